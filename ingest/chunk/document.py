@@ -1,0 +1,116 @@
+"""A document's chunks: each with its pages, its headings, its offsets and its id. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+
+from ingest.chunk.split import split
+from ingest.model import Chunk, Document, Heading, Recipe, Source
+
+PAGE_BREAK = "\n"
+
+
+def chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[Chunk]:
+    """The chunks of a document in reading order.
+
+    Offsets count the characters of the pages joined by PAGE_BREAK: `text[start:end]` is the chunk.
+    """
+    text = PAGE_BREAK.join(document.pages)
+    lengths = (len(page) + len(PAGE_BREAK) for page in document.pages)
+    pages = list(accumulate(lengths, initial=0))[:-1]
+    outline = located(document.headings, text, pages)
+    identify = identifier(source, recipe)
+    marks = sorted({before_line(text, offset) for offset, _ in outline})
+
+    for ordinal, piece in enumerate(split(text, marks, recipe.chunk_tokens, recipe.overlap)):
+        page = bisect_right(pages, piece.start)
+        above = bisect_right(outline, piece.start, key=lambda entry: entry[0])
+        yield Chunk(
+            id=identify(text[piece.start : piece.end]),
+            text=text[piece.start : piece.end],
+            tokens=piece.tokens,
+            ordinal=ordinal,
+            start=piece.start,
+            end=piece.end,
+            page_start=page,
+            page_end=bisect_right(pages, piece.end - 1),
+            label=document.labels[page - 1] if page <= len(document.labels) else "",
+            headings=outline[above - 1][1] if above else (),
+        )
+
+
+def identifier(source: Source, recipe: Recipe) -> Callable[[str], str]:
+    """Gives each text of a source its id: the same text the same id, wherever it stands.
+
+    A text that stands more than once is counted, so that no two chunks share an id.
+    """
+    seen: Counter[str] = Counter()
+    whose = hashlib.sha256(f"{source.root}\0{source.name}\0{recipe.digest}\0".encode())
+
+    def identify(text: str) -> str:
+        seen[text] += 1
+        digest = whose.copy()
+        digest.update(f"{text}\0{seen[text]}".encode())
+        return digest.hexdigest()[:40]
+
+    return identify
+
+
+def located(
+    headings: Sequence[Heading], text: str, pages: Sequence[int]
+) -> list[tuple[int, tuple[str, ...]]]:
+    """Where each heading of an outline stands, and the titles it stands under, in text order."""
+    found = []
+    path: list[Heading] = []
+    for heading in headings:
+        while path and path[-1].level >= heading.level:
+            path.pop()
+        path.append(heading)
+        titles = tuple(" ".join(h.title.split()) for h in path)
+        found.append((place(titles[-1], heading.page, text, pages), titles))
+    return sorted(found, key=lambda entry: entry[0])
+
+
+def place(title: str, page: int, text: str, pages: Sequence[int]) -> int:
+    """The offset of the line that is a heading; that of its page where no line is."""
+    if not 1 <= page <= len(pages):
+        return len(text)
+    start = pages[page - 1]
+    end = pages[page] if page < len(pages) else len(text)
+    offset = text.find(f"\n{title}", max(0, start - 1), end)
+    if offset >= 0:
+        return offset + 1
+    if title and text.startswith(title, start):
+        return start
+    for line in lines(text, start, end):
+        if alike(" ".join(text[line : line + 2 * len(title)].split()), title):
+            return line
+    return start
+
+
+def lines(text: str, start: int, end: int) -> Iterator[int]:
+    """The offsets at which the lines of a span begin."""
+    while 0 <= start < end:
+        yield start
+        start = text.find("\n", start, end) + 1 or -1
+
+
+def alike(line: str, title: str) -> bool:
+    """Whether a line begins with a title, however both are numbered, cased or wrapped."""
+    wanted = title.casefold().lstrip("0123456789. ")
+    return bool(wanted) and line.casefold().lstrip("0123456789. ").startswith(wanted)
+
+
+def before_line(text: str, offset: int) -> int:
+    """The offset of the line break before a line, which belongs to the line."""
+    return offset - 1 if offset and text[offset - 1] == "\n" else offset
+
+
+def titled(document: Document, name: str) -> str:
+    """What a document is called: by itself, by its first heading, or by its file's name."""
+    heading = next((" ".join(h.title.split()) for h in document.headings if h.title.strip()), "")
+    return document.title or heading or name.rpartition("/")[2].rpartition(".")[0]

@@ -1,0 +1,162 @@
+"""The command line: the only code that prints, reads the environment, or ends the process.
+
+Nothing heavy is imported before a command needs it: `ingest --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from ingest import __version__
+from ingest.errors import ConfigError, IngestError
+
+COMMANDS = {
+    "run": "bring the index in step with the roots",
+    "plan": "show what a run would do, and do nothing",
+    "search": "ask the index",
+    "status": "show what the index holds, and what failed and why",
+}
+
+EPILOG = """\
+exit codes:
+  0  done                                  3  done, but some documents could not be taken
+  1  a service failed; run again later    11  another run holds the index
+  2  usage or settings; the message says what to change
+  130, 143  stopped by ^C or SIGTERM; the next run goes on from there
+
+Settings come from flags, the environment (INGEST_...) and .env; README.md lists them.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Errors meant for users become one line."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(
+        format="%(message)s",
+        level=(logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)[
+            0 if options.quiet else min(options.verbose + 1, 3)
+        ],
+    )
+    try:
+        return int(importlib.import_module(f"ingest.cli.{options.command}").main(options))
+    except IngestError as error:
+        if options.json:
+            print(json.dumps({"event": "error", "error": str(error), "exit": error.exit_code}))
+        print(f"ingest: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ingest: stopped at once; the next run goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line, without importing what it runs."""
+    top = argparse.ArgumentParser(
+        prog="ingest",
+        description="Keeps a search index in step with a set of PDFs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"ingest {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_ in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=help_,
+            description=help_[0].upper() + help_[1:] + ".",
+            epilog="exit codes: see ingest --help",
+        )
+        ADD[name](command)
+        every = command.add_argument_group("every command")
+        every.add_argument("--index", metavar="FOLDER", help="the embedded index (.ingest)")
+        every.add_argument("--json", action="store_true", help="print one JSON object a line")
+        every.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv most")
+        every.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    return top
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """What `run` takes."""
+    add_roots(command)
+    command.add_argument("--dry-run", action="store_true", help="the same as ingest plan")
+
+
+def add_roots(command: argparse.ArgumentParser) -> None:
+    """What `run` and `plan` have in common."""
+    command.add_argument(
+        "roots", nargs="*", metavar="ROOT", help="a folder, a PDF, or a quoted glob (INGEST_ROOT)"
+    )
+    command.add_argument(
+        "--prune",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="remove what vanished from its root (yes)",
+    )
+    command.add_argument(
+        "--max-deletes",
+        metavar="N",
+        help="most sources to remove (a tenth of the root, at least 10)",
+    )
+    command.add_argument(
+        "--retry-failed", action="store_true", help="try again what failed three times"
+    )
+    command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
+    command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
+    command.add_argument("--embedder", metavar="NAME", help="what makes the vectors (local)")
+    command.add_argument("--chunk-tokens", metavar="N", help="most tokens in a chunk (512)")
+    command.add_argument("--chunk-overlap", metavar="SHARE", help="what a chunk may repeat (0.12)")
+
+
+def add_search(command: argparse.ArgumentParser) -> None:
+    """What `search` takes."""
+    command.add_argument("query", metavar="QUERY", nargs="+", help="a question, or words")
+    command.add_argument(
+        "--mode",
+        choices=["hybrid", "vector", "text"],
+        default="hybrid",
+        help="by meaning and by words, or by one of them (hybrid)",
+    )
+    command.add_argument("--full", action="store_true", help="show whole passages")
+    command.add_argument(
+        "-n", "--top", type=positive, default=5, metavar="N", help="most answers (5)"
+    )
+
+
+def add_status(_: argparse.ArgumentParser) -> None:
+    """`status` has no options of its own."""
+
+
+ADD = {"run": add_run, "plan": add_roots, "search": add_search, "status": add_status}
+
+
+def positive(text: str) -> int:
+    """A count from a command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def configured(options: argparse.Namespace) -> Any:
+    """The settings of a command: its flags over the environment over `.env`."""
+    from dotenv import dotenv_values
+
+    from ingest.settings import settings
+
+    file = {k: v for k, v in dotenv_values(".env").items() if v is not None}
+    environment = {**file, **{k: v for k, v in os.environ.items() if v}}
+    for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_SEARCH_ENDPOINT"):
+        if environment.get(name):
+            raise ConfigError(f"{name} is set, but this version works locally only: unset it")
+    return settings(environment, vars(options))

@@ -1,0 +1,41 @@
+"""`ingest plan`: what a run would do, to the chunk and the token."""
+
+from __future__ import annotations
+
+import argparse
+
+from ingest.cli import configured, run, show
+from ingest.connect import services
+from ingest.model import Outcome, Settled
+from ingest.pipeline import forecast
+from ingest.report.totals import Totals
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code."""
+    settings = configured(options)
+    where = run.named_roots(options, settings)
+    execution = run.new_run(options, settings)
+    totals = Totals()
+    with run.stopping(execution.stop) as signals, services(settings, write=False) as all_:
+        for root in where:
+            for event in forecast(root, all_, execution):
+                totals.add(event)
+                if options.json and (line := show.as_json(event)):
+                    print(line, flush=True)
+                elif isinstance(event, Settled) and told(event, options):
+                    print(show.line(event))
+        held = all_.index.totals()
+    code = 128 + signals[0] if signals else totals.exit_code
+    if options.json:
+        print(show.summary_json(totals, held, 0.0, code))
+    elif not options.quiet:
+        print("\n".join([*show.summary(totals, "to be "), *show.remarks(totals)]))
+    return code
+
+
+def told(event: Settled, options: argparse.Namespace) -> bool:
+    """Whether a plan shows a source: what changes always, the rest on request."""
+    if options.quiet or options.json:
+        return False
+    return event.outcome is not Outcome.UNCHANGED or options.verbose > 0

@@ -1,0 +1,102 @@
+"""`ingest run`: bring the index in step with the roots."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from ingest.cli import configured, plan, show
+from ingest.connect import services
+from ingest.errors import ConfigError
+from ingest.pipeline import Run, Services, Stop, compared, ingest
+from ingest.plan import Stale
+from ingest.report.totals import Totals
+from ingest.settings import Settings
+from ingest.sources.folder import Root, roots
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code."""
+    if options.dry_run:
+        return plan.main(options)
+    settings = configured(options)
+    where = named_roots(options, settings)
+    run = new_run(options, settings)
+    totals = Totals()
+    started = time.monotonic()
+    with (
+        stopping(run.stop) as signals,
+        services(settings, write=True) as all_,
+        show.Display(options) as display,
+    ):
+        if display.live:
+            display.expect(sum(to_read(root, all_, run) for root in where))
+        for root in where:
+            for event in ingest(root, all_, run):
+                totals.add(event)
+                display.show(event, totals)
+                if options.json and (line := show.as_json(event)):
+                    print(line, flush=True)
+        held = all_.index.totals()
+    code = 128 + signals[0] if signals else totals.exit_code
+    seconds = time.monotonic() - started
+    if options.json:
+        print(show.summary_json(totals, held, seconds, code))
+    elif not options.quiet:
+        index = f"Index:   {settings.index} holds {show.describe(held)}"
+        took = f"Took {seconds:.1f} s" + (", stopped early: run again to go on" if signals else "")
+        print("\n".join([*show.summary(totals), index, took, *show.remarks(totals)]))
+    return code
+
+
+def named_roots(options: argparse.Namespace, settings: Settings) -> list[Root]:
+    """The roots of the command line, else that of the settings. Raises ConfigError for none."""
+    arguments = options.roots or ([settings.root] if settings.root else [])
+    if not arguments:
+        raise ConfigError("which PDFs? name a folder, as in: ingest run docs/ (or set INGEST_ROOT)")
+    return roots(arguments)
+
+
+def new_run(options: argparse.Namespace, settings: Settings) -> Run:
+    """One execution, as the command line and the settings want it."""
+    return Run(
+        id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
+        prune=settings.prune,
+        max_deletes=settings.max_deletes,
+        retry_failed=options.retry_failed,
+        stop=Stop(settings.grace_seconds),
+    )
+
+
+def to_read(root: Root, all_: Services, run: Run) -> int:
+    """How many documents a run will look into."""
+    return sum(isinstance(change, Stale) for change in compared(root, all_, run))
+
+
+@contextmanager
+def stopping(stop: Stop) -> Iterator[list[int]]:
+    """^C and SIGTERM ask for an early end; a second one does not ask. Yields those received."""
+    received: list[int] = []
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        stop.request()
+        print(
+            f"ingest: stopping; what is under way gets {stop.grace:g} s. ^C again stops at once",
+            file=sys.stderr,
+        )
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,177 @@
+"""What a run looks like while it goes on, and when it is over."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ingest.index import Totals as Held
+from ingest.model import Advanced, Event, Outcome, Settled
+from ingest.report.totals import Totals
+
+if TYPE_CHECKING:
+    from typing import Self
+
+# Counts that are shown even where they are 0: a person looks for them.
+ALWAYS = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
+THOUSAND = 1000
+HEARTBEAT = 10.0  # seconds between signs of life in a log
+
+
+class Display:
+    """Progress on stderr: a live line on a terminal, plain lines in a log."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.quiet: bool = options.quiet
+        self.verbose: int = options.verbose
+        self.bar: Any = None
+        self.live = sys.stderr.isatty() and not options.quiet
+        self.started = self.spoken = time.monotonic()
+        self.pages = self.chunks = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def expect(self, documents: int) -> None:
+        """Begin the live line, now that it is known how many documents are to be read."""
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bar = Progress(
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("documents  {task.fields[pages]:,} pages  {task.fields[chunks]:,} chunks"),
+            TextColumn("{task.fields[rate]:.1f} chunks/s"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.bar.add_task("", total=documents, pages=0, chunks=0, rate=0.0)
+        self.bar.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def show(self, event: Event, totals: Totals) -> None:
+        """One more event has happened."""
+        if isinstance(event, Advanced):
+            self.pages += event.pages
+            self.chunks += event.chunks
+        elif isinstance(event, Settled) and self.tells(event):
+            self.say(line(event))
+        if self.bar:
+            rate = self.chunks / max(0.1, time.monotonic() - self.started)
+            read = (
+                totals.sources
+                - totals.outcomes[Outcome.UNCHANGED]
+                - totals.outcomes[Outcome.REMOVED]
+            )
+            self.bar.update(0, completed=read, pages=self.pages, chunks=self.chunks, rate=rate)
+        elif time.monotonic() - self.spoken > HEARTBEAT:
+            self.say(
+                f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
+            )
+
+    def tells(self, event: Settled) -> bool:
+        """Whether a person who asked for this much wants to hear of it."""
+        return not event.harmless or self.verbose > (event.outcome is Outcome.UNCHANGED)
+
+    def say(self, text: str) -> None:
+        """A line above the live one, or in the log."""
+        self.spoken = time.monotonic()
+        if self.quiet:
+            return
+        if self.bar:
+            self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+
+def line(event: Settled) -> str:
+    """One outcome as a line of text."""
+    parts = [f"{event.outcome:<9} {printable(event.source)}"]
+    if event.reason:
+        parts.append(event.reason)
+    if event.embedded or event.deleted:
+        parts.append(
+            f"{event.pages:,} pages, {event.embedded:,} of {event.chunks:,} chunks embedded"
+        )
+    return "  ".join(parts)
+
+
+def as_json(event: Event) -> str | None:
+    """One outcome as a line of JSON; None for what is only progress."""
+    if isinstance(event, Advanced):
+        return None
+    kind = "source" if isinstance(event, Settled) else "kept"
+    return json.dumps({"event": kind, **asdict(event)}, ensure_ascii=False)
+
+
+def printable(name: str) -> str:
+    """A name that cannot move the cursor, whatever characters a file was given."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def summary_json(totals: Totals, held: Held, seconds: float, code: int) -> str:
+    """The whole run as a line of JSON."""
+    return json.dumps(
+        {
+            "event": "summary",
+            "outcomes": {outcome.value: totals.outcomes[outcome] for outcome in Outcome},
+            "pages": totals.pages,
+            "chunks_embedded": totals.chunks,
+            "chunks_deleted": totals.deleted,
+            "tokens_embedded": totals.tokens,
+            "index": asdict(held),
+            "seconds": round(seconds, 3),
+            "exit": code,
+        }
+    )
+
+
+def summary(totals: Totals, planned: str = "") -> list[str]:
+    """The whole run in a few lines; `planned` goes before what has not happened yet."""
+    counts = [f"{totals.outcomes[o]:,} {o}" for o in Outcome if o in ALWAYS or totals.outcomes[o]]
+    embedded = f"{totals.chunks:,} {planned}embedded ({totals.tokens:,} tokens)"
+    empty = f", {totals.empty_pages:,} without text" if totals.empty_pages else ""
+    return [
+        f"Files:   {', '.join(counts)}",
+        f"Pages:   {totals.pages:,} read{empty}",
+        f"Chunks:  {embedded}, {totals.deleted:,} {planned}deleted",
+    ]
+
+
+def remarks(totals: Totals) -> list[str]:
+    """What somebody has to act on, or may wonder about."""
+    nothing = "No PDFs found, and nothing removed from the index."
+    kept = [
+        f"Kept:    {k.sources:,} sources gone from {printable(k.root)}: {k.reason}"
+        for k in totals.kept
+    ]
+    return kept if totals.sources else [nothing, *kept]
+
+
+def size(count: int) -> str:
+    """A number of bytes for people."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
+        if value >= THOUSAND:
+            value, unit = value / THOUSAND, larger
+    return f"{value:.3g} {unit}"
+
+
+def describe(held: Held) -> str:
+    """How much an index holds."""
+    text = f"{held.sources:,} files, {held.chunks:,} chunks"
+    return text if held.size < 0 else f"{text}, {size(held.size)}"

@@ -1,0 +1,60 @@
+"""`ingest status`: what the index holds, and what failed and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter, defaultdict
+from dataclasses import asdict
+
+from ingest.cli import configured, show
+from ingest.connect import embedder, index
+from ingest.model import Outcome, Record
+
+TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code."""
+    settings = configured(options)
+    where = index(settings, embedder(settings))
+    try:
+        records = list(where.records())
+        held = where.totals()
+    finally:
+        where.close()
+    troubles = [record for record in records if record.outcome in TROUBLES]
+    unfinished = [record for record in records if not record.fingerprint]
+    if options.json:
+        for record in records:
+            fields = asdict(record)
+            del fields["committed"], fields["pending"]
+            print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
+        print(json.dumps({"event": "summary", **asdict(held), "unfinished": len(unfinished)}))
+        return 0
+    print(f"Index:   {settings.index} holds {show.describe(held)}")
+    for root, counts in by_root(records).items():
+        print(f"Root:    {show.printable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
+    for record in troubles:
+        tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
+        print(f"{record.outcome:<9}{show.printable(record.source)}  {record.error}{tried}")
+    for record in unfinished:
+        print(
+            f"unfinished  {show.printable(record.source)}  a run ended in it; the next one goes on"
+        )
+    return 0
+
+
+def by_root(records: list[Record]) -> dict[str, list[tuple[str, int]]]:
+    """How many sources of each root came out how."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in records:
+        counts[record.root][said(record)] += 1
+    return {root: counter.most_common() for root, counter in counts.items()}
+
+
+def said(record: Record) -> str:
+    """A record's state: what is new or changed in one run is simply there in the next."""
+    if record.outcome in (Outcome.NEW, Outcome.CHANGED):
+        return "indexed"
+    return record.outcome or "unfinished"

@@ -1,0 +1,61 @@
+"""Every error a user can meet, named for who must act.
+
+    IngestError
+    ├── ServiceError     nobody yet: run again later                exit 1
+    ├── ConfigError      you: a setting, a role, a missing index    exit 2
+    ├── DocumentError    the document's owner; the run goes on      exit 3, at the end
+    └── BusyError        wait: another run holds the index          exit 11
+
+Messages are one line: the thing, what is wrong with it, the remedy. Anything else that
+escapes is a bug and shows a traceback.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.model import Outcome
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+class IngestError(Exception):
+    """What all errors meant for users have in common: an exit code."""
+
+    exit_code = 1
+
+
+class ServiceError(IngestError):
+    """A service or a disk failed. Work done so far is kept; running again continues it."""
+
+    exit_code = 1
+
+
+class ConfigError(IngestError):
+    """A setting, a role or a missing thing that only the caller can put right."""
+
+    exit_code = 2
+
+
+class DocumentError(IngestError):
+    """One document cannot be read. An outcome, not the end of a run."""
+
+    exit_code = 3
+
+    def __init__(self, reason: str, outcome: Outcome = Outcome.FAILED) -> None:
+        super().__init__(reason)
+        self.outcome = outcome
+
+    # Exceptions pickle by their args alone; this one crosses from a child process.
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Outcome]]:
+        return type(self), (str(self), self.outcome)
+
+
+NEEDS_PASSWORD = "needs a password; save a copy without one"  # noqa: S105 - a message
+
+
+class BusyError(IngestError):
+    """Another run holds the index."""
+
+    exit_code = 11

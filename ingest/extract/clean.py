@@ -1,0 +1,153 @@
+"""Text as a person would have typed it, from text as PDFs hold it. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from ingest.model import Heading
+
+# Presentation forms: Latin and Armenian ligatures, Hebrew and Arabic letters by position.
+PRESENTATION = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]+")
+CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+# Soft hyphens, byte order marks, bidi marks, word joiners; and lone surrogates, which no
+# index can store. Joiners stay: Persian words and emoji are spelt with them.
+INVISIBLE = re.compile(
+    "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
+)
+SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
+TRAILING = re.compile(r"[ \t]+(?=\n)")
+# PDFium writes U+FFFE, older versions U+0002, for the hyphen of a word it takes for broken.
+BROKEN = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
+HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u2010]\n(?=[^\W\d_])")
+
+
+def clean(text: str) -> str:
+    """One page's text without control characters, ligatures, broken words and stray space."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    if "\ufffe" in text or "\x02" in text or "\xad" in text:
+        text = BROKEN.sub("", text)
+    if "-\n" in text or "\u2010\n" in text:
+        text = HYPHENATED.sub(joined, text)
+    if not text.replace("\n", " ").isprintable():
+        text = CONTROL.sub("", text)
+    if not text.isascii():
+        text = PRESENTATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
+        text = SPACES.sub(" ", INVISIBLE.sub("", text))
+        text = unicodedata.normalize("NFC", text)
+    if " \n" in text or "\t\n" in text:
+        text = TRAILING.sub("", text)
+    return text.strip()
+
+
+def joined(match: re.Match[str]) -> str:
+    """Nothing where a word was broken; the hyphen where a capital says it is a compound."""
+    return "" if match.string[match.end()].islower() else match.group().strip()
+
+
+# A line is running if it stands on this share of the pages, among this many lines from the
+# edge. Left and right pages may differ, so half the pages is not asked for.
+SHARE = 0.4
+EDGE = 3
+# Below this many pages, a repeated line is more likely content.
+FEWEST = 4
+
+STEADY = 0.8
+
+DIGITS = re.compile(r"\d{1,9}")
+NUMBER, TITLE = "\0", "\1"  # stand for them in a pattern; cleaned text has neither
+
+
+def without_running_lines(
+    pages: Sequence[str], headings: Sequence[Heading] = ()
+) -> tuple[str, ...]:
+    """The pages without the headers and footers that repeat on most of them.
+
+    Numbers in such a line must be the same on every page or count with the pages, so that the
+    first row of a table is never taken for a header. The headings that a page stands under may
+    differ from page to page.
+    """
+    if len(pages) < FEWEST:
+        return tuple(pages)
+    titles = titles_above(headings, len(pages))
+    running = frozenset(running_lines(pages, titles))
+    if not running:
+        return tuple(pages)
+    return tuple(trimmed(page, above, running) for page, above in zip(pages, titles, strict=True))
+
+
+def running_lines(pages: Sequence[str], titles: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The patterns of the running lines."""
+    places: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number, (page, above) in enumerate(zip(pages, titles, strict=True)):
+        for shape, line in {pattern(line, above): line for line in edges(page)}.items():
+            places[shape].append((number, line))
+    least = max(FEWEST - 1, SHARE * sum(map(bool, pages)))
+    for shape, found in places.items():
+        if len(found) >= least and shape != TITLE and counts_with_pages(shape, found):
+            yield shape
+
+
+def counts_with_pages(shape: str, found: Sequence[tuple[int, str]]) -> bool:
+    """Whether every number in these lines, given with their pages, is constant or counts along."""
+    width = shape.count(NUMBER)
+    columns = zip(
+        *(map(int, DIGITS.findall(line)[-width:]) for _, line in found if width), strict=True
+    )
+    pages = [page for page, _ in found]
+    return all(
+        steady(column) or steady([n - p for n, p in zip(column, pages, strict=True)])
+        for column in columns
+    )
+
+
+def steady(numbers: Sequence[int]) -> bool:
+    """Whether four in five are the same: front matter and inserts count for themselves."""
+    return Counter(numbers).most_common(1)[0][1] >= STEADY * len(numbers)
+
+
+def titles_above(headings: Sequence[Heading], count: int) -> list[tuple[str, ...]]:
+    """For each page the titles it stands under and those that begin on it, the longest first."""
+    starting: dict[int, list[Heading]] = defaultdict(list)
+    for heading in headings:
+        starting[heading.page].append(heading)
+    path: dict[int, str] = {}
+    titles = []
+    for page in range(1, count + 1):
+        here = [*path.values()]
+        for heading in starting[page]:
+            path = {level: title for level, title in path.items() if level < heading.level}
+            path[heading.level] = heading.title
+            here.append(heading.title)
+        titles.append(tuple(sorted({t.strip() for t in here} - {""}, key=len, reverse=True)))
+    return titles
+
+
+def edges(page: str) -> list[str]:
+    """The lines at the top and the bottom of a page."""
+    lines = page.split("\n")
+    return lines if len(lines) <= 2 * EDGE else lines[:EDGE] + lines[-EDGE:]
+
+
+def pattern(line: str, titles: Sequence[str] = ()) -> str:
+    """A line with its numbers masked, and one of the titles if it holds one."""
+    line = line.strip()
+    for title in titles:
+        if title in line:
+            line = line.replace(title, TITLE, 1)
+            break
+    return DIGITS.sub(NUMBER, line)
+
+
+def trimmed(page: str, titles: Sequence[str], running: frozenset[str]) -> str:
+    """A page without running lines at its edges."""
+    lines = page.split("\n")
+    last = len(lines) - EDGE
+    kept = (
+        line
+        for place, line in enumerate(lines)
+        if EDGE <= place < last or pattern(line, titles) not in running
+    )
+    return "\n".join(kept).strip()

@@ -1,0 +1,54 @@
+"""What a PDF says about itself, and its text where PDFium fails. Pure Python: it cannot crash."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+from collections.abc import Iterator
+
+import pypdf
+
+from ingest.errors import NEEDS_PASSWORD, DocumentError
+from ingest.model import Heading, Outcome
+
+# It reports every repair it makes; that a document is odd is its outcome's business.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+
+
+class Pypdf:
+    """A PDF opened by pypdf. Raises DocumentError if it needs a password."""
+
+    def __init__(self, data: bytes) -> None:
+        self.reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
+        if self.reader.is_encrypted and not self.reader.decrypt(""):
+            raise DocumentError(NEEDS_PASSWORD, Outcome.SKIPPED)
+
+    def __len__(self) -> int:
+        return len(self.reader.pages)
+
+    def text(self, index: int) -> str:
+        return self.reader.pages[index].extract_text()
+
+    def title(self) -> str:
+        metadata = self.reader.metadata
+        return (metadata and metadata.title) or ""
+
+    def headings(self) -> list[Heading]:
+        return list(self.below(self.reader.outline, 1))
+
+    def below(self, outline: object, level: int) -> Iterator[Heading]:
+        """The entries of one level and all below; pypdf nests them as lists in lists."""
+        for entry in outline if isinstance(outline, list) else ():
+            if isinstance(entry, list):
+                yield from self.below(entry, level + 1)
+                continue
+            index = self.reader.get_destination_page_number(entry)
+            if index is not None and index >= 0:
+                yield Heading(level, str(entry.title), index + 1)
+
+    def labels(self) -> list[str]:
+        labels = self.reader.page_labels
+        numbers = map(str, itertools.count(1))
+        # Without labels of its own, pypdf counts the pages; that says nothing.
+        return [] if all(a == b for a, b in zip(labels, numbers, strict=False)) else labels

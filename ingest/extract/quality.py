@@ -1,0 +1,35 @@
+"""How much of a page's text is garbage. Pure, and cheap enough to ask of every page.
+
+An engine that reads a font wrongly does not raise: it returns glyph names, private-use
+characters, or words without spaces.
+"""
+
+from __future__ import annotations
+
+import re
+
+UNDECODED = re.compile("[\x00-\x01\x03-\x08\x0e-\x1f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
+GLYPH_NAMES = re.compile(r"(?:/[A-Za-z]{1,3}\d{1,5}){3,}")
+# Letters of scripts that put spaces between words; no word in them is this long.
+ENDLESS_WORDS = re.compile(r"[A-Za-z\u00c0-\u04ff\u0590-\u06ff]{45,}")
+
+LINE_ENDS = str.maketrans("\r\n\t\x02", "    ")
+ORDINARY_WORD = 12  # a mean of more characters a word is worth a closer look
+
+
+def badness(text: str) -> float:
+    """The share of characters that no reader could make sense of: 0 is clean, 1 is garbage."""
+    if not text:
+        return 0.0
+    plain = text.isascii() and text.translate(LINE_ENDS).isprintable()
+    bad = 0 if plain else len(UNDECODED.findall(text))
+    if text.count("/") > len(text) // 10:
+        bad += lengths(GLYPH_NAMES, text)
+    if len(text) > ORDINARY_WORD * (text.count(" ") + text.count("\n") + 1):
+        bad += lengths(ENDLESS_WORDS, text)
+    return min(1.0, bad / len(text))
+
+
+def lengths(pattern: re.Pattern[str], text: str) -> int:
+    """How many characters the matches of a pattern cover."""
+    return sum(len(match) for match in pattern.findall(text))

@@ -1,0 +1,178 @@
+"""Work on untrusted input in child processes: a hang, a crash or a leak is one DocumentError.
+
+Nothing of a child's is trusted but what it sends back; a child that misses its deadline is killed
+and the next task gets a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
+
+from ingest.errors import DocumentError, IngestError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# spawn, not fork: the parent has threads, and a child must not inherit their locks.
+SPAWN = multiprocessing.get_context("spawn")
+SETTLING = 1.0  # seconds a child gets to leave by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one document may take."""
+
+    seconds: float
+    megabytes: int
+
+
+class Died(DocumentError):
+    """The child did not survive the document, so another way of reading it may be tried."""
+
+
+class Contained(Generic[T, R]):
+    """A function that runs in a child process of the calling thread, within limits.
+
+    Raises what the function raises, Died if the child was killed or exceeded its time.
+    Each thread that calls it has a child of its own, started on its first call.
+    """
+
+    def __init__(self, function: Callable[[T], R], limits: Limits) -> None:
+        self.function = function
+        self.limits = limits
+        self.own = threading.local()
+        self.children: set[Child] = set()
+
+    def __call__(self, task: T) -> R:
+        child = self.child()
+        try:
+            outcome = child.ask(task, self.limits.seconds)
+        except Died:
+            self.children.discard(child)
+            self.own.child = None
+            raise
+        if isinstance(outcome, BaseException):
+            raise outcome
+        result: R = outcome
+        return result
+
+    def child(self) -> Child:
+        child: Child | None = getattr(self.own, "child", None)
+        if child is None:
+            child = self.own.child = Child(self.function, self.limits)
+            self.children.add(child)
+        return child
+
+    def close(self) -> None:
+        """End all children, the busy ones too."""
+        for child in self.children:
+            child.end()
+
+
+class Child:
+    """One process that answers tasks until its pipe closes."""
+
+    def __init__(self, function: Callable[[Any], Any], limits: Limits) -> None:
+        self.pipe, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(target=serve, args=(theirs, function, limits), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def ask(self, task: object, seconds: float) -> Any:
+        """The function's result, or the exception it raised. Raises Died."""
+        try:
+            self.pipe.send(task)
+            if self.pipe.poll(seconds):
+                return self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self.end()
+            raise Died(f"reading it crashed the reader ({self.cause()})") from None
+        self.end()
+        raise Died(
+            f"reading it took longer than {seconds:g} s; INGEST_DOCUMENT_SECONDS allows more"
+        )
+
+    def cause(self) -> str:
+        """How the process ended, in words."""
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            with contextlib.suppress(ValueError):
+                return signal.Signals(-code).name
+        return f"exit {code}"
+
+    def end(self) -> None:
+        self.pipe.close()
+        self.process.join(SETTLING if self.process.exitcode is None else 0)
+        if self.process.exitcode is None:
+            self.process.kill()
+            self.process.join()
+
+
+def serve(pipe: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
+    """The child's whole life: take a task, answer it, until the parent is gone."""
+    # The terminal's ^C goes to the whole group; it is the parent that decides what to finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    quiet()
+    confine(limits.megabytes)
+    with contextlib.suppress(EOFError, ConnectionError):
+        for task in tasks(pipe):
+            allow_cpu(limits.seconds)
+            pipe.send(answer(function, task, limits))
+
+
+def tasks(pipe: Connection) -> Iterator[object]:
+    """The tasks as they come; ends with EOFError."""
+    while True:
+        yield pipe.recv()
+
+
+def answer(function: Callable[[Any], Any], task: object, limits: Limits) -> object:
+    """The result, or the exception to raise in the parent."""
+    try:
+        return function(task)
+    except MemoryError:
+        return Died(
+            f"reading it needs more than {limits.megabytes} MB; "
+            "INGEST_DOCUMENT_MEGABYTES allows more"
+        )
+    except IngestError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - a bug of ours on one document must not hide the others
+        return Died(f"the reader failed on it ({type(error).__name__}: {error})")
+
+
+def quiet() -> None:
+    """Keep what native code prints away from the parent's output."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+
+
+def confine(megabytes: int) -> None:
+    """Limit this process's address space, where the platform can."""
+    if sys.platform != "win32":
+        import resource
+
+        limit = megabytes * 1024 * 1024
+        with contextlib.suppress(ValueError, OSError):  # macOS has the name but not the limit
+            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+
+def allow_cpu(seconds: float) -> None:
+    """Let this process use so much CPU from now on: a hang ends even when the parent is gone."""
+    if sys.platform != "win32":
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        soft = int(used.ru_utime + used.ru_stime + seconds) + 2
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))

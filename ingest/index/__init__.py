@@ -1,0 +1,56 @@
+"""Where chunks are kept and found. One file per back end, one contract for all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ingest.model import Entry, Hit, Mode, Record, Refusal
+
+if TYPE_CHECKING:
+    from ingest.model import Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much an index holds."""
+
+    sources: int  # with a record, whatever their outcome
+    chunks: int
+    size: int  # bytes, -1 where it cannot be told
+
+
+class Index(Protocol):
+    """A search index. Any method may raise ServiceError or ConfigError."""
+
+    # keep others from writing until close; raises BusyError if another run does
+    def hold(self) -> None: ...
+
+    # the records of a root, or of all, by root and source ascending; without the ids
+    def records(self, root: str | None = None) -> Iterator[Record]: ...
+
+    # one record, whole
+    def record(self, root: str, source: str) -> Record | None: ...
+
+    # insert or overwrite a record
+    def save(self, record: Record) -> None: ...
+
+    # remove a record; its chunks are the caller's business
+    def forget(self, record: Record) -> None: ...
+
+    # which of these chunks it has
+    def held(self, ids: Collection[str]) -> set[str]: ...
+
+    # insert or overwrite by id, or move what is there; returns the refused ones, never a subset
+    def upload(self, entries: Sequence[Entry]) -> list[Refusal]: ...
+
+    # remove by id; what is not there counts as removed
+    def delete(self, ids: Collection[str]) -> list[Refusal]: ...
+
+    # the best chunks for a question, best first; `vector` has shape (dimensions,)
+    def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
+
+    def totals(self) -> Totals: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,38 @@
+"""What goes wrong with files and SQLite, in words for whoever must act."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ingest.errors import ConfigError, ServiceError
+
+NOT_OURS = "holds a file index.db that is no index of ingest's: choose another --index"
+DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+
+@contextmanager
+def translated(folder: Path) -> Iterator[None]:
+    """Raises ServiceError or ConfigError in place of what SQLite and the system raise."""
+    where = f"the index in {folder}"
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        number = getattr(error, "errno", None)
+        reason = getattr(error, "strerror", None) or str(error)
+        if code == sqlite3.SQLITE_FULL or number == errno.ENOSPC:
+            raise ServiceError(f"{where}: the disk is full; free space and run again") from error
+        if code == sqlite3.SQLITE_NOTADB:
+            raise ConfigError(f"{folder} {NOT_OURS}") from error
+        if code == sqlite3.SQLITE_CORRUPT:
+            raise ConfigError(f"{where} is damaged: delete it and run again") from error
+        if code in DENIED or number is not None:
+            raise ConfigError(
+                f"{where} cannot be used ({reason}): check its permissions, "
+                "or choose another --index"
+            ) from error
+        raise ServiceError(f"{where}: {reason}; run again") from error

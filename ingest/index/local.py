@@ -1,0 +1,321 @@
+"""An index in one folder: SQLite for the rows and the words, numpy for the vectors.
+
+Each call is one transaction and the journal is a write-ahead log, so a process killed anywhere
+leaves the calls before that moment, in their order, and nothing of the one it was in.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ingest.errors import BusyError, ConfigError
+from ingest.index import Totals
+from ingest.index.faults import NOT_OURS, translated
+from ingest.index.schema import CHUNK_FIELDS, chunk_document
+from ingest.index.words import folded, match_query, segmented, terms
+from ingest.model import Entry, Hit, Mode, Record, Refusal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ingest.model import Vectors
+
+VERSION = 1
+APPLICATION = 0x696E6765  # tells our file from another program's: "inge"
+
+SCHEMA = f"""
+CREATE TABLE about (model TEXT NOT NULL, dimensions INTEGER NOT NULL);
+CREATE TABLE records (
+    root TEXT, source TEXT, fingerprint TEXT, size INTEGER, modified TEXT, pages INTEGER,
+    empty_pages INTEGER, tokens INTEGER, outcome TEXT, error TEXT, attempts INTEGER,
+    chunks INTEGER, settled TEXT, run TEXT, committed TEXT, pending TEXT,
+    PRIMARY KEY (root, source)
+) WITHOUT ROWID;
+CREATE TABLE chunks (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, {", ".join(CHUNK_FIELDS[1:])}
+);
+CREATE TABLE vectors (number INTEGER PRIMARY KEY, embedding BLOB NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61 remove_diacritics 2");
+PRAGMA application_id = {APPLICATION};
+PRAGMA user_version = {VERSION};
+"""
+
+LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
+WHOLE = [f.name for f in fields(Record)]
+
+PAGE = 1000  # records read at a time
+VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
+CANDIDATES = 50  # of each kind of search go into the fusion
+COMMON = 0.05  # of all chunks: a word in more of them says little about any
+RANK = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
+
+
+class LocalIndex:
+    """An Index in a folder. Raises ConfigError if the folder cannot hold it or holds another."""
+
+    def __init__(self, folder: Path, model: str, dimensions: int, *, create: bool) -> None:
+        self.folder = folder
+        self.lock = FileLock(folder / "lock")
+        self.matrix: Matrix | None = None
+        with self.translated():
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+            here = create or (folder / "index.db").exists()
+            path = folder / "index.db" if here else ":memory:"
+            self.db = sqlite3.connect(path, isolation_level=None, timeout=10)
+            if not self.pragma("user_version"):
+                self.found(model, dimensions)
+            self.check(model, dimensions)
+            self.db.execute("PRAGMA synchronous = NORMAL")
+
+    def found(self, model: str, dimensions: int) -> None:
+        """Make an empty index, unless another process is quicker or there is a file already."""
+        self.db.execute("PRAGMA journal_mode = WAL")
+        with self.transaction():
+            if self.pragma("schema_version") == 0:
+                for statement in SCHEMA.split(";"):
+                    self.db.execute(statement)
+                self.db.execute("INSERT INTO about VALUES (?, ?)", (model, dimensions))
+
+    def check(self, model: str, dimensions: int) -> None:
+        """Raise ConfigError unless the file is an index we can read and takes the model."""
+        version = self.pragma("user_version")
+        if self.pragma("application_id") != APPLICATION:
+            raise ConfigError(f"{self.folder} {NOT_OURS}")
+        if version > VERSION:
+            raise ConfigError(
+                f"the index in {self.folder} was written by a newer ingest (format {version}, "
+                f"this one knows {VERSION}): upgrade ingest, or choose another --index"
+            )
+        found = self.db.execute("SELECT model, dimensions FROM about").fetchone()
+        if found != (model, dimensions):
+            raise ConfigError(
+                f"the index in {self.folder} holds vectors of {found[0]} ({found[1]} dimensions), "
+                f"not of {model} ({dimensions}): choose another --index, or delete it to start over"
+            )
+
+    def pragma(self, name: str) -> int:
+        return int(self.db.execute(f"PRAGMA {name}").fetchone()[0])
+
+    def hold(self) -> None:
+        with self.translated():
+            try:
+                self.lock.acquire(timeout=0)
+            except Timeout:
+                raise BusyError(
+                    f"another run is writing to {self.folder}: wait for it to end, "
+                    "or choose another --index"
+                ) from None
+
+    def close(self) -> None:
+        self.db.close()
+        self.lock.release()
+
+    def records(self, root: str | None = None) -> Iterator[Record]:
+        # Page by page, because the caller saves records while it goes on reading.
+        where = "(root, source) > (?, ?)" + (" AND root = ?" if root is not None else "")
+        query = (
+            f"SELECT {', '.join(LISTED)} FROM records WHERE {where} ORDER BY root, source LIMIT ?"
+        )
+        last = ("", "") if root is None else (root, "")
+        more = () if root is None else (root,)
+        while True:
+            with self.translated():
+                rows = self.db.execute(query, (*last, *more, PAGE)).fetchall()
+            yield from (Record(**dict(zip(LISTED, row, strict=True))) for row in rows)
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][:2]
+
+    def record(self, root: str, source: str) -> Record | None:
+        query = f"SELECT {', '.join(WHOLE)} FROM records WHERE root = ? AND source = ?"
+        with self.translated():
+            row = self.db.execute(query, (root, source)).fetchone()
+        if row is None:
+            return None
+        values = dict(zip(WHOLE, row, strict=True))
+        ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
+        return Record(**(values | ids))
+
+    def save(self, record: Record) -> None:
+        values = {name: getattr(record, name) for name in WHOLE}
+        values["committed"] = " ".join(record.committed)
+        values["pending"] = " ".join(record.pending)
+        marks = ", ".join("?" * len(values))
+        with self.transaction():
+            self.db.execute(
+                f"INSERT OR REPLACE INTO records ({', '.join(values)}) VALUES ({marks})",
+                tuple(values.values()),
+            )
+
+    def forget(self, record: Record) -> None:
+        with self.transaction():
+            self.db.execute(
+                "DELETE FROM records WHERE root = ? AND source = ?", (record.root, record.source)
+            )
+
+    def held(self, ids: Collection[str]) -> set[str]:
+        with self.translated():
+            return {row[0] for row in self.among("SELECT id FROM chunks WHERE id IN ({})", ids)}
+
+    def upload(self, entries: Sequence[Entry]) -> list[Refusal]:
+        with self.transaction():
+            return [refusal for entry in entries if (refusal := self.put(entry))]
+
+    def put(self, entry: Entry) -> Refusal | None:
+        """Write one chunk; inside a transaction."""
+        values = chunk_document(entry)
+        values["headings"] = json.dumps(values["headings"], ensure_ascii=False)
+        row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()
+        if row:
+            number = row[0]
+            changes = ", ".join(f"{name} = ?" for name in values)
+            self.db.execute(
+                f"UPDATE chunks SET {changes} WHERE number = ?", (*values.values(), number)
+            )
+        elif entry.vector is None:
+            return Refusal(entry.chunk.id, "to be moved, but not in the index")
+        else:
+            marks = ", ".join("?" * len(values))
+            number = self.db.execute(
+                f"INSERT INTO chunks ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+            ).lastrowid
+            self.db.execute(
+                "INSERT INTO words (rowid, content) VALUES (?, ?)",
+                (number, segmented(entry.chunk.text)),
+            )
+        if entry.vector is not None:
+            unit = np.asarray(entry.vector, "<f4")
+            unit = unit / (np.linalg.norm(unit) or 1)
+            self.db.execute(
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?)", (number, unit.tobytes())
+            )
+        return None
+
+    def delete(self, ids: Collection[str]) -> list[Refusal]:
+        with self.transaction():
+            rows = list(self.among("SELECT number FROM chunks WHERE id IN ({})", ids))
+            for table, key in (("chunks", "number"), ("vectors", "number"), ("words", "rowid")):
+                self.db.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows)
+        return []
+
+    def among(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query on a list of ids, however long."""
+        rest = iter(ids)
+        while some := tuple(islice(rest, VARIABLES)):
+            yield from self.db.execute(query.format(", ".join("?" * len(some))), some)
+
+    def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
+        depth = max(CANDIDATES, top)
+        with self.translated():
+            ranked: list[list[tuple[int, float]]] = []
+            if mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None:
+                ranked.append(self.nearest(vector, depth))
+            if mode in (Mode.HYBRID, Mode.TEXT):
+                ranked.append(self.matching(text, depth))
+            best = ranked[0] if len(ranked) == 1 else fused(ranked)
+            return [Hit(score, self.fields(number)) for number, score in best[:top]]
+
+    def nearest(self, vector: Vectors, top: int) -> list[tuple[int, float]]:
+        """The chunks whose vectors have the highest cosine with the vector's, exactly."""
+        if self.matrix is None or self.matrix.version != self.version():
+            self.matrix = self.load()
+        unit = np.asarray(vector, np.float32) / (np.linalg.norm(vector) or 1)
+        scores = self.matrix.rows @ unit
+        best = np.argpartition(-scores, top)[:top] if top < len(scores) else np.arange(len(scores))
+        best = best[np.argsort(-scores[best], kind="stable")]
+        return [(int(self.matrix.numbers[i]), float(scores[i])) for i in best]
+
+    def load(self) -> Matrix:
+        """All vectors, as they are now."""
+        version = self.version()
+        rows = self.db.execute("SELECT number, embedding FROM vectors ORDER BY number").fetchall()
+        dimensions = self.db.execute("SELECT dimensions FROM about").fetchone()[0]
+        flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
+        return Matrix(version, np.array([row[0] for row in rows]), flat.reshape(-1, dimensions))
+
+    def version(self) -> tuple[int, int]:
+        """Differs once anybody, this connection included, has changed the index."""
+        return self.pragma("data_version"), self.db.total_changes
+
+    def matching(self, text: str, top: int) -> list[tuple[int, float]]:
+        """The chunks that BM25 ranks highest for any of the words that tell chunks apart."""
+        query = match_query(self.telling(terms(text)))
+        if not query:
+            return []
+        select = "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
+        return self.db.execute(select, (query, top)).fetchall()
+
+    def telling(self, words: list[str]) -> list[str]:
+        """The words without those that stand in many chunks; all of them if all do.
+
+        This is what a list of stop words is for, in whatever language the index is.
+        """
+        self.db.execute(
+            "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)"
+        )
+        marks = ", ".join("?" * len(words))
+        query = f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})"
+        counts = dict(self.db.execute(query, [folded(word) for word in words]).fetchall())
+        most = COMMON * self.db.execute("SELECT count(*) FROM vectors").fetchone()[0]
+        return [word for word in words if counts.get(folded(word), 0) <= most] or words
+
+    def fields(self, number: int) -> dict[str, object]:
+        """One chunk's fields."""
+        query = f"SELECT {', '.join(CHUNK_FIELDS)} FROM chunks WHERE number = ?"
+        values = dict(zip(CHUNK_FIELDS, self.db.execute(query, (number,)).fetchone(), strict=True))
+        return values | {"headings": json.loads(values["headings"])}
+
+    def totals(self) -> Totals:
+        with self.translated():
+            sources, chunks = self.db.execute(
+                "SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM chunks)"
+            ).fetchone()
+            size = self.pragma("page_count") * self.pragma("page_size")
+            return Totals(sources, chunks, size)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of it or nothing."""
+        with self.translated():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:  # SQLite ends it by itself when the disk is full
+                    self.db.execute("ROLLBACK")
+                raise
+
+    def translated(self) -> AbstractContextManager[None]:
+        """SQLite's and the system's errors as ours."""
+        return translated(self.folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The vectors of an index at one moment."""
+
+    version: tuple[int, int]
+    numbers: NDArray[np.int64]  # of the chunks, one per row
+    rows: NDArray[np.float32]  # unit vectors, shape (chunks, dimensions)
+
+
+def fused(rankings: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
+    """One ranking of several, by reciprocal rank."""
+    scores: dict[int, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, (number, _) in enumerate(ranking):
+            scores[number] += 1 / (RANK + rank)
+    return sorted(scores.items(), key=lambda item: -item[1])

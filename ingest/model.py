@@ -1,0 +1,216 @@
+"""The values the pipeline passes around. Frozen, typed, and free of I/O.
+
+The words are DESIGN.md's; a name here means exactly what it means there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors: TypeAlias = NDArray[np.float32]
+
+# One row per text, in the order of the texts: shape (len(texts), dimensions), float32.
+Embed: TypeAlias = "Callable[[Sequence[str]], Vectors]"
+
+
+class Outcome(StrEnum):
+    """What became of one source in one run."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    REMOVED = "removed"
+    EMPTY = "empty"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One PDF that can be read, as its listing saw it."""
+
+    root: str
+    name: str  # relative to the root, "/" between folders, NFC
+    location: str  # what opens it: a path
+    size: int  # bytes
+    modified: str  # opaque: equal means not modified since
+    recent: bool = False  # modified so lately that another write could leave `modified` as it is
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """Something in a root that is not read, and why."""
+
+    root: str
+    name: str
+    reason: str
+    harmless: bool = False  # nobody needs to act on it
+    hides: bool = False  # what lies below it is unknown, so the listing is not whole
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything but the bytes that shapes a chunk or its vector."""
+
+    extractor: str
+    chunk_tokens: int
+    overlap: float  # share of a chunk that the next one repeats
+    model: str
+    dimensions: int
+    schema: int = 1  # raised when cleaning, splitting or the fields of a chunk change
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits; equal exactly for equal recipes."""
+        values = "\0".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
+        return hashlib.sha256(values.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """One entry of a document's outline."""
+
+    level: int  # 1 is the top
+    title: str
+    page: int  # as a viewer counts: the first is 1
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What extraction makes of a PDF: clean text, page by page, and its structure."""
+
+    pages: tuple[str, ...]  # an empty string is a page without text
+    title: str = ""
+    headings: tuple[Heading, ...] = ()
+    labels: tuple[str, ...] = ()  # what the pages call themselves; () where they do not
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of a document's text, small enough to embed."""
+
+    id: str
+    text: str
+    tokens: int
+    ordinal: int  # from 0, in reading order
+    start: int  # offsets into the pages joined by a newline, in characters
+    end: int
+    page_start: int  # as a viewer counts; a chunk that crosses a page has page_end > page_start
+    page_end: int
+    label: str  # what the document calls page_start: "iv", "A-3"; "" where it does not say
+    headings: tuple[str, ...]  # outermost first
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One source read, extracted and split: all that is needed of it from here on."""
+
+    fingerprint: str
+    pages: int
+    empty_pages: int
+    title: str
+    chunks: tuple[Chunk, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the index knows about one source."""
+
+    root: str
+    source: str
+    fingerprint: str = ""  # of the bytes and recipe last looked at
+    size: int = -1
+    modified: str = ""  # "" where it cannot be trusted: the next run reads the bytes
+    pages: int = 0
+    empty_pages: int = 0
+    tokens: int = 0  # in its chunks
+    outcome: str = ""  # of the last run that settled it; "" before the first
+    error: str = ""
+    attempts: int = 0  # failures in a row with this fingerprint
+    committed: tuple[str, ...] = ()  # chunk ids acknowledged
+    pending: tuple[str, ...] = ()  # chunk ids that may exist
+    chunks: int = 0  # how many are committed; listed where the ids are not
+    settled: str = ""  # when, UTC, ISO 8601
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A chunk on its way into the index. Without a vector, the one there is kept."""
+
+    source: Source
+    url: str  # where a person opens the source
+    fingerprint: str
+    title: str
+    chunk: Chunk
+    vector: Vectors | None = field(default=None, compare=False)  # shape (dimensions,)
+
+
+class Mode(StrEnum):
+    """How to search: by words, by meaning, or by both, fused by reciprocal rank."""
+
+    HYBRID = "hybrid"
+    VECTOR = "vector"
+    TEXT = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One chunk the index would not take, in the index's words."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer to a search: the chunk's fields as they stand in the index, best first."""
+
+    score: float
+    fields: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """One source is done with, for this run."""
+
+    root: str
+    source: str
+    outcome: Outcome
+    reason: str = ""
+    harmless: bool = True  # False: the document's owner has something to do
+    pages: int = 0
+    empty_pages: int = 0
+    chunks: int = 0
+    embedded: int = 0  # chunks that were new to the index
+    deleted: int = 0  # chunks that are gone from it
+    tokens: int = 0  # in the chunks that were embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """Work went on inside documents that are not settled yet."""
+
+    pages: int = 0
+    chunks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A root's vanished sources are still in the index: removing them was not safe."""
+
+    root: str
+    sources: int
+    reason: str
+    harmless: bool  # False: more would go than the deletion limit allows
+
+
+Event: TypeAlias = Settled | Advanced | Kept

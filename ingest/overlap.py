@@ -1,0 +1,49 @@
+"""Calls that overlap: a few are under way while their results are used. Knows nothing of PDFs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LISTENING = 0.5  # seconds between looks at whether to give up
+
+
+def overlapped(
+    items: Iterable[T],
+    work: Callable[[T], Callable[[], R] | None],
+    threads: Executor,
+    ahead: int,
+    given_up: Callable[[], bool],
+) -> Iterator[tuple[T, Future[R] | None]]:
+    """Each item with its finished call, in the order the calls finish.
+
+    `work` gives the call an item needs; an item that needs none comes at once, with None. Items are
+    taken only while fewer than `ahead` calls are under way, so neither they nor the results pile
+    up. Once `given_up` answers True, what is under way is left.
+    """
+    rest = iter(items)
+    under_way: dict[Future[R], T] = {}
+    more = True
+    try:
+        while more or under_way:
+            while more and len(under_way) < ahead and not any(map(Future.done, under_way)):
+                for item in rest:
+                    call = work(item)
+                    if call is not None:
+                        under_way[threads.submit(call)] = item
+                        break
+                    yield item, None
+                else:
+                    more = False
+            done, _ = wait(under_way, LISTENING, FIRST_COMPLETED)
+            if not done and given_up():
+                return
+            for future in done:
+                yield under_way.pop(future), future
+    finally:
+        for future in under_way:
+            future.cancel()

@@ -1,0 +1,63 @@
+"""What happens to one document before anything is paid for: read, extract, split.
+
+It runs in a child process, because reading a stranger's PDF may hang, crash or eat the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ingest.chunk.document import chunks, titled
+from ingest.errors import DocumentError
+from ingest.extract import extract
+from ingest.extract.worker import Died
+from ingest.model import Prepared, Recipe, Source
+from ingest.sources.folder import read
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One source to prepare, unless its fingerprint is the known one."""
+
+    source: Source
+    known: str
+    recipe: Recipe
+    extractor: str
+
+
+def prepare(task: Task) -> Prepared | None:
+    """The chunks of a source; None if its bytes and recipe are those known already.
+
+    Raises DocumentError if it cannot be read.
+    """
+    data = read(task.source)
+    fingerprint = task.recipe.digest + hashlib.sha256(data).hexdigest()[:52]
+    if fingerprint == task.known:
+        return None
+    document = extract(data, task.extractor)
+    return Prepared(
+        fingerprint=fingerprint,
+        pages=len(document.pages),
+        empty_pages=document.pages.count(""),
+        title=titled(document, task.source.name),
+        chunks=tuple(chunks(document, task.source, task.recipe)),
+    )
+
+
+def second_chance(prepare: Callable[[Task], Prepared | None]) -> Callable[[Task], Prepared | None]:
+    """Let pypdf, which has no native code to crash, read what killed its process."""
+
+    def careful(task: Task) -> Prepared | None:
+        try:
+            return prepare(task)
+        except Died as death:
+            if task.extractor != "auto":
+                raise
+            try:
+                return prepare(replace(task, extractor="pypdf"))
+            except DocumentError:
+                raise death from None
+
+    return careful

@@ -1,0 +1,1 @@
+"""What a run looked like: folds over the events of the pipeline."""

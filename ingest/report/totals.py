@@ -1,0 +1,48 @@
+"""A run in numbers: what its summary, its JSON and its exit code are made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ingest.model import Advanced, Event, Kept, Outcome, Settled
+
+
+@dataclass(slots=True)
+class Totals:
+    """What has happened so far."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    pages: int = 0  # read
+    empty_pages: int = 0  # of the documents read
+    chunks: int = 0  # embedded and uploaded
+    tokens: int = 0  # in those
+    deleted: int = 0  # chunks
+    problems: list[Settled] = field(default_factory=list)  # for the documents' owners
+    kept: list[Kept] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Advanced):
+            self.pages += event.pages
+        elif isinstance(event, Kept):
+            self.kept.append(event)
+        else:
+            self.outcomes[event.outcome] += 1
+            self.chunks += event.embedded
+            self.tokens += event.tokens
+            self.deleted += event.deleted
+            if event.outcome is not Outcome.UNCHANGED:
+                self.empty_pages += event.empty_pages
+            if not event.harmless:
+                self.problems.append(event)
+
+    @property
+    def sources(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def exit_code(self) -> int:
+        """2 if a limit must be lifted, 3 if a document could not be taken, else 0."""
+        if not all(kept.harmless for kept in self.kept):
+            return 2
+        return 3 if self.problems else 0

@@ -1,0 +1,1 @@
+"""Where PDFs come from. One file per kind of root."""
