@@ -65,17 +65,20 @@ def without_running_lines(
 ) -> tuple[str, ...]:
     """The pages without the headers and footers that repeat on most of them.
 
-    Numbers in such a line must be the same on every page or count with the pages, so that the
-    first row of a table is never taken for a header. The headings that a page stands under may
-    differ from page to page.
+    Each stays where it stands first, so that what it says can still be found. Numbers in such a
+    line must be the same on every page or count with the pages, so that the first row of a table is
+    never taken for a header. The headings that a page stands under may differ from page to page.
     """
     if len(pages) < FEWEST:
         return tuple(pages)
     titles = titles_above(headings, len(pages))
-    running = frozenset(running_lines(pages, titles))
+    running = set(running_lines(pages, titles))
     if not running:
         return tuple(pages)
-    return tuple(trimmed(page, above, running) for page, above in zip(pages, titles, strict=True))
+    seen: set[str] = set()
+    return tuple(
+        trimmed(page, above, running, seen) for page, above in zip(pages, titles, strict=True)
+    )
 
 
 def running_lines(pages: Sequence[str], titles: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -86,7 +89,7 @@ def running_lines(pages: Sequence[str], titles: Sequence[Sequence[str]]) -> Iter
             places[shape].append((number, line))
     least = max(FEWEST - 1, SHARE * sum(map(bool, pages)))
     for shape, found in places.items():
-        if len(found) >= least and shape != TITLE and counts_with_pages(shape, found):
+        if len(found) >= least and shape not in ("", TITLE) and counts_with_pages(shape, found):
             yield shape
 
 
@@ -141,13 +144,14 @@ def pattern(line: str, titles: Sequence[str] = ()) -> str:
     return DIGITS.sub(NUMBER, line)
 
 
-def trimmed(page: str, titles: Sequence[str], running: frozenset[str]) -> str:
-    """A page without running lines at its edges."""
+def trimmed(page: str, titles: Sequence[str], running: set[str], seen: set[str]) -> str:
+    """A page without the running lines at its edges that were seen before; `seen` grows."""
     lines = page.split("\n")
     last = len(lines) - EDGE
-    kept = (
-        line
-        for place, line in enumerate(lines)
-        if EDGE <= place < last or pattern(line, titles) not in running
-    )
+    kept = []
+    for place, line in enumerate(lines):
+        shape = pattern(line, titles) if place < EDGE or place >= last else ""
+        if shape not in running or shape not in seen:
+            kept.append(line)
+        seen.add(shape)
     return "\n".join(kept).strip()

@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 # spawn, not fork: the parent has threads, and a child must not inherit their locks.
 SPAWN = multiprocessing.get_context("spawn")
-SETTLING = 1.0  # seconds a child gets to leave by itself
+SETTLING = 1.0  # seconds for a dying child to leave its exit code
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Contained(Generic[T, R]):
 
     def close(self) -> None:
         """End all children, the busy ones too."""
-        for child in self.children:
+        for child in list(self.children):
             child.end()
 
 
@@ -94,12 +94,11 @@ class Child:
             if self.pipe.poll(seconds):
                 return self.pipe.recv()
         except (EOFError, ConnectionError):
+            self.process.join(SETTLING)
             self.end()
             raise Died(f"reading it crashed the reader ({self.cause()})") from None
         self.end()
-        raise Died(
-            f"reading it took longer than {seconds:g} s; INGEST_DOCUMENT_SECONDS allows more"
-        )
+        raise Died(f"reading it took over {seconds:g} s; INGEST_DOCUMENT_SECONDS allows more")
 
     def cause(self) -> str:
         """How the process ended, in words."""
@@ -110,11 +109,9 @@ class Child:
         return f"exit {code}"
 
     def end(self) -> None:
-        self.pipe.close()
-        self.process.join(SETTLING if self.process.exitcode is None else 0)
-        if self.process.exitcode is None:
-            self.process.kill()
-            self.process.join()
+        """Kill the process; there is nothing in it to lose. Any thread may do this."""
+        self.process.kill()
+        self.process.join()
 
 
 def serve(pipe: Connection, function: Callable[[Any], Any], limits: Limits) -> None:

@@ -122,14 +122,15 @@ def walk(
             if short.startswith(".") or not root.enters(name):
                 continue
             if twin:
-                yield Oddity(root.name, name, TWIN)
-                continue
-            target = entry.stat()
-            if (target.st_dev, target.st_ino) in above:
-                yield Oddity(root.name, name, "a link back to a folder it lies in", harmless=True)
+                yield Oddity(root.name, name, TWIN, hides=True)
                 continue
             try:
-                yield from walk(root, Path(entry.path), name, above)
+                target = entry.stat()
+                if (target.st_dev, target.st_ino) in above:
+                    reason = "a link back to a folder it lies in"
+                    yield Oddity(root.name, name, reason, harmless=True)
+                else:
+                    yield from walk(root, Path(entry.path), name, above)
             except OSError as error:
                 reason = f"folder cannot be read: {error.strerror}; check its permissions"
                 yield Oddity(root.name, name, reason, hides=True)
@@ -218,7 +219,7 @@ def as_regex(pattern: str) -> str:
 def translated(token: str) -> str:
     """One token of a glob as a regular expression."""
     if token.startswith("[") and len(token) > 1:
-        inside = token[1:-1].replace("\\", r"\\")
+        inside = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
         return f"[^/{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
     known = {"**/": "(?:[^/]+/)*", "**": ".*", "?": "[^/]"}
     return known.get(token) or ("[^/]*" if token.startswith("*") else re.escape(token))

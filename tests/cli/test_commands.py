@@ -1,0 +1,396 @@
+"""The real command, in a process of its own, as a person or a script meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest import __version__
+from ingest.connect import embedder, index
+from ingest.model import Mode
+from ingest.settings import Settings
+from tests.conftest import ROOT, Command, environment
+from tests.pdfs import prose, write
+
+DATA = str(ROOT / "data")
+
+
+def events(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_the_sample_data_becomes_an_index(command: Command) -> None:
+    """My first run: every file has an outcome, exit code 3 says that two could not be taken."""
+    done = command("run", DATA, "--json")
+
+    assert done.returncode == 3
+    *sources, summary = events(done.stdout)
+    assert {str(e["source"]): e["outcome"] for e in sources} == {
+        "benefits/benefits-plan.pdf": "new",
+        "damaged/truncated.pdf": "failed",
+        "handbook.pdf": "new",
+        "languages/arbeitsordnung.pdf": "new",
+        "languages/règlement intérieur.pdf": "new",
+        "languages/دليل-السلامة.pdf": "new",
+        "languages/安全ガイド.pdf": "new",
+        "locked/empty-password.pdf": "new",
+        "locked/needs-password.pdf": "skipped",
+        "papers/two-column.pdf": "new",
+        "products/product-sheet.pdf": "new",
+        "scans/delivery-note.pdf": "empty",
+    }
+    assert summary["event"] == "summary"
+    assert summary["exit"] == 3
+
+    again = command("run", DATA)
+    assert again.returncode == 3
+    assert "Files:   0 new, 0 changed, 10 unchanged, 0 removed, 1 skipped, 1 failed" in again.stdout
+    assert "failed    damaged/truncated.pdf  damaged, get it again from its source" in again.stderr
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index of the sample data."""
+    folder = tmp_path_factory.mktemp("filled")
+    call = [sys.executable, "-P", "-m", "ingest", "run", DATA, "-q"]
+    subprocess.run(call, cwd=folder, env=environment(), check=False, timeout=100)
+    return folder
+
+
+def in_(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "ingest", *arguments],
+        cwd=folder,
+        env=environment() | more,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def questions() -> list[tuple[str, str, int]]:
+    """The questions of data/README.md, with the file and the page that answer them."""
+    rows = re.findall(
+        r"^\| (.+?) \| .+? \| `(.+?\.pdf)`, pages? (\d+)",
+        (ROOT / "data/README.md").read_text(),
+        re.MULTILINE,
+    )
+    return [(question, file, int(page)) for question, file, page in rows]
+
+
+def test_the_samples_answer_their_questions(filled: Path) -> None:
+    """Asked in other words than the answer's, the right page comes soon, by meaning sooner."""
+    chosen = Settings(index=str(filled / ".ingest"))
+    model = embedder(chosen)
+    where = index(chosen, model)
+    asked = questions()
+    assert len(asked) == 15
+    for question, file, page in asked:
+        for mode, most in ((Mode.HYBRID, 10), (Mode.VECTOR, 3)):
+            hits = [
+                h.fields for h in where.search(question, model.embed([question])[0], mode, most)
+            ]
+            places = [(h["source"], h["page_start"], h["page_end"]) for h in hits]
+            assert any(s == file and a <= page <= b for s, a, b in places), (question, mode, places)  # type: ignore[operator]
+    where.close()
+
+
+def test_an_answer_shows_where_it_stands(filled: Path) -> None:
+    """File, page, the page's own number, headings, and the words I asked for marked."""
+    done = in_(filled, "search", "proof from a physician when I have a cold", "-n", "1")
+
+    assert done.returncode == 0
+    where, headings, *passage = done.stdout.splitlines()
+    assert re.match(r"handbook\.pdf  pages? 1[78](-\d+)? \(1[23]\)  0\.\d+$", where)
+    assert " › " in headings
+    assert "**" in "\n".join(passage)
+    assert 2 <= len(passage) <= 8
+    whole = in_(filled, "search", "proof from a physician when I have a cold", "-n", "1", "--full")
+    assert len(whole.stdout) > len(done.stdout)
+
+
+def test_status_shows_what_failed_and_why(filled: Path) -> None:
+    """Weeks later I can ask what is in there, and what is not."""
+    done = in_(filled, "status")
+
+    assert done.returncode == 0
+    assert re.search(r"Index:   \.ingest holds 12 files, \d+ chunks, \d+ kB", done.stdout)
+    assert re.search(r"Root:    .*/data  9 indexed, 1 failed, 1 skipped, 1 empty", done.stdout)
+    assert "failed   damaged/truncated.pdf  damaged" in done.stdout
+    assert "skipped  locked/needs-password.pdf  needs a password" in done.stdout
+    *records, summary = events(in_(filled, "status", "--json").stdout)
+    assert len(records) == 12
+    assert summary["sources"] == 12
+
+
+def test_a_plan_changes_nothing(command: Command, tmp_path: Path) -> None:
+    """What a run would do, to the token; --dry-run is the same; no index appears."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+
+    done = command("plan", "docs")
+
+    assert done.returncode == 0
+    assert re.search(r"new +a\.pdf  1 pages?, (\d) of \1 chunks", done.stdout)
+    assert re.search(r"Chunks:  \d to be embedded \([\d,]+ tokens\)", done.stdout)
+    assert command("run", "docs", "--dry-run").stdout == done.stdout
+    assert not (tmp_path / ".ingest").exists()
+
+
+def test_help_comes_at_once(command: Command) -> None:
+    """Help needs no model, no index and no patience."""
+    heavy = ["azure", "numpy", "onnxruntime", "openai", "pypdf", "pypdfium2", "rich", "tenacity"]
+    heavy += ["tokenizers", "toktok"]
+    code = (
+        "import sys, contextlib\nfrom ingest.cli import main\n"
+        "with contextlib.suppress(SystemExit): main(['run', '--help'])\n"
+        f"print(sorted(set({heavy}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("[]\n")
+    assert "--max-deletes" in done.stdout
+    assert f"ingest {__version__}\n" == command("--version").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "missing"], "missing: no such folder or file"),
+        (["run"], "which PDFs? name a folder"),
+        (["run", "notes.txt"], "notes.txt: neither a folder nor a .pdf file"),
+        (["run", "docs", "--chunk-tokens", "3"], "--chunk-tokens=3: expected from 16 to 8192"),
+        (["run", "docs", "--chunk-tokens", "many"], "--chunk-tokens=many: expected a number"),
+        (["run", "docs", "--extractor", "magic"], "--extractor=magic: expected auto or pdfium"),
+        (["run", "docs", "--index", "notes.txt"], "cannot be used"),
+        (["search", "anything"], "is empty: fill it with ingest run"),
+        (["run", "docs", "docs/x"], "lies inside"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_2(
+    command: Command, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    """I am told what is wrong and what to do, without a traceback."""
+    write(tmp_path / "docs/x/a.pdf", "text")
+    (tmp_path / "notes.txt").write_text("x")
+
+    done = command(*arguments)
+
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_errors_are_json_too_where_json_is_asked_for(command: Command) -> None:
+    """A script that reads my output sees the error in it."""
+    (event,) = events(command("run", "missing", "--json").stdout)
+    assert event["event"] == "error"
+    assert event["exit"] == 2
+
+
+def test_a_root_without_pdfs_is_no_error_and_removes_nothing(
+    command: Command, tmp_path: Path
+) -> None:
+    """An empty folder is said to be empty; the index keeps what it has."""
+    write(tmp_path / "docs/a.pdf", "some text")
+    assert command("run", "docs").returncode == 0
+    (tmp_path / "docs/a.pdf").unlink()
+
+    done = command("run", "docs")
+
+    assert done.returncode == 0
+    assert "No PDFs found, and nothing removed from the index." in done.stdout
+    assert "1 files, 1 chunks" in command("status").stdout
+
+
+def test_more_deletions_than_usual_are_asked_for(command: Command, tmp_path: Path) -> None:
+    """Exit code 2 and the flag that allows it, instead of an index that lost half its answers."""
+    for n in range(30):
+        write(tmp_path / f"docs/{n}.pdf", f"text {n}")
+    command("run", "docs")
+    for n in range(12):
+        (tmp_path / f"docs/{n}.pdf").unlink()
+
+    done = command("run", "docs")
+    assert done.returncode == 2
+    assert "more than the limit of 10; --max-deletes 12 lets them go" in done.stdout
+    assert "12 removed" in command("run", "docs", "--max-deletes", "12").stdout
+
+
+def test_settings_come_from_flags_then_environment_then_file(
+    command: Command, tmp_path: Path
+) -> None:
+    """What I type wins over what is set, what is set over what is written down."""
+    write(tmp_path / "docs/a.pdf", "some text")
+    (tmp_path / ".env").write_text("INGEST_INDEX=from-file\nINGEST_ROOT=docs\n")
+
+    assert command("run").returncode == 0
+    assert (tmp_path / "from-file").is_dir()
+    assert command("run", INGEST_INDEX="from-environment").returncode == 0
+    assert (tmp_path / "from-environment").is_dir()
+    assert command("run", "--index", "from-flag", INGEST_INDEX="x").returncode == 0
+    assert (tmp_path / "from-flag").is_dir()
+    assert command("run", INGEST_INDEX="").returncode == 0
+    assert not (tmp_path / "x").exists()
+
+
+def test_two_runs_do_not_meet(command: Command, tmp_path: Path) -> None:
+    """A scheduled run that overlaps the one before steps back with exit code 11."""
+    from filelock import FileLock
+
+    write(tmp_path / "docs/a.pdf", "some text")
+    command("run", "docs")
+    with FileLock(tmp_path / ".ingest/lock"):
+        done = command("run", "docs")
+        assert done.returncode == 11
+        assert "another run is writing to .ingest" in done.stderr
+        assert command("search", "text").returncode == 0
+    assert command("run", "docs").returncode == 0
+
+
+def test_an_index_of_a_newer_version_is_exit_2(command: Command, tmp_path: Path) -> None:
+    """An old program says so, and leaves the index alone."""
+    write(tmp_path / "docs/a.pdf", "some text")
+    command("run", "docs")
+    with sqlite3.connect(tmp_path / ".ingest/index.db") as db:
+        db.execute("PRAGMA user_version = 99")
+
+    done = command("run", "docs")
+    assert done.returncode == 2
+    assert "newer ingest" in done.stderr
+
+
+def test_nothing_escapes_to_the_terminal(command: Command, tmp_path: Path) -> None:
+    """A hostile file name cannot move my cursor or forge a line."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "\x1b[2Jevil\nnew  fake.pdf").write_bytes(b"%PDF-broken")
+
+    done = command("run", "docs", "-v")
+
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\\x1b[2Jevil\\nnew  fake.pdf" in done.stderr
+
+
+def test_a_closed_pipe_is_no_crash(filled: Path) -> None:
+    """`ingest status | head -1` ends quietly."""
+    call = f"{sys.executable} -P -m ingest status --json | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", call],
+        cwd=filled,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_quiet_and_verbose(command: Command, tmp_path: Path) -> None:
+    """Silence for cron, a line a document for those who want to watch."""
+    write(tmp_path / "docs/a.pdf", "some text")
+
+    loud = command("run", "docs", "-v")
+    assert "new       a.pdf" in loud.stderr
+    assert "unchanged a.pdf" not in command("run", "docs", "-v").stderr
+    assert "unchanged a.pdf" in command("run", "docs", "-vv").stderr
+    quiet = command("run", "docs", "-q")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+
+
+def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
+    """I see how far it is, and a tidy screen when it is over."""
+    for n in range(3):
+        write(tmp_path / f"docs/{n}.pdf", prose(f"topic {n}"))
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "ingest", "run", "docs"],
+        cwd=tmp_path,
+        env=environment() | {"TERM": "xterm", "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        summary = process.stdout.read()
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            some = os.read(ours, 65536)
+        except OSError:
+            break
+        if not some:
+            break
+        shown += some
+    os.close(ours)
+
+    assert "Files:   3 new" in summary
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "3/3" in text
+    assert re.search(r"documents +3 pages +\d+ chunks", text)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "ingest", "run", "docs", "--json", *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_in_good_order(
+    command: Command, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """^C settles what is under way; the next run goes on; nothing is left unfinished."""
+    for n in range(24):
+        write(tmp_path / f"docs/{n:02}.pdf", prose(f"topic {n}", 40))
+    process = start(tmp_path)
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.killpg(process.pid, number)
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == code
+    assert "ingest: stopping" in errors
+    assert "Traceback" not in errors
+    summary = events(output)[-1]
+    assert summary["exit"] == code
+    assert 0 < summary["index"]["sources"] < 24  # type: ignore[index]
+    assert "unfinished" not in command("status").stdout
+
+    done = command("run", "docs")
+    assert done.returncode == 0
+    assert "24 files" in done.stdout
+
+
+def test_a_second_signal_ends_it_at_once(command: Command, tmp_path: Path) -> None:
+    """Who presses ^C twice means it; the index is still good."""
+    write(tmp_path / "docs/big.pdf", *(prose(f"topic {n}", 40) for n in range(30)))
+    process = start(tmp_path)
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert command("run", "docs").returncode == 0
+    assert "1 indexed" in command("status").stdout

@@ -1,0 +1,171 @@
+"""Nouns that tests share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ingest.embed import Embedder
+from ingest.index import Index
+from ingest.index.local import LocalIndex
+from ingest.model import Event, Prepared, Recipe, Settled, Source
+from ingest.pipeline import Run, Services, ingest
+from ingest.prepare import Task, prepare
+from ingest.sources.folder import roots
+
+if TYPE_CHECKING:
+    from ingest.model import Vectors
+
+ROOT = Path(__file__).resolve().parent.parent
+DIMENSIONS = 8
+MODEL = "hash"
+
+
+@dataclass
+class Embeds:
+    """A stand-in for a model: the same text always gets the same vector. Remembers its texts."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        self.texts += texts
+        return np.stack([vector(text) for text in texts])
+
+
+def vector(text: str) -> Vectors:
+    """A unit vector that only depends on the text, shape (DIMENSIONS,)."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    values = np.random.default_rng(seed).standard_normal(DIMENSIONS).astype(np.float32)
+    unit: Vectors = values / np.linalg.norm(values)
+    return unit
+
+
+@dataclass
+class Bench:
+    """The pipeline on a real index, reading in this process, with a stand-in for the model."""
+
+    folder: Path
+    index: Index
+    embeds: Embeds
+    recipe: Recipe
+    inputs: int = 4
+
+    def services(self, index: Index | None = None) -> Services:
+        model = Embedder(self.embeds, MODEL, DIMENSIONS, self.inputs, 100_000, 2)
+
+        def prepared(source: Source, known: str) -> Prepared | None:
+            return prepare(Task(source, known, self.recipe, "auto"))
+
+        return Services(
+            index or self.index,
+            model,
+            self.recipe,
+            prepared,
+            ThreadPoolExecutor(1),
+            1,
+            ThreadPoolExecutor(2),
+        )
+
+    def run(self, run: Run | None = None, index: Index | None = None) -> list[Event]:
+        """One run over the whole folder; its events."""
+        run = run or Run("test", max_deletes=1000)
+        (root,) = roots([str(self.folder)])
+        services = self.services(index)
+        try:
+            return list(ingest(root, services, run))
+        finally:
+            services.readers.shutdown()
+            services.senders.shutdown()
+
+    def outcomes(self, run: Run | None = None) -> dict[str, str]:
+        """One run; what became of each source."""
+        return outcomes(self.run(run))
+
+
+def outcomes(events: Sequence[Event]) -> dict[str, str]:
+    return {e.source: str(e.outcome) for e in events if isinstance(e, Settled)}
+
+
+def settled(events: Sequence[Event]) -> dict[str, Settled]:
+    return {e.source: e for e in events if isinstance(e, Settled)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty root."""
+    path = tmp_path / "docs"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def bench(tmp_path: Path, folder: Path) -> Iterator[Bench]:
+    index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
+    yield Bench(folder, index, Embeds(), Recipe("auto", 64, 0.12, MODEL, DIMENSIONS))
+    index.close()
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The real command in a process of its own, started in an empty folder."""
+
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "ingest", *arguments],
+            cwd=tmp_path,
+            env=environment() | more,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    return run
+
+
+def environment() -> dict[str, str]:
+    """What a child process needs, without the settings of whoever runs the tests."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("INGEST_", "AZURE_"))}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def dump(index: Index) -> dict[str, object]:
+    """All that an index holds, but for when and by which run: equal exactly for equal indexes."""
+    assert isinstance(index, LocalIndex)
+    rows = index.db.execute(
+        "SELECT c.*, v.embedding, w.content FROM chunks c "
+        "LEFT JOIN vectors v USING (number) LEFT JOIN words w ON w.rowid = c.number"
+    )
+    chunks = {row[1]: row[2:] for row in rows}
+    records = {(r.root, r.source): index.record(r.root, r.source) for r in list(index.records())}
+    plain = {
+        key: (
+            r.fingerprint,
+            r.size,
+            r.modified,
+            r.pages,
+            r.outcome,
+            r.error,
+            r.committed,
+            r.pending,
+        )
+        for key, r in records.items()
+        if r is not None
+    }
+    strays = index.db.execute(
+        "SELECT (SELECT count(*) FROM vectors), (SELECT count(*) FROM words)"
+    ).fetchone()
+    return {"chunks": chunks, "records": plain, "strays": strays}

@@ -1,0 +1,135 @@
+"""A child process takes the blow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from ingest.errors import DocumentError
+from ingest.extract.worker import Contained, Died, Limits
+from ingest.model import Outcome
+
+
+def behave(how: str) -> str:
+    """What a document may do to its reader."""
+    if how == "hang":
+        while True:
+            pass
+    if how == "crash":
+        os.kill(os.getpid(), signal.SIGABRT)
+    if how == "leave":
+        os._exit(7)
+    if how == "grow":
+        return str(len(bytearray(4 << 30)))
+    if how == "refuse":
+        raise DocumentError("locked", Outcome.SKIPPED)
+    if how == "trip":
+        raise KeyError("a bug")
+    if how == "print":
+        os.write(1, b"noise")
+        os.write(2, b"noise")
+    return f"{how} by {os.getpid()}"
+
+
+@contextmanager
+def contained(seconds: float = 30, megabytes: int = 1024) -> Iterator[Contained[str, str]]:
+    children = Contained(behave, Limits(seconds, megabytes))
+    try:
+        yield children
+    finally:
+        children.close()
+
+
+def test_work_is_done_elsewhere_and_the_process_is_kept() -> None:
+    """Starting a process is paid once, not once a document."""
+    with contained() as call:
+        first, second = call("well"), call("well")
+
+    assert first == second != f"well by {os.getpid()}"
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("crash", "crashed the reader \\(SIGABRT\\)"), ("leave", "crashed the reader \\(exit 7\\)")],
+)
+def test_a_crash_is_one_failed_document(how: str, reason: str) -> None:
+    """Invariant 5: the document that kills its reader is named, and the next one is read."""
+    with contained() as call:
+        with pytest.raises(Died, match=reason):
+            call(how)
+        assert call("well").startswith("well")
+
+
+def test_a_hang_ends_at_its_deadline() -> None:
+    """A document that never ends is one failed outcome, and not the night's last."""
+    with contained(seconds=1) as call:
+        call("well")
+        started = time.monotonic()
+        with pytest.raises(Died, match="took over 1 s; INGEST_DOCUMENT_SECONDS allows more"):
+            call("hang")
+        assert time.monotonic() - started < 5
+        assert call("well").startswith("well")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits an address space")
+def test_memory_is_limited() -> None:
+    """A bomb does not take the machine down."""
+    with contained() as call:
+        with pytest.raises(Died, match="needs more than 1024 MB"):
+            call("grow")
+        assert call("well").startswith("well")
+
+
+def test_what_the_function_says_of_a_document_arrives() -> None:
+    """A locked document is skipped, not failed, though the answer crossed a process."""
+    with contained() as call, pytest.raises(DocumentError, match="locked") as caught:
+        call("refuse")
+    assert caught.value.outcome is Outcome.SKIPPED
+    assert not isinstance(caught.value, Died)
+
+
+def test_a_bug_on_one_document_is_one_failed_document() -> None:
+    """An error nobody foresaw does not hide the other documents."""
+    with contained() as call, pytest.raises(Died, match="KeyError"):
+        call("trip")
+
+
+def test_noise_of_native_code_does_not_reach_the_terminal(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """What a library prints about a document is not part of my output."""
+    with contained() as call:
+        call("print")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_each_thread_has_a_process_of_its_own() -> None:
+    """Two cores read two documents."""
+    with contained() as call, ThreadPoolExecutor(2) as threads:
+        started = time.monotonic()
+        list(threads.map(call, ["well", "well"]))
+        deadline = [threads.submit(call, "well") for _ in range(8)]
+        pids = {future.result() for future in deadline}
+
+    assert 1 <= len(pids) <= 2
+    assert time.monotonic() - started < 60
+
+
+def test_closing_ends_a_busy_process() -> None:
+    """^C is not held up by a document that hangs."""
+    with ThreadPoolExecutor(1) as threads:
+        with contained(seconds=300) as call:
+            threads.submit(call, "well").result()
+            future = threads.submit(call, "hang")
+            time.sleep(0.3)
+        started = time.monotonic()
+        with pytest.raises(Died):
+            future.result(timeout=10)
+        assert time.monotonic() - started < 5

@@ -1,0 +1,208 @@
+"""What every index must do, asked of each. A new back end is one line in `index`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest.index import Index
+from ingest.index.local import LocalIndex
+from ingest.index.schema import CHUNK_FIELDS
+from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source
+from tests.conftest import DIMENSIONS, MODEL, vector
+
+
+@pytest.fixture(params=["local"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
+    made = {"local": lambda: LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)}
+    opened = made[request.param]()
+    yield opened
+    opened.close()
+
+
+SOURCE = Source("/docs", "tools/mill.pdf", "/docs/tools/mill.pdf", 10, "1")
+
+
+def entry(id_: str, text: str, ordinal: int = 0) -> Entry:
+    chunk = Chunk(id_, text, 5, ordinal, 0, len(text), 3, 4, "iii", ("Tools", "Mills"))
+    return Entry(SOURCE, "file:///docs/tools/mill.pdf", "finger", "All tools", chunk, vector(text))
+
+
+A = entry("a" * 40, "The mill turns the grain into flour.")
+B = entry("b" * 40, "A lathe turns wood; its spindle is oiled in March.")
+C = entry("c" * 40, "旋盤は木材を回します。")
+RECORD = Record(
+    root="/docs",
+    source="tools/mill.pdf",
+    fingerprint="finger",
+    size=10,
+    modified="1",
+    pages=4,
+    empty_pages=1,
+    tokens=15,
+    outcome=Outcome.NEW,
+    committed=("a" * 40, "b" * 40),
+    pending=("c" * 40,),
+    chunks=2,
+    settled="2026-01-02T03:04:05+00:00",
+    run="r1",
+)
+
+
+def ids(index: Index, text: str, mode: Mode, top: int = 5) -> list[object]:
+    return [hit.fields["id"] for hit in index.search(text, vector(text), mode, top)]
+
+
+def test_what_is_uploaded_is_found(index: Index) -> None:
+    """By its words, by its meaning, and by both."""
+    assert index.upload([A, B, C]) == []
+
+    assert ids(index, "spindle oiled", Mode.TEXT) == [B.chunk.id]
+    assert ids(index, A.chunk.text, Mode.VECTOR)[0] == A.chunk.id
+    assert ids(index, B.chunk.text, Mode.HYBRID)[0] == B.chunk.id
+    assert len(ids(index, A.chunk.text, Mode.VECTOR, top=2)) == 2
+
+
+def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
+    """Two characters inside a Japanese sentence are enough."""
+    index.upload([A, B, C])
+    assert ids(index, "木材", Mode.TEXT) == [C.chunk.id]
+
+
+def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
+    """Applications that read the samples' fields find them, and ours beside them."""
+    index.upload([A])
+
+    (hit,) = index.search("grain", None, Mode.TEXT, 5)
+
+    assert tuple(hit.fields) == CHUNK_FIELDS
+    assert hit.fields == {
+        "id": "a" * 40,
+        "content": "The mill turns the grain into flour.",
+        "category": "tools",
+        "sourcepage": "tools/mill.pdf#page=3",
+        "sourcefile": "tools/mill.pdf",
+        "storageUrl": "file:///docs/tools/mill.pdf",
+        "title": "All tools",
+        "headings": ["Tools", "Mills"],
+        "page_start": 3,
+        "page_end": 4,
+        "page_label": "iii",
+        "ordinal": 0,
+        "kind": "chunk",
+        "root": "/docs",
+        "source": "tools/mill.pdf",
+        "fingerprint": "finger",
+    }
+
+
+def test_uploading_again_changes_nothing(index: Index) -> None:
+    """A request that was repeated because its answer was lost leaves no second copy."""
+    index.upload([A, B])
+    index.upload([A, B])
+
+    assert index.totals().chunks == 2
+    assert ids(index, "grain", Mode.TEXT) == [A.chunk.id]
+
+
+def test_a_chunk_without_a_vector_is_moved_and_keeps_the_one_it_has(index: Index) -> None:
+    """Invariant 3: a page inserted in front costs no embedding."""
+    index.upload([A, B])
+    moved = replace(A, vector=None, chunk=replace(A.chunk, page_start=9, page_end=9))
+
+    assert index.upload([moved]) == []
+
+    (hit, *_) = index.search("", vector(A.chunk.text), Mode.VECTOR, 1)
+    assert (hit.fields["id"], hit.fields["page_start"]) == (A.chunk.id, 9)
+
+
+def test_moving_what_is_not_there_is_refused(index: Index) -> None:
+    """Invariant 4: a chunk that would have no vector is named, not written."""
+    (refusal,) = index.upload([replace(B, vector=None)])
+
+    assert refusal.id == B.chunk.id
+    assert index.totals().chunks == 0
+
+
+def test_what_is_deleted_is_gone(index: Index) -> None:
+    """No kind of search answers from it, and deleting it again is no error."""
+    index.upload([A, B])
+
+    assert index.delete([A.chunk.id, "unknown"]) == []
+    assert index.delete([A.chunk.id]) == []
+
+    assert ids(index, "grain", Mode.TEXT) == []
+    assert ids(index, A.chunk.text, Mode.HYBRID) == [B.chunk.id]
+    assert index.totals().chunks == 1
+
+
+def test_held_says_which_chunks_are_there(index: Index) -> None:
+    """However many are asked for."""
+    index.upload([A, B])
+    many = [f"{n:040}" for n in range(2_500)]
+
+    assert index.held([*many, A.chunk.id, B.chunk.id]) == {A.chunk.id, B.chunk.id}
+    assert index.held([]) == set()
+
+
+def test_a_record_comes_back_whole(index: Index) -> None:
+    """All that a run wrote about a source, the next one reads."""
+    index.save(RECORD)
+    assert index.record("/docs", "tools/mill.pdf") == RECORD
+    assert index.record("/docs", "other.pdf") is None
+
+    index.save(replace(RECORD, pending=(), chunks=3))
+    assert index.record("/docs", "tools/mill.pdf") == replace(RECORD, pending=(), chunks=3)
+
+
+def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:
+    """Thousands of sources, in the order of their names, root by root."""
+    names = [f"{'äbc'[n % 3]}/{n}.pdf" for n in range(2_500)]
+    for name in names:
+        index.save(replace(RECORD, source=name))
+    index.save(replace(RECORD, root="/another", source="z.pdf"))
+
+    listed = list(index.records("/docs"))
+    assert [record.source for record in listed] == sorted(names)
+    assert listed[0] == replace(RECORD, source=min(names), committed=(), pending=())
+    assert [r.root for r in index.records()] == ["/another"] + ["/docs"] * 2_500
+
+
+def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
+    """The plan is read while the run goes on; each source comes up once."""
+    for n in range(2_500):
+        index.save(replace(RECORD, source=f"{n:05}"))
+
+    seen = []
+    for record in index.records("/docs"):
+        seen.append(record.source)
+        index.save(replace(record, pages=99))
+
+    assert seen == sorted(seen)
+    assert len(seen) == len(set(seen)) == 2_500
+
+
+def test_a_record_can_be_forgotten(index: Index) -> None:
+    """A source that is gone leaves nothing behind."""
+    index.save(RECORD)
+    index.forget(RECORD)
+    assert index.record("/docs", "tools/mill.pdf") is None
+    assert index.totals().sources == 0
+
+
+def test_records_are_no_answers(index: Index) -> None:
+    """What the index knows about a source is never mistaken for what is in it."""
+    index.save(RECORD)
+    for mode in Mode:
+        assert ids(index, "mill finger docs", mode) == []
+
+
+@pytest.mark.parametrize("text", ["", "   ", '"', "OR AND NOT", "a" * 10_000, "\0", "(*)"])
+def test_any_question_gets_an_answer(index: Index, text: str) -> None:
+    """Nothing I type is an error."""
+    index.upload([A])
+    for mode in Mode:
+        assert isinstance(ids(index, text, mode), list)

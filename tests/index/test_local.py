@@ -1,0 +1,136 @@
+"""The embedded index as a file on a disk, with all that happens to files."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import BusyError, ConfigError, ServiceError
+from ingest.index.local import VERSION, LocalIndex
+from ingest.model import Mode
+from tests.conftest import DIMENSIONS, MODEL, vector
+from tests.index.test_contract import RECORD, A
+
+
+def opened(folder: Path, *, create: bool = True, model: str = MODEL) -> LocalIndex:
+    return LocalIndex(folder, model, DIMENSIONS, create=create)
+
+
+def test_it_is_all_there_after_reopening(tmp_path: Path) -> None:
+    """What a run wrote, a search in another process finds."""
+    first = opened(tmp_path / "i")
+    first.upload([A])
+    first.save(RECORD)
+    first.close()
+
+    second = opened(tmp_path / "i", create=False)
+    assert second.record(RECORD.root, RECORD.source) == RECORD
+    assert second.search("grain", None, Mode.TEXT, 1)[0].fields["id"] == A.chunk.id
+    second.close()
+
+
+def test_looking_does_not_create(tmp_path: Path) -> None:
+    """A search in the wrong folder leaves no empty index there."""
+    index = opened(tmp_path / "i", create=False)
+    assert index.totals().chunks == 0
+    index.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
+    """An application that keeps the index open answers from the newest run."""
+    writer, reader = opened(tmp_path / "i"), opened(tmp_path / "i", create=False)
+    assert reader.search("", vector("x"), Mode.VECTOR, 5) == []
+
+    writer.upload([A])
+    assert len(reader.search("", vector("x"), Mode.VECTOR, 5)) == 1
+    writer.delete([A.chunk.id])
+    assert reader.search("", vector("x"), Mode.VECTOR, 5) == []
+    writer.close()
+    reader.close()
+
+
+def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
+    """The second is told to wait; when the first is over, it may."""
+    first, second = opened(tmp_path / "i"), opened(tmp_path / "i")
+    first.hold()
+    with pytest.raises(BusyError, match="another run is writing"):
+        second.hold()
+    first.close()
+    second.hold()
+    second.close()
+
+
+def test_an_index_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """An old program does not damage what a new one wrote."""
+    opened(tmp_path / "i").close()
+    db = sqlite3.connect(tmp_path / "i" / "index.db")
+    db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+
+    with pytest.raises(ConfigError, match=r"newer ingest .* upgrade"):
+        opened(tmp_path / "i")
+
+
+def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
+    """Distances between vectors of different models mean nothing."""
+    opened(tmp_path / "i").close()
+    with pytest.raises(ConfigError, match=r"holds vectors of hash .* choose another --index"):
+        opened(tmp_path / "i", model="another")
+
+
+@pytest.mark.parametrize("content", [b"my tax return" * 1000, b"SQLite format 3\0" + b"x" * 5000])
+def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, content: bytes) -> None:
+    """A file that happens to be called index.db is safe from us."""
+    (tmp_path / "index.db").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"--index|damaged"):
+        opened(tmp_path)
+    assert (tmp_path / "index.db").read_bytes() == content
+
+
+def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
+    """Nor is a database with tables of its own."""
+    db = sqlite3.connect(tmp_path / "index.db")
+    db.execute("CREATE TABLE mine (x)")
+    db.commit()
+    db.close()
+    with pytest.raises(ConfigError, match="no index of ingest's"):
+        opened(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """The message says which folder, why, and what to do."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=r"file/i cannot be used \(Not a directory\): check"):
+        opened(tmp_path / "file" / "i")
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
+    """The upload that did not fit is not there in part, and the index still opens."""
+    index = opened(tmp_path / "i")
+    index.upload([A])
+    pages = index.pragma("page_count")
+    index.db.execute(f"PRAGMA max_page_count = {pages}")
+    big = [
+        type(A)(
+            A.source,
+            A.url,
+            "f",
+            "t",
+            type(A.chunk)(f"{n:040}", "word " * 2000, 1, n, 0, 1, 1, 1, "", ()),
+            vector(str(n)),
+        )
+        for n in range(50)
+    ]
+
+    with pytest.raises(ServiceError, match="the disk is full; free space and run again"):
+        index.upload(big)
+
+    assert index.totals().chunks == 1
+    index.close()
+    again = opened(tmp_path / "i")
+    again.upload(big)
+    assert again.totals().chunks == 51
+    again.close()

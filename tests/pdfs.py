@@ -1,0 +1,53 @@
+"""PDFs made to order."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from reportlab.pdfgen.canvas import Canvas
+
+
+def pdf(*pages: str, title: str = "", outline: Sequence[tuple[int, str, int]] = ()) -> bytes:
+    """A PDF with these texts as its pages; `outline` has levels from 1, titles, pages from 1."""
+    out = io.BytesIO()
+    canvas = Canvas(out, invariant=True, pageCompression=0)
+    canvas.setTitle(title)
+    for number, text in enumerate(pages, 1):
+        for level, entry, page in outline:
+            if page == number:
+                canvas.bookmarkPage(f"{number} {entry}")
+                canvas.addOutlineEntry(entry, f"{number} {entry}", level - 1)
+        place = canvas.beginText(50, 800)
+        place.setFont("Helvetica", 10)
+        for line in text.split("\n"):
+            place.textLine(line)
+        canvas.drawText(place)
+        canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+def write(path: Path, *pages: str, age: float = 100.0) -> Path:
+    """A PDF on disk, old enough that its time can be trusted."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pdf(*pages))
+    return aged(path, age)
+
+
+def aged(path: Path, age: float = 100.0) -> Path:
+    """The file with its time set back, to a moment of its own."""
+    then = time.time() - age
+    os.utime(path, (then, then))
+    return path
+
+
+def prose(topic: str, sentences: int = 40) -> str:
+    """Distinct sentences on a topic, a line each."""
+    return "\n".join(
+        f"Sentence {n} says of {topic} that item {n * 7} costs {n * 13} crowns in year {1900 + n}."
+        for n in range(1, sentences + 1)
+    )

@@ -1,0 +1,251 @@
+"""Listing a root: all that is there, in order, and a word on what is odd."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.errors import ConfigError, DocumentError
+from ingest.model import Oddity, Outcome, Source
+from ingest.sources.folder import listed, matches, read, roots, url
+from tests.pdfs import aged, write
+
+
+def names(*arguments: str) -> list[str]:
+    return [item.name for root in roots(arguments) for item in listed(root)]
+
+
+def oddities(folder: Path) -> dict[str, Oddity]:
+    (root,) = roots([str(folder)])
+    return {item.name: item for item in listed(root) if isinstance(item, Oddity)}
+
+
+def touch(folder: Path, *files: str) -> None:
+    for name in files:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"%PDF-")
+
+
+def test_a_folder_means_all_pdfs_below_it(folder: Path) -> None:
+    """I name a folder; everything in it that ends in .pdf is meant, however deep or spelt."""
+    touch(folder, "b.pdf", "a/deep/er/c.PDF", "a.txt", "pdf", "README.md")
+
+    assert names(str(folder)) == ["a/deep/er/c.PDF", "b.pdf"]
+
+
+@given(st.sets(st.text("ab-/.é0 ", min_size=1, max_size=8)))
+def test_the_order_is_that_of_the_names(
+    tmp_path_factory: pytest.TempPathFactory, made: set[str]
+) -> None:
+    """Listing and records are merged; a listing out of order would look like deletions."""
+    folder = tmp_path_factory.mktemp("order")
+    for name in made:
+        parts = [part for part in name.split("/") if part.strip(". ")]
+        path = folder.joinpath(*(part.strip(". ") + "x" for part in parts), "y.pdf")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    touch(folder, "a-b.pdf", "a/z.pdf", "a.pdf", "a0.pdf")
+
+    found = names(str(folder))
+
+    assert found == sorted(found)
+    assert set(found) == {
+        unicodedata.normalize("NFC", p.relative_to(folder).as_posix())
+        for p in folder.rglob("*.pdf")
+    }
+
+
+def test_one_file_is_a_source_of_its_folder(folder: Path) -> None:
+    """Whether I name the file or its folder, it is the same source."""
+    touch(folder, "a.pdf", "b.pdf")
+    (whole,), (one,) = roots([str(folder)]), roots([str(folder / "b.pdf")])
+
+    assert one.name == whole.name
+    assert [item.name for item in listed(one)] == ["b.pdf"]
+    assert not one.covers("a.pdf")
+
+
+def test_a_glob_means_what_a_shell_means(folder: Path) -> None:
+    """Quoted or expanded by the shell, a pattern names the same files."""
+    touch(folder, "a.pdf", "x/b.pdf", "x/y/c.pdf", "x/d1.pdf")
+
+    assert names(f"{folder}/*.pdf") == ["a.pdf"]
+    assert names(f"{folder}/x/*.pdf") == ["b.pdf", "d1.pdf"]
+    assert names(f"{folder}/**/*.pdf") == ["a.pdf", "x/b.pdf", "x/d1.pdf", "x/y/c.pdf"]
+    assert names(f"{folder}/x/d[0-9].pdf", f"{folder}/x/b.pdf") == ["b.pdf", "d1.pdf"]
+
+
+def test_a_name_with_glob_characters_is_a_name(folder: Path) -> None:
+    """A file called [draft]*.pdf can be named."""
+    touch(folder, "[draft]*.pdf", "d.pdf")
+
+    assert names(str(folder / "[draft]*.pdf")) == ["[draft]*.pdf"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "does"),
+    [
+        ("*.pdf", "a.pdf", True),
+        ("*.pdf", "x/a.pdf", False),
+        ("**/*.pdf", "a.pdf", True),
+        ("**/*.pdf", "x/y/a.pdf", True),
+        ("x/**", "x/y/a.pdf", True),
+        ("?.pdf", "ab.pdf", False),
+        ("[!a].pdf", "b.pdf", True),
+        ("[!a].pdf", "a.pdf", False),
+        ("[[]a].pdf", "[a].pdf", True),
+        ("a+b.pdf", "a+b.pdf", True),
+    ],
+)
+def test_patterns(pattern: str, name: str, does: bool) -> None:
+    """The few characters a glob knows, and no others."""
+    assert matches(pattern, name) is does
+
+
+@pytest.mark.parametrize(
+    ("argument", "reason"),
+    [
+        ("missing", "no such folder"),
+        ("none/*.pdf", "no such folder"),
+        ("a.txt", "neither a folder"),
+    ],
+)
+def test_a_root_that_cannot_be_meant_is_refused(folder: Path, argument: str, reason: str) -> None:
+    """A typing error is an error, not an empty root whose documents have vanished."""
+    touch(folder, "a.txt")
+    with pytest.raises(ConfigError, match=reason):
+        roots([str(folder / argument)])
+
+
+def test_roots_inside_each_other_are_refused(folder: Path) -> None:
+    """No document is indexed twice because I named it twice."""
+    touch(folder, "x/a.pdf")
+    with pytest.raises(ConfigError, match="lies inside"):
+        roots([str(folder), str(folder / "x")])
+    assert len(roots([str(folder), f"{folder}/."])) == 1
+
+
+def test_names_are_in_nfc(folder: Path) -> None:
+    """A file copied from a Mac is the same source on Linux."""
+    touch(folder, unicodedata.normalize("NFD", "Müller/Übersicht.pdf"))
+
+    assert names(str(folder)) == ["Müller/Übersicht.pdf"]
+
+
+def test_two_spellings_of_one_name_are_named(folder: Path) -> None:
+    """Where a disk has both spellings, one is read and the other is not lost silently."""
+    touch(folder, unicodedata.normalize("NFD", "é.pdf"), "é.pdf", "f.pdf")
+    touch(folder, unicodedata.normalize("NFD", "ö/a.pdf"), "ö/b.pdf")
+
+    assert len(names(str(folder))) == 5
+    odd = oddities(folder)
+    assert set(odd) == {"é.pdf", "ö/"}
+    assert not any(item.harmless for item in odd.values())
+
+
+def test_hidden_files_are_named_and_hidden_folders_left_alone(folder: Path) -> None:
+    """What macOS leaves beside a file is no document, and nobody has to act on it."""
+    touch(folder, "._a.pdf", "a.pdf", ".git/b.pdf")
+
+    assert names(str(folder)) == ["._a.pdf", "a.pdf"]
+    assert oddities(folder)["._a.pdf"].harmless
+
+
+def test_links_are_followed_but_not_round_in_circles(folder: Path, tmp_path: Path) -> None:
+    """A link to a folder is a folder; a link back up ends, and is named."""
+    touch(folder, "x/a.pdf")
+    touch(tmp_path, "elsewhere/b.pdf")
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    (folder / "x" / "loop").symlink_to(folder)
+    (folder / "nothing.pdf").symlink_to(folder / "gone.pdf")
+    (folder / "self.pdf").symlink_to(folder / "self.pdf")
+
+    found = names(str(folder))
+
+    assert found == ["link/b.pdf", "nothing.pdf", "self.pdf", "x/a.pdf", "x/loop/"]
+    odd = oddities(folder)
+    assert set(odd) == {"nothing.pdf", "self.pdf", "x/loop/"}
+    assert odd["x/loop/"].harmless
+    assert not odd["nothing.pdf"].harmless
+
+
+def test_what_is_no_file_is_not_opened(folder: Path) -> None:
+    """A pipe with a .pdf name does not hold the run up for ever."""
+    os.mkfifo(folder / "pipe.pdf")
+    (folder / "folder.pdf").mkdir()
+
+    assert oddities(folder)["pipe.pdf"].reason == "not a regular file"
+
+
+def test_any_file_name_can_be_held(folder: Path) -> None:
+    """Names with new lines, quotes or bytes that are no text are sources like any other."""
+    for name in (b"new\nline.pdf", b"quo'te\".pdf", b"\xff\xfe.pdf", "😀 .pdf".encode()):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"%PDF-")
+
+    found = names(str(folder))
+
+    assert found == sorted(["new\nline.pdf", "quo'te\".pdf", "\\xff\\xfe.pdf", "😀 .pdf"])
+    for root in roots([str(folder)]):
+        for item in listed(root):
+            assert isinstance(item, Source)
+            assert read(item) == b"%PDF-"
+
+
+def test_a_folder_that_cannot_be_read_hides_what_is_in_it(folder: Path) -> None:
+    """Without a look inside, nothing in it counts as vanished."""
+    touch(folder, "a.pdf", "x/b.pdf", "y.pdf")
+    (root,) = roots([str(folder)])
+    listing = listed(root)
+    next(listing)
+    (folder / "x" / "b.pdf").unlink()
+    (folder / "x").rmdir()
+
+    hidden, last = listing
+
+    assert isinstance(hidden, Oddity)
+    assert hidden.name == "x/"
+    assert hidden.hides
+    assert not hidden.harmless
+    assert last.name == "y.pdf"
+
+
+def test_a_file_that_changes_is_not_read_half(folder: Path) -> None:
+    """A PDF still being copied is left for the next run, not indexed in part."""
+    path = write(folder / "a.pdf", "first")
+    (source,) = (item for root in roots([str(folder)]) for item in listed(root))
+    assert isinstance(source, Source)
+    path.write_bytes(b"%PDF-longer than before")
+
+    with pytest.raises(DocumentError, match="changed while being read") as caught:
+        read(source)
+    assert caught.value.outcome is Outcome.SKIPPED
+
+    path.unlink()
+    with pytest.raises(DocumentError, match="vanished before it was read"):
+        read(source)
+
+
+def test_a_fresh_file_is_not_trusted_by_its_time(folder: Path) -> None:
+    """Two writes in one tick of a coarse clock do not hide the second from me."""
+    touch(folder, "new.pdf")
+    aged(write(folder / "old.pdf", "text"))
+
+    recent = {
+        i.name: i.recent for r in roots([str(folder)]) for i in listed(r) if isinstance(i, Source)
+    }
+
+    assert recent == {"new.pdf": True, "old.pdf": False}
+
+
+def test_a_source_can_be_opened_by_a_person(folder: Path) -> None:
+    """The address in an answer is one that a browser opens."""
+    touch(folder, "a b#c.pdf")
+    ((source,),) = ([*listed(root)] for root in roots([str(folder)]))
+    assert isinstance(source, Source)
+    assert url(source) == f"{folder.as_uri()}/a%20b%23c.pdf"

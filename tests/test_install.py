@@ -1,0 +1,160 @@
+"""Setting up, as a stranger does: the scripts, a strange path, the built wheel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, environment
+from tests.pdfs import prose, write
+
+
+def sh(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env=environment() | more,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The project at a path with spaces, with the environment that is already there."""
+    copy = tmp_path / "my PDFs & projects"
+    copy.mkdir()
+    for name in ("ingest", "scripts", "requirements"):
+        shutil.copytree(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    return copy
+
+
+def test_the_script_works_from_anywhere_and_from_a_path_with_spaces(
+    checkout: Path, tmp_path: Path
+) -> None:
+    """Wherever I cloned it and wherever I am, folders are relative to where I am."""
+    write(tmp_path / "else where/docs/a.pdf", prose("lathes"))
+
+    done = sh(
+        checkout / "scripts/ingest", "run", "docs", cwd=tmp_path / "else where", PYTHONPATH=""
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 new" in done.stdout
+    assert (tmp_path / "else where/.ingest/index.db").exists()
+
+
+def test_a_module_of_the_users_does_not_get_in_the_way(checkout: Path, tmp_path: Path) -> None:
+    """A file of mine that is called like one of theirs is not run."""
+    (tmp_path / "numpy.py").write_text("raise SystemExit('mine')")
+    (tmp_path / "ingest").mkdir()
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+
+    assert (
+        sh(checkout / "scripts/ingest", "run", "docs", cwd=tmp_path, PYTHONPATH="").returncode == 0
+    )
+
+
+def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:
+    """I learn which Python I have and which I need, before anything is installed."""
+    (checkout / ".venv").unlink()
+    old = tmp_path / "old-python"
+    # Answers what the script asks of a Python, as 3.9 would.
+    old.write_text('#!/bin/sh\ncase "$2" in *print*) echo 3.9;; *) exit 1;; esac\n')
+    old.chmod(0o755)
+
+    done = sh(checkout / "scripts/ingest", "--help", cwd=tmp_path, PYTHON=str(old))
+
+    assert done.returncode == 2
+    assert f"ingest needs Python 3.11 or newer; found: {old}=3.9." in done.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_an_unfinished_environment_is_finished(checkout: Path, tmp_path: Path) -> None:
+    """A set-up that was interrupted is not taken for a finished one."""
+    (checkout / ".venv").unlink()
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / ".venv/bin/python").symlink_to(sys.executable)
+    shutil.copy(ROOT / "requirements/dev.txt", checkout / ".venv/run.txt")  # of another lock file
+    (checkout / "requirements/run.txt").write_text("")  # nothing left to install
+
+    done = sh(checkout / "scripts/environment", "run", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "Setting up" in done.stderr
+    again = sh(checkout / "scripts/environment", "run", cwd=tmp_path)
+    assert (again.stderr, again.stdout) == ("", done.stdout)
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package as people install it."""
+    out = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    done = sh(*pip, "--wheel-dir", out, ROOT, cwd=out)
+    assert done.returncode == 0, done.stderr
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
+    """What is installed is complete: the files in it, not those of the checkout, do the job."""
+    site = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site)
+        names = archive.namelist()
+    assert not any(name.startswith(("tests", "scripts", "data")) for name in names)
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+
+    where = sh(
+        sys.executable,
+        "-P",
+        "-c",
+        "import ingest; print(ingest.__file__)",
+        cwd=tmp_path,
+        PYTHONPATH=str(site),
+    )
+    assert where.stdout.startswith(str(site))
+    done = sh(
+        sys.executable, "-P", "-m", "ingest", "run", "docs", cwd=tmp_path, PYTHONPATH=str(site)
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 new" in done.stdout
+    found = sh(
+        sys.executable, "-P", "-m", "ingest", "search", "lathes", cwd=tmp_path, PYTHONPATH=str(site)
+    )
+    assert "a.pdf" in found.stdout
+
+
+def test_without_the_local_model_the_remedy_is_named(tmp_path: Path) -> None:
+    """Where the extra is not installed I am told what to install, in one line."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "from ingest.cli import main; sys.exit(main(['run', 'docs']))"
+    )
+    done = sh(sys.executable, "-P", "-c", code, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "pip install 'ingest[local]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_samples_are_what_their_script_writes(tmp_path: Path) -> None:
+    """Every PDF in data/ can be rebuilt bit for bit from its text."""
+    done = sh(sys.executable, ROOT / "scripts/make_data", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+    made = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*.pdf")}
+    kept = {p.relative_to(ROOT / "data"): p.read_bytes() for p in (ROOT / "data").rglob("*.pdf")}
+    assert set(map(os.fspath, made)) == set(map(os.fspath, kept))
+    assert [name for name in made if made[name] != kept[name]] == []

@@ -1,0 +1,172 @@
+"""Planning: records and listing side by side."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.model import Oddity, Outcome, Record, Settled, Source
+from ingest.plan import (
+    MAX_ATTEMPTS,
+    Absences,
+    Change,
+    Stale,
+    Unseen,
+    Vanished,
+    compare,
+    usual_deletes,
+)
+
+NAMES = st.sets(st.text("abc/", min_size=1, max_size=4))
+
+
+def source(name: str, modified: str = "1") -> Source:
+    return Source("/r", name, f"/r/{name}", 10, modified)
+
+
+def record(name: str, outcome: Outcome = Outcome.NEW, **more: object) -> Record:
+    values = {"fingerprint": "recipe+bytes", "size": 10, "modified": "1", "chunks": 2}
+    return Record("/r", name, outcome=outcome, **(values | more))  # type: ignore[arg-type]
+
+
+def compared(listing: list[Source | Oddity], records: list[Record], **more: bool) -> list[Change]:
+    return list(compare(listing, records, "recipe", **more))
+
+
+@given(NAMES, NAMES, st.data())
+def test_every_name_gets_exactly_one_change(
+    here: set[str], known: set[str], data: st.DataObject
+) -> None:
+    """Nothing in my folder or in the index is overlooked, and nothing comes up twice."""
+    modified = {name: data.draw(st.sampled_from("12")) for name in sorted(here)}
+
+    changes = compared(
+        [source(name, modified[name]) for name in sorted(here)], [record(n) for n in sorted(known)]
+    )
+
+    kinds = {}
+    for change in changes:
+        if isinstance(change, Vanished):
+            kinds[change.record.source] = "vanished"
+        elif isinstance(change, Stale):
+            kinds[change.source.name] = "stale"
+        elif isinstance(change, Settled):
+            kinds[change.source] = str(change.outcome)
+    assert len(kinds) == len(changes)
+    assert kinds == {
+        **dict.fromkeys(known - here, "vanished"),
+        **dict.fromkeys(here, "stale"),
+        **{name: "unchanged" for name in here & known if modified[name] == "1"},
+    }
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param(record("a", modified="0"), id="another time"),
+        pytest.param(record("a", size=9), id="another size"),
+        pytest.param(record("a", fingerprint="other+bytes"), id="another recipe"),
+        pytest.param(record("a", modified=""), id="a time not to be trusted"),
+        pytest.param(record("a", fingerprint="", modified=""), id="a run that died"),
+        pytest.param(record("a", outcome=Outcome.FAILED, attempts=1), id="a failure"),
+    ],
+)
+def test_what_is_looked_at_again(known: Record) -> None:
+    """Anything less than the same size, time and recipe, and success, is looked into."""
+    (change,) = compared([source("a")], [known])
+    assert isinstance(change, Stale)
+
+
+def test_a_failure_is_not_tried_for_ever() -> None:
+    """A broken document costs three nights, not every night, and goes on being reported."""
+    known = record("a", outcome=Outcome.FAILED, attempts=MAX_ATTEMPTS, error="damaged")
+
+    (change,) = compared([source("a")], [known])
+    assert isinstance(change, Settled)
+    assert change.outcome is Outcome.FAILED
+    assert not change.harmless
+    assert "damaged (tried 3 times; --retry-failed tries again)" in change.reason
+
+    (again,) = compared([source("a")], [known], retry_failed=True)
+    assert isinstance(again, Stale)
+    (changed,) = compared([source("a", "2")], [known])
+    assert isinstance(changed, Stale)
+
+
+def test_an_oddity_is_settled_and_protects_its_record() -> None:
+    """A file that became a dead link does not lose what the index has of it."""
+    changes = compared([Oddity("/r", "a", "a link to nothing")], [record("a")])
+
+    assert [type(change) for change in changes] == [Settled]
+
+
+def test_a_listing_out_of_order_is_not_believed() -> None:
+    """A bug in a listing must stop the run before it deletes anything."""
+    with pytest.raises(AssertionError, match="listed after"):
+        compared([source("b"), source("a")], [])
+
+
+def absences(listing: list[Source | Oddity], records: list[Record], **more: object) -> Absences:
+    found = Absences(**({"prune": True, "max_deletes": None} | more))  # type: ignore[arg-type]
+    list(found.noted(compared(listing, records), lambda: False))
+    return found
+
+
+MANY = [record(f"{n:03}") for n in range(200)]
+
+
+def test_a_few_vanished_sources_may_go() -> None:
+    """I delete a file and it is gone from the answers after the next run."""
+    assert absences([source("b")], [record("a"), record("b")]).kept("/r") is None
+
+
+def test_an_empty_listing_removes_nothing() -> None:
+    """Invariant 6: a disk that was not mounted does not empty my index."""
+    kept = absences([], [record("a")]).kept("/r")
+    assert kept is not None
+    assert "no PDFs at all" in kept.reason
+    assert kept.harmless
+
+
+def test_a_listing_with_a_blind_spot_removes_nothing() -> None:
+    """Invariant 6: a folder I may not enter is not a folder that is gone."""
+    hidden = Oddity("/r", "x/", "cannot be read", hides=True)
+    assert Unseen("x/") in compared([hidden], [])
+    kept = absences([source("a"), hidden], [record("b")]).kept("/r")
+    assert kept is not None
+    assert "x/ could not be looked into" in kept.reason
+
+
+def test_a_run_that_was_stopped_removes_nothing() -> None:
+    """Invariant 6: what the run did not get to is not gone."""
+    found = Absences(prune=True, max_deletes=None)
+    changes = found.noted(
+        compared([source("c")], [record("a"), record("b")]), lambda: found.present > 0
+    )
+    list(changes)
+    found.whole = False
+    assert found.kept("/r") is not None
+
+
+def test_many_deletions_need_a_word() -> None:
+    """Invariant 6: half the index does not go without being told to, and I learn how."""
+    here: list[Source | Oddity] = [source(f"{n:03}") for n in range(100)]
+
+    kept = absences(here, MANY).kept("/r")
+
+    assert kept is not None
+    assert not kept.harmless
+    assert "limit of 20; --max-deletes 100 lets them go" in kept.reason
+    assert absences(here, MANY, max_deletes=100).kept("/r") is None
+    assert absences(here, MANY, max_deletes=99).kept("/r") is not None
+
+
+def test_no_prune_keeps_everything() -> None:
+    """I can turn removing off."""
+    assert absences([source("b")], [record("a")], prune=False).kept("/r") is not None
+
+
+def test_the_usual_limit_is_a_tenth_but_at_least_ten() -> None:
+    """Small folders may be tidied up without being asked."""
+    assert [usual_deletes(n) for n in (0, 5, 100, 101, 5000)] == [10, 10, 10, 10, 500]
