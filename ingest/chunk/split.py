@@ -102,7 +102,16 @@ def split(text: str, headings: Sequence[int], limit: int, overlap: float) -> lis
             if n > limit
             for half in ((first, (first + last) // 2), ((first + last) // 2, last))
         ]
-    return sorted(pieces, key=lambda piece: (piece.start, piece.end))
+    return list(advancing(pieces))
+
+
+def advancing(pieces: Sequence[Piece]) -> Iterator[Piece]:
+    """The pieces in order, without one that only repeats: white space may follow an overlap."""
+    end = 0
+    for piece in sorted(pieces, key=lambda piece: (piece.start, piece.end)):
+        if piece.end > end:
+            end = piece.end
+            yield piece
 
 
 def runs(text: str, atoms: Atoms, limit: int, overlap: float) -> Iterator[tuple[int, int]]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.chunk.limits import MOST_OVERLAP
 from ingest.chunk.split import Piece, split
 from ingest.chunk.tokens import count
 from tests.pdfs import prose
@@ -25,7 +26,7 @@ texts = st.one_of(
     ).map(" ".join),
 )
 limits = st.sampled_from([16, 20, 64, 512])
-overlaps = st.sampled_from([0.0, 0.12, 0.5])
+overlaps = st.sampled_from([0.0, 0.12, MOST_OVERLAP])
 
 
 @settings(max_examples=150, deadline=None)
