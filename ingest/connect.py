@@ -2,44 +2,147 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, Login, credential
+from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
 from ingest.errors import ConfigError
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.model import Prepared, Recipe, Source
-from ingest.pipeline import Services
+from ingest.overlap import AtOnce
+from ingest.pipeline import Services, Stop
 from ingest.prepare import Task, prepare, second_chance
+from ingest.retry import Patience
 from ingest.settings import Settings, cores
 
+if TYPE_CHECKING:
+    from ingest.embed.openai import Endpoint
+    from ingest.index.definition import Vectorizer
 
-def embedder(_: Settings) -> Embedder:
-    """What makes the vectors. Raises ConfigError if it is not installed."""
-    from ingest.embed.local import local
+log = logging.getLogger(__name__)
 
-    return local(cores())
+WRITES_AT_ONCE = 8  # requests to a search service; a basic one takes a few dozen a second
+KEYED = "%s is set, so a key is used: it does not expire, and whoever reads it can use it"
 
 
-def index(settings: Settings, model: Embedder, *, create: bool = False) -> Index:
-    """Where chunks are kept. Without `create`, an index that does not exist yet is an empty one."""
-    if "://" in settings.index:
-        raise ConfigError(f"--index {settings.index}: this version keeps its index in a folder")
-    from ingest.index.local import LocalIndex
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How services are reached: one login for all of them, and one patience."""
 
-    return LocalIndex(Path(settings.index), model.model, model.dimensions, create=create)
+    login: Login
+    patience: Patience
+
+
+def connections(settings: Settings, stop: Stop | None = None) -> Connections:
+    """The connections of a process; nothing is asked of anybody yet."""
+    make = partial(credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted)
+    stopped = stop.overdue if stop else lambda: False
+    return Connections(
+        Login(make), Patience(settings.retry_seconds, settings.wait_for_roles, stopped)
+    )
+
+
+def index_place(settings: Settings) -> str:
+    """Where the index is: a folder or an endpoint."""
+    return settings.index or settings.search_endpoint or ".ingest"
+
+
+def embedder(settings: Settings, to: Connections) -> Embedder:
+    """What makes the vectors. Raises ConfigError if a setting is missing."""
+    where = settings.embedder or settings.openai_endpoint or "local"
+    if where == "local":
+        from ingest.embed.local import local
+
+        return local(cores())
+    from ingest.embed.openai import openai_embedder
+
+    key = settings.openai_key
+    if key:
+        log.warning(KEYED, "AZURE_OPENAI_KEY")
+    elif settings.embedder.endswith("/v1"):
+        key = "none"  # a service of one's own asks for none, but its protocol does
+    return openai_embedder(
+        endpoint(settings, where), key or TokenCache(to.login, COGNITIVE_SERVICES), to.patience
+    )
+
+
+def endpoint(settings: Settings, where: str) -> Endpoint:
+    """The embedding model that the settings mean. Raises ConfigError if they leave it open."""
+    from ingest.embed.openai import DIMENSIONS, Endpoint
+
+    if not where.startswith(("https://", "http://")):
+        raise ConfigError(f"embedder {where}: expected local, or an endpoint: https://...")
+    deployment = settings.openai_deployment or settings.openai_model
+    model = settings.openai_model or settings.openai_deployment
+    if not deployment:
+        raise ConfigError(
+            f"which model embeds? {where} is set: set AZURE_OPENAI_EMBEDDING_DEPLOYMENT"
+        )
+    dimensions = settings.openai_dimensions or DIMENSIONS.get(model)
+    if not dimensions:
+        raise ConfigError(
+            f"how many dimensions do the vectors of {model} have? set "
+            "AZURE_OPENAI_EMBEDDING_DIMENSIONS, or AZURE_OPENAI_EMBEDDING_MODEL to a known model"
+        )
+    return Endpoint(
+        where,
+        deployment,
+        model,
+        dimensions,
+        settings.openai_api_version,
+        settings.embed_inputs,
+        settings.embed_tokens,
+        settings.embed_at_once,
+    )
+
+
+def index(settings: Settings, model: Embedder, to: Connections, *, create: bool = False) -> Index:
+    """Where chunks are kept. Without `create`, a folder that is no index yet is an empty one."""
+    where = index_place(settings)
+    if not where.startswith("https://"):
+        if "://" in where:
+            raise ConfigError(f"index {where}: a service is reached over https:// only")
+        from ingest.index.local import LocalIndex
+
+        return LocalIndex(Path(where), model.model, model.dimensions, create=create)
+    from ingest.index.azure import AzureIndex, ensure
+
+    if settings.search_key:
+        log.warning(KEYED, "AZURE_SEARCH_KEY")
+    key = settings.search_key or TokenCache(to.login, SEARCH)
+    service = AzureIndex(where, settings.search_index, key, to.patience)
+    if create:
+        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
+    return service
+
+
+def vectorizer(settings: Settings) -> Vectorizer | None:
+    """What lets the search service embed queries itself, where Azure OpenAI embeds the chunks."""
+    if settings.embedder or not settings.openai_endpoint:
+        return None
+    from ingest.index.definition import Vectorizer
+
+    deployment = settings.openai_deployment
+    return Vectorizer(settings.openai_endpoint, deployment, settings.openai_model or deployment)
 
 
 @contextmanager
-def services(settings: Settings, *, write: bool) -> Iterator[Services]:
+def services(settings: Settings, stop: Stop, *, write: bool) -> Iterator[Services]:
     """All that a run needs, closed again after it; with `write`, the index is held meanwhile.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
-    model = embedder(settings)
+    to = connections(settings, stop)
+    model = embedder(settings, to)
     recipe = Recipe(
         extractor=settings.extractor,
         chunk_tokens=settings.chunk_tokens,
@@ -54,17 +157,25 @@ def services(settings: Settings, *, write: bool) -> Iterator[Services]:
     def prepared(source: Source, known: str) -> Prepared | None:
         return careful(Task(source, known, recipe, settings.extractor))
 
-    where = index(settings, model, create=write)
+    where = index(settings, model, to, create=write)
     readers = ThreadPoolExecutor(reading, "reader")
     senders = ThreadPoolExecutor(model.at_once, "sender")
+    writers, writing = writing_threads(settings)
     try:
         if write:
             where.hold()
-        yield Services(where, model, recipe, prepared, readers, reading, senders)
+        yield Services(where, model, recipe, prepared, readers, reading, senders, writers, writing)
     finally:
         # The children first: threads that wait for them can only then end.
         readers.shutdown(wait=False, cancel_futures=True)
         children.close()
-        readers.shutdown()
-        senders.shutdown(cancel_futures=True)
+        for threads in (readers, senders, writers):
+            threads.shutdown(cancel_futures=True)
         where.close()
+
+
+def writing_threads(settings: Settings) -> tuple[Executor, int]:
+    """Threads that write to the index, and how many writes pay off at once."""
+    if index_place(settings).startswith("https://"):
+        return ThreadPoolExecutor(WRITES_AT_ONCE, "writer"), WRITES_AT_ONCE
+    return AtOnce(), 1  # SQLite's connection belongs to the thread that opened it

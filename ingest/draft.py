@@ -69,6 +69,15 @@ class Draft:
             return Outcome.EMPTY
         return Outcome.CHANGED if self.record.committed else Outcome.NEW
 
+    def answered(self, chunk: Chunk, refusal: Refusal | None) -> None:
+        """Count what became of one chunk that was embedded."""
+        self.embedded += 1
+        self.tokens += chunk.tokens
+        if refusal:
+            self.refusals.append(refusal)
+        else:
+            self.acknowledged += 1
+
     def entry(self, chunk: Chunk, vector: Vectors | None = None) -> Entry:
         return Entry(self.source, self.url, self.made.fingerprint, self.made.title, chunk, vector)
 

@@ -3,6 +3,7 @@
     IngestError
     ├── ServiceError     nobody yet: run again later                exit 1
     ├── ConfigError      you: a setting, a role, a missing index    exit 2
+    │   └── RoleError    whoever grants roles                       exit 2
     ├── DocumentError    the document's owner; the run goes on      exit 3, at the end
     └── BusyError        wait: another run holds the index          exit 11
 
@@ -36,6 +37,10 @@ class ConfigError(IngestError):
     """A setting, a role or a missing thing that only the caller can put right."""
 
     exit_code = 2
+
+
+class RoleError(ConfigError):
+    """A role is missing, or was granted so lately that it does not hold yet."""
 
 
 class DocumentError(IngestError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,3 +47,16 @@ def overlapped(
     finally:
         for future in under_way:
             future.cancel()
+
+
+class AtOnce(Executor):
+    """Makes each call where it is submitted: for work that one thread must do."""
+
+    def submit(self, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
+        """The finished call. What it raises is in the future, as with any executor."""
+        future: Future[R] = Future()
+        try:
+            future.set_result(call(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - it is raised by result()
+            future.set_exception(error)
+        return future

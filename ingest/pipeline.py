@@ -11,22 +11,19 @@ every one has been acknowledged. So a run may die anywhere, and the next one con
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
-import numpy as np
-
-from ingest.draft import Draft, commit, done, failed, failing, intent, possible, touched
+from ingest.draft import Draft, done, failed
 from ingest.embed import Embedder
 from ingest.embed.batch import batches
-from ingest.errors import DocumentError, ServiceError
+from ingest.errors import DocumentError
 from ingest.index import Index
 from ingest.model import (
     Advanced,
-    Chunk,
     Event,
     Outcome,
     Prepared,
@@ -38,7 +35,8 @@ from ingest.model import (
 )
 from ingest.overlap import overlapped
 from ingest.plan import Absences, Change, Stale, compare, unchanged
-from ingest.sources.folder import Root, listed, url
+from ingest.settle import Piece, Read, Sent, drafted, intend, remove, settle, upload, whole
+from ingest.sources.folder import Root, listed
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -55,6 +53,8 @@ class Services:
     readers: Executor  # threads in which documents are prepared
     reading: int  # documents prepared side by side
     senders: Executor  # threads in which the embedder is called
+    writers: Executor  # threads in which the index is written to
+    writing: int  # writes under way at once
 
 
 @dataclass(slots=True)
@@ -85,27 +85,6 @@ class Run:
     stop: Stop = field(default_factory=Stop)
 
 
-class Read(NamedTuple):
-    """A stale source and what reading it gave; None where its bytes are the known ones."""
-
-    stale: Stale
-    made: Prepared | DocumentError | None
-
-
-class Piece(NamedTuple):
-    """One chunk that must be embedded."""
-
-    draft: Draft
-    chunk: Chunk
-
-
-class Sent(NamedTuple):
-    """A batch of chunks and the finished call that embedded them."""
-
-    pieces: list[Piece]
-    call: Future[Vectors]
-
-
 def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     """Bring the index in step with a root; yields each source as it is settled.
 
@@ -117,9 +96,10 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     documents = prepared(changes, services, run.stop)
     pieces = intended(documents, services, run)
     vectors = embedded(pieces, services, run.stop)
-    yield from uploaded(vectors, services, run)
+    drafts = uploaded(vectors, services)
+    yield from committed(drafts, services, run)
 
-    yield from removed(root, absences, services.index)
+    yield from removed(root, absences, services)
 
 
 def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
@@ -174,25 +154,21 @@ def intended(
     documents: Iterable[Read | Event], services: Services, run: Run
 ) -> Iterator[Piece | Draft | Event]:
     """The chunks to embed, after their documents' records say that they may exist."""
-    index = services.index
-    for item in documents:
+
+    def work(item: Read | Event) -> Callable[[], Draft | Settled] | None:
         if not isinstance(item, Read):
-            yield item
+            return None
+        return partial(intend, item, services.index, services.recipe, run.id)
+
+    for item, call in overlapped(documents, work, services.writers, services.writing, never):
+        draft = call.result() if call else item
+        if not isinstance(draft, Draft):
+            assert not isinstance(draft, Read)
+            yield draft
             continue
-        stale, made = item
-        record = whole(stale, index)
-        if made is None:
-            index.save(touched(record, stale.source))
-            yield unchanged(stale.source, record)
-        elif isinstance(made, DocumentError):
-            index.save(failing(record, stale.source, made, services.recipe, run.id))
-            yield failed(record, stale.source, made)
-        else:
-            draft = drafted(stale.source, record, made, index)
-            index.save(intent(draft))
-            yield from (Piece(draft, chunk) for chunk in draft.fresh)
-            if draft.complete:
-                yield draft
+        yield from (Piece(draft, chunk) for chunk in draft.fresh)
+        if draft.complete:
+            yield draft
 
 
 def embedded(
@@ -227,54 +203,54 @@ def is_piece(item: object) -> TypeGuard[Piece]:
 
 
 def uploaded(
-    vectors: Iterable[Sent | Draft | Event], services: Services, run: Run
-) -> Iterator[Event]:
-    """Every chunk in the index, and every document whose chunks all are there settled."""
-    for item in vectors:
-        if isinstance(item, Draft):
-            yield settled(item, services, run)
-        elif isinstance(item, Sent):
-            count = len(item.pieces)
-            rows = checked(item.call.result(), count, services.embedder.dimensions)
-            upload(item.pieces, rows, services.index)
-            yield Advanced(chunks=count)
-            for draft in dict.fromkeys(piece.draft for piece in item.pieces):
-                if draft.complete:
-                    yield settled(draft, services, run)
+    vectors: Iterable[Sent | Draft | Event], services: Services
+) -> Iterator[Draft | Event]:
+    """The documents whose chunks all are in the index, or were refused."""
+
+    def work(item: Sent | Draft | Event) -> Callable[[], dict[str, Refusal]] | None:
+        if not isinstance(item, Sent):
+            return None
+        return partial(upload, item, services.index, services.embedder.dimensions)
+
+    for item, call in overlapped(vectors, work, services.writers, services.writing, never):
+        if not isinstance(item, Sent):
+            yield item
+            continue
+        assert call is not None
+        refused = call.result()
+        for draft, chunk in item.pieces:
+            draft.answered(chunk, refused.get(chunk.id))
+        yield Advanced(chunks=len(item.pieces))
+        yield from (draft for draft in item.drafts if draft.complete)
+
+
+def committed(drafts: Iterable[Draft | Event], services: Services, run: Run) -> Iterator[Event]:
+    """The documents settled."""
+
+    def work(item: Draft | Event) -> Callable[[], Settled] | None:
+        if not isinstance(item, Draft):
+            return None
+        return partial(settle, item, services.index, services.recipe, run.id)
+
+    for item, call in overlapped(drafts, work, services.writers, services.writing, never):
+        if call:
+            yield call.result()
         else:
+            assert not isinstance(item, Draft)
             yield item
 
 
-def settled(draft: Draft, services: Services, run: Run) -> Settled:
-    """Move what is kept, delete what is no longer there, and only then commit."""
-    index = services.index
-    moved = draft.moved
-    acknowledge(draft, len(moved), index.upload(moved))
-    if draft.refusals:
-        error = DocumentError(f"the index refused a chunk: {draft.refusals[0].reason}")
-        record = failing(draft.record, draft.source, error, services.recipe, run.id)
-        index.save(replace(record, pending=intent(draft).pending))
-        return failed(record, draft.source, error)
-    if draft.acknowledged != len(draft.ids):
-        raise ServiceError(
-            f"{draft.source.name}: the index acknowledged {draft.acknowledged} of "
-            f"{len(draft.ids)} chunks; run again"
-        )
-    delete(draft.surplus, index)
-    index.save(commit(draft, run.id))
-    return done(draft)
-
-
-def removed(root: Root, absences: Absences, index: Index) -> Iterator[Event]:
+def removed(root: Root, absences: Absences, services: Services) -> Iterator[Event]:
     """What the index has of vanished sources is deleted, if their absence is proven."""
     if kept := absences.kept(root.name):
         yield kept
         return
-    for record in absences.vanished:
-        gone = possible(index.record(record.root, record.source) or record)
-        delete(gone, index)
-        index.forget(record)
-        yield Settled(root.name, record.source, Outcome.REMOVED, deleted=len(gone))
+
+    def work(record: Record) -> Callable[[], Settled]:
+        return partial(remove, record, services.index)
+
+    gone = overlapped(absences.vanished, work, services.writers, services.writing, never)
+    yield from (call.result() for _, call in gone if call)
 
 
 def expected(read: Read, index: Index) -> Settled:
@@ -286,55 +262,13 @@ def expected(read: Read, index: Index) -> Settled:
         return failed(stale.record, stale.source, made)
     draft = drafted(stale.source, whole(stale, index), made, index)
     for chunk in draft.fresh:
-        draft.embedded += 1
-        draft.tokens += chunk.tokens
+        draft.answered(chunk, None)
     return done(draft)
 
 
-def whole(stale: Stale, index: Index) -> Record:
-    """A listed record with its ids; an unknown source's as it is."""
-    return index.record(stale.source.root, stale.source.name) or stale.record
-
-
-def drafted(source: Source, record: Record, made: Prepared, index: Index) -> Draft:
-    """A document's draft. Only chunks its record names can be in the index already."""
-    candidates = possible(record).intersection(chunk.id for chunk in made.chunks)
-    return Draft(source, url(source), record, made, frozenset(index.held(candidates)))
-
-
-def checked(vectors: Vectors, count: int, dimensions: int) -> Vectors:
-    """The vectors, if there is one for each text and each can be compared."""
-    if vectors.shape != (count, dimensions):
-        raise ServiceError(
-            f"the model gave vectors of shape {vectors.shape} for {count} texts and "
-            f"{dimensions} dimensions; run again"
-        )
-    if not np.isfinite(vectors).all():
-        raise ServiceError("the model gave vectors that are not numbers; run again")
-    return vectors
-
-
-def upload(batch: Sequence[Piece], vectors: Vectors, index: Index) -> None:
-    """Write chunks, and note with their documents what the index said of each."""
-    entries = [d.entry(chunk, v) for (d, chunk), v in zip(batch, vectors, strict=True)]
-    refused = {refusal.id: refusal for refusal in index.upload(entries)}
-    for draft, chunk in batch:
-        refusal = refused.get(chunk.id)
-        acknowledge(draft, 1, [refusal] if refusal else [])
-        draft.embedded += 1
-        draft.tokens += chunk.tokens
-
-
-def acknowledge(draft: Draft, sent: int, refusals: Sequence[Refusal]) -> None:
-    """Count what the index took of a document."""
-    draft.acknowledged += sent - len(refusals)
-    draft.refusals += refusals
-
-
-def delete(ids: Iterable[str], index: Index) -> None:
-    """Delete chunks, all of them."""
-    if refusals := index.delete(list(ids)):
-        raise ServiceError(f"the index kept a chunk to be deleted: {refusals[0].reason}; run again")
+def never() -> bool:
+    """A write that was begun is waited for."""
+    return False
 
 
 def until(

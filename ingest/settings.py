@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from ingest.chunk.limits import FEWEST_TOKENS, MOST_OVERLAP
@@ -60,13 +60,40 @@ def setting(default: Any, env: str, doc: str, parse: Callable[[str], Any] = str)
     return field(default=default, metadata={"env": env, "doc": doc, "parse": parse})
 
 
+def seconds(text: str) -> float:
+    """A parser of durations: "90", "90s", "10m", "2h"."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
+    try:
+        number = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < math.inf:
+        raise ValueError("seconds, or a number with s, m or h")
+    return number
+
+
+def secret(env: str, doc: str) -> Any:
+    """A setting that never shows."""
+    return field(default="", repr=False, metadata={"env": env, "doc": doc, "parse": str})
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a command works with."""
 
     root: str = setting("", "INGEST_ROOT", "the root, where the command line names none")
-    index: str = setting(".ingest", "INGEST_INDEX", "the folder of the embedded index")
-    embedder: str = setting("local", "INGEST_EMBEDDER", "what makes the vectors", one_of("local"))
+    index: str = setting(
+        "",
+        "INGEST_INDEX",
+        "a folder, or the endpoint of a search service; "
+        "unset: `AZURE_SEARCH_ENDPOINT`, else `.ingest`",
+    )
+    embedder: str = setting(
+        "",
+        "INGEST_EMBEDDER",
+        "`local`, or the URL of a service like OpenAI's, ending in `/v1`; "
+        "unset: `AZURE_OPENAI_ENDPOINT`, else `local`",
+    )
     extractor: str = setting(
         "auto",
         "INGEST_EXTRACTOR",
@@ -89,7 +116,7 @@ class Settings:
         within(int, 0, 1024),
     )
     document_seconds: float = setting(
-        300.0, "INGEST_DOCUMENT_SECONDS", "time to read one document", within(float, 0.1, math.inf)
+        300.0, "INGEST_DOCUMENT_SECONDS", "time to read one document", seconds
     )
     document_megabytes: int = setting(
         2048,
@@ -108,8 +135,83 @@ class Settings:
         20.0,
         "INGEST_GRACE_SECONDS",
         "time to settle what is under way after ^C or SIGTERM",
-        within(float, 0, math.inf),
+        seconds,
     )
+    deadline: float | None = setting(
+        None,
+        "INGEST_DEADLINE",
+        "stop by then, counted from the start: `25m`; unset: never",
+        seconds,
+    )
+    retry_seconds: float = setting(
+        900.0, "INGEST_RETRY_SECONDS", "how long to go on trying one request", seconds
+    )
+    wait_for_roles: float = setting(
+        0.0, "INGEST_WAIT_FOR_ROLES", "how long to wait for new roles to hold: `10m`", seconds
+    )
+    openai_endpoint: str = setting(
+        "", "AZURE_OPENAI_ENDPOINT", "the Azure OpenAI resource that embeds"
+    )
+    openai_deployment: str = setting(
+        "", "AZURE_OPENAI_EMBEDDING_DEPLOYMENT", "its deployment of an embedding model"
+    )
+    openai_model: str = setting(
+        "", "AZURE_OPENAI_EMBEDDING_MODEL", "that model; unset: the deployment's name"
+    )
+    openai_dimensions: int | None = setting(
+        None,
+        "AZURE_OPENAI_EMBEDDING_DIMENSIONS",
+        "of its vectors; unset: as many as the model gives",
+        within(int, 1, 4096),
+    )
+    openai_api_version: str = setting(
+        "", "AZURE_OPENAI_API_VERSION", "for the older form of URL; unset: the v1 API"
+    )
+    openai_key: str = secret("AZURE_OPENAI_KEY", "a key, for who must; unset: no key is used")
+    openai_client_id: str = setting(
+        "",
+        "AZURE_OPENAI_CLIENT_ID",
+        "the user-assigned managed identity to be; unset: DefaultAzureCredential",
+    )
+    tenant: str = setting("", "AZURE_TENANT_ID", "the tenant to sign in to")
+    search_endpoint: str = setting(
+        "", "AZURE_SEARCH_ENDPOINT", "the Azure AI Search service that holds the index"
+    )
+    search_index: str = setting("ingest", "AZURE_SEARCH_INDEX", "the index's name there")
+    search_key: str = secret("AZURE_SEARCH_KEY", "a key, for who must; unset: no key is used")
+    search_analyzer: str = setting(
+        "standard.lucene", "INGEST_ANALYZER", "analyzer of the texts in a new index there"
+    )
+    embed_inputs: int = setting(
+        2048, "INGEST_EMBED_INPUTS", "most texts in one embedding request", within(int, 1, 2048)
+    )
+    embed_tokens: int = setting(
+        300_000,
+        "INGEST_EMBED_TOKENS",
+        "most tokens in one embedding request",
+        within(int, 1, 300_000),
+    )
+    embed_at_once: int = setting(
+        8, "INGEST_EMBED_AT_ONCE", "embedding requests under way at once", within(int, 1, 64)
+    )
+    hosted: bool = False  # the host brings an identity
+
+
+# Any of these says that a process has an identity of its own, and should not borrow a person's.
+BROUGHT_BY_HOSTS = (
+    "IDENTITY_ENDPOINT",
+    "MSI_ENDPOINT",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_TOKEN_CREDENTIALS",
+)
+
+
+def documented() -> list[Field[Any]]:
+    """The settings that have a name in the environment."""
+    return [item for item in fields(Settings) if item.metadata]
 
 
 def settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
@@ -117,8 +219,8 @@ def settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settin
 
     Raises ConfigError for a value that cannot be meant.
     """
-    values = {}
-    for item in fields(Settings):
+    values: dict[str, Any] = {"hosted": any(environment.get(name) for name in BROUGHT_BY_HOSTS)}
+    for item in documented():
         text = flags.get(item.name)
         name = "--" + item.name.replace("_", "-")
         if text is None:

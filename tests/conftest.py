@@ -19,6 +19,7 @@ from ingest.embed import Embedder
 from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Event, Prepared, Recipe, Settled, Source
+from ingest.overlap import AtOnce
 from ingest.pipeline import Run, Services, ingest
 from ingest.prepare import Task, prepare
 from ingest.sources.folder import roots
@@ -74,6 +75,8 @@ class Bench:
             ThreadPoolExecutor(1),
             1,
             ThreadPoolExecutor(2),
+            AtOnce(),
+            1,
         )
 
     def run(self, run: Run | None = None, index: Index | None = None) -> list[Event]:

@@ -230,7 +230,7 @@ def test_a_refused_chunk_fails_its_document_and_no_other(bench: Bench) -> None:
     found = settled(bench.run(index=Refusing(bench.index)))
 
     assert {n: str(e.outcome) for n, e in found.items()} == {"a.pdf": "new", "b.pdf": "failed"}
-    assert "refused a chunk: field 'content' is too large" in found["b.pdf"].reason
+    assert "a chunk was refused: field 'content' is too large" in found["b.pdf"].reason
     assert chunk_ids(bench, "b.pdf") == ()
 
     bench.embeds.texts.clear()

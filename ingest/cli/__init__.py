@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingest import __version__
-from ingest.errors import ConfigError, IngestError
+from ingest.errors import IngestError
 
 COMMANDS = {
     "run": "bring the index in step with the roots",
@@ -38,12 +38,7 @@ Settings come from flags, the environment (INGEST_...) and .env; README.md lists
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors meant for users become one line."""
     options = parser().parse_args(arguments)
-    logging.basicConfig(
-        format="%(message)s",
-        level=(logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)[
-            0 if options.quiet else min(options.verbose + 1, 3)
-        ],
-    )
+    listen(0 if options.quiet else options.verbose + 1)
     try:
         return int(importlib.import_module(f"ingest.cli.{options.command}").main(options))
     except IngestError as error:
@@ -79,7 +74,11 @@ def parser() -> argparse.ArgumentParser:
         )
         ADD[name](command)
         every = command.add_argument_group("every command")
-        every.add_argument("--index", metavar="FOLDER", help="the embedded index (.ingest)")
+        every.add_argument(
+            "--index",
+            metavar="PLACE",
+            help="a folder, or https://... of a search service (.ingest)",
+        )
         every.add_argument("--json", action="store_true", help="print one JSON object a line")
         every.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv most")
         every.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
@@ -90,6 +89,7 @@ def add_run(command: argparse.ArgumentParser) -> None:
     """What `run` takes."""
     add_roots(command)
     command.add_argument("--dry-run", action="store_true", help="the same as ingest plan")
+    command.add_argument("--deadline", metavar="TIME", help="stop by then, as in 25m (never)")
 
 
 def add_roots(command: argparse.ArgumentParser) -> None:
@@ -113,7 +113,10 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
-    command.add_argument("--embedder", metavar="NAME", help="what makes the vectors (local)")
+    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+    command.add_argument(
+        "--wait-for-roles", metavar="TIME", help="for new roles to hold, as in 10m (0)"
+    )
     command.add_argument("--chunk-tokens", metavar="N", help="most tokens in a chunk (512)")
     command.add_argument("--chunk-overlap", metavar="SHARE", help="what a chunk may repeat (0.12)")
 
@@ -150,13 +153,32 @@ def positive(text: str) -> int:
 
 def configured(options: argparse.Namespace) -> Any:
     """The settings of a command: its flags over the environment over `.env`."""
-    from dotenv import dotenv_values
+    from dotenv import load_dotenv
 
     from ingest.settings import settings
 
-    file = {k: v for k, v in dotenv_values(".env").items() if v is not None}
-    environment = {**file, **{k: v for k, v in os.environ.items() if v}}
-    for name in ("AZURE_OPENAI_ENDPOINT", "AZURE_SEARCH_ENDPOINT"):
-        if environment.get(name):
-            raise ConfigError(f"{name} is set, but this version works locally only: unset it")
-    return settings(environment, vars(options))
+    # Into the environment itself, because the SDKs read their own settings from there.
+    load_dotenv(".env")
+    return settings(os.environ, vars(options))
+
+
+class Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Logs go to what stderr is at the moment: a live display may stand in its place."""
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: object) -> None:
+        """It is what it is."""
+
+
+def listen(verbosity: int) -> None:
+    """Show what our own code logs, and nothing of the SDKs': they log requests and headers."""
+    levels = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+    handler = Stderr()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("ingest")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(levels[min(verbosity, len(levels) - 1)])

@@ -17,7 +17,10 @@ def main(options: argparse.Namespace) -> int:
     where = run.named_roots(options, settings)
     execution = run.new_run(options, settings)
     totals = Totals()
-    with run.stopping(execution.stop) as signals, services(settings, write=False) as all_:
+    with (
+        run.stopping(execution.stop) as signals,
+        services(settings, execution.stop, write=False) as all_,
+    ):
         for root in where:
             for event in forecast(root, all_, execution):
                 totals.add(event)

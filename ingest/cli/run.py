@@ -6,14 +6,15 @@ import argparse
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from ingest.cli import configured, plan, show
-from ingest.connect import services
-from ingest.errors import ConfigError
+from ingest.connect import index_place, services
+from ingest.errors import ConfigError, ServiceError
 from ingest.pipeline import Run, Services, Stop, compared, ingest
 from ingest.plan import Stale
 from ingest.report.totals import Totals
@@ -31,8 +32,8 @@ def main(options: argparse.Namespace) -> int:
     totals = Totals()
     started = time.monotonic()
     with (
-        stopping(run.stop) as signals,
-        services(settings, write=True) as all_,
+        stopping(run.stop, settings.deadline) as signals,
+        services(settings, run.stop, write=True) as all_,
         show.Display(options) as display,
     ):
         if display.live:
@@ -44,13 +45,15 @@ def main(options: argparse.Namespace) -> int:
                 if options.json and (line := show.as_json(event)):
                     print(line, flush=True)
         held = all_.index.totals()
-    code = 128 + signals[0] if signals else totals.exit_code
+    code = exit_code(run.stop, signals, totals)
     seconds = time.monotonic() - started
     if options.json:
         print(show.summary_json(totals, held, seconds, code))
     elif not options.quiet:
-        index = f"Index:   {settings.index} holds {show.describe(held)}"
-        took = f"Took {seconds:.1f} s" + (", stopped early: run again to go on" if signals else "")
+        index = f"Index:   {index_place(settings)} holds {show.describe(held)}"
+        took = f"Took {seconds:.1f} s" + (
+            ", stopped early: run again to go on" if run.stop.requested() else ""
+        )
         print("\n".join([*show.summary(totals), index, took, *show.remarks(totals)]))
     return code
 
@@ -74,14 +77,24 @@ def new_run(options: argparse.Namespace, settings: Settings) -> Run:
     )
 
 
+def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
+    """How the process ends: by a signal, by its deadline with work left, or as the totals say."""
+    if signals:
+        return 128 + signals[0]
+    return ServiceError.exit_code if stop.requested() else totals.exit_code
+
+
 def to_read(root: Root, all_: Services, run: Run) -> int:
     """How many documents a run will look into."""
     return sum(isinstance(change, Stale) for change in compared(root, all_, run))
 
 
 @contextmanager
-def stopping(stop: Stop) -> Iterator[list[int]]:
-    """^C and SIGTERM ask for an early end; a second one does not ask. Yields those received."""
+def stopping(stop: Stop, deadline: float | None = None) -> Iterator[list[int]]:
+    """^C, SIGTERM and the deadline ask for an early end; a second signal does not ask.
+
+    Yields the signals received. The deadline, in seconds from now, leaves time for the grace.
+    """
     received: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
@@ -89,14 +102,25 @@ def stopping(stop: Stop) -> Iterator[list[int]]:
             raise KeyboardInterrupt
         received.append(number)
         stop.request()
-        print(
-            f"ingest: stopping; what is under way gets {stop.grace:g} s. ^C again stops at once",
-            file=sys.stderr,
-        )
+        say(f"stopping; what is under way gets {stop.grace:g} s. ^C again stops at once")
+
+    def end() -> None:
+        stop.request()
+        say("the deadline is near: stopping")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    timer = threading.Timer(max(0.0, (deadline or 0) - stop.grace), end)
+    timer.daemon = True
+    if deadline is not None:
+        timer.start()
     try:
         yield received
     finally:
+        timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def say(text: str) -> None:
+    """A word on stderr, in the name of the program."""
+    print(f"ingest: {text}", file=sys.stderr, flush=True)

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 
 from ingest.cli import configured, show
-from ingest.connect import embedder, index
+from ingest.connect import connections, embedder, index, index_place
 from ingest.errors import ConfigError
 from ingest.index.words import folded, marked, terms
 from ingest.model import Hit, Mode
@@ -28,11 +28,14 @@ def main(options: argparse.Namespace) -> int:
     settings = configured(options)
     question = " ".join(options.query)
     mode = Mode(options.mode)
-    model = embedder(settings)
-    where = index(settings, model)
+    to = connections(settings)
+    model = embedder(settings, to)
+    where = index(settings, model, to)
     try:
         if not where.totals().chunks:
-            raise ConfigError(f"the index in {settings.index} is empty: fill it with ingest run")
+            raise ConfigError(
+                f"the index in {index_place(settings)} is empty: fill it with ingest run"
+            )
         vector = None if mode is Mode.TEXT else model.embed([question])[0]
         hits = where.search(question, vector, mode, options.top)
     finally:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 
 from ingest.cli import configured, show
-from ingest.connect import embedder, index
+from ingest.connect import connections, embedder, index, index_place
 from ingest.model import Outcome, Record
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -17,7 +17,8 @@ TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
 def main(options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
     settings = configured(options)
-    where = index(settings, embedder(settings))
+    to = connections(settings)
+    where = index(settings, embedder(settings, to), to)
     try:
         records = list(where.records())
         held = where.totals()
@@ -32,7 +33,7 @@ def main(options: argparse.Namespace) -> int:
             print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
         print(json.dumps({"event": "summary", **asdict(held), "unfinished": len(unfinished)}))
         return 0
-    print(f"Index:   {settings.index} holds {show.describe(held)}")
+    print(f"Index:   {index_place(settings)} holds {show.describe(held)}")
     for root, counts in by_root(records).items():
         print(f"Root:    {show.printable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:

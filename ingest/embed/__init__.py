@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ingest.model import Embed
+
+if TYPE_CHECKING:
+    from ingest.model import Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +22,15 @@ class Embedder:
     inputs: int  # most texts in one call
     tokens: int  # most tokens in one call, all texts together
     at_once: int  # calls under way that pay off
+
+
+class TextsRefused(Exception):
+    """Some texts of a call cannot be embedded; the rest were.
+
+    `vectors` has a row for each of the rest, in order; `reasons` is by place in the call.
+    """
+
+    def __init__(self, vectors: Vectors, reasons: Mapping[int, str]) -> None:
+        super().__init__(f"{len(reasons)} texts were refused")
+        self.vectors = vectors
+        self.reasons = reasons

@@ -6,26 +6,64 @@ so that an index filled by ingest can take the place of theirs; the rest are our
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ingest.model import Entry
 
-CHUNK_FIELDS = (
-    "id",
-    "content",
-    "category",  # the first folder of the source's name, or null
-    "sourcepage",
-    "sourcefile",
-    "storageUrl",
-    "title",
-    "headings",
-    "page_start",
-    "page_end",
-    "page_label",
-    "ordinal",
-    "kind",
-    "root",
-    "source",
-    "fingerprint",
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an index on Azure AI Search. What is not said is off."""
+
+    name: str
+    type: str = "Edm.String"
+    searchable: bool = False
+    filterable: bool = False
+    sortable: bool = False
+    facetable: bool = False
+
+
+TEXTS = "Collection(Edm.String)"
+
+# Filterable strings hold at most 32,766 bytes; those here are names, hashes and words of ours.
+FIELDS = (
+    Field("id", filterable=True, sortable=True),  # the key
+    Field("content", searchable=True),
+    Field("category", filterable=True, facetable=True),  # the source's first folder, or null
+    Field("sourcepage", filterable=True),
+    Field("sourcefile", filterable=True, facetable=True),
+    Field("storageUrl", filterable=True),
+    Field("title", searchable=True),
+    Field("headings", TEXTS, searchable=True),
+    Field("page_start", "Edm.Int32", filterable=True, sortable=True),
+    Field("page_end", "Edm.Int32", filterable=True),
+    Field("page_label"),
+    Field("ordinal", "Edm.Int32", filterable=True, sortable=True),
+    Field("kind", filterable=True),
+    Field("root", filterable=True, sortable=True),
+    Field("source", filterable=True),
+    Field("fingerprint", filterable=True),
 )
+CHUNK_FIELDS = tuple(field.name for field in FIELDS)
+
+# What only records have; `place` orders them in ASCII, whatever a service thinks of Unicode.
+RECORD_FIELDS = (
+    Field("place", filterable=True, sortable=True),
+    Field("size", "Edm.Int64"),
+    Field("modified"),
+    Field("pages", "Edm.Int32"),
+    Field("empty_pages", "Edm.Int32"),
+    Field("tokens", "Edm.Int32"),
+    Field("outcome", filterable=True, facetable=True),
+    Field("error"),
+    Field("attempts", "Edm.Int32"),
+    Field("chunks", "Edm.Int32"),
+    Field("settled", filterable=True, sortable=True),
+    Field("run", filterable=True),
+    Field("committed", TEXTS),
+    Field("pending", TEXTS),
+)
+VECTOR_FIELD = "embedding"
 
 
 def chunk_document(entry: Entry) -> dict[str, object]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ingest import __version__
-from ingest.connect import embedder, index
+from ingest.connect import connections, embedder, index
 from ingest.model import Mode
 from ingest.settings import Settings
 from tests.conftest import ROOT, Command, environment
@@ -92,8 +92,9 @@ def questions() -> list[tuple[str, str, int]]:
 def test_the_samples_answer_their_questions(filled: Path) -> None:
     """Asked in other words than the answer's, the right page comes soon, by meaning sooner."""
     chosen = Settings(index=str(filled / ".ingest"))
-    model = embedder(chosen)
-    where = index(chosen, model)
+    to = connections(chosen)
+    model = embedder(chosen, to)
+    where = index(chosen, model, to)
     asked = questions()
     assert len(asked) == 15
     for question, file, page in asked:

@@ -1,0 +1,1 @@
+"""Signing in: without a key wherever that is possible."""

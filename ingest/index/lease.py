@@ -1,0 +1,100 @@
+"""One run at a time on an index that is a service: a document that says who is writing.
+
+The service has no locks, so this keeps honest runs apart and no more; what keeps the index right
+is the order of what is written. A lease that was not renewed in time is nobody's, and neither is one of
+a process of this machine that is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import BusyError, IngestError
+
+if TYPE_CHECKING:
+    from ingest.index.azure import AzureIndex
+
+log = logging.getLogger(__name__)
+
+KEY = "lease"
+RENEWED_EVERY = 20.0  # seconds
+LASTS = 90.0  # seconds without renewal, after which it is nobody's
+SETTLING = 0.3  # seconds, after which of two that came at once the later one is read by both
+
+
+class Lease:
+    """The lease of one index."""
+
+    def __init__(self, index: AzureIndex) -> None:
+        self.index = index
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.over = threading.Event()
+        self.keeper: threading.Thread | None = None
+
+    def take(self) -> None:
+        """Raises BusyError if another run holds it."""
+        self.refuse_if_held()
+        self.write()
+        time.sleep(SETTLING)
+        self.refuse_if_held()
+        self.keeper = threading.Thread(target=self.keep, name="lease", daemon=True)
+        self.keeper.start()
+
+    def refuse_if_held(self) -> None:
+        found = self.index.document(KEY)
+        if found and found["run"] != self.owner and living(found):
+            raise BusyError(
+                f"another run ({found['run'].rpartition(':')[0]}) is writing to the index "
+                f"{self.index.name}: wait for it to end"
+            )
+
+    def write(self) -> None:
+        stamp = datetime.now(UTC).isoformat(timespec="seconds")
+        lease = {"id": KEY, "kind": "lease", "run": self.owner, "settled": stamp}
+        self.index.must(self.index.acted("upload", [lease]))
+
+    def keep(self) -> None:
+        """Renew until it is given back. A renewal that fails is made up for by the next one."""
+        while not self.over.wait(RENEWED_EVERY):
+            try:
+                self.write()
+            except IngestError as error:
+                log.info("the lease could not be renewed: %s", error)
+
+    def give_back(self) -> None:
+        """Let the next run begin at once."""
+        self.over.set()
+        if self.keeper:
+            self.keeper.join()
+            self.keeper = None
+            try:
+                self.index.acted("delete", [{"id": KEY}])
+            except IngestError as error:
+                log.info("the lease could not be given back, it lapses by itself: %s", error)
+
+
+def living(lease: dict[str, Any]) -> bool:
+    """Whether the run that wrote a lease may still be there."""
+    host, process, _ = str(lease["run"]).rsplit(":", 2)
+    if host == socket.gethostname() and gone(int(process)):
+        return False
+    written = datetime.fromisoformat(str(lease["settled"]))
+    return (datetime.now(UTC) - written).total_seconds() < LASTS
+
+
+def gone(process: int) -> bool:
+    """Whether no process of this machine has the number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,99 @@
+"""Chunks and records as documents on the wire, in requests that a service takes. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.index.schema import VECTOR_FIELD, chunk_document
+from ingest.model import Entry, Record
+
+if TYPE_CHECKING:
+    from ingest.model import Vectors
+
+# Of one request: the documented limits are 1,000 and 16 MB.
+ACTIONS, BYTES = 1000, 15_000_000
+NUMBER_BYTES = 12  # of one component of a vector, as it is written
+OTHER_BYTES = 2000  # of a document beside its content and its vector
+
+# A record without its ids, which may be thousands.
+LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
+
+
+def written(entry: Entry) -> dict[str, Any]:
+    """A chunk's document, with its vector."""
+    assert entry.vector is not None
+    return {**chunk_document(entry), VECTOR_FIELD: numbers(entry.vector)}
+
+
+def numbers(vector: Vectors) -> list[float]:
+    """A vector as JSON writes it: eight decimals hold what a float32 of a unit vector does."""
+    return [float(x) for x in np.round(vector.astype(np.float64), 8)]
+
+
+def record_key(root: str, source: str) -> str:
+    """The key of a record: letters and digits, whatever the names are made of."""
+    return "source-" + hashlib.sha256(f"{root}\0{source}".encode()).hexdigest()[:40]
+
+
+def record_document(record: Record) -> dict[str, Any]:
+    """A record as a document: no content and no vector, so that no query returns it."""
+    values: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}
+    return {
+        **values,
+        "id": record_key(record.root, record.source),
+        "kind": "source",
+        # Hex digits of UTF-8 sort as the code points do, in any collation.
+        "place": record.source.encode().hex(),
+        "committed": list(record.committed),
+        "pending": list(record.pending),
+    }
+
+
+def record_of(document: dict[str, Any]) -> Record:
+    """The record that a document is."""
+    values = {f.name: document[f.name] for f in fields(Record) if document.get(f.name) is not None}
+    for ids in ("committed", "pending"):
+        values[ids] = tuple(values.get(ids, ()))
+    return Record(**values)
+
+
+def bounded(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """The documents in requests that the service takes."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for document in documents:
+        more = weight(document)
+        if batch and (len(batch) == ACTIONS or size + more > BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(document)
+        size += more
+    if batch:
+        yield batch
+
+
+def weight(document: dict[str, Any]) -> int:
+    """About how many bytes a document is on the wire, rather too many than too few."""
+    # JSON writes a character beyond ASCII as six bytes.
+    text = str(document.get("content") or "")
+    content = len(text) if text.isascii() else 6 * len(text)
+    ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
+    return OTHER_BYTES + content + ids + NUMBER_BYTES * len(document.get(VECTOR_FIELD, ()))
+
+
+def groups(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """The items in lists of at most `size`."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def quoted(text: str) -> str:
+    """A string of a filter expression."""
+    return "'" + text.replace("'", "''") + "'"

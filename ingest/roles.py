@@ -1,0 +1,47 @@
+"""Which role is missing, for whom, and the command that grants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingest.auth.token_cache import TokenCache
+from ingest.errors import RoleError
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A built-in role of Azure, and how to find the resource it is needed on."""
+
+    name: str
+    id: str
+    find: str  # an az command that prints the resource's id; {host} is its endpoint's host
+
+
+OPENAI_USER = Role(
+    "Cognitive Services OpenAI User",
+    "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd",
+    "az cognitiveservices account list "
+    "--query \"[?contains(properties.endpoint, '{host}')].id\" -o tsv",
+)
+INDEX_DATA = Role(
+    "Search Index Data Contributor",
+    "8ebe5a00-799e-43f5-93ac-243d3dce84a7",
+    "az resource list --resource-type Microsoft.Search/searchServices "
+    "--query \"[?name=='{name}'].id\" -o tsv",
+)
+SEARCH_SERVICE = Role(
+    "Search Service Contributor", "7ca78c08-252a-4471-8644-bb5ff32d4ba0", INDEX_DATA.find
+)
+
+
+def missing_role(token: TokenCache, role: Role, where: str) -> RoleError:
+    """The error for whoever must grant a role, with the command that does."""
+    who = token.who()
+    host = where.removeprefix("https://").partition("/")[0].partition(" ")[0]
+    find = role.find.format(host=host, name=host.partition(".")[0])
+    kind = "User" if who.person else "ServicePrincipal"
+    return RoleError(
+        f"{who} lacks the role {role.name} on {where}; grant it (it takes some minutes to hold): "
+        f'az role assignment create --role "{role.name}" --scope "$({find})" '
+        f"--assignee-object-id {who.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
+    )

@@ -1,0 +1,145 @@
+"""What is written about one document, and in which order. The order is the safety.
+
+intent → upload new, move kept → delete surplus → commit. Each function makes its requests one after
+the other, in a thread of the pipeline's; documents are independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ingest.draft import Draft, commit, done, failed, failing, intent, possible, touched
+from ingest.embed import TextsRefused
+from ingest.errors import DocumentError, ServiceError
+from ingest.index import Index
+from ingest.model import Chunk, Outcome, Prepared, Recipe, Record, Refusal, Settled, Source
+from ingest.plan import Stale, unchanged
+from ingest.sources.folder import url
+
+if TYPE_CHECKING:
+    from ingest.model import Vectors
+
+
+class Read(NamedTuple):
+    """A stale source and what reading it gave; None where its bytes are the known ones."""
+
+    stale: Stale
+    made: Prepared | DocumentError | None
+
+
+class Piece(NamedTuple):
+    """One chunk that must be embedded."""
+
+    draft: Draft
+    chunk: Chunk
+
+
+class Sent(NamedTuple):
+    """A batch of chunks and the finished call that embedded them."""
+
+    pieces: list[Piece]
+    call: Future[Vectors]
+
+    @property
+    def drafts(self) -> Iterable[Draft]:
+        """Each document that has a chunk in the batch, once."""
+        return dict.fromkeys(piece.draft for piece in self.pieces)
+
+
+def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Draft | Settled:
+    """Say in the record which chunks are about to exist; or settle what has none to come."""
+    stale, made = read
+    record = whole(stale, index)
+    if made is None:
+        index.save(touched(record, stale.source))
+        return unchanged(stale.source, record)
+    if isinstance(made, DocumentError):
+        index.save(failing(record, stale.source, made, recipe, run))
+        return failed(record, stale.source, made)
+    draft = drafted(stale.source, record, made, index)
+    index.save(intent(draft))
+    return draft
+
+
+def upload(sent: Sent, index: Index, dimensions: int) -> dict[str, Refusal]:
+    """Write a batch of chunks; returns those that the model or the index would not take, by id."""
+    refused: dict[str, Refusal] = {}
+    pieces = sent.pieces
+    try:
+        vectors = sent.call.result()
+    except TextsRefused as some:
+        vectors = some.vectors
+        refused = {
+            pieces[place].chunk.id: Refusal(pieces[place].chunk.id, reason)
+            for place, reason in some.reasons.items()
+        }
+        pieces = [piece for piece in pieces if piece.chunk.id not in refused]
+    if not pieces:
+        return refused
+    rows = checked(vectors, len(pieces), dimensions)
+    entries = [d.entry(chunk, row) for (d, chunk), row in zip(pieces, rows, strict=True)]
+    return refused | {refusal.id: refusal for refusal in index.upload(entries)}
+
+
+def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Settled:
+    """Move what is kept, delete what is no longer there, and only then commit."""
+    moved = draft.moved
+    refused = index.upload(moved)
+    draft.acknowledged += len(moved) - len(refused)
+    draft.refusals += refused
+    if draft.refusals:
+        error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Outcome.FAILED)
+        record = failing(draft.record, draft.source, error, recipe, run)
+        index.save(replace(record, pending=intent(draft).pending))
+        return failed(record, draft.source, error)
+    if draft.acknowledged != len(draft.ids):
+        raise ServiceError(
+            f"{draft.source.name}: the index acknowledged {draft.acknowledged} of "
+            f"{len(draft.ids)} chunks; run again"
+        )
+    delete(draft.surplus, index)
+    index.save(commit(draft, run))
+    return done(draft)
+
+
+def remove(record: Record, index: Index) -> Settled:
+    """Delete all that the index may have of a source, and only then forget it."""
+    gone = possible(index.record(record.root, record.source) or record)
+    delete(gone, index)
+    index.forget(record)
+    return Settled(record.root, record.source, Outcome.REMOVED, deleted=len(gone))
+
+
+def whole(stale: Stale, index: Index) -> Record:
+    """A listed record with its ids; an unknown source's as it is."""
+    return index.record(stale.source.root, stale.source.name) or stale.record
+
+
+def drafted(source: Source, record: Record, made: Prepared, index: Index) -> Draft:
+    """A document's draft. Only chunks its record names can be in the index already."""
+    candidates = possible(record).intersection(chunk.id for chunk in made.chunks)
+    held = frozenset(index.held(candidates)) if candidates else frozenset()
+    return Draft(source, url(source), record, made, held)
+
+
+def checked(vectors: Vectors, count: int, dimensions: int) -> Vectors:
+    """The vectors, if there is one for each text and each can be compared."""
+    if vectors.shape != (count, dimensions):
+        raise ServiceError(
+            f"the model gave vectors of shape {vectors.shape} for {count} texts and "
+            f"{dimensions} dimensions; run again"
+        )
+    if not np.isfinite(vectors).all():
+        raise ServiceError("the model gave vectors that are not numbers; run again")
+    return vectors
+
+
+def delete(ids: Iterable[str], index: Index) -> None:
+    """Delete chunks, all of them."""
+    if refusals := index.delete(list(ids)):
+        raise ServiceError(f"the index kept a chunk to be deleted: {refusals[0].reason}; run again")
