@@ -159,7 +159,7 @@ def repeated_from(atoms: Atoms, cut: int, room: float) -> int:
 
 def atomised(text: str, headings: Sequence[int], limit: int) -> Atoms:
     """The text cut at every boundary, and where there is none, often enough for the limit."""
-    breaks = dict(boundaries(text))
+    breaks = boundaries(text)
     breaks |= dict.fromkeys(headings, Boundary.HEADING)
     breaks |= {0: Boundary.PARAGRAPH, len(text): Boundary.PARAGRAPH}
     starts = sorted(breaks)
@@ -180,28 +180,23 @@ def atomised(text: str, headings: Sequence[int], limit: int) -> Atoms:
     return Atoms(starts, [breaks[start] for start in starts], list(accumulate(tokens, initial=0)))
 
 
-def boundaries(text: str) -> Iterator[tuple[int, Boundary]]:
+def boundaries(text: str) -> dict[int, Boundary]:
     """Where lines, sentences and paragraphs break."""
     lengths = sorted(map(len, text.split("\n")))
     short = SHORT_LINE * lengths[int(ORDINARY_LINE * (len(lengths) - 1))]
-    for match in SENTENCE.finditer(text):
-        yield match.end(), Boundary.SENTENCE
+    found = {match.end(): Boundary.SENTENCE for match in SENTENCE.finditer(text)}
     line = 0
     for match in LINE.finditer(text):
         start, end = match.span()
+        last = text[start - 1 : start]
         if end - start > 1:
-            yield start, Boundary.PARAGRAPH
-        elif not ends_sentence(text, start):
-            yield start, Boundary.LINE
+            found[start] = Boundary.PARAGRAPH
+        elif last in ENDS or (last in CLOSES and text[start - 2 : start - 1] in ENDS):
+            found[start] = Boundary.PARAGRAPH if start - line < short else Boundary.SENTENCE
         else:
-            yield start, Boundary.PARAGRAPH if start - line < short else Boundary.SENTENCE
+            found[start] = Boundary.LINE
         line = end
-
-
-def ends_sentence(text: str, place: int) -> bool:
-    """Whether what stands before a place ends a sentence, inside quotes or brackets or not."""
-    last = text[place - 1 : place]
-    return last in ENDS or (last in CLOSES and text[place - 2 : place - 1] in ENDS)
+    return found
 
 
 def parts(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, Boundary]]:

@@ -18,6 +18,10 @@ INVISIBLE = re.compile(
     "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
 )
 SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
+# Any of those three: one look spares most pages three.
+UNUSUAL = re.compile(
+    "[\xa0\xad\u2000-\u200b\u200e-\u200f\u202a-\u202f\u205f-\u206f\ud800-\udfff\ufb00-\uffff]"
+)
 TRAILING = re.compile(r"[ \t]+(?=\n)")
 # PDFium writes U+FFFE, older versions U+0002, for the hyphen of a word it takes for broken.
 BROKEN = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
@@ -34,8 +38,9 @@ def clean(text: str) -> str:
     if not text.replace("\n", " ").isprintable():
         text = CONTROL.sub("", text)
     if not text.isascii():
-        text = PRESENTATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
-        text = SPACES.sub(" ", INVISIBLE.sub("", text))
+        if UNUSUAL.search(text):
+            text = PRESENTATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
+            text = SPACES.sub(" ", INVISIBLE.sub("", text))
         text = unicodedata.normalize("NFC", text)
     if " \n" in text or "\t\n" in text:
         text = TRAILING.sub("", text)
@@ -71,26 +76,49 @@ def without_running_lines(
     """
     if len(pages) < FEWEST:
         return tuple(pages)
-    titles = titles_above(headings, len(pages))
-    running = set(running_lines(pages, titles))
+    above = titles_above(headings, len(pages))
+    parts = [parted(page) for page in pages]
+    shapes = [
+        {line: pattern(line, titles) for line in (*head, *tail)}
+        for (head, _, tail), titles in zip(parts, above, strict=True)
+    ]
+    running = set(running_lines(shapes))
     if not running:
         return tuple(pages)
     seen: set[str] = set()
     return tuple(
-        trimmed(page, above, running, seen) for page, above in zip(pages, titles, strict=True)
+        "\n".join(
+            [
+                *unseen(head, shape, running, seen),
+                *([body] if body else []),
+                *unseen(tail, shape, running, seen),
+            ]
+        ).strip()
+        for (head, body, tail), shape in zip(parts, shapes, strict=True)
     )
 
 
-def running_lines(pages: Sequence[str], titles: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The patterns of the running lines."""
+def running_lines(shapes: Sequence[dict[str, str]]) -> Iterator[str]:
+    """The patterns of the running lines, from the edge lines of each page with their patterns."""
     places: dict[str, list[tuple[int, str]]] = defaultdict(list)
-    for number, (page, above) in enumerate(zip(pages, titles, strict=True)):
-        for shape, line in {pattern(line, above): line for line in edges(page)}.items():
+    for number, page in enumerate(shapes):
+        for shape, line in {shape: line for line, shape in page.items()}.items():
             places[shape].append((number, line))
-    least = max(FEWEST - 1, SHARE * sum(map(bool, pages)))
+    least = max(FEWEST - 1, SHARE * sum(any(page) for page in shapes))
     for shape, found in places.items():
         if len(found) >= least and shape not in ("", TITLE) and counts_with_pages(shape, found):
             yield shape
+
+
+def unseen(
+    lines: Sequence[str], shapes: dict[str, str], running: set[str], seen: set[str]
+) -> Iterator[str]:
+    """The lines without the running ones that were seen before; `seen` grows."""
+    for line in lines:
+        shape = shapes[line]
+        if shape not in running or shape not in seen:
+            yield line
+        seen.add(shape)
 
 
 def counts_with_pages(shape: str, found: Sequence[tuple[int, str]]) -> bool:
@@ -128,10 +156,15 @@ def titles_above(headings: Sequence[Heading], count: int) -> list[tuple[str, ...
     return titles
 
 
-def edges(page: str) -> list[str]:
-    """The lines at the top and the bottom of a page."""
-    lines = page.split("\n")
-    return lines if len(lines) <= 2 * EDGE else lines[:EDGE] + lines[-EDGE:]
+def parted(page: str) -> tuple[list[str], str, list[str]]:
+    """The lines at the top, what is between, and the lines at the bottom."""
+    top = page.split("\n", EDGE)
+    if len(top) <= EDGE:
+        return top, "", []
+    bottom = top[EDGE].rsplit("\n", EDGE)
+    if len(bottom) <= EDGE:
+        return top[:EDGE], "", bottom
+    return top[:EDGE], bottom[0], bottom[1:]
 
 
 def pattern(line: str, titles: Sequence[str] = ()) -> str:
@@ -142,16 +175,3 @@ def pattern(line: str, titles: Sequence[str] = ()) -> str:
             line = line.replace(title, TITLE, 1)
             break
     return DIGITS.sub(NUMBER, line)
-
-
-def trimmed(page: str, titles: Sequence[str], running: set[str], seen: set[str]) -> str:
-    """A page without the running lines at its edges that were seen before; `seen` grows."""
-    lines = page.split("\n")
-    last = len(lines) - EDGE
-    kept = []
-    for place, line in enumerate(lines):
-        shape = pattern(line, titles) if place < EDGE or place >= last else ""
-        if shape not in running or shape not in seen:
-            kept.append(line)
-        seen.add(shape)
-    return "\n".join(kept).strip()

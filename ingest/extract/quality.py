@@ -13,7 +13,6 @@ GLYPH_NAMES = re.compile(r"(?:/[A-Za-z]{1,3}\d{1,5}){3,}")
 # Letters of scripts that put spaces between words; no word in them is this long.
 ENDLESS_WORDS = re.compile(r"[A-Za-z\u00c0-\u04ff\u0590-\u06ff]{45,}")
 
-LINE_ENDS = str.maketrans("\r\n\t\x02", "    ")
 ORDINARY_WORD = 12  # a mean of more characters a word is worth a closer look
 
 
@@ -21,7 +20,8 @@ def badness(text: str) -> float:
     """The share of characters that no reader could make sense of: 0 is clean, 1 is garbage."""
     if not text:
         return 0.0
-    plain = text.isascii() and text.translate(LINE_ENDS).isprintable()
+    # Nothing that is printable is undecoded, but for the replacement character.
+    plain = "\ufffd" not in text and text.replace("\r\n", " ").isprintable()
     bad = 0 if plain else len(UNDECODED.findall(text))
     if text.count("/") > len(text) // 10:
         bad += lengths(GLYPH_NAMES, text)

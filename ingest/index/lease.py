@@ -1,8 +1,8 @@
 """One run at a time on an index that is a service: a document that says who is writing.
 
 The service has no locks, so this keeps honest runs apart and no more; what keeps the index right
-is the order of what is written. A lease that was not renewed in time is nobody's, and neither is one of
-a process of this machine that is gone.
+is the order of what is written. A lease that was not renewed in time is nobody's, and neither is
+one of a process of this machine that is gone.
 """
 
 from __future__ import annotations
