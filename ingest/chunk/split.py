@@ -35,10 +35,9 @@ class Boundary(IntEnum):
     HEADING = 5
 
 
-# A chunk may end this early, as a share of the limit, for a boundary of this kind.
-EARLIEST_HEADING = 0.25
+# A chunk may end this early, as a share of the limit, for a boundary of this kind; the best first.
 EARLIEST = {
-    Boundary.HEADING: EARLIEST_HEADING,
+    Boundary.HEADING: 0.25,
     Boundary.PARAGRAPH: 0.5,
     Boundary.SENTENCE: 0.6,
     Boundary.LINE: 0.6,
@@ -129,20 +128,16 @@ def best_cut(text: str, atoms: Atoms, first: int, after: int, limit: int) -> int
     """Where a chunk from `first` ends: beyond `after`, and within the limit."""
     base = atoms.before[first]
     furthest = bisect_right(atoms.before, base + limit) - 1
-    nearest = max(after + 1, bisect_left(atoms.before, base + EARLIEST_HEADING * limit))
-    places = range(min(nearest, furthest), furthest + 1)
-
-    def quality(place: int) -> int:
-        kind = atoms.kinds[place]
-        early = atoms.before[place] - base < EARLIEST[kind] * limit
-        return kind - len(Boundary) if early else kind
 
     def content(place: int) -> tuple[int, int]:
         return zlib.crc32(text[atoms.starts[place - 1] : atoms.starts[place]].encode()), place
 
-    qualities = list(map(quality, places))
-    best = max(qualities)
-    return max((p for p, q in zip(places, qualities, strict=True) if q == best), key=content)
+    for kind, share in EARLIEST.items():
+        nearest = max(after + 1, bisect_left(atoms.before, base + share * limit))
+        places = [p for p in range(nearest, furthest + 1) if atoms.kinds[p] is kind]
+        if places:
+            return max(places, key=content)
+    return furthest
 
 
 def repeated_from(atoms: Atoms, cut: int, room: float) -> int:

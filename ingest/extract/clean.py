@@ -18,14 +18,11 @@ INVISIBLE = re.compile(
     "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
 )
 SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
-# Any of those three: one look spares most pages three.
-UNUSUAL = re.compile(
-    "[\xa0\xad\u2000-\u200b\u200e-\u200f\u202a-\u202f\u205f-\u206f\ud800-\udfff\ufb00-\uffff]"
-)
 TRAILING = re.compile(r"[ \t]+(?=\n)")
 # PDFium writes U+FFFE, older versions U+0002, for the hyphen of a word it takes for broken.
 BROKEN = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
-HYPHENATED = re.compile(r"(?<=[^\W\d_])[-\u2010]\n(?=[^\W\d_])")
+# Begins with the hyphen and not with a look behind it, which would be taken at every character.
+HYPHENATED = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
 
 
 def clean(text: str) -> str:
@@ -36,11 +33,9 @@ def clean(text: str) -> str:
     if "-\n" in text or "\u2010\n" in text:
         text = HYPHENATED.sub(joined, text)
     if not text.replace("\n", " ").isprintable():
-        text = CONTROL.sub("", text)
+        text = SPACES.sub(" ", INVISIBLE.sub("", CONTROL.sub("", text)))
     if not text.isascii():
-        if UNUSUAL.search(text):
-            text = PRESENTATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
-            text = SPACES.sub(" ", INVISIBLE.sub("", text))
+        text = PRESENTATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
         text = unicodedata.normalize("NFC", text)
     if " \n" in text or "\t\n" in text:
         text = TRAILING.sub("", text)
@@ -49,7 +44,13 @@ def clean(text: str) -> str:
 
 def joined(match: re.Match[str]) -> str:
     """Nothing where a word was broken; the hyphen where a capital says it is a compound."""
-    return "" if match.string[match.end()].islower() else match.group().strip()
+    before, after = (
+        match.string[max(0, match.start() - 1) : match.start()],
+        match.string[match.end()],
+    )
+    if not before.isalpha():
+        return match.group()
+    return "" if after.islower() else match.group()[0]
 
 
 # A line is running if it stands on this share of the pages, among this many lines from the
