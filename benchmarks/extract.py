@@ -1,0 +1,183 @@
+"""What extraction and chunking cost above the bare text engine, and what a second worker gives.
+
+Numerator: `ingest.prepare.prepare`, all that a worker does for one document: read, hash, extract,
+clean, split, count tokens. Denominator: PDFium opening the same file and giving the text of every
+page. Both in CPU seconds, because the machine is shared, in turn, medians, after a first call that
+loads what is loaded once. One file would say little, so ordinary ones of several kinds are
+measured: a few pages and hundreds, Latin and not, with an outline and without.
+
+The same through a real child process, as the pipeline does it: the child reports its CPU, which
+then includes taking the task and sending the chunks, and this process's CPU for its end of the pipe
+is added. Children's start is left out; a run pays it once.
+
+Pages a second are wall time, because that is the claim. The bare engine in the same children says
+how much a second process can give on this machine at all.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import pypdfium2
+from measure import ROOT, cpu, taken_in_turn, tell, typical, wall
+
+from ingest.extract.worker import Contained, Limits
+from ingest.model import Prepared, Recipe, Source
+from ingest.prepare import Task, prepare
+
+RECIPE = Recipe("auto", 512, 0.12, "none", 384)
+LIMITS = Limits(300.0, 2048)  # the defaults of the settings
+LARGE_PAGES = 400
+COPIES = 8  # of all files, for the pages a second
+REPETITIONS = 9
+
+Reader: TypeAlias = Contained[Task, object]
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = ordinary_pdfs(Path(folder))
+        tasks = [task(file) for file in files]
+        pages = [bare(task) for task in tasks]
+        overheads(tasks, pages)
+        contained_overhead(tasks)
+        print()
+        rates(tasks * COPIES, sum(pages) * COPIES)
+
+
+def ordinary_pdfs(folder: Path) -> list[Path]:
+    """The sample PDFs that are neither damaged, locked nor scanned, after a very long one."""
+    large = folder / f"{LARGE_PAGES} pages.pdf"
+    make = [sys.executable, str(ROOT / "scripts" / "make_data"), "--large", str(large)]
+    subprocess.run([*make, "--pages", str(LARGE_PAGES)], check=True)
+    data = ROOT / "data"
+    return [
+        large,
+        data / "handbook.pdf",
+        data / "benefits" / "benefits-plan.pdf",
+        data / "papers" / "two-column.pdf",
+        *sorted((data / "languages").glob("*.pdf")),
+        *sorted((data / "products").glob("*.pdf")),
+    ]
+
+
+def task(file: Path) -> Task:
+    """What the pipeline would ask of a worker."""
+    status = file.stat()
+    source = Source(str(file.parent), file.name, str(file), status.st_size, str(status.st_mtime_ns))
+    return Task(source, "", RECIPE, "auto")
+
+
+def bare(task: Task) -> int:
+    """The text of every page by the engine alone; returns how many pages there are."""
+    document = pypdfium2.PdfDocument(task.source.location)
+    for index in range(len(document)):
+        document[index].get_textpage().get_text_range()
+    return len(document)
+
+
+def overheads(tasks: Sequence[Task], pages: Sequence[int]) -> None:
+    """What preparing costs, file by file and over all, in this process."""
+    ours, engines = 0.0, 0.0
+    for item, count in zip(tasks, pages, strict=True):
+        prepare(item)
+        all_of_it, engine = taken_in_turn(
+            REPETITIONS + 100 // count,
+            partial(cpu, partial(prepare, item)),
+            partial(cpu, partial(bare, item)),
+        )
+        ours += typical(all_of_it)
+        engines += typical(engine)
+        figures = f"{1e3 * typical(all_of_it):.1f} ms / {1e3 * typical(engine):.1f} ms"
+        tell(
+            f"CPU, {count} pages, {item.source.name[:24]}",
+            f"{typical(all_of_it) / typical(engine):.2f}",
+            figures,
+        )
+    tell("CPU, all of these", f"{ours / engines:.2f}", "target <= 1.25")
+
+
+def contained_overhead(tasks: Sequence[Task]) -> None:
+    """What preparing all files costs in a child process and on this side of its pipe."""
+    child = Contained(metered, LIMITS)
+    for item in tasks:
+        child(item)
+        bare(item)
+
+    def both_ends() -> float:
+        before = time.process_time() + seconds(child(None))
+        for item in tasks:
+            child(item)
+        return time.process_time() + seconds(child(None)) - before
+
+    all_of_it, engine = taken_in_turn(
+        REPETITIONS, both_ends, lambda: sum(cpu(partial(bare, item)) for item in tasks)
+    )
+    child.close()
+    ratio = typical(all_of_it) / typical(engine)
+    tell("CPU, all of these, in a child process", f"{ratio:.2f}", "target <= 1.25")
+
+
+def metered(task: Task | None) -> Prepared | float | None:
+    """The prepared document, or for no task the CPU seconds this process has used so far."""
+    return time.process_time() if task is None else prepare(task)
+
+
+def seconds(answer: Prepared | float | None) -> float:
+    """The answer to no task."""
+    assert isinstance(answer, float)
+    return answer
+
+
+def rates(tasks: Sequence[Task], pages: int) -> None:
+    """Pages a second with one worker and with two."""
+    readers: list[tuple[str, Reader, str]] = [
+        ("prepared", Contained(prepare, LIMITS), "target >= 1.7"),
+        ("bare engine", Contained(bare, LIMITS), "what this machine gives"),
+    ]
+    for label, reader, target in readers:
+        pools = [warm(workers, reader, tasks[0]) for workers in (1, 2)]
+        one, two = (
+            pages / typical(walls)
+            for walls in taken_in_turn(
+                REPETITIONS, *(partial(wall, partial(all_read, p, reader, tasks)) for p in pools)
+            )
+        )
+        tell(f"pages/s, {label}, 1 worker", f"{one:,.0f}")
+        tell(f"pages/s, {label}, 2 workers", f"{two:,.0f}")
+        tell(f"second worker, {label}", f"{two / one:.2f}", target)
+        reader.close()
+        for pool in pools:
+            pool.shutdown()
+
+
+def warm(workers: int, reader: Reader, task: Task) -> ThreadPoolExecutor:
+    """Threads whose child processes have all started and read something."""
+    pool = ThreadPoolExecutor(workers)
+    together = threading.Barrier(workers)
+
+    def once(_: int) -> None:
+        reader(task)
+        together.wait()
+
+    list(pool.map(once, range(workers)))
+    return pool
+
+
+def all_read(pool: ThreadPoolExecutor, reader: Reader, tasks: Sequence[Task]) -> None:
+    """All tasks done."""
+    list(pool.map(reader, tasks))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Whether memory grows with the corpus: peak of a full run over 500 and over 5,000 documents.
+
+Each run is in a fresh process, because a peak cannot be taken back, and only that process is
+measured: its children read one document at a time. The model is a stand-in that makes a vector of
+the hash of a text. It hides nothing that could grow, and without the real one's hundreds of
+MB below it, growth shows as what it is. All else is real: listing, children, index.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from measure import peak, small_pdfs, tell, typical
+
+from ingest.connect import services
+from ingest.model import Settled
+from ingest.pipeline import Run, ingest
+from ingest.settings import Settings
+from ingest.sources.folder import Root
+
+if TYPE_CHECKING:
+    from ingest.model import Vectors
+
+FEW, MANY = 500, 5_000
+REPETITIONS = 3
+DIMENSIONS = 384  # of the model it stands in for
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder:
+        few, many = (measured(Path(folder), count) for count in (FEW, MANY))
+        tell("growth", f"{100 * (many / few - 1):+.1f} %", "target <= 10 %")
+        tell("growth per 1,000 documents", f"{1000 * (many - few) / (MANY - FEW):+.1f} MB")
+
+
+def measured(workplace: Path, count: int) -> float:
+    """The peak of a full run over so many documents."""
+    notes = workplace / f"{count} notes"
+    small_pdfs(notes, count)
+    peaks = []
+    spawn = multiprocessing.get_context("spawn")
+    for number in range(REPETITIONS):
+        with ProcessPoolExecutor(1, spawn) as fresh:
+            index = workplace / f"{count} index {number}"
+            settled, size = fresh.submit(full_run, notes, index).result()
+        if settled != count:
+            print(f"Not a full run: {settled} of {count} documents were taken")
+        peaks.append(size)
+    tell(f"peak, {count:,} documents", f"{typical(peaks):.1f} MB")
+    return typical(peaks)
+
+
+def full_run(folder: Path, where: Path) -> tuple[int, float]:
+    """Fill an index; returns how many documents it took, and this process's peak in MB."""
+    run = Run("benchmark")
+    settings = Settings(index=str(where), workers=2)
+    with services(settings, run.stop, write=True) as real:
+        fake = replace(real, embedder=replace(real.embedder, embed=stand_in))
+        events = ingest(Root(folder.resolve()), fake, run)
+        taken = sum(isinstance(event, Settled) and event.embedded > 0 for event in events)
+    return taken, peak()
+
+
+def stand_in(texts: Sequence[str]) -> Vectors:
+    """A vector for each text that depends on nothing but the text."""
+    rows = [np.random.default_rng(zlib.crc32(text.encode())) for text in texts]
+    return np.stack([row.standard_normal(DIMENSIONS, np.float32) for row in rows])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The emulator as a command: for trying `ingest` on Azure without Azure."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.azure.emulator import Azure, emulator
+from tests.azure.openai import Deployment
+from tests.azure.vectors import Embed, Vectors, hashed, units
+
+CHOICES = ("local", "hash")
+
+
+def main() -> int:
+    """Serve until ^C or SIGTERM."""
+    options = parser().parse_args()
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    embed, dimensions = model(options.vectors)
+    kind = Deployment("text-embedding-3-small", dimensions)
+    with emulator(embed=embed, model=kind, dimensions=dimensions, index=options.index) as azure:
+        configure(azure, options)
+        lines = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in azure.environment.items())
+        if options.write:
+            options.write.write_text(lines)
+        else:
+            sys.stdout.write(lines)
+            sys.stdout.flush()
+        sys.stderr.write("# Serving; ^C ends it.\n")
+        stopped.wait()
+        report(azure)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser("scripts/azure-emulator", description=__doc__)
+    made.add_argument("--write", type=Path, metavar="FILE", help="the export lines, not printed")
+    made.add_argument("--vectors", choices=CHOICES, default="local", help="what embeds")
+    made.add_argument("--index", default="chunks", metavar="NAME", help="for AZURE_SEARCH_INDEX")
+    made.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of an answer")
+    made.add_argument("--visible", type=float, default=0.0, metavar="SECONDS", help="until found")
+    made.add_argument("--tpm", type=int, metavar="N", help="tokens a minute")
+    made.add_argument("--rpm", type=int, metavar="N", help="requests a minute")
+    made.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="from 0 to 1")
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="of the faults")
+    return made
+
+
+def configure(azure: Azure, options: argparse.Namespace) -> None:
+    """Turn the knobs as the command line says."""
+    azure.openai.latency = azure.search.latency = options.latency
+    azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
+    azure.openai.out_of_order = True
+    azure.search.delays.search = options.visible
+    azure.faults.randomly(options.faults, options.seed)
+
+
+def model(name: str) -> tuple[Embed, int]:
+    """What embeds, and its dimensions."""
+    if name == "hash":
+        return hashed, 1536
+    from ingest.embed.local import DIMENSIONS, embed
+
+    def shortened(texts: Sequence[str], dimensions: int) -> Vectors:
+        return units(embed(texts)[:, :dimensions])
+
+    return shortened, DIMENSIONS
+
+
+def report(azure: Azure) -> None:
+    """Say what was served."""
+    requests = azure.openai.requests
+    sys.stderr.write(
+        f"# {len(requests)} requests embedded {sum(len(r.inputs) for r in requests)} texts of "
+        f"{sum(r.tokens for r in requests)} tokens; {len(azure.search.batches)} batches of "
+        f"{sum(len(b.actions) for b in azure.search.batches)} actions; "
+        f"{azure.identity.requests} tokens asked for; {len(azure.faults.happened)} faults\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
