@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
@@ -42,12 +42,15 @@ class Connections:
     patience: Patience
 
 
-def connections(settings: Settings, stop: Stop | None = None) -> Connections:
-    """The connections of a process; nothing is asked of anybody yet."""
+def connections(settings: Settings, stop: Stop | None = None, **time: Any) -> Connections:
+    """The connections of a process; nothing is asked of anybody yet.
+
+    `time` may hold the `sleep` and the `clock` of the patience.
+    """
     make = partial(credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted)
     stopped = stop.overdue if stop else lambda: False
     return Connections(
-        Login(make), Patience(settings.retry_seconds, settings.wait_for_roles, stopped)
+        Login(make), Patience(settings.retry_seconds, settings.wait_for_roles, stopped, **time)
     )
 
 
@@ -136,12 +139,14 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
 
 
 @contextmanager
-def services(settings: Settings, stop: Stop, *, write: bool) -> Iterator[Services]:
+def services(
+    settings: Settings, stop: Stop, *, write: bool, to: Connections | None = None
+) -> Iterator[Services]:
     """All that a run needs, closed again after it; with `write`, the index is held meanwhile.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
-    to = connections(settings, stop)
+    to = to or connections(settings, stop)
     model = embedder(settings, to)
     recipe = Recipe(
         extractor=settings.extractor,
@@ -171,6 +176,7 @@ def services(settings: Settings, stop: Stop, *, write: bool) -> Iterator[Service
         children.close()
         for threads in (readers, senders, writers):
             threads.shutdown(cancel_futures=True)
+        model.close()
         where.close()
 
 

@@ -23,6 +23,7 @@ from ingest.overlap import AtOnce
 from ingest.pipeline import Run, Services, ingest
 from ingest.prepare import Task, prepare
 from ingest.sources.folder import roots
+from tests.azure.emulator import Azure, emulator
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -116,6 +117,15 @@ def bench(tmp_path: Path, folder: Path) -> Iterator[Bench]:
     index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
     yield Bench(folder, index, Embeds(), Recipe("auto", 64, 0.12, MODEL, DIMENSIONS))
     index.close()
+
+
+@pytest.fixture
+def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+    """Azure on this machine, and this process set up as a client of it."""
+    with emulator(dimensions=DIMENSIONS) as made:
+        for name, value in made.environment.items():
+            monkeypatch.setenv(name, value)
+        yield made
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ RENEWED_EVERY = 300.0  # seconds
 LEFT_AT_LEAST = 60.0  # seconds of life in a token that is handed out
 # After a renewal failed while the old token lives, so long until the next try.
 TRY_AGAIN = 30.0
+# A request may be refused with so many different tokens before the refusal is believed: the first
+# may have been revoked, the second have met a hiccup of the service.
+MOST_RENEWALS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class TokenCache:
         self.lock = threading.Lock()
         self.held: Held | None = None
         self.rejected = ""
+        self.bearer = Identity()
         self.not_before = 0.0
 
     def __repr__(self) -> str:
@@ -108,6 +112,7 @@ class TokenCache:
         if token.token == self.rejected:
             self.login.forget(credential)
             token = self.login.credential().get_token(self.scope)
+        self.bearer = identity(token.token)
         return Held(token.token, token.expires_on, self.clock())
 
     def reject(self, token: str) -> None:
@@ -140,9 +145,22 @@ class TokenCache:
         held = self.current()
         return AccessTokenInfo(held.token, int(held.expires))
 
+    def retried(self, headers: Mapping[str, str], renewals: list[str]) -> bool:
+        """Whether a request that got a 401 may be made again, with another token.
+
+        `renewals` are the tokens that the same request was refused with before; it grows.
+        """
+        named = {name.lower(): value for name, value in headers.items()}
+        token = named.get("authorization", "").removeprefix("Bearer ")
+        if not token or token in renewals or len(renewals) >= MOST_RENEWALS:
+            return False
+        renewals.append(token)
+        self.reject(token)
+        return True
+
     def who(self) -> Identity:
         """Whom the token is for, as far as it says."""
-        return identity(self.held.token if self.held else "")
+        return self.bearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,5 +190,6 @@ def identity(token: str) -> Identity:
 
 
 def first_line(error: Exception) -> str:
-    """What an SDK's many-lined error begins with."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+    """An SDK's many-lined error in one, without its advice."""
+    text = " ".join(str(error).partition("To mitigate")[0].split())
+    return text.rstrip(".")[:400] or type(error).__name__

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ class Embedder:
     inputs: int  # most texts in one call
     tokens: int  # most tokens in one call, all texts together
     at_once: int  # calls under way that pay off
+    close: Callable[[], None] = lambda: None  # give back connections
 
 
 class TextsRefused(Exception):

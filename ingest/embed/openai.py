@@ -84,6 +84,7 @@ def openai_embedder(endpoint: Endpoint, key: str | TokenCache, patience: Patienc
         endpoint.inputs,
         endpoint.tokens,
         endpoint.at_once,
+        calls.close,
     )
 
 
@@ -174,11 +175,14 @@ def asked(
     return patiently(request, judge, patience)
 
 
-def rows(answer: openai.types.CreateEmbeddingResponse, count: int) -> Vectors:
+def rows(answer: object, count: int) -> Vectors:
     """The vectors in the order of the texts, whatever the order of the answer.
 
     Raises Again if the answer is not whole.
     """
+    if not isinstance(answer, openai.types.CreateEmbeddingResponse):
+        # Of a success with an empty body the SDK makes a string.
+        raise Again("the embedding service gave an answer that cannot be read")
     found = {item.index: item.embedding for item in answer.data}
     if sorted(found) != list(range(count)) or len(answer.data) != count:
         raise Again(f"the embedding service answered {len(answer.data)} of {count} texts")
@@ -235,14 +239,12 @@ def by_status(
         )
         return Again(f"{what} of {where}", floor)
     denied = status == HTTPStatus.FORBIDDEN or code == "PermissionDenied"
-    if status == HTTPStatus.UNAUTHORIZED and not denied and isinstance(key, TokenCache):
-        token = error.request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token and token not in renewals and len(renewals) < 1:
-            renewals.append(token)
-            key.reject(token)
+    if isinstance(key, TokenCache):
+        if denied:
+            return missing_role(key, OPENAI_USER, where)
+        sent = error.request.headers
+        if status == HTTPStatus.UNAUTHORIZED and key.retried(sent, renewals):
             return Again(f"{where} did not accept the token")
-    if denied and isinstance(key, TokenCache):
-        return missing_role(key, OPENAI_USER, where)
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return ConfigError(f"{where} does not accept the key: check AZURE_OPENAI_KEY, or unset it")
     if status == HTTPStatus.NOT_FOUND:

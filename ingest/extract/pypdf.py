@@ -1,4 +1,4 @@
-"""What a PDF says about itself, and its text where PDFium fails. Pure Python: it cannot crash."""
+"""A PDF by pypdf, for what PDFium cannot read. Pure Python: it cannot crash."""
 
 from __future__ import annotations
 

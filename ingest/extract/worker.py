@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
-from ingest.errors import DocumentError, IngestError
+from ingest.errors import DocumentError, IngestError, ServiceError
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 # spawn, not fork: the parent has threads, and a child must not inherit their locks.
 SPAWN = multiprocessing.get_context("spawn")
+STARTING = 60.0  # seconds; importing everything on a machine that is busy
+READY = "ready"
 SETTLING = 1.0  # seconds for a dying child to leave its exit code
 
 
@@ -42,7 +44,8 @@ class Died(DocumentError):
 class Contained(Generic[T, R]):
     """A function that runs in a child process of the calling thread, within limits.
 
-    Raises what the function raises, Died if the child was killed or exceeded its time.
+    Raises what the function raises, Died if the child was killed or exceeded its time, ServiceError
+    if no child can be started.
     Each thread that calls it has a child of its own, started on its first call.
     """
 
@@ -86,6 +89,16 @@ class Child:
         self.process = SPAWN.Process(target=serve, args=(theirs, function, limits), daemon=True)
         self.process.start()
         theirs.close()
+        # What dies before it was given anything to do says nothing about a document.
+        try:
+            ready = self.pipe.poll(STARTING) and self.pipe.recv()
+        except (EOFError, ConnectionError):
+            ready = False
+        if not ready:
+            self.process.join(SETTLING)
+            cause = self.cause()
+            self.end()
+            raise ServiceError(f"no process can be started to read documents in ({cause})")
 
     def ask(self, task: object, seconds: float) -> Any:
         """The function's result, or the exception it raised. Raises Died."""
@@ -121,6 +134,7 @@ def serve(pipe: Connection, function: Callable[[Any], Any], limits: Limits) -> N
     quiet()
     confine(limits.megabytes)
     with contextlib.suppress(EOFError, ConnectionError):
+        pipe.send(READY)
         for task in tasks(pipe):
             allow_cpu(limits.seconds)
             pipe.send(answer(function, task, limits))

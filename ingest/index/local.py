@@ -57,6 +57,7 @@ WHOLE = [f.name for f in fields(Record)]
 PAGE = 1000  # records read at a time
 VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
 CANDIDATES = 50  # of each kind of search go into the fusion
+FEWEST_WORDS = 2
 COMMON = 0.05  # of all chunks: a word in more of them says little about any
 RANK = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
 
@@ -258,7 +259,7 @@ class LocalIndex:
         return self.db.execute(select, (query, top)).fetchall()
 
     def telling(self, words: list[str]) -> list[str]:
-        """The words without those that stand in many chunks; all of them if all do.
+        """The words without those that stand in many chunks; the rarest few if all do.
 
         This is what a list of stop words is for, in whatever language the index is.
         """
@@ -268,8 +269,9 @@ class LocalIndex:
         marks = ", ".join("?" * len(words))
         query = f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})"
         counts = dict(self.db.execute(query, [folded(word) for word in words]).fetchall())
-        most = COMMON * self.db.execute("SELECT count(*) FROM vectors").fetchone()[0]
-        return [word for word in words if counts.get(folded(word), 0) <= most] or words
+        most = COMMON * self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
+        rare = [word for word in words if counts.get(folded(word), 0) <= most]
+        return rare or sorted(words, key=lambda word: counts.get(folded(word), 0))[:FEWEST_WORDS]
 
     def fields(self, number: int) -> dict[str, object]:
         """One chunk's fields."""

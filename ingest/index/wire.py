@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
@@ -78,11 +79,15 @@ def bounded(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]
         yield batch
 
 
+def request_body(action: str, documents: Sequence[dict[str, Any]]) -> bytes:
+    """A request to do the same with each of these documents."""
+    value = [{"@search.action": action, **document} for document in documents]
+    return json.dumps({"value": value}, ensure_ascii=False).encode()
+
+
 def weight(document: dict[str, Any]) -> int:
     """About how many bytes a document is on the wire, rather too many than too few."""
-    # JSON writes a character beyond ASCII as six bytes.
-    text = str(document.get("content") or "")
-    content = len(text) if text.isascii() else 6 * len(text)
+    content = 2 * len(str(document.get("content") or "").encode())  # quotes and line ends escaped
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
     return OTHER_BYTES + content + ids + NUMBER_BYTES * len(document.get(VECTOR_FIELD, ()))
 

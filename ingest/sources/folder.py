@@ -154,7 +154,8 @@ def described(root: Root, name: str, entry: os.DirEntry[str]) -> Source | Oddity
     if entry.name.startswith("."):
         return Oddity(root.name, name, "hidden file", harmless=True)
     try:
-        status = entry.stat()
+        # Not entry.stat(): an entry keeps what it is told, and all of a folder's are held.
+        status = Path(entry.path).stat()
     except OSError as error:
         reason = (
             "a link that leads nowhere" if entry.is_symlink() else "vanished while being listed"

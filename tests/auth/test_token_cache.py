@@ -144,7 +144,7 @@ def test_without_a_living_token_a_failure_is_an_error() -> None:
     signing = Signing(Clock(), failing=True)
 
     with pytest.raises(
-        ConfigError, match="no token for https://search.azure.com: the identity"
+        ConfigError, match=r"no token for https://search.azure.com: the identity"
     ) as e:
         cached(signing)()
     assert "\n" not in str(e.value)

@@ -8,19 +8,35 @@ from pathlib import Path
 
 import pytest
 
+from ingest.auth.credential import SEARCH, Login, credential
+from ingest.auth.token_cache import TokenCache
 from ingest.index import Index
+from ingest.index.azure import AzureIndex, ensure
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
 from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source
+from ingest.retry import Patience
+from tests.azure.emulator import Azure
 from tests.conftest import DIMENSIONS, MODEL, vector
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(params=["local", "azure"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
-    made = {"local": lambda: LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)}
-    opened = made[request.param]()
+    if request.param == "local":
+        opened: Index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
+    else:
+        opened = request.getfixturevalue("service")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def service(azure: Azure) -> AzureIndex:
+    """An index on the emulator, through the SDK, as a managed identity."""
+    login = Login(lambda: credential("", "", hosted=True))
+    made = AzureIndex(azure.search_endpoint, "contract", TokenCache(login, SEARCH), Patience())
+    ensure(made, DIMENSIONS, "standard.lucene", None)
+    return made
 
 
 SOURCE = Source("/docs", "tools/mill.pdf", "/docs/tools/mill.pdf", 10, "1")
