@@ -59,6 +59,12 @@ def index_place(settings: Settings) -> str:
     return settings.index or settings.search_endpoint or ".ingest"
 
 
+def index_name(settings: Settings) -> str:
+    """The index, as people are told of it."""
+    place = index_place(settings)
+    return f"{settings.search_index} on {place}" if "://" in place else place
+
+
 def embedder(settings: Settings, to: Connections) -> Embedder:
     """What makes the vectors. Raises ConfigError if a setting is missing."""
     where = settings.embedder or settings.openai_endpoint or "local"

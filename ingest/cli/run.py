@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ingest.cli import configured, plan, show
-from ingest.connect import index_place, services
+from ingest.connect import index_name, services
 from ingest.errors import ConfigError, ServiceError
 from ingest.pipeline import Run, Services, Stop, compared, ingest
 from ingest.plan import Stale
@@ -50,7 +50,7 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         print(show.summary_json(totals, held, seconds, code))
     elif not options.quiet:
-        index = f"Index:   {index_place(settings)} holds {show.describe(held)}"
+        index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
         took = f"Took {seconds:.1f} s" + (
             ", stopped early: run again to go on" if run.stop.requested() else ""
         )

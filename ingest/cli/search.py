@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 
 from ingest.cli import configured, show
-from ingest.connect import connections, embedder, index, index_place
+from ingest.connect import connections, embedder, index, index_name
 from ingest.errors import ConfigError
 from ingest.index.words import folded, marked, terms
 from ingest.model import Hit, Mode
@@ -34,7 +34,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         if not where.totals().chunks:
             raise ConfigError(
-                f"the index in {index_place(settings)} is empty: fill it with ingest run"
+                f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
         vector = None if mode is Mode.TEXT else model.embed([question])[0]
         hits = where.search(question, vector, mode, options.top)

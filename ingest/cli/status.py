@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 
 from ingest.cli import configured, show
-from ingest.connect import connections, embedder, index, index_place
+from ingest.connect import connections, embedder, index, index_name
 from ingest.model import Outcome, Record
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -33,7 +33,7 @@ def main(options: argparse.Namespace) -> int:
             print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
         print(json.dumps({"event": "summary", **asdict(held), "unfinished": len(unfinished)}))
         return 0
-    print(f"Index:   {index_place(settings)} holds {show.describe(held)}")
+    print(f"Index:   {index_name(settings)} holds {show.describe(held)}")
     for root, counts in by_root(records).items():
         print(f"Root:    {show.printable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from ingest.errors import DocumentError
 from ingest.extract.worker import Contained, Died, Limits
 from ingest.model import Outcome
+from tests.conftest import ROOT
 
 
 def behave(how: str) -> str:
@@ -85,6 +87,21 @@ def test_memory_is_limited() -> None:
         with pytest.raises(Died, match="needs more than 1024 MB"):
             call("grow")
         assert call("well").startswith("well")
+
+
+def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
+    """A broken installation stops the run; it does not fail every document, three times each."""
+    code = (
+        "from ingest.extract.worker import Contained, Limits\n"
+        "from ingest.errors import ServiceError\n"
+        "try: Contained(len, Limits(9, 1024))('x')\n"
+        "except ServiceError as error: print(error)\n"
+    )
+    # A child cannot import a main module that is standard input.
+    done = subprocess.run(
+        [sys.executable, "-"], input=code, capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert "no process can be started to read documents in (exit 1)" in done.stdout
 
 
 def test_what_the_function_says_of_a_document_arrives() -> None:
