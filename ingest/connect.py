@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WRITES_AT_ONCE = 8  # requests to a search service; a basic one takes a few dozen a second
+WRITES_AT_ONCE = 32  # requests to a search service; most are a record each, and wait for a reply
 KEYED = "%s is set, so a key is used: it does not expire, and whoever reads it can use it"
 
 

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import requests
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import (
     AzureError,
@@ -21,10 +22,12 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
 from azure.search.documents import SearchClient
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
+from requests.adapters import HTTPAdapter
 
 from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, ServiceError
@@ -55,6 +58,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+CONNECTIONS = 64  # kept open; those beyond would be opened and closed for every request
 API_VERSION = "2026-04-01"
 
 PAGE = 1000  # documents in one answer to a search, at most
@@ -97,7 +101,12 @@ class AzureIndex:
             patience,
         )
         credential: Any = AzureKeyCredential(key) if isinstance(key, str) else key
-        self.documents = SearchClient(self.endpoint, name, credential, **COMMON)
+        session = requests.Session()
+        session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+        transport = RequestsTransport(session=session)
+        self.documents = SearchClient(
+            self.endpoint, name, credential, transport=transport, **COMMON
+        )
         self.indexes = SearchIndexClient(self.endpoint, credential, **COMMON)
         self.lease = Lease(self)
         self.threads = ThreadPoolExecutor(4, "upload")

@@ -1,0 +1,185 @@
+"""How well requests to Azure are filled and overlapped, against the emulator on this machine.
+
+About 2,000 pages, copies of the samples, 60 ms latency, no quota. The emulator is a process of its
+own, but it shares the two cores with the run, and parsing the JSON of vectors is most of what it
+does; so the vectors have 256 dimensions. The baselines are the same work done alone, in the same
+run: reading all documents with the same children, and embedding all chunks in full requests, as
+many at once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TypeGuard
+
+from measure import ROOT, tell, wall
+
+from ingest.connect import services
+from ingest.embed.batch import batches
+from ingest.model import Chunk, Source
+from ingest.pipeline import Run, Services, ingest
+from ingest.settings import Settings, settings
+from ingest.sources.folder import listed, roots
+from tests.azure.emulator import emulator
+
+PAGES = 2000
+LATENCY = 0.06  # seconds
+DIMENSIONS = 256
+LIMIT = 60_000  # tokens in a request: the service's 300,000 would hold half of all there is
+COPIED = ("handbook.pdf", "benefits/benefits-plan.pdf", "papers/two-column.pdf")
+PAGES_COPIED = 43 + 7 + 4
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the emulator saw."""
+
+    embedded: list[tuple[int, int]]  # inputs and tokens of each request
+    uploaded: list[int]  # actions in each request
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder, serving() as (environment, counts):
+        os.environ |= environment
+        work = Path(folder)
+        documents = copies(work)
+        run_all(work, documents, chosen(environment), counts)
+
+
+def run_all(work: Path, documents: int, to: Settings, counts: Callable[[], Counts]) -> None:
+    """The run, and what it is compared with."""
+    run = Run("benchmark")
+    (root,) = roots([str(work)])
+    with services(to, run.stop, write=True) as all_:
+        warm(all_)
+        chunks: list[Chunk] = []
+        reading = wall(lambda: chunks.extend(read(work, all_)))
+        embedding = wall(lambda: embed(chunks, all_))
+        before = counts()
+        whole = wall(lambda: list(ingest(root, all_, run)))
+        after = counts()
+    embedded = after.embedded[len(before.embedded) :]
+    uploaded = after.uploaded[len(before.uploaded) :]
+    tokens = sum(chunk.tokens for chunk in chunks)
+    full = embedded[:-1]
+    slower = max(reading, embedding)
+    tell("documents, chunks, tokens", f"{documents:,}, {len(chunks):,}, {tokens:,}")
+    tell("reading alone", f"{reading:.2f} s")
+    tell("embedding alone", f"{embedding:.2f} s")
+    tell("run", f"{whole:.2f} s")
+    tell("run / slower of the two", f"{whole / slower:.2f}", "target <= 1.15")
+    fill = sum(n for _, n in full) / (LIMIT * max(1, len(full)))
+    tell("fill of embedding requests but the last", f"{fill:.3f}", "target >= 0.90")
+    per = 1000 / max(1, len(chunks))
+    tell("embedding requests per 1,000 chunks", f"{len(embedded) * per:.1f}")
+    tell("uploads per 1,000 chunks", f"{len(uploaded) * per:.1f}")
+    billed = sum(n for _, n in embedded)
+    tell("tokens billed / tokens of the chunks", f"{billed / max(1, tokens):.4f}", "target 1.00")
+
+
+def copies(folder: Path) -> int:
+    """Copies of the samples, until there are enough pages; returns how many documents."""
+    count = -(-PAGES // PAGES_COPIED)
+    for number in range(count):
+        for name in COPIED:
+            target = folder / f"{number:03}" / Path(name).name
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(ROOT / "data" / name, target)
+    return count * len(COPIED)
+
+
+def chosen(environment: dict[str, str]) -> Settings:
+    """The settings of the run."""
+    more = {
+        "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-small",
+        "INGEST_EMBED_TOKENS": str(LIMIT),
+    }
+    return settings(environment | more, {})
+
+
+def warm(all_: Services) -> None:
+    """Sign in, and start the children: neither is part of the work."""
+    all_.embedder.embed(["warm"])
+    (root,) = roots([str(ROOT / "data" / "products")])
+    sources = [source for source in listed(root) if isinstance(source, Source)]
+    list(all_.readers.map(lambda source: all_.prepare(source, ""), sources * all_.reading * 4))
+
+
+def read(folder: Path, all_: Services) -> Iterator[Chunk]:
+    """All chunks of all documents."""
+    (root,) = roots([str(folder)])
+    sources = [source for source in listed(root) if isinstance(source, Source)]
+    for made in all_.readers.map(lambda source: all_.prepare(source, ""), sources):
+        yield from made.chunks if made else ()
+
+
+def embed(chunks: list[Chunk], all_: Services) -> None:
+    """All chunks in full requests, as many at once as the run has."""
+    model = all_.embedder
+    full: list[list[Chunk]] = [
+        batch
+        for batch in batches(
+            chunks,
+            is_chunk,
+            lambda chunk: chunk.tokens,
+            inputs=model.inputs,
+            limit=model.tokens,
+        )
+        if isinstance(batch, list)
+    ]
+    with ThreadPoolExecutor(model.at_once) as threads:
+        list(threads.map(lambda batch: model.embed([chunk.text for chunk in batch]), full))
+
+
+def is_chunk(item: object) -> TypeGuard[Chunk]:
+    """All are wanted."""
+    return isinstance(item, Chunk)
+
+
+@contextmanager
+def serving() -> Iterator[tuple[dict[str, str], Callable[[], Counts]]]:
+    """The emulator in a process of its own: the environment of a client, and what it counts."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=serve, args=(theirs,))
+    process.start()
+
+    def counts() -> Counts:
+        ours.send("counts")
+        found: Counts = ours.recv()
+        return found
+
+    try:
+        yield ours.recv(), counts
+    finally:
+        ours.send("end")
+        process.join()
+
+
+def serve(pipe: Connection) -> None:
+    """The emulator's process."""
+    with emulator(dimensions=DIMENSIONS) as azure:
+        azure.openai.latency = azure.search.latency = LATENCY
+        pipe.send(azure.environment)
+        while pipe.recv() != "end":
+            embedded = [(len(r.inputs), r.tokens) for r in list(azure.openai.requests)]
+            uploaded = [
+                len(batch.actions)
+                for batch in list(azure.search.batches)
+                if any(not key.startswith(("source-", "lease")) for _, key in batch.actions)
+            ]
+            pipe.send(Counts(embedded, uploaded))
+
+
+if __name__ == "__main__":
+    main()
