@@ -115,7 +115,7 @@ def endpoint(settings: Settings, where: str) -> Endpoint:
 
 
 def index(settings: Settings, model: Embedder, to: Connections, *, create: bool = False) -> Index:
-    """Where chunks are kept. Without `create`, a folder that is no index yet is an empty one."""
+    """Where chunks are kept. Without `create`, what does not exist yet is an empty one."""
     where = index_place(settings)
     if not where.startswith("https://"):
         if "://" in where:
@@ -128,7 +128,8 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
     if settings.search_key:
         log.warning(KEYED, "AZURE_SEARCH_KEY")
     key = settings.search_key or TokenCache(to.login, SEARCH)
-    service = AzureIndex(where, settings.search_index, key, to.patience)
+    name, absent = settings.search_index, not create
+    service = AzureIndex(where, name, key, to.patience, may_be_absent=absent)
     if create:
         ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
     return service

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.errors import BusyError, IngestError
 
 if TYPE_CHECKING:
-    from ingest.index.azure import AzureIndex
+    from ingest.index.documents import Documents
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ SETTLING = 0.3  # seconds, after which of two that came at once the later one is
 class Lease:
     """The lease of one index."""
 
-    def __init__(self, index: AzureIndex) -> None:
-        self.index = index
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.over = threading.Event()
         self.keeper: threading.Thread | None = None
@@ -48,17 +48,17 @@ class Lease:
         self.keeper.start()
 
     def refuse_if_held(self) -> None:
-        found = self.index.document(KEY)
+        found = self.documents.get(KEY)
         if found and found["run"] != self.owner and living(found):
             raise BusyError(
                 f"another run ({found['run'].rpartition(':')[0]}) is writing to the index "
-                f"{self.index.name}: wait for it to end"
+                f"{self.documents.name}: wait for it to end"
             )
 
     def write(self) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         lease = {"id": KEY, "kind": "lease", "run": self.owner, "settled": stamp}
-        self.index.must(self.index.acted("upload", [lease]))
+        self.documents.must(self.documents.acted("upload", [lease]))
 
     def keep(self) -> None:
         """Renew until it is given back. A renewal that fails is made up for by the next one."""
@@ -75,7 +75,7 @@ class Lease:
             self.keeper.join()
             self.keeper = None
             try:
-                self.index.acted("delete", [{"id": KEY}])
+                self.documents.acted("delete", [{"id": KEY}])
             except IngestError as error:
                 log.info("the lease could not be given back, it lapses by itself: %s", error)
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +21,12 @@ from filelock import FileLock, Timeout
 from ingest.errors import BusyError, ConfigError
 from ingest.index import Totals
 from ingest.index.faults import NOT_OURS, translated
+from ingest.index.ranking import Matrix, fused
 from ingest.index.schema import CHUNK_FIELDS, chunk_document
 from ingest.index.words import folded, match_query, segmented, terms
 from ingest.model import Entry, Hit, Mode, Record, Refusal
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from ingest.model import Vectors
 
 VERSION = 1
@@ -59,7 +57,6 @@ VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
 CANDIDATES = 50  # of each kind of search go into the fusion
 FEWEST_WORDS = 2
 COMMON = 0.05  # of all chunks: a word in more of them says little about any
-RANK = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
 
 
 class LocalIndex:
@@ -232,11 +229,7 @@ class LocalIndex:
         """The chunks whose vectors have the highest cosine with the vector's, exactly."""
         if self.matrix is None or self.matrix.version != self.version():
             self.matrix = self.load()
-        unit = np.asarray(vector, np.float32) / (np.linalg.norm(vector) or 1)
-        scores = self.matrix.rows @ unit
-        best = np.argpartition(-scores, top)[:top] if top < len(scores) else np.arange(len(scores))
-        best = best[np.argsort(-scores[best], kind="stable")]
-        return [(int(self.matrix.numbers[i]), float(scores[i])) for i in best]
+        return self.matrix.nearest(vector, top)
 
     def load(self) -> Matrix:
         """All vectors, as they are now."""
@@ -303,21 +296,3 @@ class LocalIndex:
     def translated(self) -> AbstractContextManager[None]:
         """SQLite's and the system's errors as ours."""
         return translated(self.folder)
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """The vectors of an index at one moment."""
-
-    version: tuple[int, int]
-    numbers: NDArray[np.int64]  # of the chunks, one per row
-    rows: NDArray[np.float32]  # unit vectors, shape (chunks, dimensions)
-
-
-def fused(rankings: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
-    """One ranking of several, by reciprocal rank."""
-    scores: dict[int, float] = defaultdict(float)
-    for ranking in rankings:
-        for rank, (number, _) in enumerate(ranking):
-            scores[number] += 1 / (RANK + rank)
-    return sorted(scores.items(), key=lambda item: -item[1])

@@ -515,6 +515,37 @@ def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
     assert again.returncode == 0
 
 
+def test_a_plan_before_the_first_run_needs_no_index(azure: Azure, folder: Path) -> None:
+    """What a first run would cost can be asked before anything exists; nothing is made."""
+    first(folder)
+    process = command(azure, folder, "plan", "docs")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "Files:   10 new" in output
+    assert azure.search.indexes == {}
+    assert azure.openai.requests == []
+
+    process = command(azure, folder, "search", "cranes")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "chunks on https://" in errors
+    assert "is empty: fill it with ingest run" in errors
+
+
+def test_any_service_with_the_protocol_embeds(azure: Azure, folder: Path, tmp_path: Path) -> None:
+    """A server of one's own, named by its URL, fills an index on this machine."""
+    first(folder)
+    azure.openai.local_auth = True
+    own = {
+        "INGEST_EMBEDDER": f"{azure.openai_endpoint}/openai/v1",
+        "AZURE_OPENAI_KEY": azure.openai.key,
+        "INGEST_INDEX": str(tmp_path / "local"),
+    }
+    assert set(outcomes(run(folder, client(azure, **own))).values()) == {"new"}
+    assert (tmp_path / "local" / "index.db").exists()
+    assert azure.search.indexes == {}
+
+
 def test_no_sdk_is_patched() -> None:
     """What the tests prove of the SDKs holds for the SDKs that users have."""
     for path in (ROOT / "tests").rglob("*.py"):

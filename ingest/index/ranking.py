@@ -1,0 +1,43 @@
+"""Which chunks are nearest, and one order of several. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ingest.model import Vectors
+
+RANK = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """The vectors of an index at one moment."""
+
+    version: tuple[int, int]
+    numbers: NDArray[np.int64]  # of the chunks, one per row
+    rows: NDArray[np.float32]  # unit vectors, shape (chunks, dimensions)
+
+    def nearest(self, vector: Vectors, top: int) -> list[tuple[int, float]]:
+        """The chunks with the highest cosine, exactly, best first."""
+        unit = np.asarray(vector, np.float32) / (np.linalg.norm(vector) or 1)
+        scores = self.rows @ unit
+        best = np.argpartition(-scores, top)[:top] if top < len(scores) else np.arange(len(scores))
+        best = best[np.argsort(-scores[best], kind="stable")]
+        return [(int(self.numbers[i]), float(scores[i])) for i in best]
+
+
+def fused(rankings: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
+    """One ranking of several, by reciprocal rank."""
+    scores: dict[int, float] = defaultdict(float)
+    for ranking in rankings:
+        for rank, (number, _) in enumerate(ranking):
+            scores[number] += 1 / (RANK + rank)
+    return sorted(scores.items(), key=lambda item: -item[1])
