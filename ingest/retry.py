@@ -80,7 +80,7 @@ def patiently(
             raise verdict from error
 
     def spent(state: tenacity.RetryCallState) -> bool:
-        return patience.clock() - started + wait(state) > patience.seconds
+        return patience.clock() - started + state.upcoming_sleep > patience.seconds
 
     def say(state: tenacity.RetryCallState) -> None:
         assert state.next_action is not None

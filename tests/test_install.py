@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -82,8 +83,7 @@ def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:
 def test_an_unfinished_environment_is_finished(checkout: Path, tmp_path: Path) -> None:
     """A set-up that was interrupted is not taken for a finished one."""
     (checkout / ".venv").unlink()
-    (checkout / ".venv" / "bin").mkdir(parents=True)
-    (checkout / ".venv/bin/python").symlink_to(sys.executable)
+    venv.create(checkout / ".venv", with_pip=True, symlinks=True)
     shutil.copy(ROOT / "requirements/dev.txt", checkout / ".venv/run.txt")  # of another lock file
     (checkout / "requirements/run.txt").write_text("")  # nothing left to install
 
