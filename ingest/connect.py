@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, IngestError
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.model import Prepared, Recipe, Source
@@ -177,6 +177,14 @@ def services(
         if write:
             where.hold()
         yield Services(where, model, recipe, prepared, readers, reading, senders, writers, writing)
+        # The stages end quietly once something has failed; the failure must not.
+        stop.complain()
+    except BaseException as error:
+        # Threads that wait for a quota must not keep the process from saying what is wrong.
+        stop.abandon()
+        if isinstance(error, IngestError) and stop.fault and stop.fault is not error:
+            raise stop.fault from error
+        raise
     finally:
         # The children first: threads that wait for them can only then end.
         readers.shutdown(wait=False, cancel_futures=True)

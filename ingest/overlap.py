@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from itertools import islice
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-LISTENING = 0.5  # seconds between looks at whether to give up
+LISTENING = 0.1  # seconds between looks at anything else than the calls under way
 
 
-def overlapped(
+def overlapped(  # noqa: PLR0913, PLR0917 - a stage is just these
     items: Iterable[T],
     work: Callable[[T], Callable[[], R] | None],
     threads: Executor,
     ahead: int,
     given_up: Callable[[], bool],
+    idle: T | None = None,
 ) -> Iterator[tuple[T, Future[R] | None]]:
     """Each item with its finished call, in the order the calls finish.
 
     `work` gives the call an item needs; an item that needs none comes at once, with None. Items are
     taken only while fewer than `ahead` calls are under way, so neither they nor the results pile
-    up. Once `given_up` answers True, what is under way is left.
+    up. Once `given_up` answers True, what is under way is left. While nothing finishes, `idle` is
+    yielded now and then, so that whoever takes the results can look after calls of its own.
     """
     rest = iter(items)
     under_way: dict[Future[R], T] = {}
@@ -31,17 +34,20 @@ def overlapped(
     try:
         while more or under_way:
             while more and len(under_way) < ahead and not any(map(Future.done, under_way)):
-                for item in rest:
+                for item in islice(rest, 1):
                     call = work(item)
-                    if call is not None:
+                    if call is None:
+                        yield item, None
+                    else:
                         under_way[threads.submit(call)] = item
-                        break
-                    yield item, None
+                    break
                 else:
                     more = False
             done, _ = wait(under_way, LISTENING, FIRST_COMPLETED)
             if not done and given_up():
                 return
+            if not done and idle is not None:
+                yield idle, None
             for future in done:
                 yield under_way.pop(future), future
     finally:

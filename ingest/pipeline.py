@@ -10,17 +10,18 @@ every one has been acknowledged. So a run may die anywhere, and the next one con
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from ingest.draft import Draft, done, failed
 from ingest.embed import Embedder
 from ingest.embed.batch import batches
-from ingest.errors import DocumentError
+from ingest.errors import ConfigError, DocumentError, IngestError, ServiceError
 from ingest.index import Index
 from ingest.model import (
     Advanced,
@@ -40,6 +41,9 @@ from ingest.sources.folder import Root, listed
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
+
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,28 @@ class Stop:
 
     grace: float = 20.0
     since: float | None = None
+    fault: IngestError | None = None  # why everything ends, if it was an error
 
     def request(self) -> None:
         self.since = self.since or time.monotonic()
+
+    def watched(self, call: Callable[[], R]) -> R:
+        """The call's result. An error that ends the run ends the waits of all others at once."""
+        try:
+            return call()
+        except (ServiceError, ConfigError) as error:
+            self.fault = self.fault or error
+            self.abandon()
+            raise
+
+    def complain(self) -> None:
+        """Raises the error that ended everything, if one did."""
+        if self.fault:
+            raise self.fault
+
+    def abandon(self) -> None:
+        """End at once: nothing that is under way is worth waiting for."""
+        self.since = -math.inf
 
     def requested(self) -> bool:
         return self.since is not None
@@ -85,6 +108,10 @@ class Run:
     stop: Stop = field(default_factory=Stop)
 
 
+# A sign of life: it lets every stage look after its calls while another waits for its own.
+IDLE = Advanced()
+
+
 def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     """Bring the index in step with a root; yields each source as it is settled.
 
@@ -96,7 +123,7 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     documents = prepared(changes, services, run.stop)
     pieces = intended(documents, services, run)
     vectors = embedded(pieces, services, run.stop)
-    drafts = uploaded(vectors, services)
+    drafts = uploaded(vectors, services, run.stop)
     yield from committed(drafts, services, run)
 
     yield from removed(root, absences, services)
@@ -128,19 +155,19 @@ def prepared(
 ) -> Iterator[Read | Event]:
     """Every stale source read, extracted and split, or why it could not be."""
 
-    def work(change: Stale | Settled) -> Callable[[], Prepared | None] | None:
-        if isinstance(change, Settled):
+    def work(change: Stale | Settled | Advanced) -> Callable[[], Prepared | None] | None:
+        if not isinstance(change, Stale):
             return None
         trust = change.record.outcome not in (Outcome.FAILED, Outcome.SKIPPED)
         known = change.record.fingerprint if trust else ""
         return partial(services.prepare, change.source, known)
 
     ahead = 2 * services.reading  # so that no reader waits for the next document
-    for change, call in overlapped(changes, work, services.readers, ahead, stop.overdue):
-        if isinstance(change, Settled) or call is None:
-            assert isinstance(change, Settled)
+    for change, call in overlapped(changes, work, services.readers, ahead, stop.overdue, IDLE):
+        if not isinstance(change, Stale):
             yield change
             continue
+        assert call is not None
         try:
             made = call.result()
         except DocumentError as error:
@@ -158,9 +185,10 @@ def intended(
     def work(item: Read | Event) -> Callable[[], Draft | Settled] | None:
         if not isinstance(item, Read):
             return None
-        return partial(intend, item, services.index, services.recipe, run.id)
+        call = partial(intend, item, services.index, services.recipe, run.id)
+        return partial(run.stop.watched, call)
 
-    for item, call in overlapped(documents, work, services.writers, services.writing, never):
+    for item, call in overlapped(documents, work, services.writers, services.writing, never, IDLE):
         draft = call.result() if call else item
         if not isinstance(draft, Draft):
             assert not isinstance(draft, Read)
@@ -180,7 +208,8 @@ def embedded(
     def work(item: list[Piece] | Draft | Event) -> Callable[[], Vectors] | None:
         if not isinstance(item, list):
             return None
-        return partial(model.embed, [piece.chunk.text for piece in item])
+        call = partial(model.embed, [piece.chunk.text for piece in item])
+        return partial(stop.watched, call)
 
     filled: Iterator[list[Piece] | Draft | Event] = batches(
         until(stop.overdue, pieces),
@@ -189,7 +218,7 @@ def embedded(
         inputs=model.inputs,
         limit=model.tokens,
     )
-    for item, call in overlapped(filled, work, services.senders, model.at_once, stop.overdue):
+    for item, call in overlapped(filled, work, services.senders, model.at_once, stop.overdue, IDLE):
         if isinstance(item, list):
             assert call is not None
             yield Sent(item, call)
@@ -203,16 +232,17 @@ def is_piece(item: object) -> TypeGuard[Piece]:
 
 
 def uploaded(
-    vectors: Iterable[Sent | Draft | Event], services: Services
+    vectors: Iterable[Sent | Draft | Event], services: Services, stop: Stop
 ) -> Iterator[Draft | Event]:
     """The documents whose chunks all are in the index, or were refused."""
 
     def work(item: Sent | Draft | Event) -> Callable[[], dict[str, Refusal]] | None:
         if not isinstance(item, Sent):
             return None
-        return partial(upload, item, services.index, services.embedder.dimensions)
+        call = partial(upload, item, services.index, services.embedder.dimensions)
+        return partial(stop.watched, call)
 
-    for item, call in overlapped(vectors, work, services.writers, services.writing, never):
+    for item, call in overlapped(vectors, work, services.writers, services.writing, never, IDLE):
         if not isinstance(item, Sent):
             yield item
             continue
@@ -230,9 +260,10 @@ def committed(drafts: Iterable[Draft | Event], services: Services, run: Run) -> 
     def work(item: Draft | Event) -> Callable[[], Settled] | None:
         if not isinstance(item, Draft):
             return None
-        return partial(settle, item, services.index, services.recipe, run.id)
+        call = partial(settle, item, services.index, services.recipe, run.id)
+        return partial(run.stop.watched, call)
 
-    for item, call in overlapped(drafts, work, services.writers, services.writing, never):
+    for item, call in overlapped(drafts, work, services.writers, services.writing, never, IDLE):
         if call:
             yield call.result()
         else:

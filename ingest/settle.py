@@ -61,6 +61,9 @@ def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Draft | Settle
     if isinstance(made, DocumentError):
         index.save(failing(record, stale.source, made, recipe, run))
         return failed(record, stale.source, made)
+    if made.fingerprint == record.fingerprint and not record.error:
+        # A service's listing lags behind its documents: the record was written moments ago.
+        return unchanged(stale.source, record)
     draft = drafted(stale.source, record, made, index)
     index.save(intent(draft))
     return draft

@@ -61,11 +61,13 @@ class Bench:
     embeds: Embeds
     recipe: Recipe
     inputs: int = 4
+    read: list[str] = field(default_factory=list)  # the sources that were looked into
 
     def services(self, index: Index | None = None) -> Services:
         model = Embedder(self.embeds, MODEL, DIMENSIONS, self.inputs, 100_000, 2)
 
         def prepared(source: Source, known: str) -> Prepared | None:
+            self.read.append(source.name)
             return prepare(Task(source, known, self.recipe, "auto"))
 
         return Services(

@@ -515,6 +515,38 @@ def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
     assert again.returncode == 0
 
 
+def test_what_is_written_may_be_seen_late(
+    azure: Azure, calm: tuple[Path, Path, dict[str, Any]]
+) -> None:
+    """A run right after another pays for nothing twice, though searches lag behind."""
+    _, folder, wanted = calm
+    for path in folder.glob("*.pdf"):
+        path.unlink()
+    azure.search.delays.search = azure.search.delays.count = 20.0
+    chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64")
+    first(folder)
+    run(folder, chosen)
+    assert set(outcomes(run(folder, chosen)).values()) == {"unchanged"}
+    assert azure.openai.repeated == {}
+
+    azure.clock.advance(30)
+    second(folder)
+    run(folder, chosen)
+    assert contents(azure).keys() == wanted.keys()
+
+
+def test_an_error_is_said_at_once_though_others_wait(azure: Azure, folder: Path) -> None:
+    """What nobody can mend by waiting does not wait for those that do."""
+    first(folder)
+    azure.faults.add(faults.too_many(seconds=280), "openai", nth=set(range(2, 99)))
+    refusing = azure.faults.add(faults.broken(400), "search", "POST", "docs/search.index")
+    refusing.due = lambda _: len(azure.openai.requests) > 0  # once others wait for the quota
+    started = time.monotonic()
+    with pytest.raises(ServiceError, match="refused a request \\(400"):
+        run(folder, client(azure))
+    assert time.monotonic() - started < 280 / SPEED / 2
+
+
 def test_a_plan_before_the_first_run_needs_no_index(azure: Azure, folder: Path) -> None:
     """What a first run would cost can be asked before anything exists; nothing is made."""
     first(folder)
