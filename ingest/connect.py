@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WRITES_AT_ONCE = 32  # requests to a search service; most are a record each, and wait for a reply
-KEYED = "%s is set, so a key is used: it does not expire, and whoever reads it can use it"
+KEYED = "%s is set, so a key is used, which whoever reads it can use for ever: better unset it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def endpoint(settings: Settings, where: str) -> Endpoint:
     model = settings.openai_model or settings.openai_deployment
     if not deployment:
         raise ConfigError(
-            f"which model embeds? {where} is set: set AZURE_OPENAI_EMBEDDING_DEPLOYMENT"
+            f"which model of {where} embeds? set AZURE_OPENAI_EMBEDDING_DEPLOYMENT to its name"
         )
     dimensions = settings.openai_dimensions or DIMENSIONS.get(model)
     if not dimensions:

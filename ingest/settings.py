@@ -72,6 +72,13 @@ def seconds(text: str) -> float:
     return number
 
 
+def endpoint(text: str) -> str:
+    """A parser of a service's address."""
+    if not text.startswith("https://"):
+        raise ValueError("an address that begins with https://")
+    return text
+
+
 def secret(env: str, doc: str) -> Any:
     """A setting that never shows."""
     return field(default="", repr=False, metadata={"env": env, "doc": doc, "parse": str})
@@ -150,7 +157,7 @@ class Settings:
         0.0, "INGEST_WAIT_FOR_ROLES", "how long to wait for new roles to hold: `10m`", seconds
     )
     openai_endpoint: str = setting(
-        "", "AZURE_OPENAI_ENDPOINT", "the Azure OpenAI resource that embeds"
+        "", "AZURE_OPENAI_ENDPOINT", "the Azure OpenAI resource that embeds", endpoint
     )
     openai_deployment: str = setting(
         "", "AZURE_OPENAI_EMBEDDING_DEPLOYMENT", "its deployment of an embedding model"
@@ -175,7 +182,7 @@ class Settings:
     )
     tenant: str = setting("", "AZURE_TENANT_ID", "the tenant to sign in to")
     search_endpoint: str = setting(
-        "", "AZURE_SEARCH_ENDPOINT", "the Azure AI Search service that holds the index"
+        "", "AZURE_SEARCH_ENDPOINT", "the Azure AI Search service that holds the index", endpoint
     )
     search_index: str = setting("ingest", "AZURE_SEARCH_INDEX", "the index's name there")
     search_key: str = secret("AZURE_SEARCH_KEY", "a key, for who must; unset: no key is used")

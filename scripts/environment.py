@@ -37,7 +37,7 @@ def complete(kind: str) -> int:
     stamp.unlink(missing_ok=True)
     if not python.exists():
         venv.create(VENV, with_pip=True, symlinks=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(wanted)]
     done = subprocess.run([*pip, *locked], check=False)
     if done.returncode:

@@ -16,7 +16,7 @@ import pytest
 from ingest.index.local import LocalIndex
 from ingest.model import Entry, Recipe, Record, Refusal
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump
-from tests.pdfs import prose, write
+from tests.pdfs import aged, prose, write
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -80,6 +80,7 @@ def after(folder: Path) -> None:
     write(folder / "new.pdf", *["The same words on every page, again and again."] * 20)
     write(folder / "turns empty.pdf", "", age=50)
     (folder / "broken.pdf").write_bytes(b"%PDF-broken")
+    aged(folder / "broken.pdf")
     (folder / "gone.pdf").unlink(missing_ok=True)
 
 

@@ -145,7 +145,7 @@ def test_without_the_local_model_the_remedy_is_named(tmp_path: Path) -> None:
     done = sh(sys.executable, "-P", "-c", code, cwd=tmp_path)
 
     assert done.returncode == 2
-    assert "pip install 'ingest[local]'" in done.stderr
+    assert "pip install '.[local]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -6,7 +6,9 @@ Nothing heavy is imported before a command needs it: `ingest --help` must answer
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import io
 import json
 import logging
 import os
@@ -15,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ingest import __version__
-from ingest.errors import IngestError
+from ingest.errors import ConfigError, IngestError
 
 COMMANDS = {
     "run": "bring the index in step with the roots",
@@ -27,7 +29,8 @@ COMMANDS = {
 EPILOG = """\
 exit codes:
   0  done                                  3  done, but some documents could not be taken
-  1  a service failed; run again later    11  another run holds the index
+  1  a service failed or the deadline     11  another run holds the index
+     came; run again
   2  usage or settings; the message says what to change
   130, 143  stopped by ^C or SIGTERM; the next run goes on from there
 
@@ -38,6 +41,8 @@ Settings come from flags, the environment (INGEST_...) and .env; README.md lists
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors meant for users become one line."""
     options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     listen(0 if options.quiet else options.verbose + 1)
     try:
         return int(importlib.import_module(f"ingest.cli.{options.command}").main(options))
@@ -53,6 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print("ingest: the output cannot be written: its disk is full", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -115,7 +126,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
     command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
     command.add_argument(
-        "--wait-for-roles", metavar="TIME", help="for new roles to hold, as in 10m (0)"
+        "--wait-for-roles", metavar="TIME", help="wait so long for new roles to hold: 10m (0)"
     )
     command.add_argument("--chunk-tokens", metavar="N", help="most tokens in a chunk (512)")
     command.add_argument("--chunk-overlap", metavar="SHARE", help="what a chunk may repeat (0.12)")
@@ -158,7 +169,10 @@ def configured(options: argparse.Namespace) -> Any:
     from ingest.settings import settings
 
     # Into the environment itself, because the SDKs read their own settings from there.
-    load_dotenv(".env")
+    try:
+        load_dotenv(".env")
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f".env cannot be read ({error}): mend it or move it away") from None
     return settings(os.environ, vars(options))
 
 
@@ -182,3 +196,5 @@ def listen(verbosity: int) -> None:
     logger = logging.getLogger("ingest")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(levels[min(verbosity, len(levels) - 1)])
+    # Python prints the warnings of whoever has no handler; what they mean, our errors say.
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -27,13 +27,17 @@ def main(options: argparse.Namespace) -> int:
                 if options.json and (line := show.as_json(event)):
                     print(line, flush=True)
                 elif isinstance(event, Settled) and told(event, options):
-                    print(show.line(event))
+                    print(show.line(event, "to be "))
         held = all_.index.totals()
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         print(show.summary_json(totals, held, 0.0, code))
     elif not options.quiet:
-        print("\n".join([*show.summary(totals, "to be "), *show.remarks(totals)]))
+        print(
+            "\n".join(
+                [*show.summary(totals, "to be "), *show.remarks(totals, stopped=bool(signals))]
+            )
+        )
     return code
 
 

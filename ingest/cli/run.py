@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import secrets
 import signal
 import sys
@@ -54,7 +55,16 @@ def main(options: argparse.Namespace) -> int:
         took = f"Took {seconds:.1f} s" + (
             ", stopped early: run again to go on" if run.stop.requested() else ""
         )
-        print("\n".join([*show.summary(totals), index, took, *show.remarks(totals)]))
+        print(
+            "\n".join(
+                [
+                    *show.summary(totals),
+                    index,
+                    took,
+                    *show.remarks(totals, stopped=run.stop.requested()),
+                ]
+            )
+        )
     return code
 
 
@@ -73,7 +83,8 @@ def new_run(options: argparse.Namespace, settings: Settings) -> Run:
         prune=settings.prune,
         max_deletes=settings.max_deletes,
         retry_failed=options.retry_failed,
-        stop=Stop(settings.grace_seconds),
+        # A deadline that is shorter than the grace still leaves half of it for work.
+        stop=Stop(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
     )
 
 
@@ -98,6 +109,8 @@ def stopping(stop: Stop, deadline: float | None = None) -> Iterator[list[int]]:
     received: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
+        if received and number == signal.SIGTERM:
+            sys.exit(128 + number)
         if received:
             raise KeyboardInterrupt
         received.append(number)

@@ -26,6 +26,8 @@ BOLD, DIM, PLAIN = "\x1b[1;33m", "\x1b[2m", "\x1b[0m"
 def main(options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
     settings = configured(options)
+    if not " ".join(options.query).strip():
+        raise ConfigError("what are you looking for? as in: ingest search notice period")
     question = " ".join(options.query)
     mode = Mode(options.mode)
     to = connections(settings)
@@ -55,7 +57,7 @@ def main(options: argparse.Namespace) -> int:
 
 def lines(hit: Hit, words: list[str], *, whole: bool) -> Iterator[str]:
     """One answer for people: where it stands, then the passage with the words marked."""
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = bool(sys.stdout) and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     before, after = (BOLD, PLAIN) if colour else ("**", "**")
     dim, plain = (DIM, PLAIN) if colour else ("", "")
     found = hit.fields

@@ -98,15 +98,16 @@ class Display:
             print(text, file=sys.stderr, flush=True)
 
 
-def line(event: Settled) -> str:
-    """One outcome as a line of text."""
+def line(event: Settled, planned: str = "") -> str:
+    """One outcome as a line of text; `planned` goes before what has not happened yet."""
     parts = [f"{event.outcome:<9} {printable(event.source)}"]
     if event.reason:
         parts.append(event.reason)
-    if event.embedded or event.deleted:
-        parts.append(
-            f"{event.pages:,} pages, {event.embedded:,} of {event.chunks:,} chunks embedded"
-        )
+    if event.embedded:
+        chunks = f"{event.embedded:,} of {event.chunks:,} chunks {planned}embedded"
+        parts.append(f"{event.pages:,} pages, {chunks}")
+    if event.deleted:
+        parts.append(f"{event.deleted:,} chunks {planned}deleted")
     return "  ".join(parts)
 
 
@@ -152,14 +153,14 @@ def summary(totals: Totals, planned: str = "") -> list[str]:
     ]
 
 
-def remarks(totals: Totals) -> list[str]:
+def remarks(totals: Totals, *, stopped: bool) -> list[str]:
     """What somebody has to act on, or may wonder about."""
     nothing = "No PDFs found, and nothing removed from the index."
     kept = [
         f"Kept:    {k.sources:,} sources gone from {printable(k.root)}: {k.reason}"
         for k in totals.kept
     ]
-    return kept if totals.sources else [nothing, *kept]
+    return kept if totals.sources or stopped else [nothing, *kept]
 
 
 def size(count: int) -> str:

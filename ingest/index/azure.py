@@ -31,6 +31,7 @@ from ingest.index.wire import (
 from ingest.model import Entry, Hit, Mode, Record, Refusal
 from ingest.retry import Patience
 from ingest.roles import SEARCH_SERVICE
+from ingest.together import Together
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 PAGE = 1000  # documents in one answer to a search, at most
 NEAREST = 50  # neighbours that a vector query brings into the fusion
 IDS = 400  # in one filter
+RECORDS = 100  # in one request
 
 
 class AzureIndex:
@@ -62,6 +64,8 @@ class AzureIndex:
             self.documents.endpoint, self.documents.credential, **COMMON
         )
         self.lease = Lease(self.documents)
+        # Records are small and many: those of documents that are under way at once go together.
+        self.saved = Together(self.save_all, RECORDS)
 
     def hold(self) -> None:
         self.lease.take()
@@ -98,7 +102,12 @@ class AzureIndex:
         return record_of(found) if found else None
 
     def save(self, record: Record) -> None:
-        self.documents.must(self.documents.acted("upload", [record_document(record)]))
+        self.saved(record)
+
+    def save_all(self, records: list[Record]) -> None:
+        """Insert or overwrite several records, in one request."""
+        documents = list(map(record_document, records))
+        self.documents.must(self.documents.acted("upload", documents))
 
     def forget(self, record: Record) -> None:
         self.documents.must(

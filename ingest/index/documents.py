@@ -31,7 +31,7 @@ from ingest.errors import ConfigError, ServiceError
 from ingest.index.wire import bounded, request_body
 from ingest.model import Refusal
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
-from ingest.roles import INDEX_DATA, Role, missing_role
+from ingest.roles import INDEX_DATA, SEARCH_SERVICE, Role, missing_role
 
 T = TypeVar("T")
 
@@ -212,6 +212,10 @@ class Documents:
             return error
         if isinstance(error, HttpResponseError) and error.status_code:
             return self.by_status(error, where, role, renewals)
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return ConfigError(
+                f"{where}: its certificate is not trusted here: set REQUESTS_CA_BUNDLE"
+            )
         if isinstance(error, ServiceRequestError) and unresolvable(error):
             return ConfigError(f"{where} cannot be reached ({short(error)}): check the endpoint")
         if isinstance(error, (ServiceRequestError, ServiceResponseError)):
@@ -247,7 +251,8 @@ class Documents:
             return ConfigError(f"{where} does not accept the key: check AZURE_SEARCH_KEY")
         if status == HTTPStatus.NOT_FOUND:
             return ConfigError(f"{where} does not exist: run ingest run to create it")
-        return ServiceError(f"{where} refused a request ({status}: {short(error)})")
+        kind = ConfigError if role is SEARCH_SERVICE else ServiceError
+        return kind(f"{where} refused a request ({status}: {short(error)})")
 
 
 def short(error: Exception) -> str:

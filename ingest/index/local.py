@@ -66,19 +66,27 @@ class LocalIndex:
         self.folder = folder
         self.lock = FileLock(folder / "lock")
         self.matrix: Matrix | None = None
+        if folder.is_file():
+            raise ConfigError(f"--index {folder} is a file: name a folder")
         with self.translated():
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
             here = create or (folder / "index.db").exists()
             path = folder / "index.db" if here else ":memory:"
             self.db = sqlite3.connect(path, isolation_level=None, timeout=10)
-            if not self.pragma("user_version"):
-                self.found(model, dimensions)
-            self.check(model, dimensions)
-            self.db.execute("PRAGMA synchronous = NORMAL")
+            try:
+                if not self.pragma("user_version"):
+                    self.found(model, dimensions)
+                self.check(model, dimensions)
+                self.db.execute("PRAGMA synchronous = NORMAL")
+            except BaseException:
+                self.db.close()
+                raise
 
     def found(self, model: str, dimensions: int) -> None:
         """Make an empty index, unless another process is quicker or there is a file already."""
+        if self.pragma("schema_version"):
+            return  # somebody else's: not a byte of it is ours to change
         self.db.execute("PRAGMA journal_mode = WAL")
         with self.transaction():
             if self.pragma("schema_version") == 0:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -174,7 +175,7 @@ def test_help_comes_at_once(command: Command) -> None:
         (["run", "docs", "--chunk-tokens", "3"], "--chunk-tokens=3: expected from 16 to 8192"),
         (["run", "docs", "--chunk-tokens", "many"], "--chunk-tokens=many: expected a number"),
         (["run", "docs", "--extractor", "magic"], "--extractor=magic: expected auto or pdfium"),
-        (["run", "docs", "--index", "notes.txt"], "cannot be used"),
+        (["run", "docs", "--index", "notes.txt"], "notes.txt is a file: name a folder"),
         (["search", "anything"], "is empty: fill it with ingest run"),
         (["run", "docs", "docs/x"], "lies inside"),
     ],
@@ -264,8 +265,9 @@ def test_an_index_of_a_newer_version_is_exit_2(command: Command, tmp_path: Path)
     """An old program says so, and leaves the index alone."""
     write(tmp_path / "docs/a.pdf", "some text")
     command("run", "docs")
-    with sqlite3.connect(tmp_path / ".ingest/index.db") as db:
-        db.execute("PRAGMA user_version = 99")
+    db = sqlite3.connect(tmp_path / ".ingest/index.db")
+    db.execute("PRAGMA user_version = 99")
+    db.close()
 
     done = command("run", "docs")
     assert done.returncode == 2
@@ -285,7 +287,7 @@ def test_nothing_escapes_to_the_terminal(command: Command, tmp_path: Path) -> No
 
 def test_a_closed_pipe_is_no_crash(filled: Path) -> None:
     """`ingest status | head -1` ends quietly."""
-    call = f"{sys.executable} -P -m ingest status --json | head -1"
+    call = f"{shlex.quote(sys.executable)} -P -m ingest status --json | head -1"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", call],
         cwd=filled,
