@@ -124,12 +124,13 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
 
         return LocalIndex(Path(where), model.model, model.dimensions, create=create)
     from ingest.index.azure import AzureIndex, ensure
+    from ingest.index.documents import Documents
 
     if settings.search_key:
         log.warning(KEYED, "AZURE_SEARCH_KEY")
     key = settings.search_key or TokenCache(to.login, SEARCH)
     name, absent = settings.search_index, not create
-    service = AzureIndex(where, name, key, to.patience, may_be_absent=absent)
+    service = AzureIndex(Documents(where, name, key, to.patience, may_be_absent=absent))
     if create:
         ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
     return service
@@ -177,8 +178,6 @@ def services(
         if write:
             where.hold()
         yield Services(where, model, recipe, prepared, readers, reading, senders, writers, writing)
-        # The stages end quietly once something has failed; the failure must not.
-        stop.complain()
     except BaseException as error:
         # Threads that wait for a quota must not keep the process from saying what is wrong.
         stop.abandon()

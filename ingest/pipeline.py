@@ -126,6 +126,9 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     drafts = uploaded(vectors, services, run.stop)
     yield from committed(drafts, services, run)
 
+    # The stages end quietly once something has failed; the failure must not, and nothing is
+    # removed after one.
+    run.stop.complain()
     yield from removed(root, absences, services)
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,19 +137,25 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
     """The real command in a process of its own, started in an empty folder."""
+    return partial(ingested, tmp_path)
 
-    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "ingest", *arguments],
-            cwd=tmp_path,
-            env=environment() | more,
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-        )
 
-    return run
+def ingested(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """The real command, started in a folder, with these variables."""
+    return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
+
+
+def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """A command's output and exit code; it knows nothing of the settings of who runs the tests."""
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=cwd,
+        env=environment() | more,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
 
 
 def environment() -> dict[str, str]:

@@ -93,6 +93,14 @@ class World:
             folder, self.index, Embeds(), Recipe("pypdf", 32, 0.12, MODEL, DIMENSIONS), inputs=3
         )
 
+    def dies(self) -> bool:
+        """One run; whether it died."""
+        try:
+            self.bench.run()
+        except Crash:
+            return True
+        return False
+
 
 @pytest.mark.parametrize("when", ["before", "amid", "after"])
 def test_a_run_that_dies_at_any_write_is_made_good_by_the_next(tmp_path: Path, when: str) -> None:
@@ -116,12 +124,7 @@ def test_a_run_that_dies_at_any_write_is_made_good_by_the_next(tmp_path: Path, w
         (path / "index.db").write_bytes(start)
         world = World(path, folder)
         world.index.left, world.index.when = crash, when
-        try:
-            world.bench.run()
-        except Crash:
-            died = True
-        else:
-            died = False
+        died = world.dies()
         world.index.left = 10**9
         world.bench.run()
 
@@ -150,12 +153,7 @@ def test_dying_again_over_an_edited_document_leaves_nothing_over(tmp_path: Path)
 
             write(folder / "a.pdf", prose("saws", 12), prose("lathes", 3), age=50)
             world.index.left = second
-            try:
-                world.bench.run()
-            except Crash:
-                died = True
-            else:
-                died = False
+            died = world.dies()
             world.index.left = 10**9
             world.bench.run()
 
@@ -192,12 +190,7 @@ def test_a_model_that_fails_at_any_call_costs_only_that_call(tmp_path: Path) -> 
             return right(texts)
 
         world.bench.embeds = failing  # type: ignore[assignment]
-        try:
-            world.bench.run()
-        except Crash:
-            died = True
-        else:
-            died = False
+        died = world.dies()
         world.bench.embeds = right
         world.bench.run()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import venv
 import zipfile
@@ -12,20 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT, called
 from tests.pdfs import prose, write
-
-
-def sh(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env=environment() | more,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -45,7 +32,7 @@ def test_the_script_works_from_anywhere_and_from_a_path_with_spaces(
     """Wherever I cloned it and wherever I am, folders are relative to where I am."""
     write(tmp_path / "else where/docs/a.pdf", prose("lathes"))
 
-    done = sh(
+    done = called(
         checkout / "scripts/ingest", "run", "docs", cwd=tmp_path / "else where", PYTHONPATH=""
     )
 
@@ -61,7 +48,8 @@ def test_a_module_of_the_users_does_not_get_in_the_way(checkout: Path, tmp_path:
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
     assert (
-        sh(checkout / "scripts/ingest", "run", "docs", cwd=tmp_path, PYTHONPATH="").returncode == 0
+        called(checkout / "scripts/ingest", "run", "docs", cwd=tmp_path, PYTHONPATH="").returncode
+        == 0
     )
 
 
@@ -73,7 +61,7 @@ def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:
     old.write_text('#!/bin/sh\ncase "$2" in *print*) echo 3.9;; *) exit 1;; esac\n')
     old.chmod(0o755)
 
-    done = sh(checkout / "scripts/ingest", "--help", cwd=tmp_path, PYTHON=str(old))
+    done = called(checkout / "scripts/ingest", "--help", cwd=tmp_path, PYTHON=str(old))
 
     assert done.returncode == 2
     assert f"ingest needs Python 3.11 or newer; found: {old}=3.9." in done.stderr
@@ -87,11 +75,11 @@ def test_an_unfinished_environment_is_finished(checkout: Path, tmp_path: Path) -
     shutil.copy(ROOT / "requirements/dev.txt", checkout / ".venv/run.txt")  # of another lock file
     (checkout / "requirements/run.txt").write_text("")  # nothing left to install
 
-    done = sh(checkout / "scripts/environment", "run", cwd=tmp_path)
+    done = called(checkout / "scripts/environment", "run", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert "Setting up" in done.stderr
-    again = sh(checkout / "scripts/environment", "run", cwd=tmp_path)
+    again = called(checkout / "scripts/environment", "run", cwd=tmp_path)
     assert (again.stderr, again.stdout) == ("", done.stdout)
 
 
@@ -100,7 +88,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as people install it."""
     out = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    done = sh(*pip, "--wheel-dir", out, ROOT, cwd=out)
+    done = called(*pip, "--wheel-dir", out, ROOT, cwd=out)
     assert done.returncode == 0, done.stderr
     (built,) = out.glob("*.whl")
     return built
@@ -115,7 +103,7 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
     assert not any(name.startswith(("tests", "scripts", "data")) for name in names)
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
-    where = sh(
+    where = called(
         sys.executable,
         "-P",
         "-c",
@@ -124,12 +112,12 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
         PYTHONPATH=str(site),
     )
     assert where.stdout.startswith(str(site))
-    done = sh(
+    done = called(
         sys.executable, "-P", "-m", "ingest", "run", "docs", cwd=tmp_path, PYTHONPATH=str(site)
     )
     assert done.returncode == 0, done.stderr
     assert "1 new" in done.stdout
-    found = sh(
+    found = called(
         sys.executable, "-P", "-m", "ingest", "search", "lathes", cwd=tmp_path, PYTHONPATH=str(site)
     )
     assert "a.pdf" in found.stdout
@@ -142,7 +130,7 @@ def test_without_the_local_model_the_remedy_is_named(tmp_path: Path) -> None:
         "import sys; sys.modules['onnxruntime'] = None\n"
         "from ingest.cli import main; sys.exit(main(['run', 'docs']))"
     )
-    done = sh(sys.executable, "-P", "-c", code, cwd=tmp_path)
+    done = called(sys.executable, "-P", "-c", code, cwd=tmp_path)
 
     assert done.returncode == 2
     assert "pip install '.[local]'" in done.stderr
@@ -151,7 +139,7 @@ def test_without_the_local_model_the_remedy_is_named(tmp_path: Path) -> None:
 
 def test_the_samples_are_what_their_script_writes(tmp_path: Path) -> None:
     """Every PDF in data/ can be rebuilt bit for bit from its text."""
-    done = sh(sys.executable, ROOT / "scripts/make_data", tmp_path, cwd=tmp_path)
+    done = called(sys.executable, ROOT / "scripts/make_data", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
     made = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*.pdf")}

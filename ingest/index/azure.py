@@ -11,7 +11,6 @@ from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError
 from ingest.index import Totals
 from ingest.index.definition import Vectorizer, definition, differences, missing
@@ -29,7 +28,6 @@ from ingest.index.wire import (
     written,
 )
 from ingest.model import Entry, Hit, Mode, Record, Refusal
-from ingest.retry import Patience
 from ingest.roles import SEARCH_SERVICE
 from ingest.together import Together
 
@@ -45,21 +43,10 @@ RECORDS = 100  # in one request
 
 
 class AzureIndex:
-    """An Index on a service. Safe to call from several threads, but for `hold` and `close`.
+    """An Index on a service. Safe to call from several threads, but for `hold` and `close`."""
 
-    With `may_be_absent`, an index that is not there is an empty one.
-    """
-
-    def __init__(
-        self,
-        endpoint: str,
-        name: str,
-        key: str | TokenCache,
-        patience: Patience,
-        *,
-        may_be_absent: bool = False,
-    ) -> None:
-        self.documents = Documents(endpoint, name, key, patience, may_be_absent=may_be_absent)
+    def __init__(self, documents: Documents) -> None:
+        self.documents = documents
         self.indexes = SearchIndexClient(
             self.documents.endpoint, self.documents.credential, **COMMON
         )

@@ -49,6 +49,7 @@ BUSY = frozenset(
     }
 )
 
+DONE = (HTTPStatus.OK, HTTPStatus.CREATED)
 DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 COMMON: dict[str, Any] = {"retry_total": 0, "api_version": API_VERSION}
@@ -59,7 +60,10 @@ class TooLargeError(Exception):
 
 
 class Documents:
-    """The documents of an index. Safe to call from several threads, but for `close`."""
+    """The documents of an index. Safe to call from several threads, but for `close`.
+
+    With `may_be_absent`, an index that is not there is an empty one.
+    """
 
     def __init__(
         self,
@@ -152,7 +156,7 @@ class Documents:
                 key, status = str(result["key"]), int(result["statusCode"])
                 if key in left and status in BUSY:
                     busy = f"{status}, {result.get('errorMessage')}"
-                elif left.pop(key, None) and status >= HTTPStatus.BAD_REQUEST:
+                elif left.pop(key, None) and not (result["status"] and status in DONE):
                     refusals.append(Refusal(key, f"{result.get('errorMessage')} ({status})"))
             if left:
                 raise Again(f"{self.endpoint} did not take {len(left)} documents yet ({busy})")

@@ -20,7 +20,7 @@ from ingest import __version__
 from ingest.connect import connections, embedder, index
 from ingest.model import Mode
 from ingest.settings import Settings
-from tests.conftest import ROOT, Command, environment
+from tests.conftest import ROOT, Command, environment, ingested
 from tests.pdfs import prose, write
 
 DATA = str(ROOT / "data")
@@ -68,18 +68,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def in_(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "ingest", *arguments],
-        cwd=folder,
-        env=environment() | more,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-
-
 def questions() -> list[tuple[str, str, int]]:
     """The questions of data/README.md, with the file and the page that answer them."""
     rows = re.findall(
@@ -110,7 +98,7 @@ def test_the_samples_answer_their_questions(filled: Path) -> None:
 
 def test_an_answer_shows_where_it_stands(filled: Path) -> None:
     """File, page, the page's own number, headings, and the words I asked for marked."""
-    done = in_(filled, "search", "proof from a physician when I have a cold", "-n", "1")
+    done = ingested(filled, "search", "proof from a physician when I have a cold", "-n", "1")
 
     assert done.returncode == 0
     where, headings, *passage = done.stdout.splitlines()
@@ -118,20 +106,22 @@ def test_an_answer_shows_where_it_stands(filled: Path) -> None:
     assert " › " in headings
     assert "**" in "\n".join(passage)
     assert 2 <= len(passage) <= 8
-    whole = in_(filled, "search", "proof from a physician when I have a cold", "-n", "1", "--full")
+    whole = ingested(
+        filled, "search", "proof from a physician when I have a cold", "-n", "1", "--full"
+    )
     assert len(whole.stdout) > len(done.stdout)
 
 
 def test_status_shows_what_failed_and_why(filled: Path) -> None:
     """Weeks later I can ask what is in there, and what is not."""
-    done = in_(filled, "status")
+    done = ingested(filled, "status")
 
     assert done.returncode == 0
     assert re.search(r"Index:   \.ingest holds 12 files, \d+ chunks, \d+ kB", done.stdout)
     assert re.search(r"Root:    .*/data  9 indexed, 1 failed, 1 skipped, 1 empty", done.stdout)
     assert "failed   damaged/truncated.pdf  damaged" in done.stdout
     assert "skipped  locked/needs-password.pdf  needs a password" in done.stdout
-    *records, summary = events(in_(filled, "status", "--json").stdout)
+    *records, summary = events(ingested(filled, "status", "--json").stdout)
     assert len(records) == 12
     assert summary["sources"] == 12
 

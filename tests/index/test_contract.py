@@ -12,6 +12,7 @@ from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.index import Index
 from ingest.index.azure import AzureIndex, ensure
+from ingest.index.documents import Documents
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
 from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source
@@ -34,7 +35,9 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
 def service(azure: Azure) -> AzureIndex:
     """An index on the emulator, through the SDK, as a managed identity."""
     login = Login(lambda: credential("", "", hosted=True))
-    made = AzureIndex(azure.search_endpoint, "contract", TokenCache(login, SEARCH), Patience())
+    token = TokenCache(login, SEARCH)
+    endpoint = azure.search_endpoint
+    made = AzureIndex(Documents(endpoint, "contract", token, Patience(), may_be_absent=False))
     ensure(made, DIMENSIONS, "standard.lucene", None)
     return made
 
