@@ -21,7 +21,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder, TextsRefused
 from ingest.errors import ConfigError, ServiceError
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
-from ingest.roles import OPENAI_USER, missing_role
+from ingest.roles import OPENAI_USER, missing_role, rejected
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -44,6 +44,12 @@ REFUSED = (
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
+
+# Codes of errors, which do not change as their texts do.
+DENIED = "PermissionDenied"  # a missing role, with 401 or 403
+BLOCKED = "403"  # a firewall's, with 403
+KEYS_OFF = "AuthenticationTypeDisabled"
+STRANGER = "tenant"  # in the code of a 400 for a token of another tenant
 
 REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
@@ -240,15 +246,8 @@ def by_status(
             else f"an error of the service ({status})"
         )
         return Again(f"{what} of {where}", floor)
-    denied = status == HTTPStatus.FORBIDDEN or code == "PermissionDenied"
-    if isinstance(key, TokenCache):
-        if denied:
-            return missing_role(key, OPENAI_USER, where)
-        sent = error.request.headers
-        if status == HTTPStatus.UNAUTHORIZED and key.retried(sent, renewals):
-            return Again(f"{where} did not accept the token")
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return ConfigError(f"{where} does not accept the key: check AZURE_OPENAI_KEY, or unset it")
+    if verdict := denied(error, where, key, renewals):
+        return verdict
     if status == HTTPStatus.NOT_FOUND:
         return ConfigError(f"{where} does not exist: check the endpoint and the deployment's name")
     if status in REFUSED:
@@ -256,9 +255,34 @@ def by_status(
     return ConfigError(f"{where} refused the request ({status}, {said(error)})")
 
 
+def denied(
+    error: openai.APIStatusError, where: str, key: str | TokenCache, renewals: list[str]
+) -> Exception | None:
+    """What to make of a refusal that is about who asks, or from where; None if it is not."""
+    status, code = error.status_code, str(error.code or "")
+    if (status, code) == (HTTPStatus.FORBIDDEN, BLOCKED):
+        return ConfigError(
+            f"{where} takes no requests from this network ({said(error)}): go through its "
+            "private endpoint, or allow this address in its network settings"
+        )
+    if code == KEYS_OFF:
+        return ConfigError(f"{where} takes no keys: unset AZURE_OPENAI_KEY to sign in without one")
+    foreign = status == HTTPStatus.BAD_REQUEST and STRANGER in code.lower()
+    if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not foreign:
+        return None
+    if not isinstance(key, TokenCache):
+        return ConfigError(f"{where} does not accept the key: check AZURE_OPENAI_KEY, or unset it")
+    if status == HTTPStatus.FORBIDDEN or code == DENIED:
+        return missing_role(key, OPENAI_USER, where)
+    if not foreign and key.retried(error.request.headers, renewals):
+        return Again(f"{where} did not accept the token")
+    return rejected(key, where)
+
+
 def said(error: openai.APIStatusError) -> str:
     """The service's own words, short."""
-    return str(error.message).splitlines()[0][:200]
+    text = str(error.message).removeprefix(f"Error code: {error.status_code} - ")
+    return text.splitlines()[0][:200]
 
 
 def reachable(reason: BaseException) -> bool:

@@ -31,7 +31,7 @@ from ingest.errors import ConfigError, ServiceError
 from ingest.index.wire import bounded, request_body
 from ingest.model import Refusal
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
-from ingest.roles import INDEX_DATA, SEARCH_SERVICE, Role, missing_role
+from ingest.roles import INDEX_DATA, SEARCH_SERVICE, TAKE_TOKENS, Role, missing_role, rejected
 
 T = TypeVar("T")
 
@@ -250,9 +250,13 @@ class Documents:
             if self.key.retried(sent.headers if sent else {}, renewals):
                 return Again(f"{where} did not accept the token")
         if status in DENIED:
-            if isinstance(self.key, TokenCache):
-                return missing_role(self.key, role, where)
-            return ConfigError(f"{where} does not accept the key: check AZURE_SEARCH_KEY")
+            if not isinstance(self.key, TokenCache):
+                return ConfigError(
+                    f"{where} does not accept the key: check AZURE_SEARCH_KEY, or unset it"
+                )
+            if status == HTTPStatus.UNAUTHORIZED:
+                return rejected(self.key, where, f", it takes keys only ({TAKE_TOKENS})")
+            return missing_role(self.key, role, where)
         if status == HTTPStatus.NOT_FOUND:
             return ConfigError(f"{where} does not exist: run ingest run to create it")
         kind = ConfigError if role is SEARCH_SERVICE else ServiceError
