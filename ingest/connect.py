@@ -26,7 +26,8 @@ from ingest.settings import Settings, cores
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Endpoint
-    from ingest.index.definition import Vectorizer
+    from ingest.index.azure import AzureIndex
+    from ingest.index.definition import SearchIndex, Vectorizer
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,11 @@ def index_place(settings: Settings) -> str:
     return settings.index or settings.search_endpoint or ".ingest"
 
 
+def embedder_place(settings: Settings) -> str:
+    """What embeds: "local", or an endpoint."""
+    return settings.embedder or settings.openai_endpoint or "local"
+
+
 def index_name(settings: Settings) -> str:
     """The index, as people are told of it."""
     place = index_place(settings)
@@ -67,21 +73,25 @@ def index_name(settings: Settings) -> str:
 
 def embedder(settings: Settings, to: Connections) -> Embedder:
     """What makes the vectors. Raises ConfigError if a setting is missing."""
-    where = settings.embedder or settings.openai_endpoint or "local"
+    where = embedder_place(settings)
     if where == "local":
         from ingest.embed.local import local
 
         return local(cores())
     from ingest.embed.openai import openai_embedder
 
-    key = settings.openai_key
-    if key:
+    if settings.openai_key:
         log.warning(KEYED, "AZURE_OPENAI_KEY")
-    elif settings.embedder.endswith("/v1"):
-        key = "none"  # a service of one's own asks for none, but its protocol does
-    return openai_embedder(
-        endpoint(settings, where), key or TokenCache(to.login, COGNITIVE_SERVICES), to.patience
-    )
+    return openai_embedder(endpoint(settings, where), embedder_key(settings, to), to.patience)
+
+
+def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
+    """What opens the embedding service: a key where one is set, else tokens."""
+    if settings.openai_key:
+        return settings.openai_key
+    if settings.embedder.endswith("/v1"):
+        return "none"  # a service of one's own asks for none, but its protocol does
+    return TokenCache(to.login, COGNITIVE_SERVICES)
 
 
 def endpoint(settings: Settings, where: str) -> Endpoint:
@@ -123,17 +133,33 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
         from ingest.index.local import LocalIndex
 
         return LocalIndex(Path(where), model.model, model.dimensions, create=create)
-    from ingest.index.azure import AzureIndex, ensure
+    service = azure_index(settings, to, may_be_absent=not create)
+    if create:
+        from ingest.index.azure import ensure
+
+        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
+    return service
+
+
+def azure_index(settings: Settings, to: Connections, *, may_be_absent: bool) -> AzureIndex:
+    """The index on a search service. Nothing is asked of it yet."""
+    from ingest.index.azure import AzureIndex
     from ingest.index.documents import Documents
 
     if settings.search_key:
         log.warning(KEYED, "AZURE_SEARCH_KEY")
     key = settings.search_key or TokenCache(to.login, SEARCH)
-    name, absent = settings.search_index, not create
-    service = AzureIndex(Documents(where, name, key, to.patience, may_be_absent=absent))
-    if create:
-        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
-    return service
+    where, name = index_place(settings), settings.search_index
+    return AzureIndex(Documents(where, name, key, to.patience, may_be_absent=may_be_absent))
+
+
+def wanted_index(settings: Settings, dimensions: int) -> SearchIndex:
+    """The definition that the settings mean, of an index on a search service."""
+    from ingest.index.definition import definition
+
+    return definition(
+        settings.search_index, dimensions, settings.search_analyzer, vectorizer(settings)
+    )
 
 
 def vectorizer(settings: Settings) -> Vectorizer | None:

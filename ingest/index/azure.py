@@ -13,7 +13,7 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.errors import ConfigError
 from ingest.index import Totals
-from ingest.index.definition import Vectorizer, definition, differences, missing
+from ingest.index.definition import SearchIndex, Vectorizer, definition, differences, missing
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
 from ingest.index.schema import CHUNK_FIELDS, VECTOR_FIELD, chunk_document
@@ -176,12 +176,7 @@ def ensure(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
         )
         return
-    if problems := list(differences(found, wanted)):
-        where = f"{index.documents.name} on {index.documents.endpoint}"
-        raise ConfigError(
-            f"the index {where} cannot be used: {'; '.join(problems)}; "
-            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
-        )
+    agree(index, found, wanted)
     if more := missing(found, wanted):
         log.info(
             "adding fields to %s: %s", index.documents.name, ", ".join(field.name for field in more)
@@ -189,6 +184,16 @@ def ensure(
         found.fields = [*found.fields, *more]
         index.documents.patiently(
             lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE
+        )
+
+
+def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
+    """Raises ConfigError if an index has what cannot be changed into what is wanted."""
+    if problems := list(differences(found, wanted)):
+        where = f"{index.documents.name} on {index.documents.endpoint}"
+        raise ConfigError(
+            f"the index {where} cannot be used: {'; '.join(problems)}; "
+            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
         )
 
 
