@@ -30,6 +30,7 @@ LOOKS_EVERY = 1.0  # seconds between looks whether the terminal is still there
 
 def main(options: argparse.Namespace) -> int:
     """Do what the options say until told to stop; returns the exit code."""
+    parent = os.getppid()
     login = connections(configured(options)).login
     one_at_a_time = threading.Lock()
 
@@ -45,7 +46,6 @@ def main(options: argparse.Namespace) -> int:
         with handed_over(proxy.environment, options.write):
             threading.Thread(target=proxy.serve_forever, daemon=True).start()
             announce(proxy, options, who)
-            parent = os.getppid()
             while os.getppid() == parent and not ended.wait(LOOKS_EVERY):
                 pass
             proxy.shutdown()

@@ -220,12 +220,13 @@ def test_the_file_is_for_its_owner_and_goes_with_the_proxy(proxy: Running) -> No
 
 def test_no_other_file_is_overwritten(machine: Laptop, tmp_path: Path) -> None:
     """A slip of the hand does not cost me my .env."""
-    (tmp_path / ".env").write_text("INGEST_ROOT=docs\n")
+    text = "IDENTITY_HEADER=mine\nINGEST_ROOT=docs\n"
+    (tmp_path / ".env").write_text(text)
     process = started(machine, tmp_path, "--write", ".env")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "holds something else" in errors
-    assert (tmp_path / ".env").read_text() == "INGEST_ROOT=docs\n"
+    assert (tmp_path / ".env").read_text() == text
 
 
 def test_without_a_file_the_variables_are_printed(machine: Laptop, tmp_path: Path) -> None:
