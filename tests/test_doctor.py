@@ -25,7 +25,7 @@ from tests.azure.identity import (
     TENANT,
 )
 from tests.azure.openai import Deployment
-from tests.azure.server import failure
+from tests.azure.server import Response, failure
 from tests.conftest import DIMENSIONS, ROOT, Command, called
 from tests.pdfs import prose, write
 
@@ -117,9 +117,15 @@ def test_a_reader_is_told_that_writing_needs_more(azure: Azure) -> None:
     assert DATA_CONTRIBUTOR in wrong(examined(azure))["role"]
 
 
-def test_a_missing_role_may_be_a_403(azure: Azure) -> None:
-    """The documentation of the service has both, and both mean the same."""
-    answer = failure(403, "PermissionDenied", "Principal does not have access to API/Operation.")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        failure(403, "PermissionDenied", "Principal does not have access to API/Operation."),
+        Response(403),
+    ],
+)
+def test_a_missing_role_may_be_a_403(azure: Azure, answer: Response) -> None:
+    """The documentation of the service has 401 and 403, and both mean the same."""
     azure.faults.add(faults.instead("denied", answer), "openai", "POST")
     assert OPENAI_USER in wrong(examined(azure))["role"]
 
@@ -301,6 +307,19 @@ def test_what_cannot_be_reached(azure: Azure, monkeypatch: pytest.MonkeyPatch) -
     assert "is not trusted here: set REQUESTS_CA_BUNDLE" in text(found, "search")
 
 
+def test_what_lies_behind_a_proxy(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the proxy knows the names, mine are not looked up, and the proxy is suspected."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    found = examined(
+        azure,
+        AZURE_OPENAI_ENDPOINT="https://openai.invalid",
+        AZURE_SEARCH_ENDPOINT="https://search.invalid",
+    )
+    for check in ("embedder", "search"):
+        assert "at the other end of a proxy does not answer" in text(found, check)
+        assert "NO_PROXY" in text(found, check)
+
+
 @pytest.mark.parametrize(
     ("address", "private"),
     [("10.1.2.4", True), ("fd00::4", True), ("20.1.2.3", False), ("127.0.0.1", False)],
@@ -356,6 +375,21 @@ def test_on_a_laptop_without_azure(command: Command, tmp_path: Path) -> None:
     texts = {finding["check"]: finding["text"] for finding in found}
     assert texts["settings"].endswith("did you mean AZURE_OPENAI_ENDPOINT?")
     assert texts["source"].endswith("empty has no PDFs: check the path")
+
+
+def test_what_counts_is_said(command: Command, tmp_path: Path) -> None:
+    """Where the environment and .env differ I learn which one it is."""
+    (tmp_path / ".env").write_text("INGEST_WORKERS=2\nINGEST_CHUNK_TOKENS=99\n")
+    done = command("doctor", str(ROOT / "data"), INGEST_WORKERS="3", INGEST_CHUNK_TOKENS="99")
+    assert done.returncode == 0
+    settings = done.stdout.splitlines()[0]
+    assert "INGEST_WORKERS counts as the environment has it, not .env" in settings
+    assert "INGEST_CHUNK_TOKENS" not in settings
+
+    done = command("doctor", INGEST_WORKERS="many")
+    assert done.returncode == 2
+    assert "INGEST_WORKERS=many: expected a number" in done.stdout
+    assert "mend the settings first" in done.stdout
 
 
 def test_an_index_of_another_model(command: Command, tmp_path: Path) -> None:
