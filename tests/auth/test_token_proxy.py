@@ -257,16 +257,14 @@ def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path)
     )
     assert shell.stdout
     number = int(shell.stdout.readline())
-    appeared(tmp_path / "e.env")
-    shell.kill()
-    shell.wait()
-    deadline = time.monotonic() + 10
-    while (tmp_path / "e.env").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not (tmp_path / "e.env").exists()
-    shell.communicate()  # the pipe is closed once the proxy is gone
-    with suppress(ProcessLookupError):
-        os.kill(number, signal.SIGKILL)
+    try:
+        appeared(tmp_path / "e.env")
+        shell.kill()
+        shell.communicate(timeout=10)  # the pipe is closed once the proxy is gone, too
+        assert not (tmp_path / "e.env").exists()
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGKILL)
 
 
 def test_what_happens_is_json_too(proxy: Running, machine: Laptop, tmp_path: Path) -> None:
