@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from itertools import islice
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+P = TypeVar("P")
 R = TypeVar("R")
+
+SHARE = 256  # parts of one item, before it is another one's turn
+MOST_OPEN = 8  # items with more parts than that
 
 LISTENING = 0.1  # seconds between looks at anything else than the calls under way
 
@@ -53,6 +58,36 @@ def overlapped(  # noqa: PLR0913, PLR0917 - a stage is just these
     finally:
         for future in under_way:
             future.cancel()
+
+
+def by_turns(items: Iterable[T], parts: Callable[[T], Iterator[P] | None]) -> Iterator[T | P]:
+    """Items in parts, a share of each in turn, so that a huge one does not hold up the small ones.
+
+    An item that has none, by an answer of None, passes at once. While MOST_OPEN are not at their
+    end no more are taken.
+    """
+    open_: deque[Iterator[P]] = deque()
+    for item in items:
+        several = parts(item)
+        if several is None:
+            yield item
+        else:
+            open_.append(several)
+        yield from a_share_of_each(open_)
+        while len(open_) >= MOST_OPEN:
+            yield from a_share_of_each(open_)
+    while open_:
+        yield from a_share_of_each(open_)
+
+
+def a_share_of_each(open_: deque[Iterator[P]]) -> Iterator[P]:
+    """Some parts of each item; those at their end are left out from then on."""
+    for _ in range(len(open_)):
+        several = open_.popleft()
+        some = list(islice(several, SHARE))
+        yield from some
+        if len(some) == SHARE:
+            open_.append(several)
 
 
 class AtOnce(Executor):

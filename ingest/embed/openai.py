@@ -1,27 +1,33 @@
 """Vectors from Azure OpenAI, or from any service that speaks its protocol.
 
 The SDK's own retries are off: the policy is retry.py's. A token is asked for before every request,
-because the cache is what the client is given as its key.
+because the cache is what the client is given as its key, and a turn, because the quota is shared
+by all requests.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import numpy as np
 import openai
+import orjson
 
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder, TextsRefused
+from ingest.embed.pace import Pace, Turns
+from ingest.embed.quota import Share, counted
 from ingest.errors import ConfigError, ServiceError
-from ingest.retry import PASSING, Again, Patience, floor_of, patiently
+from ingest.retry import PASSING, WORTH_SAYING, Again, Patience, floor_of, patiently
 from ingest.roles import OPENAI_USER, missing_role
+from ingest.times import SERVICE, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -50,24 +56,54 @@ REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and what to ask, and how much at a time."""
+    """Where and what to ask."""
 
     url: str  # of the resource, or of the API where it ends in /v1
     deployment: str
     model: str
     dimensions: int
     api_version: str = ""  # "" is the v1 API
+    tpm: float = math.inf  # most tokens and requests a minute, where that is known
+    rpm: float = math.inf
+
+    def __str__(self) -> str:
+        return f"{self.url} (deployment {self.deployment})"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """How much to ask at a time."""
+
     inputs: int = 2048  # the service's limits: texts and tokens of one request
     tokens: int = 300_000
-    at_once: int = 8
+    at_once: int = 16
 
 
-def openai_embedder(endpoint: Endpoint, key: str | TokenCache, patience: Patience) -> Embedder:
-    """The model behind an endpoint. Nothing is asked of it yet."""
-    calls = client(endpoint, key)
+@dataclass(frozen=True, slots=True)
+class Deployments:
+    """The deployments of one model, side by side."""
 
-    def ask(texts: Sequence[str]) -> Vectors:
-        return asked(texts, calls, endpoint, key, patience)
+    endpoints: Sequence[Endpoint]
+    clients: Sequence[openai.OpenAI]
+    turns: Turns
+    key: str | TokenCache
+    patience: Patience
+    times: Times
+
+
+def openai_embedder(
+    endpoints: Sequence[Endpoint],
+    requests: Requests,
+    key: str | TokenCache,
+    patience: Patience,
+    times: Times,
+) -> Embedder:
+    """The model behind one or several endpoints. Nothing is asked of it yet."""
+    paces = [Pace(Share(each.tpm), Share(each.rpm)) for each in endpoints]
+    turns = Turns(paces, patience, times)
+    clients = [client(each, key) for each in endpoints]
+    to = Deployments(endpoints, clients, turns, key, patience, times)
+    ask = partial(asked, to=to)
 
     def embed(texts: Sequence[str]) -> Vectors:
         try:
@@ -77,14 +113,19 @@ def openai_embedder(endpoint: Endpoint, key: str | TokenCache, patience: Patienc
                 probe(ask)
             return halved(texts, ask, error)
 
+    def close() -> None:
+        for each in clients:
+            each.close()
+
     return Embedder(
         embed,
-        endpoint.model,
-        endpoint.dimensions,
-        endpoint.inputs,
-        endpoint.tokens,
-        endpoint.at_once,
-        calls.close,
+        endpoints[0].model,
+        endpoints[0].dimensions,
+        requests.inputs,
+        lambda: min(requests.tokens, turns.room()),
+        requests.at_once,
+        turns.allowed,
+        close,
     )
 
 
@@ -149,47 +190,59 @@ def halved(
     return vectors
 
 
-def asked(
-    texts: Sequence[str],
-    calls: openai.OpenAI,
-    endpoint: Endpoint,
-    key: str | TokenCache,
-    patience: Patience,
-) -> Vectors:
-    """The answer to one request, however often it has to be made. Raises Smaller."""
-    shortened = endpoint.model.startswith(SHORTENS)
+def asked(texts: Sequence[str], to: Deployments) -> Vectors:
+    """The answer to one request, however often it has to be made, and to whom. Raises Smaller."""
+    tokens = counted(sum(map(len, texts)))
     renewals: list[str] = []
 
     def request() -> Vectors:
-        answer = calls.embeddings.create(
-            model=endpoint.deployment,
-            input=list(texts),
-            encoding_format="base64",
-            dimensions=endpoint.dimensions if shortened else openai.omit,
-        )
-        return rows(answer, len(texts))
+        place, turn = to.turns.take(tokens)
+        try:
+            with to.times.of(SERVICE):
+                headers, body = sent(texts, to.endpoints[place], to.clients[place])
+        except Exception as error:
+            verdict = judged(error, to.endpoints[place], to.key, renewals)
+            if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
+                wait = to.turns.refused(place, turn, error.response.headers)
+                if wait > WORTH_SAYING:
+                    log.warning("waiting %.0f s: %s", wait, verdict)
+            else:
+                to.turns.failed(place, ailing=isinstance(verdict, Again))
+            raise verdict from error
+        to.turns.answered(place, turn, headers)
+        return rows(body, len(texts))
 
-    def judge(error: Exception) -> Exception:
-        return judged(error, endpoint, key, renewals)
-
-    return patiently(request, judge, patience)
+    return patiently(request, lambda error: error, to.patience)
 
 
-def rows(answer: object, count: int) -> Vectors:
+def sent(
+    texts: Sequence[str], endpoint: Endpoint, calls: openai.OpenAI
+) -> tuple[Mapping[str, str], bytes]:
+    """The headers and the body of the answer to one request. Raises what the SDK raises."""
+    shortened = endpoint.model.startswith(SHORTENS)
+    answer = calls.embeddings.with_raw_response.create(
+        model=endpoint.deployment,
+        input=list(texts),
+        encoding_format="base64",
+        dimensions=endpoint.dimensions if shortened else openai.omit,
+    )
+    return answer.headers, answer.content
+
+
+def rows(body: bytes, count: int) -> Vectors:
     """The vectors in the order of the texts, whatever the order of the answer.
 
-    Raises Again if the answer is not whole.
+    The SDK's own reading of an answer takes longer than all the rest of a request. Raises Again if
+    the answer is not whole.
     """
-    if not isinstance(answer, openai.types.CreateEmbeddingResponse):
-        # Of a success with an empty body the SDK makes a string.
-        raise Again("the embedding service gave an answer that cannot be read")
-    found = {item.index: item.embedding for item in answer.data}
-    if sorted(found) != list(range(count)) or len(answer.data) != count:
-        raise Again(f"the embedding service answered {len(answer.data)} of {count} texts")
     try:
+        data = orjson.loads(body)["data"]
+        found = {int(item["index"]): item["embedding"] for item in data}
+        if sorted(found) != list(range(count)) or len(data) != count:
+            raise Again(f"the embedding service answered {len(data)} of {count} texts")
         return np.stack([decoded(found[place]) for place in range(count)])
-    except (binascii.Error, ValueError) as error:
-        raise Again(f"the embedding service answered what is no vector ({error})") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise Again("the embedding service gave an answer that cannot be read") from error
 
 
 def decoded(embedding: list[float] | str) -> Vectors:
@@ -203,7 +256,7 @@ def judged(
     error: Exception, endpoint: Endpoint, key: str | TokenCache, renewals: list[str]
 ) -> Exception:
     """What to make of what the SDK raised: Again, Smaller, or the error for whoever must act."""
-    where = f"{endpoint.url} (deployment {endpoint.deployment})"
+    where = str(endpoint)
     if isinstance(error, (ConfigError, ServiceError)):
         return error
     if isinstance(error, openai.APIStatusError):
@@ -233,13 +286,10 @@ def by_status(
         return ConfigError(f"{where} has no quota left at all: raise it or pay for it")
     if status == HTTPStatus.TOO_MANY_REQUESTS and floor > LONGEST_QUOTA_WAIT:
         return Smaller(f"{where} takes no request this large: raise its quota", quota=True)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Again(f"the quota of {where}", floor, waits=True)
     if status in PASSING:
-        what = (
-            "the quota"
-            if status == HTTPStatus.TOO_MANY_REQUESTS
-            else f"an error of the service ({status})"
-        )
-        return Again(f"{what} of {where}", floor)
+        return Again(f"an error of the service ({status}) of {where}", floor)
     denied = status == HTTPStatus.FORBIDDEN or code == "PermissionDenied"
     if isinstance(key, TokenCache):
         if denied:
