@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
@@ -23,11 +24,14 @@ from ingest.pipeline import Services, Stop
 from ingest.prepare import Task, prepare, second_chance
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
+from ingest.times import Times
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Endpoint
     from ingest.index.azure import AzureIndex
     from ingest.index.definition import SearchIndex, Vectorizer
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +64,9 @@ def index_place(settings: Settings) -> str:
     return settings.index or settings.search_endpoint or ".ingest"
 
 
-def embedder_place(settings: Settings) -> str:
-    """What embeds: "local", or an endpoint."""
-    return settings.embedder or settings.openai_endpoint or "local"
+def embedder_places(settings: Settings) -> tuple[str, ...]:
+    """What embeds: "local" alone, or one or several endpoints."""
+    return (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
 
 
 def index_name(settings: Settings) -> str:
@@ -71,18 +75,21 @@ def index_name(settings: Settings) -> str:
     return f"{settings.search_index} on {place}" if "://" in place else place
 
 
-def embedder(settings: Settings, to: Connections) -> Embedder:
+def embedder(settings: Settings, to: Connections, times: Times | None = None) -> Embedder:
     """What makes the vectors. Raises ConfigError if a setting is missing."""
-    where = embedder_place(settings)
-    if where == "local":
+    where = embedder_places(settings)
+    if where == ("local",):
         from ingest.embed.local import local
 
         return local(cores())
-    from ingest.embed.openai import openai_embedder
+    from ingest.embed.openai import Requests, openai_embedder
 
     if settings.openai_key:
         log.warning(KEYED, "AZURE_OPENAI_KEY")
-    return openai_embedder(endpoint(settings, where), embedder_key(settings, to), to.patience)
+    requests = Requests(settings.embed_inputs, settings.embed_tokens, settings.embed_at_once)
+    where_to = endpoints(settings, where)
+    key = embedder_key(settings, to)
+    return openai_embedder(where_to, requests, key, to.patience, times or Times())
 
 
 def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
@@ -94,34 +101,51 @@ def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
     return TokenCache(to.login, COGNITIVE_SERVICES)
 
 
-def endpoint(settings: Settings, where: str) -> Endpoint:
-    """The embedding model that the settings mean. Raises ConfigError if they leave it open."""
+def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
+    """The deployments that the settings mean, of one model.
+
+    Raises ConfigError if they leave it open.
+    """
     from ingest.embed.openai import DIMENSIONS, Endpoint
 
-    if not where.startswith(("https://", "http://")):
-        raise ConfigError(f"embedder {where}: expected local, or an endpoint: https://...")
-    deployment = settings.openai_deployment or settings.openai_model
-    model = settings.openai_model or settings.openai_deployment
-    if not deployment:
+    for url in where:
+        if not url.startswith(("https://", "http://")):
+            raise ConfigError(f"embedder {url}: expected local, or an endpoint: https://...")
+    names = settings.openai_deployment or (settings.openai_model,)
+    model = settings.openai_model or names[0]
+    if not model:
         raise ConfigError(
-            f"which model of {where} embeds? set AZURE_OPENAI_EMBEDDING_DEPLOYMENT to its name"
+            f"which model of {where[0]} embeds? set AZURE_OPENAI_EMBEDDING_DEPLOYMENT to its name"
         )
+    if not settings.openai_model and len(set(names)) > 1:
+        raise ConfigError("which model do the deployments have? set AZURE_OPENAI_EMBEDDING_MODEL")
     dimensions = settings.openai_dimensions or DIMENSIONS.get(model)
     if not dimensions:
         raise ConfigError(
             f"how many dimensions do the vectors of {model} have? set "
             "AZURE_OPENAI_EMBEDDING_DIMENSIONS, or AZURE_OPENAI_EMBEDDING_MODEL to a known model"
         )
-    return Endpoint(
-        where,
-        deployment,
-        model,
-        dimensions,
-        settings.openai_api_version,
-        settings.embed_inputs,
-        settings.embed_tokens,
-        settings.embed_at_once,
-    )
+    return [
+        Endpoint(url, name, model, dimensions, settings.openai_api_version, tpm, rpm)
+        for url, name, tpm, rpm in zip(
+            where,
+            each(names, where, "AZURE_OPENAI_EMBEDDING_DEPLOYMENT"),
+            each(settings.openai_tpm or (math.inf,), where, "AZURE_OPENAI_TPM"),
+            each(settings.openai_rpm or (math.inf,), where, "AZURE_OPENAI_RPM"),
+            strict=True,
+        )
+    ]
+
+
+def each(values: Sequence[T], where: Sequence[str], name: str) -> Sequence[T]:
+    """A value for each endpoint: its own, or the one for all. Raises ConfigError otherwise."""
+    if len(values) == 1:
+        return list(values) * len(where)
+    if len(values) != len(where):
+        raise ConfigError(
+            f"{name} has {len(values)} values for {len(where)} endpoints: give one, or one for each"
+        )
+    return values
 
 
 def index(settings: Settings, model: Embedder, to: Connections, *, create: bool = False) -> Index:
@@ -168,8 +192,8 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
         return None
     from ingest.index.definition import Vectorizer
 
-    deployment = settings.openai_deployment
-    return Vectorizer(settings.openai_endpoint, deployment, settings.openai_model or deployment)
+    first = endpoints(settings, settings.openai_endpoint)[0]
+    return Vectorizer(first.url, first.deployment, first.model)
 
 
 @contextmanager
@@ -181,7 +205,8 @@ def services(
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
     to = to or connections(settings, stop)
-    model = embedder(settings, to)
+    times = Times()
+    model = embedder(settings, to, times)
     recipe = Recipe(
         extractor=settings.extractor,
         chunk_tokens=settings.chunk_tokens,
@@ -203,7 +228,9 @@ def services(
     try:
         if write:
             where.hold()
-        yield Services(where, model, recipe, prepared, readers, reading, senders, writers, writing)
+        yield Services(
+            where, model, recipe, prepared, readers, reading, senders, writers, writing, times
+        )
     except BaseException as error:
         # Threads that wait for a quota must not keep the process from saying what is wrong.
         stop.abandon()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+P = TypeVar("P")
 R = TypeVar("R")
+
+SHARE = 256  # parts of one item, before it is another one's turn
+MOST_OPEN = 8  # items with more parts than that
 
 LISTENING = 0.1  # seconds between looks at anything else than the calls under way
 
@@ -30,29 +36,66 @@ def overlapped(  # noqa: PLR0913, PLR0917 - a stage is just these
     """
     rest = iter(items)
     under_way: dict[Future[R], T] = {}
+    finished: SimpleQueue[Future[R]] = SimpleQueue()
     more = True
     try:
         while more or under_way:
-            while more and len(under_way) < ahead and not any(map(Future.done, under_way)):
+            while more and len(under_way) < ahead and finished.empty():
                 for item in islice(rest, 1):
                     call = work(item)
                     if call is None:
                         yield item, None
                     else:
-                        under_way[threads.submit(call)] = item
+                        future = threads.submit(call)
+                        under_way[future] = item
+                        future.add_done_callback(finished.put)
                     break
                 else:
                     more = False
-            done, _ = wait(under_way, LISTENING, FIRST_COMPLETED)
-            if not done and given_up():
-                return
-            if not done and idle is not None:
-                yield idle, None
-            for future in done:
+            if not under_way:
+                continue
+            try:
+                future = finished.get(timeout=LISTENING)
+            except Empty:
+                if given_up():
+                    return
+                if idle is not None:
+                    yield idle, None
+            else:
                 yield under_way.pop(future), future
     finally:
         for future in under_way:
             future.cancel()
+
+
+def by_turns(items: Iterable[T], parts: Callable[[T], Iterator[P] | None]) -> Iterator[T | P]:
+    """Items in parts, a share of each in turn, so that a huge one does not hold up the small ones.
+
+    An item that has none, by an answer of None, passes at once. While MOST_OPEN are not at their
+    end no more are taken.
+    """
+    open_: deque[Iterator[P]] = deque()
+    for item in items:
+        several = parts(item)
+        if several is None:
+            yield item
+        else:
+            open_.append(several)
+        yield from a_share_of_each(open_)
+        while len(open_) >= MOST_OPEN:
+            yield from a_share_of_each(open_)
+    while open_:
+        yield from a_share_of_each(open_)
+
+
+def a_share_of_each(open_: deque[Iterator[P]]) -> Iterator[P]:
+    """Some parts of each item; those at their end are left out from then on."""
+    for _ in range(len(open_)):
+        several = open_.popleft()
+        some = list(islice(several, SHARE))
+        yield from some
+        if len(some) == SHARE:
+            open_.append(several)
 
 
 class AtOnce(Executor):

@@ -34,10 +34,11 @@ from ingest.model import (
     Settled,
     Source,
 )
-from ingest.overlap import overlapped
+from ingest.overlap import by_turns, overlapped
 from ingest.plan import Absences, Change, Stale, compare, unchanged
 from ingest.settle import Piece, Read, Sent, drafted, intend, remove, settle, upload, whole
 from ingest.sources.folder import Root, listed
+from ingest.times import EMBEDDING, READING, RECORDING, WRITING, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -59,6 +60,7 @@ class Services:
     senders: Executor  # threads in which the embedder is called
     writers: Executor  # threads in which the index is written to
     writing: int  # writes under way at once
+    times: Times = field(default_factory=Times)
 
 
 @dataclass(slots=True)
@@ -161,9 +163,8 @@ def prepared(
     def work(change: Stale | Settled | Advanced) -> Callable[[], Prepared | None] | None:
         if not isinstance(change, Stale):
             return None
-        trust = change.record.outcome not in (Outcome.FAILED, Outcome.SKIPPED)
-        known = change.record.fingerprint if trust else ""
-        return partial(services.prepare, change.source, known)
+        call = partial(services.prepare, change.source, fingerprint(change.record))
+        return services.times.around(READING, call)
 
     ahead = 2 * services.reading  # so that no reader waits for the next document
     for change, call in overlapped(changes, work, services.readers, ahead, stop.overdue, IDLE):
@@ -189,17 +190,19 @@ def intended(
         if not isinstance(item, Read):
             return None
         call = partial(intend, item, services.index, services.recipe, run.id)
-        return partial(run.stop.watched, call)
+        return partial(run.stop.watched, services.times.around(RECORDING, call))
 
-    for item, call in overlapped(documents, work, services.writers, services.writing, never, IDLE):
-        draft = call.result() if call else item
-        if not isinstance(draft, Draft):
-            assert not isinstance(draft, Read)
-            yield draft
-            continue
-        yield from (Piece(draft, chunk) for chunk in draft.fresh)
-        if draft.complete:
-            yield draft
+    drafts = overlapped(documents, work, services.writers, services.writing, never, IDLE)
+    for item in by_turns((call.result() if call else item for item, call in drafts), pieces):
+        assert not isinstance(item, Read)
+        yield item
+
+
+def pieces(item: Draft | Read | Event) -> Iterator[Piece] | None:
+    """The chunks of a document that must be embedded; None for what passes as it is."""
+    if not isinstance(item, Draft) or item.complete:
+        return None
+    return (Piece(item, chunk) for chunk in item.fresh)
 
 
 def embedded(
@@ -212,14 +215,14 @@ def embedded(
         if not isinstance(item, list):
             return None
         call = partial(model.embed, [piece.chunk.text for piece in item])
-        return partial(stop.watched, call)
+        return partial(stop.watched, services.times.around(EMBEDDING, call))
 
     filled: Iterator[list[Piece] | Draft | Event] = batches(
         until(stop.overdue, pieces),
         is_piece,
         lambda piece: piece.chunk.tokens,
         inputs=model.inputs,
-        limit=model.tokens,
+        room=model.room,
     )
     for item, call in overlapped(filled, work, services.senders, model.at_once, stop.overdue, IDLE):
         if isinstance(item, list):
@@ -227,6 +230,13 @@ def embedded(
             yield Sent(item, call)
         else:
             yield item
+
+
+def fingerprint(record: Record | None) -> str:
+    """The fingerprint that makes a source unchanged; none if it could not be taken last time."""
+    if record is None or record.outcome in (Outcome.FAILED, Outcome.SKIPPED):
+        return ""
+    return record.fingerprint
 
 
 def is_piece(item: object) -> TypeGuard[Piece]:
@@ -243,7 +253,7 @@ def uploaded(
         if not isinstance(item, Sent):
             return None
         call = partial(upload, item, services.index, services.embedder.dimensions)
-        return partial(stop.watched, call)
+        return partial(stop.watched, services.times.around(WRITING, call))
 
     for item, call in overlapped(vectors, work, services.writers, services.writing, never, IDLE):
         if not isinstance(item, Sent):
@@ -264,7 +274,7 @@ def committed(drafts: Iterable[Draft | Event], services: Services, run: Run) -> 
         if not isinstance(item, Draft):
             return None
         call = partial(settle, item, services.index, services.recipe, run.id)
-        return partial(run.stop.watched, call)
+        return partial(run.stop.watched, services.times.around(RECORDING, call))
 
     for item, call in overlapped(drafts, work, services.writers, services.writing, never, IDLE):
         if call:
@@ -289,12 +299,13 @@ def removed(root: Root, absences: Absences, services: Services) -> Iterator[Even
 
 def expected(read: Read, index: Index) -> Settled:
     """What would become of a document."""
-    stale, made = read
+    (source, listed), made = read
+    record = whole(source, index) if listed else Record(source.root, source.name)
     if made is None:
-        return unchanged(stale.source, stale.record)
+        return unchanged(source, record)
     if isinstance(made, DocumentError):
-        return failed(stale.record, stale.source, made)
-    draft = drafted(stale.source, whole(stale, index), made, index)
+        return failed(record, source, made)
+    draft = drafted(source, record, made, index)
     for chunk in draft.fresh:
         draft.answered(chunk, None)
     return done(draft)

@@ -32,11 +32,15 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class Again(Exception):
-    """The call may succeed later, but not before `floor` seconds from now."""
+    """The call may succeed later, but not before `floor` seconds from now.
 
-    def __init__(self, why: str, floor: float = 0.0) -> None:
+    `waits`: the call itself waits until it may be made again.
+    """
+
+    def __init__(self, why: str, floor: float = 0.0, *, waits: bool = False) -> None:
         super().__init__(why)
         self.floor = floor
+        self.waits = waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,13 @@ class Patience:
         """Sleep, unless it is called off. Raises ServiceError then."""
         end = self.clock() + seconds
         while (left := end - self.clock()) > 0:
-            if self.stopped():
-                raise ServiceError("stopped while waiting for a service; run again to go on")
+            self.proceed()
             self.sleep(min(left, SLICE))
+
+    def proceed(self) -> None:
+        """Raises ServiceError if it is called off."""
+        if self.stopped():
+            raise ServiceError("stopped while waiting for a service; run again to go on")
 
 
 def patiently(
@@ -107,8 +115,8 @@ def patiently(
 def wait(state: tenacity.RetryCallState) -> float:
     """The service's floor, and a scattered wait on top that grows with each try."""
     error = raised(state)
-    floor = error.floor if isinstance(error, Again) else 0.0
-    return floor + SCATTERED(state)
+    assert isinstance(error, Again)
+    return 0.0 if error.waits else error.floor + SCATTERED(state)
 
 
 SCATTERED = tenacity.wait_random_exponential(multiplier=SHORTEST, max=LONGEST)

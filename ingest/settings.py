@@ -72,6 +72,23 @@ def seconds(text: str) -> float:
     return number
 
 
+def several(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    """A parser of one or more values with commas between them."""
+    return lambda text: tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+
+
+def amount(text: str) -> float:
+    """A parser of a quota: 350000, 350k, 1.2M."""
+    unit = {"k": 1e3, "m": 1e6}.get(text[-1:].lower())
+    try:
+        number = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number < math.inf:
+        raise ValueError("a number from 1 up, or one with k or M")
+    return number
+
+
 def endpoint(text: str) -> str:
     """A parser of a service's address."""
     if not text.startswith("https://"):
@@ -156,11 +173,17 @@ class Settings:
     wait_for_roles: float = setting(
         0.0, "INGEST_WAIT_FOR_ROLES", "how long to wait for new roles to hold: `10m`", seconds
     )
-    openai_endpoint: str = setting(
-        "", "AZURE_OPENAI_ENDPOINT", "the Azure OpenAI resource that embeds", endpoint
+    openai_endpoint: tuple[str, ...] = setting(
+        (),
+        "AZURE_OPENAI_ENDPOINT",
+        "the Azure OpenAI resource that embeds; several, with commas, work side by side",
+        several(endpoint),
     )
-    openai_deployment: str = setting(
-        "", "AZURE_OPENAI_EMBEDDING_DEPLOYMENT", "its deployment of an embedding model"
+    openai_deployment: tuple[str, ...] = setting(
+        (),
+        "AZURE_OPENAI_EMBEDDING_DEPLOYMENT",
+        "its deployment of an embedding model; one for all resources, or one for each",
+        several(str),
     )
     openai_model: str = setting(
         "", "AZURE_OPENAI_EMBEDDING_MODEL", "that model; unset: the deployment's name"
@@ -173,6 +196,15 @@ class Settings:
     )
     openai_api_version: str = setting(
         "", "AZURE_OPENAI_API_VERSION", "for the older form of URL; unset: the v1 API"
+    )
+    openai_tpm: tuple[float, ...] = setting(
+        (),
+        "AZURE_OPENAI_TPM",
+        "most tokens a minute, as in `350k`; one for all, or one for each; unset: learnt",
+        several(amount),
+    )
+    openai_rpm: tuple[float, ...] = setting(
+        (), "AZURE_OPENAI_RPM", "most requests a minute, the same", several(amount)
     )
     openai_key: str = secret("AZURE_OPENAI_KEY", "a key, for who must; unset: no key is used")
     openai_client_id: str = setting(
@@ -199,7 +231,7 @@ class Settings:
         within(int, 1, 300_000),
     )
     embed_at_once: int = setting(
-        8, "INGEST_EMBED_AT_ONCE", "embedding requests under way at once", within(int, 1, 64)
+        16, "INGEST_EMBED_AT_ONCE", "embedding requests under way at once", within(int, 1, 64)
     )
     hosted: bool = False  # the host brings an identity
 

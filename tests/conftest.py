@@ -65,7 +65,7 @@ class Bench:
     read: list[str] = field(default_factory=list)  # the sources that were looked into
 
     def services(self, index: Index | None = None) -> Services:
-        model = Embedder(self.embeds, MODEL, DIMENSIONS, self.inputs, 100_000, 2)
+        model = Embedder(self.embeds, MODEL, DIMENSIONS, self.inputs, lambda: 100_000, 2)
 
         def prepared(source: Source, known: str) -> Prepared | None:
             self.read.append(source.name)

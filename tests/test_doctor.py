@@ -255,6 +255,34 @@ def test_a_deployment_of_another_model(azure: Azure) -> None:
     assert "gives 24 dimensions, not 8: set AZURE_OPENAI_EMBEDDING_DIMENSIONS=24" in found
 
 
+def test_each_of_several_deployments_is_asked(azure: Azure) -> None:
+    """Of two that work side by side I learn which one is wrong."""
+    azure.openai.deployments["second"] = Deployment()
+    both = {"AZURE_OPENAI_ENDPOINT": f"{azure.openai_endpoint}, {azure.openai_endpoint}"}
+    well = examined(azure, **both, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,second")
+    assert wrong(well) == {}
+    assert verdicts(well, "deployment") == [RIGHT, RIGHT]
+
+    ill = examined(azure, **both, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,third")
+    assert verdicts(ill, "deployment") == [RIGHT, WRONG]
+    assert "(deployment third) does not exist" in wrong(ill)["deployment"]
+    uneven = examined(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,second")
+    assert "has 2 values for 1 endpoints" in wrong(uneven)["deployment"]
+
+
+def test_what_has_a_key_does_not_miss_an_identity(
+    azure: Azure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody signed in: what is opened by a key is checked all the same."""
+    azure.openai.local_auth = True
+    monkeypatch.setenv("IDENTITY_HEADER", "wrong")
+    monkeypatch.setenv("PATH", "")
+    found = examined(azure, AZURE_OPENAI_KEY=azure.openai.key)
+    assert list(wrong(found)) == ["identity"]
+    assert verdicts(found, "deployment") == [RIGHT]
+    assert verdicts(found, "index") == [UNKNOWN]
+
+
 def test_too_many_dimensions(azure: Azure) -> None:
     """What the model cannot give is said in the service's words."""
     found = wrong(examined(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="4000"))["deployment"]

@@ -58,7 +58,7 @@ def in_words(
     number = sum(bool(environment.get(item.metadata["env"])) for item in documented())
     parts = [
         f"{number} set",
-        f"embedder {connect.embedder_place(chosen)}",
+        f"embedder {', '.join(connect.embedder_places(chosen))}",
         f"index {connect.index_name(chosen)}",
         *remarks(environment, file),
     ]
@@ -74,14 +74,14 @@ def examined(patient: Patient) -> Iterator[Finding]:
         yield identity
         nobody = "" if token.held else "nobody is signed in"
     services: list[Reached] = []
-    lost = {"embedder": "", "search": ""}
+    lost: dict[str, str] = {}
     for name, url, fetch, trust in endpoints(patient):
         finding = tried(name, partial(reach, url, fetch, trust, services))
         yield finding
         if finding.verdict is Verdict.WRONG:
-            lost[name] = "the service cannot be reached"
-    yield from embedding(patient, lost["embedder"] or nobody)
-    yield from indexing(patient, lost["search"] or nobody)
+            lost[url] = "the service cannot be reached"
+    yield from embedding(patient, lost, nobody)
+    yield from indexing(patient, lost, nobody)
     yield source(patient)
     if patient.embeds_at or patient.searches_at:
         from ingest.doctor.network import in_step
@@ -109,8 +109,8 @@ def endpoints(patient: Patient) -> Iterator[tuple[str, str, Fetch, str]]:
         return
     from ingest.doctor.network import by_openai, by_requests
 
-    if patient.embeds_at:
-        yield "embedder", patient.embeds_at, by_openai, "SSL_CERT_FILE"
+    for url in dict.fromkeys(patient.embeds_at):
+        yield "embedder", url, by_openai, "SSL_CERT_FILE"
     if patient.searches_at:
         yield "search", patient.searches_at, by_requests, "REQUESTS_CA_BUNDLE"
 

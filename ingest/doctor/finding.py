@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH
-from ingest.connect import Connections, embedder_place, index_place
+from ingest.connect import Connections, embedder_places, index_place
 from ingest.errors import IngestError
 from ingest.settings import Settings
 
@@ -38,10 +38,10 @@ class Patient:
     roots: Sequence[str]
 
     @property
-    def embeds_at(self) -> str:
-        """The embedding service; "" where the model is local."""
-        where = embedder_place(self.settings)
-        return "" if where == "local" else where
+    def embeds_at(self) -> tuple[str, ...]:
+        """The embedding services; none where the model is local."""
+        where = embedder_places(self.settings)
+        return () if where == ("local",) else where
 
     @property
     def searches_at(self) -> str:

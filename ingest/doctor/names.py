@@ -51,9 +51,10 @@ def contradictions(environment: Mapping[str, str]) -> Iterator[str]:
         if name in there and not there & set(others):
             yield f"{name} is set, but neither {' nor '.join(others)}: set one, or unset it"
     for name, paths in ENDPOINTS.items():
-        url = urlsplit(environment.get(name, ""))
-        if url.path not in paths or url.query:
-            yield f"{name} goes too far: leave out {url.path}{'?' if url.query else ''}{url.query}"
+        for url in map(urlsplit, environment.get(name, "").replace(" ", "").split(",")):
+            if url.path not in paths or url.query:
+                more = f"?{url.query}" if url.query else ""
+                yield f"{name} goes too far: leave out {url.path}{more}"
     one, other = environment.get("AZURE_CLIENT_ID"), environment.get("AZURE_OPENAI_CLIENT_ID")
     if one and other and one != other:
         yield (

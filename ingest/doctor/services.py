@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ingest import connect
@@ -11,7 +11,9 @@ from ingest.errors import IngestError, RoleError
 from ingest.roles import INDEX_DATA, OPENAI_USER, SEARCH_SERVICE, TAKE_TOKENS
 
 if TYPE_CHECKING:
+    from ingest.auth.token_cache import TokenCache
     from ingest.embed import Embedder
+    from ingest.embed.openai import Endpoint
     from ingest.index.azure import AzureIndex
 
 ROLE = "role"
@@ -20,33 +22,46 @@ HELD = "{}: held"
 NOT_NEEDED = "{}: not held, and not needed while the index is there"
 
 
-def embedding(patient: Patient, unless: str) -> Iterator[Finding]:
-    """The role and the deployment, or the local model: one word is embedded."""
+def embedding(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:
+    """The role and each deployment, or the local model. `lost` and `nobody` say why not to ask."""
     if not patient.embeds_at:
         yield tried("embedder", lambda: local_model(patient))
         return
-    keyed = isinstance(connect.embedder_key(patient.settings, patient.to), str)
-    if unless:
-        if not keyed:
-            yield Finding(ROLE, Verdict.UNKNOWN, f"{OPENAI_USER.name} ({unless})")
-        yield Finding("deployment", Verdict.UNKNOWN, unless)
+    try:
+        endpoints = connect.endpoints(patient.settings, patient.embeds_at)
+    except IngestError as error:
+        yield Finding("deployment", Verdict.WRONG, str(error))
         return
+    key = connect.embedder_key(patient.settings, patient.to)
+    for endpoint in endpoints:
+        unless = lost.get(endpoint.url) or ("" if isinstance(key, str) else nobody)
+        yield from deployment(patient, endpoint, key, unless)
+
+
+def deployment(
+    patient: Patient, endpoint: Endpoint, key: str | TokenCache, unless: str
+) -> Iterator[Finding]:
+    """The role, where one is needed, and the deployment: one word is embedded."""
     from ingest.embed import trial
 
+    def role(verdict: Verdict, text: str) -> Iterator[Finding]:
+        if not isinstance(key, str):
+            yield Finding(ROLE, verdict, text)
+
+    if unless:
+        yield from role(Verdict.UNKNOWN, f"{OPENAI_USER.name} ({unless})")
+        yield Finding("deployment", Verdict.UNKNOWN, unless)
+        return
     try:
-        endpoint = connect.endpoint(patient.settings, patient.embeds_at)
-        key = connect.embedder_key(patient.settings, patient.to)
         answer = trial.tried(endpoint, key, patient.to.patience)
     except RoleError as error:
-        yield Finding(ROLE, Verdict.WRONG, str(error))
+        yield from role(Verdict.WRONG, str(error))
         yield Finding("deployment", Verdict.UNKNOWN, "the role is needed to ask it")
     except IngestError as error:
-        if not keyed:
-            yield Finding(ROLE, Verdict.UNKNOWN, f"{OPENAI_USER.name} (no deployment answered)")
+        yield from role(Verdict.UNKNOWN, f"{OPENAI_USER.name} (no deployment answered)")
         yield Finding("deployment", Verdict.WRONG, str(error))
     else:
-        if not keyed:
-            yield Finding(ROLE, Verdict.RIGHT, HELD.format(OPENAI_USER.name))
+        yield from role(Verdict.RIGHT, HELD.format(OPENAI_USER.name))
         yield tried("deployment", lambda: trial.described(answer, endpoint))
 
 
@@ -57,14 +72,16 @@ def local_model(patient: Patient) -> str:
     return f"{model.model} on this machine, {model.dimensions} dimensions"
 
 
-def indexing(patient: Patient, unless: str) -> Iterator[Finding]:
+def indexing(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:
     """The roles and the index. Nothing is created and nothing is written."""
+    tokens = patient.searches_at and not patient.settings.search_key
+    unless = lost.get(patient.searches_at) or (nobody if tokens else "")
     try:
         model = connect.embedder(patient.settings, patient.to)
     except IngestError:
         unless = unless or "what embeds must be right first"
     if unless:
-        if patient.searches_at and not patient.settings.search_key:
+        if tokens:
             yield Finding(ROLE, Verdict.UNKNOWN, f"{INDEX_DATA.name} ({unless})")
             yield Finding(ROLE, Verdict.UNKNOWN, f"{SEARCH_SERVICE.name} ({unless})")
         yield Finding("index", Verdict.UNKNOWN, unless)

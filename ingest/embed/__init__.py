@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,8 +21,9 @@ class Embedder:
     model: str  # names what makes the vectors; part of the recipe
     dimensions: int
     inputs: int  # most texts in one call
-    tokens: int  # most tokens in one call, all texts together
+    room: Callable[[], int]  # tokens that make a good call now, all texts together
     at_once: int  # calls under way that pay off
+    allowed: Callable[[], float] = lambda: math.inf  # tokens a minute, as far as is known
     close: Callable[[], None] = lambda: None  # give back connections
 
 

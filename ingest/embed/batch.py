@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeGuard, TypeVar, cast
 
 T = TypeVar("T")
 P = TypeVar("P")
 
+A_LITTLE = 1.0  # seconds of waiting for more, after which a call is made with what there is
 
-def batches(
+
+def batches(  # noqa: PLR0913 - a batch is just these
     items: Iterable[T | P],
     wanted: Callable[[object], TypeGuard[T]],
     tokens: Callable[[T], int],
     *,
     inputs: int,
-    limit: int,
+    room: Callable[[], int],
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[T] | P]:
-    """The wanted items in order, in lists of at most `inputs`, of at most `limit` tokens together.
+    """The wanted items in order, in lists of at most `inputs`, of at most `room` tokens together.
 
-    An item larger than the limit comes in a list alone. What is not wanted passes at once, ahead of
-    a list that is not full yet.
+    An item larger than that comes in a list alone. What is not wanted passes at once, ahead of a
+    list that is not full yet. A list is not waited for longer than A_LITTLE.
     """
     batch: list[T] = []
     size = 0
-    for item in items:
+    waited = 0.0
+    rest = iter(items)
+    while True:
+        asked = clock()
+        try:
+            item = next(rest)
+        except StopIteration:
+            break
+        waited += clock() - asked
         if not wanted(item):
             yield cast("P", item)
-            continue
-        more = tokens(item)
-        if batch and (len(batch) == inputs or size + more > limit):
+        else:
+            more = tokens(item)
+            if batch and (len(batch) == inputs or size + more > room()):
+                yield batch
+                batch, size, waited = [], 0, 0.0
+            batch.append(item)
+            size += more
+        if batch and waited > A_LITTLE:
             yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += more
+            batch, size, waited = [], 0, 0.0
     if batch:
         yield batch

@@ -47,7 +47,7 @@ def local(threads: int) -> Embedder:
         model=f"local:{MODEL}",
         dimensions=DIMENSIONS,
         inputs=INPUTS,
-        tokens=INPUTS * WINDOW * 4,
+        room=lambda: INPUTS * WINDOW * 4,
         at_once=threads,
     )
 

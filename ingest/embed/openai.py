@@ -1,27 +1,32 @@
 """Vectors from Azure OpenAI, or from any service that speaks its protocol.
 
 The SDK's own retries are off: the policy is retry.py's. A token is asked for before every request,
-because the cache is what the client is given as its key.
+because the cache is what the client is given as its key, and a turn, because the quota is shared
+by all requests.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import openai
+import orjson
 
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder, TextsRefused
-from ingest.errors import ConfigError, ServiceError
-from ingest.retry import PASSING, Again, Patience, floor_of, patiently
-from ingest.roles import OPENAI_USER, missing_role, rejected
+from ingest.embed.pace import Pace, Turns
+from ingest.embed.quota import Share, counted
+from ingest.embed.refusals import Smaller, judged
+from ingest.errors import ConfigError
+from ingest.retry import WORTH_SAYING, Again, Patience, patiently
+from ingest.times import SERVICE, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -36,44 +41,59 @@ DIMENSIONS = {
 }
 SHORTENS = "text-embedding-3-"  # these models take the parameter `dimensions`
 
-# A quota's window is a minute. A service that says to come back much later means: never like this.
-LONGEST_QUOTA_WAIT = 300.0
-
-REFUSED = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
-
-# Codes of errors, which do not change as their texts do.
-DENIED = "PermissionDenied"  # a missing role, with 401 or 403
-BLOCKED = "403"  # a firewall's, with 403
-KEYS_OFF = "AuthenticationTypeDisabled"
-STRANGER = "tenant"  # in the code of a 400 for a token of another tenant
-
 REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and what to ask, and how much at a time."""
+    """Where and what to ask."""
 
     url: str  # of the resource, or of the API where it ends in /v1
     deployment: str
     model: str
     dimensions: int
     api_version: str = ""  # "" is the v1 API
+    tpm: float = math.inf  # most tokens and requests a minute, where that is known
+    rpm: float = math.inf
+
+    def __str__(self) -> str:
+        return f"{self.url} (deployment {self.deployment})"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """How much to ask at a time."""
+
     inputs: int = 2048  # the service's limits: texts and tokens of one request
     tokens: int = 300_000
-    at_once: int = 8
+    at_once: int = 16
 
 
-def openai_embedder(endpoint: Endpoint, key: str | TokenCache, patience: Patience) -> Embedder:
-    """The model behind an endpoint. Nothing is asked of it yet."""
-    calls = client(endpoint, key)
+@dataclass(frozen=True, slots=True)
+class Deployments:
+    """The deployments of one model, side by side."""
 
-    def ask(texts: Sequence[str]) -> Vectors:
-        return asked(texts, calls, endpoint, key, patience)
+    endpoints: Sequence[Endpoint]
+    clients: Sequence[openai.OpenAI]
+    turns: Turns
+    key: str | TokenCache
+    patience: Patience
+    times: Times
+
+
+def openai_embedder(
+    endpoints: Sequence[Endpoint],
+    requests: Requests,
+    key: str | TokenCache,
+    patience: Patience,
+    times: Times,
+) -> Embedder:
+    """The model behind one or several endpoints. Nothing is asked of it yet."""
+    paces = [Pace(Share(each.tpm), Share(each.rpm)) for each in endpoints]
+    turns = Turns(paces, patience, times)
+    clients = [client(each, key) for each in endpoints]
+    to = Deployments(endpoints, clients, turns, key, patience, times)
+    ask = partial(asked, to=to)
 
     def embed(texts: Sequence[str]) -> Vectors:
         try:
@@ -83,14 +103,19 @@ def openai_embedder(endpoint: Endpoint, key: str | TokenCache, patience: Patienc
                 probe(ask)
             return halved(texts, ask, error)
 
+    def close() -> None:
+        for each in clients:
+            each.close()
+
     return Embedder(
         embed,
-        endpoint.model,
-        endpoint.dimensions,
-        endpoint.inputs,
-        endpoint.tokens,
-        endpoint.at_once,
-        calls.close,
+        endpoints[0].model,
+        endpoints[0].dimensions,
+        requests.inputs,
+        lambda: min(requests.tokens, turns.room()),
+        requests.at_once,
+        turns.allowed,
+        close,
     )
 
 
@@ -108,14 +133,6 @@ def client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
         )
     base = url if url.endswith("/v1") else f"{url}/openai/v1"
     return openai.OpenAI(base_url=base, api_key=key, max_retries=0, timeout=REQUEST_SECONDS)
-
-
-class Smaller(Exception):
-    """The request can only succeed in parts; `reason` is what to say if it has none."""
-
-    def __init__(self, reason: str, *, quota: bool) -> None:
-        super().__init__(reason)
-        self.quota = quota
 
 
 def probe(ask: Callable[[Sequence[str]], Vectors]) -> None:
@@ -155,47 +172,59 @@ def halved(
     return vectors
 
 
-def asked(
-    texts: Sequence[str],
-    calls: openai.OpenAI,
-    endpoint: Endpoint,
-    key: str | TokenCache,
-    patience: Patience,
-) -> Vectors:
-    """The answer to one request, however often it has to be made. Raises Smaller."""
-    shortened = endpoint.model.startswith(SHORTENS)
+def asked(texts: Sequence[str], to: Deployments) -> Vectors:
+    """The answer to one request, however often it has to be made, and to whom. Raises Smaller."""
+    tokens = counted(sum(map(len, texts)))
     renewals: list[str] = []
 
     def request() -> Vectors:
-        answer = calls.embeddings.create(
-            model=endpoint.deployment,
-            input=list(texts),
-            encoding_format="base64",
-            dimensions=endpoint.dimensions if shortened else openai.omit,
-        )
-        return rows(answer, len(texts))
+        place, turn = to.turns.take(tokens)
+        try:
+            with to.times.of(SERVICE):
+                headers, body = sent(texts, to.endpoints[place], to.clients[place])
+        except Exception as error:
+            verdict = judged(error, str(to.endpoints[place]), to.key, renewals)
+            if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
+                wait = to.turns.refused(place, turn, error.response.headers)
+                if wait > WORTH_SAYING:
+                    log.warning("waiting %.0f s: %s", wait, verdict)
+            else:
+                to.turns.failed(place, ailing=isinstance(verdict, Again))
+            raise verdict from error
+        to.turns.answered(place, turn, headers)
+        return rows(body, len(texts))
 
-    def judge(error: Exception) -> Exception:
-        return judged(error, endpoint, key, renewals)
-
-    return patiently(request, judge, patience)
+    return patiently(request, lambda error: error, to.patience)
 
 
-def rows(answer: object, count: int) -> Vectors:
+def sent(
+    texts: Sequence[str], endpoint: Endpoint, calls: openai.OpenAI
+) -> tuple[Mapping[str, str], bytes]:
+    """The headers and the body of the answer to one request. Raises what the SDK raises."""
+    shortened = endpoint.model.startswith(SHORTENS)
+    answer = calls.embeddings.with_raw_response.create(
+        model=endpoint.deployment,
+        input=list(texts),
+        encoding_format="base64",
+        dimensions=endpoint.dimensions if shortened else openai.omit,
+    )
+    return answer.headers, answer.content
+
+
+def rows(body: bytes, count: int) -> Vectors:
     """The vectors in the order of the texts, whatever the order of the answer.
 
-    Raises Again if the answer is not whole.
+    The SDK's own reading of an answer takes longer than all the rest of a request. Raises Again if
+    the answer is not whole.
     """
-    if not isinstance(answer, openai.types.CreateEmbeddingResponse):
-        # Of a success with an empty body the SDK makes a string.
-        raise Again("the embedding service gave an answer that cannot be read")
-    found = {item.index: item.embedding for item in answer.data}
-    if sorted(found) != list(range(count)) or len(answer.data) != count:
-        raise Again(f"the embedding service answered {len(answer.data)} of {count} texts")
     try:
+        data = orjson.loads(body)["data"]
+        found = {int(item["index"]): item["embedding"] for item in data}
+        if sorted(found) != list(range(count)) or len(data) != count:
+            raise Again(f"the embedding service answered {len(data)} of {count} texts")
         return np.stack([decoded(found[place]) for place in range(count)])
-    except (binascii.Error, ValueError) as error:
-        raise Again(f"the embedding service answered what is no vector ({error})") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise Again("the embedding service gave an answer that cannot be read") from error
 
 
 def decoded(embedding: list[float] | str) -> Vectors:
@@ -203,89 +232,3 @@ def decoded(embedding: list[float] | str) -> Vectors:
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
     return np.array(embedding, np.float32)
-
-
-def judged(
-    error: Exception, endpoint: Endpoint, key: str | TokenCache, renewals: list[str]
-) -> Exception:
-    """What to make of what the SDK raised: Again, Smaller, or the error for whoever must act."""
-    where = f"{endpoint.url} (deployment {endpoint.deployment})"
-    if isinstance(error, (ConfigError, ServiceError)):
-        return error
-    if isinstance(error, openai.APIStatusError):
-        return by_status(error, where, key, renewals)
-    if isinstance(error, openai.APITimeoutError):
-        return Again(f"{where} did not answer in time")
-    if isinstance(error, openai.APIConnectionError):
-        reason = error.__cause__ or error
-        if "CERTIFICATE_VERIFY_FAILED" in str(reason):
-            return ConfigError(f"{where}: its certificate is not trusted here: set SSL_CERT_FILE")
-        if not reachable(reason):
-            return ConfigError(f"{where} cannot be reached ({reason}): check the endpoint")
-        return Again(f"the connection to {where} broke ({reason})")
-    if isinstance(error, (openai.APIResponseValidationError, openai.APIError, ValueError)):
-        # A body that is empty, cut short, or no JSON: a success that cannot be read is none.
-        return Again(f"{where} gave an answer that cannot be read")
-    return error
-
-
-def by_status(
-    error: openai.APIStatusError, where: str, key: str | TokenCache, renewals: list[str]
-) -> Exception:
-    """The same, by the status of the answer; texts of services change, statuses do not."""
-    status, code = error.status_code, error.code
-    floor = floor_of(error.response.headers)
-    if code == "insufficient_quota":
-        return ConfigError(f"{where} has no quota left at all: raise it or pay for it")
-    if status == HTTPStatus.TOO_MANY_REQUESTS and floor > LONGEST_QUOTA_WAIT:
-        return Smaller(f"{where} takes no request this large: raise its quota", quota=True)
-    if status in PASSING:
-        what = (
-            "the quota"
-            if status == HTTPStatus.TOO_MANY_REQUESTS
-            else f"an error of the service ({status})"
-        )
-        return Again(f"{what} of {where}", floor)
-    if verdict := denied(error, where, key, renewals):
-        return verdict
-    if status == HTTPStatus.NOT_FOUND:
-        return ConfigError(f"{where} does not exist: check the endpoint and the deployment's name")
-    if status in REFUSED:
-        return Smaller(f"the embedding service refused it ({said(error)})", quota=False)
-    return ConfigError(f"{where} refused the request ({status}, {said(error)})")
-
-
-def denied(
-    error: openai.APIStatusError, where: str, key: str | TokenCache, renewals: list[str]
-) -> Exception | None:
-    """What to make of a refusal that is about who asks, or from where; None if it is not."""
-    status, code = error.status_code, str(error.code or "")
-    if (status, code) == (HTTPStatus.FORBIDDEN, BLOCKED):
-        return ConfigError(
-            f"{where} takes no requests from this network ({said(error)}): go through its "
-            "private endpoint, or allow this address in its network settings"
-        )
-    if code == KEYS_OFF:
-        return ConfigError(f"{where} takes no keys: unset AZURE_OPENAI_KEY to sign in without one")
-    foreign = status == HTTPStatus.BAD_REQUEST and STRANGER in code.lower()
-    if status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) and not foreign:
-        return None
-    if not isinstance(key, TokenCache):
-        return ConfigError(f"{where} does not accept the key: check AZURE_OPENAI_KEY, or unset it")
-    if status == HTTPStatus.FORBIDDEN or code == DENIED:
-        return missing_role(key, OPENAI_USER, where)
-    if not foreign and key.retried(error.request.headers, renewals):
-        return Again(f"{where} did not accept the token")
-    return rejected(key, where)
-
-
-def said(error: openai.APIStatusError) -> str:
-    """The service's own words, short."""
-    text = str(error.message).removeprefix(f"Error code: {error.status_code} - ")
-    return text.splitlines()[0][:200]
-
-
-def reachable(reason: BaseException) -> bool:
-    """Whether a failed connection may work in a moment: a name that does not resolve will not."""
-    text = str(reason).lower()
-    return not any(sign in text for sign in ("name or service not known", "nodename nor servname"))

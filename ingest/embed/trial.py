@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import openai
+import orjson
 
 from ingest.auth.token_cache import TokenCache
-from ingest.embed.openai import DIMENSIONS, SHORTENS, Endpoint, Smaller, client, judged, rows
+from ingest.embed.openai import DIMENSIONS, Endpoint, client, rows, sent
+from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
 from ingest.retry import Patience, patiently
 
@@ -22,7 +23,7 @@ WORD = "probe"
 class Trial:
     """What a deployment answered."""
 
-    model: str
+    model: str  # "" where the service does not say
     dimensions: int
     quota: str  # in words; "" where the service does not say
 
@@ -31,20 +32,17 @@ def tried(endpoint: Endpoint, key: str | TokenCache, patience: Patience) -> Tria
     """The answer to one word. Raises ConfigError or ServiceError as a run would, for one text."""
     calls = client(endpoint, key)
     renewals: list[str] = []
-    shortened = endpoint.model.startswith(SHORTENS)
 
     def request() -> Trial:
-        raw = calls.embeddings.with_raw_response.create(
-            model=endpoint.deployment,
-            input=[WORD],
-            encoding_format="base64",
-            dimensions=endpoint.dimensions if shortened else openai.omit,
-        )
-        answer = raw.parse()
-        return Trial(answer.model, rows(answer, 1).shape[1], quota(raw.headers))
+        headers, body = sent([WORD], endpoint, calls)
+        dimensions = rows(body, 1).shape[1]
+        return Trial(str(orjson.loads(body).get("model", "")), dimensions, quota(headers))
+
+    def judge(error: Exception) -> Exception:
+        return judged(error, str(endpoint), key, renewals)
 
     try:
-        return patiently(request, lambda e: judged(e, endpoint, key, renewals), patience)
+        return patiently(request, judge, patience)
     except Smaller as error:
         advice = "" if error.quota else ": check deployment, model and dimensions"
         raise ConfigError(f"{error}{advice}") from error
@@ -76,5 +74,5 @@ def described(trial: Trial, endpoint: Endpoint) -> str:
             f"the deployment {endpoint.deployment} gives {trial.dimensions} dimensions, not "
             f"{endpoint.dimensions}: set AZURE_OPENAI_EMBEDDING_DIMENSIONS={trial.dimensions}"
         )
-    quota = trial.quota or "the service tells no quota"
-    return f"{endpoint.deployment}: {trial.model}, {trial.dimensions} dimensions; {quota}"
+    model, quota = trial.model or endpoint.model, trial.quota or "the service tells no quota"
+    return f"{endpoint.deployment}: {model}, {trial.dimensions} dimensions; {quota}"

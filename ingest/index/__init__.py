@@ -24,6 +24,9 @@ class Totals:
 class Index(Protocol):
     """A search index. Any method may raise ServiceError or ConfigError."""
 
+    # whether `records` shows all that was written before `hold`: a service's listing lags behind
+    current: bool
+
     # keep others from writing until close; raises BusyError if another run does
     def hold(self) -> None: ...
 

@@ -20,7 +20,6 @@ from ingest.index.schema import CHUNK_FIELDS, VECTOR_FIELD, chunk_document
 from ingest.index.wire import (
     LISTED,
     groups,
-    numbers,
     quoted,
     record_document,
     record_key,
@@ -51,11 +50,14 @@ class AzureIndex:
             self.documents.endpoint, self.documents.credential, **COMMON
         )
         self.lease = Lease(self.documents)
+        self.created = False  # by this run: then it is known to be empty
         # Records are small and many: those of documents that are under way at once go together.
         self.saved = Together(self.save_all, RECORDS)
 
+        self.current = False
+
     def hold(self) -> None:
-        self.lease.take()
+        self.current = self.lease.take() or self.created
 
     def close(self) -> None:
         self.lease.give_back()
@@ -129,7 +131,7 @@ class AzureIndex:
         if not near and not words:
             return []
         query = VectorizedQuery(
-            vector=numbers(vector) if near and vector is not None else [],
+            vector=vector.tolist() if near and vector is not None else [],
             k_nearest_neighbors=max(NEAREST, top),
             fields=VECTOR_FIELD,
         )
@@ -172,6 +174,7 @@ def ensure(
     found = index.documents.patiently(look, SEARCH_SERVICE)
     if found is None:
         log.info("creating the index %s", index.documents.name)
+        index.created = True
         index.documents.patiently(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
         )

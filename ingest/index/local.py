@@ -66,6 +66,7 @@ class LocalIndex:
         self.folder = folder
         self.lock = FileLock(folder / "lock")
         self.matrix: Matrix | None = None
+        self.current = True
         if folder.is_file():
             raise ConfigError(f"--index {folder} is a file: name a folder")
         with self.translated():

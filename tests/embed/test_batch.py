@@ -21,7 +21,7 @@ def is_size(item: object) -> TypeGuard[int]:
 def test_batches_keep_order_and_limits(items: list[int | str], inputs: int, limit: int) -> None:
     """No request is too large, none is sent half empty for nothing, and nothing is lost."""
     made: list[list[int] | str] = list(
-        batches(items, is_size, lambda size: size, inputs=inputs, limit=limit)
+        batches(items, is_size, lambda size: size, inputs=inputs, room=lambda: limit)
     )
 
     full = [batch for batch in made if isinstance(batch, list)]
@@ -36,6 +36,6 @@ def test_batches_keep_order_and_limits(items: list[int | str], inputs: int, limi
 def test_what_is_not_for_the_model_does_not_wait() -> None:
     """A document that needs no embedding is settled before a batch is full."""
     made: list[list[int] | str] = list(
-        batches([1, "event", 2], is_size, lambda size: size, inputs=2, limit=9)
+        batches([1, "event", 2], is_size, lambda size: size, inputs=2, room=lambda: 9)
     )
     assert made == ["event", [1, 2]]

@@ -1,0 +1,84 @@
+"""Where the time goes: what was going on, for how long, and in how many threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+R = TypeVar("R")
+
+READING = "reading"  # documents: read, extracted, split
+EMBEDDING = "embedding"  # calls to the model, with all their waits
+SERVICE = "embedding service"  # the part of those in which its answer is waited for
+WRITING = "writing"  # chunks to the index
+RECORDING = "recording"  # records: intents and commits
+
+
+@dataclass(slots=True)
+class Spell:
+    """One kind of work or waiting."""
+
+    under_way: int = 0  # threads in it now
+    since: float = 0.0  # when the number last changed
+    wall: float = 0.0  # seconds in which at least one thread was in it
+    total: float = 0.0  # seconds of all threads together
+
+    def turned(self, change: int, now: float) -> None:
+        """A thread came or went."""
+        gone = now - self.since
+        self.wall += gone if self.under_way else 0.0
+        self.total += gone * self.under_way
+        self.under_way += change
+        self.since = now
+
+
+@dataclass(slots=True)
+class Times:
+    """The seconds spent in each kind of work and waiting, for any number of threads."""
+
+    clock: Callable[[], float] = time.monotonic
+    began: float = field(default_factory=time.monotonic)
+    spells: dict[str, Spell] = field(default_factory=lambda: defaultdict(Spell))
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @contextmanager
+    def of(self, what: str) -> Iterator[None]:
+        """Counts as `what` whatever happens inside."""
+        self.turned(what, 1)
+        try:
+            yield
+        finally:
+            self.turned(what, -1)
+
+    def around(self, what: str, call: Callable[[], R]) -> Callable[[], R]:
+        """The call, counted as `what`."""
+
+        def counted() -> R:
+            with self.of(what):
+                return call()
+
+        return counted
+
+    def turned(self, what: str, change: int) -> None:
+        """A thread begins or ends something."""
+        with self.lock:
+            self.spells[what].turned(change, self.clock())
+
+    def wall(self, what: str) -> float:
+        """Seconds in which at least one thread was in it."""
+        return self.read(what).wall
+
+    def total(self, what: str) -> float:
+        """Seconds of all threads together."""
+        return self.read(what).total
+
+    def read(self, what: str) -> Spell:
+        """One kind, up to this moment."""
+        with self.lock:
+            self.spells[what].turned(0, self.clock())
+            return self.spells[what]
