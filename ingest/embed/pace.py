@@ -40,7 +40,7 @@ AILING = 5.0  # seconds for which a deployment that failed is passed over, if th
 LOOK = 0.1  # seconds between looks at whether a turn has come earlier than it seemed
 
 ROOM_UNKNOWN = 8_000  # tokens of a request before the quota is known
-ROOM_UNLIMITED = 16_000  # and where it is none: full enough to be cheap, small enough to flow
+ROOM_UNLIMITED = 32_000  # and where it is none: full enough to be cheap, small enough to flow
 REQUESTS_A_MINUTE = 150  # that a quota is divided into, if it allows so many
 
 ANSWER = "first answer"  # what is waited for, beside the quotas

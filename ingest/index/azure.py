@@ -60,6 +60,7 @@ class AzureIndex:
         self.current = self.lease.take() or self.created
 
     def close(self) -> None:
+        self.saved.close()
         self.lease.give_back()
         self.documents.close()
         self.indexes.close()
