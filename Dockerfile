@@ -39,12 +39,13 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
     PYTHONUNBUFFERED=1
 WORKDIR /src
 COPY requirements/ requirements/
-RUN pip install --require-hashes --only-binary :all: -r requirements/dev.txt
+RUN python -m venv /opt/emulator \
+    && /opt/emulator/bin/pip install --require-hashes --only-binary :all: -r requirements/dev.txt
 COPY ingest/ ingest/
 COPY tests/ tests/
 # The folder that it shares with its clients: certificates, and what a client must set.
 RUN install -d -o 10001 -g 10001 -m 0700 /azure
-ENV TMPDIR=/azure PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/emulator/bin:$PATH TMPDIR=/azure PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # What an earlier run left there would send clients to ports that nobody listens on.
 ENTRYPOINT ["sh", "-c", "rm -rf /azure/* && exec python -m tests.azure --write /azure/environment \"$@\"", "emulator"]
