@@ -29,7 +29,8 @@ principal=${PRINCIPAL_ID:-}
 if [ -z "$principal" ]; then
     create_index=yes
     if [ "$(az account show --query user.type -o tsv)" = servicePrincipal ]; then
-        principal=$(az ad sp show --id "$(az account show --query user.name -o tsv)" --query id -o tsv)
+        application=$(az account show --query user.name -o tsv)
+        principal=$(az ad sp show --id "$application" --query id -o tsv)
         kind=ServicePrincipal
     else
         principal=$(az ad signed-in-user show --query id -o tsv)

@@ -58,7 +58,7 @@ function Get-Python {
     $lock = 'requirements\core.txt'
     if ((Test-Path $python) -and (Test-Path $stamp) -and
         ((Get-FileHash $stamp).Hash -eq (Get-FileHash $lock).Hash)) { return $python }
-    $found = Get-Command py, python3, python -ErrorAction SilentlyContinue | Select-Object -First 1
+    $found = Get-Command @('py', 'python3', 'python') -ErrorAction SilentlyContinue | Select-Object -First 1
     if (-not $found) {
         Write-Word 'ingest needs Python 3.11 or newer: install one'
         exit 2
@@ -74,7 +74,8 @@ function Get-Python {
 function Invoke-Run([string]$what) {
     $python = Get-Python
     # Removed: no setting of the user's own may lead the samples to another index.
-    Remove-Item Env:INGEST_INDEX, Env:INGEST_EMBEDDER -ErrorAction SilentlyContinue
+    Remove-Item Env:INGEST_INDEX -ErrorAction SilentlyContinue
+    Remove-Item Env:INGEST_EMBEDDER -ErrorAction SilentlyContinue
     $env:PYTHONPATH = (Get-Location).Path
     & $python -P -m ingest run $what --wait-for-roles 10m
     switch ($LASTEXITCODE) {

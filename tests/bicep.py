@@ -10,6 +10,7 @@ from pathlib import Path
 import tree_sitter_bicep
 from tree_sitter import Language, Node, Parser
 
+INFRA = Path(__file__).resolve().parent.parent / "infra"
 PARSER = Parser(Language(tree_sitter_bicep.language()))
 DECLARATIONS = {
     "parameter_declaration": "parameters",
@@ -150,3 +151,22 @@ def inside_type(node: Node) -> bool:
             return True
         node = node.parent
     return False
+
+
+def variables(template: Template) -> dict[str, str]:
+    """The `{ name, value }` pairs of a file."""
+    pairs = (
+        properties(node)
+        for declared in template.nodes()
+        for node in walk(declared)
+        if node.type == "object"
+    )
+    return {
+        text(p["name"]): text(p["value"])
+        for p in pairs
+        if set(p) == {"name", "value"} and p["name"].type == "string"
+    }
+
+
+FILES = sorted(INFRA.rglob("*.bicep"))
+TEMPLATES = {path: read(path) for path in FILES}
