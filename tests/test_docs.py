@@ -98,6 +98,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "benchmarks/README.md",
         "data/README.md",
         "docs/azure.md",
+        "docs/deploy.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
