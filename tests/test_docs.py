@@ -98,6 +98,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "benchmarks/README.md",
         "data/README.md",
         "docs/azure.md",
+        "docs/deploy.md",
         "docs/troubleshooting.md",
     ):
         path = ROOT / name

@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ingest.index import Totals as Held
-from ingest.model import Advanced, Event, Outcome, Settled
+from ingest.model import Advanced, Event, Outcome, Settled, Summary
+from ingest.report.bottleneck import duration
 from ingest.report.totals import Totals
 
 if TYPE_CHECKING:
@@ -124,21 +125,27 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
-def summary_json(totals: Totals, held: Held, seconds: float, code: int) -> str:
+def summary_json(summary: Summary, held: Held) -> str:
     """The whole run as a line of JSON."""
-    return json.dumps(
-        {
-            "event": "summary",
-            "outcomes": {outcome.value: totals.outcomes[outcome] for outcome in Outcome},
-            "pages": totals.pages,
-            "chunks_embedded": totals.chunks,
-            "chunks_deleted": totals.deleted,
-            "tokens_embedded": totals.tokens,
-            "index": asdict(held),
-            "seconds": round(seconds, 3),
-            "exit": code,
-        }
-    )
+    return json.dumps({"event": "summary", **asdict(summary), "index": asdict(held)})
+
+
+def took(summary: Summary, *, stopped: bool) -> list[str]:
+    """How long a run took, and why so long."""
+    early = ", stopped early: run again to go on" if stopped else ""
+    why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
+    return [f"Took {summary.seconds:.1f} s{early}", *why]
+
+
+def past(summary: Summary) -> str:
+    """One of the last runs in a line."""
+    counts = ", ".join(f"{n:,} {name}" for name, n in summary.outcomes.items() if n)
+    parts = [
+        f"{summary.ended[:16].replace('T', ' ')}  exit {summary.exit}  {duration(summary.seconds)}",
+        f"{counts or 'nothing settled'}; {summary.tokens_embedded:,} tokens embedded",
+        summary.bottleneck,
+    ]
+    return "  ".join(part for part in parts if part)
 
 
 def summary(totals: Totals, planned: str = "") -> list[str]:

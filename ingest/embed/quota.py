@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ingest.times import REQUESTS, TOKENS
+
 MINUTE = 60.0  # seconds in which the tokens of a quota are counted
 CHARACTERS_A_TOKEN = 4  # the service counts before it tokenizes
 
@@ -22,8 +24,6 @@ LAST = 1.5  # seconds; what is left of a minute is not spent faster than in this
 FORGETTING = 10.0  # seconds, over which the spending of other clients is averaged
 JUMP = 0.1  # of the limit: what is left rises by more only when the service begins to count anew
 DOUBTS = 3  # requests accepted against what was said to be left, until that is ignored
-
-TOKENS, REQUESTS = "token quota", "request quota"  # what is waited for
 
 
 def counted(characters: int) -> int:

@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.model import Entry, Hit, Mode, Record, Refusal
+from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
+
+
+RUNS_KEPT = 100  # the runs an index remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,5 +58,11 @@ class Index(Protocol):
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
 
     def totals(self) -> Totals: ...
+
+    # keep what a run came to, and forget those long ago
+    def remember(self, summary: Summary) -> None: ...
+
+    # the last runs, the newest first
+    def runs(self, most: int) -> list[Summary]: ...
 
     def close(self) -> None: ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +14,11 @@ from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.errors import ConfigError
-from ingest.index import Totals
+from ingest.index import RUNS_KEPT, Totals
 from ingest.index.definition import SearchIndex, Vectorizer, definition, differences, missing
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
-from ingest.index.schema import CHUNK_FIELDS, VECTOR_FIELD, chunk_document
+from ingest.index.schema import CHUNK_FIELDS, SUMMARY_FIELD, VECTOR_FIELD, chunk_document
 from ingest.index.wire import (
     LISTED,
     groups,
@@ -26,7 +28,7 @@ from ingest.index.wire import (
     record_of,
     written,
 )
-from ingest.model import Entry, Hit, Mode, Record, Refusal
+from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 from ingest.roles import SEARCH_SERVICE
 from ingest.together import Together
 
@@ -60,6 +62,7 @@ class AzureIndex:
         self.current = self.lease.take() or self.created
 
     def close(self) -> None:
+        self.saved.close()
         self.lease.give_back()
         self.documents.close()
         self.indexes.close()
@@ -149,6 +152,29 @@ class AzureIndex:
 
     def totals(self) -> Totals:
         return Totals(self.documents.count("source"), self.documents.count("chunk"), -1)
+
+    def remember(self, summary: Summary) -> None:
+        text = json.dumps(asdict(summary))
+        run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
+        when = {"settled": summary.ended, SUMMARY_FIELD: text}
+        self.documents.must(self.documents.acted("upload", [run | when]))
+        old = self.past_runs(PAGE, ["id"])[RUNS_KEPT:]
+        self.delete([document["id"] for document in old])
+
+    def runs(self, most: int) -> list[Summary]:
+        # Every field, because an index from before this one was thought of cannot select it.
+        texts = (document.get(SUMMARY_FIELD) for document in self.past_runs(most, None))
+        return [Summary(**json.loads(text)) for text in texts if text]
+
+    def past_runs(self, most: int, select: list[str] | None) -> list[dict[str, Any]]:
+        """The documents of the last runs, the newest first; None selects every field."""
+        return self.documents.found(
+            search_text="*",
+            filter="kind eq 'run'",
+            order_by=["settled desc", "run desc"],
+            select=select,
+            top=most,
+        )
 
 
 def ensure(
