@@ -70,6 +70,12 @@ class Times:
         with self.lock:
             self.spells[what].turned(change, self.clock())
 
+    def waiting(self) -> str:
+        """What calls to a service are waiting for at this moment; "" for nothing."""
+        with self.lock:
+            waits = (name for name in (TOKENS, REQUESTS) if self.spells[name].under_way)
+            return next(waits, "")
+
     def wall(self, what: str) -> float:
         """Seconds in which at least one thread was in it."""
         return self.read(what).wall

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -453,8 +454,14 @@ def test_names_that_are_nearly_right(environment: Mapping[str, str], said: list[
 
 
 def test_no_setting_is_taken_for_another() -> None:
-    """All settings at once are no trouble to the spelling."""
+    """All settings at once, and all that azd and the hook set, are no trouble to the spelling."""
     assert list(misspelt({item.metadata["env"]: "x" for item in documented()})) == []
+
+    paths = [ROOT / "azure.yaml", *ROOT.glob("infra/**/*.bicep*"), *ROOT.glob("scripts/*.sh")]
+    texts = "".join(path.read_text() for path in paths)
+    names = set(re.findall(r"\b(?:AZURE|INGEST)_[A-Z_]+\b", texts))
+    assert "INGEST_POSTPROVISION" in names
+    assert list(misspelt(dict.fromkeys(names, "x"))) == []
 
 
 @pytest.mark.parametrize(

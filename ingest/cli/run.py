@@ -28,6 +28,8 @@ from ingest.sources.folder import Root, roots
 
 log = logging.getLogger(__name__)
 
+A_MOMENT = 1.0  # seconds
+
 
 def main(options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
@@ -51,12 +53,12 @@ def main(options: argparse.Namespace) -> int:
             return summary
 
         if display.live:
-            display.expect(sum(to_read(root, all_, run) for root in where))
+            display.expect(to_read(where, all_, run))
         try:
             for root in where:
                 for event in ingest(root, all_, run):
                     totals.add(event)
-                    display.show(event, totals)
+                    display.show(event, totals, all_.times.waiting())
                     if options.json and (line := show.as_json(event)):
                         print(line, flush=True)
         except IngestError as error:
@@ -119,9 +121,16 @@ def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
     return ServiceError.exit_code if stop.requested() else totals.exit_code
 
 
-def to_read(root: Root, all_: Services, run: Run) -> int:
-    """How many documents a run will look into."""
-    return sum(isinstance(change, Stale) for change in compared(root, all_, run))
+def to_read(where: list[Root], all_: Services, run: Run) -> int | None:
+    """How many documents a run will look into; None if counting them takes longer than a moment."""
+    ends = time.monotonic() + A_MOMENT
+    count = 0
+    for root in where:
+        for change in compared(root, all_, run):
+            count += isinstance(change, Stale)
+            if time.monotonic() > ends:
+                return None
+    return count
 
 
 @contextmanager

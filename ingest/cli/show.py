@@ -37,8 +37,8 @@ class Display:
     def __enter__(self) -> Self:
         return self
 
-    def expect(self, documents: int) -> None:
-        """Begin the live line, now that it is known how many documents are to be read."""
+    def expect(self, documents: int | None) -> None:
+        """Begin the live line; if it is known how many documents are to be read, with an end."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -54,23 +54,25 @@ class Display:
             TextColumn("documents  {task.fields[pages]:,} pages  {task.fields[chunks]:,} chunks"),
             TextColumn("{task.fields[rate]:.1f} chunks/s"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[waiting]}"),
             console=Console(stderr=True),
             transient=True,
         )
-        self.bar.add_task("", total=documents, pages=0, chunks=0, rate=0.0)
+        self.bar.add_task("", total=documents, pages=0, chunks=0, rate=0.0, waiting="")
         self.bar.start()
 
     def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
 
-    def show(self, event: Event, totals: Totals) -> None:
-        """One more event has happened."""
+    def show(self, event: Event, totals: Totals, waiting: str = "") -> None:
+        """One more event has happened; embedding is waiting for something, or nothing."""
         if isinstance(event, Advanced):
             self.pages += event.pages
             self.chunks += event.chunks
         elif isinstance(event, Settled) and self.tells(event):
             self.say(line(event))
+        waits = f"waiting for the {waiting}" if waiting else ""
         if self.bar:
             rate = self.chunks / max(0.1, time.monotonic() - self.started)
             read = (
@@ -78,10 +80,12 @@ class Display:
                 - totals.outcomes[Outcome.UNCHANGED]
                 - totals.outcomes[Outcome.REMOVED]
             )
-            self.bar.update(0, completed=read, pages=self.pages, chunks=self.chunks, rate=rate)
+            now = {"pages": self.pages, "chunks": self.chunks, "rate": rate, "waiting": waits}
+            self.bar.update(0, completed=read, **now)
         elif time.monotonic() - self.spoken > HEARTBEAT:
             self.say(
                 f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
+                + (f", {waits}" if waits else "")
             )
 
     def tells(self, event: Settled) -> bool:

@@ -13,6 +13,8 @@ from ingest.settings import documented
 
 # "AZURE_OPENAI_ENPOINT" is 0.98 like the right name; the names of other programs are below 0.9.
 ALIKE = 0.9
+# Not the program's settings, but those of scripts/postprovision.sh.
+OF_SCRIPTS = {"INGEST_POSTPROVISION", "INGEST_POSTPROVISION_FAILURE"}
 # Both of a pair may be set, and then the first is what counts.
 OVERRIDES = (
     ("INGEST_INDEX", "AZURE_SEARCH_ENDPOINT"),
@@ -34,7 +36,7 @@ ENDPOINTS = {
 def misspelt(environment: Mapping[str, str]) -> Iterator[str]:
     """What is meant to be a setting and is none, and what to call it."""
     known = [item.metadata["env"] for item in documented()]
-    for name in sorted(set(environment) - set(known)):
+    for name in sorted(set(environment) - set(known) - OF_SCRIPTS):
         if not environment[name]:
             continue
         likely = difflib.get_close_matches(name.upper(), known, 1, ALIKE)

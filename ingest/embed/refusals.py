@@ -10,7 +10,7 @@ from http import HTTPStatus
 import openai
 
 from ingest.auth.token_cache import TokenCache
-from ingest.errors import ConfigError, ServiceError
+from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.retry import PASSING, Again, floor_of
 from ingest.roles import OPENAI_USER, missing_role, rejected
 
@@ -76,7 +76,7 @@ def by_status(
     if verdict := denied(error, where, key, renewals):
         return verdict
     if status == HTTPStatus.NOT_FOUND:
-        return ConfigError(f"{where} does not exist: check the endpoint and the deployment's name")
+        return NotYetError(f"{where} does not exist: check the endpoint and the deployment's name")
     if status in REFUSED:
         return Smaller(f"the embedding service refused it ({said(error)})", quota=False)
     return ConfigError(f"{where} refused the request ({status}, {said(error)})")

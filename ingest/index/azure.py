@@ -171,7 +171,7 @@ class AzureIndex:
         return self.documents.found(
             search_text="*",
             filter="kind eq 'run'",
-            order_by=["settled desc", "run desc"],
+            order_by=["id desc"],
             select=select,
             top=most,
         )

@@ -101,12 +101,8 @@ def larger_quota(times: Times, seconds: float, of: Capacity) -> str:
 def amount(number: float) -> str:
     """A number in two digits: 350k, 1.2M."""
     for unit, size in (("M", 1e6), ("k", 1e3)):
-        if number >= 0.9995 * size:
-            return (
-                f"{number / size:.3g}{unit}"
-                if number >= 100 * size
-                else f"{number / size:.2g}{unit}"
-            )
+        if number >= 0.995 * size:
+            return f"{float(f'{number / size:.2g}'):g}{unit}"
     return f"{number:.0f}"
 
 
