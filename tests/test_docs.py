@@ -100,6 +100,8 @@ def test_the_documents_name_files_that_exist() -> None:
         "docs/azure.md",
         "docs/deploy.md",
         "docs/troubleshooting.md",
+        "docs/chat.md",
+        "docs/security.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
