@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -93,8 +94,8 @@ class AzureIndex:
         found = self.documents.get(record_key(root, source))
         return record_of(found) if found else None
 
-    def save(self, record: Record) -> None:
-        self.saved(record)
+    def save(self, record: Record) -> Future[None]:
+        return self.saved.submit(record)
 
     def save_all(self, records: list[Record]) -> None:
         """Insert or overwrite several records, in one request."""

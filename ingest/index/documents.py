@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 CONNECTIONS = 64  # kept open; those beyond would be opened and closed for every request
 UPLOADS = 4  # requests under way of one batch that needs several
+CONNECTING, ANSWERING = 30.0, 120.0  # seconds; the SDK would wait five minutes for either
 API_VERSION = "2026-04-01"
 
 # Statuses of single documents: these may work in a moment, anything else from 400 on will not.
@@ -82,7 +83,9 @@ class Documents:
         self.credential: Any = AzureKeyCredential(key) if isinstance(key, str) else key
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
-        transport = RequestsTransport(session=session)
+        transport = RequestsTransport(
+            session=session, connection_timeout=CONNECTING, read_timeout=ANSWERING
+        )
         self.client = SearchClient(
             self.endpoint, name, self.credential, transport=transport, **COMMON
         )
