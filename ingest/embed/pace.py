@@ -30,7 +30,10 @@ from ingest.times import Times
 
 # Of a limit that the service does not report on: its minute may begin anywhere in ours.
 MARGIN = 0.985
+# Of a limit of requests, which is counted by the second: some take longer on their way than others.
+CALLS_MARGIN = 0.9
 LATE = 0.25  # seconds by which a request may be late and the next one still come on time
+LATE_CALL = 0.04  # the same, where the number of requests is what is limited
 AFTER = 0.5  # seconds after the end of a minute: clocks differ, and requests take their way
 SHORT = 2.0  # seconds; a refusal for so little is of a rate, one for longer is of a minute's count
 ROUNDED = 1.5  # seconds by which a request may have been sent before a minute that it began
@@ -54,8 +57,9 @@ class Pace:
     requests: Share = field(default_factory=Share)
     left: Left = field(default_factory=Left)
     spent: float = 0.0  # tokens sent so far
-    due: float = -math.inf  # when the last request ought to have been sent
-    size: float = 0.0  # tokens of it
+    due: float = -math.inf  # when the last request ought to have been sent, by its tokens
+    called: float = -math.inf  # the same, by the number of requests
+    size: float = 0.0  # tokens of the last request
     held: float = -math.inf  # nothing is sent before
     why_held: str = TOKENS
     under_way: int = 0
@@ -73,20 +77,24 @@ class Pace:
         if not self.heard and self.allowed(now) == math.inf:
             return ROOM_UNKNOWN
         known = self.allowed(now) < self.tokens.learnt(now) or self.tokens.set < math.inf
-        share = self.allowed(now) / min(REQUESTS_A_MINUTE, self.requests.allowed(now))
+        share = self.allowed(now) / min(REQUESTS_A_MINUTE, self.calls(now))
         return int(share if known else min(share, ROOM_UNLIMITED))
 
     def ready(self, tokens: float, now: float) -> tuple[float, str]:
         """When a request may be sent, as seen from now, and what it waits for until then."""
         if not self.heard and self.allowed(now) == math.inf and self.under_way:
             return now + LATE, ANSWER  # which may tell the limit
-        requests = self.due + MINUTE / (MARGIN * self.requests.allowed(now))
+        requests = self.called + MINUTE / self.calls(now)
         enough = not self.left.told or self.left.level - self.spent >= tokens
         quota = self.due + self.spacing(now) if enough else self.anew(now)
         return max((self.held, self.why_held), (requests, REQUESTS), (quota, TOKENS))
 
+    def calls(self, now: float) -> float:
+        """Requests a minute, evenly spaced, that are sure not to be too many."""
+        return CALLS_MARGIN * self.requests.allowed(now)
+
     def spacing(self, now: float) -> float:
-        """Seconds between the last request and the next."""
+        """Seconds between the last request and the next, by their tokens."""
         if self.left.told:
             learnt = MARGIN * self.tokens.learnt(now) / MINUTE
             rate = min(learnt, self.left.rate(self.spent, now))
@@ -108,6 +116,7 @@ class Pace:
         if self.left.told and self.left.level - self.spent < tokens:
             self.left.doubts += 1
         self.due = max(now - LATE, min(now, self.due + self.spacing(now)))
+        self.called = max(now - LATE_CALL, min(now, self.called + MINUTE / self.calls(now)))
         self.size = tokens
         self.spent += tokens
         self.under_way += 1
