@@ -109,7 +109,8 @@ class Left:
         rise = level - self.level
         anew = rise > JUMP * self.top or (turn.at >= self.ends and left >= self.top / 2)
         if math.isnan(self.level) or anew:
-            self.ends, self.doubts = turn.at + MINUTE, 0
+            self.ends = turn.at + MINUTE
+            self.doubts = 0 if left else self.doubts  # some always say that nothing is left
         elif turn.at > self.heard:
             seconds = turn.at - self.heard
             weight = 1 - math.exp(-seconds / FORGETTING)
