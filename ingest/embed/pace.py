@@ -126,15 +126,19 @@ class Pace:
             self.sent.popleft()
         return turn
 
-    def answered(self, turn: Turn, headers: Mapping[str, str]) -> None:
-        """A request was accepted."""
+    def answered(self, turn: Turn, headers: Mapping[str, str], now: float) -> None:
+        """A request was accepted.
+
+        The first one also signs in and connects, so it may have arrived long after it was sent.
+        """
         self.under_way -= 1
+        arrived = turn.at if self.heard else now
         self.heard, self.refusals = True, 0
         self.tokens.told = stated(headers, "limit-tokens") or math.inf
         self.requests.told = stated(headers, "limit-requests") or math.inf
         left = stated(headers, "remaining-tokens")
         if left is not None:
-            self.left.hear(turn, left, self.tokens.told)
+            self.left.hear(turn, left, self.tokens.told, arrived)
 
     def failed(self, until: float) -> None:
         """A request came to nothing; whether it counted is unknown, so it did.
@@ -230,7 +234,7 @@ class Turns:
     def answered(self, place: int, turn: Turn, headers: Mapping[str, str]) -> None:
         """The request was accepted."""
         with self.lock:
-            self.paces[place].answered(turn, headers)
+            self.paces[place].answered(turn, headers, self.patience.clock())
 
     def refused(self, place: int, turn: Turn, headers: Mapping[str, str]) -> float:
         """The request was refused for a quota: so many seconds more, all are held back."""
