@@ -79,7 +79,7 @@ def test_the_consumers_time_is_not_a_wait() -> None:
     """Requests hold us up, not documents: lists are filled meanwhile."""
     now = [0.0]
     made: list[int] = []
-    items = [1, "event"] * 9
+    items: list[int | str] = [1, "event"] * 9
     found: Iterator[list[int] | str] = batches(
         items, is_size, lambda size: size, inputs=99, room=lambda: 99, clock=lambda: now[0]
     )
