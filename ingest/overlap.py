@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,25 +36,32 @@ def overlapped(  # noqa: PLR0913, PLR0917 - a stage is just these
     """
     rest = iter(items)
     under_way: dict[Future[R], T] = {}
+    finished: SimpleQueue[Future[R]] = SimpleQueue()
     more = True
     try:
         while more or under_way:
-            while more and len(under_way) < ahead and not any(map(Future.done, under_way)):
+            while more and len(under_way) < ahead and finished.empty():
                 for item in islice(rest, 1):
                     call = work(item)
                     if call is None:
                         yield item, None
                     else:
-                        under_way[threads.submit(call)] = item
+                        future = threads.submit(call)
+                        under_way[future] = item
+                        future.add_done_callback(finished.put)
                     break
                 else:
                     more = False
-            done, _ = wait(under_way, LISTENING, FIRST_COMPLETED)
-            if not done and given_up():
-                return
-            if not done and idle is not None:
-                yield idle, None
-            for future in done:
+            if not under_way:
+                continue
+            try:
+                future = finished.get(timeout=LISTENING)
+            except Empty:
+                if given_up():
+                    return
+                if idle is not None:
+                    yield idle, None
+            else:
                 yield under_way.pop(future), future
     finally:
         for future in under_way:

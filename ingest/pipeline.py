@@ -163,9 +163,7 @@ def prepared(
     def work(change: Stale | Settled | Advanced) -> Callable[[], Prepared | None] | None:
         if not isinstance(change, Stale):
             return None
-        trust = change.record.outcome not in (Outcome.FAILED, Outcome.SKIPPED)
-        known = change.record.fingerprint if trust else ""
-        call = partial(services.prepare, change.source, known)
+        call = partial(services.prepare, change.source, fingerprint(change.record))
         return services.times.around(READING, call)
 
     ahead = 2 * services.reading  # so that no reader waits for the next document
@@ -234,6 +232,13 @@ def embedded(
             yield item
 
 
+def fingerprint(record: Record | None) -> str:
+    """The fingerprint that makes a source unchanged; none if it could not be taken last time."""
+    if record is None or record.outcome in (Outcome.FAILED, Outcome.SKIPPED):
+        return ""
+    return record.fingerprint
+
+
 def is_piece(item: object) -> TypeGuard[Piece]:
     """Whether this is for the model, and not on its way past it."""
     return isinstance(item, Piece)
@@ -294,12 +299,13 @@ def removed(root: Root, absences: Absences, services: Services) -> Iterator[Even
 
 def expected(read: Read, index: Index) -> Settled:
     """What would become of a document."""
-    stale, made = read
+    (source, listed), made = read
+    record = whole(source, index) if listed else Record(source.root, source.name)
     if made is None:
-        return unchanged(stale.source, stale.record)
+        return unchanged(source, record)
     if isinstance(made, DocumentError):
-        return failed(stale.record, stale.source, made)
-    draft = drafted(stale.source, whole(stale, index), made, index)
+        return failed(record, source, made)
+    draft = drafted(source, record, made, index)
     for chunk in draft.fresh:
         draft.answered(chunk, None)
     return done(draft)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from ingest.model import Kept, Oddity, Outcome, Record, Settled, Source
 
@@ -20,12 +20,11 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Stale:
+class Stale(NamedTuple):
     """A source whose bytes must be looked at."""
 
     source: Source
-    record: Record  # without the ids; an empty one for a source the index has not met
+    record: Record | None  # without the ids; None for a source the index has not met
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def judged(
         if item.hides:
             yield Unseen(item.name)
     elif known is None:
-        yield Stale(item, Record(item.root, item.name))
+        yield Stale(item, None)
     elif not untouched(item, known, recipe):
         yield Stale(item, known)
     elif known.outcome not in (Outcome.FAILED, Outcome.SKIPPED):

@@ -53,18 +53,21 @@ class Sent(NamedTuple):
 
 def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Draft | Settled:
     """Say in the record which chunks are about to exist; or settle what has none to come."""
-    stale, made = read
-    record = whole(stale, index)
+    (source, listed), made = read
+    if listed is None and index.current:
+        record = Record(source.root, source.name)
+    else:
+        record = whole(source, index)
     if made is None:
-        index.save(touched(record, stale.source))
-        return unchanged(stale.source, record)
+        index.save(touched(record, source))
+        return unchanged(source, record)
     if isinstance(made, DocumentError):
-        index.save(failing(record, stale.source, made, recipe, run))
-        return failed(record, stale.source, made)
+        index.save(failing(record, source, made, recipe, run))
+        return failed(record, source, made)
     if made.fingerprint == record.fingerprint and not record.error:
         # A service's listing lags behind its documents: the record was written moments ago.
-        return unchanged(stale.source, record)
-    draft = drafted(stale.source, record, made, index)
+        return unchanged(source, record)
+    draft = drafted(source, record, made, index)
     index.save(intent(draft))
     return draft
 
@@ -118,9 +121,9 @@ def remove(record: Record, index: Index) -> Settled:
     return Settled(record.root, record.source, Outcome.REMOVED, deleted=len(gone))
 
 
-def whole(stale: Stale, index: Index) -> Record:
-    """A listed record with its ids; an unknown source's as it is."""
-    return index.record(stale.source.root, stale.source.name) or stale.record
+def whole(source: Source, index: Index) -> Record:
+    """A source's record with its ids; an empty one if there is none."""
+    return index.record(source.root, source.name) or Record(source.root, source.name)
 
 
 def drafted(source: Source, record: Record, made: Prepared, index: Index) -> Draft:

@@ -51,7 +51,7 @@ def test_the_table_of_settings_is_the_code() -> None:
 
 
 def shown(default: object) -> str:
-    if default is None or default == "":
+    if default in (None, "", ()):
         return ""
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
@@ -98,6 +98,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "benchmarks/README.md",
         "data/README.md",
         "docs/azure.md",
+        "docs/deploy.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):

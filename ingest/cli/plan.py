@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from ingest.cli import configured, run, show
 from ingest.connect import services
@@ -17,6 +18,7 @@ def main(options: argparse.Namespace) -> int:
     where = run.named_roots(options, settings)
     execution = run.new_run(options, settings)
     totals = Totals()
+    started = time.monotonic()
     with (
         run.stopping(execution.stop) as signals,
         services(settings, execution.stop, write=False) as all_,
@@ -31,7 +33,9 @@ def main(options: argparse.Namespace) -> int:
         held = all_.index.totals()
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
-        print(show.summary_json(totals, held, 0.0, code))
+        seconds = time.monotonic() - started
+        summary = totals.summary(execution.id, seconds, code, all_.times, run.capacity(all_))
+        print(show.summary_json(summary, held))
     elif not options.quiet:
         print(
             "\n".join(

@@ -24,7 +24,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder, TextsRefused
 from ingest.embed.pace import Pace, Turns
 from ingest.embed.quota import Share, counted
-from ingest.errors import ConfigError, ServiceError
+from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.retry import PASSING, WORTH_SAYING, Again, Patience, floor_of, patiently
 from ingest.roles import OPENAI_USER, missing_role
 from ingest.times import SERVICE, Times
@@ -300,7 +300,7 @@ def by_status(
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return ConfigError(f"{where} does not accept the key: check AZURE_OPENAI_KEY, or unset it")
     if status == HTTPStatus.NOT_FOUND:
-        return ConfigError(f"{where} does not exist: check the endpoint and the deployment's name")
+        return NotYetError(f"{where} does not exist: check the endpoint and the deployment's name")
     if status in REFUSED:
         return Smaller(f"the embedding service refused it ({said(error)})", quota=False)
     return ConfigError(f"{where} refused the request ({status}, {said(error)})")

@@ -6,10 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.model import Entry, Hit, Mode, Record, Refusal
+from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
+
+
+RUNS_KEPT = 100  # the runs an index remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,9 @@ class Totals:
 
 class Index(Protocol):
     """A search index. Any method may raise ServiceError or ConfigError."""
+
+    # whether `records` shows all that was written before `hold`: a service's listing lags behind
+    current: bool
 
     # keep others from writing until close; raises BusyError if another run does
     def hold(self) -> None: ...
@@ -52,5 +58,11 @@ class Index(Protocol):
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
 
     def totals(self) -> Totals: ...
+
+    # keep what a run came to, and forget those long ago
+    def remember(self, summary: Summary) -> None: ...
+
+    # the last runs, the newest first
+    def runs(self, most: int) -> list[Summary]: ...
 
     def close(self) -> None: ...

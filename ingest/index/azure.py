@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,22 +14,21 @@ from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.errors import ConfigError
-from ingest.index import Totals
+from ingest.index import RUNS_KEPT, Totals
 from ingest.index.definition import Vectorizer, definition, differences, missing
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
-from ingest.index.schema import CHUNK_FIELDS, VECTOR_FIELD, chunk_document
+from ingest.index.schema import CHUNK_FIELDS, SUMMARY_FIELD, VECTOR_FIELD, chunk_document
 from ingest.index.wire import (
     LISTED,
     groups,
-    numbers,
     quoted,
     record_document,
     record_key,
     record_of,
     written,
 )
-from ingest.model import Entry, Hit, Mode, Record, Refusal
+from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 from ingest.roles import SEARCH_SERVICE
 from ingest.together import Together
 
@@ -51,13 +52,17 @@ class AzureIndex:
             self.documents.endpoint, self.documents.credential, **COMMON
         )
         self.lease = Lease(self.documents)
+        self.created = False  # by this run: then it is known to be empty
         # Records are small and many: those of documents that are under way at once go together.
         self.saved = Together(self.save_all, RECORDS)
 
+        self.current = False
+
     def hold(self) -> None:
-        self.lease.take()
+        self.current = self.lease.take() or self.created
 
     def close(self) -> None:
+        self.saved.close()
         self.lease.give_back()
         self.documents.close()
         self.indexes.close()
@@ -129,7 +134,7 @@ class AzureIndex:
         if not near and not words:
             return []
         query = VectorizedQuery(
-            vector=numbers(vector) if near and vector is not None else [],
+            vector=vector.tolist() if near and vector is not None else [],
             k_nearest_neighbors=max(NEAREST, top),
             fields=VECTOR_FIELD,
         )
@@ -147,6 +152,29 @@ class AzureIndex:
 
     def totals(self) -> Totals:
         return Totals(self.documents.count("source"), self.documents.count("chunk"), -1)
+
+    def remember(self, summary: Summary) -> None:
+        text = json.dumps(asdict(summary))
+        run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
+        when = {"settled": summary.ended, SUMMARY_FIELD: text}
+        self.documents.must(self.documents.acted("upload", [run | when]))
+        old = self.past_runs(PAGE, ["id"])[RUNS_KEPT:]
+        self.delete([document["id"] for document in old])
+
+    def runs(self, most: int) -> list[Summary]:
+        # Every field, because an index from before this one was thought of cannot select it.
+        texts = (document.get(SUMMARY_FIELD) for document in self.past_runs(most, None))
+        return [Summary(**json.loads(text)) for text in texts if text]
+
+    def past_runs(self, most: int, select: list[str] | None) -> list[dict[str, Any]]:
+        """The documents of the last runs, the newest first; None selects every field."""
+        return self.documents.found(
+            search_text="*",
+            filter="kind eq 'run'",
+            order_by=["id desc"],
+            select=select,
+            top=most,
+        )
 
 
 def ensure(
@@ -172,6 +200,7 @@ def ensure(
     found = index.documents.patiently(look, SEARCH_SERVICE)
     if found is None:
         log.info("creating the index %s", index.documents.name)
+        index.created = True
         index.documents.patiently(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
         )

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 KEY = "lease"
+FREE = "free"  # instead of an owner
+QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
 RENEWED_EVERY = 20.0  # seconds
 LASTS = 90.0  # seconds without renewal, after which it is nobody's
 SETTLING = 0.3  # seconds, after which of two that came at once the later one is read by both
@@ -38,26 +40,33 @@ class Lease:
         self.over = threading.Event()
         self.keeper: threading.Thread | None = None
 
-    def take(self) -> None:
-        """Raises BusyError if another run holds it."""
-        self.refuse_if_held()
+    def take(self) -> bool:
+        """Whether nobody has written for so long that the listing must show all there is.
+
+        Raises BusyError if another run holds it.
+        """
+        quiet = self.refuse_if_held()
         self.write()
         time.sleep(SETTLING)
         self.refuse_if_held()
         self.keeper = threading.Thread(target=self.keep, name="lease", daemon=True)
         self.keeper.start()
+        return quiet
 
-    def refuse_if_held(self) -> None:
+    def refuse_if_held(self) -> bool:
         found = self.documents.get(KEY)
-        if found and found["run"] != self.owner and living(found):
+        if not found:
+            return False
+        if found["run"] not in (self.owner, FREE) and living(found):
             raise BusyError(
                 f"another run ({found['run'].rpartition(':')[0]}) is writing to the index "
                 f"{self.documents.name}: wait for it to end"
             )
+        return age(found) > QUIET
 
-    def write(self) -> None:
+    def write(self, owner: str = "") -> None:
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        lease = {"id": KEY, "kind": "lease", "run": self.owner, "settled": stamp}
+        lease = {"id": KEY, "kind": "lease", "run": owner or self.owner, "settled": stamp}
         self.documents.must(self.documents.acted("upload", [lease]))
 
     def keep(self) -> None:
@@ -75,7 +84,7 @@ class Lease:
             self.keeper.join()
             self.keeper = None
             try:
-                self.documents.acted("delete", [{"id": KEY}])
+                self.write(FREE)
             except IngestError as error:
                 log.info("the lease could not be given back, it lapses by itself: %s", error)
 
@@ -85,8 +94,12 @@ def living(lease: dict[str, Any]) -> bool:
     host, process, _ = str(lease["run"]).rsplit(":", 2)
     if host == socket.gethostname() and gone(int(process)):
         return False
-    written = datetime.fromisoformat(str(lease["settled"]))
-    return (datetime.now(UTC) - written).total_seconds() < LASTS
+    return age(lease) < LASTS
+
+
+def age(lease: dict[str, Any]) -> float:
+    """Seconds since it was written, as far as the clocks of two hosts agree."""
+    return (datetime.now(UTC) - datetime.fromisoformat(str(lease["settled"]))).total_seconds()
 
 
 def gone(process: int) -> bool:

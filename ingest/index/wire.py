@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import orjson
 
 from ingest.index.schema import VECTOR_FIELD, chunk_document
 from ingest.model import Entry, Record
 
-if TYPE_CHECKING:
-    from ingest.model import Vectors
-
 # Of one request: the documented limits are 1,000 and 16 MB.
 ACTIONS, BYTES = 1000, 15_000_000
-NUMBER_BYTES = 12  # of one component of a vector, as it is written
+NUMBER_BYTES = 14  # of one component of a vector, as it is written, and its comma
 OTHER_BYTES = 2000  # of a document beside its content and its vector
 
 # A record without its ids, which may be thousands.
@@ -29,12 +26,7 @@ LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending
 def written(entry: Entry) -> dict[str, Any]:
     """A chunk's document, with its vector."""
     assert entry.vector is not None
-    return {**chunk_document(entry), VECTOR_FIELD: numbers(entry.vector)}
-
-
-def numbers(vector: Vectors) -> list[float]:
-    """A vector as JSON writes it: eight decimals hold what a float32 of a unit vector does."""
-    return [float(x) for x in np.round(vector.astype(np.float64), 8)]
+    return {**chunk_document(entry), VECTOR_FIELD: np.ascontiguousarray(entry.vector)}
 
 
 def record_key(root: str, source: str) -> str:
@@ -82,7 +74,7 @@ def bounded(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]
 def request_body(action: str, documents: Sequence[dict[str, Any]]) -> bytes:
     """A request to do the same with each of these documents."""
     value = [{"@search.action": action, **document} for document in documents]
-    return json.dumps({"value": value}, ensure_ascii=False).encode()
+    return orjson.dumps({"value": value}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def weight(document: dict[str, Any]) -> int:

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from ingest.connect import connections, services
-from ingest.embed.quota import TOKENS
 from ingest.model import Event
 from ingest.pipeline import Run, Stop, ingest
 from ingest.settings import Settings
 from ingest.sources.folder import roots
-from ingest.times import Times
+from ingest.times import TOKENS, Times
 from tests.azure.clock import Clock
 from tests.azure.emulator import Azure, secured
 from tests.azure.faults import Faults, broken

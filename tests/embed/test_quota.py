@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ingest.embed.pace import Pace
-from ingest.embed.quota import REQUESTS, TOKENS, Share, Turn, counted, refused_by, stated
+from ingest.embed.quota import Share, Turn, counted, refused_by, stated
+from ingest.times import REQUESTS, TOKENS
 
 LIMIT = 60_000
 

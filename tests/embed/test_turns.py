@@ -12,10 +12,10 @@ from itertools import pairwise
 import pytest
 
 from ingest.embed.pace import AILING, Pace, Turns
-from ingest.embed.quota import TOKENS, Share
+from ingest.embed.quota import Share
 from ingest.errors import ServiceError
 from ingest.retry import Patience
-from ingest.times import Times
+from ingest.times import TOKENS, Times
 from tests.embed.simulated import REMAINING, Hurried, Quota, Slept
 
 TPM = 60_000

@@ -10,12 +10,12 @@ import pytest
 
 from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
-from ingest.index import Index
+from ingest.index import RUNS_KEPT, Index
 from ingest.index.azure import AzureIndex, ensure
 from ingest.index.documents import Documents
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
-from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source
+from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source, Summary
 from ingest.retry import Patience
 from tests.azure.emulator import Azure
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -225,3 +225,31 @@ def test_any_question_gets_an_answer(index: Index, text: str) -> None:
     index.upload([A])
     for mode in Mode:
         assert isinstance(ids(index, text, mode), list)
+
+
+def past(number: int) -> Summary:
+    counts = {"new": number, "failed": 0}
+    stages = {"reading": {"wall": 1.5, "threads": 2.5}}
+    ended = f"2026-11-24T09:{number // 60:02}:{number % 60:02}+00:00"
+    return Summary(f"r{number:03}", ended, 1.5, 0, counts, 1, 2, 3, 4, stages, "reading … 90%")
+
+
+def test_the_last_runs_are_remembered_newest_first(index: Index) -> None:
+    """I see what the last nights came to, and nothing of it is found by a search."""
+    assert index.runs(5) == []
+    for number in range(3):
+        index.remember(past(number))
+
+    assert index.runs(2) == [past(2), past(1)]
+    assert index.totals().sources == index.totals().chunks == 0
+    assert index.search("reading", vector("reading"), Mode.HYBRID, 5) == []
+
+
+def test_runs_of_long_ago_are_forgotten(index: Index) -> None:
+    """A job that runs every hour does not fill the index with itself."""
+    for number in range(RUNS_KEPT + 3):
+        index.remember(past(number))
+
+    kept = index.runs(1000)
+    assert len(kept) == RUNS_KEPT
+    assert kept[-1] == past(3)
