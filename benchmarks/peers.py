@@ -39,6 +39,7 @@ HERE = Path(__file__).parent / "peers"
 DIMENSIONS = 1536
 INTERVAL = 0.1  # seconds between looks at the memory
 PAGE = os.sysconf("SC_PAGE_SIZE")  # bytes
+PAGES = 2_000
 COLUMNS = {  # what is printed of a Cost, and with how many decimals
     "wall s": 1,
     "CPU s": 1,
@@ -126,7 +127,7 @@ PEERS: dict[str, Callable[[], list[str]]] = {
 def prepared(workplace: Path) -> Path:
     """A folder with what all runs need: documents, a small one to begin with, the vocabulary."""
     (workplace / "documents").mkdir()
-    count = copies(workplace / "documents")
+    count = copies(workplace / "documents", PAGES)
     tell("documents, pages", f"{count:,}, {count // len(COPIED) * PAGES_COPIED:,}")
     shutil.copytree(ROOT / "data" / "products", workplace / "small")
     (workplace / "vocabulary").mkdir()

@@ -28,7 +28,8 @@ from ingest.times import Times
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Endpoint
-    from ingest.index.definition import Vectorizer
+    from ingest.index.azure import AzureIndex
+    from ingest.index.definition import SearchIndex, Vectorizer
 
 T = TypeVar("T")
 
@@ -63,6 +64,11 @@ def index_place(settings: Settings) -> str:
     return settings.index or settings.search_endpoint or ".ingest"
 
 
+def embedder_places(settings: Settings) -> tuple[str, ...]:
+    """What embeds: "local" alone, or one or several endpoints."""
+    return (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
+
+
 def index_name(settings: Settings) -> str:
     """The index, as people are told of it."""
     place = index_place(settings)
@@ -71,23 +77,28 @@ def index_name(settings: Settings) -> str:
 
 def embedder(settings: Settings, to: Connections, times: Times | None = None) -> Embedder:
     """What makes the vectors. Raises ConfigError if a setting is missing."""
-    where = (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
+    where = embedder_places(settings)
     if where == ("local",):
         from ingest.embed.local import local
 
         return local(cores())
     from ingest.embed.openai import Requests, openai_embedder
 
-    key = settings.openai_key
-    if key:
+    if settings.openai_key:
         log.warning(KEYED, "AZURE_OPENAI_KEY")
-    elif settings.embedder.endswith("/v1"):
-        key = "none"  # a service of one's own asks for none, but its protocol does
     requests = Requests(settings.embed_inputs, settings.embed_tokens, settings.embed_at_once)
-    secret = key or TokenCache(to.login, COGNITIVE_SERVICES)
-    return openai_embedder(
-        endpoints(settings, where), requests, secret, to.patience, times or Times()
-    )
+    where_to = endpoints(settings, where)
+    key = embedder_key(settings, to)
+    return openai_embedder(where_to, requests, key, to.patience, times or Times())
+
+
+def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
+    """What opens the embedding service: a key where one is set, else tokens."""
+    if settings.openai_key:
+        return settings.openai_key
+    if settings.embedder.endswith("/v1"):
+        return "none"  # a service of one's own asks for none, but its protocol does
+    return TokenCache(to.login, COGNITIVE_SERVICES)
 
 
 def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
@@ -146,17 +157,33 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
         from ingest.index.local import LocalIndex
 
         return LocalIndex(Path(where), model.model, model.dimensions, create=create)
-    from ingest.index.azure import AzureIndex, ensure
+    service = azure_index(settings, to, may_be_absent=not create)
+    if create:
+        from ingest.index.azure import ensure
+
+        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
+    return service
+
+
+def azure_index(settings: Settings, to: Connections, *, may_be_absent: bool) -> AzureIndex:
+    """The index on a search service. Nothing is asked of it yet."""
+    from ingest.index.azure import AzureIndex
     from ingest.index.documents import Documents
 
     if settings.search_key:
         log.warning(KEYED, "AZURE_SEARCH_KEY")
     key = settings.search_key or TokenCache(to.login, SEARCH)
-    name, absent = settings.search_index, not create
-    service = AzureIndex(Documents(where, name, key, to.patience, may_be_absent=absent))
-    if create:
-        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
-    return service
+    where, name = index_place(settings), settings.search_index
+    return AzureIndex(Documents(where, name, key, to.patience, may_be_absent=may_be_absent))
+
+
+def wanted_index(settings: Settings, dimensions: int) -> SearchIndex:
+    """The definition that the settings mean, of an index on a search service."""
+    from ingest.index.definition import definition
+
+    return definition(
+        settings.search_index, dimensions, settings.search_analyzer, vectorizer(settings)
+    )
 
 
 def vectorizer(settings: Settings) -> Vectorizer | None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -64,6 +65,12 @@ class Times:
                 return call()
 
         return counted
+
+    def during(self, what: str, call: Future[R]) -> Future[R]:
+        """The call, counted as `what` until it is done."""
+        self.turned(what, 1)
+        call.add_done_callback(lambda _: self.turned(what, -1))
+        return call
 
     def turned(self, what: str, change: int) -> None:
         """A thread begins or ends something."""

@@ -13,10 +13,7 @@ AT_ONCE = 2  # calls under way: more would only make them smaller
 
 
 class Together(Generic[T]):
-    """A call for one item that is made for many at once. For any number of threads.
-
-    It returns when the item is done, and raises what the call for its batch raised.
-    """
+    """A call for one item that is made for many at once. For any number of threads."""
 
     def __init__(self, call: Callable[[list[T]], None], most: int, at_once: int = AT_ONCE) -> None:
         self.call = call
@@ -25,18 +22,20 @@ class Together(Generic[T]):
         self.lock = threading.Lock()
         self.senders = ThreadPoolExecutor(at_once, "together")
 
-    def __call__(self, item: T) -> None:
+    def submit(self, item: T) -> Future[None]:
+        """Done when the item is, or raising what the call for its batch raised."""
         done: Future[None] = Future()
         with self.lock:
             self.waiting.append((item, done))
         # One look for each item, most of which find that it went with another's.
         self.senders.submit(self.send)
-        done.result()
+        return done
 
     def send(self) -> None:
         """Make one call for those who wait, and tell them."""
         with self.lock:
             batch, self.waiting = self.waiting[: self.most], self.waiting[self.most :]
+        batch = [(item, done) for item, done in batch if done.set_running_or_notify_cancel()]
         if not batch:
             return
         try:
@@ -49,5 +48,5 @@ class Together(Generic[T]):
                 done.set_result(None)
 
     def close(self) -> None:
-        """Give back the threads."""
+        """Give back the threads, when what waits has been sent."""
         self.senders.shutdown()

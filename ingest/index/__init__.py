@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,8 +40,8 @@ class Index(Protocol):
     # one record, whole
     def record(self, root: str, source: str) -> Record | None: ...
 
-    # insert or overwrite a record
-    def save(self, record: Record) -> None: ...
+    # begin to insert or overwrite a record, which is done when the future is
+    def save(self, record: Record) -> Future[None]: ...
 
     # remove a record; its chunks are the caller's business
     def forget(self, record: Record) -> None: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.errors import ConfigError
 from ingest.index import RUNS_KEPT, Totals
-from ingest.index.definition import Vectorizer, definition, differences, missing
+from ingest.index.definition import SearchIndex, Vectorizer, definition, differences, missing
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
 from ingest.index.schema import CHUNK_FIELDS, SUMMARY_FIELD, VECTOR_FIELD, chunk_document
@@ -93,8 +94,8 @@ class AzureIndex:
         found = self.documents.get(record_key(root, source))
         return record_of(found) if found else None
 
-    def save(self, record: Record) -> None:
-        self.saved(record)
+    def save(self, record: Record) -> Future[None]:
+        return self.saved.submit(record)
 
     def save_all(self, records: list[Record]) -> None:
         """Insert or overwrite several records, in one request."""
@@ -205,12 +206,7 @@ def ensure(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
         )
         return
-    if problems := list(differences(found, wanted)):
-        where = f"{index.documents.name} on {index.documents.endpoint}"
-        raise ConfigError(
-            f"the index {where} cannot be used: {'; '.join(problems)}; "
-            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
-        )
+    agree(index, found, wanted)
     if more := missing(found, wanted):
         log.info(
             "adding fields to %s: %s", index.documents.name, ", ".join(field.name for field in more)
@@ -218,6 +214,16 @@ def ensure(
         found.fields = [*found.fields, *more]
         index.documents.patiently(
             lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE
+        )
+
+
+def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
+    """Raises ConfigError if an index has what cannot be changed into what is wanted."""
+    if problems := list(differences(found, wanted)):
+        where = f"{index.documents.name} on {index.documents.endpoint}"
+        raise ConfigError(
+            f"the index {where} cannot be used: {'; '.join(problems)}; "
+            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, fields
 from itertools import islice
@@ -155,7 +156,7 @@ class LocalIndex:
         ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
         return Record(**(values | ids))
 
-    def save(self, record: Record) -> None:
+    def save(self, record: Record) -> Future[None]:
         values = {name: getattr(record, name) for name in WHOLE}
         values["committed"] = " ".join(record.committed)
         values["pending"] = " ".join(record.pending)
@@ -165,6 +166,9 @@ class LocalIndex:
                 f"INSERT OR REPLACE INTO records ({', '.join(values)}) VALUES ({marks})",
                 tuple(values.values()),
             )
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     def forget(self, record: Record) -> None:
         with self.transaction():

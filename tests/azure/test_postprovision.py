@@ -106,18 +106,18 @@ def test_a_service_that_fails_ends_azd_only_if_i_say_so(
 
 @pytest.mark.parametrize("failure", ["warn", "fail"])
 def test_what_i_must_put_right_is_always_told(azure: Azure, folder: Path, failure: str) -> None:
-    """A wrong deployment name ends azd with the remedy, whatever I chose for failures."""
+    """A setting that cannot be meant ends azd with the remedy, whatever I chose for failures."""
     write(folder / "a.pdf", prose("lathes"))
 
     done = hook(
         azure,
         INGEST_POSTPROVISION=str(folder),
         INGEST_POSTPROVISION_FAILURE=failure,
-        AZURE_OPENAI_EMBEDDING_DEPLOYMENT="nonesuch",
+        AZURE_OPENAI_EMBEDDING_DIMENSIONS="many",
     )
 
     assert done.returncode == 2
-    assert "check the endpoint and the deployment's name" in done.stderr
+    assert "AZURE_OPENAI_EMBEDDING_DIMENSIONS=many: expected a number" in done.stderr
 
 
 def test_outside_of_azd_it_says_how_it_is_run(azure: Azure) -> None:

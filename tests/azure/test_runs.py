@@ -74,11 +74,12 @@ def run(folder: Path, chosen: Settings, stop: Stop | None = None) -> list[Event]
 
 
 def contents(azure: Azure) -> dict[str, Any]:
-    """The index, but for when and by which run each record was written."""
+    """The index, but for what tells of runs: when, and by which one, each record was written."""
     azure.search.settle()
     return {
         key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
         for key, document in azure.search.dump(INDEX).items()
+        if not key.startswith("run-")
     }
 
 

@@ -169,11 +169,11 @@ def test_held_says_which_chunks_are_there(index: Index) -> None:
 
 def test_a_record_comes_back_whole(index: Index) -> None:
     """All that a run wrote about a source, the next one reads."""
-    index.save(RECORD)
+    index.save(RECORD).result()
     assert index.record("/docs", "tools/mill.pdf") == RECORD
     assert index.record("/docs", "other.pdf") is None
 
-    index.save(replace(RECORD, pending=(), chunks=3))
+    index.save(replace(RECORD, pending=(), chunks=3)).result()
     assert index.record("/docs", "tools/mill.pdf") == replace(RECORD, pending=(), chunks=3)
 
 
@@ -181,8 +181,8 @@ def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:
     """Thousands of sources, in the order of their names, root by root."""
     names = [f"{'äbc'[n % 3]}/{n}.pdf" for n in range(1_200)]
     for name in names:
-        index.save(replace(RECORD, source=name))
-    index.save(replace(RECORD, root="/another", source="z.pdf"))
+        index.save(replace(RECORD, source=name)).result()
+    index.save(replace(RECORD, root="/another", source="z.pdf")).result()
 
     listed = list(index.records("/docs"))
     assert [record.source for record in listed] == sorted(names)
@@ -193,12 +193,12 @@ def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:
 def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
     """The plan is read while the run goes on; each source comes up once."""
     for n in range(1_200):
-        index.save(replace(RECORD, source=f"{n:05}"))
+        index.save(replace(RECORD, source=f"{n:05}")).result()
 
     seen = []
     for record in index.records("/docs"):
         seen.append(record.source)
-        index.save(replace(record, pages=99))
+        index.save(replace(record, pages=99)).result()
 
     assert seen == sorted(seen)
     assert len(seen) == len(set(seen)) == 1_200
@@ -206,7 +206,7 @@ def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
 
 def test_a_record_can_be_forgotten(index: Index) -> None:
     """A source that is gone leaves nothing behind."""
-    index.save(RECORD)
+    index.save(RECORD).result()
     index.forget(RECORD)
     assert index.record("/docs", "tools/mill.pdf") is None
     assert index.totals().sources == 0
@@ -214,7 +214,7 @@ def test_a_record_can_be_forgotten(index: Index) -> None:
 
 def test_records_are_no_answers(index: Index) -> None:
     """What the index knows about a source is never mistaken for what is in it."""
-    index.save(RECORD)
+    index.save(RECORD).result()
     for mode in Mode:
         assert ids(index, "mill finger docs", mode) == []
 
