@@ -222,6 +222,11 @@ def services(
     senders = ThreadPoolExecutor(model.at_once, "sender")
     writers, writing = writing_threads(settings)
     try:
+        if write and where.fresh:
+            # There is much to read and to embed: what takes a while to begin begins meanwhile.
+            senders.submit(model.open)
+            for _ in range(reading):
+                readers.submit(children.child)
         if write:
             where.hold()
         yield Services(

@@ -24,6 +24,7 @@ class Embedder:
     room: Callable[[], int]  # tokens that make a good call now, all texts together
     at_once: int  # calls under way that pay off
     allowed: Callable[[], float] = lambda: math.inf  # tokens a minute, as far as is known
+    open: Callable[[], object] = lambda: None  # do now what the first call would wait for
     close: Callable[[], None] = lambda: None  # give back connections
 
 

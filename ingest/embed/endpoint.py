@@ -77,12 +77,14 @@ def remote(
         closers.extend(each.close for each in clients)
         return Deployments(endpoints, clients, turns, key, patience, times)
 
+    def opened() -> Deployments:
+        with lock:  # one thread opens them
+            return deployments()
+
     def embed(texts: Sequence[str]) -> Vectors:
         from ingest.embed.openai import embedded
 
-        with lock:  # one thread opens them
-            to = deployments()
-        return embedded(texts, to)
+        return embedded(texts, opened())
 
     def close() -> None:
         for closer in closers:
@@ -96,5 +98,6 @@ def remote(
         lambda: min(requests.tokens, turns.room()),
         requests.at_once,
         turns.allowed,
+        opened,
         close,
     )

@@ -49,6 +49,7 @@ def local(threads: int) -> Embedder:
         inputs=INPUTS,
         room=lambda: INPUTS * WINDOW * 4,
         at_once=threads,
+        open=session,
     )
 
 

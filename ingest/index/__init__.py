@@ -28,6 +28,9 @@ class Totals:
 class Index(Protocol):
     """A search index. Any method may raise ServiceError or ConfigError."""
 
+    # whether it was made just now, so that everything is to be read
+    fresh: bool
+
     # whether `records` shows all that was written before `hold`: a service's listing lags behind
     current: bool
 

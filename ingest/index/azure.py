@@ -53,14 +53,14 @@ class AzureIndex:
             self.documents.endpoint, self.documents.credential, **COMMON
         )
         self.lease = Lease(self.documents)
-        self.created = False  # by this run: then it is known to be empty
+        self.fresh = False
         # Records are small and many: those of documents that are under way at once go together.
         self.saved = Together(self.save_all, RECORDS)
 
         self.current = False
 
     def hold(self) -> None:
-        self.current = self.lease.take() or self.created
+        self.current = self.lease.take() or self.fresh
 
     def close(self) -> None:
         self.saved.close()
@@ -152,7 +152,8 @@ class AzureIndex:
         ]
 
     def totals(self) -> Totals:
-        return Totals(self.documents.count("source"), self.documents.count("chunk"), -1)
+        sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
+        return Totals(sources, chunks, -1)
 
     def remember(self, summary: Summary) -> None:
         text = json.dumps(asdict(summary))
@@ -201,7 +202,7 @@ def ensure(
     found = index.documents.patiently(look, SEARCH_SERVICE)
     if found is None:
         log.info("creating the index %s", index.documents.name)
-        index.created = True
+        index.fresh = True
         index.documents.patiently(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
         )

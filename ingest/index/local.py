@@ -67,6 +67,7 @@ class LocalIndex:
         self.folder = folder
         self.lock = FileLock(folder / "lock")
         self.matrix: Matrix | None = None
+        self.fresh = False
         self.current = True
         if folder.is_file():
             raise ConfigError(f"--index {folder} is a file: name a folder")
@@ -89,6 +90,7 @@ class LocalIndex:
         """Make an empty index, unless another process is quicker or there is a file already."""
         if self.pragma("schema_version"):
             return  # somebody else's: not a byte of it is ours to change
+        self.fresh = True
         self.db.execute("PRAGMA journal_mode = WAL")
         with self.transaction():
             if self.pragma("schema_version") == 0:
