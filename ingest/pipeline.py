@@ -37,7 +37,7 @@ from ingest.model import (
 from ingest.overlap import by_turns, overlapped
 from ingest.plan import Absences, Change, Stale, compare, unchanged
 from ingest.settle import Piece, Read, Sent, drafted, intend, remove, settle, upload, whole
-from ingest.sources.folder import Root, listed
+from ingest.sources import Root
 from ingest.times import EMBEDDING, READING, RECORDING, WRITING, Times
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Services:
     index: Index
     embedder: Embedder
     recipe: Recipe
-    prepare: Callable[[Source, str], Prepared | None]  # None: its fingerprint is the one given
+    prepare: Callable[[Root, Source, str], Prepared | None]  # None: the fingerprint is as given
     readers: Executor  # threads in which documents are prepared
     reading: int  # documents prepared side by side
     senders: Executor  # threads in which the embedder is called
@@ -122,7 +122,7 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     absences = Absences(run.prune, run.max_deletes)
 
     changes = absences.noted(compared(root, services, run), run.stop.requested)
-    documents = prepared(changes, services, run.stop)
+    documents = prepared(root, changes, services, run.stop)
     pieces = intended(documents, services, run)
     vectors = embedded(pieces, services, run.stop)
     drafts = uploaded(vectors, services, run.stop)
@@ -139,7 +139,7 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
     absences = Absences(run.prune, run.max_deletes)
 
     changes = absences.noted(compared(root, services, run), run.stop.requested)
-    for item in prepared(changes, services, run.stop):
+    for item in prepared(root, changes, services, run.stop):
         yield expected(item, services.index) if isinstance(item, Read) else item
 
     if kept := absences.kept(root.name):
@@ -152,19 +152,19 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
 def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
     """The changes between a root and what the index knows of it."""
     records = (r for r in services.index.records(root.name) if root.covers(r.source))
-    return compare(listed(root), records, services.recipe.digest, retry_failed=run.retry_failed)
+    return compare(root.listed(), records, services.recipe.digest, retry_failed=run.retry_failed)
 
 
 def prepared(
-    changes: Iterable[Stale | Settled], services: Services, stop: Stop
+    root: Root, changes: Iterable[Stale | Settled], services: Services, stop: Stop
 ) -> Iterator[Read | Event]:
     """Every stale source read, extracted and split, or why it could not be."""
 
     def work(change: Stale | Settled | Advanced) -> Callable[[], Prepared | None] | None:
         if not isinstance(change, Stale):
             return None
-        call = partial(services.prepare, change.source, fingerprint(change.record))
-        return services.times.around(READING, call)
+        call = partial(services.prepare, root, change.source, fingerprint(change.record))
+        return partial(stop.watched, services.times.around(READING, call))
 
     ahead = 2 * services.reading  # so that no reader waits for the next document
     for change, call in overlapped(changes, work, services.readers, ahead, stop.overdue, IDLE):
