@@ -213,7 +213,8 @@ def services(
         dimensions=model.dimensions,
     )
     reading = settings.workers or cores()
-    children = Contained(prepare, Limits(settings.document_seconds, settings.document_megabytes))
+    limits = Limits(settings.document_seconds, settings.document_megabytes)
+    children = Contained(prepare, limits, reading)
     careful = second_chance(children)
 
     def prepared(root: Root, source: Source, known: str) -> Prepared | None:
@@ -221,7 +222,8 @@ def services(
             return careful(Task(source, known, recipe, settings.extractor), file)
 
     where = index(settings, model, to, create=write)
-    readers = ThreadPoolExecutor(reading, "reader")
+    # Twice as many, so that some fetch documents while those of the others are read.
+    readers = ThreadPoolExecutor(2 * reading, "reader")
     senders = ThreadPoolExecutor(model.at_once, "sender")
     writers, writing = writing_threads(settings)
     try:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
+from queue import LifoQueue
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from ingest.errors import DocumentError, IngestError, ServiceError
@@ -45,41 +46,54 @@ class Died(DocumentError):
 
 
 class Contained(Generic[T, R]):
-    """A function of a task and a file, run in a child process of the calling thread within limits.
+    """A function of a task and a file, run in a child process within limits.
 
     Raises what the function raises, Died if the child was killed or exceeded its time, ServiceError
     if no child can be started.
-    Each thread that calls it has a child of its own, started on its first call.
+    Any thread may call it; of those that do at the same time, all but `most` wait. A child is
+    started when it is first needed, and kept.
     """
 
-    def __init__(self, function: Callable[[T, BinaryIO], R], limits: Limits) -> None:
+    def __init__(self, function: Callable[[T, BinaryIO], R], limits: Limits, most: int) -> None:
         self.function = function
         self.limits = limits
-        self.own = threading.local()
+        self.slots: LifoQueue[Child | None] = LifoQueue()  # None: a child is yet to be started
         self.children: set[Child] = set()
+        self.closed = threading.Event()
+        for _ in range(most):
+            self.slots.put(None)
 
     def __call__(self, task: T, file: BinaryIO) -> R:
-        child = self.child()
+        child = self.slots.get()
         try:
+            child = child or self.started()
             outcome = child.ask(task, file, self.limits.seconds)
-        except Died:
-            self.children.discard(child)
-            self.own.child = None
+        except BaseException:
+            if child:  # in the midst of something, or dead: it is not used again
+                child.end()
+                self.children.discard(child)
+                child = None
             raise
+        finally:
+            self.slots.put(child)
         if isinstance(outcome, BaseException):
             raise outcome
         result: R = outcome
         return result
 
-    def child(self) -> Child:
-        child: Child | None = getattr(self.own, "child", None)
-        if child is None:
-            child = self.own.child = Child(self.function, self.limits)
+    def started(self) -> Child:
+        """One more child. Raises Died once all have been ended."""
+        if not self.closed.is_set():
+            child = Child(self.function, self.limits)
             self.children.add(child)
-        return child
+            if not self.closed.is_set():
+                return child
+            child.end()
+        raise Died("the run has ended")
 
     def close(self) -> None:
         """End all children, the busy ones too."""
+        self.closed.set()
         for child in list(self.children):
             child.end()
 

@@ -132,7 +132,10 @@ class Container:
         try:
             # A database without a name lies in a temporary file, and is gone with its connection.
             with closing(sqlite3.connect("")) as table:
-                table.execute("CREATE TABLE blobs (name TEXT PRIMARY KEY, size, etag, unreadable)")
+                table.execute(
+                    "CREATE TABLE blobs (name TEXT PRIMARY KEY, size, etag, unreadable) "
+                    "WITHOUT ROWID"
+                )
                 for page in self.pages():
                     table.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)", page)
                 for row in table.execute("SELECT * FROM blobs ORDER BY name"):
@@ -233,6 +236,7 @@ class Container:
                 if response.status_code != expected:
                     raise Again(f"{url} gave another part than was asked for")
                 for piece in response.iter_raw():
+                    self.storage.patience.proceed()
                     written(file, piece)
         except AzureError as error:
             if file.tell() == start:

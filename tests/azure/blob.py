@@ -52,6 +52,7 @@ class Storage:
         self.clock = clock
         self.containers: dict[str, dict[str, Blob]] = {}
         self.most_listed = MOST_LISTED
+        self.latency = 0.0  # seconds before an answer
         self.hierarchical = False  # a hierarchical namespace lists folder by folder
         self.firewall = False  # as if the client's network were not allowed
         self.numbers = itertools.count(1)
@@ -86,6 +87,7 @@ class Storage:
 
     def answer(self, request: Request) -> Response:
         """Answer one request. Raises Failure."""
+        request.pause(self.latency)
         self.admit(request)
         _, account, container, *names = request.path.split("/", 3)
         if account != ACCOUNT or request.method not in {"GET", "HEAD"}:
