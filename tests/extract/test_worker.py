@@ -82,6 +82,22 @@ def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
         children.close()
 
 
+def test_a_file_that_cannot_be_handed_over_spoils_nothing(tmp_path: Path) -> None:
+    """A process left with half of a task is not given the next one."""
+    children = Contained(behave, Limits(30, 1024), 1)
+    path = tmp_path / "file"
+    path.write_text("text")
+    try:
+        with path.open("rb") as file:
+            assert children("read", file) == "text"
+        with pytest.raises(ValueError, match="closed file"):
+            children("read", file)
+        with path.open("rb") as file:
+            assert children("read", file) == "text"
+    finally:
+        children.close()
+
+
 @pytest.mark.parametrize(
     ("how", "reason"),
     [("crash", "crashed the reader \\(SIGABRT\\)"), ("leave", "crashed the reader \\(exit 7\\)")],
