@@ -65,13 +65,15 @@ def located(url: str) -> Place:
     """What a URL means. Raises ConfigError, without the secret that may be in it."""
     try:
         parts = urlsplit(url)
-    except ValueError as error:
-        raise ConfigError(f"a root is no URL ({error}); expected {WHERE}") from None
-    host = parts.netloc.rpartition("@")[2].lower().replace(".dfs.", ".blob.", 1)
-    shown = f"{parts.scheme}://{host}{parts.path}"
+        signed = "sig=" in unquote(parts.path)
+    except ValueError:  # its text may hold the secret
+        raise ConfigError(f"a root looks like a URL and is none; expected {WHERE}") from None
+    host = parts.netloc.rpartition("@")[2].lower().removesuffix(":443")
+    host = host.replace(".dfs.", ".blob.", 1)
+    shown = f"{parts.scheme}://{host}{'' if signed else parts.path}"
     if parts.scheme != "https":
         raise ConfigError(f"{shown}: a container is reached over https:// only, as in {WHERE}")
-    if parts.query or parts.fragment or "@" in parts.netloc:
+    if parts.query or parts.fragment or signed or "@" in parts.netloc:
         raise ConfigError(
             f"{shown}: no key and no SAS is needed: leave out what is not {WHERE}, "
             "and write %23 for # and %3F for ? in a name"

@@ -33,6 +33,8 @@ CONNECTIONS = 64  # kept open
 CONNECTING, SILENT = 20, 60  # seconds until a connection is given up; those of the storage SDK
 PIECE = 1 << 16  # bytes read from a connection at a time: what may be lost when it breaks
 
+UNSAID = "without a reason"  # instead of a code
+NO_ROLE = ("AuthorizationPermissionMismatch", "InsufficientAccountPermissions", UNSAID)
 NO_CONTAINER = ("ContainerNotFound", "ContainerBeingDeleted", "ContainerDisabled")
 ARCHIVED = "archived; rehydrate it to have it read (az storage blob set-tier --tier Hot)"
 
@@ -46,7 +48,7 @@ class Refused(Exception):
 
     def __init__(self, response: HttpResponse) -> None:
         self.status = response.status_code
-        self.code = str(response.headers.get("x-ms-error-code") or "without a reason")
+        self.code = str(response.headers.get("x-ms-error-code") or UNSAID)
         self.floor = floor_of(response.headers)
         self.sent: Mapping[str, str] = response.request.headers
         super().__init__(f"{self.status} {self.code}")
@@ -114,8 +116,10 @@ class Storage:
                 f"{where} lets nobody in from this network: allow it in the networking of the "
                 "storage account, or run where it is allowed"
             )
-        if error.status == HTTPStatus.FORBIDDEN:
+        if error.status == HTTPStatus.FORBIDDEN and error.code in NO_ROLE:
             return missing_role(self.token, BLOB_READER, where)
+        if error.status == HTTPStatus.FORBIDDEN:
+            return ConfigError(f"{where} lets nobody in ({error}): check the storage account")
         if error.code in NO_CONTAINER:
             return ConfigError(f"{where}: there is no such container; check the URL")
         if reading:

@@ -70,6 +70,7 @@ def before(act: Callable[[], object]) -> Fault:
         ("HTTPS://Acc.Blob.core.windows.net/docs/", f"{ACCOUNT}/docs"),
         (f"{ACCOUNT}/docs/My%20Files/2026/", f"{ACCOUNT}/docs/My%20Files/2026"),
         (f"{ACCOUNT}/docs/My Files", f"{ACCOUNT}/docs/My%20Files"),
+        ("https://acc.blob.core.windows.net:443/docs", f"{ACCOUNT}/docs"),
         ("https://acc.dfs.core.windows.net/docs", f"{ACCOUNT}/docs"),
         (
             "https://acc.z7.blob.storage.azure.net/docs/x",
@@ -97,7 +98,9 @@ def test_a_url_names_a_container_or_a_folder_in_it(url: str, name: str) -> None:
         ("https:///docs", "which container"),
         (f"{ACCOUNT}/docs/a.pdf", "name the folder"),
         ("AccountName=acc;AccountKey=SECRET;EndpointSuffix=core.windows.net", "no key"),
-        ("https://[SECRET/docs", "is no URL"),
+        (f"{ACCOUNT}/docs%3Fsp=r&sig=SECRET", "no key and no SAS is needed"),
+        ("https://[SECRET/docs", "looks like a URL"),
+        ("https://SECRET\u2100@acc.blob.core.windows.net/docs", "looks like a URL"),
     ],
 )
 def test_a_url_that_cannot_be_meant_is_refused(url: str, reason: str) -> None:
