@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
@@ -22,15 +23,17 @@ from ingest.model import Prepared, Recipe, Source
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services, Stop
 from ingest.prepare import Task, prepare, second_chance
+from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
 from ingest.sources import Root
 from ingest.sources.folder import roots as folders
-from ingest.times import Times
+from ingest.times import FETCHING, READING, Times
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Endpoint
-    from ingest.index.definition import Vectorizer
+    from ingest.index.azure import AzureIndex
+    from ingest.index.definition import SearchIndex, Vectorizer
 
 T = TypeVar("T")
 
@@ -88,6 +91,11 @@ def index_place(settings: Settings) -> str:
     return settings.index or settings.search_endpoint or ".ingest"
 
 
+def embedder_places(settings: Settings) -> tuple[str, ...]:
+    """What embeds: "local" alone, or one or several endpoints."""
+    return (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
+
+
 def index_name(settings: Settings) -> str:
     """The index, as people are told of it."""
     place = index_place(settings)
@@ -96,23 +104,28 @@ def index_name(settings: Settings) -> str:
 
 def embedder(settings: Settings, to: Connections, times: Times | None = None) -> Embedder:
     """What makes the vectors. Raises ConfigError if a setting is missing."""
-    where = (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
+    where = embedder_places(settings)
     if where == ("local",):
         from ingest.embed.local import local
 
         return local(cores())
     from ingest.embed.openai import Requests, openai_embedder
 
-    key = settings.openai_key
-    if key:
+    if settings.openai_key:
         log.warning(KEYED, "AZURE_OPENAI_KEY")
-    elif settings.embedder.endswith("/v1"):
-        key = "none"  # a service of one's own asks for none, but its protocol does
     requests = Requests(settings.embed_inputs, settings.embed_tokens, settings.embed_at_once)
-    secret = key or TokenCache(to.login, COGNITIVE_SERVICES)
-    return openai_embedder(
-        endpoints(settings, where), requests, secret, to.patience, times or Times()
-    )
+    where_to = endpoints(settings, where)
+    key = embedder_key(settings, to)
+    return openai_embedder(where_to, requests, key, to.patience, times or Times())
+
+
+def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
+    """What opens the embedding service: a key where one is set, else tokens."""
+    if settings.openai_key:
+        return settings.openai_key
+    if settings.embedder.endswith("/v1"):
+        return "none"  # a service of one's own asks for none, but its protocol does
+    return TokenCache(to.login, COGNITIVE_SERVICES)
 
 
 def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
@@ -171,17 +184,33 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
         from ingest.index.local import LocalIndex
 
         return LocalIndex(Path(where), model.model, model.dimensions, create=create)
-    from ingest.index.azure import AzureIndex, ensure
+    service = azure_index(settings, to, may_be_absent=not create)
+    if create:
+        from ingest.index.azure import ensure
+
+        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
+    return service
+
+
+def azure_index(settings: Settings, to: Connections, *, may_be_absent: bool) -> AzureIndex:
+    """The index on a search service. Nothing is asked of it yet."""
+    from ingest.index.azure import AzureIndex
     from ingest.index.documents import Documents
 
     if settings.search_key:
         log.warning(KEYED, "AZURE_SEARCH_KEY")
     key = settings.search_key or TokenCache(to.login, SEARCH)
-    name, absent = settings.search_index, not create
-    service = AzureIndex(Documents(where, name, key, to.patience, may_be_absent=absent))
-    if create:
-        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
-    return service
+    where, name = index_place(settings), settings.search_index
+    return AzureIndex(Documents(where, name, key, to.patience, may_be_absent=may_be_absent))
+
+
+def wanted_index(settings: Settings, dimensions: int) -> SearchIndex:
+    """The definition that the settings mean, of an index on a search service."""
+    from ingest.index.definition import definition
+
+    return definition(
+        settings.search_index, dimensions, settings.search_analyzer, vectorizer(settings)
+    )
 
 
 def vectorizer(settings: Settings) -> Vectorizer | None:
@@ -214,16 +243,22 @@ def services(
     )
     reading = settings.workers or cores()
     limits = Limits(settings.document_seconds, settings.document_megabytes)
-    children = Contained(prepare, limits, reading)
+    children = Contained(prepare, limits)
     careful = second_chance(children)
+    places = Semaphore(reading)
 
     def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-        with root.opened(source) as file:
-            return careful(Task(source, known, recipe, settings.extractor), file)
+        task = Task(source, known, recipe, settings.extractor)
+        with ExitStack() as opened:
+            with times.of(FETCHING):
+                file = opened.enter_context(root.opened(source))
+            with places, times.of(READING):
+                made = careful(task, file)
+        return made
 
     where = index(settings, model, to, create=write)
-    # Twice as many, so that some fetch documents while those of the others are read.
-    readers = ThreadPoolExecutor(2 * reading, "reader")
+    # So that some fetch documents while those of the others are read.
+    readers = ThreadPoolExecutor(FETCHED_AHEAD * reading, "reader")
     senders = ThreadPoolExecutor(model.at_once, "sender")
     writers, writing = writing_threads(settings)
     try:

@@ -39,8 +39,12 @@ class ConfigError(IngestError):
     exit_code = 2
 
 
-class RoleError(ConfigError):
-    """A role is missing, or was granted so lately that it does not hold yet."""
+class NotYetError(ConfigError):
+    """Something is missing, or was made so lately that it does not hold yet."""
+
+
+class RoleError(NotYetError):
+    """A role is missing, or does not hold yet."""
 
 
 class DocumentError(IngestError):

@@ -197,6 +197,23 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """One run once it was over."""
+
+    run: str
+    ended: str  # when, UTC, ISO 8601
+    seconds: float
+    exit: int
+    outcomes: dict[str, int]
+    pages: int  # read
+    chunks_embedded: int
+    chunks_deleted: int
+    tokens_embedded: int
+    stages: dict[str, dict[str, float]]  # seconds of each stage and wait: "wall", "threads"
+    bottleneck: str  # what held it up and what would help, in one line; "" for nothing
+
+
+@dataclass(frozen=True, slots=True)
 class Advanced:
     """Work went on inside documents that are not settled yet."""
 

@@ -19,20 +19,19 @@ MOST_OPEN = 8  # items with more parts than that
 LISTENING = 0.1  # seconds between looks at anything else than the calls under way
 
 
-def overlapped(  # noqa: PLR0913, PLR0917 - a stage is just these
+def overlapped(
     items: Iterable[T],
-    work: Callable[[T], Callable[[], R] | None],
-    threads: Executor,
+    start: Callable[[T], Future[R] | None],
     ahead: int,
     given_up: Callable[[], bool],
     idle: T | None = None,
 ) -> Iterator[tuple[T, Future[R] | None]]:
     """Each item with its finished call, in the order the calls finish.
 
-    `work` gives the call an item needs; an item that needs none comes at once, with None. Items are
-    taken only while fewer than `ahead` calls are under way, so neither they nor the results pile
-    up. Once `given_up` answers True, what is under way is left. While nothing finishes, `idle` is
-    yielded now and then, so that whoever takes the results can look after calls of its own.
+    `start` begins the call an item needs; an item that needs none comes at once, with None. Items
+    are taken only while fewer than `ahead` calls are under way, so neither they nor the results
+    pile up. Once `given_up` answers True, what is under way is left. While nothing finishes, `idle`
+    is yielded now and then, so that whoever takes the results can look after calls of its own.
     """
     rest = iter(items)
     under_way: dict[Future[R], T] = {}
@@ -42,13 +41,12 @@ def overlapped(  # noqa: PLR0913, PLR0917 - a stage is just these
         while more or under_way:
             while more and len(under_way) < ahead and finished.empty():
                 for item in islice(rest, 1):
-                    call = work(item)
+                    call = start(item)
                     if call is None:
                         yield item, None
                     else:
-                        future = threads.submit(call)
-                        under_way[future] = item
-                        future.add_done_callback(finished.put)
+                        under_way[call] = item
+                        call.add_done_callback(finished.put)
                     break
                 else:
                     more = False

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
 from ingest.draft import Draft, done, failed
 from ingest.embed import Embedder
@@ -36,15 +36,29 @@ from ingest.model import (
 )
 from ingest.overlap import by_turns, overlapped
 from ingest.plan import Absences, Change, Stale, compare, unchanged
-from ingest.settle import Piece, Read, Sent, drafted, intend, remove, settle, upload, whole
+from ingest.settle import (
+    Noted,
+    Piece,
+    Read,
+    Sent,
+    drafted,
+    intend,
+    remove,
+    settle,
+    upload,
+    whole,
+)
 from ingest.sources import Root
-from ingest.times import EMBEDDING, READING, RECORDING, WRITING, Times
+from ingest.times import EMBEDDING, RECORDING, WRITING, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
 
 
 R = TypeVar("R")
+T = TypeVar("T")
+
+SAVED_AT_ONCE = 200  # records on their way: as many as go into two requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +88,17 @@ class Stop:
     def request(self) -> None:
         self.since = self.since or time.monotonic()
 
-    def watched(self, call: Callable[[], R]) -> R:
-        """The call's result. An error that ends the run ends the waits of all others at once."""
-        try:
-            return call()
-        except (ServiceError, ConfigError) as error:
-            self.fault = self.fault or error
-            self.abandon()
-            raise
+    def watched(self, call: Future[R]) -> Future[R]:
+        """The call. An error of it that ends the run ends the waits of all others at once."""
+
+        def look(done: Future[R]) -> None:
+            error = None if done.cancelled() else done.exception()
+            if isinstance(error, (ServiceError, ConfigError)):
+                self.fault = self.fault or error
+                self.abandon()
+
+        call.add_done_callback(look)
+        return call
 
     def complain(self) -> None:
         """Raises the error that ended everything, if one did."""
@@ -123,10 +140,11 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
 
     changes = absences.noted(compared(root, services, run), run.stop.requested)
     documents = prepared(root, changes, services, run.stop)
-    pieces = intended(documents, services, run)
-    vectors = embedded(pieces, services, run.stop)
-    drafts = uploaded(vectors, services, run.stop)
-    yield from committed(drafts, services, run)
+    drafts = intended(documents, services, run)
+    chunks = by_turns(drafts, pieces)
+    vectors = embedded(chunks, services, run.stop)
+    complete = uploaded(vectors, services, run.stop)
+    yield from committed(complete, services, run)
 
     # The stages end quietly once something has failed; the failure must not, and nothing is
     # removed after one.
@@ -160,14 +178,14 @@ def prepared(
 ) -> Iterator[Read | Event]:
     """Every stale source read, extracted and split, or why it could not be."""
 
-    def work(change: Stale | Settled | Advanced) -> Callable[[], Prepared | None] | None:
+    def start(change: Stale | Settled | Advanced) -> Future[Prepared | None] | None:
         if not isinstance(change, Stale):
             return None
         call = partial(services.prepare, root, change.source, fingerprint(change.record))
-        return partial(stop.watched, services.times.around(READING, call))
+        return stop.watched(services.readers.submit(call))
 
     ahead = 2 * services.reading  # so that no reader waits for the next document
-    for change, call in overlapped(changes, work, services.readers, ahead, stop.overdue, IDLE):
+    for change, call in overlapped(changes, start, ahead, stop.overdue, IDLE):
         if not isinstance(change, Stale):
             yield change
             continue
@@ -183,22 +201,43 @@ def prepared(
 
 def intended(
     documents: Iterable[Read | Event], services: Services, run: Run
-) -> Iterator[Piece | Draft | Event]:
-    """The chunks to embed, after their documents' records say that they may exist."""
+) -> Iterator[Draft | Event]:
+    """The documents whose records say which chunks may exist."""
 
-    def work(item: Read | Event) -> Callable[[], Draft | Settled] | None:
+    def start(item: Read | Event) -> Future[Noted[Draft | Settled]] | None:
         if not isinstance(item, Read):
             return None
         call = partial(intend, item, services.index, services.recipe, run.id)
-        return partial(run.stop.watched, services.times.around(RECORDING, call))
+        return run.stop.watched(services.writers.submit(services.times.around(RECORDING, call)))
 
-    drafts = overlapped(documents, work, services.writers, services.writing, never, IDLE)
-    for item in by_turns((call.result() if call else item for item, call in drafts), pieces):
-        assert not isinstance(item, Read)
-        yield item
+    drafts = overlapped(documents, start, services.writing, never, IDLE)
+    yield from saved((noted(item, call) for item, call in drafts), services, run.stop)
 
 
-def pieces(item: Draft | Read | Event) -> Iterator[Piece] | None:
+def noted(item: object, call: Future[Noted[T]] | None) -> Noted[T]:
+    """What a call came to; an item that needed none is as it was, whatever any record says."""
+    if call:
+        return call.result()
+    return Noted(None, cast("T", item))
+
+
+def saved(items: Iterable[Noted[T]], services: Services, stop: Stop) -> Iterator[T]:
+    """What is true of each, once its record is saved."""
+
+    def start(item: Noted[T]) -> Future[None] | None:
+        if item.record is None:
+            return None
+        saving = services.index.save(item.record)
+        return stop.watched(services.times.during(RECORDING, saving))
+
+    idle = Noted(None, cast("T", IDLE))
+    for item, call in overlapped(items, start, SAVED_AT_ONCE, never, idle):
+        if call:
+            call.result()
+        yield item.then
+
+
+def pieces(item: Draft | Event) -> Iterator[Piece] | None:
     """The chunks of a document that must be embedded; None for what passes as it is."""
     if not isinstance(item, Draft) or item.complete:
         return None
@@ -211,11 +250,11 @@ def embedded(
     """The chunks with their vectors, in batches filled across documents."""
     model = services.embedder
 
-    def work(item: list[Piece] | Draft | Event) -> Callable[[], Vectors] | None:
+    def start(item: list[Piece] | Draft | Event) -> Future[Vectors] | None:
         if not isinstance(item, list):
             return None
         call = partial(model.embed, [piece.chunk.text for piece in item])
-        return partial(stop.watched, services.times.around(EMBEDDING, call))
+        return stop.watched(services.senders.submit(services.times.around(EMBEDDING, call)))
 
     filled: Iterator[list[Piece] | Draft | Event] = batches(
         until(stop.overdue, pieces),
@@ -224,7 +263,7 @@ def embedded(
         inputs=model.inputs,
         room=model.room,
     )
-    for item, call in overlapped(filled, work, services.senders, model.at_once, stop.overdue, IDLE):
+    for item, call in overlapped(filled, start, model.at_once, stop.overdue, IDLE):
         if isinstance(item, list):
             assert call is not None
             yield Sent(item, call)
@@ -249,13 +288,13 @@ def uploaded(
 ) -> Iterator[Draft | Event]:
     """The documents whose chunks all are in the index, or were refused."""
 
-    def work(item: Sent | Draft | Event) -> Callable[[], dict[str, Refusal]] | None:
+    def start(item: Sent | Draft | Event) -> Future[dict[str, Refusal]] | None:
         if not isinstance(item, Sent):
             return None
         call = partial(upload, item, services.index, services.embedder.dimensions)
-        return partial(stop.watched, services.times.around(WRITING, call))
+        return stop.watched(services.writers.submit(services.times.around(WRITING, call)))
 
-    for item, call in overlapped(vectors, work, services.writers, services.writing, never, IDLE):
+    for item, call in overlapped(vectors, start, services.writing, never, IDLE):
         if not isinstance(item, Sent):
             yield item
             continue
@@ -270,18 +309,14 @@ def uploaded(
 def committed(drafts: Iterable[Draft | Event], services: Services, run: Run) -> Iterator[Event]:
     """The documents settled."""
 
-    def work(item: Draft | Event) -> Callable[[], Settled] | None:
+    def start(item: Draft | Event) -> Future[Noted[Settled]] | None:
         if not isinstance(item, Draft):
             return None
         call = partial(settle, item, services.index, services.recipe, run.id)
-        return partial(run.stop.watched, services.times.around(RECORDING, call))
+        return run.stop.watched(services.writers.submit(services.times.around(WRITING, call)))
 
-    for item, call in overlapped(drafts, work, services.writers, services.writing, never, IDLE):
-        if call:
-            yield call.result()
-        else:
-            assert not isinstance(item, Draft)
-            yield item
+    ends = overlapped(drafts, start, services.writing, never, IDLE)
+    yield from saved((noted(item, call) for item, call in ends), services, run.stop)
 
 
 def removed(root: Root, absences: Absences, services: Services) -> Iterator[Event]:
@@ -290,10 +325,10 @@ def removed(root: Root, absences: Absences, services: Services) -> Iterator[Even
         yield kept
         return
 
-    def work(record: Record) -> Callable[[], Settled]:
-        return partial(remove, record, services.index)
+    def start(record: Record) -> Future[Settled]:
+        return services.writers.submit(partial(remove, record, services.index))
 
-    gone = overlapped(absences.vanished, work, services.writers, services.writing, never)
+    gone = overlapped(absences.vanished, start, services.writing, never)
     yield from (call.result() for _, call in gone if call)
 
 

@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 import tenacity
 
-from ingest.errors import RoleError, ServiceError
+from ingest.errors import NotYetError, ServiceError
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # The first wait without a word from the service, in seconds, doubling up to the longest.
 SHORTEST, LONGEST = 0.5, 30.0
-ROLE_POLL = 10.0  # seconds; a new role takes five to ten minutes to hold
+ROLE_POLL = 10.0  # seconds; a new role takes ten minutes to hold, a new deployment five
 SLICE = 0.5  # of a sleep, after which a stop is noticed
 WORTH_SAYING = 5.0  # seconds of waiting that a person wants to know of
 
@@ -48,7 +48,7 @@ class Patience:
     """How long to go on trying, and who may call it off. Time is a parameter."""
 
     seconds: float = 900.0
-    roles: float = 0.0  # seconds to wait for roles that do not hold yet
+    roles: float = 0.0  # seconds to wait for roles and deployments that do not hold yet
     stopped: Callable[[], bool] = lambda: False
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = field(default=time.monotonic)
@@ -83,8 +83,8 @@ def patiently(
             raise
         except Exception as error:
             verdict = judge(error)
-            if isinstance(verdict, RoleError) and patience.clock() - started < patience.roles:
-                verdict = Again(f"a role does not hold yet: {verdict}", ROLE_POLL)
+            if isinstance(verdict, NotYetError) and patience.clock() - started < patience.roles:
+                verdict = Again(f"not yet: {verdict}", ROLE_POLL)
             raise verdict from error
 
     def spent(state: tenacity.RetryCallState) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest.auth.token_cache import TokenCache
-from ingest.errors import RoleError
+from ingest.errors import ConfigError, RoleError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,12 @@ BLOB_READER = Role(
     "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
 )
 
+# A search service takes only keys until it is told otherwise.
+TAKE_TOKENS = (
+    "az search service update --auth-options aadOrApiKey "
+    "--aad-auth-failure-mode http401WithBearerChallenge -g GROUP -n NAME"
+)
+
 
 def missing_role(token: TokenCache, role: Role, where: str) -> RoleError:
     """The error for whoever must grant a role, with the command that does."""
@@ -50,4 +56,13 @@ def missing_role(token: TokenCache, role: Role, where: str) -> RoleError:
         f"{who} lacks the role {role.name} on {where}; grant it (it takes some minutes to hold): "
         f'az role assignment create --role "{role.name}" --scope "$({find})" '
         f"--assignee-object-id {who.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
+    )
+
+
+def rejected(token: TokenCache, where: str, otherwise: str = "") -> ConfigError:
+    """The error for whoever must sign in elsewhere: the role does not matter, the token does."""
+    return ConfigError(
+        f"{where} does not accept the token of {token.who()}: the service is of another tenant "
+        f"(set AZURE_TENANT_ID, az login --tenant), this machine's clock is wrong{otherwise}, or "
+        "the token was revoked (sign in again)"
     )

@@ -175,7 +175,10 @@ class Settings:
         900.0, "INGEST_RETRY_SECONDS", "how long to go on trying one request", seconds
     )
     wait_for_roles: float = setting(
-        0.0, "INGEST_WAIT_FOR_ROLES", "how long to wait for new roles to hold: `10m`", seconds
+        0.0,
+        "INGEST_WAIT_FOR_ROLES",
+        "how long to wait for new roles and deployments: `10m`",
+        seconds,
     )
     openai_endpoint: tuple[str, ...] = setting(
         (),

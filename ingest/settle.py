@@ -1,7 +1,8 @@
 """What is written about one document, and in which order. The order is the safety.
 
 intent → upload new, move kept → delete surplus → commit. Each function makes its requests one after
-the other, in a thread of the pipeline's; documents are independent of each other.
+the other, in a thread of the pipeline's; documents are independent of each other. Records are saved
+by the pipeline, many at a time.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from ingest.sources import url
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
+
+
+T = TypeVar("T")
 
 
 class Read(NamedTuple):
@@ -51,25 +55,32 @@ class Sent(NamedTuple):
         return dict.fromkeys(piece.draft for piece in self.pieces)
 
 
-def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Draft | Settled:
-    """Say in the record which chunks are about to exist; or settle what has none to come."""
+class Noted(NamedTuple, Generic[T]):
+    """What is true once a record says so; None for a record that says so already."""
+
+    record: Record | None
+    then: T
+
+
+def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | Settled]:
+    """What the record must say before anything is written: which chunks are about to exist.
+
+    Or, of a source that has none to come, what became of it.
+    """
     (source, listed), made = read
     if listed is None and index.current:
         record = Record(source.root, source.name)
     else:
         record = whole(source, index)
     if made is None:
-        index.save(touched(record, source))
-        return unchanged(source, record)
+        return Noted(touched(record, source), unchanged(source, record))
     if isinstance(made, DocumentError):
-        index.save(failing(record, source, made, recipe, run))
-        return failed(record, source, made)
+        return Noted(failing(record, source, made, recipe, run), failed(record, source, made))
     if made.fingerprint == record.fingerprint and not record.error:
         # A service's listing lags behind its documents: the record was written moments ago.
-        return unchanged(source, record)
+        return Noted(None, unchanged(source, record))
     draft = drafted(source, record, made, index)
-    index.save(intent(draft))
-    return draft
+    return Noted(intent(draft), draft)
 
 
 def upload(sent: Sent, index: Index, dimensions: int) -> dict[str, Refusal]:
@@ -92,25 +103,24 @@ def upload(sent: Sent, index: Index, dimensions: int) -> dict[str, Refusal]:
     return refused | {refusal.id: refusal for refusal in index.upload(entries)}
 
 
-def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Settled:
-    """Move what is kept, delete what is no longer there, and only then commit."""
+def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settled]:
+    """Move what is kept, delete what is no longer there; then the record may be committed."""
     moved = draft.moved
-    refused = index.upload(moved)
+    refused = index.upload(moved) if moved else []
     draft.acknowledged += len(moved) - len(refused)
     draft.refusals += refused
     if draft.refusals:
         error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Outcome.FAILED)
         record = failing(draft.record, draft.source, error, recipe, run)
-        index.save(replace(record, pending=intent(draft).pending))
-        return failed(record, draft.source, error)
+        record = replace(record, pending=intent(draft).pending)
+        return Noted(record, failed(record, draft.source, error))
     if draft.acknowledged != len(draft.ids):
         raise ServiceError(
             f"{draft.source.name}: the index acknowledged {draft.acknowledged} of "
             f"{len(draft.ids)} chunks; run again"
         )
     delete(draft.surplus, index)
-    index.save(commit(draft, run))
-    return done(draft)
+    return Noted(commit(draft, run), done(draft))
 
 
 def remove(record: Record, index: Index) -> Settled:
@@ -147,5 +157,6 @@ def checked(vectors: Vectors, count: int, dimensions: int) -> Vectors:
 
 def delete(ids: Iterable[str], index: Index) -> None:
     """Delete chunks, all of them."""
-    if refusals := index.delete(list(ids)):
+    some = list(ids)
+    if refusals := index.delete(some) if some else []:
         raise ServiceError(f"the index kept a chunk to be deleted: {refusals[0].reason}; run again")

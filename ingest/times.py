@@ -6,17 +6,21 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 R = TypeVar("R")
 
-READING = "reading"  # documents: read, extracted, split
+FETCHING = "fetching"  # documents: opened, or copied from where they are
+READING = "reading"  # documents: extracted, split
 EMBEDDING = "embedding"  # calls to the model, with all their waits
 SERVICE = "embedding service"  # the part of those in which its answer is waited for
 WRITING = "writing"  # chunks to the index
 RECORDING = "recording"  # records: intents and commits
+TOKENS, REQUESTS = "token quota", "request quota"  # waits before calls to a service
+FIRST_ANSWER = "first answer"  # which tells the quota
 
 
 @dataclass(slots=True)
@@ -42,7 +46,6 @@ class Times:
     """The seconds spent in each kind of work and waiting, for any number of threads."""
 
     clock: Callable[[], float] = time.monotonic
-    began: float = field(default_factory=time.monotonic)
     spells: dict[str, Spell] = field(default_factory=lambda: defaultdict(Spell))
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -64,10 +67,22 @@ class Times:
 
         return counted
 
+    def during(self, what: str, call: Future[R]) -> Future[R]:
+        """The call, counted as `what` until it is done."""
+        self.turned(what, 1)
+        call.add_done_callback(lambda _: self.turned(what, -1))
+        return call
+
     def turned(self, what: str, change: int) -> None:
         """A thread begins or ends something."""
         with self.lock:
             self.spells[what].turned(change, self.clock())
+
+    def waiting(self) -> str:
+        """What calls to a service are waiting for at this moment; "" for nothing."""
+        with self.lock:
+            waits = (name for name in (TOKENS, REQUESTS) if self.spells[name].under_way)
+            return next(waits, "")
 
     def wall(self, what: str) -> float:
         """Seconds in which at least one thread was in it."""

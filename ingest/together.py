@@ -4,44 +4,40 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+AT_ONCE = 2  # calls under way: more would only make them smaller
+
 
 class Together(Generic[T]):
-    """A call for one item that is made for many at once. For any number of threads.
+    """A call for one item that is made for many at once. For any number of threads."""
 
-    It returns when the item is done, and raises what the call for its batch raised.
-    """
-
-    def __init__(self, call: Callable[[list[T]], None], most: int, at_once: int = 4) -> None:
+    def __init__(self, call: Callable[[list[T]], None], most: int, at_once: int = AT_ONCE) -> None:
         self.call = call
         self.most = most  # items in one call
         self.waiting: list[tuple[T, Future[None]]] = []
-        self.list_lock = threading.Lock()
-        self.turn = threading.Semaphore(at_once)  # calls under way
+        self.lock = threading.Lock()
+        self.senders = ThreadPoolExecutor(at_once, "together")
 
-    def __call__(self, item: T) -> None:
+    def submit(self, item: T) -> Future[None]:
+        """Done when the item is, or raising what the call for its batch raised."""
         done: Future[None] = Future()
-        with self.list_lock:
+        with self.lock:
             self.waiting.append((item, done))
-        with self.turn:
-            while batch := self.taken(done):
-                self.send(batch)
-        done.result()
+        # One look for each item, most of which find that it went with another's.
+        self.senders.submit(self.send)
+        return done
 
-    def taken(self, mine: Future[None]) -> list[tuple[T, Future[None]]]:
-        """Those who wait, if one's own item does; nobody if another thread took it along."""
-        with self.list_lock:
-            if all(done is not mine for _, done in self.waiting):
-                return []
+    def send(self) -> None:
+        """Make one call for those who wait, and tell them."""
+        with self.lock:
             batch, self.waiting = self.waiting[: self.most], self.waiting[self.most :]
-            return batch
-
-    def send(self, batch: list[tuple[T, Future[None]]]) -> None:
-        """Make one call for a batch, and tell all in it."""
+        batch = [(item, done) for item, done in batch if done.set_running_or_notify_cancel()]
+        if not batch:
+            return
         try:
             self.call([item for item, _ in batch])
         except BaseException as error:  # noqa: BLE001 - each of those who wait raises it
@@ -50,3 +46,7 @@ class Together(Generic[T]):
         else:
             for _, done in batch:
                 done.set_result(None)
+
+    def close(self) -> None:
+        """Give back the threads, when what waits has been sent."""
+        self.senders.shutdown()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +57,10 @@ class Mortal(LocalIndex):
         )
         return result
 
-    def save(self, record: Record) -> None:
+    def save(self, record: Record) -> Future[None]:
         put = super().save
-        self._write(lambda: put(record), lambda: None)
+        result: Future[None] = self._write(lambda: put(record), lambda: None)
+        return result
 
     def forget(self, record: Record) -> None:
         drop = super().forget

@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -251,11 +252,11 @@ class Spying(Wrapped):
             assert record.fingerprint == ""
         return super().upload(entries)
 
-    def save(self, record: Record) -> None:
+    def save(self, record: Record) -> Future[None]:
         if record.fingerprint and not record.error:
             assert self.held(record.committed) == set(record.committed)
             assert not record.pending
-        super().save(record)
+        return super().save(record)
 
 
 def test_intent_comes_first_and_commit_last(bench: Bench) -> None:

@@ -24,7 +24,7 @@ def test_everything_is_done_once_and_together() -> None:
 
     def one(item: int) -> None:
         ready.wait()
-        together(item)
+        together.submit(item).result()
 
     with ThreadPoolExecutor(32) as threads:
         list(threads.map(one, range(32)))
@@ -40,7 +40,7 @@ def test_it_returns_only_when_the_item_is_done() -> None:
     together: Together[int] = Together(done.update, most=3)
 
     def one(item: int) -> bool:
-        together(item)
+        together.submit(item).result()
         return item in done
 
     with ThreadPoolExecutor(8) as threads:
@@ -59,15 +59,13 @@ def test_a_failure_reaches_all_who_were_in_it_and_nobody_else() -> None:
             raise ValueError("refused")
 
     together = Together(failing, most=10, at_once=1)
-    with ThreadPoolExecutor(4) as threads:
-        first = threads.submit(together, "first")
-        assert begun.wait(10)
-        later = [threads.submit(together, item) for item in ("bad", "with it")]
-        while len(together.waiting) < 2:
-            time.sleep(0.001)
-        release.set()
-        first.result()
-        for future in later:
-            with pytest.raises(ValueError, match="refused"):
-                future.result()
-    together("good")
+    first = together.submit("first")
+    assert begun.wait(10)
+    later = [together.submit(item) for item in ("bad", "with it")]
+    release.set()
+    first.result()
+    for future in later:
+        with pytest.raises(ValueError, match="refused"):
+            future.result()
+    together.submit("good").result()
+    together.close()

@@ -52,6 +52,12 @@ def credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
     return ChainedTokenCredential(*logins, rest) if logins else rest
 
 
+def answering(credential: TokenCredential) -> str:
+    """The name of the credential in a chain that gave the last token; its own if it is no chain."""
+    inner = getattr(credential, "_successful_credential", None)
+    return answering(inner) if inner else type(credential).__name__
+
+
 class Login:
     """The one credential of a process, made when it is first asked for."""
 

@@ -190,6 +190,12 @@ def identity(token: str) -> Identity:
 
 
 def first_line(error: Exception) -> str:
-    """An SDK's many-lined error in one, without its advice."""
-    text = " ".join(str(error).partition("To mitigate")[0].split())
+    """An SDK's many-lined error in one, without its advice.
+
+    Of the credentials of a chain, a line each, those count that got as far as asking for a token.
+    """
+    lines = str(error).partition("To mitigate")[0].splitlines()
+    tried = [line.strip() for line in lines if line.startswith("\t")]
+    asked = [line for line in tried if "authentication unavailable" not in line]
+    text = " ".join(("; ".join(asked or tried) or " ".join(lines)).split())
     return text.rstrip(".")[:400] or type(error).__name__

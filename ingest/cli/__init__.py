@@ -13,7 +13,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ingest import __version__
@@ -24,6 +25,8 @@ COMMANDS = {
     "plan": "show what a run would do, and do nothing",
     "search": "ask the index",
     "status": "show what the index holds, and what failed and why",
+    "doctor": "check settings, identity, roles, services and sources, and say what to mend",
+    "token-proxy": "let a local container sign in as you, without a key",
 }
 
 EPILOG = """\
@@ -45,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     listen(0 if options.quiet else options.verbose + 1)
     try:
-        return int(importlib.import_module(f"ingest.cli.{options.command}").main(options))
+        module = options.command.replace("-", "_")
+        return int(importlib.import_module(f"ingest.cli.{module}").main(options))
     except IngestError as error:
         if options.json:
             print(json.dumps({"event": "error", "error": str(error), "exit": error.exit_code}))
@@ -154,7 +158,55 @@ def add_status(_: argparse.ArgumentParser) -> None:
     """`status` has no options of its own."""
 
 
-ADD = {"run": add_run, "plan": add_roots, "search": add_search, "status": add_status}
+def add_doctor(command: argparse.ArgumentParser) -> None:
+    """What `doctor` takes."""
+    command.add_argument(
+        "roots", nargs="*", metavar="ROOT", help="what a run would be given (INGEST_ROOT)"
+    )
+    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+
+
+def add_token_proxy(command: argparse.ArgumentParser) -> None:
+    """What `token-proxy` takes."""
+    command.add_argument(
+        "--bind",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen: 127.0.0.1, or the container bridge (127.0.0.1)",
+    )
+    command.add_argument(
+        "--port", type=port, default=0, metavar="N", help="where to listen (any free one)"
+    )
+    command.add_argument(
+        "--host",
+        default="host.docker.internal",
+        metavar="NAME",
+        help="what the client calls this machine (host.docker.internal)",
+    )
+    command.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="the variables, for docker run --env-file; removed at the end",
+    )
+
+
+ADD = {
+    "run": add_run,
+    "plan": add_roots,
+    "search": add_search,
+    "status": add_status,
+    "doctor": add_doctor,
+    "token-proxy": add_token_proxy,
+}
+
+
+def port(text: str) -> int:
+    """A TCP port from a command line; 0 is any free one."""
+    number = int(text)
+    if not 0 <= number < 65536:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number
 
 
 def positive(text: str) -> int:
@@ -167,16 +219,21 @@ def positive(text: str) -> int:
 
 def configured(options: argparse.Namespace) -> Any:
     """The settings of a command: its flags over the environment over `.env`."""
-    from dotenv import load_dotenv
-
     from ingest.settings import settings
+
+    return settings(environment(), vars(options))
+
+
+def environment() -> Mapping[str, str]:
+    """The environment, and below it `.env`. Raises ConfigError if that cannot be read."""
+    from dotenv import load_dotenv
 
     # Into the environment itself, because the SDKs read their own settings from there.
     try:
         load_dotenv(".env")
     except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f".env cannot be read ({error}): mend it or move it away") from None
-    return settings(os.environ, vars(options))
+    return os.environ
 
 
 class Stderr(logging.StreamHandler):  # type: ignore[type-arg]

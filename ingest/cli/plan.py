@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 
 from ingest.cli import configured, run, show
 from ingest.connect import connections, roots, services
@@ -18,6 +19,7 @@ def main(options: argparse.Namespace) -> int:
     execution = run.new_run(options, settings)
     to = connections(settings, execution.stop)
     totals = Totals()
+    started = time.monotonic()
     with (
         run.stopping(execution.stop) as signals,
         roots(names, settings, to) as where,
@@ -33,7 +35,9 @@ def main(options: argparse.Namespace) -> int:
         held = all_.index.totals()
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
-        print(show.summary_json(totals, held, 0.0, code))
+        seconds = time.monotonic() - started
+        summary = totals.summary(execution.id, seconds, code, all_.times, run.capacity(all_))
+        print(show.summary_json(summary, held))
     elif not options.quiet:
         print(
             "\n".join(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import secrets
 import signal
@@ -15,12 +16,19 @@ from types import FrameType
 
 from ingest.cli import configured, plan, show
 from ingest.connect import connections, index_name, roots, services
-from ingest.errors import ConfigError, ServiceError
+from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.index import Index
+from ingest.model import Summary
 from ingest.pipeline import Run, Services, Stop, compared, ingest
 from ingest.plan import Stale
+from ingest.report.bottleneck import Capacity
 from ingest.report.totals import Totals
 from ingest.settings import Settings
 from ingest.sources import Root
+
+log = logging.getLogger(__name__)
+
+A_MOMENT = 1.0  # seconds
 
 
 def main(options: argparse.Namespace) -> int:
@@ -39,35 +47,53 @@ def main(options: argparse.Namespace) -> int:
         services(settings, run.stop, write=True, to=to) as all_,
         show.Display(options) as display,
     ):
+
+        def over(code: int) -> Summary:
+            seconds = time.monotonic() - started
+            summary = totals.summary(run.id, seconds, code, all_.times, capacity(all_))
+            remember(summary, all_.index)
+            return summary
+
         if display.live:
-            display.expect(sum(to_read(root, all_, run) for root in where))
-        for root in where:
-            for event in ingest(root, all_, run):
-                totals.add(event)
-                display.show(event, totals)
-                if options.json and (line := show.as_json(event)):
-                    print(line, flush=True)
+            display.expect(to_read(where, all_, run))
+        try:
+            for root in where:
+                for event in ingest(root, all_, run):
+                    totals.add(event)
+                    display.show(event, totals, all_.times.waiting())
+                    if options.json and (line := show.as_json(event)):
+                        print(line, flush=True)
+        except IngestError as error:
+            over(error.exit_code)
+            raise
+        summary = over(exit_code(run.stop, signals, totals))
         held = all_.index.totals()
-    code = exit_code(run.stop, signals, totals)
-    seconds = time.monotonic() - started
+    stopped = run.stop.requested()
     if options.json:
-        print(show.summary_json(totals, held, seconds, code))
+        print(show.summary_json(summary, held))
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
-        took = f"Took {seconds:.1f} s" + (
-            ", stopped early: run again to go on" if run.stop.requested() else ""
-        )
+        remarks = show.remarks(totals, stopped=stopped)
         print(
             "\n".join(
-                [
-                    *show.summary(totals),
-                    index,
-                    took,
-                    *show.remarks(totals, stopped=run.stop.requested()),
-                ]
+                [*show.summary(totals), index, *show.took(summary, stopped=stopped), *remarks]
             )
         )
-    return code
+    return summary.exit
+
+
+def capacity(all_: Services) -> Capacity:
+    """How much could be under way at once, and how much the quota allowed."""
+    model = all_.embedder
+    return Capacity(all_.reading, model.at_once, all_.writing, model.allowed())
+
+
+def remember(summary: Summary, index: Index) -> None:
+    """Keep what the run came to, if the index can."""
+    try:
+        index.remember(summary)
+    except IngestError as error:
+        log.info("what this run came to could not be kept: %s", error)
 
 
 def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
@@ -97,9 +123,16 @@ def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
     return ServiceError.exit_code if stop.requested() else totals.exit_code
 
 
-def to_read(root: Root, all_: Services, run: Run) -> int:
-    """How many documents a run will look into."""
-    return sum(isinstance(change, Stale) for change in compared(root, all_, run))
+def to_read(where: list[Root], all_: Services, run: Run) -> int | None:
+    """How many documents a run will look into; None if counting them takes longer than a moment."""
+    ends = time.monotonic() + A_MOMENT
+    count = 0
+    for root in where:
+        for change in compared(root, all_, run):
+            count += isinstance(change, Stale)
+            if time.monotonic() > ends:
+                return None
+    return count
 
 
 @contextmanager

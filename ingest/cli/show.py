@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ingest.index import Totals as Held
-from ingest.model import Advanced, Event, Outcome, Settled
+from ingest.model import Advanced, Event, Outcome, Settled, Summary
+from ingest.report.bottleneck import duration
 from ingest.report.totals import Totals
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class Display:
     def __enter__(self) -> Self:
         return self
 
-    def expect(self, documents: int) -> None:
-        """Begin the live line, now that it is known how many documents are to be read."""
+    def expect(self, documents: int | None) -> None:
+        """Begin the live line; if it is known how many documents are to be read, with an end."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -53,23 +54,25 @@ class Display:
             TextColumn("documents  {task.fields[pages]:,} pages  {task.fields[chunks]:,} chunks"),
             TextColumn("{task.fields[rate]:.1f} chunks/s"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[waiting]}"),
             console=Console(stderr=True),
             transient=True,
         )
-        self.bar.add_task("", total=documents, pages=0, chunks=0, rate=0.0)
+        self.bar.add_task("", total=documents, pages=0, chunks=0, rate=0.0, waiting="")
         self.bar.start()
 
     def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
 
-    def show(self, event: Event, totals: Totals) -> None:
-        """One more event has happened."""
+    def show(self, event: Event, totals: Totals, waiting: str = "") -> None:
+        """One more event has happened; embedding is waiting for something, or nothing."""
         if isinstance(event, Advanced):
             self.pages += event.pages
             self.chunks += event.chunks
         elif isinstance(event, Settled) and self.tells(event):
             self.say(line(event))
+        waits = f"waiting for the {waiting}" if waiting else ""
         if self.bar:
             rate = self.chunks / max(0.1, time.monotonic() - self.started)
             read = (
@@ -77,10 +80,12 @@ class Display:
                 - totals.outcomes[Outcome.UNCHANGED]
                 - totals.outcomes[Outcome.REMOVED]
             )
-            self.bar.update(0, completed=read, pages=self.pages, chunks=self.chunks, rate=rate)
+            now = {"pages": self.pages, "chunks": self.chunks, "rate": rate, "waiting": waits}
+            self.bar.update(0, completed=read, **now)
         elif time.monotonic() - self.spoken > HEARTBEAT:
             self.say(
                 f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
+                + (f", {waits}" if waits else "")
             )
 
     def tells(self, event: Settled) -> bool:
@@ -124,21 +129,27 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
-def summary_json(totals: Totals, held: Held, seconds: float, code: int) -> str:
+def summary_json(summary: Summary, held: Held) -> str:
     """The whole run as a line of JSON."""
-    return json.dumps(
-        {
-            "event": "summary",
-            "outcomes": {outcome.value: totals.outcomes[outcome] for outcome in Outcome},
-            "pages": totals.pages,
-            "chunks_embedded": totals.chunks,
-            "chunks_deleted": totals.deleted,
-            "tokens_embedded": totals.tokens,
-            "index": asdict(held),
-            "seconds": round(seconds, 3),
-            "exit": code,
-        }
-    )
+    return json.dumps({"event": "summary", **asdict(summary), "index": asdict(held)})
+
+
+def took(summary: Summary, *, stopped: bool) -> list[str]:
+    """How long a run took, and why so long."""
+    early = ", stopped early: run again to go on" if stopped else ""
+    why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
+    return [f"Took {summary.seconds:.1f} s{early}", *why]
+
+
+def past(summary: Summary) -> str:
+    """One of the last runs in a line."""
+    counts = ", ".join(f"{n:,} {name}" for name, n in summary.outcomes.items() if n)
+    parts = [
+        f"{summary.ended[:16].replace('T', ' ')}  exit {summary.exit}  {duration(summary.seconds)}",
+        f"{counts or 'nothing settled'}; {summary.tokens_embedded:,} tokens embedded",
+        summary.bottleneck,
+    ]
+    return "  ".join(part for part in parts if part)
 
 
 def summary(totals: Totals, planned: str = "") -> list[str]:

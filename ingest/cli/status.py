@@ -12,6 +12,7 @@ from ingest.connect import connections, embedder, index, index_name
 from ingest.model import Outcome, Record
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
+LAST_RUNS = 5  # that are shown
 
 
 def main(options: argparse.Namespace) -> int:
@@ -22,6 +23,7 @@ def main(options: argparse.Namespace) -> int:
     try:
         records = list(where.records())
         held = where.totals()
+        runs = where.runs(LAST_RUNS)
     finally:
         where.close()
     troubles = [record for record in records if record.outcome in TROUBLES]
@@ -31,6 +33,8 @@ def main(options: argparse.Namespace) -> int:
             fields = asdict(record)
             del fields["committed"], fields["pending"]
             print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
+        for run in runs:
+            print(json.dumps({"event": "run", **asdict(run)}))
         print(json.dumps({"event": "summary", **asdict(held), "unfinished": len(unfinished)}))
         return 0
     print(f"Index:   {index_name(settings)} holds {show.describe(held)}")
@@ -44,6 +48,8 @@ def main(options: argparse.Namespace) -> int:
     for record in unfinished:
         name = show.printable(record.source)
         print(f"unfinished  {name}  a run is in it, or ended in it: the next one goes on")
+    for run in runs:
+        print(f"Run:     {show.past(run)}")
     return 0
 
 

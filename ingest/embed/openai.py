@@ -13,9 +13,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import httpx2
 import numpy as np
 import openai
 import orjson
@@ -24,9 +24,9 @@ from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder, TextsRefused
 from ingest.embed.pace import Pace, Turns
 from ingest.embed.quota import Share, counted
-from ingest.errors import ConfigError, ServiceError
-from ingest.retry import PASSING, WORTH_SAYING, Again, Patience, floor_of, patiently
-from ingest.roles import OPENAI_USER, missing_role
+from ingest.embed.refusals import Smaller, judged
+from ingest.errors import ConfigError
+from ingest.retry import WORTH_SAYING, Again, Patience, patiently
 from ingest.times import SERVICE, Times
 
 if TYPE_CHECKING:
@@ -41,15 +41,6 @@ DIMENSIONS = {
     "text-embedding-ada-002": 1536,
 }
 SHORTENS = "text-embedding-3-"  # these models take the parameter `dimensions`
-
-# A quota's window is a minute. A service that says to come back much later means: never like this.
-LONGEST_QUOTA_WAIT = 300.0
-
-REFUSED = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
 
 REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
@@ -145,14 +136,6 @@ def client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
     return openai.OpenAI(base_url=base, api_key=key, max_retries=0, timeout=REQUEST_SECONDS)
 
 
-class Smaller(Exception):
-    """The request can only succeed in parts; `reason` is what to say if it has none."""
-
-    def __init__(self, reason: str, *, quota: bool) -> None:
-        super().__init__(reason)
-        self.quota = quota
-
-
 def probe(ask: Callable[[Sequence[str]], Vectors]) -> None:
     """Raises ConfigError if the service refuses whatever it is asked: then it is not the texts."""
     try:
@@ -201,7 +184,7 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
             with to.times.of(SERVICE):
                 headers, body = sent(texts, to.endpoints[place], to.clients[place])
         except Exception as error:
-            verdict = judged(error, to.endpoints[place], to.key, renewals)
+            verdict = judged(error, str(to.endpoints[place]), to.key, renewals)
             if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
                 wait = to.turns.refused(place, turn, error.response.headers)
                 if wait > WORTH_SAYING:
@@ -218,22 +201,25 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
 def sent(
     texts: Sequence[str], endpoint: Endpoint, calls: openai.OpenAI
 ) -> tuple[Mapping[str, str], bytes]:
-    """The headers and the body of the answer to one request. Raises what the SDK raises."""
-    shortened = endpoint.model.startswith(SHORTENS)
-    answer = calls.embeddings.with_raw_response.create(
-        model=endpoint.deployment,
-        input=list(texts),
-        encoding_format="base64",
-        dimensions=endpoint.dimensions if shortened else openai.omit,
-    )
+    """The headers and the body of the answer to one request. Raises what the SDK raises.
+
+    Not by `embeddings.create`, which looks into every text and every number on the way.
+    """
+    body: dict[str, object] = {
+        "model": endpoint.deployment,
+        "input": list(texts),
+        "encoding_format": "base64",
+    }
+    if endpoint.model.startswith(SHORTENS):
+        body["dimensions"] = endpoint.dimensions
+    answer = calls.post("/embeddings", cast_to=httpx2.Response, body=body)
     return answer.headers, answer.content
 
 
 def rows(body: bytes, count: int) -> Vectors:
     """The vectors in the order of the texts, whatever the order of the answer.
 
-    The SDK's own reading of an answer takes longer than all the rest of a request. Raises Again if
-    the answer is not whole.
+    Raises Again if the answer is not whole.
     """
     try:
         data = orjson.loads(body)["data"]
@@ -250,68 +236,3 @@ def decoded(embedding: list[float] | str) -> Vectors:
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
     return np.array(embedding, np.float32)
-
-
-def judged(
-    error: Exception, endpoint: Endpoint, key: str | TokenCache, renewals: list[str]
-) -> Exception:
-    """What to make of what the SDK raised: Again, Smaller, or the error for whoever must act."""
-    where = str(endpoint)
-    if isinstance(error, (ConfigError, ServiceError)):
-        return error
-    if isinstance(error, openai.APIStatusError):
-        return by_status(error, where, key, renewals)
-    if isinstance(error, openai.APITimeoutError):
-        return Again(f"{where} did not answer in time")
-    if isinstance(error, openai.APIConnectionError):
-        reason = error.__cause__ or error
-        if "CERTIFICATE_VERIFY_FAILED" in str(reason):
-            return ConfigError(f"{where}: its certificate is not trusted here: set SSL_CERT_FILE")
-        if not reachable(reason):
-            return ConfigError(f"{where} cannot be reached ({reason}): check the endpoint")
-        return Again(f"the connection to {where} broke ({reason})")
-    if isinstance(error, (openai.APIResponseValidationError, openai.APIError, ValueError)):
-        # A body that is empty, cut short, or no JSON: a success that cannot be read is none.
-        return Again(f"{where} gave an answer that cannot be read")
-    return error
-
-
-def by_status(
-    error: openai.APIStatusError, where: str, key: str | TokenCache, renewals: list[str]
-) -> Exception:
-    """The same, by the status of the answer; texts of services change, statuses do not."""
-    status, code = error.status_code, error.code
-    floor = floor_of(error.response.headers)
-    if code == "insufficient_quota":
-        return ConfigError(f"{where} has no quota left at all: raise it or pay for it")
-    if status == HTTPStatus.TOO_MANY_REQUESTS and floor > LONGEST_QUOTA_WAIT:
-        return Smaller(f"{where} takes no request this large: raise its quota", quota=True)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Again(f"the quota of {where}", floor, waits=True)
-    if status in PASSING:
-        return Again(f"an error of the service ({status}) of {where}", floor)
-    denied = status == HTTPStatus.FORBIDDEN or code == "PermissionDenied"
-    if isinstance(key, TokenCache):
-        if denied:
-            return missing_role(key, OPENAI_USER, where)
-        sent = error.request.headers
-        if status == HTTPStatus.UNAUTHORIZED and key.retried(sent, renewals):
-            return Again(f"{where} did not accept the token")
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return ConfigError(f"{where} does not accept the key: check AZURE_OPENAI_KEY, or unset it")
-    if status == HTTPStatus.NOT_FOUND:
-        return ConfigError(f"{where} does not exist: check the endpoint and the deployment's name")
-    if status in REFUSED:
-        return Smaller(f"the embedding service refused it ({said(error)})", quota=False)
-    return ConfigError(f"{where} refused the request ({status}, {said(error)})")
-
-
-def said(error: openai.APIStatusError) -> str:
-    """The service's own words, short."""
-    return str(error.message).splitlines()[0][:200]
-
-
-def reachable(reason: BaseException) -> bool:
-    """Whether a failed connection may work in a moment: a name that does not resolve will not."""
-    text = str(reason).lower()
-    return not any(sign in text for sign in ("name or service not known", "nodename nor servname"))

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from ingest.embed.quota import (
     JUMP,
     MINUTE,
-    REQUESTS,
-    TOKENS,
     Left,
     Share,
     Turn,
@@ -26,7 +24,7 @@ from ingest.embed.quota import (
     stated,
 )
 from ingest.retry import Patience, floor_of
-from ingest.times import Times
+from ingest.times import FIRST_ANSWER, REQUESTS, TOKENS, Times
 
 # Of a limit that the service does not report on: its minute may begin anywhere in ours.
 MARGIN = 0.985
@@ -40,10 +38,8 @@ AILING = 5.0  # seconds for which a deployment that failed is passed over, if th
 LOOK = 0.1  # seconds between looks at whether a turn has come earlier than it seemed
 
 ROOM_UNKNOWN = 8_000  # tokens of a request before the quota is known
-ROOM_UNLIMITED = 16_000  # and where it is none: full enough to be cheap, small enough to flow
+ROOM_UNLIMITED = 32_000  # and where it is none: full enough to be cheap, small enough to flow
 REQUESTS_A_MINUTE = 150  # that a quota is divided into, if it allows so many
-
-ANSWER = "first answer"  # what is waited for, beside the quotas
 
 
 @dataclass(slots=True)
@@ -79,7 +75,7 @@ class Pace:
     def ready(self, tokens: float, now: float) -> tuple[float, str]:
         """When a request may be sent, as seen from now, and what it waits for until then."""
         if not self.heard and self.allowed(now) == math.inf and self.under_way:
-            return now + LATE, ANSWER  # which may tell the limit
+            return now + LATE, FIRST_ANSWER  # which may tell the limit
         requests = self.due + MINUTE / (MARGIN * self.requests.allowed(now))
         enough = not self.left.told or self.left.level - self.spent >= tokens
         quota = self.due + self.spacing(now) if enough else self.anew(now)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ingest.times import REQUESTS, TOKENS
+
 MINUTE = 60.0  # seconds in which the tokens of a quota are counted
 CHARACTERS_A_TOKEN = 4  # the service counts before it tokenizes
 
@@ -18,12 +20,11 @@ CHARACTERS_A_TOKEN = 4  # the service counts before it tokenizes
 LESS = 0.85
 SLOWNESS = 20.0  # seconds
 
+AT_ONCE = 0.25  # of the limit: what a run may spend as fast as it can, once
 LAST = 1.5  # seconds; what is left of a minute is not spent faster than in this
 FORGETTING = 10.0  # seconds, over which the spending of other clients is averaged
 JUMP = 0.1  # of the limit: what is left rises by more only when the service begins to count anew
 DOUBTS = 3  # requests accepted against what was said to be left, until that is ignored
-
-TOKENS, REQUESTS = "token quota", "request quota"  # what is waited for
 
 
 def counted(characters: int) -> int:
@@ -123,8 +124,11 @@ class Left:
     def rate(self, spent: float, now: float) -> float:
         """Tokens a second that use up what is left by the end, and leave others what they take.
 
-        Never less than half of what is left, or a client that takes all would be left alone.
+        Never less than half of what is left, or a client that takes all would be left alone. A run
+        that needs little does not wait at all.
         """
+        if spent < AT_ONCE * self.top:
+            return math.inf
         even = max(0.0, self.level - spent) / max(LAST, self.ends - now)
         return max(even - max(0.0, self.taken), even / 2)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
-from queue import LifoQueue
+from queue import Empty, LifoQueue
 from typing import Any, BinaryIO, Generic, TypeVar
 
 from ingest.errors import DocumentError, IngestError, ServiceError
@@ -50,32 +50,28 @@ class Contained(Generic[T, R]):
 
     Raises what the function raises, Died if the child was killed or exceeded its time, ServiceError
     if no child can be started.
-    Any thread may call it; of those that do at the same time, all but `most` wait. A child is
-    started when it is first needed, and kept.
+    Several threads may call it: there are as many children as were ever needed at the same time.
     """
 
-    def __init__(self, function: Callable[[T, BinaryIO], R], limits: Limits, most: int) -> None:
+    def __init__(self, function: Callable[[T, BinaryIO], R], limits: Limits) -> None:
         self.function = function
         self.limits = limits
-        self.slots: LifoQueue[Child | None] = LifoQueue()  # None: a child is yet to be started
+        self.idle: LifoQueue[Child] = LifoQueue()
         self.children: set[Child] = set()
         self.closed = threading.Event()
-        for _ in range(most):
-            self.slots.put(None)
 
     def __call__(self, task: T, file: BinaryIO) -> R:
-        child = self.slots.get()
         try:
-            child = child or self.started()
+            child = self.idle.get_nowait()
+        except Empty:
+            child = self.started()
+        try:
             outcome = child.ask(task, file, self.limits.seconds)
-        except BaseException:
-            if child:  # in the midst of something, or dead: it is not used again
-                child.end()
-                self.children.discard(child)
-                child = None
+        except BaseException:  # in the midst of something, or dead: it is not used again
+            child.end()
+            self.children.discard(child)
             raise
-        finally:
-            self.slots.put(child)
+        self.idle.put(child)
         if isinstance(outcome, BaseException):
             raise outcome
         result: R = outcome

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.model import Entry, Hit, Mode, Record, Refusal
+from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
+
+
+RUNS_KEPT = 100  # the runs an index remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Index(Protocol):
     # one record, whole
     def record(self, root: str, source: str) -> Record | None: ...
 
-    # insert or overwrite a record
-    def save(self, record: Record) -> None: ...
+    # begin to insert or overwrite a record, which is done when the future is
+    def save(self, record: Record) -> Future[None]: ...
 
     # remove a record; its chunks are the caller's business
     def forget(self, record: Record) -> None: ...
@@ -55,5 +59,11 @@ class Index(Protocol):
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
 
     def totals(self) -> Totals: ...
+
+    # keep what a run came to, and forget those long ago
+    def remember(self, summary: Summary) -> None: ...
+
+    # the last runs, the newest first
+    def runs(self, most: int) -> list[Summary]: ...
 
     def close(self) -> None: ...

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +15,11 @@ from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.errors import ConfigError
-from ingest.index import Totals
-from ingest.index.definition import Vectorizer, definition, differences, missing
+from ingest.index import RUNS_KEPT, Totals
+from ingest.index.definition import SearchIndex, Vectorizer, definition, differences, missing
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
-from ingest.index.schema import CHUNK_FIELDS, VECTOR_FIELD, chunk_document
+from ingest.index.schema import CHUNK_FIELDS, SUMMARY_FIELD, VECTOR_FIELD, chunk_document
 from ingest.index.wire import (
     LISTED,
     groups,
@@ -26,7 +29,7 @@ from ingest.index.wire import (
     record_of,
     written,
 )
-from ingest.model import Entry, Hit, Mode, Record, Refusal
+from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 from ingest.roles import SEARCH_SERVICE
 from ingest.together import Together
 
@@ -60,6 +63,7 @@ class AzureIndex:
         self.current = self.lease.take() or self.created
 
     def close(self) -> None:
+        self.saved.close()
         self.lease.give_back()
         self.documents.close()
         self.indexes.close()
@@ -90,8 +94,8 @@ class AzureIndex:
         found = self.documents.get(record_key(root, source))
         return record_of(found) if found else None
 
-    def save(self, record: Record) -> None:
-        self.saved(record)
+    def save(self, record: Record) -> Future[None]:
+        return self.saved.submit(record)
 
     def save_all(self, records: list[Record]) -> None:
         """Insert or overwrite several records, in one request."""
@@ -150,6 +154,29 @@ class AzureIndex:
     def totals(self) -> Totals:
         return Totals(self.documents.count("source"), self.documents.count("chunk"), -1)
 
+    def remember(self, summary: Summary) -> None:
+        text = json.dumps(asdict(summary))
+        run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
+        when = {"settled": summary.ended, SUMMARY_FIELD: text}
+        self.documents.must(self.documents.acted("upload", [run | when]))
+        old = self.past_runs(PAGE, ["id"])[RUNS_KEPT:]
+        self.delete([document["id"] for document in old])
+
+    def runs(self, most: int) -> list[Summary]:
+        # Every field, because an index from before this one was thought of cannot select it.
+        texts = (document.get(SUMMARY_FIELD) for document in self.past_runs(most, None))
+        return [Summary(**json.loads(text)) for text in texts if text]
+
+    def past_runs(self, most: int, select: list[str] | None) -> list[dict[str, Any]]:
+        """The documents of the last runs, the newest first; None selects every field."""
+        return self.documents.found(
+            search_text="*",
+            filter="kind eq 'run'",
+            order_by=["id desc"],
+            select=select,
+            top=most,
+        )
+
 
 def ensure(
     index: AzureIndex, dimensions: int, analyzer: str, vectorizer: Vectorizer | None
@@ -179,12 +206,7 @@ def ensure(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
         )
         return
-    if problems := list(differences(found, wanted)):
-        where = f"{index.documents.name} on {index.documents.endpoint}"
-        raise ConfigError(
-            f"the index {where} cannot be used: {'; '.join(problems)}; "
-            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
-        )
+    agree(index, found, wanted)
     if more := missing(found, wanted):
         log.info(
             "adding fields to %s: %s", index.documents.name, ", ".join(field.name for field in more)
@@ -192,6 +214,16 @@ def ensure(
         found.fields = [*found.fields, *more]
         index.documents.patiently(
             lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE
+        )
+
+
+def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
+    """Raises ConfigError if an index has what cannot be changed into what is wanted."""
+    if problems := list(differences(found, wanted)):
+        where = f"{index.documents.name} on {index.documents.endpoint}"
+        raise ConfigError(
+            f"the index {where} cannot be used: {'; '.join(problems)}; "
+            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
         )
 
 

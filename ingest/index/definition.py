@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from azure.search.documents.indexes import models as azure
+from azure.search.documents.indexes.models import SearchIndex
 
 from ingest.index.schema import FIELDS, RECORD_FIELDS, VECTOR_FIELD, Field
 
@@ -27,9 +28,9 @@ class Vectorizer:
 
 def definition(
     name: str, dimensions: int, analyzer: str, vectorizer: Vectorizer | None
-) -> azure.SearchIndex:
+) -> SearchIndex:
     """The whole index as `ingest` wants it."""
-    return azure.SearchIndex(
+    return SearchIndex(
         name=name,
         fields=[*fields(analyzer), vector_field(dimensions)],
         vector_search=vector_search(vectorizer),
@@ -127,13 +128,13 @@ def semantic_search() -> azure.SemanticSearch:
     )
 
 
-def missing(found: azure.SearchIndex, wanted: azure.SearchIndex) -> list[azure.SearchField]:
+def missing(found: SearchIndex, wanted: SearchIndex) -> list[azure.SearchField]:
     """The fields that can be added without touching the others."""
     names = {field.name for field in found.fields}
     return [field for field in wanted.fields if field.name not in names]
 
 
-def differences(found: azure.SearchIndex, wanted: azure.SearchIndex) -> Iterator[str]:
+def differences(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
     """What stands in the way and cannot be changed in place, in words.
 
     More than we need is no difference: another application may want it.
@@ -156,4 +157,4 @@ def differences(found: azure.SearchIndex, wanted: azure.SearchIndex) -> Iterator
             yield f"{field.name} is not stored, so moving a chunk would lose its vector"
 
 
-__all__ = ["Field", "Vectorizer", "definition", "differences", "missing"]
+__all__ = ["Field", "SearchIndex", "Vectorizer", "definition", "differences", "missing"]

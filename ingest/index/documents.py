@@ -26,13 +26,14 @@ from ingest.errors import ConfigError, ServiceError
 from ingest.index.wire import bounded, request_body
 from ingest.model import Refusal
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
-from ingest.roles import INDEX_DATA, SEARCH_SERVICE, Role, missing_role
+from ingest.roles import INDEX_DATA, SEARCH_SERVICE, TAKE_TOKENS, Role, missing_role, rejected
 from ingest.unanswered import short, unanswered
 
 T = TypeVar("T")
 
 CONNECTIONS = 64  # kept open; those beyond would be opened and closed for every request
 UPLOADS = 4  # requests under way of one batch that needs several
+CONNECTING, ANSWERING = 30.0, 120.0  # seconds; the SDK would wait five minutes for either
 API_VERSION = "2026-04-01"
 
 # Statuses of single documents: these may work in a moment, anything else from 400 on will not.
@@ -78,7 +79,9 @@ class Documents:
         self.credential: Any = AzureKeyCredential(key) if isinstance(key, str) else key
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
-        transport = RequestsTransport(session=session)
+        transport = RequestsTransport(
+            session=session, connection_timeout=CONNECTING, read_timeout=ANSWERING
+        )
         self.client = SearchClient(
             self.endpoint, name, self.credential, transport=transport, **COMMON
         )
@@ -235,9 +238,13 @@ class Documents:
             if self.key.retried(sent.headers if sent else {}, renewals):
                 return Again(f"{where} did not accept the token")
         if status in DENIED:
-            if isinstance(self.key, TokenCache):
-                return missing_role(self.key, role, where)
-            return ConfigError(f"{where} does not accept the key: check AZURE_SEARCH_KEY")
+            if not isinstance(self.key, TokenCache):
+                return ConfigError(
+                    f"{where} does not accept the key: check AZURE_SEARCH_KEY, or unset it"
+                )
+            if status == HTTPStatus.UNAUTHORIZED:
+                return rejected(self.key, where, f", it takes keys only ({TAKE_TOKENS})")
+            return missing_role(self.key, role, where)
         if status == HTTPStatus.NOT_FOUND:
             return ConfigError(f"{where} does not exist: run ingest run to create it")
         kind = ConfigError if role is SEARCH_SERVICE else ServiceError

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ingest.errors import BusyError, ConfigError
-from ingest.index import Totals
+from ingest.index import RUNS_KEPT, Totals
 from ingest.index.faults import NOT_OURS, translated
 from ingest.index.ranking import Matrix, fused
 from ingest.index.schema import CHUNK_FIELDS, chunk_document
 from ingest.index.words import folded, match_query, segmented, terms
-from ingest.model import Entry, Hit, Mode, Record, Refusal
+from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -155,7 +156,7 @@ class LocalIndex:
         ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
         return Record(**(values | ids))
 
-    def save(self, record: Record) -> None:
+    def save(self, record: Record) -> Future[None]:
         values = {name: getattr(record, name) for name in WHOLE}
         values["committed"] = " ".join(record.committed)
         values["pending"] = " ".join(record.pending)
@@ -165,6 +166,9 @@ class LocalIndex:
                 f"INSERT OR REPLACE INTO records ({', '.join(values)}) VALUES ({marks})",
                 tuple(values.values()),
             )
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     def forget(self, record: Record) -> None:
         with self.transaction():
@@ -288,6 +292,25 @@ class LocalIndex:
             ).fetchone()
             size = self.pragma("page_count") * self.pragma("page_size")
             return Totals(sources, chunks, size)
+
+    def remember(self, summary: Summary) -> None:
+        with self.transaction():
+            # Not in SCHEMA: indexes from before there was such a table get it here.
+            self.db.execute(
+                "CREATE TABLE IF NOT EXISTS runs (number INTEGER PRIMARY KEY, summary TEXT)"
+            )
+            self.db.execute("INSERT INTO runs (summary) VALUES (?)", (json.dumps(asdict(summary)),))
+            self.db.execute(
+                "DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?", (RUNS_KEPT,)
+            )
+
+    def runs(self, most: int) -> list[Summary]:
+        with self.translated():
+            if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
+                return []
+            query = "SELECT summary FROM runs ORDER BY number DESC LIMIT ?"
+            rows = self.db.execute(query, (most,)).fetchall()
+        return [Summary(**json.loads(row[0])) for row in rows]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -62,7 +62,9 @@ RECORD_FIELDS = (
     Field("run", filterable=True),
     Field("committed", TEXTS),
     Field("pending", TEXTS),
+    Field("summary"),
 )
+SUMMARY_FIELD = "summary"  # JSON, of a run
 VECTOR_FIELD = "embedding"
 
 

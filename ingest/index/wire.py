@@ -17,6 +17,7 @@ from ingest.model import Entry, Record
 # Of one request: the documented limits are 1,000 and 16 MB.
 ACTIONS, BYTES = 1000, 15_000_000
 NUMBER_BYTES = 14  # of one component of a vector, as it is written, and its comma
+CHARACTER_BYTES = 4  # of UTF-8, at most; those that are escaped take two
 OTHER_BYTES = 2000  # of a document beside its content and its vector
 
 # A record without its ids, which may be thousands.
@@ -79,7 +80,7 @@ def request_body(action: str, documents: Sequence[dict[str, Any]]) -> bytes:
 
 def weight(document: dict[str, Any]) -> int:
     """About how many bytes a document is on the wire, rather too many than too few."""
-    content = 2 * len(str(document.get("content") or "").encode())  # quotes and line ends escaped
+    content = CHARACTER_BYTES * len(document.get("content") or "")
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
     return OTHER_BYTES + content + ids + NUMBER_BYTES * len(document.get(VECTOR_FIELD, ()))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from ingest.model import Advanced, Event, Kept, Outcome, Settled
+from ingest.model import Advanced, Event, Kept, Outcome, Settled, Summary
+from ingest.report.bottleneck import Capacity, bottleneck, stages
+from ingest.times import Times
 
 
 @dataclass(slots=True)
@@ -35,6 +38,22 @@ class Totals:
                 self.empty_pages += event.empty_pages
             if not event.harmless:
                 self.problems.append(event)
+
+    def summary(self, run: str, seconds: float, code: int, times: Times, of: Capacity) -> Summary:
+        """The run, now that it is over."""
+        return Summary(
+            run=run,
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+            exit=code,
+            outcomes={outcome.value: self.outcomes[outcome] for outcome in Outcome},
+            pages=self.pages,
+            chunks_embedded=self.chunks,
+            chunks_deleted=self.deleted,
+            tokens_embedded=self.tokens,
+            stages=stages(times),
+            bottleneck=bottleneck(times, seconds, of),
+        )
 
     @property
     def sources(self) -> int:

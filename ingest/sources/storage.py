@@ -23,7 +23,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, DocumentError
 from ingest.model import Outcome
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
-from ingest.roles import BLOB_READER, missing_role
+from ingest.roles import BLOB_READER, missing_role, rejected
 from ingest.unanswered import unanswered
 
 T = TypeVar("T")
@@ -107,14 +107,11 @@ class Storage:
         if error.status == HTTPStatus.UNAUTHORIZED:
             if self.token.retried(error.sent, renewals):
                 return Again(f"{where} did not accept the token")
-            return ConfigError(
-                f"{where} does not accept the token of {self.token.who()} ({error}): "
-                "is AZURE_TENANT_ID the tenant of its subscription?"
-            )
+            return rejected(self.token, where)
         if error.code == "AuthorizationFailure":
             return ConfigError(
-                f"{where} lets nobody in from this network: allow it in the networking of the "
-                "storage account, or run where it is allowed"
+                f"{where} takes no requests from this network: allow it in the networking of the "
+                "storage account, or come by a private endpoint"
             )
         if error.status == HTTPStatus.FORBIDDEN and error.code in NO_ROLE:
             return missing_role(self.token, BLOB_READER, where)

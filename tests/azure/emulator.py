@@ -124,7 +124,7 @@ def emulator(
         azure.openai.deployments[deployment] = model or Deployment()
 
         def start(name: str, service: Service, tls: ssl.SSLContext | None) -> str:
-            return stack.enter_context(serving(azure.whole(name, service), tls)).address
+            return stack.enter_context(serving(azure.whole(name, service), tls, clock.now)).address
 
         azure.openai_endpoint = start("openai", azure.openai.serve, tls)
         azure.search_endpoint = start("search", azure.search.serve, tls)

@@ -55,6 +55,7 @@ class Token:
     audience: str
     expires: float  # by the emulator's clock
     number: int
+    tenant: str = TENANT
 
 
 class Identity:
@@ -62,6 +63,7 @@ class Identity:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.tenant = TENANT  # that tokens are from; the services are of TENANT
         self.secret = uuid.uuid4().hex
         self.lifetime = 86_400.0  # seconds, as told to the SDK
         self.valid: float | None = None  # seconds, as enforced; None: the same
@@ -103,30 +105,34 @@ class Identity:
             expires = now + (self.lifetime if self.valid is None else self.valid)
             claims = {
                 "aud": audience,
-                "iss": f"https://sts.windows.net/{TENANT}/",
+                "iss": f"https://sts.windows.net/{self.tenant}/",
                 "iat": int(now),
                 "nbf": int(now),
                 "exp": int(expires),
                 "appid": principal.client_id,
                 "oid": principal.oid,
-                "tid": TENANT,
+                "tid": self.tenant,
                 "jti": str(number),
             }
             header = {"alg": "none", "typ": "JWT"}
             text = ".".join([*(encoded(json.dumps(part)) for part in (header, claims)), "c2ln"])
-            self.issued[text] = Token(principal, audience.rstrip("/"), expires, number)
+            self.issued[text] = Token(principal, audience.rstrip("/"), expires, number, self.tenant)
             self.audiences.append(audience)
         return text
 
     def bearer(self, request: Request, audiences: tuple[str, ...]) -> Principal | None:
         """Who sent a request with a token that is good for one of the audiences."""
-        kind, _, text = request.headers.get("authorization", "").partition(" ")
-        token = self.issued.get(text)
-        if kind.lower() != "bearer" or token is None or token.number <= self.revoked:
+        token = self.shown(request)
+        if token is None or token.number <= self.revoked or token.tenant != TENANT:
             return None
         if token.audience not in audiences or token.expires <= self.clock.now():
             return None
         return token.principal
+
+    def shown(self, request: Request) -> Token | None:
+        """The token that came with a request, good for anything or not."""
+        kind, _, text = request.headers.get("authorization", "").partition(" ")
+        return self.issued.get(text) if kind.lower() == "bearer" else None
 
     def has(self, principal: Principal, *roles: str) -> bool:
         """Whether the principal has one of the roles, and it works already."""

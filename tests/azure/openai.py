@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import toktok
 
 from tests.azure.clock import Clock, Window
-from tests.azure.identity import OPENAI_USER, Identity, Principal
+from tests.azure.identity import OPENAI_USER, TENANT, Identity, Principal
 from tests.azure.server import Json, Request, Response, answer, failure
 from tests.azure.vectors import Embed, Vectors, hashed
 
@@ -191,6 +191,9 @@ class OpenAI:
             if key != self.key:
                 raise Refused(failure(401, "401", WRONG_KEY))
             return
+        token = self.identity.shown(request)
+        if token is not None and token.tenant != TENANT:
+            raise Refused(failure(400, WRONG_TENANT, STRANGER.format(token.tenant)))
         principal = self.identity.bearer(request, self.audiences)
         if principal is None:
             raise Refused(answer(401, {"statusCode": 401, "message": BAD_TOKEN}))
@@ -356,6 +359,8 @@ BAD_TOKEN = (
     "Unauthorized. Access token is missing, invalid, audience is incorrect "
     "(https://cognitiveservices.azure.com), or have expired."
 )
+WRONG_TENANT = "Tenant provided in token does not match resource token"
+STRANGER = "Token tenant {} does not match resource tenant."
 NO_ROLE = (
     "The principal `{}` lacks the required data action "
     "`Microsoft.CognitiveServices/accounts/OpenAI/deployments/embeddings/action` to perform "

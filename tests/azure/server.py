@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias, cast
@@ -116,6 +117,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         lines = [f"HTTP/1.1 {response.status} {self.phrase(response.status)}"]
         lines += [f"{name}: {value}" for name, value in response.headers.items()]
+        lines.append(f"Date: {formatdate(self.server.now(), usegmt=True)}")
         if response.status != 204 and "Content-Length" not in response.headers:  # as after HEAD
             lines.append(f"Content-Length: {len(response.body)}")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
@@ -136,8 +138,11 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, service: Service, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, service: Service, tls: ssl.SSLContext | None, now: Callable[[], float] = time.time
+    ) -> None:
         self.service = service
+        self.now = now
         self.tls = tls
         self.closing = threading.Event()
         self.crashes: list[Exception] = []
@@ -214,9 +219,11 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(service: Service, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serving(
+    service: Service, tls: ssl.SSLContext | None = None, now: Callable[[], float] = time.time
+) -> Iterator[Server]:
     """The service on a free port of 127.0.0.1. Raises at the end what the service raised."""
-    server = Server(service, tls)
+    server = Server(service, tls, now)
     try:
         yield server
     finally:

@@ -9,18 +9,24 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingest.auth.credential import SEARCH, Login, credential
+from ingest.auth.token_cache import TokenCache
 from ingest.connect import connections, services
 from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
+from ingest.index.documents import Documents
 from ingest.model import Event, Mode
 from ingest.pipeline import Run, Services, Stop, ingest
+from ingest.retry import Patience
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from tests.azure import faults
@@ -68,11 +74,12 @@ def run(folder: Path, chosen: Settings, stop: Stop | None = None) -> list[Event]
 
 
 def contents(azure: Azure) -> dict[str, Any]:
-    """The index, but for when and by which run each record was written."""
+    """The index, but for what tells of runs: when, and by which one, each record was written."""
     azure.search.settle()
     return {
         key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
         for key, document in azure.search.dump(INDEX).items()
+        if not key.startswith("run-")
     }
 
 
@@ -407,6 +414,50 @@ def test_what_does_not_exist_is_named(azure: Azure, folder: Path) -> None:
         run(folder, client(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="typo"))
     with pytest.raises(ConfigError, match="cannot be reached"):
         run(folder, client(azure, AZURE_SEARCH_ENDPOINT="https://no-such-host.invalid"))
+
+
+def test_a_new_deployment_is_waited_for(azure: Azure, folder: Path) -> None:
+    """Right after it was made, the service says for minutes that there is no such deployment."""
+    first(folder)
+    made = azure.openai.deployments.pop("embeddings")
+    threading.Timer(1.0, lambda: azure.openai.deployments.update(embeddings=made)).start()
+
+    events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="10m"))
+
+    assert set(outcomes(events).values()) == {"new"}
+
+
+def test_a_quiet_index_is_not_asked_for_records_it_does_not_list(
+    azure: Azure, folder: Path
+) -> None:
+    """New documents cost no lookup, unless another run wrote so lately that listings lag behind."""
+    first(folder)
+    run(folder, client(azure))
+    asked = azure.count("search", "GET", "docs('source-")
+    assert asked == 0  # the index was made by this run
+
+    write(folder / "soon.pdf", prose("soon", 8))
+    run(folder, client(azure))
+    assert azure.count("search", "GET", "docs('source-") == asked + 1
+
+    later = datetime.now(UTC) - timedelta(minutes=10)
+    lease = azure.search.dump(INDEX)["lease"]
+    assert lease["run"] == "free"
+    aged(azure, lease | {"settled": later.isoformat(timespec="seconds")})
+    write(folder / "later.pdf", prose("later", 8))
+    run(folder, client(azure))
+    assert azure.count("search", "GET", "docs('source-") == asked + 1
+
+
+def aged(azure: Azure, lease: dict[str, Any]) -> None:
+    """Write the lease as it would look had the last run been long ago."""
+    login = Login(lambda: credential("", "", hosted=True))
+    documents = Documents(
+        azure.search_endpoint, INDEX, TokenCache(login, SEARCH), Patience(), may_be_absent=False
+    )
+    kept = {name: lease[name] for name in ("id", "kind", "run", "settled")}
+    assert documents.acted("upload", [kept]) == []
+    documents.close()
 
 
 def command(azure: Azure, folder: Path, *arguments: str) -> subprocess.Popen[str]:

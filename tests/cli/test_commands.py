@@ -121,9 +121,23 @@ def test_status_shows_what_failed_and_why(filled: Path) -> None:
     assert re.search(r"Root:    .*/data  9 indexed, 1 failed, 1 skipped, 1 empty", done.stdout)
     assert "failed   damaged/truncated.pdf  damaged" in done.stdout
     assert "skipped  locked/needs-password.pdf  needs a password" in done.stdout
-    *records, summary = events(ingested(filled, "status", "--json").stdout)
-    assert len(records) == 12
+    *shown, summary = events(ingested(filled, "status", "--json").stdout)
+    assert len([e for e in shown if e["event"] == "record"]) == 12
     assert summary["sources"] == 12
+
+
+def test_status_shows_what_the_last_runs_came_to(filled: Path) -> None:
+    """The job ran at night: in the morning I see when, how long, and what came of it."""
+    ingested(filled, "run", DATA)
+
+    done = ingested(filled, "status")
+
+    (last, first, *_) = re.findall(r"^Run:     .*$", done.stdout, re.MULTILINE)
+    assert re.search(r"exit 3  \d+ s  10 unchanged, 1 skipped, 1 failed; 0 tokens", last)
+    assert "9 new, 1 empty, 1 skipped, 1 failed" in first
+    runs = [e for e in events(ingested(filled, "status", "--json").stdout) if e["event"] == "run"]
+    assert len(runs) == 2
+    assert runs[0]["stages"]["reading"]["wall"] > 0  # type: ignore[index]
 
 
 def test_a_plan_changes_nothing(command: Command, tmp_path: Path) -> None:

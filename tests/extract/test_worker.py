@@ -46,7 +46,7 @@ def behave(how: str, file: BinaryIO) -> str:
 
 @contextmanager
 def contained(seconds: float = 30, megabytes: int = 1024) -> Iterator[Callable[[str], str]]:
-    children = Contained(behave, Limits(seconds, megabytes), 2)
+    children = Contained(behave, Limits(seconds, megabytes))
 
     def call(how: str) -> str:
         with Path(os.devnull).open("rb") as file:
@@ -68,7 +68,7 @@ def test_work_is_done_elsewhere_and_the_process_is_kept() -> None:
 
 def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
     """What reads a document needs no path to it: it may be gone by then, or never have had one."""
-    children = Contained(behave, Limits(30, 1024), 1)
+    children = Contained(behave, Limits(30, 1024))
     try:
         for text in ("first", "second"):
             path = tmp_path / text
@@ -84,7 +84,7 @@ def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_handed_over_spoils_nothing(tmp_path: Path) -> None:
     """A process left with half of a task is not given the next one."""
-    children = Contained(behave, Limits(30, 1024), 1)
+    children = Contained(behave, Limits(30, 1024))
     path = tmp_path / "file"
     path.write_text("text")
     try:
@@ -135,7 +135,7 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
     code = (
         "from ingest.extract.worker import Contained, Limits\n"
         "from ingest.errors import ServiceError\n"
-        "try: Contained(pow, Limits(9, 1024), 1)(2, open('/dev/null', 'rb'))\n"
+        "try: Contained(pow, Limits(9, 1024))(2, open('/dev/null', 'rb'))\n"
         "except ServiceError as error: print(error)\n"
     )
     # A child cannot import a main module that is standard input.
@@ -168,12 +168,15 @@ def test_noise_of_native_code_does_not_reach_the_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-def test_no_more_processes_than_allowed_read_documents() -> None:
-    """Two cores read two documents, however many wait for it with theirs at hand."""
-    with contained() as call, ThreadPoolExecutor(8) as threads:
-        pids = set(threads.map(call, ["well"] * 40))
-        assert len(pids) == 2
-        assert pids == set(threads.map(call, ["well"] * 40))
+def test_there_are_no_more_processes_than_documents_at_a_time() -> None:
+    """Two cores read two documents, whichever threads bring them."""
+    with contained() as call:
+        pids = set()
+        for _ in range(3):
+            with ThreadPoolExecutor(2) as threads:
+                pids |= set(threads.map(call, ["well"] * 8))
+
+    assert 1 <= len(pids) <= 2
 
 
 def test_closing_ends_a_busy_process() -> None:

@@ -10,12 +10,12 @@ import pytest
 
 from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
-from ingest.index import Index
+from ingest.index import RUNS_KEPT, Index
 from ingest.index.azure import AzureIndex, ensure
 from ingest.index.documents import Documents
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
-from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source
+from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source, Summary
 from ingest.retry import Patience
 from tests.azure.emulator import Azure
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -169,11 +169,11 @@ def test_held_says_which_chunks_are_there(index: Index) -> None:
 
 def test_a_record_comes_back_whole(index: Index) -> None:
     """All that a run wrote about a source, the next one reads."""
-    index.save(RECORD)
+    index.save(RECORD).result()
     assert index.record("/docs", "tools/mill.pdf") == RECORD
     assert index.record("/docs", "other.pdf") is None
 
-    index.save(replace(RECORD, pending=(), chunks=3))
+    index.save(replace(RECORD, pending=(), chunks=3)).result()
     assert index.record("/docs", "tools/mill.pdf") == replace(RECORD, pending=(), chunks=3)
 
 
@@ -181,8 +181,8 @@ def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:
     """Thousands of sources, in the order of their names, root by root."""
     names = [f"{'äbc'[n % 3]}/{n}.pdf" for n in range(1_200)]
     for name in names:
-        index.save(replace(RECORD, source=name))
-    index.save(replace(RECORD, root="/another", source="z.pdf"))
+        index.save(replace(RECORD, source=name)).result()
+    index.save(replace(RECORD, root="/another", source="z.pdf")).result()
 
     listed = list(index.records("/docs"))
     assert [record.source for record in listed] == sorted(names)
@@ -193,12 +193,12 @@ def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:
 def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
     """The plan is read while the run goes on; each source comes up once."""
     for n in range(1_200):
-        index.save(replace(RECORD, source=f"{n:05}"))
+        index.save(replace(RECORD, source=f"{n:05}")).result()
 
     seen = []
     for record in index.records("/docs"):
         seen.append(record.source)
-        index.save(replace(record, pages=99))
+        index.save(replace(record, pages=99)).result()
 
     assert seen == sorted(seen)
     assert len(seen) == len(set(seen)) == 1_200
@@ -206,7 +206,7 @@ def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
 
 def test_a_record_can_be_forgotten(index: Index) -> None:
     """A source that is gone leaves nothing behind."""
-    index.save(RECORD)
+    index.save(RECORD).result()
     index.forget(RECORD)
     assert index.record("/docs", "tools/mill.pdf") is None
     assert index.totals().sources == 0
@@ -214,7 +214,7 @@ def test_a_record_can_be_forgotten(index: Index) -> None:
 
 def test_records_are_no_answers(index: Index) -> None:
     """What the index knows about a source is never mistaken for what is in it."""
-    index.save(RECORD)
+    index.save(RECORD).result()
     for mode in Mode:
         assert ids(index, "mill finger docs", mode) == []
 
@@ -225,3 +225,31 @@ def test_any_question_gets_an_answer(index: Index, text: str) -> None:
     index.upload([A])
     for mode in Mode:
         assert isinstance(ids(index, text, mode), list)
+
+
+def past(number: int) -> Summary:
+    counts = {"new": number, "failed": 0}
+    stages = {"reading": {"wall": 1.5, "threads": 2.5}}
+    ended = f"2026-11-24T09:{number // 60:02}:{number % 60:02}+00:00"
+    return Summary(f"r{number:03}", ended, 1.5, 0, counts, 1, 2, 3, 4, stages, "reading … 90%")
+
+
+def test_the_last_runs_are_remembered_newest_first(index: Index) -> None:
+    """I see what the last nights came to, and nothing of it is found by a search."""
+    assert index.runs(5) == []
+    for number in range(3):
+        index.remember(past(number))
+
+    assert index.runs(2) == [past(2), past(1)]
+    assert index.totals().sources == index.totals().chunks == 0
+    assert index.search("reading", vector("reading"), Mode.HYBRID, 5) == []
+
+
+def test_runs_of_long_ago_are_forgotten(index: Index) -> None:
+    """A job that runs every hour does not fill the index with itself."""
+    for number in range(RUNS_KEPT + 3):
+        index.remember(past(number))
+
+    kept = index.runs(1000)
+    assert len(kept) == RUNS_KEPT
+    assert kept[-1] == past(3)

@@ -1,0 +1,69 @@
+# The image of the job: ingest and its locked packages, and nothing that builds.
+#
+#   docker build --tag ingest .                              embeds with Azure OpenAI
+#   docker build --tag ingest --build-arg EXTRAS=local .     and brings the local model
+#   docker build --tag azure --target emulator .             Azure on one machine, for compose.yaml
+#
+# It uses nothing of BuildKit's, because a registry that builds images itself may lack it.
+
+# The digest is that of the multi-platform index; docs/deploy.md says how to renew it.
+ARG PYTHON_IMAGE=docker.io/library/python:3.13.16-slim-trixie@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f
+
+
+FROM ${PYTHON_IMAGE} AS build
+ARG EXTRAS=
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /src
+COPY requirements/ requirements/
+RUN case "$EXTRAS" in \
+        "") lock=core ;; \
+        local) lock=run ;; \
+        *) echo "EXTRAS=$EXTRAS: expected local, or nothing" >&2; exit 2 ;; \
+    esac \
+    && python -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt \
+    && python -m venv --without-pip /opt/ingest \
+    && /opt/build/bin/pip --python /opt/ingest/bin/python install \
+        --require-hashes --only-binary :all: -r "requirements/$lock.txt"
+COPY pyproject.toml README.md LICENSE ./
+COPY ingest/ ingest/
+# Bytecode that is not checked against its source works on a read-only file system, whatever the
+# times of the files are after a copy between stages.
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
+    && /opt/build/bin/pip --python /opt/ingest/bin/python install --no-deps --no-compile /wheel/*.whl \
+    && /opt/ingest/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/ingest
+
+
+FROM ${PYTHON_IMAGE} AS emulator
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
+    PYTHONUNBUFFERED=1
+WORKDIR /src
+COPY requirements/ requirements/
+RUN python -m venv /opt/emulator \
+    && /opt/emulator/bin/pip install --require-hashes --only-binary :all: -r requirements/dev.txt
+COPY ingest/ ingest/
+COPY tests/ tests/
+# The folder that it shares with its clients: certificates, and what a client must set.
+RUN install -d -o 10001 -g 10001 -m 0700 /azure
+ENV PATH=/opt/emulator/bin:$PATH TMPDIR=/azure PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+# What an earlier run left there would send clients to ports that nobody listens on.
+ENTRYPOINT ["sh", "-c", "rm -rf /azure/* && exec python -m tests.azure --write /azure/environment \"$@\"", "emulator"]
+CMD ["--vectors", "local"]
+
+
+# The last stage is what is built when none is named.
+FROM ${PYTHON_IMAGE} AS ingest
+LABEL org.opencontainers.image.title="ingest" \
+      org.opencontainers.image.description="Keeps a search index in step with a set of PDFs" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.base.name="docker.io/library/python:3.13.16-slim-trixie"
+COPY --from=build /opt/ingest /opt/ingest
+ENV PATH=/opt/ingest/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+# A number, so that a host that forbids root can see that it is not root.
+USER 10001:10001
+WORKDIR /work
+# In exec form the command is process 1 and gets SIGTERM itself: it settles what is under way and
+# ends with 143. There is no HEALTHCHECK: a job is judged by its exit code, and ends.
+ENTRYPOINT ["ingest"]
+CMD ["run"]

@@ -1,0 +1,275 @@
+metadata description = 'All that runs ingest on Azure as a scheduled job, without a key.'
+
+targetScope = 'subscription'
+
+@description('The name of the environment: part of the names of all that is made.')
+@minLength(1)
+@maxLength(40)
+param environmentName string
+
+@description('The region; it must offer the embedding model.')
+param location string
+
+@description('Who deploys, and fills the index first: an object id. Empty: nobody gets roles but the host.')
+param principalId string = ''
+
+@allowed(['User', 'ServicePrincipal'])
+param principalType string = 'User'
+
+@description('What runs ingest: a scheduled Container Apps job, or an App Service.')
+@allowed(['job', 'appservice'])
+param host string = 'job'
+
+@description('Reach the services from a private network only. The host then creates the index.')
+param privateEndpoints bool = false
+
+@description('Let whoever deploys put PDFs into the container.')
+param deployerUploads bool = false
+
+@description('When the job runs: five fields of cron, in UTC.')
+param schedule string = '0 2 * * *'
+
+@description('Seconds until the platform ends a run.')
+param jobTimeout int = 7200
+
+@description('The image of the last deployment; azd knows it.')
+param jobImage string = ''
+
+@description('GROUP/NAME of an Azure OpenAI account to use; its custom subdomain must be its name.')
+param existingOpenAi string = ''
+
+@description('GROUP/NAME of a search service to use; it must accept tokens.')
+param existingSearch string = ''
+
+@description('The object id of that service\'s own identity, if queries may be text.')
+param existingSearchPrincipalId string = ''
+
+@description('GROUP/NAME of a storage account to use.')
+param existingStorage string = ''
+
+@description('The container of PDFs.')
+param containerName string = 'pdfs'
+
+@description('The index.')
+param indexName string = 'ingest'
+
+param embeddingDeployment string = 'text-embedding-3-small'
+param embeddingModel string = 'text-embedding-3-small'
+param embeddingModelVersion string = '1'
+param embeddingDimensions int = 1536
+param embeddingSku string = 'GlobalStandard'
+
+@description('Thousands of tokens a minute.')
+param embeddingCapacity int = 100
+
+param searchSku string = 'basic'
+
+var tags = { 'azd-env-name': environmentName }
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var groupName = 'rg-${environmentName}'
+var isJob = host == 'job'
+var publicNetworkAccess = privateEndpoints ? 'Disabled' : 'Enabled'
+
+// Group and name of each service, whether it is made here or was there before.
+var openAi = empty(existingOpenAi) ? [groupName, 'oai-${token}'] : split(existingOpenAi, '/')
+var search = empty(existingSearch) ? [groupName, 'srch-${token}'] : split(existingSearch, '/')
+var storage = empty(existingStorage) ? [groupName, 'st${token}'] : split(existingStorage, '/')
+
+var openAiEndpoint = 'https://${openAi[1]}.openai.azure.com'
+var searchEndpoint = 'https://${search[1]}.search.windows.net'
+var root = 'https://${storage[1]}.blob.${environment().suffixes.storage}/${containerName}'
+
+var settings = [
+  { name: 'AZURE_OPENAI_ENDPOINT', value: openAiEndpoint }
+  { name: 'AZURE_OPENAI_EMBEDDING_DEPLOYMENT', value: embeddingDeployment }
+  { name: 'AZURE_OPENAI_EMBEDDING_MODEL', value: embeddingModel }
+  { name: 'AZURE_OPENAI_EMBEDDING_DIMENSIONS', value: string(embeddingDimensions) }
+  { name: 'AZURE_SEARCH_ENDPOINT', value: searchEndpoint }
+  { name: 'AZURE_SEARCH_INDEX', value: indexName }
+  { name: 'INGEST_ROOT', value: root }
+]
+
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
+  name: groupName
+  location: location
+  tags: tags
+}
+
+// The services.
+
+module newOpenAi 'modules/openai.bicep' = if (empty(existingOpenAi)) {
+  scope: group
+  params: {
+    name: openAi[1]
+    location: location
+    tags: tags
+    deploymentName: embeddingDeployment
+    modelName: embeddingModel
+    modelVersion: embeddingModelVersion
+    deploymentSku: embeddingSku
+    capacity: embeddingCapacity
+    publicNetworkAccess: publicNetworkAccess
+  }
+}
+
+module newSearch 'modules/search.bicep' = if (empty(existingSearch)) {
+  scope: group
+  params: {
+    name: search[1]
+    location: location
+    tags: tags
+    sku: searchSku
+    publicNetworkAccess: publicNetworkAccess
+  }
+}
+
+module newStorage 'modules/storage.bicep' = if (empty(existingStorage)) {
+  scope: group
+  params: {
+    name: storage[1]
+    location: location
+    tags: tags
+    containerName: containerName
+    publicNetworkAccess: publicNetworkAccess
+  }
+}
+
+module private 'modules/private.bicep' = if (privateEndpoints) {
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    openAiId: empty(existingOpenAi) ? newOpenAi!.outputs.id : ''
+    searchId: empty(existingSearch) ? newSearch!.outputs.id : ''
+    storageId: empty(existingStorage) ? newStorage!.outputs.id : ''
+  }
+}
+
+// The host.
+
+module identity 'modules/identity.bicep' = if (isJob) {
+  scope: group
+  params: {
+    name: 'id-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module registry 'modules/registry.bicep' = if (isJob) {
+  scope: group
+  params: {
+    name: 'cr${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module hosting 'modules/environment.bicep' = if (isJob) {
+  scope: group
+  params: {
+    name: 'cae-${token}'
+    logsName: 'log-${token}'
+    location: location
+    tags: tags
+    subnetId: privateEndpoints ? private!.outputs.jobSubnetId : ''
+  }
+}
+
+module job 'modules/job.bicep' = if (isJob) {
+  scope: group
+  params: {
+    name: 'job-${token}'
+    location: location
+    tags: tags
+    environmentId: hosting!.outputs.id
+    registryServer: registry!.outputs.loginServer
+    image: jobImage
+    identityId: identity!.outputs.id
+    identityClientId: identity!.outputs.clientId
+    schedule: schedule
+    timeout: jobTimeout
+    environmentVariables: settings
+  }
+  dependsOn: [registryPull]
+}
+
+module site 'modules/appservice.bicep' = if (!isJob) {
+  scope: group
+  params: {
+    name: 'app-${token}'
+    planName: 'plan-${token}'
+    location: location
+    tags: tags
+    subnetId: privateEndpoints ? private!.outputs.siteSubnetId : ''
+    environmentVariables: settings
+  }
+}
+
+// Who may do what.
+
+module registryPull 'roles/acr-pull.bicep' = if (isJob) {
+  scope: group
+  params: {
+    resourceName: registry!.outputs.name
+    principalId: identity!.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module hostRoles 'modules/access.bicep' = {
+  scope: group
+  params: {
+    principalId: isJob ? identity!.outputs.principalId : site!.outputs.principalId
+    principalType: 'ServicePrincipal'
+    openAi: openAi
+    search: search
+    storage: storage
+    containerName: containerName
+    blobs: 'read'
+    createsIndex: privateEndpoints
+  }
+  dependsOn: [newOpenAi, newSearch, newStorage]
+}
+
+module deployerRoles 'modules/access.bicep' = if (!empty(principalId)) {
+  scope: group
+  params: {
+    principalId: principalId
+    principalType: principalType
+    openAi: openAi
+    search: search
+    storage: storage
+    containerName: containerName
+    blobs: deployerUploads ? 'write' : 'none'
+    createsIndex: true
+  }
+  dependsOn: [newOpenAi, newSearch, newStorage]
+}
+
+// So that the index can embed a query that comes as text.
+module searchEmbeds 'roles/openai-user.bicep' = if (empty(existingSearch) || !empty(existingSearchPrincipalId)) {
+  scope: resourceGroup(openAi[0])
+  params: {
+    resourceName: openAi[1]
+    principalId: empty(existingSearch) ? newSearch!.outputs.principalId : existingSearchPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+  dependsOn: [newOpenAi]
+}
+
+// What azd keeps in its environment: the names of ingest's settings, so that `ingest run` after
+// `azd env get-values` means this deployment. The identity of the host is not among them: on a
+// person's machine AZURE_OPENAI_CLIENT_ID would ask for an identity that only the host has.
+output AZURE_RESOURCE_GROUP string = group.name
+output AZURE_OPENAI_ENDPOINT string = openAiEndpoint
+output AZURE_OPENAI_EMBEDDING_DEPLOYMENT string = embeddingDeployment
+output AZURE_OPENAI_EMBEDDING_MODEL string = embeddingModel
+output AZURE_OPENAI_EMBEDDING_DIMENSIONS int = embeddingDimensions
+output AZURE_SEARCH_ENDPOINT string = searchEndpoint
+output AZURE_SEARCH_INDEX string = indexName
+output INGEST_ROOT string = root
+output AZURE_CONTAINER_REGISTRY_ENDPOINT string = isJob ? registry!.outputs.loginServer : ''
+output AZURE_CONTAINER_JOB_NAME string = isJob ? job!.outputs.name : ''
+output AZURE_APP_SERVICE_NAME string = isJob ? '' : site!.outputs.name

@@ -1,0 +1,64 @@
+metadata description = 'An App Service as the host instead of the job, with an identity of its own.'
+
+param name string
+param planName string
+param location string
+param tags object
+
+@description('The subnet its calls leave by; empty: none of ours.')
+param subnetId string
+
+@description('What ingest is told, as pairs of name and value.')
+param environmentVariables { name: string, value: string }[]
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
+  name: planName
+  location: location
+  tags: tags
+  kind: 'linux'
+  sku: { name: 'B1' } // the least that is always on, which scheduled WebJobs need
+  properties: { reserved: true }
+}
+
+resource site 'Microsoft.Web/sites@2025-03-01' = {
+  name: name
+  location: location
+  tags: tags
+  kind: 'app,linux'
+  identity: { type: 'SystemAssigned' }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    virtualNetworkSubnetId: empty(subnetId) ? null : subnetId
+    siteConfig: {
+      linuxFxVersion: 'PYTHON|3.13'
+      alwaysOn: true
+      minTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      vnetRouteAllEnabled: !empty(subnetId)
+      // No client id: with none, the identity is the system-assigned one.
+      appSettings: concat(environmentVariables, [
+        {
+          name: 'AZURE_TOKEN_CREDENTIALS'
+          value: 'ManagedIdentityCredential'
+        }
+        {
+          name: 'SCM_DO_BUILD_DURING_DEPLOYMENT'
+          value: 'true'
+        }
+      ])
+    }
+  }
+}
+
+// Deployments come with a token too: no publishing passwords.
+resource passwords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = [
+  for channel in ['ftp', 'scm']: {
+    parent: site
+    name: channel
+    properties: { allow: false }
+  }
+]
+
+output name string = site.name
+output principalId string = site.identity.principalId

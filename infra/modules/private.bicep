@@ -1,0 +1,60 @@
+metadata description = 'A private network, and an endpoint in it for each service that is made here.'
+
+param token string
+param location string
+param tags object
+
+@description('Resource ids; empty for a service that was there before: its network is its owner\'s.')
+param openAiId string
+param searchId string
+param storageId string
+
+module network 'network.bicep' = {
+  params: {
+    name: 'vnet-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module openAi 'private-endpoint.bicep' = if (!empty(openAiId)) {
+  params: {
+    name: 'pe-openai-${token}'
+    location: location
+    tags: tags
+    networkId: network.outputs.id
+    subnetId: network.outputs.endpointsSubnetId
+    resourceId: openAiId
+    service: 'account'
+    zone: 'privatelink.openai.azure.com'
+  }
+}
+
+module search 'private-endpoint.bicep' = if (!empty(searchId)) {
+  params: {
+    name: 'pe-search-${token}'
+    location: location
+    tags: tags
+    networkId: network.outputs.id
+    subnetId: network.outputs.endpointsSubnetId
+    resourceId: searchId
+    service: 'searchService'
+    zone: 'privatelink.search.windows.net'
+  }
+}
+
+module storage 'private-endpoint.bicep' = if (!empty(storageId)) {
+  params: {
+    name: 'pe-storage-${token}'
+    location: location
+    tags: tags
+    networkId: network.outputs.id
+    subnetId: network.outputs.endpointsSubnetId
+    resourceId: storageId
+    service: 'blob'
+    zone: 'privatelink.blob.${environment().suffixes.storage}'
+  }
+}
+
+output jobSubnetId string = network.outputs.jobSubnetId
+output siteSubnetId string = network.outputs.siteSubnetId

@@ -1,0 +1,138 @@
+"""Whether an endpoint can be reached from here, and what time it has. It asks nothing of it.
+
+The certificate is checked by the library that will carry the requests: each trusts other files.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+import requests
+from requests.utils import get_environ_proxies
+
+from ingest.errors import ConfigError
+
+SECONDS = 10.0  # for a connection, and for an answer
+# Entra and the services allow five minutes between clocks.
+MOST_SKEW = 300.0
+
+Fetch: TypeAlias = Callable[[str], Mapping[str, str]]  # the headers of what is at a URL
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """An endpoint that answered."""
+
+    host: str
+    address: str
+    secure: bool
+    ahead: float | None  # seconds that its clock is ahead of ours; None if it does not say
+
+    def __str__(self) -> str:
+        return f"{self.host} at {self.address}" + (", certificate trusted" if self.secure else "")
+
+
+def by_requests(url: str) -> Mapping[str, str]:
+    """As requests to a search service go."""
+    return requests.get(url, timeout=SECONDS, allow_redirects=False).headers
+
+
+def by_openai(url: str) -> Mapping[str, str]:
+    """As requests to an embedding service go."""
+    import openai
+
+    with openai.DefaultHttpx2Client(timeout=SECONDS, follow_redirects=False) as client:
+        return client.get(url).headers
+
+
+def reached(url: str, fetch: Fetch, trust: str) -> Reached:
+    """The endpoint, if it answers. `trust` is the variable that names trusted certificates.
+
+    Raises ConfigError that says which step on the way there failed.
+    """
+    host = urlsplit(url).hostname or ""
+    through = get_environ_proxies(url, no_proxy=None).get(urlsplit(url).scheme)
+    address = "the other end of a proxy" if through else connected(url)
+    before = time.time()
+    try:
+        headers = fetch(url)
+    except Exception as error:
+        if "CERTIFICATE_VERIFY_FAILED" in f"{error!r} {error.__cause__!r}":
+            raise ConfigError(
+                f"the certificate of {host} is not trusted here: set {trust} to the file of the "
+                "authority that signed it"
+            ) from error
+        raise ConfigError(
+            f"{host} at {address} does not answer ({type(error).__name__}): check the endpoint, "
+            "and firewall and proxy (HTTPS_PROXY, NO_PROXY)"
+        ) from error
+    now = (before + time.time()) / 2
+    return Reached(host, address, url.startswith("https:"), ahead(headers, now))
+
+
+def connected(url: str) -> str:
+    """The address of an endpoint that takes connections. Raises ConfigError if there is none."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(
+            f"{host} has no address (DNS: {error.strerror}): check the endpoint's spelling or, for "
+            "a private endpoint, that this network is linked to its private DNS zone"
+        ) from error
+    address = str(found[0][4][0])
+    try:
+        socket.create_connection((host, port), SECONDS).close()
+    except OSError as error:
+        raise unreachable(host, address, error.strerror or "no answer") from error
+    return address
+
+
+def unreachable(host: str, address: str, reason: str) -> ConfigError:
+    """The error for an endpoint that has an address and takes no connections."""
+    if private(address):
+        return ConfigError(
+            f"{host} is a private endpoint ({address}) and cannot be reached from here ({reason}): "
+            "run inside its network, or join it, by VPN for instance"
+        )
+    return ConfigError(
+        f"{host} ({address}) cannot be reached ({reason}): check the endpoint, and firewall and "
+        "proxy (HTTPS_PROXY)"
+    )
+
+
+def private(address: str) -> bool:
+    """Whether an address is of some network's own, and not this machine's."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return parsed.is_private and not parsed.is_loopback
+
+
+def ahead(headers: Mapping[str, str], now: float) -> float | None:
+    """The seconds that a service's clock is ahead of ours, by its Date header."""
+    named = {name.lower(): value for name, value in headers.items()}
+    try:
+        return parsedate_to_datetime(named["date"]).timestamp() - now
+    except (KeyError, ValueError):
+        return None
+
+
+def in_step(services: list[Reached]) -> str:
+    """How far this machine's clock is off, in words. Raises ConfigError if it is too far."""
+    for service in services:
+        if service.ahead is not None and abs(service.ahead) > MOST_SKEW:
+            where = "behind" if service.ahead > 0 else "ahead of"
+            raise ConfigError(
+                f"this machine's clock is {abs(service.ahead):,.0f} s {where} that of "
+                f"{service.host}, and tokens allow {MOST_SKEW:.0f} s: set it (timedatectl "
+                "set-ntp true; in WSL, wsl --shutdown)"
+            )
+    most = max(abs(service.ahead or 0.0) for service in services)
+    return f"within {max(1.0, most):.0f} s of the services"
