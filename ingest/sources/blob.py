@@ -155,13 +155,8 @@ class Container:
 
     def page(self, marker: str) -> tuple[list[Blob], str | None]:
         """One page, and the marker of the next if there is one."""
-        query = {
-            "restype": "container",
-            "comp": "list",
-            "include": "metadata",
-            "maxresults": str(PAGE),
-        }
-        wanted = {"prefix": self.place.folder, "marker": marker}
+        query = {"restype": "container", "comp": "list", "include": "metadata"}
+        wanted = {"maxresults": str(PAGE), "prefix": self.place.folder, "marker": marker}
         query |= {name: value for name, value in wanted.items() if value}
         url = f"{self.place.container}?{urlencode(query, quote_via=quote)}"
         with self.storage.asked("GET", url) as response:
