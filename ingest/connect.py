@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
+from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
@@ -31,7 +32,6 @@ from ingest.sources.folder import roots as folders
 from ingest.times import FETCHING, READING, Times
 
 if TYPE_CHECKING:
-    from ingest.embed.openai import Endpoint
     from ingest.index.azure import AzureIndex
     from ingest.index.definition import SearchIndex, Vectorizer
 
@@ -109,14 +109,12 @@ def embedder(settings: Settings, to: Connections, times: Times | None = None) ->
         from ingest.embed.local import local
 
         return local(cores())
-    from ingest.embed.openai import Requests, openai_embedder
-
     if settings.openai_key:
         log.warning(KEYED, "AZURE_OPENAI_KEY")
     requests = Requests(settings.embed_inputs, settings.embed_tokens, settings.embed_at_once)
     where_to = endpoints(settings, where)
     key = embedder_key(settings, to)
-    return openai_embedder(where_to, requests, key, to.patience, times or Times())
+    return remote(where_to, requests, key, to.patience, times or Times())
 
 
 def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
@@ -133,8 +131,6 @@ def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
 
     Raises ConfigError if they leave it open.
     """
-    from ingest.embed.openai import DIMENSIONS, Endpoint
-
     for url in where:
         if not url.startswith(("https://", "http://")):
             raise ConfigError(f"embedder {url}: expected local, or an endpoint: https://...")

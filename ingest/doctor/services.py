@@ -13,7 +13,7 @@ from ingest.roles import INDEX_DATA, OPENAI_USER, SEARCH_SERVICE, TAKE_TOKENS
 if TYPE_CHECKING:
     from ingest.auth.token_cache import TokenCache
     from ingest.embed import Embedder
-    from ingest.embed.openai import Endpoint
+    from ingest.embed.endpoint import Endpoint
     from ingest.index.azure import AzureIndex
 
 ROLE = "role"

@@ -36,7 +36,8 @@ def batches(  # noqa: PLR0913 - a batch is just these
             item = next(rest)
         except StopIteration:
             break
-        waited += clock() - asked
+        if batch:
+            waited += clock() - asked
         if not wanted(item):
             yield cast("P", item)
         else:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +20,10 @@ import openai
 import orjson
 
 from ingest.auth.token_cache import TokenCache
-from ingest.embed import Embedder, TextsRefused
-from ingest.embed.pace import Pace, Turns
-from ingest.embed.quota import Share, counted
+from ingest.embed import TextsRefused
+from ingest.embed.endpoint import Endpoint
+from ingest.embed.pace import Turns
+from ingest.embed.quota import counted
 from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
 from ingest.retry import WORTH_SAYING, Again, Patience, patiently
@@ -34,40 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What the models give where nobody asks for fewer.
-DIMENSIONS = {
-    "text-embedding-3-large": 3072,
-    "text-embedding-3-small": 1536,
-    "text-embedding-ada-002": 1536,
-}
 SHORTENS = "text-embedding-3-"  # these models take the parameter `dimensions`
 
 REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where and what to ask."""
-
-    url: str  # of the resource, or of the API where it ends in /v1
-    deployment: str
-    model: str
-    dimensions: int
-    api_version: str = ""  # "" is the v1 API
-    tpm: float = math.inf  # most tokens and requests a minute, where that is known
-    rpm: float = math.inf
-
-    def __str__(self) -> str:
-        return f"{self.url} (deployment {self.deployment})"
-
-
-@dataclass(frozen=True, slots=True)
-class Requests:
-    """How much to ask at a time."""
-
-    inputs: int = 2048  # the service's limits: texts and tokens of one request
-    tokens: int = 300_000
-    at_once: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,42 +51,15 @@ class Deployments:
     times: Times
 
 
-def openai_embedder(
-    endpoints: Sequence[Endpoint],
-    requests: Requests,
-    key: str | TokenCache,
-    patience: Patience,
-    times: Times,
-) -> Embedder:
-    """The model behind one or several endpoints. Nothing is asked of it yet."""
-    paces = [Pace(Share(each.tpm), Share(each.rpm)) for each in endpoints]
-    turns = Turns(paces, patience, times)
-    clients = [client(each, key) for each in endpoints]
-    to = Deployments(endpoints, clients, turns, key, patience, times)
+def embedded(texts: Sequence[str], to: Deployments) -> Vectors:
+    """A row for each text, in as few requests as the service takes. Raises TextsRefused."""
     ask = partial(asked, to=to)
-
-    def embed(texts: Sequence[str]) -> Vectors:
-        try:
-            return ask(texts)
-        except Smaller as error:
-            if not error.quota:
-                probe(ask)
-            return halved(texts, ask, error)
-
-    def close() -> None:
-        for each in clients:
-            each.close()
-
-    return Embedder(
-        embed,
-        endpoints[0].model,
-        endpoints[0].dimensions,
-        requests.inputs,
-        lambda: min(requests.tokens, turns.room()),
-        requests.at_once,
-        turns.allowed,
-        close,
-    )
+    try:
+        return ask(texts)
+    except Smaller as error:
+        if not error.quota:
+            probe(ask)
+        return halved(texts, ask, error)
 
 
 def client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:

@@ -28,7 +28,10 @@ from ingest.times import FIRST_ANSWER, REQUESTS, TOKENS, Times
 
 # Of a limit that the service does not report on: its minute may begin anywhere in ours.
 MARGIN = 0.985
+# Of a limit of requests, which is counted by the second: some take longer on their way than others.
+CALLS_MARGIN = 0.9
 LATE = 0.25  # seconds by which a request may be late and the next one still come on time
+LATE_CALL = 0.04  # the same, where the number of requests is what is limited
 AFTER = 0.5  # seconds after the end of a minute: clocks differ, and requests take their way
 SHORT = 2.0  # seconds; a refusal for so little is of a rate, one for longer is of a minute's count
 ROUNDED = 1.5  # seconds by which a request may have been sent before a minute that it began
@@ -50,8 +53,9 @@ class Pace:
     requests: Share = field(default_factory=Share)
     left: Left = field(default_factory=Left)
     spent: float = 0.0  # tokens sent so far
-    due: float = -math.inf  # when the last request ought to have been sent
-    size: float = 0.0  # tokens of it
+    due: float = -math.inf  # when the last request ought to have been sent, by its tokens
+    called: float = -math.inf  # the same, by the number of requests
+    size: float = 0.0  # tokens of the last request
     held: float = -math.inf  # nothing is sent before
     why_held: str = TOKENS
     under_way: int = 0
@@ -69,20 +73,24 @@ class Pace:
         if not self.heard and self.allowed(now) == math.inf:
             return ROOM_UNKNOWN
         known = self.allowed(now) < self.tokens.learnt(now) or self.tokens.set < math.inf
-        share = self.allowed(now) / min(REQUESTS_A_MINUTE, self.requests.allowed(now))
+        share = self.allowed(now) / min(REQUESTS_A_MINUTE, self.calls(now))
         return int(share if known else min(share, ROOM_UNLIMITED))
 
     def ready(self, tokens: float, now: float) -> tuple[float, str]:
         """When a request may be sent, as seen from now, and what it waits for until then."""
         if not self.heard and self.allowed(now) == math.inf and self.under_way:
             return now + LATE, FIRST_ANSWER  # which may tell the limit
-        requests = self.due + MINUTE / (MARGIN * self.requests.allowed(now))
+        requests = self.called + MINUTE / self.calls(now)
         enough = not self.left.told or self.left.level - self.spent >= tokens
         quota = self.due + self.spacing(now) if enough else self.anew(now)
         return max((self.held, self.why_held), (requests, REQUESTS), (quota, TOKENS))
 
+    def calls(self, now: float) -> float:
+        """Requests a minute, evenly spaced, that are sure not to be too many."""
+        return CALLS_MARGIN * self.requests.allowed(now)
+
     def spacing(self, now: float) -> float:
-        """Seconds between the last request and the next."""
+        """Seconds between the last request and the next, by their tokens."""
         if self.left.told:
             learnt = MARGIN * self.tokens.learnt(now) / MINUTE
             rate = min(learnt, self.left.rate(self.spent, now))
@@ -104,6 +112,7 @@ class Pace:
         if self.left.told and self.left.level - self.spent < tokens:
             self.left.doubts += 1
         self.due = max(now - LATE, min(now, self.due + self.spacing(now)))
+        self.called = max(now - LATE_CALL, min(now, self.called + MINUTE / self.calls(now)))
         self.size = tokens
         self.spent += tokens
         self.under_way += 1
@@ -113,15 +122,19 @@ class Pace:
             self.sent.popleft()
         return turn
 
-    def answered(self, turn: Turn, headers: Mapping[str, str]) -> None:
-        """A request was accepted."""
+    def answered(self, turn: Turn, headers: Mapping[str, str], now: float) -> None:
+        """A request was accepted.
+
+        The first one also signs in and connects, so it may have arrived long after it was sent.
+        """
         self.under_way -= 1
+        arrived = turn.at if self.heard else now
         self.heard, self.refusals = True, 0
         self.tokens.told = stated(headers, "limit-tokens") or math.inf
         self.requests.told = stated(headers, "limit-requests") or math.inf
         left = stated(headers, "remaining-tokens")
         if left is not None:
-            self.left.hear(turn, left, self.tokens.told)
+            self.left.hear(turn, left, self.tokens.told, arrived)
 
     def failed(self, until: float) -> None:
         """A request came to nothing; whether it counted is unknown, so it did.
@@ -217,7 +230,7 @@ class Turns:
     def answered(self, place: int, turn: Turn, headers: Mapping[str, str]) -> None:
         """The request was accepted."""
         with self.lock:
-            self.paces[place].answered(turn, headers)
+            self.paces[place].answered(turn, headers, self.patience.clock())
 
     def refused(self, place: int, turn: Turn, headers: Mapping[str, str]) -> float:
         """The request was refused for a quota: so many seconds more, all are held back."""

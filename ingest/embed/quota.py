@@ -101,7 +101,7 @@ class Left:
         """Whether the service says what is left, and means it."""
         return not math.isnan(self.level) and self.doubts < DOUBTS
 
-    def hear(self, turn: Turn, left: float, limit: float) -> None:
+    def hear(self, turn: Turn, left: float, limit: float, arrived: float) -> None:
         """An answer says what is left. Answers to requests before the newest known say nothing."""
         if turn.spent <= self.seen:
             return
@@ -110,7 +110,8 @@ class Left:
         rise = level - self.level
         anew = rise > JUMP * self.top or (turn.at >= self.ends and left >= self.top / 2)
         if math.isnan(self.level) or anew:
-            self.ends, self.doubts = turn.at + MINUTE, 0
+            self.ends = arrived + MINUTE
+            self.doubts = 0 if left else self.doubts  # some always say that nothing is left
         elif turn.at > self.heard:
             seconds = turn.at - self.heard
             weight = 1 - math.exp(-seconds / FORGETTING)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import orjson
 
 from ingest.auth.token_cache import TokenCache
-from ingest.embed.openai import DIMENSIONS, Endpoint, client, rows, sent
+from ingest.embed.endpoint import DIMENSIONS, Endpoint
+from ingest.embed.openai import client, rows, sent
 from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
 from ingest.retry import Patience, patiently

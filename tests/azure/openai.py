@@ -102,6 +102,7 @@ class OpenAI:
         self.out_of_order = False  # the embeddings come in any order
 
         self.requests: list[Embedded] = []
+        self.throttled: list[float] = []  # when a request was refused for a quota
         self.texts: Counter[str] = Counter()  # how often each was embedded
         self.statuses: Counter[int] = Counter()
         self.at_once = self.most_at_once = 0
@@ -123,6 +124,8 @@ class OpenAI:
                 response = refused.response
         with self.lock:
             self.statuses[response.status] += 1
+            if response.status == 429:
+                self.throttled.append(self.clock.now())
         told = {"apim-request-id": str(uuid.uuid4()), "x-ms-region": "Loopback"}
         return Response(response.status, response.body, {**told, **response.headers})
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import TypeGuard
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.embed.batch import batches
+from ingest.embed.batch import A_LITTLE, batches
 
 
 def is_size(item: object) -> TypeGuard[int]:
@@ -39,3 +40,62 @@ def test_what_is_not_for_the_model_does_not_wait() -> None:
         batches([1, "event", 2], is_size, lambda size: size, inputs=2, room=lambda: 9)
     )
     assert made == ["event", [1, 2]]
+
+
+def arriving(gaps: Sequence[float]) -> tuple[Iterator[int], Callable[[], float]]:
+    """Items of one token, each so many seconds after it was asked for, and the clock of that."""
+    now = [0.0]
+
+    def items() -> Iterator[int]:
+        for gap in gaps:
+            now[0] += gap
+            yield 1
+
+    return items(), lambda: now[0]
+
+
+def sizes(gaps: Sequence[float]) -> list[int]:
+    """How many texts are in each list that is made of items that arrive like that."""
+    items, clock = arriving(gaps)
+    made: Iterator[list[int] | str] = batches(
+        items, is_size, lambda size: size, inputs=99, room=lambda: 99, clock=clock
+    )
+    return [len(batch) for batch in made]
+
+
+def test_a_list_is_not_waited_for_for_ever() -> None:
+    """Documents come slowly: what is there is embedded after a second or so."""
+    assert sizes([0.4] * 9) == [4, 4, 1]
+    assert sizes([0.01] * 9) == [9]
+    assert sizes([A_LITTLE * 2] * 3) == [2, 1]
+
+
+def test_a_wait_before_a_list_is_begun_does_not_count() -> None:
+    """A large document took long to read: its first chunk is not sent alone."""
+    assert sizes([9.0, *[0.01] * 8]) == [9]
+
+
+def test_the_consumers_time_is_not_a_wait() -> None:
+    """Requests hold us up, not documents: lists are filled meanwhile."""
+    now = [0.0]
+    made: list[int] = []
+    items: list[int | str] = [1, "event"] * 9
+    found: Iterator[list[int] | str] = batches(
+        items, is_size, lambda size: size, inputs=99, room=lambda: 99, clock=lambda: now[0]
+    )
+    for batch in found:
+        now[0] += 60
+        if isinstance(batch, list):
+            made.append(len(batch))
+    assert made == [9]
+
+
+def test_the_room_may_change_from_one_list_to_the_next() -> None:
+    """The quota was raised midway: the next request is larger."""
+    rooms = {0: 2, 1: 4, 2: 3}
+    made: list[list[int] | str] = []
+    for batch in batches(
+        [1] * 12, is_size, lambda size: size, inputs=99, room=lambda: rooms.get(len(made), 9)
+    ):
+        made.append(batch)  # noqa: PERF402 - the room depends on how many there are
+    assert [len(batch) for batch in made] == [2, 4, 3, 3]

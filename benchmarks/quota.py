@@ -1,0 +1,180 @@
+"""How much of a quota a run uses, in real minutes: `ingest run` against the emulator, 350,000 TPM.
+
+The emulator is a process of its own and answers as Azure does: it counts characters, not tokens,
+and its minute begins with the first request after the last one ended. What is measured is what it
+was charged, from the second to the last full minute, counted from the first request. With --share
+there is a second run, beside a client that takes half of the quota in random spells, and of which
+the run knows nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+
+from measure import INGEST, ROOT, spent, tell
+from picture import Use, picture
+
+from tests.azure.emulator import Azure, emulator
+from tests.azure.openai import Refused
+from tests.azure.server import Request
+
+MODEL = "text-embedding-3-small"
+TPM, RPM = 350_000, 2_100
+LATENCY, A_TOKEN = 0.06, 1e-4  # seconds of an answer, and for each token of it
+MINUTES, SHARED = 4, 6  # of a run, the first of which is not measured
+ENDING = 32  # seconds: to begin, and what a deadline keeps for settling what is under way
+COPIED = ("handbook.pdf", "benefits/benefits-plan.pdf", "papers/two-column.pdf")
+A_COPY = 13_000  # tokens of those, as the quota counts them, or a few more
+
+HALF, OTHERS, SPELL = 0.5, 2_000, (15.0, 60.0)  # the second client's share, request and spells
+ASKED = Request("POST", "/openai/v1/embeddings", {}, {}, b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What the emulator saw; times are its clock's."""
+
+    ours: list[tuple[float, int]]  # when, tokens
+    refused: list[float]
+    others: list[tuple[float, int]]
+    others_refused: int
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parser().parse_args()
+    uses = [measured("Alone", MINUTES, share=False)]
+    if options.share:
+        uses.append(measured("Beside a client that takes half, in spells", SHARED, share=True))
+    if options.plot:
+        options.plot.write_text(picture(uses))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--share", action="store_true", help="a second run, beside another client")
+    made.add_argument("--plot", type=Path, metavar="FILE", help="the quota's use over time, as SVG")
+    return made
+
+
+def measured(title: str, minutes: int, *, share: bool) -> Use:
+    """One run, and its figures."""
+    print(title)
+    with tempfile.TemporaryDirectory() as folder, serving(share=share) as (environment, seen):
+        work = Path(folder)
+        copies(work / "docs", minutes)
+        more = {"AZURE_OPENAI_EMBEDDING_MODEL": MODEL} | environment
+        told = [f"{name}={value}" for name, value in more.items()]
+        deadline = f"{60 * minutes + ENDING}s"
+        command = ["env", *told, INGEST, "run", "docs", "--deadline", deadline, "-q"]
+        took = spent(command, work)
+        seen.send("charged")
+        charged: Charged = seen.recv()
+    began = charged.ours[0][0]
+    figures(charged, began, share=share)
+    tell("CPU of the run", f"{took.cpu:.1f} s", f"in {took.wall:.0f} s")
+    return Use(
+        title,
+        TPM,
+        [(at - began, tokens) for at, tokens in charged.ours],
+        [at - began for at in charged.refused],
+        [(at - began, tokens) for at, tokens in charged.others],
+    )
+
+
+def figures(charged: Charged, began: float, *, share: bool) -> None:
+    """What the quota was charged in the steady minutes, and what it refused in all of them."""
+    minutes = int((charged.ours[-1][0] - began) / 60)
+    steady, length = (began + 60, began + 60 * minutes), minutes - 1
+    ours, others = within(charged.ours, *steady), within(charged.others, *steady)
+    used = sum(ours) / (TPM * length - sum(others))
+    asked, refused = len(charged.ours) + len(charged.refused), len(charged.refused)
+    goal, most = ("0.90", "3 %") if share else ("0.97", "0.5 %")
+
+    tell("steady minutes", f"2 to {minutes}", "counted from the first request")
+    tell("tokens a minute, charged", f"{sum(ours) / length:,.0f}", f"of {TPM:,}")
+    if share:
+        tell("the other's", f"{sum(others) / length:,.0f}", f"{charged.others_refused} refused")
+    tell("tokens / what there was for us", f"{used:.3f}", f"target >= {goal}")
+    tell("refused", f"{100 * refused / asked:.2f} %", f"{refused} of {asked:,}; target <= {most}")
+    tell("requests a minute", f"{len(ours) / length:.0f}")
+
+
+def within(requests: list[tuple[float, int]], start: float, end: float) -> list[int]:
+    """The tokens of each request in a stretch of time."""
+    return [tokens for at, tokens in requests if start <= at < end]
+
+
+def copies(folder: Path, minutes: int) -> None:
+    """Copies of the samples: more than the quota lets through, so that the deadline ends a run."""
+    for number in range(-(-TPM * (minutes + 1) // A_COPY)):
+        for name in COPIED:
+            target = folder / f"{number:03}" / Path(name).name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / "data" / name, target)
+
+
+@contextmanager
+def serving(*, share: bool) -> Iterator[tuple[dict[str, str], Connection]]:
+    """The emulator in a process of its own: the environment of a client, and what to ask it."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=serve, args=(theirs, share))
+    process.start()
+    try:
+        yield ours.recv(), ours
+    finally:
+        ours.send("end")
+        process.join()
+
+
+def serve(pipe: Connection, share: bool) -> None:  # noqa: FBT001 - Process passes it on
+    """The emulator's process."""
+    with emulator() as azure:
+        azure.openai.tpm, azure.openai.rpm = TPM, RPM
+        azure.openai.latency = azure.search.latency = LATENCY
+        azure.openai.latency_per_token = A_TOKEN
+        others: list[tuple[float, int]] = []
+        refused: list[float] = []
+        ended = threading.Event()
+        other = threading.Thread(target=greedy, args=(azure, others, refused, ended))
+        if share:
+            other.start()
+        pipe.send(azure.environment)
+        while pipe.recv() != "end":
+            ours = [(request.at, request.estimated) for request in azure.openai.requests]
+            pipe.send(Charged(ours, azure.openai.throttled, others, len(refused)))
+        ended.set()
+
+
+def greedy(
+    azure: Azure, taken: list[tuple[float, int]], refused: list[float], ended: threading.Event
+) -> None:
+    """A client that takes half of the quota in spells, at an even rate, and between them rests."""
+    draw = Random(2)
+    pause = OTHERS / (HALF * TPM / 60)
+    while not ended.wait(draw.uniform(*SPELL)):
+        rests = time.monotonic() + draw.uniform(*SPELL)
+        while time.monotonic() < rests and not ended.wait(pause):
+            try:
+                azure.openai.admit(OTHERS, ASKED)
+            except Refused:
+                refused.append(azure.clock.now())
+            else:
+                taken.append((azure.clock.now(), OTHERS))
+
+
+if __name__ == "__main__":
+    main()

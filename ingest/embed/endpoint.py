@@ -1,0 +1,100 @@
+"""A model behind one or several endpoints.
+
+The SDK that asks them is imported by the first request: that takes longer than all of a run that
+finds nothing to do.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from ingest.auth.token_cache import TokenCache
+from ingest.embed import Embedder
+from ingest.embed.pace import Pace, Turns
+from ingest.embed.quota import Share
+from ingest.retry import Patience
+from ingest.times import Times
+
+if TYPE_CHECKING:
+    from ingest.embed.openai import Deployments
+    from ingest.model import Vectors
+
+# What the models give where nobody asks for fewer.
+DIMENSIONS = {
+    "text-embedding-3-large": 3072,
+    "text-embedding-3-small": 1536,
+    "text-embedding-ada-002": 1536,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where and what to ask."""
+
+    url: str  # of the resource, or of the API where it ends in /v1
+    deployment: str
+    model: str
+    dimensions: int
+    api_version: str = ""  # "" is the v1 API
+    tpm: float = math.inf  # most tokens and requests a minute, where that is known
+    rpm: float = math.inf
+
+    def __str__(self) -> str:
+        return f"{self.url} (deployment {self.deployment})"
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """How much to ask at a time."""
+
+    inputs: int = 2048  # the service's limits: texts and tokens of one request
+    tokens: int = 300_000
+    at_once: int = 16
+
+
+def remote(
+    endpoints: Sequence[Endpoint],
+    requests: Requests,
+    key: str | TokenCache,
+    patience: Patience,
+    times: Times,
+) -> Embedder:
+    """The model. Nothing is asked of it yet."""
+    turns = Turns([Pace(Share(each.tpm), Share(each.rpm)) for each in endpoints], patience, times)
+    closers: list[Callable[[], None]] = []
+    lock = threading.Lock()
+
+    @cache
+    def deployments() -> Deployments:
+        from ingest.embed.openai import Deployments, client
+
+        clients = [client(each, key) for each in endpoints]
+        closers.extend(each.close for each in clients)
+        return Deployments(endpoints, clients, turns, key, patience, times)
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        from ingest.embed.openai import embedded
+
+        with lock:  # one thread opens them
+            to = deployments()
+        return embedded(texts, to)
+
+    def close() -> None:
+        for closer in closers:
+            closer()
+
+    return Embedder(
+        embed,
+        endpoints[0].model,
+        endpoints[0].dimensions,
+        requests.inputs,
+        lambda: min(requests.tokens, turns.room()),
+        requests.at_once,
+        turns.allowed,
+        close,
+    )

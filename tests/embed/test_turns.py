@@ -1,0 +1,183 @@
+"""Turns at one or several deployments: which of them, and threads that wait."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import pytest
+
+from ingest.embed.pace import AILING, Pace, Turns
+from ingest.embed.quota import Share
+from ingest.errors import ServiceError
+from ingest.retry import Patience
+from ingest.times import TOKENS, Times
+from tests.embed.simulated import REMAINING, Hurried, Quota, Slept
+
+TPM = 60_000
+SIZE = 500.0  # tokens of a request
+
+
+def alone(paces: Sequence[Pace]) -> tuple[Turns, Slept]:
+    """The turns of a single thread, whose time passes by sleeping alone."""
+    slept = Slept()
+    patience = Patience(clock=slept.clock, sleep=slept.sleep)
+    return Turns(paces, patience, Times(slept.clock)), slept
+
+
+def used(turns: Turns, slept: Slept, minutes: int, idle: float = 0.0) -> list[float]:
+    """The share of each deployment's quota that one thread uses, idle for a while each time.
+
+    Fails if anything is refused.
+    """
+    quotas = [Quota(lambda _: TPM, told=REMAINING) for _ in turns.paces]
+    tokens: Counter[int] = Counter()
+    while slept.now < minutes * 60:
+        place, turn = turns.take(SIZE)
+        accepted, headers = quotas[place].ask(SIZE, slept.now)
+        assert accepted
+        tokens[place] += int(SIZE)
+        turns.answered(place, turn, headers)
+        slept.now += idle
+    return [tokens[place] / (TPM * minutes) for place in range(len(quotas))]
+
+
+def test_each_deployment_has_a_pace_of_its_own() -> None:
+    """Three resources are three quotas, and all of each is used."""
+    turns, slept = alone([Pace(), Pace(), Pace()])
+    assert all(share >= 0.97 for share in used(turns, slept, 10))
+
+
+def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
+    """What is paid for anyway comes first; the others take what it has no room for."""
+    half = SIZE / (0.5 * TPM / 60)  # seconds between requests that take half of a quota
+    first, second = used(*alone([Pace(Share(TPM)), Pace(Share(TPM))]), 10, idle=half)
+    assert first == pytest.approx(0.5, abs=0.05)
+    assert second == 0
+
+    first, second = used(*alone([Pace(Share(TPM)), Pace(Share(TPM))]), 10, idle=half / 3)
+    assert first >= 0.95
+    assert second == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
+    """One region is down: the other does the work, and the first is tried again in a moment."""
+    turns, slept = alone([Pace(Share(TPM)), Pace(Share(TPM))])
+    place, _ = turns.take(SIZE)
+    assert place == 0
+    turns.failed(0, ailing=True)
+    places = []
+    while slept.now < 2 * AILING:
+        place, turn = turns.take(SIZE)
+        places.append((slept.now, place))
+        turns.answered(place, turn, {})
+    assert {place for at, place in places if at < AILING - 1} == {1}
+    assert {place for at, place in places if at > AILING} == {0, 1}
+
+
+def test_the_only_deployment_is_not_passed_over() -> None:
+    """Where there is no other, a failure is no reason to wait."""
+    turns, slept = alone([Pace(Share(TPM))])
+    turns.take(SIZE)
+    turns.failed(0, ailing=True)
+    turns.take(SIZE)
+    assert slept.now < AILING
+
+
+def test_a_deployment_that_refuses_leaves_the_work_to_the_others() -> None:
+    """One of two has nothing for 20 seconds: the other goes on, nobody waits."""
+    turns, slept = alone([Pace(Share(TPM)), Pace(Share(TPM))])
+    place, turn = turns.take(SIZE)
+    assert turns.refused(place, turn, {"retry-after": "20"}) == 20
+    places = set()
+    while slept.now < 19:
+        place, turn = turns.take(SIZE)
+        places.add(place)
+        turns.answered(place, turn, {})
+    assert places == {1}
+
+
+def test_a_request_is_as_large_as_the_smallest_deployment_likes() -> None:
+    """It may go to any of them."""
+    turns, _ = alone([Pace(Share(TPM)), Pace(Share(TPM / 10))])
+    assert turns.room() == TPM // 10 // 150
+    assert turns.allowed() == TPM * 1.1
+
+
+def together(count: int, work: Callable[[int], None]) -> None:
+    """Several threads; raises what one of them raised."""
+    with ThreadPoolExecutor(count) as threads:
+        list(threads.map(work, range(count)))
+
+
+def test_threads_send_one_after_another_at_the_pace() -> None:
+    """Twelve threads share one quota as if they were one, and all of them get on."""
+    hurried = Hurried(20)
+    pace = Pace(Share(TPM))
+    turns = Turns([pace], Patience(clock=hurried.clock, sleep=hurried.sleep), Times(hurried.clock))
+    ends = hurried.clock() + 40
+    by_thread: Counter[int] = Counter()
+    sent: list[float] = []
+
+    def work(thread: int) -> None:
+        while hurried.clock() < ends:
+            place, turn = turns.take(SIZE)
+            sent.append(turn.at)
+            by_thread[thread] += 1
+            hurried.sleep(1)
+            turns.answered(place, turn, {})
+
+    together(12, work)
+    spaced = SIZE / (TPM / 60)
+    gaps = [b - a for a, b in pairwise(sent)]
+    assert min(gaps) >= 0
+    assert sum(gaps) >= len(gaps) * spaced - 1
+    assert len(sent) >= 0.5 * 40 / spaced
+    assert len(by_thread) == 12
+    assert turns.times.wall(TOKENS) > 0
+
+
+def test_a_stop_ends_every_wait() -> None:
+    """^C while eight threads wait for a quota: all are free in a moment, none sends."""
+    stopped = threading.Event()
+    turns = Turns([Pace(Share(TPM))], Patience(stopped=stopped.is_set), Times())
+    place, turn = turns.take(SIZE)
+    turns.refused(place, turn, {"retry-after": "100"})
+    outcomes: list[str] = []
+
+    def work(_: int) -> None:
+        with pytest.raises(ServiceError, match="stopped"):
+            turns.take(SIZE)
+        outcomes.append("stopped")
+
+    started = time.monotonic()
+    threading.Timer(0.3, stopped.set).start()
+    together(8, work)
+    assert len(outcomes) == 8
+    assert 0.3 <= time.monotonic() - started < 5
+    assert turns.paces[0].under_way == 0
+
+
+def test_an_answer_is_noticed_by_who_waits() -> None:
+    """Nothing is known yet, and all wait for the first answer: it sets them free."""
+    hurried = Hurried(10)
+    turns = Turns([Pace()], Patience(clock=hurried.clock, sleep=hurried.sleep), Times())
+    place, turn = turns.take(SIZE)
+    freed: list[float] = []
+
+    def work(thread: int) -> None:
+        if thread == 0:
+            hurried.sleep(3)
+            freed.append(hurried.clock())
+            turns.answered(place, turn, {})
+        else:
+            _, mine = turns.take(SIZE)
+            freed.append(mine.at)
+
+    together(4, work)
+    assert freed == sorted(freed)
+    assert freed[-1] - freed[0] < 20
