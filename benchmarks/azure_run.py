@@ -28,7 +28,7 @@ from ingest.embed.batch import batches
 from ingest.model import Chunk, Source
 from ingest.pipeline import Run, Services, ingest
 from ingest.settings import Settings, settings
-from ingest.sources.folder import listed, roots
+from ingest.sources.folder import roots
 from tests.azure.emulator import emulator
 
 PAGES = {"auto": 12_000, "pypdf": 2_000}
@@ -125,15 +125,17 @@ def warm(all_: Services) -> None:
     """Sign in, and start the children: neither is part of the work."""
     all_.embedder.embed(["warm"])
     (root,) = roots([str(ROOT / "data" / "products")])
-    sources = [source for source in listed(root) if isinstance(source, Source)]
-    list(all_.readers.map(lambda source: all_.prepare(source, ""), sources * all_.reading * 4))
+    sources = [source for source in root.listed() if isinstance(source, Source)]
+    list(
+        all_.readers.map(lambda source: all_.prepare(root, source, ""), sources * all_.reading * 4)
+    )
 
 
 def read(folder: Path, all_: Services) -> Iterator[Chunk]:
     """All chunks of all documents."""
     (root,) = roots([str(folder)])
-    sources = [source for source in listed(root) if isinstance(source, Source)]
-    for made in all_.readers.map(lambda source: all_.prepare(source, ""), sources):
+    sources = [source for source in root.listed() if isinstance(source, Source)]
+    for made in all_.readers.map(lambda source: all_.prepare(root, source, ""), sources):
         yield from made.chunks if made else ()
 
 

@@ -29,7 +29,7 @@ from ingest.model import Settled, Source
 from ingest.pipeline import Run, ingest
 from ingest.plan import compare
 from ingest.settings import Settings
-from ingest.sources.folder import Root
+from ingest.sources.folder import Folder
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ def full_run(folder: Path, where: Path) -> Peaks:
         nonlocal taken, chunks, worker
         with services(settings, run.stop, write=True) as real:
             fake = replace(real, embedder=replace(real.embedder, embed=stand_in))
-            for event in ingest(Root(folder.resolve()), fake, run):
+            for event in ingest(Folder(folder.resolve()), fake, run):
                 if isinstance(event, Settled) and event.embedded:
                     taken, chunks = taken + 1, chunks + event.embedded
             worker = max(map(peak_of, children()), default=0.0)

@@ -24,7 +24,7 @@ from ingest.connect import services
 from ingest.model import Settled
 from ingest.pipeline import Run, ingest
 from ingest.settings import Settings
-from ingest.sources.folder import Root
+from ingest.sources.folder import Folder
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -65,7 +65,7 @@ def full_run(folder: Path, where: Path) -> tuple[int, float]:
     settings = Settings(index=str(where), workers=2)
     with services(settings, run.stop, write=True) as real:
         fake = replace(real, embedder=replace(real.embedder, embed=stand_in))
-        events = ingest(Root(folder.resolve()), fake, run)
+        events = ingest(Folder(folder.resolve()), fake, run)
         taken = sum(isinstance(event, Settled) and event.embedded > 0 for event in events)
     return taken, peak()
 

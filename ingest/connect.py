@@ -6,13 +6,14 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from threading import Semaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, Login, credential
+from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
@@ -23,9 +24,12 @@ from ingest.model import Prepared, Recipe, Source
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services, Stop
 from ingest.prepare import Task, prepare, second_chance
+from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
-from ingest.times import Times
+from ingest.sources import Root
+from ingest.sources.folder import roots as folders
+from ingest.times import FETCHING, READING, Times
 
 if TYPE_CHECKING:
     from ingest.index.azure import AzureIndex
@@ -57,6 +61,29 @@ def connections(settings: Settings, stop: Stop | None = None, **time: Any) -> Co
     return Connections(
         Login(make), Patience(settings.retry_seconds, settings.wait_for_roles, stopped, **time)
     )
+
+
+@contextmanager
+def roots(arguments: Sequence[str], settings: Settings, to: Connections) -> Iterator[list[Root]]:
+    """The roots that a command line names: folders, and containers by their URLs.
+
+    Raises ConfigError for one that cannot be meant; nothing is asked of a service yet.
+    """
+    for argument in arguments:
+        if "AccountKey=" in argument:
+            raise ConfigError("a root is no connection string: name the container's URL, no key")
+    urls = [argument for argument in arguments if "://" in argument]
+    found: list[Root] = [*folders(argument for argument in arguments if argument not in urls)]
+    with ExitStack() as opened:
+        if urls:
+            from ingest.sources.blob import Container, places
+            from ingest.sources.storage import Storage
+
+            token = TokenCache(to.login, STORAGE)
+            for place in places(urls):
+                storage = opened.enter_context(closing(Storage(place.url, token, to.patience)))
+                found.append(Container(place, storage, settings.document_megabytes))
+        yield found
 
 
 def index_place(settings: Settings) -> str:
@@ -211,14 +238,23 @@ def services(
         dimensions=model.dimensions,
     )
     reading = settings.workers or cores()
-    children = Contained(prepare, Limits(settings.document_seconds, settings.document_megabytes))
+    limits = Limits(settings.document_seconds, settings.document_megabytes)
+    children = Contained(prepare, limits)
     careful = second_chance(children)
+    places = Semaphore(reading)
 
-    def prepared(source: Source, known: str) -> Prepared | None:
-        return careful(Task(source, known, recipe, settings.extractor))
+    def prepared(root: Root, source: Source, known: str) -> Prepared | None:
+        task = Task(source, known, recipe, settings.extractor)
+        with ExitStack() as opened:
+            with times.of(FETCHING):
+                file = opened.enter_context(root.opened(source))
+            with places, times.of(READING):
+                made = careful(task, file)
+        return made
 
     where = index(settings, model, to, create=write)
-    readers = ThreadPoolExecutor(reading, "reader")
+    # So that some fetch documents while those of the others are read.
+    readers = ThreadPoolExecutor(FETCHED_AHEAD * reading, "reader")
     senders = ThreadPoolExecutor(model.at_once, "sender")
     writers, writing = writing_threads(settings)
     try:

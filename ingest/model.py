@@ -38,11 +38,12 @@ class Source:
     """One PDF that can be read, as its listing saw it."""
 
     root: str
-    name: str  # relative to the root, "/" between folders, NFC
-    location: str  # what opens it: a path
+    name: str  # relative to the root, "/" between folders; a file's in NFC
+    location: str  # what opens it: a path, or an https:// URL
     size: int  # bytes
     modified: str  # opaque: equal means not modified since
     recent: bool = False  # modified so lately that another write could leave `modified` as it is
+    unreadable: str = ""  # why its bytes cannot be had at present, whatever is known of them
 
 
 @dataclass(frozen=True, slots=True)

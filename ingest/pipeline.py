@@ -48,8 +48,8 @@ from ingest.settle import (
     upload,
     whole,
 )
-from ingest.sources.folder import Root, listed
-from ingest.times import EMBEDDING, READING, RECORDING, WRITING, Times
+from ingest.sources import Root
+from ingest.times import EMBEDDING, RECORDING, WRITING, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -68,7 +68,7 @@ class Services:
     index: Index
     embedder: Embedder
     recipe: Recipe
-    prepare: Callable[[Source, str], Prepared | None]  # None: its fingerprint is the one given
+    prepare: Callable[[Root, Source, str], Prepared | None]  # None: the fingerprint is as given
     readers: Executor  # threads in which documents are prepared
     reading: int  # documents prepared side by side
     senders: Executor  # threads in which the embedder is called
@@ -139,7 +139,7 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     absences = Absences(run.prune, run.max_deletes)
 
     changes = absences.noted(compared(root, services, run), run.stop.requested)
-    documents = prepared(changes, services, run.stop)
+    documents = prepared(root, changes, services, run.stop)
     drafts = intended(documents, services, run)
     chunks = by_turns(drafts, pieces)
     vectors = embedded(chunks, services, run.stop)
@@ -157,7 +157,7 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
     absences = Absences(run.prune, run.max_deletes)
 
     changes = absences.noted(compared(root, services, run), run.stop.requested)
-    for item in prepared(changes, services, run.stop):
+    for item in prepared(root, changes, services, run.stop):
         yield expected(item, services.index) if isinstance(item, Read) else item
 
     if kept := absences.kept(root.name):
@@ -170,19 +170,19 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
 def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
     """The changes between a root and what the index knows of it."""
     records = (r for r in services.index.records(root.name) if root.covers(r.source))
-    return compare(listed(root), records, services.recipe.digest, retry_failed=run.retry_failed)
+    return compare(root.listed(), records, services.recipe.digest, retry_failed=run.retry_failed)
 
 
 def prepared(
-    changes: Iterable[Stale | Settled], services: Services, stop: Stop
+    root: Root, changes: Iterable[Stale | Settled], services: Services, stop: Stop
 ) -> Iterator[Read | Event]:
     """Every stale source read, extracted and split, or why it could not be."""
 
     def start(change: Stale | Settled | Advanced) -> Future[Prepared | None] | None:
         if not isinstance(change, Stale):
             return None
-        call = partial(services.prepare, change.source, fingerprint(change.record))
-        return services.readers.submit(services.times.around(READING, call))
+        call = partial(services.prepare, root, change.source, fingerprint(change.record))
+        return stop.watched(services.readers.submit(call))
 
     ahead = 2 * services.reading  # so that no reader waits for the next document
     for change, call in overlapped(changes, start, ahead, stop.overdue, IDLE):

@@ -19,6 +19,8 @@ T = TypeVar("T")
 # until someone asks for it.
 MAX_ATTEMPTS = 3
 
+NOT_TAKEN = (Outcome.FAILED, Outcome.SKIPPED)
+
 
 class Stale(NamedTuple):
     """A source whose bytes must be looked at."""
@@ -79,12 +81,14 @@ def judged(
         yield Settled(item.root, item.name, Outcome.SKIPPED, item.reason, item.harmless)
         if item.hides:
             yield Unseen(item.name)
-    elif known is None:
-        yield Stale(item, None)
-    elif not untouched(item, known, recipe):
-        yield Stale(item, known)
-    elif known.outcome not in (Outcome.FAILED, Outcome.SKIPPED):
+    elif known and untouched(item, known, recipe) and known.outcome not in NOT_TAKEN:
         yield unchanged(item, known)
+    elif item.unreadable:
+        chunks = known.chunks if known else 0
+        reason = item.unreadable
+        yield Settled(item.root, item.name, Outcome.SKIPPED, reason, harmless=False, chunks=chunks)
+    elif known is None or not untouched(item, known, recipe):
+        yield Stale(item, known)
     elif known.attempts >= attempts:
         yield given_up(item, known)
     else:

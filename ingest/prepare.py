@@ -1,6 +1,7 @@
 """What happens to one document before anything is paid for: read, extract, split.
 
-It runs in a child process, because reading a stranger's PDF may hang, crash or eat the memory.
+It runs in a child process, because reading a stranger's PDF may hang, crash or eat the memory. The
+child is given an open file and needs no way to the source: no path, no network, no token.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import BinaryIO, TypeAlias
 
 from ingest.chunk.document import chunks, titled
 from ingest.errors import DocumentError
 from ingest.extract import extract
 from ingest.extract.worker import Died
 from ingest.model import Prepared, Recipe, Source
-from ingest.sources.folder import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,16 @@ class Task:
     extractor: str
 
 
-def prepare(task: Task) -> Prepared | None:
+def prepare(task: Task, file: BinaryIO) -> Prepared | None:
     """The chunks of a source; None if its bytes and recipe are those known already.
 
     Raises DocumentError if it cannot be read.
     """
-    data = read(task.source)
+    try:
+        file.seek(0)  # it may have been read before, by a process that died of it
+        data = file.read()
+    except OSError as error:
+        raise DocumentError(f"cannot be read: {error.strerror}; check its disk") from error
     fingerprint = task.recipe.digest + hashlib.sha256(data).hexdigest()[:52]
     if fingerprint == task.known:
         return None
@@ -46,17 +51,20 @@ def prepare(task: Task) -> Prepared | None:
     )
 
 
-def second_chance(prepare: Callable[[Task], Prepared | None]) -> Callable[[Task], Prepared | None]:
+Prepare: TypeAlias = Callable[[Task, BinaryIO], Prepared | None]
+
+
+def second_chance(prepare: Prepare) -> Prepare:
     """Let pypdf, which has no native code to crash, read what killed its process."""
 
-    def careful(task: Task) -> Prepared | None:
+    def careful(task: Task, file: BinaryIO) -> Prepared | None:
         try:
-            return prepare(task)
+            return prepare(task, file)
         except Died as death:
             if task.extractor != "auto":
                 raise
             try:
-                return prepare(replace(task, extractor="pypdf"))
+                return prepare(replace(task, extractor="pypdf"), file)
             except DocumentError:
                 raise death from None
 

@@ -33,6 +33,12 @@ SEARCH_SERVICE = Role(
     "Search Service Contributor", "7ca78c08-252a-4471-8644-bb5ff32d4ba0", INDEX_DATA.find
 )
 
+BLOB_READER = Role(
+    "Storage Blob Data Reader",
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+    "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
+)
+
 # A search service takes only keys until it is told otherwise.
 TAKE_TOKENS = (
     "az search service update --auth-options aadOrApiKey "

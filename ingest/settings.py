@@ -105,7 +105,11 @@ def secret(env: str, doc: str) -> Any:
 class Settings:
     """What a command works with."""
 
-    root: str = setting("", "INGEST_ROOT", "the root, where the command line names none")
+    root: str = setting(
+        "",
+        "INGEST_ROOT",
+        "the root, where the command line names none: a folder, or a blob container's URL",
+    )
     index: str = setting(
         "",
         "INGEST_INDEX",

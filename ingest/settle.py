@@ -20,7 +20,7 @@ from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
 from ingest.model import Chunk, Outcome, Prepared, Recipe, Record, Refusal, Settled, Source
 from ingest.plan import Stale, unchanged
-from ingest.sources.folder import url
+from ingest.sources import url
 
 if TYPE_CHECKING:
     from ingest.model import Vectors

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 R = TypeVar("R")
 
-READING = "reading"  # documents: read, extracted, split
+FETCHING = "fetching"  # documents: opened, or copied from where they are
+READING = "reading"  # documents: extracted, split
 EMBEDDING = "embedding"  # calls to the model, with all their waits
 SERVICE = "embedding service"  # the part of those in which its answer is waited for
 WRITING = "writing"  # chunks to the index

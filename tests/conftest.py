@@ -23,8 +23,14 @@ from ingest.model import Event, Prepared, Recipe, Settled, Source
 from ingest.overlap import AtOnce
 from ingest.pipeline import Run, Services, ingest
 from ingest.prepare import Task, prepare
+from ingest.sources import Root
 from ingest.sources.folder import roots
 from tests.azure.emulator import Azure, emulator
+from tests.azurite import (  # noqa: F401 - a fixture, and hooks
+    azurite,
+    pytest_collection_modifyitems,
+    pytest_terminal_summary,
+)
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -67,9 +73,10 @@ class Bench:
     def services(self, index: Index | None = None) -> Services:
         model = Embedder(self.embeds, MODEL, DIMENSIONS, self.inputs, lambda: 100_000, 2)
 
-        def prepared(source: Source, known: str) -> Prepared | None:
+        def prepared(root: Root, source: Source, known: str) -> Prepared | None:
             self.read.append(source.name)
-            return prepare(Task(source, known, self.recipe, "auto"))
+            with root.opened(source) as file:
+                return prepare(Task(source, known, self.recipe, "auto"), file)
 
         return Services(
             index or self.index,
@@ -83,13 +90,15 @@ class Bench:
             1,
         )
 
-    def run(self, run: Run | None = None, index: Index | None = None) -> list[Event]:
-        """One run over the whole folder; its events."""
+    def run(
+        self, run: Run | None = None, index: Index | None = None, root: Root | None = None
+    ) -> list[Event]:
+        """One run over the whole folder, or over another root; its events."""
         run = run or Run("test", max_deletes=1000)
-        (root,) = roots([str(self.folder)])
+        (folder,) = roots([str(self.folder)])
         services = self.services(index)
         try:
-            return list(ingest(root, services, run))
+            return list(ingest(root or folder, services, run))
         finally:
             services.readers.shutdown()
             services.senders.shutdown()

@@ -19,6 +19,7 @@ from tests.auth.logins import EXPIRED, laptop
 from tests.azure import faults
 from tests.azure.emulator import Azure
 from tests.azure.identity import (
+    BLOB_READER,
     DATA_CONTRIBUTOR,
     DATA_READER,
     OPENAI_USER,
@@ -35,9 +36,9 @@ LARGE = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
 OTHER = "99999999-8888-7777-6666-555555555555"
 
 
-def examined(azure: Azure, **more: str) -> list[Finding]:
+def examined(azure: Azure, root: str = str(ROOT / "data"), **more: str) -> list[Finding]:
     """What the doctor finds, of a client of the emulator with these settings."""
-    return list(findings(azure.environment | LARGE | more, {}, {}, [str(ROOT / "data")]))
+    return list(findings(azure.environment | LARGE | more, {}, {}, [root]))
 
 
 def wrong(found: list[Finding]) -> dict[str, str]:
@@ -490,3 +491,13 @@ def test_settings_that_contradict_each_other(environment: dict[str, str], said: 
     (found,) = contradictions(environment)
     assert said in found
     assert list(contradictions({"AZURE_OPENAI_ENDPOINT": "https://a/openai/v1/"})) == []
+
+
+def test_a_container_is_looked_into(azure: Azure) -> None:
+    """How many PDFs a job would find; and if it may not look, the role that it lacks."""
+    azure.blob.put("docs", "a.pdf", b"%PDF-")
+    url = f"{azure.blob_endpoint}/docs"
+
+    assert text(examined(azure, url), "source") == f"{url}: 1 PDFs"
+    azure.identity.default.withdraw(BLOB_READER)
+    assert "lacks the role Storage Blob Data Reader" in text(examined(azure, url), "source")

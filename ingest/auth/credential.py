@@ -19,6 +19,7 @@ LOGIN_SECONDS = 60
 
 COGNITIVE_SERVICES = "https://cognitiveservices.azure.com/.default"
 SEARCH = "https://search.azure.com/.default"
+STORAGE = "https://storage.azure.com/.default"
 
 
 def credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:

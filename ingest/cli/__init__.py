@@ -110,7 +110,10 @@ def add_run(command: argparse.ArgumentParser) -> None:
 def add_roots(command: argparse.ArgumentParser) -> None:
     """What `run` and `plan` have in common."""
     command.add_argument(
-        "roots", nargs="*", metavar="ROOT", help="a folder, a PDF, or a quoted glob (INGEST_ROOT)"
+        "roots",
+        nargs="*",
+        metavar="ROOT",
+        help="a folder, a PDF, a quoted glob, or a blob container's URL (INGEST_ROOT)",
     )
     command.add_argument(
         "--prune",

@@ -6,7 +6,7 @@ import argparse
 import time
 
 from ingest.cli import configured, run, show
-from ingest.connect import services
+from ingest.connect import connections, roots, services
 from ingest.model import Outcome, Settled
 from ingest.pipeline import forecast
 from ingest.report.totals import Totals
@@ -15,13 +15,15 @@ from ingest.report.totals import Totals
 def main(options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
     settings = configured(options)
-    where = run.named_roots(options, settings)
+    names = run.named_roots(options, settings)
     execution = run.new_run(options, settings)
+    to = connections(settings, execution.stop)
     totals = Totals()
     started = time.monotonic()
     with (
         run.stopping(execution.stop) as signals,
-        services(settings, execution.stop, write=False) as all_,
+        roots(names, settings, to) as where,
+        services(settings, execution.stop, write=False, to=to) as all_,
     ):
         for root in where:
             for event in forecast(root, all_, execution):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ingest.cli import configured, plan, show
-from ingest.connect import index_name, services
+from ingest.connect import connections, index_name, roots, services
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.index import Index
 from ingest.model import Summary
@@ -24,7 +24,7 @@ from ingest.plan import Stale
 from ingest.report.bottleneck import Capacity
 from ingest.report.totals import Totals
 from ingest.settings import Settings
-from ingest.sources.folder import Root, roots
+from ingest.sources import Root
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +36,15 @@ def main(options: argparse.Namespace) -> int:
     if options.dry_run:
         return plan.main(options)
     settings = configured(options)
-    where = named_roots(options, settings)
+    names = named_roots(options, settings)
     run = new_run(options, settings)
+    to = connections(settings, run.stop)
     totals = Totals()
     started = time.monotonic()
     with (
         stopping(run.stop, settings.deadline) as signals,
-        services(settings, run.stop, write=True) as all_,
+        roots(names, settings, to) as where,
+        services(settings, run.stop, write=True, to=to) as all_,
         show.Display(options) as display,
     ):
 
@@ -94,12 +96,12 @@ def remember(summary: Summary, index: Index) -> None:
         log.info("what this run came to could not be kept: %s", error)
 
 
-def named_roots(options: argparse.Namespace, settings: Settings) -> list[Root]:
+def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
     """The roots of the command line, else that of the settings. Raises ConfigError for none."""
-    arguments = options.roots or ([settings.root] if settings.root else [])
+    arguments: list[str] = options.roots or ([settings.root] if settings.root else [])
     if not arguments:
         raise ConfigError("which PDFs? name a folder, as in: ingest run docs/ (or set INGEST_ROOT)")
-    return roots(arguments)
+    return arguments
 
 
 def new_run(options: argparse.Namespace, settings: Settings) -> Run:

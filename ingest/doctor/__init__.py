@@ -18,9 +18,9 @@ from ingest.doctor.finding import Finding, Patient, Verdict, tried
 from ingest.doctor.names import contradictions, misspelt, remarks
 from ingest.doctor.services import embedding, indexing
 from ingest.errors import ConfigError
-from ingest.model import Source
+from ingest.model import Oddity, Source
 from ingest.settings import Settings, documented, settings
-from ingest.sources.folder import listed, roots
+from ingest.sources import Root
 
 if TYPE_CHECKING:
     from ingest.doctor.network import Fetch, Reached
@@ -125,21 +125,26 @@ def reach(url: str, fetch: Fetch, trust: str, services: list[Reached]) -> str:
 
 def source(patient: Patient) -> Finding:
     """Whether the roots can be listed, and how much is in them."""
-    named = patient.roots or ([patient.settings.root] if patient.settings.root else [])
-    return tried(
-        "source", lambda: counted(named), "" if named else "name a root, or set INGEST_ROOT"
-    )
+    unless = "" if patient.named else "name a root, or set INGEST_ROOT"
+    return tried("source", lambda: counted(patient), unless)
 
 
-def counted(named: Sequence[str]) -> str:
+def counted(patient: Patient) -> str:
     """What is in the roots, in words. Raises ConfigError if that is nothing, or cannot be seen."""
-    parts = []
-    for root in roots(named):
-        found = list(listed(root))
-        pdfs = [item for item in found if isinstance(item, Source)]
-        odd = [item for item in found if not isinstance(item, Source) and not item.harmless]
-        if not pdfs:
-            raise ConfigError(f"{root.name} has no PDFs: check the path")
-        more = f", {len(odd):,} that cannot be read ({odd[0].name}: {odd[0].reason})" if odd else ""
-        parts.append(f"{root.name}: {len(pdfs):,} PDFs{more}")
-    return "; ".join(parts)
+    with connect.roots(patient.named, patient.settings, patient.to) as roots:
+        return "; ".join(map(contents, roots))
+
+
+def contents(root: Root) -> str:
+    """What is in one root."""
+    odd: list[Oddity] = []
+    pdfs = 0
+    for item in root.listed():
+        if isinstance(item, Source):
+            pdfs += 1
+        elif not item.harmless:
+            odd.append(item)
+    if not pdfs:
+        raise ConfigError(f"{root.name} has no PDFs: check the path")
+    more = f", {len(odd):,} that cannot be read ({odd[0].name}: {odd[0].reason})" if odd else ""
+    return f"{root.name}: {pdfs:,} PDFs{more}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH
+from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE
 from ingest.connect import Connections, embedder_places, index_place
 from ingest.errors import IngestError
 from ingest.settings import Settings
@@ -50,12 +50,21 @@ class Patient:
         return where if where.startswith("https://") else ""
 
     @property
+    def named(self) -> Sequence[str]:
+        """The roots that a run would have."""
+        return self.roots or ([self.settings.root] if self.settings.root else [])
+
+    @property
     def scopes(self) -> list[str]:
         """The tokens that a run asks for."""
         chosen = self.settings
         keyed = chosen.openai_key or chosen.embedder.endswith("/v1")
-        scopes = [COGNITIVE_SERVICES] if self.embeds_at and not keyed else []
-        return [*scopes, SEARCH] if self.searches_at and not chosen.search_key else scopes
+        needed = {
+            COGNITIVE_SERVICES: self.embeds_at and not keyed,
+            SEARCH: self.searches_at and not chosen.search_key,
+            STORAGE: any("://" in root for root in self.named),
+        }
+        return [scope for scope, is_needed in needed.items() if is_needed]
 
 
 def tried(check: str, call: Callable[[], str], unless: str = "") -> Finding:

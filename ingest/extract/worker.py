@@ -1,7 +1,8 @@
 """Work on untrusted input in child processes: a hang, a crash or a leak is one DocumentError.
 
 Nothing of a child's is trusted but what it sends back; a child that misses its deadline is killed
-and the next task gets a new one.
+and the next task gets a new one. A task comes with an open file, which the child gets as such: not
+its bytes, which would then be in memory twice, nor its path, so that it need not open anything.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any, Generic, TypeVar
+from multiprocessing.reduction import recv_handle, send_handle
+from queue import Empty, LifoQueue
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from ingest.errors import DocumentError, IngestError, ServiceError
 
@@ -42,41 +46,50 @@ class Died(DocumentError):
 
 
 class Contained(Generic[T, R]):
-    """A function that runs in a child process of the calling thread, within limits.
+    """A function of a task and a file, run in a child process within limits.
 
     Raises what the function raises, Died if the child was killed or exceeded its time, ServiceError
     if no child can be started.
-    Each thread that calls it has a child of its own, started on its first call.
+    Several threads may call it: there are as many children as were ever needed at the same time.
     """
 
-    def __init__(self, function: Callable[[T], R], limits: Limits) -> None:
+    def __init__(self, function: Callable[[T, BinaryIO], R], limits: Limits) -> None:
         self.function = function
         self.limits = limits
-        self.own = threading.local()
+        self.idle: LifoQueue[Child] = LifoQueue()
         self.children: set[Child] = set()
+        self.closed = threading.Event()
 
-    def __call__(self, task: T) -> R:
-        child = self.child()
+    def __call__(self, task: T, file: BinaryIO) -> R:
         try:
-            outcome = child.ask(task, self.limits.seconds)
-        except Died:
+            child = self.idle.get_nowait()
+        except Empty:
+            child = self.started()
+        try:
+            outcome = child.ask(task, file, self.limits.seconds)
+        except BaseException:  # in the midst of something, or dead: it is not used again
+            child.end()
             self.children.discard(child)
-            self.own.child = None
             raise
+        self.idle.put(child)
         if isinstance(outcome, BaseException):
             raise outcome
         result: R = outcome
         return result
 
-    def child(self) -> Child:
-        child: Child | None = getattr(self.own, "child", None)
-        if child is None:
-            child = self.own.child = Child(self.function, self.limits)
+    def started(self) -> Child:
+        """One more child. Raises Died once all have been ended."""
+        if not self.closed.is_set():
+            child = Child(self.function, self.limits)
             self.children.add(child)
-        return child
+            if not self.closed.is_set():
+                return child
+            child.end()
+        raise Died("the run has ended")
 
     def close(self) -> None:
         """End all children, the busy ones too."""
+        self.closed.set()
         for child in list(self.children):
             child.end()
 
@@ -84,7 +97,7 @@ class Contained(Generic[T, R]):
 class Child:
     """One process that answers tasks until its pipe closes."""
 
-    def __init__(self, function: Callable[[Any], Any], limits: Limits) -> None:
+    def __init__(self, function: Callable[[Any, BinaryIO], Any], limits: Limits) -> None:
         self.pipe, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=serve, args=(theirs, function, limits), daemon=True)
         self.process.start()
@@ -100,10 +113,11 @@ class Child:
             self.end()
             raise ServiceError(f"no process can be started to read documents in ({cause})")
 
-    def ask(self, task: object, seconds: float) -> Any:
+    def ask(self, task: object, file: BinaryIO, seconds: float) -> Any:
         """The function's result, or the exception it raised. Raises Died."""
         try:
             self.pipe.send(task)
+            send_handle(self.pipe, handle(file), self.process.pid)
             if self.pipe.poll(seconds):
                 return self.pipe.recv()
         except (EOFError, ConnectionError):
@@ -127,7 +141,7 @@ class Child:
         self.process.join()
 
 
-def serve(pipe: Connection, function: Callable[[Any], Any], limits: Limits) -> None:
+def serve(pipe: Connection, function: Callable[[Any, BinaryIO], Any], limits: Limits) -> None:
     """The child's whole life: take a task, answer it, until the parent is gone."""
     # The terminal's ^C goes to the whole group; it is the parent that decides what to finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -135,21 +149,41 @@ def serve(pipe: Connection, function: Callable[[Any], Any], limits: Limits) -> N
     confine(limits.megabytes)
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send(READY)
-        for task in tasks(pipe):
+        for task, file in tasks(pipe):
             allow_cpu(limits.seconds)
-            pipe.send(answer(function, task, limits))
+            with file:
+                outcome = answer(partial(function, task, file), limits)
+            pipe.send(outcome)
 
 
-def tasks(pipe: Connection) -> Iterator[object]:
-    """The tasks as they come; ends with EOFError."""
+def tasks(pipe: Connection) -> Iterator[tuple[object, BinaryIO]]:
+    """The tasks as they come, with their files; ends with EOFError."""
     while True:
-        yield pipe.recv()
+        yield pipe.recv(), opened(recv_handle(pipe))
 
 
-def answer(function: Callable[[Any], Any], task: object, limits: Limits) -> object:
+def handle(file: BinaryIO) -> int:
+    """What the system knows an open file by."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        return msvcrt.get_osfhandle(file.fileno())
+    return file.fileno()
+
+
+def opened(handle: int) -> BinaryIO:
+    """The file that came from the parent."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        handle = msvcrt.open_osfhandle(handle, os.O_RDONLY)
+    return os.fdopen(handle, "rb")
+
+
+def answer(function: Callable[[], Any], limits: Limits) -> object:
     """The result, or the exception to raise in the parent."""
     try:
-        return function(task)
+        return function()
     except MemoryError:
         return Died(
             f"reading it needs more than {limits.megabytes} MB; "

@@ -15,12 +15,7 @@ from typing import Any, TypeVar
 
 import requests
 from azure.core.credentials import AzureKeyCredential
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
+from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
 from azure.search.documents import SearchClient
@@ -32,6 +27,7 @@ from ingest.index.wire import bounded, request_body
 from ingest.model import Refusal
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
 from ingest.roles import INDEX_DATA, SEARCH_SERVICE, TAKE_TOKENS, Role, missing_role, rejected
+from ingest.unanswered import short, unanswered
 
 T = TypeVar("T")
 
@@ -219,18 +215,7 @@ class Documents:
             return error
         if isinstance(error, HttpResponseError) and error.status_code:
             return self.by_status(error, where, role, renewals)
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return ConfigError(
-                f"{where}: its certificate is not trusted here: set REQUESTS_CA_BUNDLE"
-            )
-        if isinstance(error, ServiceRequestError) and unresolvable(error):
-            return ConfigError(f"{where} cannot be reached ({short(error)}): check the endpoint")
-        if isinstance(error, (ServiceRequestError, ServiceResponseError)):
-            return Again(f"the connection to {where} broke ({short(error)})")
-        if isinstance(error, (AzureError, ValueError, TypeError, AttributeError, KeyError)):
-            # An answer that is empty, cut short or no JSON: a success that cannot be read is none.
-            return Again(f"{where} gave an answer that cannot be read")
-        return error
+        return unanswered(error, where)
 
     def by_status(
         self, error: HttpResponseError, where: str, role: Role, renewals: list[str]
@@ -264,14 +249,3 @@ class Documents:
             return ConfigError(f"{where} does not exist: run ingest run to create it")
         kind = ConfigError if role is SEARCH_SERVICE else ServiceError
         return kind(f"{where} refused a request ({status}: {short(error)})")
-
-
-def short(error: Exception) -> str:
-    """What an SDK's error says first."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
-
-
-def unresolvable(error: Exception) -> bool:
-    """Whether the name of the service does not exist, which waiting does not change."""
-    text = str(error).lower()
-    return any(sign in text for sign in ("name or service not known", "failed to resolve"))

@@ -5,11 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ingest.times import EMBEDDING, READING, RECORDING, REQUESTS, SERVICE, TOKENS, WRITING, Times
+from ingest.times import (
+    EMBEDDING,
+    FETCHING,
+    READING,
+    RECORDING,
+    REQUESTS,
+    SERVICE,
+    TOKENS,
+    WRITING,
+    Times,
+)
 
 SHORT = 5.0  # seconds; of a shorter run nobody wants to hear how to make it faster
 BUSY = 0.5  # of the time; what is busy for less holds nothing up
 MINUTE = 60.0
+FETCHED_AHEAD = 2  # documents for each that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +61,7 @@ def shares(times: Times, seconds: float, of: Capacity) -> list[Share]:
     """Everything that may have held a run up."""
     quota, calls = times.wall(TOKENS) / seconds, times.wall(REQUESTS) / seconds
     reading = times.total(READING) / (of.reading * seconds)
+    fetching = times.total(FETCHING) / (FETCHED_AHEAD * of.reading * seconds)
     remote = times.total(SERVICE) > 0
     embedding = times.total(SERVICE if remote else EMBEDDING) / (of.embedding * seconds)
     writing = (times.total(WRITING) + times.total(RECORDING)) / (of.writing * seconds)
@@ -70,6 +82,11 @@ def shares(times: Times, seconds: float, of: Capacity) -> list[Share]:
             f"reading kept {of.reading} workers busy {reading:.0%} of the time: more cores would "
             "help",
         ),
+        Share(
+            fetching,
+            f"documents were waited for {fetching:.0%} of the time: more at once would help "
+            "(INGEST_WORKERS)",
+        ),
         Share(embedding, answers if remote else model),
         Share(
             writing,
@@ -86,6 +103,7 @@ def larger_quota(times: Times, seconds: float, of: Capacity) -> str:
     if of.tokens == math.inf:
         return f"{said}: a larger one would help"
     others = max(
+        times.total(FETCHING) / (FETCHED_AHEAD * of.reading),
         times.total(READING) / of.reading,
         times.total(SERVICE) / of.embedding,
         (times.total(WRITING) + times.total(RECORDING)) / of.writing,

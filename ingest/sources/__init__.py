@@ -1,1 +1,35 @@
 """Where PDFs come from. One file per kind of root."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ingest.model import Oddity, Source
+
+
+class Root(Protocol):
+    """What a run is pointed at. All but `opened` is called by one thread."""
+
+    # what the index calls it
+    @property
+    def name(self) -> str: ...
+
+    # whether a run on this root would have listed a name
+    def covers(self, name: str) -> bool: ...
+
+    # every PDF in the order of the names, code point by code point, and every odd thing met on
+    # the way; if it ends without an error, that was all
+    def listed(self) -> Iterator[Source | Oddity]: ...
+
+    # the bytes of a source, to be read from the start; raises DocumentError if they cannot be had,
+    # or, at the end, if they may have changed meanwhile
+    def opened(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
+
+
+def url(source: Source) -> str:
+    """Where a person opens it."""
+    place = source.location
+    return place if place.startswith("https://") else Path(place).absolute().as_uri()

@@ -14,8 +14,10 @@ import stat
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError
 from ingest.model import Oddity, Outcome, Source
@@ -26,7 +28,7 @@ CLOCK_RESOLUTION = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Root:
+class Folder:
     """A folder, and which of the names in it are meant; None for all of them."""
 
     folder: Path
@@ -48,8 +50,39 @@ class Root:
             "**" in p or p.count("/") >= depth for p in self.patterns
         )
 
+    def listed(self) -> Iterator[Source | Oddity]:
+        """Every PDF in the order of the names, and every odd thing met on the way.
 
-def roots(arguments: Iterable[str]) -> list[Root]:
+        Raises ConfigError if the folder itself cannot be read any more.
+        """
+        try:
+            yield from walk(self, self.folder, "", frozenset())
+        except OSError as error:
+            raise ConfigError(f"{self.folder}: {error.strerror}; check the path") from error
+
+    @contextmanager
+    def opened(self, source: Source) -> Iterator[BinaryIO]:
+        """The file of a source, which must be as listed until the caller is done with it.
+
+        Raises DocumentError if it vanished, cannot be read, or changes meanwhile.
+        """
+        try:
+            file = Path(source.location).open("rb")  # noqa: SIM115 - it is closed below
+        except FileNotFoundError:
+            raise DocumentError("vanished before it was read", Outcome.SKIPPED) from None
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror}; check its permissions"
+            raise DocumentError(reason) from error
+        with file:
+            try:
+                yield file
+            except DocumentError:
+                as_listed(file, source)  # what is half written is not damaged
+                raise
+            as_listed(file, source)
+
+
+def roots(arguments: Iterable[str]) -> list[Folder]:
     """The roots that a command line names; files and globs of one folder become one root.
 
     Raises ConfigError for a root that does not exist, cannot be entered, or lies inside another.
@@ -68,7 +101,7 @@ def roots(arguments: Iterable[str]) -> list[Root]:
                 f"{inner} lies inside {outer}, so its documents would be indexed twice: "
                 "name the outer one only"
             )
-    return [Root(folder, tuple(sorted(p)) if p else None) for folder, p in found.items()]
+    return [Folder(folder, tuple(sorted(p)) if p else None) for folder, p in found.items()]
 
 
 def located(argument: str) -> tuple[Path, str | None]:
@@ -92,19 +125,8 @@ def located(argument: str) -> tuple[Path, str | None]:
     raise ConfigError(f"{argument}: no such folder or file; check the path")
 
 
-def listed(root: Root) -> Iterator[Source | Oddity]:
-    """Every PDF of a root in the order of the names, and every odd thing met on the way.
-
-    Raises ConfigError if the root itself cannot be read any more.
-    """
-    try:
-        yield from walk(root, root.folder, "", frozenset())
-    except OSError as error:
-        raise ConfigError(f"{root.folder}: {error.strerror}; check the path") from error
-
-
 def walk(
-    root: Root, folder: Path, prefix: str, above: frozenset[tuple[int, int]]
+    root: Folder, folder: Path, prefix: str, above: frozenset[tuple[int, int]]
 ) -> Iterator[Source | Oddity]:
     """The PDFs below one folder; `above` are the folders it lies in, by device and inode.
 
@@ -149,7 +171,7 @@ def sort_name(entry: os.DirEntry[str]) -> str:
         return normal(entry.name)
 
 
-def described(root: Root, name: str, entry: os.DirEntry[str]) -> Source | Oddity:
+def described(root: Folder, name: str, entry: os.DirEntry[str]) -> Source | Oddity:
     """The source an entry is, or why it is none."""
     if entry.name.startswith("."):
         return Oddity(root.name, name, "hidden file", harmless=True)
@@ -173,27 +195,11 @@ def described(root: Root, name: str, entry: os.DirEntry[str]) -> Source | Oddity
     )
 
 
-def read(source: Source) -> bytes:
-    """The bytes of a source, exactly as listed.
-
-    Raises DocumentError if it vanished, cannot be read, or changes while it is read.
-    """
-    try:
-        with Path(source.location).open("rb") as file:
-            data = file.read()
-            status = os.fstat(file.fileno())
-    except FileNotFoundError:
-        raise DocumentError("vanished before it was read", Outcome.SKIPPED) from None
-    except OSError as error:
-        raise DocumentError(f"cannot be read: {error.strerror}; check its permissions") from error
-    if (len(data), str(status.st_mtime_ns)) != (source.size, source.modified):
+def as_listed(file: BinaryIO, source: Source) -> None:
+    """Raises DocumentError if a file is not the one that was listed, or was written to since."""
+    status = os.fstat(file.fileno())
+    if (status.st_size, str(status.st_mtime_ns)) != (source.size, source.modified):
         raise DocumentError("changed while being read; run again", Outcome.SKIPPED)
-    return data
-
-
-def url(source: Source) -> str:
-    """Where a person opens it."""
-    return Path(source.location).absolute().as_uri()
 
 
 def normal(name: str) -> str:

@@ -27,6 +27,8 @@ def main() -> int:
     kind = Deployment("text-embedding-3-small", dimensions)
     with emulator(embed=embed, model=kind, dimensions=dimensions, index=options.index) as azure:
         configure(azure, options)
+        if options.blobs:
+            azure.environment["INGEST_ROOT"] = filled(azure, options.blobs)
         lines = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in azure.environment.items())
         if options.write:
             options.write.write_text(lines)
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--write", type=Path, metavar="FILE", help="the export lines, not printed")
     made.add_argument("--vectors", choices=CHOICES, default="local", help="what embeds")
     made.add_argument("--index", default="chunks", metavar="NAME", help="for AZURE_SEARCH_INDEX")
+    made.add_argument("--blobs", type=Path, metavar="FOLDER", help="for a container; INGEST_ROOT")
     made.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of an answer")
     made.add_argument("--visible", type=float, default=0.0, metavar="SECONDS", help="until found")
     made.add_argument("--tpm", type=int, metavar="N", help="tokens a minute")
@@ -56,11 +59,19 @@ def parser() -> argparse.ArgumentParser:
 
 def configure(azure: Azure, options: argparse.Namespace) -> None:
     """Turn the knobs as the command line says."""
-    azure.openai.latency = azure.search.latency = options.latency
+    azure.openai.latency = azure.search.latency = azure.blob.latency = options.latency
     azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
     azure.openai.out_of_order = True
     azure.search.delays.search = options.visible
-    azure.faults.randomly(options.faults, options.seed)
+    azure.faults.randomly(options.faults, options.seed, services=("openai", "search", "blob"))
+
+
+def filled(azure: Azure, folder: Path) -> str:
+    """The URL of a container that has the files of a folder."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            azure.blob.put("docs", path.relative_to(folder).as_posix(), path.read_bytes())
+    return f"{azure.blob_endpoint}/docs"
 
 
 def model(name: str) -> tuple[Embed, int]:

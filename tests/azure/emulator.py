@@ -24,6 +24,7 @@ from pathlib import Path
 
 import trustme
 
+from tests.azure.blob import ACCOUNT, Storage
 from tests.azure.clock import Clock
 from tests.azure.faults import Faults
 from tests.azure.identity import Identity
@@ -37,7 +38,7 @@ from tests.azure.vectors import Embed, hashed
 class Exchange:
     """One request and how it was answered."""
 
-    service: str  # identity, openai or search
+    service: str  # identity, openai, search or blob
     method: str
     path: str
     status: int  # 0 if the connection ended without an answer
@@ -53,12 +54,14 @@ class Azure:
     identity: Identity
     openai: OpenAI
     search: Search
+    blob: Storage
     faults: Faults
     ca: Path
     exchanges: list[Exchange] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)  # what a client process needs
     openai_endpoint: str = ""
     search_endpoint: str = ""
+    blob_endpoint: str = ""  # with the account's name, as an emulated account has it
     identity_endpoint: str = ""  # managed identity, over http
     authority: str = ""  # the token service of Entra, over https
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -113,6 +116,7 @@ def emulator(
             identity,
             OpenAI(identity, clock, embed),
             Search(identity, clock, embed),
+            Storage(identity, clock),
             Faults(),
             folder / "ca.pem",
         )
@@ -124,6 +128,7 @@ def emulator(
 
         azure.openai_endpoint = start("openai", azure.openai.serve, tls)
         azure.search_endpoint = start("search", azure.search.serve, tls)
+        azure.blob_endpoint = f"{start('blob', azure.blob.serve, tls)}/{ACCOUNT}"
         azure.identity_endpoint = start("identity", identity.serve, None)
         azure.authority = start("identity", identity.serve, tls)
         azure.environment = {

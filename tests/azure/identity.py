@@ -26,6 +26,7 @@ OPENAI_USER = "Cognitive Services OpenAI User"
 DATA_READER = "Search Index Data Reader"
 DATA_CONTRIBUTOR = "Search Index Data Contributor"
 SERVICE_CONTRIBUTOR = "Search Service Contributor"
+BLOB_READER = "Storage Blob Data Reader"
 
 
 @dataclass
@@ -75,7 +76,9 @@ class Identity:
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
         self.principal("app")
-        self.default.grant(OPENAI_USER, DATA_READER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR)
+        self.default.grant(
+            OPENAI_USER, DATA_READER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR, BLOB_READER
+        )
 
     @property
     def default(self) -> Principal:
@@ -104,6 +107,7 @@ class Identity:
                 "aud": audience,
                 "iss": f"https://sts.windows.net/{self.tenant}/",
                 "iat": int(now),
+                "nbf": int(now),
                 "exp": int(expires),
                 "appid": principal.client_id,
                 "oid": principal.oid,

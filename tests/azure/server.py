@@ -118,7 +118,7 @@ class Handler(BaseHTTPRequestHandler):
         lines = [f"HTTP/1.1 {response.status} {self.phrase(response.status)}"]
         lines += [f"{name}: {value}" for name, value in response.headers.items()]
         lines.append(f"Date: {formatdate(self.server.now(), usegmt=True)}")
-        if response.status != 204:
+        if response.status != 204 and "Content-Length" not in response.headers:  # as after HEAD
             lines.append(f"Content-Length: {len(response.body)}")
         head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         whole = len(response.body)

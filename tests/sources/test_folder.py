@@ -12,17 +12,18 @@ from hypothesis import strategies as st
 
 from ingest.errors import ConfigError, DocumentError
 from ingest.model import Oddity, Outcome, Source
-from ingest.sources.folder import listed, matches, read, roots, url
+from ingest.sources import url
+from ingest.sources.folder import matches, roots
 from tests.pdfs import aged, write
 
 
 def names(*arguments: str) -> list[str]:
-    return [item.name for root in roots(arguments) for item in listed(root)]
+    return [item.name for root in roots(arguments) for item in root.listed()]
 
 
 def oddities(folder: Path) -> dict[str, Oddity]:
     (root,) = roots([str(folder)])
-    return {item.name: item for item in listed(root) if isinstance(item, Oddity)}
+    return {item.name: item for item in root.listed() if isinstance(item, Oddity)}
 
 
 def touch(folder: Path, *files: str) -> None:
@@ -67,7 +68,7 @@ def test_one_file_is_a_source_of_its_folder(folder: Path) -> None:
     (whole,), (one,) = roots([str(folder)]), roots([str(folder / "b.pdf")])
 
     assert one.name == whole.name
-    assert [item.name for item in listed(one)] == ["b.pdf"]
+    assert [item.name for item in one.listed()] == ["b.pdf"]
     assert not one.covers("a.pdf")
 
 
@@ -192,16 +193,17 @@ def test_any_file_name_can_be_held(folder: Path) -> None:
 
     assert found == sorted(["new\nline.pdf", "quo'te\".pdf", "\\xff\\xfe.pdf", "😀 .pdf"])
     for root in roots([str(folder)]):
-        for item in listed(root):
+        for item in root.listed():
             assert isinstance(item, Source)
-            assert read(item) == b"%PDF-"
+            with root.opened(item) as file:
+                assert file.read() == b"%PDF-"
 
 
 def test_a_folder_that_cannot_be_read_hides_what_is_in_it(folder: Path) -> None:
     """Without a look inside, nothing in it counts as vanished."""
     touch(folder, "a.pdf", "x/b.pdf", "y.pdf")
     (root,) = roots([str(folder)])
-    listing = listed(root)
+    listing = root.listed()
     next(listing)
     (folder / "x" / "b.pdf").unlink()
     (folder / "x").rmdir()
@@ -218,17 +220,19 @@ def test_a_folder_that_cannot_be_read_hides_what_is_in_it(folder: Path) -> None:
 def test_a_file_that_changes_is_not_read_half(folder: Path) -> None:
     """A PDF still being copied is left for the next run, not indexed in part."""
     path = write(folder / "a.pdf", "first")
-    (source,) = (item for root in roots([str(folder)]) for item in listed(root))
+    (root,) = roots([str(folder)])
+    (source,) = root.listed()
     assert isinstance(source, Source)
     path.write_bytes(b"%PDF-longer than before")
 
-    with pytest.raises(DocumentError, match="changed while being read") as caught:
-        read(source)
+    changed = pytest.raises(DocumentError, match="changed while being read")
+    with changed as caught, root.opened(source):
+        pass
     assert caught.value.outcome is Outcome.SKIPPED
 
     path.unlink()
-    with pytest.raises(DocumentError, match="vanished before it was read"):
-        read(source)
+    with pytest.raises(DocumentError, match="vanished before it was read"), root.opened(source):
+        pass
 
 
 def test_a_fresh_file_is_not_trusted_by_its_time(folder: Path) -> None:
@@ -237,7 +241,7 @@ def test_a_fresh_file_is_not_trusted_by_its_time(folder: Path) -> None:
     aged(write(folder / "old.pdf", "text"))
 
     recent = {
-        i.name: i.recent for r in roots([str(folder)]) for i in listed(r) if isinstance(i, Source)
+        i.name: i.recent for r in roots([str(folder)]) for i in r.listed() if isinstance(i, Source)
     }
 
     assert recent == {"new.pdf": True, "old.pdf": False}
@@ -246,6 +250,6 @@ def test_a_fresh_file_is_not_trusted_by_its_time(folder: Path) -> None:
 def test_a_source_can_be_opened_by_a_person(folder: Path) -> None:
     """The address in an answer is one that a browser opens."""
     touch(folder, "a b#c.pdf")
-    ((source,),) = ([*listed(root)] for root in roots([str(folder)]))
+    ((source,),) = ([*root.listed()] for root in roots([str(folder)]))
     assert isinstance(source, Source)
     assert url(source) == f"{folder.as_uri()}/a%20b%23c.pdf"

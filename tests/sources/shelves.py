@@ -1,0 +1,107 @@
+"""Places with PDFs in them, of every kind that can be a root, behind the same three verbs."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import Protocol
+
+from azure.storage.blob import ContainerClient
+
+from ingest.auth.credential import STORAGE, Login, credential
+from ingest.auth.token_cache import TokenCache
+from ingest.retry import Patience
+from ingest.sources import Root
+from ingest.sources.blob import Container, located
+from ingest.sources.folder import Folder
+from ingest.sources.storage import Storage
+from tests.azure.emulator import Azure
+
+NUMBERS = itertools.count(1)
+
+
+class Shelf(Protocol):
+    """Where somebody else puts PDFs, and a run reads them."""
+
+    # the root as a run sees it
+    root: Root
+
+    # write, over what has the name
+    def put(self, name: str, data: bytes) -> None: ...
+
+    # take away
+    def remove(self, name: str) -> None: ...
+
+
+class OnDisk:
+    """A folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root: Root = Folder(folder)
+
+    def put(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        then = time.time() - 1000 + next(NUMBERS)  # no two writes in one tick
+        os.utime(path, (then, then))
+
+    def remove(self, name: str) -> None:
+        (self.folder / name).unlink()
+
+
+class Emulated:
+    """A container of the emulator of Azure."""
+
+    def __init__(self, azure: Azure, url: str, storage: Storage) -> None:
+        self.azure = azure
+        self.container = url.rpartition("/")[2]
+        self.azure.blob.containers[self.container] = {}
+        self.root: Root = container(url, storage)
+
+    def put(self, name: str, data: bytes) -> None:
+        self.azure.blob.put(self.container, name, data)
+
+    def remove(self, name: str) -> None:
+        self.azure.blob.remove(self.container, name)
+
+
+class InAzurite:
+    """A container of Azurite, filled with Microsoft's SDK."""
+
+    def __init__(self, client: ContainerClient, url: str, storage: Storage) -> None:
+        self.client = client
+        self.client.create_container()
+        self.root: Root = container(url, storage)
+
+    def put(self, name: str, data: bytes) -> None:
+        self.client.upload_blob(name, data, overwrite=True)
+
+    def remove(self, name: str) -> None:
+        self.client.delete_blob(name)
+
+
+def container(url: str, storage: Storage, most: int = 100) -> Container:
+    """A container as a root."""
+    return Container(located(url), storage, most)
+
+
+def token() -> TokenCache:
+    """What lets this process in, as the managed identity that its environment names."""
+    return TokenCache(Login(lambda: credential("", "", hosted=True)), STORAGE)
+
+
+SPEED = 20.0  # waits are that much shorter than real ones
+HURRIED = Patience(
+    seconds=100,
+    sleep=lambda seconds: time.sleep(seconds / SPEED),
+    clock=lambda: time.monotonic() * SPEED,
+)
+
+
+def storage(url: str, patience: Patience = HURRIED) -> Storage:
+    """The requests of a root, to be closed."""
+    return Storage(url, token(), patience)

@@ -1,0 +1,148 @@
+"""What every kind of root must do, asked of each. A new one is a shelf more in `shelf`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import ContainerClient
+
+from ingest.errors import DocumentError
+from ingest.model import Oddity, Outcome, Source
+from ingest.plan import ordered
+from ingest.sources import url
+from ingest.sources.storage import VERSION
+from tests.azure.emulator import Azure
+from tests.azurite import Azurite
+from tests.conftest import Bench, outcomes
+from tests.pdfs import pdf, prose
+from tests.sources.shelves import NUMBERS, Emulated, InAzurite, OnDisk, Shelf, storage, token
+
+KINDS = ["folder", "emulated", pytest.param("in_azurite", marks=pytest.mark.azurite)]
+
+
+@pytest.fixture(params=KINDS)
+def shelf(request: pytest.FixtureRequest, folder: Path) -> Shelf:
+    if request.param == "folder":
+        return OnDisk(folder)
+    made: Shelf = request.getfixturevalue(request.param)
+    return made
+
+
+@pytest.fixture
+def emulated(azure: Azure) -> Iterator[Shelf]:
+    url = f"{azure.blob_endpoint}/docs"
+    with closing(storage(url)) as requests:
+        yield Emulated(azure, url, requests)
+
+
+@pytest.fixture
+def in_azurite(
+    azure: Azure, azurite: Azurite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Shelf]:
+    """Azurite checks no more of a token than its form, so the emulator's identity will do."""
+    both = tmp_path / "both.pem"
+    both.write_text(azure.ca.read_text() + azurite.ca.read_text())
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(both))
+    name = f"docs{next(NUMBERS)}"
+    url = f"{azurite.endpoint}/{name}"
+    client = ContainerClient(azurite.endpoint, name, credential=token(), api_version=VERSION)
+    with client, closing(storage(url)) as requests:
+        yield InAzurite(client, url, requests)
+
+
+NAMES = ["a-b.pdf", "a.PDF", "a/z.pdf", "a0.pdf", "a/b/c.pdf", "B.pdf", "é ü#?%25+&.pdf", "文.pdf"]
+
+
+def listing(shelf: Shelf) -> dict[str, Source]:
+    found = ordered(shelf.root.listed(), lambda item: item.name)
+    return {item.name: item for item in found if isinstance(item, Source)}
+
+
+def read(shelf: Shelf, source: Source) -> bytes:
+    with shelf.root.opened(source) as file:
+        file.seek(0)
+        return file.read()
+
+
+def test_all_pdfs_are_listed_in_the_order_of_their_names(shelf: Shelf) -> None:
+    """However deep or spelt; the merge with the records depends on the order."""
+    for name in [*NAMES, "\U0001f600.pdf", "\uff5e.pdf", "a.txt", "a/pdf"]:
+        shelf.put(name, b"%PDF-")
+
+    assert list(listing(shelf)) == sorted([*NAMES, "\U0001f600.pdf", "\uff5e.pdf"])
+
+
+def test_what_is_read_is_what_was_listed(shelf: Shelf) -> None:
+    """Every byte, of the right file, whatever its name and size."""
+    texts = {name: name.encode() * 40_000 * number for number, name in enumerate(NAMES)}
+    for name, text in texts.items():
+        shelf.put(name, text)
+
+    for name, source in listing(shelf).items():
+        assert source.size == len(texts[name])
+        assert read(shelf, source) == texts[name]
+
+
+def test_equal_means_unchanged_and_only_that(shelf: Shelf) -> None:
+    """Size and mark of change spare the reading; a change of either is seen."""
+    shelf.put("a.pdf", b"%PDF-1")
+    shelf.put("b.pdf", b"%PDF-1")
+    before = listing(shelf)
+    shelf.put("b.pdf", b"%PDF-2")
+    after = listing(shelf)
+
+    assert after["a.pdf"] == before["a.pdf"]
+    assert after["b.pdf"].modified != before["b.pdf"].modified
+
+
+def test_what_vanished_is_skipped(shelf: Shelf) -> None:
+    """Between listing and reading a document may go; that is no failure of the run."""
+    shelf.put("a.pdf", b"%PDF-")
+    (source,) = listing(shelf).values()
+    shelf.remove("a.pdf")
+
+    with pytest.raises(DocumentError, match="vanished before it was read") as caught:
+        read(shelf, source)
+    assert caught.value.outcome is Outcome.SKIPPED
+    assert not listing(shelf)
+
+
+def test_a_run_brings_the_index_in_step(shelf: Shelf, bench: Bench) -> None:
+    """New, unchanged without a look inside, changed, removed: the same for every kind of root."""
+    for name in ("a.pdf", "b/c.pdf", "d.pdf"):
+        shelf.put(name, pdf(prose(name)))
+    first = outcomes(bench.run(root=shelf.root))
+    bench.read.clear()
+    second = outcomes(bench.run(root=shelf.root))
+    assert not bench.read
+    shelf.put("a.pdf", pdf(prose("planes")))
+    shelf.remove("b/c.pdf")
+    third = outcomes(bench.run(root=shelf.root))
+
+    assert first == {"a.pdf": "new", "b/c.pdf": "new", "d.pdf": "new"}
+    assert second == dict.fromkeys(first, "unchanged")
+    assert third == {"a.pdf": "changed", "b/c.pdf": "removed", "d.pdf": "unchanged"}
+
+
+def test_hidden_files_are_named_and_hidden_folders_left_alone(shelf: Shelf) -> None:
+    """What macOS leaves beside a file is no document, wherever it was copied to."""
+    for name in ("._a.pdf", "a.pdf", ".git/b.pdf", "x/.y/c.pdf"):
+        shelf.put(name, b"%PDF-")
+
+    odd = [item for item in shelf.root.listed() if isinstance(item, Oddity)]
+
+    assert list(listing(shelf)) == ["a.pdf"]
+    assert [(item.name, item.harmless) for item in odd] == [("._a.pdf", True)]
+
+
+def test_a_source_has_an_address(shelf: Shelf) -> None:
+    """What stands in an answer opens in a browser, and names the root it came from."""
+    shelf.put("x y/a#b.pdf", b"%PDF-")
+    (source,) = listing(shelf).values()
+
+    assert url(source).startswith(("https://", "file://"))
+    assert url(source).endswith("/x%20y/a%23b.pdf")
+    assert source.root == shelf.root.name
