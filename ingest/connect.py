@@ -262,7 +262,7 @@ def services(
             # There is much to read and to embed: what takes a while to begin begins meanwhile.
             senders.submit(model.open)
             for _ in range(reading):
-                readers.submit(children.child)
+                readers.submit(children.prepare)
         if write:
             where.hold()
         yield Services(

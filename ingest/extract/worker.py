@@ -77,6 +77,10 @@ class Contained(Generic[T, R]):
         result: R = outcome
         return result
 
+    def prepare(self) -> None:
+        """Start a child before it is needed."""
+        self.idle.put(self.started())
+
     def started(self) -> Child:
         """One more child. Raises Died once all have been ended."""
         if not self.closed.is_set():
