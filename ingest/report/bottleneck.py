@@ -17,6 +17,7 @@ from ingest.times import (
     Times,
 )
 
+NOTHING_TO_EMBED = "nothing to embed"  # embedding waited for documents, or was done
 SHORT = 5.0  # seconds; of a shorter run nobody wants to hear how to make it faster
 BUSY = 0.5  # of the time; what is busy for less holds nothing up
 MINUTE = 60.0
@@ -41,12 +42,15 @@ class Share:
     advice: str
 
 
-def stages(times: Times) -> dict[str, dict[str, float]]:
+def stages(times: Times, seconds: float) -> dict[str, dict[str, float]]:
     """The seconds of each stage and each wait: on the clock, and in all threads together."""
-    return {
+    found = {
         name: {"wall": round(times.wall(name), 3), "threads": round(times.total(name), 3)}
         for name in sorted(times.spells)
     }
+    if EMBEDDING in times.spells:
+        found[NOTHING_TO_EMBED] = {"wall": round(max(0.0, seconds - times.wall(EMBEDDING)), 3)}
+    return found
 
 
 def bottleneck(times: Times, seconds: float, of: Capacity) -> str:

@@ -51,7 +51,7 @@ class Totals:
             chunks_embedded=self.chunks,
             chunks_deleted=self.deleted,
             tokens_embedded=self.tokens,
-            stages=stages(times),
+            stages=stages(times, seconds),
             bottleneck=bottleneck(times, seconds, of),
         )
 

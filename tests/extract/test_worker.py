@@ -145,6 +145,19 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
     assert "no process can be started to read documents in (exit 1)" in done.stdout
 
 
+def test_a_reader_can_be_started_before_it_is_needed() -> None:
+    """A first run does not wait for its readers, and has no more of them for it."""
+    children = Contained(behave, Limits(30, 1024))
+    try:
+        children.prepare()
+        (early,) = children.children
+        with Path(os.devnull).open("rb") as file:
+            assert children("well", file).startswith("well")
+        assert children.children == {early}
+    finally:
+        children.close()
+
+
 def test_what_the_function_says_of_a_document_arrives() -> None:
     """A locked document is skipped, not failed, though the answer crossed a process."""
     with contained() as call, pytest.raises(DocumentError, match="locked") as caught:
