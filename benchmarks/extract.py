@@ -16,16 +16,17 @@ how much a second process can give on this machine at all.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import pypdfium2
 from measure import ROOT, cpu, taken_in_turn, tell, typical, wall
@@ -40,7 +41,8 @@ LARGE_PAGES = 400
 COPIES = 8  # of all files, for the pages a second
 REPETITIONS = 9
 
-Reader: TypeAlias = Contained[Task, object]
+Child: TypeAlias = Contained[Any, Any]
+Reader: TypeAlias = Callable[[Task], object]
 
 
 def main() -> None:
@@ -78,7 +80,24 @@ def task(file: Path) -> Task:
     return Task(source, "", RECIPE, "auto")
 
 
-def bare(task: Task) -> int:
+def opened(task: Task | None) -> BinaryIO:
+    """The file of a task, as the pipeline hands it to what reads it."""
+    return Path(task.source.location if task else os.devnull).open("rb")
+
+
+def prepared(task: Task) -> Prepared | None:
+    """All that a worker does, in this process."""
+    with opened(task) as file:
+        return prepare(task, file)
+
+
+def asked(child: Child, task: Task | None) -> Any:
+    """The same in a child process."""
+    with opened(task) as file:
+        return child(task, file)
+
+
+def bare(task: Task, _: BinaryIO | None = None) -> int:
     """The text of every page by the engine alone; returns how many pages there are."""
     document = pypdfium2.PdfDocument(task.source.location)
     for index in range(len(document)):
@@ -90,10 +109,10 @@ def overheads(tasks: Sequence[Task], pages: Sequence[int]) -> None:
     """What preparing costs, file by file and over all, in this process."""
     ours, engines = 0.0, 0.0
     for item, count in zip(tasks, pages, strict=True):
-        prepare(item)
+        prepared(item)
         all_of_it, engine = taken_in_turn(
             REPETITIONS + 100 // count,
-            partial(cpu, partial(prepare, item)),
+            partial(cpu, partial(prepared, item)),
             partial(cpu, partial(bare, item)),
         )
         ours += typical(all_of_it)
@@ -111,14 +130,14 @@ def contained_overhead(tasks: Sequence[Task]) -> None:
     """What preparing all files costs in a child process and on this side of its pipe."""
     child = Contained(metered, LIMITS)
     for item in tasks:
-        child(item)
+        asked(child, item)
         bare(item)
 
     def both_ends() -> float:
-        before = time.process_time() + seconds(child(None))
+        before = time.process_time() + seconds(asked(child, None))
         for item in tasks:
-            child(item)
-        return time.process_time() + seconds(child(None)) - before
+            asked(child, item)
+        return time.process_time() + seconds(asked(child, None)) - before
 
     all_of_it, engine = taken_in_turn(
         REPETITIONS, both_ends, lambda: sum(cpu(partial(bare, item)) for item in tasks)
@@ -128,9 +147,9 @@ def contained_overhead(tasks: Sequence[Task]) -> None:
     tell("CPU, all of these, in a child process", f"{ratio:.2f}", "target <= 1.25")
 
 
-def metered(task: Task | None) -> Prepared | float | None:
+def metered(task: Task | None, file: BinaryIO) -> Prepared | float | None:
     """The prepared document, or for no task the CPU seconds this process has used so far."""
-    return time.process_time() if task is None else prepare(task)
+    return time.process_time() if task is None else prepare(task, file)
 
 
 def seconds(answer: Prepared | float | None) -> float:
@@ -141,11 +160,12 @@ def seconds(answer: Prepared | float | None) -> float:
 
 def rates(tasks: Sequence[Task], pages: int) -> None:
     """Pages a second with one worker and with two."""
-    readers: list[tuple[str, Reader, str]] = [
+    children: list[tuple[str, Child, str]] = [
         ("prepared", Contained(prepare, LIMITS), "target >= 1.7"),
         ("bare engine", Contained(bare, LIMITS), "what this machine gives"),
     ]
-    for label, reader, target in readers:
+    for label, child, target in children:
+        reader = partial(asked, child)
         pools = [warm(workers, reader, tasks[0]) for workers in (1, 2)]
         one, two = (
             pages / typical(walls)
@@ -156,7 +176,7 @@ def rates(tasks: Sequence[Task], pages: int) -> None:
         tell(f"pages/s, {label}, 1 worker", f"{one:,.0f}")
         tell(f"pages/s, {label}, 2 workers", f"{two:,.0f}")
         tell(f"second worker, {label}", f"{two / one:.2f}", target)
-        reader.close()
+        child.close()
         for pool in pools:
             pool.shutdown()
 

@@ -92,6 +92,8 @@ def fresh(call: Callable[..., T], *arguments: Path) -> T:
 def full_run(folder: Path, where: Path) -> Peaks:
     """Fill an index."""
     run = Run("benchmark")
+    # A new index would have the real model loaded, for which this one stands in.
+    LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True).close()
     settings = Settings(index=str(where), workers=2)
     taken = chunks = 0
     worker = 0.0

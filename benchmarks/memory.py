@@ -21,6 +21,8 @@ import numpy as np
 from measure import peak, small_pdfs, tell, typical
 
 from ingest.connect import services
+from ingest.embed.local import DIMENSIONS, MODEL
+from ingest.index.local import LocalIndex
 from ingest.model import Settled
 from ingest.pipeline import Run, ingest
 from ingest.settings import Settings
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 FEW, MANY = 500, 5_000
 REPETITIONS = 3
-DIMENSIONS = 384  # of the model it stands in for
 
 
 def main() -> None:
@@ -62,6 +63,8 @@ def measured(workplace: Path, count: int) -> float:
 def full_run(folder: Path, where: Path) -> tuple[int, float]:
     """Fill an index; returns how many documents it took, and this process's peak in MB."""
     run = Run("benchmark")
+    # A new index would have the real model loaded, for which this one stands in.
+    LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True).close()
     settings = Settings(index=str(where), workers=2)
     with services(settings, run.stop, write=True) as real:
         fake = replace(real, embedder=replace(real.embedder, embed=stand_in))

@@ -133,16 +133,16 @@ class LocalIndex:
         self.lock.release()
 
     def records(self, root: str | None = None) -> Iterator[Record]:
-        # Page by page, because the caller saves records while it goes on reading.
-        where = "(root, source) > (?, ?)" + (" AND root = ?" if root is not None else "")
+        # Page by page, because the caller saves records while it goes on reading. A condition on
+        # the pair would have SQLite walk a root from its beginning for every page.
+        where = "(root, source) > (?, ?)" if root is None else "root = ? AND source > ?"
         query = (
             f"SELECT {', '.join(LISTED)} FROM records WHERE {where} ORDER BY root, source LIMIT ?"
         )
         last = ("", "") if root is None else (root, "")
-        more = () if root is None else (root,)
         while True:
             with self.translated():
-                rows = self.db.execute(query, (*last, *more, PAGE)).fetchall()
+                rows = self.db.execute(query, (*last, PAGE)).fetchall()
             yield from (Record(**dict(zip(LISTED, row, strict=True))) for row in rows)
             if len(rows) < PAGE:
                 return
