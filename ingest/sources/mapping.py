@@ -57,6 +57,8 @@ def pair(text: str) -> BlobField:
 
 def values(entry: ET.Element, wanted: Sequence[BlobField]) -> Values:
     """What an entry of a listing says for each field; an empty value is none."""
+    if not wanted:
+        return ()  # most listings are long, and nothing is wanted of them
     metadata = {item.tag.lower(): item.text for item in entry.iterfind("Metadata/*")}
     tags = {tag.findtext("Key"): tag.findtext("Value") for tag in entry.iterfind("Tags/TagSet/Tag")}
     return tuple((name, (tags if tag else metadata).get(key) or None) for name, key, tag in wanted)
