@@ -20,6 +20,7 @@ from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
+from ingest.index.schema import additional
 from ingest.model import Prepared, Recipe, Source
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services, Stop
@@ -82,7 +83,8 @@ def roots(arguments: Sequence[str], settings: Settings, to: Connections) -> Iter
             token = TokenCache(to.login, STORAGE)
             for place in places(urls):
                 storage = opened.enter_context(closing(Storage(place.url, token, to.patience)))
-                found.append(Container(place, storage, settings.document_megabytes))
+                most, wanted = settings.document_megabytes, settings.blob_fields
+                found.append(Container(place, storage, most, wanted))
         yield found
 
 
@@ -184,7 +186,7 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
     if create:
         from ingest.index.azure import ensure
 
-        ensure(service, model.dimensions, settings.search_analyzer, vectorizer(settings))
+        ensure(service, wanted_index(settings, model.dimensions))
     return service
 
 
@@ -204,9 +206,9 @@ def wanted_index(settings: Settings, dimensions: int) -> SearchIndex:
     """The definition that the settings mean, of an index on a search service."""
     from ingest.index.definition import definition
 
-    return definition(
-        settings.search_index, dimensions, settings.search_analyzer, vectorizer(settings)
-    )
+    more = additional(field.name for field in settings.blob_fields)
+    name, analyzer = settings.search_index, settings.search_analyzer
+    return definition(name, dimensions, analyzer, vectorizer(settings), more)
 
 
 def vectorizer(settings: Settings) -> Vectorizer | None:

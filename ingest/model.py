@@ -33,6 +33,10 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+# Names of fields of the index and what a source says for them; None where it says nothing.
+Values: TypeAlias = "tuple[tuple[str, str | None], ...]"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One PDF that can be read, as its listing saw it."""
@@ -44,6 +48,13 @@ class Source:
     modified: str  # opaque: equal means not modified since
     recent: bool = False  # modified so lately that another write could leave `modified` as it is
     unreadable: str = ""  # why its bytes cannot be had at present, whatever is known of them
+    fields: Values = ()
+
+
+def mark(fields: Values) -> str:
+    """Twelve hex digits that tell the values of fields from others; "" where there is no value."""
+    said = "\0".join(f"{name}={value}" for name, value in sorted(fields) if value)
+    return hashlib.sha256(said.encode()).hexdigest()[:12] if said else ""
 
 
 @dataclass(frozen=True, slots=True)

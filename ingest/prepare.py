@@ -15,7 +15,7 @@ from ingest.chunk.document import chunks, titled
 from ingest.errors import DocumentError
 from ingest.extract import extract
 from ingest.extract.worker import Died
-from ingest.model import Prepared, Recipe, Source
+from ingest.model import Prepared, Recipe, Source, mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Task:
 
 
 def prepare(task: Task, file: BinaryIO) -> Prepared | None:
-    """The chunks of a source; None if its bytes and recipe are those known already.
+    """The chunks of a source; None if its bytes, fields and recipe are those known already.
 
     Raises DocumentError if it cannot be read.
     """
@@ -38,7 +38,9 @@ def prepare(task: Task, file: BinaryIO) -> Prepared | None:
         data = file.read()
     except OSError as error:
         raise DocumentError(f"cannot be read: {error.strerror}; check its disk") from error
-    fingerprint = task.recipe.digest + hashlib.sha256(data).hexdigest()[:52]
+    content = hashlib.sha256(data)
+    content.update(mark(task.source.fields).encode())
+    fingerprint = task.recipe.digest + content.hexdigest()[:52]
     if fingerprint == task.known:
         return None
     document = extract(data, task.extractor)

@@ -15,6 +15,7 @@ class Role:
     name: str
     id: str
     find: str  # an az command that prints the resource's id; {host} is its endpoint's host
+    instead: str = ""  # what else helps
 
 
 OPENAI_USER = Role(
@@ -39,6 +40,15 @@ BLOB_READER = Role(
     "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
 )
 
+# Of the built-in roles the least that may read index tags.
+BLOB_OWNER = Role(
+    "Storage Blob Data Owner",
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    BLOB_READER.find,
+    "; or take tag: out of INGEST_BLOB_FIELDS, or grant beside Storage Blob Data Reader a role of "
+    "your own with Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
+)
+
 # A search service takes only keys until it is told otherwise.
 TAKE_TOKENS = (
     "az search service update --auth-options aadOrApiKey "
@@ -56,6 +66,7 @@ def missing_role(token: TokenCache, role: Role, where: str) -> RoleError:
         f"{who} lacks the role {role.name} on {where}; grant it (it takes some minutes to hold): "
         f'az role assignment create --role "{role.name}" --scope "$({find})" '
         f"--assignee-object-id {who.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
+        f"{role.instead}"
     )
 
 

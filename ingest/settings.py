@@ -13,6 +13,8 @@ from typing import Any
 
 from ingest.chunk.limits import FEWEST_TOKENS, MOST_OVERLAP
 from ingest.errors import ConfigError
+from ingest.index.schema import RESERVED
+from ingest.sources.mapping import BlobField, mapping
 
 EXTRACTORS = ("auto", "pdfium", "pypdf")
 
@@ -121,6 +123,13 @@ class Settings:
         "INGEST_EMBEDDER",
         "`local`, or the URL of a service like OpenAI's, ending in `/v1`; "
         "unset: `AZURE_OPENAI_ENDPOINT`, else `local`",
+    )
+    blob_fields: tuple[BlobField, ...] = setting(
+        (),
+        "INGEST_BLOB_FIELDS",
+        "fields filled from blobs, as in `department,title=DocTitle,area=tag:Area`: "
+        "metadata or index tags; new ones on Azure AI Search only",
+        mapping(RESERVED),
     )
     extractor: str = setting(
         "auto",

@@ -16,10 +16,17 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.errors import ConfigError
 from ingest.index import RUNS_KEPT, Totals
-from ingest.index.definition import SearchIndex, Vectorizer, definition, differences, missing
+from ingest.index.definition import SearchIndex, differences, missing
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
-from ingest.index.schema import CHUNK_FIELDS, SUMMARY_FIELD, VECTOR_FIELD, chunk_document
+from ingest.index.schema import (
+    CHUNK_FIELDS,
+    REPLACEABLE,
+    RESERVED,
+    SUMMARY_FIELD,
+    VECTOR_FIELD,
+    chunk_document,
+)
 from ingest.index.wire import (
     LISTED,
     groups,
@@ -30,7 +37,7 @@ from ingest.index.wire import (
     written,
 )
 from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
-from ingest.roles import SEARCH_SERVICE
+from ingest.roles import INDEX_DATA, SEARCH_SERVICE
 from ingest.together import Together
 
 if TYPE_CHECKING:
@@ -179,15 +186,12 @@ class AzureIndex:
         )
 
 
-def ensure(
-    index: AzureIndex, dimensions: int, analyzer: str, vectorizer: Vectorizer | None
-) -> None:
-    """The index is there and has our fields: create it, add what is missing, never destroy.
+def ensure(index: AzureIndex, wanted: SearchIndex) -> None:
+    """The index is there and has these fields: create it, add what is missing, never destroy.
 
     Raises ConfigError that says exactly what differs and cannot be changed. An identity that may
     only read and write documents passes: then the index must be there already.
     """
-    wanted = definition(index.documents.name, dimensions, analyzer, vectorizer)
 
     def look() -> Any:
         try:
@@ -207,6 +211,8 @@ def ensure(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
         )
         return
+    if found is wanted:
+        check_added(index, wanted)
     agree(index, found, wanted)
     if more := missing(found, wanted):
         log.info(
@@ -225,6 +231,29 @@ def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
         raise ConfigError(
             f"the index {where} cannot be used: {'; '.join(problems)}; "
             "choose another AZURE_SEARCH_INDEX, or delete it to start over"
+        )
+
+
+def check_added(index: AzureIndex, wanted: SearchIndex) -> None:
+    """Raises ConfigError if an index that cannot be looked at lacks a field that is not ours."""
+    names = [field.name for field in wanted.fields if field.name not in {*RESERVED, *REPLACEABLE}]
+    if not names:
+        return
+
+    def lacking() -> bool:
+        try:
+            next(index.documents.client.search("*", select=names, top=1), None)
+        except HttpResponseError as error:
+            if error.status_code == HTTPStatus.BAD_REQUEST:
+                return True
+            raise
+        return False
+
+    if index.documents.patiently(lacking, INDEX_DATA):
+        raise ConfigError(
+            f"{index.documents.name} on {index.documents.endpoint} lacks fields of "
+            f"INGEST_BLOB_FIELDS ({', '.join(names)}), and this identity may not add them: run "
+            f"once as one that has the role {SEARCH_SERVICE.name}"
         )
 
 

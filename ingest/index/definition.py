@@ -5,7 +5,7 @@ Nothing here deletes or rebuilds anything: what a service cannot change is repor
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from azure.search.documents.indexes import models as azure
@@ -27,20 +27,25 @@ class Vectorizer:
 
 
 def definition(
-    name: str, dimensions: int, analyzer: str, vectorizer: Vectorizer | None
+    name: str,
+    dimensions: int,
+    analyzer: str,
+    vectorizer: Vectorizer | None,
+    more: Sequence[Field] = (),
 ) -> SearchIndex:
-    """The whole index as `ingest` wants it."""
+    """The whole index as `ingest` wants it, with more fields than its own."""
+    ours = (*FIELDS, *RECORD_FIELDS)
     return SearchIndex(
         name=name,
-        fields=[*fields(analyzer), vector_field(dimensions)],
+        fields=[*fields((*ours, *more), analyzer), vector_field(dimensions)],
         vector_search=vector_search(vectorizer),
         semantic_search=semantic_search(),
     )
 
 
-def fields(analyzer: str) -> Iterator[azure.SearchField]:
+def fields(wanted: Iterable[Field], analyzer: str) -> Iterator[azure.SearchField]:
     """Every field with all its attributes: what is left out, the service turns on."""
-    for field in (*FIELDS, *RECORD_FIELDS):
+    for field in wanted:
         yield azure.SearchField(
             name=field.name,
             type=field.type,

@@ -188,7 +188,8 @@ class LocalIndex:
 
     def put(self, entry: Entry) -> Refusal | None:
         """Write one chunk; inside a transaction."""
-        values = chunk_document(entry)
+        document = chunk_document(entry)
+        values = {name: document[name] for name in CHUNK_FIELDS}
         values["headings"] = json.dumps(values["headings"], ensure_ascii=False)
         row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()
         if row:

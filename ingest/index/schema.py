@@ -6,6 +6,7 @@ so that an index filled by ingest can take the place of theirs; the rest are our
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ingest.model import Entry
@@ -25,7 +26,9 @@ class Field:
 
 TEXTS = "Collection(Edm.String)"
 
-# Filterable strings hold at most 32,766 bytes; those here are names, hashes and words of ours.
+# Filterable strings hold at most 32,766 bytes of UTF-8, because each is one term of an index.
+TERM_BYTES = 32_766
+
 FIELDS = (
     Field("id", filterable=True, sortable=True),  # the key
     Field("content", searchable=True),
@@ -67,18 +70,36 @@ RECORD_FIELDS = (
 SUMMARY_FIELD = "summary"  # JSON, of a run
 VECTOR_FIELD = "embedding"
 
+# What blobs may say instead; no other field of ours is theirs to fill.
+REPLACEABLE = ("category", "title")
+RESERVED = frozenset(
+    {VECTOR_FIELD, *(field.name for field in (*FIELDS, *RECORD_FIELDS))}.difference(REPLACEABLE)
+)
+
+
+def additional(names: Iterable[str]) -> list[Field]:
+    """The fields that an index gets beside ours, of those that blobs fill."""
+    return [
+        Field(name, filterable=True, facetable=True) for name in names if name not in REPLACEABLE
+    ]
+
 
 def chunk_document(entry: Entry) -> dict[str, object]:
-    """A chunk's fields as they stand in an index, the vector apart: CHUNK_FIELDS in their order."""
+    """A chunk's fields as they stand in an index, the vector apart.
+
+    CHUNK_FIELDS in their order, then the additional ones of its source.
+    """
     chunk, source = entry.chunk, entry.source
+    said = {name: term(value) if value else None for name, value in source.fields}
+    folder = source.name.partition("/")[0] if "/" in source.name else None
     return {
         "id": chunk.id,
         "content": chunk.text,
-        "category": source.name.partition("/")[0] if "/" in source.name else None,
+        "category": said.pop("category", None) or folder,
         "sourcepage": f"{source.name}#page={chunk.page_start}",
         "sourcefile": source.name,
         "storageUrl": entry.url,
-        "title": entry.title,
+        "title": said.pop("title", None) or entry.title,
         "headings": list(chunk.headings),
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
@@ -88,4 +109,10 @@ def chunk_document(entry: Entry) -> dict[str, object]:
         "root": source.root,
         "source": source.name,
         "fingerprint": entry.fingerprint,
+        **said,
     }
+
+
+def term(value: str) -> str:
+    """A value cut to what a filterable field takes."""
+    return value.encode()[:TERM_BYTES].decode(errors="ignore")

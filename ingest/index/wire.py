@@ -18,7 +18,7 @@ from ingest.model import Entry, Record
 ACTIONS, BYTES = 1000, 15_000_000
 NUMBER_BYTES = 14  # of one component of a vector, as it is written, and its comma
 CHARACTER_BYTES = 4  # of UTF-8, at most; those that are escaped take two
-OTHER_BYTES = 2000  # of a document beside its content and its vector
+OTHER_BYTES = 2000  # of a document beside its strings, its ids and its vector
 
 # A record without its ids, which may be thousands.
 LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
@@ -80,9 +80,10 @@ def request_body(action: str, documents: Sequence[dict[str, Any]]) -> bytes:
 
 def weight(document: dict[str, Any]) -> int:
     """About how many bytes a document is on the wire, rather too many than too few."""
-    content = CHARACTER_BYTES * len(document.get("content") or "")
+    strings = (len(value) for value in document.values() if isinstance(value, str))
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
-    return OTHER_BYTES + content + ids + NUMBER_BYTES * len(document.get(VECTOR_FIELD, ()))
+    texts = CHARACTER_BYTES * sum(strings)
+    return OTHER_BYTES + texts + ids + NUMBER_BYTES * len(document.get(VECTOR_FIELD, ()))
 
 
 def groups(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -9,32 +9,34 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import json
 import logging
-import re
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
 from azure.core.exceptions import AzureError
 
 from ingest.errors import ConfigError, DocumentError, ServiceError
-from ingest.model import Oddity, Outcome, Source
+from ingest.model import Oddity, Outcome, Source, mark
 from ingest.retry import Again
-from ingest.sources.storage import ARCHIVED, Changed, Storage
+from ingest.roles import BLOB_OWNER, BLOB_READER
+from ingest.sources.listing import Blob, meant
+from ingest.sources.mapping import BlobField
+from ingest.sources.storage import Changed, Storage
 
 log = logging.getLogger(__name__)
 
 PAGE = 5000  # names in one answer; the service gives no more
 UNQUOTED = "/~"  # stays as it is in a blob's URL
 WHERE = "https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
-REHYDRATING = "archived; it is being rehydrated, a run after that reads it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +99,20 @@ def is_address(host: str) -> bool:
     return True
 
 
-class Blob(NamedTuple):
-    """One PDF of a listing."""
-
-    name: str  # relative to the root
-    size: int
-    etag: str  # without quotes
-    unreadable: str
-
-
 class Container:
     """A root in a container. `opened` may be called from several threads.
 
-    A blob of more than `most` megabytes is not fetched.
+    A blob of more than `most` megabytes is not fetched. Its fields are those that are `wanted`.
     """
 
-    def __init__(self, place: Place, storage: Storage, most: int) -> None:
+    def __init__(
+        self, place: Place, storage: Storage, most: int, wanted: Sequence[BlobField] = ()
+    ) -> None:
         self.place = place
         self.storage = storage
         self.most = most
+        self.wanted = wanted
+        self.tagged = any(field.tag for field in wanted)
 
     @property
     def name(self) -> str:
@@ -135,11 +132,11 @@ class Container:
             # A database without a name lies in a temporary file, and is gone with its connection.
             with closing(sqlite3.connect("")) as table:
                 table.execute(
-                    "CREATE TABLE blobs (name TEXT PRIMARY KEY, size, etag, unreadable) "
+                    "CREATE TABLE blobs (name TEXT PRIMARY KEY, size, etag, unreadable, fields) "
                     "WITHOUT ROWID"
                 )
                 for page in self.pages():
-                    table.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?)", page)
+                    table.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?, ?)", page)
                 for row in table.execute("SELECT * FROM blobs ORDER BY name"):
                     yield self.described(Blob(*row))
         except sqlite3.OperationalError as error:
@@ -150,12 +147,14 @@ class Container:
         marker: str | None = ""
         while marker is not None:
             self.storage.patience.proceed()
-            page, marker = self.storage.patiently(partial(self.page, marker))
+            role = BLOB_OWNER if self.tagged else BLOB_READER
+            page, marker = self.storage.patiently(partial(self.page, marker), role)
             yield page
 
     def page(self, marker: str) -> tuple[list[Blob], str | None]:
         """One page, and the marker of the next if there is one."""
-        query = {"restype": "container", "comp": "list", "include": "metadata"}
+        include = "metadata,tags" if self.tagged else "metadata"
+        query = {"restype": "container", "comp": "list", "include": include}
         wanted = {"maxresults": str(PAGE), "prefix": self.place.folder, "marker": marker}
         query |= {name: value for name, value in wanted.items() if value}
         url = f"{self.place.container}?{urlencode(query, quote_via=quote)}"
@@ -168,19 +167,24 @@ class Container:
         entries = listing.find("Blobs")
         if entries is None:
             raise Again(f"{self.name} gave no listing but <{listing.tag}>")
-        return list(meant(entries, self.place.folder)), listing.findtext("NextMarker") or None
+        return list(meant(entries, self.place.folder, self.wanted)), listing.findtext(
+            "NextMarker"
+        ) or None
 
     def described(self, blob: Blob) -> Source | Oddity:
         """The source a blob is, or why it is none."""
         if blob.name.rpartition("/")[2].startswith("."):
             return Oddity(self.name, blob.name, "hidden file", harmless=True)
+        fields = tuple((name, value) for name, value in json.loads(blob.fields))
         return Source(
             root=self.name,
             name=blob.name,
             location=f"{self.name}/{quote(blob.name, safe=UNQUOTED)}",
             size=blob.size,
-            modified=blob.etag,
+            # A change of tags leaves the etag as it is, and so does one of the mapping.
+            modified=f"{blob.etag} {mark(fields)}".rstrip(),
             unreadable=blob.unreadable,
+            fields=fields,
         )
 
     @contextmanager
@@ -191,7 +195,8 @@ class Container:
         """
         with copy() as file:
             try:
-                self.fetch(source.location, source.modified, source.size, file)
+                etag, _, _ = source.modified.partition(" ")
+                self.fetch(source.location, etag, source.size, file)
             except Changed:
                 self.fetch_anew(source.location, file)
             yield file
@@ -241,33 +246,6 @@ class Container:
             log.info("%s broke off after %d bytes: %s", url, file.tell(), error)
         if file.tell() == start:
             raise Again(f"{url} gave an empty answer")
-
-
-def meant(entries: ET.Element, folder: str) -> Iterator[Blob]:
-    """The PDFs among the entries of a listing; their names lose that of the folder."""
-    for entry in entries.iter("Blob"):
-        name = text(entry, "Name").removeprefix(folder)
-        if not name.lower().endswith(".pdf") or re.search(r"(^|/)\.[^/]*/", name):
-            continue
-        # A folder in its own right, or what some tools put in the place of one.
-        if any(item.tag.lower() == "hdi_isfolder" for item in entry.iterfind("Metadata/*")):
-            continue
-        archived = text(entry, "Properties/AccessTier") == "Archive"
-        coming = text(entry, "Properties/ArchiveStatus").startswith("rehydrate-pending")
-        yield Blob(
-            name,
-            int(text(entry, "Properties/Content-Length")),
-            text(entry, "Properties/Etag").strip('"'),
-            (REHYDRATING if coming else ARCHIVED) if archived else "",
-        )
-
-
-def text(entry: ET.Element, path: str) -> str:
-    """What an element holds; names that XML cannot hold come percent-encoded."""
-    found = entry.find(path)
-    if found is None or not found.text:
-        return ""
-    return unquote(found.text) if found.get("Encoded") == "true" else found.text
 
 
 @contextmanager

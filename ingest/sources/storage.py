@@ -23,7 +23,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, DocumentError
 from ingest.model import Outcome
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
-from ingest.roles import BLOB_READER, missing_role, rejected
+from ingest.roles import BLOB_READER, Role, missing_role, rejected
 from ingest.unanswered import unanswered
 
 T = TypeVar("T")
@@ -88,18 +88,22 @@ class Storage:
             raise Refused(response)
         return response
 
-    def patiently(self, call: Callable[[], T], *, reading: bool = False) -> T:
-        """One call by the policy; `reading`: it is about one blob."""
+    def patiently(
+        self, call: Callable[[], T], role: Role = BLOB_READER, *, reading: bool = False
+    ) -> T:
+        """One call by the policy, which takes a role; `reading`: it is about one blob."""
         renewals: list[str] = []
 
         def judged(error: Exception) -> Exception:
             if isinstance(error, Refused):
-                return self.judged(error, renewals, reading=reading)
+                return self.judged(error, role, renewals, reading=reading)
             return unanswered(error, self.where)
 
         return patiently(call, judged, self.patience)
 
-    def judged(self, error: Refused, renewals: list[str], *, reading: bool) -> Exception:
+    def judged(
+        self, error: Refused, role: Role, renewals: list[str], *, reading: bool
+    ) -> Exception:
         """Again, or the error for whoever must act; texts of services change, codes do not."""
         where = self.where
         if error.status in PASSING:
@@ -114,7 +118,7 @@ class Storage:
                 "storage account, or come by a private endpoint"
             )
         if error.status == HTTPStatus.FORBIDDEN and error.code in NO_ROLE:
-            return missing_role(self.token, BLOB_READER, where)
+            return missing_role(self.token, role, where)
         if error.status == HTTPStatus.FORBIDDEN:
             return ConfigError(f"{where} lets nobody in ({error}): check the storage account")
         if error.code in NO_CONTAINER:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
@@ -16,7 +16,7 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from tests.azure.clock import Clock
-from tests.azure.identity import BLOB_READER, Identity
+from tests.azure.identity import BLOB_OWNER, BLOB_READER, Identity
 from tests.azure.server import Request, Response
 
 ACCOUNT = "account"
@@ -33,6 +33,7 @@ class Blob:
     tier: str = "Hot"
     archive_status: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     modified: float = 0.0
 
 
@@ -105,7 +106,9 @@ class Storage:
             raise Failure(HTTPStatus.UNAUTHORIZED, "InvalidAuthenticationInfo")
         if self.firewall:
             raise Failure(HTTPStatus.FORBIDDEN, "AuthorizationFailure")
-        if not self.identity.has(principal, BLOB_READER):
+        tagged = "tags" in request.query.get("include", "").split(",")
+        roles = (BLOB_OWNER,) if tagged else (BLOB_OWNER, BLOB_READER)
+        if not self.identity.has(principal, *roles):
             raise Failure(HTTPStatus.FORBIDDEN, "AuthorizationPermissionMismatch")
 
     def listing(self, container: str, request: Request) -> Response:
@@ -123,9 +126,7 @@ class Storage:
         root = ET.Element("EnumerationResults", ContainerName=container)
         entries = ET.SubElement(root, "Blobs")
         for name in names[:most]:
-            entries.append(
-                entry(name, blobs[name], metadata="metadata" in query.get("include", ""))
-            )
+            entries.append(entry(name, blobs[name], query.get("include", "").split(",")))
         after = names[most : most + 1]
         ET.SubElement(root, "NextMarker").text = after[0].encode().hex() if after else None
         body = ET.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -167,8 +168,8 @@ def by_folders(name: str) -> tuple[bytes, ...]:
     return tuple(part.encode("utf-16-be") for part in name.split("/"))
 
 
-def entry(name: str, blob: Blob, *, metadata: bool) -> ET.Element:
-    """A blob in a listing."""
+def entry(name: str, blob: Blob, include: Collection[str]) -> ET.Element:
+    """A blob in a listing, with what of it is to be included."""
     made = ET.Element("Blob")
     label = ET.SubElement(made, "Name")
     label.text = name
@@ -188,8 +189,14 @@ def entry(name: str, blob: Blob, *, metadata: bool) -> ET.Element:
         values["ArchiveStatus"] = blob.archive_status
     for key, value in values.items():
         ET.SubElement(about, key).text = value
-    if metadata:
+    if "metadata" in include:
         held = ET.SubElement(made, "Metadata")
         for key, value in blob.metadata.items():
             ET.SubElement(held, key).text = value
+    if "tags" in include and blob.tags:
+        tags = ET.SubElement(ET.SubElement(made, "Tags"), "TagSet")
+        for key, value in blob.tags.items():
+            tag = ET.SubElement(tags, "Tag")
+            ET.SubElement(tag, "Key").text = key
+            ET.SubElement(tag, "Value").text = value
     return made

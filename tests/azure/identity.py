@@ -27,6 +27,7 @@ DATA_READER = "Search Index Data Reader"
 DATA_CONTRIBUTOR = "Search Index Data Contributor"
 SERVICE_CONTRIBUTOR = "Search Service Contributor"
 BLOB_READER = "Storage Blob Data Reader"
+BLOB_OWNER = "Storage Blob Data Owner"
 
 
 @dataclass

@@ -12,6 +12,7 @@ from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.index import RUNS_KEPT, Index
 from ingest.index.azure import AzureIndex, ensure
+from ingest.index.definition import definition
 from ingest.index.documents import Documents
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
@@ -38,7 +39,7 @@ def service(azure: Azure) -> AzureIndex:
     token = TokenCache(login, SEARCH)
     endpoint = azure.search_endpoint
     made = AzureIndex(Documents(endpoint, "contract", token, Patience(), may_be_absent=False))
-    ensure(made, DIMENSIONS, "standard.lucene", None)
+    ensure(made, definition(made.documents.name, DIMENSIONS, "standard.lucene", None))
     return made
 
 

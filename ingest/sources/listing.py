@@ -1,0 +1,56 @@
+"""What a page of a container's listing says: its PDFs, as the service spells them.
+
+A name that XML cannot hold comes percent-encoded, and some entries only stand for a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+from ingest.sources.mapping import BlobField, values
+from ingest.sources.storage import ARCHIVED
+
+REHYDRATING = "archived; it is being rehydrated, a run after that reads it"
+
+
+class Blob(NamedTuple):
+    """One PDF of a listing."""
+
+    name: str  # relative to the root
+    size: int
+    etag: str  # without quotes
+    unreadable: str
+    fields: str  # in JSON
+
+
+def meant(entries: ET.Element, folder: str, wanted: Sequence[BlobField]) -> Iterator[Blob]:
+    """The PDFs among the entries of a listing; their names lose that of the folder."""
+    for entry in entries.iter("Blob"):
+        name = text(entry, "Name").removeprefix(folder)
+        if not name.lower().endswith(".pdf") or re.search(r"(^|/)\.[^/]*/", name):
+            continue
+        # A folder in its own right, or what some tools put in the place of one.
+        if any(item.tag.lower() == "hdi_isfolder" for item in entry.iterfind("Metadata/*")):
+            continue
+        archived = text(entry, "Properties/AccessTier") == "Archive"
+        coming = text(entry, "Properties/ArchiveStatus").startswith("rehydrate-pending")
+        yield Blob(
+            name,
+            int(text(entry, "Properties/Content-Length")),
+            text(entry, "Properties/Etag").strip('"'),
+            (REHYDRATING if coming else ARCHIVED) if archived else "",
+            json.dumps(values(entry, wanted)),
+        )
+
+
+def text(entry: ET.Element, path: str) -> str:
+    """What an element holds; names that XML cannot hold come percent-encoded."""
+    found = entry.find(path)
+    if found is None or not found.text:
+        return ""
+    return unquote(found.text) if found.get("Encoded") == "true" else found.text
