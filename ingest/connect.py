@@ -136,7 +136,13 @@ def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
     for url in where:
         if not url.startswith(("https://", "http://")):
             raise ConfigError(f"embedder {url}: expected local, or an endpoint: https://...")
-    names = settings.openai_deployment or (settings.openai_model,)
+    names = each(
+        settings.openai_deployment or (settings.openai_model,),
+        where,
+        "AZURE_OPENAI_EMBEDDING_DEPLOYMENT",
+    )
+    if len(set(zip(where, names, strict=True))) < len(where):
+        raise ConfigError("AZURE_OPENAI_ENDPOINT names one deployment twice: leave one out")
     model = settings.openai_model or names[0]
     if not model:
         raise ConfigError(
@@ -154,7 +160,7 @@ def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
         Endpoint(url, name, model, dimensions, settings.openai_api_version, tpm, rpm)
         for url, name, tpm, rpm in zip(
             where,
-            each(names, where, "AZURE_OPENAI_EMBEDDING_DEPLOYMENT"),
+            names,
             each(settings.openai_tpm or (math.inf,), where, "AZURE_OPENAI_TPM"),
             each(settings.openai_rpm or (math.inf,), where, "AZURE_OPENAI_RPM"),
             strict=True,

@@ -24,6 +24,8 @@ from ingest.plan import untouched
 if TYPE_CHECKING:
     from ingest.model import Vectors
 
+NO_TEXT = "no text on any page; a scan needs OCR"
+
 
 @dataclass(slots=True, eq=False)  # a document in progress is itself, whatever it holds
 class Draft:
@@ -143,12 +145,12 @@ def done(draft: Draft) -> Settled:
         root=draft.source.root,
         source=draft.source.name,
         outcome=draft.outcome,
-        reason="" if made.chunks else "no text on any page; a scan needs OCR",
+        reason="" if made.chunks else NO_TEXT,
         pages=made.pages,
         empty_pages=made.empty_pages,
         chunks=len(made.chunks),
         embedded=draft.embedded,
-        deleted=len(draft.surplus),
+        deleted=len(draft.surplus.intersection(draft.record.committed)),
         tokens=draft.tokens,
     )
 

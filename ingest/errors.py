@@ -33,6 +33,10 @@ class ServiceError(IngestError):
     exit_code = 1
 
 
+class StoppedError(ServiceError):
+    """A wait was called off, because the run is to end."""
+
+
 class ConfigError(IngestError):
     """A setting, a role or a missing thing that only the caller can put right."""
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 from ingest.draft import Draft, done, failed
 from ingest.embed import Embedder
 from ingest.embed.batch import batches
-from ingest.errors import ConfigError, DocumentError, IngestError, ServiceError
+from ingest.errors import ConfigError, DocumentError, IngestError, ServiceError, StoppedError
 from ingest.index import Index
 from ingest.model import (
     Advanced,
@@ -93,6 +93,8 @@ class Stop:
 
         def look(done: Future[R]) -> None:
             error = None if done.cancelled() else done.exception()
+            if isinstance(error, StoppedError):
+                return
             if isinstance(error, (ServiceError, ConfigError)):
                 self.fault = self.fault or error
                 self.abandon()
@@ -144,12 +146,15 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     chunks = by_turns(drafts, pieces)
     vectors = embedded(chunks, services, run.stop)
     complete = uploaded(vectors, services, run.stop)
-    yield from committed(complete, services, run)
-
-    # The stages end quietly once something has failed; the failure must not, and nothing is
-    # removed after one.
-    run.stop.complain()
-    yield from removed(root, absences, services)
+    try:
+        yield from committed(complete, services, run)
+        # The stages end quietly once something has failed; the failure must not, and nothing is
+        # removed after one.
+        run.stop.complain()
+        yield from removed(root, absences, services)
+    except StoppedError:
+        # Called off for a failure elsewhere, or because the time to settle things is over.
+        run.stop.complain()
 
 
 def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
@@ -192,6 +197,8 @@ def prepared(
         assert call is not None
         try:
             made = call.result()
+        except StoppedError:
+            continue
         except DocumentError as error:
             yield Read(change, error)
         else:
@@ -266,7 +273,8 @@ def embedded(
     for item, call in overlapped(filled, start, model.at_once, stop.overdue, IDLE):
         if isinstance(item, list):
             assert call is not None
-            yield Sent(item, call)
+            if not isinstance(call.exception(), StoppedError):
+                yield Sent(item, call)
         else:
             yield item
 

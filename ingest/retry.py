@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 
 import tenacity
 
-from ingest.errors import NotYetError, ServiceError
+from ingest.errors import NotYetError, ServiceError, StoppedError
 
 T = TypeVar("T")
 
@@ -54,16 +54,16 @@ class Patience:
     clock: Callable[[], float] = field(default=time.monotonic)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, unless it is called off. Raises ServiceError then."""
+        """Sleep, unless it is called off. Raises StoppedError then."""
         end = self.clock() + seconds
         while (left := end - self.clock()) > 0:
             self.proceed()
             self.sleep(min(left, SLICE))
 
     def proceed(self) -> None:
-        """Raises ServiceError if it is called off."""
+        """Raises StoppedError if it is called off."""
         if self.stopped():
-            raise ServiceError("stopped while waiting for a service; run again to go on")
+            raise StoppedError("stopped while waiting for a service; run again to go on")
 
 
 def patiently(
@@ -92,12 +92,15 @@ def patiently(
 
     def say(state: tenacity.RetryCallState) -> None:
         assert state.next_action is not None
+        error = raised(state)
+        if isinstance(error, Again) and error.waits:
+            return  # who waits says so
         waiting = patience.clock() - started
         if state.next_action.sleep + waiting > WORTH_SAYING:
             log.warning(
                 "waiting %.0f s: %s (for %.0f s now)",
                 state.next_action.sleep,
-                raised(state),
+                error,
                 waiting,
             )
 

@@ -93,8 +93,8 @@ def amount(text: str) -> float:
 
 def endpoint(text: str) -> str:
     """A parser of a service's address."""
-    if not text.startswith("https://"):
-        raise ValueError("an address that begins with https://")
+    if not text.startswith("https://") or " " in text or ";" in text:
+        raise ValueError("an address that begins with https://, or several with commas between")
     return text
 
 
@@ -207,7 +207,7 @@ class Settings:
     openai_dimensions: int | None = setting(
         None,
         "AZURE_OPENAI_EMBEDDING_DIMENSIONS",
-        "of its vectors; unset: as many as the model gives",
+        "of its vectors; unset: as many as a known model gives",
         within(int, 1, 4096),
     )
     openai_api_version: str = setting(

@@ -92,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
         every.add_argument(
             "--index",
             metavar="PLACE",
-            help="a folder, or https://... of a search service (.ingest)",
+            help="a folder, or https://... (AZURE_SEARCH_ENDPOINT, else .ingest)",
         )
         every.add_argument("--json", action="store_true", help="print one JSON object a line")
         every.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv most")
@@ -131,7 +131,11 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
-    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+    command.add_argument(
+        "--embedder",
+        metavar="NAME",
+        help="local, or https://.../v1 (Azure OpenAI if set, else local)",
+    )
     command.add_argument(
         "--wait-for-roles", metavar="TIME", help="wait so long for new roles to hold: 10m (0)"
     )

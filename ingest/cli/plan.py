@@ -36,7 +36,9 @@ def main(options: argparse.Namespace) -> int:
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         seconds = time.monotonic() - started
-        summary = totals.summary(execution.id, seconds, code, all_.times, run.capacity(all_))
+        summary = totals.summary(
+            execution.id, seconds, code, all_.times, run.capacity(all_, settings)
+        )
         print(show.summary_json(summary, held))
     elif not options.quiet:
         print(

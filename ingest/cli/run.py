@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import secrets
 import signal
 import sys
@@ -16,6 +17,7 @@ from types import FrameType
 
 from ingest.cli import configured, plan, show
 from ingest.connect import connections, index_name, roots, services
+from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.index import Index
 from ingest.model import Summary
@@ -23,7 +25,7 @@ from ingest.pipeline import Run, Services, Stop, compared, ingest
 from ingest.plan import Stale
 from ingest.report.bottleneck import Capacity
 from ingest.report.totals import Totals
-from ingest.settings import Settings
+from ingest.settings import Settings, documented
 from ingest.sources import Root
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,7 @@ def main(options: argparse.Namespace) -> int:
 
         def over(code: int) -> Summary:
             seconds = time.monotonic() - started
-            summary = totals.summary(run.id, seconds, code, all_.times, capacity(all_))
+            summary = totals.summary(run.id, seconds, code, all_.times, capacity(all_, settings))
             remember(summary, all_.index)
             return summary
 
@@ -82,10 +84,14 @@ def main(options: argparse.Namespace) -> int:
     return summary.exit
 
 
-def capacity(all_: Services) -> Capacity:
+def capacity(all_: Services, settings: Settings) -> Capacity:
     """How much could be under way at once, and how much the quota allowed."""
-    model = all_.embedder
-    return Capacity(all_.reading, model.at_once, all_.writing, model.allowed())
+    model, limits = all_.embedder, settings.openai_tpm
+    most = sum(limits) * (len(settings.openai_endpoint) if len(limits) == 1 else 1)
+    allowed = model.allowed()
+    return Capacity(
+        all_.reading, model.at_once, all_.writing, allowed, own=bool(limits) and allowed >= most
+    )
 
 
 def remember(summary: Summary, index: Index) -> None:
@@ -105,7 +111,14 @@ def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
 
 
 def new_run(options: argparse.Namespace, settings: Settings) -> Run:
-    """One execution, as the command line and the settings want it."""
+    """One execution, as the command line and the settings want it.
+
+    Warns of settings that are misspelt: a run goes on without them, perhaps somewhere else.
+    """
+    named = {f.metadata["env"]: vars(options).get(f.name) for f in documented()}
+    told = {name: value for name, value in named.items() if value}
+    for trouble in (*misspelt(os.environ), *contradictions({**os.environ, **told})):
+        log.warning("%s", trouble)
     return Run(
         id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
         prune=settings.prune,

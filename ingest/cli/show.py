@@ -31,7 +31,7 @@ class Display:
         self.verbose: int = options.verbose
         self.bar: Any = None
         self.live = sys.stderr.isatty() and not options.quiet
-        self.started = self.spoken = time.monotonic()
+        self.spoken = time.monotonic()
         self.pages = self.chunks = 0
 
     def __enter__(self) -> Self:
@@ -45,20 +45,19 @@ class Display:
             MofNCompleteColumn,
             Progress,
             TextColumn,
-            TimeRemainingColumn,
+            TimeElapsedColumn,
         )
 
         self.bar = Progress(
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=10),
             MofNCompleteColumn(),
-            TextColumn("documents  {task.fields[pages]:,} pages  {task.fields[chunks]:,} chunks"),
-            TextColumn("{task.fields[rate]:.1f} chunks/s"),
-            TimeRemainingColumn(),
+            TextColumn("documents {task.fields[pages]:,} pages {task.fields[chunks]:,} chunks"),
+            TimeElapsedColumn(),
             TextColumn("{task.fields[waiting]}"),
             console=Console(stderr=True),
             transient=True,
         )
-        self.bar.add_task("", total=documents, pages=0, chunks=0, rate=0.0, waiting="")
+        self.bar.add_task("", total=documents, pages=0, chunks=0, waiting="")
         self.bar.start()
 
     def __exit__(self, *_: object) -> None:
@@ -72,16 +71,14 @@ class Display:
             self.chunks += event.chunks
         elif isinstance(event, Settled) and self.tells(event):
             self.say(line(event))
-        waits = f"waiting for the {waiting}" if waiting else ""
+        waits = f"waits for {waiting}" if waiting else ""
         if self.bar:
-            rate = self.chunks / max(0.1, time.monotonic() - self.started)
             read = (
                 totals.sources
                 - totals.outcomes[Outcome.UNCHANGED]
                 - totals.outcomes[Outcome.REMOVED]
             )
-            now = {"pages": self.pages, "chunks": self.chunks, "rate": rate, "waiting": waits}
-            self.bar.update(0, completed=read, **now)
+            self.bar.update(0, completed=read, pages=self.pages, chunks=self.chunks, waiting=waits)
         elif time.monotonic() - self.spoken > HEARTBEAT:
             self.say(
                 f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
@@ -90,7 +87,9 @@ class Display:
 
     def tells(self, event: Settled) -> bool:
         """Whether a person who asked for this much wants to hear of it."""
-        return not event.harmless or self.verbose > (event.outcome is Outcome.UNCHANGED)
+        if not event.harmless or event.outcome is Outcome.EMPTY:
+            return True
+        return self.verbose > (event.outcome is Outcome.UNCHANGED)
 
     def say(self, text: str) -> None:
         """A line above the live one, or in the log."""

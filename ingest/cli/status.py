@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from ingest.cli import configured, show
 from ingest.connect import connections, embedder, index, index_name
+from ingest.draft import NO_TEXT
 from ingest.model import Outcome, Record
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -26,7 +27,8 @@ def main(options: argparse.Namespace) -> int:
         runs = where.runs(LAST_RUNS)
     finally:
         where.close()
-    troubles = [record for record in records if record.outcome in TROUBLES]
+    shown = (*TROUBLES, Outcome.EMPTY) if options.verbose else TROUBLES
+    troubles = [record for record in records if record.outcome in shown]
     unfinished = [record for record in records if not record.fingerprint]
     if options.json:
         for record in records:
@@ -44,7 +46,8 @@ def main(options: argparse.Namespace) -> int:
         print(f"Root:    {show.printable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
-        print(f"{record.outcome:<9}{show.printable(record.source)}  {record.error}{tried}")
+        why = record.error or NO_TEXT
+        print(f"{record.outcome:<9}{show.printable(record.source)}  {why}{tried}")
     for record in unfinished:
         name = show.printable(record.source)
         print(f"unfinished  {name}  a run is in it, or ended in it: the next one goes on")

@@ -133,6 +133,8 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
                     log.warning("waiting %.0f s: %s", wait, verdict)
             else:
                 to.turns.failed(place, ailing=isinstance(verdict, Again))
+                if isinstance(verdict, Again) and len(to.endpoints) > 1:
+                    log.warning("%s; another deployment is asked", verdict)
             raise verdict from error
         to.turns.answered(place, turn, headers)
         return rows(body, len(texts))

@@ -18,6 +18,7 @@ from ingest.times import (
 )
 
 NOTHING_TO_EMBED = "nothing to embed"  # embedding waited for documents, or was done
+AT_ONCE = 0.25  # of a minute's tokens, which a run spends at once (quota.py)
 SHORT = 5.0  # seconds; of a shorter run nobody wants to hear how to make it faster
 BUSY = 0.5  # of the time; what is busy for less holds nothing up
 MINUTE = 60.0
@@ -32,6 +33,7 @@ class Capacity:
     embedding: int
     writing: int
     tokens: float  # a minute, as far as is known
+    own: bool = False  # that is a limit of the settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def larger_quota(times: Times, seconds: float, of: Capacity) -> str:
     """How long the run waited for tokens, and with which quota it would not have."""
     waited = times.wall(TOKENS)
     said = f"embedding waited {waited / seconds:.0%} of the time for the token quota"
+    if of.own:
+        return f"{said} of AZURE_OPENAI_TPM, {amount(of.tokens)}: a larger one would help"
     if of.tokens == math.inf:
         return f"{said}: a larger one would help"
     others = max(
@@ -113,11 +117,18 @@ def larger_quota(times: Times, seconds: float, of: Capacity) -> str:
         (times.total(WRITING) + times.total(RECORDING)) / of.writing,
         seconds - waited,
     )
-    enough = of.tokens * seconds / others
+    enough = of.tokens * supply(seconds) / supply(others)
     return (
         f"{said} of {amount(of.tokens)}/min: a quota of {amount(enough)} would finish in "
         f"{duration(others)} instead of {duration(seconds)}"
     )
+
+
+def supply(seconds: float) -> float:
+    """How many minutes' worth of a quota a run can spend in so many seconds."""
+    if seconds >= MINUTE:
+        return seconds / MINUTE
+    return AT_ONCE + (1 - AT_ONCE) * seconds / MINUTE
 
 
 def amount(number: float) -> str:

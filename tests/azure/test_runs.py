@@ -533,6 +533,32 @@ def test_no_secret_shows_anywhere_at_any_verbosity(azure: Azure, folder: Path) -
     assert "authorization" not in shown.lower()
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
+    azure: Azure, folder: Path, number: signal.Signals, code: int
+) -> None:
+    """With a small quota that is nearly always: I get my summary, and no error is made of it."""
+    first(folder)
+    azure.openai.tpm = 1500
+    azure.environment["INGEST_GRACE_SECONDS"] = "1"
+    process = command(azure, folder, "run", "docs")
+    deadline = time.monotonic() + 30
+    while len(azure.openai.requests) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=30)
+
+    assert process.returncode == code, errors
+    assert "stopped early: run again to go on" in output
+    azure.openai.tpm = None
+    process = command(azure, folder, "run", "docs")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert azure.openai.repeated == {}
+
+
 def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
     """A job with a time limit stops by itself before it, and the next one goes on."""
     for n in range(20):

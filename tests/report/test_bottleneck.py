@@ -87,6 +87,22 @@ def test_nothing_is_said_where_nothing_is_to_be_gained() -> None:
     assert bottleneck(times(reading=(30, 60)), 100, CAPACITY) == ""
 
 
+def test_a_short_run_needs_no_more_than_its_tokens() -> None:
+    """A quarter of a minute's tokens goes at once, so nobody is sent to buy five times as much."""
+    spent = times(tokens=(52, 52), service=(3, 9), reading=(2, 3))
+
+    said = bottleneck(spent, 57, Capacity(2, 16, 32, 60_000))
+
+    # 57 s gave 0.96 minutes' worth; 5 s give 0.31.
+    assert "a quota of 180k would finish in 5 s instead of 57 s" in said
+
+
+def test_a_limit_of_mine_is_not_blamed_on_the_service() -> None:
+    """Who set AZURE_OPENAI_TPM is told to raise that, not to ask for quota."""
+    said = bottleneck(times(tokens=(90, 90)), 100, Capacity(2, 16, 32, 40_000, own=True))
+    assert said.endswith("token quota of AZURE_OPENAI_TPM, 40k: a larger one would help")
+
+
 def test_a_quota_that_is_unknown_is_not_made_up() -> None:
     """Without the service's word nobody says which quota would do."""
     said = bottleneck(times(tokens=(90, 90)), 100, Capacity(2, 16, 32, math.inf))
