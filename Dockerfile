@@ -7,7 +7,7 @@
 # It uses nothing of BuildKit's, because a registry that builds images itself may lack it.
 
 # The digest is that of the multi-platform index; docs/deploy.md says how to renew it.
-ARG PYTHON_IMAGE=docker.io/library/python:3.13.16-slim-trixie@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f
+ARG PYTHON_IMAGE=python:3.13.16-slim-trixie@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f
 
 
 FROM ${PYTHON_IMAGE} AS build
@@ -57,7 +57,7 @@ FROM ${PYTHON_IMAGE} AS ingest
 LABEL org.opencontainers.image.title="ingest" \
       org.opencontainers.image.description="Keeps a search index in step with a set of PDFs" \
       org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.base.name="docker.io/library/python:3.13.16-slim-trixie"
+      org.opencontainers.image.base.name="python:3.13.16-slim-trixie"
 COPY --from=build /opt/ingest /opt/ingest
 ENV PATH=/opt/ingest/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A number, so that a host that forbids root can see that it is not root.
