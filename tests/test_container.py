@@ -73,7 +73,7 @@ def build(folder: Path, **arguments: str) -> subprocess.CompletedProcess[str]:
                     shutil.copy(source / name, work / to)
         if word == "RUN":
             step = rest.replace("/opt/", f"{folder}/opt/").replace("/wheel", f"{folder}/wheel")
-            step = step.replace("python -m venv", f"{sys.executable} -m venv")
+            step = step.replace("python -m venv", f"'{sys.executable}' -m venv")
             done = called(
                 "sh", "-c", step, cwd=work, **({"EXTRAS": "", "PYTHONPATH": ""} | arguments)
             )

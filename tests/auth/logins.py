@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from tests.conftest import environment
 
 # What `az account get-access-token` does: prints a token, or says on stderr why there is none.
 AZ = """\
-#!{python}
 import json, pathlib, sys, time, urllib.parse, urllib.request
 
 folder = pathlib.Path({folder!r})
@@ -74,12 +74,14 @@ def laptop(folder: Path, azure: Azure) -> Laptop:
     """A machine whose `az` is signed in to the emulator."""
     folder.mkdir()
     text = AZ.format(
-        python=sys.executable,
         folder=str(folder),
         endpoint=azure.environment["IDENTITY_ENDPOINT"],
         secret=azure.identity.secret,
         tenant=TENANT,
     )
-    (folder / "az").write_text(text)
+    (folder / "az.py").write_text(text)
+    # Not by its first line, which would not find a Python in a folder with a space in its name.
+    start = ["exec", sys.executable, str(folder / "az.py")]
+    (folder / "az").write_text(f'#!/bin/sh\n{shlex.join(start)} "$@"\n')
     (folder / "az").chmod(0o755)
     return Laptop(folder)

@@ -245,7 +245,7 @@ def test_without_a_file_the_variables_are_printed(machine: Laptop, tmp_path: Pat
 
 def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path) -> None:
     """A closed terminal leaves nothing behind that hands out my tokens."""
-    command = f"{sys.executable} -P -m ingest token-proxy --write e.env & echo $!; read _"
+    command = f"'{sys.executable}' -P -m ingest token-proxy --write e.env & echo $!; read _"
     shell = subprocess.Popen(
         ["/bin/sh", "-c", command],
         cwd=tmp_path,
