@@ -23,13 +23,14 @@ from ingest.index import Index
 from ingest.index.schema import additional
 from ingest.model import Prepared, Recipe, Source
 from ingest.overlap import AtOnce
-from ingest.pipeline import Services, Stop
+from ingest.pipeline import Services
 from ingest.prepare import Task, prepare, second_chance
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
 from ingest.sources import Root
 from ingest.sources.folder import roots as folders
+from ingest.stop import Stop
 from ingest.times import FETCHING, READING, Times
 
 if TYPE_CHECKING:

@@ -10,8 +10,6 @@ every one has been acknowledged. So a run may die anywhere, and the next one con
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 from ingest.draft import Draft, done, failed
 from ingest.embed import Embedder
 from ingest.embed.batch import batches
-from ingest.errors import ConfigError, DocumentError, IngestError, ServiceError, StoppedError
+from ingest.errors import DocumentError, StoppedError
 from ingest.index import Index
 from ingest.model import (
     Advanced,
@@ -49,6 +47,7 @@ from ingest.settle import (
     whole,
 )
 from ingest.sources import Root
+from ingest.stop import Stop
 from ingest.times import EMBEDDING, RECORDING, WRITING, Times
 
 if TYPE_CHECKING:
@@ -75,47 +74,6 @@ class Services:
     writers: Executor  # threads in which the index is written to
     writing: int  # writes under way at once
     times: Times = field(default_factory=Times)
-
-
-@dataclass(slots=True)
-class Stop:
-    """A wish to end early. What is under way is settled, as far as `grace` seconds allow."""
-
-    grace: float = 20.0
-    since: float | None = None
-    fault: IngestError | None = None  # why everything ends, if it was an error
-
-    def request(self) -> None:
-        self.since = self.since or time.monotonic()
-
-    def watched(self, call: Future[R]) -> Future[R]:
-        """The call. An error of it that ends the run ends the waits of all others at once."""
-
-        def look(done: Future[R]) -> None:
-            error = None if done.cancelled() else done.exception()
-            if isinstance(error, StoppedError):
-                return
-            if isinstance(error, (ServiceError, ConfigError)):
-                self.fault = self.fault or error
-                self.abandon()
-
-        call.add_done_callback(look)
-        return call
-
-    def complain(self) -> None:
-        """Raises the error that ended everything, if one did."""
-        if self.fault:
-            raise self.fault
-
-    def abandon(self) -> None:
-        """End at once: nothing that is under way is worth waiting for."""
-        self.since = -math.inf
-
-    def requested(self) -> bool:
-        return self.since is not None
-
-    def overdue(self) -> bool:
-        return self.since is not None and time.monotonic() > self.since + self.grace
 
 
 @dataclass(frozen=True, slots=True)

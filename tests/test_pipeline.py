@@ -17,8 +17,9 @@ from ingest.errors import ServiceError
 from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Advanced, Entry, Event, Kept, Mode, Record, Refusal, Settled
-from ingest.pipeline import Run, Stop, forecast, ingest
+from ingest.pipeline import Run, forecast, ingest
 from ingest.sources.folder import roots
+from ingest.stop import Stop
 from tests.conftest import Bench, dump, outcomes, settled
 from tests.pdfs import aged, prose, write
 

@@ -21,12 +21,13 @@ from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.index import Index
 from ingest.model import Summary
-from ingest.pipeline import Run, Services, Stop, compared, ingest
+from ingest.pipeline import Run, Services, compared, ingest
 from ingest.plan import Stale
 from ingest.report.bottleneck import Capacity
 from ingest.report.totals import Totals
 from ingest.settings import Settings, documented
 from ingest.sources import Root
+from ingest.stop import Stop
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def main(options: argparse.Namespace) -> int:
 def capacity(all_: Services, settings: Settings) -> Capacity:
     """How much could be under way at once, and how much the quota allowed."""
     model, limits = all_.embedder, settings.openai_tpm
-    most = sum(limits) * (len(settings.openai_endpoint) if len(limits) == 1 else 1)
+    most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
     allowed = model.allowed()
     return Capacity(
         all_.reading, model.at_once, all_.writing, allowed, own=bool(limits) and allowed >= most

@@ -49,6 +49,7 @@ PAGE = 1000  # documents in one answer to a search, at most
 NEAREST = 50  # neighbours that a vector query brings into the fusion
 IDS = 400  # in one filter
 RECORDS = 100  # in one request
+QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
 
 
 class AzureIndex:
@@ -60,14 +61,14 @@ class AzureIndex:
             self.documents.endpoint, self.documents.credential, **COMMON
         )
         self.lease = Lease(self.documents)
-        self.fresh = False
+        self.fresh = self.current = False
         # Records are small and many: those of documents that are under way at once go together.
         self.saved = Together(self.save_all, RECORDS)
 
-        self.current = False
-
     def hold(self) -> None:
-        self.current = self.lease.take() or self.fresh
+        quiet = self.lease.take()
+        # Of two runs that found no index, the later one may find what the other wrote meanwhile.
+        self.current = self.fresh if quiet is None else quiet > QUIET
 
     def close(self) -> None:
         self.saved.close()

@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 KEY = "lease"
 FREE = "free"  # instead of an owner
-QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
 RENEWED_EVERY = 20.0  # seconds
 LASTS = 90.0  # seconds without renewal, after which it is nobody's
 SETTLING = 0.3  # seconds, after which of two that came at once the later one is read by both
@@ -40,8 +39,8 @@ class Lease:
         self.over = threading.Event()
         self.keeper: threading.Thread | None = None
 
-    def take(self) -> bool:
-        """Whether nobody has written for so long that the listing must show all there is.
+    def take(self) -> float | None:
+        """The seconds since another run may have written; None if none is known of.
 
         Raises BusyError if another run holds it.
         """
@@ -53,16 +52,16 @@ class Lease:
         self.keeper.start()
         return quiet
 
-    def refuse_if_held(self) -> bool:
+    def refuse_if_held(self) -> float | None:
         found = self.documents.get(KEY)
         if not found:
-            return False
+            return None
         if found["run"] not in (self.owner, FREE) and living(found):
             raise BusyError(
                 f"another run ({found['run'].rpartition(':')[0]}) is writing to the index "
                 f"{self.documents.name}: wait for it to end"
             )
-        return age(found) > QUIET
+        return age(found)
 
     def write(self, owner: str = "") -> None:
         stamp = datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,8 +9,9 @@ import pytest
 from ingest.connect import connections, roots, services
 from ingest.errors import ConfigError
 from ingest.model import Settled
-from ingest.pipeline import Run, Stop, ingest
+from ingest.pipeline import Run, ingest
 from ingest.settings import settings
+from ingest.stop import Stop
 from tests.azure.emulator import Azure
 from tests.azure.identity import BLOB_OWNER, SERVICE_CONTRIBUTOR
 from tests.conftest import settled

@@ -12,9 +12,10 @@ import pytest
 
 from ingest.connect import connections, services
 from ingest.model import Event
-from ingest.pipeline import Run, Stop, ingest
+from ingest.pipeline import Run, ingest
 from ingest.settings import Settings
 from ingest.sources.folder import roots
+from ingest.stop import Stop
 from ingest.times import TOKENS, Times
 from tests.azure.clock import Clock
 from tests.azure.emulator import Azure, secured

@@ -25,10 +25,11 @@ from ingest.connect import connections, services
 from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
 from ingest.index.documents import Documents
 from ingest.model import Event, Mode
-from ingest.pipeline import Run, Services, Stop, ingest
+from ingest.pipeline import Run, Services, ingest
 from ingest.retry import Patience
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
+from ingest.stop import Stop
 from tests.azure import faults
 from tests.azure.emulator import Azure, emulator
 from tests.azure.identity import DATA_CONTRIBUTOR, DATA_READER, OPENAI_USER, SERVICE_CONTRIBUTOR

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from ingest.report.bottleneck import Capacity, amount, bottleneck, duration
+from ingest.embed import quota
+from ingest.report.bottleneck import AT_ONCE, Capacity, amount, bottleneck, duration
 from ingest.times import (
     EMBEDDING,
     FETCHING,
@@ -95,6 +96,11 @@ def test_a_short_run_needs_no_more_than_its_tokens() -> None:
 
     # 57 s gave 0.96 minutes' worth; 5 s give 0.31.
     assert "a quota of 180k would finish in 5 s instead of 57 s" in said
+
+
+def test_the_advice_counts_on_the_pace_that_is_kept() -> None:
+    """What is promised of a larger quota is what embedding then does with it."""
+    assert AT_ONCE == quota.AT_ONCE
 
 
 def test_a_limit_of_mine_is_not_blamed_on_the_service() -> None:
