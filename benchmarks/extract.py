@@ -31,7 +31,8 @@ from typing import Any, BinaryIO, TypeAlias
 import pypdfium2
 from measure import ROOT, cpu, taken_in_turn, tell, typical, wall
 
-from ingest.extract.worker import Contained, Limits
+from ingest.extract import unheard
+from ingest.extract.worker import Beat, Contained, Limits
 from ingest.model import Prepared, Recipe, Source
 from ingest.prepare import Task, prepare
 
@@ -88,7 +89,7 @@ def opened(task: Task | None) -> BinaryIO:
 def prepared(task: Task) -> Prepared | None:
     """All that a worker does, in this process."""
     with opened(task) as file:
-        return prepare(task, file)
+        return prepare(task, file, unheard)
 
 
 def asked(child: Child, task: Task | None) -> Any:
@@ -97,7 +98,7 @@ def asked(child: Child, task: Task | None) -> Any:
         return child(task, file)
 
 
-def bare(task: Task, _: BinaryIO | None = None) -> int:
+def bare(task: Task, _: BinaryIO | None = None, __: object = None) -> int:
     """The text of every page by the engine alone; returns how many pages there are."""
     document = pypdfium2.PdfDocument(task.source.location)
     for index in range(len(document)):
@@ -147,9 +148,9 @@ def contained_overhead(tasks: Sequence[Task]) -> None:
     tell("CPU, all of these, in a child process", f"{ratio:.2f}", "target <= 1.25")
 
 
-def metered(task: Task | None, file: BinaryIO) -> Prepared | float | None:
+def metered(task: Task | None, file: BinaryIO, beat: Beat) -> Prepared | float | None:
     """The prepared document, or for no task the CPU seconds this process has used so far."""
-    return time.process_time() if task is None else prepare(task, file)
+    return time.process_time() if task is None else prepare(task, file, beat)
 
 
 def seconds(answer: Prepared | float | None) -> float:

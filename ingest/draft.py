@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ingest.errors import DocumentError
 from ingest.model import (
     Chunk,
+    Code,
     Entry,
     Outcome,
     Prepared,
@@ -81,7 +82,10 @@ class Draft:
             self.acknowledged += 1
 
     def entry(self, chunk: Chunk, vector: Vectors | None = None) -> Entry:
-        return Entry(self.source, self.url, self.made.fingerprint, self.made.title, chunk, vector)
+        made = self.made
+        return Entry(
+            self.source, self.url, made.fingerprint, made.title, chunk, vector, made.details
+        )
 
 
 def possible(record: Record) -> set[str]:
@@ -107,10 +111,12 @@ def commit(draft: Draft, run: str) -> Record:
         empty_pages=draft.made.empty_pages,
         tokens=sum(chunk.tokens for chunk in draft.made.chunks),
         outcome=draft.outcome,
+        code="" if draft.made.chunks else Code.NO_TEXT,
         committed=draft.ids,
         chunks=len(draft.ids),
         settled=now(),
         run=run,
+        details=draft.made.details,
     )
 
 
@@ -132,6 +138,7 @@ def failing(
         modified=trusted(source),
         outcome=error.outcome,
         error=str(error),
+        code=error.code,
         attempts=record.attempts + 1 if again else 1,
         settled=now(),
         run=run,
@@ -146,12 +153,14 @@ def done(draft: Draft) -> Settled:
         source=draft.source.name,
         outcome=draft.outcome,
         reason="" if made.chunks else NO_TEXT,
+        code="" if made.chunks else Code.NO_TEXT,
         pages=made.pages,
         empty_pages=made.empty_pages,
         chunks=len(made.chunks),
         embedded=draft.embedded,
         deleted=len(draft.surplus.intersection(draft.record.committed)),
         tokens=draft.tokens,
+        details=made.details,
     )
 
 
@@ -162,6 +171,7 @@ def failed(record: Record, source: Source, error: DocumentError) -> Settled:
         source.name,
         error.outcome,
         str(error),
+        error.code,
         harmless=False,
         chunks=record.chunks,
     )

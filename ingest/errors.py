@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.model import Outcome
+from ingest.model import Code, Outcome
 
 if TYPE_CHECKING:
     from typing import Self
@@ -56,16 +56,21 @@ class DocumentError(IngestError):
 
     exit_code = 3
 
-    def __init__(self, reason: str, outcome: Outcome = Outcome.FAILED) -> None:
+    def __init__(self, reason: str, code: Code = Code.DAMAGED) -> None:
         super().__init__(reason)
-        self.outcome = outcome
+        self.code = code
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the document in this run."""
+        return self.code.outcome
 
     # Exceptions pickle by their args alone; this one crosses from a child process.
-    def __reduce__(self) -> tuple[type[Self], tuple[str, Outcome]]:
-        return type(self), (str(self), self.outcome)
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Code]]:
+        return type(self), (str(self), self.code)
 
 
-NEEDS_PASSWORD = "needs a password; save a copy without one"  # noqa: S105 - a message
+NEEDS_PASSWORD = "needs a password; --passwords names a file of them"  # noqa: S105 - a message
 
 
 class BusyError(IngestError):

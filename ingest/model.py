@@ -33,6 +33,45 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class Code(StrEnum):
+    """Why a source is not in the index, or not with all its pages. Names are for ever."""
+
+    NO_TEXT = "no-text"
+    ENCRYPTED = "encrypted"
+    NOT_A_PDF = "not-a-pdf"
+    TOO_LARGE = "too-large"
+    CHANGED = "changed-while-reading"
+    VANISHED = "vanished"
+    ARCHIVED = "archived"
+    IGNORED = "ignored"
+    UNREADABLE = "unreadable"
+    DAMAGED = "damaged"
+    TOO_SLOW = "too-slow"
+    TOO_MUCH_MEMORY = "too-much-memory"
+    CRASHED = "crashed"
+    REFUSED = "refused"
+    PAGES_MISSING = "pages-missing"
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of a source that cannot be taken for this reason."""
+        return Outcome.SKIPPED if self in PASSED_OVER else Outcome.FAILED
+
+
+# Nothing is wrong with the reader or the file: it is not to be read, or not now.
+PASSED_OVER = frozenset(
+    {
+        Code.ENCRYPTED,
+        Code.NOT_A_PDF,
+        Code.TOO_LARGE,
+        Code.CHANGED,
+        Code.VANISHED,
+        Code.ARCHIVED,
+        Code.IGNORED,
+    }
+)
+
+
 # Names of fields of the index and what a source says for them; None where it says nothing.
 Values: TypeAlias = "tuple[tuple[str, str | None], ...]"
 
@@ -65,6 +104,7 @@ class Oddity:
     name: str
     reason: str
     harmless: bool = False  # nobody needs to act on it
+    code: Code = Code.IGNORED
     hides: bool = False  # what lies below it is unknown, so the listing is not whole
 
 
@@ -77,7 +117,7 @@ class Recipe:
     overlap: float  # share of a chunk that the next one repeats
     model: str
     dimensions: int
-    schema: int = 1  # raised when cleaning, splitting or the fields of a chunk change
+    schema: int = 2  # raised when cleaning, splitting or the fields of a chunk change
 
     @property
     def digest(self) -> str:
@@ -96,6 +136,31 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Details:
+    """What is known of a document beside its text. Pages count from 1, as a viewer does."""
+
+    author: str = ""
+    created: str = ""  # UTC, ISO 8601; "" where the document says nothing that can be true
+    modified: str = ""  # the same
+    language: str = ""  # of most of its text, ISO 639-1; "" where that cannot be told
+    producer: str = ""  # the program that made it
+    forbids: tuple[str, ...] = ()  # what its permissions ask people not to do: "copy", "print"
+    scanned: tuple[int, ...] = ()  # pages that are pictures, whatever has read them
+    missing: tuple[int, ...] = ()  # pages that could not be read
+    doubtful: tuple[int, ...] = ()  # pages whose text was recognised, but not with confidence
+    ocr: str = ""  # what recognised the text of its scanned pages; "" for nothing
+    attachments: tuple[str, ...] = ()  # names of the PDFs inside it
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What optical character recognition made of one page."""
+
+    text: str
+    confidence: float  # of its words, weighted by their length, from 0 to 1
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What extraction makes of a PDF: clean text, page by page, and its structure."""
 
@@ -103,6 +168,8 @@ class Document:
     title: str = ""
     headings: tuple[Heading, ...] = ()
     labels: tuple[str, ...] = ()  # what the pages call themselves; () where they do not
+    confidence: dict[int, float] = field(default_factory=dict)  # of recognised pages, by number
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +186,7 @@ class Chunk:
     page_end: int
     label: str  # what the document calls page_start: "iv", "A-3"; "" where it does not say
     headings: tuple[str, ...]  # outermost first
+    confidence: float | None = None  # the least of its recognised pages; None: none was
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +198,7 @@ class Prepared:
     empty_pages: int
     title: str
     chunks: tuple[Chunk, ...]
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +215,14 @@ class Record:
     tokens: int = 0  # in its chunks
     outcome: str = ""  # of the last run that settled it; "" before the first
     error: str = ""
+    code: str = ""  # of the error, or of what is lacking
     attempts: int = 0  # failures in a row with this fingerprint
     committed: tuple[str, ...] = ()  # chunk ids acknowledged
     pending: tuple[str, ...] = ()  # chunk ids that may exist
     chunks: int = 0  # how many are committed; listed where the ids are not
     settled: str = ""  # when, UTC, ISO 8601
     run: str = ""
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +235,7 @@ class Entry:
     title: str
     chunk: Chunk
     vector: Vectors | None = field(default=None, compare=False)  # shape (dimensions,)
+    details: Details = field(default_factory=Details)
 
 
 class Mode(StrEnum):
@@ -198,6 +270,7 @@ class Settled:
     source: str
     outcome: Outcome
     reason: str = ""
+    code: str = ""  # of the reason; "" where there is nothing to say
     harmless: bool = True  # False: the document's owner has something to do
     pages: int = 0
     empty_pages: int = 0
@@ -205,6 +278,7 @@ class Settled:
     embedded: int = 0  # chunks that were new to the index
     deleted: int = 0  # chunks that are gone from it
     tokens: int = 0  # in the chunks that were embedded
+    details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)

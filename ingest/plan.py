@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from ingest.model import Kept, Oddity, Outcome, Record, Settled, Source
+from ingest.model import Code, Kept, Oddity, Outcome, Record, Settled, Source
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ def judged(
 ) -> Iterator[Change]:
     """What one listed item calls for."""
     if isinstance(item, Oddity):
-        yield Settled(item.root, item.name, Outcome.SKIPPED, item.reason, item.harmless)
+        yield Settled(item.root, item.name, Outcome.SKIPPED, item.reason, item.code, item.harmless)
         if item.hides:
             yield Unseen(item.name)
     elif known and untouched(item, known, recipe) and known.outcome not in NOT_TAKEN:
@@ -86,7 +86,15 @@ def judged(
     elif item.unreadable:
         chunks = known.chunks if known else 0
         reason = item.unreadable
-        yield Settled(item.root, item.name, Outcome.SKIPPED, reason, harmless=False, chunks=chunks)
+        yield Settled(
+            item.root,
+            item.name,
+            Outcome.SKIPPED,
+            reason,
+            Code.UNREADABLE,
+            harmless=False,
+            chunks=chunks,
+        )
     elif known is None or not untouched(item, known, recipe):
         yield Stale(item, known)
     elif known.attempts >= attempts:
@@ -124,6 +132,7 @@ def given_up(source: Source, record: Record) -> Settled:
         source.name,
         Outcome(record.outcome),
         reason,
+        record.code,
         harmless=False,
         chunks=record.chunks,
     )

@@ -7,15 +7,15 @@ child is given an open file and needs no way to the source: no path, no network,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, TypeAlias
 
 from ingest.chunk.document import chunks, titled
 from ingest.errors import DocumentError
-from ingest.extract import extract
-from ingest.extract.worker import Died
-from ingest.model import Prepared, Recipe, Source, mark
+from ingest.extract import Means, extract
+from ingest.extract.worker import Beat, Died
+from ingest.model import Code, Prepared, Recipe, Recognised, Source, mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +26,36 @@ class Task:
     known: str
     recipe: Recipe
     extractor: str
+    passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
+    ocr: str = ""  # "local": in this process; else what `recognised` comes from
+    recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages, read elsewhere
+    abandoned: frozenset[int] = frozenset()  # pages that are not to be read: they hung a reader
 
 
-def prepare(task: Task, file: BinaryIO) -> Prepared | None:
+def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
     """The chunks of a source; None if its bytes, fields and recipe are those known already.
 
-    Raises DocumentError if it cannot be read.
+    `beat` is told of each page before it is read. Raises DocumentError if it cannot be read.
     """
     try:
         file.seek(0)  # it may have been read before, by a process that died of it
         data = file.read()
     except OSError as error:
-        raise DocumentError(f"cannot be read: {error.strerror}; check its disk") from error
+        reason = f"cannot be read: {error.strerror}; check its disk"
+        raise DocumentError(reason, Code.UNREADABLE) from error
     content = hashlib.sha256(data)
     content.update(mark(task.source.fields).encode())
     fingerprint = task.recipe.digest + content.hexdigest()[:52]
     if fingerprint == task.known:
         return None
-    document = extract(data, task.extractor)
+    document = extract(data, Means(task.extractor, task.passwords, task.abandoned), beat)
     return Prepared(
         fingerprint=fingerprint,
         pages=len(document.pages),
         empty_pages=document.pages.count(""),
         title=titled(document, task.source.name),
         chunks=tuple(chunks(document, task.source, task.recipe)),
+        details=document.details,
     )
 
 

@@ -18,7 +18,7 @@ from ingest.draft import Draft, commit, done, failed, failing, intent, possible,
 from ingest.embed import TextsRefused
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
-from ingest.model import Chunk, Outcome, Prepared, Recipe, Record, Refusal, Settled, Source
+from ingest.model import Chunk, Code, Outcome, Prepared, Recipe, Record, Refusal, Settled, Source
 from ingest.plan import Stale, unchanged
 from ingest.sources import url
 
@@ -110,7 +110,7 @@ def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settle
     draft.acknowledged += len(moved) - len(refused)
     draft.refusals += refused
     if draft.refusals:
-        error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Outcome.FAILED)
+        error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Code.REFUSED)
         record = failing(draft.record, draft.source, error, recipe, run)
         record = replace(record, pending=intent(draft).pending)
         return Noted(record, failed(record, draft.source, error))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from ingest.embed import Embedder
+from ingest.extract import unheard
 from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Event, Prepared, Recipe, Settled, Source
@@ -76,7 +77,7 @@ class Bench:
         def prepared(root: Root, source: Source, known: str) -> Prepared | None:
             self.read.append(source.name)
             with root.opened(source) as file:
-                return prepare(Task(source, known, self.recipe, "auto"), file)
+                return prepare(Task(source, known, self.recipe, "auto"), file, unheard)
 
         return Services(
             index or self.index,

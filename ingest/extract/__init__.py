@@ -7,13 +7,15 @@ often. pypdf reads the documents and the pages that PDFium cannot read, or reads
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
 from ingest.errors import DocumentError
 from ingest.extract.clean import clean, without_running_lines
 from ingest.extract.quality import badness
-from ingest.model import Document, Heading, Outcome
+from ingest.extract.worker import Beat
+from ingest.model import Code, Details, Document, Heading
 
 T = TypeVar("T")
 
@@ -40,17 +42,32 @@ class Engine(Protocol):
     def labels(self) -> list[str]: ...
 
 
-def extract(data: bytes, extractor: str = "auto") -> Document:
-    """The clean text and the structure of a PDF, with the engine that `extractor` names.
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a document may be read with."""
 
+    extractor: str = "auto"  # settings.EXTRACTORS
+    passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
+    abandoned: frozenset[int] = frozenset()  # pages that are not to be read
+
+
+def unheard(page: int, pages: int) -> None:
+    """A beat that nobody listens to."""
+
+
+def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
+    """The clean text and the structure of a PDF.
+
+    `beat` is told of each page before it is read, counted from 1, and how many there are.
     Raises DocumentError if it is no PDF, is damaged beyond reading, or needs a password.
     """
     if b"%PDF-" not in data[:1024]:  # viewers accept it there: ISO 32000, Annex H
         reason = "not a PDF" if data.strip(b"\0 \r\n") else "an empty file"
-        raise DocumentError(f"{reason}, whatever its name says", Outcome.SKIPPED)
-    engines = Engines(data, extractor)
+        raise DocumentError(f"{reason}, whatever its name says", Code.NOT_A_PDF)
+    engines = Engines(data, means)
     first = engines.first()
-    pages = tuple(clean(page_text(engines, index)) for index in range(len(first)))
+    count = len(first)
+    pages = tuple(clean(read(engines, index, count, means, beat)) for index in range(count))
     if not pages:
         raise DocumentError("damaged, get it again from its source (it has no pages)")
     nothing: list[Heading] = []
@@ -60,13 +77,22 @@ def extract(data: bytes, extractor: str = "auto") -> Document:
         title=" ".join(clean(attempted(first.title, "")).split()),
         headings=headings,
         labels=tuple(attempted(first.labels, [])),
+        details=Details(missing=tuple(sorted(n for n in means.abandoned if n <= count))),
     )
+
+
+def read(engines: Engines, index: int, count: int, means: Means, beat: Beat) -> str:
+    """One page's text; none of a page that is to be left alone."""
+    if index + 1 in means.abandoned:
+        return ""
+    beat(index + 1, count)
+    return page_text(engines, index)
 
 
 class Engines:
     """The engines that can open a document, the preferred one first, each opened when needed."""
 
-    def __init__(self, data: bytes, extractor: str) -> None:
+    def __init__(self, data: bytes, means: Means) -> None:
         from ingest.extract.pdfium import Pdfium
         from ingest.extract.pypdf import Pypdf
 
@@ -76,7 +102,7 @@ class Engines:
             "pypdf": [Pypdf],
         }
         self.data = data
-        self.waiting = kinds[extractor]
+        self.waiting = kinds[means.extractor]
         self.opened: list[Engine] = []
         self.reasons: list[str] = []
 

@@ -11,7 +11,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from ingest.errors import NEEDS_PASSWORD, DocumentError
-from ingest.model import Heading, Outcome
+from ingest.model import Code, Heading
 
 PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD in fpdfview.h
 
@@ -24,7 +24,7 @@ class Pdfium:
             self.document = pypdfium2.PdfDocument(data, password="")
         except pypdfium2.PdfiumError as error:
             if getattr(error, "err_code", None) == PASSWORD_ERROR:
-                raise DocumentError(NEEDS_PASSWORD, Outcome.SKIPPED) from None
+                raise DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED) from None
             raise ValueError(str(error).rpartition("(")[2].rstrip(").")) from None
 
     def __len__(self) -> int:

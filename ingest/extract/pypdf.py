@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pypdf
 
 from ingest.errors import NEEDS_PASSWORD, DocumentError
-from ingest.model import Heading, Outcome
+from ingest.model import Code, Heading
 
 # It reports every repair it makes; that a document is odd is its outcome's business.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -22,7 +22,7 @@ class Pypdf:
     def __init__(self, data: bytes) -> None:
         self.reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
         if self.reader.is_encrypted and not self.reader.decrypt(""):
-            raise DocumentError(NEEDS_PASSWORD, Outcome.SKIPPED)
+            raise DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED)
 
     def __len__(self) -> int:
         return len(self.reader.pages)

@@ -19,12 +19,16 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from queue import Empty, LifoQueue
-from typing import Any, BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
 from ingest.errors import DocumentError, IngestError, ServiceError
+from ingest.model import Code
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+# Told of the page that is read next, counted from 1, and of how many: a sign of life.
+Beat: TypeAlias = Callable[[int, int], None]
 
 # spawn, not fork: the parent has threads, and a child must not inherit their locks.
 SPAWN = multiprocessing.get_context("spawn")
@@ -53,7 +57,7 @@ class Contained(Generic[T, R]):
     Several threads may call it: there are as many children as were ever needed at the same time.
     """
 
-    def __init__(self, function: Callable[[T, BinaryIO], R], limits: Limits) -> None:
+    def __init__(self, function: Callable[[T, BinaryIO, Beat], R], limits: Limits) -> None:
         self.function = function
         self.limits = limits
         self.idle: LifoQueue[Child] = LifoQueue()
@@ -89,7 +93,7 @@ class Contained(Generic[T, R]):
             if not self.closed.is_set():
                 return child
             child.end()
-        raise Died("the run has ended")
+        raise Died("the run has ended", Code.CRASHED)
 
     def close(self) -> None:
         """End all children, the busy ones too."""
@@ -101,7 +105,7 @@ class Contained(Generic[T, R]):
 class Child:
     """One process that answers tasks until its pipe closes."""
 
-    def __init__(self, function: Callable[[Any, BinaryIO], Any], limits: Limits) -> None:
+    def __init__(self, function: Callable[[Any, BinaryIO, Beat], Any], limits: Limits) -> None:
         self.pipe, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(target=serve, args=(theirs, function, limits), daemon=True)
         self.process.start()
@@ -127,9 +131,10 @@ class Child:
         except (EOFError, ConnectionError):
             self.process.join(SETTLING)
             self.end()
-            raise Died(f"reading it crashed the reader ({self.cause()})") from None
+            raise Died(f"reading it crashed the reader ({self.cause()})", Code.CRASHED) from None
         self.end()
-        raise Died(f"reading it took over {seconds:g} s; INGEST_DOCUMENT_SECONDS allows more")
+        reason = f"reading it took over {seconds:g} s; INGEST_DOCUMENT_SECONDS allows more"
+        raise Died(reason, Code.TOO_SLOW)
 
     def cause(self) -> str:
         """How the process ended, in words."""
@@ -145,7 +150,7 @@ class Child:
         self.process.join()
 
 
-def serve(pipe: Connection, function: Callable[[Any, BinaryIO], Any], limits: Limits) -> None:
+def serve(pipe: Connection, function: Callable[[Any, BinaryIO, Beat], Any], limits: Limits) -> None:
     """The child's whole life: take a task, answer it, until the parent is gone."""
     # The terminal's ^C goes to the whole group; it is the parent that decides what to finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -156,8 +161,12 @@ def serve(pipe: Connection, function: Callable[[Any, BinaryIO], Any], limits: Li
         for task, file in tasks(pipe):
             allow_cpu(limits.seconds)
             with file:
-                outcome = answer(partial(function, task, file), limits)
+                outcome = answer(partial(function, task, file, silent), limits)
             pipe.send(outcome)
+
+
+def silent(page: int, pages: int) -> None:
+    """A beat that nobody hears yet."""
 
 
 def tasks(pipe: Connection) -> Iterator[tuple[object, BinaryIO]]:
@@ -191,12 +200,13 @@ def answer(function: Callable[[], Any], limits: Limits) -> object:
     except MemoryError:
         return Died(
             f"reading it needs more than {limits.megabytes} MB; "
-            "INGEST_DOCUMENT_MEGABYTES allows more"
+            "INGEST_DOCUMENT_MEGABYTES allows more",
+            Code.TOO_MUCH_MEMORY,
         )
     except IngestError as error:
         return error
     except Exception as error:  # noqa: BLE001 - a bug of ours on one document must not hide the others
-        return Died(f"the reader failed on it ({type(error).__name__}: {error})")
+        return Died(f"the reader failed on it ({type(error).__name__}: {error})", Code.CRASHED)
 
 
 def quiet() -> None:

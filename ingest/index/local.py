@@ -23,14 +23,14 @@ from ingest.errors import BusyError, ConfigError
 from ingest.index import RUNS_KEPT, Totals
 from ingest.index.faults import NOT_OURS, translated
 from ingest.index.ranking import Matrix, fused
-from ingest.index.schema import CHUNK_FIELDS, chunk_document
+from ingest.index.schema import CHUNK_FIELDS, chunk_document, details_json, details_of
 from ingest.index.words import folded, match_query, segmented, terms
 from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
 
-VERSION = 1
+VERSION = 2
 APPLICATION = 0x696E6765  # tells our file from another program's: "inge"
 
 SCHEMA = f"""
@@ -39,6 +39,7 @@ CREATE TABLE records (
     root TEXT, source TEXT, fingerprint TEXT, size INTEGER, modified TEXT, pages INTEGER,
     empty_pages INTEGER, tokens INTEGER, outcome TEXT, error TEXT, attempts INTEGER,
     chunks INTEGER, settled TEXT, run TEXT, committed TEXT, pending TEXT,
+    code TEXT NOT NULL DEFAULT '', details TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (root, source)
 ) WITHOUT ROWID;
 CREATE TABLE chunks (
@@ -48,6 +49,17 @@ CREATE TABLE vectors (number INTEGER PRIMARY KEY, embedding BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61 remove_diacritics 2");
 PRAGMA application_id = {APPLICATION};
 PRAGMA user_version = {VERSION};
+"""
+
+# What version 2 has more than version 1.
+ADDED = """
+ALTER TABLE records ADD COLUMN code TEXT NOT NULL DEFAULT '';
+ALTER TABLE records ADD COLUMN details TEXT NOT NULL DEFAULT '';
+ALTER TABLE chunks ADD COLUMN author;
+ALTER TABLE chunks ADD COLUMN language;
+ALTER TABLE chunks ADD COLUMN created;
+ALTER TABLE chunks ADD COLUMN confidence;
+PRAGMA user_version = 2;
 """
 
 LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
@@ -108,6 +120,11 @@ class LocalIndex:
                 f"the index in {self.folder} was written by a newer ingest (format {version}, "
                 f"this one knows {VERSION}): upgrade ingest, or choose another --index"
             )
+        if version < VERSION:
+            with self.transaction():
+                if self.pragma("user_version") < VERSION:
+                    for statement in ADDED.split(";"):
+                        self.db.execute(statement)
         found = self.db.execute("SELECT model, dimensions FROM about").fetchone()
         if found != (model, dimensions):
             raise ConfigError(
@@ -143,7 +160,9 @@ class LocalIndex:
         while True:
             with self.translated():
                 rows = self.db.execute(query, (*last, PAGE)).fetchall()
-            yield from (Record(**dict(zip(LISTED, row, strict=True))) for row in rows)
+            for row in rows:
+                values = dict(zip(LISTED, row, strict=True))
+                yield Record(**(values | {"details": details_of(values["details"])}))
             if len(rows) < PAGE:
                 return
             last = rows[-1][:2]
@@ -156,12 +175,13 @@ class LocalIndex:
             return None
         values = dict(zip(WHOLE, row, strict=True))
         ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
-        return Record(**(values | ids))
+        return Record(**(values | ids | {"details": details_of(values["details"])}))
 
     def save(self, record: Record) -> Future[None]:
         values = {name: getattr(record, name) for name in WHOLE}
         values["committed"] = " ".join(record.committed)
         values["pending"] = " ".join(record.pending)
+        values["details"] = details_json(record.details)
         marks = ", ".join("?" * len(values))
         with self.transaction():
             self.db.execute(

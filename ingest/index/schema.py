@@ -6,10 +6,14 @@ so that an index filled by ingest can take the place of theirs; the rest are our
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-from ingest.model import Entry
+from ingest.model import Details, Entry
+
+NO_DETAILS = Details()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,10 @@ FIELDS = (
     Field("root", filterable=True, sortable=True),
     Field("source", filterable=True),
     Field("fingerprint", filterable=True),
+    Field("author", filterable=True, facetable=True),
+    Field("language", filterable=True, facetable=True),
+    Field("created", "Edm.DateTimeOffset", filterable=True, sortable=True, facetable=True),
+    Field("confidence", "Edm.Double", filterable=True, sortable=True),  # of OCR; null: none needed
 )
 CHUNK_FIELDS = tuple(field.name for field in FIELDS)
 
@@ -59,12 +67,14 @@ RECORD_FIELDS = (
     Field("tokens", "Edm.Int32"),
     Field("outcome", filterable=True, facetable=True),
     Field("error"),
+    Field("code", filterable=True, facetable=True),
     Field("attempts", "Edm.Int32"),
     Field("chunks", "Edm.Int32"),
     Field("settled", filterable=True, sortable=True),
     Field("run", filterable=True),
     Field("committed", TEXTS),
     Field("pending", TEXTS),
+    Field("details"),  # JSON
     Field("summary"),
 )
 SUMMARY_FIELD = "summary"  # JSON, of a run
@@ -109,8 +119,28 @@ def chunk_document(entry: Entry) -> dict[str, object]:
         "root": source.root,
         "source": source.name,
         "fingerprint": entry.fingerprint,
+        "author": term(entry.details.author) or None,
+        "language": entry.details.language or None,
+        "created": entry.details.created or None,
+        "confidence": chunk.confidence,
         **said,
     }
+
+
+def details_json(details: Details) -> str:
+    """Details as they stand in a record: what is empty is left out."""
+    said = {name: value for name, value in asdict(details).items() if value}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":")) if said else ""
+
+
+def details_of(text: str) -> Details:
+    """The details that a record holds; what a later version wrote beside ours is left out."""
+    if not text:
+        return NO_DETAILS
+    said: dict[str, Any] = json.loads(text)
+    values: dict[str, Any] = {f.name: said[f.name] for f in fields(Details) if f.name in said}
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Details(**(values | lists))
 
 
 def term(value: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ingest.index.schema import VECTOR_FIELD, chunk_document
+from ingest.index.schema import VECTOR_FIELD, chunk_document, details_json, details_of
 from ingest.model import Entry, Record
 
 # Of one request: the documented limits are 1,000 and 16 MB.
@@ -46,6 +46,7 @@ def record_document(record: Record) -> dict[str, Any]:
         "place": record.source.encode().hex(),
         "committed": list(record.committed),
         "pending": list(record.pending),
+        "details": details_json(record.details),
     }
 
 
@@ -54,6 +55,7 @@ def record_of(document: dict[str, Any]) -> Record:
     values = {f.name: document[f.name] for f in fields(Record) if document.get(f.name) is not None}
     for ids in ("committed", "pending"):
         values[ids] = tuple(values.get(ids, ()))
+    values["details"] = details_of(values.get("details", ""))
     return Record(**values)
 
 

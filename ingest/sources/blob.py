@@ -25,7 +25,7 @@ from xml.etree import ElementTree as ET
 from azure.core.exceptions import AzureError
 
 from ingest.errors import ConfigError, DocumentError, ServiceError
-from ingest.model import Oddity, Outcome, Source, mark
+from ingest.model import Code, Oddity, Source, mark
 from ingest.retry import Again
 from ingest.roles import BLOB_OWNER, BLOB_READER
 from ingest.sources.listing import Blob, meant
@@ -207,7 +207,7 @@ class Container:
             etag, size = self.storage.patiently(partial(self.state, url), reading=True)
             self.fetch(url, etag, size, file)
         except Changed:
-            raise DocumentError("changed while being read; run again", Outcome.SKIPPED) from None
+            raise DocumentError("changed while being read; run again", Code.CHANGED) from None
 
     def state(self, url: str) -> tuple[str, int]:
         """A blob's etag and size, as they are now."""
@@ -219,7 +219,8 @@ class Container:
         if size > self.most << 20:
             raise DocumentError(
                 f"it has {size >> 20} MB, and {self.most} are allowed to read it; "
-                "INGEST_DOCUMENT_MEGABYTES allows more"
+                "INGEST_DOCUMENT_MEGABYTES allows more",
+                Code.TOO_LARGE,
             )
         file.seek(0)
         file.truncate()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Oddity, Outcome, Source
+from ingest.model import Code, Oddity, Source
 
 # A second write within the resolution of a file system's clock leaves size and time as they are.
 # FAT's two seconds is the coarsest clock in use.
@@ -69,10 +69,10 @@ class Folder:
         try:
             file = Path(source.location).open("rb")  # noqa: SIM115 - it is closed below
         except FileNotFoundError:
-            raise DocumentError("vanished before it was read", Outcome.SKIPPED) from None
+            raise DocumentError("vanished before it was read", Code.VANISHED) from None
         except OSError as error:
             reason = f"cannot be read: {error.strerror}; check its permissions"
-            raise DocumentError(reason) from error
+            raise DocumentError(reason, Code.UNREADABLE) from error
         with file:
             try:
                 yield file
@@ -155,7 +155,7 @@ def walk(
                     yield from walk(root, Path(entry.path), name, above)
             except OSError as error:
                 reason = f"folder cannot be read: {error.strerror}; check its permissions"
-                yield Oddity(root.name, name, reason, hides=True)
+                yield Oddity(root.name, name, reason, code=Code.UNREADABLE, hides=True)
         elif short.lower().endswith(".pdf") and root.covers(name):
             yield Oddity(root.name, name, TWIN) if twin else described(root, name, entry)
 
@@ -199,7 +199,7 @@ def as_listed(file: BinaryIO, source: Source) -> None:
     """Raises DocumentError if a file is not the one that was listed, or was written to since."""
     status = os.fstat(file.fileno())
     if (status.st_size, str(status.st_mtime_ns)) != (source.size, source.modified):
-        raise DocumentError("changed while being read; run again", Outcome.SKIPPED)
+        raise DocumentError("changed while being read; run again", Code.CHANGED)
 
 
 def normal(name: str) -> str:

@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from ingest.auth.credential import STORAGE
 from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Outcome
+from ingest.model import Code
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
 from ingest.roles import BLOB_READER, Role, missing_role, rejected
 from ingest.unanswered import unanswered
@@ -133,7 +133,7 @@ def of_a_blob(error: Refused) -> Exception:
     if error.status in (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
         return Changed()
     if error.status == HTTPStatus.NOT_FOUND:
-        return DocumentError("vanished before it was read", Outcome.SKIPPED)
+        return DocumentError("vanished before it was read", Code.VANISHED)
     if error.code == "BlobArchived":
-        return DocumentError(ARCHIVED, Outcome.SKIPPED)
-    return DocumentError(f"cannot be read: the service says {error}")
+        return DocumentError(ARCHIVED, Code.ARCHIVED)
+    return DocumentError(f"cannot be read: the service says {error}", Code.UNREADABLE)

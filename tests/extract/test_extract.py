@@ -8,7 +8,7 @@ import pypdf
 import pytest
 
 from ingest.errors import DocumentError
-from ingest.extract import extract, page_text
+from ingest.extract import Means, extract, page_text
 from ingest.extract.quality import badness
 from ingest.model import Heading, Outcome
 from tests.conftest import ROOT
@@ -31,7 +31,7 @@ def test_every_engine_reads_text_and_structure(extractor: str) -> None:
     outline = [(1, "Tools", 1), (2, "Mills", 2)]
     data = pdf("All about tools", "More about mills", "", title="Handbook", outline=outline)
 
-    document = extract(data, extractor)
+    document = extract(data, Means(extractor))
 
     assert document.pages == ("All about tools", "More about mills", "")
     assert document.title == "Handbook"
@@ -41,7 +41,7 @@ def test_every_engine_reads_text_and_structure(extractor: str) -> None:
 @pytest.mark.parametrize("extractor", ["auto", "pypdf"])
 def test_the_handbook_is_read_whole(extractor: str) -> None:
     """Forty-three pages with labels, three levels of headings, and no running header."""
-    document = extract((DATA / "handbook.pdf").read_bytes(), extractor)
+    document = extract((DATA / "handbook.pdf").read_bytes(), Means(extractor))
 
     assert len(document.pages) == len(document.labels) == 43
     assert document.labels[:6] == ("i", "ii", "iii", "iv", "v", "1")
@@ -53,14 +53,14 @@ def test_the_handbook_is_read_whole(extractor: str) -> None:
 
 def test_an_empty_user_password_is_no_obstacle() -> None:
     """A PDF that viewers open without asking is read without asking."""
-    assert extract(encrypted("")).pages == ("a secret text",)
+    assert extract(encrypted(""), Means()).pages == ("a secret text",)
 
 
 @pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
 def test_a_password_is_asked_for(extractor: str) -> None:
     """A locked PDF is skipped, and I am told why."""
     with pytest.raises(DocumentError, match="needs a password") as caught:
-        extract(encrypted("secret"), extractor)
+        extract(encrypted("secret"), Means(extractor))
     assert caught.value.outcome is Outcome.SKIPPED
 
 
@@ -75,7 +75,7 @@ def test_a_password_is_asked_for(extractor: str) -> None:
 def test_what_is_no_pdf_is_skipped(data: bytes, reason: str) -> None:
     """An error page saved as .pdf is named for what it is."""
     with pytest.raises(DocumentError, match=reason) as caught:
-        extract(data)
+        extract(data, Means())
     assert caught.value.outcome is Outcome.SKIPPED
 
 
@@ -83,7 +83,7 @@ def test_what_is_no_pdf_is_skipped(data: bytes, reason: str) -> None:
 def test_a_damaged_file_says_so(extractor: str) -> None:
     """A download that broke off is a failure with a remedy, in one line."""
     with pytest.raises(DocumentError, match="damaged, get it again") as caught:
-        extract((DATA / "damaged" / "truncated.pdf").read_bytes(), extractor)
+        extract((DATA / "damaged" / "truncated.pdf").read_bytes(), Means(extractor))
     assert caught.value.outcome is Outcome.FAILED
     assert "\n" not in str(caught.value)
 

@@ -16,12 +16,12 @@ from typing import BinaryIO
 import pytest
 
 from ingest.errors import DocumentError
-from ingest.extract.worker import Contained, Died, Limits
-from ingest.model import Outcome
+from ingest.extract.worker import Beat, Contained, Died, Limits
+from ingest.model import Code, Outcome
 from tests.conftest import ROOT
 
 
-def behave(how: str, file: BinaryIO) -> str:
+def behave(how: str, file: BinaryIO, beat: Beat) -> str:
     """What a document may do to its reader."""
     if how == "read":
         return file.read().decode()
@@ -35,7 +35,7 @@ def behave(how: str, file: BinaryIO) -> str:
     if how == "grow":
         return str(len(bytearray(4 << 30)))
     if how == "refuse":
-        raise DocumentError("locked", Outcome.SKIPPED)
+        raise DocumentError("locked", Code.ENCRYPTED)
     if how == "trip":
         raise KeyError("a bug")
     if how == "print":

@@ -16,7 +16,7 @@ from ingest.index.definition import definition
 from ingest.index.documents import Documents
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
-from ingest.model import Chunk, Entry, Mode, Outcome, Record, Source, Summary
+from ingest.model import Chunk, Details, Entry, Mode, Outcome, Record, Source, Summary
 from ingest.retry import Patience
 from tests.azure.emulator import Azure
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -43,12 +43,14 @@ def service(azure: Azure) -> AzureIndex:
     return made
 
 
+DETAILS = Details(author="A. Miller", created="2024-05-01T10:00:00Z", language="en", missing=(3, 7))
 SOURCE = Source("/docs", "tools/mill.pdf", "/docs/tools/mill.pdf", 10, "1")
 
 
 def entry(id_: str, text: str, ordinal: int = 0) -> Entry:
-    chunk = Chunk(id_, text, 5, ordinal, 0, len(text), 3, 4, "iii", ("Tools", "Mills"))
-    return Entry(SOURCE, "file:///docs/tools/mill.pdf", "finger", "All tools", chunk, vector(text))
+    chunk = Chunk(id_, text, 5, ordinal, 0, len(text), 3, 4, "iii", ("Tools", "Mills"), 0.875)
+    url = "file:///docs/tools/mill.pdf"
+    return Entry(SOURCE, url, "finger", "All tools", chunk, vector(text), DETAILS)
 
 
 A = entry("a" * 40, "The mill turns the grain into flour.")
@@ -58,6 +60,8 @@ RECORD = Record(
     root="/docs",
     source="tools/mill.pdf",
     fingerprint="finger",
+    code="pages-missing",
+    details=DETAILS,
     size=10,
     modified="1",
     pages=4,
@@ -116,6 +120,10 @@ def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
         "root": "/docs",
         "source": "tools/mill.pdf",
         "fingerprint": "finger",
+        "author": "A. Miller",
+        "language": "en",
+        "created": "2024-05-01T10:00:00Z",
+        "confidence": 0.875,
     }
 
 
