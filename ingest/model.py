@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors: TypeAlias = NDArray[np.float32]
+    # A page in grey, shape (height, width), 0 is black.
+    Picture: TypeAlias = NDArray[np.uint8]
 
 # One row per text, in the order of the texts: shape (len(texts), dimensions), float32.
 Embed: TypeAlias = "Callable[[Sequence[str]], Vectors]"

@@ -48,7 +48,7 @@ def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
     fingerprint = task.recipe.digest + content.hexdigest()[:52]
     if fingerprint == task.known:
         return None
-    document = extract(data, Means(task.extractor, task.passwords, task.abandoned), beat)
+    document = extract(data, means(task), beat)
     return Prepared(
         fingerprint=fingerprint,
         pages=len(document.pages),
@@ -56,6 +56,17 @@ def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
         title=titled(document, task.source.name),
         chunks=tuple(chunks(document, task.source, task.recipe)),
         details=document.details,
+    )
+
+
+def means(task: Task) -> Means:
+    """What a task allows its document to be read with."""
+    return Means(
+        extractor=task.extractor,
+        passwords=task.passwords,
+        abandoned=task.abandoned,
+        ocr=task.ocr,
+        recognised=task.recognised,
     )
 
 

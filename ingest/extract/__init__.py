@@ -6,21 +6,29 @@ often. pypdf reads the documents and the pages that PDFium cannot read, or reads
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ingest.errors import DocumentError
 from ingest.extract.clean import clean, without_running_lines
 from ingest.extract.quality import badness
 from ingest.extract.worker import Beat
-from ingest.model import Code, Details, Document, Heading
+from ingest.model import Code, Details, Document, Heading, Recognised
+
+if TYPE_CHECKING:
+    from ingest.model import Picture
 
 T = TypeVar("T")
 
 # More garbage than this share of a page's characters, and the other engine is asked.
 GARBLED = 0.1
+# More, and it is worse than no text.
+GARBAGE = 0.5
+# Recognised text is listed as doubtful below this confidence.
+CONFIDENT = 0.8
 
 
 class Engine(Protocol):
@@ -31,6 +39,12 @@ class Engine(Protocol):
 
     # the text of one page, counted from 0; "" where there is none
     def text(self, index: int) -> str: ...
+
+    # whether a page without text shows something
+    def pictured(self, index: int) -> bool: ...
+
+    # a page as one sees it
+    def picture(self, index: int) -> Picture: ...
 
     # the document's own title, or ""
     def title(self) -> str: ...
@@ -49,6 +63,9 @@ class Means:
     extractor: str = "auto"  # settings.EXTRACTORS
     passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
     abandoned: frozenset[int] = frozenset()  # pages that are not to be read
+    ocr: str = ""  # the name of what recognises text; "" for nothing
+    recognise: Callable[[Picture], Recognised] | None = None  # does it here and now
+    recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages it was done for
 
 
 def unheard(page: int, pages: int) -> None:
@@ -67,7 +84,8 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     engines = Engines(data, means)
     first = engines.first()
     count = len(first)
-    pages = tuple(clean(read(engines, index, count, means, beat)) for index in range(count))
+    seen = Seen()
+    pages = tuple(map(clean, texts(engines, means, seen, count, beat)))
     if not pages:
         raise DocumentError("damaged, get it again from its source (it has no pages)")
     nothing: list[Heading] = []
@@ -77,16 +95,61 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
         title=" ".join(clean(attempted(first.title, "")).split()),
         headings=headings,
         labels=tuple(attempted(first.labels, [])),
-        details=Details(missing=tuple(sorted(n for n in means.abandoned if n <= count))),
+        confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
+        details=Details(
+            scanned=tuple(seen.scanned),
+            missing=tuple(sorted(page for page in means.abandoned if page <= count)),
+            doubtful=tuple(p for p, r in seen.recognised.items() if r.confidence < CONFIDENT),
+            ocr=means.ocr if seen.recognised else "",
+        ),
     )
 
 
-def read(engines: Engines, index: int, count: int, means: Means, beat: Beat) -> str:
-    """One page's text; none of a page that is to be left alone."""
-    if index + 1 in means.abandoned:
-        return ""
-    beat(index + 1, count)
-    return page_text(engines, index)
+@dataclass(slots=True)
+class Seen:
+    """What was found out about the pages while they were read."""
+
+    scanned: list[int] = field(default_factory=list)
+    recognised: dict[int, Recognised] = field(default_factory=dict)
+
+
+def texts(engines: Engines, means: Means, seen: Seen, count: int, beat: Beat) -> Iterator[str]:
+    """The text of each page; none of those that are to be left alone."""
+    for page in range(1, count + 1):
+        if page in means.abandoned:
+            yield ""
+            continue
+        beat(page, count)
+        yield read(engines, page, means, seen)
+
+
+def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:
+    """One page's text: as the engines have it, else as it is recognised."""
+    text = page_text(engines, page - 1)
+    if readable(text):
+        return text
+    if badness(text) > GARBAGE:
+        text = ""
+    if not pictured(engines, page - 1):
+        return text
+    seen.scanned.append(page)
+    found = means.recognised.get(page)
+    if found is None and means.recognise:
+        found = means.recognise(picture(engines, page - 1))
+    if found is None:
+        return text
+    seen.recognised[page] = found
+    return found.text
+
+
+def readable(text: str) -> bool:
+    """Whether there is text, and it is not garbage."""
+    return bool(text.strip()) and badness(text) <= GARBLED
+
+
+def pictured(engines: Engines, index: int) -> bool:
+    """Whether there is something to see on a page that no engine reads."""
+    return any(attempted(partial(engine.pictured, index), False) for engine in engines.opened)
 
 
 class Engines:
@@ -132,11 +195,20 @@ def page_text(engines: Iterable[Engine], index: int) -> str:
     candidates = []
     for engine in engines:
         text = attempted(partial(engine.text, index), "")
-        fault = badness(text) if text.strip() else 1.0
-        if fault <= GARBLED:
+        if readable(text):
             return text
+        fault = badness(text) if text.strip() else 1.0
         candidates.append((fault, text))
     return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def picture(engines: Engines, index: int) -> Picture:
+    """A page as one sees it, by the first engine that can draw it. Raises what the last one did."""
+    *others, last = engines
+    for engine in others:
+        with contextlib.suppress(Exception):
+            return engine.picture(index)
+    return last.picture(index)
 
 
 def attempted(call: Callable[[], T], default: T) -> T:

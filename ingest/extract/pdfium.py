@@ -6,12 +6,22 @@ Pages are read with the library's plain functions: the objects that wrap them co
 from __future__ import annotations
 
 import ctypes
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import pypdfium2
 from pypdfium2 import raw
 
 from ingest.errors import NEEDS_PASSWORD, DocumentError
 from ingest.model import Code, Heading
+
+if TYPE_CHECKING:
+    from ingest.model import Picture
+
+DPI = 200  # what recognition reads well; more costs time and gives little
+PIXELS = 16_000_000  # of a picture at most: A3 at 200 dpi has half of it
+DRAWN = 50  # paths on a page: fewer are rules and frames, more may be letters
+OBJECTS = 5000  # of a page that are looked at
 
 PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD in fpdfview.h
 
@@ -44,6 +54,26 @@ class Pdfium:
                 raw.FPDFText_ClosePage(text)
         finally:
             raw.FPDF_ClosePage(page)
+
+    def pictured(self, index: int) -> bool:
+        page = raw.FPDF_LoadPage(self.document, index)
+        if not page:
+            return False
+        try:
+            kinds: Counter[int] = Counter()
+            for place in range(min(raw.FPDFPage_CountObjects(page), OBJECTS)):
+                kinds[raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, place))] += 1
+        finally:
+            raw.FPDF_ClosePage(page)
+        forms = kinds[raw.FPDF_PAGEOBJ_FORM] + kinds[raw.FPDF_PAGEOBJ_IMAGE]
+        return forms > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= DRAWN
+
+    def picture(self, index: int) -> Picture:
+        page = self.document[index]
+        width, height = page.get_size()
+        scale = min(DPI / 72, (PIXELS / max(1.0, width * height)) ** 0.5)
+        grey: Picture = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
+        return grey
 
     def title(self) -> str:
         return str(self.document.get_metadata_value("Title"))

@@ -6,11 +6,15 @@ import io
 import itertools
 import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pypdf
 
 from ingest.errors import NEEDS_PASSWORD, DocumentError
 from ingest.model import Code, Heading
+
+if TYPE_CHECKING:
+    from ingest.model import Picture
 
 # It reports every repair it makes; that a document is odd is its outcome's business.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -29,6 +33,13 @@ class Pypdf:
 
     def text(self, index: int) -> str:
         return self.reader.pages[index].extract_text()
+
+    def pictured(self, index: int) -> bool:
+        resources = self.reader.pages[index].get("/Resources", {})
+        return bool(resources and resources.get_object().get("/XObject"))
+
+    def picture(self, index: int) -> Picture:
+        raise NotImplementedError(f"pypdf draws nothing, so not page {index + 1}")
 
     def title(self) -> str:
         metadata = self.reader.metadata

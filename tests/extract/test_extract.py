@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import pypdf
 import pytest
@@ -13,6 +14,9 @@ from ingest.extract.quality import badness
 from ingest.model import Heading, Outcome
 from tests.conftest import ROOT
 from tests.pdfs import pdf, prose
+
+if TYPE_CHECKING:
+    from ingest.model import Picture
 
 DATA = ROOT / "data"
 
@@ -101,6 +105,12 @@ class Reads:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def pictured(self, _: int) -> bool:
+        return False
+
+    def picture(self, index: int) -> Picture:
+        raise NotImplementedError(index)
 
     def title(self) -> str:
         return ""
