@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from ingest.plan import (
     Absences,
     Change,
     Stale,
+    Terms,
     Unseen,
     Vanished,
     compare,
@@ -30,8 +33,10 @@ def record(name: str, outcome: Outcome = Outcome.NEW, **more: object) -> Record:
     return Record("/r", name, outcome=outcome, **(values | more))  # type: ignore[arg-type]
 
 
-def compared(listing: list[Source | Oddity], records: list[Record], **more: bool) -> list[Change]:
-    return list(compare(listing, records, "recipe", **more))
+def compared(
+    listing: list[Source | Oddity], records: list[Record], attempts: int = MAX_ATTEMPTS
+) -> list[Change]:
+    return list(compare(listing, records, Terms("recipe", "reader", attempts)))
 
 
 @given(NAMES, NAMES, st.data())
@@ -88,7 +93,7 @@ def test_a_failure_is_not_tried_for_ever() -> None:
     assert not change.harmless
     assert "damaged (tried 3 times; --retry-failed tries again)" in change.reason
 
-    (again,) = compared([source("a")], [known], retry_failed=True)
+    (again,) = compared([source("a")], [known], attempts=sys.maxsize)
     assert isinstance(again, Stale)
     (changed,) = compared([source("a", "2")], [known])
     assert isinstance(changed, Stale)
