@@ -27,7 +27,7 @@ from ingest.plan import untouched
 if TYPE_CHECKING:
     from ingest.model import Vectors
 
-READ = "--ocr local reads them"
+READ = "--ocr local reads them"  # what to do about pages that are pictures
 NO_TEXT = "no text on any page; a scan needs OCR"
 FEW = 5  # ranges of pages that are named
 

@@ -160,7 +160,7 @@ def judged(item: Source | Oddity, known: Record | None, terms: Terms) -> Iterato
             item.name,
             Outcome.SKIPPED,
             item.unreadable,
-            Code.UNREADABLE,
+            Code.ARCHIVED,
             harmless=False,
             chunks=known.chunks if known else 0,
         )
