@@ -18,6 +18,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
+from ingest.extract.passwords import passwords
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
@@ -246,6 +247,7 @@ def services(
         model=model.model,
         dimensions=model.dimensions,
     )
+    keys = passwords(settings.passwords)
     reading = settings.workers or cores()
     limits = Limits(settings.document_seconds, settings.document_megabytes)
     children = Contained(prepare, limits)
@@ -253,7 +255,7 @@ def services(
     places = Semaphore(reading)
 
     def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-        task = Task(source, known, recipe, settings.extractor)
+        task = Task(source, known, recipe, settings.extractor, keys)
         with ExitStack() as opened:
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(source))

@@ -84,6 +84,7 @@ class Run:
     prune: bool = True
     max_deletes: int | None = None  # sources; None: as many as plan.usual_deletes allows
     retry_failed: bool = False
+    passwords: bool = False  # there are some to try on what is locked
     stop: Stop = field(default_factory=Stop)
 
 
@@ -133,7 +134,13 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
 def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
     """The changes between a root and what the index knows of it."""
     records = (r for r in services.index.records(root.name) if root.covers(r.source))
-    return compare(root.listed(), records, services.recipe.digest, retry_failed=run.retry_failed)
+    return compare(
+        root.listed(),
+        records,
+        services.recipe.digest,
+        retry_failed=run.retry_failed,
+        passwords=run.passwords,
+    )
 
 
 def prepared(

@@ -52,9 +52,11 @@ def compare(
     recipe: str,
     *,
     retry_failed: bool = False,
+    passwords: bool = False,
 ) -> Iterator[Change]:
     """One change per source in the listing or the records, in the order of the names.
 
+    Locked sources are tried again whenever there are `passwords`: they may be others than last time.
     A change that is Settled needs nothing more. Raises AssertionError if either input is out of
     order: going on would take sources for vanished that are not.
     """
@@ -67,7 +69,8 @@ def compare(
         known = None
         if record is not None and record.source == item.name:
             known, record = record, next(held, None)
-        yield from judged(item, known, recipe, MAX_ATTEMPTS if not retry_failed else sys.maxsize)
+        again = retry_failed or (passwords and known is not None and known.code == Code.ENCRYPTED)
+        yield from judged(item, known, recipe, sys.maxsize if again else MAX_ATTEMPTS)
     while record is not None:
         yield Vanished(record)
         record = next(held, None)
