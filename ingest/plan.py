@@ -56,7 +56,7 @@ def compare(
 ) -> Iterator[Change]:
     """One change per source in the listing or the records, in the order of the names.
 
-    Locked sources are tried again whenever there are `passwords`: they may be others than last time.
+    Locked sources are tried again whenever there are `passwords`: they may be other ones now.
     A change that is Settled needs nothing more. Raises AssertionError if either input is out of
     order: going on would take sources for vanished that are not.
     """

@@ -17,7 +17,7 @@ from ingest.extract.annotations import Marks
 from ingest.extract.attachments import DEEPEST
 from ingest.extract.attempt import attempted
 from ingest.extract.clean import clean, without_running_lines
-from ingest.extract.language import language
+from ingest.extract.language import detected
 from ingest.extract.quality import badness
 from ingest.extract.supplement import about, attached, supplemented
 from ingest.extract.worker import Beat
@@ -121,7 +121,7 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
         confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
         details=replace(
             details,
-            language=attempted(partial(language, pages), ""),
+            language=attempted(partial(detected, pages), ""),
             scanned=tuple(seen.scanned),
             missing=tuple(sorted(page for page in means.abandoned if page <= count)),
             doubtful=tuple(p for p, r in seen.recognised.items() if r.confidence < CONFIDENT),

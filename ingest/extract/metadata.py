@@ -16,7 +16,8 @@ EARLIEST = 1980  # no file of a PDF is older than the machines that could make i
 DATE = re.compile(
     r"\s*(?:D:)?\s*(?P<year>\d{4})[-:/.]?(?P<month>\d\d)?[-:/.]?(?P<day>\d\d)?"
     r"[T ]?\s*(?P<hour>\d\d)?:?(?P<minute>\d\d)?:?(?P<second>\d\d)?(?:\.\d+)?"
-    r"\s*(?P<zone>[Zz+-])?\s*(?P<hours>\d\d)?[':]?(?P<minutes>\d\d)?'?\s*"
+    r"\s*(?P<zone>[Zz+-])?\s*(?P<hours>\d\d)?[':]?(?P<minutes>\d\d)?'?\s*",
+    re.ASCII,
 )
 
 # Titles that programs make up: "Microsoft Word - letter.doc", "Untitled-1", "Slide 1", a file's
@@ -30,7 +31,7 @@ MADE_UP = re.compile(
       | page | layout | none | null | unknown | unnamed | new\ document | temp | tmp | test
       )[\s_-]*\(?\d*\)?\s*\)?
     | (?: file | https? | about | ms-its ):\S*
-    | [^\s]* [\\/] [^\s]*
+    | (?: [a-z]: )? [\\/] \S* | [^\s]* \\ [^\s]*
     | .* \.(?: pdf | docx? | docm | dotx? | rtf | odt | xlsx? | xlsm | csv | pptx? | ppsx? | odp
       | txt | html? | xml | p65 | pmd | indd | qxd | qxp | cdr | ai | eps | ps | dvi | tex | fm
       | pub | vsd | tiff? | jpe?g | png | bmp | gif | dwg | wpd | sxw | pages | md )
@@ -74,6 +75,7 @@ def decoded(text: str) -> str:
     """A string that was decoded wrongly, as it was meant: UTF-16 without a mark, or UTF-8."""
     if "\0" in text:
         text = text.rstrip("\0")
+        text += "\0" * (len(text) % 2)
         for codec, zeros in (("utf-16-be", text[::2]), ("utf-16-le", text[1::2])):
             if zeros and zeros.count("\0") * 5 >= len(zeros) * 4:
                 return text.encode("latin-1", "replace").decode(codec, "ignore")
