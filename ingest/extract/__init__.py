@@ -18,6 +18,7 @@ from ingest.extract.attachments import DEEPEST
 from ingest.extract.attempt import attempted
 from ingest.extract.clean import clean, without_running_lines
 from ingest.extract.language import detected
+from ingest.extract.metadata import label
 from ingest.extract.quality import badness
 from ingest.extract.supplement import about, attached, supplemented
 from ingest.extract.worker import Beat
@@ -110,6 +111,7 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     if not pages:
         raise DocumentError("damaged, get it again from its source (it has no pages)")
     nothing: list[Heading] = []
+    none: list[str] = []
     headings = tuple(attempted(first.headings, nothing))
     pages = supplemented(engines, without_running_lines(pages, headings))
     title, details = about(engines)
@@ -117,7 +119,7 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
         pages=pages,
         title=title,
         headings=headings,
-        labels=tuple(attempted(first.labels, [])),
+        labels=tuple(map(label, attempted(first.labels, none))),
         confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
         details=replace(
             details,

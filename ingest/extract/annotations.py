@@ -7,6 +7,8 @@ pypdf's objects, each where the page was read with it.
 from __future__ import annotations
 
 import ctypes
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +30,16 @@ HIDDEN = 0b10  # ISO 32000-2, table 167
 STATE = "/StateModel"  # "Accepted set by Ann" is no note
 
 
+SUBTYPE = b"/Subtype"
+# What else has a subtype: fonts, images, links; these are not looked at one by one.
+WORTHWHILE = re.compile(
+    rb"\s*/(?:Widget|Text|FreeText|Highlight|Underline|Squiggly|StrikeOut|Stamp|Caret|Ink|Line"
+    rb"|Square|Circle|Polygon|PolyLine|FileAttachment|Redact|Sound|Movie|Screen)\b"
+)
+STREAM = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
+PACKED = 64 << 20  # bytes of objects that are unpacked to look for them
+
+
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What is on a page beside its content."""
@@ -38,6 +50,34 @@ class Marks:
 
 
 NONE = Marks()
+
+
+def worthwhile(data: bytes) -> bool:
+    """Whether a PDF may have marks: to ask PDFium of each of a thousand links takes longer."""
+    if b"/Encrypt" in data or found(data):
+        return True
+    room, place = PACKED, 0
+    while (place := data.find(b"/ObjStm", place) + 1) > 0:
+        start = STREAM.match(data, place)
+        if start is None or room <= 0:
+            return True
+        try:
+            unpacked = zlib.decompressobj().decompress(memoryview(data)[start.end() :], room)
+        except zlib.error:
+            return True
+        if found(unpacked):
+            return True
+        room -= len(unpacked)
+    return False
+
+
+def found(data: bytes) -> bool:
+    """Whether objects that are not packed have a subtype worth a look."""
+    place = 0
+    while (place := data.find(SUBTYPE, place) + len(SUBTYPE)) >= len(SUBTYPE):
+        if WORTHWHILE.match(data, place):
+            return True
+    return False
 
 
 def marks(page: raw.FPDF_PAGE, count: int) -> Marks:

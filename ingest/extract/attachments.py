@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import DocumentError
 from ingest.extract.annotations import carried
+from ingest.extract.attempt import spared
 from ingest.model import Code
 
 if TYPE_CHECKING:
@@ -75,12 +76,7 @@ def listed(reader: PdfReader, pinned: Iterable[PageObject]) -> list[str]:
     found: list[str] = []
     room = UNPACKED
     for name, unpack in named(files(reader, pinned)):
-        try:
-            data = unpack()
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001, S112 - on hostile input the library raises anything
-            continue
+        data = spared(unpack, b"")
         if b"%PDF-" in data[:1024]:
             found.append(name)
         room -= len(data)

@@ -16,3 +16,14 @@ def attempted(call: Callable[[], T], default: T) -> T:
         raise
     except Exception:  # noqa: BLE001 - on hostile input these libraries raise anything
         return default
+
+
+def spared(call: Callable[[], T], default: T) -> T:
+    """The same for what a document is not worth failing for, even if it takes all the memory.
+
+    For Python code only: what is native ends its process instead.
+    """
+    try:
+        return attempted(call, default)
+    except MemoryError:
+        return default

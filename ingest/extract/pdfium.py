@@ -8,12 +8,13 @@ from __future__ import annotations
 import ctypes
 from collections import Counter
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pypdfium2
 from pypdfium2 import raw
 
-from ingest.extract.annotations import NONE, Marks, marks
+from ingest.extract.annotations import NONE, Marks, marks, worthwhile
 from ingest.extract.passwords import forbidden, locked, sealed, spellings
 from ingest.model import Heading
 
@@ -44,7 +45,7 @@ class Pdfium:
         if not page:
             raise ValueError(f"page {index + 1} cannot be loaded")
         try:
-            if (count := raw.FPDFPage_GetAnnotCount(page)) > 0:
+            if (count := raw.FPDFPage_GetAnnotCount(page)) > 0 and self.annotated:
                 self.marked[index] = marks(page, count)
             text = raw.FPDFText_LoadPage(page)
             if not text:
@@ -76,6 +77,11 @@ class Pdfium:
         grey: Picture = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
         return grey
 
+    @cached_property
+    def annotated(self) -> bool:
+        """Whether it may have annotations that are no links."""
+        return worthwhile(self.data)
+
     def marks(self, index: int) -> Marks:
         return self.marked.get(index, NONE)
 
@@ -103,7 +109,7 @@ class Pdfium:
         return found
 
     def labels(self) -> list[str]:
-        if not self.document.get_page_label(0):
+        if not self.document.get_page_label(0) + self.document.get_page_label(len(self) - 1):
             return []
         return [self.document.get_page_label(index) for index in range(len(self.document))]
 

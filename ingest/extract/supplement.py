@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ingest.errors import DocumentError
 from ingest.extract import attachments, forms, metadata
 from ingest.extract.annotations import NONE
-from ingest.extract.attempt import attempted
+from ingest.extract.attempt import attempted, spared
 from ingest.model import Code, Details
 
 if TYPE_CHECKING:
@@ -35,17 +35,23 @@ def supplemented(engines: Engines, pages: Sequence[str]) -> tuple[str, ...]:
     """
     first = engines.opened[0]
     marks = [attempted(partial(first.marks, index), NONE) for index in range(len(pages))]
-    reader = attempted(engines.reader, None) if attempted(first.form, False) else None
+    reader = spared(engines.reader, None) if attempted(first.form, False) else None
     fields: dict[int, list[str]] = {}
     if reader and len(pages) <= MOST_PAGES:
         for index, mark in enumerate(marks):
             if mark.fields:
-                fields[index] = attempted(partial(filled, reader, index, pages[index]), [])
+                fields[index] = spared(partial(filled, reader, index, pages[index]), [])
     if reader and not any(fields.values()) and forms.awaited("".join(pages)):
         return (xfa(reader), *pages[1:])
     lines = ("\n".join(fields.get(index, ())) for index in range(len(pages)))
-    notes = ("\n\n".join(mark.notes) for mark in marks)
+    notes = (unshown(mark.notes, page) for mark, page in zip(marks, pages, strict=True))
     return tuple(followed(followed(pages, lines), notes))
+
+
+def unshown(notes: Sequence[str], text: str) -> str:
+    """Notes as paragraphs, but for those that only repeat what the page says: marked passages."""
+    shown = " ".join(text.split()) if notes else ""
+    return "\n\n".join(note for note in notes if " ".join(note.split()) not in shown)
 
 
 def followed(pages: Iterable[str], additions: Iterable[str]) -> Iterator[str]:
@@ -65,7 +71,7 @@ def filled(reader: PdfReader, index: int, text: str) -> list[str]:
 def xfa(reader: PdfReader) -> str:
     """What an XFA form was filled in with. Raises DocumentError if that is nothing."""
     nothing: list[str] = []
-    lines = attempted(partial(forms.xfa, reader), nothing)
+    lines = spared(partial(forms.xfa, reader), nothing)
     if not lines:
         raise DocumentError(XFA_ONLY, Code.NO_TEXT)
     return "\n".join(lines)
@@ -79,7 +85,7 @@ def about(engines: Engines) -> tuple[str, Details]:
     if not (info.get("Title") or info.get("Author")) and any(
         entry in engines.data for entry in XMP
     ):
-        info = attempted(partial(described, engines), none) | {k: v for k, v in info.items() if v}
+        info = spared(partial(described, engines), none) | {k: v for k, v in info.items() if v}
     details = Details(
         author=attempted(partial(metadata.author, info), ""),
         created=attempted(partial(metadata.moment, info.get("CreationDate", "")), ""),
@@ -113,9 +119,9 @@ def attached(engines: Engines, count: int) -> tuple[str, ...]:
     pinned = [index for index, mark in marks if mark.files]
     if not pinned and not attempted(first.files, False):
         return ()
-    reader = attempted(engines.reader, None)
+    reader = spared(engines.reader, None)
     nothing: list[str] = []
-    return tuple(attempted(partial(listed, reader, pinned), nothing)) if reader else ()
+    return tuple(spared(partial(listed, reader, pinned), nothing)) if reader else ()
 
 
 def listed(reader: PdfReader, pinned: Sequence[int]) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import pypdf
 import pytest
@@ -135,6 +137,9 @@ def test_notes_on_the_pages_are_found(extractor: str) -> None:
     bright = Highlight(rect=BOX, quad_points=quads)
     bright[NameObject("/Contents")] = TextStringObject("quote this")
     writer.add_annotation(1, bright)
+    marked = Highlight(rect=BOX, quad_points=quads)
+    marked[NameObject("/Contents")] = TextStringObject("two")  # some programs copy what is marked
+    writer.add_annotation(1, marked)
     gone = Text(rect=BOX, text="hidden")
     gone[NameObject("/F")] = NumberObject(2)
     writer.add_annotation(1, gone)
@@ -143,6 +148,45 @@ def test_notes_on_the_pages_are_found(extractor: str) -> None:
         "one\n\nWho approved this?\nI did not.\n\nÜberholt",
         "two\n\nquote this",
     )
+
+
+def packed(annotation: str) -> bytes:
+    """A PDF as newer programs write it: its annotation is an object in a compressed stream."""
+    shown = "BT /F 11 Tf 72 770 Td (one) Tj ET"
+    packed = zlib.compress(f"6 0 {annotation}".encode())
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+            b"/Annots [6 0 R] /Resources << /Font << /F 5 0 R >> >> >>"
+        ),
+        f"<< /Length {len(shown)} >>\nstream\n{shown}\nendstream".encode(),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        b"",
+        b"<< /Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length %d >>\nstream\n%b\nendstream"
+        % (len(packed), packed),
+    ]
+    file = b"%PDF-1.5\n"
+    table = b"\0" * 5
+    for number, value in enumerate(objects, 1):
+        table += struct.pack(">BHH", 1, len(file), 0) if value else struct.pack(">BHH", 2, 7, 0)
+        file += b"%d 0 obj\n%b\nendobj\n" % (number, value) if value else b""
+    table += struct.pack(">BHH", 1, len(file), 0)
+    return file + (
+        b"8 0 obj\n<< /Type /XRef /Size 9 /W [1 2 2] /Root 1 0 R /Length %d >>\nstream\n%b\n"
+        b"endstream\nendobj\nstartxref\n%d\n%%%%EOF\n" % (len(table), table, len(file))
+    )
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_notes_in_packed_objects_are_found(extractor: str) -> None:
+    """Newer programs compress all but the text, and links beside notes are the rule."""
+    note = "<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (a remark) >>"
+    link = "<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /Contents (a link) >>"
+
+    assert extract(packed(note), Means(extractor)).pages == ("one\n\na remark",)
+    assert extract(packed(link), Means(extractor)).pages == ("one",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)

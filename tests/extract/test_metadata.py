@@ -8,7 +8,16 @@ import pypdf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pypdf.generic import ByteStringObject, NameObject, StreamObject, TextStringObject
+from pypdf.generic import (
+    ArrayObject,
+    ByteStringObject,
+    DictionaryObject,
+    NameObject,
+    NumberObject,
+    PdfObject,
+    StreamObject,
+    TextStringObject,
+)
 
 from ingest.chunk.document import titled
 from ingest.extract import Means, extract
@@ -211,12 +220,35 @@ def test_what_only_xmp_says_is_heard(extractor: str) -> None:
     assert extract(said(XMP[:500]), Means(extractor)).title == ""
 
 
-def test_labels_that_make_no_sense_are_none() -> None:
-    """Page labels that loop or say nothing cost no page."""
+def labelled(labels: PdfObject) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("one", "two")))
-    writer.root_object[NameObject("/PageLabels")] = TextStringObject("broken")
+    writer.root_object[NameObject("/PageLabels")] = labels
     out = io.BytesIO()
     writer.write(out)
+    return out.getvalue()
 
-    for extractor in EXTRACTORS:
-        assert extract(out.getvalue(), Means(extractor)).pages == ("one", "two")
+
+def ranges(*numbers: object) -> DictionaryObject:
+    return DictionaryObject({NameObject("/Nums"): ArrayObject(numbers)})
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_odd_labels_cost_no_page(extractor: str) -> None:
+    """What a page calls itself is a short line that an index can store, or nothing."""
+    style = DictionaryObject({NameObject("/S"): NameObject("/D")})
+    odd = DictionaryObject(
+        {
+            NameObject("/P"): ByteStringObject(
+                "\ufeffA\0\n-\ud800x".encode("utf-16-be", "surrogatepass") * 200
+            )
+        }
+    )
+
+    broken = extract(labelled(TextStringObject("broken")), Means(extractor))
+    long = extract(labelled(ranges(NumberObject(0), odd)), Means(extractor))
+    late = extract(labelled(ranges(NumberObject(1), style)), Means(extractor))
+
+    assert broken.pages == long.pages == late.pages == ("one", "two")
+    assert all(len(label) <= 40 and label.isprintable() for label in long.labels)
+    assert broken.labels == ()
+    assert late.labels[1] == "1"
