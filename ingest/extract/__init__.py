@@ -18,7 +18,6 @@ from ingest.extract.attachments import DEEPEST
 from ingest.extract.attempt import attempted
 from ingest.extract.clean import clean, without_running_lines
 from ingest.extract.language import detected
-from ingest.extract.metadata import label
 from ingest.extract.quality import badness
 from ingest.extract.supplement import about, attached, supplemented
 from ingest.extract.worker import Beat
@@ -119,7 +118,7 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
         pages=pages,
         title=title,
         headings=headings,
-        labels=tuple(map(label, attempted(first.labels, none))),
+        labels=tuple(attempted(first.labels, none)),
         confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
         details=replace(
             details,

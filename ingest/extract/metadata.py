@@ -10,7 +10,6 @@ from ingest.extract.clean import clean
 from ingest.extract.quality import badness
 
 LONGEST = 500  # characters of a title or a name; what is longer is neither
-LABEL = 40  # characters of a page's number
 GARBLED = 0.1  # more garbage than this share of a string, and it is dropped
 EARLIEST = 1980  # no file of a PDF is older than the machines that could make it
 
@@ -70,11 +69,6 @@ def line(raw: str) -> str:
     """One entry as a line of text; "" where it cannot be read."""
     text = " ".join(clean(decoded(raw[: 4 * LONGEST])).split())
     return text[:LONGEST].rstrip() if badness(text) <= GARBLED else ""
-
-
-def label(raw: str) -> str:
-    """What a page calls itself; "" where no reader could have meant that."""
-    return raw if raw.isprintable() and len(raw) <= LABEL else line(raw)[:LABEL]
 
 
 def decoded(text: str) -> str:
