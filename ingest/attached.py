@@ -34,9 +34,7 @@ def with_attached(prepare: Prepare) -> Prepare:
         attached = tuple(found[:MOST])
         begins = len(task.source.name + INSIDE)
         names = tuple(one.source.name[begins:] for one in attached)
-        return replace(
-            made, attached=attached, details=replace(made.details, attachments=names)
-        )
+        return replace(made, attached=attached, details=replace(made.details, attachments=names))
 
     return whole
 
