@@ -135,14 +135,17 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
     code = (
         "from ingest.extract.worker import Contained, Limits\n"
         "from ingest.errors import ServiceError\n"
-        "try: Contained(pow, Limits(9, 1024))(2, open('/dev/null', 'rb'))\n"
-        "except ServiceError as error: print(error)\n"
+        "import sys\n"
+        "for sys.executable in ('/usr/bin/false', '/no/python'):\n"
+        "    try: Contained(pow, Limits(9, 1024)).prepare()\n"
+        "    except ServiceError as error: print(error)\n"
     )
-    # A child cannot import a main module that is standard input.
     done = subprocess.run(
-        [sys.executable, "-"], input=code, capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    assert "no process can be started to read documents in (exit 1)" in done.stdout
+    broken, missing = done.stdout.splitlines()
+    assert broken == "no process can be started to read documents in (exit 1)"
+    assert missing.startswith("no process can be started to read documents in ([Errno 2]")
 
 
 def test_a_reader_can_be_started_before_it_is_needed() -> None:

@@ -1,0 +1,66 @@
+"""What a child sends: beats, and at last an answer. It may have been taken over by what it read.
+
+So an answer is pickled, as multiprocessing does, but whoever reads it makes values of ours and of
+no other type: plain pickle would run what it is told to.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import Any
+
+from ingest.errors import IngestError
+
+# Where the types of an answer are from. Raising an error, holding a value: they do no more.
+MODULES = ("ingest.model", "ingest.errors", "ingest.extract.worker")
+
+BEAT = struct.Struct("!cII")
+MARK = b"p"  # of a beat; a pickle begins with 0x80
+
+
+def beat(page: int, pages: int) -> bytes:
+    """The message that page `page` of `pages` is read next."""
+    return BEAT.pack(MARK, page, pages)
+
+
+def beats(message: bytes) -> bool:
+    """Whether a message is a beat, and not the answer."""
+    return message[:1] == MARK
+
+
+def place(message: bytes) -> tuple[int, int]:
+    """The page and the number of pages of a beat. Raises OSError if it is none after all."""
+    try:
+        _, page, pages = BEAT.unpack(message)
+    except struct.error as error:
+        raise OSError("a broken beat") from error
+    return page, pages
+
+
+def value(message: bytes) -> Any:
+    """What an answer means. Raises OSError if it is none."""
+    try:
+        return Values(io.BytesIO(message)).load()
+    except Exception as error:  # whoever wrote it may have meant any
+        raise OSError("a broken answer") from error
+
+
+class Values(pickle.Unpickler):
+    """Reads values and errors of ours, and what is built in."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """A type by its name, where that is harmless."""
+        if module in MODULES and "." not in name:
+            kind = super().find_class(module, name)
+            if isinstance(kind, type) and kind.__module__ == module and harmless(kind):
+                return kind
+        raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
+
+
+def harmless(kind: type) -> bool:
+    """Whether making one does nothing else."""
+    return issubclass(kind, IngestError | Enum) or is_dataclass(kind)
