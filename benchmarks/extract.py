@@ -37,7 +37,7 @@ from ingest.model import Prepared, Recipe, Source
 from ingest.prepare import Task, prepare
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
-LIMITS = Limits(300.0, 2048)  # the defaults of the settings
+LIMITS = Limits(120.0, 2048, 30.0)  # the defaults of the settings
 LARGE_PAGES = 400
 COPIES = 8  # of all files, for the pages a second
 REPETITIONS = 9

@@ -33,20 +33,20 @@ def beats(message: bytes) -> bool:
 
 
 def place(message: bytes) -> tuple[int, int]:
-    """The page and the number of pages of a beat. Raises OSError if it is none after all."""
+    """The page and the number of pages of a beat. Raises UnpicklingError if it is none."""
     try:
         _, page, pages = BEAT.unpack(message)
     except struct.error as error:
-        raise OSError("a broken beat") from error
+        raise pickle.UnpicklingError("a broken beat") from error
     return page, pages
 
 
 def value(message: bytes) -> Any:
-    """What an answer means. Raises OSError if it is none."""
+    """What an answer means. Raises UnpicklingError if it is none."""
     try:
         return Values(io.BytesIO(message)).load()
-    except Exception as error:  # whoever wrote it may have meant any
-        raise OSError("a broken answer") from error
+    except Exception as error:  # there is nothing that broken bytes may not lead to
+        raise pickle.UnpicklingError(f"a broken answer: {error}") from error
 
 
 class Values(pickle.Unpickler):

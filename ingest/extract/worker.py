@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.reduction import send_handle
+from pickle import UnpicklingError
 from queue import Empty, LifoQueue
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
@@ -151,9 +152,11 @@ class Child:
             return self.awaited(limits)
         except (EOFError, OSError):
             raise self.death() from None
+        except UnpicklingError as error:
+            raise Died(f"reading it upset the reader ({error})", Code.CRASHED) from None
 
     def awaited(self, limits: Limits) -> Any:
-        """The answer, if it comes in time. Raises Stuck, EOFError, OSError."""
+        """The answer, if it comes in time. Raises Stuck, EOFError, OSError, UnpicklingError."""
         begun = beaten = time.monotonic()
         while True:
             whole = due = begun + limits.due(self.pages)
@@ -171,10 +174,10 @@ class Child:
         """What to say of a child that took too long."""
         if overdue:
             seconds, setting = limits.due(self.pages), "INGEST_DOCUMENT_SECONDS"
-            reason = f"reading it took over {seconds:g} s; {setting} allows more"
+            reason = f"reading it took over {seconds:.4g} s; {setting} allows more"
         else:
             seconds, setting = limits.page_seconds, "INGEST_PAGE_SECONDS"
-            reason = f"page {self.page} took over {seconds:g} s; {setting} allows more"
+            reason = f"page {self.page} took over {seconds:.4g} s; {setting} allows more"
         return Stuck(reason, self.page, self.pages, overdue=overdue)
 
     def death(self) -> Died:
