@@ -17,7 +17,8 @@ from multiprocessing.reduction import recv_handle
 from typing import Any, BinaryIO
 
 from ingest.errors import IngestError
-from ingest.extract import sandbox, wire
+from ingest.extract import sandbox
+from ingest.extract.board import Board
 from ingest.extract.start import opened
 from ingest.extract.worker import Died, Limits
 from ingest.model import Code
@@ -28,12 +29,13 @@ def serve(pipe: Connection) -> None:
     # The terminal's ^C goes to the whole group; it is the parent that decides what to finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, ConnectionError):
-        function, megabytes = pipe.recv()
+        function, megabytes, name = pipe.recv()
+        board = Board(name)
         quiet()
         confine(megabytes)
         pipe.send(sandbox.enter())
         for task, limits, file in tasks(pipe):
-            heart = Heart(pipe, limits)
+            heart = Heart(board, limits)
             with file:
                 outcome = answer(partial(function, task, file, heart.beat), megabytes)
             pipe.send(outcome)
@@ -47,10 +49,10 @@ def tasks(pipe: Connection) -> Iterator[tuple[object, Limits, BinaryIO]]:
 
 
 class Heart:
-    """Tells the parent that reading goes on, and lets the process have the CPU to go on."""
+    """Shows the parent that reading goes on, and lets the process have the CPU to go on."""
 
-    def __init__(self, pipe: Connection, limits: Limits) -> None:
-        self.pipe = pipe
+    def __init__(self, board: Board, limits: Limits) -> None:
+        self.board = board
         self.limits = limits
         self.allowed = 0  # CPU seconds since the process began
         self.allow(limits.seconds)
@@ -58,7 +60,7 @@ class Heart:
     def beat(self, page: int, pages: int) -> None:
         """Page `page` of `pages` is read next; with 0 for the page, none is."""
         self.allow(self.limits.page_seconds if page else self.limits.due(pages))
-        self.pipe.send_bytes(wire.beat(page, pages))
+        self.board.write(page, pages)
 
     def allow(self, seconds: float) -> None:
         """So much CPU from now on: a hang ends even when the parent is gone."""

@@ -29,17 +29,17 @@ KEPT = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT",
 KEPT_KINDS = ("PYTHON", "LC_", "LD_", "DYLD_", "OMP_")
 
 
-def started(pipe: Connection) -> subprocess.Popen[bytes]:
-    """A child at the other end of a pipe. It is to be told its `preparation` first.
+def started(pipe: Connection, board: int | str) -> subprocess.Popen[bytes]:
+    """A child at the other end of a pipe, which also has the memory of that name.
 
-    Raises OSError if the system starts none.
+    It is to be told its `preparation` first. Raises OSError if the system starts none.
     """
     code = CHILD.format(kind=type(pipe).__name__, handle=pipe.fileno())
     return subprocess.Popen(  # noqa: S603 - ourselves
         [python(), "-P", "-c", code],
         env=environment(),
         stdin=subprocess.DEVNULL,
-        **inheriting(pipe.fileno()),
+        **inheriting(pipe, board),
     )
 
 
@@ -59,12 +59,13 @@ def environment() -> dict[str, str]:
     }
 
 
-def inheriting(handle: int) -> dict[str, Any]:
-    """The arguments that let a child have one handle, and no other."""
+def inheriting(pipe: Connection, board: int | str) -> dict[str, Any]:
+    """The arguments that let a child have these two, and nothing else that is open."""
     if sys.platform == "win32":
-        os.set_handle_inheritable(handle, True)
-        return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})}
-    return {"pass_fds": [handle]}
+        os.set_handle_inheritable(pipe.fileno(), True)
+        handles = {"handle_list": [pipe.fileno()]}
+        return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList=handles)}
+    return {"pass_fds": [pipe.fileno(), board]}
 
 
 def preparation(function: Callable[..., Any]) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""What a child sends: beats, and at last an answer. It may have been taken over by what it read.
+"""What a child's answer means. The child may have been taken over by what it read.
 
-So an answer is pickled, as multiprocessing does, but whoever reads it makes values of ours and of
-no other type: plain pickle would run what it is told to.
+An answer is pickled, as multiprocessing does, but whoever reads it here makes values of ours and of
+what is built in, and no others: plain pickle would call what it is told to.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-import struct
 from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any
@@ -17,28 +16,6 @@ from ingest.errors import IngestError
 
 # Where the types of an answer are from. Raising an error, holding a value: they do no more.
 MODULES = ("ingest.model", "ingest.errors", "ingest.extract.worker")
-
-BEAT = struct.Struct("!cII")
-MARK = b"p"  # of a beat; a pickle begins with 0x80
-
-
-def beat(page: int, pages: int) -> bytes:
-    """The message that page `page` of `pages` is read next."""
-    return BEAT.pack(MARK, page, pages)
-
-
-def beats(message: bytes) -> bool:
-    """Whether a message is a beat, and not the answer."""
-    return message[:1] == MARK
-
-
-def place(message: bytes) -> tuple[int, int]:
-    """The page and the number of pages of a beat. Raises UnpicklingError if it is none."""
-    try:
-        _, page, pages = BEAT.unpack(message)
-    except struct.error as error:
-        raise pickle.UnpicklingError("a broken beat") from error
-    return page, pages
 
 
 def value(message: bytes) -> Any:

@@ -22,8 +22,9 @@ from queue import Empty, LifoQueue
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
 from ingest.errors import DocumentError, ServiceError
+from ingest.extract.board import Board, Place, fresh
 from ingest.extract.start import handle, preparation, started
-from ingest.extract.wire import beats, place, value
+from ingest.extract.wire import value
 from ingest.model import Code
 
 T = TypeVar("T")
@@ -59,10 +60,10 @@ class Died(DocumentError):
 class Stuck(Died):
     """It took too long, and where it was then."""
 
-    def __init__(self, reason: str, page: int, pages: int, *, overdue: bool) -> None:
+    def __init__(self, reason: str, place: Place, *, overdue: bool) -> None:
         super().__init__(reason, Code.TOO_SLOW)
-        self.page = page  # 0 where it was at none
-        self.pages = pages  # 0 where they had not been counted
+        self.page = place.page
+        self.pages = place.pages
         self.overdue = overdue  # the whole document is, not the page
 
 
@@ -125,18 +126,19 @@ class Child:
 
     def __init__(self, function: Callable[[Any, BinaryIO, Beat], Any], limits: Limits) -> None:
         self.most = limits.megabytes << 20  # bytes in an answer: it fitted into the child
-        self.page = self.pages = 0  # where it is, as of its last beat
         self.pipe, theirs = multiprocessing.Pipe()
-        try:
-            self.process = started(theirs)
-        except OSError as error:
-            raise ServiceError(f"{NO_READER} ({error})") from error
-        finally:
-            theirs.close()
+        with fresh() as name:
+            self.board = Board(name)
+            try:
+                self.process = started(theirs, name)
+            except OSError as error:
+                raise ServiceError(f"{NO_READER} ({error})") from error
+            finally:
+                theirs.close()
         # What dies before it was given anything to do says nothing about a document.
         try:
             self.pipe.send(preparation(function))
-            self.pipe.send((function, limits.megabytes))
+            self.pipe.send((function, limits.megabytes, name))
             self.layers: tuple[str, ...] = self.awaited(Limits(STARTING, 0))  # that hold it back
         except (EOFError, OSError, Stuck):
             cause = self.cause()
@@ -145,7 +147,6 @@ class Child:
 
     def ask(self, task: object, file: BinaryIO, limits: Limits) -> Any:
         """The function's result, or the exception it raised. Raises Died."""
-        self.page = self.pages = 0
         try:
             self.pipe.send((task, limits))
             send_handle(self.pipe, handle(file), self.process.pid)
@@ -157,28 +158,17 @@ class Child:
 
     def awaited(self, limits: Limits) -> Any:
         """The answer, if it comes in time. Raises Stuck, EOFError, OSError, UnpicklingError."""
-        begun = beaten = time.monotonic()
-        while True:
-            whole = due = begun + limits.due(self.pages)
-            if self.page:
-                due = min(whole, beaten + limits.page_seconds)
-            if not self.pipe.poll(max(0.0, due - time.monotonic())):
-                raise self.stuck(limits, overdue=due == whole)
-            message = self.pipe.recv_bytes(self.most)
-            if not beats(message):
-                return value(message)
-            self.page, self.pages = place(message)
-            beaten = time.monotonic()
-
-    def stuck(self, limits: Limits, *, overdue: bool) -> Stuck:
-        """What to say of a child that took too long."""
-        if overdue:
-            seconds, setting = limits.due(self.pages), "INGEST_DOCUMENT_SECONDS"
-            reason = f"reading it took over {seconds:.4g} s; {setting} allows more"
-        else:
-            seconds, setting = limits.page_seconds, "INGEST_PAGE_SECONDS"
-            reason = f"page {self.page} took over {seconds:.4g} s; {setting} allows more"
-        return Stuck(reason, self.page, self.pages, overdue=overdue)
+        begun = now = time.monotonic()
+        due = begun + min(limits.seconds, limits.page_seconds)
+        while not self.pipe.poll(max(0.0, due - now)):
+            now = time.monotonic()
+            place = self.board.read()
+            whole = due = begun + limits.due(place.pages)
+            if place.page and place.since > begun:  # not of the document before
+                due = min(whole, place.since + limits.page_seconds)
+            if due <= now:
+                raise too_slow(place, limits, overdue=due == whole)
+        return value(self.pipe.recv_bytes(self.most))
 
     def death(self) -> Died:
         """What to say of a child that is gone."""
@@ -206,3 +196,14 @@ class Child:
         """Kill the process; there is nothing in it to lose. Any thread may do this."""
         self.process.kill()
         self.process.wait()
+
+
+def too_slow(place: Place, limits: Limits, *, overdue: bool) -> Stuck:
+    """What to say of a child that took too long."""
+    if overdue:
+        seconds, setting = limits.due(place.pages), "INGEST_DOCUMENT_SECONDS"
+        reason = f"reading it took over {seconds:.4g} s; {setting} allows more"
+    else:
+        seconds, setting = limits.page_seconds, "INGEST_PAGE_SECONDS"
+        reason = f"page {place.page} took over {seconds:.4g} s; {setting} allows more"
+    return Stuck(reason, place, overdue=overdue)
