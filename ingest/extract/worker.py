@@ -174,9 +174,8 @@ class Child:
         """What to say of a child that is gone."""
         cause = self.cause()
         if cause == "SIGXCPU":  # its own limit, in case nobody watches
-            return Stuck(
-                f"reading it took too long ({cause})", self.page, self.pages, overdue=False
-            )
+            place = self.board.read()
+            return Stuck(f"reading it took too long ({cause})", place, overdue=False)
         if cause == "SIGKILL":
             reason = f"reading it got the reader killed, most likely for want of memory ({cause})"
             return Died(reason, Code.TOO_MUCH_MEMORY)
