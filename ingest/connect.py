@@ -22,9 +22,10 @@ from ingest.errors import ConfigError, IngestError
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
-from ingest.model import Prepared, Recipe, Source
+from ingest.model import Prepared, Recipe
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
+from ingest.plan import Stale
 from ingest.prepare import Task, prepare
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
@@ -252,11 +253,11 @@ def services(
     read = careful(children, children.limits)
     places = Semaphore(reading)
 
-    def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-        task = Task(source, known, recipe, settings.extractor)
+    def prepared(root: Root, stale: Stale) -> Prepared | None:
+        task = Task(stale.source, stale.known, recipe, settings.extractor)
         with ExitStack() as opened:
             with times.of(FETCHING):
-                file = opened.enter_context(root.opened(source))
+                file = opened.enter_context(root.opened(stale.source))
             with places, times.of(READING):
                 made = read(task, file)
         return made
@@ -275,7 +276,7 @@ def services(
         if write:
             where.hold()
         yield Services(
-            where, model, recipe, prepared, readers, reading, senders, writers, writing, times
+            where, model, recipe, prepared, readers, reading, senders, writers, writing, times=times
         )
     except BaseException as error:
         # Threads that wait for a quota must not keep the process from saying what is wrong.

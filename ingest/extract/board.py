@@ -11,7 +11,6 @@ import os
 import struct
 import sys
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,9 +45,9 @@ class Board:
         """What was written last."""
         return Place(*LAYOUT.unpack_from(self.memory))
 
-    def write(self, page: int, pages: int) -> None:
-        """Say where this process is now."""
-        LAYOUT.pack_into(self.memory, 0, page, pages, time.monotonic())
+    def write(self, place: Place) -> None:
+        """Say where this process is."""
+        LAYOUT.pack_into(self.memory, 0, *place)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from ingest.errors import IngestError
 from ingest.extract import sandbox
-from ingest.extract.board import Board
+from ingest.extract.board import Board, Place
 from ingest.extract.start import opened
 from ingest.extract.worker import Died, Limits
 from ingest.model import Code
@@ -54,21 +54,23 @@ class Heart:
     def __init__(self, board: Board, limits: Limits) -> None:
         self.board = board
         self.limits = limits
-        self.allowed = 0  # CPU seconds since the process began
+        self.looked = time.monotonic()
         self.allow(limits.seconds)
 
     def beat(self, page: int, pages: int) -> None:
         """Page `page` of `pages` is read next; with 0 for the page, none is."""
-        self.allow(self.limits.page_seconds if page else self.limits.due(pages))
-        self.board.write(page, pages)
+        now = time.monotonic()
+        if not page or now - self.looked > 1:
+            self.looked = now
+            self.allow(self.limits.page_seconds if page else self.limits.due(pages))
+        self.board.write(Place(page, pages, now))
 
     def allow(self, seconds: float) -> None:
         """So much CPU from now on: a hang ends even when the parent is gone."""
-        limit = int(time.process_time() + seconds) + 2
-        if sys.platform != "win32" and limit != self.allowed:
+        if sys.platform != "win32":
             import resource
 
-            self.allowed = limit
+            limit = int(time.process_time() + seconds) + 3  # a second since the last look
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 

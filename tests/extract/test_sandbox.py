@@ -331,15 +331,15 @@ def test_a_reader_has_no_handles_but_its_own(call: Call, folder: Path) -> None:
 @linux
 def test_a_reader_cannot_pull_shared_memory_from_under_its_parent() -> None:
     """What both have mapped stays as large as it is, even if no filter holds."""
-    from ingest.extract.board import Board, fresh
+    from ingest.extract.board import Board, Place, fresh
 
     with fresh() as name:
         board = Board(name)
-        board.write(3, 7)
+        board.write(Place(3, 7, 1.5))
         for size in (0, 1 << 20):
             with pytest.raises(PermissionError):
                 os.truncate(name, size)
-    assert board.read()[:2] == (3, 7)
+    assert board.read() == (3, 7, 1.5)
 
 
 def test_the_document_itself_cannot_be_written_to(call: Call, folder: Path) -> None:
