@@ -135,11 +135,13 @@ class Child:
                 raise ServiceError(f"{NO_READER} ({error})") from error
             finally:
                 theirs.close()
+        begun = time.monotonic()
         # What dies before it was given anything to do says nothing about a document.
         try:
             self.pipe.send(preparation(function))
             self.pipe.send((function, limits.megabytes, name))
-            self.layers: tuple[str, ...] = self.awaited(Limits(STARTING, 0))  # that hold it back
+            # What holds it back, by the names of sandbox.enter.
+            self.layers: tuple[str, ...] = self.awaited(Limits(STARTING, 0), begun)
         except (EOFError, OSError, Stuck):
             cause = self.cause()
             self.end()
@@ -147,24 +149,26 @@ class Child:
 
     def ask(self, task: object, file: BinaryIO, limits: Limits) -> Any:
         """The function's result, or the exception it raised. Raises Died."""
+        begun = time.monotonic()
+        self.board.write(Place())  # what stands there is of the document before
         try:
             self.pipe.send((task, limits))
             send_handle(self.pipe, handle(file), self.process.pid)
-            return self.awaited(limits)
+            return self.awaited(limits, begun)
         except (EOFError, OSError):
             raise self.death() from None
         except UnpicklingError as error:
             raise Died(f"reading it upset the reader ({error})", Code.CRASHED) from None
 
-    def awaited(self, limits: Limits) -> Any:
+    def awaited(self, limits: Limits, begun: float) -> Any:
         """The answer, if it comes in time. Raises Stuck, EOFError, OSError, UnpicklingError."""
-        begun = now = time.monotonic()
+        now = begun
         due = begun + min(limits.seconds, limits.page_seconds)
         while not self.pipe.poll(max(0.0, due - now)):
             now = time.monotonic()
             place = self.board.read()
             whole = due = begun + limits.due(place.pages)
-            if place.page and place.since > begun:  # not of the document before
+            if place.page:
                 due = min(whole, place.since + limits.page_seconds)
             if due <= now:
                 raise too_slow(place, limits, overdue=due == whole)
@@ -186,7 +190,9 @@ class Child:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(SETTLING)
         code = self.process.returncode
-        if code is not None and code < 0:
+        if code is None:
+            return "no answer"
+        if code < 0:
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name
         return f"exit {code}"
