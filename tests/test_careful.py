@@ -125,6 +125,24 @@ def test_many_pages_that_hang_do_not_add_up(tmp_path: Path) -> None:
     assert missing == tuple(range(2, 101))
 
 
+def test_the_attempts_share_the_time_of_the_document() -> None:
+    """A page that hung has used time that the others do not get again."""
+    seen: list[Limits] = []
+
+    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+        seen.append(limits)
+        time.sleep(0.2)
+        if not task.abandoned:
+            raise Stuck("slow", Place(2, 5, 0.0), overdue=False)
+        return Prepared("", 5, 0, "", ())
+
+    with Path(os.devnull).open("rb") as file:
+        assert careful(read, LIMITS)(task(), file)
+    first, second = (limits.due(5) for limits in seen)
+    assert first == LIMITS.due(5) == 35
+    assert first - 5 < second <= first - 0.2
+
+
 def test_no_page_that_could_be_read_is_too_slow(tmp_path: Path) -> None:
     """Without any text it is a failure, with a name and a remedy."""
     with reading(tmp_path) as call:
