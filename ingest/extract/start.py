@@ -40,6 +40,7 @@ def started(pipe: Connection, board: int | str) -> subprocess.Popen[bytes]:
         env=environment(),
         stdin=subprocess.DEVNULL,
         **inheriting(pipe, board),
+        **apart(),
     )
 
 
@@ -66,6 +67,13 @@ def inheriting(pipe: Connection, board: int | str) -> dict[str, Any]:
         handles = {"handle_list": [pipe.fileno()]}
         return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList=handles)}
     return {"pass_fds": [pipe.fileno(), board]}
+
+
+def apart() -> dict[str, Any]:
+    """The arguments that keep the terminal's ^C from a child: it is for the parent to decide."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"process_group": 0}
 
 
 def preparation(function: Callable[..., Any]) -> dict[str, Any]:
