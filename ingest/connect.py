@@ -13,12 +13,14 @@ from pathlib import Path
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ingest.attached import with_attached
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.careful import careful
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
+from ingest.extract.passwords import passwords
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
@@ -248,13 +250,14 @@ def services(
         model=model.model,
         dimensions=model.dimensions,
     )
+    keys = passwords(settings.passwords)
     reading = settings.workers or cores()
     children = Contained(prepare, limits(settings))
-    read = careful(children, children.limits)
+    read = with_attached(careful(children, children.limits))
     places = Semaphore(reading)
 
     def prepared(root: Root, stale: Stale) -> Prepared | None:
-        task = Task(stale.source, stale.known, recipe, settings.extractor)
+        task = Task(stale.source, stale.known, recipe, settings.extractor, keys)
         with ExitStack() as opened:
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(stale.source))
