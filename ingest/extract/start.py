@@ -66,8 +66,7 @@ def inheriting(pipe: Connection, board: int | str) -> dict[str, Any]:
         os.set_handle_inheritable(pipe.fileno(), True)
         handles = {"handle_list": [pipe.fileno()]}
         return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList=handles)}
-    # In a group of its own, so that ^C on a terminal does not meet it while it starts.
-    return {"pass_fds": [pipe.fileno(), board], "process_group": 0}
+    return {"pass_fds": [pipe.fileno(), board]}
 
 
 def apart() -> dict[str, Any]:
