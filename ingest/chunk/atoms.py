@@ -172,8 +172,9 @@ def parts(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, Bo
             start = cell if cell > 0 else space
             yield start, Boundary.LINE if cell > 0 else Boundary.WORD
         else:
-            # What a person sees as one character may be many code points, even more than fit.
-            whole = (m.end() for m in CHARACTER.finditer(text, start, start + 2 * width))
-            start = max((e for e in whole if e <= start + width), default=start + width)
+            # What a person sees as one character may be many code points, even more than fit. A
+            # copy, or a flag would be sought from the first of a million flags before it.
+            whole = (m.end() for m in CHARACTER.finditer(text[start : start + 2 * width]))
+            start += max((e for e in whole if e <= width), default=width)
             yield start, Boundary.INSIDE
         least = start + 1

@@ -2,8 +2,8 @@
 
 The text is cut into atoms, spans that are never divided, and a chunk is a run of atoms. Where a
 chunk ends depends on the text around the cut and not on how far from the start it is: among the
-best boundaries in reach, the one whose text hashes lowest. So after an edit the cuts fall back into
-step within a few chunks, and what was embedded before is not embedded again.
+best boundaries in reach, the one whose text hashes highest. So after an edit the cuts fall back
+into step within a few chunks, and what was embedded before is not embedded again.
 
 A chunk that begins with a row of a table has the header of the table above it, which counts.
 """

@@ -60,6 +60,7 @@ def test_splitting_again_gives_the_same(text: str, limit: int) -> None:
         pytest.param("a" * 200_000, id="one letter"),
         pytest.param("\n" * 100_000 + "end", id="empty lines"),
         pytest.param("👩‍👩‍👧‍👦" * 5_000, id="families"),
+        pytest.param("🇩🇪" * 50_000, id="flags"),
         pytest.param("e" + "\u0301" * 50_000, id="a letter with 50,000 accents"),
     ],
 )
