@@ -83,9 +83,9 @@ def split(text: str, headings: Sequence[int], limit: int, overlap: float) -> lis
 
 
 def advancing(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """The pieces in order, without one that only repeats: white space may follow an overlap."""
+    """The pieces in order, without one that is part of another: white space beside an overlap."""
     end = 0
-    for piece in sorted(pieces, key=lambda piece: (piece.start, piece.end)):
+    for piece in sorted(pieces, key=lambda piece: (piece.start, -piece.end)):
         if piece.end > end:
             end = piece.end
             yield piece

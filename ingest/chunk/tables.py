@@ -18,6 +18,7 @@ CAPTION = re.compile(
     r"(?! *[a-z\u00df-\u00ff])"
 )
 CAPTION_LINES = 3
+SENTENCE_ENDS = frozenset(".!?…。！？｡")
 CAPTION_WIDTH = 300  # characters of a line; no typesetter sets longer ones
 # Three running lines at the foot of a page and three at the head of the next; see clean.EDGE.
 BETWEEN_PAGES = re.compile(r"(?:\n(?!\|)[^\n]{0,200}){1,6}(?=\n\|)")
@@ -87,16 +88,23 @@ def columns(text: str, line: int) -> int:
 
 
 def above(text: str, start: int, limit: int) -> int:
-    """Where the caption above a table begins; where there is none, where the table does."""
+    """Where the caption above a table begins; where there is none, where the table does.
+
+    It is counted, like "Table 3", or a line of its own that is no sentence.
+    """
     end = start - 1 if text[max(0, start - 1) : start] == "\n" else start
-    for _ in range(CAPTION_LINES):
+    alone = start
+    for number in range(CAPTION_LINES):
         line = text.rfind("\n", limit, end) if end > limit else end
         if line + 1 >= end or end - line > CAPTION_WIDTH:
             break
         if captions(text, line + 1):
             return max(0, line)
+        if number == 0 and text[end - 1] not in SENTENCE_ENDS:
+            apart = line < 0 or text[max(0, line - 1) : line] in ("", "\n", *SENTENCE_ENDS)
+            alone = max(0, line) if apart else start
         end = line
-    return start
+    return alone
 
 
 def below(text: str, end: int, limit: int) -> int:

@@ -76,6 +76,15 @@ def test_the_worst_texts_are_split_too(text: str) -> None:
     assert end == len(text.rstrip())
 
 
+def test_no_chunk_is_part_of_another() -> None:
+    """Empty lines between a few words do not make a chunk that says what the next one says."""
+    text = "000000000:0" + "\n" * 24 + "0:0\n\n0000000::0"
+
+    pieces = split(text, [], 16, MOST_OVERLAP)
+
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
+
+
 def test_a_character_is_never_cut() -> None:
     """An emoji of seven code points, or a letter and its accent, stays whole."""
     for whole in ("👩‍👩‍👧‍👦", "e\u0301\u0323", "🇩🇪"):

@@ -116,6 +116,8 @@ def test_the_header_is_not_left_behind() -> None:
         ("Tableau II – Prix\n\n", ""),
         ("表1　価格\n", ""),
         ("Table A-1: Prices of lathes\nin crowns\n", ""),
+        ("Prices of lathes, in crowns\n\n", ""),
+        ("The prices are these:\n", ""),
         ("", "\nTable 3. Prices of lathes"),
         ("", "\n\nTabelle 3: Preise"),
     ],
