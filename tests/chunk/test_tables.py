@@ -7,6 +7,7 @@ import re
 import pytest
 
 from ingest.chunk.document import PAGE_BREAK, chunks
+from ingest.chunk.limits import MOST_OVERLAP
 from ingest.chunk.split import Piece, split
 from ingest.chunk.tables import tables
 from ingest.chunk.tokens import count
@@ -50,13 +51,17 @@ def test_every_chunk_of_a_long_table_has_its_header() -> None:
         assert re.fullmatch(r"[^|]*(\|[^\n]*\|\n?)+[^|]*", part)  # whole rows, one after another
 
 
-def test_no_row_is_repeated() -> None:
+@pytest.mark.parametrize("limit", [128, 512])
+@pytest.mark.parametrize("sentences", [1, 2, 9, 10])
+def test_no_row_is_repeated(limit: int, sentences: int) -> None:
     """The overlap of two chunks of a table is its header, and nothing is paid for twice."""
-    text = f"{table('Lathe', 90)}\n\n{prose('mills', 30)}"
+    for start in range(1, 40):
+        listed = rows("Lathe", 30, start)
+        text = f"{prose('saws', sentences)}\n{HEADER}{listed}\n\n{prose('mills', 30)}"
 
-    said = "\n".join(p.of(text) for p in pieces(text))
+        said = "\n".join(p.of(text) for p in split(text, [], limit, MOST_OVERLAP))
 
-    assert [said.count(f"| Lathe of kind {n} |") for n in range(1, 91)] == [1] * 90
+        assert {said.count(row) for row in listed.split("\n")} == {1}
 
 
 def test_offsets_are_those_of_the_rows() -> None:
@@ -96,7 +101,9 @@ def test_another_table_is_not_taken_for_the_rest_of_the_one_before() -> None:
     """Rows of two columns are not read under a header of three."""
     text = f"{table('Lathe', 9)}\n17\n| one | two |\n| three | four |"
 
-    assert [t.header for t in tables(text)] == [HEADER]
+    (found,) = tables(text)
+    assert found.header == HEADER
+    assert text[found.end :].startswith("\n17")
 
 
 def test_the_header_is_not_left_behind() -> None:
@@ -165,8 +172,9 @@ def test_a_row_that_does_not_fit_is_cut_between_its_cells() -> None:
 
 def test_a_header_that_is_too_long_is_not_repeated() -> None:
     """A table of a hundred columns leaves room for its rows."""
-    names = " | ".join(f"column number {n}" for n in range(40))
-    text = f"| {names} |\n|{' --- |' * 40}\n" + "\n".join(f"| {'x | ' * 39}x |" for _ in range(9))
+    names = " | ".join(f"column {n}" for n in range(12))
+    text = f"| {names} |\n|{' --- |' * 12}\n" + "\n".join(f"| {'x | ' * 11}x |" for _ in range(9))
+    assert 32 < count([text[: text.index("| x")]])[0] < 128
 
     made = pieces(text)
 
@@ -203,6 +211,14 @@ def test_an_item_is_not_cut_from_its_bullet(bullet: str, after: str) -> None:
     for piece in split(text, [], 64, 0.0)[1:]:
         assert piece.of(text).startswith(bullet)
         assert not piece.of(text).endswith(f"\n{bullet}")
+
+
+def test_a_japanese_item_is_not_cut_from_its_bullet_either() -> None:
+    """An item without a space in it is cut further on, not behind its bullet."""
+    for length in range(40, 90):
+        text = "\n".join(f"• {('東京都庁舎建築物語' * 10)[:length]}{n}" for n in range(30))
+
+        assert not [p for p in split(text, [], 64, 0.0) if p.of(text).endswith("•")]
 
 
 def test_lists_are_cut_between_items() -> None:
