@@ -94,7 +94,7 @@ TABLE = "| a | b |\n| --- | --- |\n"
 @pytest.mark.parametrize(
     "text",
     [
-        *(pytest.param(trap * 100_000, id=f"{trap!a} for ever") for trap in TRAPS if len(trap) < 3),
+        *(pytest.param(trap * 40_000, id=f"{trap!a} for ever") for trap in TRAPS if len(trap) < 3),
         pytest.param("\n" * 1_000_000 + "end", id="a million lines"),
         pytest.param("abcdefghij" * 100_000, id="a megabyte without a space"),
         pytest.param("e" + "\u0301\u0323" * 200_000, id="accents in no order"),
