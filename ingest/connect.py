@@ -22,6 +22,7 @@ from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
 from ingest.model import Prepared, Recipe, Source
+from ingest.ocr import local as local_ocr
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
 from ingest.prepare import Task, prepare, second_chance
@@ -228,6 +229,14 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
     return Vectorizer(first.url, first.deployment, first.model)
 
 
+def recogniser(settings: Settings) -> str:
+    """The name of what recognises text. Raises ConfigError if it is not installed."""
+    if settings.ocr != "local":
+        return ""
+    local_ocr.installed()
+    return local_ocr.NAME
+
+
 @contextmanager
 def services(
     settings: Settings, stop: Stop, *, write: bool, to: Connections | None = None
@@ -246,6 +255,7 @@ def services(
         model=model.model,
         dimensions=model.dimensions,
     )
+    ocr = recogniser(settings)
     reading = settings.workers or cores()
     limits = Limits(settings.document_seconds, settings.document_megabytes)
     children = Contained(prepare, limits)
@@ -253,7 +263,7 @@ def services(
     places = Semaphore(reading)
 
     def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-        task = Task(source, known, recipe, settings.extractor)
+        task = Task(source, known, recipe, settings.extractor, ocr=ocr)
         with ExitStack() as opened:
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(source))

@@ -25,7 +25,7 @@ from ingest.plan import untouched
 if TYPE_CHECKING:
     from ingest.model import Vectors
 
-NO_TEXT = "no text on any page; a scan needs OCR"
+NO_TEXT = "no text on any page; where they are pictures, --ocr local reads them"
 
 
 @dataclass(slots=True, eq=False)  # a document in progress is itself, whatever it holds

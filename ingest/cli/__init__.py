@@ -132,6 +132,9 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
     command.add_argument(
+        "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
+    )
+    command.add_argument(
         "--embedder",
         metavar="NAME",
         help="local, or https://.../v1 (Azure OpenAI if set, else local)",
