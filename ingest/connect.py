@@ -230,10 +230,15 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
 
 
 def recogniser(settings: Settings) -> str:
-    """The name of what recognises text. Raises ConfigError if it is not installed."""
+    """The name of what recognises text. Raises ConfigError if it lacks a package or memory."""
     if settings.ocr != "local":
         return ""
     local_ocr.installed()
+    if settings.document_megabytes < local_ocr.MEGABYTES:
+        raise ConfigError(
+            f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
+            f"{local_ocr.MEGABYTES} or more"
+        )
     return local_ocr.NAME
 
 

@@ -90,7 +90,7 @@ def parted(lines: Sequence[Line], x: float) -> tuple[list[Line], list[Line], lis
 
 
 def between_columns(lines: Sequence[Line]) -> float | None:
-    """Where two columns of prose part, if they do: the place that most of the text keeps off."""
+    """Where the first column of prose ends, if there are several: most of the text keeps off it."""
     prose = [line for line in lines if line.width >= PROSE * line.height]
     if len(prose) < 2 * FEWEST:
         return None
@@ -99,7 +99,8 @@ def between_columns(lines: Sequence[Line]) -> float | None:
     if crossing(prose, x) > sum(line.width for line in prose) / 2:
         return None
     left, right, _ = parted(prose, x)
-    return x if column(left) and column(right) else None
+    more = column(right) or between_columns(right) is not None
+    return x if column(left) and more else None
 
 
 def crossing(lines: Sequence[Line], x: float) -> float:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 # What recognised a text, in Details.ocr. Another name, and scans are read again.
 NAME = "local:rapidocr-3.10"
 
+# Address space that the worst page took, with everything loaded: benchmarks/ocr.py. With far less,
+# native code crashes before it can say that it has too little.
+MEGABYTES = 1600
+
 # What native code says of memory it was refused: C++, ONNX Runtime, OpenCV.
 NO_ROOM = ("bad_alloc", "allocate", "Insufficient memory")
 
