@@ -230,10 +230,12 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
 
 
 def recogniser(settings: Settings) -> str:
-    """The name of what recognises text. Raises ConfigError if it lacks a package or memory."""
+    """The name of what recognises text. Raises ConfigError if it lacks something."""
     if settings.ocr != "local":
         return ""
     local_ocr.installed()
+    if settings.extractor == "pypdf":
+        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
     if settings.document_megabytes < local_ocr.MEGABYTES:
         raise ConfigError(
             f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "

@@ -9,10 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fontpkg
 import numpy as np
 import pypdf
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -132,6 +133,16 @@ def test_a_script_that_is_not_read_gives_no_text_and_no_confidence() -> None:
     assert page.confidence < CONFIDENT / 2
 
 
+def test_what_the_models_skip_with_confidence_is_not_taken_for_read() -> None:
+    """Of Russian they see next to nothing, and are sure of it."""
+    image = Image.fromarray(white(400))
+    font = ImageFont.truetype(str(fontpkg.path("Fira Sans", weight=400, style="normal")), 36)
+    for row, text in enumerate(["Все люди рождаются свободными", "и равными в своём достоинстве."]):
+        ImageDraw.Draw(image).text((150, 100 + 60 * row), text, font=font, fill=0)
+
+    assert local.recognise(np.asarray(image)) == Recognised("", 0.0)
+
+
 @pytest.mark.parametrize(
     "picture",
     [
@@ -199,6 +210,21 @@ def test_a_limit_that_cannot_be_kept_is_refused() -> None:
     """Every scan would fail: I am told before the first one."""
     with pytest.raises(ConfigError, match="DOCUMENT_MEGABYTES=512: the local OCR needs 1600"):
         recogniser(settings({"INGEST_OCR": "local", "INGEST_DOCUMENT_MEGABYTES": "512"}, {}))
+
+
+def test_ocr_needs_an_engine_that_draws() -> None:
+    """Every scan would be doubtful: I am told before the first one."""
+    with pytest.raises(ConfigError, match="pypdf draws no pages"):
+        recogniser(settings({"INGEST_OCR": "local", "INGEST_EXTRACTOR": "pypdf"}, {}))
+
+
+def test_a_page_that_cannot_be_drawn_is_a_doubtful_page() -> None:
+    """A document that crashed the engine which draws is read by the other, without its scans."""
+    data = joined(pdf("the first page"), scanned(white(300, 200)))
+    document = extract(data, Means("pypdf", ocr=local.NAME, recognise=local.recognise))
+
+    assert document.pages == ("the first page", "")
+    assert document.details.doubtful == (2,)
 
 
 def test_too_little_memory_is_named() -> None:
