@@ -2,6 +2,7 @@
 #
 #   docker build --tag ingest .                              embeds with Azure OpenAI
 #   docker build --tag ingest --build-arg EXTRAS=local .     and brings the local model
+#   docker build --tag ingest --build-arg EXTRAS=ocr .       and what reads scans, too
 #   docker build --tag azure --target emulator .             Azure on one machine, for compose.yaml
 #
 # It uses nothing of BuildKit's, because a registry that builds images itself may lack it.
@@ -18,7 +19,8 @@ COPY requirements/ requirements/
 RUN case "$EXTRAS" in \
         "") lock=core ;; \
         local) lock=run ;; \
-        *) echo "EXTRAS=$EXTRAS: expected local, or nothing" >&2; exit 2 ;; \
+        ocr) lock=ocr ;; \
+        *) echo "EXTRAS=$EXTRAS: expected local, ocr, or nothing" >&2; exit 2 ;; \
     esac \
     && python -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt \

@@ -17,6 +17,7 @@ from typing import BinaryIO, TypeAlias
 from ingest.errors import DocumentError
 from ingest.extract.worker import Died, Limits, Stuck
 from ingest.model import Code, Prepared
+from ingest.ocr.local import NAME
 from ingest.prepare import Prepare, Task
 
 RECOGNISING = 4  # times the time, where text on pictures is recognised in the reader itself
@@ -65,7 +66,7 @@ def otherwise(task: Task, death: Died) -> Task | None:
 
 def patient(read: Read, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
     """Read a document without the pages that hang. Raises Stuck if that leaves none."""
-    pace = RECOGNISING if task.ocr == "local" else 1
+    pace = RECOGNISING if task.ocr == NAME else 1
     page, more = limits.page_seconds * pace, limits.more_seconds * pace
     limits = replace(limits, page_seconds=page, more_seconds=more)
     allowed = limits

@@ -25,6 +25,7 @@ from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
 from ingest.model import Prepared, Recipe
+from ingest.ocr import local as local_ocr
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
 from ingest.plan import Stale
@@ -232,6 +233,21 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
     return Vectorizer(first.url, first.deployment, first.model)
 
 
+def recogniser(settings: Settings) -> str:
+    """The name of what recognises text. Raises ConfigError if it lacks something."""
+    if settings.ocr != "local":
+        return ""
+    local_ocr.installed()
+    if settings.extractor == "pypdf":
+        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
+    if settings.document_megabytes < local_ocr.MEGABYTES:
+        raise ConfigError(
+            f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
+            f"{local_ocr.MEGABYTES} or more"
+        )
+    return local_ocr.NAME
+
+
 @contextmanager
 def services(
     settings: Settings, stop: Stop, *, write: bool, to: Connections | None = None
@@ -251,13 +267,14 @@ def services(
         dimensions=model.dimensions,
     )
     keys = passwords(settings.passwords)
+    ocr = recogniser(settings)
     reading = settings.workers or cores()
     children = Contained(prepare, limits(settings))
     read = with_attached(careful(children, children.limits))
     places = Semaphore(reading)
 
     def prepared(root: Root, stale: Stale) -> Prepared | None:
-        task = Task(stale.source, stale.known, recipe, settings.extractor, keys)
+        task = Task(stale.source, stale.known, recipe, settings.extractor, keys, ocr)
         with ExitStack() as opened:
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(stale.source))
@@ -279,7 +296,7 @@ def services(
         if write:
             where.hold()
         yield Services(
-            where, model, recipe, prepared, readers, reading, senders, writers, writing, times=times
+            where, model, recipe, prepared, readers, reading, senders, writers, writing, ocr, times
         )
     except BaseException as error:
         # Threads that wait for a quota must not keep the process from saying what is wrong.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ingest.model import Vectors
 
 READ = "--ocr local reads them"  # what to do about pages that are pictures
-NO_TEXT = "no text on any page; a scan needs OCR"
+NO_TEXT = f"no text on any page; where they are pictures, {READ}"
 FEW = 5  # ranges of pages that are named
 
 

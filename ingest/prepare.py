@@ -17,6 +17,7 @@ from ingest.extract import Means, extract
 from ingest.extract.attachments import embedded
 from ingest.extract.worker import Beat
 from ingest.model import Code, Prepared, Recipe, Recognised, Source, mark
+from ingest.ocr import local as local_ocr
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Task:
     recipe: Recipe
     extractor: str
     passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
-    ocr: str = ""  # "local": in this process; else what `recognised` comes from
+    ocr: str = ""  # what recognises text; local_ocr.NAME: this process; else `recognised` has it
     recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages, read elsewhere
     abandoned: frozenset[int] = frozenset()  # pages that are not to be read: they hung a reader
     within: tuple[str, ...] = ()  # the PDF inside the source that is meant, the outermost first
@@ -72,6 +73,7 @@ def means(task: Task) -> Means:
         passwords=task.passwords,
         abandoned=task.abandoned,
         ocr=task.ocr,
+        recognise=local_ocr.recognise if task.ocr == local_ocr.NAME else None,
         recognised=task.recognised,
         depth=len(task.within),
     )

@@ -98,6 +98,13 @@ def endpoint(text: str) -> str:
     return text
 
 
+def recogniser(text: str) -> str:
+    """A parser of what recognises the text of scans."""
+    if text != "local" and (not text.startswith("https://") or " " in text or "," in text):
+        raise ValueError("local, or an address that begins with https://")
+    return text
+
+
 def secret(env: str, doc: str) -> Any:
     """A setting that never shows."""
     return field(default="", repr=False, metadata={"env": env, "doc": doc, "parse": str})
@@ -141,6 +148,13 @@ class Settings:
         "",
         "INGEST_PASSWORDS",
         "a file of passwords to try on locked PDFs, one a line, in UTF-8",
+    )
+    ocr: str = setting(
+        "",
+        "INGEST_OCR",
+        "what recognises the text of scanned pages: `local`, or the endpoint of an Azure "
+        "Document Intelligence; unset: nothing does",
+        recogniser,
     )
     chunk_tokens: int = setting(
         512, "INGEST_CHUNK_TOKENS", "most tokens in a chunk", within(int, FEWEST_TOKENS, 8192)

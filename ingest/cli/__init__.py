@@ -138,6 +138,9 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
     )
     command.add_argument(
+        "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
+    )
+    command.add_argument(
         "--embedder",
         metavar="NAME",
         help="local, or https://.../v1 (Azure OpenAI if set, else local)",

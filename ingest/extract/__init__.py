@@ -164,7 +164,8 @@ def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:
     seen.scanned.append(page)
     found = means.recognised.get(page)
     if found is None and means.recognise:
-        found = means.recognise(picture(engines, page - 1))
+        view = attempted(partial(picture, engines, page - 1), None)
+        found = Recognised("", 0.0) if view is None else means.recognise(view)
     if found is None:
         return text
     seen.recognised[page] = found

@@ -45,6 +45,12 @@ def make_samples() -> dict[str, Callable[[], bytes]]:
             typeset_sheet(read("needs-password.md")), password="larkfield", owner="people-office"
         ),
         "scans/delivery-note.pdf": lambda: scan(typeset_sheet(read("delivery-note.md"), size=12.5)),
+        "scans/letter.pdf": lambda: scan(typeset_sheet(read("letter.de.md"), size=12), [-0.5]),
+        "scans/acceptance-form.pdf": lambda: scan(
+            typeset_sheet(read("acceptance-form.md"), size=12.5),
+            [1.6, -1.3],
+            stamp="ACCEPTED 22 MAY",
+        ),
         "damaged/truncated.pdf": lambda: truncate(typeset_sheet(read("product-sheet.md"))),
     }
 
