@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Semaphore
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
 from ingest.auth.token_cache import TokenCache
@@ -22,6 +22,7 @@ from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
 from ingest.model import Prepared, Recipe, Source
+from ingest.ocr import API_VERSION, AT_ONCE
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
 from ingest.prepare import Task, prepare, second_chance
@@ -36,6 +37,8 @@ from ingest.times import FETCHING, READING, Times
 if TYPE_CHECKING:
     from ingest.index.azure import AzureIndex
     from ingest.index.definition import SearchIndex, Vectorizer
+    from ingest.ocr.azure import DocumentIntelligence
+    from ingest.scans import Recognition
 
 T = TypeVar("T")
 
@@ -252,18 +255,24 @@ def services(
     careful = second_chance(children)
     places = Semaphore(reading)
 
+    def placed(task: Task, file: BinaryIO) -> Prepared | None:
+        with places, times.of(READING):
+            return careful(task, file)
+
+    where = index(settings, model, to, create=write)
+    recognising = recognition(settings, to, where, times, write=write)
+    whole = recognising.around(placed, places) if recognising else placed
+
     def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-        task = Task(source, known, recipe, settings.extractor)
+        task = Task(source, known, recipe, settings.extractor, ocr=ocr_name(settings))
         with ExitStack() as opened:
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(source))
-            with places, times.of(READING):
-                made = careful(task, file)
-        return made
+            return whole(task, file)
 
-    where = index(settings, model, to, create=write)
-    # So that some fetch documents while those of the others are read.
-    readers = ThreadPoolExecutor(FETCHED_AHEAD * reading, "reader")
+    # So that some fetch documents while those of the others are read, or recognised.
+    waiting = AT_ONCE if recognising else 0
+    readers = ThreadPoolExecutor(FETCHED_AHEAD * reading + waiting, "reader")
     senders = ThreadPoolExecutor(model.at_once, "sender")
     writers, writing = writing_threads(settings)
     try:
@@ -275,7 +284,18 @@ def services(
         if write:
             where.hold()
         yield Services(
-            where, model, recipe, prepared, readers, reading, senders, writers, writing, times
+            where,
+            model,
+            recipe,
+            prepared,
+            readers,
+            reading,
+            senders,
+            writers,
+            writing,
+            times,
+            waiting,
+            recognising.unsent if recognising else lambda: 0,
         )
     except BaseException as error:
         # Threads that wait for a quota must not keep the process from saying what is wrong.
@@ -287,10 +307,46 @@ def services(
         # The children first: threads that wait for them can only then end.
         readers.shutdown(wait=False, cancel_futures=True)
         children.close()
+        if recognising:
+            recognising.close()
         for threads in (readers, senders, writers):
             threads.shutdown(cancel_futures=True)
         model.close()
         where.close()
+
+
+def ocr_name(settings: Settings) -> str:
+    """What reads scanned pages, as records have it; "" if nothing does.
+
+    A document that another one has read, or none, is read again.
+    """
+    return f"azure-{settings.ocr_model}" if settings.ocr.startswith("https://") else settings.ocr
+
+
+def recognition(
+    settings: Settings, to: Connections, index: Index, times: Times, *, write: bool
+) -> Recognition | None:
+    """What has scanned pages recognised by a service; None where none is set.
+
+    Nothing is sent without `write`: then it only finds what an index has.
+    """
+    if not settings.ocr.startswith("https://"):
+        return None
+    from ingest.ocr.pages import Recogniser
+    from ingest.scans import Recognition
+
+    service = document_intelligence(settings, to) if write else None
+    name = f"{ocr_name(settings)} {API_VERSION}"
+    limits = Limits(settings.document_seconds, settings.document_megabytes)
+    return Recognition(Recogniser(index, service, name, times), service, limits)
+
+
+def document_intelligence(settings: Settings, to: Connections) -> DocumentIntelligence:
+    """The service that recognises. Nothing is asked of it yet."""
+    from ingest.ocr.azure import DocumentIntelligence
+
+    token = TokenCache(to.login, COGNITIVE_SERVICES)
+    return DocumentIntelligence(settings.ocr, f"prebuilt-{settings.ocr_model}", token, to.patience)
 
 
 def writing_threads(settings: Settings) -> tuple[Executor, int]:

@@ -74,6 +74,8 @@ class Services:
     writers: Executor  # threads in which the index is written to
     writing: int  # writes under way at once
     times: Times = field(default_factory=Times)
+    waiting: int = 0  # more documents that may be under way, since they wait for a service
+    unsent: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,8 @@ def prepared(
         call = partial(services.prepare, root, change.source, fingerprint(change.record))
         return stop.watched(services.readers.submit(call))
 
-    ahead = 2 * services.reading  # so that no reader waits for the next document
+    # So that no reader waits for the next document.
+    ahead = 2 * services.reading + services.waiting
     for change, call in overlapped(changes, start, ahead, stop.overdue, IDLE):
         if not isinstance(change, Stale):
             yield change

@@ -16,6 +16,7 @@ from ingest.errors import ConfigError
 from ingest.index.schema import RESERVED
 from ingest.sources.mapping import BlobField, mapping
 
+OCR_MODELS = ("read", "layout")
 EXTRACTORS = ("auto", "pdfium", "pypdf")
 
 
@@ -98,6 +99,13 @@ def endpoint(text: str) -> str:
     return text
 
 
+def recogniser(text: str) -> str:
+    """A parser of what reads scanned pages."""
+    if text != "local" and (not text.startswith("https://") or set(" ,;") & set(text)):
+        raise ValueError("local, or an endpoint: https://NAME.cognitiveservices.azure.com")
+    return text
+
+
 def secret(env: str, doc: str) -> Any:
     """A setting that never shows."""
     return field(default="", repr=False, metadata={"env": env, "doc": doc, "parse": str})
@@ -136,6 +144,16 @@ class Settings:
         "INGEST_EXTRACTOR",
         "what reads the pages: auto, pdfium or pypdf (no native code)",
         one_of(*EXTRACTORS),
+    )
+    ocr: str = setting(
+        "",
+        "INGEST_OCR",
+        "what reads scanned pages: `local`, or the endpoint of Azure Document Intelligence, which "
+        "is paid by the page; unset: nothing",
+        recogniser,
+    )
+    ocr_model: str = setting(
+        "read", "INGEST_OCR_MODEL", "its model: read, or layout (tables too)", one_of(*OCR_MODELS)
     )
     chunk_tokens: int = setting(
         512, "INGEST_CHUNK_TOKENS", "most tokens in a chunk", within(int, FEWEST_TOKENS, 8192)
