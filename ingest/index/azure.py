@@ -117,20 +117,27 @@ class AzureIndex:
         self.documents.must(
             self.documents.acted("delete", [{"id": record_key(record.root, record.source)}])
         )
-        while record.details.scanned and (pages := self.pages_of(record)):
-            self.documents.must(self.documents.acted("delete", pages))
-            if len(pages) < PAGE:
-                break
+        if record.details.scanned:
+            self.forget_pages(record)
 
-    def pages_of(self, record: Record) -> list[dict[str, Any]]:
-        """The ids of some pages that were paid for in a source: as many as there are, or PAGE."""
+    def forget_pages(self, record: Record) -> None:
+        """Remove what was paid for in a source."""
         root, source = quoted(record.root), quoted(record.source)
-        return self.documents.found(
-            search_text="*",
-            filter=f"kind eq 'page' and root eq {root} and source eq {source}",
-            select=["id"],
-            top=PAGE,
-        )
+        which = f"kind eq 'page' and root eq {root} and source eq {source}"
+        last = ""
+        while True:
+            page = self.documents.found(
+                search_text="*",
+                filter=f"{which} and id gt {quoted(last)}",
+                order_by=["id asc"],
+                select=["id"],
+                top=PAGE,
+            )
+            ids = [str(document["id"]) for document in page]
+            self.documents.must(self.delete(ids))
+            if len(ids) < PAGE:
+                return
+            last = ids[-1]
 
     def held(self, ids: Collection[str]) -> set[str]:
         def ask(some: Sequence[str]) -> set[str]:
