@@ -114,9 +114,23 @@ class DocumentIntelligence:
                     "run again later, its answer is then asked for"
                 )
 
+    def described(self) -> str:
+        """The model, in words: it can be asked, and nothing was sent or paid for."""
+
+        def look() -> str:
+            body = orjson.loads(self.asked("GET", self.model).content)
+            return f"{body['modelId']}, API {body.get('apiVersion') or API_VERSION}"
+
+        return self.patiently(look)
+
     def looked(self, operation: str) -> tuple[Recognised | None, float]:
         """The text, or None and the seconds until it is worth looking again."""
-        response = self.asked("GET", f"{self.model}/analyzeResults/{operation}")
+        try:
+            response = self.asked("GET", f"{self.model}/analyzeResults/{operation}")
+        except Unwelcome as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise Gone("the service has forgotten it") from error
+            raise
         body = orjson.loads(response.content)
         status = body["status"]
         if status == "succeeded":
@@ -129,7 +143,7 @@ class DocumentIntelligence:
         return None, floor_of(response.headers) or LOOK
 
     def asked(self, method: str, path: str, picture: bytes = b"") -> HttpResponse:
-        """The answer to one request. Raises Unwelcome, Gone, or what azure-core raises."""
+        """The answer to one request. Raises Unwelcome, or what azure-core raises."""
         self.patience.proceed()
         self.pace.take(self.patience)
         query = f"api-version={API_VERSION}"
@@ -145,8 +159,6 @@ class DocumentIntelligence:
         )
         response = self.client.send_request(request)
         if response.status_code not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
-            if method == "GET" and response.status_code == HTTPStatus.NOT_FOUND:
-                raise Gone("the service has forgotten it")
             raise Unwelcome(response)
         self.pace.answered()
         return response

@@ -26,7 +26,7 @@ from tests.scans import read
 
 AUDIENCE = "https://cognitiveservices.azure.com"
 VERSION = "2024-11-30"
-ROUTE = re.compile(r"/documentintelligence/documentModels/([\w-]+)(:analyze|/analyzeResults/(.+))")
+ROUTE = re.compile(r"/documentintelligence/documentModels/([\w-]+)(|:analyze|/analyzeResults/(.+))")
 MODELS = ("prebuilt-read", "prebuilt-layout")
 TYPES = ("application/octet-stream", "image/png", "image/jpeg")
 KEPT = 86_400  # seconds for which a result can be had
@@ -61,7 +61,7 @@ class DocumentIntelligence:
         self.clock = clock
         self.read: Callable[[Image.Image], str] = read
         self.seconds = 0.0  # that an operation takes
-        self.poll: float | None = 0.05  # seconds that it says to wait; None: it says nothing
+        self.poll: int | None = 1  # seconds that it says to wait; None: it says nothing
         self.latency = 0.0  # seconds of each answer
         self.tps: float | None = None  # pages a second
         self.get_tps: float | None = None  # questions a second
@@ -100,6 +100,10 @@ class DocumentIntelligence:
         if request.method == "POST" and route[2] == ":analyze":
             self.admit(self.pages, self.tps)
             return self.analyze(route[1], request)
+        if request.method == "GET" and not route[2]:
+            began = "2024-11-30T00:00:00Z"
+            described = {"modelId": route[1], "description": "Reads.", "createdDateTime": began}
+            return answer(200, described | {"apiVersion": VERSION})
         if request.method == "GET" and route[3]:
             self.admit(self.questions, self.get_tps)
             return self.result(route[3])
@@ -208,7 +212,7 @@ class DocumentIntelligence:
 
     def when(self) -> dict[str, str]:
         """The header that says when to ask."""
-        return {} if self.poll is None else {"Retry-After": f"{self.poll:g}"}
+        return {} if self.poll is None else {"Retry-After": str(self.poll)}
 
 
 def failed(status: int, code: str, message: str, inner: str = "", said: str = "") -> Response:

@@ -30,7 +30,7 @@ from tests.pdfs import prose
 from tests.pdfs import write as write_typed
 from tests.scans import write
 
-SPEED = 10.0  # waits are that much shorter than real ones
+SPEED = 20.0  # waits are that much shorter than real ones
 
 
 def pages(count: int) -> list[str]:
@@ -311,10 +311,10 @@ def test_pages_of_a_local_index_are_kept_there(azure: Azure, folder: Path, tmp_p
 
 
 def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path: Path) -> None:
-    """kill -9 at any moment: what the service had taken is asked for by the next run."""
+    """Kill -9 at any moment: what the service had taken is asked for by the next run."""
     texts = pages(16)
     write(folder / "book.pdf", *texts)
-    azure.ocr.seconds, azure.ocr.poll = 0.3, 0.2
+    azure.ocr.seconds = 0.3
     more: dict[str, Any] = {
         "INGEST_OCR": azure.ocr_endpoint,
         "INGEST_INDEX": str(tmp_path / "index"),
