@@ -44,7 +44,7 @@ def look(task: Look, file: BinaryIO, beat: Beat) -> dict[int, str] | bytes:
     """
     file.seek(0)
     data = file.read()
-    engines = Engines(data, Means(task.extractor, task.passwords))
+    engines = Engines(data, Means(extractor=task.extractor, passwords=task.passwords))
     if task.draw:
         return png(drawn(engines, task.pages[0]))
     return identified(engines, data, task, beat)

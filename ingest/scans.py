@@ -66,7 +66,7 @@ class Recognition:
                 made = prepare(replace(task, recognised=found.texts), file) or made
             unread = {*made.details.scanned}.difference(scans.identities).union(found.refused)
             missing = tuple(sorted(unread.union(made.details.missing)))
-            ocr = task.ocr if found.texts or found.refused else ""
+            ocr = task.ocr if found.texts or self.service else ""
             return replace(made, details=replace(made.details, missing=missing, ocr=ocr))
 
         return whole

@@ -102,6 +102,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "docs/troubleshooting.md",
         "docs/chat.md",
         "docs/security.md",
+        "docs/ocr.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
