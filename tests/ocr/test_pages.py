@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -41,6 +42,7 @@ class Reader:
     def take(self, picture: bytes) -> Taken:
         if picture == b"bad":
             raise Refused("it is bad")
+        time.sleep(0.02)  # on its way, and nobody knows of it yet
         self.taken.append(picture)
         return Taken(picture.decode(), 0.0)
 
