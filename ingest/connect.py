@@ -13,19 +13,23 @@ from pathlib import Path
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from ingest.attached import with_attached
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
 from ingest.auth.token_cache import TokenCache
+from ingest.careful import careful
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
+from ingest.extract.passwords import passwords
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
-from ingest.model import Prepared, Recipe, Source
+from ingest.model import Prepared, Recipe
 from ingest.ocr import API_VERSION, AT_ONCE
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
-from ingest.prepare import Task, prepare, second_chance
+from ingest.plan import Stale
+from ingest.prepare import Task, prepare
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
@@ -249,26 +253,28 @@ def services(
         model=model.model,
         dimensions=model.dimensions,
     )
+    keys = passwords(settings.passwords)
     reading = settings.workers or cores()
-    limits = Limits(settings.document_seconds, settings.document_megabytes)
-    children = Contained(prepare, limits)
-    careful = second_chance(children)
+    children = Contained(prepare, limits(settings))
     places = Semaphore(reading)
+
+    attempt = careful(children, children.limits)
+    name = recogniser(settings)
 
     def placed(task: Task, file: BinaryIO) -> Prepared | None:
         with places, times.of(READING):
-            return careful(task, file)
+            return attempt(task, file)
 
     where = index(settings, model, to, create=write)
     recognising = recognition(settings, to, where, times, write=write)
-    whole = recognising.around(placed, places) if recognising else placed
+    read = with_attached(recognising.around(placed, places) if recognising else placed)
 
-    def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-        task = Task(source, known, recipe, settings.extractor, ocr=ocr_name(settings))
+    def prepared(root: Root, stale: Stale) -> Prepared | None:
+        task = Task(stale.source, stale.known, recipe, settings.extractor, keys, name)
         with ExitStack() as opened:
             with times.of(FETCHING):
-                file = opened.enter_context(root.opened(source))
-            return whole(task, file)
+                file = opened.enter_context(root.opened(stale.source))
+            return read(task, file)
 
     # So that some fetch documents while those of the others are read, or recognised.
     waiting = AT_ONCE if recognising else 0
@@ -293,6 +299,7 @@ def services(
             senders,
             writers,
             writing,
+            name,
             times,
             waiting,
             recognising.unsent if recognising else lambda: 0,
@@ -315,7 +322,7 @@ def services(
         where.close()
 
 
-def ocr_name(settings: Settings) -> str:
+def recogniser(settings: Settings) -> str:
     """What reads scanned pages, as records have it; "" if nothing does.
 
     A document that another one has read, or none, is read again.
@@ -336,9 +343,8 @@ def recognition(
     from ingest.scans import Recognition
 
     service = document_intelligence(settings, to) if write else None
-    name = f"{ocr_name(settings)} {API_VERSION}"
-    limits = Limits(settings.document_seconds, settings.document_megabytes)
-    return Recognition(Recogniser(index, service, name, times), service, limits)
+    pages = Recogniser(index, service, f"{recogniser(settings)} {API_VERSION}", times)
+    return Recognition(pages, service, limits(settings))
 
 
 def document_intelligence(settings: Settings, to: Connections) -> DocumentIntelligence:
@@ -347,6 +353,11 @@ def document_intelligence(settings: Settings, to: Connections) -> DocumentIntell
 
     token = TokenCache(to.login, COGNITIVE_SERVICES)
     return DocumentIntelligence(settings.ocr, f"prebuilt-{settings.ocr_model}", token, to.patience)
+
+
+def limits(settings: Settings) -> Limits:
+    """What one document may take."""
+    return Limits(settings.document_seconds, settings.document_megabytes, settings.page_seconds)
 
 
 def writing_threads(settings: Settings) -> tuple[Executor, int]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ingest.errors import DocumentError
 from ingest.extract import Engines, Means, picture
+from ingest.extract.attachments import embedded
 from ingest.extract.identity import Identities
 from ingest.extract.worker import Beat
 from ingest.model import Code
@@ -35,6 +36,7 @@ class Look:
     passwords: tuple[str, ...] = field(default=(), repr=False)
     extractor: str = "auto"
     draw: bool = False
+    within: tuple[str, ...] = ()  # the PDF inside the source that is meant, the outermost first
 
 
 def look(task: Look, file: BinaryIO, beat: Beat) -> dict[int, str] | bytes:
@@ -44,7 +46,10 @@ def look(task: Look, file: BinaryIO, beat: Beat) -> dict[int, str] | bytes:
     """
     file.seek(0)
     data = file.read()
-    engines = Engines(data, Means(extractor=task.extractor, passwords=task.passwords))
+    means = Means(extractor=task.extractor, passwords=task.passwords)
+    for name in task.within:
+        data = embedded(data, means, name)
+    engines = Engines(data, means)
     if task.draw:
         return png(drawn(engines, task.pages[0]))
     return identified(engines, data, task, beat)

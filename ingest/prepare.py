@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias
 
 from ingest.chunk.document import chunks, titled
 from ingest.errors import DocumentError
 from ingest.extract import Means, extract
-from ingest.extract.worker import Beat, Died
+from ingest.extract.attachments import embedded
+from ingest.extract.worker import Beat
 from ingest.model import Code, Prepared, Recipe, Recognised, Source, mark
 
 
@@ -30,12 +31,14 @@ class Task:
     ocr: str = ""  # "local": in this process; else what `recognised` comes from
     recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages, read elsewhere
     abandoned: frozenset[int] = frozenset()  # pages that are not to be read: they hung a reader
+    within: tuple[str, ...] = ()  # the PDF inside the source that is meant, the outermost first
 
 
 def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
     """The chunks of a source; None if its bytes, fields and recipe are those known already.
 
-    `beat` is told of each page before it is read. Raises DocumentError if it cannot be read.
+    `beat` is told of each page before it is read, and of page 0 after the last. Raises
+    DocumentError if it cannot be read.
     """
     try:
         file.seek(0)  # it may have been read before, by a process that died of it
@@ -43,12 +46,15 @@ def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}; check its disk"
         raise DocumentError(reason, Code.UNREADABLE) from error
+    allowed = means(task)
+    for name in task.within:
+        data = embedded(data, allowed, name)
     content = hashlib.sha256(data)
     content.update(mark(task.source.fields).encode())
     fingerprint = task.recipe.digest + content.hexdigest()[:52]
     if fingerprint == task.known:
         return None
-    document = extract(data, means(task), beat)
+    document = extract(data, allowed, beat)
     return Prepared(
         fingerprint=fingerprint,
         pages=len(document.pages),
@@ -67,24 +73,8 @@ def means(task: Task) -> Means:
         abandoned=task.abandoned,
         ocr=task.ocr,
         recognised=task.recognised,
+        depth=len(task.within),
     )
 
 
 Prepare: TypeAlias = Callable[[Task, BinaryIO], Prepared | None]
-
-
-def second_chance(prepare: Prepare) -> Prepare:
-    """Let pypdf, which has no native code to crash, read what killed its process."""
-
-    def careful(task: Task, file: BinaryIO) -> Prepared | None:
-        try:
-            return prepare(task, file)
-        except Died as death:
-            if task.extractor != "auto":
-                raise
-            try:
-                return prepare(replace(task, extractor="pypdf"), file)
-            except DocumentError:
-                raise death from None
-
-    return careful

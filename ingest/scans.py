@@ -63,7 +63,9 @@ class Recognition:
             scans = scanned(task, file, made.details.scanned, seen)
             found = self.pages.found(scans)
             if found.texts:
-                made = prepare(replace(task, recognised=found.texts), file) or made
+                hung = frozenset(made.details.missing)
+                again = replace(task, recognised=found.texts, abandoned=task.abandoned | hung)
+                made = prepare(again, file) or made
             unread = {*made.details.scanned}.difference(scans.identities).union(found.refused)
             missing = tuple(sorted(unread.union(made.details.missing)))
             ocr = task.ocr if found.texts or self.service else ""
@@ -81,13 +83,13 @@ def scanned(task: Task, file: BinaryIO, pages: tuple[int, ...], seen: Seen) -> S
         with lock:
             if file.closed:
                 raise StoppedError("the run ends")
-            drawn = seen(Look((page,), task.passwords, task.extractor, draw=True), file)
+            drawn = seen(Look((page,), task.passwords, task.extractor, True, task.within), file)
         assert isinstance(drawn, bytes)
         return drawn
 
     identities: dict[int, str] | bytes = {}
     try:
-        identities = seen(Look(pages, task.passwords, task.extractor), file)
+        identities = seen(Look(pages, task.passwords, task.extractor, False, task.within), file)
     except DocumentError as error:
         log.warning("%s: its scanned pages cannot be drawn: %s", source.name, error)
     assert isinstance(identities, dict)

@@ -155,6 +155,11 @@ class Settings:
     ocr_model: str = setting(
         "read", "INGEST_OCR_MODEL", "its model: read, or layout (tables too)", one_of(*OCR_MODELS)
     )
+    passwords: str = setting(
+        "",
+        "INGEST_PASSWORDS",
+        "a file of passwords to try on locked PDFs, one a line, in UTF-8",
+    )
     chunk_tokens: int = setting(
         512, "INGEST_CHUNK_TOKENS", "most tokens in a chunk", within(int, FEWEST_TOKENS, 8192)
     )
@@ -171,7 +176,16 @@ class Settings:
         within(int, 0, 1024),
     )
     document_seconds: float = setting(
-        300.0, "INGEST_DOCUMENT_SECONDS", "time to read one document", seconds
+        120.0,
+        "INGEST_DOCUMENT_SECONDS",
+        "time to read a document, and a second more for each page",
+        seconds,
+    )
+    page_seconds: float = setting(
+        30.0,
+        "INGEST_PAGE_SECONDS",
+        "time to read one page; what takes longer is left out, and the other pages are kept",
+        seconds,
     )
     document_megabytes: int = setting(
         2048,

@@ -56,8 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ingest: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("ingest: stopped at once; the next run goes on from here", file=sys.stderr)
-        return 130
+        print(
+            "ingest: stopped at once; the next run goes on from here", file=sys.stderr, flush=True
+        )
+        # Threads may be in native code that does not survive an orderly exit around it.
+        os._exit(130)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -131,6 +134,9 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
+    command.add_argument(
+        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
+    )
     command.add_argument(
         "--embedder",
         metavar="NAME",

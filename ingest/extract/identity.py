@@ -8,16 +8,16 @@ page that stands in two documents is one page. Two pages that differ must never 
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 
-import pypdf
 from pypdf.generic import (
     ArrayObject,
     DictionaryObject,
     IndirectObject,
     StreamObject,
 )
+
+from ingest.extract.pypdf import Pypdf
 
 # What a page is drawn from; a page inherits some of it.
 DRAWN = ("/Contents", "/Resources", "/MediaBox", "/CropBox", "/Rotate", "/UserUnit", "/Annots")
@@ -41,9 +41,7 @@ class Identities:
     """The hashes of the pages of one PDF. What pages share is looked at once."""
 
     def __init__(self, data: bytes, passwords: Sequence[str] = ()) -> None:
-        self.reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
-        if self.reader.is_encrypted:
-            any(self.reader.decrypt(password) for password in ("", *passwords))
+        self.reader = Pypdf(data, passwords).reader
         self.known: dict[int, bytes] = {}  # of indirect objects, by number
         self.left = 0
 

@@ -324,7 +324,7 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
     kills = 0
     for _ in range(9):
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ingest", "run", str(folder)],
+            [sys.executable, "-P", "-m", "ingest", "run", str(folder), "--retry-failed"],
             cwd=tmp_path,
             env=environment() | azure.environment | more,
             stdout=subprocess.DEVNULL,

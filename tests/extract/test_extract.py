@@ -10,6 +10,7 @@ import pytest
 
 from ingest.errors import DocumentError
 from ingest.extract import Means, extract, page_text
+from ingest.extract.annotations import NONE, Marks
 from ingest.extract.quality import badness
 from ingest.model import Heading, Outcome
 from tests.conftest import ROOT
@@ -92,11 +93,28 @@ def test_a_damaged_file_says_so(extractor: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_page_that_is_abandoned_is_missing() -> None:
+    """It is not read, it is named, and the others keep their numbers."""
+    beats = []
+
+    document = extract(
+        pdf("first", "second", "third"),
+        Means(abandoned=frozenset({2, 9})),
+        lambda page, pages: beats.append((page, pages)),
+    )
+
+    assert document.pages == ("first", "", "third")
+    assert document.details.missing == (2,)
+    # Before each page, and once all are read.
+    assert beats == [(1, 3), (3, 3), (0, 3)]
+
+
 class Reads:
     """An engine that gives one text, or raises."""
 
     def __init__(self, text: str | Exception) -> None:
         self.answer = text
+        self.password = b""
 
     def __len__(self) -> int:
         return 1
@@ -112,8 +130,20 @@ class Reads:
     def picture(self, index: int) -> Picture:
         raise NotImplementedError(index)
 
-    def title(self) -> str:
-        return ""
+    def marks(self, _: int) -> Marks:
+        return NONE
+
+    def info(self) -> dict[str, str]:
+        return {}
+
+    def forbids(self) -> tuple[str, ...]:
+        return ()
+
+    def form(self) -> bool:
+        return False
+
+    def files(self) -> bool:
+        return False
 
     def headings(self) -> list[Heading]:
         return []
