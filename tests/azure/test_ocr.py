@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
 
 from ingest.connect import connections, services
@@ -26,9 +30,9 @@ from tests.azure import faults
 from tests.azure.emulator import Azure
 from tests.azure.identity import COGNITIVE_USER
 from tests.conftest import environment, outcomes, settled
-from tests.pdfs import prose
+from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
-from tests.scans import write
+from tests.scans import scan, write
 
 SPEED = 20.0  # waits are that much shorter than real ones
 
@@ -290,6 +294,20 @@ def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, fol
     assert azure.search.dump("chunks") == before
 
 
+def test_scans_inside_another_pdf_are_read(azure: Azure, folder: Path) -> None:
+    """An attachment that was scanned is a source of its own, and its page one like any other."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("A covering letter.")))
+    writer.add_attachment("inner.pdf", scan("The heron is inside.", "= Typed."))
+    writer.write(folder / "outer.pdf")
+    write(folder / "z.pdf", "The heron is inside.")
+
+    events = settled(run(folder, client(azure)))
+
+    inner = events["outer.pdf//inner.pdf"]
+    assert (inner.outcome, inner.details.scanned, inner.empty_pages) == ("new", (1,), 0)
+    assert azure.ocr.billed == {"The heron is inside.": 1}
+
+
 def test_layout_gives_tables_as_markdown(azure: Azure, folder: Path) -> None:
     """With INGEST_OCR_MODEL=layout; and a page read by the other model is another page."""
     write(folder / "a.pdf", "Prices of 2026\nItem\tPrice\nSaw\t12\nEnd of the list.")
@@ -322,6 +340,7 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
     }
     moments = random.Random(time.time_ns())
     kills = 0
+    known: dict[str, int] = {}  # pages that the index knew of at a kill, and how often paid for
     for _ in range(9):
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ingest", "run", str(folder), "--retry-failed"],
@@ -340,6 +359,8 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
         process.send_signal(signal.SIGKILL)
         process.wait()
         kills += 1
+        for text in kept(tmp_path / "index/index.db", azure):
+            known.setdefault(text, azure.ocr.billed[text])
     else:
         pytest.fail("no run got to its end")
 
@@ -347,4 +368,15 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
     assert kills > 1
     assert azure.ocr.billed.keys() == set(texts)
     # Between the service's yes and our note of it there is a moment that nobody can close.
-    assert sum(azure.ocr.repeated.values()) <= kills
+    assert known
+    assert {text: azure.ocr.billed[text] for text in known} == known
+
+
+def kept(index: Path, azure: Azure) -> list[str]:
+    """The texts of the pages that an index knows to be paid for, with their answers or without."""
+    with closing(sqlite3.connect(index)) as db:
+        try:
+            rows = db.execute("SELECT paid FROM pages").fetchall()
+        except sqlite3.OperationalError:  # not a page yet
+            return []
+    return [azure.ocr.operations[json.loads(row[0])["operation"]].text for row in rows]
