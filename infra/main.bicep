@@ -47,6 +47,12 @@ param existingSearchPrincipalId string = ''
 @description('GROUP/NAME of a storage account to use.')
 param existingStorage string = ''
 
+@description('Make Document Intelligence, which reads scanned pages and is paid by the page.')
+param documentIntelligence bool = false
+
+@description('GROUP/NAME of a Document Intelligence account to use; its custom subdomain must be its name.')
+param existingDocumentIntelligence string = ''
+
 @description('The container of PDFs.')
 param containerName string = 'pdfs'
 
@@ -75,6 +81,10 @@ var openAi = empty(existingOpenAi) ? [groupName, 'oai-${token}'] : split(existin
 var search = empty(existingSearch) ? [groupName, 'srch-${token}'] : split(existingSearch, '/')
 var storage = empty(existingStorage) ? [groupName, 'st${token}'] : split(existingStorage, '/')
 
+var makesOcr = documentIntelligence && empty(existingDocumentIntelligence)
+var ocr = makesOcr ? [groupName, 'di-${token}'] : empty(existingDocumentIntelligence) ? [groupName, ''] : split(existingDocumentIntelligence, '/')
+var ocrEndpoint = empty(ocr[1]) ? '' : 'https://${ocr[1]}.cognitiveservices.azure.com'
+
 var openAiEndpoint = 'https://${openAi[1]}.openai.azure.com'
 var searchEndpoint = 'https://${search[1]}.search.windows.net'
 var root = 'https://${storage[1]}.blob.${environment().suffixes.storage}/${containerName}'
@@ -87,6 +97,7 @@ var settings = [
   { name: 'AZURE_SEARCH_ENDPOINT', value: searchEndpoint }
   { name: 'AZURE_SEARCH_INDEX', value: indexName }
   { name: 'INGEST_ROOT', value: root }
+  { name: 'INGEST_OCR', value: ocrEndpoint } // empty: unset
 ]
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -134,6 +145,16 @@ module newStorage 'modules/storage.bicep' = if (empty(existingStorage)) {
   }
 }
 
+module newOcr 'modules/document-intelligence.bicep' = if (makesOcr) {
+  scope: group
+  params: {
+    name: ocr[1]
+    location: location
+    tags: tags
+    publicNetworkAccess: publicNetworkAccess
+  }
+}
+
 module private 'modules/private.bicep' = if (privateEndpoints) {
   scope: group
   params: {
@@ -143,6 +164,7 @@ module private 'modules/private.bicep' = if (privateEndpoints) {
     openAiId: empty(existingOpenAi) ? newOpenAi!.outputs.id : ''
     searchId: empty(existingSearch) ? newSearch!.outputs.id : ''
     storageId: empty(existingStorage) ? newStorage!.outputs.id : ''
+    documentIntelligenceId: makesOcr ? newOcr!.outputs.id : ''
   }
 }
 
@@ -227,10 +249,11 @@ module hostRoles 'modules/access.bicep' = {
     search: search
     storage: storage
     containerName: containerName
+    documentIntelligence: ocr
     blobs: 'read'
     createsIndex: privateEndpoints
   }
-  dependsOn: [newOpenAi, newSearch, newStorage]
+  dependsOn: [newOpenAi, newSearch, newStorage, newOcr]
 }
 
 module deployerRoles 'modules/access.bicep' = if (!empty(principalId)) {
@@ -242,10 +265,11 @@ module deployerRoles 'modules/access.bicep' = if (!empty(principalId)) {
     search: search
     storage: storage
     containerName: containerName
+    documentIntelligence: ocr
     blobs: deployerUploads ? 'write' : 'none'
     createsIndex: true
   }
-  dependsOn: [newOpenAi, newSearch, newStorage]
+  dependsOn: [newOpenAi, newSearch, newStorage, newOcr]
 }
 
 // So that the index can embed a query that comes as text.
@@ -270,6 +294,7 @@ output AZURE_OPENAI_EMBEDDING_DIMENSIONS int = embeddingDimensions
 output AZURE_SEARCH_ENDPOINT string = searchEndpoint
 output AZURE_SEARCH_INDEX string = indexName
 output INGEST_ROOT string = root
+output INGEST_OCR string = ocrEndpoint
 output AZURE_CONTAINER_REGISTRY_ENDPOINT string = isJob ? registry!.outputs.loginServer : ''
 output AZURE_CONTAINER_JOB_NAME string = isJob ? job!.outputs.name : ''
 output AZURE_APP_SERVICE_NAME string = isJob ? '' : site!.outputs.name

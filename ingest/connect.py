@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Semaphore
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from ingest.attached import with_attached
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
@@ -25,6 +25,7 @@ from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
 from ingest.model import Prepared, Recipe
+from ingest.ocr import API_VERSION, AT_ONCE
 from ingest.ocr import local as local_ocr
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
@@ -41,6 +42,8 @@ from ingest.times import FETCHING, READING, Times
 if TYPE_CHECKING:
     from ingest.index.azure import AzureIndex
     from ingest.index.definition import SearchIndex, Vectorizer
+    from ingest.ocr.azure import DocumentIntelligence
+    from ingest.scans import Recognition
 
 T = TypeVar("T")
 
@@ -233,21 +236,6 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
     return Vectorizer(first.url, first.deployment, first.model)
 
 
-def recogniser(settings: Settings) -> str:
-    """The name of what recognises text. Raises ConfigError if it lacks something."""
-    if settings.ocr != "local":
-        return ""
-    local_ocr.installed()
-    if settings.extractor == "pypdf":
-        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
-    if settings.document_megabytes < local_ocr.MEGABYTES:
-        raise ConfigError(
-            f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
-            f"{local_ocr.MEGABYTES} or more"
-        )
-    return local_ocr.NAME
-
-
 @contextmanager
 def services(
     settings: Settings, stop: Stop, *, write: bool, to: Connections | None = None
@@ -267,24 +255,31 @@ def services(
         dimensions=model.dimensions,
     )
     keys = passwords(settings.passwords)
-    ocr = recogniser(settings)
     reading = settings.workers or cores()
     children = Contained(prepare, limits(settings))
-    read = with_attached(careful(children, children.limits))
     places = Semaphore(reading)
 
+    attempt = careful(children, children.limits)
+    name = recogniser(settings)
+
+    def placed(task: Task, file: BinaryIO) -> Prepared | None:
+        with places, times.of(READING):
+            return attempt(task, file)
+
+    where = index(settings, model, to, create=write)
+    recognising = recognition(settings, to, where, times, write=write)
+    read = with_attached(recognising.around(placed, places) if recognising else placed)
+
     def prepared(root: Root, stale: Stale) -> Prepared | None:
-        task = Task(stale.source, stale.known, recipe, settings.extractor, keys, ocr)
+        task = Task(stale.source, stale.known, recipe, settings.extractor, keys, name)
         with ExitStack() as opened:
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(stale.source))
-            with places, times.of(READING):
-                made = read(task, file)
-        return made
+            return read(task, file)
 
-    where = index(settings, model, to, create=write)
-    # So that some fetch documents while those of the others are read.
-    readers = ThreadPoolExecutor(FETCHED_AHEAD * reading, "reader")
+    # So that some fetch documents while those of the others are read, or recognised.
+    waiting = AT_ONCE if recognising else 0
+    readers = ThreadPoolExecutor(FETCHED_AHEAD * reading + waiting, "reader")
     senders = ThreadPoolExecutor(model.at_once, "sender")
     writers, writing = writing_threads(settings)
     try:
@@ -296,7 +291,19 @@ def services(
         if write:
             where.hold()
         yield Services(
-            where, model, recipe, prepared, readers, reading, senders, writers, writing, ocr, times
+            where,
+            model,
+            recipe,
+            prepared,
+            readers,
+            reading,
+            senders,
+            writers,
+            writing,
+            name,
+            times,
+            waiting,
+            recognising.unsent if recognising else lambda: 0,
         )
     except BaseException as error:
         # Threads that wait for a quota must not keep the process from saying what is wrong.
@@ -308,10 +315,56 @@ def services(
         # The children first: threads that wait for them can only then end.
         readers.shutdown(wait=False, cancel_futures=True)
         children.close()
+        if recognising:
+            recognising.close()
         for threads in (readers, senders, writers):
             threads.shutdown(cancel_futures=True)
         model.close()
         where.close()
+
+
+def recogniser(settings: Settings) -> str:
+    """What reads scanned pages, as records have it; "" if nothing does.
+
+    A document that another one has read, or none, is read again. Raises ConfigError if it lacks
+    something.
+    """
+    if settings.ocr and settings.extractor == "pypdf":
+        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
+    if settings.ocr != "local":
+        return f"azure-{settings.ocr_model}" if settings.ocr else ""
+    local_ocr.installed()
+    if settings.document_megabytes < local_ocr.MEGABYTES:
+        raise ConfigError(
+            f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
+            f"{local_ocr.MEGABYTES} or more"
+        )
+    return local_ocr.NAME
+
+
+def recognition(
+    settings: Settings, to: Connections, index: Index, times: Times, *, write: bool
+) -> Recognition | None:
+    """What has scanned pages recognised by a service; None where none is set.
+
+    Nothing is sent without `write`: then it only finds what an index has.
+    """
+    if not settings.ocr.startswith("https://"):
+        return None
+    from ingest.ocr.pages import Recogniser
+    from ingest.scans import Recognition
+
+    service = document_intelligence(settings, to) if write else None
+    pages = Recogniser(index, service, f"{recogniser(settings)} {API_VERSION}", times)
+    return Recognition(pages, service, limits(settings))
+
+
+def document_intelligence(settings: Settings, to: Connections) -> DocumentIntelligence:
+    """The service that recognises. Nothing is asked of it yet."""
+    from ingest.ocr.azure import DocumentIntelligence
+
+    token = TokenCache(to.login, COGNITIVE_SERVICES)
+    return DocumentIntelligence(settings.ocr, f"prebuilt-{settings.ocr_model}", token, to.patience)
 
 
 def limits(settings: Settings) -> Limits:

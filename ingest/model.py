@@ -175,6 +175,17 @@ class Recognised:
 
 
 @dataclass(frozen=True, slots=True)
+class Paid:
+    """What an index keeps of a page that a service was paid to recognise."""
+
+    key: str  # what the page is, and what recognises it
+    root: str  # of the source that it was last seen in, with which it is forgotten
+    source: str
+    operation: str  # under which the service keeps its answer for a day
+    recognised: Recognised | None = None  # None: the answer is not here yet
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What extraction makes of a PDF: clean text, page by page, and its structure."""
 

@@ -76,6 +76,8 @@ class Services:
     writing: int  # writes under way at once
     ocr: str = ""  # the name of what recognises text on scanned pages; "" for nothing
     times: Times = field(default_factory=Times)
+    waiting: int = 0  # more documents that may be under way, since they wait for a service
+    unsent: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ def prepared(
             return None
         return stop.watched(services.readers.submit(partial(services.prepare, root, change)))
 
-    ahead = 2 * services.reading  # so that no reader waits for the next document
+    # So that no reader waits for the next document.
+    ahead = 2 * services.reading + services.waiting
     for change, call in overlapped(changes, start, ahead, stop.overdue, IDLE):
         if not isinstance(change, Stale):
             yield change

@@ -24,6 +24,9 @@ OPENAI_USER = Role(
     "az cognitiveservices account list "
     "--query \"[?contains(properties.endpoint, '{host}')].id\" -o tsv",
 )
+COGNITIVE_USER = Role(
+    "Cognitive Services User", "a97b65f3-24c7-4388-baec-2e87135dc908", OPENAI_USER.find
+)
 INDEX_DATA = Role(
     "Search Index Data Contributor",
     "8ebe5a00-799e-43f5-93ac-243d3dce84a7",

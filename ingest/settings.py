@@ -16,6 +16,7 @@ from ingest.errors import ConfigError
 from ingest.index.schema import RESERVED
 from ingest.sources.mapping import BlobField, mapping
 
+OCR_MODELS = ("read", "layout")
 EXTRACTORS = ("auto", "pdfium", "pypdf")
 
 
@@ -99,9 +100,9 @@ def endpoint(text: str) -> str:
 
 
 def recogniser(text: str) -> str:
-    """A parser of what recognises the text of scans."""
-    if text != "local" and (not text.startswith("https://") or " " in text or "," in text):
-        raise ValueError("local, or an address that begins with https://")
+    """A parser of what reads scanned pages."""
+    if text != "local" and (not text.startswith("https://") or set(" ,;") & set(text)):
+        raise ValueError("local, or an endpoint: https://NAME.cognitiveservices.azure.com")
     return text
 
 
@@ -144,17 +145,20 @@ class Settings:
         "what reads the pages: auto, pdfium or pypdf (no native code)",
         one_of(*EXTRACTORS),
     )
+    ocr: str = setting(
+        "",
+        "INGEST_OCR",
+        "what reads scanned pages: `local`, or the endpoint of Azure Document Intelligence, which "
+        "is paid by the page; unset: nothing",
+        recogniser,
+    )
+    ocr_model: str = setting(
+        "read", "INGEST_OCR_MODEL", "its model: read, or layout (tables too)", one_of(*OCR_MODELS)
+    )
     passwords: str = setting(
         "",
         "INGEST_PASSWORDS",
         "a file of passwords to try on locked PDFs, one a line, in UTF-8",
-    )
-    ocr: str = setting(
-        "",
-        "INGEST_OCR",
-        "what recognises the text of scanned pages: `local`, or the endpoint of an Azure "
-        "Document Intelligence; unset: nothing does",
-        recogniser,
     )
     chunk_tokens: int = setting(
         512, "INGEST_CHUNK_TOKENS", "most tokens in a chunk", within(int, FEWEST_TOKENS, 8192)

@@ -4,7 +4,7 @@ Grant what ingest needs on services that exist already; safe to run again.
 
 .DESCRIPTION
 The same as assign-roles.sh, with the same variables: RESOURCE_GROUP, and if need be PRINCIPAL_ID,
-SUBSCRIPTION_ID, OPENAI_NAME, SEARCH_NAME and STORAGE_NAME.
+SUBSCRIPTION_ID, OPENAI_NAME, SEARCH_NAME, STORAGE_NAME and OCR_NAME.
 
 .PARAMETER DryRun
 Print the commands that grant, and run none of them.
@@ -88,11 +88,14 @@ function Grant-Role([string]$role, [string]$id, [string]$scope) {
 $openai = Get-Resource 'Microsoft.CognitiveServices/accounts' $env:OPENAI_NAME 'OpenAI account' 'OPENAI_NAME'
 $search = Get-Resource 'Microsoft.Search/searchServices' $env:SEARCH_NAME 'search service' 'SEARCH_NAME'
 $storage = Get-Resource 'Microsoft.Storage/storageAccounts' $env:STORAGE_NAME 'storage account' 'STORAGE_NAME'
-if (-not ($openai -or $search -or $storage)) {
+$ocr = ''
+if ($env:OCR_NAME) { $ocr = Get-Resource 'Microsoft.CognitiveServices/accounts' $env:OCR_NAME 'account' 'OCR_NAME' }
+if (-not ($openai -or $search -or $storage -or $ocr)) {
     Stop-With "$($env:RESOURCE_GROUP) has none of the services: check RESOURCE_GROUP"
 }
 
 if ($openai) { Grant-Role 'Cognitive Services OpenAI User' '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd' $openai }
+if ($ocr) { Grant-Role 'Cognitive Services User' 'a97b65f3-24c7-4388-baec-2e87135dc908' $ocr }
 if ($search) { Grant-Role 'Search Index Data Contributor' '8ebe5a00-799e-43f5-93ac-243d3dce84a7' $search }
 if ($search -and $CreateIndex) { Grant-Role 'Search Service Contributor' '7ca78c08-252a-4471-8644-bb5ff32d4ba0' $search }
 if ($storage) { Grant-Role 'Storage Blob Data Reader' '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' $storage }

@@ -8,7 +8,8 @@
 #   --dry-run        print the commands that grant, and run none of them
 #
 # SUBSCRIPTION_ID: unset, the one `az` has chosen. OPENAI_NAME, SEARCH_NAME and STORAGE_NAME say
-# which, where the group has more than one.
+# which, where the group has more than one. OCR_NAME: the Document Intelligence account, if one reads
+# scanned pages; OPENAI_NAME is then needed too.
 set -eu
 export MSYS_NO_PATHCONV=1 # Git Bash takes ids, which begin with a slash, for paths
 
@@ -78,13 +79,20 @@ grant() {
 openai=$(resource Microsoft.CognitiveServices/accounts "${OPENAI_NAME:-}" "OpenAI account" OPENAI_NAME)
 search=$(resource Microsoft.Search/searchServices "${SEARCH_NAME:-}" "search service" SEARCH_NAME)
 storage=$(resource Microsoft.Storage/storageAccounts "${STORAGE_NAME:-}" "storage account" STORAGE_NAME)
-if [ -z "$openai$search$storage" ]; then
+ocr=''
+if [ -n "${OCR_NAME:-}" ]; then
+    ocr=$(resource Microsoft.CognitiveServices/accounts "$OCR_NAME" "account" OCR_NAME)
+fi
+if [ -z "$openai$search$storage$ocr" ]; then
     echo "assign-roles: $RESOURCE_GROUP has none of the services: check RESOURCE_GROUP" >&2
     exit 2
 fi
 
 if [ -n "$openai" ]; then
     grant "Cognitive Services OpenAI User" 5e0bd9bd-7b93-4f28-af87-19fc36ad61bd "$openai"
+fi
+if [ -n "$ocr" ]; then
+    grant "Cognitive Services User" a97b65f3-24c7-4388-baec-2e87135dc908 "$ocr"
 fi
 if [ -n "$search" ]; then
     grant "Search Index Data Contributor" 8ebe5a00-799e-43f5-93ac-243d3dce84a7 "$search"

@@ -195,6 +195,17 @@ def test_two_of_a_kind_must_be_told_apart(cloud: Cloud) -> None:
     assert "/g/one" not in scopes
 
 
+def test_what_reads_scans_is_granted_where_it_is_named(cloud: Cloud) -> None:
+    """Document Intelligence is an account like OpenAI's, and its role another one."""
+    two = {**SERVICES, "Microsoft.CognitiveServices/accounts": ["/g/oai", "/g/di"]}
+    cloud.set(services=two)
+    assert cloud.assign(OPENAI_NAME="oai", OCR_NAME="di", PRINCIPAL_ID=IDENTITY).returncode == 0
+    granted = cloud.known("granted")
+    assert [IDENTITY, roles.COGNITIVE_USER.id, "/g/di"] in granted
+    assert [IDENTITY, roles.OPENAI_USER.id, "/g/oai"] in granted
+    assert len(granted) == 4
+
+
 def test_mistakes_are_named(cloud: Cloud) -> None:
     """A wrong group, no group, a wrong flag: one line says which."""
     cloud.set(services={})
@@ -251,7 +262,7 @@ def granted(source: str) -> list[tuple[str, str, str]]:
 def test_both_scripts_ask_the_same_of_the_cli() -> None:
     """On Windows the same calls are made, for the same roles. PowerShell itself is not run here."""
     assert granted(SHELL) == granted(POWERSHELL)
-    assert len(granted(SHELL)) == 4
+    assert len(granted(SHELL)) == 5
     assert az_calls(SHELL) == az_calls(POWERSHELL)
     assert len(az_calls(SHELL)) >= 8
     for name in ("RESOURCE_GROUP", "PRINCIPAL_ID", "SUBSCRIPTION_ID"):

@@ -20,6 +20,7 @@ from tests.azure import faults
 from tests.azure.emulator import Azure
 from tests.azure.identity import (
     BLOB_READER,
+    COGNITIVE_USER,
     DATA_CONTRIBUTOR,
     DATA_READER,
     OPENAI_USER,
@@ -501,3 +502,47 @@ def test_a_container_is_looked_into(azure: Azure) -> None:
     assert text(examined(azure, url), "source") == f"{url}: 1 PDFs"
     azure.identity.default.withdraw(BLOB_READER)
     assert "lacks the role Storage Blob Data Reader" in text(examined(azure, url), "source")
+
+
+def with_scans(azure: Azure, **more: str) -> list[Finding]:
+    """What it finds where scanned pages go to Document Intelligence."""
+    return examined(azure, **{"INGEST_OCR": azure.ocr_endpoint} | more)
+
+
+def test_the_service_that_reads_scans_is_asked_and_nothing_is_sent(azure: Azure) -> None:
+    """Its address, its role and its model, for no money."""
+    azure.identity.default.grant(COGNITIVE_USER)
+    found = with_scans(azure, INGEST_OCR_MODEL="layout")
+    assert wrong(found) == {}
+    assert verdicts(found, "ocr") == [RIGHT]
+    assert "prebuilt-layout, API 2024-11-30, paid by the page" in text(found, "model")
+    assert any(f"{COGNITIVE_USER}: held" in finding.text for finding in found)
+    assert azure.count("ocr", "POST") == 0
+
+
+def test_the_role_to_read_scans_is_named_with_its_command(azure: Azure) -> None:
+    """The role to embed is another one, and not enough."""
+    found = with_scans(azure)
+    assert list(wrong(found)) == ["role"]
+    assert f'--role "{COGNITIVE_USER}"' in wrong(found)["role"]
+    assert azure.ocr_endpoint in wrong(found)["role"]
+    assert verdicts(found, "model") == [UNKNOWN]
+
+
+def test_an_endpoint_that_reads_no_scans_is_wrong(azure: Azure) -> None:
+    """I gave the address of the search service."""
+    azure.identity.default.grant(COGNITIVE_USER)
+    found = examined(azure, INGEST_OCR=azure.openai_endpoint)
+    assert "Document Intelligence resource" in wrong(found)["model"]
+
+
+def test_a_model_without_a_service_is_a_contradiction() -> None:
+    """INGEST_OCR_MODEL alone does nothing; INGEST_OCR goes no further than the host."""
+    assert "INGEST_OCR_MODEL is set, but not INGEST_OCR" in next(
+        contradictions({"INGEST_OCR_MODEL": "read"})
+    )
+    assert list(contradictions({"INGEST_OCR": "local", "INGEST_OCR_MODEL": "read"})) == []
+    (said,) = contradictions(
+        {"INGEST_OCR": "https://x.cognitiveservices.azure.com/documentintelligence"}
+    )
+    assert "INGEST_OCR goes too far: leave out /documentintelligence" in said

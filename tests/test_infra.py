@@ -66,6 +66,7 @@ ROLES = {
     "acr-pull": ("AcrPull", "7f951dda-4ed3-4680-a7ca-43fe172d538d"),
     "blob-contributor": ("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"),
     "blob-reader": ("Storage Blob Data Reader", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"),
+    "cognitive-user": (roles.COGNITIVE_USER.name, roles.COGNITIVE_USER.id),
     "openai-user": (roles.OPENAI_USER.name, roles.OPENAI_USER.id),
     "search-index-data": (roles.INDEX_DATA.name, roles.INDEX_DATA.id),
     "search-service": (roles.SEARCH_SERVICE.name, roles.SEARCH_SERVICE.id),
@@ -187,12 +188,14 @@ def test_nobody_gets_more_than_needed() -> None:
     assert text(at(deployer, "params.principalType")) == "principalType"
     assert {name: target(node) for name, node in access().items()} == {
         "embeds": "../roles/openai-user.bicep",
+        "recognises": "../roles/cognitive-user.bicep",
         "writesDocuments": "../roles/search-index-data.bicep",
         "makesIndex": "../roles/search-service.bicep",
         "readsBlobs": "../roles/blob-reader.bicep",
         "writesBlobs": "../roles/blob-contributor.bicep",
     }
     for name, asked in {
+        "recognises": b"if (!empty(documentIntelligence[1]))",
         "makesIndex": b"if (createsIndex)",
         "readsBlobs": b"if (blobs == 'read')",
         "writesBlobs": b"if (blobs == 'write')",
@@ -215,6 +218,7 @@ def test_nothing_has_a_key() -> None:
     """Where a key can be switched off it is, and no template reads or passes one."""
     for file, resource, path, value in (
         ("openai", "account", "properties.disableLocalAuth", "true"),
+        ("document-intelligence", "account", "properties.disableLocalAuth", "true"),
         ("search", "service", "properties.disableLocalAuth", "true"),
         ("storage", "account", "properties.allowSharedKeyAccess", "false"),
         ("storage", "account", "properties.allowBlobPublicAccess", "false"),
@@ -226,8 +230,9 @@ def test_nothing_has_a_key() -> None:
         assert text(at(node, path)) == value, f"{file}: {path}"
     search = TEMPLATES[INFRA / "modules/search.bicep"].resources["service"]
     assert "authOptions" not in properties(at(search, "properties"))
-    openai = TEMPLATES[INFRA / "modules/openai.bicep"].resources["account"]
-    assert text(at(openai, "properties.customSubDomainName")) == "name"
+    for file in ("openai", "document-intelligence"):
+        account = TEMPLATES[INFRA / f"modules/{file}.bicep"].resources["account"]
+        assert text(at(account, "properties.customSubDomainName")) == "name"
     for found in FILES:
         assert not re.search(r"listKeys|listCredentials|\w+Key: |@secure", found.read_text()), found
 
@@ -277,7 +282,7 @@ def test_the_job_ends_in_good_order_before_its_time_is_up() -> None:
 
 def test_private_endpoints_close_the_public_ones() -> None:
     """A private endpoint beside an open door protects nothing."""
-    for file in ("openai", "search", "storage"):
+    for file in ("openai", "search", "storage", "document-intelligence"):
         template = TEMPLATES[INFRA / f"modules/{file}.bicep"]
         (node,) = (n for n in template.resources.values() if b"location" in (n.text or b""))
         assert text(at(node, "properties.publicNetworkAccess")) == "publicNetworkAccess"
@@ -292,6 +297,21 @@ def test_private_endpoints_close_the_public_ones() -> None:
         "openAi": "privatelink.openai.azure.com",
         "search": "privatelink.search.windows.net",
         "storage": "privatelink.blob.${environment().suffixes.storage}",
+        "documentIntelligence": "privatelink.cognitiveservices.azure.com",
     }
     served = {name: text(at(private[name], "params.service")) for name in zones}
-    assert served == {"openAi": "account", "search": "searchService", "storage": "blob"}
+    assert served == {
+        "openAi": "account",
+        "search": "searchService",
+        "storage": "blob",
+        "documentIntelligence": "account",
+    }
+
+
+def test_scans_are_only_paid_for_by_whom_asked_for_it() -> None:
+    """Without a wish there is no Document Intelligence, no role on it, and the setting is empty."""
+    assert text(MAIN.parameters["documentIntelligence"]).endswith("= false")
+    assert b"if (makesOcr)" in line(MAIN.modules["newOcr"])
+    assert "empty(ocr[1]) ? ''" in text(MAIN.variables["ocrEndpoint"])
+    assert variables(MAIN)["INGEST_OCR"] == "ocrEndpoint"
+    assert settings({"INGEST_OCR": ""}, {}).ocr == ""

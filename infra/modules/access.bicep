@@ -1,4 +1,4 @@
-metadata description = 'The roles of one principal on the three services, wherever their groups are.'
+metadata description = 'The roles of one principal on the services, wherever their groups are.'
 
 param principalId string
 
@@ -11,6 +11,9 @@ param search string[]
 param storage string[]
 param containerName string
 
+@description('Group and name of what reads scanned pages; no name: nothing does.')
+param documentIntelligence string[]
+
 @description('What it may do with the PDFs of the container.')
 @allowed(['none', 'read', 'write'])
 param blobs string
@@ -22,6 +25,15 @@ module embeds '../roles/openai-user.bicep' = {
   scope: resourceGroup(openAi[0])
   params: {
     resourceName: openAi[1]
+    principalId: principalId
+    principalType: principalType
+  }
+}
+
+module recognises '../roles/cognitive-user.bicep' = if (!empty(documentIntelligence[1])) {
+  scope: resourceGroup(documentIntelligence[0])
+  params: {
+    resourceName: documentIntelligence[1]
     principalId: principalId
     principalType: principalType
   }

@@ -8,6 +8,7 @@ param tags object
 param openAiId string
 param searchId string
 param storageId string
+param documentIntelligenceId string
 
 module network 'network.bicep' = {
   params: {
@@ -53,6 +54,19 @@ module storage 'private-endpoint.bicep' = if (!empty(storageId)) {
     resourceId: storageId
     service: 'blob'
     zone: 'privatelink.blob.${environment().suffixes.storage}'
+  }
+}
+
+module documentIntelligence 'private-endpoint.bicep' = if (!empty(documentIntelligenceId)) {
+  params: {
+    name: 'pe-ocr-${token}'
+    location: location
+    tags: tags
+    networkId: network.outputs.id
+    subnetId: network.outputs.endpointsSubnetId
+    resourceId: documentIntelligenceId
+    service: 'account'
+    zone: 'privatelink.cognitiveservices.azure.com'
   }
 }
 

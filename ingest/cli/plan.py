@@ -11,6 +11,9 @@ from ingest.model import Outcome, Settled
 from ingest.pipeline import forecast
 from ingest.report.totals import Totals
 
+# What is not known before it is paid for.
+SENDS = "Scans:   {:,} pages to be sent and paid for; what they say comes on top of this"
+
 
 def main(options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
@@ -33,17 +36,22 @@ def main(options: argparse.Namespace) -> int:
                 elif isinstance(event, Settled) and told(event, options):
                     print(show.line(event, "to be "))
         held = all_.index.totals()
+        unsent = all_.unsent()
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         seconds = time.monotonic() - started
         summary = totals.summary(
             execution.id, seconds, code, all_.times, run.capacity(all_, settings)
         )
-        print(show.summary_json(summary, held))
+        print(show.summary_json(summary, held, pages_to_recognise=unsent))
     elif not options.quiet:
         print(
             "\n".join(
-                [*show.summary(totals, "to be "), *show.remarks(totals, stopped=bool(signals))]
+                [
+                    *show.summary(totals, "to be "),
+                    *([SENDS.format(unsent)] if unsent else []),
+                    *show.remarks(totals, stopped=bool(signals)),
+                ]
             )
         )
     return code

@@ -91,7 +91,12 @@ def capacity(all_: Services, settings: Settings) -> Capacity:
     most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
     allowed = model.allowed()
     return Capacity(
-        all_.reading, model.at_once, all_.writing, allowed, own=bool(limits) and allowed >= most
+        all_.reading,
+        model.at_once,
+        all_.writing,
+        allowed,
+        own=bool(limits) and allowed >= most,
+        recognising=all_.waiting,
     )
 
 

@@ -137,9 +137,9 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
-def summary_json(summary: Summary, held: Held) -> str:
+def summary_json(summary: Summary, held: Held, **more: int) -> str:
     """The whole run as a line of JSON."""
-    return json.dumps({"event": "summary", **asdict(summary), "index": asdict(held)})
+    return json.dumps({"event": "summary", **asdict(summary), "index": asdict(held), **more})
 
 
 def took(summary: Summary, *, stopped: bool) -> list[str]:

@@ -16,7 +16,7 @@ from ingest.auth.credential import answering
 from ingest.auth.token_cache import TokenCache
 from ingest.doctor.finding import Finding, Patient, Verdict, tried
 from ingest.doctor.names import contradictions, misspelt, remarks
-from ingest.doctor.services import embedding, indexing
+from ingest.doctor.services import embedding, indexing, recognising
 from ingest.errors import ConfigError
 from ingest.model import Oddity, Source
 from ingest.settings import Settings, documented, settings
@@ -81,9 +81,10 @@ def examined(patient: Patient) -> Iterator[Finding]:
         if finding.verdict is Verdict.WRONG:
             lost[url] = "the service cannot be reached"
     yield from embedding(patient, lost, nobody)
+    yield from recognising(patient, lost, nobody)
     yield from indexing(patient, lost, nobody)
     yield source(patient)
-    if patient.embeds_at or patient.searches_at:
+    if patient.embeds_at or patient.searches_at or patient.recognises_at:
         from ingest.doctor.network import in_step
 
         told = any(service.ahead is not None for service in services)
@@ -105,12 +106,14 @@ def signed_in(patient: Patient, token: TokenCache) -> str:
 
 def endpoints(patient: Patient) -> Iterator[tuple[str, str, Fetch, str]]:
     """The services: name, URL, how requests go there, and the variable for its certificates."""
-    if not (patient.embeds_at or patient.searches_at):
+    if not (patient.embeds_at or patient.searches_at or patient.recognises_at):
         return
     from ingest.doctor.network import by_openai, by_requests
 
     for url in dict.fromkeys(patient.embeds_at):
         yield "embedder", url, by_openai, "SSL_CERT_FILE"
+    if patient.recognises_at:
+        yield "ocr", patient.recognises_at, by_requests, "REQUESTS_CA_BUNDLE"
     if patient.searches_at:
         yield "search", patient.searches_at, by_requests, "REQUESTS_CA_BUNDLE"
 

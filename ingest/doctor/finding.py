@@ -50,6 +50,11 @@ class Patient:
         return where if where.startswith("https://") else ""
 
     @property
+    def recognises_at(self) -> str:
+        """The service that recognises scanned pages; "" where none does."""
+        return self.settings.ocr if self.settings.ocr.startswith("https://") else ""
+
+    @property
     def named(self) -> Sequence[str]:
         """The roots that a run would have."""
         return self.roots or ([self.settings.root] if self.settings.root else [])
@@ -60,7 +65,7 @@ class Patient:
         chosen = self.settings
         keyed = chosen.openai_key or chosen.embedder.endswith("/v1")
         needed = {
-            COGNITIVE_SERVICES: self.embeds_at and not keyed,
+            COGNITIVE_SERVICES: (self.embeds_at and not keyed) or self.recognises_at,
             SEARCH: self.searches_at and not chosen.search_key,
             STORAGE: any("://" in root for root in self.named),
         }

@@ -26,10 +26,12 @@ NEEDS = {
     "AZURE_SEARCH_INDEX": ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX"),
     "AZURE_OPENAI_KEY": ("AZURE_OPENAI_ENDPOINT", "INGEST_EMBEDDER"),
     "AZURE_SEARCH_KEY": ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX"),
+    "INGEST_OCR_MODEL": ("INGEST_OCR",),
 }
 ENDPOINTS = {
     "AZURE_OPENAI_ENDPOINT": ("", "/", "/openai/v1", "/openai/v1/"),
     "AZURE_SEARCH_ENDPOINT": ("", "/"),
+    "INGEST_OCR": ("", "/", "local"),
 }
 
 
@@ -51,7 +53,8 @@ def contradictions(environment: Mapping[str, str]) -> Iterator[str]:
     there = {name for name, value in environment.items() if value}
     for name, others in NEEDS.items():
         if name in there and not there & set(others):
-            yield f"{name} is set, but neither {' nor '.join(others)}: set one, or unset it"
+            neither = "neither " if len(others) > 1 else "not "
+            yield f"{name} is set, but {neither}{' nor '.join(others)}: set one, or unset it"
     for name, paths in ENDPOINTS.items():
         for url in map(urlsplit, environment.get(name, "").replace(" ", "").split(",")):
             if url.path not in paths or url.query:

@@ -1,4 +1,4 @@
-"""What the embedder and the index allow, each asked by the least call that shows it."""
+"""What the services allow, each asked by the least call that shows it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ingest import connect
 from ingest.doctor.finding import Finding, Patient, Verdict, tried
 from ingest.errors import IngestError, RoleError
-from ingest.roles import INDEX_DATA, OPENAI_USER, SEARCH_SERVICE, TAKE_TOKENS
+from ingest.roles import COGNITIVE_USER, INDEX_DATA, OPENAI_USER, SEARCH_SERVICE, TAKE_TOKENS
 
 if TYPE_CHECKING:
     from ingest.auth.token_cache import TokenCache
@@ -70,6 +70,30 @@ def local_model(patient: Patient) -> str:
     model = connect.embedder(patient.settings, patient.to)
     model.embed(["probe"])
     return f"{model.model} on this machine, {model.dimensions} dimensions"
+
+
+def recognising(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:
+    """The role and the model that reads scanned pages, where a service does. Nothing is sent."""
+    if not patient.recognises_at:
+        return
+    if unless := lost.get(patient.recognises_at) or nobody:
+        yield Finding(ROLE, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} ({unless})")
+        yield Finding("model", Verdict.UNKNOWN, unless)
+        return
+    service = connect.document_intelligence(patient.settings, patient.to)
+    try:
+        answer = service.described()
+    except RoleError as error:
+        yield Finding(ROLE, Verdict.WRONG, str(error))
+        yield Finding("model", Verdict.UNKNOWN, "the role is needed to ask it")
+    except IngestError as error:
+        yield Finding(ROLE, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} (no model answered)")
+        yield Finding("model", Verdict.WRONG, str(error))
+    else:
+        yield Finding(ROLE, Verdict.RIGHT, HELD.format(COGNITIVE_USER.name))
+        yield Finding("model", Verdict.RIGHT, f"{answer}, paid by the page")
+    finally:
+        service.close()
 
 
 def indexing(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
+from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -46,7 +46,7 @@ class Index(Protocol):
     # begin to insert or overwrite a record, which is done when the future is
     def save(self, record: Record) -> Future[None]: ...
 
-    # remove a record; its chunks are the caller's business
+    # remove a record, and the pages paid for in it; its chunks are the caller's business
     def forget(self, record: Record) -> None: ...
 
     # which of these chunks it has
@@ -68,5 +68,11 @@ class Index(Protocol):
 
     # the last runs, the newest first
     def runs(self, most: int) -> list[Summary]: ...
+
+    # what is kept of a page that was paid for, as it was written last; any thread may ask
+    def paid(self, key: str) -> Paid | None: ...
+
+    # keep what was paid for, whatever becomes of this run; any thread may
+    def keep(self, page: Paid) -> None: ...
 
     def close(self) -> None: ...

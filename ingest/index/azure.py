@@ -26,17 +26,20 @@ from ingest.index.schema import (
     SUMMARY_FIELD,
     VECTOR_FIELD,
     chunk_document,
+    paid_json,
+    paid_of,
 )
 from ingest.index.wire import (
     LISTED,
     groups,
+    page_key,
     quoted,
     record_document,
     record_key,
     record_of,
     written,
 )
-from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
+from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Summary
 from ingest.roles import INDEX_DATA, SEARCH_SERVICE
 from ingest.together import Together
 
@@ -114,6 +117,27 @@ class AzureIndex:
         self.documents.must(
             self.documents.acted("delete", [{"id": record_key(record.root, record.source)}])
         )
+        if record.details.scanned:
+            self.forget_pages(record)
+
+    def forget_pages(self, record: Record) -> None:
+        """Remove what was paid for in a source."""
+        root, source = quoted(record.root), quoted(record.source)
+        which = f"kind eq 'page' and root eq {root} and source eq {source}"
+        last = ""
+        while True:
+            page = self.documents.found(
+                search_text="*",
+                filter=f"{which} and id gt {quoted(last)}",
+                order_by=["id asc"],
+                select=["id"],
+                top=PAGE,
+            )
+            ids = [str(document["id"]) for document in page]
+            self.documents.must(self.delete(ids))
+            if len(ids) < PAGE:
+                return
+            last = ids[-1]
 
     def held(self, ids: Collection[str]) -> set[str]:
         def ask(some: Sequence[str]) -> set[str]:
@@ -175,6 +199,16 @@ class AzureIndex:
         # Every field, because an index from before this one was thought of cannot select it.
         texts = (document.get(SUMMARY_FIELD) for document in self.past_runs(most, None))
         return [Summary(**json.loads(text)) for text in texts if text]
+
+    def paid(self, key: str) -> Paid | None:
+        # By key, because a search does not see what was written a moment ago.
+        found = self.documents.get(page_key(key))
+        return paid_of(key, found["root"], found["source"], found[SUMMARY_FIELD]) if found else None
+
+    def keep(self, page: Paid) -> None:
+        document = {"id": page_key(page.key), "kind": "page", "root": page.root}
+        more = {"source": page.source, SUMMARY_FIELD: paid_json(page)}
+        self.documents.must(self.documents.acted("upload", [document | more]))
 
     def past_runs(self, most: int, select: list[str] | None) -> list[dict[str, Any]]:
         """The documents of the last runs, the newest first; None selects every field."""

@@ -22,10 +22,11 @@ from filelock import FileLock, Timeout
 from ingest.errors import BusyError, ConfigError
 from ingest.index import RUNS_KEPT, Totals
 from ingest.index.faults import NOT_OURS, translated
+from ingest.index.pages import Pages
 from ingest.index.ranking import Matrix, fused
 from ingest.index.schema import CHUNK_FIELDS, chunk_document, details_json, details_of
 from ingest.index.words import folded, match_query, segmented, terms
-from ingest.model import Entry, Hit, Mode, Record, Refusal, Summary
+from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -88,6 +89,7 @@ class LocalIndex:
                 folder.mkdir(parents=True, exist_ok=True)
             here = create or (folder / "index.db").exists()
             path = folder / "index.db" if here else ":memory:"
+            self.pages = Pages(folder / "index.db" if here else None)
             self.db = sqlite3.connect(path, isolation_level=None, timeout=10)
             try:
                 if not self.pragma("user_version"):
@@ -145,7 +147,16 @@ class LocalIndex:
                     "or choose another --index"
                 ) from None
 
+    def paid(self, key: str) -> Paid | None:
+        with self.translated():
+            return self.pages.paid(key)
+
+    def keep(self, page: Paid) -> None:
+        with self.translated():
+            self.pages.keep(page)
+
     def close(self) -> None:
+        self.pages.close()
         self.db.close()
         self.lock.release()
 
@@ -197,6 +208,9 @@ class LocalIndex:
             self.db.execute(
                 "DELETE FROM records WHERE root = ? AND source = ?", (record.root, record.source)
             )
+        if record.details.scanned:
+            with self.translated():
+                self.pages.forget(record)
 
     def held(self, ids: Collection[str]) -> set[str]:
         with self.translated():

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ingest.model import Details, Entry
+from ingest.model import Details, Entry, Paid, Recognised
 
 NO_DETAILS = Details()
 
@@ -77,7 +77,7 @@ RECORD_FIELDS = (
     Field("details"),  # JSON
     Field("summary"),
 )
-SUMMARY_FIELD = "summary"  # JSON, of a run
+SUMMARY_FIELD = "summary"  # JSON, of a run or of a page that was paid for
 VECTOR_FIELD = "embedding"
 
 # What blobs may say instead; no other field of ours is theirs to fill.
@@ -141,6 +141,20 @@ def details_of(text: str) -> Details:
     values: dict[str, Any] = {f.name: said[f.name] for f in fields(Details) if f.name in said}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Details(**(values | lists))
+
+
+def paid_json(page: Paid) -> str:
+    """What was paid for, as it stands in an index beside its key and its source."""
+    found = page.recognised
+    said = {"operation": page.operation, **(asdict(found) if found else {})}
+    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+
+
+def paid_of(key: str, root: str, source: str, text: str) -> Paid:
+    """The page that `paid_json` wrote."""
+    said: dict[str, Any] = json.loads(text)
+    found = Recognised(said["text"], said["confidence"]) if "text" in said else None
+    return Paid(key, root, source, said["operation"], found)
 
 
 def term(value: str) -> str:

@@ -35,6 +35,11 @@ def record_key(root: str, source: str) -> str:
     return "source-" + hashlib.sha256(f"{root}\0{source}".encode()).hexdigest()[:40]
 
 
+def page_key(key: str) -> str:
+    """The key of a page that was paid for, whose own is hex digits."""
+    return f"page-{key}"
+
+
 def record_document(record: Record) -> dict[str, Any]:
     """A record as a document: no content and no vector, so that no query returns it."""
     values: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}

@@ -1,1 +1,23 @@
-"""From the picture of a page to its text: what reads a scan, where it is turned on."""
+"""Optical character recognition: the text of pages that are pictures. One file per back end."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+API_VERSION = "2024-11-30"  # of Document Intelligence
+AT_ONCE = 8  # pages under way at a service
+
+
+class Refused(Exception):
+    """A page will never be read by this service; the run goes on without its text."""
+
+
+class Gone(Exception):
+    """Of a page that was sent there will be no answer: it has to be sent again."""
+
+
+class Taken(NamedTuple):
+    """A page that a service has taken, and so is paid for."""
+
+    operation: str  # under which its answer is kept for a day
+    seconds: float  # until it is worth asking

@@ -9,6 +9,7 @@ from ingest.times import (
     EMBEDDING,
     FETCHING,
     READING,
+    RECOGNISING,
     RECORDING,
     REQUESTS,
     SERVICE,
@@ -34,6 +35,7 @@ class Capacity:
     writing: int
     tokens: float  # a minute, as far as is known
     own: bool = False  # that is a limit of the settings
+    recognising: int = 0  # pages at a service that reads pictures; 0: there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def shares(times: Times, seconds: float, of: Capacity) -> list[Share]:
     quota, calls = times.wall(TOKENS) / seconds, times.wall(REQUESTS) / seconds
     reading = times.total(READING) / (of.reading * seconds)
     fetching = times.total(FETCHING) / (FETCHED_AHEAD * of.reading * seconds)
+    recognising = times.total(RECOGNISING) / (max(1, of.recognising) * seconds)
     remote = times.total(SERVICE) > 0
     embedding = times.total(SERVICE if remote else EMBEDDING) / (of.embedding * seconds)
     writing = (times.total(WRITING) + times.total(RECORDING)) / (of.writing * seconds)
@@ -92,6 +95,11 @@ def shares(times: Times, seconds: float, of: Capacity) -> list[Share]:
             fetching,
             f"documents were waited for {fetching:.0%} of the time: more at once would help "
             "(INGEST_WORKERS)",
+        ),
+        Share(
+            recognising,
+            f"scanned pages were recognised {recognising:.0%} of the time, {of.recognising} at "
+            "once: the next run has them",
         ),
         Share(embedding, answers if remote else model),
         Share(

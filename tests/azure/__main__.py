@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.azure.emulator import Azure, emulator
+from tests.azure.identity import COGNITIVE_USER
 from tests.azure.openai import Deployment
 from tests.azure.vectors import Embed, Vectors, hashed, units
 
@@ -27,6 +28,7 @@ def main() -> int:
     kind = Deployment("text-embedding-3-small", dimensions)
     with emulator(embed=embed, model=kind, dimensions=dimensions, index=options.index) as azure:
         configure(azure, options)
+        azure.environment["INGEST_OCR"] = azure.ocr_endpoint
         if options.blobs:
             azure.environment["INGEST_ROOT"] = filled(azure, options.blobs)
         lines = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in azure.environment.items())
@@ -59,11 +61,15 @@ def parser() -> argparse.ArgumentParser:
 
 def configure(azure: Azure, options: argparse.Namespace) -> None:
     """Turn the knobs as the command line says."""
+    azure.identity.default.grant(COGNITIVE_USER)
     azure.openai.latency = azure.search.latency = azure.blob.latency = options.latency
+    azure.ocr.latency = options.latency
     azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
     azure.openai.out_of_order = True
     azure.search.delays.search = options.visible
-    azure.faults.randomly(options.faults, options.seed, services=("openai", "search", "blob"))
+    azure.faults.randomly(
+        options.faults, options.seed, services=("openai", "search", "blob", "ocr")
+    )
 
 
 def filled(azure: Azure, folder: Path) -> str:
@@ -93,6 +99,7 @@ def report(azure: Azure) -> None:
         f"# {len(requests)} requests embedded {sum(len(r.inputs) for r in requests)} texts of "
         f"{sum(r.tokens for r in requests)} tokens; {len(azure.search.batches)} batches of "
         f"{sum(len(b.actions) for b in azure.search.batches)} actions; "
+        f"{azure.ocr.billed.total()} pages recognised; "
         f"{azure.identity.requests} tokens asked for; {len(azure.faults.happened)} faults\n"
     )
 

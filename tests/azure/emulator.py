@@ -28,6 +28,7 @@ from tests.azure.blob import ACCOUNT, Storage
 from tests.azure.clock import Clock
 from tests.azure.faults import Faults
 from tests.azure.identity import Identity
+from tests.azure.ocr import DocumentIntelligence
 from tests.azure.openai import Deployment, OpenAI
 from tests.azure.search import Search
 from tests.azure.server import Request, Response, Service, serving
@@ -38,7 +39,7 @@ from tests.azure.vectors import Embed, hashed
 class Exchange:
     """One request and how it was answered."""
 
-    service: str  # identity, openai, search or blob
+    service: str  # identity, openai, search, ocr or blob
     method: str
     path: str
     status: int  # 0 if the connection ended without an answer
@@ -55,6 +56,7 @@ class Azure:
     openai: OpenAI
     search: Search
     blob: Storage
+    ocr: DocumentIntelligence
     faults: Faults
     ca: Path
     exchanges: list[Exchange] = field(default_factory=list)
@@ -62,6 +64,7 @@ class Azure:
     openai_endpoint: str = ""
     search_endpoint: str = ""
     blob_endpoint: str = ""  # with the account's name, as an emulated account has it
+    ocr_endpoint: str = ""
     identity_endpoint: str = ""  # managed identity, over http
     authority: str = ""  # the token service of Entra, over https
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -117,6 +120,7 @@ def emulator(
             OpenAI(identity, clock, embed),
             Search(identity, clock, embed),
             Storage(identity, clock),
+            DocumentIntelligence(identity, clock),
             Faults(),
             folder / "ca.pem",
         )
@@ -128,6 +132,7 @@ def emulator(
 
         azure.openai_endpoint = start("openai", azure.openai.serve, tls)
         azure.search_endpoint = start("search", azure.search.serve, tls)
+        azure.ocr_endpoint = start("ocr", azure.ocr.serve, tls)
         azure.blob_endpoint = f"{start('blob', azure.blob.serve, tls)}/{ACCOUNT}"
         azure.identity_endpoint = start("identity", identity.serve, None)
         azure.authority = start("identity", identity.serve, tls)

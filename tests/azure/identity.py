@@ -23,6 +23,7 @@ from tests.azure.server import Json, Request, Response, answer
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 OPENAI_USER = "Cognitive Services OpenAI User"
+COGNITIVE_USER = "Cognitive Services User"
 DATA_READER = "Search Index Data Reader"
 DATA_CONTRIBUTOR = "Search Index Data Contributor"
 SERVICE_CONTRIBUTOR = "Search Service Contributor"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,18 @@ from ingest.index.definition import definition
 from ingest.index.documents import Documents
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
-from ingest.model import Chunk, Details, Entry, Mode, Outcome, Record, Source, Summary
+from ingest.model import (
+    Chunk,
+    Details,
+    Entry,
+    Mode,
+    Outcome,
+    Paid,
+    Recognised,
+    Record,
+    Source,
+    Summary,
+)
 from ingest.retry import Patience
 from tests.azure.emulator import Azure
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -262,3 +274,42 @@ def test_runs_of_long_ago_are_forgotten(index: Index) -> None:
     kept = index.runs(1000)
     assert len(kept) == RUNS_KEPT
     assert kept[-1] == past(3)
+
+
+def page(number: int, source: str = "tools/mill.pdf") -> Paid:
+    text = Recognised(f'Spindle {number}, "über" 木材\n| a |', 0.9375)
+    return Paid(f"{number:040x}", "/docs", source, f"operation-{number}", text)
+
+
+def test_pages_that_were_paid_for_are_kept(index: Index) -> None:
+    """At once, whole, and whatever becomes of the document; asked for in any thread."""
+    assert index.paid(page(1).key) is None
+    waiting = replace(page(1), recognised=None)
+    index.keep(waiting)
+    assert index.paid(waiting.key) == waiting
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda n: index.keep(page(n)), range(1, 9)))
+        found = threads.map(lambda n: index.paid(page(n).key), range(1, 9))
+        assert list(found) == [page(n) for n in range(1, 9)]
+
+
+def test_pages_that_were_paid_for_are_no_answers(index: Index) -> None:
+    """Their text is found in chunks, and counts only there."""
+    index.keep(page(1))
+    for mode in Mode:
+        assert ids(index, "spindle", mode) == []
+    assert (index.totals().sources, index.totals().chunks) == (0, 0)
+    assert list(index.records()) == []
+
+
+def test_pages_are_forgotten_with_their_source(index: Index) -> None:
+    """And those of others stay, however many there are."""
+    for number in range(3):
+        index.keep(page(number))
+    index.keep(page(9, "other.pdf"))
+    scanned = replace(RECORD, details=replace(DETAILS, scanned=(1, 2, 3)))
+    index.save(scanned).result()
+    index.forget(scanned)
+    assert [index.paid(page(number).key) for number in range(3)] == [None] * 3
+    assert index.paid(page(9).key) == page(9, "other.pdf")

@@ -40,7 +40,7 @@ WIDTH, HEIGHT = 1654, 2339  # A4 at 200 dpi
 
 def shown(path: Path, index: int = 0) -> Picture:
     """A page of a PDF as recognition gets it."""
-    return Pdfium(path.read_bytes()).picture(index)
+    return Pdfium(path.read_bytes(), ()).picture(index)
 
 
 def scanned(*pictures: Picture, hidden: str = "") -> bytes:
