@@ -28,7 +28,7 @@ from ingest.prepare import Task, prepare, second_chance
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
-from ingest.sources import Root
+from ingest.sources import Root, fit
 from ingest.sources.folder import roots as folders
 from ingest.stop import Stop
 from ingest.times import FETCHING, READING, Times
@@ -254,6 +254,7 @@ def services(
 
     def prepared(root: Root, source: Source, known: str) -> Prepared | None:
         task = Task(source, known, recipe, settings.extractor)
+        fit(source.size, settings.document_megabytes)
         with ExitStack() as opened:
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(source))

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pypdfium2
 from pypdfium2 import raw
 
 from ingest.errors import NEEDS_PASSWORD, DocumentError
+from ingest.extract.bounds import DEPTH, HEADINGS
 from ingest.model import Code, Heading
 
 if TYPE_CHECKING:
@@ -35,7 +39,10 @@ class Pdfium:
         except pypdfium2.PdfiumError as error:
             if getattr(error, "err_code", None) == PASSWORD_ERROR:
                 raise DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED) from None
-            raise ValueError(str(error).rpartition("(")[2].rstrip(").")) from None
+            said = str(error).rpartition("(")[2].rstrip(").")
+            # It says "Success" of what opens well and has no pages.
+            reason = said.replace("Success", "no pages found")
+            raise ValueError(reason) from None
 
     def __len__(self) -> int:
         return len(self.document)
@@ -80,17 +87,33 @@ class Pdfium:
 
     def headings(self) -> list[Heading]:
         found = []
-        for bookmark in self.document.get_toc():
+        for bookmark in islice(self.document.get_toc(DEPTH), HEADINGS):
             target = bookmark.get_dest()
             index = target.get_index() if target else None
             if index is not None:
-                found.append(Heading(bookmark.level + 1, bookmark.get_title(), index + 1))
+                title = string(partial(raw.FPDFBookmark_GetTitle, bookmark))
+                found.append(Heading(bookmark.level + 1, title, index + 1))
         return found
 
     def labels(self) -> list[str]:
-        if not self.document.get_page_label(0):
+        if not self.label(0):
             return []
-        return [self.document.get_page_label(index) for index in range(len(self.document))]
+        return [self.label(index) for index in range(len(self.document))]
+
+    def label(self, index: int) -> str:
+        """What one page calls itself."""
+        return string(partial(raw.FPDF_GetPageLabel, self.document, index))
+
+
+def string(call: Callable[[object, int], int]) -> str:
+    """The text that a function writes into a buffer and its size, whatever the text.
+
+    One that is no Unicode must not take all the others with it.
+    """
+    size = call(None, 0)
+    buffer = ctypes.create_string_buffer(max(2, size))
+    call(buffer, size)
+    return buffer.raw[:-2].decode("utf-16-le", "ignore")
 
 
 def characters(text: raw.FPDF_TEXTPAGE) -> str:
