@@ -1,42 +1,38 @@
-"""Files that mean harm, or came to it: each with a name, and what may become of it."""
+"""The hostile set: files that mean harm, or came to it, one after the other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 
-from ingest.model import Code
+from tests.hostile.bombs import bombs
+from tests.hostile.content import content
+from tests.hostile.files import files, flipped, truncated
+from tests.hostile.kinds import Kind
+from tests.hostile.trees import trees
 
-READ = ""  # stands among codes for a document that was read
-
-# Whatever else it is, it has a name. Only a file that was read or is none of these is a surprise.
-NAMED = frozenset(
-    {
-        READ,
-        Code.NO_TEXT,
-        Code.DAMAGED,
-        Code.TOO_LARGE,
-        Code.TOO_SLOW,
-        Code.TOO_MUCH_MEMORY,
-        Code.CRASHED,
-        Code.PAGES_MISSING,
-    }
-)
-NO_PDF = frozenset({Code.NOT_A_PDF})
-LOCKED = frozenset({Code.ENCRYPTED, Code.DAMAGED})
-# Nothing is to be had from it, and finding that out must cost neither time nor memory.
-NOTHING = frozenset({READ, Code.NO_TEXT, Code.DAMAGED})
+DATA = Path(__file__).resolve().parents[2] / "data"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One hostile file."""
+def generated() -> Iterator[Kind]:
+    """Every kind that is made from nothing."""
+    return chain(bombs(), trees(), content(), files())
 
-    name: str
-    data: bytes
-    says: str = ""  # what must be read from it; "" where nothing must
-    ends: frozenset[str] = NAMED  # the codes that are acceptable where nothing must be read
 
-    @property
-    def acceptable(self) -> frozenset[str]:
-        """The codes with which it may end."""
-        return frozenset({READ, Code.PAGES_MISSING}) if self.says else self.ends
+def harmed(cuts: int, flips: int, files: int | None = None) -> Iterator[Kind]:
+    """Sample PDFs, `files` of them, each cut at so many places; and so many with bytes flipped."""
+    samples = [
+        (path.stem.replace(" ", "-"), path.read_bytes()) for path in sorted(DATA.rglob("*.pdf"))
+    ]
+    for name, data in sorted(samples, key=lambda sample: len(sample[1]))[:files]:
+        yield from truncated(name, data, cuts)
+    yield from flipped(samples, flips)
+
+
+def sparse(path: Path, size: int = 4 << 30) -> Path:
+    """A file that has a size, and next to nothing on the disk."""
+    with path.open("wb") as file:
+        file.write(b"%PDF-1.7\n")
+        file.truncate(size)
+    return path

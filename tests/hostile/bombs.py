@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from functools import reduce
 
-from tests.hostile import NOTHING, Kind
+from tests.hostile.kinds import NOTHING, Kind
 from tests.hostile.writing import SHOWN, bomb, deflated, page, pdf, stream, text
 
 MEGABYTE = 1 << 20

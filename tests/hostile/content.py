@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.hostile import LOCKED, NAMED, Kind
 from tests.hostile.bombs import cmap
+from tests.hostile.kinds import LOCKED, NAMED, Kind
 from tests.hostile.writing import SHOWN, deflated, page, pdf, stream, text
 
 MILLION = 1_000_000

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from tests.hostile import NO_PDF, Kind
+from tests.hostile.kinds import NO_PDF, Kind
 from tests.hostile.writing import FONT, SHOWN, appended, file, page, pdf, stream, table, text
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.hostile import Kind
+from tests.hostile.kinds import Kind
 from tests.hostile.writing import BOX, SHOWN, chain, page, pdf, stream, text
 
 MILLION = 1_000_000
