@@ -1,9 +1,10 @@
 """Whether files that mean harm can hurt a run, and what the worst of them cost.
 
-The set is generated: bombs, loops, lies, and the sample PDFs broken off at 200 places each and with
-bytes flipped in 2,000 copies. First every file is read by itself, as a run reads it, which tells the
-seconds of each; then `ingest run` goes over the whole folder into a local index, with an emulator of
-Azure OpenAI as the embedder. A hang is a file that took longer than all that may be tried on it.
+The set is generated: bombs, loops, lies, the sample PDFs broken off at 200 places each, and 2,000
+copies of them with bytes flipped. First every file is read by itself, as a run reads it, which
+tells the seconds of each. Then `ingest run` goes over the whole folder into a local index, with an
+emulator of Azure OpenAI as the embedder. A hang is a file that took longer than all that may be
+tried on it.
 """
 
 from __future__ import annotations

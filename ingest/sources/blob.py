@@ -103,7 +103,7 @@ def is_address(host: str) -> bool:
 class Container:
     """A root in a container. `opened` may be called from several threads.
 
-    A blob that does not fit into `most` megabytes is not fetched. Its fields are those that are `wanted`.
+    A blob that does not fit into `most` megabytes is not fetched. Its fields are those `wanted`.
     """
 
     def __init__(
