@@ -27,6 +27,7 @@ from ingest.connect import services
 from ingest.embed.batch import batches
 from ingest.model import Chunk, Source
 from ingest.pipeline import Run, Services, ingest
+from ingest.plan import Stale
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from tests.azure.emulator import emulator
@@ -127,7 +128,9 @@ def warm(all_: Services) -> None:
     (root,) = roots([str(ROOT / "data" / "products")])
     sources = [source for source in root.listed() if isinstance(source, Source)]
     list(
-        all_.readers.map(lambda source: all_.prepare(root, source, ""), sources * all_.reading * 4)
+        all_.readers.map(
+            lambda source: all_.prepare(root, Stale(source, None)), sources * all_.reading * 4
+        )
     )
 
 
@@ -135,7 +138,7 @@ def read(folder: Path, all_: Services) -> Iterator[Chunk]:
     """All chunks of all documents."""
     (root,) = roots([str(folder)])
     sources = [source for source in root.listed() if isinstance(source, Source)]
-    for made in all_.readers.map(lambda source: all_.prepare(root, source, ""), sources):
+    for made in all_.readers.map(lambda source: all_.prepare(root, Stale(source, None)), sources):
         yield from made.chunks if made else ()
 
 

@@ -29,6 +29,7 @@ from ingest.connect import services
 from ingest.errors import DocumentError
 from ingest.model import Source
 from ingest.pipeline import Services
+from ingest.plan import Stale
 from ingest.settings import cores, settings
 from ingest.sources import Root
 from ingest.sources.folder import roots
@@ -128,7 +129,7 @@ def ending(all_: Services, root: Root, kinds: dict[str, Kind], source: Source) -
     """What becomes of one file."""
     kind, started = kinds[source.name], time.monotonic()
     try:
-        made = all_.prepare(root, source, "")
+        made = all_.prepare(root, Stale(source, None))
     except DocumentError as error:
         return Ending(kind, time.monotonic() - started, error.code)
     seconds = time.monotonic() - started

@@ -21,9 +21,10 @@ from ingest.errors import ConfigError, IngestError
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
-from ingest.model import Prepared, Recipe, Source
+from ingest.model import Prepared, Recipe
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
+from ingest.plan import Stale
 from ingest.prepare import Task, prepare, second_chance
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
@@ -252,12 +253,12 @@ def services(
     careful = second_chance(children)
     places = Semaphore(reading)
 
-    def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-        task = Task(source, known, recipe, settings.extractor)
-        fit(source.size, settings.document_megabytes)
+    def prepared(root: Root, stale: Stale) -> Prepared | None:
+        task = Task(stale.source, stale.known, recipe, settings.extractor)
+        fit(stale.source.size, settings.document_megabytes)
         with ExitStack() as opened:
             with times.of(FETCHING):
-                file = opened.enter_context(root.opened(source))
+                file = opened.enter_context(root.opened(stale.source))
             with places, times.of(READING):
                 made = careful(task, file)
         return made
@@ -276,7 +277,7 @@ def services(
         if write:
             where.hold()
         yield Services(
-            where, model, recipe, prepared, readers, reading, senders, writers, writing, times
+            where, model, recipe, prepared, readers, reading, senders, writers, writing, times=times
         )
     except BaseException as error:
         # Threads that wait for a quota must not keep the process from saying what is wrong.

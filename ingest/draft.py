@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ingest.errors import DocumentError
 from ingest.model import (
+    INSIDE,
     Chunk,
     Code,
     Entry,
@@ -25,7 +27,9 @@ from ingest.plan import untouched
 if TYPE_CHECKING:
     from ingest.model import Vectors
 
+READ = "--ocr local reads them"  # what to do about pages that are pictures
 NO_TEXT = "no text on any page; a scan needs OCR"
+FEW = 5  # ranges of pages that are named
 
 
 @dataclass(slots=True, eq=False)  # a document in progress is itself, whatever it holds
@@ -41,6 +45,7 @@ class Draft:
     embedded: int = 0  # chunks, since `held`
     tokens: int = 0  # in those
     refusals: list[Refusal] = field(default_factory=list)
+    removed: list[Settled] = field(default_factory=list)  # sources that were inside it
 
     @property
     def fresh(self) -> Iterator[Chunk]:
@@ -65,6 +70,12 @@ class Draft:
     def surplus(self) -> set[str]:
         """The chunks that were or may be in the index and are no longer the document's."""
         return possible(self.record).difference(self.ids)
+
+    @property
+    def detached(self) -> list[str]:
+        """The names of the sources that were or may be inside it and no longer are."""
+        gone = set(self.record.details.attachments).difference(self.made.details.attachments)
+        return [f"{self.source.name}{INSIDE}{name}" for name in sorted(gone)]
 
     @property
     def outcome(self) -> Outcome:
@@ -94,13 +105,21 @@ def possible(record: Record) -> set[str]:
 
 
 def intent(draft: Draft) -> Record:
-    """The record before the first write: all chunks that may exist, and unchanged by nothing."""
-    pending = tuple(dict.fromkeys(draft.record.pending + draft.ids))
-    return replace(draft.record, pending=pending, fingerprint="", modified="")
+    """The record before the first write: all that may exist, and unchanged by nothing."""
+    record, made = draft.record, draft.made
+    inside = dict.fromkeys(record.details.attachments + made.details.attachments)
+    return replace(
+        record,
+        pending=tuple(dict.fromkeys(record.pending + draft.ids)),
+        details=replace(record.details, attachments=tuple(inside)),
+        fingerprint="",
+        modified="",
+    )
 
 
 def commit(draft: Draft, run: str) -> Record:
     """The record after the last acknowledgement."""
+    reason, code = lack(draft.made)
     return Record(
         root=draft.source.root,
         source=draft.source.name,
@@ -111,7 +130,9 @@ def commit(draft: Draft, run: str) -> Record:
         empty_pages=draft.made.empty_pages,
         tokens=sum(chunk.tokens for chunk in draft.made.chunks),
         outcome=draft.outcome,
-        code="" if draft.made.chunks else Code.NO_TEXT,
+        error=reason,
+        code=code,
+        attempts=tried(draft.record, draft.source, draft.made.fingerprint) if reason else 0,
         committed=draft.ids,
         chunks=len(draft.ids),
         settled=now(),
@@ -129,8 +150,6 @@ def failing(
     record: Record, source: Source, error: DocumentError, recipe: Recipe, run: str
 ) -> Record:
     """The record of a source that could not be read or taken; what the index has of it stays."""
-    again = record.outcome in (Outcome.FAILED, Outcome.SKIPPED)
-    again = again and untouched(source, record, recipe.digest)
     return replace(
         record,
         fingerprint=recipe.digest,
@@ -139,21 +158,54 @@ def failing(
         outcome=error.outcome,
         error=str(error),
         code=error.code,
-        attempts=record.attempts + 1 if again else 1,
+        attempts=tried(record, source, recipe.digest),
         settled=now(),
         run=run,
     )
 
 
+def tried(record: Record, source: Source, recipe: str) -> int:
+    """How often in a row a source was not taken whole, this time included."""
+    return record.attempts + 1 if untouched(source, record, recipe) else 1
+
+
+def lack(made: Prepared) -> tuple[str, str]:
+    """What the index does not get of a document, in words, and its code; nothing if it is whole."""
+    details, of = made.details, f"of {made.pages:,} pages"
+    if details.missing:
+        reason = f"{numbers(details.missing)} {of} could not be read; the others are in the index"
+        return reason, Code.PAGES_MISSING
+    if not made.chunks:
+        return NO_TEXT, Code.NO_TEXT
+    if details.scanned and not details.ocr:
+        return f"{numbers(details.scanned)} {of}: pictures without text; {READ}", Code.SCANNED
+    if details.doubtful:
+        return f"{numbers(details.doubtful)} {of}: recognised, but not for sure", Code.DOUBTFUL
+    return "", ""
+
+
+def numbers(pages: Sequence[int]) -> str:
+    """Pages in words: "page 3", "pages 1, 4-9"."""
+    runs = [
+        [page for _, page in run] for _, run in groupby(enumerate(pages), lambda p: p[1] - p[0])
+    ]
+    parts = [f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs]
+    if len(parts) > FEW:
+        parts = [*parts[:FEW], "..."]
+    return ("page " if len(pages) == 1 else "pages ") + ", ".join(parts)
+
+
 def done(draft: Draft) -> Settled:
     """The outcome of a document that was read and taken."""
     made = draft.made
+    reason, code = lack(made)
     return Settled(
         root=draft.source.root,
         source=draft.source.name,
         outcome=draft.outcome,
-        reason="" if made.chunks else NO_TEXT,
-        code="" if made.chunks else Code.NO_TEXT,
+        reason=reason,
+        code=code,
+        harmless=not made.details.missing,
         pages=made.pages,
         empty_pages=made.empty_pages,
         chunks=len(made.chunks),

@@ -53,6 +53,8 @@ class Code(StrEnum):
     CRASHED = "crashed"
     REFUSED = "refused"
     PAGES_MISSING = "pages-missing"
+    SCANNED = "scanned-pages"
+    DOUBTFUL = "doubtful-text"
 
     @property
     def outcome(self) -> Outcome:
@@ -90,6 +92,15 @@ class Source:
     recent: bool = False  # modified so lately that another write could leave `modified` as it is
     unreadable: str = ""  # why its bytes cannot be had at present, whatever is known of them
     fields: Values = ()
+
+
+INSIDE = "//"  # in the name of a source: what follows is a PDF inside what precedes
+
+
+def holder(name: str) -> str:
+    """The source in the root that a PDF is inside of; "" for one that is in the root itself."""
+    outer, inside, _ = name.partition(INSIDE)
+    return outer if inside and outer.lower().endswith(".pdf") else ""
 
 
 def mark(fields: Values) -> str:
@@ -201,6 +212,15 @@ class Prepared:
     title: str
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
+    attached: tuple[Attached, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A PDF inside another, a source of its own, and what reading it gave."""
+
+    source: Source
+    made: Prepared | Exception  # a DocumentError
 
 
 @dataclass(frozen=True, slots=True)

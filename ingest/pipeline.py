@@ -10,12 +10,14 @@ every one has been acknowledged. So a run may die anywhere, and the next one con
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
+from ingest.attempts import Attempts, attempts
 from ingest.draft import Draft, done, failed
 from ingest.embed import Embedder
 from ingest.embed.batch import batches
@@ -30,21 +32,20 @@ from ingest.model import (
     Record,
     Refusal,
     Settled,
-    Source,
 )
 from ingest.overlap import by_turns, overlapped
-from ingest.plan import Absences, Change, Stale, compare, unchanged
+from ingest.plan import MAX_ATTEMPTS, Absences, Change, Stale, Terms, compare, unchanged
 from ingest.settle import (
     Noted,
     Piece,
     Read,
     Sent,
+    before,
     drafted,
     intend,
     remove,
     settle,
     upload,
-    whole,
 )
 from ingest.sources import Root
 from ingest.stop import Stop
@@ -67,12 +68,13 @@ class Services:
     index: Index
     embedder: Embedder
     recipe: Recipe
-    prepare: Callable[[Root, Source, str], Prepared | None]  # None: the fingerprint is as given
+    prepare: Callable[[Root, Stale], Prepared | None]  # None: its fingerprint is the known one
     readers: Executor  # threads in which documents are prepared
     reading: int  # documents prepared side by side
     senders: Executor  # threads in which the embedder is called
     writers: Executor  # threads in which the index is written to
     writing: int  # writes under way at once
+    ocr: str = ""  # the name of what recognises text on scanned pages; "" for nothing
     times: Times = field(default_factory=Times)
 
 
@@ -98,21 +100,22 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     """
     absences = Absences(run.prune, run.max_deletes)
 
-    changes = absences.noted(compared(root, services, run), run.stop.requested)
-    documents = prepared(root, changes, services, run.stop)
-    drafts = intended(documents, services, run)
-    chunks = by_turns(drafts, pieces)
-    vectors = embedded(chunks, services, run.stop)
-    complete = uploaded(vectors, services, run.stop)
-    try:
-        yield from committed(complete, services, run)
-        # The stages end quietly once something has failed; the failure must not, and nothing is
-        # removed after one.
-        run.stop.complain()
-        yield from removed(root, absences, services)
-    except StoppedError:
-        # Called off for a failure elsewhere, or because the time to settle things is over.
-        run.stop.complain()
+    with attempts(services.index, services.recipe, run.id, run.stop) as begun:
+        changes = absences.noted(compared(root, services, run), run.stop.requested)
+        documents = begun.suspects_last(changes, partial(counted, root, services, run, begun))
+        drafts = intended(documents, services, run)
+        chunks = by_turns(drafts, pieces)
+        vectors = embedded(chunks, services, run.stop)
+        complete = uploaded(vectors, services, run.stop)
+        try:
+            yield from committed(complete, services, run)
+            # The stages end quietly once something has failed; the failure must not, and nothing
+            # is removed after one.
+            run.stop.complain()
+            yield from removed(root, absences, services)
+        except StoppedError:
+            # Called off for a failure elsewhere, or because the time to settle things is over.
+            run.stop.complain()
 
 
 def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
@@ -120,8 +123,9 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
     absences = Absences(run.prune, run.max_deletes)
 
     changes = absences.noted(compared(root, services, run), run.stop.requested)
-    for item in prepared(root, changes, services, run.stop):
-        yield expected(item, services.index) if isinstance(item, Read) else item
+    sources = recalled(changes, services, run.stop)
+    for item in prepared(root, sources, services, run.stop):
+        yield from expected(item, services.index) if isinstance(item, Read) else (item,)
 
     if kept := absences.kept(root.name):
         yield kept
@@ -133,19 +137,46 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
 def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
     """The changes between a root and what the index knows of it."""
     records = (r for r in services.index.records(root.name) if root.covers(r.source))
-    return compare(root.listed(), records, services.recipe.digest, retry_failed=run.retry_failed)
+    most = sys.maxsize if run.retry_failed else MAX_ATTEMPTS
+    return compare(root.listed(), records, Terms(services.recipe.digest, services.ocr, most))
+
+
+def counted(
+    root: Root, services: Services, run: Run, begun: Attempts, changes: Iterable[Stale | Settled]
+) -> Iterator[Read | Event]:
+    """Every stale source read, after its record says so."""
+    wanted = begun.counted(recalled(changes, services, run.stop))
+    sources = saved(wanted, services, run.stop, 2 * services.reading)
+    return begun.survived(prepared(root, sources, services, run.stop))
+
+
+def recalled(
+    changes: Iterable[Stale | Settled], services: Services, stop: Stop
+) -> Iterator[Stale | Event]:
+    """The changes; stale sources with their whole records."""
+    index = services.index
+
+    def start(change: Stale | Event) -> Future[Record | None] | None:
+        if not isinstance(change, Stale) or (change.record is None and index.current):
+            return None
+        call = partial(index.record, change.source.root, change.source.name)
+        return stop.watched(services.writers.submit(services.times.around(RECORDING, call)))
+
+    for change, call in overlapped(changes, start, services.writing, stop.overdue, IDLE):
+        yield (
+            change._replace(record=call.result()) if call and isinstance(change, Stale) else change
+        )
 
 
 def prepared(
-    root: Root, changes: Iterable[Stale | Settled], services: Services, stop: Stop
+    root: Root, changes: Iterable[Stale | Event], services: Services, stop: Stop
 ) -> Iterator[Read | Event]:
     """Every stale source read, extracted and split, or why it could not be."""
 
-    def start(change: Stale | Settled | Advanced) -> Future[Prepared | None] | None:
+    def start(change: Stale | Event) -> Future[Prepared | None] | None:
         if not isinstance(change, Stale):
             return None
-        call = partial(services.prepare, root, change.source, fingerprint(change.record))
-        return stop.watched(services.readers.submit(call))
+        return stop.watched(services.readers.submit(partial(services.prepare, root, change)))
 
     ahead = 2 * services.reading  # so that no reader waits for the next document
     for change, call in overlapped(changes, start, ahead, stop.overdue, IDLE):
@@ -160,8 +191,14 @@ def prepared(
         except DocumentError as error:
             yield Read(change, error)
         else:
+            attached = made.attached if made else ()
             yield Advanced(pages=made.pages if made else 0)
             yield Read(change, made)
+            for inside in attached:
+                if isinstance(inside.made, Prepared):
+                    yield Advanced(pages=inside.made.pages)
+                assert isinstance(inside.made, Prepared | DocumentError)
+                yield Read(Stale(inside.source, None), inside.made)
 
 
 def intended(
@@ -186,7 +223,9 @@ def noted(item: object, call: Future[Noted[T]] | None) -> Noted[T]:
     return Noted(None, cast("T", item))
 
 
-def saved(items: Iterable[Noted[T]], services: Services, stop: Stop) -> Iterator[T]:
+def saved(
+    items: Iterable[Noted[T]], services: Services, stop: Stop, at_once: int = SAVED_AT_ONCE
+) -> Iterator[T]:
     """What is true of each, once its record is saved."""
 
     def start(item: Noted[T]) -> Future[None] | None:
@@ -196,7 +235,7 @@ def saved(items: Iterable[Noted[T]], services: Services, stop: Stop) -> Iterator
         return stop.watched(services.times.during(RECORDING, saving))
 
     idle = Noted(None, cast("T", IDLE))
-    for item, call in overlapped(items, start, SAVED_AT_ONCE, never, idle):
+    for item, call in overlapped(items, start, at_once, never, idle):
         if call:
             call.result()
         yield item.then
@@ -237,13 +276,6 @@ def embedded(
             yield item
 
 
-def fingerprint(record: Record | None) -> str:
-    """The fingerprint that makes a source unchanged; none if it could not be taken last time."""
-    if record is None or record.outcome in (Outcome.FAILED, Outcome.SKIPPED):
-        return ""
-    return record.fingerprint
-
-
 def is_piece(item: object) -> TypeGuard[Piece]:
     """Whether this is for the model, and not on its way past it."""
     return isinstance(item, Piece)
@@ -281,8 +313,13 @@ def committed(drafts: Iterable[Draft | Event], services: Services, run: Run) -> 
         call = partial(settle, item, services.index, services.recipe, run.id)
         return run.stop.watched(services.writers.submit(services.times.around(WRITING, call)))
 
-    ends = overlapped(drafts, start, services.writing, never, IDLE)
-    yield from saved((noted(item, call) for item, call in ends), services, run.stop)
+    def settled() -> Iterator[Noted[Any]]:
+        for item, call in overlapped(drafts, start, services.writing, never, IDLE):
+            yield noted(item, call)
+            if isinstance(item, Draft):
+                yield from (Noted(None, gone) for gone in item.removed)
+
+    yield from saved(settled(), services, run.stop)
 
 
 def removed(root: Root, absences: Absences, services: Services) -> Iterator[Event]:
@@ -298,18 +335,22 @@ def removed(root: Root, absences: Absences, services: Services) -> Iterator[Even
     yield from (call.result() for _, call in gone if call)
 
 
-def expected(read: Read, index: Index) -> Settled:
-    """What would become of a document."""
-    (source, listed), made = read
-    record = whole(source, index) if listed else Record(source.root, source.name)
+def expected(read: Read, index: Index) -> Iterator[Settled]:
+    """What would become of a document, and of what is no longer inside it."""
+    source, made = read.stale.source, read.made
+    record = before(read.stale, index)
     if made is None:
-        return unchanged(source, record)
-    if isinstance(made, DocumentError):
-        return failed(record, source, made)
-    draft = drafted(source, record, made, index)
-    for chunk in draft.fresh:
-        draft.answered(chunk, None)
-    return done(draft)
+        yield unchanged(source, record)
+    elif isinstance(made, DocumentError):
+        yield failed(record, source, made)
+    else:
+        draft = drafted(source, record, made, index)
+        for chunk in draft.fresh:
+            draft.answered(chunk, None)
+        yield done(draft)
+        for name in draft.detached:
+            gone = index.record(source.root, name)
+            yield Settled(source.root, name, Outcome.REMOVED, deleted=gone.chunks if gone else 0)
 
 
 def never() -> bool:

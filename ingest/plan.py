@@ -6,18 +6,20 @@ more memory than ten.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from ingest.model import Code, Kept, Oddity, Outcome, Record, Settled, Source
+from ingest.model import INSIDE, Code, Kept, Oddity, Outcome, Record, Settled, Source, holder
 
 T = TypeVar("T")
 
 # A document that failed this often with the same bytes and recipe is not read again
 # until someone asks for it.
 MAX_ATTEMPTS = 3
+
+# What a record says while its source is read, so that it is there if the process is ended by it.
+INTERRUPTED = "a run ended while this was being read"
 
 NOT_TAKEN = (Outcome.FAILED, Outcome.SKIPPED)
 
@@ -27,6 +29,12 @@ class Stale(NamedTuple):
 
     source: Source
     record: Record | None  # without the ids; None for a source the index has not met
+    known: str = ""  # the fingerprint that makes it unchanged; "" to read it whatever its bytes are
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a run ended while it was read, so that it may be what ended it."""
+        return self.record is not None and self.record.error == INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,61 +54,131 @@ class Unseen:
 Change: TypeAlias = Stale | Vanished | Unseen | Settled
 
 
-def compare(
-    listing: Iterable[Source | Oddity],
-    records: Iterable[Record],
-    recipe: str,
-    *,
-    retry_failed: bool = False,
-) -> Iterator[Change]:
-    """One change per source in the listing or the records, in the order of the names.
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What makes a source unchanged."""
 
-    A change that is Settled needs nothing more. Raises AssertionError if either input is out of
-    order: going on would take sources for vanished that are not.
+    recipe: str  # its digest
+    ocr: str = ""  # the name of what reads scanned pages; "" if nothing does
+    attempts: int = MAX_ATTEMPTS  # so many failures, and it is not read again
+
+
+def compare(
+    listing: Iterable[Source | Oddity], records: Iterable[Record], terms: Terms
+) -> Iterator[Change]:
+    """One change per source in the listing or the records, about in the order of the names.
+
+    A change that is Settled needs nothing more. Sources inside another one come right after it, and
+    not at all if that is stale: they are settled with it. Raises AssertionError if either input is
+    out of order: going on would take sources for vanished that are not.
     """
+    holders: list[Holder] = []
+    for item, record in merged(listing, records):
+        name = item.name if item else record.source if record else ""
+        while holders and holders[-1].ends_before(name):
+            yield from together(holders.pop(), terms)
+        if item is None:
+            assert record is not None
+            of = next((h for h in holders if h.source.name == holder(name)), None)
+            if of:
+                of.inside.append(record)
+            else:
+                yield Vanished(record)
+        elif isinstance(item, Source) and record and record.details.attachments:
+            holders.append(Holder(item, record, []))
+        else:
+            yield from judged(item, record, terms)
+    while holders:
+        yield from together(holders.pop(), terms)
+
+
+def merged(
+    listing: Iterable[Source | Oddity], records: Iterable[Record]
+) -> Iterator[tuple[Source | Oddity | None, Record | None]]:
+    """What is listed beside its record, and what is only one of both, in the order of the names."""
     held = ordered(records, lambda record: record.source)
     record = next(held, None)
     for item in ordered(listing, lambda item: item.name):
         while record is not None and record.source < item.name:
-            yield Vanished(record)
+            yield None, record
             record = next(held, None)
-        known = None
         if record is not None and record.source == item.name:
-            known, record = record, next(held, None)
-        yield from judged(item, known, recipe, MAX_ATTEMPTS if not retry_failed else sys.maxsize)
+            yield item, record
+            record = next(held, None)
+        else:
+            yield item, None
     while record is not None:
-        yield Vanished(record)
+        yield None, record
         record = next(held, None)
 
 
-def judged(
-    item: Source | Oddity, known: Record | None, recipe: str, attempts: int
-) -> Iterator[Change]:
+class Holder(NamedTuple):
+    """A source that had others inside it, and their records as they come."""
+
+    source: Source
+    record: Record
+    inside: list[Record]
+
+    def ends_before(self, name: str) -> bool:
+        """Whether no source inside this one can follow."""
+        begins = self.source.name + INSIDE
+        return name > begins and not name.startswith(begins)
+
+
+def together(held: Holder, terms: Terms) -> Iterator[Change]:
+    """What a source with others inside calls for: all are read, or none."""
+    (own,) = judged(held.source, held.record, terms)
+    if not (isinstance(own, Settled) and own.outcome is Outcome.UNCHANGED):
+        yield own
+        return
+    others = [
+        change
+        for record in held.inside
+        for change in judged(replace(held.source, name=record.source), record, terms)
+    ]
+    known = {record.source for record in held.inside}
+    expected = {f"{held.source.name}{INSIDE}{name}" for name in held.record.details.attachments}
+    if expected <= known and all(isinstance(change, Settled) for change in others):
+        yield own
+        yield from others
+    else:
+        yield Stale(held.source, held.record)
+
+
+def judged(item: Source | Oddity, known: Record | None, terms: Terms) -> Iterator[Change]:
     """What one listed item calls for."""
     if isinstance(item, Oddity):
         yield Settled(item.root, item.name, Outcome.SKIPPED, item.reason, item.code, item.harmless)
         if item.hides:
             yield Unseen(item.name)
-    elif known and untouched(item, known, recipe) and known.outcome not in NOT_TAKEN:
-        yield unchanged(item, known)
+    elif known and untouched(item, known, terms.recipe) and known.outcome not in NOT_TAKEN:
+        again = not item.unreadable and lacking(known, terms)
+        yield Stale(item, known) if again else unchanged(item, known)
     elif item.unreadable:
-        chunks = known.chunks if known else 0
-        reason = item.unreadable
         yield Settled(
             item.root,
             item.name,
             Outcome.SKIPPED,
-            reason,
-            Code.UNREADABLE,
+            item.unreadable,
+            Code.ARCHIVED,
             harmless=False,
-            chunks=chunks,
+            chunks=known.chunks if known else 0,
         )
-    elif known is None or not untouched(item, known, recipe):
-        yield Stale(item, known)
-    elif known.attempts >= attempts:
+    elif known is None or not untouched(item, known, terms.recipe):
+        taken = known is not None and known.outcome not in NOT_TAKEN
+        yield Stale(item, known, known.fingerprint if known and taken else "")
+    elif known.attempts >= terms.attempts:
         yield given_up(item, known)
     else:
         yield Stale(item, known)
+
+
+def lacking(record: Record, terms: Terms) -> bool:
+    """Whether reading the same bytes again may give more than the index has."""
+    details = record.details
+    if details.missing:
+        return record.attempts < terms.attempts
+    return bool(details.scanned and terms.ocr and details.ocr != terms.ocr)
 
 
 def untouched(source: Source, record: Record, recipe: str) -> bool:
@@ -121,6 +199,10 @@ def unchanged(source: Source, record: Record) -> Settled:
         pages=record.pages,
         empty_pages=record.empty_pages,
         chunks=record.chunks,
+        reason=record.error,
+        code=record.code,
+        harmless=not record.details.missing,
+        details=record.details,
     )
 
 
@@ -174,17 +256,19 @@ class Absences:
             elif isinstance(change, Unseen):
                 self.unseen.append(change.name)
             else:
-                self.present += 1
+                name = change.source if isinstance(change, Settled) else change.source.name
+                self.present += not holder(name)
                 yield change
         self.whole = True
 
     def kept(self, root: str) -> Kept | None:
         """Why the vanished sources must stay in the index; None if they may go."""
-        count = len(self.vanished)
+        # What is inside a source goes with it.
+        count = sum(not holder(record.source) for record in self.vanished)
         limit = self.max_deletes
         if limit is None:
             limit = usual_deletes(count + self.present)
-        if not count:
+        if not self.vanished:
             return None
         if not self.whole:
             return Kept(root, count, "the run was stopped before it had seen everything", True)

@@ -18,7 +18,18 @@ from ingest.draft import Draft, commit, done, failed, failing, intent, possible,
 from ingest.embed import TextsRefused
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
-from ingest.model import Chunk, Code, Outcome, Prepared, Recipe, Record, Refusal, Settled, Source
+from ingest.model import (
+    Chunk,
+    Code,
+    Outcome,
+    Prepared,
+    Recipe,
+    Record,
+    Refusal,
+    Settled,
+    Source,
+    holder,
+)
 from ingest.plan import Stale, unchanged
 from ingest.sources import url
 
@@ -67,18 +78,16 @@ def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | 
 
     Or, of a source that has none to come, what became of it.
     """
-    (source, listed), made = read
-    if listed is None and index.current:
-        record = Record(source.root, source.name)
-    else:
-        record = whole(source, index)
+    source, made = read.stale.source, read.made
+    record = before(read.stale, index)
     if made is None:
         return Noted(touched(record, source), unchanged(source, record))
     if isinstance(made, DocumentError):
         return Noted(failing(record, source, made, recipe, run), failed(record, source, made))
-    if made.fingerprint == record.fingerprint and not record.error:
-        # A service's listing lags behind its documents: the record was written moments ago.
-        return Noted(None, unchanged(source, record))
+    same = (made.fingerprint, made.details) == (record.fingerprint, record.details)
+    if same and not record.details.missing:
+        # It was read for what is inside it; or a listing lagged behind a record written just now.
+        return Noted(touched(record, source), unchanged(source, record))
     draft = drafted(source, record, made, index)
     return Noted(intent(draft), draft)
 
@@ -112,7 +121,8 @@ def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settle
     if draft.refusals:
         error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Code.REFUSED)
         record = failing(draft.record, draft.source, error, recipe, run)
-        record = replace(record, pending=intent(draft).pending)
+        about = intent(draft)
+        record = replace(record, pending=about.pending, details=about.details)
         return Noted(record, failed(record, draft.source, error))
     if draft.acknowledged != len(draft.ids):
         raise ServiceError(
@@ -120,6 +130,8 @@ def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settle
             f"{len(draft.ids)} chunks; run again"
         )
     delete(draft.surplus, index)
+    for name in draft.detached:
+        draft.removed.append(remove(Record(draft.source.root, name), index))
     return Noted(commit(draft, run), done(draft))
 
 
@@ -131,9 +143,12 @@ def remove(record: Record, index: Index) -> Settled:
     return Settled(record.root, record.source, Outcome.REMOVED, deleted=len(gone))
 
 
-def whole(source: Source, index: Index) -> Record:
-    """A source's record with its ids; an empty one if there is none."""
-    return index.record(source.root, source.name) or Record(source.root, source.name)
+def before(stale: Stale, index: Index) -> Record:
+    """A source's record with its ids, as it stood before it was read; an empty one for none."""
+    source, record, _ = stale
+    if record is None and holder(source.name) and not index.fresh:
+        record = index.record(source.root, source.name)  # nobody has asked yet
+    return record or Record(source.root, source.name)
 
 
 def drafted(source: Source, record: Record, made: Prepared, index: Index) -> Draft:

@@ -20,9 +20,10 @@ from ingest.embed import Embedder
 from ingest.extract import unheard
 from ingest.index import Index
 from ingest.index.local import LocalIndex
-from ingest.model import Event, Prepared, Recipe, Settled, Source
+from ingest.model import Event, Prepared, Recipe, Settled
 from ingest.overlap import AtOnce
 from ingest.pipeline import Run, Services, ingest
+from ingest.plan import Stale
 from ingest.prepare import Task, prepare
 from ingest.sources import Root
 from ingest.sources.folder import roots
@@ -74,10 +75,11 @@ class Bench:
     def services(self, index: Index | None = None) -> Services:
         model = Embedder(self.embeds, MODEL, DIMENSIONS, self.inputs, lambda: 100_000, 2)
 
-        def prepared(root: Root, source: Source, known: str) -> Prepared | None:
-            self.read.append(source.name)
-            with root.opened(source) as file:
-                return prepare(Task(source, known, self.recipe, "auto"), file, unheard)
+        def prepared(root: Root, stale: Stale) -> Prepared | None:
+            self.read.append(stale.source.name)
+            with root.opened(stale.source) as file:
+                task = Task(stale.source, stale.known, self.recipe, "auto")
+                return prepare(task, file, unheard)
 
         return Services(
             index or self.index,

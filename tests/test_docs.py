@@ -11,6 +11,7 @@ import pytest
 
 from ingest.cli import COMMANDS, EPILOG, parser
 from ingest.errors import BusyError, ConfigError, DocumentError, ServiceError
+from ingest.model import Code
 from ingest.settings import documented
 from tests.conftest import ROOT
 
@@ -69,6 +70,16 @@ def test_the_exit_codes_are_the_code() -> None:
     for error, code in ((ServiceError, 1), (ConfigError, 2), (DocumentError, 3), (BusyError, 11)):
         assert error.exit_code == code
     assert set(map(int, re.findall(r"\b(\d+)(?:,|  )", EPILOG))) >= {0, 1, 2, 3, 11, 130}
+
+
+def test_the_table_of_codes_is_the_code() -> None:
+    """Every code that a script can meet is explained, with the outcome it comes with."""
+    table = (ROOT / "docs" / "outcomes.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| ([a-z, ]+) \|", table, re.MULTILINE))
+    assert set(rows) == {code.value for code in Code}
+    taken = {Code.NO_TEXT, Code.SCANNED, Code.DOUBTFUL, Code.PAGES_MISSING}
+    for code in set(Code) - taken:
+        assert code.outcome in rows[code].split(", ")
 
 
 def test_every_invariant_names_a_test_that_exists() -> None:

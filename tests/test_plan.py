@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import Oddity, Outcome, Record, Settled, Source
+from ingest.model import Details, Oddity, Outcome, Record, Settled, Source
 from ingest.plan import (
     MAX_ATTEMPTS,
     Absences,
     Change,
     Stale,
+    Terms,
     Unseen,
     Vanished,
     compare,
@@ -30,8 +34,10 @@ def record(name: str, outcome: Outcome = Outcome.NEW, **more: object) -> Record:
     return Record("/r", name, outcome=outcome, **(values | more))  # type: ignore[arg-type]
 
 
-def compared(listing: list[Source | Oddity], records: list[Record], **more: bool) -> list[Change]:
-    return list(compare(listing, records, "recipe", **more))
+def compared(
+    listing: list[Source | Oddity], records: list[Record], attempts: int = MAX_ATTEMPTS
+) -> list[Change]:
+    return list(compare(listing, records, Terms("recipe", "reader", attempts)))
 
 
 @given(NAMES, NAMES, st.data())
@@ -88,7 +94,7 @@ def test_a_failure_is_not_tried_for_ever() -> None:
     assert not change.harmless
     assert "damaged (tried 3 times; --retry-failed tries again)" in change.reason
 
-    (again,) = compared([source("a")], [known], retry_failed=True)
+    (again,) = compared([source("a")], [known], attempts=sys.maxsize)
     assert isinstance(again, Stale)
     (changed,) = compared([source("a", "2")], [known])
     assert isinstance(changed, Stale)
@@ -170,3 +176,114 @@ def test_no_prune_keeps_everything() -> None:
 def test_the_usual_limit_is_a_tenth_but_at_least_ten() -> None:
     """Small folders may be tidied up without being asked."""
     assert [usual_deletes(n) for n in (0, 5, 100, 101, 5000)] == [10, 10, 10, 10, 500]
+
+
+def portfolio(*names: str) -> Record:
+    """The record of a source with others inside."""
+    return record("p.pdf", details=Details(attachments=names))
+
+
+def kinds(changes: list[Change]) -> dict[str, str]:
+    """What each change is, by name."""
+    return {
+        c.record.source
+        if isinstance(c, Vanished)
+        else c.source
+        if isinstance(c, Settled)
+        else c.source.name
+        if isinstance(c, Stale)
+        else c.name: str(c.outcome) if isinstance(c, Settled) else type(c).__name__
+        for c in changes
+    }
+
+
+def test_sources_inside_an_unchanged_one_are_unchanged() -> None:
+    """A portfolio that nobody touched costs nothing, and what is inside it has not vanished."""
+    records = [portfolio("a.pdf"), record("p.pdf b.pdf"), record("p.pdf//a.pdf"), record("q.pdf")]
+    listing: list[Source | Oddity] = [source("p.pdf"), source("p.pdf b.pdf"), source("q.pdf")]
+    assert kinds(compared(listing, records)) == dict.fromkeys(
+        ["p.pdf", "p.pdf b.pdf", "p.pdf//a.pdf", "q.pdf"], "unchanged"
+    )
+
+
+def test_what_is_inside_a_changed_source_is_settled_with_it() -> None:
+    """It is neither read on its own nor taken for vanished."""
+    records = [portfolio("a.pdf"), record("p.pdf//a.pdf")]
+    assert kinds(compared([source("p.pdf", "2")], records)) == {"p.pdf": "Stale"}
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        pytest.param([], id="no record"),
+        pytest.param([record("p.pdf//a.pdf", fingerprint="")], id="only an intent"),
+        pytest.param(
+            [record("p.pdf//a.pdf", outcome=Outcome.FAILED, attempts=1)], id="failed once"
+        ),
+    ],
+)
+def test_a_source_whose_inside_is_not_done_is_read_again(inside: list[Record]) -> None:
+    """A run that died between a portfolio and its parts is made good by the next."""
+    (change,) = compared([source("p.pdf")], [portfolio("a.pdf"), *inside])
+    assert isinstance(change, Stale)
+    assert change.known == ""
+
+
+def test_what_is_inside_and_failed_for_good_is_reported() -> None:
+    """A locked PDF in a portfolio is named in every run, and its portfolio is not read for it."""
+    failed = record("p.pdf//a.pdf", outcome=Outcome.SKIPPED, attempts=MAX_ATTEMPTS, error="locked")
+    changes = compared([source("p.pdf")], [portfolio("a.pdf"), failed])
+    assert kinds(changes) == {"p.pdf": "unchanged", "p.pdf//a.pdf": "skipped"}
+
+
+def test_what_is_inside_a_vanished_source_vanishes() -> None:
+    """Deleting a portfolio deletes its parts, and counts as one source for the limit."""
+    records = [portfolio("a.pdf", "b.pdf"), record("p.pdf//a.pdf"), record("p.pdf//b.pdf")]
+    changes = compared([source("q.pdf")], records)
+    assert kinds(changes) == {
+        "p.pdf": "Vanished",
+        "p.pdf//a.pdf": "Vanished",
+        "p.pdf//b.pdf": "Vanished",
+        "q.pdf": "Stale",
+    }
+    absences = Absences(prune=True, max_deletes=1)
+    list(absences.noted(changes, lambda: False))
+    assert absences.kept("/r") is None
+
+
+@pytest.mark.parametrize(
+    ("details", "stale"),
+    [
+        pytest.param(Details(scanned=(2,)), True, id="never recognised"),
+        pytest.param(Details(scanned=(2,), ocr="another"), True, id="by another engine"),
+        pytest.param(Details(scanned=(2,), ocr="reader"), False, id="by this one"),
+        pytest.param(Details(), False, id="no scans"),
+    ],
+)
+def test_only_scans_are_read_again_once_something_reads_them(details: Details, stale: bool) -> None:
+    """Turning OCR on costs nothing for documents that have their text."""
+    (change,) = compared([source("a")], [record("a", details=details)])
+    assert isinstance(change, Stale) is stale
+
+
+def test_turning_ocr_off_keeps_what_was_paid_for() -> None:
+    """Text that was recognised once stays."""
+    known = record("a", details=Details(scanned=(2,), ocr="reader"))
+    (change,) = compare([source("a")], [known], Terms("recipe"))
+    assert isinstance(change, Settled)
+    assert change.outcome is Outcome.UNCHANGED
+
+
+def test_missing_pages_are_tried_again_a_few_times_and_stay_reported() -> None:
+    """A page that hung on a busy machine gets another chance, but not for ever."""
+    details = Details(missing=(3,))
+    known = record("a", details=details, attempts=1, code="pages-missing", error="page 3")
+    (change,) = compared([source("a")], [known])
+    assert isinstance(change, Stale)
+    (settled,) = compared([source("a")], [replace(known, attempts=MAX_ATTEMPTS)])
+    assert isinstance(settled, Settled)
+    assert (settled.outcome, settled.code, settled.harmless) == (
+        Outcome.UNCHANGED,
+        "pages-missing",
+        False,
+    )

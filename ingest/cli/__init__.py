@@ -56,8 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ingest: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("ingest: stopped at once; the next run goes on from here", file=sys.stderr)
-        return 130
+        print(
+            "ingest: stopped at once; the next run goes on from here", file=sys.stderr, flush=True
+        )
+        # Threads may be in native code that does not survive an orderly exit around it.
+        os._exit(130)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

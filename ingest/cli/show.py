@@ -9,8 +9,9 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ingest.draft import READ
 from ingest.index import Totals as Held
-from ingest.model import Advanced, Event, Outcome, Settled, Summary
+from ingest.model import Advanced, Details, Event, Outcome, Settled, Summary
 from ingest.report.bottleneck import duration
 from ingest.report.totals import Totals
 
@@ -106,12 +107,12 @@ def line(event: Settled, planned: str = "") -> str:
     """One outcome as a line of text; `planned` goes before what has not happened yet."""
     parts = [f"{event.outcome:<9} {printable(event.source)}"]
     if event.reason:
-        parts.append(event.reason)
+        parts.append(f"{event.reason} [{event.code}]" if event.code else event.reason)
     if event.embedded:
         chunks = f"{event.embedded:,} of {event.chunks:,} chunks {planned}embedded"
-        parts.append(f"{event.pages:,} pages, {chunks}")
+        parts.append(f"{many(event.pages, 'page')}, {chunks}")
     if event.deleted:
-        parts.append(f"{event.deleted:,} chunks {planned}deleted")
+        parts.append(f"{many(event.deleted, 'chunk')} {planned}deleted")
     return "  ".join(parts)
 
 
@@ -119,8 +120,16 @@ def as_json(event: Event) -> str | None:
     """One outcome as a line of JSON; None for what is only progress."""
     if isinstance(event, Advanced):
         return None
-    kind = "source" if isinstance(event, Settled) else "kept"
-    return json.dumps({"event": kind, **asdict(event)}, ensure_ascii=False)
+    if not isinstance(event, Settled):
+        return json.dumps({"event": "kept", **asdict(event)}, ensure_ascii=False)
+    return json.dumps(
+        {"event": "source", **asdict(event), "details": known(event.details)}, ensure_ascii=False
+    )
+
+
+def known(details: Details) -> dict[str, Any]:
+    """What is known of a document, without what is not."""
+    return {name: value for name, value in asdict(details).items() if value}
 
 
 def printable(name: str) -> str:
@@ -155,10 +164,16 @@ def summary(totals: Totals, planned: str = "") -> list[str]:
     """The whole run in a few lines; `planned` goes before what has not happened yet."""
     counts = [f"{totals.outcomes[o]:,} {o}" for o in Outcome if o in ALWAYS or totals.outcomes[o]]
     embedded = f"{totals.chunks:,} {planned}embedded ({totals.tokens:,} tokens)"
-    empty = f", {totals.empty_pages:,} without text" if totals.empty_pages else ""
+    pages = [
+        f"{totals.pages:,} read",
+        f"{totals.empty_pages:,} without text" if totals.empty_pages else "",
+        f"{many(totals.scanned, 'picture')} ({READ})" if totals.scanned else "",
+        f"{totals.missing:,} could not be read" if totals.missing else "",
+        f"{totals.doubtful:,} recognised, but not for sure" if totals.doubtful else "",
+    ]
     return [
         f"Files:   {', '.join(counts)}",
-        f"Pages:   {totals.pages:,} read{empty}",
+        f"Pages:   {', '.join(filter(None, pages))}",
         f"Chunks:  {embedded}, {totals.deleted:,} {planned}deleted",
     ]
 
@@ -167,10 +182,15 @@ def remarks(totals: Totals, *, stopped: bool) -> list[str]:
     """What somebody has to act on, or may wonder about."""
     nothing = "No PDFs found, and nothing removed from the index."
     kept = [
-        f"Kept:    {k.sources:,} sources gone from {printable(k.root)}: {k.reason}"
+        f"Kept:    {many(k.sources, 'source')} gone from {printable(k.root)}: {k.reason}"
         for k in totals.kept
     ]
     return kept if totals.sources or stopped else [nothing, *kept]
+
+
+def many(count: int, noun: str) -> str:
+    """A number of things, as one says it."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def size(count: int) -> str:
@@ -184,5 +204,5 @@ def size(count: int) -> str:
 
 def describe(held: Held) -> str:
     """How much an index holds."""
-    text = f"{held.sources:,} files, {held.chunks:,} chunks"
+    text = f"{many(held.sources, 'file')}, {many(held.chunks, 'chunk')}"
     return text if held.size < 0 else f"{text}, {size(held.size)}"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from ingest.cli import configured, show
 from ingest.connect import connections, embedder, index, index_name
-from ingest.draft import NO_TEXT
+from ingest.draft import NO_TEXT, READ
 from ingest.model import Outcome, Record
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -28,12 +28,13 @@ def main(options: argparse.Namespace) -> int:
     finally:
         where.close()
     shown = (*TROUBLES, Outcome.EMPTY) if options.verbose else TROUBLES
-    troubles = [record for record in records if record.outcome in shown]
+    troubles = [r for r in records if r.outcome in shown or r.details.missing]
     unfinished = [record for record in records if not record.fingerprint]
     if options.json:
         for record in records:
             fields = asdict(record)
             del fields["committed"], fields["pending"]
+            fields["details"] = show.known(record.details)
             print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
         for run in runs:
             print(json.dumps({"event": "run", **asdict(run)}))
@@ -46,8 +47,13 @@ def main(options: argparse.Namespace) -> int:
         print(f"Root:    {show.printable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
+        code = f" [{record.code}]" if record.code else ""
         why = record.error or NO_TEXT
-        print(f"{record.outcome:<9}{show.printable(record.source)}  {why}{tried}")
+        print(f"{said(record):<9}{show.printable(record.source)}  {why}{code}{tried}")
+    if scans := [record for record in records if record.details.scanned and not record.details.ocr]:
+        pages = sum(len(record.details.scanned) for record in scans)
+        files = show.many(len(scans), "file")
+        print(f"Scans:   {show.many(pages, 'picture')} without text in {files}; {READ}")
     for record in unfinished:
         name = show.printable(record.source)
         print(f"unfinished  {name}  a run is in it, or ended in it: the next one goes on")

@@ -99,12 +99,13 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     if len(seen.unread) == count:
         raise DocumentError("damaged, get it again from its source (no page of it can be read)")
     nothing: list[Heading] = []
+    unnamed: list[str] = []
     headings = tuple(bounded_headings(attempted(first.headings, nothing)[:HEADINGS]))
     return Document(
         pages=without_running_lines(pages, headings),
         title=line(attempted(first.title, ""), TITLE),
         headings=headings,
-        labels=tuple(line(label, LABEL) for label in attempted(first.labels, [])[:count]),
+        labels=tuple(line(label, LABEL) for label in attempted(first.labels, unnamed)[:count]),
         confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
         details=Details(
             scanned=tuple(seen.scanned),

@@ -18,6 +18,9 @@ class Totals:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     pages: int = 0  # read
     empty_pages: int = 0  # of the documents read
+    scanned: int = 0  # pages in those that are pictures, and nothing read them
+    missing: int = 0  # pages in those that could not be read
+    doubtful: int = 0  # pages in those whose text was recognised without confidence
     chunks: int = 0  # embedded and uploaded
     tokens: int = 0  # in those
     deleted: int = 0  # chunks
@@ -36,6 +39,9 @@ class Totals:
             self.deleted += event.deleted
             if event.outcome is not Outcome.UNCHANGED:
                 self.empty_pages += event.empty_pages
+                self.scanned += 0 if event.details.ocr else len(event.details.scanned)
+                self.missing += len(event.details.missing)
+                self.doubtful += len(event.details.doubtful)
             if not event.harmless:
                 self.problems.append(event)
 

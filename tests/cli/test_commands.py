@@ -217,7 +217,7 @@ def test_a_root_without_pdfs_is_no_error_and_removes_nothing(
 
     assert done.returncode == 0
     assert "No PDFs found, and nothing removed from the index." in done.stdout
-    assert "1 files, 1 chunks" in command("status").stdout
+    assert "1 file, 1 chunk," in command("status").stdout
 
 
 def test_more_deletions_than_usual_are_asked_for(command: Command, tmp_path: Path) -> None:

@@ -36,3 +36,6 @@ def sparse(path: Path, size: int = 4 << 30) -> Path:
         file.write(b"%PDF-1.7\n")
         file.truncate(size)
     return path
+
+
+__all__ = ["DATA", "Kind", "generated", "harmed", "sparse"]
