@@ -137,7 +137,7 @@ def texts(engines: Engines, means: Means, seen: Seen, count: int, beat: Beat) ->
 
 def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:
     """One page's text: as the engines have it, else as it is recognised."""
-    text = page_text(engines, page - 1)
+    text = page_text(engines.agreeing(), page - 1)
     if text is None:
         seen.unread.append(page)
         return ""
@@ -200,6 +200,11 @@ class Engines:
         for engine in self:
             return engine
         raise DocumentError(f"damaged, get it again from its source ({'; '.join(self.reasons)})")
+
+    def agreeing(self) -> Iterator[Engine]:
+        """Those that count as many pages as the first: the others mean other pages by a number."""
+        first = self.first()
+        return (engine for engine in self if engine is first or len(engine) == len(first))
 
     def __iter__(self) -> Iterator[Engine]:
         yield from self.opened
