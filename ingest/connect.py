@@ -18,6 +18,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
+from ingest.extract.passwords import passwords
 from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
@@ -247,6 +248,7 @@ def services(
         model=model.model,
         dimensions=model.dimensions,
     )
+    keys = passwords(settings.passwords)
     reading = settings.workers or cores()
     limits = Limits(settings.document_seconds, settings.document_megabytes)
     children = Contained(prepare, limits)
@@ -254,7 +256,7 @@ def services(
     places = Semaphore(reading)
 
     def prepared(root: Root, stale: Stale) -> Prepared | None:
-        task = Task(stale.source, stale.known, recipe, settings.extractor)
+        task = Task(stale.source, stale.known, recipe, settings.extractor, keys)
         fit(stale.source.size, settings.document_megabytes)
         with ExitStack() as opened:
             with times.of(FETCHING):

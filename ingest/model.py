@@ -65,6 +65,7 @@ class Code(StrEnum):
 # Nothing is wrong with the reader or the file: it is not to be read, or not now.
 PASSED_OVER = frozenset(
     {
+        Code.NO_TEXT,  # where that can be known without reading: a form for one viewer alone
         Code.ENCRYPTED,
         Code.NOT_A_PDF,
         Code.TOO_LARGE,

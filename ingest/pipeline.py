@@ -86,6 +86,7 @@ class Run:
     prune: bool = True
     max_deletes: int | None = None  # sources; None: as many as plan.usual_deletes allows
     retry_failed: bool = False
+    passwords: bool = False  # there are some to try on what is locked
     stop: Stop = field(default_factory=Stop)
 
 
@@ -138,7 +139,8 @@ def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
     """The changes between a root and what the index knows of it."""
     records = (r for r in services.index.records(root.name) if root.covers(r.source))
     most = sys.maxsize if run.retry_failed else MAX_ATTEMPTS
-    return compare(root.listed(), records, Terms(services.recipe.digest, services.ocr, most))
+    terms = Terms(services.recipe.digest, services.ocr, most, run.passwords)
+    return compare(root.listed(), records, terms)
 
 
 def counted(

@@ -61,6 +61,13 @@ class Terms:
     recipe: str  # its digest
     ocr: str = ""  # the name of what reads scanned pages; "" if nothing does
     attempts: int = MAX_ATTEMPTS  # so many failures, and it is not read again
+    passwords: bool = False  # there are some to try; they may be other ones than the last time
+
+    def give_up(self, record: Record) -> bool:
+        """Whether a source that failed is not tried again."""
+        if self.passwords and record.code == Code.ENCRYPTED:
+            return False
+        return record.attempts >= self.attempts
 
 
 def compare(
@@ -167,7 +174,7 @@ def judged(item: Source | Oddity, known: Record | None, terms: Terms) -> Iterato
     elif known is None or not untouched(item, known, terms.recipe):
         taken = known is not None and known.outcome not in NOT_TAKEN
         yield Stale(item, known, known.fingerprint if known and taken else "")
-    elif known.attempts >= terms.attempts:
+    elif terms.give_up(known):
         yield given_up(item, known)
     else:
         yield Stale(item, known)

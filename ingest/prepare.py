@@ -14,6 +14,7 @@ from typing import BinaryIO, TypeAlias
 from ingest.chunk.document import chunks, titled
 from ingest.errors import DocumentError
 from ingest.extract import Means, extract
+from ingest.extract.attachments import embedded
 from ingest.extract.worker import Beat, Died
 from ingest.model import Code, Prepared, Recipe, Recognised, Source, mark
 
@@ -30,6 +31,7 @@ class Task:
     ocr: str = ""  # "local": in this process; else what `recognised` comes from
     recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages, read elsewhere
     abandoned: frozenset[int] = frozenset()  # pages that are not to be read: they hung a reader
+    within: tuple[str, ...] = ()  # the PDF inside the source that is meant, the outermost first
 
 
 def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
@@ -43,12 +45,15 @@ def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}; check its disk"
         raise DocumentError(reason, Code.UNREADABLE) from error
+    allowed = means(task)
+    for name in task.within:
+        data = embedded(data, allowed, name)
     content = hashlib.sha256(data)
     content.update(mark(task.source.fields).encode())
     fingerprint = task.recipe.digest + content.hexdigest()[:52]
     if fingerprint == task.known:
         return None
-    document = extract(data, means(task), beat)
+    document = extract(data, allowed, beat)
     return Prepared(
         fingerprint=fingerprint,
         pages=len(document.pages),
@@ -67,6 +72,7 @@ def means(task: Task) -> Means:
         abandoned=task.abandoned,
         ocr=task.ocr,
         recognised=task.recognised,
+        depth=len(task.within),
     )
 
 

@@ -137,6 +137,11 @@ class Settings:
         "what reads the pages: auto, pdfium or pypdf (no native code)",
         one_of(*EXTRACTORS),
     )
+    passwords: str = setting(
+        "",
+        "INGEST_PASSWORDS",
+        "a file of passwords to try on locked PDFs, one a line, in UTF-8",
+    )
     chunk_tokens: int = setting(
         512, "INGEST_CHUNK_TOKENS", "most tokens in a chunk", within(int, FEWEST_TOKENS, 8192)
     )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import Details, Oddity, Outcome, Record, Settled, Source
+from ingest.model import Code, Details, Oddity, Outcome, Record, Settled, Source
 from ingest.plan import (
     MAX_ATTEMPTS,
     Absences,
@@ -98,6 +98,21 @@ def test_a_failure_is_not_tried_for_ever() -> None:
     assert isinstance(again, Stale)
     (changed,) = compared([source("a", "2")], [known])
     assert isinstance(changed, Stale)
+
+
+def test_what_is_locked_is_tried_whenever_there_are_passwords() -> None:
+    """Once I have found the password, the next run reads the document, without being told to."""
+    tried = {"attempts": MAX_ATTEMPTS, "outcome": Outcome.SKIPPED}
+    locked = record("a", code=Code.ENCRYPTED, **tried)  # type: ignore[arg-type]
+    damaged = record("b", code=Code.DAMAGED, **tried)  # type: ignore[arg-type]
+    listing: list[Source | Oddity] = [source("a"), source("b")]
+
+    def kinds(*, passwords: bool) -> list[type]:
+        terms = Terms("recipe", passwords=passwords)
+        return [type(change) for change in compare(listing, [locked, damaged], terms)]
+
+    assert kinds(passwords=True) == [Stale, Settled]
+    assert kinds(passwords=False) == [Settled, Settled]
 
 
 def test_an_oddity_is_settled_and_protects_its_record() -> None:

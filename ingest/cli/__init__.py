@@ -135,6 +135,9 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
     command.add_argument(
+        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
+    )
+    command.add_argument(
         "--embedder",
         metavar="NAME",
         help="local, or https://.../v1 (Azure OpenAI if set, else local)",

@@ -125,6 +125,7 @@ def new_run(options: argparse.Namespace, settings: Settings) -> Run:
         prune=settings.prune,
         max_deletes=settings.max_deletes,
         retry_failed=options.retry_failed,
+        passwords=bool(settings.passwords),
         # A deadline that is shorter than the grace still leaves half of it for work.
         stop=Stop(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
     )

@@ -7,31 +7,35 @@ often. pypdf reads the documents and the pages that PDFium cannot read, or reads
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import DocumentError
+from ingest.extract.annotations import Marks
+from ingest.extract.attachments import DEEPEST
+from ingest.extract.attempt import attempted
 from ingest.extract.bounds import (
     HEADINGS,
     LABEL,
     SMALLEST_PAGE,
-    TITLE,
     bounded_headings,
     bounded_pages,
     bounded_text,
     line,
 )
 from ingest.extract.clean import clean, without_running_lines
+from ingest.extract.language import detected
 from ingest.extract.quality import badness
+from ingest.extract.supplement import about, attached, supplemented
 from ingest.extract.worker import Beat
-from ingest.model import Code, Details, Document, Heading, Recognised
+from ingest.model import Code, Document, Heading, Recognised
 
 if TYPE_CHECKING:
-    from ingest.model import Picture
+    from pypdf import PdfReader
 
-T = TypeVar("T")
+    from ingest.model import Picture
 
 # More garbage than this share of a page's characters, and the other engine is asked.
 GARBLED = 0.1
@@ -43,6 +47,9 @@ CONFIDENT = 0.8
 
 class Engine(Protocol):
     """An open PDF. Any method may raise whatever its library raises."""
+
+    # what opened it
+    password: bytes
 
     # how many pages
     def __len__(self) -> int: ...
@@ -56,8 +63,20 @@ class Engine(Protocol):
     # a page as one sees it
     def picture(self, index: int) -> Picture: ...
 
-    # the document's own title, or ""
-    def title(self) -> str: ...
+    # what is on a page beside its content; of pages whose text was asked for
+    def marks(self, index: int) -> Marks: ...
+
+    # what the document says of itself: "Title", "Author", ...
+    def info(self) -> dict[str, str]: ...
+
+    # what its permissions do not allow
+    def forbids(self) -> tuple[str, ...]: ...
+
+    # whether it may be a form
+    def form(self) -> bool: ...
+
+    # whether it may list files inside it
+    def files(self) -> bool: ...
 
     # the entries of the outline that lead to a page
     def headings(self) -> list[Heading]: ...
@@ -73,6 +92,7 @@ class Means:
     extractor: str = "auto"  # settings.EXTRACTORS
     passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
     abandoned: frozenset[int] = frozenset()  # pages that are not to be read
+    depth: int = 0  # how many documents it is inside of
     ocr: str = ""  # the name of what recognises text; "" for nothing
     recognise: Callable[[Picture], Recognised] | None = None  # does it here and now
     recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages it was done for
@@ -99,19 +119,25 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     if len(seen.unread) == count:
         raise DocumentError("damaged, get it again from its source (no page of it can be read)")
     nothing: list[Heading] = []
-    unnamed: list[str] = []
+    none: list[str] = []
     headings = tuple(bounded_headings(attempted(first.headings, nothing)[:HEADINGS]))
+    pages = supplemented(engines, without_running_lines(pages, headings))
+    pages = tuple(bounded_text(pages))
+    title, details = about(engines)
     return Document(
-        pages=without_running_lines(pages, headings),
-        title=line(attempted(first.title, ""), TITLE),
+        pages=pages,
+        title=title,
         headings=headings,
-        labels=tuple(line(label, LABEL) for label in attempted(first.labels, unnamed)[:count]),
+        labels=tuple(line(label, LABEL) for label in attempted(first.labels, none)[:count]),
         confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
-        details=Details(
+        details=replace(
+            details,
+            language=attempted(partial(detected, pages), ""),
             scanned=tuple(seen.scanned),
             missing=tuple(sorted({p for p in means.abandoned if p <= count}.union(seen.unread))),
             doubtful=tuple(p for p, r in seen.recognised.items() if r.confidence < CONFIDENT),
             ocr=means.ocr if seen.recognised else "",
+            attachments=attached(engines, count) if means.depth < DEEPEST else (),
         ),
     )
 
@@ -185,20 +211,25 @@ class Engines:
         from ingest.extract.pdfium import Pdfium
         from ingest.extract.pypdf import Pypdf
 
-        kinds: dict[str, list[Callable[[bytes], Engine]]] = {
+        kinds: dict[str, list[Callable[[bytes, Sequence[str]], Engine]]] = {
             "auto": [Pdfium, Pypdf],
             "pdfium": [Pdfium],
             "pypdf": [Pypdf],
         }
         self.data = data
+        self.passwords = means.passwords
         self.waiting = kinds[means.extractor]
         self.opened: list[Engine] = []
+        self.beside: list[Pypdf] = []  # opened for what is no text
+        self.locked: DocumentError | None = None
         self.reasons: list[str] = []
 
     def first(self) -> Engine:
         """The first that opens. Raises DocumentError if none does, or it needs a password."""
         for engine in self:
             return engine
+        if self.locked:
+            raise self.locked
         raise DocumentError(f"damaged, get it again from its source ({'; '.join(self.reasons)})")
 
     def agreeing(self) -> Iterator[Engine]:
@@ -206,16 +237,31 @@ class Engines:
         first = self.first()
         return (engine for engine in self if engine is first or len(engine) == len(first))
 
+    def reader(self) -> PdfReader:
+        """The document by pypdf, for what it alone can see; opened when it is first asked for.
+
+        Raises whatever pypdf raises.
+        """
+        from ingest.extract.pypdf import Pypdf
+
+        for engine in (*self.opened, *self.beside):
+            if isinstance(engine, Pypdf):
+                return engine.reader
+        self.beside.append(Pypdf(self.data, self.passwords, self.opened[0].password))
+        return self.beside[0].reader
+
     def __iter__(self) -> Iterator[Engine]:
         yield from self.opened
         while self.waiting:
             kind = self.waiting.pop(0)
             try:
-                engine = kind(self.data)
+                engine = kind(self.data, self.passwords)
                 if not len(engine):
                     raise ValueError("it has no pages")  # noqa: TRY301 - as if it could not open it
-            except (DocumentError, MemoryError):
+            except MemoryError:
                 raise
+            except DocumentError as error:  # the next one may have the key to it
+                self.locked = self.locked or error
             except Exception as error:  # noqa: BLE001 - on hostile input these libraries raise anything
                 self.reasons.append(" ".join(str(error).split()).rstrip(".") or repr(error))
             else:
@@ -247,13 +293,3 @@ def picture(engines: Engines, index: int) -> Picture:
         with contextlib.suppress(Exception):
             return engine.picture(index)
     return last.picture(index)
-
-
-def attempted(call: Callable[[], T], default: T) -> T:
-    """What `call` gives, or `default` if the library chokes on what it read."""
-    try:
-        return call()
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - on hostile input these libraries raise anything
-        return default

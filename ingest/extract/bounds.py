@@ -22,7 +22,6 @@ HEADINGS_OF_A_PAGE = 200
 DEPTH = 15  # levels of an outline
 
 # In characters.
-TITLE = 1000
 HEADING = 500
 LABEL = 100
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import pypdfium2
 from pypdfium2 import raw
 
-from ingest.errors import NEEDS_PASSWORD, DocumentError
+from ingest.extract.annotations import NONE, Marks, marks, worthwhile
 from ingest.extract.bounds import DEPTH, HEADINGS
-from ingest.model import Code, Heading
+from ingest.extract.passwords import forbidden, locked, sealed, spellings
+from ingest.model import Heading
 
 if TYPE_CHECKING:
     from ingest.model import Picture
@@ -27,22 +28,16 @@ PIXELS = 16_000_000  # of a picture at most: A3 at 200 dpi has half of it
 DRAWN = 50  # paths on a page: fewer are rules and frames, more may be letters
 OBJECTS = 5000  # of a page that are looked at
 
-PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD in fpdfview.h
+ENTRIES = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
 
 class Pdfium:
-    """A PDF opened by PDFium. Raises DocumentError if it needs a password."""
+    """A PDF opened by PDFium. Raises DocumentError if no password opens it."""
 
-    def __init__(self, data: bytes) -> None:
-        try:
-            self.document = pypdfium2.PdfDocument(data, password="")
-        except pypdfium2.PdfiumError as error:
-            if getattr(error, "err_code", None) == PASSWORD_ERROR:
-                raise DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED) from None
-            said = str(error).rpartition("(")[2].rstrip(").")
-            # It says "Success" of what opens well and has no pages.
-            reason = said.replace("Success", "no pages found")
-            raise ValueError(reason) from None
+    def __init__(self, data: bytes, passwords: Sequence[str]) -> None:
+        self.document, self.password = opened(data, passwords)
+        self.data = data  # PDFium keeps no copy, so it must outlive the document
+        self.marked: dict[int, Marks] = {}
 
     def __len__(self) -> int:
         return len(self.document)
@@ -52,6 +47,8 @@ class Pdfium:
         if not page:
             raise ValueError(f"page {index + 1} cannot be loaded")
         try:
+            if (count := raw.FPDFPage_GetAnnotCount(page)) > 0 and self.annotated:
+                self.marked[index] = marks(page, count)
             text = raw.FPDFText_LoadPage(page)
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
@@ -82,8 +79,27 @@ class Pdfium:
         grey: Picture = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
         return grey
 
-    def title(self) -> str:
-        return str(self.document.get_metadata_value("Title"))
+    @cached_property
+    def annotated(self) -> bool:
+        """Whether it may have annotations that are no links."""
+        return worthwhile(self.data)
+
+    def marks(self, index: int) -> Marks:
+        return self.marked.get(index, NONE)
+
+    def info(self) -> dict[str, str]:
+        return {name: self.document.get_metadata_value(name) for name in ENTRIES}
+
+    def forbids(self) -> tuple[str, ...]:
+        if raw.FPDF_GetSecurityHandlerRevision(self.document) < 0:
+            return ()
+        return forbidden(raw.FPDF_GetDocUserPermissions(self.document))
+
+    def form(self) -> bool:
+        return bool(raw.FPDF_GetFormType(self.document) != raw.FORMTYPE_NONE)
+
+    def files(self) -> bool:
+        return bool(raw.FPDFDoc_GetAttachmentCount(self.document) > 0)
 
     def headings(self) -> list[Heading]:
         found = []
@@ -96,7 +112,7 @@ class Pdfium:
         return found
 
     def labels(self) -> list[str]:
-        if not self.label(0):
+        if not self.label(0) + self.label(len(self) - 1):
             return []
         return [self.label(index) for index in range(len(self.document))]
 
@@ -114,6 +130,27 @@ def string(call: Callable[[object, int], int]) -> str:
     buffer = ctypes.create_string_buffer(max(2, size))
     call(buffer, size)
     return buffer.raw[:-2].decode("utf-16-le", "ignore")
+
+
+def opened(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:
+    """A document and the password that opens it.
+
+    Raises DocumentError if none does, ValueError if it is damaged.
+    """
+    for password in spellings(passwords):
+        document = raw.FPDF_LoadMemDocument64(data, len(data), password)
+        if document:
+            if raw.FPDF_GetPageCount(document) > 0:
+                return pypdfium2.PdfDocument(document), password
+            raw.FPDF_CloseDocument(document)
+            raise ValueError("it has no pages")
+        fault = raw.FPDF_GetLastError()
+        if fault == raw.FPDF_ERR_SECURITY:
+            raise sealed()
+        if fault != raw.FPDF_ERR_PASSWORD:
+            known = pypdfium2.internal.ErrorToStr.get(fault, f"error {fault}")
+            raise ValueError(known.rstrip("."))
+    raise locked(passwords)
 
 
 def characters(text: raw.FPDF_TEXTPAGE) -> str:

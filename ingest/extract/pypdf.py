@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pypdf
 
-from ingest.errors import NEEDS_PASSWORD, DocumentError
+from ingest.extract.annotations import Marks, marks_by_pypdf
 from ingest.extract.bounds import DEPTH, HEADINGS
-from ingest.model import Code, Heading
+from ingest.extract.passwords import forbidden, locked, sealed, spellings
+from ingest.model import Heading
 
 if TYPE_CHECKING:
     from ingest.model import Picture
@@ -22,12 +23,19 @@ logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
 class Pypdf:
-    """A PDF opened by pypdf. Raises DocumentError if it needs a password."""
+    """A PDF opened by pypdf. Raises DocumentError if no password opens it.
 
-    def __init__(self, data: bytes) -> None:
-        self.reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
-        if self.reader.is_encrypted and not self.reader.decrypt(""):
-            raise DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED)
+    `known` is a password that another engine has opened it with.
+    """
+
+    def __init__(self, data: bytes, passwords: Sequence[str], known: bytes = b"") -> None:
+        try:
+            self.reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
+        except NotImplementedError:
+            raise sealed() from None
+        self.password = known
+        if self.reader.is_encrypted:
+            self.password = unlocked(self.reader, known, passwords)
 
     def __len__(self) -> int:
         return len(self.reader.pages)
@@ -42,9 +50,22 @@ class Pypdf:
     def picture(self, index: int) -> Picture:
         raise NotImplementedError(f"pypdf draws nothing, so not page {index + 1}")
 
-    def title(self) -> str:
-        metadata = self.reader.metadata
-        return (metadata and metadata.title) or ""
+    def marks(self, index: int) -> Marks:
+        return marks_by_pypdf(self.reader.pages[index])
+
+    def info(self) -> dict[str, str]:
+        entries: Mapping[str, object] = self.reader.metadata or {}
+        return {key.removeprefix("/"): str(value) for key, value in entries.items()}
+
+    def forbids(self) -> tuple[str, ...]:
+        permissions = self.reader.user_access_permissions
+        return () if permissions is None else forbidden(int(permissions))
+
+    def form(self) -> bool:
+        return "/AcroForm" in self.reader.root_object
+
+    def files(self) -> bool:
+        return "/Names" in self.reader.root_object
 
     def headings(self) -> list[Heading]:
         return list(itertools.islice(self.below(self.reader.outline, 1), HEADINGS))
@@ -65,3 +86,11 @@ class Pypdf:
         numbers = map(str, itertools.count(1))
         # Without labels of its own, pypdf counts the pages; that says nothing.
         return [] if all(a == b for a, b in zip(labels, numbers, strict=False)) else labels
+
+
+def unlocked(reader: pypdf.PdfReader, known: bytes, passwords: Sequence[str]) -> bytes:
+    """The password that opens a document. Raises DocumentError if none does."""
+    for password in (known, *spellings(passwords)):
+        if reader.decrypt(password):
+            return password
+    raise locked(passwords)

@@ -16,11 +16,11 @@ from ingest.extract.bounds import (
     HEADINGS_OF_A_PAGE,
     LABEL,
     PAGES,
-    TITLE,
     bounded_headings,
     bounded_text,
     line,
 )
+from ingest.extract.metadata import LONGEST as TITLE
 from ingest.model import Code, Heading
 from tests.hostile.writing import SHOWN, file, page, pdf, stream, text
 

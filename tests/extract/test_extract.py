@@ -10,6 +10,7 @@ import pytest
 
 from ingest.errors import DocumentError
 from ingest.extract import Means, extract, page_text
+from ingest.extract.annotations import NONE, Marks
 from ingest.extract.quality import badness
 from ingest.model import Heading, Outcome
 from tests.conftest import ROOT
@@ -97,6 +98,7 @@ class Reads:
 
     def __init__(self, text: str | Exception) -> None:
         self.answer = text
+        self.password = b""
 
     def __len__(self) -> int:
         return 1
@@ -112,8 +114,20 @@ class Reads:
     def picture(self, index: int) -> Picture:
         raise NotImplementedError(index)
 
-    def title(self) -> str:
-        return ""
+    def marks(self, _: int) -> Marks:
+        return NONE
+
+    def info(self) -> dict[str, str]:
+        return {}
+
+    def forbids(self) -> tuple[str, ...]:
+        return ()
+
+    def form(self) -> bool:
+        return False
+
+    def files(self) -> bool:
+        return False
 
     def headings(self) -> list[Heading]:
         return []

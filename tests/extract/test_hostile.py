@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ingest.extract.bounds import HEADING, LABEL, TITLE
+from ingest.extract.bounds import HEADING, LABEL
+from ingest.extract.metadata import LONGEST as TITLE
 from tests.azure.emulator import emulator
 from tests.conftest import DIMENSIONS, environment
 from tests.hostile import Kind, generated, harmed, sparse

@@ -1,0 +1,124 @@
+"""What a PDF says of itself, mended or left out: people and programs write anything there. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+
+from ingest.extract.clean import clean
+from ingest.extract.quality import badness
+
+LONGEST = 500  # characters of a title or a name; what is longer is neither
+GARBLED = 0.1  # more garbage than this share of a string, and it is dropped
+EARLIEST = 1980  # no file of a PDF is older than the machines that could make it
+
+DATE = re.compile(
+    r"\s*(?:D:)?\s*(?P<year>\d{4})[-:/.]?(?P<month>\d\d)?[-:/.]?(?P<day>\d\d)?"
+    r"[T ]?\s*(?P<hour>\d\d)?:?(?P<minute>\d\d)?:?(?P<second>\d\d)?(?:\.\d+)?"
+    r"\s*(?P<zone>[Zz+-])?\s*(?P<hours>\d\d)?[':]?(?P<minutes>\d\d)?'?\s*",
+    re.ASCII,
+)
+
+# Titles that programs make up: "Microsoft Word - letter.doc", "Untitled-1", "Slide 1", a file's
+# name. What people call a document by has a word in it.
+MADE_UP = re.compile(
+    r"""
+    (?: microsoft\ (?:office\ )?(?:word|excel|powerpoint|publisher|visio|outlook)\b .*
+    | \(?\s*(?: untitled | no\ title | title | document | doc | dokument | unbenannt | sans\ titre
+      | ohne\ titel | senza\ titolo | sin\ t[ií]tulo | powerpoint\ presentation | presentation
+      | pr[äaé]sentation | slide | folie | book | sheet | scan | scanned\ document | image | print
+      | page | layout | none | null | unknown | unnamed | new\ document | temp | tmp | test
+      )[\s_-]*\(?\d*\)?\s*\)?
+    | (?: file | https? | about | ms-its ):\S*
+    | (?: [a-z]: )? [\\/] \S* | [^\s]* \\ [^\s]*
+    | .* \.(?: pdf | docx? | docm | dotx? | rtf | odt | xlsx? | xlsm | csv | pptx? | ppsx? | odp
+      | txt | html? | xml | p65 | pmd | indd | qxd | qxp | cdr | ai | eps | ps | dvi | tex | fm
+      | pub | vsd | tiff? | jpe?g | png | bmp | gif | dwg | wpd | sxw | pages | md )
+    | \W*
+    | [\d\W_]+
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+NOBODY = re.compile(
+    r"\(?(?:unknown|unspecified|user|administrator|admin|owner|author|anonymous|none|null|root"
+    r"|default|guest|benutzer|utilisateur|unbekannt|n/?a|\W*)\)?",
+    re.IGNORECASE,
+)
+
+
+def title(info: Mapping[str, str]) -> str:
+    """What a document is called by whoever made it; "" where it is a program that named it."""
+    text = line(info.get("Title", ""))
+    return "" if MADE_UP.fullmatch(text) else text
+
+
+def author(info: Mapping[str, str]) -> str:
+    """Who wrote it; "" where nobody is named."""
+    text = line(info.get("Author", ""))
+    return "" if NOBODY.fullmatch(text) else text
+
+
+def producer(info: Mapping[str, str]) -> str:
+    """The program that made the file, else the one that made what it was made from."""
+    return line(info.get("Producer", "")) or line(info.get("Creator", ""))
+
+
+def line(raw: str) -> str:
+    """One entry as a line of text; "" where it cannot be read."""
+    text = " ".join(clean(decoded(raw[: 4 * LONGEST])).split())
+    return text[:LONGEST].rstrip() if badness(text) <= GARBLED else ""
+
+
+def decoded(text: str) -> str:
+    """A string that was decoded wrongly, as it was meant: UTF-16 without a mark, or UTF-8."""
+    if "\0" in text:
+        text = text.rstrip("\0")
+        text += "\0" * (len(text) % 2)
+        for codec, zeros in (("utf-16-be", text[::2]), ("utf-16-le", text[1::2])):
+            if zeros and zeros.count("\0") * 5 >= len(zeros) * 4:
+                return text.encode("latin-1", "replace").decode(codec, "ignore")
+    if text.isascii() or not any(c in text for c in UTF8_LEADS):
+        return text
+    from pypdf.generic import encode_pdfdocencoding
+
+    for encode in (
+        encode_pdfdocencoding,
+        lambda s: s.encode("cp1252"),
+        lambda s: s.encode("latin-1"),
+    ):
+        try:
+            return bytes(encode(text)).decode("utf-8")
+        except UnicodeError:
+            continue
+    return text
+
+
+# What the first byte of a character in UTF-8 looks like, taken for one of Latin-1.
+UTF8_LEADS = frozenset(map(chr, range(0xC2, 0xF5)))
+
+
+def moment(raw: str) -> str:
+    """A date as UTC, "2026-11-24T10:00:00Z"; "" where it cannot be true or is not a date.
+
+    A time without a zone is taken for UTC; a time that no clock shows is midnight.
+    """
+    match = DATE.fullmatch(decoded(raw[:80]).replace("\0", ""))
+    if not match:
+        return ""
+    part = {name: int(text) for name, text in match.groupdict().items() if text and text.isdigit()}
+    try:
+        day = datetime(part["year"], part.get("month", 1), part.get("day", 1), tzinfo=UTC)
+    except ValueError:
+        return ""
+    try:
+        clock = {name: part.get(name, 0) for name in ("hour", "minute", "second")}
+        ahead = timedelta(hours=part.get("hours", 0), minutes=part.get("minutes", 0))
+        zone = timezone(-ahead if match["zone"] == "-" else ahead)
+        day = day.replace(tzinfo=zone, **clock).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    if day.year < EARLIEST or day > datetime.now(UTC) + timedelta(days=1):
+        return ""
+    return day.strftime("%Y-%m-%dT%H:%M:%SZ")

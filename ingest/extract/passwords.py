@@ -1,0 +1,101 @@
+"""Passwords of PDFs: from a file, and in the bytes that a PDF may have been locked with.
+
+They are never shown: not in an error, not in a log, not by their number of characters.
+"""
+
+from __future__ import annotations
+
+import stringprep
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ingest.errors import NEEDS_PASSWORD, ConfigError, DocumentError
+from ingest.model import Code
+
+# What a PDF asks people not to do, by the bit of its permissions: ISO 32000-2, table 22.
+PERMISSIONS = {
+    "print": 3,
+    "modify": 4,
+    "copy": 5,
+    "annotate": 6,
+    "fill": 9,
+    "assemble": 11,
+    "print-finely": 12,
+}
+SEALED = (
+    "encrypted for certificates or in a way of its own, not by a password; ask for a plain copy"
+)
+
+
+def passwords(path: str) -> tuple[str, ...]:
+    """The lines of a file that are not blank; none without a file. Raises ConfigError."""
+    if not path:
+        return ()
+    try:
+        lines = Path(path).expanduser().read_text("utf-8-sig").split("\n")
+    except OSError as error:
+        raise ConfigError(f"passwords: {path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:  # whose message would show a part of one
+        raise ConfigError(f"passwords: {path} is not UTF-8: save it as such") from None
+    found = (line.removesuffix("\r") for line in lines)
+    return tuple(dict.fromkeys(line for line in found if line.strip()))
+
+
+def spellings(passwords: Sequence[str]) -> Iterator[bytes]:
+    """No password, then each as the programs that lock PDFs write it, the standard's way first.
+
+    AES-256 takes UTF-8 after SASLprep, older methods the PDF's own encoding; programs differ.
+    """
+    from pypdf.generic import encode_pdfdocencoding
+
+    yield b""
+    for password in passwords:
+        found = [password.encode("utf-8", "ignore")]
+        if not password.isascii():
+            found.append(prepared(password).encode("utf-8", "ignore"))
+            for encode in (encode_pdfdocencoding, windows):
+                try:
+                    found.append(bytes(encode(password)))
+                except UnicodeError:
+                    continue
+        # A zero would end it where it is handed over.
+        yield from dict.fromkeys(spelling for spelling in found if spelling and 0 not in spelling)
+
+
+def windows(password: str) -> bytes:
+    """A password as typed on Windows in western Europe. Raises UnicodeError."""
+    return password.encode("cp1252")
+
+
+def prepared(password: str) -> str:
+    """A password in the form that stands for all its equals: SASLprep, RFC 4013."""
+    mapped = (
+        " " if stringprep.in_table_c12(character) else character
+        for character in password
+        if not stringprep.in_table_b1(character)
+    )
+    return unicodedata.normalize("NFKC", "".join(mapped))
+
+
+def locked(passwords: Sequence[str]) -> DocumentError:
+    """That none of these passwords opens a document."""
+    if not passwords:
+        return DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED)
+    count = len(passwords)
+    tried = (
+        f"none of the {count} passwords opens it"
+        if count > 1
+        else "the one there is does not open it"
+    )
+    return DocumentError(f"needs a password; {tried}", Code.ENCRYPTED)
+
+
+def sealed() -> DocumentError:
+    """That a document is encrypted, and not by a password."""
+    return DocumentError(SEALED, Code.ENCRYPTED)
+
+
+def forbidden(permissions: int) -> tuple[str, ...]:
+    """What the permissions of an encrypted document do not allow."""
+    return tuple(deed for deed, bit in PERMISSIONS.items() if not permissions >> (bit - 1) & 1)

@@ -1,0 +1,125 @@
+"""Locked documents, and what opens them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pypdf
+import pytest
+from pypdf.constants import UserAccessPermissions
+
+from ingest.errors import ConfigError, DocumentError
+from ingest.extract import Means, extract
+from ingest.extract.passwords import passwords
+from ingest.model import Code
+from ingest.prepare import Task
+from tests.pdfs import pdf
+
+EXTRACTORS = ["auto", "pdfium", "pypdf"]
+METHODS = ["RC4-40", "RC4-128", "AES-128", "AES-256-R5", "AES-256"]
+EVERYTHING = UserAccessPermissions.all()
+
+
+def locked(
+    user: str = "secret",
+    owner: str = "owner",
+    method: str = "AES-256",
+    allowed: UserAccessPermissions = EVERYTHING,
+) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("a secret text", title="Secrets")))
+    writer.encrypt(user, owner, algorithm=method, permissions_flag=allowed)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("password", ["secret", "pässwörd", "5€ пароль"])
+def test_every_way_to_lock_is_opened(extractor: str, method: str, password: str) -> None:
+    """Whatever program locked it, its password opens it; that of its owner does too."""
+    for key in (password, "owner"):
+        means = Means(extractor, ("wrong", key))
+        document = extract(locked(password, method=method), means)
+
+        assert document.pages == ("a secret text",)
+        assert document.title == "Secrets"
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_equal_passwords_are_equal(extractor: str) -> None:
+    """A password of special characters opens it, however they were typed."""
+    data = locked("fine IV")  # in the form that AES-256 asks for
+
+    assert extract(data, Means(extractor, ("\ufb01ne\u00a0\u2163\u00ad",))).pages
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+@pytest.mark.parametrize(
+    ("tried", "reason"),
+    [
+        ((), "needs a password; --passwords names a file of them"),
+        (("x",), "needs a password; the one there is does not open it"),
+        (("x", "y\0z", "ß"), "needs a password; none of the 3 passwords opens it"),
+    ],
+)
+def test_what_no_password_opens_is_skipped(
+    extractor: str, tried: tuple[str, ...], reason: str
+) -> None:
+    """I am told whether there was no password, or not the right one; never which."""
+    with pytest.raises(DocumentError) as caught:
+        extract(locked(), Means(extractor, tried))
+
+    assert str(caught.value) == reason
+    assert caught.value.code is Code.ENCRYPTED
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
+    """A document for the holders of certificates is no damaged one."""
+    data = locked().replace(b"/Standard", b"/Adobe.PS")
+
+    with pytest.raises(DocumentError, match="not by a password") as caught:
+        extract(data, Means(extractor, ("secret",)))
+    assert caught.value.code is Code.ENCRYPTED
+
+
+@pytest.mark.parametrize("extractor", EXTRACTORS)
+def test_what_is_forbidden_is_noted(extractor: str) -> None:
+    """The index says that a document asks not to be copied or printed; it is read all the same."""
+    asked = EVERYTHING & ~(UserAccessPermissions.EXTRACT | UserAccessPermissions.PRINT)
+    document = extract(locked("", allowed=asked), Means(extractor))
+
+    assert document.pages == ("a secret text",)
+    assert document.details.forbids == ("print", "copy")
+    assert extract(pdf("an open one"), Means(extractor)).details.forbids == ()
+
+
+def test_passwords_come_from_a_file(tmp_path: Path) -> None:
+    """One a line, as any editor saves them; blanks at an end may belong to one."""
+    file = tmp_path / "keys"
+    file.write_bytes("\ufeffone\r\n\r\n  two \r\nthré\n\none\n".encode())
+
+    assert passwords(str(file)) == ("one", "  two ", "thré")
+    assert passwords("") == ()
+
+
+def test_a_file_that_is_no_list_of_passwords_is_refused(tmp_path: Path) -> None:
+    """A run does not go on without the passwords it was given, and shows none of them."""
+    file = tmp_path / "keys"
+    with pytest.raises(ConfigError, match=f"{file} cannot be read \\(No such file"):
+        passwords(str(file))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        passwords(str(tmp_path))
+    file.write_bytes(b"geheim\xe4\n")
+    with pytest.raises(ConfigError, match="not UTF-8") as caught:
+        passwords(str(file))
+    assert "geheim" not in repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_passwords_do_not_show(tmp_path: Path) -> None:
+    """What is logged of a task holds no password."""
+    assert "secret" not in repr(Means("auto", ("secret",)))
+    assert Task.__dataclass_fields__["passwords"].repr is False
