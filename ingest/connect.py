@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Semaphore
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ingest.attached import with_attached
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
@@ -252,7 +253,7 @@ def services(
     reading = settings.workers or cores()
     limits = Limits(settings.document_seconds, settings.document_megabytes)
     children = Contained(prepare, limits)
-    careful = second_chance(children)
+    read = with_attached(second_chance(children))
     places = Semaphore(reading)
 
     def prepared(root: Root, stale: Stale) -> Prepared | None:
@@ -262,7 +263,7 @@ def services(
             with times.of(FETCHING):
                 file = opened.enter_context(root.opened(stale.source))
             with places, times.of(READING):
-                made = careful(task, file)
+                made = read(task, file)
         return made
 
     where = index(settings, model, to, create=write)

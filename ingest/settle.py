@@ -146,7 +146,7 @@ def remove(record: Record, index: Index) -> Settled:
 def before(stale: Stale, index: Index) -> Record:
     """A source's record with its ids, as it stood before it was read; an empty one for none."""
     source, record, _ = stale
-    if record is None and holder(source.name) and not index.fresh:
+    if record is None and holder(source.name):
         record = index.record(source.root, source.name)  # nobody has asked yet
     return record or Record(source.root, source.name)
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ingest.attached import with_attached
 from ingest.embed import Embedder
 from ingest.extract import unheard
 from ingest.index import Index
@@ -79,7 +80,7 @@ class Bench:
             self.read.append(stale.source.name)
             with root.opened(stale.source) as file:
                 task = Task(stale.source, stale.known, self.recipe, "auto")
-                return prepare(task, file, unheard)
+                return with_attached(lambda task, file: prepare(task, file, unheard))(task, file)
 
         return Services(
             index or self.index,
