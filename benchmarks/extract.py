@@ -37,7 +37,7 @@ from ingest.model import Prepared, Recipe, Source
 from ingest.prepare import Task, prepare
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
-LIMITS = Limits(300.0, 2048)  # the defaults of the settings
+LIMITS = Limits(120.0, 2048, 30.0)  # the defaults of the settings
 LARGE_PAGES = 400
 COPIES = 8  # of all files, for the pages a second
 REPETITIONS = 9
@@ -98,9 +98,10 @@ def asked(child: Child, task: Task | None) -> Any:
         return child(task, file)
 
 
-def bare(task: Task, _: BinaryIO | None = None, __: object = None) -> int:
+def bare(task: Task, file: BinaryIO | None = None, _: object = None) -> int:
     """The text of every page by the engine alone; returns how many pages there are."""
-    document = pypdfium2.PdfDocument(task.source.location)
+    # A child has no way to the path.
+    document = pypdfium2.PdfDocument(file.read() if file else task.source.location)
     for index in range(len(document)):
         document[index].get_textpage().get_text_range()
     return len(document)

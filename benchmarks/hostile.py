@@ -40,7 +40,8 @@ from tests.hostile.watch import Peaks, watched
 
 CUTS = 200  # of each sample
 FLIPS = 2000
-SECONDS = 10  # for a document; the default is 300
+SECONDS = 10  # for a document, and a second more for each page; the default is 120
+PAGE_SECONDS = 5  # for a page; the default is 30
 MEGABYTES = 2048  # the default
 TRIES = 2  # of a document that kills its reader
 SLACK = 5.0  # seconds, to end a process and start another
@@ -70,6 +71,7 @@ def main() -> None:
         more = {
             "INGEST_INDEX": str(place / "index"),
             "INGEST_DOCUMENT_SECONDS": str(SECONDS),
+            "INGEST_PAGE_SECONDS": str(PAGE_SECONDS),
             "INGEST_DOCUMENT_MEGABYTES": str(MEGABYTES),
             "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
         }

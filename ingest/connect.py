@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ingest.attached import with_attached
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
 from ingest.auth.token_cache import TokenCache
+from ingest.careful import careful
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
@@ -27,7 +28,7 @@ from ingest.model import Prepared, Recipe
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
 from ingest.plan import Stale
-from ingest.prepare import Task, prepare, second_chance
+from ingest.prepare import Task, prepare
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
@@ -251,9 +252,8 @@ def services(
     )
     keys = passwords(settings.passwords)
     reading = settings.workers or cores()
-    limits = Limits(settings.document_seconds, settings.document_megabytes)
-    children = Contained(prepare, limits)
-    read = with_attached(second_chance(children))
+    children = Contained(prepare, limits(settings))
+    read = with_attached(careful(children, children.limits))
     places = Semaphore(reading)
 
     def prepared(root: Root, stale: Stale) -> Prepared | None:
@@ -296,6 +296,11 @@ def services(
             threads.shutdown(cancel_futures=True)
         model.close()
         where.close()
+
+
+def limits(settings: Settings) -> Limits:
+    """What one document may take."""
+    return Limits(settings.document_seconds, settings.document_megabytes, settings.page_seconds)
 
 
 def writing_threads(settings: Settings) -> tuple[Executor, int]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias
 
 from ingest.chunk.document import chunks, titled
 from ingest.errors import DocumentError
 from ingest.extract import Means, extract
 from ingest.extract.attachments import embedded
-from ingest.extract.worker import Beat, Died
+from ingest.extract.worker import Beat
 from ingest.model import Code, Prepared, Recipe, Recognised, Source, mark
 
 
@@ -37,7 +37,8 @@ class Task:
 def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
     """The chunks of a source; None if its bytes, fields and recipe are those known already.
 
-    `beat` is told of each page before it is read. Raises DocumentError if it cannot be read.
+    `beat` is told of each page before it is read, and of page 0 after the last. Raises
+    DocumentError if it cannot be read.
     """
     try:
         file.seek(0)  # it may have been read before, by a process that died of it
@@ -77,20 +78,3 @@ def means(task: Task) -> Means:
 
 
 Prepare: TypeAlias = Callable[[Task, BinaryIO], Prepared | None]
-
-
-def second_chance(prepare: Prepare) -> Prepare:
-    """Let pypdf, which has no native code to crash, read what killed its process."""
-
-    def careful(task: Task, file: BinaryIO) -> Prepared | None:
-        try:
-            return prepare(task, file)
-        except Died as death:
-            if task.extractor != "auto":
-                raise
-            try:
-                return prepare(replace(task, extractor="pypdf"), file)
-            except DocumentError:
-                raise death from None
-
-    return careful

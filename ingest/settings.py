@@ -158,7 +158,16 @@ class Settings:
         within(int, 0, 1024),
     )
     document_seconds: float = setting(
-        300.0, "INGEST_DOCUMENT_SECONDS", "time to read one document", seconds
+        120.0,
+        "INGEST_DOCUMENT_SECONDS",
+        "time to read a document, and a second more for each page",
+        seconds,
+    )
+    page_seconds: float = setting(
+        30.0,
+        "INGEST_PAGE_SECONDS",
+        "time to read one page; what takes longer is left out, and the other pages are kept",
+        seconds,
     )
     document_megabytes: int = setting(
         2048,

@@ -105,7 +105,8 @@ def unheard(page: int, pages: int) -> None:
 def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     """The clean text and the structure of a PDF.
 
-    `beat` is told of each page before it is read, counted from 1, and how many there are.
+    `beat` is told of each page before it is read, counted from 1, and how many there are; and of
+    page 0 once all are read, so that the last one is not blamed for what comes after.
     Raises DocumentError if it is no PDF, is damaged beyond reading, or needs a password.
     """
     if b"%PDF-" not in data[:1024]:  # viewers accept it there: ISO 32000, Annex H
@@ -159,6 +160,7 @@ def texts(engines: Engines, means: Means, seen: Seen, count: int, beat: Beat) ->
             continue
         beat(page, count)
         yield read(engines, page, means, seen)
+    beat(0, count)
 
 
 def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:

@@ -1,39 +1,41 @@
 """Work on untrusted input in child processes: a hang, a crash or a leak is one DocumentError.
 
-Nothing of a child's is trusted but what it sends back; a child that misses its deadline is killed
-and the next task gets a new one. A task comes with an open file, which the child gets as such: not
-its bytes, which would then be in memory twice, nor its path, so that it need not open anything.
+Nothing of a child's is trusted, not its answers either: they are read as values of a few types. A
+child that misses a deadline is killed and the next task gets a new one. A task comes with an open
+file, which the child gets as such: not its bytes, which would then be in memory twice, nor its
+path, so that it need not open anything.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import signal
-import sys
+import subprocess
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle, send_handle
+from multiprocessing.reduction import send_handle
+from pickle import UnpicklingError
 from queue import Empty, LifoQueue
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
-from ingest.errors import DocumentError, IngestError, ServiceError
+from ingest.errors import DocumentError, ServiceError
+from ingest.extract.board import Board, Place, fresh
+from ingest.extract.start import handle, preparation, started
+from ingest.extract.wire import value
 from ingest.model import Code
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Told of the page that is read next, counted from 1, and of how many: a sign of life.
+# Told of the page that is read next, counted from 1, and of how many: a sign of life. Of page 0,
+# once all are read.
 Beat: TypeAlias = Callable[[int, int], None]
 
-# spawn, not fork: the parent has threads, and a child must not inherit their locks.
-SPAWN = multiprocessing.get_context("spawn")
 STARTING = 60.0  # seconds; importing everything on a machine that is busy
-READY = "ready"
+NO_READER = "no process can be started to read documents in"
 SETTLING = 1.0  # seconds for a dying child to leave its exit code
 
 
@@ -41,19 +43,35 @@ SETTLING = 1.0  # seconds for a dying child to leave its exit code
 class Limits:
     """What one document may take."""
 
-    seconds: float
+    seconds: float  # in all, before its pages are counted in
     megabytes: int
+    page_seconds: float = 30.0  # for one of its pages
+    more_seconds: float = 1.0  # in all, for each page that it has
+
+    def due(self, pages: int) -> float:
+        """The seconds for a document of so many pages."""
+        return self.seconds + pages * self.more_seconds
 
 
 class Died(DocumentError):
     """The child did not survive the document, so another way of reading it may be tried."""
 
 
+class Stuck(Died):
+    """It took too long, and where it was then."""
+
+    def __init__(self, reason: str, place: Place, *, overdue: bool) -> None:
+        super().__init__(reason, Code.TOO_SLOW)
+        self.page = place.page
+        self.pages = place.pages
+        self.overdue = overdue  # the whole document is, not the page
+
+
 class Contained(Generic[T, R]):
     """A function of a task and a file, run in a child process within limits.
 
-    Raises what the function raises, Died if the child was killed or exceeded its time, ServiceError
-    if no child can be started.
+    Raises what the function raises, Died if the child was killed, Stuck if it exceeded its time,
+    ServiceError if no child can be started.
     Several threads may call it: there are as many children as were ever needed at the same time.
     """
 
@@ -64,13 +82,14 @@ class Contained(Generic[T, R]):
         self.children: set[Child] = set()
         self.closed = threading.Event()
 
-    def __call__(self, task: T, file: BinaryIO) -> R:
+    def __call__(self, task: T, file: BinaryIO, limits: Limits | None = None) -> R:
+        """The function's result. A task may have limits of its own, but for its memory."""
         try:
             child = self.idle.get_nowait()
         except Empty:
             child = self.started()
         try:
-            outcome = child.ask(task, file, self.limits.seconds)
+            outcome = child.ask(task, file, limits or self.limits)
         except BaseException:  # in the midst of something, or dead: it is not used again
             child.end()
             self.children.discard(child)
@@ -106,40 +125,74 @@ class Child:
     """One process that answers tasks until its pipe closes."""
 
     def __init__(self, function: Callable[[Any, BinaryIO, Beat], Any], limits: Limits) -> None:
-        self.pipe, theirs = SPAWN.Pipe()
-        self.process = SPAWN.Process(target=serve, args=(theirs, function, limits), daemon=True)
-        self.process.start()
-        theirs.close()
+        self.most = limits.megabytes << 20  # bytes in an answer: it fitted into the child
+        self.pipe, theirs = multiprocessing.Pipe()
+        with fresh() as name:
+            self.board = Board(name)
+            try:
+                self.process = started(theirs, name)
+            except OSError as error:
+                raise ServiceError(f"{NO_READER} ({error})") from error
+            finally:
+                theirs.close()
+        begun = time.monotonic()
         # What dies before it was given anything to do says nothing about a document.
         try:
-            ready = self.pipe.poll(STARTING) and self.pipe.recv()
-        except (EOFError, ConnectionError):
-            ready = False
-        if not ready:
-            self.process.join(SETTLING)
+            self.pipe.send(preparation(function))
+            self.pipe.send((function, limits.megabytes, name))
+            # What holds it back, by the names of sandbox.enter.
+            self.layers: tuple[str, ...] = self.awaited(Limits(STARTING, 0), begun)
+        except (EOFError, OSError, Stuck):
             cause = self.cause()
             self.end()
-            raise ServiceError(f"no process can be started to read documents in ({cause})")
+            raise ServiceError(f"{NO_READER} ({cause})") from None
 
-    def ask(self, task: object, file: BinaryIO, seconds: float) -> Any:
+    def ask(self, task: object, file: BinaryIO, limits: Limits) -> Any:
         """The function's result, or the exception it raised. Raises Died."""
+        begun = time.monotonic()
+        self.board.write(Place())  # what stands there is of the document before
         try:
-            self.pipe.send(task)
+            self.pipe.send((task, limits))
             send_handle(self.pipe, handle(file), self.process.pid)
-            if self.pipe.poll(seconds):
-                return self.pipe.recv()
-        except (EOFError, ConnectionError):
-            self.process.join(SETTLING)
-            self.end()
-            raise Died(f"reading it crashed the reader ({self.cause()})", Code.CRASHED) from None
-        self.end()
-        reason = f"reading it took over {seconds:g} s; INGEST_DOCUMENT_SECONDS allows more"
-        raise Died(reason, Code.TOO_SLOW)
+            return self.awaited(limits, begun)
+        except (EOFError, OSError):
+            raise self.death() from None
+        except UnpicklingError as error:
+            raise Died(f"reading it upset the reader ({error})", Code.CRASHED) from None
+
+    def awaited(self, limits: Limits, begun: float) -> Any:
+        """The answer, if it comes in time. Raises Stuck, EOFError, OSError, UnpicklingError."""
+        now = begun
+        due = begun + min(limits.seconds, limits.page_seconds)
+        while not self.pipe.poll(max(0.0, due - now)):
+            now = time.monotonic()
+            place = self.board.read()
+            whole = due = begun + limits.due(place.pages)
+            if place.page:
+                due = min(whole, place.since + limits.page_seconds)
+            if due <= now:
+                raise too_slow(place, limits, overdue=due == whole)
+        return value(self.pipe.recv_bytes(self.most))
+
+    def death(self) -> Died:
+        """What to say of a child that is gone."""
+        cause = self.cause()
+        if cause == "SIGXCPU":  # its own limit, in case nobody watches
+            place = self.board.read()
+            return Stuck(f"reading it took too long ({cause})", place, overdue=False)
+        if cause == "SIGKILL":
+            reason = f"reading it got the reader killed, most likely for want of memory ({cause})"
+            return Died(reason, Code.TOO_MUCH_MEMORY)
+        return Died(f"reading it crashed the reader ({cause})", Code.CRASHED)
 
     def cause(self) -> str:
-        """How the process ended, in words."""
-        code = self.process.exitcode
-        if code is not None and code < 0:
+        """How the process ended, in words; it is given a moment for it."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(SETTLING)
+        code = self.process.returncode
+        if code is None:
+            return "no answer"
+        if code < 0:
             with contextlib.suppress(ValueError):
                 return signal.Signals(-code).name
         return f"exit {code}"
@@ -147,91 +200,15 @@ class Child:
     def end(self) -> None:
         """Kill the process; there is nothing in it to lose. Any thread may do this."""
         self.process.kill()
-        self.process.join()
+        self.process.wait()
 
 
-def serve(pipe: Connection, function: Callable[[Any, BinaryIO, Beat], Any], limits: Limits) -> None:
-    """The child's whole life: take a task, answer it, until the parent is gone."""
-    # The terminal's ^C goes to the whole group; it is the parent that decides what to finish.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    quiet()
-    confine(limits.megabytes)
-    with contextlib.suppress(EOFError, ConnectionError):
-        pipe.send(READY)
-        for task, file in tasks(pipe):
-            allow_cpu(limits.seconds)
-            with file:
-                outcome = answer(partial(function, task, file, silent), limits)
-            pipe.send(outcome)
-
-
-def silent(page: int, pages: int) -> None:
-    """A beat that nobody hears yet."""
-
-
-def tasks(pipe: Connection) -> Iterator[tuple[object, BinaryIO]]:
-    """The tasks as they come, with their files; ends with EOFError."""
-    while True:
-        yield pipe.recv(), opened(recv_handle(pipe))
-
-
-def handle(file: BinaryIO) -> int:
-    """What the system knows an open file by."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        return msvcrt.get_osfhandle(file.fileno())
-    return file.fileno()
-
-
-def opened(handle: int) -> BinaryIO:
-    """The file that came from the parent."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        handle = msvcrt.open_osfhandle(handle, os.O_RDONLY)
-    return os.fdopen(handle, "rb")
-
-
-def answer(function: Callable[[], Any], limits: Limits) -> object:
-    """The result, or the exception to raise in the parent."""
-    try:
-        return function()
-    except MemoryError:
-        return Died(
-            f"reading it needs more than {limits.megabytes} MB; "
-            "INGEST_DOCUMENT_MEGABYTES allows more",
-            Code.TOO_MUCH_MEMORY,
-        )
-    except IngestError as error:
-        return error
-    except Exception as error:  # noqa: BLE001 - a bug of ours on one document must not hide the others
-        return Died(f"the reader failed on it ({type(error).__name__}: {error})", Code.CRASHED)
-
-
-def quiet() -> None:
-    """Keep what native code prints away from the parent's output."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):
-        os.dup2(nothing, stream)
-
-
-def confine(megabytes: int) -> None:
-    """Limit this process's address space, where the platform can."""
-    if sys.platform != "win32":
-        import resource
-
-        limit = megabytes * 1024 * 1024
-        with contextlib.suppress(ValueError, OSError):  # macOS has the name but not the limit
-            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-
-
-def allow_cpu(seconds: float) -> None:
-    """Let this process use so much CPU from now on: a hang ends even when the parent is gone."""
-    if sys.platform != "win32":
-        import resource
-
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        soft = int(used.ru_utime + used.ru_stime + seconds) + 2
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+def too_slow(place: Place, limits: Limits, *, overdue: bool) -> Stuck:
+    """What to say of a child that took too long."""
+    if overdue:
+        seconds, setting = limits.due(place.pages), "INGEST_DOCUMENT_SECONDS"
+        reason = f"reading it took over {seconds:.4g} s; {setting} allows more"
+    else:
+        seconds, setting = limits.page_seconds, "INGEST_PAGE_SECONDS"
+        reason = f"page {place.page} took over {seconds:.4g} s; {setting} allows more"
+    return Stuck(reason, place, overdue=overdue)

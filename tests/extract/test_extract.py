@@ -93,6 +93,22 @@ def test_a_damaged_file_says_so(extractor: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_page_that_is_abandoned_is_missing() -> None:
+    """It is not read, it is named, and the others keep their numbers."""
+    beats = []
+
+    document = extract(
+        pdf("first", "second", "third"),
+        Means(abandoned=frozenset({2, 9})),
+        lambda page, pages: beats.append((page, pages)),
+    )
+
+    assert document.pages == ("first", "", "third")
+    assert document.details.missing == (2,)
+    # Before each page, and once all are read.
+    assert beats == [(1, 3), (3, 3), (0, 3)]
+
+
 class Reads:
     """An engine that gives one text, or raises."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import BinaryIO
 import pytest
 
 from ingest.errors import DocumentError
-from ingest.extract.worker import Beat, Contained, Died, Limits
+from ingest.extract.worker import Beat, Contained, Died, Limits, Stuck
 from ingest.model import Code, Outcome
 from tests.conftest import ROOT
 
@@ -38,15 +39,34 @@ def behave(how: str, file: BinaryIO, beat: Beat) -> str:
         raise DocumentError("locked", Code.ENCRYPTED)
     if how == "trip":
         raise KeyError("a bug")
+    if how in ("step", "page"):
+        beat(3, 9)
+        time.sleep(0 if how == "step" else 600)
+    if how == "burn":
+        resource.setrlimit(resource.RLIMIT_CPU, (1, 100))
+        beat(3, 9)
+        while True:
+            pass
+    if how == "rates":
+        return " ".join(f"{seconds:.0f}" for seconds in allowances(beat))
     if how == "print":
         os.write(1, b"noise")
         os.write(2, b"noise")
     return f"{how} by {os.getpid()}"
 
 
+def allowances(beat: Beat) -> Iterator[float]:
+    """The seconds of CPU left when opening, reading a page, and making something of the pages."""
+    for page in (None, 1, 0):
+        if page is not None:
+            time.sleep(1.1)
+            beat(page, 500)
+        yield resource.getrlimit(resource.RLIMIT_CPU)[0] - time.process_time()
+
+
 @contextmanager
-def contained(seconds: float = 30, megabytes: int = 1024) -> Iterator[Callable[[str], str]]:
-    children = Contained(behave, Limits(seconds, megabytes))
+def contained(seconds: float = 30, page_seconds: float = 30) -> Iterator[Callable[[str], str]]:
+    children = Contained(behave, Limits(seconds, 1024, page_seconds))
 
     def call(how: str) -> str:
         with Path(os.devnull).open("rb") as file:
@@ -121,6 +141,87 @@ def test_a_hang_ends_at_its_deadline() -> None:
         assert call("well").startswith("well")
 
 
+def test_a_page_that_hangs_is_named() -> None:
+    """A page has a deadline of its own, long before the document's."""
+    with contained(page_seconds=0.5) as call:
+        call("well")
+        started = time.monotonic()
+        with pytest.raises(Stuck, match=r"page 3 took over 0\.5 s; INGEST_PAGE_SECONDS") as caught:
+            call("page")
+        assert time.monotonic() - started < 5
+        assert (caught.value.page, caught.value.pages, caught.value.overdue) == (3, 9, False)
+        assert caught.value.code is Code.TOO_SLOW
+
+
+def test_a_page_of_the_document_before_is_not_blamed() -> None:
+    """A reader that went on to another document is at no page of it yet."""
+    with contained(seconds=1, page_seconds=0.2) as call:
+        call("step")
+        with pytest.raises(Stuck, match="reading it took over 1 s") as caught:
+            call("hang")
+        assert (caught.value.page, caught.value.pages, caught.value.overdue) == (0, 0, True)
+
+
+def test_a_task_may_have_limits_of_its_own() -> None:
+    """A scan takes longer than a letter."""
+    children = Contained(behave, Limits(300, 1024))
+    try:
+        with Path(os.devnull).open("rb") as file, pytest.raises(Stuck, match=r"over 0\.4 s"):
+            children("hang", file, Limits(0.4, 1024))
+    finally:
+        children.close()
+
+
+def test_the_limit_on_cpu_goes_with_the_pages() -> None:
+    """A long document is not taken for a hang, and a hang on its last page is not missed."""
+    with contained(seconds=50, page_seconds=20) as call:
+        opening, reading, making = map(int, call("rates").split())
+    assert 50 <= opening <= 54
+    assert 20 <= reading <= 24
+    assert 550 <= making <= 554
+
+
+def test_the_limit_on_cpu_is_a_matter_of_time() -> None:
+    """A reader that its own limit ended is as slow as one that its parent had to end."""
+    with contained() as call, pytest.raises(Stuck, match=r"too long \(SIGXCPU") as caught:
+        call("burn")
+    assert (caught.value.page, caught.value.pages) == (3, 9)
+
+
+def test_a_hang_ends_when_nobody_is_left_to_end_it() -> None:
+    """A run that was killed leaves no process behind that spins for ever."""
+    code = (
+        "import threading\n"
+        "from tests.extract.test_worker import Contained, Limits, behave\n"
+        "children = Contained(behave, Limits(0.1, 1024))\n"
+        "children.prepare()\n"
+        "(child,) = children.children\n"
+        "child.awaited = lambda *_: threading.Event().wait()\n"
+        "print(child.process.pid, flush=True)\n"
+        "children('hang', open('/dev/null', 'rb'))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        time.sleep(0.5)
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process goes on; one that nobody has buried yet does not."""
+    try:
+        os.kill(pid, 0)
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits an address space")
 def test_memory_is_limited() -> None:
     """A bomb does not take the machine down."""
@@ -135,14 +236,17 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
     code = (
         "from ingest.extract.worker import Contained, Limits\n"
         "from ingest.errors import ServiceError\n"
-        "try: Contained(pow, Limits(9, 1024))(2, open('/dev/null', 'rb'))\n"
-        "except ServiceError as error: print(error)\n"
+        "import sys\n"
+        "for sys.executable in ('/usr/bin/false', '/no/python'):\n"
+        "    try: Contained(pow, Limits(9, 1024)).prepare()\n"
+        "    except ServiceError as error: print(error)\n"
     )
-    # A child cannot import a main module that is standard input.
     done = subprocess.run(
-        [sys.executable, "-"], input=code, capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    assert "no process can be started to read documents in (exit 1)" in done.stdout
+    broken, missing = done.stdout.splitlines()
+    assert broken == "no process can be started to read documents in (exit 1)"
+    assert missing.startswith("no process can be started to read documents in ([Errno 2]")
 
 
 def test_a_reader_can_be_started_before_it_is_needed() -> None:

@@ -1,0 +1,124 @@
+"""The system calls of Linux that a process which reads documents does without, by their numbers.
+
+A number for x86_64 and one for aarch64, "-" where there is no such call: from the kernel's
+asm/unistd_64.h and asm-generic/unistd.h, as of Linux 6.1. Numbers never change, and what is newer
+than NEWEST is refused as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+NEWEST = 450  # set_mempolicy_home_node
+
+MACHINES = ("x86_64", "aarch64")
+
+
+def table(text: str) -> dict[str, dict[str, int]]:
+    """For each machine, numbers by names."""
+    rows = [row.split() for row in text.split(",")]
+    return {
+        machine: {name: int(numbers[place]) for name, *numbers in rows if numbers[place] != "-"}
+        for place, machine in enumerate(MACHINES)
+    }
+
+
+# to reach others, also by way of requests that no filter sees
+CONNECTING = table(
+    """
+    socket 41 198, socketpair 53 199, connect 42 203, bind 49 200, listen 50 201, accept 43 202,
+    accept4 288 242, io_uring_setup 425 425, io_uring_enter 426 426, io_uring_register 427 427
+    """
+)
+
+# to make, change or remove a file, or what is noted of it
+CHANGING = table(
+    """
+    creat 85 -, truncate 76 45, ftruncate 77 46, fallocate 285 47, mkdir 83 -, mkdirat 258 34,
+    rmdir 84 -, unlink 87 -, unlinkat 263 35, rename 82 -, renameat 264 38, renameat2 316 276,
+    link 86 -, linkat 265 37, symlink 88 -, symlinkat 266 36, mknod 133 -, mknodat 259 33,
+    chmod 90 -, fchmod 91 52, fchmodat 268 53, chown 92 -, lchown 94 -, fchown 93 55,
+    fchownat 260 54, utime 132 -, utimes 235 -, futimesat 261 -, utimensat 280 88,
+    setxattr 188 5, lsetxattr 189 6, fsetxattr 190 7, removexattr 197 14, lremovexattr 198 15,
+    fremovexattr 199 16, open_by_handle_at 304 265, swapon 167 224, swapoff 168 225,
+    quotactl 179 60, quotactl_fd 443 443, acct 163 89
+    """
+)
+
+# to start a program or a process
+STARTING = table(
+    """
+    fork 57 -, vfork 58 -, execve 59 221, execveat 322 281
+    """
+)
+
+# to look into other processes, or leave something for them
+MEDDLING = table(
+    """
+    ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271,
+    process_madvise 440 440, process_mrelease 448 448, pidfd_open 434 434, pidfd_getfd 438 438,
+    pidfd_send_signal 424 424, tkill 200 130, rt_sigqueueinfo 129 138, kcmp 312 272,
+    perf_event_open 298 241, bpf 321 280, userfaultfd 323 282, add_key 248 217,
+    request_key 249 218, keyctl 250 219, shmget 29 194, semget 64 190, msgget 68 186,
+    mq_open 240 180, migrate_pages 256 238, move_pages 279 239
+    """
+)
+
+# to rule the machine, if it should be root that runs this
+RULING = table(
+    """
+    unshare 272 97, setns 308 268, chroot 161 51, pivot_root 155 41, mount 165 40,
+    umount2 166 39, move_mount 429 429, open_tree 428 428, fsopen 430 430, fsconfig 431 431,
+    fsmount 432 432, fspick 433 433, mount_setattr 442 442, init_module 175 105,
+    finit_module 313 273, delete_module 176 106, kexec_load 246 104, kexec_file_load 320 294,
+    reboot 169 142, sethostname 170 161, setdomainname 171 162, settimeofday 164 170,
+    clock_settime 227 112, adjtimex 159 171, clock_adjtime 305 266, syslog 103 116
+    """
+)
+
+# what the filter cannot look into; libraries then use the older call
+UNKNOWN = table(
+    """
+    clone3 435 435, openat2 437 437
+    """
+)
+
+# what is refused by its arguments, and what sets the filter
+BY_ARGUMENT = table(
+    """
+    seccomp 317 277, open 2 -, openat 257 56, clone 56 220, kill 62 129, tgkill 234 131,
+    rt_tgsigqueueinfo 297 240, prlimit64 302 261, ioctl 16 29
+    """
+)
+
+
+REFUSED = (CONNECTING, CHANGING, STARTING, MEDDLING, RULING)
+
+
+class Rule(NamedTuple):
+    """What one argument, counted from 0, makes of a call."""
+
+    name: str
+    argument: int
+    exactly: bool  # it must be the operand; else, have any of its bits
+    operand: int
+    allowed: bool  # if so; else, unless so
+
+
+WRITING = 0o1103  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
+CLONE_THREAD = 0x10000
+TIOCSTI = 0x5412  # puts words into the mouth of whoever sits at the terminal
+
+
+def rules(pid: int) -> list[Rule]:
+    """The rules for the process with this number."""
+    return [
+        Rule("open", 1, exactly=False, operand=WRITING, allowed=False),
+        Rule("openat", 2, exactly=False, operand=WRITING, allowed=False),
+        Rule("clone", 0, exactly=False, operand=CLONE_THREAD, allowed=True),
+        Rule("kill", 0, exactly=True, operand=pid, allowed=True),
+        Rule("tgkill", 0, exactly=True, operand=pid, allowed=True),
+        Rule("rt_tgsigqueueinfo", 0, exactly=True, operand=pid, allowed=True),
+        Rule("prlimit64", 0, exactly=True, operand=0, allowed=True),
+        Rule("ioctl", 1, exactly=True, operand=TIOCSTI, allowed=False),
+    ]

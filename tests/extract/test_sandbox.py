@@ -1,0 +1,471 @@
+"""Whoever takes over a reader by means of a PDF has gained nothing. Tried, not read off."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from ingest.errors import DocumentError
+from ingest.extract import sandbox, syscalls
+from ingest.extract.worker import Beat, Contained, Died, Limits
+from ingest.model import Code
+from tests.conftest import ROOT
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="what holds there is Linux's")
+
+Attempt = Callable[[Path, int], object]  # of a folder and a port
+
+
+class Evil:
+    """Pickled, it is a call of any function in whoever reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def connect_unix(folder: Path, _: int) -> None:
+    with socket.socket(socket.AF_UNIX) as ours:
+        ours.connect(str(folder / "socket"))
+
+
+def send_datagram(_: Path, port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
+        ours.sendto(b"secret", ("127.0.0.1", port))
+
+
+def ring(_: Path, __: int) -> None:
+    """Set up io_uring, whose requests no filter of system calls sees."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(425, 8, ctypes.create_string_buffer(256)) < 0:
+        raise OSError(ctypes.get_errno(), "io_uring")
+
+
+def kill_own_group(_: Path, __: int) -> None:
+    os.kill(0, 0)
+
+
+# What seccomp refuses, and of that what Landlock does.
+CONNECTING: dict[str, Attempt] = {
+    "connect by TCP": lambda _, port: socket.create_connection(("127.0.0.1", port)).close(),
+    "connect to a socket": connect_unix,
+    "listen": lambda *_: socket.create_server(("127.0.0.1", 0)).close(),
+    "send a datagram": send_datagram,
+    "set up io_uring": ring,
+}
+STARTING: dict[str, Attempt] = {
+    "run a program": lambda *_: subprocess.run(["/bin/true"], check=True),
+    "become a program": lambda *_: os.execv("/bin/true", ["true"]),
+    "fork": lambda *_: os.fork() or os._exit(0),
+    "signal the parent": lambda *_: os.kill(os.getppid(), 0),
+    "signal the group": kill_own_group,
+}
+CHANGING: dict[str, Attempt] = {
+    "make a file": lambda folder, _: (folder / "new").write_text("new"),
+    "make an empty file": lambda folder, _: (folder / "empty").touch(),
+    "overwrite a file": lambda folder, _: (folder / "file").write_text("new"),
+    "add to a file": lambda folder, _: (folder / "file").open("a").close(),
+    "cut a file short": lambda folder, _: os.truncate(folder / "file", 0),
+    "delete a file": lambda folder, _: (folder / "file").unlink(),
+    "rename a file": lambda folder, _: (folder / "file").rename(folder / "other"),
+    "link a file": lambda folder, _: os.link(folder / "file", folder / "other"),
+    "make a link": lambda folder, _: (folder / "link").symlink_to("file"),
+    "make a folder": lambda folder, _: (folder / "folder").mkdir(),
+    "write to a device": lambda *_: Path("/dev/full").open("wb").close(),
+}
+NOTING: dict[str, Attempt] = {
+    "change who may read a file": lambda folder, _: (folder / "file").chmod(0o777),
+    "change the time of a file": lambda folder, _: os.utime(folder / "file", (1, 1)),
+    "note something of a file": lambda folder, _: os.setxattr(folder / "file", "user.a", b"b"),
+}
+READING: dict[str, Attempt] = {
+    "read a file": lambda folder, _: (folder / "file").read_text(),
+    "list a folder": lambda folder, _: list(folder.iterdir()),
+    "read who is who": lambda *_: Path("/etc/passwd").read_text(),
+    "read the parent's environment": lambda *_: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+    "read the parent's memory": lambda *_: Path(f"/proc/{os.getppid()}/mem").read_bytes(),
+    "read the home": lambda *_: list(Path.home().iterdir()),
+}
+ALL = {**CONNECTING, **STARTING, **CHANGING, **NOTING, **READING}
+BY_LAYER = {
+    "seccomp": [*CONNECTING, *STARTING, *CHANGING, *NOTING],
+    "landlock": ["connect by TCP", "listen", "run a program", *CHANGING, *READING],
+}
+
+
+def result(name: str, folder: Path, port: int) -> str:
+    """What came of an attempt."""
+    try:
+        ALL[name](folder, port)
+    except PermissionError:
+        return "refused"
+    except Exception as error:  # noqa: BLE001 - it is the result
+        return repr(error)
+    return "done"
+
+
+def behave(task: tuple[str, Path, int], file: BinaryIO, beat: Beat) -> object:
+    """What whoever took over a reader may want."""
+    how, folder, port = task
+    if how in ALL:
+        return result(how, folder, port)
+    if how == "all":
+        return {name: result(name, folder, port) for name in ALL}
+    if how == "environment":
+        return dict(os.environ), Path("/proc/self/environ").read_text()
+    if how == "write to the document":
+        try:
+            os.write(file.fileno(), b"x")
+        except OSError as error:
+            return type(error).__name__
+        return "done"
+    if how == "handles":
+        handles = list(Path("/proc/self/fd").iterdir())  # one of which is the listing's
+        return {str(handle.readlink()) for handle in handles if handle.exists()}
+    if how == "speak":
+        return Evil(folder / "by the parent")
+    if how in ("babble", "shout"):
+        (pipe,) = (o for o in gc.get_objects() if isinstance(o, Connection))
+        pipe.send_bytes(b"pages" if how == "babble" else bytes(600 << 20))
+    if how == "work":
+        return work()
+    return how
+
+
+def work() -> list[object]:
+    """What reading needs: threads, late imports, native code, the model files of a package."""
+    import numpy as np
+    import pypdf
+    import pypdfium2
+
+    from ingest.embed.local import local
+
+    found: list[object] = []
+    thread = threading.Thread(target=found.append, args=("a thread",))
+    thread.start()
+    thread.join()
+    square = np.ones((300, 300), np.float32)
+    found += [float((square @ square)[0, 0]), pypdf.__name__, pypdfium2.__name__]
+    return [*found, local(2).embed(["some words"]).shape]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that whoever runs this may do anything in, with a file and a socket."""
+    (tmp_path / "file").write_text("secret")
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(tmp_path / "socket"))
+        theirs.listen()
+        yield tmp_path
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port on this machine where somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+Call = Callable[..., object]
+
+
+@pytest.fixture
+def call(folder: Path, port: int) -> Iterator[Call]:
+    """Have a reader try something."""
+    children = Contained(behave, Limits(30, 1536))
+
+    def tried(how: str) -> object:
+        with (folder / "file").open("rb") as file:
+            return children((how, folder, port), file)
+
+    yield tried
+    children.close()
+
+
+def state(folder: Path) -> dict[str, tuple[int, float]]:
+    """All that is in a folder, with who may read it and when it was changed."""
+    return {p.name: (p.stat().st_mode, p.stat().st_mtime) for p in folder.iterdir()}
+
+
+@linux
+def test_what_is_tried_here_can_be_done_outside(folder: Path, port: int) -> None:
+    """That a reader is refused something says nothing if anybody were."""
+    leave_out = {"become a program", "set up io_uring", "note something of a file", "fork"}
+    for name in [*CONNECTING, *STARTING, *READING, *NOTING]:
+        if name not in leave_out and "memory" not in name:
+            assert result(name, folder, port) == "done", name
+    for name in CHANGING:
+        for path in folder.iterdir():
+            if path.name not in ("file", "socket"):
+                path.rmdir() if path.is_dir() else path.unlink()
+        (folder / "file").write_text("secret")
+        assert result(name, folder, port) == "done", name
+
+
+@linux
+def test_a_reader_can_do_nothing_but_read(call: Call, folder: Path) -> None:
+    """No connection, no file, no program, no look at others: each is tried, each is refused."""
+    before = state(folder)
+    assert call("all") == dict.fromkeys(ALL, "refused")
+    assert state(folder) == before
+    assert (folder / "file").read_text() == "secret"
+
+
+@linux
+def test_what_reading_needs_still_works(call: Call) -> None:
+    """Threads, packages that are imported late, a model on several cores: as before."""
+    assert call("work") == ["a thread", 300.0, "pypdf", "pypdfium2", (1, 384)]
+
+
+@linux
+@pytest.mark.parametrize("layer", BY_LAYER)
+def test_each_layer_holds_by_itself(layer: str, folder: Path, port: int) -> None:
+    """A kernel that lacks one of them leaves the other."""
+    before = state(folder)
+    code = (
+        "import ctypes, json, sys\n"
+        "from pathlib import Path\n"
+        "from tests.extract.test_sandbox import BY_LAYER, enter, result\n"
+        f"assert enter({layer!r})\n"
+        f"found = {{n: result(n, Path({str(folder)!r}), {port}) for n in BY_LAYER[{layer!r}]}}\n"
+        "print(json.dumps(found))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert json.loads(done.stdout) == dict.fromkeys(BY_LAYER[layer], "refused")
+    assert state(folder) == before
+
+
+def enter(layer: str) -> bool:
+    """Give up what one layer alone takes."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    assert libc.prctl(sandbox.PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0
+    if layer == "landlock":
+        return sandbox.landlocked(libc, sandbox.readable())
+    return sandbox.filtered(libc)
+
+
+def test_all_layers_hold_that_this_system_has() -> None:
+    """Which these are is found out another way; a layer that silently does not hold is seen."""
+    children = Contained(behave, Limits(30, 2048))
+    try:
+        children.prepare()
+        (child,) = children.children
+        expected = []
+        if sys.platform != "win32":
+            expected.append("limits")
+        if sys.platform == "linux":
+            if ctypes.CDLL(None).syscall(sandbox.CREATE_RULESET, None, 0, 1) > 0:
+                expected.append("landlock")
+            if platform.machine() in ("x86_64", "aarch64"):
+                expected.append("seccomp")
+            status = dict(
+                line.split(":\t", 1)
+                for line in Path(f"/proc/{child.process.pid}/status").read_text().splitlines()
+            )
+            assert status["NoNewPrivs"] == "1"
+            assert status["Seccomp"] == ("2" if "seccomp" in expected else "0")
+        assert list(child.layers) == expected
+    finally:
+        children.close()
+
+
+@linux
+def test_limits_cannot_be_raised_again() -> None:
+    """Memory, file size and cores are limited for good."""
+    children = Contained(behave, Limits(30, 777))
+    try:
+        children.prepare()
+        (child,) = children.children
+        limits = Path(f"/proc/{child.process.pid}/limits").read_text()
+        told = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
+        assert told["Max address space"] == [str(777 << 20)] * 2
+        assert told["Max file size"] == told["Max core file size"] == ["0", "0"]
+    finally:
+        children.close()
+
+
+def test_a_reader_is_told_no_secret(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, passwords and connection strings in my environment stay with me."""
+    for name in ("AZURE_OPENAI_KEY", "IDENTITY_HEADER", "PGPASSWORD", "CONNECTION", "GH_TOKEN"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+    answer = call("environment")
+
+    assert isinstance(answer, tuple)
+    assert "s3cret" not in str(answer)
+    assert answer[0]["LC_ALL"] == "C.UTF-8"
+
+
+@linux
+def test_a_reader_has_no_handles_but_its_own(call: Call, folder: Path) -> None:
+    """What the main process has open, an index or a lock, is out of reach of its readers."""
+    with (folder / "index").open("w") as index:
+        os.set_inheritable(index.fileno(), True)
+        handles = call("handles")
+    assert isinstance(handles, set)
+    others = {name for name in handles if not name.startswith(("socket:", "/proc/"))}
+    assert others == {"/dev/null", "/memfd:ingest (deleted)", str(folder / "file")}
+    assert sum(name.startswith("socket:") for name in handles) == 1
+
+
+@linux
+def test_a_reader_cannot_pull_shared_memory_from_under_its_parent() -> None:
+    """What both have mapped stays as large as it is, even if no filter holds."""
+    from ingest.extract.board import Board, Place, fresh
+
+    with fresh() as name:
+        board = Board(name)
+        board.write(Place(3, 7, 1.5))
+        for size in (0, 1 << 20):
+            with pytest.raises(PermissionError):
+                os.truncate(name, size)
+    assert board.read() == (3, 7, 1.5)
+
+
+def test_the_document_itself_cannot_be_written_to(call: Call, folder: Path) -> None:
+    """A reader gets it open for reading, and has no way to open it otherwise."""
+    assert call("write to the document") == "OSError"
+    assert (folder / "file").read_text() == "secret"
+
+
+@pytest.mark.parametrize("how", ["speak", "babble", "shout"])
+def test_an_answer_is_never_code(how: str, call: Call, folder: Path) -> None:
+    """A reader that was taken over cannot have the main process do what it may not."""
+    with pytest.raises(Died) as caught:
+        call(how)
+    assert caught.value.code is Code.CRASHED
+    assert not (folder / "by the parent").exists()
+    assert call("well") == "well"
+
+
+def test_errors_of_ours_are_part_of_an_answer() -> None:
+    """Of what an answer may be made of, nothing is lost; of what it may not, nothing is made."""
+    import pickle
+
+    from ingest.extract import wire
+
+    error = wire.value(pickle.dumps(DocumentError("locked", Code.ENCRYPTED)))
+    assert (type(error), str(error), error.code) == (DocumentError, "locked", Code.ENCRYPTED)
+    for name in ("ingest.model hashlib", "ingest.extract.worker Contained", "builtins eval"):
+        module, attribute = name.split()
+        broken = pickle.dumps("x")[:2] + f"c{module}\n{attribute}\n.".encode()
+        with pytest.raises(pickle.UnpicklingError, match="is no part of an answer"):
+            wire.value(broken)
+
+
+def test_the_numbers_are_those_of_this_kernels_headers() -> None:
+    """A number that is mistyped refuses the wrong call, and lets the right one through."""
+    tables = (*syscalls.REFUSED, syscalls.UNKNOWN, syscalls.BY_ARGUMENT)
+    for machine in syscalls.MACHINES:
+        numbers = [number for table in tables for number in table[machine].values()]
+        assert len(numbers) == len(set(numbers))
+        assert max(numbers) <= syscalls.NEWEST
+    for path, machine in (
+        ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "x86_64"),
+        ("/usr/include/asm-generic/unistd.h", "aarch64"),
+    ):
+        if Path(path).exists():
+            lines = [line.split() for line in Path(path).read_text().splitlines()]
+            known = {
+                line[1].removeprefix("__NR3264_").removeprefix("__NR_"): line[2]
+                for line in lines
+                if line[:1] == ["#define"] and line[2:] and line[2].isdigit()
+            }
+            for table in tables:
+                for name, number in table[machine].items():
+                    assert known[name] == str(number), name
+
+
+def decision(lines: list[sandbox.Instruction], arch: int, number: int, *arguments: int) -> int:
+    """What the kernel would make of a system call, by a filter of these instructions."""
+    memory = {sandbox.NUMBER: number, sandbox.ARCHITECTURE: arch}
+    memory |= {sandbox.ARGUMENTS + 8 * place: value for place, value in enumerate(arguments)}
+    loaded, place = 0, 0
+    while True:
+        code, yes, no, operand = lines[place]
+        if code == sandbox.RETURN:
+            return operand
+        if code == sandbox.LOAD:
+            loaded = memory[operand]
+            place += 1
+            continue
+        met = {
+            sandbox.EQUAL: loaded == operand,
+            sandbox.GREATER: loaded > operand,
+            sandbox.ANY_BIT: bool(loaded & operand),
+        }[code]
+        place += 1 + (yes if met else no)
+
+
+@pytest.mark.parametrize("machine", syscalls.MACHINES)
+def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
+    """What this machine cannot try is worked out: all that is listed is refused, no more."""
+    lines = list(sandbox.program(machine, 77))
+    assert len(lines) < 4096  # BPF_MAXINSNS
+    arch = sandbox.AUDIT_ARCH[machine]
+    decide = partial(decision, lines, arch)
+    refused, unknown = sandbox.ERRNO | errno.EPERM, sandbox.ERRNO | errno.ENOSYS
+
+    for table in syscalls.REFUSED:
+        assert {decide(number) for number in table[machine].values()} == {refused}
+    assert {decide(number) for number in syscalls.UNKNOWN[machine].values()} == {unknown}
+    read, write, mmap, futex = (0, 1, 9, 202) if machine == "x86_64" else (63, 64, 222, 98)
+    assert {decide(number) for number in (read, write, mmap, futex)} == {sandbox.ALLOW}
+    assert decision(lines, arch ^ 1, read) == refused
+    assert decide(syscalls.NEWEST + 1) == decide(0x40000000) == unknown
+
+    by_argument = syscalls.BY_ARGUMENT[machine]
+    for arguments, name, expected in (
+        ((0, 0, os.O_RDONLY), "openat", sandbox.ALLOW),
+        ((0, 0, os.O_WRONLY), "openat", refused),
+        ((0, 0, os.O_RDWR), "openat", refused),
+        ((0, 0, os.O_CREAT), "openat", refused),
+        ((0, 0, os.O_TRUNC), "openat", refused),
+        ((0x3D0F00,), "clone", sandbox.ALLOW),  # as glibc makes threads
+        ((17,), "clone", refused),  # as it forks
+        ((77,), "kill", sandbox.ALLOW),
+        ((76,), "kill", refused),
+        ((0,), "kill", refused),
+        ((77,), "tgkill", sandbox.ALLOW),
+        ((76,), "tgkill", refused),
+        ((0,), "prlimit64", sandbox.ALLOW),
+        ((76,), "prlimit64", refused),
+        ((0, 0x5412), "ioctl", refused),
+        ((0, 0x5401), "ioctl", sandbox.ALLOW),
+    ):
+        assert decide(by_argument[name], *arguments) == expected, name
+
+
+@linux
+def test_a_reader_may_still_end_itself(folder: Path, port: int) -> None:
+    """The signal of a failed assertion in native code ends the process at once."""
+    code = (
+        "import os\n"
+        "from tests.extract.test_sandbox import enter\n"
+        "assert enter('seccomp')\n"
+        "os.abort()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGABRT
