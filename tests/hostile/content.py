@@ -81,6 +81,11 @@ def xobjects() -> Iterator[Kind]:
         laughs = {10 + n: stream(body, FORM % (b"/X %d 0 R" % (11 + n))) for n in range(depth)}
         laughs[10 + depth] = stream(text("ha"), FORM % b"")
         yield Kind(f"form-laughs-{wide}-to-the-{depth}", pdf({**see, **laughs}))
+    slow = see[3].replace(b"/Contents 4 0 R", b"/Contents 9 0 R")
+    tree = {2: b"<< /Type /Pages /Kids [3 0 R 8 0 R 3 0 R] /Count 3 >>", 8: slow, 9: see[4]}
+    laughs = {10 + n: stream(b"/X Do " * 9, FORM % (b"/X %d 0 R" % (11 + n))) for n in range(9)}
+    laughs[19] = stream(text("ha"), FORM % b"")
+    yield Kind("form-laughs-between-good-pages", pdf({**tree, **laughs}), SHOWN)
     deep = {10 + n: stream(b"/X Do", FORM % (b"/X %d 0 R" % (11 + n))) for n in range(20_000)}
     yield Kind("form-deep-20000", pdf({**see, **deep, 20_010: stream(text(), FORM % b"")}))
     once = stream(text("again"), FORM % b"")
