@@ -29,9 +29,14 @@ LONG = {
     "bomb-paths-50mb",
     "bomb-twice-10gb",
     "content-marks-million",
+    "content-string-10mb",
     "form-laughs-10-to-the-9",
     "form-laughs-2-to-the-25",
+    "form-two-in-turn",
+    "image-inline-100000",
     "pages-100000-are-one-object",
+    "text-2000-pages-of-1mb",
+    "text-glyph-is-30000-letters",
     "text-one-page-20mb",
 }
 TINY = 1  # MB; of an interpreter's own, before the limit holds
