@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,8 +25,6 @@ from ingest.model import Code
 
 def serve(pipe: Connection) -> None:
     """The child's whole life. Its first answer is which layers hold it back."""
-    # The terminal's ^C goes to the whole group; it is the parent that decides what to finish.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(EOFError, ConnectionError):
         function, megabytes, name = pipe.recv()
         board = Board(name)

@@ -40,6 +40,7 @@ def started(pipe: Connection, board: int | str) -> subprocess.Popen[bytes]:
         env=environment(),
         stdin=subprocess.DEVNULL,
         **inheriting(pipe, board),
+        **apart(),
     )
 
 
@@ -65,8 +66,14 @@ def inheriting(pipe: Connection, board: int | str) -> dict[str, Any]:
         os.set_handle_inheritable(pipe.fileno(), True)
         handles = {"handle_list": [pipe.fileno()]}
         return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList=handles)}
-    # In a group of its own, so that ^C on a terminal does not meet it while it starts.
-    return {"pass_fds": [pipe.fileno(), board], "process_group": 0}
+    return {"pass_fds": [pipe.fileno(), board]}
+
+
+def apart() -> dict[str, Any]:
+    """The arguments that keep the terminal's ^C from a child: it is for the parent to decide."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"process_group": 0}
 
 
 def preparation(function: Callable[..., Any]) -> dict[str, Any]:

@@ -217,9 +217,10 @@ def alive(pid: int) -> bool:
     """Whether a process goes on; one that nobody has buried yet does not."""
     try:
         os.kill(pid, 0)
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (ProcessLookupError, FileNotFoundError):
+    except ProcessLookupError:
         return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and ") Z " in status.read_text())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits an address space")
