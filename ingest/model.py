@@ -191,7 +191,7 @@ class Chunk:
     """A run of a document's text, small enough to embed."""
 
     id: str
-    text: str
+    text: str  # of its pages from start to end, below the header of the table it goes on with
     tokens: int
     ordinal: int  # from 0, in reading order
     start: int  # offsets into the pages joined by a newline, in characters

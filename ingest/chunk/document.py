@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TypeAlias
@@ -19,7 +19,8 @@ PAGE_BREAK = "\n"
 def chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[Chunk]:
     """The chunks of a document in reading order.
 
-    Offsets count the characters of the pages joined by PAGE_BREAK: `text[start:end]` is the chunk.
+    Offsets count the characters of the pages joined by PAGE_BREAK: `text[start:end]` is the chunk,
+    or what of it follows on the header of its table, where it begins with a later row of one.
     """
     text = PAGE_BREAK.join(document.pages)
     lengths = (len(page) + len(PAGE_BREAK) for page in document.pages)
@@ -31,18 +32,27 @@ def chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[Chunk
     for ordinal, piece in enumerate(split(text, marks, recipe.chunk_tokens, recipe.overlap)):
         page = bisect_right(pages, piece.start)
         above = bisect_right(outline, piece.start, key=lambda entry: entry[0])
+        until = bisect_right(pages, piece.end - 1)
         yield Chunk(
-            id=identify(text[piece.start : piece.end]),
-            text=text[piece.start : piece.end],
+            id=identify(piece.of(text)),
+            text=piece.of(text),
             tokens=piece.tokens,
             ordinal=ordinal,
             start=piece.start,
             end=piece.end,
             page_start=page,
-            page_end=bisect_right(pages, piece.end - 1),
+            page_end=until,
             label=document.labels[page - 1] if page <= len(document.labels) else "",
             headings=outline[above - 1][1] if above else (),
+            confidence=least(document.confidence, page, until),
         )
+
+
+def least(confidence: Mapping[int, float], first: int, last: int) -> float | None:
+    """The least confidence of the recognised pages from the first to the last; None without any."""
+    if not confidence:
+        return None
+    return min((confidence[p] for p in range(first, last + 1) if p in confidence), default=None)
 
 
 def identifier(source: Source, recipe: Recipe) -> Callable[[str], str]:

@@ -2,61 +2,34 @@
 
 The text is cut into atoms, spans that are never divided, and a chunk is a run of atoms. Where a
 chunk ends depends on the text around the cut and not on how far from the start it is: among the
-best boundaries in reach, the one whose text hashes lowest. So after an edit the cuts fall back into
-step within a few chunks, and what was embedded before is not embedded again.
+best boundaries in reach, the one whose text hashes highest. So after an edit the cuts fall back
+into step within a few chunks, and what was embedded before is not embedded again.
+
+A chunk that begins with a row of a table has the header of the table above it, which counts.
 """
 
 from __future__ import annotations
 
-import re
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from itertools import accumulate, pairwise
+from dataclasses import dataclass, replace
 
-import regex
-
+from ingest.chunk.atoms import Atoms, Boundary, atomised
 from ingest.chunk.limits import FEWEST_TOKENS, MOST_OVERLAP
+from ingest.chunk.tables import table_at
 from ingest.chunk.tokens import count
-
-CHARACTER = regex.compile(r"\X")
-
-
-class Boundary(IntEnum):
-    """What a chunk can end at, the better the higher."""
-
-    INSIDE = 0  # of a word that is too long
-    WORD = 1
-    LINE = 2
-    SENTENCE = 3
-    PARAGRAPH = 4
-    HEADING = 5
-
 
 # A chunk may end this early, as a share of the limit, for a boundary of this kind; the best first.
 EARLIEST = {
     Boundary.HEADING: 0.25,
     Boundary.PARAGRAPH: 0.5,
+    Boundary.ROW: 0.6,
     Boundary.SENTENCE: 0.6,
     Boundary.LINE: 0.6,
     Boundary.WORD: 0.6,
     Boundary.INSIDE: 0.6,
 }
-
-WIDEST_PART = 64  # characters
-
-# The white space before a line or a sentence belongs to it: so do cl100k's tokens.
-LINE = re.compile(r"\n(?:\s*\n)?")
-SENTENCE = re.compile(
-    r"""[.!?…。！？｡]["'”’»)\]）」』]*(?: (?=\ +[^a-z\s]) | (?<=[。！？｡）」』]) )""", re.VERBOSE
-)
-ENDS = frozenset(".!?:…。！？｡")
-CLOSES = frozenset("\"'”’»)]）」』")
-# A line that ends a sentence this far before the others end, ends a paragraph.
-SHORT_LINE = 0.75
-ORDINARY_LINE = 0.8  # the length that this share of the lines stays below
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +38,22 @@ class Piece:
 
     start: int
     end: int
-    tokens: int
+    tokens: int  # with the header
+    header: str = ""  # of the table whose rows it begins with, with the line break after it
 
-
-@dataclass(frozen=True, slots=True)
-class Atoms:
-    """A text as spans that are not divided: span i runs from starts[i] to starts[i + 1]."""
-
-    starts: list[int]  # one more than there are spans: the last is the end of the text
-    kinds: list[Boundary]  # what the text breaks at there
-    before: list[int]  # tokens before it, counted span by span
+    def of(self, text: str) -> str:
+        """What the chunk says."""
+        return self.header + text[self.start : self.end]
 
 
 def split(text: str, headings: Sequence[int], limit: int, overlap: float) -> list[Piece]:
     """The chunks of a text in reading order.
 
     No piece is longer than `limit` tokens; each begins with about the share `overlap` of the one
-    before; together they hold all of the text but white space. `headings` are the offsets, in
-    ascending order, at which headings begin. Raises ValueError for a limit or an overlap that
-    cannot work.
+    before, or with the header of its table; together they hold all of the text but white space.
+    A row, a bullet with its item and a caption with its table stay together if they fit. `headings`
+    are the offsets, in ascending order, at which headings begin. Raises ValueError for a limit or
+    an overlap that cannot work.
     """
     if limit < FEWEST_TOKENS or not 0 <= overlap <= MOST_OVERLAP:
         raise ValueError(f"cannot split into {limit} tokens with an overlap of {overlap}")
@@ -92,8 +62,16 @@ def split(text: str, headings: Sequence[int], limit: int, overlap: float) -> lis
     pieces: list[Piece] = []
     while spans:
         edges = [trimmed(text, atoms.starts[first], atoms.starts[last]) for first, last in spans]
-        tokens = count([text[start:end] for start, end in edges])
-        pieces += [Piece(*edge, n) for edge, n in zip(edges, tokens, strict=True) if 0 < n <= limit]
+        made = [
+            Piece(*edge, 0, atoms.header(first))
+            for (first, _), edge in zip(spans, edges, strict=True)
+        ]
+        tokens = count([piece.of(text) for piece in made])
+        pieces += [
+            replace(piece, tokens=n)
+            for piece, n in zip(made, tokens, strict=True)
+            if piece.start < piece.end and n <= limit
+        ]
         # Joined spans can be more tokens than the sum of theirs, where a word had to be cut.
         spans = [
             half
@@ -105,9 +83,9 @@ def split(text: str, headings: Sequence[int], limit: int, overlap: float) -> lis
 
 
 def advancing(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """The pieces in order, without one that only repeats: white space may follow an overlap."""
+    """The pieces in order, without one that is part of another: white space beside an overlap."""
     end = 0
-    for piece in sorted(pieces, key=lambda piece: (piece.start, piece.end)):
+    for piece in sorted(pieces, key=lambda piece: (piece.start, -piece.end)):
         if piece.end > end:
             end = piece.end
             yield piece
@@ -116,10 +94,13 @@ def advancing(pieces: Sequence[Piece]) -> Iterator[Piece]:
 def runs(text: str, atoms: Atoms, limit: int, overlap: float) -> Iterator[tuple[int, int]]:
     """The chunks as runs of atoms, from the first to before the last."""
     first, cut, last = 0, 0, len(atoms.kinds) - 1
-    while atoms.before[last] - atoms.before[first] > limit:
-        cut = best_cut(text, atoms, first, cut, limit)
+    while atoms.before[last] - atoms.before[first] > (room := atoms.room(first, limit)):
+        cut = best_cut(text, atoms, first, cut, room)
         yield first, cut
         first = repeated_from(atoms, cut, overlap * limit)
+        # A row may need all of the room.
+        if cut < last and atoms.before[cut + 1] - atoms.before[first] > atoms.room(first, limit):
+            first = cut
     if cut < last:
         yield first, last
 
@@ -127,7 +108,7 @@ def runs(text: str, atoms: Atoms, limit: int, overlap: float) -> Iterator[tuple[
 def best_cut(text: str, atoms: Atoms, first: int, after: int, limit: int) -> int:
     """Where a chunk from `first` ends: beyond `after`, and within the limit."""
     base = atoms.before[first]
-    furthest = bisect_right(atoms.before, base + limit) - 1
+    furthest = max(after + 1, bisect_right(atoms.before, base + limit) - 1)
 
     def content(place: int) -> tuple[int, int]:
         return zlib.crc32(text[atoms.starts[place - 1] : atoms.starts[place]].encode()), place
@@ -143,69 +124,16 @@ def best_cut(text: str, atoms: Atoms, first: int, after: int, limit: int) -> int
 def repeated_from(atoms: Atoms, cut: int, room: float) -> int:
     """Where the chunk after `cut` begins: with a whole sentence if `room` tokens hold one.
 
-    It depends on the cut alone, so that chunks which end alike are followed by chunks alike.
+    It depends on the cut alone, so that chunks which end alike are followed by chunks alike. No
+    rows are repeated: their header is.
     """
-    if atoms.kinds[cut] is Boundary.HEADING:
+    if atoms.kinds[cut] is Boundary.HEADING or table_at(atoms.tables, atoms.starts[cut]):
         return cut
     first = bisect_left(atoms.before, atoms.before[cut] - room)
+    if table := table_at(atoms.tables, atoms.starts[first] + 1):
+        first = min(cut, bisect_left(atoms.starts, table.end))
     sentences = (place for place in range(first, cut) if atoms.kinds[place] >= Boundary.SENTENCE)
     return next(sentences, first)
-
-
-def atomised(text: str, headings: Sequence[int], limit: int) -> Atoms:
-    """The text cut at every boundary, and where there is none, often enough for the limit."""
-    breaks = boundaries(text)
-    breaks |= dict.fromkeys(headings, Boundary.HEADING)
-    breaks |= {0: Boundary.PARAGRAPH, len(text): Boundary.PARAGRAPH}
-    starts = sorted(breaks)
-    tokens = count([text[start:end] for start, end in pairwise(starts)])
-    # A character is four tokens at most, so no part is more than half the limit, and a part and
-    # the largest overlap still fit.
-    width = min(WIDEST_PART, limit // 8)
-    finer = {
-        place: kind
-        for (start, end), n in zip(pairwise(starts), tokens, strict=True)
-        if n > limit // 8
-        for place, kind in parts(text, start, end, width)
-    }
-    if finer:
-        breaks |= finer
-        starts = sorted(breaks)
-        tokens = count([text[start:end] for start, end in pairwise(starts)])
-    return Atoms(starts, [breaks[start] for start in starts], list(accumulate(tokens, initial=0)))
-
-
-def boundaries(text: str) -> dict[int, Boundary]:
-    """Where lines, sentences and paragraphs break."""
-    lengths = sorted(map(len, text.split("\n")))
-    short = SHORT_LINE * lengths[int(ORDINARY_LINE * (len(lengths) - 1))]
-    found = {match.end(): Boundary.SENTENCE for match in SENTENCE.finditer(text)}
-    line = 0
-    for match in LINE.finditer(text):
-        start, end = match.span()
-        last = text[start - 1 : start]
-        if end - start > 1:
-            found[start] = Boundary.PARAGRAPH
-        elif last in ENDS or (last in CLOSES and text[start - 2 : start - 1] in ENDS):
-            found[start] = Boundary.PARAGRAPH if start - line < short else Boundary.SENTENCE
-        else:
-            found[start] = Boundary.LINE
-        line = end
-    return found
-
-
-def parts(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, Boundary]]:
-    """Where to cut a long span so that no part is wider than `width` characters."""
-    while end - start > width:
-        space = text.rfind(" ", start + 1, start + width + 1)
-        if space > 0:
-            start = space
-            yield start, Boundary.WORD
-        else:
-            # What a person sees as one character may be many code points, even more than fit.
-            whole = (m.end() for m in CHARACTER.finditer(text, start, start + 2 * width))
-            start = max((e for e in whole if e <= start + width), default=start + width)
-            yield start, Boundary.INSIDE
 
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:

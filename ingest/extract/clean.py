@@ -7,6 +7,8 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+import regex
+
 from ingest.model import Heading
 
 # Presentation forms: Latin and Armenian ligatures, Hebrew and Arabic letters by position.
@@ -18,11 +20,15 @@ INVISIBLE = re.compile(
     "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
 )
 SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
-TRAILING = re.compile(r"[ \t]+(?=\n)")
 # PDFium writes U+FFFE, older versions U+0002, for the hyphen of a word it takes for broken.
 BROKEN = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
 # Begins with the hyphen and not with a look behind it, which would be taken at every character.
 HYPHENATED = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
+# Putting marks in order takes the square of how many there are, so a run is broken as Unicode
+# Standard Annex 15 says (stream-safe text). No page of fewer characters is worth a look.
+ENDLESS_MARKS = regex.compile(r"\P{ccc=0}{30}(?=\P{ccc=0})")
+JOINER = "\u034f"
+MANY = 10_000
 
 
 def clean(text: str) -> str:
@@ -30,15 +36,19 @@ def clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
     if "\ufffe" in text or "\x02" in text or "\xad" in text:
         text = BROKEN.sub("", text)
-    if "-\n" in text or "\u2010\n" in text:
-        text = HYPHENATED.sub(joined, text)
     if not text.replace("\n", " ").isprintable():
         text = SPACES.sub(" ", INVISIBLE.sub("", CONTROL.sub("", text)))
     if not text.isascii():
         text = PRESENTATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
+        if len(text) > MANY:
+            text = ENDLESS_MARKS.sub(lambda m: m.group() + JOINER, text)
         text = unicodedata.normalize("NFC", text)
     if " \n" in text or "\t\n" in text:
-        text = TRAILING.sub("", text)
+        # No pattern: one for white space at the end of a line takes for ever over one without end.
+        text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
+    # At last, when what stood between a hyphen and the end of its line is gone.
+    if "-\n" in text or "\u2010\n" in text:
+        text = HYPHENATED.sub(joined, text)
     return text.strip()
 
 

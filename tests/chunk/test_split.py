@@ -60,6 +60,7 @@ def test_splitting_again_gives_the_same(text: str, limit: int) -> None:
         pytest.param("a" * 200_000, id="one letter"),
         pytest.param("\n" * 100_000 + "end", id="empty lines"),
         pytest.param("👩‍👩‍👧‍👦" * 5_000, id="families"),
+        pytest.param("🇩🇪" * 50_000, id="flags"),
         pytest.param("e" + "\u0301" * 50_000, id="a letter with 50,000 accents"),
     ],
 )
@@ -73,6 +74,15 @@ def test_the_worst_texts_are_split_too(text: str) -> None:
     assert all(0 < piece.tokens <= 512 for piece in pieces)
     end = max(piece.end for piece in pieces)
     assert end == len(text.rstrip())
+
+
+def test_no_chunk_is_part_of_another() -> None:
+    """Empty lines between a few words do not make a chunk that says what the next one says."""
+    text = "000000000:0" + "\n" * 24 + "0:0\n\n0000000::0"
+
+    pieces = split(text, [], 16, MOST_OVERLAP)
+
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
 
 
 def test_a_character_is_never_cut() -> None:

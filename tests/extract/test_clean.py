@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,11 @@ from ingest.model import Heading
         pytest.param("instru\x02\r\nments", "instruments", id="as it used to mark it"),
         pytest.param("instru-\nments", "instruments", id="a word over two lines"),
         pytest.param("Müller-\nLüdenscheidt", "Müller-Lüdenscheidt", id="a double name over two"),
+        pytest.param("instru- \t\nments", "instruments", id="with stray space behind its hyphen"),
+        pytest.param("instru-\u200b\nments", "instruments", id="with something invisible there"),
+        pytest.param(
+            "cafe\u0301-\nte\u0301ria", "cafétéria", id="a word over two lines with accents"
+        ),
         pytest.param("1990-\n1999", "1990-\n1999", id="a range of numbers"),
         pytest.param("co\xadop and hy\xad\nphen", "coop and hyphen", id="soft hyphens"),
         pytest.param("a\xa0b\u2009c", "a b c", id="spaces of other widths"),
@@ -34,6 +41,23 @@ from ingest.model import Heading
 def test_what_is_cleaned(raw: str, wanted: str) -> None:
     """I can search for the words as I would type them."""
     assert clean(raw) == wanted
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param("a" + " \t" * 200_000 + "b \nc", id="space without end"),
+        pytest.param("e" + "\u0323\u0301" * 200_000, id="a letter with 400,000 accents"),
+    ],
+)
+def test_the_worst_pages_are_cleaned_too(raw: str) -> None:
+    """Whatever a page holds, it does not take for ever, and nothing of it is lost."""
+    started = time.process_time()
+
+    text = clean(raw)
+
+    assert time.process_time() - started < 5  # a guard against quadratic time, not a benchmark
+    assert len(text.replace("\u034f", "")) == len(raw) - 1  # the space; two that are one
 
 
 @given(st.text())

@@ -1,0 +1,180 @@
+"""The spans of a text that are never divided, and what the text breaks at between them. Pure.
+
+No span is so long that a chunk cannot hold it; whoever cuts has a choice only between them.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from itertools import accumulate, pairwise
+
+import regex
+
+from ingest.chunk.tables import Table, table_at, tables
+from ingest.chunk.tokens import count
+
+CHARACTER = regex.compile(r"\X")
+
+
+class Boundary(IntEnum):
+    """What a chunk can end at, the better the higher."""
+
+    INSIDE = 0  # of a word that is too long
+    WORD = 1
+    LINE = 2
+    SENTENCE = 3
+    ROW = 4  # of a table
+    PARAGRAPH = 5
+    HEADING = 6
+
+
+WIDEST_PART = 64  # characters
+LONGEST_HEADER = 0.25  # of the limit; a longer one is not repeated
+
+# The white space before a line or a sentence belongs to it: so do cl100k's tokens.
+LINE = re.compile(r"\n(?:\s*\n)?")
+SENTENCE = re.compile(
+    r"""[.!?…。！？｡]["'”’»)\]）」』]*(?: (?=\ +[^a-z\s]) | (?<=[。！？｡）」』]) )""", re.VERBOSE
+)
+ENDS = frozenset(".!?:…。！？｡")
+CLOSES = frozenset("\"'”’»)]）」』")
+# What a line of a list begins with, and must not be cut from.
+BULLET = re.compile(
+    r"\n[ \t]*(?:[•‣◦▪▫●○■□–—*·-]|\(?(?:[0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)])(?=[ \t\n])"
+)
+# A line that ends a sentence this far before the others end, ends a paragraph.
+SHORT_LINE = 0.75
+ORDINARY_LINE = 0.8  # the length that this share of the lines stays below
+
+
+@dataclass(frozen=True, slots=True)
+class Atoms:
+    """A text as spans that are not divided: span i runs from starts[i] to starts[i + 1]."""
+
+    starts: list[int]  # one more than there are spans: the last is the end of the text
+    kinds: list[Boundary]  # what the text breaks at there
+    before: list[int]  # tokens before it, counted span by span
+    tables: list[Table]
+    headers: dict[str, int]  # tokens of the headers that are repeated
+
+    def header(self, place: int) -> str:
+        """What a chunk that begins at a place repeats."""
+        return header_at(self.tables, self.headers, self.starts[place])
+
+    def room(self, place: int, limit: int) -> int:
+        """The tokens of text that a chunk may have that begins at a place."""
+        return limit - self.headers.get(self.header(place), 0)
+
+
+def atomised(text: str, headings: Sequence[int], limit: int) -> Atoms:
+    """The text cut at every boundary, and where there is none, often enough for the limit."""
+    found = tables(text)
+    headers = repeatable(found, limit)
+    breaks = with_rows(boundaries(text), found)
+    breaks |= dict.fromkeys(headings, Boundary.HEADING)
+    breaks |= {0: Boundary.PARAGRAPH, len(text): Boundary.PARAGRAPH}
+    starts = sorted(breaks)
+    tokens = count([text[start:end] for start, end in pairwise(starts)])
+    long = [span for span, n in zip(pairwise(starts), tokens, strict=True) if n > limit // 8]
+    if long:
+        # A character is four tokens at most, so no part is more than half the limit, and a part
+        # fits with the longest header and the largest overlap.
+        width = min(WIDEST_PART, limit // 8)
+        whole = whole_rows(text, long, found, headers, limit) if found else ()
+        for start, end in long:
+            if start not in whole:
+                breaks |= parts(text, start, end, width)
+        starts = sorted(breaks)
+        tokens = count([text[start:end] for start, end in pairwise(starts)])
+    kinds = [breaks[start] for start in starts]
+    return Atoms(starts, kinds, list(accumulate(tokens, initial=0)), found, headers)
+
+
+def repeatable(found: Sequence[Table], limit: int) -> dict[str, int]:
+    """The tokens of each header that is not too long to be repeated."""
+    headers = list({table.header for table in found})
+    tokens = zip(headers, count(headers), strict=True)
+    return {header: n for header, n in tokens if n <= LONGEST_HEADER * limit}
+
+
+def with_rows(breaks: dict[int, Boundary], found: Sequence[Table]) -> dict[int, Boundary]:
+    """The boundaries, inside tables only those between rows; the first stays with the header."""
+    if not found:
+        return breaks
+    places = sorted(breaks)
+    for table in found:
+        inside = slice(bisect_left(places, table.start), bisect_left(places, table.end))
+        for place in places[inside]:
+            del breaks[place]
+        breaks |= dict.fromkeys(table.rows[1:], Boundary.ROW)
+        breaks |= {table.start: Boundary.PARAGRAPH, table.end: Boundary.PARAGRAPH}
+    return breaks
+
+
+def header_at(found: Sequence[Table], headers: Container[str], start: int) -> str:
+    """What a chunk that begins at an offset repeats: the header of the table, above its rows."""
+    table = table_at(found, start + 1)
+    return table.header if table and start >= table.body and table.header in headers else ""
+
+
+def whole_rows(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    found: Sequence[Table],
+    headers: dict[str, int],
+    limit: int,
+) -> set[int]:
+    """Where the rows begin that fit into a chunk with their header, of these long spans."""
+    rows = []
+    for start, end in spans:
+        if table_at(found, start + 1):
+            rows.append((start, header_at(found, headers, start) + text[start:end].strip()))
+    tokens = count([row for _, row in rows])
+    return {start for (start, _), n in zip(rows, tokens, strict=True) if n <= limit}
+
+
+def boundaries(text: str) -> dict[int, Boundary]:
+    """Where lines, sentences and paragraphs break."""
+    lengths = sorted(map(len, text.split("\n")))
+    short = SHORT_LINE * lengths[int(ORDINARY_LINE * (len(lengths) - 1))]
+    found = {match.end(): Boundary.SENTENCE for match in SENTENCE.finditer(text)}
+    line = 0
+    for match in LINE.finditer(text):
+        start, end = match.span()
+        last = text[start - 1 : start]
+        if end - start > 1:
+            found[start] = Boundary.PARAGRAPH
+        elif last in ENDS or (last in CLOSES and text[start - 2 : start - 1] in ENDS):
+            found[start] = Boundary.PARAGRAPH if start - line < short else Boundary.SENTENCE
+        else:
+            found[start] = Boundary.LINE
+        line = end
+    for match in BULLET.finditer(text):
+        start, end = match.span()
+        if start in found:
+            found[start] = max(found[start], Boundary.SENTENCE)
+        found.pop(end, None)
+    return found
+
+
+def parts(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, Boundary]]:
+    """Where to cut a long span so that no part is wider than `width` characters."""
+    bullet = BULLET.match(text, start, end)
+    least = bullet.end() + 1 if bullet else start + 1
+    while end - start > width:
+        cell = text.rfind(" |", least, start + width + 2)
+        space = text.rfind(" ", least, start + width + 1)
+        if cell > 0 or space > 0:
+            start = cell if cell > 0 else space
+            yield start, Boundary.LINE if cell > 0 else Boundary.WORD
+        else:
+            # What a person sees as one character may be many code points, even more than fit. A
+            # copy, or a flag would be sought from the first of a million flags before it.
+            whole = (m.end() for m in CHARACTER.finditer(text[start : start + 2 * width]))
+            start += max((e for e in whole if e <= width), default=width)
+            yield start, Boundary.INSIDE
+        least = start + 1

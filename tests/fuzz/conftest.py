@@ -1,0 +1,7 @@
+"""How long to look."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+settings.register_profile("long", max_examples=30_000, deadline=None)

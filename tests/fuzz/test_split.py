@@ -1,0 +1,127 @@
+"""No text is lost on the way into chunks, and none is too long, whatever it is."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.chunk.document import PAGE_BREAK, chunks
+from ingest.chunk.limits import MOST_OVERLAP
+from ingest.chunk.split import split
+from ingest.chunk.tables import tables
+from ingest.chunk.tokens import count
+from ingest.extract.clean import clean
+from ingest.model import Document, Heading, Recipe, Source
+from tests.fuzz.texts import TRAPS, raw, structured
+
+pytestmark = pytest.mark.timeout(7200)  # of the long profile
+
+SOURCE = Source("/docs", "fuzz.pdf", "/docs/fuzz.pdf", 1, "1")
+limits = st.sampled_from([16, 17, 24, 64, 128, 512])
+overlaps = st.sampled_from([0.0, 0.12, MOST_OVERLAP])
+texts = (raw | structured).map(clean)
+
+
+@settings(deadline=None)
+@given(texts, limits, overlaps, st.data())
+def test_all_of_a_text_is_in_its_chunks(
+    text: str, limit: int, overlap: float, data: st.DataObject
+) -> None:
+    """Every character of my page is in a chunk, in order, and every chunk can be embedded."""
+    marks = sorted(data.draw(st.sets(st.integers(0, max(0, len(text) - 1)), max_size=3)))
+
+    pieces = split(text, marks, limit, overlap)
+
+    lost = list(text)
+    for piece in pieces:
+        lost[piece.start : piece.end] = [""] * (piece.end - piece.start)
+        said = piece.of(text)
+        assert piece.tokens == count([said])[0] <= limit
+        assert said == said.strip() != ""
+        assert piece.header + text[piece.start : piece.end] == said
+    assert "".join(lost).strip() == ""
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
+    assert pieces == split(text, marks, limit, overlap)
+
+
+@settings(deadline=None)
+@given(texts)
+def test_tables_are_lines_of_the_text(text: str) -> None:
+    """What is taken for a table is one, and no two overlap."""
+    found = tables(text)
+
+    for table in found:
+        assert 0 <= table.start <= table.body <= table.end <= len(text)
+        assert table.header.count("\n") == 2
+        assert table.header in f"{text[table.start : table.body]}\n"
+        assert all(text.startswith("\n|", row) for row in table.rows)
+        assert all(table.body <= row < table.end for row in table.rows)
+    assert all(a.end <= b.start for a, b in pairwise(found))
+
+
+titles = st.sampled_from(["Handbook", "3 Heading", "One sentence.", "Table 1", "", "|", *TRAPS])
+outlines = st.lists(st.builds(Heading, st.integers(-1, 5), titles, st.integers(-1, 8)), max_size=6)
+
+
+@settings(deadline=None)
+@given(st.lists(texts, max_size=6), outlines, st.sampled_from([16, 64, 512]))
+def test_chunks_of_a_document_know_where_they_are(
+    pages: list[str], outline: list[Heading], limit: int
+) -> None:
+    """Ids are unique, pages exist, and the text of a chunk is on its pages."""
+    document = Document(tuple(pages), headings=tuple(outline), confidence={1: 0.5, 3: 0.25})
+    text = PAGE_BREAK.join(pages)
+
+    made = list(chunks(document, SOURCE, Recipe("auto", limit, 0.12, "hash", 8)))
+
+    assert len({chunk.id for chunk in made}) == len(made)
+    for chunk in made:
+        assert 1 <= chunk.page_start <= chunk.page_end <= len(pages)
+        assert chunk.text.endswith(text[chunk.start : chunk.end])
+        on = {document.confidence.get(p) for p in range(chunk.page_start, chunk.page_end + 1)}
+        assert chunk.confidence == min(on - {None}, default=None, key=lambda value: value or 0.0)
+
+
+CELLS = " | ".join(["cell"] * 20)
+TABLE = "| a | b |\n| --- | --- |\n"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(pytest.param(trap * 40_000, id=f"{trap!a} for ever") for trap in TRAPS if len(trap) < 3),
+        pytest.param("\n" * 1_000_000 + "end", id="a million lines"),
+        pytest.param("abcdefghij" * 100_000, id="a megabyte without a space"),
+        pytest.param("e" + "\u0301\u0323" * 200_000, id="accents in no order"),
+        pytest.param("| a |\n| --- |\n" * 30_000, id="headers without rows"),
+        pytest.param("| --- |\n" * 60_000, id="delimiters"),
+        pytest.param(TABLE + "| c | d |\n" * 50_000, id="a table of 50,000 rows"),
+        pytest.param(TABLE + "| c | d |\n\n17\n\n" * 20_000, id="a row a page"),
+        pytest.param("| a |\n| --- |\n| " + "word " * 100_000 + "|", id="one huge cell"),
+        pytest.param("| a |\n| --- |\n| " + "x" * 500_000 + " |", id="one huge word in a cell"),
+        pytest.param(f"| a |\n| --- |\n| {'c | ' * 100_000}\n", id="a row of many cells"),
+        pytest.param(f"| {CELLS} |\n|{' --- |' * 20}\n| {CELLS} |\n" * 3000, id="many tables"),
+        pytest.param("| a |\n|" + " --- |" * 100_000, id="a delimiter of many columns"),
+        pytest.param("| a |\n| " + "-" * 500_000, id="a rule"),
+        pytest.param("Table 1. T\n" * 50_000, id="captions"),
+        pytest.param("1. a\n" * 100_000, id="items"),
+        pytest.param("\n" + " " * 500_000 + "• a", id="an item far to the right"),
+        pytest.param("." + ")" * 500_000 + " A", id="closing brackets"),
+    ],
+)
+@pytest.mark.parametrize("limit", [64, 512])
+def test_a_megabyte_of_anything_is_split_in_time(text: str, limit: int) -> None:
+    """No document holds up a run, whatever is in it."""
+    text = clean(text)
+    started = time.process_time()
+
+    pieces = split(text, [], limit, 0.12)
+
+    assert time.process_time() - started < 20  # a guard against quadratic time, not a benchmark
+    assert all(0 < piece.tokens <= limit for piece in pieces)
+    assert max((piece.end for piece in pieces), default=0) == len(text)
