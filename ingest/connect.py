@@ -34,7 +34,7 @@ from ingest.prepare import Task, prepare
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.retry import Patience
 from ingest.settings import Settings, cores
-from ingest.sources import Root
+from ingest.sources import Root, fit
 from ingest.sources.folder import roots as folders
 from ingest.stop import Stop
 from ingest.times import FETCHING, READING, Times
@@ -271,6 +271,7 @@ def services(
     read = with_attached(recognising.around(placed, places) if recognising else placed)
 
     def prepared(root: Root, stale: Stale) -> Prepared | None:
+        fit(stale.source.size, settings.document_megabytes)
         task = Task(stale.source, stale.known, recipe, settings.extractor, keys, name)
         with ExitStack() as opened:
             with times.of(FETCHING):

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+LONGEST = 300  # characters of a reason
+
+
 class IngestError(Exception):
     """What all errors meant for users have in common: an exit code."""
 
@@ -57,7 +60,7 @@ class DocumentError(IngestError):
     exit_code = 3
 
     def __init__(self, reason: str, code: Code = Code.DAMAGED) -> None:
-        super().__init__(reason)
+        super().__init__(plain(reason))
         self.code = code
 
     @property
@@ -68,6 +71,13 @@ class DocumentError(IngestError):
     # Exceptions pickle by their args alone; this one crosses from a child process.
     def __reduce__(self) -> tuple[type[Self], tuple[str, Code]]:
         return type(self), (str(self), self.code)
+
+
+def plain(reason: str) -> str:
+    """A reason as one line of bounded length: it may quote a library, and that a hostile file."""
+    words = "".join(c if c.isprintable() else " " for c in reason[: 4 * LONGEST]).split()
+    text = " ".join(words)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 NEEDS_PASSWORD = "needs a password; --passwords names a file of them"  # noqa: S105 - a message

@@ -6,7 +6,9 @@ import hashlib
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from itertools import accumulate
+from typing import TypeAlias
 
 from ingest.chunk.split import split
 from ingest.model import Chunk, Document, Heading, Recipe, Source
@@ -76,43 +78,61 @@ def located(
     """Where each heading of an outline stands, and the titles it stands under, in text order."""
     found = []
     path: list[Heading] = []
+    widths: dict[int, int] = {}
+    for heading in headings:
+        widths[heading.page] = max(widths.get(heading.page, 0), 2 * len(heading.title))
+    # An outline may have many entries for one page, and a page many lines: those of the last page
+    # asked for are kept, or a hostile file would have them made anew for every entry.
+    lines_of = lru_cache(maxsize=1)(lambda page: lines(text, span(page, text, pages), widths[page]))
     for heading in headings:
         while path and path[-1].level >= heading.level:
             path.pop()
         path.append(heading)
         titles = tuple(" ".join(h.title.split()) for h in path)
-        found.append((place(titles[-1], heading.page, text, pages), titles))
+        if 1 <= heading.page <= len(pages):
+            where = span(heading.page, text, pages)
+            offset = place(titles[-1], text, where, partial(lines_of, heading.page))
+        else:
+            offset = len(text)
+        found.append((offset, titles))
     return sorted(found, key=lambda entry: entry[0])
 
 
-def place(title: str, page: int, text: str, pages: Sequence[int]) -> int:
+def span(page: int, text: str, pages: Sequence[int]) -> tuple[int, int]:
+    """Where a page begins and ends."""
+    return pages[page - 1], pages[page] if page < len(pages) else len(text)
+
+
+Lines: TypeAlias = list[tuple[int, str]]  # offsets, and how the lines there begin
+
+
+def place(title: str, text: str, page: tuple[int, int], lines_of: Callable[[], Lines]) -> int:
     """The offset of the line that is a heading; that of its page where no line is."""
-    if not 1 <= page <= len(pages):
-        return len(text)
-    start = pages[page - 1]
-    end = pages[page] if page < len(pages) else len(text)
+    start, end = page
     offset = text.find(f"\n{title}", max(0, start - 1), end)
     if offset >= 0:
         return offset + 1
     if title and text.startswith(title, start):
         return start
-    for line in lines(text, start, end):
-        if alike(" ".join(text[line : line + 2 * len(title)].split()), title):
-            return line
-    return start
+    wanted = alike(title)
+    if not wanted:
+        return start
+    return next((line for line, words in lines_of() if words.startswith(wanted)), start)
 
 
-def lines(text: str, start: int, end: int) -> Iterator[int]:
-    """The offsets at which the lines of a span begin."""
+def lines(text: str, page: tuple[int, int], width: int) -> Lines:
+    """The lines of a page, of each as much as so many characters, wherever they end."""
+    start, end = page
+    found = []
     while 0 <= start < end:
-        yield start
+        found.append((start, alike(text[start : start + width])))
         start = text.find("\n", start, end) + 1 or -1
+    return found
 
 
-def alike(line: str, title: str) -> bool:
-    """Whether a line begins with a title, however both are numbered, cased or wrapped."""
-    wanted = title.casefold().lstrip("0123456789. ")
-    return bool(wanted) and line.casefold().lstrip("0123456789. ").startswith(wanted)
+def alike(words: str) -> str:
+    """The same for a title and for its line, however they are numbered, cased or wrapped."""
+    return " ".join(words.split()).casefold().lstrip("0123456789. ")
 
 
 def before_line(text: str, offset: int) -> int:

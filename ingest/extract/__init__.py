@@ -16,6 +16,15 @@ from ingest.errors import DocumentError
 from ingest.extract.annotations import Marks
 from ingest.extract.attachments import DEEPEST
 from ingest.extract.attempt import attempted
+from ingest.extract.bounds import (
+    HEADINGS,
+    LABEL,
+    SMALLEST_PAGE,
+    bounded_headings,
+    bounded_pages,
+    bounded_text,
+    line,
+)
 from ingest.extract.clean import clean, without_running_lines
 from ingest.extract.language import detected
 from ingest.extract.quality import badness
@@ -105,27 +114,28 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
         raise DocumentError(f"{reason}, whatever its name says", Code.NOT_A_PDF)
     engines = Engines(data, means)
     first = engines.first()
-    count = len(first)
+    count = bounded_pages(counted(engines, len(data)))
     seen = Seen()
-    pages = tuple(map(clean, texts(engines, means, seen, count, beat)))
-    if not pages:
-        raise DocumentError("damaged, get it again from its source (it has no pages)")
+    pages = tuple(bounded_text(map(clean, texts(engines, means, seen, count, beat))))
+    if len(seen.unread) == count:
+        raise DocumentError("damaged, get it again from its source (no page of it can be read)")
     nothing: list[Heading] = []
     none: list[str] = []
-    headings = tuple(attempted(first.headings, nothing))
+    headings = tuple(bounded_headings(attempted(first.headings, nothing)[:HEADINGS]))
     pages = supplemented(engines, without_running_lines(pages, headings))
+    pages = tuple(bounded_text(pages))
     title, details = about(engines)
     return Document(
         pages=pages,
         title=title,
         headings=headings,
-        labels=tuple(attempted(first.labels, none)),
+        labels=tuple(line(label, LABEL) for label in attempted(first.labels, none)[:count]),
         confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
         details=replace(
             details,
             language=attempted(partial(detected, pages), ""),
             scanned=tuple(seen.scanned),
-            missing=tuple(sorted(page for page in means.abandoned if page <= count)),
+            missing=tuple(sorted({p for p in means.abandoned if p <= count}.union(seen.unread))),
             doubtful=tuple(p for p, r in seen.recognised.items() if r.confidence < CONFIDENT),
             ocr=means.ocr if seen.recognised else "",
             attachments=attached(engines, count) if means.depth < DEEPEST else (),
@@ -138,6 +148,7 @@ class Seen:
     """What was found out about the pages while they were read."""
 
     scanned: list[int] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)  # no engine could read them
     recognised: dict[int, Recognised] = field(default_factory=dict)
 
 
@@ -154,7 +165,10 @@ def texts(engines: Engines, means: Means, seen: Seen, count: int, beat: Beat) ->
 
 def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:
     """One page's text: as the engines have it, else as it is recognised."""
-    text = page_text(engines, page - 1)
+    text = page_text(engines.agreeing(), page - 1)
+    if text is None:
+        seen.unread.append(page)
+        return ""
     if readable(text):
         return text
     if badness(text) > GARBAGE:
@@ -170,6 +184,17 @@ def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:
         return text
     seen.recognised[page] = found
     return found.text
+
+
+def counted(engines: Engines, size: int) -> int:
+    """How many pages there are in a file of so many bytes.
+
+    PDFium believes what a page tree says of itself, so where that cannot be, pypdf counts.
+    """
+    count = len(engines.first())
+    if count * SMALLEST_PAGE > size:
+        count = min(attempted(partial(len, engine), count) for engine in engines)
+    return count
 
 
 def readable(text: str) -> bool:
@@ -210,6 +235,11 @@ class Engines:
             raise self.locked
         raise DocumentError(f"damaged, get it again from its source ({'; '.join(self.reasons)})")
 
+    def agreeing(self) -> Iterator[Engine]:
+        """Those that count as many pages as the first: the others mean other pages by a number."""
+        first = self.first()
+        return (engine for engine in self if engine is first or len(engine) == len(first))
+
     def reader(self) -> PdfReader:
         """The document by pypdf, for what it alone can see; opened when it is first asked for.
 
@@ -229,6 +259,8 @@ class Engines:
             kind = self.waiting.pop(0)
             try:
                 engine = kind(self.data, self.passwords)
+                if not len(engine):
+                    raise ValueError("it has no pages")  # noqa: TRY301 - as if it could not open it
             except MemoryError:
                 raise
             except DocumentError as error:  # the next one may have the key to it
@@ -240,16 +272,21 @@ class Engines:
                 yield engine
 
 
-def page_text(engines: Iterable[Engine], index: int) -> str:
-    """One page's text from the first engine that reads it well, else the least bad one."""
+def page_text(engines: Iterable[Engine], index: int) -> str | None:
+    """One page's text from the first engine that reads it well, else the least bad one.
+
+    None if every engine fails on it, which is not the same as a page without text.
+    """
     candidates = []
     for engine in engines:
-        text = attempted(partial(engine.text, index), "")
+        text = attempted(partial(engine.text, index), None)
+        if text is None:
+            continue
         if readable(text):
             return text
         fault = badness(text) if text.strip() else 1.0
         candidates.append((fault, text))
-    return min(candidates, key=lambda candidate: candidate[0])[1]
+    return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
 
 
 def picture(engines: Engines, index: int) -> Picture:

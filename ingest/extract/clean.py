@@ -71,6 +71,7 @@ EDGE = 3
 FEWEST = 4
 
 STEADY = 0.8
+WIDEST = 2000  # characters of a running line
 
 DIGITS = re.compile(r"\d{1,9}")
 NUMBER, TITLE = "\0", "\1"  # stand for them in a pattern; cleaned text has neither
@@ -179,8 +180,13 @@ def parted(page: str) -> tuple[list[str], str, list[str]]:
 
 
 def pattern(line: str, titles: Sequence[str] = ()) -> str:
-    """A line with its numbers masked, and one of the titles if it holds one."""
+    """A line with its numbers masked, and one of the titles if it holds one.
+
+    "" for what is too long to be a header, and would take long to look at.
+    """
     line = line.strip()
+    if len(line) > WIDEST:
+        return ""
     for title in titles:
         if title in line:
             line = line.replace(title, TITLE, 1)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pypdfium2
 from pypdfium2 import raw
 
 from ingest.extract.annotations import NONE, Marks, marks, worthwhile
+from ingest.extract.bounds import DEPTH, HEADINGS
 from ingest.extract.passwords import forbidden, locked, sealed, spellings
 from ingest.model import Heading
 
@@ -101,17 +103,33 @@ class Pdfium:
 
     def headings(self) -> list[Heading]:
         found = []
-        for bookmark in self.document.get_toc():
+        for bookmark in islice(self.document.get_toc(DEPTH), HEADINGS):
             target = bookmark.get_dest()
             index = target.get_index() if target else None
             if index is not None:
-                found.append(Heading(bookmark.level + 1, bookmark.get_title(), index + 1))
+                title = string(partial(raw.FPDFBookmark_GetTitle, bookmark))
+                found.append(Heading(bookmark.level + 1, title, index + 1))
         return found
 
     def labels(self) -> list[str]:
-        if not self.document.get_page_label(0) + self.document.get_page_label(len(self) - 1):
+        if not self.label(0) + self.label(len(self) - 1):
             return []
-        return [self.document.get_page_label(index) for index in range(len(self.document))]
+        return [self.label(index) for index in range(len(self.document))]
+
+    def label(self, index: int) -> str:
+        """What one page calls itself."""
+        return string(partial(raw.FPDF_GetPageLabel, self.document, index))
+
+
+def string(call: Callable[[object, int], int]) -> str:
+    """The text that a function writes into a buffer and its size, whatever the text.
+
+    One that is no Unicode must not take all the others with it.
+    """
+    size = call(None, 0)
+    buffer = ctypes.create_string_buffer(max(2, size))
+    call(buffer, size)
+    return buffer.raw[:-2].decode("utf-16-le", "ignore")
 
 
 def opened(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:

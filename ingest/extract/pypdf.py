@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pypdf
 
 from ingest.extract.annotations import Marks, marks_by_pypdf
+from ingest.extract.bounds import DEPTH, HEADINGS
 from ingest.extract.passwords import forbidden, locked, sealed, spellings
 from ingest.model import Heading
 
@@ -67,13 +68,14 @@ class Pypdf:
         return "/Names" in self.reader.root_object
 
     def headings(self) -> list[Heading]:
-        return list(self.below(self.reader.outline, 1))
+        return list(itertools.islice(self.below(self.reader.outline, 1), HEADINGS))
 
     def below(self, outline: object, level: int) -> Iterator[Heading]:
         """The entries of one level and all below; pypdf nests them as lists in lists."""
         for entry in outline if isinstance(outline, list) else ():
             if isinstance(entry, list):
-                yield from self.below(entry, level + 1)
+                if level < DEPTH:
+                    yield from self.below(entry, level + 1)
                 continue
             index = self.reader.get_destination_page_number(entry)
             if index is not None and index >= 0:

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ingest.model import Oddity, Source
+from ingest.errors import DocumentError
+from ingest.model import Code, Oddity, Source
 
 
 class Root(Protocol):
@@ -27,6 +28,20 @@ class Root(Protocol):
     # the bytes of a source, to be read from the start; raises DocumentError if they cannot be had,
     # or, at the end, if they may have changed meanwhile
     def opened(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
+
+
+def fit(size: int, megabytes: int) -> None:
+    """Look at how many bytes a document has, before the first of them is read or fetched.
+
+    Half of the memory is for the file, the other half to read it with: raises DocumentError for
+    one that is larger.
+    """
+    if size > megabytes << 19:
+        raise DocumentError(
+            f"it has {size >> 20:,} MB, and half of {megabytes:,} MB is the most that a file may "
+            "have; INGEST_DOCUMENT_MEGABYTES allows more",
+            Code.TOO_LARGE,
+        )
 
 
 def url(source: Source) -> str:

@@ -28,6 +28,7 @@ from ingest.errors import ConfigError, DocumentError, ServiceError
 from ingest.model import Code, Oddity, Source, mark
 from ingest.retry import Again
 from ingest.roles import BLOB_OWNER, BLOB_READER
+from ingest.sources import fit
 from ingest.sources.listing import Blob, meant
 from ingest.sources.mapping import BlobField
 from ingest.sources.storage import Changed, Storage
@@ -102,7 +103,7 @@ def is_address(host: str) -> bool:
 class Container:
     """A root in a container. `opened` may be called from several threads.
 
-    A blob of more than `most` megabytes is not fetched. Its fields are those that are `wanted`.
+    A blob that does not fit into `most` megabytes is not fetched. Its fields are those `wanted`.
     """
 
     def __init__(
@@ -216,12 +217,7 @@ class Container:
 
     def fetch(self, url: str, etag: str, size: int, file: BinaryIO) -> None:
         """Fill a file with a blob. Raises Changed if it is another one by now, or DocumentError."""
-        if size > self.most << 20:
-            raise DocumentError(
-                f"it has {size >> 20} MB, and {self.most} are allowed to read it; "
-                "INGEST_DOCUMENT_MEGABYTES allows more",
-                Code.TOO_LARGE,
-            )
+        fit(size, self.most)
         file.seek(0)
         file.truncate()
         while file.tell() < size:

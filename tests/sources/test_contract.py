@@ -10,9 +10,9 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from ingest.errors import DocumentError
-from ingest.model import Oddity, Outcome, Source
+from ingest.model import Code, Oddity, Outcome, Source
 from ingest.plan import ordered
-from ingest.sources import url
+from ingest.sources import fit, url
 from ingest.sources.storage import VERSION
 from tests.azure.emulator import Azure
 from tests.azurite import Azurite
@@ -146,3 +146,11 @@ def test_a_source_has_an_address(shelf: Shelf) -> None:
     assert url(source).startswith(("https://", "file://"))
     assert url(source).endswith("/x%20y/a%23b.pdf")
     assert source.root == shelf.root.name
+
+
+def test_a_file_has_half_of_the_memory() -> None:
+    """What is left to read it with is as much as it has itself; the setting is named."""
+    fit(512 << 20, 1024)
+    with pytest.raises(DocumentError, match="INGEST_DOCUMENT_MEGABYTES allows more") as caught:
+        fit((512 << 20) + 1, 1024)
+    assert caught.value.code is Code.TOO_LARGE

@@ -1,0 +1,41 @@
+"""The hostile set: files that mean harm, or came to it, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from tests.hostile.bombs import bombs
+from tests.hostile.content import content
+from tests.hostile.files import files, flipped, truncated
+from tests.hostile.kinds import Kind
+from tests.hostile.trees import trees
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+
+
+def generated() -> Iterator[Kind]:
+    """Every kind that is made from nothing."""
+    return chain(bombs(), trees(), content(), files())
+
+
+def harmed(cuts: int, flips: int, files: int | None = None) -> Iterator[Kind]:
+    """Sample PDFs, `files` of them, each cut at so many places; and so many with bytes flipped."""
+    samples = [
+        (path.stem.replace(" ", "-"), path.read_bytes()) for path in sorted(DATA.rglob("*.pdf"))
+    ]
+    for name, data in sorted(samples, key=lambda sample: len(sample[1]))[:files]:
+        yield from truncated(name, data, cuts)
+    yield from flipped(samples, flips)
+
+
+def sparse(path: Path, size: int = 4 << 30) -> Path:
+    """A file that has a size, and next to nothing on the disk."""
+    with path.open("wb") as file:
+        file.write(b"%PDF-1.7\n")
+        file.truncate(size)
+    return path
+
+
+__all__ = ["DATA", "Kind", "generated", "harmed", "sparse"]
