@@ -28,10 +28,7 @@ HYPHENATED = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
 def clean(text: str) -> str:
     """One page's text without control characters, ligatures, broken words and stray space."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
-    if "\ufffe" in text or "\x02" in text or "\xad" in text:
-        text = BROKEN.sub("", text)
-    if "-\n" in text or "\u2010\n" in text:
-        text = HYPHENATED.sub(joined, text)
+    text = dehyphenated(text)
     if not text.replace("\n", " ").isprintable():
         text = SPACES.sub(" ", INVISIBLE.sub("", CONTROL.sub("", text)))
     if not text.isascii():
@@ -40,6 +37,15 @@ def clean(text: str) -> str:
     if " \n" in text or "\t\n" in text:
         text = TRAILING.sub("", text)
     return text.strip()
+
+
+def dehyphenated(text: str) -> str:
+    """A text without the hyphens, and the line ends behind them, of words broken over two lines."""
+    if "\ufffe" in text or "\x02" in text or "\xad" in text:
+        text = BROKEN.sub("", text)
+    if "-\n" in text or "\u2010\n" in text:
+        text = HYPHENATED.sub(joined, text)
+    return text
 
 
 def joined(match: re.Match[str]) -> str:

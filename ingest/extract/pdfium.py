@@ -13,6 +13,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from ingest.errors import NEEDS_PASSWORD, DocumentError
+from ingest.extract.layout import arranged
 from ingest.model import Code, Heading
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Pdfium:
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
-                return characters(text)
+                return arranged(page, text, found) if (found := characters(text)) else ""
             finally:
                 raw.FPDFText_ClosePage(text)
         finally:

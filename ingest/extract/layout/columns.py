@@ -1,0 +1,107 @@
+"""The order in which the pieces of a page are read: columns one after another. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ingest.extract.layout.bands import NARROW, Band, Span, across, bands, covered, typical_height
+from ingest.extract.layout.pieces import Piece
+from ingest.extract.layout.tables import PROSE, Rules, outside, prose, with_tables
+
+FEWEST = 3  # lines of a column
+STEADY = 4  # lines from which the order of drawing says whether there are columns
+DEEPEST = 6  # columns within columns
+MOSTLY = 0.5  # share of a column's lines
+WIDE = 0.6  # heights of white between columns at least
+
+
+def in_order(
+    pieces: Sequence[Piece], ruled: Rules, *, backwards: bool, depth: int = 0
+) -> Iterator[Band]:
+    """The pieces as they are read: what belongs on one line together, tables as one piece.
+
+    `backwards` where the script runs from right to left, and the columns with it.
+    """
+    height = typical_height(pieces)
+    for region in regions(bands(pieces), NARROW * height):
+        inside = [piece for band in region for piece in band]
+        parts = columns(region, height) if depth < DEEPEST else []
+        if len(parts) < 2:
+            yield from with_tables(region, ruled, backwards=backwards)
+            continue
+        for part in reversed(parts) if backwards else parts:
+            yield from in_order(part, ruled, backwards=backwards, depth=depth + 1)
+        assert sum(map(len, parts)) == len(inside)
+
+
+def regions(levels: Sequence[Band], narrow: float) -> Iterator[list[Band]]:
+    """Runs of levels: with white between them all the way down, or without."""
+    region: list[Band] = []
+    spans: list[Span] = []
+    for band in levels:
+        own = covered(across(band), narrow)
+        grown = covered([*spans, *own], narrow)
+        parted = len(spans) > 1
+        # A page number may stand in the white between two columns.
+        astray = parted and len(band) == 1 and outside(band[0], spans)
+        if region and (astray or (len(grown) < 2 if parted else len(own) > 1)):
+            yield from ended(region)
+            region, grown = [], own
+        region.append(band)
+        spans = grown
+    if region:
+        yield from ended(region)
+
+
+def ended(region: list[Band]) -> Iterator[list[Band]]:
+    """A region, with what only seems to go on with its first column put after it.
+
+    That is what stands on one side, below the last level with two, and is drawn after all of them.
+    """
+    last = max((n for n, band in enumerate(region) if len(band) > 1), default=None)
+    if last is None or last + 1 == len(region):
+        yield region
+        return
+    drawn = max(piece.place for band in region[: last + 1] for piece in band)
+    bottom = max(piece.v1 for piece in region[last])
+    after = region[last + 1]
+    late = all(piece.place > drawn for band in region[last + 1 :] for piece in band)
+    if late and after[0].v0 - bottom > after[0].height / 2:
+        yield region[: last + 1]
+        yield region[last + 1 :]
+    else:
+        yield region
+
+
+def columns(region: Sequence[Band], height: float) -> list[list[Piece]]:
+    """The pieces of each column, from left to right; one column if it has no more."""
+    pieces = [piece for band in region for piece in band]
+    spans = covered((span for band in region for span in across(band)), NARROW * height)
+    groups = [[p for p in pieces if start <= p.u0 and p.u1 <= end] for start, end in spans]
+    found: list[list[Piece]] = []
+    for group, span in zip(groups, spans, strict=True):
+        if found and (
+            span[0] - edge < WIDE * height or not divided(found[-1], group, (begin, edge), span)
+        ):
+            found[-1] += group
+        else:
+            found.append(list(group))
+            begin = span[0]
+        edge = span[1]
+    return found
+
+
+def divided(left: Sequence[Piece], right: Sequence[Piece], one: Span, other: Span) -> bool:
+    """Whether two groups side by side are two columns of text, and not of a table.
+
+    They are if both are full lines of prose; or if one is drawn after the other, which only tables
+    drawn column by column have in common with them.
+    """
+    if min(len(left), len(right)) < FEWEST:
+        return False
+    if min(prose(left, one), prose(right, other)) > MOSTLY:
+        return True
+    sides = [side for _, side in sorted([(p.place, 0) for p in left] + [(p.place, 1) for p in right])]
+    changes = sum(a != b for a, b in zip(sides, sides[1:], strict=False))
+    long = max(len(piece.text) for piece in left) >= PROSE <= max(len(p.text) for p in right)
+    return min(len(left), len(right)) >= STEADY and changes <= 2 and long

@@ -1,0 +1,283 @@
+"""Tables: which levels of a page are rows of one, and their Markdown. Pure.
+
+Precision comes first: prose, columns, forms and lists that happen to align stay what they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ingest.extract.clean import dehyphenated
+from ingest.extract.layout.bands import NARROW, Band, Span, across, column_of, covered, typical_height
+from ingest.extract.layout.boxes import Boxes
+from ingest.extract.layout.pieces import Piece, joined
+
+THIN = 3.0  # points: what is thinner is a rule
+LONG = 20.0  # points: what is shorter is a part of a letter or of a drawing
+SAME = 3.0  # points: edges that are closer are one
+
+FEWEST = 3  # rows of a table without rules
+DISTANT = 2.0  # heights of white between two rows of one table at most
+ALIGNED = 0.6  # share of a column's cells that begin or end at the same place
+FILLED = 0.8  # of a column's width: lines of prose reach so far
+RAGGED = 0.3  # share of full lines in a column of a table at most
+PROSE = 20  # characters in most lines of prose at least
+# A row of a ruled table may be as deep as this many heights.
+DEEPEST = 25
+
+PAGE_NUMBER = re.compile(r"[\divxlc]{1,6}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The straight lines of a page, those that frames and shaded cells end with among them."""
+
+    flat: list[tuple[float, Span]]  # how far down, and from where to where; from the top
+    upright: list[tuple[float, float, float]]  # from how far down to how far, and where
+
+
+def rules(boxes: Boxes) -> Rules:
+    """The rules among what is drawn, boxes as the reader sees them."""
+    flat: list[tuple[float, Span]] = []
+    upright = []
+    for u0, v0, u1, v1 in boxes.tolist():
+        if u1 - u0 >= LONG:
+            flat += [((v0 + v1) / 2, (u0, u1))] if v1 - v0 <= THIN else [(v0, (u0, u1)), (v1, (u0, u1))]
+        if v1 - v0 > THIN:
+            upright += [(v0, v1, (u0 + u1) / 2)] if u1 - u0 <= THIN else [(v0, v1, u0), (v0, v1, u1)]
+    return Rules(whole(flat), upright)
+
+
+def whole(flat: Sequence[tuple[float, Span]]) -> list[tuple[float, Span]]:
+    """Rules joined from the parts that one cell each has drawn."""
+    levels: list[tuple[float, list[Span]]] = []
+    for level, span in sorted(flat):
+        if levels and level - levels[-1][0] <= SAME:
+            levels[-1][1].append(span)
+        else:
+            levels.append((level, [span]))
+    return [(level, span) for level, spans in levels for span in covered(spans, SAME)]
+
+
+@dataclass(slots=True)
+class Table:
+    """Levels of a page that may be a table."""
+
+    rows: list[list[Band]]  # the levels of each row
+    columns: list[Span]
+
+    def cells(self, row: Sequence[Band]) -> list[list[Piece]]:
+        """The pieces of a row, by column, each from top to bottom."""
+        found: list[list[Piece]] = [[] for _ in self.columns]
+        for band in row:
+            for piece in band:
+                found[column_of(piece, self.columns)].append(piece)
+        return found
+
+
+def with_tables(levels: Sequence[Band], ruled: Rules, *, backwards: bool) -> Iterator[Band]:
+    """The levels, with those that are a table replaced by one piece that holds its Markdown."""
+    height = typical_height([piece for band in levels for piece in band])
+    place = 0
+    while place < len(levels):
+        table, after = table_at(levels, place, ruled, height)
+        if table is None:
+            yield levels[place]
+            place += 1
+            continue
+        together = [piece for row in table.rows for band in row for piece in band]
+        yield [joined(together, markdown(table, backwards=backwards), table=True)]
+        place = after
+
+
+def table_at(
+    levels: Sequence[Band], start: int, ruled: Rules, height: float
+) -> tuple[Table | None, int]:
+    """The table that begins with a level, if one does, and the level after it."""
+    if len(levels[start]) < 2 or levels[start][0].table:
+        return None, start
+    lines = rules_beside(levels[start], ruled)
+    rows, columns = extended(levels, start, lines, height)
+    if len(columns) < 2:
+        return None, start
+    after = start + sum(map(len, rows))
+    count = sum(rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines)
+    framed = count >= FEWEST
+    if not framed:
+        rows = [row for row in grouped([band for row in rows for band in row], columns, height)]
+    elif count <= FEWEST and len(rows) < FEWEST:
+        head, *body = rows
+        rows = [head, *grouped([band for row in body for band in row], columns, height)]
+    table = Table(rows, columns)
+    return (table, after) if plausible(table, height, framed=framed) else (None, start)
+
+
+def rules_beside(band: Band, ruled: Rules) -> list[float]:
+    """How far down the rules are that run as wide as a level, or wider; the nearest kind."""
+    left, right = band[0].u0, max(piece.u1 for piece in band)
+    fitting = [
+        (level, span)
+        for level, span in ruled.flat
+        if span[0] <= left + SAME and span[1] >= right - SAME
+    ]
+    below = [(level, span) for level, span in fitting if level >= band[0].middle]
+    if not below:
+        return []
+    _, (u0, u1) = below[0]
+    return [
+        level
+        for level, span in fitting
+        if abs(span[0] - u0) <= SAME and abs(span[1] - u1) <= SAME
+    ]
+
+
+def extended(
+    levels: Sequence[Band], start: int, lines: Sequence[float], height: float
+) -> tuple[list[list[Band]], list[Span]]:
+    """Rows from a level on downwards, as long as they keep at least two columns."""
+    rows: list[list[Band]] = []
+    columns: list[Span] = []
+    place = start
+    while place < len(levels):
+        row = unit(levels, place, lines)
+        bottom = max(piece.v1 for band in rows[-1] for piece in band) if rows else row[0][0].v0
+        alone = all(len(band) == 1 for band in row)
+        grown = covered([*columns, *(span for band in row for span in across(band))], NARROW * height)
+        if any(piece.table for band in row for piece in band) or len(grown) < 2:
+            break
+        if columns and (
+            (alone and len(grown) < len(columns))
+            or row[0][0].v0 - bottom > DISTANT * height
+            or (alone and outside(row[0][0], columns))
+        ):
+            break
+        rows.append(row)
+        columns = grown
+        place += len(row)
+    while rows and all(len(band) == 1 for band in rows[-1]) and not held(rows, lines, height):
+        rows.pop()
+    columns = covered(
+        (span for row in rows for band in row for span in across(band)), NARROW * height
+    )
+    return rows, columns
+
+
+def outside(piece: Piece, columns: Sequence[Span]) -> bool:
+    """Whether a piece stands in none of the columns."""
+    return all(piece.u1 < start or end < piece.u0 for start, end in columns)
+
+
+def unit(levels: Sequence[Band], place: int, lines: Sequence[float]) -> list[Band]:
+    """The level, with those after it that stand between the same two rules."""
+    middle = levels[place][0].middle
+    above = max((line for line in lines if line < middle), default=None)
+    below = min((line for line in lines if line > middle), default=None)
+    if above is None or below is None:
+        return [levels[place]]
+    found = []
+    for band in levels[place : place + DEEPEST]:
+        if band[0].middle > below:
+            break
+        found.append(band)
+    return found
+
+
+def held(rows: Sequence[Sequence[Band]], lines: Sequence[float], height: float) -> bool:
+    """Whether the last row, of one cell, is held in the table: by a rule, or close to its cell."""
+    last = rows[-1][0][0]
+    if any(line > rows[-1][-1][0].middle for line in lines):
+        return True
+    before = max(piece.v1 for band in rows[-2] for piece in band) if len(rows) > 1 else last.v0 - 99
+    return last.v0 - before <= 0.5 * height
+
+
+def grouped(levels: Sequence[Band], columns: Sequence[Span], height: float) -> list[list[Band]]:
+    """The levels of each row: parted by wider white, else where the first column has something."""
+    white = [
+        below[0].v0 - max(piece.v1 for piece in above)
+        for above, below in zip(levels, levels[1:], strict=False)
+    ]
+    wide = (max(white, default=0.0) + min(white, default=0.0)) / 2
+    uneven = bool(white) and max(white) - min(white) > height / 4
+    rows = [[band] for band in levels[:1]]
+    for band, space in zip(levels[1:], white, strict=True):
+        begins = len(band) > 1 and column_of(band[0], columns) == 0
+        if space > wide if uneven else begins:
+            rows.append([band])
+        else:
+            rows[-1].append(band)
+    return rows
+
+
+def plausible(table: Table, height: float, *, framed: bool) -> bool:
+    """Whether all this is a table and not something else that aligns."""
+    cells = [table.cells(row) for row in table.rows]
+    columns = [[piece for row in cells for piece in row[n]] for n in range(len(table.columns))]
+    full = sum(sum(map(bool, row)) > 1 for row in cells)
+    if framed:
+        return full >= 2
+    return (
+        full >= FEWEST
+        and all(len(column) > 1 for column in columns)
+        and sum(map(aligned, columns)) >= len(columns) - (len(columns) > 3)
+        and max(map(prose, columns, table.columns)) <= RAGGED
+        and not contents(cells)
+        and not form(cells)
+    )
+
+
+def aligned(column: Sequence[Piece]) -> bool:
+    """Whether most pieces of a column begin, end, or are centred at the same place."""
+    return any(
+        max(Counter(round(edge / SAME) for edge in edges).values(), default=0)
+        + second(Counter(round(edge / SAME) for edge in edges))
+        >= ALIGNED * len(column)
+        for edges in (
+            [piece.u0 for piece in column],
+            [piece.u1 for piece in column],
+            [(piece.u0 + piece.u1) / 2 for piece in column],
+        )
+    )
+
+
+def second(counts: Counter[int]) -> int:
+    """How often the place beside the commonest one occurs: rounding may have parted them."""
+    (common, _), *_ = counts.most_common(1)
+    return max(counts[common - 1], counts[common + 1])
+
+
+def prose(column: Sequence[Piece], span: Span) -> float:
+    """The share of a column's lines that are long and full, as those of running text are."""
+    width = FILLED * (span[1] - span[0])
+    full = sum(piece.u1 - piece.u0 >= width and len(piece.text) >= PROSE for piece in column)
+    return full / len(column) if len(column) > FEWEST else 0.0
+
+
+def contents(cells: Sequence[Sequence[Sequence[Piece]]]) -> bool:
+    """Whether this is a list of titles and the pages they are on."""
+    numbers = [" ".join(piece.text for piece in row[-1]) for row in cells]
+    return len(cells[0]) == 2 and all(PAGE_NUMBER.fullmatch(number) for number in numbers)
+
+
+def form(cells: Sequence[Sequence[Sequence[Piece]]]) -> bool:
+    """Whether this is a list of names and values: "Date: today"."""
+    names = [row[0][-1].text for row in cells if row[0]]
+    return len(cells[0]) == 2 and sum(name.endswith((":", "：")) for name in names) > len(names) / 2
+
+
+def markdown(table: Table, *, backwards: bool) -> str:
+    """A table with its first row as the header; `backwards` where the first column is the last."""
+    rows = [[cell(pieces) for pieces in table.cells(row)] for row in table.rows]
+    if backwards:
+        rows = [row[::-1] for row in rows]
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([head, "|" + " --- |" * len(table.columns), *body])
+
+
+def cell(pieces: Sequence[Piece]) -> str:
+    """The text of one cell on one line."""
+    text = "\n".join(piece.text for piece in pieces)
+    return dehyphenated(text).replace("\n", " ").replace("|", "\\|")
