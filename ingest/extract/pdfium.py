@@ -50,11 +50,18 @@ class Pdfium:
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
-                return arranged(page, text, found) if (found := characters(text)) else ""
+                return self.readable(page, text)
             finally:
                 raw.FPDFText_ClosePage(text)
         finally:
             raw.FPDF_ClosePage(page)
+
+    def readable(self, page: raw.FPDF_PAGE, text: raw.FPDF_TEXTPAGE) -> str:
+        found = characters(text)
+        try:
+            return arranged(page, text, found) if found else ""
+        except ValueError:
+            return found
 
     def pictured(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
@@ -102,6 +109,4 @@ def characters(text: raw.FPDF_TEXTPAGE) -> str:
     # A character beyond the first 65,536 is two units, and a zero ends the whole.
     buffer = (ctypes.c_ushort * (2 * count + 1))()
     written = raw.FPDFText_GetText(text, 0, 2 * count, buffer)
-    return bytes(memoryview(buffer).cast("B")[: 2 * max(0, written - 1)]).decode(
-        "utf-16-le", "ignore"
-    )
+    return ctypes.string_at(buffer, 2 * max(0, written - 1)).decode("utf-16-le", "ignore")

@@ -10,19 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from pypdfium2 import raw
 
 from ingest.extract.layout.bands import Band
-from ingest.extract.layout.boxes import (
-    Boxes,
-    Codes,
-    Places,
-    character_boxes,
-    codes,
-    drawn,
-    line_starts,
-)
+from ingest.extract.layout.boxes import Boxes, Places, codes, drawn, text_boxes
 from ingest.extract.layout.columns import in_order
+from ingest.extract.layout.lines import END, by_lines
 from ingest.extract.layout.pieces import (
     RIGHT_TO_LEFT,
     Piece,
@@ -37,77 +31,73 @@ from ingest.extract.layout.pieces import (
 )
 from ingest.extract.layout.tables import rules
 
-# Text objects for each line: up to so many, a line has no holes worth looking at.
-WHOLE, SPARE = 1.25, 4
-DOWN = 0.25  # in heights: a line that begins so much lower follows the one before
 PARAGRAPH = 0.9  # in heights: more white between two lines parts paragraphs
 MOST = 20_000  # characters of a page that is looked at word by word
 
 
-def lines(handle: raw.FPDF_TEXTPAGE, text: str) -> tuple[Codes, Places, Boxes]:
-    """The code points of a page, where its lines begin, and the boxes of their first characters.
+def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str) -> str:
+    """The text of a page in the order in which it is read.
 
     Raises ValueError where PDFium counts the characters of the page otherwise.
     """
-    points = codes(text)
-    if len(points) != raw.FPDFText_CountChars(handle):
+    if len(text) != raw.FPDFText_CountChars(handle):
         raise ValueError("characters are missing")
-    starts = line_starts(points, broken="\ufffe" in text)
-    return points, starts, character_boxes(handle, starts.tolist())
-
-
-def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str) -> str:
-    """The text of a page in the order in which it is read; `begun` is what `lines` gave."""
-    points, starts, boxes = lines(handle, text)
-    follow = following(boxes)
-    if (follow and not holes(page, handle, len(starts))) or len(points) > MOST or len(starts) < 2:
+    count = text.count(END) + 1
+    if count < 2 or len(text) > MOST:
         return text
-    found = words(handle, points)
+    plain = by_lines(handle, text, count)
+    if plain is not None and count / 2 < raw.FPDFPage_CountObjects(page) <= count + 1:
+        return plain
+    written = text_boxes(handle)
+    if plain is not None and not holes(written):
+        return plain
+    return by_words(page, handle, text, plain)
+
+
+def by_words(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, plain: str | None) -> str:
+    """The text of a page in the order in which it is read, as the places of its words show it.
+
+    `plain` is what its lines say, which holds where none of them has a hole.
+    """
+    found = words(handle, codes(text))
     ways = directions(found, text)
     usual = Towards(int(np.bincount(ways, minlength=4).argmax()))
     backwards = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
     read: list[Band] = []
     for way in sorted(set(ways.tolist()), key=lambda way: (way != usual, way)):
-        chosen = np.flatnonzero(ways == way)
-        part = type(found)(*(getattr(found, name)[chosen] for name in found.__slots__))
+        part = found if len(set(ways.tolist())) == 1 else found.chosen(np.flatnonzero(ways == way))
         sight = reaching(seen(part.first, Towards(way)), seen(part.last, Towards(way)))
         cuts = gaps(sight, part.lines)
-        if follow and way == usual and len(chosen) == len(ways) and not holed(cuts, part.lines):
-            return text
+        if plain is not None and part is found and not holed(cuts, part.lines):
+            return plain
         ruled = rules(seen(drawn(page), Towards(way)))
         cuts |= parted(sight, ruled.upright)
-        apart = list(pieces(text, part, sight, cuts))
-        read += in_order(apart, ruled, backwards=backwards)
-    return "\n".join(written(read, backwards=backwards)) if worth(read, follow=follow) else text
+        read += in_order(list(pieces(text, part, sight, cuts)), ruled, backwards=backwards)
+    if plain is not None and not any(band[0].table for band in read) and steady(read):
+        return plain
+    return "\n".join(written(read, backwards=backwards))
 
 
-def following(boxes: Boxes) -> bool:
-    """Whether each line begins lower than the one before."""
-    middles = (boxes[:, 1] + boxes[:, 3]) / 2
-    heights = boxes[:-1, 1] - boxes[:-1, 3]
-    return bool((middles[1:] < middles[:-1] - DOWN * heights).all())
-
-
-def holes(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, lines: int) -> bool:
-    """Whether lines may have holes: there is more to write on the page than the lines."""
-    most = WHOLE * lines + SPARE
-    objects = raw.FPDFPage_CountObjects(page)
-    if lines / 2 < objects <= most:
+def holes(written: Boxes) -> bool:
+    """Whether some of what a page writes is on one level with what it writes next, but apart."""
+    if len(written) < 2:
         return False
-    return bool(raw.FPDFText_CountRects(handle, 0, -1) > most)
+    above, below = written[:-1], written[1:]
+    apart = np.maximum(below[:, 0] - above[:, 2], above[:, 0] - below[:, 2])
+    height = float((written[:, 1] - written[:, 3]).mean())
+    level = (below[:, 3] < above[:, 1]) & (above[:, 3] < below[:, 1])
+    return bool((level & (apart > height)).any())
 
 
-def holed(cuts: np.ndarray, lines: Places) -> bool:
+def holed(cuts: NDArray[np.bool_], lines: Places) -> bool:
     """Whether a cut is within a line."""
     return bool((cuts & (np.diff(lines) == 0)).any())
 
 
-def worth(read: Sequence[Band], *, follow: bool) -> bool:
-    """Whether a page reads otherwise than it is drawn."""
-    if any(band[0].table for band in read) or not follow:
-        return True
+def steady(read: Sequence[Band]) -> bool:
+    """Whether a page is read as it is drawn."""
     places = [piece.place for band in read for piece in band]
-    return any(b < a for a, b in zip(places, places[1:], strict=False))
+    return all(a < b for a, b in zip(places, places[1:], strict=False))
 
 
 def written(read: Sequence[Band], *, backwards: bool) -> Iterator[str]:

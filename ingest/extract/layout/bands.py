@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
@@ -34,10 +35,19 @@ def covered(spans: Iterable[Span], narrow: float) -> list[Span]:
     found: list[Span] = []
     for start, end in sorted(spans):
         if found and start < found[-1][1] + narrow:
-            found[-1] = found[-1][0], max(found[-1][1], end)
+            if end > found[-1][1]:
+                found[-1] = found[-1][0], end
         else:
             found.append((start, end))
     return found
+
+
+def grown(spans: list[Span], band: Band, narrow: float) -> list[Span]:
+    """The spans and what a band covers, joined."""
+    for piece in band:
+        if not any(start <= piece.u0 and piece.u1 <= end for start, end in spans):
+            return covered([*spans, *across(band)], narrow)
+    return spans
 
 
 def across(band: Band) -> list[Span]:
@@ -45,15 +55,17 @@ def across(band: Band) -> list[Span]:
     return [(piece.u0, piece.u1) for piece in band]
 
 
-def typical_height(pieces: Sequence[Piece]) -> float:
-    """The median height of the pieces' type."""
-    heights = sorted(piece.height for piece in pieces if not piece.table)
-    return heights[len(heights) // 2] if heights else 0.0
+def outside(piece: Piece, columns: Sequence[Span]) -> bool:
+    """Whether a piece stands in none of the columns."""
+    return all(piece.u1 < start or end < piece.u0 for start, end in columns)
 
 
 def column_of(piece: Piece, columns: Sequence[Span]) -> int:
-    """The column that a piece overlaps most."""
-    return max(
-        range(len(columns)),
-        key=lambda n: min(piece.u1, columns[n][1]) - max(piece.u0, columns[n][0]),
-    )
+    """The column that a piece stands in: columns are what the pieces cover."""
+    return bisect_right(columns, (piece.u0, float("inf"))) - 1
+
+
+def typical_height(pieces: Sequence[Piece]) -> float:
+    """The median height of the pieces' type."""
+    heights = sorted(piece.v1 - piece.v0 for piece in pieces if not piece.table)
+    return heights[len(heights) // 2] if heights else 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from itertools import repeat
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,21 @@ Places: TypeAlias = NDArray[np.intp]
 FIELDS = 4
 BYTES = ctypes.sizeof(raw.FS_RECTF)
 
-loose_box = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
-    ctypes.cast(raw.FPDFText_GetLooseCharBox, ctypes.c_void_p).value or 0
-)
+
+def bare(function: Any, answer: Any, *arguments: Any) -> Any:
+    """A function of PDFium that takes addresses as numbers."""
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    return ctypes.PYFUNCTYPE(answer, *arguments)(address)
+
+
+POINTER, INT = ctypes.c_void_p, ctypes.c_int
+loose_box = bare(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
+rect_at = bare(raw.FPDFText_GetRect, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER)
+item_at = bare(raw.FPDFPage_GetObject, POINTER, POINTER, INT)
+kind_of = bare(raw.FPDFPageObj_GetType, INT, POINTER)
+bounds_of = bare(raw.FPDFPageObj_GetBounds, INT, POINTER, POINTER, POINTER, POINTER, POINTER)
 
 NEWLINE = 0x0A
-RETURN = 0x0D
 BROKEN = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends behind it
 
 OBJECTS = 3000  # of a page that are looked at
@@ -36,15 +45,23 @@ OBJECTS = 3000  # of a page that are looked at
 
 def character_boxes(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> Boxes:
     """The boxes of these characters, as high and deep as their font is, one row each."""
-    boxes = np.zeros((len(places), FIELDS), np.float32)
+    return np.array(edges(text, places), np.float32).reshape(-1, FIELDS)
+
+
+def edges(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> list[float]:
+    """The same as one list, four numbers a character: for a few, arrays cost more than they save.
+
+    Raises ValueError where PDFium does not know a character.
+    """
+    found = (ctypes.c_float * (FIELDS * len(places)))()
     handle = ctypes.cast(text, ctypes.c_void_p).value
-    start = boxes.ctypes.data
+    start = ctypes.addressof(found)
     answers = map(
         loose_box, repeat(handle), places, range(start, start + BYTES * len(places), BYTES)
     )
     if not all(answers):
         raise ValueError("a character has no box")
-    return boxes
+    return found[:]
 
 
 def codes(text: str) -> Codes:
@@ -52,28 +69,32 @@ def codes(text: str) -> Codes:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def line_starts(points: Codes, *, broken: bool) -> Places:
-    """Where the lines begin that are not empty; `broken` says that some end in a broken word."""
-    ends = (points == NEWLINE) | (points == BROKEN) if broken else points == NEWLINE
-    starts = np.empty(np.count_nonzero(ends) + 1, np.intp)
-    starts[0] = 0
-    starts[1:] = np.flatnonzero(ends) + 1
-    starts = starts[starts < len(points)]
-    first = points[starts]
-    kept: Places = starts[(first != RETURN) & (first != NEWLINE)]
-    return kept
+def text_boxes(text: raw.FPDF_TEXTPAGE) -> Boxes:
+    """The boxes of what the page writes in one go: of lines, or of parts of them."""
+    found = np.zeros((raw.FPDFText_CountRects(text, 0, -1), FIELDS), np.float64)
+    handle = ctypes.cast(text, ctypes.c_void_p).value
+    edge = found.itemsize
+    start = found.ctypes.data
+    for number in range(len(found)):
+        rect_at(handle, number, start, start + edge, start + 2 * edge, start + 3 * edge)
+        start += FIELDS * edge
+    return found.astype(np.float32)
 
 
 def drawn(page: raw.FPDF_PAGE) -> Boxes:
     """The boxes of what is drawn on the page itself and not written."""
-    edges = [ctypes.c_float() for _ in range(FIELDS)]
-    references = [ctypes.byref(edge) for edge in edges]
-    left, bottom, right, top = edges
-    found = []
-    for place in range(min(raw.FPDFPage_CountObjects(page), OBJECTS)):
-        item = raw.FPDFPage_GetObject(page, place)
-        if raw.FPDFPageObj_GetType(item) != raw.FPDF_PAGEOBJ_PATH:
-            continue
-        if raw.FPDFPageObj_GetBounds(item, *references):
-            found.append((left.value, top.value, right.value, bottom.value))
-    return np.array(found, np.float32).reshape(-1, FIELDS)
+    handle = ctypes.cast(page, ctypes.c_void_p).value
+    count = min(raw.FPDFPage_CountObjects(page), OBJECTS)
+    items = list(map(item_at, repeat(handle), range(count)))
+    paths = [
+        item
+        for item, kind in zip(items, map(kind_of, items), strict=True)
+        if kind == raw.FPDF_PAGEOBJ_PATH
+    ]
+    found = np.zeros((len(paths), FIELDS), np.float32)  # left, bottom, right, top
+    edge = found.itemsize
+    start = found.ctypes.data
+    for item in paths:
+        bounds_of(item, start, start + edge, start + 2 * edge, start + 3 * edge)
+        start += FIELDS * edge
+    return found[:, [0, 3, 2, 1]]

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ingest.extract.layout.bands import NARROW, Band, Span, across, bands, covered, typical_height
+from ingest.extract.layout.bands import (
+    NARROW,
+    Band,
+    Span,
+    across,
+    bands,
+    column_of,
+    covered,
+    grown,
+    outside,
+    typical_height,
+)
 from ingest.extract.layout.pieces import Piece
-from ingest.extract.layout.tables import PROSE, Rules, outside, prose, with_tables
+from ingest.extract.layout.tables import PROSE, Rules, prose, with_tables
 
 FEWEST = 3  # lines of a column
 STEADY = 4  # lines from which the order of drawing says whether there are columns
@@ -24,14 +35,12 @@ def in_order(
     """
     height = typical_height(pieces)
     for region in regions(bands(pieces), NARROW * height):
-        inside = [piece for band in region for piece in band]
         parts = columns(region, height) if depth < DEEPEST else []
         if len(parts) < 2:
             yield from with_tables(region, ruled, backwards=backwards)
             continue
         for part in reversed(parts) if backwards else parts:
             yield from in_order(part, ruled, backwards=backwards, depth=depth + 1)
-        assert sum(map(len, parts)) == len(inside)
 
 
 def regions(levels: Sequence[Band], narrow: float) -> Iterator[list[Band]]:
@@ -39,18 +48,22 @@ def regions(levels: Sequence[Band], narrow: float) -> Iterator[list[Band]]:
     region: list[Band] = []
     spans: list[Span] = []
     for band in levels:
-        own = covered(across(band), narrow)
-        grown = covered([*spans, *own], narrow)
+        wider = grown(spans, band, narrow)
         parted = len(spans) > 1
         # A page number may stand in the white between two columns.
         astray = parted and len(band) == 1 and outside(band[0], spans)
-        if region and (astray or (len(grown) < 2 if parted else len(own) > 1)):
+        if region and (astray or (len(wider) < 2 if parted else several(band, narrow))):
             yield from ended(region)
-            region, grown = [], own
+            region, wider = [], covered(across(band), narrow)
         region.append(band)
-        spans = grown
+        spans = wider
     if region:
         yield from ended(region)
+
+
+def several(band: Band, narrow: float) -> bool:
+    """Whether there is white within a band."""
+    return len(band) > 1 and len(covered(across(band), narrow)) > 1
 
 
 def ended(region: list[Band]) -> Iterator[list[Band]]:
@@ -75,9 +88,11 @@ def ended(region: list[Band]) -> Iterator[list[Band]]:
 
 def columns(region: Sequence[Band], height: float) -> list[list[Piece]]:
     """The pieces of each column, from left to right; one column if it has no more."""
-    pieces = [piece for band in region for piece in band]
     spans = covered((span for band in region for span in across(band)), NARROW * height)
-    groups = [[p for p in pieces if start <= p.u0 and p.u1 <= end] for start, end in spans]
+    groups: list[list[Piece]] = [[] for _ in spans]
+    for band in region:
+        for piece in band:
+            groups[column_of(piece, spans)].append(piece)
     found: list[list[Piece]] = []
     for group, span in zip(groups, spans, strict=True):
         if found and (
@@ -101,7 +116,9 @@ def divided(left: Sequence[Piece], right: Sequence[Piece], one: Span, other: Spa
         return False
     if min(prose(left, one), prose(right, other)) > MOSTLY:
         return True
-    sides = [side for _, side in sorted([(p.place, 0) for p in left] + [(p.place, 1) for p in right])]
+    sides = [
+        side for _, side in sorted([(p.place, 0) for p in left] + [(p.place, 1) for p in right])
+    ]
     changes = sum(a != b for a, b in zip(sides, sides[1:], strict=False))
-    long = max(len(piece.text) for piece in left) >= PROSE <= max(len(p.text) for p in right)
+    long = min(one[1] - one[0], other[1] - other[0]) >= PROSE * left[0].height
     return min(len(left), len(right)) >= STEADY and changes <= 2 and long

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from ingest.extract.layout.boxes import (
     Codes,
     Places,
     character_boxes,
+    text_boxes,
 )
 
 # Words are further apart than this, in heights of the type, where a new piece begins: the spaces
@@ -42,8 +44,7 @@ class Towards(IntEnum):
     DOWN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Text in a box, in points, as its reader sees it: u grows along a line, v from line to line."""
 
     u0: float
@@ -54,7 +55,6 @@ class Piece:
     place: int  # in the order in which the page draws it
     line: int  # of PDFium's lines
     table: bool = False
-    parts: int = 1  # how many pieces it was made of
 
     @property
     def height(self) -> float:
@@ -77,21 +77,50 @@ class Words:
     first: Boxes  # of the first character
     last: Boxes
 
+    def chosen(self, rows: Places) -> Words:
+        """Some of the words."""
+        return Words(*(getattr(self, name)[rows] for name in self.__slots__))
+
 
 def words(text: raw.FPDF_TEXTPAGE, points: Codes) -> Words:
-    """The words of a page: what stands between spaces, ends of lines and broken words."""
+    """The words of a page: what stands between spaces, ends of lines and broken words.
+
+    A line that the page writes in one go has no holes, and counts as one word.
+    """
     blank = (points <= 0x20) | (points == 0xA0) | (points == 0x3000)
-    ending = np.empty(len(points) + 1, bool)
-    ending[0] = ending[-1] = True
-    ending[1:-1] = (blank[:-1] | (points[:-1] == BROKEN)) & ~blank[1:]
-    starts = np.flatnonzero(ending[:-1] & ~blank)
-    stops = np.ones(len(points), bool)
-    stops[:-1] = blank[1:] | (points[:-1] == BROKEN)
-    ends = np.flatnonzero(stops & ~blank)
-    broken = np.cumsum((points == NEWLINE) | (points == BROKEN))
-    lines = np.where(starts > 0, broken[np.maximum(starts - 1, 0)], 0)
-    boxes = character_boxes(text, np.concatenate([starts, ends]).tolist())
-    return Words(starts, ends, lines, boxes[: len(starts)], boxes[len(starts) :])
+    broken = points == BROKEN
+    begins, ends = ~blank, ~blank
+    begins[1:] &= blank[:-1] | broken[:-1]
+    ends[:-1] &= blank[1:] | broken[:-1]
+    starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
+    number = np.cumsum(broken | (points == NEWLINE))
+    lines = np.append(0, number)[starts]
+    leads = np.diff(lines, prepend=-1) != 0
+    trails = np.append(leads[1:], True)
+    outer = character_boxes(text, np.concatenate([starts[leads], stops[trails]]).tolist())
+    half = len(outer) // 2
+    split = np.repeat(
+        interrupted(outer[:half], outer[half:], text_boxes(text)),
+        np.diff(np.flatnonzero(np.append(leads, True))),
+    )
+    starts, stops, lines_of_starts = (
+        starts[leads | split],
+        stops[trails | split],
+        lines[leads | split],
+    )
+    boxes = character_boxes(text, np.concatenate([starts, stops]).tolist())
+    return Words(starts, stops, lines_of_starts, boxes[: len(starts)], boxes[len(starts) :])
+
+
+def interrupted(first: Boxes, last: Boxes, written: Boxes) -> NDArray[np.bool_]:
+    """Whether several of the boxes of what is written stand in each line, given its two ends."""
+    middle = (first[:, 1] + first[:, 3]) / 2
+    level = (written[:, 3] < middle[:, None]) & (middle[:, None] < written[:, 1])
+    left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
+    beside = (written[:, 0] < right[:, None]) & (left[:, None] < written[:, 2])
+    turned = np.abs(middle - (last[:, 1] + last[:, 3]) / 2) > first[:, 1] - first[:, 3]
+    several: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | turned
+    return several
 
 
 def directions(found: Words, text: str) -> NDArray[np.intp]:
@@ -204,5 +233,4 @@ def joined(together: Sequence[Piece], text: str, *, table: bool = False) -> Piec
         min(piece.place for piece in together),
         together[0].line,
         table,
-        sum(piece.parts for piece in together),
     )

@@ -11,7 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ingest.extract.clean import dehyphenated
-from ingest.extract.layout.bands import NARROW, Band, Span, across, column_of, covered, typical_height
+from ingest.extract.layout.bands import (
+    NARROW,
+    Band,
+    Span,
+    across,
+    column_of,
+    covered,
+    grown,
+    outside,
+    typical_height,
+)
 from ingest.extract.layout.boxes import Boxes
 from ingest.extract.layout.pieces import Piece, joined
 
@@ -24,7 +34,7 @@ DISTANT = 2.0  # heights of white between two rows of one table at most
 ALIGNED = 0.6  # share of a column's cells that begin or end at the same place
 FILLED = 0.8  # of a column's width: lines of prose reach so far
 RAGGED = 0.3  # share of full lines in a column of a table at most
-PROSE = 20  # characters in most lines of prose at least
+PROSE = 10  # heights: a line of prose is at least so long
 # A row of a ruled table may be as deep as this many heights.
 DEEPEST = 25
 
@@ -45,9 +55,13 @@ def rules(boxes: Boxes) -> Rules:
     upright = []
     for u0, v0, u1, v1 in boxes.tolist():
         if u1 - u0 >= LONG:
-            flat += [((v0 + v1) / 2, (u0, u1))] if v1 - v0 <= THIN else [(v0, (u0, u1)), (v1, (u0, u1))]
+            flat += (
+                [((v0 + v1) / 2, (u0, u1))] if v1 - v0 <= THIN else [(v0, (u0, u1)), (v1, (u0, u1))]
+            )
         if v1 - v0 > THIN:
-            upright += [(v0, v1, (u0 + u1) / 2)] if u1 - u0 <= THIN else [(v0, v1, u0), (v0, v1, u1)]
+            upright += (
+                [(v0, v1, (u0 + u1) / 2)] if u1 - u0 <= THIN else [(v0, v1, u0), (v0, v1, u1)]
+            )
     return Rules(whole(flat), upright)
 
 
@@ -66,16 +80,17 @@ def whole(flat: Sequence[tuple[float, Span]]) -> list[tuple[float, Span]]:
 class Table:
     """Levels of a page that may be a table."""
 
-    rows: list[list[Band]]  # the levels of each row
+    rows: list[list[list[Piece]]]  # of each row its cells, of a cell what stands in it
     columns: list[Span]
 
-    def cells(self, row: Sequence[Band]) -> list[list[Piece]]:
-        """The pieces of a row, by column, each from top to bottom."""
-        found: list[list[Piece]] = [[] for _ in self.columns]
-        for band in row:
-            for piece in band:
-                found[column_of(piece, self.columns)].append(piece)
-        return found
+
+def cells(row: Sequence[Band], columns: Sequence[Span]) -> list[list[Piece]]:
+    """The pieces of a row, by column, each from top to bottom."""
+    found: list[list[Piece]] = [[] for _ in columns]
+    for band in row:
+        for piece in band:
+            found[column_of(piece, columns)].append(piece)
+    return found
 
 
 def with_tables(levels: Sequence[Band], ruled: Rules, *, backwards: bool) -> Iterator[Band]:
@@ -85,10 +100,10 @@ def with_tables(levels: Sequence[Band], ruled: Rules, *, backwards: bool) -> Ite
     while place < len(levels):
         table, after = table_at(levels, place, ruled, height)
         if table is None:
-            yield levels[place]
-            place += 1
+            yield from levels[place:after]
+            place = after
             continue
-        together = [piece for row in table.rows for band in row for piece in band]
+        together = [piece for band in levels[place:after] for piece in band]
         yield [joined(together, markdown(table, backwards=backwards), table=True)]
         place = after
 
@@ -96,23 +111,25 @@ def with_tables(levels: Sequence[Band], ruled: Rules, *, backwards: bool) -> Ite
 def table_at(
     levels: Sequence[Band], start: int, ruled: Rules, height: float
 ) -> tuple[Table | None, int]:
-    """The table that begins with a level, if one does, and the level after it."""
+    """The table that begins with a level, if it is one, and the level after it."""
     if len(levels[start]) < 2 or levels[start][0].table:
-        return None, start
+        return None, start + 1
     lines = rules_beside(levels[start], ruled)
     rows, columns = extended(levels, start, lines, height)
     if len(columns) < 2:
-        return None, start
+        return None, start + 1
     after = start + sum(map(len, rows))
-    count = sum(rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines)
+    count = sum(
+        rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
+    )
     framed = count >= FEWEST
     if not framed:
         rows = [row for row in grouped([band for row in rows for band in row], columns, height)]
     elif count <= FEWEST and len(rows) < FEWEST:
         head, *body = rows
         rows = [head, *grouped([band for row in body for band in row], columns, height)]
-    table = Table(rows, columns)
-    return (table, after) if plausible(table, height, framed=framed) else (None, start)
+    table = Table([cells(row, columns) for row in rows], columns)
+    return (table if plausible(table, framed=framed) else None), after
 
 
 def rules_beside(band: Band, ruled: Rules) -> list[float]:
@@ -128,9 +145,7 @@ def rules_beside(band: Band, ruled: Rules) -> list[float]:
         return []
     _, (u0, u1) = below[0]
     return [
-        level
-        for level, span in fitting
-        if abs(span[0] - u0) <= SAME and abs(span[1] - u1) <= SAME
+        level for level, span in fitting if abs(span[0] - u0) <= SAME and abs(span[1] - u1) <= SAME
     ]
 
 
@@ -141,33 +156,29 @@ def extended(
     rows: list[list[Band]] = []
     columns: list[Span] = []
     place = start
+    bottom = levels[start][0].v0
+    narrow = NARROW * height
     while place < len(levels):
         row = unit(levels, place, lines)
-        bottom = max(piece.v1 for band in rows[-1] for piece in band) if rows else row[0][0].v0
-        alone = all(len(band) == 1 for band in row)
-        grown = covered([*columns, *(span for band in row for span in across(band))], NARROW * height)
-        if any(piece.table for band in row for piece in band) or len(grown) < 2:
+        first = row[0][0]
+        wider = columns
+        for band in row:
+            wider = grown(wider, band, narrow)
+        if any(band[0].table for band in row) or len(wider) < 2:
             break
+        alone = all(len(band) == 1 for band in row)
         if columns and (
-            (alone and len(grown) < len(columns))
-            or row[0][0].v0 - bottom > DISTANT * height
-            or (alone and outside(row[0][0], columns))
+            first.v0 - bottom > DISTANT * height
+            or (alone and (len(wider) < len(columns) or outside(first, columns)))
         ):
             break
         rows.append(row)
-        columns = grown
+        columns = wider
+        bottom = max(piece.v1 for band in row for piece in band)
         place += len(row)
     while rows and all(len(band) == 1 for band in rows[-1]) and not held(rows, lines, height):
         rows.pop()
-    columns = covered(
-        (span for row in rows for band in row for span in across(band)), NARROW * height
-    )
-    return rows, columns
-
-
-def outside(piece: Piece, columns: Sequence[Span]) -> bool:
-    """Whether a piece stands in none of the columns."""
-    return all(piece.u1 < start or end < piece.u0 for start, end in columns)
+    return rows, covered((span for row in rows for band in row for span in across(band)), narrow)
 
 
 def unit(levels: Sequence[Band], place: int, lines: Sequence[float]) -> list[Band]:
@@ -212,20 +223,19 @@ def grouped(levels: Sequence[Band], columns: Sequence[Span], height: float) -> l
     return rows
 
 
-def plausible(table: Table, height: float, *, framed: bool) -> bool:
+def plausible(table: Table, *, framed: bool) -> bool:
     """Whether all this is a table and not something else that aligns."""
-    cells = [table.cells(row) for row in table.rows]
-    columns = [[piece for row in cells for piece in row[n]] for n in range(len(table.columns))]
-    full = sum(sum(map(bool, row)) > 1 for row in cells)
+    full = sum(sum(map(bool, row)) > 1 for row in table.rows)
     if framed:
         return full >= 2
+    columns = [[piece for row in table.rows for piece in row[n]] for n in range(len(table.columns))]
     return (
         full >= FEWEST
         and all(len(column) > 1 for column in columns)
         and sum(map(aligned, columns)) >= len(columns) - (len(columns) > 3)
         and max(map(prose, columns, table.columns)) <= RAGGED
-        and not contents(cells)
-        and not form(cells)
+        and not contents(table.rows)
+        and not form(table.rows)
     )
 
 
@@ -252,7 +262,7 @@ def second(counts: Counter[int]) -> int:
 def prose(column: Sequence[Piece], span: Span) -> float:
     """The share of a column's lines that are long and full, as those of running text are."""
     width = FILLED * (span[1] - span[0])
-    full = sum(piece.u1 - piece.u0 >= width and len(piece.text) >= PROSE for piece in column)
+    full = sum(piece.u1 - piece.u0 >= max(width, PROSE * (piece.v1 - piece.v0)) for piece in column)
     return full / len(column) if len(column) > FEWEST else 0.0
 
 
@@ -270,7 +280,7 @@ def form(cells: Sequence[Sequence[Sequence[Piece]]]) -> bool:
 
 def markdown(table: Table, *, backwards: bool) -> str:
     """A table with its first row as the header; `backwards` where the first column is the last."""
-    rows = [[cell(pieces) for pieces in table.cells(row)] for row in table.rows]
+    rows = [list(map(cell, row)) for row in table.rows]
     if backwards:
         rows = [row[::-1] for row in rows]
     head, *body = ["| " + " | ".join(row) + " |" for row in rows]
@@ -279,5 +289,7 @@ def markdown(table: Table, *, backwards: bool) -> str:
 
 def cell(pieces: Sequence[Piece]) -> str:
     """The text of one cell on one line."""
+    if len(pieces) == 1 and "|" not in pieces[0].text:
+        return pieces[0].text
     text = "\n".join(piece.text for piece in pieces)
     return dehyphenated(text).replace("\n", " ").replace("|", "\\|")
