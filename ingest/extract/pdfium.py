@@ -13,7 +13,9 @@ import pypdfium2
 from pypdfium2 import raw
 
 from ingest.errors import NEEDS_PASSWORD, DocumentError
-from ingest.extract.layout import arranged
+from ingest.extract.layout import TABLE, arranged
+from ingest.extract.layout.headings import Prominent
+from ingest.extract.layout.lines import every
 from ingest.model import Code, Heading
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class Pdfium:
             if getattr(error, "err_code", None) == PASSWORD_ERROR:
                 raise DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED) from None
             raise ValueError(str(error).rpartition("(")[2].rstrip(").")) from None
+        outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
+        self.prominent = None if outlined else Prominent()
 
     def __len__(self) -> int:
         return len(self.document)
@@ -50,18 +54,29 @@ class Pdfium:
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
-                return self.readable(page, text)
+                return self.read(index, page, text)
             finally:
                 raw.FPDFText_ClosePage(text)
         finally:
             raw.FPDF_ClosePage(page)
 
-    def readable(self, page: raw.FPDF_PAGE, text: raw.FPDF_TEXTPAGE) -> str:
+    def read(self, index: int, page: raw.FPDF_PAGE, text: raw.FPDF_TEXTPAGE) -> str:
+        """A loaded page as it is read, or as it is drawn where that cannot be told."""
         found = characters(text)
-        try:
-            return arranged(page, text, found) if found else ""
-        except ValueError:
+        if not found or len(found) != raw.FPDFText_CountChars(text):
             return found
+        try:
+            lines = every(text, found) if self.prominent else None
+            shown = arranged(page, text, found, lines)
+            if self.prominent and lines:
+                self.prominent.note(index + 1, text, found, lines)
+                if TABLE in shown:
+                    self.prominent.without(index + 1, shown)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a stranger's page does to it, its text is there
+            return found
+        return shown
 
     def pictured(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
@@ -93,7 +108,7 @@ class Pdfium:
             index = target.get_index() if target else None
             if index is not None:
                 found.append(Heading(bookmark.level + 1, bookmark.get_title(), index + 1))
-        return found
+        return found or (self.prominent.headings() if self.prominent else [])
 
     def labels(self) -> list[str]:
         if not self.document.get_page_label(0):

@@ -8,6 +8,7 @@ it keeps all characters that are not white space: what is moved is whole pieces 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,12 @@ from pypdfium2 import raw
 from ingest.extract.layout.bands import Band
 from ingest.extract.layout.boxes import Boxes, Places, codes, drawn, text_boxes
 from ingest.extract.layout.columns import in_order
-from ingest.extract.layout.lines import END, by_lines
+from ingest.extract.layout.lines import END, Lines, by_lines, some
 from ingest.extract.layout.pieces import (
     RIGHT_TO_LEFT,
     Piece,
     Towards,
+    Words,
     directions,
     gaps,
     parted,
@@ -31,35 +33,34 @@ from ingest.extract.layout.pieces import (
 )
 from ingest.extract.layout.tables import rules
 
+TABLE = "\n| --- |"  # is in the text of a page that has a table
+
 PARAGRAPH = 0.9  # in heights: more white between two lines parts paragraphs
 MOST = 20_000  # characters of a page that is looked at word by word
 
 
-def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str) -> str:
-    """The text of a page in the order in which it is read.
+def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: Lines | None) -> str:
+    """The text of a page in the order in which it is read; `lines` are all of its, if known.
 
-    Raises ValueError where PDFium counts the characters of the page otherwise.
+    `text` must have a character for each of PDFium's.
     """
-    if len(text) != raw.FPDFText_CountChars(handle):
-        raise ValueError("characters are missing")
     count = text.count(END) + 1
     if count < 2 or len(text) > MOST:
         return text
-    plain = by_lines(handle, text, count)
+    plain = by_lines(handle, text, lines or some(handle, text, count), count)
     if plain is not None and count / 2 < raw.FPDFPage_CountObjects(page) <= count + 1:
         return plain
     written = text_boxes(handle)
     if plain is not None and not holes(written):
         return plain
-    return by_words(page, handle, text, plain)
+    return by_words(page, text, words(handle, codes(text), written), plain)
 
 
-def by_words(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, plain: str | None) -> str:
+def by_words(page: raw.FPDF_PAGE, text: str, found: Words, plain: str | None) -> str:
     """The text of a page in the order in which it is read, as the places of its words show it.
 
     `plain` is what its lines say, which holds where none of them has a hole.
     """
-    found = words(handle, codes(text))
     ways = directions(found, text)
     usual = Towards(int(np.bincount(ways, minlength=4).argmax()))
     backwards = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
@@ -75,7 +76,7 @@ def by_words(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, plain: s
         read += in_order(list(pieces(text, part, sight, cuts)), ruled, backwards=backwards)
     if plain is not None and not any(band[0].table for band in read) and steady(read):
         return plain
-    return "\n".join(written(read, backwards=backwards))
+    return "\n".join(spelt(read, backwards=backwards))
 
 
 def holes(written: Boxes) -> bool:
@@ -86,7 +87,9 @@ def holes(written: Boxes) -> bool:
     apart = np.maximum(below[:, 0] - above[:, 2], above[:, 0] - below[:, 2])
     height = float((written[:, 1] - written[:, 3]).mean())
     level = (below[:, 3] < above[:, 1]) & (above[:, 3] < below[:, 1])
-    return bool((level & (apart > height)).any())
+    # A list's marker stands apart too, and is no wider than its line is high.
+    wide = above[:, 2] - above[:, 0] > height
+    return bool((level & wide & (apart > height)).any())
 
 
 def holed(cuts: NDArray[np.bool_], lines: Places) -> bool:
@@ -97,10 +100,10 @@ def holed(cuts: NDArray[np.bool_], lines: Places) -> bool:
 def steady(read: Sequence[Band]) -> bool:
     """Whether a page is read as it is drawn."""
     places = [piece.place for band in read for piece in band]
-    return all(a < b for a, b in zip(places, places[1:], strict=False))
+    return all(a < b for a, b in pairwise(places))
 
 
-def written(read: Sequence[Band], *, backwards: bool) -> Iterator[str]:
+def spelt(read: Sequence[Band], *, backwards: bool) -> Iterator[str]:
     """The lines of a page, with an empty one around tables and between paragraphs."""
     before: Band = []
     for band in read:

@@ -32,6 +32,7 @@ def bare(function: Any, answer: Any, *arguments: Any) -> Any:
 
 POINTER, INT = ctypes.c_void_p, ctypes.c_int
 loose_box = bare(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
+font_weight = bare(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
 rect_at = bare(raw.FPDFText_GetRect, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER)
 item_at = bare(raw.FPDFPage_GetObject, POINTER, POINTER, INT)
 kind_of = bare(raw.FPDFPageObj_GetType, INT, POINTER)
@@ -41,6 +42,11 @@ NEWLINE = 0x0A
 BROKEN = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends behind it
 
 OBJECTS = 3000  # of a page that are looked at
+
+
+def handle_of(thing: Any) -> int | None:
+    """The address of a page, as the functions above take it."""
+    return ctypes.cast(thing, POINTER).value
 
 
 def character_boxes(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> Boxes:
@@ -54,7 +60,7 @@ def edges(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> list[float]:
     Raises ValueError where PDFium does not know a character.
     """
     found = (ctypes.c_float * (FIELDS * len(places)))()
-    handle = ctypes.cast(text, ctypes.c_void_p).value
+    handle = handle_of(text)
     start = ctypes.addressof(found)
     answers = map(
         loose_box, repeat(handle), places, range(start, start + BYTES * len(places), BYTES)
@@ -72,7 +78,7 @@ def codes(text: str) -> Codes:
 def text_boxes(text: raw.FPDF_TEXTPAGE) -> Boxes:
     """The boxes of what the page writes in one go: of lines, or of parts of them."""
     found = np.zeros((raw.FPDFText_CountRects(text, 0, -1), FIELDS), np.float64)
-    handle = ctypes.cast(text, ctypes.c_void_p).value
+    handle = handle_of(text)
     edge = found.itemsize
     start = found.ctypes.data
     for number in range(len(found)):
@@ -83,7 +89,7 @@ def text_boxes(text: raw.FPDF_TEXTPAGE) -> Boxes:
 
 def drawn(page: raw.FPDF_PAGE) -> Boxes:
     """The boxes of what is drawn on the page itself and not written."""
-    handle = ctypes.cast(page, ctypes.c_void_p).value
+    handle = handle_of(page)
     count = min(raw.FPDFPage_CountObjects(page), OBJECTS)
     items = list(map(item_at, repeat(handle), range(count)))
     paths = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ingest.extract.layout.bands import (
     NARROW,
@@ -93,17 +94,16 @@ def columns(region: Sequence[Band], height: float) -> list[list[Piece]]:
     for band in region:
         for piece in band:
             groups[column_of(piece, spans)].append(piece)
-    found: list[list[Piece]] = []
+    found: list[tuple[list[Piece], Span]] = []
     for group, span in zip(groups, spans, strict=True):
-        if found and (
-            span[0] - edge < WIDE * height or not divided(found[-1], group, (begin, edge), span)
-        ):
-            found[-1] += group
-        else:
-            found.append(list(group))
-            begin = span[0]
-        edge = span[1]
-    return found
+        if found:
+            left, before = found[-1]
+            narrow = span[0] - before[1] < WIDE * height
+            if narrow or not divided(left, group, before, span):
+                found[-1] = left + group, (before[0], span[1])
+                continue
+        found.append((group, span))
+    return [group for group, _ in found]
 
 
 def divided(left: Sequence[Piece], right: Sequence[Piece], one: Span, other: Span) -> bool:
@@ -119,6 +119,6 @@ def divided(left: Sequence[Piece], right: Sequence[Piece], one: Span, other: Spa
     sides = [
         side for _, side in sorted([(p.place, 0) for p in left] + [(p.place, 1) for p in right])
     ]
-    changes = sum(a != b for a, b in zip(sides, sides[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(sides))
     long = min(one[1] - one[0], other[1] - other[0]) >= PROSE * left[0].height
     return min(len(left), len(right)) >= STEADY and changes <= 2 and long

@@ -18,7 +18,7 @@ END = "\r\n"  # of a line, as PDFium writes it
 DOWN = 0.25  # in heights: a line that begins so much lower follows the one before
 LEAP = 8  # in heights: a line that begins so much lower follows nothing
 OVER = 0.3  # in heights: runs may reach so far into each other
-RUNS = 8  # of lines: a page with more is looked at word by word
+RUNS = 6  # of lines: a page with more is looked at word by word
 
 OUTER = 3  # lines at either end of a page that are always asked for
 INNER = 4  # of those between, about
@@ -50,14 +50,16 @@ def known(handle: raw.FPDF_TEXTPAGE, starts: list[int]) -> Lines:
     return Lines(starts, boxes[::FIELDS], boxes[1::FIELDS], boxes[3::FIELDS])
 
 
-def begun(text: str) -> list[int]:
-    """Where each line of a page's text begins, and where the next one would."""
+def every(handle: raw.FPDF_TEXTPAGE, text: str) -> Lines:
+    """All lines of a page."""
     ends = accumulate(map(len, text.split(END)), initial=0)
-    return [end + 2 * number for number, end in enumerate(ends)]
+    return known(handle, [end + 2 * number for number, end in enumerate(ends)])
 
 
-def some(text: str) -> list[int]:
-    """Where a few lines begin: the outer ones, and some between; as above."""
+def some(handle: raw.FPDF_TEXTPAGE, text: str, count: int) -> Lines:
+    """A few of the lines: the outer ones, and some between; all where there are not many."""
+    if count <= 2 * OUTER + INNER:
+        return every(handle, text)
     starts = [0]
     for _ in range(1, OUTER):
         starts.append(text.index(END, starts[-1]) + 2)
@@ -69,28 +71,27 @@ def some(text: str) -> list[int]:
         start = text.index(END, place) + 2
         if starts[-1] < start < last[-1]:
             starts.append(start)
-    return starts + last[::-1]
+    return known(handle, starts + last[::-1])
 
 
-def by_lines(handle: raw.FPDF_TEXTPAGE, text: str, count: int) -> str | None:
+def by_lines(handle: raw.FPDF_TEXTPAGE, text: str, lines: Lines, count: int) -> str | None:
     """The text with its lines in the order in which they are read; None where they do not tell.
 
     Headers and footers may be drawn before or after what stands between them, and columns one
-    after the other.
+    after the other. `lines` are some or all of so many.
     """
-    few = count <= 2 * OUTER + INNER
-    lines = known(handle, begun(text) if few else some(text))
     if descending(lines):
         return text
     found = runs(lines)
     # A run that ends at one of the outer lines ends there for certain.
-    if not few and any(OUTER <= run.first <= len(lines.tops) - OUTER for run in found):
-        few, lines = True, known(handle, begun(text))
+    inner = range(OUTER, len(lines.tops) - OUTER + 1)
+    if len(lines.tops) < count and any(run.first in inner for run in found):
+        lines = every(handle, text)
         found = runs(lines)
     downwards = sorted(found, key=top)
     if not disjoint(downwards):
-        if not few:
-            lines = known(handle, begun(text))
+        if len(lines.tops) < count:
+            lines = every(handle, text)
             found = runs(lines)
         groups = grouped(found)
         # Several groups of runs side by side are the cells of a table.

@@ -22,7 +22,6 @@ from ingest.extract.layout.boxes import (
     Codes,
     Places,
     character_boxes,
-    text_boxes,
 )
 
 # Words are further apart than this, in heights of the type, where a new piece begins: the spaces
@@ -82,10 +81,10 @@ class Words:
         return Words(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
-def words(text: raw.FPDF_TEXTPAGE, points: Codes) -> Words:
+def words(text: raw.FPDF_TEXTPAGE, points: Codes, written: Boxes) -> Words:
     """The words of a page: what stands between spaces, ends of lines and broken words.
 
-    A line that the page writes in one go has no holes, and counts as one word.
+    A line that the page writes in one go, which `written` tells, has no holes and is one word.
     """
     blank = (points <= 0x20) | (points == 0xA0) | (points == 0x3000)
     broken = points == BROKEN
@@ -100,7 +99,7 @@ def words(text: raw.FPDF_TEXTPAGE, points: Codes) -> Words:
     outer = character_boxes(text, np.concatenate([starts[leads], stops[trails]]).tolist())
     half = len(outer) // 2
     split = np.repeat(
-        interrupted(outer[:half], outer[half:], text_boxes(text)),
+        interrupted(outer[:half], outer[half:], written),
         np.diff(np.flatnonzero(np.append(leads, True))),
     )
     starts, stops, lines_of_starts = (

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ingest.extract.clean import dehyphenated
 from ingest.extract.layout.bands import (
@@ -124,7 +125,7 @@ def table_at(
     )
     framed = count >= FEWEST
     if not framed:
-        rows = [row for row in grouped([band for row in rows for band in row], columns, height)]
+        rows = grouped([band for row in rows for band in row], columns, height)
     elif count <= FEWEST and len(rows) < FEWEST:
         head, *body = rows
         rows = [head, *grouped([band for row in body for band in row], columns, height)]
@@ -207,10 +208,7 @@ def held(rows: Sequence[Sequence[Band]], lines: Sequence[float], height: float) 
 
 def grouped(levels: Sequence[Band], columns: Sequence[Span], height: float) -> list[list[Band]]:
     """The levels of each row: parted by wider white, else where the first column has something."""
-    white = [
-        below[0].v0 - max(piece.v1 for piece in above)
-        for above, below in zip(levels, levels[1:], strict=False)
-    ]
+    white = [below[0].v0 - max(piece.v1 for piece in above) for above, below in pairwise(levels)]
     wide = (max(white, default=0.0) + min(white, default=0.0)) / 2
     uneven = bool(white) and max(white) - min(white) > height / 4
     rows = [[band] for band in levels[:1]]
