@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ingest.errors import DocumentError
-from ingest.extract.clean import clean, without_running_lines
+from ingest.extract.clean import clean, unwrapped, without_running_lines
 from ingest.extract.quality import badness
 from ingest.extract.worker import Beat
 from ingest.model import Code, Details, Document, Heading, Recognised
@@ -85,7 +85,7 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     first = engines.first()
     count = len(first)
     seen = Seen()
-    pages = tuple(map(clean, texts(engines, means, seen, count, beat)))
+    pages = tuple(unwrapped(clean(text)) for text in texts(engines, means, seen, count, beat))
     if not pages:
         raise DocumentError("damaged, get it again from its source (it has no pages)")
     nothing: list[Heading] = []

@@ -25,6 +25,12 @@ BROKEN = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
 HYPHENATED = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
 
 
+# Chinese and Japanese: no spaces between words, so a line may end anywhere.
+IDEOGRAPH = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+WRAPPED = re.compile(f"[{IDEOGRAPH}、，]\n(?=[{IDEOGRAPH}])")
+FULL = 0.8  # of the longest line: a shorter one ends of its own
+
+
 def clean(text: str) -> str:
     """One page's text without control characters, ligatures, broken words and stray space."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
@@ -37,6 +43,21 @@ def clean(text: str) -> str:
     if " \n" in text or "\t\n" in text:
         text = TRAILING.sub("", text)
     return text.strip()
+
+
+def unwrapped(text: str) -> str:
+    """A page's clean text without the line ends inside its Chinese and Japanese words."""
+    if text.isascii() or not WRAPPED.search(text):
+        return text
+    longest = max(
+        match.start() - text.rfind("\n", 0, match.start()) for match in WRAPPED.finditer(text)
+    )
+
+    def whole(match: re.Match[str]) -> str:
+        length = match.start() - text.rfind("\n", 0, match.start())
+        return match.group()[0] if length >= FULL * longest else match.group()
+
+    return WRAPPED.sub(whole, text)
 
 
 def dehyphenated(text: str) -> str:

@@ -35,6 +35,7 @@ from ingest.extract.layout.tables import rules
 
 TABLE = "\n| --- |"  # is in the text of a page that has a table
 
+RULES = 2  # that an ordinary page may have
 PARAGRAPH = 0.9  # in heights: more white between two lines parts paragraphs
 MOST = 20_000  # characters of a page that is looked at word by word
 
@@ -48,7 +49,7 @@ def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: L
     if count < 2 or len(text) > MOST:
         return text
     plain = by_lines(handle, text, lines or some(handle, text, count), count)
-    if plain is not None and count / 2 < raw.FPDFPage_CountObjects(page) <= count + 1:
+    if plain is not None and whole(page, handle, count + text.count("\ufffe")):
         return plain
     written = text_boxes(handle)
     if plain is not None and not holes(written):
@@ -77,6 +78,13 @@ def by_words(page: raw.FPDF_PAGE, text: str, found: Words, plain: str | None) ->
     if plain is not None and not any(band[0].table for band in read) and steady(read):
         return plain
     return "\n".join(spelt(read, backwards=backwards))
+
+
+def whole(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, lines: int) -> bool:
+    """Whether a page writes each of its lines in one go, a rule or two aside."""
+    if lines / 2 < raw.FPDFPage_CountObjects(page) <= lines + RULES:
+        return True
+    return bool(raw.FPDFText_CountRects(handle, 0, -1) <= lines + 1)
 
 
 def holes(written: Boxes) -> bool:

@@ -17,17 +17,23 @@ NARROW = 0.4  # in heights of the type: white that is narrower parts nothing
 def bands(pieces: Iterable[Piece]) -> list[Band]:
     """The pieces level by level, from the top; what stands on one level from left to right."""
     found: list[Band] = []
-    top = bottom = 0.0
-    for piece in sorted(pieces, key=lambda piece: piece.middle):
-        if found and not piece.table and top <= piece.middle <= bottom:
+    top, bottom = 1.0, 0.0
+    for piece in sorted(pieces, key=middle):
+        # A table is a level of its own; of other levels the first piece says how high.
+        if top <= middle(piece) <= bottom and not piece.table:
             found[-1].append(piece)
         else:
             found.append([piece])
-            # A table is a level of its own; of other levels the first piece says how high.
-            top, bottom = (piece.v0, piece.v1) if not piece.table else (0.0, -1.0)
+            top, bottom = (1.0, 0.0) if piece.table else (piece.v0, piece.v1)
     for band in found:
-        band.sort(key=lambda piece: piece.u0)
+        if len(band) > 1:
+            band.sort()
     return found
+
+
+def middle(piece: Piece) -> float:
+    """Half way down a piece."""
+    return (piece.v0 + piece.v1) / 2
 
 
 def covered(spans: Iterable[Span], narrow: float) -> list[Span]:
@@ -45,7 +51,10 @@ def covered(spans: Iterable[Span], narrow: float) -> list[Span]:
 def grown(spans: list[Span], band: Band, narrow: float) -> list[Span]:
     """The spans and what a band covers, joined."""
     for piece in band:
-        if not any(start <= piece.u0 and piece.u1 <= end for start, end in spans):
+        for start, end in spans:
+            if start <= piece.u0 and piece.u1 <= end:
+                break
+        else:
             return covered([*spans, *across(band)], narrow)
     return spans
 

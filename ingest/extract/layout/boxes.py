@@ -51,23 +51,22 @@ def handle_of(thing: Any) -> int | None:
 
 def character_boxes(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> Boxes:
     """The boxes of these characters, as high and deep as their font is, one row each."""
-    return np.array(edges(text, places), np.float32).reshape(-1, FIELDS)
+    return np.frombuffer(filled(text, places), np.float32).reshape(-1, FIELDS)
 
 
 def edges(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> list[float]:
-    """The same as one list, four numbers a character: for a few, arrays cost more than they save.
+    """The same as one list, four numbers a character: for a few, arrays cost more than they save."""
+    return list(filled(text, places))
 
-    Raises ValueError where PDFium does not know a character.
-    """
+
+def filled(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
+    """The same as PDFium writes it. Raises ValueError where it does not know a character."""
     found = (ctypes.c_float * (FIELDS * len(places)))()
-    handle = handle_of(text)
     start = ctypes.addressof(found)
-    answers = map(
-        loose_box, repeat(handle), places, range(start, start + BYTES * len(places), BYTES)
-    )
-    if not all(answers):
+    addresses = range(start, start + BYTES * len(places), BYTES)
+    if not all(map(loose_box, repeat(handle_of(text)), places, addresses)):
         raise ValueError("a character has no box")
-    return found[:]
+    return found
 
 
 def codes(text: str) -> Codes:
