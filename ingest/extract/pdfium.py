@@ -68,7 +68,8 @@ class Pdfium:
         try:
             lines = every(text, found) if self.prominent else None
             shown = arranged(page, text, found, lines)
-            if self.prominent and lines:
+            # Of turned lines, the first characters tell how wide they are and not how high.
+            if self.prominent and lines and not raw.FPDFPage_GetRotation(page):
                 self.prominent.note(index + 1, text, found, lines)
                 if TABLE in shown:
                     self.prominent.without(index + 1, shown)

@@ -1,8 +1,8 @@
 """A page in the order in which it is read, its tables as Markdown. Only run it in a child process.
 
-A page whose lines follow each other downwards and have no holes is left as it is, after one call of
-PDFium for each of its lines; only the others are looked at word by word. Whatever is made of a page,
-it keeps all characters that are not white space: what is moved is whole pieces of its text.
+A page whose lines follow each other downwards and have no holes is left as it is, after one call
+of PDFium for some of its lines; only the others are looked at word by word. Whatever is made of a
+page, it keeps all characters that are not white space: what is moved is whole pieces of its text.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: L
     `text` must have a character for each of PDFium's.
     """
     count = text.count(END) + 1
-    if count < 2 or len(text) > MOST:
+    if count == 1 or len(text) > MOST:
         return text
     plain = by_lines(handle, text, lines or some(handle, text, count), count)
     if plain is not None and whole(page, handle, count + text.count("\ufffe")):
@@ -89,7 +89,7 @@ def whole(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, lines: int) -> bool:
 
 def holes(written: Boxes) -> bool:
     """Whether some of what a page writes is on one level with what it writes next, but apart."""
-    if len(written) < 2:
+    if not len(written):
         return False
     above, below = written[:-1], written[1:]
     apart = np.maximum(below[:, 0] - above[:, 2], above[:, 0] - below[:, 2])

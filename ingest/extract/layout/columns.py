@@ -18,9 +18,10 @@ from ingest.extract.layout.bands import (
     typical_height,
 )
 from ingest.extract.layout.pieces import Piece
-from ingest.extract.layout.tables import PROSE, Rules, prose, with_tables
+from ingest.extract.layout.tables import SHORT_LINE, Rules, prose, with_tables
 
 FEWEST = 3  # lines of a column
+CHANGES = 2  # from one column to the other, where each is drawn in one go: and back
 STEADY = 4  # lines from which the order of drawing says whether there are columns
 DEEPEST = 6  # columns within columns
 MOSTLY = 0.5  # share of a column's lines
@@ -37,7 +38,7 @@ def in_order(
     height = typical_height(pieces)
     for region in regions(bands(pieces), NARROW * height):
         parts = columns(region, height) if depth < DEEPEST else []
-        if len(parts) < 2:
+        if len(parts) <= 1:
             yield from with_tables(region, ruled, backwards=backwards)
             continue
         for part in reversed(parts) if backwards else parts:
@@ -53,7 +54,10 @@ def regions(levels: Sequence[Band], narrow: float) -> Iterator[list[Band]]:
         parted = len(spans) > 1
         # A page number may stand in the white between two columns.
         astray = parted and len(band) == 1 and outside(band[0], spans)
-        if region and (astray or (len(wider) < 2 if parted else several(band, narrow))):
+        bridging = len(wider) < len(spans) and (len(band) == 1 or len(region) >= FEWEST)
+        if region and (
+            astray or (bridging or len(wider) == 1 if parted else several(band, narrow))
+        ):
             yield from ended(region)
             region, wider = [], covered(across(band), narrow)
         region.append(band)
@@ -120,5 +124,5 @@ def divided(left: Sequence[Piece], right: Sequence[Piece], one: Span, other: Spa
         side for _, side in sorted([(p.place, 0) for p in left] + [(p.place, 1) for p in right])
     ]
     changes = sum(a != b for a, b in pairwise(sides))
-    long = min(one[1] - one[0], other[1] - other[0]) >= PROSE * left[0].height
-    return min(len(left), len(right)) >= STEADY and changes <= 2 and long
+    long = min(one[1] - one[0], other[1] - other[0]) >= SHORT_LINE * left[0].height
+    return min(len(left), len(right)) >= STEADY and changes <= CHANGES and long

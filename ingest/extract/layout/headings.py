@@ -51,8 +51,6 @@ class Prominent:
         heights = [
             round(2 * (top - low)) for top, low in zip(lines.tops, lines.bottoms, strict=True)
         ]
-        if len(set(map(round, lines.tops))) <= len(heights) / 2:
-            return  # turned text begins its lines at one height
         self.sizes.update(heights)
         usual = sorted(heights)[len(heights) // 2]
         short = []

@@ -34,6 +34,10 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 MARKER = re.compile(r"[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]")
 
 
+# What stands between words: white space and controls, and spaces of other widths.
+BLANK = np.array([*range(0x21), 0xA0, 0x3000], np.uint32)
+
+
 class Towards(IntEnum):
     """Which way the letters of a line follow each other on the unturned page."""
 
@@ -44,7 +48,7 @@ class Towards(IntEnum):
 
 
 class Piece(NamedTuple):
-    """Text in a box, in points, as its reader sees it: u grows along a line, v from line to line."""
+    """Text in a box, in points, as its reader sees it: u runs along a line, v from line to line."""
 
     u0: float
     v0: float
@@ -86,7 +90,7 @@ def words(text: raw.FPDF_TEXTPAGE, points: Codes, written: Boxes) -> Words:
 
     A line that the page writes in one go, which `written` tells, has no holes and is one word.
     """
-    blank = (points <= 0x20) | (points == 0xA0) | (points == 0x3000)
+    blank = np.isin(points, BLANK)
     broken = points == BROKEN
     begins, ends = ~blank, ~blank
     begins[1:] &= blank[:-1] | broken[:-1]
@@ -146,7 +150,7 @@ def directions(found: Words, text: str) -> NDArray[np.intp]:
 
 def centres(boxes: Boxes, axis: int) -> NDArray[np.float32]:
     """The middle of each box, from left to right or from bottom to top."""
-    middle: NDArray[np.float32] = (boxes[:, axis] + boxes[:, axis + 2]) / 2
+    middle: NDArray[np.float32] = (boxes[:, axis] + boxes[:, axis + 2]) * np.float32(0.5)
     return middle
 
 
@@ -179,7 +183,8 @@ def gaps(boxes: Boxes, lines: Places) -> NDArray[np.bool_]:
     apart = np.maximum(boxes[1:, 0] - boxes[:-1, 2], boxes[:-1, 0] - boxes[1:, 2])
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
     leaped = np.abs(np.diff(middles)) > LEAPED * heights
-    return (np.diff(lines) != 0) | (apart > APART * heights) | leaped
+    begun: NDArray[np.bool_] = (np.diff(lines) != 0) | (apart > APART * heights) | leaped
+    return begun
 
 
 def parted(boxes: Boxes, upright: Sequence[tuple[float, float, float]]) -> NDArray[np.bool_]:
@@ -206,7 +211,8 @@ def pieces(text: str, found: Words, boxes: Boxes, cuts: NDArray[np.bool_]) -> It
     marker: Piece | None = None
     for place, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
         words_of_it = text[found.starts[first] : found.ends[last] + 1]
-        piece = Piece(*edges[place], words_of_it, place, int(found.lines[first]))
+        u0, v0, u1, v1 = edges[place]
+        piece = Piece(u0, v0, u1, v1, words_of_it, place, int(found.lines[first]))
         if marker:
             if marker.line == piece.line:
                 piece = joined([marker, piece], f"{marker.text} {piece.text}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ingest.extract.clean import dehyphenated
+from ingest.extract.clean import WRAPPED, dehyphenated
 from ingest.extract.layout.bands import (
     NARROW,
     Band,
@@ -30,12 +30,14 @@ THIN = 3.0  # points: what is thinner is a rule
 LONG = 20.0  # points: what is shorter is a part of a letter or of a drawing
 SAME = 3.0  # points: edges that are closer are one
 
+PAIR = 2  # columns: of a list of names and what belongs to each
 FEWEST = 3  # rows of a table without rules
 DISTANT = 2.0  # heights of white between two rows of one table at most
 ALIGNED = 0.6  # share of a column's cells that begin or end at the same place
 FILLED = 0.8  # of a column's width: lines of prose reach so far
 RAGGED = 0.3  # share of full lines in a column of a table at most
-PROSE = 10  # heights: a line of prose is at least so long
+# Heights: lines of text are at least so long, in narrow columns and in others.
+SHORT_LINE, LONG_LINE = 8, 12
 # A row of a ruled table may be as deep as this many heights.
 DEEPEST = 25
 
@@ -113,11 +115,11 @@ def table_at(
     levels: Sequence[Band], start: int, ruled: Rules, height: float
 ) -> tuple[Table | None, int]:
     """The table that begins with a level, if it is one, and the level after it."""
-    if len(levels[start]) < 2 or levels[start][0].table:
+    if len(levels[start]) == 1 or levels[start][0].table:
         return None, start + 1
     lines = rules_beside(levels[start], ruled)
     rows, columns = extended(levels, start, lines, height)
-    if len(columns) < 2:
+    if len(columns) <= 1:
         return None, start + 1
     after = start + sum(map(len, rows))
     count = sum(
@@ -165,7 +167,7 @@ def extended(
         wider = columns
         for band in row:
             wider = grown(wider, band, narrow)
-        if any(band[0].table for band in row) or len(wider) < 2:
+        if any(band[0].table for band in row) or len(wider) <= 1:
             break
         alone = all(len(band) == 1 for band in row)
         if columns and (
@@ -225,13 +227,18 @@ def plausible(table: Table, *, framed: bool) -> bool:
     """Whether all this is a table and not something else that aligns."""
     full = sum(sum(map(bool, row)) > 1 for row in table.rows)
     if framed:
-        return full >= 2
+        return full > 1
     columns = [[piece for row in table.rows for piece in row[n]] for n in range(len(table.columns))]
     return (
         full >= FEWEST
         and all(len(column) > 1 for column in columns)
-        and sum(map(aligned, columns)) >= len(columns) - (len(columns) > 3)
-        and max(map(prose, columns, table.columns)) <= RAGGED
+        and sum(map(aligned, columns)) >= len(columns) - (len(columns) > FEWEST)
+        and max(
+            prose(column, span, LONG_LINE)
+            for column, span in zip(columns, table.columns, strict=True)
+        )
+        <= RAGGED
+        and not wordy(columns)
         and not contents(table.rows)
         and not form(table.rows)
     )
@@ -257,23 +264,33 @@ def second(counts: Counter[int]) -> int:
     return max(counts[common - 1], counts[common + 1])
 
 
-def prose(column: Sequence[Piece], span: Span) -> float:
-    """The share of a column's lines that are long and full, as those of running text are."""
+def prose(column: Sequence[Piece], span: Span, line: float = SHORT_LINE) -> float:
+    """The share of a column's lines that are full, and long: at least so many heights."""
     width = FILLED * (span[1] - span[0])
-    full = sum(piece.u1 - piece.u0 >= max(width, PROSE * (piece.v1 - piece.v0)) for piece in column)
+    full = sum(piece.u1 - piece.u0 >= max(width, line * (piece.v1 - piece.v0)) for piece in column)
     return full / len(column) if len(column) > FEWEST else 0.0
+
+
+def wordy(columns: Sequence[Sequence[Piece]]) -> bool:
+    """Whether most cells are as long as a line of a narrow column of text."""
+    long = sum(
+        piece.u1 - piece.u0 >= SHORT_LINE * (piece.v1 - piece.v0) for c in columns for piece in c
+    )
+    return long > sum(map(len, columns)) / 2
 
 
 def contents(cells: Sequence[Sequence[Sequence[Piece]]]) -> bool:
     """Whether this is a list of titles and the pages they are on."""
     numbers = [" ".join(piece.text for piece in row[-1]) for row in cells]
-    return len(cells[0]) == 2 and all(PAGE_NUMBER.fullmatch(number) for number in numbers)
+    return len(cells[0]) == PAIR and all(PAGE_NUMBER.fullmatch(number) for number in numbers)
 
 
 def form(cells: Sequence[Sequence[Sequence[Piece]]]) -> bool:
     """Whether this is a list of names and values: "Date: today"."""
     names = [row[0][-1].text for row in cells if row[0]]
-    return len(cells[0]) == 2 and sum(name.endswith((":", "：")) for name in names) > len(names) / 2
+    return (
+        len(cells[0]) == PAIR and sum(name.endswith((":", "：")) for name in names) > len(names) / 2
+    )
 
 
 def markdown(table: Table, *, backwards: bool) -> str:
@@ -290,4 +307,5 @@ def cell(pieces: Sequence[Piece]) -> str:
     if len(pieces) == 1 and "|" not in pieces[0].text:
         return pieces[0].text
     text = "\n".join(piece.text for piece in pieces)
-    return dehyphenated(text).replace("\n", " ").replace("|", "\\|")
+    text = WRAPPED.sub(lambda match: match.group()[0], dehyphenated(text))
+    return text.replace("\n", " ").replace("|", "\\|")
