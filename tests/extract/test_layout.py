@@ -313,11 +313,11 @@ def test_headings_come_from_type_sizes_where_there_is_no_outline() -> None:
 
     document = extract(drawn(*map(page, range(1, 5))), Means("pdfium"))
 
-    wanted = [Heading(1, "Part 1", 1), Heading(4, "A bold line 1", 1)]
+    wanted = [Heading(1, "Part 1", 1), Heading(3, "A bold line 1", 1)]
     for number in range(2, 5):
         wanted += [
             Heading(2, f"Part {number}", number),
-            Heading(4, f"A bold line {number}", number),
+            Heading(3, f"A bold line {number}", number),
         ]
     assert list(document.headings) == wanted
 

@@ -48,7 +48,8 @@ def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: L
     count = text.count(END) + 1
     if count == 1 or len(text) > MOST:
         return text
-    plain = by_lines(handle, text, lines or some(handle, text, count), count)
+    turned = raw.FPDFPage_GetRotation(page)
+    plain = None if turned else by_lines(handle, text, lines or some(handle, text, count), count)
     if plain is not None and whole(page, handle, count + text.count("\ufffe")):
         return plain
     written = text_boxes(handle)

@@ -34,6 +34,7 @@ def bare(function: Any, answer: Any, *arguments: Any) -> Any:
 POINTER, INT = ctypes.c_void_p, ctypes.c_int
 loose_box = bare(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
 font_weight = bare(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
+font_name = bare(raw.FPDFText_GetFontInfo, INT, POINTER, INT, POINTER, ctypes.c_ulong, POINTER)
 rect_at = bare(raw.FPDFText_GetRect, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER)
 item_at = bare(raw.FPDFPage_GetObject, POINTER, POINTER, INT)
 kind_of = bare(raw.FPDFPageObj_GetType, INT, POINTER)

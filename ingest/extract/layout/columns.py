@@ -22,6 +22,7 @@ from ingest.extract.layout.tables import SHORT_LINE, Rules, prose, with_tables
 
 FEWEST = 3  # lines of a column
 CHANGES = 2  # from one column to the other, where each is drawn in one go: and back
+OVER = 0.25  # of a line's height, or more: it is beside another, whose base line is elsewhere
 STEADY = 4  # lines from which the order of drawing says whether there are columns
 DEEPEST = 6  # columns within columns
 MOSTLY = 0.5  # share of a column's lines
@@ -55,7 +56,11 @@ def regions(levels: Sequence[Band], narrow: float) -> Iterator[list[Band]]:
         # A page number may stand in the white between two columns.
         astray = parted and len(band) == 1 and outside(band[0], spans)
         bridging = len(wider) < len(spans) and (len(band) == 1 or len(region) >= FEWEST)
-        if region and (
+        if region and not parted and beside(region[-1], band):
+            yield from ended(region[:-1])
+            region = region[-1:]
+            wider = covered(across([*region[-1], *band]), narrow)
+        elif region and (
             astray or (bridging or len(wider) == 1 if parted else several(band, narrow))
         ):
             yield from ended(region)
@@ -66,6 +71,13 @@ def regions(levels: Sequence[Band], narrow: float) -> Iterator[list[Band]]:
         yield from ended(region)
 
 
+def beside(above: Band, below: Band) -> bool:
+    """Whether a band stands rather beside another one than below it."""
+    one, other = above[-1], below[0]
+    apart = other.u0 > one.u1 or other.u1 < one.u0
+    return apart and one.v1 - other.v0 > OVER * (one.v1 - one.v0)
+
+
 def several(band: Band, narrow: float) -> bool:
     """Whether there is white within a band."""
     return len(band) > 1 and len(covered(across(band), narrow)) > 1
@@ -74,21 +86,23 @@ def several(band: Band, narrow: float) -> bool:
 def ended(region: list[Band]) -> Iterator[list[Band]]:
     """A region, with what only seems to go on with its first column put after it.
 
-    That is what stands on one side, below the last level with two, and is drawn after all of them.
+    That is what stands below all of the other columns, some way off, and is drawn after them.
     """
-    last = max((n for n, band in enumerate(region) if len(band) > 1), default=None)
-    if last is None or last + 1 == len(region):
-        yield region
+    if not region:
         return
-    drawn = max(piece.place for band in region[: last + 1] for piece in band)
-    bottom = max(piece.v1 for piece in region[last])
-    after = region[last + 1]
-    late = all(piece.place > drawn for band in region[last + 1 :] for piece in band)
-    if late and after[0].v0 - bottom > after[0].height / 2:
-        yield region[: last + 1]
-        yield region[last + 1 :]
-    else:
-        yield region
+    first = covered((span for band in region for span in across(band)), 0.0)[0]
+    others = [n for n, band in enumerate(region) if band[-1].u0 > first[1]]
+    drawn = max((region[n][-1].place for n in others), default=0)
+    end = len(region)
+    for n in range(others[-1] + 1 if others else end, end):
+        white = region[n][0].v0 - region[n - 1][0].v1
+        late = all(piece.place > drawn for band in region[n:] for piece in band)
+        if late and white > region[n][0].height / 2:
+            end = n
+            break
+    yield region[:end]
+    if region[end:]:
+        yield region[end:]
 
 
 def columns(region: Sequence[Band], height: float) -> list[list[Piece]]:

@@ -5,6 +5,7 @@ Precision comes first: a wrong heading stands above every chunk that follows it.
 
 from __future__ import annotations
 
+import ctypes
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,13 @@ from itertools import repeat
 from pypdfium2 import raw
 
 from ingest.extract.clean import clean
-from ingest.extract.layout.boxes import font_weight, handle_of
+from ingest.extract.layout.boxes import font_name, font_weight, handle_of
 from ingest.extract.layout.lines import Lines
 from ingest.model import Heading
 
 LARGER = 1.18  # times the type of the text; fonts of one size differ by less
 ALIKE = 1.06  # sizes that are closer are one
+NAME = 100  # bytes of a font's name that are looked at
 BOLD = 600  # of a font's weight; 400 is regular
 LEVELS = 3  # of sizes; bold lines of the text's size are one more
 LONGEST = 120  # characters of a heading
@@ -96,10 +98,20 @@ def bold(
 ) -> Iterator[tuple[int, int, int]]:
     """Those lines that begin and end in bold type."""
     text = handle_of(handle)
-    first = map(font_weight, repeat(text), [start for _, start, _ in lines])
-    for line, weight in zip(lines, list(first), strict=True):
-        if weight >= BOLD and font_weight(text, line[2] - 1) >= BOLD:
+    weights = list(map(font_weight, repeat(text), [start for _, start, _ in lines]))
+    for line, weight in zip(lines, weights, strict=True):
+        if weight >= BOLD:
+            if font_weight(text, line[2] - 1) >= BOLD:
+                yield line
+        elif weight <= 0 and called_bold(text, line[1]) and called_bold(text, line[2] - 1):
             yield line
+
+
+def called_bold(text: int | None, place: int) -> bool:
+    """Whether the font of a character is bold by its name: not every font says its weight."""
+    name = ctypes.create_string_buffer(NAME)
+    font_name(text, place, ctypes.addressof(name), NAME, None)
+    return b"Bold" in name.value or b"Black" in name.value
 
 
 def titles(lines: Sequence[Line]) -> Iterator[Line]:

@@ -18,6 +18,7 @@ END = "\r\n"  # of a line, as PDFium writes it
 DOWN = 0.25  # in heights: a line that begins so much lower follows the one before
 LEAP = 8  # in heights: a line that begins so much lower follows nothing
 OVER = 0.3  # in heights: runs may reach so far into each other
+COLUMN = 3  # lines at least
 RUNS = 6  # of lines: a page with more is looked at word by word
 
 OUTER = 3  # lines at either end of a page that are always asked for
@@ -94,13 +95,9 @@ def by_lines(handle: raw.FPDF_TEXTPAGE, text: str, lines: Lines, count: int) -> 
             lines = every(handle, text)
             found = runs(lines)
         groups = grouped(found)
-        # Several groups of runs side by side are the cells of a table.
-        several = sum(len(group) > 1 for group in groups) > 1
-        if (
-            several
-            or len(found) > RUNS
-            or not all(beside(handle, group, lines) for group in groups)
-        ):
+        if len(found) > RUNS or any(map(cells, groups)):
+            return None
+        if not all(beside(handle, group, lines) for group in groups):
             return None
         downwards = [run for group in groups for run in group]
     return END.join(
@@ -111,6 +108,11 @@ def by_lines(handle: raw.FPDF_TEXTPAGE, text: str, lines: Lines, count: int) -> 
 def top(run: Run) -> float:
     """What runs are sorted by: the highest first."""
     return -run.top
+
+
+def cells(group: Sequence[Run]) -> bool:
+    """Whether runs side by side are too short for columns, and may be the cells of a table."""
+    return len(group) > 1 and min(run.last - run.first for run in group) < COLUMN - 1
 
 
 def grouped(found: Sequence[Run]) -> list[list[Run]]:
