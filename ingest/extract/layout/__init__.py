@@ -7,36 +7,13 @@ page, it keeps all characters that are not white space: what is moved is whole p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-
-import numpy as np
-from numpy.typing import NDArray
 from pypdfium2 import raw
 
-from ingest.extract.layout.bands import Band
-from ingest.extract.layout.boxes import Boxes, Places, codes, drawn, text_boxes
-from ingest.extract.layout.columns import in_order
 from ingest.extract.layout.lines import END, Lines, by_lines, some
-from ingest.extract.layout.pieces import (
-    RIGHT_TO_LEFT,
-    Piece,
-    Towards,
-    Words,
-    directions,
-    gaps,
-    parted,
-    pieces,
-    reaching,
-    seen,
-    words,
-)
-from ingest.extract.layout.tables import rules
 
 TABLE = "\n| --- |"  # is in the text of a page that has a table
 
 RULES = 2  # that an ordinary page may have
-PARAGRAPH = 0.9  # in heights: more white between two lines parts paragraphs
 MOST = 20_000  # characters of a page that is looked at word by word
 
 
@@ -52,33 +29,9 @@ def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: L
     plain = None if turned else by_lines(handle, text, lines or some(handle, text, count), count)
     if plain is not None and whole(page, handle, count + text.count("\ufffe")):
         return plain
-    written = text_boxes(handle)
-    if plain is not None and not holes(written):
-        return plain
-    return by_words(page, text, words(handle, codes(text), written), plain)
+    from ingest.extract.layout.page import read  # takes numpy, and only such pages do
 
-
-def by_words(page: raw.FPDF_PAGE, text: str, found: Words, plain: str | None) -> str:
-    """The text of a page in the order in which it is read, as the places of its words show it.
-
-    `plain` is what its lines say, which holds where none of them has a hole.
-    """
-    ways = directions(found, text)
-    usual = Towards(int(np.bincount(ways, minlength=4).argmax()))
-    backwards = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
-    read: list[Band] = []
-    for way in sorted(set(ways.tolist()), key=lambda way: (way != usual, way)):
-        part = found if len(set(ways.tolist())) == 1 else found.chosen(np.flatnonzero(ways == way))
-        sight = reaching(seen(part.first, Towards(way)), seen(part.last, Towards(way)))
-        cuts = gaps(sight, part.lines)
-        if plain is not None and part is found and not holed(cuts, part.lines):
-            return plain
-        ruled = rules(seen(drawn(page), Towards(way)))
-        cuts |= parted(sight, ruled.upright)
-        read += in_order(list(pieces(text, part, sight, cuts)), ruled, backwards=backwards)
-    if plain is not None and not any(band[0].table for band in read) and steady(read):
-        return plain
-    return "\n".join(spelt(read, backwards=backwards))
+    return read(page, handle, text, plain)
 
 
 def whole(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, lines: int) -> bool:
@@ -86,44 +39,3 @@ def whole(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, lines: int) -> bool:
     if lines / 2 < raw.FPDFPage_CountObjects(page) <= lines + RULES:
         return True
     return bool(raw.FPDFText_CountRects(handle, 0, -1) <= lines + 1)
-
-
-def holes(written: Boxes) -> bool:
-    """Whether some of what a page writes is on one level with what it writes next, but apart."""
-    if not len(written):
-        return False
-    above, below = written[:-1], written[1:]
-    apart = np.maximum(below[:, 0] - above[:, 2], above[:, 0] - below[:, 2])
-    height = float((written[:, 1] - written[:, 3]).mean())
-    level = (below[:, 3] < above[:, 1]) & (above[:, 3] < below[:, 1])
-    # A list's marker stands apart too, and is no wider than its line is high.
-    wide = above[:, 2] - above[:, 0] > height
-    return bool((level & wide & (apart > height)).any())
-
-
-def holed(cuts: NDArray[np.bool_], lines: Places) -> bool:
-    """Whether a cut is within a line."""
-    return bool((cuts & (np.diff(lines) == 0)).any())
-
-
-def steady(read: Sequence[Band]) -> bool:
-    """Whether a page is read as it is drawn."""
-    places = [piece.place for band in read for piece in band]
-    return all(a < b for a, b in pairwise(places))
-
-
-def spelt(read: Sequence[Band], *, backwards: bool) -> Iterator[str]:
-    """The lines of a page, with an empty one around tables and between paragraphs."""
-    before: Band = []
-    for band in read:
-        if before and apart(before[0], band[0]):
-            yield ""
-        yield " ".join(piece.text for piece in (reversed(band) if backwards else band))
-        before = band
-
-
-def apart(above: Piece, below: Piece) -> bool:
-    """Whether something begins that is not the same paragraph."""
-    if above.table or below.table:
-        return True
-    return below.v0 - above.v1 > PARAGRAPH * min(above.height, below.height)

@@ -1,44 +1,29 @@
-"""Where characters and rules stand on a page, asked of PDFium. Only run it in a child process.
-
-PDFium gives boxes one call at a time, so a page costs what it is asked for: the addresses of its
-functions are called with bare numbers, at half the time of the declared ones.
-"""
+"""Where characters and rules stand on a page, as arrays. Only run it in a child process."""
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pypdfium2 import raw
 
+from ingest.extract.layout.calls import (
+    FIELDS,
+    bounds_of,
+    filled,
+    handle_of,
+    item_at,
+    kind_of,
+    rect_at,
+)
+
 # One row a box: left, top, right, bottom in points; up is positive.
 Boxes: TypeAlias = NDArray[np.float32]
 Codes: TypeAlias = NDArray[np.uint32]
 Places: TypeAlias = NDArray[np.intp]
-
-FIELDS = 4
-BYTES = ctypes.sizeof(raw.FS_RECTF)
-
-
-def bare(function: Any, answer: Any, *arguments: Any) -> Any:
-    """A function of PDFium that takes addresses as numbers."""
-    address = ctypes.cast(function, ctypes.c_void_p).value
-    assert address
-    return ctypes.PYFUNCTYPE(answer, *arguments)(address)
-
-
-POINTER, INT = ctypes.c_void_p, ctypes.c_int
-loose_box = bare(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
-font_weight = bare(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
-font_name = bare(raw.FPDFText_GetFontInfo, INT, POINTER, INT, POINTER, ctypes.c_ulong, POINTER)
-rect_at = bare(raw.FPDFText_GetRect, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER)
-item_at = bare(raw.FPDFPage_GetObject, POINTER, POINTER, INT)
-kind_of = bare(raw.FPDFPageObj_GetType, INT, POINTER)
-bounds_of = bare(raw.FPDFPageObj_GetBounds, INT, POINTER, POINTER, POINTER, POINTER, POINTER)
 
 NEWLINE = 0x0A
 BROKEN = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends behind it
@@ -46,29 +31,9 @@ BROKEN = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends be
 OBJECTS = 3000  # of a page that are looked at
 
 
-def handle_of(thing: Any) -> int | None:
-    """The address of a page, as the functions above take it."""
-    return ctypes.cast(thing, POINTER).value
-
-
 def character_boxes(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> Boxes:
     """The boxes of these characters, as high and deep as their font is, one row each."""
     return np.ctypeslib.as_array(filled(text, places)).reshape(-1, FIELDS)
-
-
-def edges(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> list[float]:
-    """The same as one list, four numbers a character: for a few, that is faster than an array."""
-    return list(filled(text, places))
-
-
-def filled(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
-    """The same as PDFium writes it. Raises ValueError where it does not know a character."""
-    found = (ctypes.c_float * (FIELDS * len(places)))()
-    start = ctypes.addressof(found)
-    addresses = range(start, start + BYTES * len(places), BYTES)
-    if not all(map(loose_box, repeat(handle_of(text)), places, addresses)):
-        raise ValueError("a character has no box")
-    return found
 
 
 def codes(text: str) -> Codes:

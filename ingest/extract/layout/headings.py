@@ -14,7 +14,7 @@ from itertools import repeat
 from pypdfium2 import raw
 
 from ingest.extract.clean import clean
-from ingest.extract.layout.boxes import font_name, font_weight, handle_of
+from ingest.extract.layout.calls import font_name, font_weight, handle_of
 from ingest.extract.layout.lines import Lines
 from ingest.model import Heading
 

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from pypdfium2 import raw
 
-from ingest.extract.layout.boxes import FIELDS, edges
+from ingest.extract.layout.calls import FIELDS, edges
 
 END = "\r\n"  # of a line, as PDFium writes it
 
