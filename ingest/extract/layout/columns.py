@@ -18,7 +18,8 @@ from ingest.extract.layout.bands import (
     typical_height,
 )
 from ingest.extract.layout.pieces import Piece
-from ingest.extract.layout.tables import SHORT_LINE, Rules, prose, with_tables
+from ingest.extract.layout.rules import Rules
+from ingest.extract.layout.tables import SHORT_LINE, prose, with_tables
 
 FEWEST = 3  # lines of a column
 CHANGES = 2  # from one column to the other, where each is drawn in one go: and back

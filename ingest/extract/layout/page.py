@@ -25,7 +25,7 @@ from ingest.extract.layout.pieces import (
     seen,
     words,
 )
-from ingest.extract.layout.tables import rules
+from ingest.extract.layout.rules import rules
 
 PARAGRAPH = 0.9  # in heights: more white between two lines parts paragraphs
 
