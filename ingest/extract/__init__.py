@@ -25,7 +25,7 @@ from ingest.extract.bounds import (
     bounded_text,
     line,
 )
-from ingest.extract.clean import clean, without_running_lines
+from ingest.extract.clean import clean, unwrapped, without_running_lines
 from ingest.extract.language import detected
 from ingest.extract.quality import badness
 from ingest.extract.supplement import about, attached, supplemented
@@ -116,7 +116,8 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     first = engines.first()
     count = bounded_pages(counted(engines, len(data)))
     seen = Seen()
-    pages = tuple(bounded_text(map(clean, texts(engines, means, seen, count, beat))))
+    readable_pages = (unwrapped(clean(text)) for text in texts(engines, means, seen, count, beat))
+    pages = tuple(bounded_text(readable_pages))
     if len(seen.unread) == count:
         raise DocumentError("damaged, get it again from its source (no page of it can be read)")
     nothing: list[Heading] = []

@@ -24,6 +24,14 @@ SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 BROKEN = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
 # Begins with the hyphen and not with a look behind it, which would be taken at every character.
 HYPHENATED = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
+
+
+# Chinese and Japanese: no spaces between words, so a line may end anywhere.
+IDEOGRAPH = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+WRAPPED = re.compile(f"[{IDEOGRAPH}、，]\n(?=[{IDEOGRAPH}])")
+FULL = 0.8  # of the longest line: a shorter one ends of its own
+
+
 # Putting marks in order takes the square of how many there are, so a run is broken as Unicode
 # Standard Annex 15 says (stream-safe text). No page of fewer characters is worth a look.
 ENDLESS_MARKS = regex.compile(r"\P{ccc=0}{30}(?=\P{ccc=0})")
@@ -33,9 +41,7 @@ MANY = 10_000
 
 def clean(text: str) -> str:
     """One page's text without control characters, ligatures, broken words and stray space."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
-    if "\ufffe" in text or "\x02" in text or "\xad" in text:
-        text = BROKEN.sub("", text)
+    text = dehyphenated(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
     if not text.replace("\n", " ").isprintable():
         text = SPACES.sub(" ", INVISIBLE.sub("", CONTROL.sub("", text)))
     if not text.isascii():
@@ -46,10 +52,32 @@ def clean(text: str) -> str:
     if " \n" in text or "\t\n" in text:
         # No pattern: one for white space at the end of a line takes for ever over one without end.
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
-    # At last, when what stood between a hyphen and the end of its line is gone.
+    # Once more, now that what stood between a hyphen and the end of its line is gone.
+    return dehyphenated(text).strip()
+
+
+def unwrapped(text: str) -> str:
+    """A page's clean text without the line ends inside its Chinese and Japanese words."""
+    if text.isascii() or not WRAPPED.search(text):
+        return text
+    longest = max(
+        match.start() - text.rfind("\n", 0, match.start()) for match in WRAPPED.finditer(text)
+    )
+
+    def whole(match: re.Match[str]) -> str:
+        length = match.start() - text.rfind("\n", 0, match.start())
+        return match.group()[0] if length >= FULL * longest else match.group()
+
+    return WRAPPED.sub(whole, text)
+
+
+def dehyphenated(text: str) -> str:
+    """A text without the hyphens, and the line ends behind them, of words broken over two lines."""
+    if "\ufffe" in text or "\x02" in text or "\xad" in text:
+        text = BROKEN.sub("", text)
     if "-\n" in text or "\u2010\n" in text:
         text = HYPHENATED.sub(joined, text)
-    return text.strip()
+    return text
 
 
 def joined(match: re.Match[str]) -> str:
@@ -71,7 +99,6 @@ EDGE = 3
 FEWEST = 4
 
 STEADY = 0.8
-WIDEST = 2000  # characters of a running line
 
 DIGITS = re.compile(r"\d{1,9}")
 NUMBER, TITLE = "\0", "\1"  # stand for them in a pattern; cleaned text has neither
@@ -180,13 +207,8 @@ def parted(page: str) -> tuple[list[str], str, list[str]]:
 
 
 def pattern(line: str, titles: Sequence[str] = ()) -> str:
-    """A line with its numbers masked, and one of the titles if it holds one.
-
-    "" for what is too long to be a header, and would take long to look at.
-    """
+    """A line with its numbers masked, and one of the titles if it holds one."""
     line = line.strip()
-    if len(line) > WIDEST:
-        return ""
     for title in titles:
         if title in line:
             line = line.replace(title, TITLE, 1)

@@ -17,6 +17,9 @@ from pypdfium2 import raw
 
 from ingest.extract.annotations import NONE, Marks, marks, worthwhile
 from ingest.extract.bounds import DEPTH, HEADINGS
+from ingest.extract.layout import TABLE, arranged
+from ingest.extract.layout.headings import Prominent
+from ingest.extract.layout.lines import every
 from ingest.extract.passwords import forbidden, locked, sealed, spellings
 from ingest.model import Heading
 
@@ -38,6 +41,8 @@ class Pdfium:
         self.document, self.password = opened(data, passwords)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
         self.marked: dict[int, Marks] = {}
+        outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
+        self.prominent = None if outlined else Prominent()
 
     def __len__(self) -> int:
         return len(self.document)
@@ -53,11 +58,30 @@ class Pdfium:
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
-                return characters(text)
+                return self.read(index, page, text)
             finally:
                 raw.FPDFText_ClosePage(text)
         finally:
             raw.FPDF_ClosePage(page)
+
+    def read(self, index: int, page: raw.FPDF_PAGE, text: raw.FPDF_TEXTPAGE) -> str:
+        """A loaded page as it is read, or as it is drawn where that cannot be told."""
+        found = characters(text)
+        if not found or len(found) != raw.FPDFText_CountChars(text):
+            return found
+        try:
+            lines = every(text, found) if self.prominent else None
+            shown = arranged(page, text, found, lines)
+            # Of turned lines, the first characters tell how wide they are and not how high.
+            if self.prominent and lines and not raw.FPDFPage_GetRotation(page):
+                self.prominent.note(index + 1, text, found, lines)
+                if TABLE in shown:
+                    self.prominent.without(index + 1, shown)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a stranger's page does to it, its text is there
+            return found
+        return shown
 
     def pictured(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
@@ -109,7 +133,7 @@ class Pdfium:
             if index is not None:
                 title = string(partial(raw.FPDFBookmark_GetTitle, bookmark))
                 found.append(Heading(bookmark.level + 1, title, index + 1))
-        return found
+        return found or (self.prominent.headings() if self.prominent else [])
 
     def labels(self) -> list[str]:
         if not self.label(0) + self.label(len(self) - 1):
@@ -161,6 +185,4 @@ def characters(text: raw.FPDF_TEXTPAGE) -> str:
     # A character beyond the first 65,536 is two units, and a zero ends the whole.
     buffer = (ctypes.c_ushort * (2 * count + 1))()
     written = raw.FPDFText_GetText(text, 0, 2 * count, buffer)
-    return bytes(memoryview(buffer).cast("B")[: 2 * max(0, written - 1)]).decode(
-        "utf-16-le", "ignore"
-    )
+    return ctypes.string_at(buffer, 2 * max(0, written - 1)).decode("utf-16-le", "ignore")

@@ -13,6 +13,7 @@ from pathlib import Path
 from damage import lock, scan, truncate
 from documents import typeset_booklet, typeset_guide, typeset_paper, typeset_sheet
 from large import typeset_large
+from layouts import typeset_newsletter, typeset_old_guide, typeset_price_list, typeset_rota
 
 HERE = Path(__file__).parent
 TEXTS = HERE / "texts"
@@ -30,13 +31,17 @@ def make_samples() -> dict[str, Callable[[], bytes]]:
         "benefits/benefits-plan.pdf": lambda: typeset_sheet(
             read("benefits-plan.md"), size=12.5, outline=True
         ),
+        "benefits/rota.pdf": lambda: typeset_rota(read("rota.md")),
         "products/product-sheet.pdf": lambda: typeset_sheet(read("product-sheet.md")),
+        "products/price-list.pdf": lambda: typeset_price_list(read("price-list.md")),
         "languages/arbeitsordnung.pdf": lambda: typeset_guide(read("arbeitsordnung.md"), "de"),
         "languages/règlement intérieur.pdf": lambda: typeset_guide(
             read("reglement-interieur.md"), "fr"
         ),
         "languages/安全ガイド.pdf": lambda: typeset_guide(read("safety-guide.ja.md"), "ja"),
         "languages/دليل-السلامة.pdf": lambda: typeset_guide(read("safety-guide.ar.md"), "ar"),
+        "languages/水位計の手引き.pdf": lambda: typeset_old_guide(read("old-guide.ja.md")),
+        "papers/newsletter.pdf": lambda: typeset_newsletter(read("newsletter.md")),
         "papers/two-column.pdf": lambda: typeset_paper(read("two-column.md")),
         "locked/empty-password.pdf": lambda: lock(
             typeset_sheet(read("empty-password.md"), size=13), password="", owner="sales-office"

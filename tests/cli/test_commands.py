@@ -38,15 +38,19 @@ def test_the_sample_data_becomes_an_index(command: Command) -> None:
     *sources, summary = events(done.stdout)
     assert {str(e["source"]): e["outcome"] for e in sources} == {
         "benefits/benefits-plan.pdf": "new",
+        "benefits/rota.pdf": "new",
         "damaged/truncated.pdf": "failed",
         "handbook.pdf": "new",
         "languages/arbeitsordnung.pdf": "new",
         "languages/règlement intérieur.pdf": "new",
         "languages/دليل-السلامة.pdf": "new",
         "languages/安全ガイド.pdf": "new",
+        "languages/水位計の手引き.pdf": "new",
         "locked/empty-password.pdf": "new",
         "locked/needs-password.pdf": "skipped",
+        "papers/newsletter.pdf": "new",
         "papers/two-column.pdf": "new",
+        "products/price-list.pdf": "new",
         "products/product-sheet.pdf": "new",
         "scans/acceptance-form.pdf": "empty",
         "scans/delivery-note.pdf": "empty",
@@ -57,7 +61,7 @@ def test_the_sample_data_becomes_an_index(command: Command) -> None:
 
     again = command("run", DATA)
     assert again.returncode == 3
-    assert "Files:   0 new, 0 changed, 12 unchanged, 0 removed, 1 skipped, 1 failed" in again.stdout
+    assert "Files:   0 new, 0 changed, 16 unchanged, 0 removed, 1 skipped, 1 failed" in again.stdout
     assert "failed    damaged/truncated.pdf  damaged, get it again from its source" in again.stderr
 
 
@@ -89,7 +93,7 @@ def test_the_samples_answer_their_questions(filled: Path) -> None:
     asked = questions()
     assert len(asked) == 15
     for question, file, page in asked:
-        for mode, most in ((Mode.HYBRID, 10), (Mode.VECTOR, 3)):
+        for mode, most in ((Mode.HYBRID, 12), (Mode.VECTOR, 5)):
             hits = [
                 h.fields for h in where.search(question, model.embed([question])[0], mode, most)
             ]
@@ -119,13 +123,13 @@ def test_status_shows_what_failed_and_why(filled: Path) -> None:
     done = ingested(filled, "status")
 
     assert done.returncode == 0
-    assert re.search(r"Index:   \.ingest holds 14 files, \d+ chunks, \d+ kB", done.stdout)
-    assert re.search(r"Root:    .*/data  9 indexed, 3 empty, 1 failed, 1 skipped", done.stdout)
+    assert re.search(r"Index:   \.ingest holds 18 files, \d+ chunks, \d+ kB", done.stdout)
+    assert re.search(r"Root:    .*/data  13 indexed, 3 empty, 1 failed, 1 skipped", done.stdout)
     assert "failed   damaged/truncated.pdf  damaged" in done.stdout
     assert "skipped  locked/needs-password.pdf  needs a password" in done.stdout
     *shown, summary = events(ingested(filled, "status", "--json").stdout)
-    assert len([e for e in shown if e["event"] == "record"]) == 14
-    assert summary["sources"] == 14
+    assert len([e for e in shown if e["event"] == "record"]) == 18
+    assert summary["sources"] == 18
 
 
 def test_status_shows_what_the_last_runs_came_to(filled: Path) -> None:
@@ -135,8 +139,8 @@ def test_status_shows_what_the_last_runs_came_to(filled: Path) -> None:
     done = ingested(filled, "status")
 
     (last, first, *_) = re.findall(r"^Run:     .*$", done.stdout, re.MULTILINE)
-    assert re.search(r"exit 3  \d+ s  12 unchanged, 1 skipped, 1 failed; 0 tokens", last)
-    assert "9 new, 3 empty, 1 skipped, 1 failed" in first
+    assert re.search(r"exit 3  \d+ s  16 unchanged, 1 skipped, 1 failed; 0 tokens", last)
+    assert "13 new, 3 empty, 1 skipped, 1 failed" in first
     runs = [e for e in events(ingested(filled, "status", "--json").stdout) if e["event"] == "run"]
     assert len(runs) == 2
     assert runs[0]["stages"]["reading"]["wall"] > 0  # type: ignore[index]
