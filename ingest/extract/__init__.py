@@ -166,13 +166,13 @@ def texts(engines: Engines, means: Means, seen: Seen, count: int, beat: Beat) ->
 
 def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:
     """One page's text: as the engines have it, else as it is recognised."""
-    text = page_text(engines.agreeing(), page - 1)
+    text, fault = page_text(engines.agreeing(), page - 1)
     if text is None:
         seen.unread.append(page)
         return ""
-    if readable(text):
+    if fault <= GARBLED:
         return text
-    if badness(text) > GARBAGE:
+    if fault > GARBAGE:
         text = ""
     if not pictured(engines, page - 1):
         return text
@@ -196,11 +196,6 @@ def counted(engines: Engines, size: int) -> int:
     if count * SMALLEST_PAGE > size:
         count = min(attempted(partial(len, engine), count) for engine in engines)
     return count
-
-
-def readable(text: str) -> bool:
-    """Whether there is text, and it is not garbage."""
-    return bool(text.strip()) and badness(text) <= GARBLED
 
 
 def pictured(engines: Engines, index: int) -> bool:
@@ -273,21 +268,23 @@ class Engines:
                 yield engine
 
 
-def page_text(engines: Iterable[Engine], index: int) -> str | None:
+def page_text(engines: Iterable[Engine], index: int) -> tuple[str | None, float]:
     """One page's text from the first engine that reads it well, else the least bad one.
 
-    None if every engine fails on it, which is not the same as a page without text.
+    With it, how bad it is, from 0 to 1, which a page without text is. The text is None if every
+    engine fails on the page, which is not the same as a page without text.
     """
-    candidates = []
+    best: tuple[str | None, float] = None, 1.0
     for engine in engines:
         text = attempted(partial(engine.text, index), None)
         if text is None:
             continue
-        if readable(text):
-            return text
-        fault = badness(text) if text.strip() else 1.0
-        candidates.append((fault, text))
-    return min(candidates, key=lambda candidate: candidate[0])[1] if candidates else None
+        fault = badness(text) if text and not text.isspace() else 1.0
+        if fault <= GARBLED:
+            return text, fault
+        if best[0] is None or fault < best[1]:
+            best = text, fault
+    return best
 
 
 def picture(engines: Engines, index: int) -> Picture:

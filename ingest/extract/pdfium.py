@@ -18,6 +18,19 @@ from pypdfium2 import raw
 from ingest.extract.annotations import NONE, Marks, marks, worthwhile
 from ingest.extract.bounds import DEPTH, HEADINGS
 from ingest.extract.layout import TABLE, arranged
+from ingest.extract.layout.calls import (
+    Page,
+    Text,
+    address,
+    close_page,
+    close_text,
+    count_annotations,
+    count_characters,
+    load_page,
+    load_text,
+    rotation_of,
+    text_of,
+)
 from ingest.extract.layout.headings import Prominent
 from ingest.extract.layout.lines import every
 from ingest.extract.passwords import forbidden, locked, sealed, spellings
@@ -39,6 +52,7 @@ class Pdfium:
 
     def __init__(self, data: bytes, passwords: Sequence[str]) -> None:
         self.document, self.password = opened(data, passwords)
+        self.address = address(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
         self.marked: dict[int, Marks] = {}
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
@@ -48,32 +62,33 @@ class Pdfium:
         return len(self.document)
 
     def text(self, index: int) -> str:
-        page = raw.FPDF_LoadPage(self.document, index)
+        page = load_page(self.address, index)
         if not page:
             raise ValueError(f"page {index + 1} cannot be loaded")
         try:
-            if (count := raw.FPDFPage_GetAnnotCount(page)) > 0 and self.annotated:
-                self.marked[index] = marks(page, count)
-            text = raw.FPDFText_LoadPage(page)
+            if (count := count_annotations(page)) > 0 and self.annotated:
+                self.marked[index] = marks(ctypes.cast(page, raw.FPDF_PAGE), count)
+            text = load_text(page)
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
                 return self.read(index, page, text)
             finally:
-                raw.FPDFText_ClosePage(text)
+                close_text(text)
         finally:
-            raw.FPDF_ClosePage(page)
+            close_page(page)
 
-    def read(self, index: int, page: raw.FPDF_PAGE, text: raw.FPDF_TEXTPAGE) -> str:
+    def read(self, index: int, page: Page, text: Text) -> str:
         """A loaded page as it is read, or as it is drawn where that cannot be told."""
-        found = characters(text)
-        if not found or len(found) != raw.FPDFText_CountChars(text):
+        count = count_characters(text)
+        found = characters(text, count)
+        if not found or len(found) != count:
             return found
         try:
             lines = every(text, found) if self.prominent else None
             shown = arranged(page, text, found, lines)
             # Of turned lines, the first characters tell how wide they are and not how high.
-            if self.prominent and lines and not raw.FPDFPage_GetRotation(page):
+            if self.prominent and lines and not rotation_of(page):
                 self.prominent.note(index + 1, text, found, lines)
                 if TABLE in shown:
                     self.prominent.without(index + 1, shown)
@@ -177,12 +192,11 @@ def opened(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument
     raise locked(passwords)
 
 
-def characters(text: raw.FPDF_TEXTPAGE) -> str:
-    """All characters of a loaded page, in reading order."""
-    count = raw.FPDFText_CountChars(text)
+def characters(text: Text, count: int) -> str:
+    """All characters of a loaded page, of which there are so many, in reading order."""
     if count <= 0:
         return ""
     # A character beyond the first 65,536 is two units, and a zero ends the whole.
-    buffer = (ctypes.c_ushort * (2 * count + 1))()
-    written = raw.FPDFText_GetText(text, 0, 2 * count, buffer)
-    return ctypes.string_at(buffer, 2 * max(0, written - 1)).decode("utf-16-le", "ignore")
+    buffer = bytearray(2 * (2 * count + 1))
+    units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
+    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")

@@ -7,8 +7,7 @@ page, it keeps all characters that are not white space: what is moved is whole p
 
 from __future__ import annotations
 
-from pypdfium2 import raw
-
+from ingest.extract.layout.calls import Page, Text, count_items, count_rects, rotation_of
 from ingest.extract.layout.lines import END, Lines, by_lines, some
 
 TABLE = "\n| --- |"  # is in the text of a page that has a table
@@ -17,7 +16,7 @@ RULES = 2  # that an ordinary page may have
 MOST = 20_000  # characters of a page that is looked at word by word
 
 
-def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: Lines | None) -> str:
+def arranged(page: Page, handle: Text, text: str, lines: Lines | None) -> str:
     """The text of a page in the order in which it is read; `lines` are all of its, if known.
 
     `text` must have a character for each of PDFium's.
@@ -25,7 +24,7 @@ def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: L
     count = text.count(END) + 1
     if count == 1 or len(text) > MOST:
         return text
-    turned = raw.FPDFPage_GetRotation(page)
+    turned = rotation_of(page)
     plain = None if turned else by_lines(handle, text, lines or some(handle, text, count), count)
     if plain is not None and whole(page, handle, count + text.count("\ufffe")):
         return plain
@@ -34,8 +33,8 @@ def arranged(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, lines: L
     return read(page, handle, text, plain)
 
 
-def whole(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, lines: int) -> bool:
+def whole(page: Page, handle: Text, lines: int) -> bool:
     """Whether a page writes each of its lines in one go, a rule or two aside."""
-    if lines / 2 < raw.FPDFPage_CountObjects(page) <= lines + RULES:
+    if lines / 2 < count_items(page) <= lines + RULES:
         return True
-    return bool(raw.FPDFText_CountRects(handle, 0, -1) <= lines + 1)
+    return bool(count_rects(handle, 0, -1) <= lines + 1)

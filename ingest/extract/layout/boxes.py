@@ -12,9 +12,12 @@ from pypdfium2 import raw
 
 from ingest.extract.layout.calls import (
     FIELDS,
+    Page,
+    Text,
     bounds_of,
+    count_items,
+    count_rects,
     filled,
-    handle_of,
     item_at,
     kind_of,
     rect_at,
@@ -31,7 +34,7 @@ BROKEN = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends be
 OBJECTS = 3000  # of a page that are looked at
 
 
-def character_boxes(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> Boxes:
+def character_boxes(text: Text, places: Sequence[int]) -> Boxes:
     """The boxes of these characters, as high and deep as their font is, one row each."""
     return np.ctypeslib.as_array(filled(text, places)).reshape(-1, FIELDS)
 
@@ -41,23 +44,21 @@ def codes(text: str) -> Codes:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def text_boxes(text: raw.FPDF_TEXTPAGE) -> Boxes:
+def text_boxes(text: Text) -> Boxes:
     """The boxes of what the page writes in one go: of lines, or of parts of them."""
-    found = np.zeros((raw.FPDFText_CountRects(text, 0, -1), FIELDS), np.float64)
-    handle = handle_of(text)
+    found = np.zeros((count_rects(text, 0, -1), FIELDS), np.float64)
     edge = found.itemsize
     start = found.ctypes.data
     for number in range(len(found)):
-        rect_at(handle, number, start, start + edge, start + 2 * edge, start + 3 * edge)
+        rect_at(text, number, start, start + edge, start + 2 * edge, start + 3 * edge)
         start += FIELDS * edge
     return found.astype(np.float32)
 
 
-def drawn(page: raw.FPDF_PAGE) -> Boxes:
+def drawn(page: Page) -> Boxes:
     """The boxes of what is drawn on the page itself and not written."""
-    handle = handle_of(page)
-    count = min(raw.FPDFPage_CountObjects(page), OBJECTS)
-    items = list(map(item_at, repeat(handle), range(count)))
+    count = min(count_items(page), OBJECTS)
+    items = list(map(item_at, repeat(page), range(count)))
     paths = [
         item
         for item, kind in zip(items, map(kind_of, items), strict=True)

@@ -1,8 +1,9 @@
 """PDFium's functions, called with bare numbers. Native code: only run it in a child process.
 
 PDFium gives boxes one call at a time, so a page costs what it is asked for: with the addresses of
-its functions that is half of what the declared ones take. What numpy is needed for is elsewhere,
-so that a document of plain pages never loads it.
+its functions that is half of what the declared ones take. They hold Python's lock, which nobody
+else in a child wants. What numpy is needed for is elsewhere, so that a document of plain pages
+never loads it.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeAlias
 
 from pypdfium2 import raw
+
+Page: TypeAlias = int  # the address of a loaded page
+Text: TypeAlias = int  # and of its text
 
 FIELDS = 4
 BYTES = ctypes.sizeof(raw.FS_RECTF)
@@ -26,6 +30,16 @@ def bare(function: Any, answer: Any, *arguments: Any) -> Any:
 
 
 POINTER, INT = ctypes.c_void_p, ctypes.c_int
+load_page = bare(raw.FPDF_LoadPage, POINTER, POINTER, INT)
+close_page = bare(raw.FPDF_ClosePage, None, POINTER)
+load_text = bare(raw.FPDFText_LoadPage, POINTER, POINTER)
+close_text = bare(raw.FPDFText_ClosePage, None, POINTER)
+count_characters = bare(raw.FPDFText_CountChars, INT, POINTER)
+text_of = bare(raw.FPDFText_GetText, INT, POINTER, INT, INT, POINTER)
+count_annotations = bare(raw.FPDFPage_GetAnnotCount, INT, POINTER)
+rotation_of = bare(raw.FPDFPage_GetRotation, INT, POINTER)
+count_items = bare(raw.FPDFPage_CountObjects, INT, POINTER)
+count_rects = bare(raw.FPDFText_CountRects, INT, POINTER, INT, INT)
 loose_box = bare(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
 font_weight = bare(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
 font_name = bare(raw.FPDFText_GetFontInfo, INT, POINTER, INT, POINTER, ctypes.c_ulong, POINTER)
@@ -35,24 +49,24 @@ kind_of = bare(raw.FPDFPageObj_GetType, INT, POINTER)
 bounds_of = bare(raw.FPDFPageObj_GetBounds, INT, POINTER, POINTER, POINTER, POINTER, POINTER)
 
 
-def handle_of(thing: Any) -> int | None:
-    """The address of a page, as the functions above take it."""
+def address(thing: Any) -> int | None:
+    """The address of a document, as the functions above take it."""
     return ctypes.cast(thing, POINTER).value
 
 
-def edges(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> list[float]:
+def edges(text: Text, places: Sequence[int]) -> list[float]:
     """The boxes of these characters, as high and deep as their font is: four numbers each.
 
     They are left, top, right and bottom, in points; up is positive.
     """
-    return list(filled(text, places))
+    return filled(text, places)[:]
 
 
-def filled(text: raw.FPDF_TEXTPAGE, places: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
+def filled(text: Text, places: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
     """The same as PDFium writes it. Raises ValueError where it does not know a character."""
     found = (ctypes.c_float * (FIELDS * len(places)))()
     start = ctypes.addressof(found)
     addresses = range(start, start + BYTES * len(places), BYTES)
-    if not all(map(loose_box, repeat(handle_of(text)), places, addresses)):
+    if not all(map(loose_box, repeat(text), places, addresses)):
         raise ValueError("a character has no box")
     return found

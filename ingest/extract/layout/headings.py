@@ -11,10 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
-from pypdfium2 import raw
-
 from ingest.extract.clean import clean
-from ingest.extract.layout.calls import font_name, font_weight, handle_of
+from ingest.extract.layout.calls import Text, font_name, font_weight
 from ingest.extract.layout.lines import Lines
 from ingest.model import Heading
 
@@ -48,7 +46,7 @@ class Prominent:
     bold: list[Line] = field(default_factory=list)
     sizes: Counter[int] = field(default_factory=Counter)  # lines of each, in half points
 
-    def note(self, page: int, handle: raw.FPDF_TEXTPAGE, text: str, lines: Lines) -> None:
+    def note(self, page: int, handle: Text, text: str, lines: Lines) -> None:
         """Note what stands out on a page; `lines` are all lines of its text."""
         heights = [
             round(2 * (top - low)) for top, low in zip(lines.tops, lines.bottoms, strict=True)
@@ -94,20 +92,19 @@ class Prominent:
 
 
 def bold(
-    handle: raw.FPDF_TEXTPAGE, lines: Sequence[tuple[int, int, int]]
+    handle: Text, lines: Sequence[tuple[int, int, int]]
 ) -> Iterator[tuple[int, int, int]]:
     """Those lines that begin and end in bold type."""
-    text = handle_of(handle)
-    weights = list(map(font_weight, repeat(text), [start for _, start, _ in lines]))
+    weights = list(map(font_weight, repeat(handle), [start for _, start, _ in lines]))
     for line, weight in zip(lines, weights, strict=True):
         if weight >= BOLD:
-            if font_weight(text, line[2] - 1) >= BOLD:
+            if font_weight(handle, line[2] - 1) >= BOLD:
                 yield line
-        elif weight <= 0 and called_bold(text, line[1]) and called_bold(text, line[2] - 1):
+        elif weight <= 0 and called_bold(handle, line[1]) and called_bold(handle, line[2] - 1):
             yield line
 
 
-def called_bold(text: int | None, place: int) -> bool:
+def called_bold(text: Text, place: int) -> bool:
     """Whether the font of a character is bold by its name: not every font says its weight."""
     name = ctypes.create_string_buffer(NAME)
     font_name(text, place, ctypes.addressof(name), NAME, None)

@@ -5,13 +5,13 @@ This runs for every page, so it counts microseconds: some of the lines are asked
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
+from operator import itemgetter
 
-from pypdfium2 import raw
-
-from ingest.extract.layout.calls import FIELDS, edges
+from ingest.extract.layout.calls import FIELDS, Text, edges
 
 END = "\r\n"  # of a line, as PDFium writes it
 
@@ -29,7 +29,7 @@ INNER = 4  # of those between, about
 class Lines:
     """Some lines of a page, one entry a line, heights in points."""
 
-    starts: list[int]  # in the text; one more, where the next would begin
+    starts: Sequence[int]  # in the text; one more, where the next would begin
     lefts: list[float]
     tops: list[float]  # up is positive
     bottoms: list[float]
@@ -45,37 +45,37 @@ class Run:
     bottom: float
 
 
-def known(handle: raw.FPDF_TEXTPAGE, starts: list[int]) -> Lines:
+def known(handle: Text, starts: Sequence[int]) -> Lines:
     """The lines that start there; the last entry is where the next one would."""
     boxes = edges(handle, starts[:-1])
     return Lines(starts, boxes[::FIELDS], boxes[1::FIELDS], boxes[3::FIELDS])
 
 
-def every(handle: raw.FPDF_TEXTPAGE, text: str) -> Lines:
+def every(handle: Text, text: str) -> Lines:
     """All lines of a page."""
-    ends = accumulate(map(len, text.split(END)), initial=0)
-    return known(handle, [end + 2 * number for number, end in enumerate(ends)])
+    return known(handle, starts_of(text))
 
 
-def some(handle: raw.FPDF_TEXTPAGE, text: str, count: int) -> Lines:
-    """A few of the lines: the outer ones, and some between; all where there are not many."""
-    if count <= 2 * OUTER + INNER:
-        return every(handle, text)
-    starts = [0]
-    for _ in range(1, OUTER):
-        starts.append(text.index(END, starts[-1]) + 2)
-    last = [len(text) + 2]
-    for _ in range(OUTER):
-        last.append(text.rindex(END, 0, last[-1] - 2) + 2)
-    step = (last[-1] - starts[-1]) // (INNER + 1)
-    for place in range(starts[-1] + step, last[-1] - step, step):
-        start = text.index(END, place) + 2
-        if starts[-1] < start < last[-1]:
-            starts.append(start)
-    return known(handle, starts + last[::-1])
+def some(handle: Text, text: str, count: int) -> Lines:
+    """A few of so many lines: the outer ones, and some between; all where there are not many."""
+    starts = starts_of(text)
+    return known(handle, starts if count <= 2 * OUTER + INNER else chosen(count)(starts))
 
 
-def by_lines(handle: raw.FPDF_TEXTPAGE, text: str, lines: Lines, count: int) -> str | None:
+def starts_of(text: str) -> list[int]:
+    """Where each line starts, and where one more would."""
+    return list(accumulate([len(line) + len(END) for line in text.split(END)], initial=0))
+
+
+@lru_cache
+def chosen(count: int) -> Callable[[Sequence[int]], tuple[int, ...]]:
+    """Takes the starts of some lines of so many, and the last start, which is of no line."""
+    step = (count - 2 * OUTER) / (INNER + 1)
+    inner = [OUTER + round(number * step) for number in range(1, INNER + 1)]
+    return itemgetter(*range(OUTER), *inner, *range(count - OUTER, count + 1))
+
+
+def by_lines(handle: Text, text: str, lines: Lines, count: int) -> str | None:
     """The text with its lines in the order in which they are read; None where they do not tell.
 
     Headers and footers may be drawn before or after what stands between them, and columns one
@@ -145,21 +145,22 @@ def runs(lines: Lines) -> list[Run]:
 
     A wide leap ends a run too: between lines that are known to be neighbours, which are the outer.
     """
-    run = Run(0, 0, lines.tops[0], lines.bottoms[0])
-    found = [run]
-    before = (run.top + run.bottom) / 2
+    found = []
     inner = range(OUTER, len(lines.tops) - OUTER + 1)
-    for number in range(1, len(lines.tops)):
-        high, low = lines.tops[number], lines.bottoms[number]
-        middle = (high + low) / 2
+    first, top, bottom = 0, lines.tops[0], lines.bottoms[0]
+    before = float("inf")
+    for number, (high, low) in enumerate(zip(lines.tops, lines.bottoms, strict=True)):
+        middle, height = (high + low) / 2, high - low
         fall = before - middle
-        if fall <= DOWN * (high - low) or (fall > LEAP * (high - low) and number not in inner):
-            run = Run(number, number, high, low)
-            found.append(run)
-        elif low < run.bottom:
-            run.bottom = low
-        run.last, before = number, middle
-    return found
+        if number and (
+            fall <= DOWN * height or (fall > LEAP * height and number not in inner)
+        ):
+            found.append(Run(first, number - 1, top, bottom))
+            first, top, bottom = number, high, low
+        elif low < bottom:
+            bottom = low
+        before = middle
+    return [*found, Run(first, len(lines.tops) - 1, top, bottom)]
 
 
 def disjoint(downwards: Sequence[Run]) -> bool:
@@ -172,7 +173,7 @@ def disjoint(downwards: Sequence[Run]) -> bool:
     return True
 
 
-def beside(handle: raw.FPDF_TEXTPAGE, group: Sequence[Run], lines: Lines) -> bool:
+def beside(handle: Text, group: Sequence[Run], lines: Lines) -> bool:
     """Whether runs are read as they are drawn: one below the other, or left before right."""
     if len(group) == 1:
         return True
@@ -189,7 +190,7 @@ def beside(handle: raw.FPDF_TEXTPAGE, group: Sequence[Run], lines: Lines) -> boo
     return True
 
 
-def ends(handle: raw.FPDF_TEXTPAGE, starts: Sequence[int], run: Run) -> Iterator[tuple[int, float]]:
+def ends(handle: Text, starts: Sequence[int], run: Run) -> Iterator[tuple[int, float]]:
     """The numbers of the lines of a run, and how far right they end."""
     numbers = range(run.first, run.last + 1)
     last = [starts[number + 1] - len(END) - 1 for number in numbers]

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from pypdfium2 import raw
 
 from ingest.extract.layout.bands import Band
 from ingest.extract.layout.boxes import Boxes, Places, codes, drawn, text_boxes
+from ingest.extract.layout.calls import Page, Text
 from ingest.extract.layout.columns import in_order
 from ingest.extract.layout.pieces import (
     RIGHT_TO_LEFT,
@@ -30,7 +30,7 @@ from ingest.extract.layout.rules import rules
 PARAGRAPH = 0.9  # in heights: more white between two lines parts paragraphs
 
 
-def read(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, plain: str | None) -> str:
+def read(page: Page, handle: Text, text: str, plain: str | None) -> str:
     """The text of a page in the order in which it is read.
 
     `plain` is what its lines say, which holds where none of them has a hole.
@@ -41,7 +41,7 @@ def read(page: raw.FPDF_PAGE, handle: raw.FPDF_TEXTPAGE, text: str, plain: str |
     return by_words(page, text, words(handle, codes(text), written), plain)
 
 
-def by_words(page: raw.FPDF_PAGE, text: str, found: Words, plain: str | None) -> str:
+def by_words(page: Page, text: str, found: Words, plain: str | None) -> str:
     """The text of a page in the order in which it is read, as the places of its words show it.
 
     `plain` is what its lines say, which holds where none of them has a hole.

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pypdfium2 import raw
 
 from ingest.extract.layout.boxes import (
     BROKEN,
@@ -23,6 +22,7 @@ from ingest.extract.layout.boxes import (
     Places,
     character_boxes,
 )
+from ingest.extract.layout.calls import Text
 
 # Words are further apart than this, in heights of the type, where a new piece begins: the spaces
 # of justified lines stay below it.
@@ -85,7 +85,7 @@ class Words:
         return Words(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
-def words(text: raw.FPDF_TEXTPAGE, points: Codes, written: Boxes) -> Words:
+def words(text: Text, points: Codes, written: Boxes) -> Words:
     """The words of a page: what stands between spaces, ends of lines and broken words.
 
     A line that the page writes in one go, which `written` tells, has no holes and is one word.
