@@ -13,7 +13,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ingest.chunk.atoms import Atoms, Boundary, atomised
 from ingest.chunk.limits import FEWEST_TOKENS, MOST_OVERLAP
@@ -68,7 +68,7 @@ def split(text: str, headings: Sequence[int], limit: int, overlap: float) -> lis
         ]
         tokens = count([piece.of(text) for piece in made])
         pieces += [
-            replace(piece, tokens=n)
+            Piece(piece.start, piece.end, n, piece.header)
             for piece, n in zip(made, tokens, strict=True)
             if piece.start < piece.end and n <= limit
         ]
@@ -115,8 +115,9 @@ def best_cut(text: str, atoms: Atoms, first: int, after: int, limit: int) -> int
 
     for kind, share in EARLIEST.items():
         nearest = max(after + 1, bisect_left(atoms.before, base + share * limit))
-        places = [p for p in range(nearest, furthest + 1) if atoms.kinds[p] is kind]
-        if places:
+        reach = atoms.kinds[nearest : furthest + 1]
+        if kind in reach:
+            places = [place for place, found in enumerate(reach, nearest) if found is kind]
             return max(places, key=content)
     return furthest
 
