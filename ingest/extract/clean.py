@@ -44,7 +44,8 @@ def clean(text: str) -> str:
     text = dehyphenated(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
     if not text.replace("\n", " ").isprintable():
         text = SPACES.sub(" ", INVISIBLE.sub("", CONTROL.sub("", text)))
-    if not text.isascii():
+    # What is normal in the stricter form is normal in all of this; most pages are.
+    if not text.isascii() and (len(text) > MANY or not unicodedata.is_normalized("NFKC", text)):
         text = PRESENTATION.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
         if len(text) > MANY:
             text = ENDLESS_MARKS.sub(lambda m: m.group() + JOINER, text)

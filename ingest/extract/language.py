@@ -12,12 +12,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-SAMPLE = 600  # characters; more take longer and hardly change the answer
+SAMPLES = 240, 600  # characters; the larger only if the other leaves a doubt
 PIECES = 4  # taken from pages all over the document, as a cover and an index say little
 LEAST = 12  # letters, to say anything
-SURE = 0.4  # probability below which nothing is said
+DOUBTLESS = 0.8  # probability from which more text would not change the answer
+SURE = 0.4  # and below which nothing is said
 
-NUMBERED = re.compile(r"\S*(?:\d|://)\S*")  # numbers, and addresses on the web
+NUMBERED = re.compile(r"\d|://")  # is in numbers, and in addresses on the web
 
 # Codes without two letters of their own, by the language they are a form of.
 FORMS = {"arz": "ar", "azb": "az", "ckb": "ku", "pnb": "pa", "wuu": "zh", "yue": "zh", "als": "de"}
@@ -26,26 +27,31 @@ CODE = 2  # letters
 
 def detected(pages: Sequence[str]) -> str:
     """ISO 639-1 of most of a document's text; "" where that cannot be told."""
-    text = sample(pages)
-    if sum(map(str.isalpha, text[: 4 * LEAST])) < LEAST:
-        return ""
-    labels, chances = model().predict(text)
-    code = labels[0].removeprefix("__label__") if labels else ""
+    code, chance = "", 0.0
+    for size in SAMPLES:
+        text = sample(pages, size)
+        if sum(map(str.isalpha, text[: 4 * LEAST])) < LEAST:
+            continue
+        labels, chances = model().predict(text)
+        code, chance = (labels[0], chances[0]) if labels else ("", 0.0)
+        if chance >= DOUBTLESS:
+            break
+    code = code.removeprefix("__label__")
     code = FORMS.get(code, code)
-    return code if len(code) == CODE and chances[0] >= SURE else ""
+    return code if len(code) == CODE and chance >= SURE else ""
 
 
-def sample(pages: Sequence[str]) -> str:
-    """Pieces from all over a document, as words on one line; nothing with a digit in it.
+def sample(pages: Sequence[str], size: int) -> str:
+    """Pieces from all over a document, so many characters, as words on one line; nothing with a digit in it.
 
     In small letters: the model takes capitals for another language.
     """
     texts = [page for page in pages if page]
     step = max(1, len(texts) // PIECES)
     chosen = texts[step // 2 :: step][:PIECES]
-    each = SAMPLE // max(1, len(chosen))
-    text = " ".join(page[:each] for page in chosen).lower()
-    return " ".join(NUMBERED.sub(" ", text).split())
+    each = size // max(1, len(chosen))
+    text = " ".join([page[:each] for page in chosen]).lower()
+    return " ".join([word for word in text.split() if not NUMBERED.search(word)])
 
 
 @cache

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import pypdfium2
 from pypdfium2 import raw
 
 from ingest.extract.annotations import NONE, Marks, marks, worthwhile
-from ingest.extract.bounds import DEPTH, HEADINGS
 from ingest.extract.layout import TABLE, arranged
-from ingest.extract.layout.calls import (
+from ingest.extract.calls import (
     Page,
     Text,
     address,
     close_page,
     close_text,
+    entry_of,
+    label_of,
+    string,
     count_annotations,
     count_characters,
     load_page,
@@ -33,11 +34,11 @@ from ingest.extract.layout.calls import (
 )
 from ingest.extract.layout.headings import Prominent
 from ingest.extract.layout.lines import every
+from ingest.extract.outline import headings
 from ingest.extract.passwords import forbidden, locked, sealed, spellings
-from ingest.model import Heading
 
 if TYPE_CHECKING:
-    from ingest.model import Picture
+    from ingest.model import Heading, Picture
 
 DPI = 200  # what recognition reads well; more costs time and gives little
 PIXELS = 16_000_000  # of a picture at most: A3 at 200 dpi has half of it
@@ -127,7 +128,7 @@ class Pdfium:
         return self.marked.get(index, NONE)
 
     def info(self) -> dict[str, str]:
-        return {name: self.document.get_metadata_value(name) for name in ENTRIES}
+        return {name: string(partial(entry_of, self.address, name.encode())) for name in ENTRIES}
 
     def forbids(self) -> tuple[str, ...]:
         if raw.FPDF_GetSecurityHandlerRevision(self.document) < 0:
@@ -141,14 +142,7 @@ class Pdfium:
         return bool(raw.FPDFDoc_GetAttachmentCount(self.document) > 0)
 
     def headings(self) -> list[Heading]:
-        found = []
-        for bookmark in islice(self.document.get_toc(DEPTH), HEADINGS):
-            target = bookmark.get_dest()
-            index = target.get_index() if target else None
-            if index is not None:
-                title = string(partial(raw.FPDFBookmark_GetTitle, bookmark))
-                found.append(Heading(bookmark.level + 1, title, index + 1))
-        return found or (self.prominent.headings() if self.prominent else [])
+        return headings(self.address) or (self.prominent.headings() if self.prominent else [])
 
     def labels(self) -> list[str]:
         if not self.label(0) + self.label(len(self) - 1):
@@ -157,18 +151,7 @@ class Pdfium:
 
     def label(self, index: int) -> str:
         """What one page calls itself."""
-        return string(partial(raw.FPDF_GetPageLabel, self.document, index))
-
-
-def string(call: Callable[[object, int], int]) -> str:
-    """The text that a function writes into a buffer and its size, whatever the text.
-
-    One that is no Unicode must not take all the others with it.
-    """
-    size = call(None, 0)
-    buffer = ctypes.create_string_buffer(max(2, size))
-    call(buffer, size)
-    return buffer.raw[:-2].decode("utf-16-le", "ignore")
+        return string(partial(label_of, self.address, index))
 
 
 def opened(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:

@@ -20,8 +20,10 @@ def badness(text: str) -> float:
     """The share of characters that no reader could make sense of: 0 is clean, 1 is garbage."""
     if not text:
         return 0.0
-    # Nothing that is printable is undecoded, but for the replacement character.
-    plain = "\ufffd" not in text and text.replace("\r\n", " ").isprintable()
+    # Nothing that is printable is undecoded, but for the replacement character; nor are the ends of
+    # lines and PDFium's marks of broken words.
+    spaced = text.replace("\n", " ")
+    plain = "\ufffd" not in text and spaced.replace("\r", "").replace("\ufffe", "").isprintable()
     bad = 0 if plain else len(UNDECODED.findall(text))
     if text.count("/") > len(text) // 10:
         bad += lengths(GLYPH_NAMES, text)

@@ -7,7 +7,7 @@ page, it keeps all characters that are not white space: what is moved is whole p
 
 from __future__ import annotations
 
-from ingest.extract.layout.calls import Page, Text, count_items, count_rects, rotation_of
+from ingest.extract.calls import Page, Text, count_items, count_rects, rotation_of
 from ingest.extract.layout.lines import END, Lines, by_lines, some
 
 TABLE = "\n| --- |"  # is in the text of a page that has a table

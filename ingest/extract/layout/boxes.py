@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pypdfium2 import raw
 
-from ingest.extract.layout.calls import (
+from ingest.extract.calls import (
     FIELDS,
     Page,
     Text,

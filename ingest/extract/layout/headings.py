@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 
 from ingest.extract.clean import clean
-from ingest.extract.layout.calls import Text, font_name, font_weight
+from ingest.extract.calls import Text, font_name, font_weight
 from ingest.extract.layout.lines import Lines
 from ingest.model import Heading
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ingest.extract.layout.bands import Band
 from ingest.extract.layout.boxes import Boxes, Places, codes, drawn, text_boxes
-from ingest.extract.layout.calls import Page, Text
+from ingest.extract.calls import Page, Text
 from ingest.extract.layout.columns import in_order
 from ingest.extract.layout.pieces import (
     RIGHT_TO_LEFT,

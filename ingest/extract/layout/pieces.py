@@ -22,7 +22,7 @@ from ingest.extract.layout.boxes import (
     Places,
     character_boxes,
 )
-from ingest.extract.layout.calls import Text
+from ingest.extract.calls import Text
 
 # Words are further apart than this, in heights of the type, where a new piece begins: the spaces
 # of justified lines stay below it.

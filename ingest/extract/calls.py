@@ -9,7 +9,7 @@ never loads it.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -20,6 +20,7 @@ Text: TypeAlias = int  # and of its text
 
 FIELDS = 4
 BYTES = ctypes.sizeof(raw.FS_RECTF)
+SHORT = ctypes.c_char * 1000  # bytes of a string; most have fewer
 
 
 def bare(function: Any, answer: Any, *arguments: Any) -> Any:
@@ -29,7 +30,7 @@ def bare(function: Any, answer: Any, *arguments: Any) -> Any:
     return ctypes.PYFUNCTYPE(answer, *arguments)(address)
 
 
-POINTER, INT = ctypes.c_void_p, ctypes.c_int
+POINTER, INT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_ulong
 load_page = bare(raw.FPDF_LoadPage, POINTER, POINTER, INT)
 close_page = bare(raw.FPDF_ClosePage, None, POINTER)
 load_text = bare(raw.FPDFText_LoadPage, POINTER, POINTER)
@@ -39,6 +40,13 @@ text_of = bare(raw.FPDFText_GetText, INT, POINTER, INT, INT, POINTER)
 count_annotations = bare(raw.FPDFPage_GetAnnotCount, INT, POINTER)
 rotation_of = bare(raw.FPDFPage_GetRotation, INT, POINTER)
 count_items = bare(raw.FPDFPage_CountObjects, INT, POINTER)
+first_child = bare(raw.FPDFBookmark_GetFirstChild, POINTER, POINTER, POINTER)
+next_sibling = bare(raw.FPDFBookmark_GetNextSibling, POINTER, POINTER, POINTER)
+title_of = bare(raw.FPDFBookmark_GetTitle, SIZE, POINTER, POINTER, SIZE)
+destination_of = bare(raw.FPDFBookmark_GetDest, POINTER, POINTER, POINTER)
+page_of = bare(raw.FPDFDest_GetDestPageIndex, INT, POINTER, POINTER)
+label_of = bare(raw.FPDF_GetPageLabel, SIZE, POINTER, INT, POINTER, SIZE)
+entry_of = bare(raw.FPDF_GetMetaText, SIZE, POINTER, ctypes.c_char_p, POINTER, SIZE)
 count_rects = bare(raw.FPDFText_CountRects, INT, POINTER, INT, INT)
 loose_box = bare(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
 font_weight = bare(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
@@ -52,6 +60,19 @@ bounds_of = bare(raw.FPDFPageObj_GetBounds, INT, POINTER, POINTER, POINTER, POIN
 def address(thing: Any) -> int | None:
     """The address of a document, as the functions above take it."""
     return ctypes.cast(thing, POINTER).value
+
+
+def string(call: Callable[[int, int], int]) -> str:
+    """The text that a function writes to an address, given how much room is there, whatever it is.
+
+    One that is no Unicode must not take all the others with it.
+    """
+    buffer: ctypes.Array[ctypes.c_char] = SHORT()
+    size = call(ctypes.addressof(buffer), len(buffer))
+    if size > len(buffer):
+        buffer = (ctypes.c_char * size)()
+        size = call(ctypes.addressof(buffer), size)
+    return buffer[: max(0, size - 2)].decode("utf-16-le", "ignore")
 
 
 def edges(text: Text, places: Sequence[int]) -> list[float]:
