@@ -36,7 +36,7 @@ OBJECTS = 3000  # of a page that are looked at
 
 def character_boxes(text: Text, places: Sequence[int]) -> Boxes:
     """The boxes of these characters, as high and deep as their font is, one row each."""
-    return np.ctypeslib.as_array(filled(text, places)).reshape(-1, FIELDS)
+    return np.frombuffer(filled(text, places), np.float32).reshape(-1, FIELDS)
 
 
 def codes(text: str) -> Codes:

@@ -34,8 +34,9 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 MARKER = re.compile(r"[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]")
 
 
-# What stands between words: white space and controls, and spaces of other widths.
-BLANK = np.array([*range(0x21), 0xA0, 0x3000], np.uint32)
+# What stands between words: white space and controls up to the first, and spaces of other widths.
+SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
+SHORT = 7  # characters of a marker at most
 
 
 class Towards(IntEnum):
@@ -45,6 +46,18 @@ class Towards(IntEnum):
     UP = 1
     LEFT = 2  # upside down: the direction of scripts is another matter
     DOWN = 3
+
+
+# For each the fields of a box that are u0, v0, u1 and v1 to its reader, and their signs.
+TURNED = {
+    way: (fields, np.array(signs, np.float32))
+    for way, fields, signs in (
+        (Towards.RIGHT, [0, 1, 2, 3], [1, -1, 1, -1]),
+        (Towards.UP, [3, 0, 1, 2], [1, 1, 1, 1]),
+        (Towards.LEFT, [2, 3, 0, 1], [-1, 1, -1, 1]),
+        (Towards.DOWN, [1, 2, 3, 0], [-1, -1, -1, -1]),
+    )
+}
 
 
 class Piece(NamedTuple):
@@ -90,29 +103,32 @@ def words(text: Text, points: Codes, written: Boxes) -> Words:
 
     A line that the page writes in one go, which `written` tells, has no holes and is one word.
     """
-    blank = np.isin(points, BLANK)
+    blank = (points <= SPACE) | (points == UNBROKEN_SPACE) | (points == WIDE_SPACE)
     broken = points == BROKEN
     begins, ends = ~blank, ~blank
     begins[1:] &= blank[:-1] | broken[:-1]
     ends[:-1] &= blank[1:] | broken[:-1]
     starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
     number = np.cumsum(broken | (points == NEWLINE))
-    lines = np.append(0, number)[starts]
-    leads = np.diff(lines, prepend=-1) != 0
-    trails = np.append(leads[1:], True)
+    lines = number[starts] - (broken[starts])  # a line ends behind such a mark
+    leads = changing(lines)
+    trails = np.ones_like(leads)
+    trails[:-1] = leads[1:]
     outer = character_boxes(text, np.concatenate([starts[leads], stops[trails]]).tolist())
     half = len(outer) // 2
-    split = np.repeat(
-        interrupted(outer[:half], outer[half:], written),
-        np.diff(np.flatnonzero(np.append(leads, True))),
-    )
-    starts, stops, lines_of_starts = (
-        starts[leads | split],
-        stops[trails | split],
-        lines[leads | split],
-    )
+    split = interrupted(outer[:half], outer[half:], written)[np.cumsum(leads) - 1]
+    firsts = leads | split
+    starts, stops = starts[firsts], stops[trails | split]
     boxes = character_boxes(text, np.concatenate([starts, stops]).tolist())
-    return Words(starts, stops, lines_of_starts, boxes[: len(starts)], boxes[len(starts) :])
+    half = len(starts)
+    return Words(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+
+
+def changing(numbers: Places) -> NDArray[np.bool_]:
+    """Whether each number is another than the one before; the first is."""
+    found = np.ones(len(numbers), bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=found[1:])
+    return found
 
 
 def interrupted(first: Boxes, last: Boxes, written: Boxes) -> NDArray[np.bool_]:
@@ -128,7 +144,7 @@ def interrupted(first: Boxes, last: Boxes, written: Boxes) -> NDArray[np.bool_]:
 
 def directions(found: Words, text: str) -> NDArray[np.intp]:
     """Towards where each word's line runs; one that is too short to tell goes with the most."""
-    heads = np.flatnonzero(np.diff(found.lines, prepend=-1))
+    heads = np.flatnonzero(changing(found.lines))
     tails = np.append(heads[1:], len(found.lines)) - 1
     across = centres(found.last[tails], 0) - centres(found.first[heads], 0)
     upwards = centres(found.last[tails], 1) - centres(found.first[heads], 1)
@@ -159,21 +175,16 @@ def seen(boxes: Boxes, way: Towards) -> Boxes:
 
     Lines that run down, turned or of vertical script, follow each other from right to left.
     """
-    left, top, right, bottom = boxes.T
-    turned = {
-        Towards.RIGHT: (left, -top, right, -bottom),
-        Towards.UP: (bottom, left, top, right),
-        Towards.LEFT: (-right, bottom, -left, top),
-        Towards.DOWN: (-top, -right, -bottom, -left),
-    }
-    return np.stack(turned[way], axis=1)
+    fields, signs = TURNED[way]
+    return boxes[:, fields] * signs
 
 
 def reaching(first: Boxes, last: Boxes) -> Boxes:
     """The boxes from the first to the last characters, as they are seen."""
-    return np.concatenate(
-        [np.minimum(first[:, :2], last[:, :2]), np.maximum(first[:, 2:], last[:, 2:])], axis=1
-    )
+    found = np.empty_like(first)
+    np.minimum(first[:, :2], last[:, :2], out=found[:, :2])
+    np.maximum(first[:, 2:], last[:, 2:], out=found[:, 2:])
+    return found
 
 
 def gaps(boxes: Boxes, lines: Places) -> NDArray[np.bool_]:
@@ -183,7 +194,7 @@ def gaps(boxes: Boxes, lines: Places) -> NDArray[np.bool_]:
     apart = np.maximum(boxes[1:, 0] - boxes[:-1, 2], boxes[:-1, 0] - boxes[1:, 2])
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
     leaped = np.abs(np.diff(middles)) > LEAPED * heights
-    begun: NDArray[np.bool_] = (np.diff(lines) != 0) | (apart > APART * heights) | leaped
+    begun: NDArray[np.bool_] = changing(lines)[1:] | (apart > APART * heights) | leaped
     return begun
 
 
@@ -208,18 +219,20 @@ def pieces(text: str, found: Words, boxes: Boxes, cuts: NDArray[np.bool_]) -> It
         ],
         axis=1,
     ).tolist()
+    starts, ends = found.starts[firsts].tolist(), (found.ends[lasts] + 1).tolist()
+    lines = found.lines[firsts].tolist()
     marker: Piece | None = None
-    for place, (first, last) in enumerate(zip(firsts.tolist(), lasts.tolist(), strict=True)):
-        words_of_it = text[found.starts[first] : found.ends[last] + 1]
-        u0, v0, u1, v1 = edges[place]
-        piece = Piece(u0, v0, u1, v1, words_of_it, place, int(found.lines[first]))
+    for place, (edge, start, end, line) in enumerate(
+        zip(edges, starts, ends, lines, strict=True)
+    ):
+        piece = Piece(*edge, text[start:end], place, line)
         if marker:
             if marker.line == piece.line:
                 piece = joined([marker, piece], f"{marker.text} {piece.text}")
             else:
                 yield marker
             marker = None
-        if MARKER.fullmatch(piece.text):
+        if len(piece.text) <= SHORT and MARKER.fullmatch(piece.text):
             marker = piece
         else:
             yield piece
