@@ -85,11 +85,16 @@ def atomised(text: str, headings: Sequence[int], limit: int) -> Atoms:
         # fits with the longest header and the largest overlap.
         width = min(WIDEST_PART, limit // 8)
         whole = whole_rows(text, long, found, headers, limit) if found else ()
+        known = dict(zip(starts, tokens, strict=False))
         for start, end in long:
             if start not in whole:
                 breaks |= parts(text, start, end, width)
+                del known[start]
         starts = sorted(breaks)
-        tokens = count([text[start:end] for start, end in pairwise(starts)])
+        cut = [(start, end) for start, end in pairwise(starts) if start not in known]
+        counted = count([text[start:end] for start, end in cut])
+        known |= zip((start for start, _ in cut), counted, strict=True)
+        tokens = [known[start] for start in starts[:-1]]
     kinds = [breaks[start] for start in starts]
     return Atoms(starts, kinds, list(accumulate(tokens, initial=0)), found, headers)
 

@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-SAMPLES = 240, 600  # characters; the larger only if the other leaves a doubt
+SAMPLES = 160, 600  # characters; the larger only if the other leaves a doubt
 PIECES = 4  # taken from pages all over the document, as a cover and an index say little
 LEAST = 12  # letters, to say anything
-DOUBTLESS = 0.8  # probability from which more text would not change the answer
+DOUBTLESS = 0.75  # probability from which more text would not change the answer
 SURE = 0.4  # and below which nothing is said
 
 NUMBERED = re.compile(r"\d|://")  # is in numbers, and in addresses on the web
@@ -42,9 +42,9 @@ def detected(pages: Sequence[str]) -> str:
 
 
 def sample(pages: Sequence[str], size: int) -> str:
-    """Pieces from all over a document, so many characters, as words on one line; nothing with a digit in it.
+    """Pieces from all over a document, so many characters, as words on one line.
 
-    In small letters: the model takes capitals for another language.
+    Nothing with a digit in it, and in small letters: the model takes capitals for another language.
     """
     texts = [page for page in pages if page]
     step = max(1, len(texts) // PIECES)
