@@ -116,8 +116,9 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     first = engines.first()
     count = bounded_pages(counted(engines, len(data)))
     seen = Seen()
-    readable_pages = (unwrapped(clean(text)) for text in texts(engines, means, seen, count, beat))
-    pages = tuple(bounded_text(readable_pages))
+    # All are read before any is cleaned: the engine takes the processor's cache each time.
+    raw = list(bounded_text(texts(engines, means, seen, count, beat)))
+    pages = tuple(bounded_text(unwrapped(clean(text)) for text in raw))
     if len(seen.unread) == count:
         raise DocumentError("damaged, get it again from its source (no page of it can be read)")
     nothing: list[Heading] = []
