@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import repeat
-from typing import TypeAlias
+import ctypes
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import compress, repeat
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,28 +48,24 @@ def codes(text: str) -> Codes:
 
 def text_boxes(text: Text) -> Boxes:
     """The boxes of what the page writes in one go: of lines, or of parts of them."""
-    found = np.zeros((count_rects(text, 0, -1), FIELDS), np.float64)
-    edge = found.itemsize
-    start = found.ctypes.data
-    for number in range(len(found)):
-        rect_at(text, number, start, start + edge, start + 2 * edge, start + 3 * edge)
-        start += FIELDS * edge
-    return found.astype(np.float32)
+    count = count_rects(text, 0, -1)
+    found = (ctypes.c_double * (FIELDS * count))()
+    deque(map(rect_at, repeat(text), range(count), *edges_in(found)), maxlen=0)
+    return np.frombuffer(found, np.float64).reshape(-1, FIELDS).astype(np.float32)
 
 
 def drawn(page: Page) -> Boxes:
     """The boxes of what is drawn on the page itself and not written."""
     count = min(count_items(page), OBJECTS)
     items = list(map(item_at, repeat(page), range(count)))
-    paths = [
-        item
-        for item, kind in zip(items, map(kind_of, items), strict=True)
-        if kind == raw.FPDF_PAGEOBJ_PATH
-    ]
-    found = np.zeros((len(paths), FIELDS), np.float32)  # left, bottom, right, top
-    edge = found.itemsize
-    start = found.ctypes.data
-    for item in paths:
-        bounds_of(item, start, start + edge, start + 2 * edge, start + 3 * edge)
-        start += FIELDS * edge
-    return found[:, [0, 3, 2, 1]]
+    paths = list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))
+    found = (ctypes.c_float * (FIELDS * len(paths)))()  # left, bottom, right, top
+    deque(map(bounds_of, paths, *edges_in(found)), maxlen=0)
+    return np.frombuffer(found, np.float32).reshape(-1, FIELDS)[:, [0, 3, 2, 1]]
+
+
+def edges_in(boxes: ctypes.Array[Any]) -> Iterator[range]:
+    """Of each of the four edges the addresses, one a box."""
+    start, end = ctypes.addressof(boxes), ctypes.addressof(boxes) + ctypes.sizeof(boxes)
+    edge = ctypes.sizeof(boxes._type_)
+    return (range(start + field * edge, end, FIELDS * edge) for field in range(FIELDS))

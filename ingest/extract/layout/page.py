@@ -47,11 +47,12 @@ def by_words(page: Page, text: str, found: Words, plain: str | None) -> str:
     `plain` is what its lines say, which holds where none of them has a hole.
     """
     ways = directions(found, text)
+    several = sorted(set(ways.tolist()))
     usual = Towards(int(np.bincount(ways, minlength=4).argmax()))
     backwards = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
     read: list[Band] = []
-    for way in sorted(set(ways.tolist()), key=lambda way: (way != usual, way)):
-        part = found if len(set(ways.tolist())) == 1 else found.chosen(np.flatnonzero(ways == way))
+    for way in sorted(several, key=lambda way: (way != usual, way)):
+        part = found if len(several) == 1 else found.chosen(np.flatnonzero(ways == way))
         sight = reaching(seen(part.first, Towards(way)), seen(part.last, Towards(way)))
         cuts = gaps(sight, part.lines)
         if plain is not None and part is found and not holed(cuts, part.lines):
@@ -68,13 +69,15 @@ def holes(written: Boxes) -> bool:
     """Whether some of what a page writes is on one level with what it writes next, but apart."""
     if not len(written):
         return False
-    above, below = written[:-1], written[1:]
-    apart = np.maximum(below[:, 0] - above[:, 2], above[:, 0] - below[:, 2])
     height = float((written[:, 1] - written[:, 3]).mean())
-    level = (below[:, 3] < above[:, 1]) & (above[:, 3] < below[:, 1])
     # A list's marker stands apart too, and is no wider than its line is high.
-    wide = above[:, 2] - above[:, 0] > height
-    return bool((level & wide & (apart > height)).any())
+    return any(
+        low < top_above and low_above < top and right_above - left_above > height
+        and (left - right_above > height or left_above - right > height)
+        for (left_above, top_above, right_above, low_above), (left, top, right, low) in pairwise(
+            written.tolist()
+        )
+    )
 
 
 def holed(cuts: NDArray[np.bool_], lines: Places) -> bool:

@@ -148,6 +148,8 @@ def directions(found: Words, text: str) -> NDArray[np.intp]:
     tails = np.append(heads[1:], len(found.lines)) - 1
     across = centres(found.last[tails], 0) - centres(found.first[heads], 0)
     upwards = centres(found.last[tails], 1) - centres(found.first[heads], 1)
+    if (across >= np.abs(upwards)).all():
+        return np.zeros(len(found.lines), np.intp)  # Towards.RIGHT, all of them
     long = found.ends[tails] - found.starts[heads]
     ways = np.where(
         np.abs(across) >= np.abs(upwards),
