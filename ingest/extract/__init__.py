@@ -226,6 +226,8 @@ class Engines:
 
     def first(self) -> Engine:
         """The first that opens. Raises DocumentError if none does, or it needs a password."""
+        if self.opened:
+            return self.opened[0]
         for engine in self:
             return engine
         if self.locked:
@@ -235,7 +237,10 @@ class Engines:
     def agreeing(self) -> Iterator[Engine]:
         """Those that count as many pages as the first: the others mean other pages by a number."""
         first = self.first()
-        return (engine for engine in self if engine is first or len(engine) == len(first))
+        yield first
+        for engine in self:
+            if engine is not first and len(engine) == len(first):
+                yield engine
 
     def reader(self) -> PdfReader:
         """The document by pypdf, for what it alone can see; opened when it is first asked for.

@@ -29,6 +29,8 @@ HYPHENATED = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
 # Chinese and Japanese: no spaces between words, so a line may end anywhere.
 IDEOGRAPH = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 WRAPPED = re.compile(f"[{IDEOGRAPH}、，]\n(?=[{IDEOGRAPH}])")
+# The same, but sought by the end of a line, which takes a fifth of the time where there is none.
+ENDING = re.compile(f"\n(?<=[{IDEOGRAPH}、，]\n)(?=[{IDEOGRAPH}])")
 FULL = 0.8  # of the longest line: a shorter one ends of its own
 
 
@@ -41,6 +43,8 @@ MANY = 10_000
 
 def clean(text: str) -> str:
     """One page's text without control characters, ligatures, broken words and stray space."""
+    if text.isascii() and text.isprintable():
+        return text.strip()  # a line of its own: most titles and names
     text = dehyphenated(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
     if not text.replace("\n", " ").isprintable():
         text = SPACES.sub(" ", INVISIBLE.sub("", CONTROL.sub("", text)))
@@ -59,7 +63,7 @@ def clean(text: str) -> str:
 
 def unwrapped(text: str) -> str:
     """A page's clean text without the line ends inside its Chinese and Japanese words."""
-    if text.isascii() or not WRAPPED.search(text):
+    if text.isascii() or not ENDING.search(text):
         return text
     longest = max(
         match.start() - text.rfind("\n", 0, match.start()) for match in WRAPPED.finditer(text)

@@ -22,12 +22,12 @@ def badness(text: str) -> float:
         return 0.0
     # Nothing that is printable is undecoded, but for the replacement character; nor are the ends of
     # lines and PDFium's marks of broken words.
-    spaced = text.replace("\n", " ")
-    plain = "\ufffd" not in text and spaced.replace("\r", "").replace("\ufffe", "").isprintable()
+    spaced = text.replace("\r\n", " ").replace("\n", " ")
+    plain = "\ufffd" not in text and spaced.replace("\ufffe", "").isprintable()
     bad = 0 if plain else len(UNDECODED.findall(text))
     if text.count("/") > len(text) // 10:
         bad += lengths(GLYPH_NAMES, text)
-    if len(text) > ORDINARY_WORD * (text.count(" ") + text.count("\n") + 1):
+    if len(text) > ORDINARY_WORD * (spaced.count(" ") + 1):
         bad += lengths(ENDLESS_WORDS, text)
     return min(1.0, bad / len(text))
 

@@ -8,7 +8,7 @@ page, it keeps all characters that are not white space: what is moved is whole p
 from __future__ import annotations
 
 from ingest.extract.calls import Page, Text, count_items, count_rects, rotation_of
-from ingest.extract.layout.lines import END, Lines, by_lines, some
+from ingest.extract.layout.lines import END, Lines, by_lines, some, starts_of
 
 TABLE = "\n| --- |"  # is in the text of a page that has a table
 
@@ -21,11 +21,12 @@ def arranged(page: Page, handle: Text, text: str, lines: Lines | None) -> str:
 
     `text` must have a character for each of PDFium's.
     """
-    count = text.count(END) + 1
-    if count == 1 or len(text) > MOST:
+    if END not in text or len(text) > MOST:
         return text
+    starts = lines.starts if lines else starts_of(text)
+    count = len(starts) - 1
     turned = rotation_of(page)
-    plain = None if turned else by_lines(handle, text, lines or some(handle, text, count), count)
+    plain = None if turned else by_lines(handle, text, lines or some(handle, starts), starts)
     if plain is not None and whole(page, handle, count + text.count("\ufffe")):
         return plain
     from ingest.extract.layout.page import read  # takes numpy, and only such pages do

@@ -56,9 +56,9 @@ def every(handle: Text, text: str) -> Lines:
     return known(handle, starts_of(text))
 
 
-def some(handle: Text, text: str, count: int) -> Lines:
-    """A few of so many lines: the outer ones, and some between; all where there are not many."""
-    starts = starts_of(text)
+def some(handle: Text, starts: Sequence[int]) -> Lines:
+    """A few of the lines: the outer ones, and some between; all where there are not many."""
+    count = len(starts) - 1
     return known(handle, starts if count <= 2 * OUTER + INNER else chosen(count)(starts))
 
 
@@ -75,24 +75,25 @@ def chosen(count: int) -> Callable[[Sequence[int]], tuple[int, ...]]:
     return itemgetter(*range(OUTER), *inner, *range(count - OUTER, count + 1))
 
 
-def by_lines(handle: Text, text: str, lines: Lines, count: int) -> str | None:
+def by_lines(handle: Text, text: str, lines: Lines, starts: Sequence[int]) -> str | None:
     """The text with its lines in the order in which they are read; None where they do not tell.
 
     Headers and footers may be drawn before or after what stands between them, and columns one
-    after the other. `lines` are some or all of so many.
+    after the other. `lines` are some or all of those that start there.
     """
     if descending(lines):
         return text
+    count = len(starts) - 1
     found = runs(lines)
     # A run that ends at one of the outer lines ends there for certain.
     inner = range(OUTER, len(lines.tops) - OUTER + 1)
     if len(lines.tops) < count and any(run.first in inner for run in found):
-        lines = every(handle, text)
+        lines = known(handle, starts)
         found = runs(lines)
     downwards = sorted(found, key=top)
     if not disjoint(downwards):
         if len(lines.tops) < count:
-            lines = every(handle, text)
+            lines = known(handle, starts)
             found = runs(lines)
         groups = grouped(found)
         if len(found) > RUNS or any(map(cells, groups)):
