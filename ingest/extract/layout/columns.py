@@ -89,7 +89,8 @@ def ended(region: list[Band]) -> Iterator[list[Band]]:
 
     That is what stands below all of the other columns, some way off, and is drawn after them.
     """
-    if not region:
+    if len(region) <= 1:
+        yield from [region] if region else ()
         return
     first = covered((span for band in region for span in across(band)), 0.0)[0]
     others = [n for n, band in enumerate(region) if band[-1].u0 > first[1]]
@@ -109,6 +110,8 @@ def ended(region: list[Band]) -> Iterator[list[Band]]:
 def columns(region: Sequence[Band], height: float) -> list[list[Piece]]:
     """The pieces of each column, from left to right; one column if it has no more."""
     spans = covered((span for band in region for span in across(band)), NARROW * height)
+    if len(spans) <= 1:
+        return [[piece for band in region for piece in band]]
     groups: list[list[Piece]] = [[] for _ in spans]
     for band in region:
         for piece in band:

@@ -69,14 +69,13 @@ def holes(written: Boxes) -> bool:
     """Whether some of what a page writes is on one level with what it writes next, but apart."""
     if not len(written):
         return False
-    height = float((written[:, 1] - written[:, 3]).mean())
+    boxes = written.tolist()
+    height = sum([top - low for _, top, _, low in boxes]) / len(boxes)
     # A list's marker stands apart too, and is no wider than its line is high.
     return any(
         low < top_above and low_above < top and right_above - left_above > height
         and (left - right_above > height or left_above - right > height)
-        for (left_above, top_above, right_above, low_above), (left, top, right, low) in pairwise(
-            written.tolist()
-        )
+        for (left_above, top_above, right_above, low_above), (left, top, right, low) in pairwise(boxes)
     )
 
 

@@ -6,10 +6,12 @@ Precision comes first: prose, columns, forms and lists that happen to align stay
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 from ingest.extract.clean import WRAPPED, dehyphenated
 from ingest.extract.layout.bands import (
@@ -148,13 +150,12 @@ def extended(
 def unit(levels: Sequence[Band], place: int, lines: Sequence[float]) -> list[Band]:
     """The level, with those after it that stand between the same two rules."""
     middle = levels[place][0].middle
-    above = max((line for line in lines if line < middle), default=None)
-    below = min((line for line in lines if line > middle), default=None)
-    if above is None or below is None:
+    below = bisect_right(lines, middle)
+    if below == len(lines) or not lines[0] < middle:
         return [levels[place]]
     found = []
     for band in levels[place : place + DEEPEST]:
-        if band[0].middle > below:
+        if band[0].middle > lines[below]:
             break
         found.append(band)
     return found
@@ -207,22 +208,19 @@ def plausible(table: Table, *, framed: bool) -> bool:
 
 def aligned(column: Sequence[Piece]) -> bool:
     """Whether most pieces of a column begin, end, or are centred at the same place."""
-    return any(
-        max(Counter(round(edge / SAME) for edge in edges).values(), default=0)
-        + second(Counter(round(edge / SAME) for edge in edges))
-        >= ALIGNED * len(column)
-        for edges in (
-            [piece.u0 for piece in column],
-            [piece.u1 for piece in column],
-            [(piece.u0 + piece.u1) / 2 for piece in column],
-        )
+    enough = ALIGNED * len(column)
+    return (
+        commonest([piece.u0 for piece in column]) >= enough
+        or commonest([piece.u1 for piece in column]) >= enough
+        or commonest([(piece.u0 + piece.u1) / 2 for piece in column]) >= enough
     )
 
 
-def second(counts: Counter[int]) -> int:
-    """How often the place beside the commonest one occurs: rounding may have parted them."""
-    (common, _), *_ = counts.most_common(1)
-    return max(counts[common - 1], counts[common + 1])
+def commonest(edges: Sequence[float]) -> int:
+    """How many are at the commonest place, or beside it: rounding may have parted them."""
+    counts = Counter([round(edge / SAME) for edge in edges])
+    place, count = max(counts.items(), key=itemgetter(1))
+    return count + max(counts[place - 1], counts[place + 1])
 
 
 def prose(column: Sequence[Piece], span: Span, line: float = SHORT_LINE) -> float:
