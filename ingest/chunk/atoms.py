@@ -67,6 +67,8 @@ class Atoms:
 
     def room(self, place: int, limit: int) -> int:
         """The tokens of text that a chunk may have that begins at a place."""
+        if not self.headers:
+            return limit
         return limit - self.headers.get(self.header(place), 0)
 
 
@@ -122,7 +124,7 @@ def with_rows(breaks: dict[int, Boundary], found: Sequence[Table]) -> dict[int, 
 
 def header_at(found: Sequence[Table], headers: Container[str], start: int) -> str:
     """What a chunk that begins at an offset repeats: the header of the table, above its rows."""
-    table = table_at(found, start + 1)
+    table = table_at(found, start + 1) if found else None
     return table.header if table and start >= table.body and table.header in headers else ""
 
 
