@@ -46,6 +46,7 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text.strip()  # a line of its own: most titles and names
     text = dehyphenated(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
+    before = text
     if not text.replace("\n", " ").isprintable():
         text = SPACES.sub(" ", INVISIBLE.sub("", CONTROL.sub("", text)))
     # What is normal in the stricter form is normal in all of this; most pages are.
@@ -54,11 +55,11 @@ def clean(text: str) -> str:
         if len(text) > MANY:
             text = ENDLESS_MARKS.sub(lambda m: m.group() + JOINER, text)
         text = unicodedata.normalize("NFC", text)
-    if " \n" in text or "\t\n" in text:
+    if " \n" in text or ("\t" in text and "\t\n" in text):
         # No pattern: one for white space at the end of a line takes for ever over one without end.
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
     # Once more, now that what stood between a hyphen and the end of its line is gone.
-    return dehyphenated(text).strip()
+    return (text if text is before else dehyphenated(text)).strip()
 
 
 def unwrapped(text: str) -> str:
