@@ -42,12 +42,16 @@ sys.path.insert(0, str(ROOT / "scripts" / "make_data"))
 SAMPLES = {
     "handbook.pdf": ("handbook.md", "en"),
     "benefits/benefits-plan.pdf": ("benefits-plan.md", "en"),
+    "benefits/rota.pdf": ("rota.md", "en"),
+    "products/price-list.pdf": ("price-list.md", "en"),
     "products/product-sheet.pdf": ("product-sheet.md", "en"),
+    "papers/newsletter.pdf": ("newsletter.md", "en"),
     "papers/two-column.pdf": ("two-column.md", "en"),
     "locked/empty-password.pdf": ("empty-password.md", "en"),
     "languages/arbeitsordnung.pdf": ("arbeitsordnung.md", "de"),
     "languages/règlement intérieur.pdf": ("reglement-interieur.md", "fr"),
     "languages/安全ガイド.pdf": ("safety-guide.ja.md", "ja"),
+    "languages/水位計の手引き.pdf": ("old-guide.ja.md", "ja"),
     "languages/دليل-السلامة.pdf": ("safety-guide.ar.md", "ar"),
 }
 NUMBERED = {"handbook.md", "benefits-plan.md"}  # whose headings are numbered when they are typeset
@@ -120,13 +124,16 @@ def known(source: str) -> list[str]:
         first = next(text for text in parts if text.startswith("1 "))
         place = parts.index(first)
         parts[place:place] = ["Contents", *listed]
-    return [plain(part.replace("*", "").replace("'", "’")) for part in parts if part]
+    return [plain(part.replace("*", "")) for part in parts if part]
 
 
 def plain(text: str) -> str:
-    """A text without what the comparison is not about, and what is not typeset: Arabic vowels."""
+    """A text without what the comparison is not about, and what is not typeset: Arabic vowels.
+
+    Some samples have apostrophes as they are typed, some as they are printed.
+    """
     text = unicodedata.normalize("NFKC", re.sub("[\u064b-\u065f]", "", text)).replace("•", " ")
-    return " ".join(text.split())
+    return " ".join(text.replace("’", "'").split())
 
 
 def likeness(parts: Sequence[str], text: str, language: str) -> Likeness:
