@@ -57,9 +57,11 @@ kind_of = bare(raw.FPDFPageObj_GetType, INT, POINTER)
 bounds_of = bare(raw.FPDFPageObj_GetBounds, INT, POINTER, POINTER, POINTER, POINTER, POINTER)
 
 
-def address(thing: Any) -> int | None:
+def address(thing: Any) -> int:
     """The address of a document, as the functions above take it."""
-    return ctypes.cast(thing, POINTER).value
+    found = ctypes.cast(thing, POINTER).value
+    assert found
+    return found
 
 
 def string(call: Callable[[int, int], int]) -> str:
@@ -72,7 +74,7 @@ def string(call: Callable[[int, int], int]) -> str:
     if size > len(buffer):
         buffer = (ctypes.c_char * size)()
         size = call(ctypes.addressof(buffer), size)
-    return buffer[: max(0, size - 2)].decode("utf-16-le", "ignore")
+    return buffer.raw[: max(0, size - 2)].decode("utf-16-le", "ignore")
 
 
 def edges(text: Text, places: Sequence[int]) -> list[float]:

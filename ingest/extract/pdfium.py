@@ -15,23 +15,23 @@ import pypdfium2
 from pypdfium2 import raw
 
 from ingest.extract.annotations import NONE, Marks, marks, worthwhile
-from ingest.extract.layout import TABLE, arranged
 from ingest.extract.calls import (
     Page,
     Text,
     address,
     close_page,
     close_text,
-    entry_of,
-    label_of,
-    string,
     count_annotations,
     count_characters,
+    entry_of,
+    label_of,
     load_page,
     load_text,
     rotation_of,
+    string,
     text_of,
 )
+from ingest.extract.layout import TABLE, arranged
 from ingest.extract.layout.headings import Prominent
 from ingest.extract.layout.lines import every
 from ingest.extract.outline import headings

@@ -38,7 +38,7 @@ OBJECTS = 3000  # of a page that are looked at
 
 def character_boxes(text: Text, places: Sequence[int]) -> Boxes:
     """The boxes of these characters, as high and deep as their font is, one row each."""
-    return np.frombuffer(filled(text, places), np.float32).reshape(-1, FIELDS)
+    return np.frombuffer(memoryview(filled(text, places)), np.float32).reshape(-1, FIELDS)
 
 
 def codes(text: str) -> Codes:
@@ -51,7 +51,7 @@ def text_boxes(text: Text) -> Boxes:
     count = count_rects(text, 0, -1)
     found = (ctypes.c_double * (FIELDS * count))()
     deque(map(rect_at, repeat(text), range(count), *edges_in(found)), maxlen=0)
-    return np.frombuffer(found, np.float64).reshape(-1, FIELDS).astype(np.float32)
+    return np.frombuffer(memoryview(found), np.float64).reshape(-1, FIELDS).astype(np.float32)
 
 
 def drawn(page: Page) -> Boxes:
@@ -61,7 +61,7 @@ def drawn(page: Page) -> Boxes:
     paths = list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))
     found = (ctypes.c_float * (FIELDS * len(paths)))()  # left, bottom, right, top
     deque(map(bounds_of, paths, *edges_in(found)), maxlen=0)
-    return np.frombuffer(found, np.float32).reshape(-1, FIELDS)[:, [0, 3, 2, 1]]
+    return np.frombuffer(memoryview(found), np.float32).reshape(-1, FIELDS)[:, [0, 3, 2, 1]]
 
 
 def edges_in(boxes: ctypes.Array[Any]) -> Iterator[range]:

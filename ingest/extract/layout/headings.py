@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
-from ingest.extract.clean import clean
 from ingest.extract.calls import Text, font_name, font_weight
+from ingest.extract.clean import clean
 from ingest.extract.layout.lines import Lines
 from ingest.model import Heading
 
@@ -91,9 +91,7 @@ class Prominent:
         return [Heading(levels[line.size], line.text, line.page) for line in kept]
 
 
-def bold(
-    handle: Text, lines: Sequence[tuple[int, int, int]]
-) -> Iterator[tuple[int, int, int]]:
+def bold(handle: Text, lines: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
     """Those lines that begin and end in bold type."""
     weights = list(map(font_weight, repeat(handle), [start for _, start, _ in lines]))
     for line, weight in zip(lines, weights, strict=True):

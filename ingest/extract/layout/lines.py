@@ -153,9 +153,7 @@ def runs(lines: Lines) -> list[Run]:
     for number, (high, low) in enumerate(zip(lines.tops, lines.bottoms, strict=True)):
         middle, height = (high + low) / 2, high - low
         fall = before - middle
-        if number and (
-            fall <= DOWN * height or (fall > LEAP * height and number not in inner)
-        ):
+        if number and (fall <= DOWN * height or (fall > LEAP * height and number not in inner)):
             found.append(Run(first, number - 1, top, bottom))
             first, top, bottom = number, high, low
         elif low < bottom:

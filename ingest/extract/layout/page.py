@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.extract.calls import Page, Text
 from ingest.extract.layout.bands import Band
 from ingest.extract.layout.boxes import Boxes, Places, codes, drawn, text_boxes
-from ingest.extract.calls import Page, Text
 from ingest.extract.layout.columns import in_order
 from ingest.extract.layout.pieces import (
     RIGHT_TO_LEFT,
@@ -73,9 +73,13 @@ def holes(written: Boxes) -> bool:
     height = sum([top - low for _, top, _, low in boxes]) / len(boxes)
     # A list's marker stands apart too, and is no wider than its line is high.
     return any(
-        low < top_above and low_above < top and right_above - left_above > height
+        low < top_above
+        and low_above < top
+        and right_above - left_above > height
         and (left - right_above > height or left_above - right > height)
-        for (left_above, top_above, right_above, low_above), (left, top, right, low) in pairwise(boxes)
+        for (left_above, top_above, right_above, low_above), (left, top, right, low) in pairwise(
+            boxes
+        )
     )
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.extract.calls import Text
 from ingest.extract.layout.boxes import (
     BROKEN,
     NEWLINE,
@@ -22,7 +23,6 @@ from ingest.extract.layout.boxes import (
     Places,
     character_boxes,
 )
-from ingest.extract.calls import Text
 
 # Words are further apart than this, in heights of the type, where a new piece begins: the spaces
 # of justified lines stay below it.
@@ -224,10 +224,10 @@ def pieces(text: str, found: Words, boxes: Boxes, cuts: NDArray[np.bool_]) -> It
     starts, ends = found.starts[firsts].tolist(), (found.ends[lasts] + 1).tolist()
     lines = found.lines[firsts].tolist()
     marker: Piece | None = None
-    for place, (edge, start, end, line) in enumerate(
+    for place, ((u0, v0, u1, v1), start, end, line) in enumerate(
         zip(edges, starts, ends, lines, strict=True)
     ):
-        piece = Piece(*edge, text[start:end], place, line)
+        piece = Piece(u0, v0, u1, v1, text[start:end], place, line)
         if marker:
             if marker.line == piece.line:
                 piece = joined([marker, piece], f"{marker.text} {piece.text}")
