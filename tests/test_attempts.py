@@ -36,13 +36,19 @@ def run(bench: Bench, before: Reading, how: Run | None = None) -> list[Event]:
 
     def prepare(root: Root, stale: Stale) -> Prepared | None:
         before(stale)
-        return services.prepare(root, stale)
+        return services.reader.prepare(root, stale)
 
     (folder,) = roots([str(bench.folder)])
     try:
-        return list(ingest(folder, replace(services, prepare=prepare), how or Run("test")))
+        return list(
+            ingest(
+                folder,
+                replace(services, reader=replace(services.reader, prepare=prepare)),
+                how or Run("test"),
+            )
+        )
     finally:
-        services.readers.shutdown()
+        services.reader.threads.shutdown()
         services.senders.shutdown()
 
 

@@ -22,6 +22,7 @@ from ingest.errors import DocumentError
 from ingest.extract.board import Place
 from ingest.extract.worker import Beat, Contained, Died, Limits, Stuck
 from ingest.model import Code, Details, Prepared, Recipe, Source
+from ingest.ocr.local import NAME
 from ingest.prepare import Prepare, Task
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
@@ -283,7 +284,7 @@ def test_recognising_a_page_takes_its_time() -> None:
 
     reading: Read = read
     with Path(os.devnull).open("rb") as file:
-        for ocr in ("", "https://elsewhere", "local"):
+        for ocr in ("", "azure-read", NAME):
             careful(reading, LIMITS)(task(ocr=ocr), file)
     assert [limits.page_seconds for limits in seen] == [0.6, 0.6, 0.6 * RECOGNISING]
     assert [limits.more_seconds for limits in seen] == [1, 1, RECOGNISING]
