@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 READ = "--ocr local reads them"  # what to do about pages that are pictures
 NO_TEXT = "no text on any page"
-NOT_READ = f"{NO_TEXT}, which are pictures; {READ}"
-NOT_FOUND = f"{NO_TEXT}, though they were looked at as pictures"
+NOT_READ = f"its pages are pictures without text; {READ}"
+NOT_FOUND = "its pages are pictures, and no text was recognised on them"
 FEW = 5  # ranges of pages that are named
 
 
