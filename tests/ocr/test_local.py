@@ -192,15 +192,14 @@ def test_a_garbage_text_layer_gives_way_to_what_is_seen() -> None:
     assert "/g12" not in page
 
 
-def test_a_failure_on_one_page_is_a_doubtful_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_on_one_page_is_a_doubtful_page() -> None:
     """Whatever the engine does on a page, the document keeps its others."""
-    from ingest.ocr import rapid
 
-    def failing(_: Picture) -> Recognised:
-        raise RuntimeError("[ONNXRuntimeError] : 6 : a shape that nobody expected")
+    def failing(picture: Picture) -> Recognised:
+        return local.recognise(picture[:0])  # the engine raises on what has no height
 
-    monkeypatch.setattr(rapid, "read", failing)
-    document = extract(joined(pdf("the first page"), scanned(white())), READS)
+    means = Means(ocr=local.NAME, recognise=failing)
+    document = extract(joined(pdf("the first page"), scanned(white())), means)
 
     assert document.pages == ("the first page", "")
     assert document.details.doubtful == (2,)
