@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
+BEGUN = 8  # sources for each reader whose attempts are counted ahead, several in one request
 SAVED_AT_ONCE = 200  # records on their way: as many as go into two requests
 
 
@@ -158,7 +159,7 @@ def counted(
 ) -> Iterator[Read | Event]:
     """Every stale source read, after its record says so."""
     wanted = begun.counted(recalled(changes, services, run.stop))
-    sources = saved(wanted, services, run.stop, 2 * services.reader.at_once)
+    sources = saved(wanted, services, run.stop, BEGUN * services.reader.at_once)
     return begun.survived(prepared(root, sources, services, run.stop))
 
 
