@@ -128,8 +128,9 @@ def warm(all_: Services) -> None:
     (root,) = roots([str(ROOT / "data" / "products")])
     sources = [source for source in root.listed() if isinstance(source, Source)]
     list(
-        all_.readers.map(
-            lambda source: all_.prepare(root, Stale(source, None)), sources * all_.reading * 4
+        all_.reader.threads.map(
+            lambda source: all_.reader.prepare(root, Stale(source, None)),
+            sources * all_.reader.at_once * 4,
         )
     )
 
@@ -138,7 +139,9 @@ def read(folder: Path, all_: Services) -> Iterator[Chunk]:
     """All chunks of all documents."""
     (root,) = roots([str(folder)])
     sources = [source for source in root.listed() if isinstance(source, Source)]
-    for made in all_.readers.map(lambda source: all_.prepare(root, Stale(source, None)), sources):
+    for made in all_.reader.threads.map(
+        lambda source: all_.reader.prepare(root, Stale(source, None)), sources
+    ):
         yield from made.chunks if made else ()
 
 

@@ -138,7 +138,7 @@ def ending(all_: Services, root: Root, kinds: dict[str, Kind], source: Source) -
     """What becomes of one file."""
     kind, started = kinds[source.name], time.monotonic()
     try:
-        made = all_.prepare(root, Stale(source, None))
+        made = all_.reader.prepare(root, Stale(source, None))
     except DocumentError as error:
         return Ending(kind, time.monotonic() - started, error.code)
     seconds = time.monotonic() - started

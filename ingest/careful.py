@@ -21,6 +21,7 @@ from ingest.ocr.local import NAME
 from ingest.prepare import Prepare, Task
 
 RECOGNISING = 4  # times the time, where text on pictures is recognised in the reader itself
+PAGE_BYTES = 500  # a file may say that it has a million pages, and then has as many bytes
 ENOUGH = 2  # times the time for pages that are known to be good, on a machine that may be busy
 
 # A task and its file, read once within limits. Raises DocumentError, of those Died and Stuck.
@@ -68,7 +69,8 @@ def patient(read: Read, task: Task, file: BinaryIO, limits: Limits) -> Prepared 
     """Read a document without the pages that hang. Raises Stuck if that leaves none."""
     pace = RECOGNISING if task.ocr == NAME else 1
     page, more = limits.page_seconds * pace, limits.more_seconds * pace
-    limits = replace(limits, page_seconds=page, more_seconds=more)
+    most = task.source.size / PAGE_BYTES
+    limits = replace(limits, page_seconds=page, more_seconds=more, most_pages=most)
     allowed = limits
     begun = time.monotonic()
     while True:

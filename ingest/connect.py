@@ -7,43 +7,30 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from threading import Semaphore
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from ingest.attached import with_attached
-from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE, Login, credential
+from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE
 from ingest.auth.token_cache import TokenCache
-from ingest.careful import careful
+from ingest.connections import Connections, connections
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
-from ingest.extract.passwords import passwords
-from ingest.extract.worker import Contained, Limits
 from ingest.index import Index
 from ingest.index.schema import additional
-from ingest.model import Prepared, Recipe
-from ingest.ocr import API_VERSION, AT_ONCE
-from ingest.ocr import local as local_ocr
+from ingest.model import Recipe
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
-from ingest.plan import Stale
-from ingest.prepare import Task, prepare
-from ingest.report.bottleneck import FETCHED_AHEAD
-from ingest.retry import Patience
+from ingest.reading import reading
 from ingest.settings import Settings, cores
-from ingest.sources import Root, fit
+from ingest.sources import Root
 from ingest.sources.folder import roots as folders
 from ingest.stop import Stop
-from ingest.times import FETCHING, READING, Times
+from ingest.times import Times
 
 if TYPE_CHECKING:
     from ingest.index.azure import AzureIndex
     from ingest.index.definition import SearchIndex, Vectorizer
-    from ingest.ocr.azure import DocumentIntelligence
-    from ingest.scans import Recognition
 
 T = TypeVar("T")
 
@@ -51,26 +38,6 @@ log = logging.getLogger(__name__)
 
 WRITES_AT_ONCE = 32  # requests to a search service; most are a record each, and wait for a reply
 KEYED = "%s is set, so a key is used, which whoever reads it can use for ever: better unset it"
-
-
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """How services are reached: one login for all of them, and one patience."""
-
-    login: Login
-    patience: Patience
-
-
-def connections(settings: Settings, stop: Stop | None = None, **time: Any) -> Connections:
-    """The connections of a process; nothing is asked of anybody yet.
-
-    `time` may hold the `sleep` and the `clock` of the patience.
-    """
-    make = partial(credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted)
-    stopped = stop.overdue if stop else lambda: False
-    return Connections(
-        Login(make), Patience(settings.retry_seconds, settings.wait_for_roles, stopped, **time)
-    )
 
 
 @contextmanager
@@ -254,123 +221,31 @@ def services(
         model=model.model,
         dimensions=model.dimensions,
     )
-    keys = passwords(settings.passwords)
-    reading = settings.workers or cores()
-    children = Contained(prepare, limits(settings))
-    places = Semaphore(reading)
-
-    attempt = careful(children, children.limits)
-    name = recogniser(settings)
-
-    def placed(task: Task, file: BinaryIO) -> Prepared | None:
-        with places, times.of(READING):
-            return attempt(task, file)
-
-    where = index(settings, model, to, create=write)
-    recognising = recognition(settings, to, where, times, write=write)
-    read = with_attached(recognising.around(placed, places) if recognising else placed)
-
-    def prepared(root: Root, stale: Stale) -> Prepared | None:
-        fit(stale.source.size, settings.document_megabytes)
-        task = Task(stale.source, stale.known, recipe, settings.extractor, keys, name)
-        with ExitStack() as opened:
-            with times.of(FETCHING):
-                file = opened.enter_context(root.opened(stale.source))
-            return read(task, file)
-
-    # So that some fetch documents while those of the others are read, or recognised.
-    waiting = AT_ONCE if recognising else 0
-    readers = ThreadPoolExecutor(FETCHED_AHEAD * reading + waiting, "reader")
-    senders = ThreadPoolExecutor(model.at_once, "sender")
-    writers, writing = writing_threads(settings)
-    try:
-        if write and where.fresh:
-            # There is much to read and to embed: what takes a while to begin begins meanwhile.
-            senders.submit(model.open)
-            for _ in range(reading):
-                readers.submit(children.prepare)
-        if write:
-            where.hold()
-        yield Services(
-            where,
-            model,
-            recipe,
-            prepared,
-            readers,
-            reading,
-            senders,
-            writers,
-            writing,
-            name,
-            times,
-            waiting,
-            recognising.unsent if recognising else lambda: 0,
-        )
-    except BaseException as error:
-        # Threads that wait for a quota must not keep the process from saying what is wrong.
-        stop.abandon()
-        if isinstance(error, IngestError) and stop.fault and stop.fault is not error:
-            raise stop.fault from error
-        raise
-    finally:
-        # The children first: threads that wait for them can only then end.
-        readers.shutdown(wait=False, cancel_futures=True)
-        children.close()
-        if recognising:
-            recognising.close()
-        for threads in (readers, senders, writers):
-            threads.shutdown(cancel_futures=True)
-        model.close()
-        where.close()
-
-
-def recogniser(settings: Settings) -> str:
-    """What reads scanned pages, as records have it; "" if nothing does.
-
-    A document that another one has read, or none, is read again. Raises ConfigError if it lacks
-    something.
-    """
-    if settings.ocr and settings.extractor == "pypdf":
-        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
-    if settings.ocr != "local":
-        return f"azure-{settings.ocr_model}" if settings.ocr else ""
-    local_ocr.installed()
-    if settings.document_megabytes < local_ocr.MEGABYTES:
-        raise ConfigError(
-            f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
-            f"{local_ocr.MEGABYTES} or more"
-        )
-    return local_ocr.NAME
-
-
-def recognition(
-    settings: Settings, to: Connections, index: Index, times: Times, *, write: bool
-) -> Recognition | None:
-    """What has scanned pages recognised by a service; None where none is set.
-
-    Nothing is sent without `write`: then it only finds what an index has.
-    """
-    if not settings.ocr.startswith("https://"):
-        return None
-    from ingest.ocr.pages import Recogniser
-    from ingest.scans import Recognition
-
-    service = document_intelligence(settings, to) if write else None
-    pages = Recogniser(index, service, f"{recogniser(settings)} {API_VERSION}", times)
-    return Recognition(pages, service, limits(settings))
-
-
-def document_intelligence(settings: Settings, to: Connections) -> DocumentIntelligence:
-    """The service that recognises. Nothing is asked of it yet."""
-    from ingest.ocr.azure import DocumentIntelligence
-
-    token = TokenCache(to.login, COGNITIVE_SERVICES)
-    return DocumentIntelligence(settings.ocr, f"prebuilt-{settings.ocr_model}", token, to.patience)
-
-
-def limits(settings: Settings) -> Limits:
-    """What one document may take."""
-    return Limits(settings.document_seconds, settings.document_megabytes, settings.page_seconds)
+    with ExitStack() as opened:
+        opened.callback(model.close)
+        where = index(settings, model, to, create=write)
+        opened.callback(where.close)
+        senders = ThreadPoolExecutor(model.at_once, "sender")
+        writers, writing = writing_threads(settings)
+        for threads in (writers, senders):
+            opened.callback(threads.shutdown, cancel_futures=True)
+        sends = to if write else None
+        reader = opened.enter_context(reading(settings, where, recipe, times, sends))
+        try:
+            if write and where.fresh:
+                # There is much to read and to embed: what takes a while begins meanwhile.
+                senders.submit(model.open)
+                for _ in range(reader.at_once):
+                    reader.threads.submit(reader.warm)
+            if write:
+                where.hold()
+            yield Services(where, model, recipe, reader, senders, writers, writing, times)
+        except BaseException as error:
+            # Threads that wait for a quota must not keep the process from saying what is wrong.
+            stop.abandon()
+            if isinstance(error, IngestError) and stop.fault and stop.fault is not error:
+                raise stop.fault from error
+            raise
 
 
 def writing_threads(settings: Settings) -> tuple[Executor, int]:

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from ingest.model import Vectors
 
 READ = "--ocr local reads them"  # what to do about pages that are pictures
-NO_TEXT = f"no text on any page; where they are pictures, {READ}"
+NO_TEXT = "no text on any page"
+NOT_READ = f"its pages are pictures without text; {READ}"
+NOT_FOUND = "its pages are pictures, and no text was recognised on them"
 FEW = 5  # ranges of pages that are named
 
 
@@ -176,7 +178,8 @@ def lack(made: Prepared) -> tuple[str, str]:
         reason = f"{numbers(details.missing)} {of} could not be read; the others are in the index"
         return reason, Code.PAGES_MISSING
     if not made.chunks:
-        return NO_TEXT, Code.NO_TEXT
+        seen = NOT_FOUND if details.ocr else NOT_READ
+        return seen if details.scanned else NO_TEXT, Code.NO_TEXT
     if details.scanned and not details.ocr:
         return f"{numbers(details.scanned)} {of}: pictures without text; {READ}", Code.SCANNED
     if details.doubtful:

@@ -58,7 +58,21 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
+BEGUN = 8  # sources for each reader whose attempts are counted ahead, several in one request
 SAVED_AT_ONCE = 200  # records on their way: as many as go into two requests
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How documents are read."""
+
+    prepare: Callable[[Root, Stale], Prepared | None]  # None: its fingerprint is the known one
+    threads: Executor  # in which that is called
+    at_once: int = 1  # documents read side by side
+    waiting: int = 0  # more that may be under way, since they wait for a service
+    ocr: str = ""  # the name of what recognises text on scanned pages; "" for nothing
+    unsent: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
+    warm: Callable[[], None] = lambda: None  # make ready for a document before there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +82,11 @@ class Services:
     index: Index
     embedder: Embedder
     recipe: Recipe
-    prepare: Callable[[Root, Stale], Prepared | None]  # None: its fingerprint is the known one
-    readers: Executor  # threads in which documents are prepared
-    reading: int  # documents prepared side by side
+    reader: Reader
     senders: Executor  # threads in which the embedder is called
     writers: Executor  # threads in which the index is written to
     writing: int  # writes under way at once
-    ocr: str = ""  # the name of what recognises text on scanned pages; "" for nothing
     times: Times = field(default_factory=Times)
-    waiting: int = 0  # more documents that may be under way, since they wait for a service
-    unsent: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +150,7 @@ def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
     """The changes between a root and what the index knows of it."""
     records = (r for r in services.index.records(root.name) if root.covers(r.source))
     most = sys.maxsize if run.retry_failed else MAX_ATTEMPTS
-    terms = Terms(services.recipe.digest, services.ocr, most, run.passwords)
+    terms = Terms(services.recipe.digest, services.reader.ocr, most, run.passwords)
     return compare(root.listed(), records, terms)
 
 
@@ -150,7 +159,7 @@ def counted(
 ) -> Iterator[Read | Event]:
     """Every stale source read, after its record says so."""
     wanted = begun.counted(recalled(changes, services, run.stop))
-    sources = saved(wanted, services, run.stop, 2 * services.reading)
+    sources = saved(wanted, services, run.stop, BEGUN * services.reader.at_once)
     return begun.survived(prepared(root, sources, services, run.stop))
 
 
@@ -180,10 +189,12 @@ def prepared(
     def start(change: Stale | Event) -> Future[Prepared | None] | None:
         if not isinstance(change, Stale):
             return None
-        return stop.watched(services.readers.submit(partial(services.prepare, root, change)))
+        return stop.watched(
+            services.reader.threads.submit(partial(services.reader.prepare, root, change))
+        )
 
     # So that no reader waits for the next document.
-    ahead = 2 * services.reading + services.waiting
+    ahead = 2 * services.reader.at_once + services.reader.waiting
     for change, call in overlapped(changes, start, ahead, stop.overdue, IDLE):
         if not isinstance(change, Stale):
             yield change

@@ -172,8 +172,8 @@ def judged(item: Source | Oddity, known: Record | None, terms: Terms) -> Iterato
             chunks=known.chunks if known else 0,
         )
     elif known is None or not untouched(item, known, terms.recipe):
-        taken = known is not None and known.outcome not in NOT_TAKEN
-        yield Stale(item, known, known.fingerprint if known and taken else "")
+        whole = known and known.outcome not in NOT_TAKEN and not lacking(known, terms)
+        yield Stale(item, known, known.fingerprint if known and whole else "")
     elif terms.give_up(known):
         yield given_up(item, known)
     else:

@@ -23,7 +23,7 @@ from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Event, Prepared, Recipe, Settled
 from ingest.overlap import AtOnce
-from ingest.pipeline import Run, Services, ingest
+from ingest.pipeline import Reader, Run, Services, ingest
 from ingest.plan import Stale
 from ingest.prepare import Task, prepare
 from ingest.sources import Root
@@ -86,9 +86,7 @@ class Bench:
             index or self.index,
             model,
             self.recipe,
-            prepared,
-            ThreadPoolExecutor(1),
-            1,
+            Reader(prepared, ThreadPoolExecutor(1)),
             ThreadPoolExecutor(2),
             AtOnce(),
             1,
@@ -104,7 +102,7 @@ class Bench:
         try:
             return list(ingest(root or folder, services, run))
         finally:
-            services.readers.shutdown()
+            services.reader.threads.shutdown()
             services.senders.shutdown()
 
     def outcomes(self, run: Run | None = None) -> dict[str, str]:

@@ -24,7 +24,7 @@ Reading = Callable[[Stale], None]
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     folder = tmp_path / "docs"
-    for name in ("a", "b", "poison", *"defghijkl", "x", "z"):
+    for name in ("a", "b", "poison", *(f"x{number:02}" for number in range(20)), "z"):
         write(folder / f"{name}.pdf", prose(name, 5))
     index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
     return Bench(folder, index, Embeds(), Recipe("auto", 512, 0.12, MODEL, DIMENSIONS))
@@ -36,13 +36,19 @@ def run(bench: Bench, before: Reading, how: Run | None = None) -> list[Event]:
 
     def prepare(root: Root, stale: Stale) -> Prepared | None:
         before(stale)
-        return services.prepare(root, stale)
+        return services.reader.prepare(root, stale)
 
     (folder,) = roots([str(bench.folder)])
     try:
-        return list(ingest(folder, replace(services, prepare=prepare), how or Run("test")))
+        return list(
+            ingest(
+                folder,
+                replace(services, reader=replace(services.reader, prepare=prepare)),
+                how or Run("test"),
+            )
+        )
     finally:
-        services.readers.shutdown()
+        services.reader.threads.shutdown()
         services.senders.shutdown()
 
 
@@ -72,7 +78,7 @@ def test_what_ends_the_process_is_left_alone_after_its_third_attempt(bench: Benc
     assert "a run ended while this was being read (tried 3 times" in settled.reason
     others = {r.source: r.outcome for r in bench.index.records() if r.source != "poison.pdf"}
     assert set(others.values()) == {Outcome.NEW}
-    assert len(others) == 13
+    assert len(others) == 23
 
 
 def test_the_second_run_reads_all_others_before_the_suspects(bench: Bench) -> None:

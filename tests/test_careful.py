@@ -17,11 +17,12 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from ingest.careful import RECOGNISING, Read, Turns, careful
+from ingest.careful import PAGE_BYTES, RECOGNISING, Read, Turns, careful
 from ingest.errors import DocumentError
 from ingest.extract.board import Place
 from ingest.extract.worker import Beat, Contained, Died, Limits, Stuck
 from ingest.model import Code, Details, Prepared, Recipe, Source
+from ingest.ocr.local import NAME
 from ingest.prepare import Prepare, Task
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
@@ -29,7 +30,7 @@ LIMITS = Limits(30, 1024, page_seconds=0.6)
 
 
 def task(**values: Any) -> Task:
-    source = Source("/root", "a.pdf", "/root/a.pdf", 1, "1")
+    source = Source("/root", "a.pdf", "/root/a.pdf", 100_000, "1")
     return replace(Task(source, "", RECIPE, "auto"), **values)
 
 
@@ -141,6 +142,19 @@ def test_the_attempts_share_the_time_of_the_document() -> None:
     first, second = (limits.due(5) for limits in seen)
     assert first == LIMITS.due(5) == 35
     assert first - 5 < second <= first - 0.2
+
+
+def test_a_small_file_gets_no_time_for_a_million_pages() -> None:
+    """What a document says of itself does not let it hold a reader for days."""
+    seen: list[Limits] = []
+
+    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+        seen.append(limits)
+        return Prepared("", 1, 0, "", ())
+
+    with Path(os.devnull).open("rb") as file:
+        careful(read, LIMITS)(task(), file)
+    assert seen[0].due(1_000_000) == LIMITS.due(100_000 // PAGE_BYTES)
 
 
 def test_no_page_that_could_be_read_is_too_slow(tmp_path: Path) -> None:
@@ -283,7 +297,7 @@ def test_recognising_a_page_takes_its_time() -> None:
 
     reading: Read = read
     with Path(os.devnull).open("rb") as file:
-        for ocr in ("", "https://elsewhere", "local"):
+        for ocr in ("", "azure-read", NAME):
             careful(reading, LIMITS)(task(ocr=ocr), file)
     assert [limits.page_seconds for limits in seen] == [0.6, 0.6, 0.6 * RECOGNISING]
     assert [limits.more_seconds for limits in seen] == [1, 1, RECOGNISING]

@@ -281,6 +281,14 @@ def test_only_scans_are_read_again_once_something_reads_them(details: Details, s
     assert isinstance(change, Stale) is stale
 
 
+def test_a_scan_with_a_new_time_is_read_again_too() -> None:
+    """What reads scans does so even if the file was only touched since."""
+    known = record("a", details=Details(scanned=(2,)))
+    (change,) = compared([source("a", "2")], [known])
+    assert isinstance(change, Stale)
+    assert change.known == ""
+
+
 def test_turning_ocr_off_keeps_what_was_paid_for() -> None:
     """Text that was recognised once stays."""
     known = record("a", details=Details(scanned=(2,), ocr="reader"))

@@ -6,7 +6,8 @@ import argparse
 import time
 
 from ingest.cli import configured, run, show
-from ingest.connect import connections, roots, services
+from ingest.connect import roots, services
+from ingest.connections import connections
 from ingest.model import Outcome, Settled
 from ingest.pipeline import forecast
 from ingest.report.totals import Totals
@@ -36,7 +37,7 @@ def main(options: argparse.Namespace) -> int:
                 elif isinstance(event, Settled) and told(event, options):
                     print(show.line(event, "to be "))
         held = all_.index.totals()
-        unsent = all_.unsent()
+        unsent = all_.reader.unsent()
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         seconds = time.monotonic() - started

@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 from ingest.cli import configured, plan, show
-from ingest.connect import connections, index_name, roots, services
+from ingest.connect import index_name, roots, services
+from ingest.connections import connections
 from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.index import Index
@@ -91,12 +92,12 @@ def capacity(all_: Services, settings: Settings) -> Capacity:
     most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
     allowed = model.allowed()
     return Capacity(
-        all_.reading,
+        all_.reader.at_once,
         model.at_once,
         all_.writing,
         allowed,
         own=bool(limits) and allowed >= most,
-        recognising=all_.waiting,
+        recognising=all_.reader.waiting,
     )
 
 

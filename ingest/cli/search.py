@@ -11,7 +11,8 @@ import textwrap
 from collections.abc import Iterator
 
 from ingest.cli import configured, show
-from ingest.connect import connections, embedder, index, index_name
+from ingest.connect import embedder, index, index_name
+from ingest.connections import connections
 from ingest.errors import ConfigError
 from ingest.index.words import folded, marked, terms
 from ingest.model import Hit, Mode

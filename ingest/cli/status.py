@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 
 from ingest.cli import configured, show
-from ingest.connect import connections, embedder, index, index_name
+from ingest.connect import embedder, index, index_name
+from ingest.connections import connections
 from ingest.draft import NO_TEXT, READ
 from ingest.model import Outcome, Record
 

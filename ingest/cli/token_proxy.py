@@ -19,7 +19,7 @@ from typing import Any
 from ingest.auth.token_proxy import Answered, Proxy
 from ingest.cli import configured
 from ingest.cli.run import say
-from ingest.connect import connections
+from ingest.connections import connections
 from ingest.errors import ConfigError
 
 # SIGHUP is what a terminal sends that closes; Windows has none.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ingest import connect
 from ingest.auth.credential import answering
 from ingest.auth.token_cache import TokenCache
+from ingest.connections import connections
 from ingest.doctor.finding import Finding, Patient, Verdict, tried
 from ingest.doctor.names import contradictions, misspelt, remarks
 from ingest.doctor.services import embedding, indexing, recognising
@@ -48,7 +49,7 @@ def findings(
     if not troubles:
         yield Finding("settings", Verdict.RIGHT, in_words(chosen, environment, file))
     brief = replace(chosen, retry_seconds=min(chosen.retry_seconds, BRIEFLY), wait_for_roles=0.0)
-    yield from examined(Patient(brief, connect.connections(brief), arguments))
+    yield from examined(Patient(brief, connections(brief), arguments))
 
 
 def in_words(

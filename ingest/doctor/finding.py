@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE
-from ingest.connect import Connections, embedder_places, index_place
+from ingest.connect import embedder_places, index_place
+from ingest.connections import Connections
 from ingest.errors import IngestError
 from ingest.settings import Settings
 

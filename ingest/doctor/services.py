@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ingest import connect
 from ingest.doctor.finding import Finding, Patient, Verdict, tried
 from ingest.errors import IngestError, RoleError
+from ingest.reading import document_intelligence
 from ingest.roles import COGNITIVE_USER, INDEX_DATA, OPENAI_USER, SEARCH_SERVICE, TAKE_TOKENS
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def recognising(patient: Patient, lost: Mapping[str, str], nobody: str) -> Itera
         yield Finding(ROLE, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} ({unless})")
         yield Finding("model", Verdict.UNKNOWN, unless)
         return
-    service = connect.document_intelligence(patient.settings, patient.to)
+    service = document_intelligence(patient.settings, patient.to)
     try:
         answer = service.described()
     except RoleError as error:

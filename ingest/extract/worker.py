@@ -9,6 +9,7 @@ path, so that it need not open anything.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import signal
 import subprocess
@@ -47,10 +48,11 @@ class Limits:
     megabytes: int
     page_seconds: float = 30.0  # for one of its pages
     more_seconds: float = 1.0  # in all, for each page that it has
+    most_pages: float = math.inf  # that more is given for, whatever it says of itself
 
     def due(self, pages: int) -> float:
         """The seconds for a document of so many pages."""
-        return self.seconds + pages * self.more_seconds
+        return self.seconds + min(pages, self.most_pages) * self.more_seconds
 
 
 class Died(DocumentError):

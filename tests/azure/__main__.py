@@ -10,10 +10,15 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
+from ingest.ocr.local import recognise
 from tests.azure.emulator import Azure, emulator
 from tests.azure.identity import COGNITIVE_USER
 from tests.azure.openai import Deployment
 from tests.azure.vectors import Embed, Vectors, hashed, units
+from tests.scans import read
 
 CHOICES = ("local", "hash")
 
@@ -64,12 +69,18 @@ def configure(azure: Azure, options: argparse.Namespace) -> None:
     azure.identity.default.grant(COGNITIVE_USER)
     azure.openai.latency = azure.search.latency = azure.blob.latency = options.latency
     azure.ocr.latency = options.latency
+    azure.ocr.read = seen
     azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
     azure.openai.out_of_order = True
     azure.search.delays.search = options.visible
     azure.faults.randomly(
         options.faults, options.seed, services=("openai", "search", "blob", "ocr")
     )
+
+
+def seen(picture: Image.Image) -> str:
+    """What a person would read in a picture, by the local engine."""
+    return read(picture) or recognise(np.asarray(picture.convert("L"))).text
 
 
 def filled(azure: Azure, folder: Path) -> str:

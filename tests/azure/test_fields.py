@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingest.connect import connections, roots, services
+from ingest.connect import roots, services
+from ingest.connections import connections
 from ingest.errors import ConfigError
 from ingest.model import Settled
 from ingest.pipeline import Run, ingest

@@ -19,7 +19,8 @@ from typing import Any
 import pypdf
 import pytest
 
-from ingest.connect import connections, services
+from ingest.connect import services
+from ingest.connections import connections
 from ingest.errors import RoleError, ServiceError
 from ingest.model import Event, Mode
 from ingest.pipeline import Run, Services, forecast, ingest
@@ -287,7 +288,7 @@ def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, fol
     (root,) = roots([str(folder)])
     with connected(client(azure), write=False) as all_:
         events = list(forecast(root, all_, Run("p")))
-        assert all_.unsent() == 2
+        assert all_.reader.unsent() == 2
 
     assert outcomes(events) == {"a.pdf": "unchanged", "b.pdf": "new"}
     assert azure.count("ocr") == asked

@@ -53,7 +53,7 @@ def test_a_fresh_deployment_ends_with_the_samples_in_the_index(azure: Azure) -> 
 
     assert done.returncode == 0, done.stderr
     assert "two are broken on purpose" in done.stderr
-    assert len(indexed(azure)) == 9
+    assert len(indexed(azure)) == 13
     paid = len(azure.openai.requests)
 
     assert hook(azure).returncode == 0

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.connect import connections, services
+from ingest.connect import services
+from ingest.connections import connections
 from ingest.model import Event
 from ingest.pipeline import Run, ingest
 from ingest.settings import Settings

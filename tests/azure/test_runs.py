@@ -21,7 +21,8 @@ import pytest
 
 from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
-from ingest.connect import connections, services
+from ingest.connect import services
+from ingest.connections import connections
 from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
 from ingest.index.documents import Documents
 from ingest.model import Event, Mode

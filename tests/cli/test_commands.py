@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from ingest import __version__
-from ingest.connect import connections, embedder, index
+from ingest.connect import embedder, index
+from ingest.connections import connections
 from ingest.model import Mode
 from ingest.settings import Settings
 from tests.conftest import ROOT, Command, environment, ingested

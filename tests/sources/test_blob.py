@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from azure.storage.blob import ContainerClient, StandardBlobTier
 
-from ingest.connect import connections, roots
+from ingest.connect import roots
+from ingest.connections import connections
 from ingest.errors import ConfigError, DocumentError, RoleError, ServiceError
 from ingest.model import Outcome, Source
 from ingest.retry import Patience

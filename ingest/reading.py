@@ -1,0 +1,138 @@
+"""From settings to what reads documents: children within limits, what recognises scans, passwords.
+
+Nothing outside knows how many processes a document meets, or whether a service has seen a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from threading import Semaphore
+from typing import TYPE_CHECKING, BinaryIO
+
+from ingest.attached import with_attached
+from ingest.auth.credential import COGNITIVE_SERVICES
+from ingest.auth.token_cache import TokenCache
+from ingest.careful import careful
+from ingest.connections import Connections
+from ingest.errors import ConfigError
+from ingest.extract.passwords import passwords
+from ingest.extract.worker import Contained, Limits
+from ingest.index import Index
+from ingest.model import Prepared, Recipe
+from ingest.ocr import API_VERSION, AT_ONCE
+from ingest.ocr import local as local_ocr
+from ingest.pipeline import Reader
+from ingest.plan import Stale
+from ingest.prepare import Prepare, Task, prepare
+from ingest.report.bottleneck import FETCHED_AHEAD
+from ingest.settings import Settings, cores
+from ingest.sources import Root, fit
+from ingest.times import FETCHING, READING, Times
+
+if TYPE_CHECKING:
+    from ingest.ocr.azure import DocumentIntelligence
+    from ingest.scans import Recognition
+
+
+@contextmanager
+def reading(
+    settings: Settings, index: Index, recipe: Recipe, times: Times, to: Connections | None
+) -> Iterator[Reader]:
+    """What reads documents, until the end of the context.
+
+    Without a way `to` services, no page is sent to be recognised. Raises ConfigError.
+    """
+    at_once = settings.workers or cores()
+    keys = passwords(settings.passwords)
+    name = recogniser(settings)
+    places = Semaphore(at_once)
+    waiting = AT_ONCE if settings.ocr.startswith("https://") else 0
+    # So that some fetch documents while those of the others are read, or recognised.
+    threads = ThreadPoolExecutor(FETCHED_AHEAD * at_once + waiting, "reader")
+    with ExitStack() as opened:
+        opened.callback(threads.shutdown, cancel_futures=True)
+        children = Contained(prepare, limits(settings))
+        opened.callback(children.close)
+        patient = careful(children, children.limits)
+
+        def placed(task: Task, file: BinaryIO) -> Prepared | None:
+            with places, times.of(READING):
+                return patient(task, file)
+
+        read: Prepare = placed
+        recognising = recognition(settings, index, times, to)
+        if recognising:
+            opened.callback(recognising.close)
+            read = recognising.around(placed, places)
+        read = with_attached(read)
+
+        def prepared(root: Root, stale: Stale) -> Prepared | None:
+            fit(stale.source.size, settings.document_megabytes)
+            task = Task(stale.source, stale.known, recipe, settings.extractor, keys, name)
+            with ExitStack() as fetched:
+                with times.of(FETCHING):
+                    file = fetched.enter_context(root.opened(stale.source))
+                return read(task, file)
+
+        # Threads that wait for a child end only once that has; those that have not begun, at once.
+        opened.callback(threads.shutdown, wait=False, cancel_futures=True)
+        yield Reader(
+            prepare=prepared,
+            threads=threads,
+            warm=children.prepare,
+            at_once=at_once,
+            waiting=waiting,
+            ocr=name,
+            unsent=recognising.unsent if recognising else lambda: 0,
+        )
+
+
+def recogniser(settings: Settings) -> str:
+    """What reads scanned pages, as records have it; "" if nothing does.
+
+    A document that another one has read, or none, is read again. Raises ConfigError if it lacks
+    something.
+    """
+    if settings.ocr and settings.extractor == "pypdf":
+        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
+    if settings.ocr != "local":
+        return f"azure-{settings.ocr_model}" if settings.ocr else ""
+    local_ocr.installed()
+    if settings.document_megabytes < local_ocr.MEGABYTES:
+        raise ConfigError(
+            f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
+            f"{local_ocr.MEGABYTES} or more"
+        )
+    return local_ocr.NAME
+
+
+def recognition(
+    settings: Settings, index: Index, times: Times, to: Connections | None
+) -> Recognition | None:
+    """What has scanned pages recognised by a service; None where none is set.
+
+    Without a way `to` it, it only finds what the index has.
+    """
+    if not settings.ocr.startswith("https://"):
+        return None
+    from ingest.ocr.pages import Recogniser
+    from ingest.scans import Recognition
+
+    service = document_intelligence(settings, to) if to else None
+    pages = Recogniser(index, service, f"{recogniser(settings)} {API_VERSION}", times)
+    return Recognition(pages, service, limits(settings))
+
+
+def document_intelligence(settings: Settings, to: Connections) -> DocumentIntelligence:
+    """The service that recognises. Nothing is asked of it yet."""
+    from ingest.ocr.azure import DocumentIntelligence
+
+    token = TokenCache(to.login, COGNITIVE_SERVICES)
+    return DocumentIntelligence(settings.ocr, f"prebuilt-{settings.ocr_model}", token, to.patience)
+
+
+def limits(settings: Settings) -> Limits:
+    """What one document may take."""
+    return Limits(settings.document_seconds, settings.document_megabytes, settings.page_seconds)
