@@ -226,8 +226,6 @@ class Engines:
 
     def first(self) -> Engine:
         """The first that opens. Raises DocumentError if none does, or it needs a password."""
-        if self.opened:
-            return self.opened[0]
         for engine in self:
             return engine
         if self.locked:
@@ -236,8 +234,7 @@ class Engines:
 
     def agreeing(self) -> Iterator[Engine]:
         """Those that count as many pages as the first: the others mean other pages by a number."""
-        first = self.first()
-        yield first
+        yield (first := self.first())
         for engine in self:
             if engine is not first and len(engine) == len(first):
                 yield engine
