@@ -50,7 +50,10 @@ class Attempts:
                     yield change
 
         yield from read(others())
-        for suspect in suspects:
+        # Who has been there most often comes last: what a kill meets first need not be its cause.
+        for suspect in sorted(
+            suspects, key=lambda stale: stale.record.attempts if stale.record else 0
+        ):
             if self.stop.requested():
                 return
             yield from read([suspect])

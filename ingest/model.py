@@ -139,6 +139,11 @@ class Recipe:
         values = "\0".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
         return hashlib.sha256(values.encode()).hexdigest()[:12]
 
+    @property
+    def space(self) -> str:
+        """Equal exactly where the same text has the same vector."""
+        return f"{self.model}\0{self.dimensions}"
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:

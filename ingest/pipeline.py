@@ -44,6 +44,7 @@ from ingest.settle import (
     drafted,
     intend,
     remove,
+    same,
     settle,
     upload,
 )
@@ -355,10 +356,10 @@ def expected(read: Read, index: Index) -> Iterator[Settled]:
     """What would become of a document, and of what is no longer inside it."""
     source, made = read.stale.source, read.made
     record = before(read.stale, index)
-    if made is None:
-        yield unchanged(source, record)
-    elif isinstance(made, DocumentError):
+    if isinstance(made, DocumentError):
         yield failed(record, source, made)
+    elif made is None or same(made, record):
+        yield unchanged(source, record)
     else:
         draft = drafted(source, record, made, index)
         for chunk in draft.fresh:

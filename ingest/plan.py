@@ -199,6 +199,7 @@ def untouched(source: Source, record: Record, recipe: str) -> bool:
 
 def unchanged(source: Source, record: Record) -> Settled:
     """The outcome of a source that needs nothing."""
+    missing = bool(record.details.missing)
     return Settled(
         source.root,
         source.name,
@@ -206,25 +207,29 @@ def unchanged(source: Source, record: Record) -> Settled:
         pages=record.pages,
         empty_pages=record.empty_pages,
         chunks=record.chunks,
-        reason=record.error,
+        reason=tried(record) if missing else record.error,
         code=record.code,
-        harmless=not record.details.missing,
+        harmless=not missing,
         details=record.details,
     )
 
 
 def given_up(source: Source, record: Record) -> Settled:
     """The outcome of a source that failed too often to be tried again by itself."""
-    reason = f"{record.error} (tried {record.attempts} times; --retry-failed tries again)"
     return Settled(
         source.root,
         source.name,
         Outcome(record.outcome),
-        reason,
+        tried(record),
         record.code,
         harmless=False,
         chunks=record.chunks,
     )
+
+
+def tried(record: Record) -> str:
+    """Why a source is not there, or not whole, and what has it tried again."""
+    return f"{record.error} (tried {record.attempts} times; --retry-failed tries again)"
 
 
 def ordered(items: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:

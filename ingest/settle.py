@@ -84,12 +84,19 @@ def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | 
         return Noted(touched(record, source), unchanged(source, record))
     if isinstance(made, DocumentError):
         return Noted(failing(record, source, made, recipe, run), failed(record, source, made))
-    same = (made.fingerprint, made.details) == (record.fingerprint, record.details)
-    if same and not record.details.missing:
-        # It was read for what is inside it; or a listing lagged behind a record written just now.
+    if same(made, record):
         return Noted(touched(record, source), unchanged(source, record))
     draft = drafted(source, record, made, index)
     return Noted(intent(draft), draft)
+
+
+def same(made: Prepared, record: Record) -> bool:
+    """Whether reading a source gave what its record says already.
+
+    It was read for what is inside it; or a listing lagged behind a record written just now.
+    """
+    there = (made.fingerprint, made.details) == (record.fingerprint, record.details)
+    return there and not record.details.missing
 
 
 def upload(sent: Sent, index: Index, dimensions: int) -> dict[str, Refusal]:

@@ -115,6 +115,20 @@ def test_another_recipe_makes_everything_anew(bench: Bench) -> None:
     assert bench.index.totals().chunks == len(chunk_ids(bench, "a.pdf"))
 
 
+def test_a_new_version_embeds_only_new_texts(bench: Bench) -> None:
+    """Everything is read again, and what came out the same keeps its vector."""
+    write(bench.folder / "a.pdf", prose("lathes"))
+    bench.run()
+    old = set(chunk_ids(bench, "a.pdf"))
+    bench.embeds.texts.clear()
+
+    bench.recipe = replace(bench.recipe, schema=99)
+    assert bench.outcomes() == {"a.pdf": "changed"}
+
+    assert set(chunk_ids(bench, "a.pdf")) == old
+    assert bench.embeds.texts == []
+
+
 def test_a_bad_document_hides_no_other(bench: Bench) -> None:
     """Invariant 5: broken, locked and empty documents are outcomes; the rest is indexed."""
     write(bench.folder / "a.pdf", prose("lathes"))

@@ -61,7 +61,7 @@ def identifier(source: Source, recipe: Recipe) -> Callable[[str], str]:
     A text that stands more than once is counted, so that no two chunks share an id.
     """
     seen: Counter[str] = Counter()
-    whose = hashlib.sha256(f"{source.root}\0{source.name}\0{recipe.digest}\0".encode())
+    whose = hashlib.sha256(f"{source.root}\0{source.name}\0{recipe.space}\0".encode())
 
     def identify(text: str) -> str:
         seen[text] += 1

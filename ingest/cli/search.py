@@ -9,6 +9,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
+from itertools import groupby
 
 from ingest.cli import configured, show
 from ingest.connect import embedder, index, index_name
@@ -67,13 +68,20 @@ def lines(hit: Hit, words: list[str], *, whole: bool) -> Iterator[str]:
     if isinstance(headings, list) and headings:
         yield f"{dim}{show.printable(' › '.join(headings))}{plain}"
     width = min(WIDEST, shutil.get_terminal_size().columns) - len(INDENT)
-    passage = textwrap.wrap(str(found["content"]), width)
+    passage = list(wrapped(str(found["content"]), width)) or [""]
     shown = range(len(passage)) if whole else densest(passage, words)
     for number in shown:
         gap = not whole and number == shown[0] and number > 0
         yield INDENT + ("… " if gap else "") + marked(passage[number], words, before, after)
     if shown[-1] < len(passage) - 1:
         yield INDENT + "…"
+
+
+def wrapped(text: str, width: int) -> Iterator[str]:
+    """A passage in lines of a width; each row of a table begins one."""
+    for is_table, lines in groupby(text.split("\n"), lambda line: line.startswith("|")):
+        for part in lines if is_table else ("\n".join(lines),):
+            yield from textwrap.wrap(part, width)
 
 
 def densest(passage: list[str], words: list[str]) -> range:

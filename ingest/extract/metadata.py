@@ -25,7 +25,8 @@ DATE = re.compile(
 MADE_UP = re.compile(
     r"""
     (?: microsoft\ (?:office\ )?(?:word|excel|powerpoint|publisher|visio|outlook)\b .*
-    | \(?\s*(?: untitled | no\ title | title | document | doc | dokument | unbenannt | sans\ titre
+    | \(?\s*(?: untitled | anonymous | no\ title | title
+      | document | doc | dokument | unbenannt | sans\ titre
       | ohne\ titel | senza\ titolo | sin\ t[ií]tulo | powerpoint\ presentation | presentation
       | pr[äaé]sentation | slide | folie | book | sheet | scan | scanned\ document | image | print
       | page | layout | none | null | unknown | unnamed | new\ document | temp | tmp | test

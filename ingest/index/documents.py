@@ -46,6 +46,8 @@ BUSY = frozenset(
     }
 )
 
+LACKING = "Could not find a property named"  # where a query names a field that came later
+
 DONE = (HTTPStatus.OK, HTTPStatus.CREATED)
 DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -245,6 +247,8 @@ class Documents:
             if status == HTTPStatus.UNAUTHORIZED:
                 return rejected(self.key, where, f", it takes keys only ({TAKE_TOKENS})")
             return missing_role(self.key, role, where)
+        if status == HTTPStatus.BAD_REQUEST and LACKING in str(error):
+            return ConfigError(f"{where} is of an earlier version: ingest run adds what it lacks")
         if status == HTTPStatus.NOT_FOUND:
             return ConfigError(f"{where} does not exist: run ingest run to create it")
         kind = ConfigError if role is SEARCH_SERVICE else ServiceError

@@ -25,7 +25,7 @@ from ingest.index.faults import NOT_OURS, translated
 from ingest.index.pages import Pages
 from ingest.index.ranking import Matrix, fused
 from ingest.index.schema import CHUNK_FIELDS, chunk_document, details_json, details_of
-from ingest.index.words import folded, match_query, segmented, terms
+from ingest.index.words import CHARACTER, folded, match_query, segmented, terms
 from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Summary
 
 if TYPE_CHECKING:
@@ -313,8 +313,10 @@ class LocalIndex:
         query = f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})"
         counts = dict(self.db.execute(query, [folded(word) for word in words]).fetchall())
         most = COMMON * self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
-        rare = [word for word in words if counts.get(folded(word), 0) <= most]
-        return rare or sorted(words, key=lambda word: counts.get(folded(word), 0))[:FEWEST_WORDS]
+        # What stands in no chunk says nothing, but scripts without spaces are not counted by words.
+        known = [word for word in words if folded(word) in counts or CHARACTER.match(word)] or words
+        rare = [word for word in known if counts.get(folded(word), 0) <= most]
+        return rare or sorted(known, key=lambda word: counts.get(folded(word), 0))[:FEWEST_WORDS]
 
     def fields(self, number: int) -> dict[str, object]:
         """One chunk's fields."""

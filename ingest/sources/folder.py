@@ -179,10 +179,9 @@ def described(root: Folder, name: str, entry: os.DirEntry[str]) -> Source | Oddi
         # Not entry.stat(): an entry keeps what it is told, and all of a folder's are held.
         status = os.stat(entry.path)  # noqa: PTH116 - a Path costs more than the call
     except OSError as error:
-        reason = (
-            "a link that leads nowhere" if entry.is_symlink() else "vanished while being listed"
-        )
-        return Oddity(root.name, name, f"{reason} ({error.strerror})")
+        if entry.is_symlink():
+            return Oddity(root.name, name, f"a link that leads nowhere ({error.strerror})")
+        return Oddity(root.name, name, "vanished while being listed", code=Code.VANISHED)
     if not stat.S_ISREG(status.st_mode):
         return Oddity(root.name, name, "not a regular file")
     return Source(

@@ -77,7 +77,7 @@ def test_ids_do_not_depend_on_the_page() -> None:
     assert len(new) <= 7
 
 
-def test_ids_differ_between_sources_roots_and_recipes() -> None:
+def test_ids_differ_between_sources_roots_and_models() -> None:
     """Two files with the same text do not share, and so cannot lose, a chunk."""
     document = Document((prose("lathes"),))
     others = [

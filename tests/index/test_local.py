@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
 from ingest.index.local import VERSION, LocalIndex
-from ingest.model import Mode
+from ingest.model import Details, Mode
 from tests.conftest import DIMENSIONS, MODEL, vector
-from tests.index.test_contract import RECORD, A
+from tests.index.test_contract import RECORD, A, entry
+
+ADDED_COLUMNS = {
+    "records": ("code", "details"),
+    "chunks": ("author", "language", "created", "confidence"),
+}
 
 
 def opened(folder: Path, *, create: bool = True, model: str = MODEL) -> LocalIndex:
@@ -133,4 +139,35 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     again = opened(tmp_path / "i")
     again.upload(big)
     assert again.totals().chunks == 51
+    again.close()
+
+
+def test_a_word_that_stands_nowhere_spoils_no_search(tmp_path: Path) -> None:
+    """One misspelt word beside a good one does not turn an answer into none."""
+    index = opened(tmp_path)
+    index.upload([A, *(entry(f"{n:040}", f"A lathe of type {n}.") for n in range(3))])
+    (hit,) = index.search("xylophone grain", None, Mode.TEXT, 5)
+    assert hit.fields["id"] == A.chunk.id
+    index.close()
+
+
+def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
+    """After an update I can look, search and run; what was there stays."""
+    index = opened(tmp_path)
+    index.upload([A])
+    index.save(RECORD).result()
+    for table, columns in ADDED_COLUMNS.items():
+        for column in columns:
+            index.db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    index.db.execute("PRAGMA user_version = 1")
+    index.close()
+
+    again = opened(tmp_path)
+
+    record = again.record(RECORD.root, RECORD.source)
+    assert record == replace(RECORD, code="", details=Details())
+    (hit,) = again.search("grain", None, Mode.TEXT, 5)
+    assert hit.fields["language"] is None
+    again.save(RECORD).result()
+    assert again.record(RECORD.root, RECORD.source) == RECORD
     again.close()
