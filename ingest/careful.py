@@ -67,23 +67,31 @@ def otherwise(task: Task, death: Died) -> Task | None:
 
 def patient(read: Read, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
     """Read a document without the pages that hang. Raises Stuck if that leaves none."""
-    pace = RECOGNISING if task.ocr == NAME else 1
-    page, more = limits.page_seconds * pace, limits.more_seconds * pace
-    most = task.source.size / PAGE_BYTES
-    limits = replace(limits, page_seconds=page, more_seconds=more, most_pages=most)
-    allowed = limits
+    whole = deserved(task, limits)  # all attempts together
+    attempt = whole
     begun = time.monotonic()
     while True:
         try:
-            return read(task, file, allowed)
+            return read(task, file, attempt)
         except Stuck as stuck:
-            left = limits.due(stuck.pages) - (time.monotonic() - begun)
-            # Too little for another page that hangs: then none is worth trying.
-            over = stuck.overdue or left < limits.page_seconds
-            task = without(task, stuck, all_after=over)
-        if over:
-            return read(task, file, replace(limits, seconds=limits.seconds * ENOUGH))
-        allowed = replace(limits, seconds=left, more_seconds=0.0)
+            left = whole.due(stuck.pages) - (time.monotonic() - begun)
+            # The time of the document is up, or too little is left for another page that hangs.
+            last = stuck.overdue or left < whole.page_seconds
+            task = without(task, stuck, all_after=last)
+        if last:
+            return read(task, file, replace(whole, seconds=whole.seconds * ENOUGH))
+        attempt = replace(whole, seconds=left, more_seconds=0.0)
+
+
+def deserved(task: Task, limits: Limits) -> Limits:
+    """The limits of one document: more time where its pages are recognised as they are read."""
+    pace = RECOGNISING if task.ocr == NAME else 1
+    return replace(
+        limits,
+        page_seconds=limits.page_seconds * pace,
+        more_seconds=limits.more_seconds * pace,
+        most_pages=task.source.size / PAGE_BYTES,
+    )
 
 
 def without(task: Task, stuck: Stuck, *, all_after: bool) -> Task:
