@@ -46,7 +46,8 @@ BUSY = frozenset(
     }
 )
 
-LACKING = "Could not find a property named"  # where a query names a field that came later
+# What a service says of a field that came later, asked for or written.
+LACKING = ("Could not find a property named", "does not exist on type")
 
 DONE = (HTTPStatus.OK, HTTPStatus.CREATED)
 DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
@@ -247,8 +248,11 @@ class Documents:
             if status == HTTPStatus.UNAUTHORIZED:
                 return rejected(self.key, where, f", it takes keys only ({TAKE_TOKENS})")
             return missing_role(self.key, role, where)
-        if status == HTTPStatus.BAD_REQUEST and LACKING in str(error):
-            return ConfigError(f"{where} is of an earlier version: ingest run adds what it lacks")
+        if status == HTTPStatus.BAD_REQUEST and any(words in str(error) for words in LACKING):
+            return ConfigError(
+                f"{where} is of an earlier version: ingest run adds the fields that it lacks, as "
+                f"somebody with the role {SEARCH_SERVICE.name}"
+            )
         if status == HTTPStatus.NOT_FOUND:
             return ConfigError(f"{where} does not exist: run ingest run to create it")
         kind = ConfigError if role is SEARCH_SERVICE else ServiceError

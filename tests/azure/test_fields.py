@@ -9,7 +9,7 @@ import pytest
 from ingest.connect import roots, services
 from ingest.connections import connections
 from ingest.errors import ConfigError
-from ingest.model import Settled
+from ingest.model import Mode, Settled
 from ingest.pipeline import Run, ingest
 from ingest.settings import settings
 from ingest.stop import Stop
@@ -122,3 +122,36 @@ def test_who_may_not_add_fields_is_told_so(azure: Azure) -> None:
     assert {str(event.outcome) for event in run(azure).values()} == {"unchanged"}
     with pytest.raises(ConfigError, match=r"\(department, owner\).*Search Service Contributor"):
         run(azure, MAPPING + ",owner")
+
+
+def test_an_index_of_an_earlier_version_is_said_to_be_one_and_completed(azure: Azure) -> None:
+    """After an update a look at the index says what to do, and the next run does it."""
+    run(azure, "")
+    (index,) = azure.search.indexes.values()
+    for name in ("code", "details", "author", "language", "created", "confidence"):
+        del index.fields[name]
+    index.definition["fields"] = list(index.fields.values())
+    chosen = settings(variables(azure), {})
+    advice = r"is of an earlier version: ingest run adds the fields.*Search Service Contributor"
+    with services(chosen, Stop(), write=False) as all_:
+        with pytest.raises(ConfigError, match=advice):
+            list(all_.index.records())
+        with pytest.raises(ConfigError, match=advice):
+            all_.index.search("saws", None, Mode.TEXT, 1)
+
+    assert len(run(azure, "")) == 2
+
+    with services(chosen, Stop(), write=False) as all_:
+        assert len(list(all_.index.records())) == 2
+
+
+def test_a_job_that_may_not_complete_an_index_says_who_may(azure: Azure) -> None:
+    """The nightly job after an update names the role, and takes nobody's document for broken."""
+    run(azure, "")
+    (index,) = azure.search.indexes.values()
+    del index.fields["confidence"]
+    index.definition["fields"] = list(index.fields.values())
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    azure.blob.put("docs", "tools/c.pdf", pdf(prose("mills")))
+    with pytest.raises(ConfigError, match=r"is of an earlier version.*Search Service Contributor"):
+        run(azure, "")
