@@ -49,7 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     listen(0 if options.quiet else options.verbose + 1)
     try:
         module = options.command.replace("-", "_")
-        return int(importlib.import_module(f"ingest.cli.{module}").main(options))
+        code = int(importlib.import_module(f"ingest.cli.{module}").main(options))
+        if sys.stdout:
+            sys.stdout.flush()  # here, where it is known what to do if nobody listens any more
+        return code  # noqa: TRY300 - what follows is for errors
     except IngestError as error:
         if options.json:
             print(json.dumps({"event": "error", "error": str(error), "exit": error.exit_code}))
