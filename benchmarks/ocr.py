@@ -48,7 +48,7 @@ def main() -> None:
     tell("CPU to load the engine", f"{load:.1f} s")
     seconds, layers = [], []
     for name, file in SAMPLES.items():
-        document = Pdfium((ROOT / "data" / file).read_bytes())
+        document = Pdfium((ROOT / "data" / file).read_bytes(), ())
         picture = scanned(document.picture(0))
         known = clean(document.text(0))
         found: list[Recognised] = []
