@@ -121,7 +121,8 @@ def intent(draft: Draft) -> Record:
 
 def commit(draft: Draft, run: str) -> Record:
     """The record after the last acknowledgement."""
-    reason, code = lack(draft.made)
+    made = draft.made
+    reason, code = lack(made)
     return Record(
         root=draft.source.root,
         source=draft.source.name,
@@ -134,7 +135,7 @@ def commit(draft: Draft, run: str) -> Record:
         outcome=draft.outcome,
         error=reason,
         code=code,
-        attempts=tried(draft.record, draft.source, draft.made.fingerprint) if reason else 0,
+        attempts=tried(draft.record, draft.source, made.fingerprint) if made.details.missing else 0,
         committed=draft.ids,
         chunks=len(draft.ids),
         settled=now(),

@@ -212,9 +212,9 @@ def prepared(
             yield Advanced(pages=made.pages if made else 0)
             yield Read(change, made)
             for inside in attached:
+                assert isinstance(inside.made, Prepared | DocumentError)
                 if isinstance(inside.made, Prepared):
                     yield Advanced(pages=inside.made.pages)
-                assert isinstance(inside.made, Prepared | DocumentError)
                 yield Read(Stale(inside.source, None), inside.made)
 
 

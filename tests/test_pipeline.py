@@ -16,7 +16,7 @@ import pytest
 from ingest.errors import ServiceError
 from ingest.index import Index
 from ingest.index.local import LocalIndex
-from ingest.model import Advanced, Entry, Event, Kept, Mode, Record, Refusal, Settled
+from ingest.model import Advanced, Entry, Event, Kept, Mode, Outcome, Record, Refusal, Settled
 from ingest.pipeline import Run, forecast, ingest
 from ingest.sources.folder import roots
 from ingest.stop import Stop
@@ -113,6 +113,16 @@ def test_another_recipe_makes_everything_anew(bench: Bench) -> None:
 
     assert bench.index.held(old) == set()
     assert bench.index.totals().chunks == len(chunk_ids(bench, "a.pdf"))
+
+
+def test_a_document_without_text_is_no_failed_attempt(bench: Bench) -> None:
+    """A scan that nothing reads is what it is, however often it is read again."""
+    write(bench.folder / "a.pdf", "")
+    for schema in (2, 3, 4):
+        bench.recipe = replace(bench.recipe, schema=schema)
+        bench.run()
+        (record,) = bench.index.records()
+        assert (record.outcome, record.code, record.attempts) == (Outcome.EMPTY, "no-text", 0)
 
 
 def test_a_new_version_embeds_only_new_texts(bench: Bench) -> None:

@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import orjson
+
 from ingest.model import Details, Entry, Paid, Recognised
 
 NO_DETAILS = Details()
+DETAILS = tuple(field.name for field in fields(Details))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +132,16 @@ def chunk_document(entry: Entry) -> dict[str, object]:
 
 def details_json(details: Details) -> str:
     """Details as they stand in a record: what is empty is left out."""
-    said = {name: value for name, value in asdict(details).items() if value}
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":")) if said else ""
+    said = {name: value for name in DETAILS if (value := getattr(details, name))}
+    return orjson.dumps(said).decode() if said else ""
 
 
 def details_of(text: str) -> Details:
     """The details that a record holds; what a later version wrote beside ours is left out."""
     if not text:
         return NO_DETAILS
-    said: dict[str, Any] = json.loads(text)
-    values: dict[str, Any] = {f.name: said[f.name] for f in fields(Details) if f.name in said}
+    said: dict[str, Any] = orjson.loads(text)
+    values = {name: said[name] for name in DETAILS if name in said}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Details(**(values | lists))
 

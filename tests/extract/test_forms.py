@@ -239,6 +239,14 @@ def test_a_letter_that_says_please_wait_is_a_letter() -> None:
     assert "Please see" in extract(xfa("<a>b</a>", "Please see below"), Means()).pages[0]
 
 
+def unreadable() -> StreamObject:
+    """A stream that no library can unpack."""
+    stream = StreamObject()
+    stream[NameObject("/Filter")] = NameObject("/NoSuchFilter")
+    stream.set_data(b"anything")
+    return stream
+
+
 def test_extras_that_fail_cost_no_page() -> None:
     """A form that the library cannot read is still a page of text."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(form()))
@@ -246,8 +254,8 @@ def test_extras_that_fail_cost_no_page() -> None:
     for page in writer.pages:
         for note in page.annotations or ():
             field = note.get_object()
-            field[NameObject("/T")] = field[NameObject("/V")] = NumberObject(5)
-            field[NameObject("/Parent")] = note  # its own parent, and theirs
+            field[NameObject("/FT")] = NameObject("/Tx")
+            field[NameObject("/V")] = writer._add_object(unreadable())
     files = DictionaryObject({NameObject("/EmbeddedFiles"): NumberObject(7)})
     root[NameObject("/Names")] = files
     out = io.BytesIO()
