@@ -166,7 +166,7 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
         return LocalIndex(Path(where), model.model, model.dimensions, create=create)
     service = azure_index(settings, to, may_be_absent=not create)
     if create:
-        from ingest.index.azure import ensure
+        from ingest.index.ensure import ensure
 
         ensure(service, wanted_index(settings, model.dimensions))
     return service

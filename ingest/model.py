@@ -277,6 +277,21 @@ class Entry:
     details: Details = field(default_factory=Details)
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A chunk as it stands in an index."""
+
+    id: str
+    root: str
+    source: str
+    fingerprint: str
+    ordinal: int
+    page_start: int
+    page_end: int
+    headings: tuple[str, ...]
+    text: str  # "" where it was not asked for
+
+
 class Mode(StrEnum):
     """How to search: by words, by meaning, or by both, fused by reciprocal rank."""
 

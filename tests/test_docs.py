@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.cli import COMMANDS, EPILOG, parser
+from ingest.cli.parser import COMMANDS, EPILOG, parser
 from ingest.errors import BusyError, ConfigError, DocumentError, ServiceError
 from ingest.model import Code
 from ingest.settings import documented

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Summary
+from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -60,6 +60,14 @@ class Index(Protocol):
 
     # the best chunks for a question, best first; `vector` has shape (dimensions,)
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
+
+    # every chunk, of a root and a source if they are named, by id ascending
+    def stored(
+        self, root: str | None = None, source: str | None = None, *, text: bool = True
+    ) -> Iterator[Stored]: ...
+
+    # the vectors of these chunks, by id, of those that it has; each has shape (dimensions,)
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]: ...
 
     def totals(self) -> Totals: ...
 

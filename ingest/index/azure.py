@@ -7,27 +7,24 @@ import logging
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from azure.core.exceptions import HttpResponseError
+import numpy as np
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.errors import ConfigError
 from ingest.index import RUNS_KEPT, Totals
-from ingest.index.definition import SearchIndex, differences, missing
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
 from ingest.index.schema import (
     CHUNK_FIELDS,
-    REPLACEABLE,
-    RESERVED,
+    STORED,
     SUMMARY_FIELD,
     VECTOR_FIELD,
     chunk_document,
     paid_json,
     paid_of,
+    stored,
 )
 from ingest.index.wire import (
     LISTED,
@@ -39,8 +36,7 @@ from ingest.index.wire import (
     record_of,
     written,
 )
-from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Summary
-from ingest.roles import INDEX_DATA, SEARCH_SERVICE
+from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
 from ingest.together import Together
 
 if TYPE_CHECKING:
@@ -183,6 +179,41 @@ class AzureIndex:
             for d in page
         ]
 
+    def stored(
+        self, root: str | None = None, source: str | None = None, *, text: bool = True
+    ) -> Iterator[Stored]:
+        which = ["kind eq 'chunk'"]
+        which += [f"root eq {quoted(root)}"] if root is not None else []
+        which += [f"source eq {quoted(source)}"] if source is not None else []
+        last = ""
+        while True:
+            page = self.documents.found(
+                search_text="*",
+                filter=" and ".join([*which, f"id gt {quoted(last)}"]),
+                order_by=["id asc"],
+                select=[name for name in STORED if text or name != "content"],
+                top=PAGE,
+            )
+            yield from map(stored, page)
+            if len(page) < PAGE:
+                return
+            last = str(page[-1]["id"])
+
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
+        def ask(some: Sequence[str]) -> dict[str, Vectors]:
+            page = self.documents.found(
+                search_text="*",
+                filter=f"search.in(id, {quoted(','.join(some))}, ',')",
+                select=["id", VECTOR_FIELD],
+                top=PAGE,
+            )
+            return {str(d["id"]): np.array(d[VECTOR_FIELD], np.float32) for d in page}
+
+        found: dict[str, Vectors] = {}
+        for part in self.documents.threads.map(ask, groups(ids, IDS)):
+            found |= part
+        return found
+
     def totals(self) -> Totals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
         return Totals(sources, chunks, -1)
@@ -219,83 +250,3 @@ class AzureIndex:
             select=select,
             top=most,
         )
-
-
-def ensure(index: AzureIndex, wanted: SearchIndex) -> None:
-    """The index is there and has these fields: create it, add what is missing, never destroy.
-
-    Raises ConfigError that says exactly what differs and cannot be changed. An identity that may
-    only read and write documents passes: then the index must be there already.
-    """
-
-    def look() -> Any:
-        try:
-            return index.indexes.get_index(index.documents.name)
-        except HttpResponseError as error:
-            if error.status_code == HTTPStatus.NOT_FOUND:
-                return None
-            if error.status_code == HTTPStatus.FORBIDDEN and usable(index):
-                return wanted
-            raise
-
-    found = index.documents.patiently(look, SEARCH_SERVICE)
-    if found is None:
-        log.info("creating the index %s", index.documents.name)
-        index.fresh = True
-        index.documents.patiently(
-            lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
-        )
-        return
-    if found is wanted:
-        check_added(index, wanted)
-    agree(index, found, wanted)
-    if more := missing(found, wanted):
-        log.info(
-            "adding fields to %s: %s", index.documents.name, ", ".join(field.name for field in more)
-        )
-        found.fields = [*found.fields, *more]
-        index.documents.patiently(
-            lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE
-        )
-
-
-def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
-    """Raises ConfigError if an index has what cannot be changed into what is wanted."""
-    if problems := list(differences(found, wanted)):
-        where = f"{index.documents.name} on {index.documents.endpoint}"
-        raise ConfigError(
-            f"the index {where} cannot be used: {'; '.join(problems)}; "
-            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
-        )
-
-
-def check_added(index: AzureIndex, wanted: SearchIndex) -> None:
-    """Raises ConfigError if an index that cannot be looked at lacks a field that is not ours."""
-    names = [field.name for field in wanted.fields if field.name not in {*RESERVED, *REPLACEABLE}]
-    if not names:
-        return
-
-    def lacking() -> bool:
-        try:
-            next(index.documents.client.search("*", select=names, top=1), None)
-        except HttpResponseError as error:
-            if error.status_code == HTTPStatus.BAD_REQUEST:
-                return True
-            raise
-        return False
-
-    if index.documents.patiently(lacking, INDEX_DATA):
-        raise ConfigError(
-            f"{index.documents.name} on {index.documents.endpoint} lacks fields of "
-            f"INGEST_BLOB_FIELDS ({', '.join(names)}), and this identity may not add them: run "
-            f"once as one that has the role {SEARCH_SERVICE.name}"
-        )
-
-
-def usable(index: AzureIndex) -> bool:
-    """Whether documents can be asked for, which needs less than looking at the index does."""
-    try:
-        index.documents.count("source")
-    except ConfigError:
-        return False
-    return True

@@ -22,11 +22,18 @@ from filelock import FileLock, Timeout
 from ingest.errors import BusyError, ConfigError
 from ingest.index import RUNS_KEPT, Totals
 from ingest.index.faults import NOT_OURS, translated
+from ingest.index.finder import Finder
 from ingest.index.pages import Pages
-from ingest.index.ranking import Matrix, fused
-from ingest.index.schema import CHUNK_FIELDS, chunk_document, details_json, details_of
-from ingest.index.words import CHARACTER, folded, match_query, segmented, terms
-from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Summary
+from ingest.index.schema import (
+    CHUNK_FIELDS,
+    STORED,
+    chunk_document,
+    details_json,
+    details_of,
+    stored,
+)
+from ingest.index.words import segmented
+from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -68,9 +75,6 @@ WHOLE = [f.name for f in fields(Record)]
 
 PAGE = 1000  # records read at a time
 VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
-CANDIDATES = 50  # of each kind of search go into the fusion
-FEWEST_WORDS = 2
-COMMON = 0.05  # of all chunks: a word in more of them says little about any
 
 
 class LocalIndex:
@@ -79,7 +83,6 @@ class LocalIndex:
     def __init__(self, folder: Path, model: str, dimensions: int, *, create: bool) -> None:
         self.folder = folder
         self.lock = FileLock(folder / "lock")
-        self.matrix: Matrix | None = None
         self.fresh = False
         self.current = True
         if folder.is_file():
@@ -91,6 +94,7 @@ class LocalIndex:
             path = folder / "index.db" if here else ":memory:"
             self.pages = Pages(folder / "index.db" if here else None)
             self.db = sqlite3.connect(path, isolation_level=None, timeout=10)
+            self.finder = Finder(self.db)
             try:
                 if not self.pragma("user_version"):
                     self.found(model, dimensions)
@@ -265,58 +269,35 @@ class LocalIndex:
             yield from self.db.execute(query.format(", ".join("?" * len(some))), some)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
-        depth = max(CANDIDATES, top)
         with self.translated():
-            ranked: list[list[tuple[int, float]]] = []
-            if mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None:
-                ranked.append(self.nearest(vector, depth))
-            if mode in (Mode.HYBRID, Mode.TEXT):
-                ranked.append(self.matching(text, depth))
-            best = ranked[0] if len(ranked) == 1 else fused(ranked)
-            return [Hit(score, self.fields(number)) for number, score in best[:top]]
+            ranked = self.finder.ranked(text, vector, mode, top)
+            return [Hit(score, self.fields(number)) for number, score in ranked]
 
-    def nearest(self, vector: Vectors, top: int) -> list[tuple[int, float]]:
-        """The chunks whose vectors have the highest cosine with the vector's, exactly."""
-        if self.matrix is None or self.matrix.version != self.version():
-            self.matrix = self.load()
-        return self.matrix.nearest(vector, top)
-
-    def load(self) -> Matrix:
-        """All vectors, as they are now."""
-        version = self.version()
-        rows = self.db.execute("SELECT number, embedding FROM vectors ORDER BY number").fetchall()
-        dimensions = self.db.execute("SELECT dimensions FROM about").fetchone()[0]
-        flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
-        return Matrix(version, np.array([row[0] for row in rows]), flat.reshape(-1, dimensions))
-
-    def version(self) -> tuple[int, int]:
-        """Differs once anybody, this connection included, has changed the index."""
-        return self.pragma("data_version"), self.db.total_changes
-
-    def matching(self, text: str, top: int) -> list[tuple[int, float]]:
-        """The chunks that BM25 ranks highest for any of the words that tell chunks apart."""
-        query = match_query(self.telling(terms(text)))
-        if not query:
-            return []
-        select = "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
-        return self.db.execute(select, (query, top)).fetchall()
-
-    def telling(self, words: list[str]) -> list[str]:
-        """The words without those that stand in many chunks; the rarest few if all do.
-
-        This is what a list of stop words is for, in whatever language the index is.
-        """
-        self.db.execute(
-            "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)"
+    def stored(
+        self, root: str | None = None, source: str | None = None, *, text: bool = True
+    ) -> Iterator[Stored]:
+        names = [name for name in STORED if text or name != "content"]
+        also = [f"{name} = ?" for name, v in (("root", root), ("source", source)) if v is not None]
+        query = (
+            f"SELECT {', '.join(names)} FROM chunks WHERE {' AND '.join(['id > ?', *also])} "
+            "ORDER BY id LIMIT ?"
         )
-        marks = ", ".join("?" * len(words))
-        query = f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})"
-        counts = dict(self.db.execute(query, [folded(word) for word in words]).fetchall())
-        most = COMMON * self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
-        # What stands in no chunk says nothing, but scripts without spaces are not counted by words.
-        known = [word for word in words if folded(word) in counts or CHARACTER.match(word)] or words
-        rare = [word for word in known if counts.get(folded(word), 0) <= most]
-        return rare or sorted(known, key=lambda word: counts.get(folded(word), 0))[:FEWEST_WORDS]
+        wanted = [value for value in (root, source) if value is not None]
+        last = ""
+        while True:
+            with self.translated():
+                rows = self.db.execute(query, (last, *wanted, PAGE)).fetchall()
+            for row in rows:
+                values = dict(zip(names, row, strict=True))
+                yield stored(values | {"headings": json.loads(values["headings"])})
+            if len(rows) < PAGE:
+                return
+            last = rows[-1][0]
+
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
+        query = "SELECT id, embedding FROM chunks JOIN vectors USING (number) WHERE id IN ({})"
+        with self.translated():
+            return {id_: np.frombuffer(row, "<f4") for id_, row in self.among(query, ids)}
 
     def fields(self, number: int) -> dict[str, object]:
         """One chunk's fields."""

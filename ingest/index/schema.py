@@ -7,13 +7,13 @@ so that an index filled by ingest can take the place of theirs; the rest are our
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import orjson
 
-from ingest.model import Details, Entry, Paid, Recognised
+from ingest.model import Details, Entry, Paid, Recognised, Stored
 
 NO_DETAILS = Details()
 DETAILS = tuple(field.name for field in fields(Details))
@@ -59,6 +59,19 @@ FIELDS = (
     Field("confidence", "Edm.Double", filterable=True, sortable=True),  # of OCR; null: none needed
 )
 CHUNK_FIELDS = tuple(field.name for field in FIELDS)
+
+# What of a chunk is needed to look after it.
+STORED = (
+    "id",
+    "root",
+    "source",
+    "fingerprint",
+    "ordinal",
+    "page_start",
+    "page_end",
+    "headings",
+    "content",
+)
 
 # What only records have; `place` orders them in ASCII, whatever a service thinks of Unicode.
 RECORD_FIELDS = (
@@ -128,6 +141,21 @@ def chunk_document(entry: Entry) -> dict[str, object]:
         "confidence": chunk.confidence,
         **said,
     }
+
+
+def stored(document: Mapping[str, Any]) -> Stored:
+    """A chunk as it stands in an index."""
+    return Stored(
+        id=document["id"],
+        root=document["root"],
+        source=document["source"],
+        fingerprint=document["fingerprint"],
+        ordinal=document["ordinal"],
+        page_start=document["page_start"],
+        page_end=document["page_end"],
+        headings=tuple(document["headings"]),
+        text=document.get("content") or "",
+    )
 
 
 def details_json(details: Details) -> str:

@@ -6,8 +6,9 @@ from http import HTTPStatus
 
 from azure.core.exceptions import HttpResponseError
 
-from ingest.index.azure import AzureIndex, agree
+from ingest.index.azure import AzureIndex
 from ingest.index.definition import SearchIndex, missing
+from ingest.index.ensure import agree
 from ingest.roles import INDEX_DATA, SEARCH_SERVICE
 
 # What a batch without documents is answered with by who would take one with some.

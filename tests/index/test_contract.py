@@ -12,9 +12,10 @@ import pytest
 from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.index import RUNS_KEPT, Index
-from ingest.index.azure import AzureIndex, ensure
+from ingest.index.azure import AzureIndex
 from ingest.index.definition import definition
 from ingest.index.documents import Documents
+from ingest.index.ensure import ensure
 from ingest.index.local import LocalIndex
 from ingest.index.schema import CHUNK_FIELDS
 from ingest.model import (
@@ -313,3 +314,16 @@ def test_pages_are_forgotten_with_their_source(index: Index) -> None:
     index.forget(scanned)
     assert [index.paid(page(number).key) for number in range(3)] == [None] * 3
     assert index.paid(page(9).key) == page(9, "other.pdf")
+
+
+def test_every_chunk_can_be_gone_through(index: Index) -> None:
+    """To check an index, to report on it or to copy it: all of it, or a source's, by id."""
+    other = replace(C, source=replace(SOURCE, name="other.pdf"))
+    index.upload([B, A, other])
+
+    assert [chunk.id for chunk in index.stored()] == [A.chunk.id, B.chunk.id, C.chunk.id]
+    assert [chunk.id for chunk in index.stored("/docs", "other.pdf")] == [C.chunk.id]
+    assert list(index.stored("/elsewhere")) == []
+    first = next(index.stored())
+    assert (first.text, first.headings, first.page_start) == (A.chunk.text, ("Tools", "Mills"), 3)
+    assert next(index.stored(text=False)).text == ""

@@ -1,0 +1,185 @@
+"""The whole command line, without importing what it runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ingest import __version__
+
+COMMANDS = {
+    "run": "bring the index in step with the roots",
+    "plan": "show what a run would do, and do nothing",
+    "search": "ask the index",
+    "status": "show what the index holds, and what failed and why",
+    "doctor": "check settings, identity, roles, services and sources, and say what to mend",
+    "token-proxy": "let a local container sign in as you, without a key",
+}
+
+EPILOG = """\
+exit codes:
+  0  done                                  3  done, but some documents could not be taken
+  1  a service failed or the deadline     11  another run holds the index
+     came; run again
+  2  usage or settings; the message says what to change
+  130, 143  stopped by ^C or SIGTERM; the next run goes on from there
+
+Settings come from flags, the environment (INGEST_...) and .env; README.md lists them.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and its options."""
+    top = argparse.ArgumentParser(
+        prog="ingest",
+        description="Keeps a search index in step with a set of PDFs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"ingest {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_ in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=help_,
+            description=help_[0].upper() + help_[1:] + ".",
+            epilog="exit codes: see ingest --help",
+        )
+        ADD[name](command)
+        every = command.add_argument_group("every command")
+        every.add_argument(
+            "--index",
+            metavar="PLACE",
+            help="a folder, or https://... (AZURE_SEARCH_ENDPOINT, else .ingest)",
+        )
+        every.add_argument("--json", action="store_true", help="print one JSON object a line")
+        every.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv most")
+        every.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+    return top
+
+
+def add_run(command: argparse.ArgumentParser) -> None:
+    """What `run` takes."""
+    add_roots(command)
+    command.add_argument("--dry-run", action="store_true", help="the same as ingest plan")
+    command.add_argument("--deadline", metavar="TIME", help="stop by then, as in 25m (never)")
+
+
+def add_roots(command: argparse.ArgumentParser) -> None:
+    """What `run` and `plan` have in common."""
+    command.add_argument(
+        "roots",
+        nargs="*",
+        metavar="ROOT",
+        help="a folder, a PDF, a quoted glob, or a blob container's URL (INGEST_ROOT)",
+    )
+    command.add_argument(
+        "--prune",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="remove what vanished from its root (yes)",
+    )
+    command.add_argument(
+        "--max-deletes",
+        metavar="N",
+        help="most sources to remove (a tenth of the root, at least 10)",
+    )
+    command.add_argument(
+        "--retry-failed", action="store_true", help="try again what failed three times"
+    )
+    command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
+    command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
+    command.add_argument(
+        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
+    )
+    command.add_argument(
+        "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
+    )
+    command.add_argument(
+        "--embedder",
+        metavar="NAME",
+        help="local, or https://.../v1 (Azure OpenAI if set, else local)",
+    )
+    command.add_argument(
+        "--wait-for-roles", metavar="TIME", help="wait so long for new roles to hold: 10m (0)"
+    )
+    command.add_argument("--chunk-tokens", metavar="N", help="most tokens in a chunk (512)")
+    command.add_argument("--chunk-overlap", metavar="SHARE", help="what a chunk may repeat (0.12)")
+
+
+def add_search(command: argparse.ArgumentParser) -> None:
+    """What `search` takes."""
+    command.add_argument("query", metavar="QUERY", nargs="+", help="a question, or words")
+    command.add_argument(
+        "--mode",
+        choices=["hybrid", "vector", "text"],
+        default="hybrid",
+        help="by meaning and by words, or by one of them (hybrid)",
+    )
+    command.add_argument("--full", action="store_true", help="show whole passages")
+    command.add_argument(
+        "-n", "--top", type=positive, default=5, metavar="N", help="most answers (5)"
+    )
+
+
+def add_status(_: argparse.ArgumentParser) -> None:
+    """`status` has no options of its own."""
+
+
+def add_doctor(command: argparse.ArgumentParser) -> None:
+    """What `doctor` takes."""
+    command.add_argument(
+        "roots", nargs="*", metavar="ROOT", help="what a run would be given (INGEST_ROOT)"
+    )
+    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+
+
+def add_token_proxy(command: argparse.ArgumentParser) -> None:
+    """What `token-proxy` takes."""
+    command.add_argument(
+        "--bind",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen: 127.0.0.1, or the container bridge (127.0.0.1)",
+    )
+    command.add_argument(
+        "--port", type=port, default=0, metavar="N", help="where to listen (any free one)"
+    )
+    command.add_argument(
+        "--host",
+        default="host.docker.internal",
+        metavar="NAME",
+        help="what the client calls this machine (host.docker.internal)",
+    )
+    command.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="the variables, for docker run --env-file; removed at the end",
+    )
+
+
+ADD = {
+    "run": add_run,
+    "plan": add_roots,
+    "search": add_search,
+    "status": add_status,
+    "doctor": add_doctor,
+    "token-proxy": add_token_proxy,
+}
+
+
+def port(text: str) -> int:
+    """A TCP port from a command line; 0 is any free one."""
+    number = int(text)
+    if not 0 <= number < 65536:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number
+
+
+def positive(text: str) -> int:
+    """A count from a command line."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
