@@ -205,15 +205,21 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
 
 @contextmanager
 def services(
-    settings: Settings, stop: Stop, *, write: bool, to: Connections | None = None
+    settings: Settings,
+    stop: Stop,
+    *,
+    write: bool,
+    to: Connections | None = None,
+    model: Embedder | None = None,
 ) -> Iterator[Services]:
     """All that a run needs, closed again after it; with `write`, the index is held meanwhile.
 
-    Raises ConfigError, ServiceError, or BusyError if another run holds the index.
+    A `model` takes the place of what the settings say. Raises ConfigError, ServiceError, or
+    BusyError if another run holds the index.
     """
     to = to or connections(settings, stop)
     times = Times()
-    model = embedder(settings, to, times)
+    model = model or embedder(settings, to, times)
     recipe = Recipe(
         extractor=settings.extractor,
         chunk_tokens=settings.chunk_tokens,

@@ -87,7 +87,7 @@ class Source:
 
     root: str
     name: str  # relative to the root, "/" between folders; a file's in NFC
-    location: str  # what opens it: a path, or an https:// URL
+    location: str  # where it is: a path, or a URL
     size: int  # bytes
     modified: str  # opaque: equal means not modified since
     recent: bool = False  # modified so lately that another write could leave `modified` as it is

@@ -283,6 +283,14 @@ class Settings:
     )
     hosted: bool = False  # the host brings an identity
 
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """The settings of an environment, such as `os.environ`, by the names in README.md.
+
+        Raises ConfigError for a value that cannot be meant.
+        """
+        return settings(environment, {})
+
 
 # Any of these says that a process has an identity of its own, and should not borrow a person's.
 BROUGHT_BY_HOSTS = (
@@ -315,9 +323,23 @@ def settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settin
             text = environment.get(name)
         if text is None or text == "":
             continue
-        try:
-            values[item.name] = item.metadata["parse"](str(text))
-        except ValueError as error:
-            expected = "a number" if "literal" in str(error) or "convert" in str(error) else error
-            raise ConfigError(f"{name}={text}: expected {expected}") from None
+        values[item.name] = parsed(item, str(text), name)
     return Settings(**values)
+
+
+def valid(chosen: Settings) -> Settings:
+    """The settings, if each is one that the environment could give. Raises ConfigError."""
+    for item in documented():
+        value = getattr(chosen, item.name)
+        if value != item.default and not isinstance(value, tuple):
+            parsed(item, str(value), item.name)
+    return chosen
+
+
+def parsed(item: Field[Any], text: str, name: str) -> Any:
+    """The value of a setting that is called `name`. Raises ConfigError if it cannot be meant."""
+    try:
+        return item.metadata["parse"](text)
+    except ValueError as error:
+        expected = "a number" if "literal" in str(error) or "convert" in str(error) else error
+        raise ConfigError(f"{name}={text}: expected {expected}") from None

@@ -8,6 +8,7 @@ import time
 from ingest.cli import configured, run, show
 from ingest.connect import roots, services
 from ingest.connections import connections
+from ingest.execution import capacity
 from ingest.model import Outcome, Settled
 from ingest.pipeline import forecast
 from ingest.report.totals import Totals
@@ -41,9 +42,7 @@ def main(options: argparse.Namespace) -> int:
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         seconds = time.monotonic() - started
-        summary = totals.summary(
-            execution.id, seconds, code, all_.times, run.capacity(all_, settings)
-        )
+        summary = totals.summary(execution.id, seconds, code, all_.times, capacity(all_, settings))
         print(show.summary_json(summary, held, pages_to_recognise=unsent))
     elif not options.quiet:
         print(

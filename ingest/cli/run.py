@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 import os
-import secrets
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ingest import execution
 from ingest.cli import configured, plan, show
 from ingest.connect import index_name, roots, services
 from ingest.connections import connections
 from ingest.doctor.names import contradictions, misspelt
-from ingest.errors import ConfigError, IngestError, ServiceError
-from ingest.index import Index
+from ingest.errors import ConfigError, IngestError
+from ingest.execution import capacity, ending, remember
 from ingest.model import Summary
 from ingest.pipeline import Run, Services, compared, ingest
 from ingest.plan import Stale
-from ingest.report.bottleneck import Capacity
 from ingest.report.totals import Totals
 from ingest.settings import Settings, documented
 from ingest.sources import Root
@@ -86,29 +83,6 @@ def main(options: argparse.Namespace) -> int:
     return summary.exit
 
 
-def capacity(all_: Services, settings: Settings) -> Capacity:
-    """How much could be under way at once, and how much the quota allowed."""
-    model, limits = all_.embedder, settings.openai_tpm
-    most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
-    allowed = model.allowed()
-    return Capacity(
-        all_.reader.at_once,
-        model.at_once,
-        all_.writing,
-        allowed,
-        own=bool(limits) and allowed >= most,
-        recognising=all_.reader.waiting,
-    )
-
-
-def remember(summary: Summary, index: Index) -> None:
-    """Keep what the run came to, if the index can."""
-    try:
-        index.remember(summary)
-    except IngestError as error:
-        log.info("what this run came to could not be kept: %s", error)
-
-
 def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
     """The roots of the command line, else that of the settings. Raises ConfigError for none."""
     arguments: list[str] = options.roots or ([settings.root] if settings.root else [])
@@ -126,22 +100,14 @@ def new_run(options: argparse.Namespace, settings: Settings) -> Run:
     told = {name: value for name, value in named.items() if value}
     for trouble in (*misspelt(os.environ), *contradictions({**os.environ, **told})):
         log.warning("%s", trouble)
-    return Run(
-        id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
-        prune=settings.prune,
-        max_deletes=settings.max_deletes,
-        retry_failed=options.retry_failed,
-        passwords=bool(settings.passwords),
-        # A deadline that is shorter than the grace still leaves half of it for work.
-        stop=Stop(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
-    )
+    return execution.new_run(settings, retry_failed=options.retry_failed)
 
 
 def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
     """How the process ends: by a signal, by its deadline with work left, or as the totals say."""
     if signals:
         return 128 + signals[0]
-    return ServiceError.exit_code if stop.requested() else totals.exit_code
+    return execution.exit_code(stop, totals)
 
 
 def to_read(where: list[Root], all_: Services, run: Run) -> int | None:
@@ -174,18 +140,13 @@ def stopping(stop: Stop, deadline: float | None = None) -> Iterator[list[int]]:
         say(f"stopping; what is under way gets {stop.grace:g} s. ^C again stops at once")
 
     def end() -> None:
-        stop.request()
         say("the deadline is near: stopping")
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    timer = threading.Timer(max(0.0, (deadline or 0) - stop.grace), end)
-    timer.daemon = True
-    if deadline is not None:
-        timer.start()
     try:
-        yield received
+        with ending(stop, deadline, end):
+            yield received
     finally:
-        timer.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
 

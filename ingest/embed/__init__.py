@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
-    """An embedding model: the call, what it is, and how much it takes at a time."""
+    """An embedding model: the call, what it is, and how much it takes at a time.
+
+    `embed` takes texts and gives an array of shape (len(texts), dimensions), float32, a row for
+    each text in their order. It need not be normalised. It is called in threads, in `at_once` of
+    them side by side; what it raises ends the run. Another `model` has everything embedded anew,
+    and an index holds the vectors of one model only, so the name must change with the vectors.
+    """
 
     embed: Embed
     model: str  # names what makes the vectors; part of the recipe
     dimensions: int
-    inputs: int  # most texts in one call
-    room: Callable[[], int]  # tokens that make a good call now, all texts together
-    at_once: int  # calls under way that pay off
+    inputs: int = 64  # most texts in one call
+    room: Callable[[], int] = lambda: 100_000  # tokens for one call now, all texts together
+    at_once: int = 1  # calls under way that pay off
     allowed: Callable[[], float] = lambda: math.inf  # tokens a minute, as far as is known
     open: Callable[[], object] = lambda: None  # do now what the first call would wait for
     close: Callable[[], None] = lambda: None  # give back connections

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,9 +11,24 @@ from typing import BinaryIO, Protocol
 from ingest.errors import DocumentError
 from ingest.model import Code, Oddity, Source
 
+URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
 
 class Root(Protocol):
-    """What a run is pointed at. All but `opened` is called by one thread."""
+    """What a run is pointed at: a place with PDFs in it.
+
+    * Its name is what the index calls it: the same in every run, and no other root's.
+    * A listing is whole or fails. What it leaves out is removed from the index, so whatever keeps
+      it from seeing everything must be raised, or listed as an Oddity that `hides`.
+    * Names ascend, code point by code point (as `sorted` has them), each once. They end in ".pdf",
+      with "/" between folders.
+    * `size` is the number of bytes that `opened` gives. `modified` says whether they changed: a
+      time, a version, a hash; while it and the size stay the same, they are not read again.
+    * What is wrong with one document is a DocumentError, and its outcome. All else that is raised
+      ends the run.
+
+    All but `opened` is called by one thread; `opened` by several at the same time.
+    """
 
     # what the index calls it
     @property
@@ -47,4 +63,4 @@ def fit(size: int, megabytes: int) -> None:
 def url(source: Source) -> str:
     """Where a person opens it."""
     place = source.location
-    return place if place.startswith("https://") else Path(place).absolute().as_uri()
+    return place if URL.match(place) else Path(place).absolute().as_uri()

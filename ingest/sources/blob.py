@@ -12,7 +12,6 @@ import itertools
 import json
 import logging
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -24,11 +23,12 @@ from xml.etree import ElementTree as ET
 
 from azure.core.exceptions import AzureError
 
-from ingest.errors import ConfigError, DocumentError, ServiceError
+from ingest.errors import ConfigError, DocumentError
 from ingest.model import Code, Oddity, Source, mark
 from ingest.retry import Again
 from ingest.roles import BLOB_OWNER, BLOB_READER
 from ingest.sources import fit
+from ingest.sources.copy import copy, no_room, written
 from ingest.sources.listing import Blob, meant
 from ingest.sources.mapping import BlobField
 from ingest.sources.storage import Changed, Storage
@@ -243,30 +243,3 @@ class Container:
             log.info("%s broke off after %d bytes: %s", url, file.tell(), error)
         if file.tell() == start:
             raise Again(f"{url} gave an empty answer")
-
-
-@contextmanager
-def copy() -> Iterator[BinaryIO]:
-    """A file without a name, so that it is gone even if this process is killed."""
-    try:
-        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed below
-    except OSError as error:
-        raise no_room(error.strerror or str(error)) from error
-    with file:
-        yield file
-
-
-def written(file: BinaryIO, piece: bytes) -> None:
-    """Write to a copy. Raises ServiceError if its disk is full."""
-    try:
-        file.write(piece)
-    except OSError as error:
-        raise no_room(error.strerror or str(error)) from error
-
-
-def no_room(why: str) -> ServiceError:
-    """The error where nothing temporary can be written."""
-    return ServiceError(
-        f"{why}: blobs being read and the listing of a container need room in a temporary folder; "
-        "TMPDIR names another one"
-    )
