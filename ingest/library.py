@@ -210,13 +210,14 @@ class Outcomes:
 
     def _next(self) -> Settled | None:
         """The next outcome, as soon as there is one; None at the end."""
-        while True:
+        while not self._over:
             try:
                 settled = self._settled.get(timeout=LISTENING)
             except Empty:
                 continue
             self._over = settled is None
             return settled
+        return None
 
     def _rest(self) -> None:
         """Wait for the end."""

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from ingest.cli import configured, show
-from ingest.connect import embedder, index, index_name
-from ingest.connections import connections
-from ingest.errors import ConfigError
 from ingest.index.words import folded, marked, terms
-from ingest.model import Hit, Mode
+from ingest.library import search
+from ingest.model import Hit
 
 WIDEST = 100  # columns
 INDENT = "    "
@@ -28,22 +26,8 @@ BOLD, DIM, PLAIN = "\x1b[1;33m", "\x1b[2m", "\x1b[0m"
 def main(options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
     settings = configured(options)
-    if not " ".join(options.query).strip():
-        raise ConfigError("what are you looking for? as in: ingest search notice period")
     question = " ".join(options.query)
-    mode = Mode(options.mode)
-    to = connections(settings)
-    model = embedder(settings, to)
-    where = index(settings, model, to)
-    try:
-        if not where.totals().chunks:
-            raise ConfigError(
-                f"the index in {index_name(settings)} is empty: fill it with ingest run"
-            )
-        vector = None if mode is Mode.TEXT else model.embed([question])[0]
-        hits = where.search(question, vector, mode, options.top)
-    finally:
-        where.close()
+    hits = search(question, mode=options.mode, top=options.top, settings=settings)
     if options.json:
         for hit in hits:
             print(

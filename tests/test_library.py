@@ -1,0 +1,468 @@
+"""The library, as a Python program uses it: a root and a model of its own, a loop, an end."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import pytest
+
+import ingest as public
+from ingest import (
+    BusyError,
+    ConfigError,
+    DocumentError,
+    Embedder,
+    Oddity,
+    Outcome,
+    Outcomes,
+    Root,
+    Settings,
+    Settled,
+    Source,
+    forecast,
+    ingest,
+    search,
+)
+from ingest.index.local import LocalIndex
+from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds
+from tests.pdfs import pdf, prose, write
+
+if TYPE_CHECKING:
+    from ingest.model import Vectors
+
+ONE = Settings(workers=1)
+
+
+@dataclass
+class Shelf:
+    """PDFs in memory, as a program might have them in a database."""
+
+    pdfs: dict[str, bytes] = field(default_factory=dict)
+    name: str = "memory:shelf"
+
+    def covers(self, name: str) -> bool:
+        return True
+
+    def listed(self) -> Iterator[Source | Oddity]:
+        for name, data in sorted(self.pdfs.items()):
+            yield self.source(name, data)
+
+    def source(self, name: str, data: bytes) -> Source:
+        return Source(self.name, name, f"memory://shelf/{name}", len(data), str(hash(data)))
+
+    @contextmanager
+    def opened(self, source: Source) -> Iterator[BinaryIO]:
+        yield io.BytesIO(self.pdfs[source.name])
+
+
+@dataclass
+class Place:
+    """Where a run puts what it makes, with a stand-in for a model."""
+
+    index: Path
+    embeds: Embeds = field(default_factory=Embeds)
+
+    def run(self, *roots: str | Path | Root, settings: Settings = ONE) -> Outcomes:
+        return ingest(*roots, settings=settings, index=self.index, embed=self.model)
+
+    @property
+    def model(self) -> Embedder:
+        return Embedder(self.embeds, MODEL, DIMENSIONS, inputs=4)
+
+    def records(self) -> dict[str, str]:
+        """The outcome of each source that the index knows and that is not under way."""
+        with closing(LocalIndex(self.index, MODEL, DIMENSIONS, create=False)) as index:
+            whole = [index.record(r.root, r.source) for r in list(index.records())]
+        return {r.source: r.outcome for r in whole if r and r.fingerprint and not r.pending}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "index")
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf({f"{n:02}.pdf": pdf(prose(f"topic {n}", 4)) for n in range(12)})
+
+
+def what(outcomes: Outcomes) -> dict[str, str]:
+    return {outcome.source: outcome.outcome for outcome in outcomes}
+
+
+def test_outcomes_come_one_by_one_and_then_the_summary(
+    folder: Path, place: Place, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """I loop over a folder; nothing is printed and no signal of mine is taken."""
+    write(folder / "a.pdf", prose("lathes"))
+    (folder / "b.pdf").write_bytes(b"%PDF-1.7 broken")
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    outcomes = place.run(folder)
+    with pytest.raises(RuntimeError, match="not over"):
+        _ = outcomes.summary
+    found: dict[str, Settled] = {}
+    for outcome in outcomes:
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+        found[outcome.source] = outcome
+
+    assert found["a.pdf"].outcome is Outcome.NEW
+    assert found["b.pdf"].outcome is Outcome.FAILED
+    assert "damaged" in found["b.pdf"].reason
+    assert outcomes.summary.exit == DocumentError.exit_code
+    assert outcomes.summary.outcomes["new"] == 1
+    assert outcomes.summary.tokens_embedded == found["a.pdf"].tokens > 0
+    with pytest.raises(RuntimeError, match="once"):
+        list(outcomes)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_root_of_ones_own_is_kept_in_step(place: Place, shelf: Shelf) -> None:
+    """PDFs from a database: new, unchanged without being opened, changed, removed; with links."""
+    assert set(what(place.run(shelf)).values()) == {"new"}
+    (hit, *_) = search("topic", index=place.index, embed=place.model, top=1)
+    assert str(hit.fields["storageUrl"]).startswith("memory://shelf/")
+    place.embeds.texts.clear()
+
+    del shelf.pdfs["00.pdf"]
+    shelf.pdfs["01.pdf"] = pdf(prose("something else", 4))
+    again = what(place.run(shelf))
+
+    assert again.pop("00.pdf") == "removed"
+    assert again.pop("01.pdf") == "changed"
+    assert set(again.values()) == {"unchanged"}
+    assert all("something else" in text for text in place.embeds.texts)
+
+
+class Reversed(Shelf):
+    """Lists in the wrong order."""
+
+    def listed(self) -> Iterator[Source | Oddity]:
+        yield from reversed(list(super().listed()))
+
+
+class Stranger(Shelf):
+    """Gives its sources another root's name."""
+
+    def source(self, name: str, data: bytes) -> Source:
+        return Source("memory:other", name, "memory://", len(data), "1")
+
+
+class Nameless(Shelf):
+    """Has names without an ending."""
+
+    def source(self, name: str, data: bytes) -> Source:
+        return Source(self.name, name.removesuffix(".pdf"), "memory://", len(data), "1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        (Reversed, "lists '10.pdf' after '11.pdf': names ascend"),
+        (Stranger, "lists '00.pdf' as of the root 'memory:other'"),
+        (Nameless, "lists '00' as a PDF: its name must end in .pdf"),
+    ],
+)
+def test_a_root_that_lists_wrongly_is_refused(
+    place: Place, kind: type[Shelf], complaint: str
+) -> None:
+    """I am told which name is wrong, before it could look like deletions; nothing is removed."""
+    small = {f"{n}.pdf": pdf(prose(f"topic {n}", 4)) for n in ("00", "10", "11")}
+    assert len(what(place.run(Shelf(small)))) == 3
+
+    with pytest.raises(ConfigError, match=complaint):
+        list(place.run(kind(small)))
+    assert len(place.records()) == 3
+
+
+def test_a_root_that_breaks_off_removes_nothing(place: Place, shelf: Shelf) -> None:
+    """My database fails midway: its error is what I see, and the index keeps what it has."""
+
+    class Lost(Exception):
+        """What the driver of a database raises."""
+
+    class Breaking(Shelf):
+        def listed(self) -> Iterator[Source | Oddity]:
+            yield next(iter(super().listed()))
+            raise Lost("the connection is gone")
+
+    list(place.run(shelf))
+    with pytest.raises(Lost, match="the connection is gone"):
+        list(place.run(Breaking(shelf.pdfs)))
+    assert len(place.records()) == 12
+
+
+def test_bytes_that_are_not_those_listed_are_skipped(place: Place, shelf: Shelf) -> None:
+    """What was replaced between listing and reading is not recorded as what was listed."""
+
+    class Replaced(Shelf):
+        @contextmanager
+        def opened(self, source: Source) -> Iterator[BinaryIO]:
+            yield io.BytesIO(self.pdfs[source.name] + b"more")
+
+    (outcome,) = place.run(Replaced({"00.pdf": shelf.pdfs["00.pdf"]}))
+    assert (outcome.outcome, outcome.code) == (Outcome.SKIPPED, "changed-while-reading")
+
+
+def test_what_is_no_root_is_refused_at_once(place: Place, shelf: Shelf) -> None:
+    """Mistakes in my own program show where I make them."""
+    with pytest.raises(TypeError, match="a path, a URL or a Root, not list"):
+        place.run(["docs"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="which PDFs"):
+        place.run()
+    with pytest.raises(ConfigError, match="chunk_tokens=1: expected "):
+        place.run(shelf, settings=Settings(chunk_tokens=1))
+    with pytest.raises(ConfigError, match="two roots are called 'memory:shelf'"):
+        list(place.run(shelf, Shelf()))
+
+
+def lists(texts: Sequence[str]) -> list[list[float]]:
+    """What a simple function gives."""
+    return [[float(len(text))] * DIMENSIONS for text in texts]
+
+
+def test_an_embedder_may_give_lists(place: Place, shelf: Shelf) -> None:
+    """A model of mine need not know numpy."""
+    mine = Embedder(lists, MODEL, DIMENSIONS)  # type: ignore[arg-type]
+    assert set(what(ingest(shelf, settings=ONE, index=place.index, embed=mine)).values()) == {"new"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (lambda texts: np.ones((len(texts), 3), np.float32), r"shape \(\d, 3\) for \d texts and 8"),
+        (lambda texts: np.ones(DIMENSIONS, np.float32), r"a row for each text is needed, shape"),
+        (lambda texts: [[1.0] * 8] * (len(texts) - 1) + [[1.0]], "no vectors of one length"),
+        (lambda texts: np.full((len(texts), 8), np.nan), "not numbers"),
+    ],
+    ids=["dimensions", "one row", "ragged", "nan"],
+)
+def test_an_embedder_that_answers_wrongly_is_told_so(
+    place: Place, answer: Callable[[Sequence[str]], Vectors], complaint: str
+) -> None:
+    """The shape I gave and the shape that is needed stand in the message; nothing is recorded."""
+    shelf = Shelf({"a.pdf": pdf(prose("lathes"))})
+    with pytest.raises(ConfigError, match=f"^mine gave .*{complaint}"):
+        list(
+            ingest(
+                shelf, settings=ONE, index=place.index, embed=Embedder(answer, "mine", DIMENSIONS)
+            )
+        )
+    with closing(LocalIndex(place.index, "mine", DIMENSIONS, create=False)) as index:
+        assert index.totals().chunks == 0
+
+
+def test_what_an_embedder_raises_is_what_i_see(place: Place, shelf: Shelf) -> None:
+    """The batch that failed is nowhere; the batches before it stay; the next run does the rest."""
+    failure = RuntimeError("the accelerator is on fire")
+    calls: list[Sequence[str]] = []
+
+    def failing(texts: Sequence[str]) -> Vectors:
+        calls.append(texts)
+        if len(calls) == 3:
+            raise failure
+        return place.embeds(texts)
+
+    mine = Embedder(failing, MODEL, DIMENSIONS, inputs=2)
+    outcomes = ingest(shelf, settings=ONE, index=place.index, embed=mine)
+    with pytest.raises(RuntimeError) as caught:
+        list(outcomes)
+
+    assert caught.value is failure
+    assert outcomes.summary.exit == 1
+    kept = place.records()
+    assert 0 < len(kept) < 12
+    with closing(LocalIndex(place.index, MODEL, DIMENSIONS, create=False)) as index:
+        assert not {chunk.text for chunk in index.stored()} & set(calls[2])
+
+    place.embeds.texts.clear()
+    again = what(place.run(shelf))
+    assert {name for name, outcome in again.items() if outcome == "unchanged"} == set(kept)
+    assert set(calls[2]) <= set(place.embeds.texts)
+
+
+def enough(outcomes: Outcomes) -> None:
+    for _ in outcomes:
+        break
+
+
+def mistaken(outcomes: Outcomes) -> None:
+    with pytest.raises(ZeroDivisionError):
+        for _ in outcomes:
+            raise ZeroDivisionError
+
+
+def stepping(outcomes: Outcomes) -> None:
+    with outcomes:
+        steps = iter(outcomes)
+        next(steps)
+    assert list(steps) == []
+
+
+def interrupted(outcomes: Outcomes) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        for _ in outcomes:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("leave", [enough, mistaken, stepping, interrupted])
+def test_a_loop_that_ends_early_leaves_everything_settled(
+    place: Place, leave: Callable[[Outcomes], None]
+) -> None:
+    """`break`, an exception, ^C: no document is half there, and the index is free at once."""
+    shelf = Shelf({f"{n:03}.pdf": pdf(prose(f"topic {n}", 4)) for n in range(40)})
+    outcomes = place.run(shelf)
+    leave(outcomes)
+
+    assert outcomes.summary.exit == 1
+    settled = sum(outcomes.summary.outcomes.values())
+    assert 1 <= settled < 40
+    assert list(place.records().values()) == ["new"] * settled
+    del shelf.pdfs["000.pdf"]
+    (*_, last) = place.run(Shelf(dict(list(shelf.pdfs.items())[:3])))
+    assert last.outcome is Outcome.REMOVED
+
+
+def test_an_interrupt_while_waiting_settles_what_is_under_way(place: Place, shelf: Shelf) -> None:
+    """^C in a notebook, while the model is at work: what it is given is still taken."""
+
+    def pressing(texts: Sequence[str]) -> Vectors:
+        if not place.embeds.texts:
+            os.kill(os.getpid(), signal.SIGINT)
+        return place.embeds(texts)
+
+    mine = Embedder(pressing, MODEL, DIMENSIONS, inputs=4)
+    outcomes = ingest(shelf, settings=ONE, index=place.index, embed=mine)
+    with pytest.raises(KeyboardInterrupt):
+        list(outcomes)
+
+    settled = place.records()
+    assert len(settled) == sum(outcomes.summary.outcomes.values()) >= 1
+    assert set(what(place.run(shelf)).values()) <= {"unchanged", "new"}
+
+
+def test_a_second_interrupt_waits_no_longer(place: Place) -> None:
+    """What takes too long to settle is left to the next run, and the index is free."""
+    ask = partial(os.kill, os.getpid(), signal.SIGINT)
+    shelf = Shelf({"a.pdf": pdf(*(prose(f"topic {n}", 30) for n in range(6)))})
+
+    def slow(texts: Sequence[str]) -> Vectors:
+        if not place.embeds.texts:
+            ask()
+            threading.Timer(0.3, ask).start()
+        threading.Event().wait(0.2)
+        return place.embeds(texts)
+
+    mine = Embedder(slow, MODEL, DIMENSIONS, inputs=1)
+    with pytest.raises(KeyboardInterrupt):
+        list(ingest(shelf, settings=ONE, index=place.index, embed=mine))
+
+    assert place.records() == {}
+    assert what(place.run(shelf)) == {"a.pdf": "new"}
+
+
+def test_runs_in_threads_keep_out_of_each_others_way(place: Place, shelf: Shelf) -> None:
+    """From a thread of mine it works like anywhere, and one index takes one run at a time."""
+    found: list[str] = []
+    outcomes = place.run(shelf)
+    steps = iter(outcomes)
+    next(steps)
+    with pytest.raises(BusyError, match="another run is writing"):
+        list(place.run(shelf))
+
+    thread = threading.Thread(target=lambda: found.extend(o.source for o in steps))
+    thread.start()
+    thread.join()
+    assert len(found) == 11
+    assert outcomes.summary.exit == 0
+
+
+def test_a_deadline_ends_a_run_in_good_order(place: Place, shelf: Shelf) -> None:
+    """A job with a time limit of its own sets it, and goes on the next night."""
+
+    def slow(texts: Sequence[str]) -> Vectors:
+        threading.Event().wait(0.3)
+        return place.embeds(texts)
+
+    mine = Embedder(slow, MODEL, DIMENSIONS, inputs=1)
+    short = Settings(workers=1, deadline=2.0, grace_seconds=1.0)
+    outcomes = ingest(shelf, settings=short, index=place.index, embed=mine)
+    assert len(list(outcomes)) < 12
+    assert outcomes.summary.exit == 1
+
+
+def test_a_forecast_is_what_then_happens(place: Place, shelf: Shelf) -> None:
+    """I can ask first: nothing is written, not even an index, and it is right to the token."""
+    planned = forecast(shelf, settings=ONE, index=place.index, embed=place.model)
+    expected = {outcome.source: outcome for outcome in planned}
+    assert not place.index.exists()
+    assert place.embeds.texts == []
+    assert planned.summary.tokens_embedded > 0
+
+    assert {outcome.source: outcome for outcome in place.run(shelf)} == expected
+
+
+def test_what_was_not_removed_is_said(place: Place, shelf: Shelf) -> None:
+    """An empty listing may be a mistake of mine: the sources stay, and `kept` says why."""
+    list(place.run(shelf))
+    outcomes = place.run(Shelf())
+    assert list(outcomes) == []
+    (kept,) = outcomes.kept
+    assert (kept.sources, kept.harmless) == (12, True)
+    assert "no PDFs at all" in kept.reason
+
+
+def test_a_search_needs_an_index_with_something_in_it(place: Place) -> None:
+    """A wrong path is no empty answer."""
+    with pytest.raises(ConfigError, match="is empty: fill it"):
+        search("lathes", index=place.index, embed=place.model)
+    with pytest.raises(ConfigError, match="what are you looking for"):
+        search(" ", index=place.index, embed=place.model)
+
+
+def test_the_environment_counts_only_where_it_is_given(
+    place: Place, shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A variable that somebody set does not change what my program does, unless I hand it over."""
+    monkeypatch.setenv("INGEST_INDEX", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("INGEST_WORKERS", "1")
+    list(place.run(shelf))
+    assert place.index.exists()
+    assert not (tmp_path / "elsewhere").exists()
+
+    given = Settings.from_environment(os.environ)
+    assert (given.index, given.workers) == (str(tmp_path / "elsewhere"), 1)
+    with pytest.raises(ConfigError, match="INGEST_WORKERS=many: expected a number"):
+        Settings.from_environment({"INGEST_WORKERS": "many"})
+
+
+def test_importing_it_costs_next_to_nothing() -> None:
+    """A program that may never ingest anything does not pay for it at its start."""
+    code = """
+import sys, ingest
+assert "numpy" not in sys.modules and "ingest.errors" not in sys.modules, sorted(sys.modules)
+from ingest import ingest, IngestError
+assert ingest.__module__ == "ingest.library"
+import ingest.cli, ingest.plan
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_all_that_is_public_is_there() -> None:
+    """Each name can be imported, each is shown by dir(), and none that is not."""
+    for name in public.__all__:
+        assert getattr(public, name) is not None
+    assert set(public.__all__) <= set(dir(public))
+    assert not hasattr(public, "nothing_of_the_kind")
