@@ -55,7 +55,11 @@ class RoleError(NotYetError):
 
 
 class DocumentError(IngestError):
-    """One document cannot be read. An outcome, not the end of a run."""
+    """One document cannot be read. An outcome, not the end of a run.
+
+    A root of your own raises `DocumentError(reason, code)`; the code decides between failed, which
+    counts as an attempt, and skipped.
+    """
 
     exit_code = 3
 

@@ -39,18 +39,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 logging.getLogger("ingest").addHandler(logging.NullHandler())
 
-# A folder, a PDF, a glob, a container's URL, or whatever else lists PDFs.
 RootLike: TypeAlias = "str | os.PathLike[str] | Root"
 Story: TypeAlias = Callable[[Root, Services, Run], Iterator[Event]]
 
-DEFAULTS = Settings()
 AHEAD = 1000  # outcomes that wait for whoever takes them
 LISTENING = 0.5  # seconds; on Windows ^C is seen only between two waits
 
 
 def ingest(
-    *roots: RootLike,
-    settings: Settings = DEFAULTS,
+    *roots: str | os.PathLike[str] | Root,
+    settings: Settings = Settings(),
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
     retry_failed: bool = False,
@@ -71,8 +69,8 @@ def ingest(
 
 
 def forecast(
-    *roots: RootLike,
-    settings: Settings = DEFAULTS,
+    *roots: str | os.PathLike[str] | Root,
+    settings: Settings = Settings(),
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
     retry_failed: bool = False,
@@ -92,7 +90,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
     *,
     mode: Mode | str = Mode.HYBRID,
     top: int = 5,
-    settings: Settings = DEFAULTS,
+    settings: Settings = Settings(),
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
 ) -> list[Hit]:

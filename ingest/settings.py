@@ -113,7 +113,10 @@ def secret(env: str, doc: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a command works with."""
+    """What a run works with: values in the place of the text that the environment has.
+
+    Times are in seconds; what may be several is a tuple.
+    """
 
     root: str = setting(
         "",

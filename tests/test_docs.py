@@ -82,6 +82,19 @@ def test_the_table_of_codes_is_the_code() -> None:
         assert code.outcome in rows[code].split(", ")
 
 
+def test_every_file_is_said_to_be_for_something() -> None:
+    """Whoever looks for a thing finds its file in DESIGN.md, and no file that is not there."""
+    tree = DESIGN.split("## What each file is for")[1].split("```")[1]
+    parts = re.split(r"^  (?=\w)", tree, flags=re.MULTILINE)[1:]
+    named = {part.split()[0].rstrip("/"): set(re.findall(r"\w+\.py", part)) for part in parts}
+    files: dict[str, set[str]] = {}
+    for path in (ROOT / "ingest").rglob("[!_]*.py"):
+        top = path.relative_to(ROOT / "ingest").parts[0]
+        files.setdefault(top, set()).add(path.name)
+    del named["cli"], files["cli"]  # one file a command
+    assert named == files
+
+
 def test_every_invariant_names_a_test_that_exists() -> None:
     """What makes the product trustworthy is not only claimed."""
     names = {function.name for path in TESTS for function in functions(path)}
@@ -108,6 +121,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "DESIGN.md",
         "benchmarks/README.md",
         "data/README.md",
+        "docs/api.md",
         "docs/azure.md",
         "docs/deploy.md",
         "docs/troubleshooting.md",

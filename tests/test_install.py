@@ -100,7 +100,8 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
         names = archive.namelist()
-    assert not any(name.startswith(("tests", "scripts", "data")) for name in names)
+    assert not any(name.startswith(("tests", "scripts", "data", "examples")) for name in names)
+    assert "ingest/py.typed" in names  # or no type checker looks at its types
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
     where = called(

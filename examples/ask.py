@@ -1,0 +1,13 @@
+"""Ask an index, and show where the answers stand.
+
+python examples/ask.py "when must I bring a doctor's note?"
+"""
+
+import sys
+
+from ingest import search
+
+for hit in search(sys.argv[1], top=3):
+    found = hit.fields
+    passage = " ".join(str(found["content"]).split())
+    print(f"{found['source']}, page {found['page_start']}: {passage[:120]}")

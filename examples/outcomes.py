@@ -1,0 +1,20 @@
+"""Bring an index in step with folders, and see what becomes of each document, as it is settled.
+
+python examples/outcomes.py docs/
+"""
+
+import sys
+
+from ingest import IngestError, ingest
+
+try:
+    outcomes = ingest(*sys.argv[1:])
+    for outcome in outcomes:
+        print(outcome.outcome, outcome.source, outcome.reason)
+except IngestError as error:
+    sys.exit(f"{error}")
+
+summary = outcomes.summary
+print(f"{summary.pages} pages read, {summary.tokens_embedded} tokens embedded")
+for kept in outcomes.kept:
+    print(f"{kept.sources} vanished documents are still in the index: {kept.reason}")
