@@ -35,6 +35,10 @@ def test_the_first_example_fills_an_index_that_the_second_asks(tmp_path: Path) -
     (answer, *_) = said("ask.py", "when is the spindle cleaned?", cwd=tmp_path)
     assert answer.startswith("lathes.pdf, page ")
 
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    done = called(sys.executable, "-c", snippet, cwd=tmp_path)
+    assert done.stdout.startswith("lathes.pdf unchanged"), done.stderr
+
     done = called(sys.executable, ROOT / "examples/outcomes.py", "nowhere", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         1,
