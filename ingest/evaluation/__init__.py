@@ -1,0 +1,1 @@
+"""Whether an index answers: questions with known answers, asked and scored."""
