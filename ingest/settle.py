@@ -53,6 +53,11 @@ class Piece(NamedTuple):
     draft: Draft
     chunk: Chunk
 
+    @property
+    def text(self) -> str:
+        """What the model is sent; `chunk.tokens` are its tokens."""
+        return self.chunk.text
+
 
 class Sent(NamedTuple):
     """A batch of chunks and the finished call that embedded them."""
