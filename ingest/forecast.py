@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -74,19 +75,20 @@ def expected(items: Iterable[Read | Event], index: Index) -> Iterator[Draft | Fo
 
 def requested(chunks: Iterable[Piece | Draft | Foreseen], services: Services) -> Iterator[Foreseen]:
     """The requests that embed the chunks, filled as a run fills them, and what they complete."""
-    model = services.embedder
+    model, budget = services.embedder, services.budget
     filled: Iterator[list[Piece] | Draft | Foreseen] = batches(
         chunks,
         is_piece,
         lambda piece: piece.chunk.tokens,
         inputs=model.inputs,
-        room=model.room,
+        room=lambda: int(min(model.room(), budget.left() or math.inf)),  # it goes on beyond it
         clock=lambda: 0.0,  # a run waits for documents, and may send less full requests for it
     )
     for item in filled:
         if isinstance(item, list):
             for draft, chunk in item:
                 draft.answered(chunk, None)
+            budget.count(sum(piece.chunk.tokens for piece in item))
             yield request(item)
             for draft in dict.fromkeys(piece.draft for piece in item):
                 if draft.complete:
