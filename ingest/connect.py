@@ -7,11 +7,13 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE
 from ingest.auth.token_cache import TokenCache
+from ingest.budget import Budget
 from ingest.connections import Connections, connections
 from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
@@ -21,7 +23,8 @@ from ingest.index.schema import additional
 from ingest.model import Recipe
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
-from ingest.reading import reading
+from ingest.prices import FREE, Rates, price
+from ingest.reading import document_intelligence, reading
 from ingest.settings import Settings, cores
 from ingest.sources import Root
 from ingest.sources.folder import roots as folders
@@ -80,8 +83,13 @@ def index_name(settings: Settings) -> str:
     return f"{settings.search_index} on {place}" if "://" in place else place
 
 
-def embedder(settings: Settings, to: Connections, times: Times | None = None) -> Embedder:
-    """What makes the vectors. Raises ConfigError if a setting is missing."""
+def embedder(
+    settings: Settings, to: Connections, times: Times | None = None, budget: Budget | None = None
+) -> Embedder:
+    """What makes the vectors. Raises ConfigError if a setting is missing.
+
+    The budget is asked for what is sent again; for what is sent once, its caller asks.
+    """
     where = embedder_places(settings)
     if where == ("local",):
         from ingest.embed.local import local
@@ -89,10 +97,47 @@ def embedder(settings: Settings, to: Connections, times: Times | None = None) ->
         return local(cores())
     if settings.openai_key:
         log.warning(KEYED, "AZURE_OPENAI_KEY")
-    requests = Requests(settings.embed_inputs, settings.embed_tokens, settings.embed_at_once)
+    requests = Requests(
+        settings.embed_inputs,
+        settings.embed_tokens,
+        settings.embed_at_once,
+        partial(repeated, budget or Budget()),
+    )
     where_to = endpoints(settings, where)
     key = embedder_key(settings, to)
     return remote(where_to, requests, key, to.patience, times or Times())
+
+
+def repeated(budget: Budget, texts: Sequence[str]) -> None:
+    """Texts that may have been paid for are sent once more. Raises StoppedError if they may not."""
+    from ingest.chunk.tokens import count
+
+    budget.must(sum(count(texts)))
+
+
+def limited(settings: Settings, stop: Stop) -> Budget:
+    """What a run may spend. Raises ConfigError for a limit of money where a price is not known."""
+    paid = rates(settings)
+    most = math.inf if settings.max_cost is None else settings.max_cost
+    if most < math.inf and paid.embedding is None:
+        model = endpoints(settings, embedder_places(settings))[0].model
+        raise ConfigError(
+            f"--max-cost: what does {model} cost for a million tokens? set INGEST_PRICES, as in "
+            f"2026-11-01,{model}=0.02"
+        )
+    return Budget(stop, settings.max_tokens or math.inf, most, paid)
+
+
+def rates(settings: Settings) -> Rates:
+    """What embedding and recognising cost; nothing where this machine does it."""
+    where = embedder_places(settings)
+    recognises = settings.ocr.startswith("https://")
+    return Rates(
+        FREE
+        if where == ("local",)
+        else price(endpoints(settings, where)[0].model, settings.prices),
+        price(settings.ocr_model, settings.prices) if recognises else FREE,
+    )
 
 
 def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
@@ -219,7 +264,8 @@ def services(
     """
     to = to or connections(settings, stop)
     times = Times()
-    model = model or embedder(settings, to, times)
+    budget = limited(settings, stop)
+    model = model or embedder(settings, to, times, budget)
     recipe = Recipe(
         extractor=settings.extractor,
         chunk_tokens=settings.chunk_tokens,
@@ -235,8 +281,9 @@ def services(
         writers, writing = writing_threads(settings)
         for threads in (writers, senders):
             opened.callback(threads.shutdown, cancel_futures=True)
-        sends = to if write else None
-        reader = opened.enter_context(reading(settings, where, recipe, times, sends))
+        sends = write and settings.ocr.startswith("https://")
+        service = document_intelligence(settings, to, budget) if sends else None
+        reader = opened.enter_context(reading(settings, where, recipe, times, service))
         try:
             if write and where.fresh:
                 # There is much to read and to embed: what takes a while begins meanwhile.
@@ -245,7 +292,7 @@ def services(
                     reader.threads.submit(reader.warm)
             if write:
                 where.hold()
-            yield Services(where, model, recipe, reader, senders, writers, writing, times)
+            yield Services(where, model, recipe, reader, senders, writers, writing, times, budget)
         except BaseException as error:
             # Threads that wait for a quota must not keep the process from saying what is wrong.
             stop.abandon()

@@ -17,7 +17,7 @@ from dataclasses import replace
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias
 
-from ingest import pipeline
+from ingest import foresee, pipeline
 from ingest.connect import embedder, index_name, services
 from ingest.connect import index as opened_index
 from ingest.connect import roots as opened_roots
@@ -26,7 +26,7 @@ from ingest.embed import Embedder
 from ingest.embed.custom import checked
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.execution import capacity, ending, exit_code, new_run, remember
-from ingest.model import Event, Hit, Kept, Mode, Settled, Summary
+from ingest.model import Advanced, Event, Hit, Kept, Mode, Settled, Summary
 from ingest.pipeline import Run, Services
 from ingest.report.totals import Totals
 from ingest.settings import Settings, valid
@@ -82,7 +82,7 @@ def forecast(
     """
     settings = chosen(settings, index, embed)
     run = new_run(settings, retry_failed=retry_failed)
-    return Outcomes(pipeline.forecast, roots, settings, run, embed)
+    return Outcomes(foreseen, roots, settings, run, embed)
 
 
 def search(  # noqa: PLR0913 - a question, and where to ask it
@@ -259,6 +259,15 @@ class Outcomes:
                 self._summary = totals.summary(run.id, seconds, code, all_.times, of)
                 if writes:
                     remember(self._summary, all_.index)
+
+
+def foreseen(root: Root, services: Services, run: Run) -> Iterator[Event]:
+    """What a run would yield, without what a plan says of requests and records."""
+    return (
+        event
+        for event in foresee.forecast(root, services, run)
+        if isinstance(event, Settled | Advanced | Kept)
+    )
 
 
 def chosen(settings: Settings, index: str | os.PathLike[str], embed: Embedder | None) -> Settings:

@@ -18,7 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 from ingest.attempts import Attempts, attempts
-from ingest.draft import Draft, done, failed
+from ingest.budget import Budget
+from ingest.draft import Draft
 from ingest.embed import Embedder
 from ingest.embed.batch import batches
 from ingest.errors import DocumentError, StoppedError
@@ -26,7 +27,6 @@ from ingest.index import Index
 from ingest.model import (
     Advanced,
     Event,
-    Outcome,
     Prepared,
     Recipe,
     Record,
@@ -34,17 +34,14 @@ from ingest.model import (
     Settled,
 )
 from ingest.overlap import by_turns, overlapped
-from ingest.plan import MAX_ATTEMPTS, Absences, Change, Stale, Terms, compare, unchanged
+from ingest.plan import MAX_ATTEMPTS, Absences, Change, Stale, Terms, compare
 from ingest.settle import (
     Noted,
     Piece,
     Read,
     Sent,
-    before,
-    drafted,
     intend,
     remove,
-    same,
     settle,
     upload,
 )
@@ -88,6 +85,7 @@ class Services:
     writers: Executor  # threads in which the index is written to
     writing: int  # writes under way at once
     times: Times = field(default_factory=Times)
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +127,6 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
         except StoppedError:
             # Called off for a failure elsewhere, or because the time to settle things is over.
             run.stop.complain()
-
-
-def forecast(root: Root, services: Services, run: Run) -> Iterator[Event]:
-    """What `ingest` would yield, reading what it would read, writing and embedding nothing."""
-    absences = Absences(run.prune, run.max_deletes)
-
-    changes = absences.noted(compared(root, services, run), run.stop.requested)
-    sources = recalled(changes, services, run.stop)
-    for item in prepared(root, sources, services, run.stop):
-        yield from expected(item, services.index) if isinstance(item, Read) else (item,)
-
-    if kept := absences.kept(root.name):
-        yield kept
-    else:
-        for record in absences.vanished:
-            yield Settled(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
 
 
 def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
@@ -258,7 +240,7 @@ def saved(
         yield item.then
 
 
-def pieces(item: Draft | Event) -> Iterator[Piece] | None:
+def pieces(item: object) -> Iterator[Piece] | None:
     """The chunks of a document that must be embedded; None for what passes as it is."""
     if not isinstance(item, Draft) or item.complete:
         return None
@@ -268,11 +250,11 @@ def pieces(item: Draft | Event) -> Iterator[Piece] | None:
 def embedded(
     pieces: Iterable[Piece | Draft | Event], services: Services, stop: Stop
 ) -> Iterator[Sent | Draft | Event]:
-    """The chunks with their vectors, in batches filled across documents."""
-    model = services.embedder
+    """The chunks with their vectors, in batches filled across documents, within the budget."""
+    model, budget = services.embedder, services.budget
 
     def start(item: list[Piece] | Draft | Event) -> Future[Vectors] | None:
-        if not isinstance(item, list):
+        if not isinstance(item, list) or not budget.take(sum(p.chunk.tokens for p in item)):
             return None
         call = partial(model.embed, [piece.chunk.embedded for piece in item])
         return stop.watched(services.senders.submit(services.times.around(EMBEDDING, call)))
@@ -282,15 +264,13 @@ def embedded(
         is_piece,
         lambda piece: piece.chunk.tokens,
         inputs=model.inputs,
-        room=model.room,
+        room=lambda: int(min(model.room(), budget.left())),
     )
     for item, call in overlapped(filled, start, model.at_once, stop.overdue, IDLE):
-        if isinstance(item, list):
-            assert call is not None
-            if not isinstance(call.exception(), StoppedError):
-                yield Sent(item, call)
-        else:
+        if not isinstance(item, list):
             yield item
+        elif call and not isinstance(call.exception(), StoppedError):
+            yield Sent(item, call)
 
 
 def is_piece(item: object) -> TypeGuard[Piece]:
@@ -350,24 +330,6 @@ def removed(root: Root, absences: Absences, services: Services) -> Iterator[Even
 
     gone = overlapped(absences.vanished, start, services.writing, never)
     yield from (call.result() for _, call in gone if call)
-
-
-def expected(read: Read, index: Index) -> Iterator[Settled]:
-    """What would become of a document, and of what is no longer inside it."""
-    source, made = read.stale.source, read.made
-    record = before(read.stale, index)
-    if isinstance(made, DocumentError):
-        yield failed(record, source, made)
-    elif made is None or same(made, record):
-        yield unchanged(source, record)
-    else:
-        draft = drafted(source, record, made, index)
-        for chunk in draft.fresh:
-            draft.answered(chunk, None)
-        yield done(draft)
-        for name in draft.detached:
-            gone = index.record(source.root, name)
-            yield Settled(source.root, name, Outcome.REMOVED, deleted=gone.chunks if gone else 0)
 
 
 def never() -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ingest.attached import with_attached
 from ingest.auth.credential import COGNITIVE_SERVICES
 from ingest.auth.token_cache import TokenCache
+from ingest.budget import Budget
 from ingest.careful import careful
 from ingest.connections import Connections
 from ingest.errors import ConfigError
@@ -38,11 +39,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reading(
-    settings: Settings, index: Index, recipe: Recipe, times: Times, to: Connections | None
+    settings: Settings,
+    index: Index,
+    recipe: Recipe,
+    times: Times,
+    service: DocumentIntelligence | None,
 ) -> Iterator[Reader]:
     """What reads documents, until the end of the context.
 
-    Without a way `to` services, no page is sent to be recognised. Raises ConfigError.
+    Without a `service`, no page is sent to be recognised. Raises ConfigError.
     """
     at_once = settings.workers or cores()
     keys = passwords(settings.passwords)
@@ -62,7 +67,7 @@ def reading(
                 return patient(task, file)
 
         read: Prepare = placed
-        recognising = recognition(settings, index, times, to)
+        recognising = recognition(settings, index, times, service)
         if recognising:
             opened.callback(recognising.close)
             read = recognising.around(placed, places)
@@ -109,28 +114,30 @@ def recogniser(settings: Settings) -> str:
 
 
 def recognition(
-    settings: Settings, index: Index, times: Times, to: Connections | None
+    settings: Settings, index: Index, times: Times, service: DocumentIntelligence | None
 ) -> Recognition | None:
     """What has scanned pages recognised by a service; None where none is set.
 
-    Without a way `to` it, it only finds what the index has.
+    Without the service it only finds what the index has.
     """
     if not settings.ocr.startswith("https://"):
         return None
     from ingest.ocr.pages import Recogniser
     from ingest.scans import Recognition
 
-    service = document_intelligence(settings, to) if to else None
     pages = Recogniser(index, service, f"{recogniser(settings)} {API_VERSION}", times)
     return Recognition(pages, service, limits(settings))
 
 
-def document_intelligence(settings: Settings, to: Connections) -> DocumentIntelligence:
+def document_intelligence(
+    settings: Settings, to: Connections, budget: Budget | None = None
+) -> DocumentIntelligence:
     """The service that recognises. Nothing is asked of it yet."""
     from ingest.ocr.azure import DocumentIntelligence
 
     token = TokenCache(to.login, COGNITIVE_SERVICES)
-    return DocumentIntelligence(settings.ocr, f"prebuilt-{settings.ocr_model}", token, to.patience)
+    model = f"prebuilt-{settings.ocr_model}"
+    return DocumentIntelligence(settings.ocr, model, token, to.patience, budget)
 
 
 def limits(settings: Settings) -> Limits:

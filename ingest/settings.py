@@ -14,6 +14,7 @@ from typing import Any
 from ingest.chunk.limits import FEWEST_TOKENS, MOST_OVERLAP
 from ingest.errors import ConfigError
 from ingest.index.schema import RESERVED
+from ingest.prices import Price, prices
 from ingest.sources.mapping import BlobField, mapping
 
 OCR_MODELS = ("read", "layout")
@@ -214,6 +215,25 @@ class Settings:
         "INGEST_DEADLINE",
         "stop by then, counted from the start: `25m`; unset: never",
         seconds,
+    )
+    max_tokens: float | None = setting(
+        None,
+        "INGEST_MAX_TOKENS",
+        "most tokens a run may embed, as in `100k`: it stops before it would be more; unset: any",
+        amount,
+    )
+    max_cost: float | None = setting(
+        None,
+        "INGEST_MAX_COST",
+        "most dollars a run may spend on embedding and on scans, the same",
+        within(float, 0, math.inf),
+    )
+    prices: tuple[Price, ...] = setting(
+        (),
+        "INGEST_PRICES",
+        "dollars for a million tokens or a thousand scanned pages, and their date, as in "
+        "`2026-11-01,text-embedding-3-small=0.02,read=1.5`; unset: list prices",
+        prices,
     )
     retry_seconds: float = setting(
         900.0, "INGEST_RETRY_SECONDS", "how long to go on trying one request", seconds

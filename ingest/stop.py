@@ -20,9 +20,14 @@ class Stop:
     grace: float = 20.0
     since: float | None = None
     fault: IngestError | None = None  # why everything ends, if it was an error
+    sated: bool = False  # nothing more is to be begun, and there is no hurry
 
     def request(self) -> None:
         self.since = self.since or time.monotonic()
+
+    def enough(self) -> None:
+        """Begin nothing more. What is under way has all the time it needs."""
+        self.sated = True
 
     def watched(self, call: Future[R]) -> Future[R]:
         """The call. An error of it that ends the run ends the waits of all others at once."""
@@ -48,7 +53,7 @@ class Stop:
         self.since = -math.inf
 
     def requested(self) -> bool:
-        return self.since is not None
+        return self.sated or self.since is not None
 
     def overdue(self) -> bool:
         return self.since is not None and time.monotonic() > self.since + self.grace

@@ -110,11 +110,11 @@ class Bench:
         return outcomes(self.run(run))
 
 
-def outcomes(events: Sequence[Event]) -> dict[str, str]:
+def outcomes(events: Sequence[object]) -> dict[str, str]:
     return {e.source: str(e.outcome) for e in events if isinstance(e, Settled)}
 
 
-def settled(events: Sequence[Event]) -> dict[str, Settled]:
+def settled(events: Sequence[object]) -> dict[str, Settled]:
     return {e.source: e for e in events if isinstance(e, Settled)}
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from ingest.errors import ServiceError
+from ingest.foresee import forecast
 from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Advanced, Entry, Event, Kept, Mode, Outcome, Record, Refusal, Settled
-from ingest.pipeline import Run, forecast, ingest
+from ingest.pipeline import Run, ingest
 from ingest.sources.folder import roots
 from ingest.stop import Stop
 from tests.conftest import Bench, dump, outcomes, settled

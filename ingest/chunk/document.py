@@ -62,7 +62,8 @@ def worded(text: str, pieces: Sequence[Piece]) -> Iterator[tuple[str, str, int]]
         if plain is said or not plain.strip():
             yield said, "", piece.tokens
         else:
-            yield said, plain, *count([plain])
+            (tokens,) = count([plain])
+            yield said, plain, tokens
 
 
 def least(confidence: Mapping[int, float], first: int, last: int) -> float | None:

@@ -103,6 +103,12 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--wait-for-roles", metavar="TIME", help="wait so long for new roles to hold: 10m (0)"
     )
+    command.add_argument(
+        "--max-tokens", metavar="N", help="stop before it embeds more tokens, as in 100k (never)"
+    )
+    command.add_argument(
+        "--max-cost", metavar="USD", help="stop before it costs more, scans included (never)"
+    )
     command.add_argument("--chunk-tokens", metavar="N", help="most tokens in a chunk (512)")
     command.add_argument("--chunk-overlap", metavar="SHARE", help="what a chunk may repeat (0.12)")
 

@@ -70,8 +70,11 @@ def main(options: argparse.Namespace) -> int:
         summary = over(exit_code(run.stop, signals, totals))
         held = all_.index.totals()
     stopped = run.stop.requested()
+    if limit := all_.budget.reached:
+        say(f"stopped: more would exceed {limit}; run again to go on")
     if options.json:
-        print(show.summary_json(summary, held))
+        spent = {"tokens": all_.budget.tokens, "pages": all_.budget.pages, "limit": limit}
+        print(show.summary_json(summary, held, spent=spent | {"usd": all_.budget.usd}))
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
         remarks = show.remarks(totals, stopped=stopped)

@@ -110,7 +110,8 @@ def line(event: Settled, planned: str = "") -> str:
         parts.append(f"{event.reason} [{event.code}]" if event.code else event.reason)
     if event.embedded:
         chunks = f"{event.embedded:,} of {event.chunks:,} chunks {planned}embedded"
-        parts.append(f"{many(event.pages, 'page')}, {chunks}")
+        tokens = f", {many(event.tokens, 'token')}" if planned else ""
+        parts.append(f"{many(event.pages, 'page')}, {chunks}{tokens}")
     if event.deleted:
         parts.append(f"{many(event.deleted, 'chunk')} {planned}deleted")
     return "  ".join(parts)
@@ -137,7 +138,7 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
-def summary_json(summary: Summary, held: Held, **more: int) -> str:
+def summary_json(summary: Summary, held: Held, **more: object) -> str:
     """The whole run as a line of JSON."""
     return json.dumps({"event": "summary", **asdict(summary), "index": asdict(held), **more})
 

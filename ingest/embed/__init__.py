@@ -32,6 +32,7 @@ class Embedder:
     allowed: Callable[[], float] = lambda: math.inf  # tokens a minute, as far as is known
     open: Callable[[], object] = lambda: None  # do now what the first call would wait for
     close: Callable[[], None] = lambda: None  # give back connections
+    calls: Callable[[], float] = lambda: math.inf  # calls a minute, as far as is known
 
 
 class TextsRefused(Exception):

@@ -50,11 +50,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """How much to ask at a time."""
+    """How much to ask at a time, and who must agree before it is asked once more."""
 
     inputs: int = 2048  # the service's limits: texts and tokens of one request
     tokens: int = 300_000
     at_once: int = 16
+    # told of texts that may have been paid for, before they are sent again; raises StoppedError
+    repeat: Callable[[Sequence[str]], None] = lambda _: None
 
 
 def remote(
@@ -75,7 +77,7 @@ def remote(
 
         clients = [client(each, key) for each in endpoints]
         closers.extend(each.close for each in clients)
-        return Deployments(endpoints, clients, turns, key, patience, times)
+        return Deployments(endpoints, clients, turns, key, patience, times, requests.repeat)
 
     def opened() -> Deployments:
         with lock:  # one thread opens them
@@ -100,4 +102,5 @@ def remote(
         turns.allowed,
         opened,
         close,
+        turns.calls,
     )

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SHORTENS = "text-embedding-3-"  # these models take the parameter `dimensions`
 
+FAULTS = 500  # and what is above: a status that does not say whether the work was done
+
 REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
 
@@ -49,6 +51,7 @@ class Deployments:
     key: str | TokenCache
     patience: Patience
     times: Times
+    repeat: Callable[[Sequence[str]], None]  # see Requests
 
 
 def embedded(texts: Sequence[str], to: Deployments) -> Vectors:
@@ -119,14 +122,20 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
     """The answer to one request, however often it has to be made, and to whom. Raises Smaller."""
     tokens = counted(sum(map(len, texts)))
     renewals: list[str] = []
+    doubts: list[Exception] = []  # attempts that may have been paid for
 
     def request() -> Vectors:
+        if doubts:
+            to.repeat(texts)
+            doubts.clear()
         place, turn = to.turns.take(tokens)
         try:
             with to.times.of(SERVICE):
                 headers, body = sent(texts, to.endpoints[place], to.clients[place])
         except Exception as error:
             verdict = judged(error, str(to.endpoints[place]), to.key, renewals)
+            if not isinstance(error, openai.APIStatusError) or error.status_code >= FAULTS:
+                doubts.append(error)
             if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
                 wait = to.turns.refused(place, turn, error.response.headers)
                 if wait > WORTH_SAYING:
@@ -137,7 +146,11 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
                     log.warning("%s; another deployment is asked", verdict)
             raise verdict from error
         to.turns.answered(place, turn, headers)
-        return rows(body, len(texts))
+        try:
+            return rows(body, len(texts))
+        except Again as error:
+            doubts.append(error)
+            raise
 
     return patiently(request, lambda error: error, to.patience)
 

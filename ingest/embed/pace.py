@@ -249,3 +249,8 @@ class Turns:
         """Tokens a minute of all deployments together, as far as is known."""
         with self.lock:
             return sum(pace.allowed(self.patience.clock()) for pace in self.paces)
+
+    def calls(self) -> float:
+        """Requests a minute to all deployments together, as far as is known."""
+        with self.lock:
+            return sum(pace.calls(self.patience.clock()) for pace in self.paces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -23,6 +24,15 @@ class Totals:
     sources: int  # with a record, whatever their outcome
     chunks: int
     size: int  # bytes, -1 where it cannot be told
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much more a place for indexes takes, in bytes; inf where that is not said."""
+
+    disk: float = math.inf  # free
+    memory: float = math.inf  # of the limit of vectors in memory
+    memory_used: float = 0.0  # by all indexes there
 
 
 class Index(Protocol):
@@ -70,6 +80,9 @@ class Index(Protocol):
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]: ...
 
     def totals(self) -> Totals: ...
+
+    # how much more would fit, as far as whoever asks may know
+    def room(self) -> Room: ...
 
     # keep what a run came to, and forget those long ago
     def remember(self, summary: Summary) -> None: ...

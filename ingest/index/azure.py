@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.index import RUNS_KEPT, Totals
+from ingest.index import RUNS_KEPT, Room, Totals
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
 from ingest.index.ranking import CANDIDATES, MEANING
@@ -38,6 +41,7 @@ from ingest.index.wire import (
     written,
 )
 from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
+from ingest.roles import SEARCH_SERVICE
 from ingest.together import Together
 
 if TYPE_CHECKING:
@@ -48,6 +52,8 @@ log = logging.getLogger(__name__)
 PAGE = 1000  # documents in one answer to a search, at most
 IDS = 400  # in one filter
 RECORDS = 100  # in one request
+# What a service says of its limits is for who may make indexes, which writing to one does not take.
+UNTOLD = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
 
 
@@ -218,6 +224,23 @@ class AzureIndex:
     def totals(self) -> Totals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
         return Totals(sources, chunks, -1)
+
+    def room(self) -> Room:
+        def ask() -> Room:
+            try:
+                told = self.indexes.get_service_statistics().counters
+            except HttpResponseError as error:
+                if error.status_code in UNTOLD:
+                    return Room()
+                raise
+            disk, memory = told.storage_size_counter, told.vector_index_size_counter
+            return Room(
+                math.inf if disk.quota is None else max(0, disk.quota - disk.usage),
+                math.inf if memory.quota is None else memory.quota,
+                memory.usage,
+            )
+
+        return self.documents.patiently(ask, SEARCH_SERVICE)
 
     def remember(self, summary: Summary) -> None:
         text = json.dumps(asdict(summary))

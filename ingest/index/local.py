@@ -7,6 +7,7 @@ leaves the calls before that moment, in their order, and nothing of the one it w
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
@@ -20,7 +21,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ingest.errors import BusyError, ConfigError
-from ingest.index import RUNS_KEPT, Totals
+from ingest.index import RUNS_KEPT, Room, Totals
 from ingest.index.faults import NOT_OURS, translated
 from ingest.index.finder import Finder
 from ingest.index.pages import Pages
@@ -70,6 +71,13 @@ ALTER TABLE chunks ADD COLUMN confidence;
 PRAGMA user_version = 2;
 """
 
+# The same for who only looks: not a byte of the file is changed.
+SHOWN = """
+CREATE TEMP VIEW records AS SELECT *, '' AS code, '' AS details FROM main.records;
+CREATE TEMP VIEW chunks AS SELECT *, NULL AS author, NULL AS language, NULL AS created,
+    NULL AS confidence FROM main.chunks;
+"""
+
 LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
 WHOLE = [f.name for f in fields(Record)]
 
@@ -83,6 +91,7 @@ class LocalIndex:
     def __init__(self, folder: Path, model: str, dimensions: int, *, create: bool) -> None:
         self.folder = folder
         self.lock = FileLock(folder / "lock")
+        self.writes = create
         self.fresh = False
         self.current = True
         if folder.is_file():
@@ -126,7 +135,9 @@ class LocalIndex:
                 f"the index in {self.folder} was written by a newer ingest (format {version}, "
                 f"this one knows {VERSION}): upgrade ingest, or choose another --index"
             )
-        if version < VERSION:
+        if version < VERSION and not self.writes:
+            self.db.executescript(SHOWN)
+        elif version < VERSION:
             with self.transaction():
                 if self.pragma("user_version") < VERSION:
                     for statement in ADDED.split(";"):
@@ -312,6 +323,13 @@ class LocalIndex:
             ).fetchone()
             size = self.pragma("page_count") * self.pragma("page_size")
             return Totals(sources, chunks, size)
+
+    def room(self) -> Room:
+        here = next(
+            place for place in (self.folder, *self.folder.absolute().parents) if place.exists()
+        )
+        with self.translated():
+            return Room(disk=shutil.disk_usage(here).free)
 
     def remember(self, summary: Summary) -> None:
         with self.transaction():

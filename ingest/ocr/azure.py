@@ -22,6 +22,7 @@ from requests.adapters import HTTPAdapter
 
 from ingest.auth.credential import COGNITIVE_SERVICES
 from ingest.auth.token_cache import TokenCache
+from ingest.budget import Budget
 from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.model import Recognised
 from ingest.ocr import API_VERSION, AT_ONCE, Gone, Refused, Taken
@@ -63,7 +64,15 @@ class Unwelcome(Exception):
 class DocumentIntelligence:
     """One resource and one model of it. Safe to call from several threads, but for `close`."""
 
-    def __init__(self, endpoint: str, model: str, token: TokenCache, patience: Patience) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        model: str,
+        token: TokenCache,
+        patience: Patience,
+        budget: Budget | None = None,
+    ) -> None:
+        self.budget = budget or Budget()
         self.endpoint = endpoint.rstrip("/")
         self.model = model
         self.token = token
@@ -85,10 +94,18 @@ class DocumentIntelligence:
         self.client.close()
 
     def take(self, picture: bytes) -> Taken:
-        """Send a page. Raises Refused if the service will never take it; or ServiceError."""
+        """Send a page. Raises Refused if the service will never take it; or ServiceError.
+
+        StoppedError if there is no money left for it.
+        """
 
         def send() -> Taken:
-            response = self.asked("POST", f"{self.model}:analyze", picture)
+            self.budget.must(pages=1)
+            try:
+                response = self.asked("POST", f"{self.model}:analyze", picture)
+            except Unwelcome:
+                self.budget.give_back(pages=1)
+                raise
             found = RESULT.search(response.headers.get("Operation-Location", ""))
             if not found:
                 raise Again(f"{self.endpoint} took a page and did not say as what")

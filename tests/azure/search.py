@@ -37,6 +37,7 @@ ROUTES = {
     "query": re.compile(r"/indexes\('([^']*)'\)/docs/search\.post\.search"),
     "count": re.compile(r"/indexes\('([^']*)'\)/docs/\$count"),
     "lookup": re.compile(r"/indexes\('([^']*)'\)/docs\('([^']*)'\)"),
+    "service": re.compile(r"/servicestats/?"),
     "aliases": re.compile(r"/aliases/?"),
     "alias": re.compile(r"/aliases\('([^']*)'\)"),
 }
@@ -103,6 +104,8 @@ class Search:
         self.bytes = 16 * 1024 * 1024
         self.max_indexes = 50
         self.max_documents: int | None = None  # of an index
+        self.storage_quota = 160 * 1024**3  # bytes, of the service: S1 with one partition
+        self.vector_quota: int | None = 35 * 1024**3  # None, as the free tier says it
         self.throttled = False  # whether operations on indexes are
         self.delays = Delays()
         self.latency = 0.0  # seconds
@@ -286,18 +289,44 @@ class Search:
 
     def statistics(self, call: Call) -> Response:
         """GET /indexes('n')/search.stats."""
-        index = self.index(call.name)
+        return answer(200, self.sizes(self.index(call.name)))
+
+    def sizes(self, index: Index) -> dict[str, int]:
+        """How much an index holds."""
         with index.lock:
             documents = index.counted.at(self.clock.now()).by_key
             vectors = sum(
                 f["dimensions"] * 4 for f in index.fields.values() if f["type"] in VECTORS
             )
-            told = {
+            return {
                 "documentCount": len(documents),
                 "storageSize": len(documents) * (vectors + 1024),
                 "vectorIndexSize": len(documents) * vectors,
             }
-        return answer(200, told)
+
+    def service_statistics(self, _: Call) -> Response:
+        """GET /servicestats."""
+        with self.lock:
+            sizes = [self.sizes(index) for index in self.indexes.values()]
+            used = {"indexesCount": len(self.indexes), "aliasesCount": len(self.aliases)}
+        none = ("indexersCount", "dataSourcesCount", "synonymMaps", "skillsetCount")
+        used |= dict.fromkeys(none, 0)
+        for what in ("documentCount", "storageSize", "vectorIndexSize"):
+            used[what] = sum(size[what] for size in sizes)
+        quotas = {
+            "indexesCount": self.max_indexes,
+            "storageSize": self.storage_quota,
+            "vectorIndexSize": self.vector_quota,
+        }
+        counters = {what: {"usage": n, "quota": quotas.get(what)} for what, n in used.items()}
+        limits = {
+            "maxFieldsPerIndex": 1000,
+            "maxFieldNestingDepthPerIndex": 10,
+            "maxComplexCollectionFieldsPerIndex": 40,
+            "maxComplexObjectsInCollectionsPerDocument": 3000,
+            "maxStoragePerIndex": self.storage_quota,
+        }
+        return answer(200, {"counters": counters, "limits": limits})
 
     def write(self, call: Call) -> Response:
         """POST /indexes('n')/docs/search.index."""
@@ -434,6 +463,7 @@ OPERATIONS: dict[tuple[str, str], Callable[[Search, Call], Response]] = {
     ("GET", "index"): Search.describe,
     ("DELETE", "index"): Search.drop,
     ("GET", "statistics"): Search.statistics,
+    ("GET", "service"): Search.service_statistics,
     ("POST", "write"): Search.write,
     ("GET", "count"): Search.count,
     ("GET", "lookup"): Search.lookup,

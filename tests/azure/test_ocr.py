@@ -22,8 +22,9 @@ import pytest
 from ingest.connect import services
 from ingest.connections import connections
 from ingest.errors import RoleError, ServiceError
+from ingest.foresee import forecast
 from ingest.model import Event, Mode
-from ingest.pipeline import Run, Services, forecast, ingest
+from ingest.pipeline import Run, Services, ingest
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from ingest.stop import Stop

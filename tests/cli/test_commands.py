@@ -160,6 +160,42 @@ def test_a_plan_changes_nothing(command: Command, tmp_path: Path) -> None:
     assert not (tmp_path / ".ingest").exists()
 
 
+def test_a_plan_leaves_the_index_as_it_is(command: Command, tmp_path: Path) -> None:
+    """To the byte; and it says by the last runs how long the next one takes."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    assert command("run", "docs").returncode == 0
+    write(tmp_path / "docs/a.pdf", prose("lathes"), prose("saws"), age=50)
+    index = tmp_path / ".ingest"
+    before = {path.name: path.read_bytes() for path in index.iterdir()}
+
+    done = command("plan", "docs")
+
+    assert re.search(
+        r"Time:    about \d+ s of embedding, at the pace of the last runs", done.stdout
+    )
+    assert re.search(r"Growth:  \+\d chunks, \+0 records, about [\d.]+ kB\n", done.stdout)
+    assert "Cost" not in done.stdout  # of what happens here
+    assert {path.name: path.read_bytes() for path in index.iterdir()} == before
+
+
+def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> None:
+    """I set how many tokens at most; it stops in good order, says why, and goes on next time."""
+    for name in "abc":
+        write(tmp_path / f"docs/{name}.pdf", prose(f"lathes of {name}", 12))
+    limited = ("docs", "--max-tokens", "600", "--chunk-tokens", "128")
+
+    planned = command("plan", *limited).stdout
+    assert "Limit:   --max-tokens 600 would stop the run after about 1 of 3 documents" in planned
+    first = command("run", *limited)
+    assert first.returncode == 1
+    assert "ingest: stopped: more would exceed --max-tokens 600; run again to go on" in first.stderr
+    *_, summary = events(command("run", *limited, "--json").stdout)
+    assert summary["exit"] == 0
+    assert summary["outcomes"]["new"] == 2  # type: ignore[index]
+    assert summary["spent"]["limit"] == ""  # type: ignore[index]
+    assert 0 < summary["spent"]["tokens"] <= 600  # type: ignore[index]
+
+
 def test_help_comes_at_once(command: Command) -> None:
     """Help needs no model, no index and no patience."""
     heavy = ["azure", "numpy", "onnxruntime", "openai", "pypdf", "pypdfium2", "rich", "tenacity"]

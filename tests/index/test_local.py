@@ -162,6 +162,16 @@ def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     index.db.execute("PRAGMA user_version = 1")
     index.close()
 
+    before = (tmp_path / "index.db").read_bytes()
+    looking = opened(tmp_path, create=False)
+    bare = replace(RECORD, code="", details=Details())
+    assert list(looking.records()) == [replace(bare, committed=(), pending=())]
+    assert [chunk.id for chunk in looking.stored()] == [A.chunk.id]
+    (hit,) = looking.search("grain", None, Mode.TEXT, 5)
+    assert hit.fields["language"] is None
+    looking.close()
+    assert (tmp_path / "index.db").read_bytes() == before
+
     again = opened(tmp_path)
 
     record = again.record(RECORD.root, RECORD.source)
