@@ -25,6 +25,21 @@ class Totals:
     size: int  # bytes, -1 where it cannot be told
 
 
+# What can be wrong with a chunk in itself.
+VECTOR, WORDS, STRAY = "vector", "words", "extra"
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something wrong with a chunk in itself; without a source, with what belongs to no chunk."""
+
+    kind: str  # VECTOR, WORDS or STRAY
+    reason: str
+    id: str = ""
+    root: str = ""
+    source: str = ""
+
+
 class Index(Protocol):
     """A search index. Any method may raise ServiceError or ConfigError."""
 
@@ -34,8 +49,14 @@ class Index(Protocol):
     # whether `records` shows all that was written before `hold`: a service's listing lags behind
     current: bool
 
+    # seconds that listings may lag behind what was written; 0 where they do not
+    lag: float
+
     # keep others from writing until close; raises BusyError if another run does
     def hold(self) -> None: ...
+
+    # seconds since another run may have written: 0 while one holds it, inf if none is known of
+    def quiet(self) -> float: ...
 
     # the records of a root, or of all, by root and source ascending; without the ids
     def records(self, root: str | None = None) -> Iterator[Record]: ...
@@ -69,6 +90,12 @@ class Index(Protocol):
     # the vectors of these chunks, by id, of those that it has; each has shape (dimensions,)
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]: ...
 
+    # chunks that cannot be found as they should; `thorough` also where seeing it takes a while
+    def flaws(self, *, thorough: bool) -> Iterator[Flaw]: ...
+
+    # mend the flaws that need no vector
+    def mend(self) -> None: ...
+
     def totals(self) -> Totals: ...
 
     # keep what a run came to, and forget those long ago
@@ -79,6 +106,9 @@ class Index(Protocol):
 
     # what is kept of a page that was paid for, as it was written last; any thread may ask
     def paid(self, key: str) -> Paid | None: ...
+
+    # the root and source of each page that is kept
+    def paid_in(self) -> Iterator[tuple[str, str]]: ...
 
     # keep what was paid for, whatever becomes of this run; any thread may
     def keep(self, page: Paid) -> None: ...

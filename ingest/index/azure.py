@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.index import RUNS_KEPT, Totals
+from ingest.index import RUNS_KEPT, VECTOR, Flaw, Totals
 from ingest.index.documents import COMMON, Documents
+from ingest.index.flaws import uncomparable
 from ingest.index.lease import Lease
 from ingest.index.schema import (
     CHUNK_FIELDS,
@@ -48,6 +51,7 @@ PAGE = 1000  # documents in one answer to a search, at most
 NEAREST = 50  # neighbours that a vector query brings into the fusion
 IDS = 400  # in one filter
 RECORDS = 100  # in one request
+LAG = 10.0  # seconds; the service says "a few"
 QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
 
 
@@ -61,13 +65,19 @@ class AzureIndex:
         )
         self.lease = Lease(self.documents)
         self.fresh = self.current = False
+        self.lag = LAG
+        self.before: float | None = None  # what `quiet` was when this run took the lease
         # Records are small and many: those of documents that are under way at once go together.
         self.saved = Together(self.save_all, RECORDS)
 
     def hold(self) -> None:
         quiet = self.lease.take()
+        self.before = math.inf if quiet is None else quiet
         # Of two runs that found no index, the later one may find what the other wrote meanwhile.
         self.current = self.fresh if quiet is None else quiet > QUIET
+
+    def quiet(self) -> float:
+        return self.lease.quiet() if self.before is None else self.before
 
     def close(self) -> None:
         self.saved.close()
@@ -214,6 +224,17 @@ class AzureIndex:
             found |= part
         return found
 
+    def flaws(self, *, thorough: bool) -> Iterator[Flaw]:
+        # Vectors are most of what an index holds: to look at each takes as long as to fetch it.
+        chunks = self.stored(text=False) if thorough else iter(())
+        while some := {chunk.id: chunk for chunk in islice(chunks, PAGE)}:
+            for id_, vector in self.vectors(some).items():
+                if reason := uncomparable(vector):
+                    yield Flaw(VECTOR, reason, id_, some[id_].root, some[id_].source)
+
+    def mend(self) -> None:
+        """Nothing of a service can be mended without a vector."""
+
     def totals(self) -> Totals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
         return Totals(sources, chunks, -1)
@@ -235,6 +256,21 @@ class AzureIndex:
         # By key, because a search does not see what was written a moment ago.
         found = self.documents.get(page_key(key))
         return paid_of(key, found["root"], found["source"], found[SUMMARY_FIELD]) if found else None
+
+    def paid_in(self) -> Iterator[tuple[str, str]]:
+        last = ""
+        while True:
+            page = self.documents.found(
+                search_text="*",
+                filter=f"kind eq 'page' and id gt {quoted(last)}",
+                order_by=["id asc"],
+                select=["id", "root", "source"],
+                top=PAGE,
+            )
+            yield from ((str(d["root"]), str(d["source"])) for d in page)
+            if len(page) < PAGE:
+                return
+            last = str(page[-1]["id"])
 
     def keep(self, page: Paid) -> None:
         document = {"id": page_key(page.key), "kind": "page", "root": page.root}
