@@ -78,7 +78,7 @@ def counted(scope: Scope, tally: Tally) -> float:
     for root in scope.within:
         tally.chunks(scope.until_stopped(index.stored(root, text=False)))
         tally.records(scope.until_stopped(index.records(root)))
-    flaws = index.flaws(thorough=scope.thorough)
+    flaws = index.flaws(scope.services.embedder.dimensions, thorough=scope.thorough)
     tally.flaws(f for f in scope.until_stopped(flaws) if not f.source or scope.has(f.root))
     tally.pages(place for place in index.paid_in() if scope.has(place[0]))
     tally.suspect()
@@ -152,4 +152,15 @@ def compared(scope: Scope, tally: Tally, name: str, quiet: float) -> Iterator[Ev
     except ConfigError as error:
         if scope.in_full(name):
             raise
-        yield Finding(Kind.ROOT, str(error), name, count=tally.sources(name))
+        if scope.late(quiet):
+            scope.patience.wait(scope.index.lag)
+        if known(scope, name):
+            yield Finding(Kind.ROOT, str(error), name, count=tally.sources(name))
+
+
+def known(scope: Scope, root: str) -> bool:
+    """Whether the index has anything of a root."""
+    index = scope.index
+    return any(True for _ in index.records(root)) or any(
+        True for _ in index.stored(root, text=False)
+    )

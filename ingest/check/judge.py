@@ -9,7 +9,7 @@ from ingest.check.finding import Finding, Kind
 from ingest.draft import possible
 from ingest.index import Flaw
 from ingest.model import Record, Stored
-from ingest.plan import NOT_TAKEN
+from ingest.plan import INTERRUPTED, MAX_ATTEMPTS, NOT_TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,11 @@ class Case:
 
     @property
     def torn(self) -> bool:
-        """Whether a run ended between its intent and its commit."""
-        return self.record is not None and bool(self.record.pending or not self.record.fingerprint)
+        """Whether a run ended between its intent and its commit, or while it was read."""
+        record = self.record
+        return record is not None and bool(
+            record.pending or not record.fingerprint or interrupted(record)
+        )
 
     @property
     def extra(self) -> list[str]:
@@ -44,21 +47,29 @@ class Case:
         return [flaw.id for flaw in self.flaws if flaw.kind == Kind.VECTOR]
 
 
+def interrupted(record: Record) -> bool:
+    """Whether a run ended while a source was read, and the next one tries again.
+
+    Then its record says nothing else, and not even whether it was an intent before.
+    """
+    return record.error == INTERRUPTED and record.attempts < MAX_ATTEMPTS
+
+
 def judged(case: Case) -> Iterator[Finding]:
     """Every finding about one source."""
     if case.torn:
         assert case.record is not None
         ids = sorted(possible(case.record))
-        text = f"a run ended amid it, and {chunks(len(ids))} may be there or not"
+        text = f"a run ended amid it; what it names may be there or not: {chunks(len(ids))}"
         yield found(case, Kind.TORN, text, ids)
     if extra := case.extra:
-        whose = "its record does not name" if case.record else "no record knows"
-        yield found(case, Kind.EXTRA, f"{chunks(len(extra))} that {whose}", extra)
+        whose = "not named by its record" if case.record else "of a source without a record"
+        yield found(case, Kind.EXTRA, f"{whose}: {chunks(len(extra))}", extra)
     if case.record and not case.torn:
         yield from settled(case, case.record)
     yield from flawed(case)
     if case.pages:
-        text = f"{case.pages:,} pages that were paid for, of a source that no record knows"
+        text = f"paid for, of a source without a record: {case.pages:,} pages"
         yield found(case, Kind.PAGE, text, (), case.pages)
 
 
@@ -66,17 +77,17 @@ def settled(case: Case, record: Record) -> Iterator[Finding]:
     """What is wrong with chunks that a record says are all there."""
     there = case.there
     if missing := [id_ for id_ in record.committed if id_ not in there]:
-        text = f"{len(missing):,} of {chunks(len(record.committed))} are not in the index"
+        text = f"not in the index: {len(missing):,} of {chunks(len(record.committed))}"
         yield found(case, Kind.MISSING, text, missing)
     held = [(place, there[id_]) for place, id_ in enumerate(record.committed) if id_ in there]
     # A failure changes the record's fingerprint and leaves the chunks of the last success.
     if record.outcome not in NOT_TAKEN and (
         stale := [chunk.id for _, chunk in held if chunk.fingerprint != record.fingerprint]
     ):
-        text = f"{chunks(len(stale))} are of another version than the record says"
+        text = f"of another version than its record says: {chunks(len(stale))}"
         yield found(case, Kind.STALE, text, stale)
     if astray := [chunk.id for place, chunk in held if chunk.ordinal != place]:
-        text = f"{chunks(len(astray))} do not say where in the document they stand"
+        text = f"not in the place in the document that they say: {chunks(len(astray))}"
         yield found(case, Kind.ORDER, text, astray)
 
 
@@ -84,7 +95,7 @@ def flawed(case: Case) -> Iterator[Finding]:
     """What is wrong with its chunks in themselves."""
     for kind in (Kind.VECTOR, Kind.WORDS):
         if those := [flaw for flaw in case.flaws if flaw.kind == kind and flaw.id in case.there]:
-            text = f"{chunks(len(those))}: {those[0].reason}"
+            text = f"{those[0].reason}: {chunks(len(those))}"
             yield found(case, kind, text, [flaw.id for flaw in those])
 
 

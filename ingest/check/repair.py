@@ -75,17 +75,19 @@ def marked(case: Case | Underway, scope: Scope, there: Collection[str]) -> Noted
     ids = tuple(chunk.id for chunk in case.chunks)
     if record is None:
         if ids:
-            return Noted(Record(case.root, case.source, pending=ids), case)
+            new = Record(case.root, case.source, pending=ids)
+            return Noted(new, case) if case.root in there else done
         index.forget(Record(case.root, case.source, details=Details(scanned=(1,))))
         return done
     if case.torn:
-        whole = replace(record, pending=tuple(dict.fromkeys(record.pending + ids)))
-        return Noted(whole if case.extra else None, case)
-    delete(case.extra, index)
+        record = replace(record, pending=tuple(dict.fromkeys(record.pending + ids)))
+    else:
+        delete(case.extra, index)
     # Read with other settings, it is read anew by a run that has them.
-    ours = record.fingerprint.startswith(scope.services.recipe.digest)
+    fingerprint = record.fingerprint
+    others = fingerprint and not fingerprint.startswith(scope.services.recipe.digest)
     broken = {finding.kind for finding in judged(case)} - {Kind.EXTRA, Kind.WORDS}
-    if not broken or not ours or case.root not in there:
+    if not broken or others or case.root not in there:
         return done
     return Noted(unfinished(record), case)
 
@@ -188,6 +190,8 @@ def forgotten(scope: Scope, root: str) -> Iterator[Settled]:
         known = True
         if call:
             yield call.result()
+    if known:
+        scope.patience.wait(index.lag)
     chunks = index.stored(root, text=False)
     while some := {chunk.id: chunk.source for chunk in islice(chunks, AT_ONCE)}:
         known = True

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Self, TypeAlias
 
+from ingest.check.judge import interrupted
 from ingest.errors import ServiceError
 from ingest.index import Flaw
 from ingest.model import Code, Record, Stored
@@ -45,8 +46,8 @@ WHERE fingerprint = '{TORN}' OR ifnull(count, 0) <> chunks OR places <> count
    OR (fingerprint <> '{ANY}' AND (lowest <> fingerprint OR highest <> fingerprint))
 UNION
 SELECT root, source FROM
-   (SELECT root, source FROM counted UNION ALL SELECT root, source FROM pages)
-WHERE NOT EXISTS (SELECT 1 FROM records r WHERE (r.root, r.source) = (+root, +source))
+   (SELECT root, source FROM counted UNION SELECT root, source FROM pages
+    EXCEPT SELECT root, source FROM records)
 UNION
 SELECT root, source FROM flaws WHERE source <> '';
 """
@@ -105,7 +106,9 @@ class Tally:
 
     def suspects(self) -> Iterator[Place]:
         """The sources that do not fit, by root and source."""
-        yield from self.db.execute("SELECT root, source FROM suspects ORDER BY root, source")
+        query = "SELECT root, source FROM suspects ORDER BY root, source"
+        for root, source in self.db.execute(query):
+            yield root, source
 
     def glanced(self, place: Place, glance: int) -> None:
         """Note what a suspect's record was like."""
@@ -144,7 +147,7 @@ class Tally:
 def expected(record: Record) -> str:
     """The fingerprint that a record's chunks should have."""
     # What an index refused leaves ids that may exist, and those are not listed.
-    if not record.fingerprint or record.code == Code.REFUSED:
+    if not record.fingerprint or record.code == Code.REFUSED or interrupted(record):
         return TORN
     # A failure changes the record's fingerprint and leaves the chunks of the last success.
     return ANY if record.outcome in NOT_TAKEN else record.fingerprint

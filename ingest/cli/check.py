@@ -155,8 +155,8 @@ def seen_in(scope: Scope, options: argparse.Namespace, name: str = "finding") ->
 
 def line(finding: Finding) -> str:
     """A finding as a line of text."""
-    what = [show.printable(finding.source)] if finding.source else []
-    return "  ".join([f"{finding.kind:<9}", *what, show.printable(finding.text)])
+    about = f"{show.printable(finding.source)}  " if finding.source else ""
+    return f"{finding.kind:<9} {about}{show.printable(finding.text)}"
 
 
 def show_event(event: RunEvent, options: argparse.Namespace) -> None:

@@ -17,7 +17,6 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.index import RUNS_KEPT, VECTOR, Flaw, Totals
 from ingest.index.documents import COMMON, Documents
-from ingest.index.flaws import uncomparable
 from ingest.index.lease import Lease
 from ingest.index.schema import (
     CHUNK_FIELDS,
@@ -224,13 +223,24 @@ class AzureIndex:
             found |= part
         return found
 
-    def flaws(self, *, thorough: bool) -> Iterator[Flaw]:
-        # Vectors are most of what an index holds: to look at each takes as long as to fetch it.
+    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
+        # The service looks at the form of each vector itself, so all that can be is that there is
+        # none. Vectors cannot be read: but what has none is near to nothing, however far one looks.
+        probe = [1.0] + [0.0] * (dimensions - 1)
         chunks = self.stored(text=False) if thorough else iter(())
-        while some := {chunk.id: chunk for chunk in islice(chunks, PAGE)}:
-            for id_, vector in self.vectors(some).items():
-                if reason := uncomparable(vector):
-                    yield Flaw(VECTOR, reason, id_, some[id_].root, some[id_].source)
+        while some := {chunk.id: chunk for chunk in islice(chunks, IDS)}:
+            query = VectorizedQuery(
+                vector=probe, k_nearest_neighbors=IDS, fields=VECTOR_FIELD, exhaustive=True
+            )
+            near = self.documents.found(
+                search_text=None,
+                vector_queries=[query],
+                filter=f"search.in(id, {quoted(','.join(some))}, ',')",
+                select=["id"],
+                top=IDS,
+            )
+            for id_ in some.keys() - {str(document["id"]) for document in near}:
+                yield Flaw(VECTOR, "it has no vector", id_, some[id_].root, some[id_].source)
 
     def mend(self) -> None:
         """Nothing of a service can be mended without a vector."""

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.index import STRAY, VECTOR, WORDS, Flaw
 from ingest.index.words import segmented
-
-if TYPE_CHECKING:
-    from ingest.model import Vectors
 
 UNIT = 0.01  # vectors are kept at length 1; float32 is off by a ten-thousandth of this
 
@@ -27,7 +23,7 @@ STRAYS = {
 WITHOUT_WORDS = "FROM chunks WHERE number NOT IN (SELECT id FROM words_docsize)"
 
 
-def flaws(db: sqlite3.Connection) -> Iterator[Flaw]:
+def flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
     """Every flaw. Raises sqlite3.DatabaseError where the file itself is damaged."""
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok" and "fts5" not in found.lower():
@@ -38,10 +34,9 @@ def flaws(db: sqlite3.Connection) -> Iterator[Flaw]:
         yield Flaw(WORDS, "the list of words is damaged, so that searches miss chunks")
     for table, query in STRAYS.items():
         if count := db.execute(f"SELECT count(*) FROM ({query})").fetchone()[0]:
-            yield Flaw(STRAY, f"{count:,} rows of {table} belong to no chunk")
+            yield Flaw(STRAY, f"{table} that belong to no chunk: {count:,}")
     for id_, root, source in db.execute(f"SELECT id, root, source {WITHOUT_WORDS}"):
         yield Flaw(WORDS, "no word finds it", id_, root, source)
-    dimensions = db.execute("SELECT dimensions FROM about").fetchone()[0]
     query = "SELECT id, root, source, embedding FROM chunks LEFT JOIN vectors USING (number)"
     for id_, root, source, vector in db.execute(query):
         if reason := unlike(vector, dimensions):
@@ -82,16 +77,7 @@ def unlike(row: bytes | None, dimensions: int) -> str:
     if len(row) != dimensions * 4:
         return f"its vector has {len(row):,} bytes instead of {dimensions * 4:,}"
     vector = np.frombuffer(row, "<f4")
-    if reason := uncomparable(vector):
-        return reason
-    length = float(np.linalg.norm(vector))
-    return "" if abs(length - 1) < UNIT else f"its vector is {length:.3g} long instead of 1"
-
-
-def uncomparable(vector: Vectors) -> str:
-    """Why a vector cannot be compared with others; "" where it can."""
-    if vector.ndim != 1 or not len(vector):
-        return "it has no vector"
     if not np.isfinite(vector).all():
         return "its vector is not made of numbers"
-    return "" if vector.any() else "its vector is 0"
+    length = float(np.linalg.norm(vector))
+    return "" if abs(length - 1) < UNIT else f"its vector is {length:.3g} long instead of 1"

@@ -319,9 +319,9 @@ class LocalIndex:
         with self.translated():
             return {id_: np.frombuffer(row, "<f4") for id_, row in self.among(query, ids)}
 
-    def flaws(self, *, thorough: bool) -> Iterator[Flaw]:  # noqa: ARG002 - all is seen at once
+    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:  # noqa: ARG002 - it is no work to see all
         with self.translated():
-            yield from flaws(self.db)
+            yield from flaws(self.db, dimensions)
 
     def mend(self) -> None:
         with self.transaction():
