@@ -12,15 +12,16 @@ COMMANDS = {
     "plan": "show what a run would do, and do nothing",
     "search": "ask the index",
     "status": "show what the index holds, and what failed and why",
+    "check": "compare the index with its records and the roots, and mend it",
     "doctor": "check settings, identity, roles, services and sources, and say what to mend",
     "token-proxy": "let a local container sign in as you, without a key",
 }
 
 EPILOG = """\
 exit codes:
-  0  done                                  3  done, but some documents could not be taken
-  1  a service failed or the deadline     11  another run holds the index
-     came; run again
+  0  done                                  3  done, but some documents could not be taken;
+  1  a service failed or the deadline         check: something is not as it should be
+     came; run again                      11  another run holds the index
   2  usage or settings; the message says what to change
   130, 143  stopped by ^C or SIGTERM; the next run goes on from there
 
@@ -132,6 +133,22 @@ def add_status(_: argparse.ArgumentParser) -> None:
     """`status` has no options of its own."""
 
 
+def add_check(command: argparse.ArgumentParser) -> None:
+    """What `check` takes: with --repair it is a run."""
+    command.add_argument("--repair", action="store_true", help="mend what is found")
+    command.add_argument(
+        "--read", action="store_true", help="read every byte: of files, and of vectors on a service"
+    )
+    command.add_argument(
+        "--forget",
+        metavar="ROOT",
+        action="append",
+        default=[],
+        help="remove all that the index has of a root, as ingest status names it",
+    )
+    add_roots(command)
+
+
 def add_doctor(command: argparse.ArgumentParser) -> None:
     """What `doctor` takes."""
     command.add_argument(
@@ -170,6 +187,7 @@ ADD = {
     "plan": add_roots,
     "search": add_search,
     "status": add_status,
+    "check": add_check,
     "doctor": add_doctor,
     "token-proxy": add_token_proxy,
 }

@@ -35,6 +35,21 @@ class Room:
     memory_used: float = 0.0  # by all indexes there
 
 
+# What can be wrong with a chunk in itself.
+VECTOR, WORDS, STRAY = "vector", "words", "extra"
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something wrong with a chunk in itself; without a source, with what belongs to no chunk."""
+
+    kind: str  # VECTOR, WORDS or STRAY
+    reason: str
+    id: str = ""
+    root: str = ""
+    source: str = ""
+
+
 class Index(Protocol):
     """A search index. Any method may raise ServiceError or ConfigError."""
 
@@ -44,8 +59,14 @@ class Index(Protocol):
     # whether `records` shows all that was written before `hold`: a service's listing lags behind
     current: bool
 
+    # seconds that listings may lag behind what was written; 0 where they do not
+    lag: float
+
     # keep others from writing until close; raises BusyError if another run does
     def hold(self) -> None: ...
+
+    # seconds since another run may have written: 0 while one holds it, inf if none is known of
+    def quiet(self) -> float: ...
 
     # the records of a root, or of all, by root and source ascending; without the ids
     def records(self, root: str | None = None) -> Iterator[Record]: ...
@@ -79,6 +100,12 @@ class Index(Protocol):
     # the vectors of these chunks, by id, of those that it has; each has shape (dimensions,)
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]: ...
 
+    # what cannot be found as it should; `thorough`: also where it takes a while to see that
+    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]: ...
+
+    # mend the flaws that need no vector
+    def mend(self) -> None: ...
+
     def totals(self) -> Totals: ...
 
     # how much more would fit, as far as whoever asks may know
@@ -92,6 +119,9 @@ class Index(Protocol):
 
     # what is kept of a page that was paid for, as it was written last; any thread may ask
     def paid(self, key: str) -> Paid | None: ...
+
+    # the root and source of each page that is kept
+    def paid_in(self) -> Iterator[tuple[str, str]]: ...
 
     # keep what was paid for, whatever becomes of this run; any thread may
     def keep(self, page: Paid) -> None: ...

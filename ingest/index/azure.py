@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.index import RUNS_KEPT, Room, Totals
+from ingest.index import RUNS_KEPT, VECTOR, Flaw, Room, Totals
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
 from ingest.index.ranking import CANDIDATES, MEANING
@@ -54,6 +55,7 @@ IDS = 400  # in one filter
 RECORDS = 100  # in one request
 # What a service says of its limits is for who may make indexes, which writing to one does not take.
 UNTOLD = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+LAG = 10.0  # seconds; the service says "a few"
 QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
 
 
@@ -67,13 +69,19 @@ class AzureIndex:
         )
         self.lease = Lease(self.documents)
         self.fresh = self.current = False
+        self.lag = LAG
+        self.before: float | None = None  # what `quiet` was when this run took the lease
         # Records are small and many: those of documents that are under way at once go together.
         self.saved = Together(self.save_all, RECORDS)
 
     def hold(self) -> None:
         quiet = self.lease.take()
+        self.before = math.inf if quiet is None else quiet
         # Of two runs that found no index, the later one may find what the other wrote meanwhile.
         self.current = self.fresh if quiet is None else quiet > QUIET
+
+    def quiet(self) -> float:
+        return self.lease.quiet() if self.before is None else self.before
 
     def close(self) -> None:
         self.saved.close()
@@ -221,6 +229,28 @@ class AzureIndex:
             found |= part
         return found
 
+    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
+        # The service looks at the form of each vector itself, so all that can be is that there is
+        # none. Vectors cannot be read: but what has none is near to nothing, however far one looks.
+        probe = [1.0] + [0.0] * (dimensions - 1)
+        chunks = self.stored(text=False) if thorough else iter(())
+        while some := {chunk.id: chunk for chunk in islice(chunks, IDS)}:
+            query = VectorizedQuery(
+                vector=probe, k_nearest_neighbors=IDS, fields=VECTOR_FIELD, exhaustive=True
+            )
+            near = self.documents.found(
+                search_text=None,
+                vector_queries=[query],
+                filter=f"search.in(id, {quoted(','.join(some))}, ',')",
+                select=["id"],
+                top=IDS,
+            )
+            for id_ in some.keys() - {str(document["id"]) for document in near}:
+                yield Flaw(VECTOR, "it has no vector", id_, some[id_].root, some[id_].source)
+
+    def mend(self) -> None:
+        """Nothing of a service can be mended without a vector."""
+
     def totals(self) -> Totals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
         return Totals(sources, chunks, -1)
@@ -259,6 +289,21 @@ class AzureIndex:
         # By key, because a search does not see what was written a moment ago.
         found = self.documents.get(page_key(key))
         return paid_of(key, found["root"], found["source"], found[SUMMARY_FIELD]) if found else None
+
+    def paid_in(self) -> Iterator[tuple[str, str]]:
+        last = ""
+        while True:
+            page = self.documents.found(
+                search_text="*",
+                filter=f"kind eq 'page' and id gt {quoted(last)}",
+                order_by=["id asc"],
+                select=["id", "root", "source"],
+                top=PAGE,
+            )
+            yield from ((str(d["root"]), str(d["source"])) for d in page)
+            if len(page) < PAGE:
+                return
+            last = str(page[-1]["id"])
 
     def keep(self, page: Paid) -> None:
         document = {"id": page_key(page.key), "kind": "page", "root": page.root}

@@ -8,6 +8,7 @@ one of a process of this machine that is gone.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import socket
@@ -62,6 +63,13 @@ class Lease:
                 f"{self.documents.name}: wait for it to end"
             )
         return age(found)
+
+    def quiet(self) -> float:
+        """The seconds since a run may have written; 0 while one holds it, inf if none ever did."""
+        found = self.documents.get(KEY)
+        if not found:
+            return math.inf
+        return 0.0 if found["run"] != FREE and living(found) else age(found)
 
     def write(self, owner: str = "") -> None:
         stamp = datetime.now(UTC).isoformat(timespec="seconds")

@@ -7,6 +7,7 @@ leaves the calls before that moment, in their order, and nothing of the one it w
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -21,9 +22,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ingest.errors import BusyError, ConfigError
-from ingest.index import RUNS_KEPT, Room, Totals
+from ingest.index import RUNS_KEPT, Flaw, Room, Totals
 from ingest.index.faults import NOT_OURS, translated
 from ingest.index.finder import Finder
+from ingest.index.flaws import flaws, mend
 from ingest.index.pages import Pages
 from ingest.index.schema import (
     CHUNK_FIELDS,
@@ -83,6 +85,7 @@ WHOLE = [f.name for f in fields(Record)]
 
 PAGE = 1000  # records read at a time
 VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
+A_MOMENT = 0.5  # seconds; who only looks whether the lock is taken has it for less
 
 
 class LocalIndex:
@@ -94,6 +97,7 @@ class LocalIndex:
         self.writes = create
         self.fresh = False
         self.current = True
+        self.lag = 0.0
         if folder.is_file():
             raise ConfigError(f"--index {folder} is a file: name a folder")
         with self.translated():
@@ -155,16 +159,32 @@ class LocalIndex:
     def hold(self) -> None:
         with self.translated():
             try:
-                self.lock.acquire(timeout=0)
+                self.lock.acquire(timeout=A_MOMENT)
             except Timeout:
                 raise BusyError(
                     f"another run is writing to {self.folder}: wait for it to end, "
                     "or choose another --index"
                 ) from None
 
+    def quiet(self) -> float:
+        if self.lock.is_locked or not (self.folder / "lock").exists():
+            return math.inf
+        try:
+            self.lock.acquire(timeout=0)
+        except Timeout:
+            return 0.0
+        except OSError:
+            return math.inf  # who may not even lock it cannot know
+        self.lock.release()
+        return math.inf
+
     def paid(self, key: str) -> Paid | None:
         with self.translated():
             return self.pages.paid(key)
+
+    def paid_in(self) -> Iterator[tuple[str, str]]:
+        with self.translated():
+            yield from self.pages.sources()
 
     def keep(self, page: Paid) -> None:
         with self.translated():
@@ -309,6 +329,14 @@ class LocalIndex:
         query = "SELECT id, embedding FROM chunks JOIN vectors USING (number) WHERE id IN ({})"
         with self.translated():
             return {id_: np.frombuffer(row, "<f4") for id_, row in self.among(query, ids)}
+
+    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:  # noqa: ARG002 - it is no work to see all
+        with self.translated():
+            yield from flaws(self.db, dimensions)
+
+    def mend(self) -> None:
+        with self.transaction():
+            mend(self.db)
 
     def fields(self, number: int) -> dict[str, object]:
         """One chunk's fields."""

@@ -39,6 +39,13 @@ class Pages:
             row = self.connection().execute(query, (key,)).fetchone()
             return paid_of(*row) if row else None
 
+    def sources(self) -> list[tuple[str, str]]:
+        """The root and source of each page."""
+        with self.lock:
+            if self.path is None or not self.there():
+                return []
+            return self.connection().execute("SELECT root, source FROM pages").fetchall()
+
     def there(self) -> bool:
         """Whether anything was ever kept; under the lock."""
         query = "SELECT 1 FROM sqlite_master WHERE name = 'pages'"

@@ -1,0 +1,190 @@
+"""`ingest check`: whether the index is what its records say, and they what the roots hold."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from ingest.check import Checked, Event, Underway, check
+from ingest.check.finding import Finding, Kind
+from ingest.check.repair import forgotten, repaired
+from ingest.check.scope import Scope
+from ingest.cli import configured, run, show
+from ingest.connect import embedder, index, index_name, roots, services
+from ingest.connections import Connections, connections
+from ingest.errors import ConfigError, DocumentError
+from ingest.model import Event as RunEvent
+from ingest.model import Outcome, Settled
+from ingest.report.totals import Totals
+from ingest.settings import Settings
+from ingest.sources import Root
+
+SHOWN = 20  # findings of one kind, unless more is asked for
+FOUND = DocumentError.exit_code
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code."""
+    settings = configured(options)
+    execution = run.new_run(options, settings)
+    to = connections(settings, execution.stop)
+    write = bool(options.repair or options.forget) and holds_anything(settings, to)
+    names = options.roots or ([settings.root] if settings.root else [])
+    with (
+        run.stopping(execution.stop) as signals,
+        ExitStack() as stack,
+        roots(names, settings, to) as named,
+        services(settings, execution.stop, write=write, to=to) as all_,
+    ):
+        opened = opener(stack, settings, to)
+        scope = Scope(
+            all_, execution, to.patience, named, opened, bool(options.roots), options.read
+        )
+        for root in options.forget:
+            scope = forget(scope, root, options)
+        seen = seen_in(scope, options)
+        if options.repair and seen.findings and not signals:
+            scope, totals = repair(scope, options)
+            seen = seen_in(scope, options, "left")
+            seen.embedded, seen.tokens = totals.chunks, totals.tokens
+        code = 128 + signals[0] if signals else FOUND if seen.findings else 0
+        tell(seen, code, index_name(settings), options)
+    return code
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a check came to."""
+
+    findings: Counter[Kind] = field(default_factory=Counter)
+    remedies: dict[str, list[Kind]] = field(default_factory=dict)  # of which kinds
+    under_way: int = 0  # sources, and roots, that were passed over
+    sources: int = 0
+    chunks: int = 0
+    embedded: int = 0  # chunks, by a repair
+    tokens: int = 0  # in those
+
+    def add(self, event: Event) -> None:
+        """Count one event."""
+        if isinstance(event, Checked):
+            self.sources, self.chunks = event.sources, event.chunks
+        elif isinstance(event, Underway):
+            self.under_way += 1
+        else:
+            self.findings[event.kind] += 1
+            kinds = self.remedies.setdefault(event.remedy, [])
+            if event.kind not in kinds:
+                kinds.append(event.kind)
+
+
+def holds_anything(settings: Settings, to: Connections) -> bool:
+    """Whether there is an index to be repaired: a repair makes none."""
+    where = index(settings, embedder(settings, to), to)
+    try:
+        held = where.totals()
+    finally:
+        where.close()
+    return bool(held.sources or held.chunks)
+
+
+def opener(stack: ExitStack, settings: Settings, to: Connections) -> Callable[[str], Root]:
+    """What opens a root by the name that an index has for it, until the stack is closed."""
+    known: dict[str, Root] = {}
+
+    def opened(name: str) -> Root:
+        if name not in known:
+            (root,) = stack.enter_context(roots([name], settings, to))
+            if root.name != name:
+                raise ConfigError(f"{name} is a link to {root.name} now: check the path")
+            known[name] = root
+        return known[name]
+
+    return opened
+
+
+def forget(scope: Scope, root: str, options: argparse.Namespace) -> Scope:
+    """Remove a root, and say what that came to; the scope of a check after it."""
+    name = root if "://" in root else Path(root).resolve().as_posix()
+    totals = Totals()
+    for event in forgotten(scope, name):
+        totals.add(event)
+        show_event(event, options)
+    if not options.quiet and not options.json:
+        files = show.many(totals.outcomes[Outcome.REMOVED], "file")
+        print(f"Forgot:  {files}, {show.many(totals.deleted, 'chunk')} of {show.printable(name)}")
+    return replace(scope, wrote=True)
+
+
+def repair(scope: Scope, options: argparse.Namespace) -> tuple[Scope, Totals]:
+    """Mend what was found; the scope of a check after it, and what it came to."""
+    totals = Totals()
+    for event in repaired(scope):
+        totals.add(event)
+        show_event(event, options)
+    if not options.quiet and not options.json:
+        embedded = f"{show.many(totals.chunks, 'chunk')} embedded ({totals.tokens:,} tokens)"
+        print(f"Repair:  {embedded}, {totals.deleted:,} deleted")
+        for remark in show.remarks(totals, stopped=True):
+            print(remark)
+    return replace(scope, wrote=True), totals
+
+
+def seen_in(scope: Scope, options: argparse.Namespace, name: str = "finding") -> Seen:
+    """One check, shown as it goes on: its findings, or those that are left."""
+    seen = Seen()
+    root = ""
+    for event in check(scope):
+        seen.add(event)
+        if not isinstance(event, Finding):
+            continue
+        if options.json:
+            more = {"event": name, **asdict(event), "remedy": event.remedy}
+            print(json.dumps(more, ensure_ascii=False), flush=True)
+        elif not options.quiet and (seen.findings[event.kind] <= SHOWN or options.verbose):
+            if event.root != root:
+                root = event.root
+                print(f"Root:    {show.printable(root)}")
+            print(line(event), flush=True)
+    return seen
+
+
+def line(finding: Finding) -> str:
+    """A finding as a line of text."""
+    about = f"{show.printable(finding.source)}  " if finding.source else ""
+    return f"{finding.kind:<9} {about}{show.printable(finding.text)}"
+
+
+def show_event(event: RunEvent, options: argparse.Namespace) -> None:
+    """What became of a source that was mended."""
+    if options.json:
+        if text := show.as_json(event):
+            print(text, flush=True)
+    elif isinstance(event, Settled) and not options.quiet:
+        told = options.verbose or event.outcome is not Outcome.UNCHANGED
+        if told:
+            print(show.line(event), flush=True)
+
+
+def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None:
+    """What it all came to."""
+    if options.json:
+        counts = {"sources": seen.sources, "chunks": seen.chunks, "under_way": seen.under_way}
+        paid = {"chunks_embedded": seen.embedded, "tokens_embedded": seen.tokens}
+        summary = {"event": "summary", "findings": dict(seen.findings), **counts, **paid}
+        print(json.dumps({**summary, "exit": code}))
+        return
+    if options.quiet:
+        return
+    held = f"{show.many(seen.sources, 'file')}, {show.many(seen.chunks, 'chunk')}"
+    print(f"Checked: {held} in {where}")
+    if seen.under_way:
+        print(f"Passed:  {seen.under_way:,} not judged, because a run is writing")
+    found = ", ".join(f"{count:,} {kind}" for kind, count in seen.findings.items())
+    print(f"Found:   {found or 'nothing'}")
+    for remedy, kinds in seen.remedies.items():
+        print(f"Mend:    {show.printable(remedy)}  ({', '.join(kinds)})")
