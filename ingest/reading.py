@@ -19,7 +19,6 @@ from ingest.connections import Connections
 from ingest.errors import ConfigError
 from ingest.extract.passwords import passwords
 from ingest.extract.worker import Contained, Limits
-from ingest.index import Index
 from ingest.model import Prepared, Recipe
 from ingest.ocr import API_VERSION, AT_ONCE
 from ingest.ocr import local as local_ocr
@@ -33,14 +32,15 @@ from ingest.times import FETCHING, READING, Times
 
 if TYPE_CHECKING:
     from ingest.ocr.azure import DocumentIntelligence
+    from ingest.ocr.pages import Memory
     from ingest.scans import Recognition
 
 
 @contextmanager
 def reading(
-    settings: Settings, index: Index, recipe: Recipe, times: Times, to: Connections | None
+    settings: Settings, memory: Memory, recipe: Recipe, times: Times, to: Connections | None
 ) -> Iterator[Reader]:
-    """What reads documents, until the end of the context.
+    """What reads documents, until the end of the context; `memory` has the pages paid for.
 
     Without a way `to` services, no page is sent to be recognised. Raises ConfigError.
     """
@@ -62,7 +62,7 @@ def reading(
                 return patient(task, file)
 
         read: Prepare = placed
-        recognising = recognition(settings, index, times, to)
+        recognising = recognition(settings, memory, times, to)
         if recognising:
             opened.callback(recognising.close)
             read = recognising.around(placed, places)
@@ -109,11 +109,11 @@ def recogniser(settings: Settings) -> str:
 
 
 def recognition(
-    settings: Settings, index: Index, times: Times, to: Connections | None
+    settings: Settings, memory: Memory, times: Times, to: Connections | None
 ) -> Recognition | None:
     """What has scanned pages recognised by a service; None where none is set.
 
-    Without a way `to` it, it only finds what the index has.
+    Without a way `to` it, it only finds what is in `memory`.
     """
     if not settings.ocr.startswith("https://"):
         return None
@@ -121,7 +121,7 @@ def recognition(
     from ingest.scans import Recognition
 
     service = document_intelligence(settings, to) if to else None
-    pages = Recogniser(index, service, f"{recogniser(settings)} {API_VERSION}", times)
+    pages = Recogniser(memory, service, f"{recogniser(settings)} {API_VERSION}", times)
     return Recognition(pages, service, limits(settings))
 
 
