@@ -193,6 +193,7 @@ class Alias:
         """Let an alias stand for an index, and wait until all of the service does."""
         made = SearchAlias(name=alias, indexes=[name])
         self.asked(lambda: self.via.indexes.create_or_update_alias(made))
+        log.warning("waiting %.0f s until all of %s follows the alias", PROPAGATION, self.where)
         self.sleep(PROPAGATION)
 
     def drop(self, name: str) -> None:
