@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,8 +20,10 @@ from ingest.embed import Embedder
 from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
 from ingest.errors import ConfigError, IngestError
 from ingest.index import Index
+from ingest.index.generations import Generations, Successor
 from ingest.index.schema import additional
 from ingest.model import Recipe
+from ingest.ocr.pages import Inherited
 from ingest.overlap import AtOnce
 from ingest.pipeline import Services
 from ingest.prices import FREE, Rates, price
@@ -219,14 +222,40 @@ def index(settings: Settings, model: Embedder, to: Connections, *, create: bool 
 
 def azure_index(settings: Settings, to: Connections, *, may_be_absent: bool) -> AzureIndex:
     """The index on a search service. Nothing is asked of it yet."""
+    if settings.search_key:
+        log.warning(KEYED, "AZURE_SEARCH_KEY")
+    return on_service(settings, to, may_be_absent=may_be_absent)
+
+
+def on_service(settings: Settings, to: Connections, *, may_be_absent: bool) -> AzureIndex:
+    """The same, without a warning of a key."""
     from ingest.index.azure import AzureIndex
     from ingest.index.documents import Documents
 
-    if settings.search_key:
-        log.warning(KEYED, "AZURE_SEARCH_KEY")
     key = settings.search_key or TokenCache(to.login, SEARCH)
     where, name = index_place(settings), settings.search_index
     return AzureIndex(Documents(where, name, key, to.patience, may_be_absent=may_be_absent))
+
+
+def generations(settings: Settings, model: Embedder, to: Connections) -> Generations:
+    """The indexes that the name of the index has stood for, and new ones of this model."""
+    where = index_place(settings)
+    if "://" not in where:
+        from ingest.index.folder import Folder
+
+        return Folder(Path(where), model.model, model.dimensions)
+    from ingest.index.alias import Alias
+
+    def named(name: str) -> Settings:
+        return replace(settings, search_index=name)
+
+    if settings.search_key:
+        log.warning(KEYED, "AZURE_SEARCH_KEY")
+    return Alias(
+        settings.search_index,
+        lambda name: on_service(named(name), to, may_be_absent=False),
+        lambda name: wanted_index(named(name), model.dimensions),
+    )
 
 
 def wanted_index(settings: Settings, dimensions: int) -> SearchIndex:
@@ -249,17 +278,19 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
 
 
 @contextmanager
-def services(
+def services(  # noqa: PLR0913 - settings, and what takes the place of what they say
     settings: Settings,
     stop: Stop,
     *,
     write: bool,
     to: Connections | None = None,
     model: Embedder | None = None,
+    successor: Successor | None = None,
 ) -> Iterator[Services]:
     """All that a run needs, closed again after it; with `write`, the index is held meanwhile.
 
-    A `model` takes the place of what the settings say. Raises ConfigError, ServiceError, or
+    A `model` takes the place of what the settings say. The index is that of the settings, or a
+    `successor` of it, which takes from it what it can. Raises ConfigError, ServiceError, or
     BusyError if another run holds the index.
     """
     to = to or connections(settings, stop)
@@ -275,7 +306,8 @@ def services(
     )
     with ExitStack() as opened:
         opened.callback(model.close)
-        where = index(settings, model, to, create=write)
+        where = successor.index if successor else index(settings, model, to, create=write)
+        earlier = successor.earlier if successor else None
         opened.callback(where.close)
         senders = ThreadPoolExecutor(model.at_once, "sender")
         writers, writing = writing_threads(settings)
@@ -283,7 +315,8 @@ def services(
             opened.callback(threads.shutdown, cancel_futures=True)
         sends = write and settings.ocr.startswith("https://")
         service = document_intelligence(settings, to, budget) if sends else None
-        reader = opened.enter_context(reading(settings, where, recipe, times, service))
+        memory = Inherited(where, earlier) if earlier else where
+        reader = opened.enter_context(reading(settings, memory, recipe, times, service))
         try:
             if write and where.fresh:
                 # There is much to read and to embed: what takes a while begins meanwhile.
@@ -292,7 +325,9 @@ def services(
                     reader.threads.submit(reader.warm)
             if write:
                 where.hold()
-            yield Services(where, model, recipe, reader, senders, writers, writing, times, budget)
+            yield Services(
+                where, model, recipe, reader, senders, writers, writing, times, budget, earlier
+            )
         except BaseException as error:
             # Threads that wait for a quota must not keep the process from saying what is wrong.
             stop.abandon()

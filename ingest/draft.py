@@ -45,6 +45,7 @@ class Draft:
     held: frozenset[str]  # the ids of its chunks that the index has already
     acknowledged: int = 0  # chunks
     embedded: int = 0  # chunks, since `held`
+    reused: int = 0  # chunks that came with vectors of an earlier index, likewise
     tokens: int = 0  # in those
     refusals: list[Refusal] = field(default_factory=list)
     removed: list[Settled] = field(default_factory=list)  # sources that were inside it
@@ -62,7 +63,7 @@ class Draft:
     @property
     def complete(self) -> bool:
         """Whether the index has answered for every chunk that had to be embedded."""
-        return self.embedded == len(self.made.chunks) - len(self.held)
+        return self.embedded + self.reused == len(self.made.chunks) - len(self.held)
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -85,10 +86,13 @@ class Draft:
             return Outcome.EMPTY
         return Outcome.CHANGED if self.record.committed else Outcome.NEW
 
-    def answered(self, chunk: Chunk, refusal: Refusal | None) -> None:
-        """Count what became of one chunk that was embedded."""
-        self.embedded += 1
-        self.tokens += chunk.tokens
+    def answered(self, chunk: Chunk, refusal: Refusal | None, *, paid: bool = True) -> None:
+        """Count what became of one chunk that the index lacked, and whether its vector was paid."""
+        if paid:
+            self.embedded += 1
+            self.tokens += chunk.tokens
+        else:
+            self.reused += 1
         if refusal:
             self.refusals.append(refusal)
         else:
@@ -217,6 +221,7 @@ def done(draft: Draft) -> Settled:
         deleted=len(draft.surplus.intersection(draft.record.committed)),
         tokens=draft.tokens,
         details=made.details,
+        reused=draft.reused,
     )
 
 

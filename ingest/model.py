@@ -335,10 +335,11 @@ class Settled:
     pages: int = 0
     empty_pages: int = 0
     chunks: int = 0
-    embedded: int = 0  # chunks that were new to the index
+    embedded: int = 0  # chunks that were new to the index, but for those reused
     deleted: int = 0  # chunks that are gone from it
     tokens: int = 0  # in the chunks that were embedded
     details: Details = field(default_factory=Details)
+    reused: int = 0  # chunks whose vectors the index in use had
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +357,7 @@ class Summary:
     tokens_embedded: int
     stages: dict[str, dict[str, float]]  # seconds of each stage and wait: "wall", "threads"
     bottleneck: str  # what held it up and what would help, in one line; "" for nothing
+    chunks_reused: int = 0  # whose vectors came from the index in use
 
 
 @dataclass(frozen=True, slots=True)

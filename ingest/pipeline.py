@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
+import numpy as np
+
 from ingest.attempts import Attempts, attempts
 from ingest.budget import Budget
 from ingest.draft import Draft
@@ -47,7 +49,7 @@ from ingest.settle import (
 )
 from ingest.sources import Root
 from ingest.stop import Stop
-from ingest.times import EMBEDDING, RECORDING, WRITING, Times
+from ingest.times import EMBEDDING, RECORDING, REUSING, WRITING, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -58,6 +60,7 @@ T = TypeVar("T")
 
 BEGUN = 8  # sources for each reader whose attempts are counted ahead, several in one request
 SAVED_AT_ONCE = 200  # records on their way: as many as go into two requests
+REUSED_AT_ONCE = 256  # chunks whose vectors are asked for in one request
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Services:
     writing: int  # writes under way at once
     times: Times = field(default_factory=Times)
     budget: Budget = field(default_factory=Budget)
+    earlier: Index | None = None  # the index that this one is to replace, with vectors to reuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,8 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
         documents = begun.suspects_last(changes, partial(counted, root, services, run, begun))
         drafts = intended(documents, services, run)
         chunks = by_turns(drafts, pieces)
-        vectors = embedded(chunks, services, run.stop)
+        left = reused(chunks, services, run.stop)
+        vectors = embedded(left, services, run.stop)
         complete = uploaded(vectors, services, run.stop)
         try:
             yield from committed(complete, services, run)
@@ -247,19 +252,51 @@ def pieces(item: object) -> Iterator[Piece] | None:
     return (Piece(item, chunk) for chunk in item.fresh)
 
 
-def embedded(
+def reused(
     pieces: Iterable[Piece | Draft | Event], services: Services, stop: Stop
+) -> Iterator[Piece | Sent | Draft | Event]:
+    """The chunks; those that an earlier index has come with their vectors from there."""
+    earlier = services.earlier
+    if earlier is None:
+        yield from pieces
+        return
+
+    def start(item: list[Piece] | Draft | Event) -> Future[dict[str, Vectors]] | None:
+        if not isinstance(item, list):
+            return None
+        call = partial(earlier.vectors, [piece.chunk.id for piece in item])
+        return stop.watched(services.writers.submit(services.times.around(REUSING, call)))
+
+    filled: Iterator[list[Piece] | Draft | Event] = batches(
+        pieces, is_piece, lambda _: 1, inputs=REUSED_AT_ONCE, room=lambda: REUSED_AT_ONCE
+    )
+    for item, call in overlapped(filled, start, services.writing, stop.overdue, IDLE):
+        if not isinstance(item, list):
+            yield item
+            continue
+        assert call is not None
+        found = call.result()
+        known = [piece for piece in item if piece.chunk.id in found]
+        if known:
+            there: Future[Vectors] = Future()
+            there.set_result(np.stack([found[piece.chunk.id] for piece in known]))
+            yield Sent(known, there, paid=False)
+        yield from (piece for piece in item if piece.chunk.id not in found)
+
+
+def embedded(
+    pieces: Iterable[Piece | Sent | Draft | Event], services: Services, stop: Stop
 ) -> Iterator[Sent | Draft | Event]:
     """The chunks with their vectors, in batches filled across documents, within the budget."""
     model, budget = services.embedder, services.budget
 
-    def start(item: list[Piece] | Draft | Event) -> Future[Vectors] | None:
+    def start(item: list[Piece] | Sent | Draft | Event) -> Future[Vectors] | None:
         if not isinstance(item, list) or not budget.take(sum(p.chunk.tokens for p in item)):
             return None
         call = partial(model.embed, [piece.chunk.embedded for piece in item])
         return stop.watched(services.senders.submit(services.times.around(EMBEDDING, call)))
 
-    filled: Iterator[list[Piece] | Draft | Event] = batches(
+    filled: Iterator[list[Piece] | Sent | Draft | Event] = batches(
         until(stop.overdue, pieces),
         is_piece,
         lambda piece: piece.chunk.tokens,
@@ -296,7 +333,7 @@ def uploaded(
         assert call is not None
         refused = call.result()
         for draft, chunk in item.pieces:
-            draft.answered(chunk, refused.get(chunk.id))
+            draft.answered(chunk, refused.get(chunk.id), paid=item.paid)
         yield Advanced(chunks=len(item.pieces))
         yield from (draft for draft in item.drafts if draft.complete)
 
@@ -338,8 +375,8 @@ def never() -> bool:
 
 
 def until(
-    over: Callable[[], bool], items: Iterable[Piece | Draft | Event]
-) -> Iterator[Piece | Draft | Event]:
+    over: Callable[[], bool], items: Iterable[Piece | Sent | Draft | Event]
+) -> Iterator[Piece | Sent | Draft | Event]:
     """The items, as long as it is not over."""
     for item in items:
         if over():

@@ -20,7 +20,6 @@ from ingest.connections import Connections
 from ingest.errors import ConfigError
 from ingest.extract.passwords import passwords
 from ingest.extract.worker import Contained, Limits
-from ingest.index import Index
 from ingest.model import Prepared, Recipe
 from ingest.ocr import API_VERSION, AT_ONCE
 from ingest.ocr import local as local_ocr
@@ -34,18 +33,19 @@ from ingest.times import FETCHING, READING, Times
 
 if TYPE_CHECKING:
     from ingest.ocr.azure import DocumentIntelligence
+    from ingest.ocr.pages import Memory
     from ingest.scans import Recognition
 
 
 @contextmanager
 def reading(
     settings: Settings,
-    index: Index,
+    memory: Memory,
     recipe: Recipe,
     times: Times,
     service: DocumentIntelligence | None,
 ) -> Iterator[Reader]:
-    """What reads documents, until the end of the context.
+    """What reads documents, until the end of the context; `memory` has the pages paid for.
 
     Without a `service`, no page is sent to be recognised. Raises ConfigError.
     """
@@ -67,7 +67,7 @@ def reading(
                 return patient(task, file)
 
         read: Prepare = placed
-        recognising = recognition(settings, index, times, service)
+        recognising = recognition(settings, memory, times, service)
         if recognising:
             opened.callback(recognising.close)
             read = recognising.around(placed, places)
@@ -114,18 +114,18 @@ def recogniser(settings: Settings) -> str:
 
 
 def recognition(
-    settings: Settings, index: Index, times: Times, service: DocumentIntelligence | None
+    settings: Settings, memory: Memory, times: Times, service: DocumentIntelligence | None
 ) -> Recognition | None:
     """What has scanned pages recognised by a service; None where none is set.
 
-    Without the service it only finds what the index has.
+    Without the service it only finds what is in `memory`.
     """
     if not settings.ocr.startswith("https://"):
         return None
     from ingest.ocr.pages import Recogniser
     from ingest.scans import Recognition
 
-    pages = Recogniser(index, service, f"{recogniser(settings)} {API_VERSION}", times)
+    pages = Recogniser(memory, service, f"{recogniser(settings)} {API_VERSION}", times)
     return Recognition(pages, service, limits(settings))
 
 

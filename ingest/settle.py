@@ -55,10 +55,11 @@ class Piece(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A batch of chunks and the finished call that embedded them."""
+    """A batch of chunks and the finished call that gave their vectors."""
 
     pieces: list[Piece]
     call: Future[Vectors]
+    paid: bool = True  # False: an earlier index had them
 
     @property
     def drafts(self) -> Iterable[Draft]:

@@ -16,6 +16,7 @@ R = TypeVar("R")
 FETCHING = "fetching"  # documents: opened, or copied from where they are
 READING = "reading"  # documents: extracted, split
 RECOGNISING = "recognising"  # pages at a service that reads pictures, each with all its waits
+REUSING = "reusing"  # vectors of the index in use, asked for
 EMBEDDING = "embedding"  # calls to the model, with all their waits
 SERVICE = "embedding service"  # the part of those in which its answer is waited for
 WRITING = "writing"  # chunks to the index

@@ -9,6 +9,7 @@ from ingest import __version__
 
 COMMANDS = {
     "run": "bring the index in step with the roots",
+    "rebuild": "make the index anew beside the one in use, and switch to it once it is as good",
     "plan": "show what a run would do, and do nothing",
     "search": "ask the index",
     "status": "show what the index holds, and what failed and why",
@@ -63,6 +64,31 @@ def add_run(command: argparse.ArgumentParser) -> None:
     """What `run` takes."""
     add_roots(command)
     command.add_argument("--dry-run", action="store_true", help="the same as ingest plan")
+    add_deadline(command)
+
+
+def add_rebuild(command: argparse.ArgumentParser) -> None:
+    """What `rebuild` takes."""
+    add_roots(command)
+    add_deadline(command)
+    command.add_argument(
+        "--questions",
+        metavar="FILE",
+        help="switch only if these are answered as well as before (docs/eval.md)",
+    )
+    command.add_argument(
+        "--keep", type=count, default=1, metavar="N", help="older indexes kept to go back to (1)"
+    )
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument("--back", action="store_true", help="switch to the index before")
+    instead.add_argument("--list", action="store_true", help="show all that there are")
+    instead.add_argument(
+        "--alias", metavar="NAME", help="give an index on Azure AI Search a name that can be moved"
+    )
+
+
+def add_deadline(command: argparse.ArgumentParser) -> None:
+    """When to stop."""
     command.add_argument("--deadline", metavar="TIME", help="stop by then, as in 25m (never)")
 
 
@@ -184,6 +210,7 @@ def add_token_proxy(command: argparse.ArgumentParser) -> None:
 
 ADD = {
     "run": add_run,
+    "rebuild": add_rebuild,
     "plan": add_roots,
     "search": add_search,
     "status": add_status,
@@ -198,6 +225,14 @@ def port(text: str) -> int:
     number = int(text)
     if not 0 <= number < 65536:  # noqa: PLR2004
         raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number
+
+
+def count(text: str) -> int:
+    """A count from a command line, or none."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
     return number
 
 

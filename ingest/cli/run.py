@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,7 +19,7 @@ from ingest.connections import connections
 from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError
 from ingest.execution import capacity, ending, remember
-from ingest.model import Summary
+from ingest.model import Event, Summary
 from ingest.pipeline import Run, Services, compared, ingest
 from ingest.plan import Stale
 from ingest.report.totals import Totals
@@ -46,7 +46,6 @@ def main(options: argparse.Namespace) -> int:
         stopping(run.stop, settings.deadline) as signals,
         roots(names, settings, to) as where,
         services(settings, run.stop, write=True, to=to) as all_,
-        show.Display(options) as display,
     ):
 
         def over(code: int) -> Summary:
@@ -55,15 +54,9 @@ def main(options: argparse.Namespace) -> int:
             remember(summary, all_.index)
             return summary
 
-        if display.live:
-            display.expect(to_read(where, all_, run))
         try:
-            for root in where:
-                for event in ingest(root, all_, run):
-                    totals.add(event)
-                    display.show(event, totals, all_.times.waiting())
-                    if options.json and (line := show.as_json(event)):
-                        print(line, flush=True)
+            for _ in shown(where, all_, run, totals, options):
+                pass
         except IngestError as error:
             over(error.exit_code)
             raise
@@ -84,6 +77,22 @@ def main(options: argparse.Namespace) -> int:
             )
         )
     return summary.exit
+
+
+def shown(
+    where: Sequence[Root], all_: Services, run: Run, totals: Totals, options: argparse.Namespace
+) -> Iterator[Event]:
+    """Every root brought in step: each event, once it was counted and people were told of it."""
+    with show.Display(options) as display:
+        if display.live:
+            display.expect(to_read(where, all_, run))
+        for root in where:
+            for event in ingest(root, all_, run):
+                totals.add(event)
+                display.show(event, totals, all_.times.waiting())
+                if options.json and (line := show.as_json(event)):
+                    print(line, flush=True)
+                yield event
 
 
 def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:

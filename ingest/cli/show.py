@@ -165,6 +165,7 @@ def summary(totals: Totals, planned: str = "") -> list[str]:
     """The whole run in a few lines; `planned` goes before what has not happened yet."""
     counts = [f"{totals.outcomes[o]:,} {o}" for o in Outcome if o in ALWAYS or totals.outcomes[o]]
     embedded = f"{totals.chunks:,} {planned}embedded ({totals.tokens:,} tokens)"
+    embedded += f", {totals.reused:,} with the vectors they had" if totals.reused else ""
     pages = [
         f"{totals.pages:,} read",
         f"{totals.empty_pages:,} without text" if totals.empty_pages else "",

@@ -222,7 +222,11 @@ class AzureIndex:
                 select=["id", VECTOR_FIELD],
                 top=PAGE,
             )
-            return {str(d["id"]): np.array(d[VECTOR_FIELD], np.float32) for d in page}
+            return {
+                str(d["id"]): np.array(vector, np.float32)
+                for d in page
+                if (vector := d.get(VECTOR_FIELD))
+            }
 
         found: dict[str, Vectors] = {}
         for part in self.documents.threads.map(ask, groups(ids, IDS)):

@@ -162,4 +162,22 @@ def differences(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
             yield f"{field.name} is not stored, so moving a chunk would lose its vector"
 
 
-__all__ = ["Field", "SearchIndex", "Vectorizer", "definition", "differences", "missing"]
+def reanalyzed(found: SearchIndex, wanted: SearchIndex) -> list[str]:
+    """The fields that have another analyzer than they should, which they keep for ever."""
+    there = {field.name: field.analyzer_name for field in found.fields}
+    return [
+        field.name
+        for field in wanted.fields
+        if there.get(field.name, field.analyzer_name) != field.analyzer_name
+    ]
+
+
+__all__ = [
+    "Field",
+    "SearchIndex",
+    "Vectorizer",
+    "definition",
+    "differences",
+    "missing",
+    "reanalyzed",
+]

@@ -61,7 +61,7 @@ def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
         where = f"{index.documents.name} on {index.documents.endpoint}"
         raise ConfigError(
             f"the index {where} cannot be used: {'; '.join(problems)}; "
-            "choose another AZURE_SEARCH_INDEX, or delete it to start over"
+            "ingest rebuild makes a new one beside it, or choose another AZURE_SEARCH_INDEX"
         )
 
 

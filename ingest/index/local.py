@@ -27,6 +27,7 @@ from ingest.index.faults import NOT_OURS, translated
 from ingest.index.finder import Finder
 from ingest.index.flaws import flaws, mend
 from ingest.index.pages import Pages
+from ingest.index.pointer import current
 from ingest.index.schema import (
     CHUNK_FIELDS,
     STORED,
@@ -89,10 +90,16 @@ A_MOMENT = 0.5  # seconds; who only looks whether the lock is taken has it for l
 
 
 class LocalIndex:
-    """An Index in a folder. Raises ConfigError if the folder cannot hold it or holds another."""
+    """An Index in a folder. Raises ConfigError if the folder cannot hold it or holds another.
 
-    def __init__(self, folder: Path, model: str, dimensions: int, *, create: bool) -> None:
+    It is the generation in use, or the one whose file is named.
+    """
+
+    def __init__(
+        self, folder: Path, model: str, dimensions: int, *, create: bool, generation: str = ""
+    ) -> None:
         self.folder = folder
+        self.named = bool(generation)
         self.lock = FileLock(folder / "lock")
         self.writes = create
         self.fresh = False
@@ -103,10 +110,13 @@ class LocalIndex:
         with self.translated():
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
-            here = create or (folder / "index.db").exists()
-            path = folder / "index.db" if here else ":memory:"
-            self.pages = Pages(folder / "index.db" if here else None)
-            self.db = sqlite3.connect(path, isolation_level=None, timeout=10)
+            self.generation = generation or current(folder)
+            path = folder / self.generation
+            here = create or path.exists()
+            self.pages = Pages(path if here else None)
+            self.db = sqlite3.connect(
+                path if here else ":memory:", isolation_level=None, timeout=10
+            )
             self.finder = Finder(self.db)
             try:
                 if not self.pragma("user_version"):
@@ -150,7 +160,8 @@ class LocalIndex:
         if found != (model, dimensions):
             raise ConfigError(
                 f"the index in {self.folder} holds vectors of {found[0]} ({found[1]} dimensions), "
-                f"not of {model} ({dimensions}): choose another --index, or delete it to start over"
+                f"not of {model} ({dimensions}): ingest rebuild makes a new one beside it, or "
+                "choose another --index"
             )
 
     def pragma(self, name: str) -> int:
@@ -165,6 +176,8 @@ class LocalIndex:
                     f"another run is writing to {self.folder}: wait for it to end, "
                     "or choose another --index"
                 ) from None
+            if not self.named and self.generation != current(self.folder):
+                raise BusyError(f"the index in {self.folder} was rebuilt just now: run again")
 
     def quiet(self) -> float:
         if self.lock.is_locked or not (self.folder / "lock").exists():

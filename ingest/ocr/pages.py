@@ -34,6 +34,23 @@ class Memory(Protocol):
     def keep(self, page: Paid) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """A memory that also knows what another one was paid for, and keeps it from then on."""
+
+    own: Memory
+    earlier: Memory
+
+    def paid(self, key: str) -> Paid | None:
+        found = self.own.paid(key)
+        if found is None and (found := self.earlier.paid(key)):
+            self.own.keep(found)
+        return found
+
+    def keep(self, page: Paid) -> None:
+        self.own.keep(page)
+
+
 class Service(Protocol):
     """What recognises. Raises ServiceError or ConfigError if it fails whatever the page is."""
 

@@ -23,6 +23,7 @@ class Totals:
     doubtful: int = 0  # pages in those whose text was recognised without confidence
     chunks: int = 0  # embedded and uploaded
     tokens: int = 0  # in those
+    reused: int = 0  # chunks uploaded with vectors of the index in use
     deleted: int = 0  # chunks
     problems: list[Settled] = field(default_factory=list)  # for the documents' owners
     kept: list[Kept] = field(default_factory=list)
@@ -36,6 +37,7 @@ class Totals:
             self.outcomes[event.outcome] += 1
             self.chunks += event.embedded
             self.tokens += event.tokens
+            self.reused += event.reused
             self.deleted += event.deleted
             if event.outcome is not Outcome.UNCHANGED:
                 self.empty_pages += event.empty_pages
@@ -59,6 +61,7 @@ class Totals:
             tokens_embedded=self.tokens,
             stages=stages(times, seconds),
             bottleneck=bottleneck(times, seconds, of),
+            chunks_reused=self.reused,
         )
 
     @property

@@ -114,6 +114,7 @@ class Search:
 
         self.indexes: dict[str, Index] = {}
         self.aliases: dict[str, Json] = {}
+        self.moved: dict[str, tuple[str, float]] = {}  # aliases: from which index, seen until when
         self.batches: list[Batch] = []
         self.statuses: Counter[int] = Counter()
         self.queries: list[Json] = []  # bodies of searches
@@ -222,10 +223,15 @@ class Search:
         """The index of that name or alias. Raises Rejected."""
         with self.lock:
             if aliased and name in self.aliases:
-                name = self.aliases[name]["indexes"][0]
+                name = self.random.choice(self.targets(name))
             if name not in self.indexes:
                 raise no_index(name)
             return self.indexes[name]
+
+    def targets(self, alias: str) -> list[str]:
+        """What an alias stands for; of an alias moved lately, what it stood for too."""
+        before, until = self.moved.get(alias, ("", 0.0))
+        return [*self.aliases[alias]["indexes"], *([before] if self.clock.now() < until else [])]
 
     def list_indexes(self, call: Call) -> Response:
         """GET /indexes."""
@@ -239,7 +245,7 @@ class Search:
         body = parsed(call.request.body)
         with self.lock:
             name = str(body.get("name"))
-            if name in self.indexes:
+            if name in self.indexes or name in self.aliases:
                 said = f"Cannot create index '{name}' because it already exists."
                 raise Rejected(400, "ResourceNameAlreadyInUse", said, "CannotCreateExistingIndex")
             return self.added(name, body)
@@ -259,7 +265,7 @@ class Search:
         with self.lock:
             name = call.name
             if name in self.aliases:
-                name = self.aliases[name]["indexes"][0]
+                name = self.random.choice(self.targets(name))
             existing = self.indexes.get(name)
             precondition(call.request, existing.etag if existing else None)
             if existing is None:
@@ -282,7 +288,7 @@ class Search:
         with self.lock:
             index = self.index(call.name, aliased=False)
             precondition(call.request, index.etag)
-            if any(call.name in alias["indexes"] for alias in self.aliases.values()):
+            if any(call.name in self.targets(alias) for alias in self.aliases):
                 raise Rejected(400, "", f"Index '{call.name}' is mapped by an alias.")
             del self.indexes[call.name]
         return Response(204)
@@ -429,6 +435,10 @@ class Search:
                 raise Rejected(400, "ResourceNameAlreadyInUse", f"Alias '{name}' already exists.")
             precondition(call.request, existing["@odata.etag"] if existing else None)
             alias: Json = {"name": name, "indexes": targets, "@odata.etag": self.etag()}
+            # Before it is known everywhere, a new one is not found now and then.
+            before = existing["indexes"][0] if existing else "nothing yet"
+            if before != targets[0]:
+                self.moved[name] = (before, self.clock.now() + self.delays.alias)
             self.aliases[name] = alias
         return answer(200 if existing else 201, alias, {"ETag": alias["@odata.etag"]})
 

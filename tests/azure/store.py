@@ -32,6 +32,7 @@ class Delays:
     lookup: float = 0.0  # by key
     count: float | None = None  # by $count and search.stats; None: as by queries
     schema: float = 0.0  # until new fields can be written and queried
+    alias: float = 0.0  # until all requests follow an alias that was moved; before, some do
 
 
 @dataclass

@@ -1,0 +1,150 @@
+"""`ingest rebuild`: the index made anew beside the one in use, and put in its place."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+from ingest.cli import configured, run, show
+from ingest.connect import index_name, index_place
+from ingest.connections import connections
+from ingest.errors import ConfigError, IngestError
+from ingest.evaluation.questions import Question, questions
+from ingest.execution import capacity, remember
+from ingest.index import Totals as Held
+from ingest.index.generations import older
+from ingest.model import Summary
+from ingest.proof import RANK, Taken
+from ingest.rebuild import Switched, go_back, lineage, rebuilding, replace
+from ingest.report.totals import Totals
+from ingest.settings import Settings
+
+DONE = (0, 3)  # exit codes of a run that took all that can be taken
+
+
+def main(options: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code."""
+    settings = configured(options)
+    if options.alias:
+        return name_anew(settings, options)
+    if options.list:
+        return list_all(settings, options)
+    if options.back:
+        switch, held = go_back(settings, connections(settings))
+        tell([json_of(switch)], said(switch, settings, held), options)
+        return 0
+    asked = questions(Path(options.questions)) if options.questions else []
+    return rebuild(settings, options, asked)
+
+
+def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Question]) -> int:
+    """A new index filled, proven and shown to readers; returns the exit code."""
+    execution = run.new_run(options, settings)
+    to = connections(settings, execution.stop)
+    totals, started, switch = Totals(), time.monotonic(), None
+    with (
+        run.stopping(execution.stop, settings.deadline) as signals,
+        rebuilding(settings, options.roots, execution, to) as work,
+    ):
+        all_ = work.services
+
+        def over(code: int) -> Summary:
+            seconds = time.monotonic() - started
+            of = capacity(all_, settings)
+            summary = totals.summary(execution.id, seconds, code, all_.times, of)
+            remember(summary, all_.index)
+            return summary
+
+        try:
+            taken = Taken(frozenset(root.name for root in work.roots))
+            for event in run.shown(work.roots, all_, execution, totals, options):
+                taken.add(event)
+            code = run.exit_code(execution.stop, signals, totals)
+            if code in DONE:
+                switch = replace(work, taken, execution, asked, options.keep)
+        except IngestError as error:
+            over(error.exit_code)
+            raise
+        summary, held = over(code), all_.index.totals()
+    stopped = execution.stop.requested()
+    lines = [
+        *show.summary(totals),
+        *said(switch, settings, held),
+        *show.took(summary, stopped=stopped),
+        *show.remarks(totals, stopped=stopped),
+    ]
+    tell([json_of(switch), show.summary_json(summary, held)], lines, options)
+    return summary.exit
+
+
+def tell(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:
+    """Print the JSON, or what people are told, or nothing."""
+    if options.json:
+        print("\n".join(objects))
+    elif not options.quiet:
+        print("\n".join(lines))
+
+
+def list_all(settings: Settings, options: argparse.Namespace) -> int:
+    """Every generation, the newest first."""
+    objects, lines = [], []
+    with lineage(settings, connections(settings)) as line:
+        names, current = line.names(), line.current()
+        for name in reversed(names):
+            with closing(line.opened(name)) as index:
+                held = index.totals()
+            kept = "kept" if name in older(names, current) else "newer"
+            state = "in use" if name == current else kept
+            about = {"event": "generation", "name": name, "state": state, **asdict(held)}
+            objects.append(json.dumps(about))
+            lines.append(f"{state:<7}  {name}  {show.describe(held)}")
+    summary = {"event": "summary", "generations": len(names), "in_use": current}
+    nothing = [f"There is no index in {index_name(settings)} yet: ingest run makes it"]
+    tell([*objects, json.dumps(summary)], lines or nothing, options)
+    return 0
+
+
+def name_anew(settings: Settings, options: argparse.Namespace) -> int:
+    """An index that has a name of its own gets an alias."""
+    if "://" not in index_place(settings):
+        raise ConfigError("--alias is for an index on Azure AI Search: a folder needs none")
+    from ingest.index.alias import Alias
+
+    index, alias = settings.search_index, options.alias
+    with lineage(settings, connections(settings)) as line:
+        assert isinstance(line, Alias)
+        line.give(alias)
+    words = (
+        f"{alias} stands for {index} now: set AZURE_SEARCH_INDEX={alias} here and in whatever "
+        "asks the index, then ingest rebuild"
+    )
+    tell([json.dumps({"event": "alias", "alias": alias, "index": index})], [words], options)
+    return 0
+
+
+def json_of(switch: Switched | None) -> str:
+    """What was switched, or that nothing was, as a line of JSON."""
+    return json.dumps({"event": "switched", **(asdict(switch) if switch else {"index": ""})})
+
+
+def said(switch: Switched | None, settings: Settings, held: Held) -> list[str]:
+    """The same for people."""
+    where = index_name(settings)
+    if switch is None:
+        return [f"Index:   {where} is as it was; the new one has {show.describe(held)} so far"]
+    lines = [f"Index:   {where} holds {show.describe(held)}"]
+    kept = f", before: {switch.before}" if switch.before not in ("", *switch.dropped) else ""
+    lines.append(f"Switch:  {switch.index} is in use{kept}")
+    if switch.dropped:
+        lines.append(f"Dropped: {', '.join(switch.dropped)}")
+    if scores := switch.scores:
+        words = " by words, as it has another model" if scores.by_words else ""
+        old = f"; {scores.old:.3f} before{words}" if scores.old is not None else ""
+        among = f"{scores.questions} questions answered by the first {RANK} chunks"
+        lines.append(f"Answers: {scores.new:.3f} of {among}{old}")
+    return lines
