@@ -212,7 +212,7 @@ def services(
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
     to = to or connections(settings, stop)
-    times = Times()
+    times = Times(watch=to.watch)
     model = embedder(settings, to, times)
     recipe = Recipe(
         extractor=settings.extractor,

@@ -13,13 +13,19 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from types import FrameType
 
-from ingest.cli import configured, plan, show
+from ingest import __version__
+from ingest.auth.credential import MONITOR
+from ingest.auth.token_cache import TokenCache
+from ingest.cli import configured, logs, plan, show
 from ingest.connect import index_name, roots, services
-from ingest.connections import connections
+from ingest.connections import Connections, connections, watched
 from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.exchanges import prefix
 from ingest.index import Index
 from ingest.model import Summary
 from ingest.pipeline import Run, Services, compared, ingest
@@ -29,6 +35,7 @@ from ingest.report.totals import Totals
 from ingest.settings import Settings, documented
 from ingest.sources import Root
 from ingest.stop import Stop
+from ingest.telemetry import About, Telemetry, telemetry
 
 log = logging.getLogger(__name__)
 
@@ -42,11 +49,12 @@ def main(options: argparse.Namespace) -> int:
     settings = configured(options)
     names = named_roots(options, settings)
     run = new_run(options, settings)
-    to = connections(settings, run.stop)
+    logs.begin(run.id)
     totals = Totals()
     started = time.monotonic()
     with (
         stopping(run.stop, settings.deadline) as signals,
+        looked_on(run, settings) as (to, seen),
         roots(names, settings, to) as where,
         services(settings, run.stop, write=True, to=to) as all_,
         show.Display(options) as display,
@@ -56,6 +64,8 @@ def main(options: argparse.Namespace) -> int:
             seconds = time.monotonic() - started
             summary = totals.summary(run.id, seconds, code, all_.times, capacity(all_, settings))
             remember(summary, all_.index)
+            seen.over(summary)
+            logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
             return summary
 
         if display.live:
@@ -64,6 +74,7 @@ def main(options: argparse.Namespace) -> int:
             for root in where:
                 for event in ingest(root, all_, run):
                     totals.add(event)
+                    seen.add(event)
                     display.show(event, totals, all_.times.waiting())
                     if options.json and (line := show.as_json(event)):
                         print(line, flush=True)
@@ -84,6 +95,24 @@ def main(options: argparse.Namespace) -> int:
             )
         )
     return summary.exit
+
+
+@contextmanager
+def looked_on(run: Run, settings: Settings) -> Iterator[tuple[Connections, Telemetry]]:
+    """The connections of a run, and the telemetry that the environment asks for."""
+    to = connections(settings, run.stop)
+    about = About(run.id, __version__, provider(settings))
+    with telemetry(os.environ, about, partial(TokenCache, to.login, MONITOR)) as seen:
+        more = {"trace": seen.trace} if seen.trace else {}
+        logs.note(f"run {run.id} begins", "begin", requests=prefix(run.id) + "*", **more)
+        yield watched(to, run.id, seen.watch, seen.exchanged), seen
+
+
+def provider(settings: Settings) -> str:
+    """Whose the embedding model is, in the words of OpenTelemetry's conventions."""
+    if settings.embedder:
+        return "local" if settings.embedder == "local" else "openai"
+    return "azure.ai.openai" if settings.openai_endpoint else "local"
 
 
 def capacity(all_: Services, settings: Settings) -> Capacity:
@@ -192,4 +221,4 @@ def stopping(stop: Stop, deadline: float | None = None) -> Iterator[list[int]]:
 
 def say(text: str) -> None:
     """A word on stderr, in the name of the program."""
-    print(f"ingest: {text}", file=sys.stderr, flush=True)
+    logs.tell(logging.WARNING, text)

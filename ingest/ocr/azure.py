@@ -24,6 +24,7 @@ from ingest.auth.credential import COGNITIVE_SERVICES
 from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.model import Recognised
+from ingest.noting import Noting
 from ingest.ocr import API_VERSION, AT_ONCE, Gone, Refused, Taken
 from ingest.ocr.pace import Pace
 from ingest.ocr.reading import read
@@ -76,7 +77,10 @@ class DocumentIntelligence:
         )
         self.client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             self.endpoint,
-            policies=[BearerTokenCredentialPolicy(token, COGNITIVE_SERVICES)],
+            policies=[
+                BearerTokenCredentialPolicy(token, COGNITIVE_SERVICES),
+                Noting(patience.exchanges),
+            ],
             transport=transport,
         )
 
