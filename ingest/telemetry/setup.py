@@ -33,15 +33,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AZURE_LOGGER = "azure.monitor"
 CLOSING = 5.0  # seconds at the end of a run in which telemetry may still be sent
 LOST = 1.0  # the same, where some could not be sent before
 
 # So that nothing goes to anybody but whom it was asked to go to: the exporter reports on itself to
-# Microsoft, and asks there for its configuration.
-TO_ITSELF = {
+# Microsoft, and asks there for its configuration. (The last would look for what is global.)
+ELSEWHERE_OFF = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
+    "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
 }
 
 
@@ -52,8 +54,11 @@ class Losses(logging.Handler):
         super().__init__(logging.WARNING)
         self.count = 0
 
-    def emit(self, _: logging.LogRecord) -> None:
-        self.count += 1
+    def emit(self, record: logging.LogRecord) -> None:
+        # OTLP's exporter warns of what it tries again; the other one keeps nothing to try again.
+        final = record.levelno >= logging.ERROR or record.name.startswith(AZURE_LOGGER)
+        if final or "dropping" in str(record.msg):
+            self.count += 1
 
 
 @contextmanager
@@ -64,9 +69,9 @@ def started(
     credential: Callable[[], TokenCredential],
 ) -> Iterator[Telemetry]:
     """The telemetry of a run; what cannot be set up is said, and the run goes on without it."""
-    environment.update(TO_ITSELF)
+    environment.update(ELSEWHERE_OFF)
     losses = Losses()
-    loggers = [logging.getLogger(name) for name in ("opentelemetry", "azure.monitor")]
+    loggers = [logging.getLogger(name) for name in ("opentelemetry", AZURE_LOGGER)]
     for logger in loggers:
         logger.addHandler(losses)
     try:
