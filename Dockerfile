@@ -26,7 +26,7 @@ RUN case "$EXTRAS" in \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt \
     && python -m venv --without-pip /opt/ingest \
     && /opt/build/bin/pip --python /opt/ingest/bin/python install \
-        --require-hashes --only-binary :all: -r "requirements/$lock.txt"
+        --require-hashes --only-binary :all: -r "requirements/$lock.txt" -r requirements/telemetry.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY ingest/ ingest/
 # Bytecode that is not checked against its source works on a read-only file system, whatever the

@@ -53,6 +53,9 @@ param documentIntelligence bool = false
 @description('GROUP/NAME of a Document Intelligence account to use; its custom subdomain must be its name.')
 param existingDocumentIntelligence string = ''
 
+@description('Make Application Insights for the job, which is paid by what it is sent.')
+param applicationInsights bool = false
+
 @description('The container of PDFs.')
 param containerName string = 'pdfs'
 
@@ -74,6 +77,7 @@ var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var groupName = 'rg-${environmentName}'
 var isJob = host == 'job'
+var isTraced = isJob && applicationInsights
 var publicNetworkAccess = privateEndpoints ? 'Disabled' : 'Enabled'
 
 // Group and name of each service, whether it is made here or was there before.
@@ -199,6 +203,16 @@ module hosting 'modules/environment.bicep' = if (isJob) {
   }
 }
 
+module insights 'modules/insights.bicep' = if (isTraced) {
+  scope: group
+  params: {
+    name: 'appi-${token}'
+    location: location
+    tags: tags
+    workspaceId: hosting!.outputs.logsId
+  }
+}
+
 module job 'modules/job.bicep' = if (isJob) {
   scope: group
   params: {
@@ -212,6 +226,7 @@ module job 'modules/job.bicep' = if (isJob) {
     identityClientId: identity!.outputs.clientId
     schedule: schedule
     timeout: jobTimeout
+    insightsConnection: isTraced ? insights!.outputs.connectionString : ''
     environmentVariables: settings
   }
   dependsOn: [registryPull]
@@ -235,6 +250,15 @@ module registryPull 'roles/acr-pull.bicep' = if (isJob) {
   scope: group
   params: {
     resourceName: registry!.outputs.name
+    principalId: identity!.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module insightsPublish 'roles/metrics-publisher.bicep' = if (isTraced) {
+  scope: group
+  params: {
+    resourceName: insights!.outputs.name
     principalId: identity!.outputs.principalId
     principalType: 'ServicePrincipal'
   }

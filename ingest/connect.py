@@ -294,7 +294,7 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
     BusyError if another run holds the index.
     """
     to = to or connections(settings, stop)
-    times = Times()
+    times = Times(watch=to.watch)
     budget = limited(settings, stop)
     model = model or embedder(settings, to, times, budget)
     recipe = Recipe(

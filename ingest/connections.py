@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ingest.auth.credential import Login, credential
+from ingest.exchanges import Exchanges, Told, names
 from ingest.retry import Patience
 from ingest.settings import Settings
 from ingest.stop import Stop
+from ingest.times import Watch
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """How services are reached: one login for all of them, and one patience."""
+    """How services are reached: one login for all of them, and one patience; and who watches."""
 
     login: Login
     patience: Patience
+    watch: Watch | None = None
 
 
 def connections(settings: Settings, stop: Stop | None = None, **time: Any) -> Connections:
@@ -30,3 +33,9 @@ def connections(settings: Settings, stop: Stop | None = None, **time: Any) -> Co
     return Connections(
         Login(make), Patience(settings.retry_seconds, settings.wait_for_roles, stopped, **time)
     )
+
+
+def watched(to: Connections, run: str, watch: Watch | None, told: Told) -> Connections:
+    """The connections of a run: its requests have its name, and somebody looks on."""
+    exchanges = Exchanges(names(run), told)
+    return replace(to, patience=replace(to.patience, exchanges=exchanges), watch=watch)

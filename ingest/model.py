@@ -81,6 +81,9 @@ PASSED_OVER = frozenset(
 Values: TypeAlias = "tuple[tuple[str, str | None], ...]"
 
 
+Key: TypeAlias = tuple[str, str]  # the root and the name of a source: no two have the same
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One PDF that can be read, as its listing saw it."""
@@ -93,6 +96,10 @@ class Source:
     recent: bool = False  # modified so lately that another write could leave `modified` as it is
     unreadable: str = ""  # why its bytes cannot be had at present, whatever is known of them
     fields: Values = ()
+
+    @property
+    def key(self) -> Key:
+        return self.root, self.name
 
 
 INSIDE = "//"  # in the name of a source: what follows is a PDF inside what precedes
@@ -268,6 +275,10 @@ class Record:
     settled: str = ""  # when, UTC, ISO 8601
     run: str = ""
     details: Details = field(default_factory=Details)
+
+    @property
+    def key(self) -> Key:
+        return self.root, self.source
 
 
 @dataclass(frozen=True, slots=True)

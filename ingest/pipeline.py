@@ -29,6 +29,7 @@ from ingest.index import Index
 from ingest.model import (
     Advanced,
     Event,
+    Key,
     Prepared,
     Recipe,
     Record,
@@ -161,7 +162,8 @@ def recalled(
         if not isinstance(change, Stale) or (change.record is None and index.current):
             return None
         call = partial(index.record, change.source.root, change.source.name)
-        return stop.watched(services.writers.submit(services.times.around(RECORDING, call)))
+        timed = services.times.around(RECORDING, call, change.source.key)
+        return stop.watched(services.writers.submit(timed))
 
     for change, call in overlapped(changes, start, services.writing, stop.overdue, IDLE):
         yield (
@@ -214,7 +216,8 @@ def intended(
         if not isinstance(item, Read):
             return None
         call = partial(intend, item, services.index, services.recipe, run.id)
-        return run.stop.watched(services.writers.submit(services.times.around(RECORDING, call)))
+        timed = services.times.around(RECORDING, call, item.stale.source.key)
+        return run.stop.watched(services.writers.submit(timed))
 
     drafts = overlapped(documents, start, services.writing, never, IDLE)
     yield from saved((noted(item, call) for item, call in drafts), services, run.stop)
@@ -236,7 +239,7 @@ def saved(
         if item.record is None:
             return None
         saving = services.index.save(item.record)
-        return stop.watched(services.times.during(RECORDING, saving))
+        return stop.watched(services.times.during(RECORDING, saving, item.record.key))
 
     idle = Noted(None, cast("T", IDLE))
     for item, call in overlapped(items, start, at_once, never, idle):
@@ -291,10 +294,16 @@ def embedded(
     model, budget = services.embedder, services.budget
 
     def start(item: list[Piece] | Sent | Draft | Event) -> Future[Vectors] | None:
-        if not isinstance(item, list) or not budget.take(sum(p.chunk.tokens for p in item)):
+        if not isinstance(item, list):
+            return None
+        tokens = sum(piece.chunk.tokens for piece in item)
+        if not budget.take(tokens):
             return None
         call = partial(model.embed, [piece.chunk.embedded for piece in item])
-        return stop.watched(services.senders.submit(services.times.around(EMBEDDING, call)))
+        timed = services.times.around(
+            EMBEDDING, call, *keys(item), model=model.model, chunks=len(item), tokens=tokens
+        )
+        return stop.watched(services.senders.submit(timed))
 
     filled: Iterator[list[Piece] | Sent | Draft | Event] = batches(
         until(stop.overdue, pieces),
@@ -308,6 +317,11 @@ def embedded(
             yield item
         elif call and not isinstance(call.exception(), StoppedError):
             yield Sent(item, call)
+
+
+def keys(pieces: Iterable[Piece]) -> list[Key]:
+    """The sources that have a chunk in a batch, each once."""
+    return [draft.source.key for draft in dict.fromkeys(piece.draft for piece in pieces)]
 
 
 def is_piece(item: object) -> TypeGuard[Piece]:
@@ -324,7 +338,8 @@ def uploaded(
         if not isinstance(item, Sent):
             return None
         call = partial(upload, item, services.index, services.embedder.dimensions)
-        return stop.watched(services.writers.submit(services.times.around(WRITING, call)))
+        timed = services.times.around(WRITING, call, *keys(item.pieces))
+        return stop.watched(services.writers.submit(timed))
 
     for item, call in overlapped(vectors, start, services.writing, never, IDLE):
         if not isinstance(item, Sent):
@@ -345,7 +360,8 @@ def committed(drafts: Iterable[Draft | Event], services: Services, run: Run) -> 
         if not isinstance(item, Draft):
             return None
         call = partial(settle, item, services.index, services.recipe, run.id)
-        return run.stop.watched(services.writers.submit(services.times.around(WRITING, call)))
+        timed = services.times.around(WRITING, call, item.source.key)
+        return run.stop.watched(services.writers.submit(timed))
 
     def settled() -> Iterator[Noted[Any]]:
         for item, call in overlapped(drafts, start, services.writing, never, IDLE):

@@ -63,7 +63,7 @@ def reading(
         patient = careful(children, children.limits)
 
         def placed(task: Task, file: BinaryIO) -> Prepared | None:
-            with places, times.of(READING):
+            with places, times.of(READING, task.source.key):
                 return patient(task, file)
 
         read: Prepare = placed
@@ -77,7 +77,7 @@ def reading(
             fit(stale.source.size, settings.document_megabytes)
             task = Task(stale.source, stale.known, recipe, settings.extractor, keys, name)
             with ExitStack() as fetched:
-                with times.of(FETCHING):
+                with times.of(FETCHING, stale.source.key):
                     file = fetched.enter_context(root.opened(stale.source))
                 return read(task, file)
 

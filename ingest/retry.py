@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 import tenacity
 
 from ingest.errors import NotYetError, ServiceError, StoppedError
+from ingest.exchanges import Exchanges
 
 T = TypeVar("T")
 
@@ -45,13 +46,17 @@ class Again(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to go on trying, and who may call it off. Time is a parameter."""
+    """How requests are made: how long to go on trying, who may call it off, and who is told.
+
+    Time is a parameter.
+    """
 
     seconds: float = 900.0
     roles: float = 0.0  # seconds to wait for roles and deployments that do not hold yet
     stopped: Callable[[], bool] = lambda: False
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = field(default=time.monotonic)
+    exchanges: Exchanges = field(default_factory=Exchanges)
 
     def wait(self, seconds: float) -> None:
         """Sleep, unless it is called off. Raises StoppedError then."""
@@ -102,6 +107,7 @@ def patiently(
                 state.next_action.sleep,
                 error,
                 waiting,
+                extra={"seconds": round(state.next_action.sleep, 1)},
             )
 
     retrying = tenacity.Retrying(

@@ -304,6 +304,12 @@ class Settings:
     embed_at_once: int = setting(
         16, "INGEST_EMBED_AT_ONCE", "embedding requests under way at once", within(int, 1, 64)
     )
+    log: str = setting(
+        "auto",
+        "INGEST_LOG",
+        "what stderr gets: `text`, `json` (an object a line), or auto: text on a terminal only",
+        one_of("auto", "text", "json"),
+    )
     hosted: bool = False  # the host brings an identity
 
     @classmethod

@@ -1,17 +1,25 @@
-"""Where the time goes: what was going on, for how long, and in how many threads."""
+"""Where the time goes: what was going on, for how long, and in how many threads.
+
+Whoever wants to know more, of each piece of work by itself, watches.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from ingest.model import Key
 
 R = TypeVar("R")
+
+# Takes what raised, and is called once, from whichever thread the work ended in.
+Over: TypeAlias = Callable[[BaseException | None], None]
 
 FETCHING = "fetching"  # documents: opened, or copied from where they are
 READING = "reading"  # documents: extracted, split
@@ -43,37 +51,66 @@ class Spell:
         self.since = now
 
 
+class Watch(Protocol):
+    """Is told of every piece of work, in any thread; must not fail, and not take long."""
+
+    # work begins on these sources; `inner`: what this thread begins until it is over is part of it
+    def began(
+        self, what: str, about: Sequence[Key], facts: Mapping[str, Any], *, inner: bool
+    ) -> Over: ...
+
+
 @dataclass(slots=True)
 class Times:
     """The seconds spent in each kind of work and waiting, for any number of threads."""
 
     clock: Callable[[], float] = time.monotonic
+    watch: Watch | None = None
     spells: dict[str, Spell] = field(default_factory=lambda: defaultdict(Spell))
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
-    def of(self, what: str) -> Iterator[None]:
-        """Counts as `what` whatever happens inside."""
-        self.turned(what, 1)
+    def of(self, what: str, *about: Key, **facts: Any) -> Iterator[None]:
+        """Counts as `what` whatever happens inside. The rest is for who watches."""
+        over = self.begun(what, about, facts, inner=True)
         try:
             yield
-        finally:
-            self.turned(what, -1)
+        except BaseException as error:
+            over(error)
+            raise
+        else:
+            over(None)
 
-    def around(self, what: str, call: Callable[[], R]) -> Callable[[], R]:
+    def around(
+        self, what: str, call: Callable[[], R], *about: Key, **facts: Any
+    ) -> Callable[[], R]:
         """The call, counted as `what`."""
 
         def counted() -> R:
-            with self.of(what):
+            with self.of(what, *about, **facts):
                 return call()
 
         return counted
 
-    def during(self, what: str, call: Future[R]) -> Future[R]:
+    def during(self, what: str, call: Future[R], *about: Key) -> Future[R]:
         """The call, counted as `what` until it is done."""
-        self.turned(what, 1)
-        call.add_done_callback(lambda _: self.turned(what, -1))
+        over = self.begun(what, about, {}, inner=False)
+        call.add_done_callback(lambda done: over(None if done.cancelled() else done.exception()))
         return call
+
+    def begun(
+        self, what: str, about: Sequence[Key], facts: Mapping[str, Any], *, inner: bool
+    ) -> Over:
+        """Something begins; the answer ends it."""
+        self.turned(what, 1)
+        watched = self.watch.began(what, about, facts, inner=inner) if self.watch else None
+
+        def over(error: BaseException | None) -> None:
+            self.turned(what, -1)
+            if watched:
+                watched(error)
+
+        return over
 
     def turned(self, what: str, change: int) -> None:
         """A thread begins or ends something."""

@@ -76,6 +76,7 @@ function Invoke-Run([string]$what) {
     # Removed: no setting of the user's own may lead the samples to another index.
     Remove-Item Env:INGEST_INDEX -ErrorAction SilentlyContinue
     Remove-Item Env:INGEST_EMBEDDER -ErrorAction SilentlyContinue
+    $env:INGEST_LOG = 'text'
     $env:PYTHONPATH = (Get-Location).Path
     & $python -P -m ingest run $what --wait-for-roles 10m
     switch ($LASTEXITCODE) {

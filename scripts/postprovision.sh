@@ -52,8 +52,9 @@ start_job() {
 
 fill_from_here() {
     code=0
-    # Empty is unset: no setting of the user's own may lead the samples to another index.
-    INGEST_INDEX='' INGEST_EMBEDDER='' scripts/ingest run "$what" --wait-for-roles 10m || code=$?
+    # Empty is unset: no setting of the user's own may lead the samples to another index. A person
+    # reads this, though azd is no terminal.
+    INGEST_INDEX='' INGEST_EMBEDDER='' INGEST_LOG=text scripts/ingest run "$what" --wait-for-roles 10m || code=$?
     case $code in
         0) ;;
         3) say "the index is filled, but for the documents named above; of the samples, two are broken on purpose" ;;

@@ -171,8 +171,9 @@ def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.Completed
 
 def environment() -> dict[str, str]:
     """What a child process needs, without the settings of whoever runs the tests."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("INGEST_", "AZURE_"))}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    ours = ("INGEST_", "AZURE_", "OTEL_", "APPLICATIONINSIGHTS_")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    return kept | {"PYTHONPATH": str(ROOT), "INGEST_LOG": "text"}  # as on a terminal
 
 
 def dump(index: Index) -> dict[str, object]:

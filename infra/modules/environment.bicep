@@ -56,3 +56,4 @@ resource kept 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 output id string = environment.id
+output logsId string = logs.id

@@ -20,6 +20,9 @@ param schedule string
 @minValue(900)
 param timeout int
 
+@description('Where it sends traces and metrics; empty: nowhere.')
+param insightsConnection string
+
 @description('What ingest is told, as pairs of name and value.')
 param environmentVariables { name: string, value: string }[]
 
@@ -39,6 +42,14 @@ var identityVariables = [
   {
     name: 'INGEST_DEADLINE'
     value: '${timeout - 300}s'
+  }
+  {
+    name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
+    value: insightsConnection // empty: unset
+  }
+  {
+    name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
+    value: 'Authorization=AAD;ClientId=${identityClientId}'
   }
 ]
 

@@ -20,6 +20,7 @@ LOGIN_SECONDS = 60
 COGNITIVE_SERVICES = "https://cognitiveservices.azure.com/.default"
 SEARCH = "https://search.azure.com/.default"
 STORAGE = "https://storage.azure.com/.default"
+MONITOR = "https://monitor.azure.com//.default"  # two slashes: its audience ends in one
 
 
 def credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:

@@ -10,12 +10,12 @@ import errno
 import importlib
 import io
 import json
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ingest.cli import logs
 from ingest.cli.parser import parser
 from ingest.errors import ConfigError, IngestError
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
-    listen(0 if options.quiet else options.verbose + 1)
+    logs.listen(verbosity(options), options.log or os.environ.get("INGEST_LOG", ""))
     try:
         module = options.command.replace("-", "_")
         code = int(importlib.import_module(f"ingest.cli.{module}").main(options))
@@ -34,13 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code  # noqa: TRY300 - what follows is for errors
     except IngestError as error:
         if options.json:
-            print(json.dumps({"event": "error", "error": str(error), "exit": error.exit_code}))
-        print(f"ingest: {error}", file=sys.stderr)
+            event = {"event": "error", **logs.running(), "error": str(error)}
+            print(json.dumps(event | {"exit": error.exit_code}))
+        logs.complain(str(error), error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            "ingest: stopped at once; the next run goes on from here", file=sys.stderr, flush=True
-        )
+        logs.complain("stopped at once; the next run goes on from here", 130)
         # Threads may be in native code that does not survive an orderly exit around it.
         os._exit(130)
     except BrokenPipeError:
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        print("ingest: the output cannot be written: its disk is full", file=sys.stderr)
+        logs.complain("the output cannot be written: its disk is full", 1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -59,7 +58,14 @@ def configured(options: argparse.Namespace) -> Any:
     """The settings of a command: its flags over the environment over `.env`."""
     from ingest.settings import settings
 
-    return settings(environment(), vars(options))
+    chosen = settings(environment(), vars(options))
+    logs.listen(verbosity(options), chosen.log)  # now that `.env` is read
+    return chosen
+
+
+def verbosity(options: argparse.Namespace) -> int:
+    """How much a person wants to hear: errors, then warnings, then more."""
+    return 0 if options.quiet else int(options.verbose) + 1
 
 
 def environment() -> Mapping[str, str]:
@@ -72,27 +78,3 @@ def environment() -> Mapping[str, str]:
     except (UnicodeDecodeError, OSError) as error:
         raise ConfigError(f".env cannot be read ({error}): mend it or move it away") from None
     return os.environ
-
-
-class Stderr(logging.StreamHandler):  # type: ignore[type-arg]
-    """Logs go to what stderr is at the moment: a live display may stand in its place."""
-
-    @property
-    def stream(self) -> Any:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, _: object) -> None:
-        """It is what it is."""
-
-
-def listen(verbosity: int) -> None:
-    """Show what our own code logs, and nothing of the SDKs': they log requests and headers."""
-    levels = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
-    handler = Stderr()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("ingest")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(levels[min(verbosity, len(levels) - 1)])
-    # Python prints the warnings of whoever has no handler; what they mean, our errors say.
-    logging.getLogger().addHandler(logging.NullHandler())

@@ -55,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
             help="a folder, or https://... (AZURE_SEARCH_ENDPOINT, else .ingest)",
         )
         every.add_argument("--json", action="store_true", help="print one JSON object a line")
+        every.add_argument(
+            "--log", metavar="FORM", help="what stderr gets: text, json, or auto (auto)"
+        )
         every.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv most")
         every.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     return top

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from ingest.cli import configured, run, show
+from ingest.cli import configured, logs, run, show
 from ingest.connect import index_name, index_place
 from ingest.connections import connections
 from ingest.errors import ConfigError, IngestError
@@ -45,10 +45,11 @@ def main(options: argparse.Namespace) -> int:
 def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Question]) -> int:
     """A new index filled, proven and shown to readers; returns the exit code."""
     execution = run.new_run(options, settings)
-    to = connections(settings, execution.stop)
+    logs.begin(execution.id)
     totals, started, switch = Totals(), time.monotonic(), None
     with (
         run.stopping(execution.stop, settings.deadline) as signals,
+        run.looked_on(execution, settings) as (to, seen),
         rebuilding(settings, options.roots, execution, to) as work,
     ):
         all_ = work.services
@@ -58,12 +59,15 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
             of = capacity(all_, settings)
             summary = totals.summary(execution.id, seconds, code, all_.times, of)
             remember(summary, all_.index)
+            seen.over(summary)
+            logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
             return summary
 
         try:
             taken = Taken(frozenset(root.name for root in work.roots))
             for event in run.shown(work.roots, all_, execution, totals, options):
                 taken.add(event)
+                seen.add(event)
             code = run.exit_code(execution.stop, signals, totals)
             if code in DONE:
                 switch = replace(work, taken, execution, asked, options.keep)

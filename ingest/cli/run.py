@@ -10,14 +10,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
 from types import FrameType
 
-from ingest import execution
-from ingest.cli import configured, plan, show
+from ingest import __version__, execution
+from ingest.auth.credential import MONITOR
+from ingest.auth.token_cache import TokenCache
+from ingest.cli import configured, logs, plan, show
 from ingest.connect import index_name, roots, services
-from ingest.connections import connections
+from ingest.connections import Connections, connections, watched
 from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError
+from ingest.exchanges import prefix
 from ingest.execution import capacity, ending, remember
 from ingest.model import Event, Summary
 from ingest.pipeline import Run, Services, compared, ingest
@@ -26,6 +31,7 @@ from ingest.report.totals import Totals
 from ingest.settings import Settings, documented
 from ingest.sources import Root
 from ingest.stop import Stop
+from ingest.telemetry import About, Telemetry, telemetry
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +45,12 @@ def main(options: argparse.Namespace) -> int:
     settings = configured(options)
     names = named_roots(options, settings)
     run = new_run(options, settings)
-    to = connections(settings, run.stop)
+    logs.begin(run.id)
     totals = Totals()
     started = time.monotonic()
     with (
         stopping(run.stop, settings.deadline) as signals,
+        looked_on(run, settings) as (to, seen),
         roots(names, settings, to) as where,
         services(settings, run.stop, write=True, to=to) as all_,
     ):
@@ -52,11 +59,13 @@ def main(options: argparse.Namespace) -> int:
             seconds = time.monotonic() - started
             summary = totals.summary(run.id, seconds, code, all_.times, capacity(all_, settings))
             remember(summary, all_.index)
+            seen.over(summary)
+            logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
             return summary
 
         try:
-            for _ in shown(where, all_, run, totals, options):
-                pass
+            for event in shown(where, all_, run, totals, options):
+                seen.add(event)
         except IngestError as error:
             over(error.exit_code)
             raise
@@ -93,6 +102,24 @@ def shown(
                 if options.json and (line := show.as_json(event)):
                     print(line, flush=True)
                 yield event
+
+
+@contextmanager
+def looked_on(run: Run, settings: Settings) -> Iterator[tuple[Connections, Telemetry]]:
+    """The connections of a run, and the telemetry that the environment asks for."""
+    to = connections(settings, run.stop)
+    about = About(run.id, __version__, provider(settings))
+    with telemetry(os.environ, about, partial(TokenCache, to.login, MONITOR)) as seen:
+        more = {"trace": seen.trace} if seen.trace else {}
+        logs.note(f"run {run.id} begins", "begin", requests=prefix(run.id) + "*", **more)
+        yield watched(to, run.id, seen.watch, seen.exchanged), seen
+
+
+def provider(settings: Settings) -> str:
+    """Whose the embedding model is, in the words of OpenTelemetry's conventions."""
+    if settings.embedder:
+        return "local" if settings.embedder == "local" else "openai"
+    return "azure.ai.openai" if settings.openai_endpoint else "local"
 
 
 def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
@@ -165,4 +192,4 @@ def stopping(stop: Stop, deadline: float | None = None) -> Iterator[list[int]]:
 
 def say(text: str) -> None:
     """A word on stderr, in the name of the program."""
-    print(f"ingest: {text}", file=sys.stderr, flush=True)
+    logs.tell(logging.WARNING, text)

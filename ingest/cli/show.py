@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ingest.cli import logs
 from ingest.draft import READ
 from ingest.index import Totals as Held
 from ingest.model import Advanced, Details, Event, Outcome, Settled, Summary
@@ -25,13 +27,13 @@ HEARTBEAT = 10.0  # seconds between signs of life in a log
 
 
 class Display:
-    """Progress on stderr: a live line on a terminal, plain lines in a log."""
+    """Progress on stderr: a live line on a terminal, lines in a log."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.quiet: bool = options.quiet
         self.verbose: int = options.verbose
         self.bar: Any = None
-        self.live = sys.stderr.isatty() and not options.quiet
+        self.live = sys.stderr.isatty() and not (options.quiet or logs.for_machines())
         self.spoken = time.monotonic()
         self.pages = self.chunks = 0
 
@@ -71,7 +73,8 @@ class Display:
             self.pages += event.pages
             self.chunks += event.chunks
         elif isinstance(event, Settled) and self.tells(event):
-            self.say(line(event))
+            level = logging.INFO if event.harmless else logging.WARNING
+            self.say(line(event), level, "source", **fields(event))
         waits = f"waits for {waiting}" if waiting else ""
         if self.bar:
             read = (
@@ -83,7 +86,13 @@ class Display:
         elif time.monotonic() - self.spoken > HEARTBEAT:
             self.say(
                 f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
-                + (f", {waits}" if waits else "")
+                + (f", {waits}" if waits else ""),
+                logging.INFO,
+                "progress",
+                sources=totals.sources,
+                pages=self.pages,
+                chunks=self.chunks,
+                waiting=waiting,
             )
 
     def tells(self, event: Settled) -> bool:
@@ -92,7 +101,7 @@ class Display:
             return True
         return self.verbose > (event.outcome is Outcome.UNCHANGED)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, level: int, event: str, **fields: Any) -> None:
         """A line above the live one, or in the log."""
         self.spoken = time.monotonic()
         if self.quiet:
@@ -100,7 +109,7 @@ class Display:
         if self.bar:
             self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            print(text, file=sys.stderr, flush=True)
+            logs.tell(level, text, event=event, **fields)
 
 
 def line(event: Settled, planned: str = "") -> str:
@@ -122,10 +131,13 @@ def as_json(event: Event) -> str | None:
     if isinstance(event, Advanced):
         return None
     if not isinstance(event, Settled):
-        return json.dumps({"event": "kept", **asdict(event)}, ensure_ascii=False)
-    return json.dumps(
-        {"event": "source", **asdict(event), "details": known(event.details)}, ensure_ascii=False
-    )
+        return json.dumps({"event": "kept", **logs.running(), **asdict(event)}, ensure_ascii=False)
+    return json.dumps({"event": "source", **logs.running(), **fields(event)}, ensure_ascii=False)
+
+
+def fields(event: Settled) -> dict[str, Any]:
+    """One outcome as fields of an object, without details that are not known."""
+    return {**asdict(event), "details": known(event.details)}
 
 
 def known(details: Details) -> dict[str, Any]:

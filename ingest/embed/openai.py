@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -26,6 +28,7 @@ from ingest.embed.pace import Turns
 from ingest.embed.quota import counted
 from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
+from ingest.exchanges import REQUEST_ID, Exchange
 from ingest.retry import WORTH_SAYING, Again, Patience, patiently
 from ingest.times import SERVICE, Times
 
@@ -130,8 +133,7 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
             doubts.clear()
         place, turn = to.turns.take(tokens)
         try:
-            with to.times.of(SERVICE):
-                headers, body = sent(texts, to.endpoints[place], to.clients[place])
+            headers, body = noted(texts, to, place)
         except Exception as error:
             verdict = judged(error, str(to.endpoints[place]), to.key, renewals)
             if not isinstance(error, openai.APIStatusError) or error.status_code >= FAULTS:
@@ -139,7 +141,9 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
             if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
                 wait = to.turns.refused(place, turn, error.response.headers)
                 if wait > WORTH_SAYING:
-                    log.warning("waiting %.0f s: %s", wait, verdict)
+                    log.warning(
+                        "waiting %.0f s: %s", wait, verdict, extra={"seconds": round(wait, 1)}
+                    )
             else:
                 to.turns.failed(place, ailing=isinstance(verdict, Again))
                 if isinstance(verdict, Again) and len(to.endpoints) > 1:
@@ -155,8 +159,25 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
     return patiently(request, lambda error: error, to.patience)
 
 
+def noted(texts: Sequence[str], to: Deployments, place: int) -> tuple[Mapping[str, str], bytes]:
+    """The same as `sent`, timed and told of."""
+    endpoint, exchanges = to.endpoints[place], to.patience.exchanges
+    status, began = 0, time.monotonic()
+    try:
+        with to.times.of(SERVICE, url=endpoint.url, deployment=endpoint.deployment):
+            answer = sent(texts, endpoint, to.clients[place], exchanges.named())
+    except openai.APIStatusError as error:
+        status = error.status_code
+        raise
+    else:
+        status = HTTPStatus.OK
+        return answer
+    finally:
+        exchanges.told(Exchange("POST", endpoint.url, status, time.monotonic() - began))
+
+
 def sent(
-    texts: Sequence[str], endpoint: Endpoint, calls: openai.OpenAI
+    texts: Sequence[str], endpoint: Endpoint, calls: openai.OpenAI, name: str
 ) -> tuple[Mapping[str, str], bytes]:
     """The headers and the body of the answer to one request. Raises what the SDK raises.
 
@@ -169,7 +190,12 @@ def sent(
     }
     if endpoint.model.startswith(SHORTENS):
         body["dimensions"] = endpoint.dimensions
-    answer = calls.post("/embeddings", cast_to=httpx2.Response, body=body)
+    answer = calls.post(
+        "/embeddings",
+        cast_to=httpx2.Response,
+        body=body,
+        options={"headers": {REQUEST_ID: name}},
+    )
     return answer.headers, answer.content
 
 

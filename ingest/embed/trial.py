@@ -35,7 +35,7 @@ def tried(endpoint: Endpoint, key: str | TokenCache, patience: Patience) -> Tria
     renewals: list[str] = []
 
     def request() -> Trial:
-        headers, body = sent([WORD], endpoint, calls)
+        headers, body = sent([WORD], endpoint, calls, patience.exchanges.named())
         dimensions = rows(body, 1).shape[1]
         return Trial(str(orjson.loads(body).get("model", "")), dimensions, quota(headers))
 

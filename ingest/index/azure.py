@@ -42,6 +42,7 @@ from ingest.index.wire import (
     written,
 )
 from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
+from ingest.noting import Noting
 from ingest.roles import SEARCH_SERVICE
 from ingest.together import Together
 
@@ -65,7 +66,10 @@ class AzureIndex:
     def __init__(self, documents: Documents) -> None:
         self.documents = documents
         self.indexes = SearchIndexClient(
-            self.documents.endpoint, self.documents.credential, **COMMON
+            self.documents.endpoint,
+            self.documents.credential,
+            per_retry_policies=[Noting(documents.patience.exchanges)],
+            **COMMON,
         )
         self.lease = Lease(self.documents)
         self.fresh = self.current = False

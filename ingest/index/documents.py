@@ -25,6 +25,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, ServiceError
 from ingest.index.wire import bounded, request_body
 from ingest.model import Refusal
+from ingest.noting import Noting
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
 from ingest.roles import INDEX_DATA, SEARCH_SERVICE, TAKE_TOKENS, Role, missing_role, rejected
 from ingest.unanswered import short, unanswered
@@ -85,8 +86,14 @@ class Documents:
         transport = RequestsTransport(
             session=session, connection_timeout=CONNECTING, read_timeout=ANSWERING
         )
+        noting = Noting(patience.exchanges)
         self.client = SearchClient(
-            self.endpoint, name, self.credential, transport=transport, **COMMON
+            self.endpoint,
+            name,
+            self.credential,
+            transport=transport,
+            per_retry_policies=[noting],
+            **COMMON,
         )
         self.threads = ThreadPoolExecutor(UPLOADS, "upload")
 

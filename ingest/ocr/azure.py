@@ -25,6 +25,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
 from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.model import Recognised
+from ingest.noting import Noting
 from ingest.ocr import API_VERSION, AT_ONCE, Gone, Refused, Taken
 from ingest.ocr.pace import Pace
 from ingest.ocr.reading import read
@@ -85,7 +86,10 @@ class DocumentIntelligence:
         )
         self.client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
             self.endpoint,
-            policies=[BearerTokenCredentialPolicy(token, COGNITIVE_SERVICES)],
+            policies=[
+                BearerTokenCredentialPolicy(token, COGNITIVE_SERVICES),
+                Noting(patience.exchanges),
+            ],
             transport=transport,
         )
 

@@ -150,7 +150,7 @@ class Recogniser:
             self.memory.keep(held)
         if held and held.recognised:
             return held.recognised
-        with self.times.of(RECOGNISING):
+        with self.times.of(RECOGNISING, (scans.root, scans.source), page=page):
             new = Paid(key, scans.root, scans.source, "")
             return self.bought(held or new, partial(scans.draw, page), self.service)
 

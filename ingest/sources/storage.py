@@ -22,6 +22,7 @@ from ingest.auth.credential import STORAGE
 from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, DocumentError
 from ingest.model import Code
+from ingest.noting import Noting
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
 from ingest.roles import BLOB_READER, Role, missing_role, rejected
 from ingest.unanswered import unanswered
@@ -70,7 +71,9 @@ class Storage:
             connection_data_block_size=PIECE,
         )
         self.client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
-            where, policies=[BearerTokenCredentialPolicy(token, STORAGE)], transport=transport
+            where,
+            policies=[BearerTokenCredentialPolicy(token, STORAGE), Noting(patience.exchanges)],
+            transport=transport,
         )
 
     def close(self) -> None:

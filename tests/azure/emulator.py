@@ -45,6 +45,7 @@ class Exchange:
     status: int  # 0 if the connection ended without an answer
     size: int  # bytes of the request
     seconds: float
+    named: str = ""  # what the client calls the request
 
 
 @dataclass
@@ -85,7 +86,8 @@ class Azure:
             seconds = time.monotonic() - started
             status = 0 if response.cut else response.status
             size = len(request.body)
-            line = Exchange(name, request.method, request.path, status, size, seconds)
+            named = request.headers.get("x-ms-client-request-id", "")
+            line = Exchange(name, request.method, request.path, status, size, seconds, named)
             with self.lock:
                 self.exchanges.append(line)
             return response

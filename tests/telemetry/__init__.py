@@ -1,0 +1,1 @@
+"""Logs, traces and metrics, as those receive them who asked for them."""
