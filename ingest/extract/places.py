@@ -57,7 +57,8 @@ def drawn(engine: Pdfium, index: int, height: int) -> Picture:
     """A page in grey, so many pixels high, or less where it is very wide or low."""
     page = engine.document[index]
     width, tall = page.get_size()
-    scale = min(height / max(tall, INCH), 2 * height / max(width, INCH))
+    whole = height - 0.5  # what is drawn is rounded up
+    scale = min(whole / max(tall, INCH), 2 * whole / max(width, INCH))
     image = page.render(scale=scale, grayscale=True)
     grey: Picture = image.to_numpy().reshape(image.height, image.width)
     return grey

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from ingest.model import Outcome, Record, Stored
+from ingest.model import Code, Outcome, Record, Stored
 
-NAMED_PAGES = 200  # shown of sources that are named
+# Shown of sources that are named.
+NAMED_SOURCES = 100
+NAMED_PAGES = 200
 # Where none is: as many as a report does not have to wait for.
 SOURCES = 16
 PAGES_OF_ONE = 12
 WORK = 60.0  # all of it; to show a page is 1
 READING = 0.05  # to read one
-RECOGNISING = 20.0  # to recognise its text on this machine
 FEW = 20  # chunks that only the index has, and are shown
+DEADLY = (Code.TOO_SLOW, Code.CRASHED, Code.TOO_MUCH_MEMORY)
 AT_PAGE = "#page="  # in a name: show the source from this page on
 
 
@@ -156,20 +158,19 @@ def chosen(records: Sequence[Record], names: Sequence[str]) -> list[Choice]:
     left: float = NAMED_PAGES if names else WORK
     for record, first in wanted(records, names):
         count = max(1, record.pages - first + 1)
-        if names:
-            count = min(count, int(left))
-            work: float = count
-        else:
-            count = min(count, PAGES_OF_ONE)
-            work = count + READING * record.pages
-            if record.details.ocr.startswith("local:"):
-                work += RECOGNISING * len(record.details.scanned)
-        if work <= left:
+        count = min(count, int(left) if names else PAGES_OF_ONE)
+        work = count if names else count + READING * record.pages
+        if work <= left and (names or not lasting(record)):
             left -= work
             found.append(Choice(record, range(first, first + count)))
-        if not names and len(found) == SOURCES:
+        if len(found) == (NAMED_SOURCES if names else SOURCES):
             break
     return found
+
+
+def lasting(record: Record) -> bool:
+    """Whether looking at a source takes a while: seconds for a page, or until its reader dies."""
+    return record.details.ocr.startswith("local:") or record.code in DEADLY
 
 
 def wanted(records: Sequence[Record], names: Sequence[str]) -> Iterator[tuple[Record, int]]:
