@@ -59,6 +59,7 @@ def inspect(wanted: Reading | Drawing, file: BinaryIO, beat: Beat) -> Seen | Dra
     file.seek(0)
     data = file.read()
     if isinstance(wanted, Drawing):
+        beat(wanted.page, wanted.page)
         allowed = Means(extractor=wanted.extractor, passwords=wanted.passwords)
         return drawn(Engines(unpacked(data, allowed, wanted.within), allowed), wanted)
     allowed = means(wanted.task)

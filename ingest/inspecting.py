@@ -189,7 +189,7 @@ class Viewer:
         """The picture of a page. Raises DocumentError."""
         texts = tuple(segment.text for segment in sheet.segments)
         wanted = Drawing(sheet.number, texts, task.extractor, task.passwords, task.within)
-        drawn = self.children(wanted, file, replace(self.limits, seconds=self.limits.page_seconds))
+        drawn = self.children(wanted, file)
         assert isinstance(drawn, Drawn)
         return drawn
 

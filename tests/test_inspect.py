@@ -55,7 +55,7 @@ def kept(sheet: Sheet) -> str:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_what_is_shown_joined_is_the_text_that_was_split(name: str) -> None:
-    """Nothing is left out of the view and nothing is in it twice: what I see is what was embedded."""
+    """Nothing is left out of the view and nothing twice: what I see is what was embedded."""
     data = sample(name)
     document = extract(data, Means())
     found = seen(data)
