@@ -1,4 +1,4 @@
-"""What is shown of a document is what was read from it, and where it stands is where it is drawn."""
+"""What is shown of a document is what was read from it, and marked where it is drawn."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pypdf
 import pytest
@@ -37,9 +38,9 @@ def looked(
 def slow_to_draw(*pages: str) -> bytes:
     """A PDF whose second page says its text at once and takes half a minute to be drawn."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(*pages)))
-    content = writer.pages[1]["/Contents"].get_object()
+    content: Any = writer.pages[1]["/Contents"].get_object()
     fills = b"0 0 m 595 842 l 0 842 l 595 0 l 300 842 l f* " * 20_000
-    content._data = content._data + b"\n" + fills  # type: ignore[attr-defined]
+    content._data = content._data + b"\n" + fills
     out = io.BytesIO()
     writer.write(out)
     return out.getvalue()
