@@ -89,9 +89,10 @@ def document(number: int) -> tuple[Record, list[str]]:
     texts = [" ".join(chosen.choices(WORDS, k=250)) for _ in range(CHUNKS - 1)]
     texts += [BOILERPLATE if content % 2 else f"{content} {BOILERPLATE}"]
     texts = [] if error else texts
+    year, word = 2014 + number % 11, WORDS[number % len(WORDS)]
     record = Record(
         root="/srv/documents",
-        source=f"department-{number % 37:02}/{number % 11 + 2014}/{number:06} {WORDS[number % 3000]}.pdf",
+        source=f"department-{number % 37:02}/{year}/{number:06} {word}.pdf",
         fingerprint=f"0123456789ab{content:052x}",
         size=chance.randrange(20_000, 5_000_000),
         pages=0 if code == Code.DAMAGED else chance.randrange(1, 60),

@@ -17,7 +17,7 @@ from ingest.report.bottleneck import amount
 
 WIDTH, HEIGHT = 460, 170  # units; a phone shows them nearly as large as they are
 FEW, MOST_TICKS = 3, 6
-LABELS = Style(label_font_size=12, major_label_font_size=12, font_family="sans-serif")
+LABELS = Style(label_font_size=13, major_label_font_size=13, font_family="sans-serif")
 # Seconds, for a person who reads a clock.
 CLOCK = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18_000, 36_000, 86_400]
 
@@ -47,6 +47,7 @@ def drawn(chart: Chart) -> str:
         height=HEIGHT,
         margin=0,
         margin_right=12,
+        margin_left=8,
         margin_bottom=4,
         spacing=6,
         css=[],

@@ -24,6 +24,12 @@ class Trouble:
     records: Sequence[Record]
     urgent: bool  # its owner has something to do
 
+    @property
+    def shared(self) -> str:
+        """The reason that several have in common; "" if each has its own."""
+        reasons = {record.error for record in self.records}
+        return reasons.pop() if len(reasons) == 1 and len(self.records) > 1 else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Extremes:

@@ -146,7 +146,6 @@
   }
   words.addEventListener("input", filter);
   code.addEventListener("change", filter);
-  words.form.addEventListener("submit", (event) => event.preventDefault());
   element("earlier").addEventListener("click", () => turn(-PAGE));
   element("later").addEventListener("click", () => turn(PAGE));
   for (const button of document.querySelectorAll("[data-code]"))

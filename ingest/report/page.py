@@ -18,15 +18,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from ingest.model import Outcome, Record, Summary
+from ingest.model import Record, Summary
 from ingest.report import charts, overview, words
-from ingest.report.bottleneck import duration
+from ingest.report.bottleneck import MINUTE, duration
 from ingest.report.overview import Report
 
 HERE = Path(__file__).parent
 MOST_SHOWN = 20  # sources of a code, texts, copies: the list has all sources
+FEW = 6  # sources of a text or a copy
 EXCERPT = 240  # characters
 A_MOMENT = 0.05  # seconds
+DAYS = 2 * 86_400.0  # seconds
+DATE = 10  # characters
 
 STAGES = {
     "fetching": "documents: opened, or copied from where they are",
@@ -75,6 +78,7 @@ def page(report: Report, inspected: Sequence[Inspected] = ()) -> str:
         "printable": words.printable,
         "sentence": lambda text: text[:1].upper() + text[1:],
         "size": words.size,
+        "spell": lambda seconds: f"{seconds:.1f} s" if seconds < MINUTE else duration(seconds),
     }
     return environment.get_template("page.html").render(
         report=report,
@@ -93,8 +97,8 @@ def page(report: Report, inspected: Sequence[Inspected] = ()) -> str:
         stages=stages(report.run) if report.run else [],
         timeline=timeline(report.run) if report.run else [],
         growth=growth(report.runs),
-        outcomes=[outcome.value for outcome in Outcome],
         most=MOST_SHOWN,
+        few=FEW,
         excerpt=EXCERPT,
     )
 
@@ -157,32 +161,26 @@ def stages(run: Summary) -> list[tuple[str, str, float, float | None]]:
 
 
 def timeline(run: Summary) -> list[tuple[str, Markup]]:
-    """The charts of a run over time, each with its heading; none where nothing was recorded."""
+    """The charts of a run over time, each with its heading; none of what never happened."""
     line, every = run.timeline, run.timeline.every
     if not every or run.seconds <= 0:
         return []
     charged = any(line.charged)
     tokens = line.charged if charged else line.tokens
-    rates = [(60 if charged else 1) * number / every for number in tokens]
+    rates = [(MINUTE if charged else 1) * number / every for number in tokens]
     pages = [number / every for number in line.pages]
     waits = [min(1.0, waited / every) for waited in line.waited]
+    what = "Tokens a minute, as the quota counts them" if charged else "Tokens a second"
     shown = [
-        (
-            "Tokens a minute, as the quota counts them" if charged else "Tokens a second",
-            rates,
-            line.quota if charged else 0.0,
-            False,
-        ),
+        (what, rates, line.quota if charged else 0.0, False),
         ("Pages a second", pages, 0.0, False),
+        ("Time spent waiting for the quota", waits, 0.0, True),
+        ("Requests throttled a minute", [MINUTE * n / every for n in line.refused], 0.0, False),
     ]
-    if any(waits) or any(line.refused):
-        shown.append(("Time spent waiting for the quota", waits, 0.0, True))
-    if any(line.refused):
-        refused = [60 * number / every for number in line.refused]
-        shown.append(("Requests throttled a minute", refused, 0.0, False))
     return [
         (title, over_time(run, title, values, limit, share=share))
         for title, values, limit, share in shown
+        if any(values)
     ]
 
 
@@ -206,6 +204,11 @@ def over_time(
     return Markup(charts.drawn(chart))  # noqa: S704 - of our own words and numbers
 
 
+def dated(when: float) -> str:
+    """A time in seconds, for people."""
+    return words.moment(datetime.fromtimestamp(when, UTC).isoformat())
+
+
 def growth(runs: Sequence[Summary]) -> list[tuple[str, Markup]]:
     """What the index held after each run, over time; none where there are fewer than two."""
     known = [(datetime.fromisoformat(run.ended).timestamp(), run) for run in runs if run.index]
@@ -224,7 +227,7 @@ def growth(runs: Sequence[Summary]) -> list[tuple[str, Markup]]:
             says=f"{name}: from {ends[0]} to {ends[1]} over {words.many(len(points), 'run')}",
             points=points,
             across=[first[0], last[0]],
-            name=lambda when: words.moment(datetime.fromtimestamp(when, UTC).isoformat()),
+            name=lambda when: dated(when)[: DATE if last[0] - first[0] > DAYS else None],
             dots=len(points) <= MOST_SHOWN,
         )
         found.append((name, Markup(charts.drawn(chart))))  # noqa: S704
