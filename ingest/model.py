@@ -345,6 +345,19 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeline:
+    """What went on in each of the equal stretches of a run, from its start to its end."""
+
+    every: float = 0.0  # seconds that a stretch takes
+    pages: tuple[int, ...] = ()  # read
+    tokens: tuple[int, ...] = ()  # of the chunks that were embedded and written
+    charged: tuple[int, ...] = ()  # tokens that the quota was charged
+    waited: tuple[float, ...] = ()  # seconds in which embedding waited for the quota
+    refused: tuple[int, ...] = ()  # requests that were one too many for it
+    quota: float = 0.0  # tokens a minute, as far as was known at the end; 0 where it was not
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """One run once it was over."""
 
@@ -359,6 +372,8 @@ class Summary:
     tokens_embedded: int
     stages: dict[str, dict[str, float]]  # seconds of each stage and wait: "wall", "threads"
     bottleneck: str  # what held it up and what would help, in one line; "" for nothing
+    timeline: Timeline = field(default_factory=Timeline)
+    index: dict[str, int] = field(default_factory=dict)  # sources, chunks, size: held after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +382,7 @@ class Advanced:
 
     pages: int = 0
     chunks: int = 0
+    tokens: int = 0  # in those
 
 
 @dataclass(frozen=True, slots=True)

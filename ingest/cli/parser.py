@@ -12,6 +12,7 @@ COMMANDS = {
     "plan": "show what a run would do, and do nothing",
     "search": "ask the index",
     "status": "show what the index holds, and what failed and why",
+    "report": "write a page to look at: the index, its troubles, its last run",
     "doctor": "check settings, identity, roles, services and sources, and say what to mend",
     "token-proxy": "let a local container sign in as you, without a key",
 }
@@ -126,6 +127,19 @@ def add_status(_: argparse.ArgumentParser) -> None:
     """`status` has no options of its own."""
 
 
+def add_report(command: argparse.ArgumentParser) -> None:
+    """What `report` takes."""
+    command.add_argument(
+        "run", nargs="?", metavar="RUN", help="only what this run settled, by its id or its start"
+    )
+    command.add_argument(
+        "--out",
+        default="report.html",
+        metavar="FILE",
+        help="where to write it; - for the standard output (report.html)",
+    )
+
+
 def add_doctor(command: argparse.ArgumentParser) -> None:
     """What `doctor` takes."""
     command.add_argument(
@@ -164,6 +178,7 @@ ADD = {
     "plan": add_roots,
     "search": add_search,
     "status": add_status,
+    "report": add_report,
     "doctor": add_doctor,
     "token-proxy": add_token_proxy,
 }

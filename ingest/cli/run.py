@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from types import FrameType
 
 from ingest.cli import configured, plan, show
@@ -25,6 +26,7 @@ from ingest.model import Summary
 from ingest.pipeline import Run, Services, compared, ingest
 from ingest.plan import Stale
 from ingest.report.bottleneck import Capacity
+from ingest.report.timeline import Recorder
 from ingest.report.totals import Totals
 from ingest.settings import Settings, documented
 from ingest.sources import Root
@@ -51,10 +53,15 @@ def main(options: argparse.Namespace) -> int:
         services(settings, run.stop, write=True, to=to) as all_,
         show.Display(options) as display,
     ):
+        recorder = Recorder(all_.times)
 
         def over(code: int) -> Summary:
-            seconds = time.monotonic() - started
-            summary = totals.summary(run.id, seconds, code, all_.times, capacity(all_, settings))
+            seconds, of = time.monotonic() - started, capacity(all_, settings)
+            summary = replace(
+                totals.summary(run.id, seconds, code, all_.times, of),
+                timeline=recorder.timeline(of.tokens),
+                index=holdings(all_.index),
+            )
             remember(summary, all_.index)
             return summary
 
@@ -64,6 +71,7 @@ def main(options: argparse.Namespace) -> int:
             for root in where:
                 for event in ingest(root, all_, run):
                     totals.add(event)
+                    recorder.add(event)
                     display.show(event, totals, all_.times.waiting())
                     if options.json and (line := show.as_json(event)):
                         print(line, flush=True)
@@ -99,6 +107,15 @@ def capacity(all_: Services, settings: Settings) -> Capacity:
         own=bool(limits) and allowed >= most,
         recognising=all_.reader.waiting,
     )
+
+
+def holdings(index: Index) -> dict[str, int]:
+    """What the index holds now; nothing where it cannot be told."""
+    try:
+        return asdict(index.totals())
+    except IngestError as error:
+        log.info("what the index holds could not be counted: %s", error)
+        return {}
 
 
 def remember(summary: Summary, index: Index) -> None:

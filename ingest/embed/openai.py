@@ -27,7 +27,7 @@ from ingest.embed.quota import counted
 from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
 from ingest.retry import WORTH_SAYING, Again, Patience, patiently
-from ingest.times import SERVICE, Times
+from ingest.times import CHARGED, REFUSED, SERVICE, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -128,6 +128,7 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
         except Exception as error:
             verdict = judged(error, str(to.endpoints[place]), to.key, renewals)
             if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
+                to.times.count(REFUSED)
                 wait = to.turns.refused(place, turn, error.response.headers)
                 if wait > WORTH_SAYING:
                     log.warning("waiting %.0f s: %s", wait, verdict)
@@ -136,6 +137,7 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
                 if isinstance(verdict, Again) and len(to.endpoints) > 1:
                     log.warning("%s; another deployment is asked", verdict)
             raise verdict from error
+        to.times.count(CHARGED, tokens)
         to.turns.answered(place, turn, headers)
         return rows(body, len(texts))
 

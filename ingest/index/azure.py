@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +23,8 @@ from ingest.index.schema import (
     paid_json,
     paid_of,
     stored,
+    summary_json,
+    summary_of,
 )
 from ingest.index.wire import (
     LISTED,
@@ -219,9 +219,8 @@ class AzureIndex:
         return Totals(sources, chunks, -1)
 
     def remember(self, summary: Summary) -> None:
-        text = json.dumps(asdict(summary))
         run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
-        when = {"settled": summary.ended, SUMMARY_FIELD: text}
+        when = {"settled": summary.ended, SUMMARY_FIELD: summary_json(summary)}
         self.documents.must(self.documents.acted("upload", [run | when]))
         old = self.past_runs(PAGE, ["id"])[RUNS_KEPT:]
         self.delete([document["id"] for document in old])
@@ -229,7 +228,7 @@ class AzureIndex:
     def runs(self, most: int) -> list[Summary]:
         # Every field, because an index from before this one was thought of cannot select it.
         texts = (document.get(SUMMARY_FIELD) for document in self.past_runs(most, None))
-        return [Summary(**json.loads(text)) for text in texts if text]
+        return [summary_of(text) for text in texts if text]
 
     def paid(self, key: str) -> Paid | None:
         # By key, because a search does not see what was written a moment ago.
