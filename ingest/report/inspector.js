@@ -14,17 +14,21 @@
       }
     }
   }
+  function hold(source, chunks) {
+    held.set(source, chunks);
+    light(source, chunks);
+  }
   const chunksOf = (part) => (part?.dataset.chunk ?? "").split(" ").filter(Boolean);
-  const pinned = (source) => chunksOf(source.querySelector('.cut[aria-pressed="true"]'));
+  const held = new WeakMap(); // the chunks of a source that stay lit: pinned, or of a hit
 
   for (const source of sources) {
     const pointed = (event) => {
       const chunks = chunksOf(event.target.closest("[data-chunk]"));
-      light(source, chunks.length ? chunks : pinned(source));
+      light(source, chunks.length ? chunks : held.get(source) ?? []);
     };
     source.addEventListener("pointerover", pointed);
     source.addEventListener("focusin", pointed);
-    source.addEventListener("pointerleave", () => light(source, pinned(source)));
+    source.addEventListener("pointerleave", () => light(source, held.get(source) ?? []));
     source.addEventListener("click", (event) => {
       const cut = event.target.closest(".cut");
       if (!cut) return;
@@ -32,7 +36,7 @@
       for (const other of source.querySelectorAll(".cut")) {
         other.setAttribute("aria-pressed", String(pin && other.dataset.chunk === cut.dataset.chunk));
       }
-      light(source, pinned(source));
+      hold(source, pin ? chunksOf(cut) : []);
     });
     const form = source.querySelector(".find");
     if (form) finder(source, form);
@@ -93,7 +97,7 @@
       if (!hits.length) return;
       now = (now + step + hits.length) % hits.length;
       const { part, sheet } = hits[now];
-      light(source, chunksOf(part));
+      hold(source, chunksOf(part));
       part.scrollIntoView({ block: "center" });
       const page = sheet.querySelector("h4").firstChild.data.trim();
       const chunks = chunksOf(part).map((chunk) => Number(chunk) + 1);
@@ -120,9 +124,9 @@
       for (const step of steps) step.disabled = !hits.length;
       mark();
       const cut = byId(typed);
-      if (!words) { say(""); light(source, pinned(source)); }
+      if (!words) { say(""); hold(source, []); }
       else if (hits.length) go(1);
-      else if (cut) { light(source, chunksOf(cut)); cut.scrollIntoView({ block: "center" }); say(`Chunk ${Number(cut.dataset.chunk) + 1}`); }
+      else if (cut) { hold(source, chunksOf(cut)); cut.scrollIntoView({ block: "center" }); say(`Chunk ${Number(cut.dataset.chunk) + 1}`); }
       else say(missing(words.split(" ")));
     }
 
