@@ -143,6 +143,17 @@ def rates(settings: Settings) -> Rates:
     )
 
 
+def recipe(settings: Settings, model: Embedder) -> Recipe:
+    """What shapes chunks and vectors, as the settings are."""
+    return Recipe(
+        extractor=settings.extractor,
+        chunk_tokens=settings.chunk_tokens,
+        overlap=settings.chunk_overlap,
+        model=model.model,
+        dimensions=model.dimensions,
+    )
+
+
 def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
     """What opens the embedding service: a key where one is set, else tokens."""
     if settings.openai_key:
@@ -297,13 +308,7 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
     times = Times(watch=to.watch)
     budget = limited(settings, stop)
     model = model or embedder(settings, to, times, budget)
-    recipe = Recipe(
-        extractor=settings.extractor,
-        chunk_tokens=settings.chunk_tokens,
-        overlap=settings.chunk_overlap,
-        model=model.model,
-        dimensions=model.dimensions,
-    )
+    cut = recipe(settings, model)
     with ExitStack() as opened:
         opened.callback(model.close)
         where = successor.index if successor else index(settings, model, to, create=write)
@@ -316,7 +321,7 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
         sends = write and settings.ocr.startswith("https://")
         service = document_intelligence(settings, to, budget) if sends else None
         memory = Inherited(where, earlier) if earlier else where
-        reader = opened.enter_context(reading(settings, memory, recipe, times, service))
+        reader = opened.enter_context(reading(settings, memory, cut, times, service))
         try:
             if write and where.fresh:
                 # There is much to read and to embed: what takes a while begins meanwhile.
@@ -326,7 +331,7 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
             if write:
                 where.hold()
             yield Services(
-                where, model, recipe, reader, senders, writers, writing, times, budget, earlier
+                where, model, cut, reader, senders, writers, writing, times, budget, earlier
             )
         except BaseException as error:
             # Threads that wait for a quota must not keep the process from saying what is wrong.

@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 
 from ingest.errors import IngestError, ServiceError
 from ingest.index import Index
-from ingest.model import Summary
+from ingest.model import Event, Summary
 from ingest.pipeline import Run, Services
 from ingest.report.bottleneck import Capacity
+from ingest.report.timeline import Recorder
 from ingest.report.totals import Totals
 from ingest.settings import Settings
 from ingest.stop import Stop
@@ -77,6 +79,37 @@ def capacity(all_: Services, settings: Settings) -> Capacity:
         own=bool(limits) and allowed >= most,
         recognising=all_.reader.waiting,
     )
+
+
+class Account:
+    """What one run comes to: told of every event, and asked for the summary at the end."""
+
+    def __init__(self, run: Run, services: Services, settings: Settings, began: float) -> None:
+        self.run, self.services, self.settings, self.began = run, services, settings, began
+        self.totals = Totals()
+        self.recorder = Recorder(services.times)
+
+    def add(self, event: Event) -> None:
+        """Something has happened."""
+        self.totals.add(event)
+        self.recorder.add(event)
+
+    def summary(self, code: int) -> Summary:
+        """The run until now, as one that ends with this exit code."""
+        of = capacity(self.services, self.settings)
+        seconds = time.monotonic() - self.began
+        made = self.totals.summary(self.run.id, seconds, code, self.services.times, of)
+        timeline, index = self.recorder.timeline(of.tokens), holdings(self.services.index)
+        return replace(made, timeline=timeline, index=index)
+
+
+def holdings(index: Index) -> dict[str, int]:
+    """What the index holds now; nothing where it cannot be told."""
+    try:
+        return asdict(index.totals())
+    except IngestError as error:
+        log.info("what the index holds could not be counted: %s", error)
+        return {}
 
 
 def remember(summary: Summary, index: Index) -> None:

@@ -25,7 +25,7 @@ from ingest.connections import connections
 from ingest.embed import Embedder
 from ingest.embed.custom import checked
 from ingest.errors import ConfigError, IngestError, ServiceError
-from ingest.execution import capacity, ending, exit_code, new_run, remember
+from ingest.execution import Account, ending, exit_code, new_run, remember
 from ingest.model import Advanced, Event, Hit, Kept, Mode, Settled, Summary
 from ingest.pipeline import Run, Services
 from ingest.report.totals import Totals
@@ -236,7 +236,7 @@ class Outcomes:
     def _events(self) -> Iterator[Event]:
         """The run itself, from the opening of its services to its summary."""
         began, code = time.monotonic(), ServiceError.exit_code
-        settings, run, totals = self._settings, self._run, self._totals
+        settings, run = self._settings, self._run
         writes = self._story is pipeline.ingest
         to = connections(settings, run.stop)
         with (
@@ -244,19 +244,19 @@ class Outcomes:
             opened_roots(self._named, settings, to) as where,
             services(settings, run.stop, write=writes, to=to, model=self._embedder) as all_,
         ):
+            account = Account(run, all_, settings, began)
+            self._totals = account.totals
             try:
                 for root in distinct([*where, *self._own]):
                     for event in self._story(root, all_, run):
-                        totals.add(event)
+                        account.add(event)
                         yield event
-                code = exit_code(run.stop, totals)
+                code = exit_code(run.stop, self._totals)
             except IngestError as error:
                 code = error.exit_code
                 raise
             finally:
-                seconds = time.monotonic() - began
-                of = capacity(all_, settings)
-                self._summary = totals.summary(run.id, seconds, code, all_.times, of)
+                self._summary = account.summary(code)
                 if writes:
                     remember(self._summary, all_.index)
 

@@ -198,6 +198,14 @@ class Paid:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """Headers and footers that one page is without, as earlier pages have them."""
+
+    above: tuple[str, ...]
+    below: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What extraction makes of a PDF: clean text, page by page, and its structure."""
 
@@ -206,6 +214,7 @@ class Document:
     headings: tuple[Heading, ...] = ()
     labels: tuple[str, ...] = ()  # what the pages call themselves; () where they do not
     confidence: dict[int, float] = field(default_factory=dict)  # of recognised pages, by number
+    running: tuple[Running, ...] = ()  # of each page; () where no page is without any
     details: Details = field(default_factory=Details)
 
 
@@ -354,6 +363,19 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeline:
+    """What went on in each of the equal stretches of a run, from its start to its end."""
+
+    every: float = 0.0  # seconds that a stretch takes
+    pages: tuple[int, ...] = ()  # read
+    tokens: tuple[int, ...] = ()  # of the chunks that were embedded and written
+    charged: tuple[int, ...] = ()  # tokens that the quota was charged
+    waited: tuple[float, ...] = ()  # seconds in which embedding waited for the quota
+    refused: tuple[int, ...] = ()  # requests that were one too many for it
+    quota: float = 0.0  # tokens a minute, as far as was known at the end; 0 where it was not
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """One run once it was over."""
 
@@ -369,6 +391,8 @@ class Summary:
     stages: dict[str, dict[str, float]]  # seconds of each stage and wait: "wall", "threads"
     bottleneck: str  # what held it up and what would help, in one line; "" for nothing
     chunks_reused: int = 0  # whose vectors came from the index in use
+    timeline: Timeline = field(default_factory=Timeline)
+    index: dict[str, int] = field(default_factory=dict)  # sources, chunks, size: held after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +401,7 @@ class Advanced:
 
     pages: int = 0
     chunks: int = 0
+    tokens: int = 0  # in those
 
 
 @dataclass(frozen=True, slots=True)

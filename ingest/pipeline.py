@@ -349,7 +349,8 @@ def uploaded(
         refused = call.result()
         for draft, chunk in item.pieces:
             draft.answered(chunk, refused.get(chunk.id), paid=item.paid)
-        yield Advanced(chunks=len(item.pieces))
+        tokens = sum(chunk.tokens for _, chunk in item.pieces)
+        yield Advanced(chunks=len(item.pieces), tokens=tokens if item.paid else 0)
         yield from (draft for draft in item.drafts if draft.complete)
 
 

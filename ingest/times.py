@@ -1,4 +1,4 @@
-"""Where the time goes: what was going on, for how long, and in how many threads.
+"""Where the time goes: what was going on, for how long, in how many threads, and how often.
 
 Whoever wants to know more, of each piece of work by itself, watches.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -31,6 +31,9 @@ WRITING = "writing"  # chunks to the index
 RECORDING = "recording"  # records: intents and commits
 TOKENS, REQUESTS = "token quota", "request quota"  # waits before calls to a service
 FIRST_ANSWER = "first answer"  # which tells the quota
+
+CHARGED = "charged"  # tokens, as the quota counts them
+REFUSED = "refused"  # requests that were one too many for a quota
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Times:
     clock: Callable[[], float] = time.monotonic
     watch: Watch | None = None
     spells: dict[str, Spell] = field(default_factory=lambda: defaultdict(Spell))
+    counts: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
@@ -116,6 +120,11 @@ class Times:
         """A thread begins or ends something."""
         with self.lock:
             self.spells[what].turned(change, self.clock())
+
+    def count(self, what: str, number: int = 1) -> None:
+        """So many more of something that takes no time of its own."""
+        with self.lock:
+            self.counts[what] += number
 
     def waiting(self) -> str:
         """What calls to a service are waiting for at this moment; "" for nothing."""

@@ -29,8 +29,9 @@ from ingest.prepare import Task, prepare
 from ingest.sources import Root
 from ingest.sources.folder import roots
 from tests.azure.emulator import Azure, emulator
-from tests.azurite import (  # noqa: F401 - a fixture, and hooks
-    azurite,
+from tests.azurite import azurite  # noqa: F401 - a fixture
+from tests.browser import chromium, judges  # noqa: F401 - fixtures
+from tests.needs import (  # noqa: F401 - hooks
     pytest_collection_modifyitems,
     pytest_terminal_summary,
 )

@@ -14,6 +14,7 @@ COMMANDS = {
     "search": "ask the index",
     "status": "show what the index holds, and what failed and why",
     "check": "compare the index with its records and the roots, and mend it",
+    "report": "write a page to look at: the index, its troubles, its last run",
     "doctor": "check settings, identity, roles, services and sources, and say what to mend",
     "token-proxy": "let a local container sign in as you, without a key",
 }
@@ -178,6 +179,27 @@ def add_check(command: argparse.ArgumentParser) -> None:
     add_roots(command)
 
 
+def add_report(command: argparse.ArgumentParser) -> None:
+    """What `report` takes."""
+    command.add_argument(
+        "run", nargs="?", metavar="RUN", help="only what this run settled, by its id or its start"
+    )
+    command.add_argument(
+        "--out",
+        default="report.html",
+        metavar="FILE",
+        help="where to write it; - for the standard output (report.html)",
+    )
+    command.add_argument(
+        "--inspect",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show this source page by page: a name, a quoted glob, or NAME#page=N; repeatable "
+        "(those in trouble and the longest)",
+    )
+
+
 def add_doctor(command: argparse.ArgumentParser) -> None:
     """What `doctor` takes."""
     command.add_argument(
@@ -218,6 +240,7 @@ ADD = {
     "search": add_search,
     "status": add_status,
     "check": add_check,
+    "report": add_report,
     "doctor": add_doctor,
     "token-proxy": add_token_proxy,
 }

@@ -15,13 +15,11 @@ from ingest.connect import index_name, index_place
 from ingest.connections import connections
 from ingest.errors import ConfigError, IngestError
 from ingest.evaluation.questions import Question, questions
-from ingest.execution import capacity, remember
+from ingest.execution import Account
 from ingest.index import Totals as Held
 from ingest.index.generations import older
-from ingest.model import Summary
 from ingest.proof import RANK, Taken
 from ingest.rebuild import Switched, go_back, lineage, rebuilding, replace
-from ingest.report.totals import Totals
 from ingest.settings import Settings
 
 DONE = (0, 3)  # exit codes of a run that took all that can be taken
@@ -46,35 +44,27 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
     """A new index filled, proven and shown to readers; returns the exit code."""
     execution = run.new_run(options, settings)
     logs.begin(execution.id)
-    totals, started, switch = Totals(), time.monotonic(), None
+    began, switch = time.monotonic(), None
     with (
         run.stopping(execution.stop, settings.deadline) as signals,
         run.looked_on(execution, settings) as (to, seen),
         rebuilding(settings, options.roots, execution, to) as work,
     ):
-        all_ = work.services
-
-        def over(code: int) -> Summary:
-            seconds = time.monotonic() - started
-            of = capacity(all_, settings)
-            summary = totals.summary(execution.id, seconds, code, all_.times, of)
-            remember(summary, all_.index)
-            seen.over(summary)
-            logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
-            return summary
-
+        account = Account(execution, work.services, settings, began)
+        totals = account.totals
         try:
             taken = Taken(frozenset(root.name for root in work.roots))
-            for event in run.shown(work.roots, all_, execution, totals, options):
+            for event in run.shown(work.roots, account, options):
                 taken.add(event)
                 seen.add(event)
             code = run.exit_code(execution.stop, signals, totals)
             if code in DONE:
                 switch = replace(work, taken, execution, asked, options.keep)
         except IngestError as error:
-            over(error.exit_code)
+            run.over(account, error.exit_code, seen)
             raise
-        summary, held = over(code), all_.index.totals()
+        summary = run.over(account, code, seen)
+        held = work.services.index.totals()
     stopped = execution.stop.requested()
     lines = [
         *show.summary(totals),

@@ -23,7 +23,7 @@ from ingest.connections import Connections, connections, watched
 from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError
 from ingest.exchanges import prefix
-from ingest.execution import capacity, ending, remember
+from ingest.execution import Account, ending, remember
 from ingest.model import Event, Summary
 from ingest.pipeline import Run, Services, compared, ingest
 from ingest.plan import Stale
@@ -46,30 +46,22 @@ def main(options: argparse.Namespace) -> int:
     names = named_roots(options, settings)
     run = new_run(options, settings)
     logs.begin(run.id)
-    totals = Totals()
-    started = time.monotonic()
+    began = time.monotonic()
     with (
         stopping(run.stop, settings.deadline) as signals,
         looked_on(run, settings) as (to, seen),
         roots(names, settings, to) as where,
         services(settings, run.stop, write=True, to=to) as all_,
     ):
-
-        def over(code: int) -> Summary:
-            seconds = time.monotonic() - started
-            summary = totals.summary(run.id, seconds, code, all_.times, capacity(all_, settings))
-            remember(summary, all_.index)
-            seen.over(summary)
-            logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
-            return summary
-
+        account = Account(run, all_, settings, began)
+        totals = account.totals
         try:
-            for event in shown(where, all_, run, totals, options):
+            for event in shown(where, account, options):
                 seen.add(event)
         except IngestError as error:
-            over(error.exit_code)
+            over(account, error.exit_code, seen)
             raise
-        summary = over(exit_code(run.stop, signals, totals))
+        summary = over(account, exit_code(run.stop, signals, totals), seen)
         held = all_.index.totals()
     stopped = run.stop.requested()
     if limit := all_.budget.reached:
@@ -88,20 +80,28 @@ def main(options: argparse.Namespace) -> int:
     return summary.exit
 
 
-def shown(
-    where: Sequence[Root], all_: Services, run: Run, totals: Totals, options: argparse.Namespace
-) -> Iterator[Event]:
+def shown(where: Sequence[Root], account: Account, options: argparse.Namespace) -> Iterator[Event]:
     """Every root brought in step: each event, once it was counted and people were told of it."""
+    all_, run = account.services, account.run
     with show.Display(options) as display:
         if display.live:
             display.expect(to_read(where, all_, run))
         for root in where:
             for event in ingest(root, all_, run):
-                totals.add(event)
-                display.show(event, totals, all_.times.waiting())
+                account.add(event)
+                display.show(event, account.totals, all_.times.waiting())
                 if options.json and (line := show.as_json(event)):
                     print(line, flush=True)
                 yield event
+
+
+def over(account: Account, code: int, seen: Telemetry) -> Summary:
+    """The summary of a run that ends now: kept, traced and logged."""
+    summary = account.summary(code)
+    remember(summary, account.services.index)
+    seen.over(summary)
+    logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
+    return summary
 
 
 @contextmanager

@@ -16,13 +16,15 @@ from ingest.index import Totals as Held
 from ingest.model import Advanced, Details, Event, Outcome, Settled, Summary
 from ingest.report.bottleneck import duration
 from ingest.report.totals import Totals
+from ingest.report.words import many as many  # noqa: PLC0414 - others say them as show does
+from ingest.report.words import printable as printable  # noqa: PLC0414 - others say them as show does
+from ingest.report.words import size as size  # noqa: PLC0414 - others say them as show does
 
 if TYPE_CHECKING:
     from typing import Self
 
 # Counts that are shown even where they are 0: a person looks for them.
 ALWAYS = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
-THOUSAND = 1000
 HEARTBEAT = 10.0  # seconds between signs of life in a log
 
 
@@ -145,11 +147,6 @@ def known(details: Details) -> dict[str, Any]:
     return {name: value for name, value in asdict(details).items() if value}
 
 
-def printable(name: str) -> str:
-    """A name that cannot move the cursor, whatever characters a file was given."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
-
-
 def summary_json(summary: Summary, held: Held, **more: object) -> str:
     """The whole run as a line of JSON."""
     return json.dumps({"event": "summary", **asdict(summary), "index": asdict(held), **more})
@@ -200,20 +197,6 @@ def remarks(totals: Totals, *, stopped: bool) -> list[str]:
         for k in totals.kept
     ]
     return kept if totals.sources or stopped else [nothing, *kept]
-
-
-def many(count: int, noun: str) -> str:
-    """A number of things, as one says it."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def size(count: int) -> str:
-    """A number of bytes for people."""
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB"):
-        if value >= THOUSAND:
-            value, unit = value / THOUSAND, larger
-    return f"{value:.3g} {unit}"
 
 
 def describe(held: Held) -> str:

@@ -12,6 +12,7 @@ from ingest.connect import embedder, index, index_name
 from ingest.connections import connections
 from ingest.draft import NO_TEXT, READ
 from ingest.model import Outcome, Record
+from ingest.report.words import said
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
 LAST_RUNS = 5  # that are shown
@@ -69,10 +70,3 @@ def by_root(records: list[Record]) -> dict[str, list[tuple[str, int]]]:
     for record in records:
         counts[record.root][said(record)] += 1
     return {root: counter.most_common() for root, counter in counts.items()}
-
-
-def said(record: Record) -> str:
-    """A record's state: what is new or changed in one run is simply there in the next."""
-    if record.outcome in (Outcome.NEW, Outcome.CHANGED):
-        return "indexed"
-    return record.outcome or "unfinished"

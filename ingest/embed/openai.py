@@ -30,7 +30,7 @@ from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
 from ingest.exchanges import REQUEST_ID, Exchange
 from ingest.retry import WORTH_SAYING, Again, Patience, patiently
-from ingest.times import SERVICE, Times
+from ingest.times import CHARGED, REFUSED, SERVICE, Times
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -139,6 +139,7 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
             if not isinstance(error, openai.APIStatusError) or error.status_code >= FAULTS:
                 doubts.append(error)
             if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
+                to.times.count(REFUSED)
                 wait = to.turns.refused(place, turn, error.response.headers)
                 if wait > WORTH_SAYING:
                     log.warning(
@@ -149,6 +150,7 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
                 if isinstance(verdict, Again) and len(to.endpoints) > 1:
                     log.warning("%s; another deployment is asked", verdict)
             raise verdict from error
+        to.times.count(CHARGED, tokens)
         to.turns.answered(place, turn, headers)
         try:
             return rows(body, len(texts))

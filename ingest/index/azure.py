@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -30,6 +28,8 @@ from ingest.index.schema import (
     paid_json,
     paid_of,
     stored,
+    summary_json,
+    summary_of,
 )
 from ingest.index.wire import (
     LISTED,
@@ -281,9 +281,8 @@ class AzureIndex:
         return self.documents.patiently(ask, SEARCH_SERVICE)
 
     def remember(self, summary: Summary) -> None:
-        text = json.dumps(asdict(summary))
         run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
-        when = {"settled": summary.ended, SUMMARY_FIELD: text}
+        when = {"settled": summary.ended, SUMMARY_FIELD: summary_json(summary)}
         self.documents.must(self.documents.acted("upload", [run | when]))
         old = self.past_runs(PAGE, ["id"])[RUNS_KEPT:]
         self.delete([document["id"] for document in old])
@@ -291,7 +290,7 @@ class AzureIndex:
     def runs(self, most: int) -> list[Summary]:
         # Every field, because an index from before this one was thought of cannot select it.
         texts = (document.get(SUMMARY_FIELD) for document in self.past_runs(most, None))
-        return [Summary(**json.loads(text)) for text in texts if text]
+        return [summary_of(text) for text in texts if text]
 
     def paid(self, key: str) -> Paid | None:
         # By key, because a search does not see what was written a moment ago.

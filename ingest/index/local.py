@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ from ingest.index.schema import (
     details_json,
     details_of,
     stored,
+    summary_json,
+    summary_of,
 )
 from ingest.index.words import segmented
 from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
@@ -378,7 +380,7 @@ class LocalIndex:
             self.db.execute(
                 "CREATE TABLE IF NOT EXISTS runs (number INTEGER PRIMARY KEY, summary TEXT)"
             )
-            self.db.execute("INSERT INTO runs (summary) VALUES (?)", (json.dumps(asdict(summary)),))
+            self.db.execute("INSERT INTO runs (summary) VALUES (?)", (summary_json(summary),))
             self.db.execute(
                 "DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?", (RUNS_KEPT,)
             )
@@ -389,7 +391,7 @@ class LocalIndex:
                 return []
             query = "SELECT summary FROM runs ORDER BY number DESC LIMIT ?"
             rows = self.db.execute(query, (most,)).fetchall()
-        return [Summary(**json.loads(row[0])) for row in rows]
+        return [summary_of(row[0]) for row in rows]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

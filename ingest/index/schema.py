@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from ingest.model import Details, Entry, Paid, Recognised, Stored
+from ingest.model import Details, Entry, Paid, Recognised, Stored, Summary, Timeline
 
 NO_DETAILS = Details()
 DETAILS = tuple(field.name for field in fields(Details))
@@ -172,6 +172,26 @@ def details_of(text: str) -> Details:
     values = {name: said[name] for name in DETAILS if name in said}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Details(**(values | lists))
+
+
+def summary_json(summary: Summary) -> str:
+    """A run as an index keeps it."""
+    return json.dumps(asdict(summary), separators=(",", ":"))
+
+
+def summary_of(text: str) -> Summary:
+    """The run that `summary_json` wrote, in this version, an earlier or a later one."""
+    said = ours(Summary, json.loads(text))
+    if "timeline" in said:
+        columns = ours(Timeline, said["timeline"])
+        lists = {name: tuple(value) for name, value in columns.items() if isinstance(value, list)}
+        said["timeline"] = Timeline(**(columns | lists))
+    return Summary(**said)
+
+
+def ours(kind: type[Summary | Timeline], said: dict[str, Any]) -> dict[str, Any]:
+    """What was said, without what only a later version knows."""
+    return {f.name: said[f.name] for f in fields(kind) if f.name in said}
 
 
 def paid_json(page: Paid) -> str:

@@ -1,0 +1,35 @@
+"""What some tests need of a machine: those are left out where it lacks that, and it is said so."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+# A marker, the program that its tests need, and what is left out without it.
+NEEDS = (
+    ("azurite", "npm", "AGAINST AZURITE", "npm here to install it with"),
+    ("judged", "npm", "OF A PAGE BY ITS JUDGES", "npm here to install them with"),
+    ("browser", "chromium", "IN A BROWSER", "chromium here (Debian's package of that name)"),
+)
+SECONDS = 300  # for a test that npm may first have to install something for
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this machine cannot run; give time to what npm installs."""
+    for marker, program, _, _ in NEEDS:
+        needing = [item for item in items if item.get_closest_marker(marker)]
+        if not shutil.which(program):
+            config.hook.pytest_deselected(items=needing)
+            items[:] = [item for item in items if item not in needing]
+        elif program == "npm":
+            for item in needing:
+                item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was left out."""
+    for _, program, what, lack in NEEDS:
+        if not shutil.which(program):
+            line = f"THE TESTS {what} WERE LEFT OUT: there is no {lack}"
+            terminalreporter.write_line(line, red=True)
