@@ -15,6 +15,7 @@ R = TypeVar("R")
 
 FETCHING = "fetching"  # documents: opened, or copied from where they are
 READING = "reading"  # documents: extracted, split
+HANGING = "hanging pages"  # the part of that which gave nothing, as the reader was ended
 RECOGNISING = "recognising"  # pages at a service that reads pictures, each with all its waits
 EMBEDDING = "embedding"  # calls to the model, with all their waits
 SERVICE = "embedding service"  # the part of those in which its answer is waited for
@@ -73,6 +74,14 @@ class Times:
         self.turned(what, 1)
         call.add_done_callback(lambda _: self.turned(what, -1))
         return call
+
+    def ended(self, what: str, begun: float) -> None:
+        """Counts as `what` all since a moment, now that it is known what it was."""
+        with self.lock:
+            spell, now = self.spells[what], self.clock()
+            spell.total += now - begun
+            spell.wall += now - max(begun, spell.since)
+            spell.since = now
 
     def turned(self, what: str, change: int) -> None:
         """A thread begins or ends something."""

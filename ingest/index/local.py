@@ -23,6 +23,7 @@ from ingest.errors import BusyError, ConfigError
 from ingest.index import RUNS_KEPT, Totals
 from ingest.index.faults import NOT_OURS, translated
 from ingest.index.finder import Finder
+from ingest.index.opening import opened
 from ingest.index.pages import Pages
 from ingest.index.schema import (
     CHUNK_FIELDS,
@@ -91,9 +92,11 @@ class LocalIndex:
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
             here = create or (folder / "index.db").exists()
-            path = folder / "index.db" if here else ":memory:"
-            self.pages = Pages(folder / "index.db" if here else None)
-            self.db = sqlite3.connect(path, isolation_level=None, timeout=10)
+            path = folder / "index.db"
+            self.pages = Pages(path if here else None)
+            self.db = (
+                opened(path, 10) if here else sqlite3.connect(":memory:", isolation_level=None)
+            )
             self.finder = Finder(self.db)
             try:
                 if not self.pragma("user_version"):
