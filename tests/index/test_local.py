@@ -75,9 +75,9 @@ def test_an_index_that_may_only_be_read_answers(unwritable: Path) -> None:
     index.close()
 
     writer = opened(unwritable / "closed")
-    with pytest.raises(ConfigError, match="cannot be used .*: check its permissions"):
+    with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
         writer.hold()
-    with pytest.raises(ConfigError, match="cannot be used .*: check its permissions"):
+    with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
         writer.upload([A])
     writer.close()
 
