@@ -15,11 +15,11 @@ from ingest.attached import with_attached
 from ingest.auth.credential import COGNITIVE_SERVICES
 from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
-from ingest.careful import careful
+from ingest.careful import Read, careful
 from ingest.connections import Connections
 from ingest.errors import ConfigError
 from ingest.extract.passwords import passwords
-from ingest.extract.worker import Contained, Limits
+from ingest.extract.worker import Contained, Limits, Stuck
 from ingest.model import Prepared, Recipe
 from ingest.ocr import API_VERSION, AT_ONCE
 from ingest.ocr import local as local_ocr
@@ -29,7 +29,7 @@ from ingest.prepare import Prepare, Task, prepare
 from ingest.report.bottleneck import FETCHED_AHEAD
 from ingest.settings import Settings, cores
 from ingest.sources import Root, fit
-from ingest.times import FETCHING, READING, Times
+from ingest.times import FETCHING, HANGING, READING, Times
 
 if TYPE_CHECKING:
     from ingest.ocr.azure import DocumentIntelligence
@@ -60,7 +60,7 @@ def reading(
         opened.callback(threads.shutdown, cancel_futures=True)
         children = Contained(prepare, limits(settings))
         opened.callback(children.close)
-        patient = careful(children, children.limits)
+        patient = careful(watched(children, times), children.limits)
 
         def placed(task: Task, file: BinaryIO) -> Prepared | None:
             with places, times.of(READING, task.source.key):
@@ -92,6 +92,20 @@ def reading(
             ocr=name,
             unsent=recognising.unsent if recognising else lambda: 0,
         )
+
+
+def watched(read: Read, times: Times) -> Read:
+    """A way to read whose time is counted as lost where it gets stuck."""
+
+    def attempt(task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
+        begun = times.clock()
+        try:
+            return read(task, file, limits)
+        except Stuck:
+            times.ended(HANGING, begun)
+            raise
+
+    return attempt
 
 
 def recogniser(settings: Settings) -> str:

@@ -19,6 +19,7 @@ from ingest.sources.mapping import BlobField, mapping
 
 OCR_MODELS = ("read", "layout")
 EXTRACTORS = ("auto", "pdfium", "pypdf")
+SHORTEST = 0.1  # seconds to read anything in; with none, nothing could be read
 
 
 def cores() -> int:
@@ -183,13 +184,13 @@ class Settings:
         120.0,
         "INGEST_DOCUMENT_SECONDS",
         "time to read a document, and a second more for each page",
-        seconds,
+        within(seconds, SHORTEST, math.inf),
     )
     page_seconds: float = setting(
         30.0,
         "INGEST_PAGE_SECONDS",
         "time to read one page; what takes longer is left out, and the other pages are kept",
-        seconds,
+        within(seconds, SHORTEST, math.inf),
     )
     document_megabytes: int = setting(
         2048,

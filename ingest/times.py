@@ -23,6 +23,7 @@ Over: TypeAlias = Callable[[BaseException | None], None]
 
 FETCHING = "fetching"  # documents: opened, or copied from where they are
 READING = "reading"  # documents: extracted, split
+HANGING = "hanging pages"  # the part of that which gave nothing, as the reader was ended
 RECOGNISING = "recognising"  # pages at a service that reads pictures, each with all its waits
 REUSING = "reusing"  # vectors of the index in use, asked for
 EMBEDDING = "embedding"  # calls to the model, with all their waits
@@ -115,6 +116,14 @@ class Times:
                 watched(error)
 
         return over
+
+    def ended(self, what: str, begun: float) -> None:
+        """Counts as `what` all since a moment, now that it is known what it was."""
+        with self.lock:
+            spell, now = self.spells[what], self.clock()
+            spell.total += now - begun
+            spell.wall += now - max(begun, spell.since)
+            spell.since = now
 
     def turned(self, what: str, change: int) -> None:
         """A thread begins or ends something."""

@@ -24,6 +24,8 @@ from ingest.extract.worker import Beat, Contained, Died, Limits, Stuck
 from ingest.model import Code, Details, Prepared, Recipe, Source
 from ingest.ocr.local import NAME
 from ingest.prepare import Prepare, Task
+from ingest.reading import watched
+from ingest.times import HANGING, Times
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
 LIMITS = Limits(30, 1024, page_seconds=0.6)
@@ -142,6 +144,22 @@ def test_the_attempts_share_the_time_of_the_document() -> None:
     first, second = (limits.due(5) for limits in seen)
     assert first == LIMITS.due(5) == 35
     assert first - 5 < second <= first - 0.2
+
+
+def test_a_page_that_hangs_is_said_to_have_held_up_the_run() -> None:
+    """What it took is told from reading, or I would be sent to buy cores."""
+    times = Times()
+
+    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+        time.sleep(0.05)
+        if not task.abandoned:
+            raise Stuck("slow", Place(2, 5, 0.0), overdue=False)
+        return Prepared("", 5, 0, "", ())
+
+    begun = time.monotonic()
+    with Path(os.devnull).open("rb") as file:
+        assert careful(watched(read, times), LIMITS)(task(), file)
+    assert 0.05 <= times.total(HANGING) <= time.monotonic() - begun - 0.05
 
 
 def test_a_small_file_gets_no_time_for_a_million_pages() -> None:

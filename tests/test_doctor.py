@@ -536,6 +536,27 @@ def test_an_endpoint_that_reads_no_scans_is_wrong(azure: Azure) -> None:
     assert "Document Intelligence resource" in wrong(found)["model"]
 
 
+def test_the_local_ocr_and_the_passwords_are_looked_at(tmp_path: Path, command: Command) -> None:
+    """What `run` would be given is given to the doctor too, and wrong values are named."""
+    keys = tmp_path / "keys"
+    keys.write_text("Xylophon\nGlockenspiel\n")
+    (tmp_path / "docs").mkdir()
+    write(tmp_path / "docs/a.pdf", "lathes")
+    ask = ("doctor", "docs", "--ocr", "local", "--passwords", "keys")
+
+    well = command(*ask)
+    assert "✓ ocr         local:rapidocr" in well.stdout
+    assert "✓ passwords   2 to try" in well.stdout
+    assert "Xylophon" not in well.stdout
+    assert well.returncode == 0
+
+    keys.write_text("\n")
+    ill = command(*ask, INGEST_DOCUMENT_MEGABYTES="500")
+    assert "✗ ocr         INGEST_DOCUMENT_MEGABYTES=500: the local OCR needs 1600" in ill.stdout
+    assert "✗ passwords   passwords: keys has none in it" in ill.stdout
+    assert ill.returncode == 2
+
+
 def test_a_model_without_a_service_is_a_contradiction() -> None:
     """INGEST_OCR_MODEL alone does nothing; INGEST_OCR goes no further than the host."""
     assert "INGEST_OCR_MODEL is set, but not INGEST_OCR" in next(

@@ -53,3 +53,18 @@ def test_a_call_that_fails_has_taken_its_time() -> None:
     with pytest.raises(ValueError, match="no"):
         times.around("failing", fail)()
     assert times.total("failing") == 2
+
+
+def test_time_that_turns_out_to_be_lost_is_counted_afterwards() -> None:
+    """Two readers that hang over the same ten seconds have lost twenty, in fifteen on the clock."""
+    clock = Clock()
+    times = Times(clock)
+    first = clock.now
+    clock.now += 5
+    second = clock.now
+    clock.now += 5
+    times.ended("lost", first)
+    clock.now += 5
+    times.ended("lost", second)
+
+    assert (times.wall("lost"), times.total("lost")) == (15, 20)

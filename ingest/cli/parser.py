@@ -206,6 +206,12 @@ def add_doctor(command: argparse.ArgumentParser) -> None:
         "roots", nargs="*", metavar="ROOT", help="what a run would be given (INGEST_ROOT)"
     )
     command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+    command.add_argument(
+        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
+    )
+    command.add_argument(
+        "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
+    )
 
 
 def add_token_proxy(command: argparse.ArgumentParser) -> None:

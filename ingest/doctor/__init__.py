@@ -19,6 +19,7 @@ from ingest.doctor.finding import Finding, Patient, Verdict, tried
 from ingest.doctor.names import contradictions, misspelt, remarks
 from ingest.doctor.services import embedding, indexing, recognising
 from ingest.errors import ConfigError
+from ingest.extract.passwords import passwords
 from ingest.model import Oddity, Source
 from ingest.settings import Settings, documented, settings
 from ingest.sources import Root
@@ -84,6 +85,8 @@ def examined(patient: Patient) -> Iterator[Finding]:
     yield from embedding(patient, lost, nobody)
     yield from recognising(patient, lost, nobody)
     yield from indexing(patient, lost, nobody)
+    if patient.settings.passwords:
+        yield tried("passwords", lambda: f"{len(passwords(patient.settings.passwords)):,} to try")
     yield source(patient)
     if patient.embeds_at or patient.searches_at or patient.recognises_at:
         from ingest.doctor.network import in_step

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ingest import connect
 from ingest.doctor.finding import Finding, Patient, Verdict, tried
 from ingest.errors import IngestError, RoleError
-from ingest.reading import document_intelligence
+from ingest.reading import document_intelligence, recogniser
 from ingest.roles import COGNITIVE_USER, INDEX_DATA, OPENAI_USER, SEARCH_SERVICE, TAKE_TOKENS
 
 if TYPE_CHECKING:
@@ -74,8 +74,13 @@ def local_model(patient: Patient) -> str:
 
 
 def recognising(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:
-    """The role and the model that reads scanned pages, where a service does. Nothing is sent."""
+    """What reads scanned pages: the role and the model of a service, or the local one.
+
+    Nothing is sent.
+    """
     if not patient.recognises_at:
+        if patient.settings.ocr:
+            yield tried("ocr", lambda: f"{recogniser(patient.settings)} on this machine")
         return
     if unless := lost.get(patient.recognises_at) or nobody:
         yield Finding(ROLE, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} ({unless})")

@@ -29,7 +29,10 @@ SEALED = (
 
 
 def passwords(path: str) -> tuple[str, ...]:
-    """The lines of a file that are not blank; none without a file. Raises ConfigError."""
+    """The lines of a file that are not blank; none without a file.
+
+    Raises ConfigError for a file without any: it would pass for one that opens nothing.
+    """
     if not path:
         return ()
     try:
@@ -39,7 +42,10 @@ def passwords(path: str) -> tuple[str, ...]:
     except UnicodeDecodeError:  # whose message would show a part of one
         raise ConfigError(f"passwords: {path} is not UTF-8: save it as such") from None
     found = (line.removesuffix("\r") for line in lines)
-    return tuple(dict.fromkeys(line for line in found if line.strip()))
+    kept = tuple(dict.fromkeys(line for line in found if line.strip()))
+    if not kept:
+        raise ConfigError(f"passwords: {path} has none in it: write them there, one a line")
+    return kept
 
 
 def spellings(passwords: Sequence[str]) -> Iterator[bytes]:

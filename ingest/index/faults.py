@@ -14,6 +14,12 @@ NOT_OURS = "holds a file index.db that is no index of ingest's: choose another -
 DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
+def primary(error: Exception) -> int | None:
+    """What kind of error SQLite's is, without its variety; None for another's."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
 @contextmanager
 def translated(folder: Path) -> Iterator[None]:
     """Raises ServiceError or ConfigError in place of what SQLite and the system raise."""
@@ -21,7 +27,7 @@ def translated(folder: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        code = getattr(error, "sqlite_errorcode", None)
+        code = primary(error)
         number = getattr(error, "errno", None)
         reason = getattr(error, "strerror", None) or str(error)
         if code == sqlite3.SQLITE_FULL or number == errno.ENOSPC:

@@ -26,6 +26,7 @@ from ingest.index import RUNS_KEPT, Flaw, Room, Totals
 from ingest.index.faults import NOT_OURS, translated
 from ingest.index.finder import Finder
 from ingest.index.flaws import flaws, mend
+from ingest.index.opening import opened
 from ingest.index.pages import Pages
 from ingest.index.pointer import current
 from ingest.index.schema import (
@@ -116,8 +117,8 @@ class LocalIndex:
             path = folder / self.generation
             here = create or path.exists()
             self.pages = Pages(path if here else None)
-            self.db = sqlite3.connect(
-                path if here else ":memory:", isolation_level=None, timeout=10
+            self.db = (
+                opened(path, 10) if here else sqlite3.connect(":memory:", isolation_level=None)
             )
             self.finder = Finder(self.db)
             try:

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
+from ingest.index.opening import opened
 from ingest.index.schema import paid_json, paid_of
 from ingest.model import Paid, Record
 
@@ -71,9 +72,7 @@ class Pages:
         """The connection, made when it is first needed; under the lock."""
         if self.db is None:
             assert self.path is not None
-            self.db = sqlite3.connect(
-                self.path, isolation_level=None, timeout=SECONDS, check_same_thread=False
-            )
+            self.db = opened(self.path, SECONDS, any_thread=True)
             # What was paid for outlives a power cut too.
             self.db.execute("PRAGMA synchronous = FULL")
         return self.db

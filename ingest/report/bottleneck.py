@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ingest.times import (
     EMBEDDING,
     FETCHING,
+    HANGING,
     READING,
     RECOGNISING,
     RECORDING,
@@ -86,11 +87,7 @@ def shares(times: Times, seconds: float, of: Capacity) -> list[Share]:
             f"embedding waited {calls:.0%} of the time for the quota of requests: a larger one "
             "would help",
         ),
-        Share(
-            reading,
-            f"reading kept {of.reading} workers busy {reading:.0%} of the time: more cores would "
-            "help",
-        ),
+        Share(reading, faster_reading(times, reading, of)),
         Share(
             fetching,
             f"documents were waited for {fetching:.0%} of the time: more at once would help "
@@ -108,6 +105,16 @@ def shares(times: Times, seconds: float, of: Capacity) -> list[Share]:
             "would help",
         ),
     ]
+
+
+def faster_reading(times: Times, busy: float, of: Capacity) -> str:
+    """What would have the documents read sooner."""
+    if times.total(HANGING) > times.total(READING) / 2:
+        return (
+            f"pages that hang kept {of.reading} workers busy {busy:.0%} of the time: mend those "
+            "documents, or give up sooner (INGEST_PAGE_SECONDS)"
+        )
+    return f"reading kept {of.reading} workers busy {busy:.0%} of the time: more cores would help"
 
 
 def larger_quota(times: Times, seconds: float, of: Capacity) -> str:

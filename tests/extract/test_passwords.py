@@ -112,6 +112,9 @@ def test_a_file_that_is_no_list_of_passwords_is_refused(tmp_path: Path) -> None:
         passwords(str(file))
     with pytest.raises(ConfigError, match="cannot be read"):
         passwords(str(tmp_path))
+    file.write_text("\n \n")
+    with pytest.raises(ConfigError, match="has none in it: write them there, one a line"):
+        passwords(str(file))
     file.write_bytes(b"geheim\xe4\n")
     with pytest.raises(ConfigError, match="not UTF-8") as caught:
         passwords(str(file))

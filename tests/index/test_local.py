@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,6 +18,7 @@ from ingest.model import Details, Mode
 from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.index.test_contract import RECORD, A, entry
 
+NOBODY = 65534
 ADDED_COLUMNS = {
     "records": ("code", "details"),
     "chunks": ("author", "language", "created", "confidence"),
@@ -35,6 +40,52 @@ def test_it_is_all_there_after_reopening(tmp_path: Path) -> None:
     assert second.record(RECORD.root, RECORD.source) == RECORD
     assert second.search("grain", None, Mode.TEXT, 1)[0].fields["id"] == A.chunk.id
     second.close()
+
+
+@pytest.fixture
+def unwritable() -> Iterator[Path]:
+    """A place where what is there can only be read; for root too, who becomes somebody else."""
+    with TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        index = opened(place / "closed")
+        index.upload([A])
+        index.save(RECORD)
+        shutil.copytree(place / "closed", place / "crashed")
+        (place / "crashed/index.db-shm").unlink()
+        index.close()
+        for folder in ("closed", "crashed"):
+            (place / folder).chmod(0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+        yield place
+        os.seteuid(user)
+        for folder in ("closed", "crashed"):
+            (place / folder).chmod(0o755)
+
+
+def test_an_index_that_may_only_be_read_answers(unwritable: Path) -> None:
+    """On a read-only disk I can ask it; a run is told what it lacks."""
+    index = opened(unwritable / "closed", create=False)
+    assert index.record(RECORD.root, RECORD.source) == RECORD
+    assert len(index.search("grain", vector("x"), Mode.HYBRID, 5)) == 1
+    assert index.runs(5) == []
+    assert index.paid("a page") is None
+    index.close()
+
+    writer = opened(unwritable / "closed")
+    with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
+        writer.hold()
+    with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
+        writer.upload([A])
+    writer.close()
+
+
+def test_an_unfinished_index_that_may_only_be_read_says_who_can_mend_it(unwritable: Path) -> None:
+    """What a killed run left beside the file is part of the index, and takes a write to be read."""
+    with pytest.raises(ConfigError, match=r"left by a run that did not end, .* ingest status"):
+        opened(unwritable / "crashed", create=False)
 
 
 def test_looking_does_not_create(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ingest.report.bottleneck import AT_ONCE, Capacity, amount, bottleneck, dura
 from ingest.times import (
     EMBEDDING,
     FETCHING,
+    HANGING,
     READING,
     RECORDING,
     REQUESTS,
@@ -28,6 +29,7 @@ def times(**spells: tuple[float, float]) -> Times:
     """Times in which this had happened: wall seconds, and seconds of all threads."""
     names = {
         "reading": READING,
+        "hanging": HANGING,
         "fetching": FETCHING,
         "embedding": EMBEDDING,
         "service": SERVICE,
@@ -69,13 +71,17 @@ def test_a_larger_quota_promises_no_more_than_the_rest_allows() -> None:
     ("spent", "said"),
     [
         (times(reading=(99, 195), service=(20, 40)), "reading kept 2 workers busy 98%"),
+        (
+            times(reading=(99, 195), hanging=(60, 120)),
+            "pages that hang kept 2 workers busy 98% of the time: mend those",
+        ),
         (times(reading=(60, 90), fetching=(99, 390)), "documents were waited for 98%"),
         (times(requests=(90, 90), service=(20, 40)), "waited 90% of the time for the quota of req"),
         (times(service=(99, 1500), reading=(20, 30)), "16 requests under way: more of them"),
         (times(embedding=(99, 1500), reading=(20, 30)), "the local model was busy 94%"),
         (times(writing=(99, 2900), recording=(50, 200), reading=(9, 9)), "writing to the index"),
     ],
-    ids=["reading", "fetching", "requests", "answers", "local model", "writing"],
+    ids=["reading", "hanging", "fetching", "requests", "answers", "local model", "writing"],
 )
 def test_what_was_busiest_is_named(spent: Times, said: str) -> None:
     """Each stage can be the slow one, and each has its own remedy."""
