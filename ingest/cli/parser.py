@@ -19,8 +19,8 @@ COMMANDS = {
 EPILOG = """\
 exit codes:
   0  done                                  3  done, but some documents could not be taken
-  1  a service failed or the deadline     11  another run holds the index
-     came; run again
+  1  a service failed, or the deadline    11  another run holds the index
+     or a limit came; run again
   2  usage or settings; the message says what to change
   130, 143  stopped by ^C or SIGTERM; the next run goes on from there
 
