@@ -1,4 +1,4 @@
-"""What a run costs that finds nothing to do: 10,000 one-page PDFs, all in the index already.
+"""What a run, and a plan, cost that find nothing to do: 10,000 one-page PDFs, all in the index.
 
 The index is filled by the real `ingest run`, with the real model, and then the very same command
 is measured as a user or a schedule starts it: Python's start, the listing, the comparison with
@@ -29,7 +29,9 @@ def main() -> None:
         workplace = Path(folder)
         notes = workplace / "notes"
         small_pdfs(notes, DOCUMENTS)
-        command = [INGEST, "run", str(notes), "--index", str(workplace / "index")]
+        index = ["--index", str(workplace / "index")]
+        command = [INGEST, "run", str(notes), *index]
+        plan = [INGEST, "plan", str(notes), *index]
 
         first = spent(command, workplace)
         tell(f"first run, {DOCUMENTS:,} documents", f"{first.wall:.1f} s", f"exit {first.code}")
@@ -42,6 +44,11 @@ def main() -> None:
         tell("no-change run, wall", f"{time:.2f} s", "target <= 3 s")
         tell("no-change run, CPU", f"{typical([run.cpu for run in runs]):.2f} s")
         tell("no-change run, peak", f"{max(run.peak for run in runs):.0f} MB", "target <= 250 MB")
+        looks = [spent(plan, workplace) for _ in range(REPETITIONS)]
+        if not all(f"{DOCUMENTS:,} unchanged" in look.output for look in looks):
+            print("Not a plan of nothing:", looks[0].output, sep="\n")
+        tell("plan, wall", f"{typical([look.wall for look in looks]):.2f} s", "target <= 3 s")
+        tell("plan, CPU", f"{typical([look.cpu for look in looks]):.2f} s")
         tell(
             "bare scandir and stat, wall", f"{1e3 * bare:.0f} ms", f"run / walk = {time / bare:.0f}"
         )

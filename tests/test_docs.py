@@ -129,6 +129,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "docs/security.md",
         "docs/ocr.md",
         "docs/telemetry.md",
+        "docs/cost.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):

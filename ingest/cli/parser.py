@@ -22,8 +22,8 @@ COMMANDS = {
 EPILOG = """\
 exit codes:
   0  done                                  3  done, but some documents could not be taken;
-  1  a service failed or the deadline         check: something is not as it should be
-     came; run again                      11  another run holds the index
+  1  a service failed, or the deadline        check: something is not as it should be
+     or a limit came; run again           11  another run holds the index
   2  usage or settings; the message says what to change
   130, 143  stopped by ^C or SIGTERM; the next run goes on from there
 

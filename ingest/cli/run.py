@@ -65,7 +65,9 @@ def main(options: argparse.Namespace) -> int:
         held = all_.index.totals()
     stopped = run.stop.requested()
     if limit := all_.budget.reached:
-        say(f"stopped: more would exceed {limit}; run again to go on")
+        begun = all_.budget.tokens or all_.budget.pages
+        advice = "run again to go on" if begun else "nothing fits into it: raise it"
+        say(f"stopped: more would exceed {limit}; {advice}")
     if options.json:
         spent = {"tokens": all_.budget.tokens, "pages": all_.budget.pages, "limit": limit}
         print(show.summary_json(summary, held, spent=spent | {"usd": all_.budget.usd}))
