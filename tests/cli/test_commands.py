@@ -94,7 +94,7 @@ def test_the_samples_answer_their_questions(filled: Path) -> None:
     asked = questions()
     assert len(asked) == 15
     for question, file, page in asked:
-        for mode, most in ((Mode.HYBRID, 12), (Mode.VECTOR, 5)):
+        for mode, most in ((Mode.HYBRID, 10), (Mode.VECTOR, 3)):
             hits = [
                 h.fields for h in where.search(question, model.embed([question])[0], mode, most)
             ]
