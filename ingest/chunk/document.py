@@ -62,8 +62,7 @@ def worded(text: str, pieces: Sequence[Piece]) -> Iterator[tuple[str, str, int]]
         if plain is said or not plain.strip():
             yield said, "", piece.tokens
         else:
-            (tokens,) = count([plain])
-            yield said, plain, tokens
+            yield said, plain, count([plain])[0]
 
 
 def least(confidence: Mapping[int, float], first: int, last: int) -> float | None:

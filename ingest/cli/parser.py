@@ -15,6 +15,7 @@ COMMANDS = {
     "status": "show what the index holds, and what failed and why",
     "check": "compare the index with its records and the roots, and mend it",
     "report": "write a page to look at: the index, its troubles, its last run",
+    "eval": "ask the index questions with known answers, and score what it finds",
     "doctor": "check settings, identity, roles, services and sources, and say what to mend",
     "token-proxy": "let a local container sign in as you, without a key",
 }
@@ -200,6 +201,35 @@ def add_report(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_eval(command: argparse.ArgumentParser) -> None:
+    """What `eval` takes."""
+    command.add_argument(
+        "questions",
+        type=Path,
+        metavar="QUESTIONS",
+        help="a file of them, one JSON object a line (docs/eval.md)",
+    )
+    command.add_argument(
+        "roots", nargs="*", metavar="ROOT", help="what --compare reads (INGEST_ROOT)"
+    )
+    command.add_argument(
+        "--compare",
+        action="append",
+        metavar="RECIPE",
+        help="ask side indexes of other recipes, as in chunk-tokens=256,1024; may be repeated",
+    )
+    command.add_argument(
+        "--max-tokens",
+        type=positive,
+        metavar="N",
+        help="most tokens that --compare may have embedded (none, but by the local model any)",
+    )
+    command.add_argument(
+        "--misses", type=positive, default=10, metavar="N", help="most misses shown (10)"
+    )
+    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+
+
 def add_doctor(command: argparse.ArgumentParser) -> None:
     """What `doctor` takes."""
     command.add_argument(
@@ -247,6 +277,7 @@ ADD = {
     "status": add_status,
     "check": add_check,
     "report": add_report,
+    "eval": add_eval,
     "doctor": add_doctor,
     "token-proxy": add_token_proxy,
 }
