@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -80,7 +80,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def shown(
-    where: list[Root], all_: Services, run: Run, totals: Totals, options: argparse.Namespace
+    where: Sequence[Root], all_: Services, run: Run, totals: Totals, options: argparse.Namespace
 ) -> Iterator[Event]:
     """Every root brought in step: each event, once it was counted and people were told of it."""
     with show.Display(options) as display:
@@ -153,7 +153,7 @@ def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
     return ServiceError.exit_code if stop.requested() else totals.exit_code
 
 
-def to_read(where: list[Root], all_: Services, run: Run) -> int | None:
+def to_read(where: Sequence[Root], all_: Services, run: Run) -> int | None:
     """How many documents a run will look into; None if counting them takes longer than a moment."""
     ends = time.monotonic() + A_MOMENT
     count = 0
