@@ -29,7 +29,7 @@ class Work:
     line: Generations
     before: str  # the generation in use; "" if there is none
     name: str  # the one being filled
-    roots: list[Root]
+    roots: Sequence[Root]
     services: Services
     wait: Callable[[float], None]
 

@@ -288,7 +288,9 @@ class Settings:
     search_endpoint: str = setting(
         "", "AZURE_SEARCH_ENDPOINT", "the Azure AI Search service that holds the index", endpoint
     )
-    search_index: str = setting("ingest", "AZURE_SEARCH_INDEX", "the index's name there")
+    search_index: str = setting(
+        "ingest", "AZURE_SEARCH_INDEX", "the index's name there, or its alias's"
+    )
     search_key: str = secret("AZURE_SEARCH_KEY", "a key, for who must; unset: no key is used")
     search_analyzer: str = setting(
         "standard.lucene", "INGEST_ANALYZER", "analyzer of the texts in a new index there"

@@ -130,6 +130,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "docs/ocr.md",
         "docs/telemetry.md",
         "docs/cost.md",
+        "docs/rebuild.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):

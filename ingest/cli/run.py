@@ -151,7 +151,7 @@ def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
     return execution.exit_code(stop, totals)
 
 
-def to_read(where: list[Root], all_: Services, run: Run) -> int | None:
+def to_read(where: Sequence[Root], all_: Services, run: Run) -> int | None:
     """How many documents a run will look into; None if counting them takes longer than a moment."""
     ends = time.monotonic() + A_MOMENT
     count = 0

@@ -499,6 +499,30 @@ def test_an_alias_stands_for_its_index(
         indexes.get_index("chunks")
 
 
+def test_an_alias_that_is_moved_stands_for_both_for_a_while(
+    azure: Azure, indexes: SearchIndexClient, credential: Any
+) -> None:
+    """Until all of the service knows, a request meets the one or the other, and both must stay."""
+    azure.search.delays.alias = 10.0
+    for name in ("one", "two"):
+        indexes.create_index(definition(name))
+    with SearchClient(azure.search_endpoint, "one", credential) as client:
+        client.upload_documents([chunk(1)])
+    azure.search.settle()
+    indexes.create_or_update_alias(SearchAlias(name="current", indexes=["one"]))
+    azure.clock.advance(10)
+    indexes.create_or_update_alias(SearchAlias(name="current", indexes=["two"]))
+    with SearchClient(azure.search_endpoint, "current", credential) as client:
+        assert {client.get_document_count() for _ in range(30)} == {0, 1}
+        with pytest.raises(HttpResponseError, match="alias"):
+            indexes.delete_index("one")
+        azure.clock.advance(10)
+        assert {client.get_document_count() for _ in range(30)} == {0}
+    indexes.delete_index("one")
+    with pytest.raises(HttpResponseError, match="already exists"):
+        indexes.create_index(definition("current"))
+
+
 def test_an_index_that_makes_no_sense_is_refused(indexes: SearchIndexClient) -> None:
     """Mistakes in a definition are found when it is sent."""
     broken_ones = [

@@ -323,7 +323,7 @@ def test_a_schema_that_differs_is_said_exactly(azure: Azure, folder: Path) -> No
     run(folder, client(azure))
 
     with pytest.raises(
-        ConfigError, match="embedding has 8 dimensions, not 16; choose another AZURE"
+        ConfigError, match="embedding has 8 dimensions, not 16; ingest rebuild makes"
     ):
         run(folder, client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16"))
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
 from ingest.index import RUNS_KEPT, Index
+from ingest.index.alias import Alias
 from ingest.index.azure import AzureIndex
-from ingest.index.definition import definition
+from ingest.index.definition import SearchIndex, definition
 from ingest.index.documents import Documents
 from ingest.index.ensure import ensure
 from ingest.index.local import LocalIndex
@@ -49,12 +53,19 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
 @pytest.fixture
 def service(azure: Azure) -> AzureIndex:
     """An index on the emulator, through the SDK, as a managed identity."""
+    made = opened(azure.search_endpoint, "contract")
+    ensure(made, defined(made.documents.name))
+    return made
+
+
+def opened(endpoint: str, name: str) -> AzureIndex:
     login = Login(lambda: credential("", "", hosted=True))
     token = TokenCache(login, SEARCH)
-    endpoint = azure.search_endpoint
-    made = AzureIndex(Documents(endpoint, "contract", token, Patience(), may_be_absent=False))
-    ensure(made, definition(made.documents.name, DIMENSIONS, "standard.lucene", None))
-    return made
+    return AzureIndex(Documents(endpoint, name, token, Patience(), may_be_absent=False))
+
+
+def defined(name: str) -> SearchIndex:
+    return definition(name, DIMENSIONS, "standard.lucene", None)
 
 
 DETAILS = Details(author="A. Miller", created="2024-05-01T10:00:00Z", language="en", missing=(3, 7))
@@ -340,3 +351,19 @@ def test_every_chunk_can_be_gone_through(index: Index) -> None:
     first = next(index.stored())
     assert (first.text, first.headings, first.page_start) == (A.chunk.text, ("Tools", "Mills"), 3)
     assert next(index.stored(text=False)).text == ""
+
+
+def test_vectors_can_be_had_again(index: Index) -> None:
+    """So that the same text need not be paid for twice; of what is not there, there is none."""
+    index.upload([A, B])
+    if isinstance(index, AzureIndex):
+        endpoint = index.documents.endpoint
+        with closing(Alias("any", partial(opened, endpoint), defined)) as alias:
+            alias.show_vectors(index.documents.name, shown=True)
+
+    found = index.vectors([A.chunk.id, B.chunk.id, C.chunk.id])
+    assert found.keys() == {A.chunk.id, B.chunk.id}
+    assert A.vector is not None
+    np.testing.assert_array_almost_equal(found[A.chunk.id], A.vector)
+    assert found[A.chunk.id].dtype == np.float32
+    assert index.vectors([]) == {}
