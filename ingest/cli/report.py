@@ -71,7 +71,8 @@ def reported(where: Index, name: str, run: str | None) -> Report:
     compared = held.chunks <= MOST_CHUNKS
     return Report(
         index=name,
-        held=held,
+        chunks=held.chunks,
+        size=held.size,
         records=records,
         runs=runs,
         run=chosen or (runs[0] if runs else None),

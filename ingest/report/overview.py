@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ingest.index import Totals as Held
 from ingest.model import Outcome, Record, Summary
 from ingest.report.advice import ADVICE, UNFINISHED, Advice
 from ingest.report.duplicates import Duplicates
@@ -45,7 +44,8 @@ class Report:
     """All that the page is made of."""
 
     index: str  # as people are told of it
-    held: Held
+    chunks: int  # that it holds
+    size: int  # bytes, -1 where it cannot be told
     records: Sequence[Record]  # of the whole index, or those that one run settled
     runs: Sequence[Summary]  # the newest first
     run: Summary | None  # the one that is looked at; None: there was none yet

@@ -31,6 +31,7 @@ from ingest.retry import Patience
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from ingest.stop import Stop
+from ingest.times import CHARGED, REFUSED
 from tests.azure import faults
 from tests.azure.emulator import Azure, emulator
 from tests.azure.identity import DATA_CONTRIBUTOR, DATA_READER, OPENAI_USER, SERVICE_CONTRIBUTOR
@@ -239,9 +240,14 @@ def test_throttling_is_waited_out(
 
     with caplog.at_level(logging.WARNING, "ingest"):
         logging.getLogger("ingest").propagate = True
-        assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
+        (root,) = roots([str(folder)])
+        with connected(client(azure)) as all_:
+            assert set(outcomes(list(ingest(root, all_, Run("r")))).values()) == {"new"}
 
     assert time.monotonic() - started >= 30 / SPEED
+    assert all_.times.counts[REFUSED] == 2
+    charged = sum(request.estimated for request in azure.openai.requests)
+    assert all_.times.counts[CHARGED] == charged
     assert re.search(r"waiting 3\d s: the quota of https://", caplog.text)
 
 

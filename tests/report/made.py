@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ingest.index import Totals as Held
 from ingest.model import Code, Outcome, Record, Stored, Summary, Timeline
 from ingest.report.duplicates import duplicates
 from ingest.report.overview import Report
@@ -85,7 +84,8 @@ def report(*records: Record, chunks: tuple[Stored, ...] = (), **more: object) ->
     """What there is to show of these."""
     made = Report(
         index=".ingest",
-        held=Held(len(records), sum(r.chunks for r in records), 1_000_000),
+        chunks=sum(r.chunks for r in records),
+        size=1_000_000,
         records=records,
         runs=(run(), run("20261123T020000Z-fedcba", 23, 40)),
         run=run(),

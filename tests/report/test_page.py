@@ -130,6 +130,24 @@ def test_hostile_names_are_names(chromium: Browser, tmp_path: Path) -> None:
         assert found.complaints == []
 
 
+def test_what_is_not_the_pages_own_does_not_run(chromium: Browser, small: Path) -> None:
+    """Even if something slipped in, the browser would neither run it nor call home."""
+    with opened(chromium, small) as found:
+        found.page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.hacked = 1";
+                const picture = document.createElement("img");
+                picture.src = "https://127.0.0.1:9/told";
+                document.body.append(script, picture);
+            }"""
+        )
+        found.page.wait_for_function("true")
+        assert found.page.evaluate("window.hacked") is None
+        refused = [text for text in found.complaints if "Content Security Policy" in text]
+        assert len(refused) == 2
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_light_or_dark_as_the_screen_is(chromium: Browser, small: Path, scheme: str) -> None:
     """At night it does not blind me."""

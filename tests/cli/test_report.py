@@ -1,0 +1,135 @@
+"""`ingest report`, as a person or a script meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ingest.model import Outcome
+from tests.conftest import called, ingested
+from tests.pdfs import prose, write
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index that two runs have filled."""
+    folder = tmp_path_factory.mktemp("filled")
+    write(folder / "docs/a.pdf", prose("lathes"))
+    write(folder / "docs/copy of a.pdf", prose("lathes"))
+    (folder / "docs/b.pdf").write_bytes(b"%PDF-1.4 and then nothing")
+    ingested(folder, "run", "docs", "-q")
+    write(folder / "docs/c.pdf", prose("looms"))
+    ingested(folder, "run", "docs", "-q")
+    return folder
+
+
+def data(page: str) -> dict[str, list[list[object]]]:
+    """What the page's list is made of."""
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
+    found: dict[str, list[list[object]]] = json.loads(text)
+    return found
+
+
+def test_the_page_is_written_where_i_am(filled: Path) -> None:
+    """One word, and there is a file to open, with what it found in a line."""
+    done = ingested(filled, "report")
+
+    assert done.returncode == 0, done.stderr
+    assert re.match(
+        r"Report:  report\.html, [\d.]+ kB: 4 files, 1 of which somebody has to look at\n",
+        done.stdout,
+    )
+    page = (filled / "report.html").read_text()
+    assert [row[0] for row in data(page)["rows"]] == ["a.pdf", "b.pdf", "c.pdf", "copy of a.pdf"]
+    assert "The same file more than once" in page
+    assert page.count('class="chart"') >= 4  # tokens, pages, and chunks and sources over two runs
+
+
+def test_a_run_has_a_page_of_its_own(filled: Path) -> None:
+    """By its id, or its start; where that is nobody's I am told the ids there are."""
+    status = ingested(filled, "status", "--json").stdout.splitlines()
+    runs = [json.loads(line) for line in status if '"event": "run"' in line]
+    latest = runs[0]["run"]
+
+    done = ingested(filled, "report", latest, "--out", "run.html", "--json")
+
+    assert json.loads(done.stdout) == {
+        "event": "report",
+        "file": "run.html",
+        "bytes": (filled / "run.html").stat().st_size,
+        "sources": 2,
+        "needs_someone": 1,
+    }
+    rows = data((filled / "run.html").read_text())["rows"]
+    assert [(row[0], row[2]) for row in rows] == [("b.pdf", "failed"), ("c.pdf", "new")]
+
+    several = ingested(filled, "report", latest[:4])
+    assert (several.returncode, several.stdout) == (2, "")
+    assert several.stderr == f"ingest: 2 runs begin with {latest[:4]}: write more of the id\n"
+    none = ingested(filled, "report", "2019")
+    assert none.returncode == 2
+    assert latest in none.stderr
+
+
+def test_the_page_can_be_piped(filled: Path) -> None:
+    """To a mail or a store: the page and nothing else; not together with JSON."""
+    done = ingested(filled, "report", "--out", "-")
+    assert done.returncode == 0
+    assert done.stdout.startswith("<!DOCTYPE html>")
+    assert done.stdout.rstrip().endswith("</html>")
+
+    both = ingested(filled, "report", "--out", "-", "--json")
+    assert both.returncode == 2
+    assert "leave out --json" in both.stderr
+
+
+def test_what_cannot_be_written_is_said(filled: Path) -> None:
+    """In one line, with the name and the reason."""
+    done = ingested(filled, "report", "--out", "nowhere/report.html")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "ingest: --out nowhere/report.html cannot be written: No such file or directory\n"
+    )
+
+
+def test_an_empty_index_has_a_page_that_says_so(tmp_path: Path) -> None:
+    """Asked too early, it tells me how to begin, and makes no index."""
+    done = ingested(tmp_path, "report")
+    assert done.returncode == 0, done.stderr
+    assert "Nothing yet" in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / ".ingest").exists()
+
+
+def test_without_its_packages_the_remedy_is_named(tmp_path: Path) -> None:
+    """Where the extra is not installed I am told what to install, in one line."""
+    code = (
+        "import sys; sys.modules['jinja2'] = None\n"
+        "from ingest.cli import main; sys.exit(main(['report']))"
+    )
+    done = called(sys.executable, "-P", "-c", code, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "pip install '.[report]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_keeps_what_went_on_when(filled: Path) -> None:
+    """Its timeline adds up to its totals, and it knows what the index held after it."""
+    status = ingested(filled, "status", "--json").stdout.splitlines()
+    second, first = (json.loads(line) for line in status if '"event": "run"' in line)
+
+    for run in (first, second):
+        assert sum(run["timeline"]["pages"]) == run["pages"]
+        assert sum(run["timeline"]["tokens"]) == run["tokens_embedded"] > 0
+        assert sum(run["timeline"]["charged"]) == 0  # there is no quota
+    assert first["outcomes"][Outcome.NEW] == 2
+    assert first["index"] == {
+        "sources": 3,
+        "chunks": first["chunks_embedded"],
+        "size": first["index"]["size"],
+    }
+    assert second["index"]["chunks"] == first["chunks_embedded"] + second["chunks_embedded"]
