@@ -21,8 +21,9 @@ from ingest.errors import ConfigError
 from ingest.evaluation.evaluate import evaluate
 from ingest.evaluation.questions import Question
 from ingest.evaluation.results import Evaluation
+from ingest.foresee import forecast
 from ingest.model import Settled
-from ingest.pipeline import Run, forecast, ingest
+from ingest.pipeline import Run, ingest
 from ingest.report.totals import Totals
 from ingest.settings import Settings, documented
 from ingest.stop import Stop
