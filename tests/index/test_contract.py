@@ -327,3 +327,10 @@ def test_every_chunk_can_be_gone_through(index: Index) -> None:
     first = next(index.stored())
     assert (first.text, first.headings, first.page_start) == (A.chunk.text, ("Tools", "Mills"), 3)
     assert next(index.stored(text=False)).text == ""
+
+
+def test_there_is_room_and_it_is_told(index: Index) -> None:
+    """I see how much more it takes before it is full; of memory only where there is a limit."""
+    room = index.room()
+    assert room.disk > 0
+    assert 0 <= room.memory_used < room.memory
