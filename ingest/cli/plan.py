@@ -58,7 +58,8 @@ def main(options: argparse.Namespace) -> int:
         print(show.summary_json(summary, held, pages_to_recognise=pages, plan=known(foreseen)))
     elif not options.quiet:
         lines = [*show.summary(totals, "to be "), *said(foreseen)]
-        print("\n".join([*lines, *show.remarks(totals, stopped=bool(signals))]))
+        lines += show.remarks(totals, stopped=bool(signals))
+        print("\n".join([*lines, *(["Stopped early: this is not all of it"] if signals else [])]))
     return code
 
 

@@ -99,10 +99,13 @@ class LocalIndex:
         with self.translated():
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
-            here = create or (folder / "index.db").exists()
-            path = folder / "index.db" if here else ":memory:"
-            self.pages = Pages(folder / "index.db" if here else None)
-            self.db = sqlite3.connect(path, isolation_level=None, timeout=10)
+            path = folder / "index.db"
+            # An empty file is what is left of a run that ended where it made its index.
+            here = create or (path.exists() and path.stat().st_size > 0)
+            self.pages = Pages(path if here else None)
+            self.db = sqlite3.connect(
+                path if here else ":memory:", isolation_level=None, timeout=10
+            )
             self.finder = Finder(self.db)
             try:
                 if not self.pragma("user_version"):
