@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from ingest.budget import Budget
 from ingest.cli import configured, plan, show
 from ingest.connect import index_name, roots, services
 from ingest.connections import connections
@@ -73,13 +74,12 @@ def main(options: argparse.Namespace) -> int:
         summary = over(exit_code(run.stop, signals, totals))
         held = all_.index.totals()
     stopped = run.stop.requested()
-    if limit := all_.budget.reached:
-        begun = all_.budget.tokens or all_.budget.pages
-        advice = "run again to go on" if begun else "nothing fits into it: raise it"
-        say(f"stopped: more would exceed {limit}; {advice}")
+    budget = all_.budget
+    if budget.reached:
+        say(over_budget(budget))
     if options.json:
-        spent = {"tokens": all_.budget.tokens, "pages": all_.budget.pages, "limit": limit}
-        print(show.summary_json(summary, held, spent=spent | {"usd": all_.budget.usd}))
+        spent = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
+        print(show.summary_json(summary, held, spent=spent | {"limit": budget.reached}))
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
         remarks = show.remarks(totals, stopped=stopped)
@@ -89,6 +89,15 @@ def main(options: argparse.Namespace) -> int:
             )
         )
     return summary.exit
+
+
+def over_budget(budget: Budget) -> str:
+    """Which limit ended a run, at which point, and what to do about it."""
+    money = budget.most_usd < math.inf and budget.usd is not None
+    spent = show.dollars(budget.usd or 0.0) if money else show.many(budget.tokens, "token")
+    begun = budget.tokens or budget.pages
+    advice = "run again to go on" if begun else "nothing fits into it: raise it"
+    return f"stopped at {spent}: more would exceed {budget.reached}; {advice}"
 
 
 def capacity(all_: Services, settings: Settings) -> Capacity:

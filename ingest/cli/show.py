@@ -203,6 +203,13 @@ def size(count: int) -> str:
     return f"{value:.3g} {unit}"
 
 
+def dollars(usd: float) -> str:
+    """An amount of money: in cents, or where those say nothing in two digits."""
+    if usd >= 1 or round(usd, 2) == usd:
+        return f"${usd:,.2f}"
+    return f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
+
+
 def describe(held: Held) -> str:
     """How much an index holds."""
     text = f"{many(held.sources, 'file')}, {many(held.chunks, 'chunk')}"
