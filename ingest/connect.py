@@ -112,7 +112,7 @@ def embedder(
 
 
 def repeated(budget: Budget, texts: Sequence[str]) -> None:
-    """Texts that may have been paid for are sent once more. Raises StoppedError if they may not."""
+    """Texts are to be sent once more, and may be paid for twice. Raises StoppedError."""
     from ingest.chunk.tokens import count
 
     budget.must(sum(count(texts)))

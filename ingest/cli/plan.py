@@ -59,7 +59,8 @@ def main(options: argparse.Namespace) -> int:
         print(show.summary_json(summary, held, pages_to_recognise=pages, plan=known(foreseen)))
     elif not options.quiet:
         lines = [*show.summary(totals, "to be "), *said(foreseen)]
-        print("\n".join([*lines, *show.remarks(totals, stopped=bool(signals))]))
+        lines += show.remarks(totals, stopped=bool(signals))
+        print("\n".join([*lines, *(["Stopped early: this is not all of it"] if signals else [])]))
     return code
 
 
@@ -118,26 +119,17 @@ def costs(foreseen: Estimate) -> Iterator[str]:
     if foreseen.tokens and rates.embedding is None:
         yield f"Cost:    not known: {UNPRICED}"
     elif foreseen.tokens and rates.embedding and rates.embedding is not FREE:
-        usd = dollars(rates.usd(foreseen.tokens, 0) or 0.0)
+        usd = show.dollars(rates.usd(foreseen.tokens, 0) or 0.0)
         yield f"Cost:    {usd} for the tokens, {priced(rates.embedding, f'{TOKENS:,}')}"
     if foreseen.pages and rates.recognising:
-        usd = dollars(rates.usd(0, foreseen.pages) or 0.0)
+        usd = show.dollars(rates.usd(0, foreseen.pages) or 0.0)
         yield f"Cost:    {usd} for the scans, {priced(rates.recognising, f'{PAGES:,} pages')}"
 
 
 def priced(price: Price, per: str) -> str:
     """A price with its date."""
     kind = "list price of" if price.listed else "INGEST_PRICES of"
-    return f"at {dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
-
-
-def dollars(usd: float) -> str:
-    """An amount of money: in cents, or where those say nothing in two digits."""
-    return (
-        f"${usd:,.2f}"
-        if usd >= 1 or round(usd, 2) == usd
-        else f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
-    )
+    return f"at {show.dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
 
 
 def growth(foreseen: Estimate) -> str:

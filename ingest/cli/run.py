@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from types import FrameType
 from ingest import __version__, execution
 from ingest.auth.credential import MONITOR
 from ingest.auth.token_cache import TokenCache
+from ingest.budget import Budget
 from ingest.cli import configured, logs, plan, show
 from ingest.connect import index_name, roots, services
 from ingest.connections import Connections, connections, watched
@@ -64,13 +66,12 @@ def main(options: argparse.Namespace) -> int:
         summary = over(account, exit_code(run.stop, signals, totals), seen)
         held = all_.index.totals()
     stopped = run.stop.requested()
-    if limit := all_.budget.reached:
-        begun = all_.budget.tokens or all_.budget.pages
-        advice = "run again to go on" if begun else "nothing fits into it: raise it"
-        say(f"stopped: more would exceed {limit}; {advice}")
+    budget = all_.budget
+    if budget.reached:
+        say(over_budget(budget))
     if options.json:
-        spent = {"tokens": all_.budget.tokens, "pages": all_.budget.pages, "limit": limit}
-        print(show.summary_json(summary, held, spent=spent | {"usd": all_.budget.usd}))
+        spent = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
+        print(show.summary_json(summary, held, spent=spent | {"limit": budget.reached}))
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
         remarks = show.remarks(totals, stopped=stopped)
@@ -95,6 +96,15 @@ def shown(where: Sequence[Root], account: Account, options: argparse.Namespace) 
                 if options.json and (line := show.as_json(event)):
                     print(line, flush=True)
                 yield event
+
+
+def over_budget(budget: Budget) -> str:
+    """Which limit ended a run, at which point, and what to do about it."""
+    money = budget.most_usd < math.inf and budget.usd is not None
+    spent = show.dollars(budget.usd or 0.0) if money else show.many(budget.tokens, "token")
+    begun = budget.tokens or budget.pages
+    advice = "run again to go on" if begun else "nothing fits into it: raise it"
+    return f"stopped at {spent}: more would exceed {budget.reached}; {advice}"
 
 
 def over(account: Account, code: int, seen: Telemetry) -> Summary:

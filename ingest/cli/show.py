@@ -199,6 +199,13 @@ def remarks(totals: Totals, *, stopped: bool) -> list[str]:
     return kept if totals.sources or stopped else [nothing, *kept]
 
 
+def dollars(usd: float) -> str:
+    """An amount of money: in cents, or where those say nothing in two digits."""
+    if usd >= 1 or round(usd, 2) == usd:
+        return f"${usd:,.2f}"
+    return f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
+
+
 def describe(held: Held) -> str:
     """How much an index holds."""
     text = f"{many(held.sources, 'file')}, {many(held.chunks, 'chunk')}"

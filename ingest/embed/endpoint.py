@@ -50,13 +50,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """How much to ask at a time, and who must agree before it is asked once more."""
+    """How much to ask at a time, and who must agree to more than was to be asked."""
 
     inputs: int = 2048  # the service's limits: texts and tokens of one request
     tokens: int = 300_000
     at_once: int = 16
-    # told of texts that may have been paid for, before they are sent again; raises StoppedError
-    repeat: Callable[[Sequence[str]], None] = lambda _: None
+    # told of texts before they are sent once more, as the answer was lost; may raise StoppedError
+    beyond: Callable[[Sequence[str]], None] = lambda _: None
 
 
 def remote(
@@ -77,7 +77,7 @@ def remote(
 
         clients = [client(each, key) for each in endpoints]
         closers.extend(each.close for each in clients)
-        return Deployments(endpoints, clients, turns, key, patience, times, requests.repeat)
+        return Deployments(endpoints, clients, turns, key, patience, times, requests.beyond)
 
     def opened() -> Deployments:
         with lock:  # one thread opens them

@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 SHORTENS = "text-embedding-3-"  # these models take the parameter `dimensions`
 
+PROBE = "probe"  # one token, to see whether it is the texts that are refused
 FAULTS = 500  # and what is above: a status that does not say whether the work was done
 
 REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
@@ -54,7 +55,7 @@ class Deployments:
     key: str | TokenCache
     patience: Patience
     times: Times
-    repeat: Callable[[Sequence[str]], None]  # see Requests
+    beyond: Callable[[Sequence[str]], None]  # see Requests
 
 
 def embedded(texts: Sequence[str], to: Deployments) -> Vectors:
@@ -64,6 +65,7 @@ def embedded(texts: Sequence[str], to: Deployments) -> Vectors:
         return ask(texts)
     except Smaller as error:
         if not error.quota:
+            to.beyond([PROBE])
             probe(ask)
         return halved(texts, ask, error)
 
@@ -87,7 +89,7 @@ def client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
 def probe(ask: Callable[[Sequence[str]], Vectors]) -> None:
     """Raises ConfigError if the service refuses whatever it is asked: then it is not the texts."""
     try:
-        ask(["probe"])
+        ask([PROBE])
     except Smaller as error:
         raise ConfigError(f"{error}: check deployment, model and dimensions") from error
 
@@ -129,7 +131,7 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
 
     def request() -> Vectors:
         if doubts:
-            to.repeat(texts)
+            to.beyond(texts)
             doubts.clear()
         place, turn = to.turns.take(tokens)
         try:

@@ -115,7 +115,8 @@ class LocalIndex:
                 folder.mkdir(parents=True, exist_ok=True)
             self.generation = generation or current(folder)
             path = folder / self.generation
-            here = create or path.exists()
+            # An empty file is what is left of a run that ended where it made its index.
+            here = create or (path.exists() and path.stat().st_size > 0)
             self.pages = Pages(path if here else None)
             self.db = (
                 opened(path, 10) if here else sqlite3.connect(":memory:", isolation_level=None)

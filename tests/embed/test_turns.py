@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -181,3 +182,12 @@ def test_an_answer_is_noticed_by_who_waits() -> None:
     together(4, work)
     assert freed == sorted(freed)
     assert freed[-1] - freed[0] < 20
+
+
+def test_the_quotas_of_several_deployments_add_up() -> None:
+    """A plan goes by all of them together; one that has no known limit leaves it open."""
+    two = Turns([Pace(Share(60e3), Share(100)), Pace(Share(40e3), Share(50))], Patience(), Times())
+    assert two.allowed() == 100e3
+    assert two.calls() == pytest.approx(135)  # a tenth is left free
+    one = Turns([Pace(Share(60e3)), Pace()], Patience(), Times())
+    assert (one.allowed(), one.calls()) == (math.inf, math.inf)

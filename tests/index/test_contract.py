@@ -367,3 +367,10 @@ def test_vectors_can_be_had_again(index: Index) -> None:
     np.testing.assert_array_almost_equal(found[A.chunk.id], A.vector)
     assert found[A.chunk.id].dtype == np.float32
     assert index.vectors([]) == {}
+
+
+def test_there_is_room_and_it_is_told(index: Index) -> None:
+    """I see how much more it takes before it is full; of memory only where there is a limit."""
+    room = index.room()
+    assert room.disk > 0
+    assert 0 <= room.memory_used < room.memory

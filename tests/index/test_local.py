@@ -89,11 +89,17 @@ def test_an_unfinished_index_that_may_only_be_read_says_who_can_mend_it(unwritab
 
 
 def test_looking_does_not_create(tmp_path: Path) -> None:
-    """A search in the wrong folder leaves no empty index there."""
+    """A search in the wrong folder leaves no empty index there, nor does it fill an empty file."""
     index = opened(tmp_path / "i", create=False)
     assert index.totals().chunks == 0
     index.close()
     assert list(tmp_path.iterdir()) == []
+
+    (tmp_path / "index.db").touch()
+    index = opened(tmp_path, create=False)
+    assert index.totals().chunks == 0
+    index.close()
+    assert (tmp_path / "index.db").read_bytes() == b""
 
 
 def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
