@@ -131,6 +131,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "docs/telemetry.md",
         "docs/cost.md",
         "docs/rebuild.md",
+        "docs/eval.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
