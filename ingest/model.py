@@ -131,7 +131,7 @@ class Recipe:
     overlap: float  # share of a chunk that the next one repeats
     model: str
     dimensions: int
-    schema: int = 2  # raised when cleaning, splitting or the fields of a chunk change
+    schema: int = 3  # raised when cleaning, splitting or the fields of a chunk change
 
     @property
     def digest(self) -> str:
@@ -208,7 +208,7 @@ class Chunk:
 
     id: str
     text: str  # of its pages from start to end, below the header of the table it goes on with
-    tokens: int
+    tokens: int  # in what is embedded
     ordinal: int  # from 0, in reading order
     start: int  # offsets into the pages joined by a newline, in characters
     end: int
@@ -217,6 +217,12 @@ class Chunk:
     label: str  # what the document calls page_start: "iv", "A-3"; "" where it does not say
     headings: tuple[str, ...]  # outermost first
     confidence: float | None = None  # the least of its recognised pages; None: none was
+    plain: str = ""  # the text without the marks of its tables; "" where it has none
+
+    @property
+    def embedded(self) -> str:
+        """What its vector is made of."""
+        return self.plain or self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,7 @@ def embedded(
     def start(item: list[Piece] | Sent | Draft | Event) -> Future[Vectors] | None:
         if not isinstance(item, list):
             return None
-        call = partial(model.embed, [piece.chunk.text for piece in item])
+        call = partial(model.embed, [piece.chunk.embedded for piece in item])
         return stop.watched(services.senders.submit(services.times.around(EMBEDDING, call)))
 
     filled: Iterator[list[Piece] | Sent | Draft | Event] = batches(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from ingest.chunk.tokens import count
 from ingest.errors import ServiceError
 from ingest.index import Index
 from ingest.index.local import LocalIndex
@@ -20,7 +22,7 @@ from ingest.model import Advanced, Entry, Event, Kept, Mode, Outcome, Record, Re
 from ingest.pipeline import Run, forecast, ingest
 from ingest.sources.folder import roots
 from ingest.stop import Stop
-from tests.conftest import Bench, dump, outcomes, settled
+from tests.conftest import ROOT, Bench, dump, outcomes, settled
 from tests.pdfs import aged, prose, write
 
 if TYPE_CHECKING:
@@ -113,6 +115,17 @@ def test_another_recipe_makes_everything_anew(bench: Bench) -> None:
 
     assert bench.index.held(old) == set()
     assert bench.index.totals().chunks == len(chunk_ids(bench, "a.pdf"))
+
+
+def test_what_is_billed_is_what_is_embedded(bench: Bench) -> None:
+    """Tables go to the model without their marks, and stand in the index with them."""
+    shutil.copy(ROOT / "data/benefits/rota.pdf", bench.folder)
+    bench.recipe = replace(bench.recipe, chunk_tokens=512)
+    (rota,) = settled(bench.run()).values()
+
+    assert rota.tokens == sum(count(bench.embeds.texts)) > 0
+    assert not any("|" in text for text in bench.embeds.texts)
+    assert any("| 36 | Corvin |" in chunk.text for chunk in bench.index.stored())
 
 
 def test_a_document_without_text_is_no_failed_attempt(bench: Bench) -> None:

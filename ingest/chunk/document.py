@@ -10,7 +10,9 @@ from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TypeAlias
 
-from ingest.chunk.split import split
+from ingest.chunk.split import Piece, split
+from ingest.chunk.tables import unmarked
+from ingest.chunk.tokens import count
 from ingest.model import Chunk, Document, Heading, Recipe, Source
 
 PAGE_BREAK = "\n"
@@ -29,14 +31,17 @@ def chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[Chunk
     identify = identifier(source, recipe)
     marks = sorted({before_line(text, offset) for offset, _ in outline})
 
-    for ordinal, piece in enumerate(split(text, marks, recipe.chunk_tokens, recipe.overlap)):
+    pieces = split(text, marks, recipe.chunk_tokens, recipe.overlap)
+    for ordinal, (piece, (said, plain, tokens)) in enumerate(
+        zip(pieces, worded(text, pieces), strict=True)
+    ):
         page = bisect_right(pages, piece.start)
         above = bisect_right(outline, piece.start, key=lambda entry: entry[0])
         until = bisect_right(pages, piece.end - 1)
         yield Chunk(
-            id=identify(piece.of(text)),
-            text=piece.of(text),
-            tokens=piece.tokens,
+            id=identify(f"{said}\0{plain}" if plain else said),
+            text=said,
+            tokens=tokens,
             ordinal=ordinal,
             start=piece.start,
             end=piece.end,
@@ -45,7 +50,19 @@ def chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[Chunk
             label=document.labels[page - 1] if page <= len(document.labels) else "",
             headings=outline[above - 1][1] if above else (),
             confidence=least(document.confidence, page, until),
+            plain=plain,
         )
+
+
+def worded(text: str, pieces: Sequence[Piece]) -> Iterator[tuple[str, str, int]]:
+    """What each piece says, the same without the marks of tables if it has any, and its tokens."""
+    for piece in pieces:
+        said = piece.of(text)
+        plain = unmarked(said)
+        if plain is said or not plain.strip():
+            yield said, "", piece.tokens
+        else:
+            yield said, plain, count([plain])[0]
 
 
 def least(confidence: Mapping[int, float], first: int, last: int) -> float | None:
@@ -58,6 +75,7 @@ def least(confidence: Mapping[int, float], first: int, last: int) -> float | Non
 def identifier(source: Source, recipe: Recipe) -> Callable[[str], str]:
     """Gives each text of a source its id: the same text the same id, wherever it stands.
 
+    What is embedded, if it is not the text, is told with it, so that an id stands for a vector too.
     A text that stands more than once is counted, so that no two chunks share an id.
     """
     seen: Counter[str] = Counter()

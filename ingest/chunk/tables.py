@@ -17,6 +17,8 @@ CAPTION = re.compile(
     r"[^\W\d_]{1,12}\.? ?(?:\d{1,3}|[A-Z]|[IVX]{1,5})(?:[-.\u2013]\d{1,3})*\b"
     r"(?! *[a-z\u00df-\u00ff])"
 )
+ROW = re.compile(r"^\| (.*) \|$", re.MULTILINE)
+BAR = re.compile(r"(?<!\\)\|")
 CAPTION_LINES = 3
 SENTENCE_ENDS = frozenset(".!?…。！？｡")
 CAPTION_WIDTH = 300  # characters of a line; no typesetter sets longer ones
@@ -49,6 +51,22 @@ def tables(text: str) -> list[Table]:
             end = line_end(text, more[-1] + 1)
         found.append(Table(begun, body, tuple(rows), below(text, end, limit), header))
     return found
+
+
+def unmarked(text: str) -> str:
+    """The text without the marks that make rows of its lines; the same text where there are none.
+
+    Bars and dashes say nothing to a model, and are paid for.
+    """
+    if not text.startswith("| ") and "\n| " not in text:
+        return text
+    return ROW.sub(cells, DELIMITER.sub("", text))
+
+
+def cells(row: re.Match[str]) -> str:
+    """What stands in the cells of a row."""
+    texts = (cell.strip().replace("\\|", "|") for cell in BAR.split(row[1]))
+    return " ".join(filter(None, texts))
 
 
 def headers(text: str) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ COMMANDS = {
     "plan": "show what a run would do, and do nothing",
     "search": "ask the index",
     "status": "show what the index holds, and what failed and why",
+    "eval": "ask the index questions with known answers, and score what it finds",
     "doctor": "check settings, identity, roles, services and sources, and say what to mend",
     "token-proxy": "let a local container sign in as you, without a key",
 }
@@ -152,6 +153,35 @@ def add_status(_: argparse.ArgumentParser) -> None:
     """`status` has no options of its own."""
 
 
+def add_eval(command: argparse.ArgumentParser) -> None:
+    """What `eval` takes."""
+    command.add_argument(
+        "questions",
+        type=Path,
+        metavar="QUESTIONS",
+        help="a file of them, one JSON object a line (docs/eval.md)",
+    )
+    command.add_argument(
+        "roots", nargs="*", metavar="ROOT", help="what --compare reads (INGEST_ROOT)"
+    )
+    command.add_argument(
+        "--compare",
+        action="append",
+        metavar="RECIPE",
+        help="ask side indexes of other recipes, as in chunk-tokens=256,1024; may be repeated",
+    )
+    command.add_argument(
+        "--max-tokens",
+        type=positive,
+        metavar="N",
+        help="most tokens that --compare may have embedded (none, but by the local model any)",
+    )
+    command.add_argument(
+        "--misses", type=positive, default=10, metavar="N", help="most misses shown (10)"
+    )
+    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+
+
 def add_doctor(command: argparse.ArgumentParser) -> None:
     """What `doctor` takes."""
     command.add_argument(
@@ -191,6 +221,7 @@ ADD = {
     "plan": add_roots,
     "search": add_search,
     "status": add_status,
+    "eval": add_eval,
     "doctor": add_doctor,
     "token-proxy": add_token_proxy,
 }

@@ -74,7 +74,7 @@ def chunks_by_source(index: Index, questions: Sequence[Question]) -> dict[str, l
 
 def key_to(question: Question, known: Mapping[str, Sequence[Stored]]) -> Key:
     """Which of the known chunks answer a question: those with half of its passage, or the page."""
-    passage = tuple(tokens(question.passage))
+    passage = tokens(question.passage)
     sources = [
         chunks
         for source, chunks in known.items()

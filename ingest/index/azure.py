@@ -16,6 +16,7 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.index import RUNS_KEPT, Totals
 from ingest.index.documents import COMMON, Documents
 from ingest.index.lease import Lease
+from ingest.index.ranking import CANDIDATES, MEANING
 from ingest.index.schema import (
     CHUNK_FIELDS,
     STORED,
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PAGE = 1000  # documents in one answer to a search, at most
-NEAREST = 50  # neighbours that a vector query brings into the fusion
 IDS = 400  # in one filter
 RECORDS = 100  # in one request
 QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
@@ -164,8 +164,9 @@ class AzureIndex:
             return []
         query = VectorizedQuery(
             vector=vector.tolist() if near and vector is not None else [],
-            k_nearest_neighbors=max(NEAREST, top),
+            k_nearest_neighbors=max(CANDIDATES, top),
             fields=VECTOR_FIELD,
+            weight=MEANING,
         )
         page = self.documents.found(
             search_text=words or None,

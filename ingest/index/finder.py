@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.index.ranking import Matrix, fused
+from ingest.index.ranking import CANDIDATES, Matrix, fused
 from ingest.index.words import CHARACTER, folded, match_query, terms
 from ingest.model import Mode
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
 
-CANDIDATES = 50  # of each kind of search go into the fusion
 FEWEST_WORDS = 2
-COMMON = 0.05  # of all chunks: a word in more of them says little about any
+COMMON = 0.5  # of all chunks: BM25 gives nothing for a word in more of them
 
 
 class Finder:
@@ -31,12 +30,11 @@ class Finder:
     ) -> list[tuple[int, float]]:
         """The numbers of the best chunks for a question, and their scores, best first."""
         depth = max(CANDIDATES, top)
-        found: list[list[tuple[int, float]]] = []
-        if mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None:
-            found.append(self.nearest(vector, depth))
-        if mode in (Mode.HYBRID, Mode.TEXT):
-            found.append(self.matching(text, depth))
-        return (found[0] if len(found) == 1 else fused(found))[:top]
+        if mode is Mode.TEXT or vector is None:
+            return self.matching(text, top) if mode is not Mode.VECTOR else []
+        if mode is Mode.VECTOR:
+            return self.nearest(vector, top)
+        return fused(self.nearest(vector, depth), self.matching(text, depth))[:top]
 
     def nearest(self, vector: Vectors, top: int) -> list[tuple[int, float]]:
         """The chunks whose vectors have the highest cosine with the vector's, exactly."""

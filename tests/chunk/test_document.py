@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from ingest.chunk.document import PAGE_BREAK, chunks, titled
 from ingest.model import Document, Heading, Recipe, Source
 from tests.pdfs import prose
@@ -75,6 +77,14 @@ def test_ids_do_not_depend_on_the_page() -> None:
     new = [c for c in after if c.id not in before]
     assert all(c.page_start <= 2 for c in new)
     assert len(new) <= 7
+
+
+def test_prose_has_the_id_it_always_had() -> None:
+    """A new version that embeds the same text finds its vector in an index of an old one."""
+    (chunk,) = chunks(Document(("The lathe turns.",)), SOURCE, RECIPE)
+    assert chunk.embedded == chunk.text
+    hashed = sha256(b"/docs\0tools.pdf\0hash\x008\0The lathe turns.\x001").hexdigest()
+    assert chunk.id == hashed[:40]
 
 
 def test_ids_differ_between_sources_roots_and_models() -> None:

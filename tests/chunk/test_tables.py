@@ -9,7 +9,7 @@ import pytest
 from ingest.chunk.document import PAGE_BREAK, chunks
 from ingest.chunk.limits import MOST_OVERLAP
 from ingest.chunk.split import Piece, split
-from ingest.chunk.tables import tables
+from ingest.chunk.tables import tables, unmarked
 from ingest.chunk.tokens import count
 from ingest.model import Document, Recipe, Source
 from tests.pdfs import prose
@@ -243,3 +243,28 @@ def test_confidence_is_the_least_of_the_pages() -> None:
     assert found[3, 3] == 0.7
     short = Document(("One.", "Two.", "Three."), confidence={2: 0.9, 3: 0.7})
     assert [c.confidence for c in chunks(short, SOURCE, RECIPE)] == [0.7]
+
+
+def test_a_model_is_given_a_table_without_its_marks() -> None:
+    """Bars and dashes say nothing and are paid for; a bar that is text stays, as does prose."""
+    text = "Caption\n| A | B |  |\n| --- | --- | --- |\n| 1 | x \\| y | 3 |\nA | B is no table"
+    assert unmarked(text) == "Caption\nA B\n1 x | y 3\nA | B is no table"
+    prose = "either | or\nno table"
+    assert unmarked(prose) is prose
+
+
+def test_the_tokens_of_a_chunk_are_those_of_what_is_embedded() -> None:
+    """That is what I pay for; and another text to embed is another chunk, with another vector."""
+    (chunk,) = chunks(Document((table("wool", 4),)), SOURCE, RECIPE)
+    assert chunk.text.startswith(HEADER)
+    assert chunk.embedded.startswith("Item Price in crowns Year\nwool of kind 1 13.50 1901\n")
+    assert chunk.tokens == count([chunk.embedded])[0] < count([chunk.text])[0]
+    (same,) = chunks(Document((chunk.embedded,)), SOURCE, RECIPE)
+    assert same.id != chunk.id
+
+
+def test_a_table_of_nothing_is_embedded_as_it_stands() -> None:
+    """No model takes an empty text."""
+    (chunk,) = chunks(Document(("|  |  |\n| --- | --- |\n|  |  |",)), SOURCE, RECIPE)
+    assert chunk.embedded == chunk.text
+    assert chunk.tokens == count([chunk.text])[0]

@@ -94,13 +94,86 @@ def test_the_samples_answer_their_questions(filled: Path) -> None:
     asked = questions()
     assert len(asked) == 15
     for question, file, page in asked:
-        for mode, most in ((Mode.HYBRID, 12), (Mode.VECTOR, 5)):
+        for mode, most in ((Mode.HYBRID, 10), (Mode.VECTOR, 3)):
             hits = [
                 h.fields for h in where.search(question, model.embed([question])[0], mode, most)
             ]
             places = [(h["source"], h["page_start"], h["page_end"]) for h in hits]
             assert any(s == file and a <= page <= b for s, a, b in places), (question, mode, places)  # type: ignore[operator]
     where.close()
+
+
+def test_the_samples_score_what_is_claimed(filled: Path) -> None:
+    """`ingest eval` prints the figures, and what was missed with what came instead."""
+    asked = ROOT / "data/questions.jsonl"
+    done = ingested(filled, "eval", str(asked), "--misses", "2")
+
+    assert done.returncode == 0
+    assert re.match(r"202 questions, \.ingest: \d+ chunks\n", done.stdout)
+    (hybrid,) = re.findall(r"^hybrid +([\d. ]+)$", done.stdout, re.MULTILINE)
+    at_1, _, at_5, *_ = map(float, hybrid.split())
+    assert at_1 >= 0.6
+    assert at_5 >= 0.93  # 0.950 when it was written; a question is half a percent
+    assert done.stdout.count("    wanted  ") == done.stdout.count("    came    ") == 2
+
+
+def test_what_is_not_in_the_index_is_named(filled: Path) -> None:
+    """For people and for programs."""
+    path = filled / "asked.jsonl"
+    lines = [
+        {"question": "How heavy is the LG-7?", "source": "product-sheet.pdf", "pages": [1]},
+        {"question": "Who signed?", "truth": "Mr. Hill [contract.pdf#page=2]"},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+
+    done = ingested(filled, "eval", str(path))
+    assert "1 that this index cannot answer" in done.stdout
+    assert "contract.pdf page 2\n    but     its document is not in the index" in done.stdout
+
+    *questions, summary = events(ingested(filled, "eval", str(path), "--json").stdout)
+    assert [q["lacking"] != "" for q in questions] == [False, True]
+    assert summary["questions"] == 2
+    assert summary["hybrid"]["hit@10"] == 0.5  # type: ignore[index]
+
+
+def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
+    """Which one to choose I see in a table, and nothing is left of their indexes."""
+    write(tmp_path / "docs.pdf", prose("lathes"), prose("mills"))
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({"question": "mills", "source": "docs.pdf", "pages": [2]}))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    compare = ("eval", asked, "docs.pdf", "--compare", "tokens=64")
+
+    done = command(*map(str, compare), TMPDIR=str(temporary))
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [
+        "1 of 2: 512 tokens, overlap 0.12",
+        "2 of 2: 64 tokens, overlap 0.12",
+    ]
+    first, second = re.findall(r"^(\d+) tokens, overlap 0.12 +(\d+) ", done.stdout, re.MULTILINE)
+    assert (first[0], second[0]) == ("512", "64")
+    assert int(first[1]) < int(second[1])
+    assert not list(temporary.glob("ingest-*"))
+    assert not (tmp_path / ".ingest").exists()
+
+
+def test_a_model_that_is_paid_embeds_nothing_unasked(command: Command, tmp_path: Path) -> None:
+    """I am told how many tokens a comparison takes before any is spent."""
+    write(tmp_path / "docs.pdf", prose("lathes"))
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({"question": "lathes", "source": "docs.pdf"}))
+    model = {
+        "INGEST_EMBEDDER": "http://127.0.0.1:9/v1",
+        "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": "text-embedding-3-small",
+    }
+    compare = ("eval", str(asked), "docs.pdf", "--compare", "tokens=64")
+    for most in ((), ("--max-tokens", "10")):
+        done = command(*compare, *most, **model)
+        assert done.returncode == 2
+        assert re.search(
+            r"2 recipes takes up to [\d,]+ tokens of http://127.0.0.1:9/v1", done.stderr
+        )
 
 
 def test_an_answer_shows_where_it_stands(filled: Path) -> None:

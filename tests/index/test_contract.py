@@ -21,6 +21,7 @@ from ingest.index.definition import SearchIndex, definition
 from ingest.index.documents import Documents
 from ingest.index.ensure import ensure
 from ingest.index.local import LocalIndex
+from ingest.index.ranking import MEANING, RANK
 from ingest.index.schema import CHUNK_FIELDS
 from ingest.model import (
     Chunk,
@@ -112,6 +113,18 @@ def test_what_is_uploaded_is_found(index: Index) -> None:
     assert ids(index, A.chunk.text, Mode.VECTOR)[0] == A.chunk.id
     assert ids(index, B.chunk.text, Mode.HYBRID)[0] == B.chunk.id
     assert len(ids(index, A.chunk.text, Mode.VECTOR, top=2)) == 2
+
+
+def test_meaning_counts_for_more_than_words(index: Index) -> None:
+    """Both rankings add up, by meaning with the greater weight, on every back end alike."""
+    index.upload([A, B, C])
+    nearest = [h.fields["id"] for h in index.search("", vector(A.chunk.text), Mode.VECTOR, 3)]
+    expected = {id_: MEANING / (RANK + rank) for rank, id_ in enumerate(nearest)}
+    expected[B.chunk.id] += 1 / RANK
+
+    hits = index.search("spindle", vector(A.chunk.text), Mode.HYBRID, 5)
+    assert {hit.fields["id"]: hit.score for hit in hits} == pytest.approx(expected)
+    assert MEANING > 1
 
 
 def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
