@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.chunk.document import identifier
+from ingest.chunk.tables import unmarked
 from ingest.draft import possible
 from ingest.embed import Embedder
 from ingest.errors import ConfigError, ServiceError
@@ -208,7 +209,7 @@ def embeds(recipe: Recipe, index: Index) -> bool:
     """Whether an index has vectors of the recipe's model, as ids of its chunks tell."""
     for chunk in islice(index.stored(), LOOKED_AT):
         identify = identifier(Source(chunk.root, chunk.source, "", 0, ""), recipe)
-        if identify(chunk.text) == chunk.id:
+        if chunk.id in (identify(chunk.text), identify(f"{chunk.text}\0{unmarked(chunk.text)}")):
             return True
     return False
 

@@ -1,0 +1,54 @@
+"""`ingest rebuild` as a person or a script meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests.conftest import Command
+from tests.pdfs import prose, write
+
+
+def test_an_index_is_rebuilt_and_brought_back(command: Command, tmp_path: Path) -> None:
+    """A new recipe without naming the folder again, a look at what there is, and the way back."""
+    write(tmp_path / "docs/cranes.pdf", prose("cranes", 12))
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text('{"question": "What of cranes?", "source": "cranes.pdf"}\n')
+    assert command("rebuild", "--back").returncode == 2
+    assert "no index in .ingest yet" in command("rebuild", "--list").stdout
+    command("run", "docs")
+
+    done = command("rebuild", "--chunk-tokens", "32", "--questions", "questions.jsonl")
+    assert done.returncode == 0, done.stderr
+    new = re.search(r"^Switch:  (\S+) is in use, before: index.db$", done.stdout, re.MULTILINE)
+    assert new
+    said = "Answers: 1.000 of 1 questions answered by the first 5 chunks; 1.000 before"
+    assert said in done.stdout
+
+    *listed, summary = map(json.loads, command("rebuild", "--list", "--json").stdout.splitlines())
+    assert [(g["name"], g["state"]) for g in listed] == [(new[1], "in use"), ("index.db", "kept")]
+    assert listed[0]["chunks"] > listed[1]["chunks"]
+    assert (summary["event"], summary["in_use"]) == ("summary", new[1])
+
+    back = command("rebuild", "--back", "--json")
+    (switched,) = map(json.loads, back.stdout.splitlines())
+    assert (switched["event"], switched["index"], switched["before"]) == (
+        "switched",
+        "index.db",
+        new[1],
+    )
+    assert f"newer    {new[1]}" in command("rebuild", "--list").stdout
+
+
+def test_what_cannot_be_meant_is_said(command: Command, tmp_path: Path) -> None:
+    """Before anything is read, and with what to do instead."""
+    for arguments, words in (
+        ((), "which PDFs?"),
+        (("--alias", "live"), "a folder needs none"),
+        (("docs", "--questions", "none.jsonl"), "cannot be read"),
+    ):
+        done = command("rebuild", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert words in done.stderr
+    assert list(tmp_path.iterdir()) == []
