@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -349,6 +350,20 @@ def test_the_variables_mean_what_they_mean_elsewhere(
     assert bool(choice.asked) == bool(traces or metrics)
 
 
+# A run that prints whom it connects to, and whose address it asks for.
+OVERHEARD = """
+import sys
+def heard(event, arguments):
+    if event == "socket.connect":
+        print("asked:", arguments[1][0])
+    elif event == "socket.getaddrinfo":
+        print("asked:", arguments[0])
+sys.addaudithook(heard)
+from ingest.cli import main
+sys.exit(main(["run", "docs"]))
+"""
+
+
 def test_application_insights_takes_a_token_and_nothing_else_is_told(
     azure: Azure, docs: Path, tmp_path: Path
 ) -> None:
@@ -367,9 +382,10 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
                 f"IngestionEndpoint={server.address};LiveEndpoint={server.address}"
             ),
         }
-        done = ingested(tmp_path, "run", "docs", **told)
+        done = called(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **told)
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert set(re.findall(r"^asked: (.*)$", done.stdout, re.MULTILINE)) == {"127.0.0.1"}
     assert {asked.rpartition("/")[2] for asked in seen.asked} == {"track"}
     (token,) = seen.tokens
     issued = azure.identity.issued[token.removeprefix("Bearer ")]
