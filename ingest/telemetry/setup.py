@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -70,34 +71,51 @@ def started(
 ) -> Iterator[Telemetry]:
     """The telemetry of a run; what cannot be set up is said, and the run goes on without it."""
     environment.update(ELSEWHERE_OFF)
+    with heard() as losses:
+        try:
+            signed = credential() if signs_in(environment) else None
+            tracing, metering = providers(choice, environment, about, signed)
+        except Exception as error:  # noqa: BLE001 - whatever a variable of theirs does to the SDK
+            log.warning(
+                "telemetry is off, it could not be set up (%s): check %s and those beside it",
+                type(error).__name__,
+                choice.asked,
+            )
+            yield Telemetry()
+            return
+        tracer = tracing.get_tracer("ingest", about.version)
+        made = Watching(tracer, metering.get_meter("ingest", about.version), about)
+        ended = partial(finish, made, (tracing.shutdown, metering.shutdown), losses, choice.asked)
+        try:
+            yield Telemetry(made, made.exchanged, made.add, made.over, made.trace)
+        except Exception:  # but not a second ^C, which means at once
+            ended()
+            raise
+        ended()
+
+
+@contextmanager
+def heard() -> Iterator[Losses]:
+    """What is lost meanwhile."""
     losses = Losses()
     loggers = [logging.getLogger(name) for name in ("opentelemetry", AZURE_LOGGER)]
     for logger in loggers:
         logger.addHandler(losses)
     try:
-        signed = credential() if signs_in(environment) else None
-        tracing, metering = providers(choice, environment, about, signed)
-    except Exception as error:  # noqa: BLE001 - whatever a variable of theirs may do to the SDK
-        log.warning(
-            "telemetry is off, it could not be set up (%s): check %s and the variables beside it",
-            type(error).__name__,
-            choice.asked,
-        )
-        yield Telemetry()
-        return
-    name, version = "ingest", about.version
-    watching = Watching(tracing.get_tracer(name, version), metering.get_meter(name, version), about)
-    try:
-        yield Telemetry(watching, watching.exchanged, watching.add, watching.over, watching.trace)
+        yield losses
     finally:
-        watching.close()
-        closed = sent((tracing.shutdown, metering.shutdown), LOST if losses.count else CLOSING)
-        if losses.count or not closed:
-            log.warning(
-                "not all telemetry arrived, which changes nothing else: check %s", choice.asked
-            )
         for logger in loggers:
             logger.removeHandler(losses)
+
+
+def finish(
+    watching: Watching, ends: Sequence[Callable[[], object]], losses: Losses, asked: str
+) -> None:
+    """Send what there is, as far as that takes seconds, and say if some of it was lost."""
+    watching.close()
+    closed = sent(ends, LOST if losses.count else CLOSING)
+    if losses.count or not closed:
+        log.warning("not all telemetry arrived, which changes nothing else: check %s", asked)
 
 
 def providers(

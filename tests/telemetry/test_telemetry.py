@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import pytest
 
 from ingest.exchanges import prefix
 from ingest.telemetry.choice import chosen
+from ingest.telemetry.setup import CLOSING
 from tests.azure import faults
 from tests.azure.emulator import Azure, emulator, secured
 from tests.azure.server import serving
@@ -247,18 +252,42 @@ def test_a_collector_that_is_not_there_costs_seconds_and_a_line(
 ) -> None:
     """Telemetry is down: the run is not, nor does it wait for long, nor complain for long."""
     endpoint = deaf if kind == "deaf" else "http://127.0.0.1:9"
-    before = time.monotonic()
-    plain = command("run", "docs", "--index", "other")
-    between = time.monotonic()
-    done = command("run", "docs", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
-    took = time.monotonic() - between
+    done = command("run", "docs", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, INGEST_LOG="json")
 
-    assert (plain.returncode, done.returncode) == (0, 0)
-    assert took < between - before + 8
-    assert done.stderr == (
-        "ingest: not all telemetry arrived, which changes nothing else: "
-        "check OTEL_EXPORTER_OTLP_ENDPOINT\n"
+    assert done.returncode == 0
+    begin, end, lost = objects(done.stderr)
+    assert (begin["event"], end["event"]) == ("begin", "end")
+    assert lost["message"] == (
+        "not all telemetry arrived, which changes nothing else: check OTEL_EXPORTER_OTLP_ENDPOINT"
     )
+    took = datetime.fromisoformat(lost["time"]) - datetime.fromisoformat(end["time"])
+    assert took.total_seconds() < CLOSING + 2
+
+
+def test_a_second_signal_waits_for_no_collector(docs: Path, deaf: str) -> None:
+    """Who presses ^C twice means it, wherever telemetry is to go."""
+    write(docs / "big.pdf", *(prose(f"topic {n}", 40) for n in range(30)))
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "ingest", "run", "docs", "--log", "json"],
+        cwd=docs.parent,
+        env=environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": deaf},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert json.loads(process.stderr.readline())["event"] == "begin"
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    before = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert time.monotonic() - before < CLOSING
+    assert "telemetry" not in errors
 
 
 @pytest.mark.parametrize(
@@ -321,6 +350,20 @@ def test_the_variables_mean_what_they_mean_elsewhere(
     assert bool(choice.asked) == bool(traces or metrics)
 
 
+# A run that prints whom it connects to, and whose address it asks for.
+OVERHEARD = """
+import sys
+def heard(event, arguments):
+    if event == "socket.connect":
+        print("asked:", arguments[1][0])
+    elif event == "socket.getaddrinfo":
+        print("asked:", arguments[0])
+sys.addaudithook(heard)
+from ingest.cli import main
+sys.exit(main(["run", "docs"]))
+"""
+
+
 def test_application_insights_takes_a_token_and_nothing_else_is_told(
     azure: Azure, docs: Path, tmp_path: Path
 ) -> None:
@@ -339,9 +382,10 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
                 f"IngestionEndpoint={server.address};LiveEndpoint={server.address}"
             ),
         }
-        done = ingested(tmp_path, "run", "docs", **told)
+        done = called(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **told)
 
     assert (done.returncode, done.stderr) == (0, "")
+    assert set(re.findall(r"^asked: (.*)$", done.stdout, re.MULTILINE)) == {"127.0.0.1"}
     assert {asked.rpartition("/")[2] for asked in seen.asked} == {"track"}
     (token,) = seen.tokens
     issued = azure.identity.issued[token.removeprefix("Bearer ")]
