@@ -95,6 +95,17 @@ def embedder(settings: Settings, to: Connections, times: Times | None = None) ->
     return remote(where_to, requests, key, to.patience, times or Times())
 
 
+def recipe(settings: Settings, model: Embedder) -> Recipe:
+    """What shapes chunks and vectors, as the settings are."""
+    return Recipe(
+        extractor=settings.extractor,
+        chunk_tokens=settings.chunk_tokens,
+        overlap=settings.chunk_overlap,
+        model=model.model,
+        dimensions=model.dimensions,
+    )
+
+
 def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
     """What opens the embedding service: a key where one is set, else tokens."""
     if settings.openai_key:
@@ -214,13 +225,7 @@ def services(
     to = to or connections(settings, stop)
     times = Times()
     model = embedder(settings, to, times)
-    recipe = Recipe(
-        extractor=settings.extractor,
-        chunk_tokens=settings.chunk_tokens,
-        overlap=settings.chunk_overlap,
-        model=model.model,
-        dimensions=model.dimensions,
-    )
+    cut = recipe(settings, model)
     with ExitStack() as opened:
         opened.callback(model.close)
         where = index(settings, model, to, create=write)
@@ -230,7 +235,7 @@ def services(
         for threads in (writers, senders):
             opened.callback(threads.shutdown, cancel_futures=True)
         sends = to if write else None
-        reader = opened.enter_context(reading(settings, where, recipe, times, sends))
+        reader = opened.enter_context(reading(settings, where, cut, times, sends))
         try:
             if write and where.fresh:
                 # There is much to read and to embed: what takes a while begins meanwhile.
@@ -239,7 +244,7 @@ def services(
                     reader.threads.submit(reader.warm)
             if write:
                 where.hold()
-            yield Services(where, model, recipe, reader, senders, writers, writing, times)
+            yield Services(where, model, cut, reader, senders, writers, writing, times)
         except BaseException as error:
             # Threads that wait for a quota must not keep the process from saying what is wrong.
             stop.abandon()

@@ -100,8 +100,12 @@ def encoded(grey: Picture) -> bytes:
     rows = np.full((height, width + 1), 2, np.uint8)  # filter "up"
     rows[0, 1:] = grey[0]
     rows[1:, 1:] = grey[1:] - grey[:-1]
-    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    body = zlib.compress(rows.tobytes(), FAST)
+    return assembled(width, height, 8, zlib.compress(rows.tobytes(), FAST))
+
+
+def assembled(width: int, height: int, bits: int, body: bytes) -> bytes:
+    """A PNG file of compressed rows, with so many bits of grey for a pixel."""
+    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
     parts = [(b"IHDR", head), (b"IDAT", body), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(piece(kind, data) for kind, data in parts)
 

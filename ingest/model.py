@@ -191,6 +191,14 @@ class Paid:
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """Headers and footers that one page is without, as earlier pages have them."""
+
+    above: tuple[str, ...]
+    below: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What extraction makes of a PDF: clean text, page by page, and its structure."""
 
@@ -199,6 +207,7 @@ class Document:
     headings: tuple[Heading, ...] = ()
     labels: tuple[str, ...] = ()  # what the pages call themselves; () where they do not
     confidence: dict[int, float] = field(default_factory=dict)  # of recognised pages, by number
+    running: tuple[Running, ...] = ()  # of each page; () where no page is without any
     details: Details = field(default_factory=Details)
 
 

@@ -138,6 +138,14 @@ def add_report(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="where to write it; - for the standard output (report.html)",
     )
+    command.add_argument(
+        "--inspect",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show this source page by page: a name, a quoted glob, or NAME#page=N; repeatable "
+        "(those in trouble and the longest)",
+    )
 
 
 def add_doctor(command: argparse.ArgumentParser) -> None:

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.cli import configured, show
-from ingest.connect import embedder, index, index_name
+from ingest.connect import embedder, index, index_name, recipe
 from ingest.connections import connections
 from ingest.errors import ConfigError
 from ingest.index import RUNS_KEPT, Index
+from ingest.inspecting import Access, inspected
 from ingest.model import Summary
 from ingest.report.duplicates import duplicates
 from ingest.report.overview import Report, needs_someone
@@ -32,20 +33,24 @@ def main(options: argparse.Namespace) -> int:
         raise ConfigError("--out - writes the page itself: leave out --json, or name a file")
     settings = configured(options)
     to = connections(settings)
-    where = index(settings, embedder(settings, to), to)
+    model = embedder(settings, to)
+    where = index(settings, model, to)
     try:
         report = reported(where, index_name(settings), options.run)
+        access = Access(settings, to, where, recipe(settings, model))
+        views = inspected(report.records, options.inspect, access)
     finally:
         where.close()
     from ingest.report.page import page
 
-    text = page(report)
+    text = page(report, views)
     if options.out == STDOUT:
         print(text)
         return 0
     write(Path(options.out), text)
     needing = sum(map(needs_someone, report.records))
     said = {"file": options.out, "bytes": len(text.encode()), "sources": len(report.records)}
+    said["inspected"] = len(views)
     if options.json:
         print(json.dumps({"event": "report", **said, "needs_someone": needing}))
     elif not options.quiet:

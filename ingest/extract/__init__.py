@@ -25,7 +25,7 @@ from ingest.extract.bounds import (
     bounded_text,
     line,
 )
-from ingest.extract.clean import clean, unwrapped, without_running_lines
+from ingest.extract.clean import clean, sifted, unwrapped
 from ingest.extract.language import detected
 from ingest.extract.quality import badness
 from ingest.extract.supplement import about, attached, supplemented
@@ -124,8 +124,8 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     nothing: list[Heading] = []
     none: list[str] = []
     headings = tuple(bounded_headings(attempted(first.headings, nothing)[:HEADINGS]))
-    pages = supplemented(engines, without_running_lines(pages, headings))
-    pages = tuple(bounded_text(pages))
+    pages, running = sifted(pages, headings)
+    pages = tuple(bounded_text(supplemented(engines, pages)))
     title, details = about(engines)
     return Document(
         pages=pages,
@@ -133,6 +133,7 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
         headings=headings,
         labels=tuple(line(label, LABEL) for label in attempted(first.labels, none)[:count]),
         confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
+        running=running,
         details=replace(
             details,
             language=attempted(partial(detected, pages), ""),

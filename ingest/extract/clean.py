@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import regex
 
-from ingest.model import Heading
+from ingest.model import Heading, Running
 
 # Presentation forms: Latin and Armenian ligatures, Hebrew and Arabic letters by position.
 PRESENTATION = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]+")
@@ -119,8 +119,15 @@ def without_running_lines(
     line must be the same on every page or count with the pages, so that the first row of a table is
     never taken for a header. The headings that a page stands under may differ from page to page.
     """
+    return sifted(pages, headings)[0]
+
+
+def sifted(
+    pages: Sequence[str], headings: Sequence[Heading] = ()
+) -> tuple[tuple[str, ...], tuple[Running, ...]]:
+    """The same, and the lines that each page is without; () where all have all of theirs."""
     if len(pages) < FEWEST:
-        return tuple(pages)
+        return tuple(pages), ()
     above = titles_above(headings, len(pages))
     parts = [parted(page) for page in pages]
     shapes = [
@@ -129,18 +136,15 @@ def without_running_lines(
     ]
     running = set(running_lines(shapes))
     if not running:
-        return tuple(pages)
+        return tuple(pages), ()
     seen: set[str] = set()
-    return tuple(
-        "\n".join(
-            [
-                *unseen(head, shape, running, seen),
-                *([body] if body else []),
-                *unseen(tail, shape, running, seen),
-            ]
-        ).strip()
-        for (head, body, tail), shape in zip(parts, shapes, strict=True)
-    )
+    texts, dropped = [], []
+    for (head, body, tail), shape in zip(parts, shapes, strict=True):
+        over, first = seen_before(head, shape, running, seen)
+        under, last = seen_before(tail, shape, running, seen)
+        texts.append("\n".join([*first, *([body] if body else []), *last]).strip())
+        dropped.append(Running(over, under))
+    return tuple(texts), tuple(dropped)
 
 
 def running_lines(shapes: Sequence[dict[str, str]]) -> Iterator[str]:
@@ -155,15 +159,17 @@ def running_lines(shapes: Sequence[dict[str, str]]) -> Iterator[str]:
             yield shape
 
 
-def unseen(
+def seen_before(
     lines: Sequence[str], shapes: dict[str, str], running: set[str], seen: set[str]
-) -> Iterator[str]:
-    """The lines without the running ones that were seen before; `seen` grows."""
+) -> tuple[tuple[str, ...], list[str]]:
+    """The running lines that were seen before, and the other lines; `seen` grows."""
+    dropped: list[str] = []
+    kept: list[str] = []
     for line in lines:
         shape = shapes[line]
-        if shape not in running or shape not in seen:
-            yield line
+        (dropped if shape in running and shape in seen else kept).append(line)
         seen.add(shape)
+    return tuple(dropped), kept
 
 
 def counts_with_pages(shape: str, found: Sequence[tuple[int, str]]) -> bool:

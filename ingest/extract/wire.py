@@ -15,7 +15,12 @@ from typing import Any
 from ingest.errors import IngestError
 
 # Where the types of an answer are from. Raising an error, holding a value: they do no more.
-MODULES = ("ingest.model", "ingest.errors", "ingest.extract.worker")
+MODULES = (
+    "ingest.model",
+    "ingest.errors",
+    "ingest.extract.worker",
+    "ingest.report.inspector",
+)
 
 
 def value(message: bytes) -> Any:

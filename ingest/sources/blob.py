@@ -100,6 +100,11 @@ def is_address(host: str) -> bool:
     return True
 
 
+def location(root: str, name: str) -> str:
+    """The URL of a blob in a root."""
+    return f"{root}/{quote(name, safe=UNQUOTED)}"
+
+
 class Container:
     """A root in a container. `opened` may be called from several threads.
 
@@ -180,7 +185,7 @@ class Container:
         return Source(
             root=self.name,
             name=blob.name,
-            location=f"{self.name}/{quote(blob.name, safe=UNQUOTED)}",
+            location=location(self.name, blob.name),
             size=blob.size,
             # A change of tags leaves the etag as it is, and so does one of the mapping.
             modified=f"{blob.etag} {mark(fields)}".rstrip(),
