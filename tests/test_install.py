@@ -122,6 +122,8 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
         sys.executable, "-P", "-m", "ingest", "search", "lathes", cwd=tmp_path, PYTHONPATH=str(site)
     )
     assert "a.pdf" in found.stdout
+    called(sys.executable, "-P", "-m", "ingest", "report", cwd=tmp_path, PYTHONPATH=str(site))
+    assert "a.pdf" in (tmp_path / "report.html").read_text()
 
 
 def test_without_the_local_model_the_remedy_is_named(tmp_path: Path) -> None:

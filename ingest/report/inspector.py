@@ -221,6 +221,8 @@ def compared(
         return Inspected(record, seen)
     if record.fingerprint and not record.fingerprint.startswith(recipe):
         remark = "the index was filled with other settings, or by another version, than these"
+    elif record.details.ocr and not seen.ocr:
+        remark = f"its scans were read by {record.details.ocr}, which is not to be had here"
     elif not record.fingerprint:
         remark = "a run is in it, or ended in it"
     else:

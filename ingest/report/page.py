@@ -165,14 +165,14 @@ def timeline(run: Summary) -> list[tuple[str, Markup]]:
     line, every = run.timeline, run.timeline.every
     if not every or run.seconds <= 0:
         return []
-    charged = any(line.charged)
-    tokens = line.charged if charged else line.tokens
-    rates = [(MINUTE if charged else 1) * number / every for number in tokens]
+    if any(line.charged):
+        what, rates = "Quota used: tokens of the minute before", last_minute(line.charged, every)
+    else:
+        what, rates = "Tokens a second", [number / every for number in line.tokens]
     pages = [number / every for number in line.pages]
     waits = [min(1.0, waited / every) for waited in line.waited]
-    what = "Tokens a minute, as the quota counts them" if charged else "Tokens a second"
     shown = [
-        (what, rates, line.quota if charged else 0.0, False),
+        (what, rates, line.quota if any(line.charged) else 0.0, False),
         ("Pages a second", pages, 0.0, False),
         ("Time spent waiting for the quota", waits, 0.0, True),
         ("Requests throttled a minute", [MINUTE * n / every for n in line.refused], 0.0, False),
@@ -184,12 +184,19 @@ def timeline(run: Summary) -> list[tuple[str, Markup]]:
     ]
 
 
+def last_minute(values: Sequence[float], every: float) -> list[float]:
+    """What a quota by the minute counts at the end of each stretch."""
+    window = max(1, round(MINUTE / every))
+    sums = [sum(values[max(0, end - window) : end]) for end in range(1, len(values) + 1)]
+    return [total * MINUTE / (window * every) for total in sums]
+
+
 def over_time(
     run: Summary, title: str, values: Sequence[float], limit: float, *, share: bool
 ) -> Markup:
     """One chart of a run."""
     number = charts.percent if share else charts.plain_number
-    mean = sum(values) * run.timeline.every / max(run.seconds, run.timeline.every)
+    mean = sum(values) / len(values)
     says = f"{title}: {number(mean)} on average, {number(max(values))} at most"
     says += f", of a quota of {number(limit)}" if limit else ""
     chart = charts.Chart(

@@ -93,6 +93,8 @@ def test_file_and_index_are_compared_chunk_by_chunk() -> None:
     assert [chunk.text for chunk in one.gone] == ["old words"]
     assert "changed" in one.remark
     assert "other settings" in compared(whole, seen("c"), "s", chunks).remark
+    read = replace(whole, details=Details(scanned=(1,), ocr="local:x"))
+    assert "read by local:x, which is not to be had" in compared(read, seen(), "r", chunks).remark
     assert "a run is in it" in compared(replace(whole, fingerprint=""), seen(), "r", chunks).remark
 
 

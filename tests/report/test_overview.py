@@ -12,6 +12,7 @@ from ingest.report import charts
 from ingest.report.advice import ADVICE, UNFINISHED
 from ingest.report.duplicates import duplicates
 from ingest.report.overview import extremes, states, troubles
+from ingest.report.page import last_minute
 from tests.conftest import ROOT
 from tests.report.made import DIGEST, damaged, empty, record, stored
 
@@ -106,6 +107,12 @@ def test_what_was_never_read_is_nobodys_copy() -> None:
     """Two damaged files have no hash of their bytes; that makes them no copies."""
     broken = [replace(damaged(name), fingerprint=DIGEST) for name in ("a.pdf", "b.pdf")]
     assert duplicates(broken, []).copies == []
+
+
+def test_the_quota_used_is_that_of_a_minute() -> None:
+    """Requests come in gusts; the service counts a minute of them, and so does the chart."""
+    assert last_minute([900, 0, 0, 900, 0, 0], 20.0) == [900, 900, 900, 900, 900, 900]
+    assert last_minute([100, 300], 120.0) == [50, 150]
 
 
 @pytest.mark.parametrize(
