@@ -36,7 +36,7 @@ from ingest import (
     search,
 )
 from ingest.index.local import LocalIndex
-from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds
+from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds, called
 from tests.pdfs import pdf, prose, write
 
 if TYPE_CHECKING:
@@ -371,6 +371,20 @@ def test_a_second_interrupt_waits_no_longer(place: Place) -> None:
 
     assert place.records() == {}
     assert what(place.run(shelf)) == {"a.pdf": "new"}
+
+
+def test_a_process_that_ends_in_the_midst_of_a_run_ends(tmp_path: Path) -> None:
+    """A script that took one outcome and forgot the rest does not hang at its end."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    write(tmp_path / "docs/b.pdf", prose("mills"))
+    code = (
+        "from ingest import Embedder, ingest\n"
+        "model = Embedder(lambda texts: [[1.0, 2.0]] * len(texts), 'm', 2, inputs=1)\n"
+        "steps = iter(ingest('docs', embed=model))\n"
+        "print(next(steps).outcome)"
+    )
+    done = called(sys.executable, "-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "new\n", "")
 
 
 def test_runs_in_threads_keep_out_of_each_others_way(place: Place, shelf: Shelf) -> None:
