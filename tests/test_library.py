@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import signal
@@ -13,7 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ import pytest
 import ingest as public
 from ingest import (
     BusyError,
+    Code,
     ConfigError,
     DocumentError,
     Embedder,
@@ -36,6 +39,7 @@ from ingest import (
     search,
 )
 from ingest.index.local import LocalIndex
+from ingest.sources.custom import is_file
 from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds, called
 from tests.pdfs import pdf, prose, write
 
@@ -214,6 +218,47 @@ def test_bytes_that_are_not_those_listed_are_skipped(place: Place, shelf: Shelf)
 
     (outcome,) = place.run(Replaced({"00.pdf": shelf.pdfs["00.pdf"]}))
     assert (outcome.outcome, outcome.code) == (Outcome.SKIPPED, "changed-while-reading")
+
+
+def test_a_document_that_cannot_be_had_is_its_own_outcome(place: Place, shelf: Shelf) -> None:
+    """A DocumentError of my root's is one document's; any other error of its is mine to see."""
+    errors = {
+        "00.pdf": DocumentError("withdrawn by its author", Code.UNREADABLE),
+        "01.pdf": DocumentError("still being written", Code.CHANGED),
+    }
+
+    class Partial(Shelf):
+        @contextmanager
+        def opened(self, source: Source) -> Iterator[BinaryIO]:
+            if source.name in errors:
+                raise errors[source.name]
+            yield io.BytesIO(self.pdfs[source.name])
+
+    partly = Partial(shelf.pdfs)
+    found = {outcome.source: outcome for outcome in place.run(partly)}
+    assert (found["00.pdf"].outcome, found["00.pdf"].code) == (Outcome.FAILED, "unreadable")
+    assert found["00.pdf"].reason == "withdrawn by its author"
+    assert found["01.pdf"].outcome is Outcome.SKIPPED
+    assert found["02.pdf"].outcome is Outcome.NEW
+
+    shelf.pdfs["03.pdf"] = pdf("new text")
+    errors["03.pdf"] = failure = KeyError("no such row")  # type: ignore[assignment]
+    with pytest.raises(KeyError) as caught:
+        list(place.run(partly))
+    assert caught.value is failure
+
+
+def test_only_what_is_a_file_is_taken_for_one(tmp_path: Path) -> None:
+    """A packed stream has a file's number too, and would be read packed."""
+    path = tmp_path / "a.gz"
+    with gzip.open(path, "wb") as packed:
+        packed.write(b"text")
+    with gzip.open(path) as packed, path.open("rb") as plain, TemporaryFile() as other:
+        assert packed.fileno()
+        assert not is_file(cast("BinaryIO", packed))
+        assert is_file(plain)
+        assert is_file(cast("BinaryIO", other))
+    assert not is_file(io.BytesIO())
 
 
 def test_what_is_no_root_is_refused_at_once(place: Place, shelf: Shelf) -> None:
