@@ -38,8 +38,9 @@ from ingest import (
     ingest,
     search,
 )
+from ingest.embed.custom import checked
 from ingest.index.local import LocalIndex
-from ingest.sources.custom import is_file
+from ingest.sources.custom import Checked, is_file
 from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds, called
 from tests.pdfs import pdf, prose, write
 
@@ -174,20 +175,23 @@ class Nameless(Shelf):
 @pytest.mark.parametrize(
     ("kind", "complaint"),
     [
-        (Reversed, "lists '10.pdf' after '11.pdf': names ascend"),
+        (Reversed, "lists '00.pdf' after '10.pdf': names ascend"),
         (Stranger, "lists '00.pdf' as of the root 'memory:other'"),
         (Nameless, "lists '00' as a PDF: its name must end in .pdf"),
     ],
 )
-def test_a_root_that_lists_wrongly_is_refused(
-    place: Place, kind: type[Shelf], complaint: str
-) -> None:
-    """I am told which name is wrong, before it could look like deletions; nothing is removed."""
-    small = {f"{n}.pdf": pdf(prose(f"topic {n}", 4)) for n in ("00", "10", "11")}
-    assert len(what(place.run(Shelf(small)))) == 3
-
+def test_a_root_that_lists_wrongly_is_refused(kind: type[Shelf], complaint: str) -> None:
+    """I am told which name is wrong, before it could look like deletions."""
     with pytest.raises(ConfigError, match=complaint):
-        list(place.run(kind(small)))
+        list(Checked(kind({"00.pdf": b"", "10.pdf": b""})).listed())
+
+
+def test_a_root_that_lists_wrongly_removes_nothing(place: Place) -> None:
+    """The run ends there, and the index keeps what it has."""
+    small = {f"{n}.pdf": pdf(prose(f"topic {n}", 4)) for n in ("00", "10", "11")}
+    list(place.run(Shelf(small)))
+    with pytest.raises(ConfigError, match=r"lists '10\.pdf' after"):
+        list(place.run(Reversed(small)))
     assert len(place.records()) == 3
 
 
@@ -295,18 +299,19 @@ def test_an_embedder_may_give_lists(place: Place, shelf: Shelf) -> None:
     ids=["dimensions", "one row", "ragged", "nan"],
 )
 def test_an_embedder_that_answers_wrongly_is_told_so(
-    place: Place, answer: Callable[[Sequence[str]], Vectors], complaint: str
+    answer: Callable[[Sequence[str]], Vectors], complaint: str
 ) -> None:
-    """The shape I gave and the shape that is needed stand in the message; nothing is recorded."""
-    shelf = Shelf({"a.pdf": pdf(prose("lathes"))})
+    """The shape I gave and the shape that is needed stand in the message."""
     with pytest.raises(ConfigError, match=f"^mine gave .*{complaint}"):
-        list(
-            ingest(
-                shelf, settings=ONE, index=place.index, embed=Embedder(answer, "mine", DIMENSIONS)
-            )
-        )
-    with closing(LocalIndex(place.index, "mine", DIMENSIONS, create=False)) as index:
-        assert index.totals().chunks == 0
+        checked(Embedder(answer, "mine", DIMENSIONS)).embed(["one", "two"])
+
+
+def test_wrong_vectors_get_nowhere(place: Place, shelf: Shelf) -> None:
+    """The run ends, and nothing of the document is recorded."""
+    mine = Embedder(lambda texts: np.ones((len(texts), 3), np.float32), MODEL, DIMENSIONS)
+    with pytest.raises(ConfigError, match=f"{MODEL} gave vectors of shape"):
+        list(ingest(shelf, settings=ONE, index=place.index, embed=mine))
+    assert place.records() == {}
 
 
 def test_what_an_embedder_raises_is_what_i_see(place: Place, shelf: Shelf) -> None:
@@ -400,14 +405,14 @@ def test_an_interrupt_while_waiting_settles_what_is_under_way(place: Place, shel
 
 def test_a_second_interrupt_waits_no_longer(place: Place) -> None:
     """What takes too long to settle is left to the next run, and the index is free."""
-    ask = partial(os.kill, os.getpid(), signal.SIGINT)
+    ask = partial(signal.pthread_kill, threading.get_ident(), signal.SIGINT)
     shelf = Shelf({"a.pdf": pdf(*(prose(f"topic {n}", 30) for n in range(6)))})
 
     def slow(texts: Sequence[str]) -> Vectors:
         if not place.embeds.texts:
             ask()
-            threading.Timer(0.3, ask).start()
-        threading.Event().wait(0.2)
+            threading.Timer(1.0, ask).start()
+        threading.Event().wait(0.5)
         return place.embeds(texts)
 
     mine = Embedder(slow, MODEL, DIMENSIONS, inputs=1)
