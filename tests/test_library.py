@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import signal
@@ -13,7 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ import pytest
 import ingest as public
 from ingest import (
     BusyError,
+    Code,
     ConfigError,
     DocumentError,
     Embedder,
@@ -35,8 +38,10 @@ from ingest import (
     ingest,
     search,
 )
+from ingest.embed.custom import checked
 from ingest.index.local import LocalIndex
-from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds
+from ingest.sources.custom import Checked, is_file
+from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds, called
 from tests.pdfs import pdf, prose, write
 
 if TYPE_CHECKING:
@@ -170,20 +175,23 @@ class Nameless(Shelf):
 @pytest.mark.parametrize(
     ("kind", "complaint"),
     [
-        (Reversed, "lists '10.pdf' after '11.pdf': names ascend"),
+        (Reversed, "lists '00.pdf' after '10.pdf': names ascend"),
         (Stranger, "lists '00.pdf' as of the root 'memory:other'"),
         (Nameless, "lists '00' as a PDF: its name must end in .pdf"),
     ],
 )
-def test_a_root_that_lists_wrongly_is_refused(
-    place: Place, kind: type[Shelf], complaint: str
-) -> None:
-    """I am told which name is wrong, before it could look like deletions; nothing is removed."""
-    small = {f"{n}.pdf": pdf(prose(f"topic {n}", 4)) for n in ("00", "10", "11")}
-    assert len(what(place.run(Shelf(small)))) == 3
-
+def test_a_root_that_lists_wrongly_is_refused(kind: type[Shelf], complaint: str) -> None:
+    """I am told which name is wrong, before it could look like deletions."""
     with pytest.raises(ConfigError, match=complaint):
-        list(place.run(kind(small)))
+        list(Checked(kind({"00.pdf": b"", "10.pdf": b""})).listed())
+
+
+def test_a_root_that_lists_wrongly_removes_nothing(place: Place) -> None:
+    """The run ends there, and the index keeps what it has."""
+    small = {f"{n}.pdf": pdf(prose(f"topic {n}", 4)) for n in ("00", "10", "11")}
+    list(place.run(Shelf(small)))
+    with pytest.raises(ConfigError, match=r"lists '10\.pdf' after"):
+        list(place.run(Reversed(small)))
     assert len(place.records()) == 3
 
 
@@ -214,6 +222,47 @@ def test_bytes_that_are_not_those_listed_are_skipped(place: Place, shelf: Shelf)
 
     (outcome,) = place.run(Replaced({"00.pdf": shelf.pdfs["00.pdf"]}))
     assert (outcome.outcome, outcome.code) == (Outcome.SKIPPED, "changed-while-reading")
+
+
+def test_a_document_that_cannot_be_had_is_its_own_outcome(place: Place, shelf: Shelf) -> None:
+    """A DocumentError of my root's is one document's; any other error of its is mine to see."""
+    errors = {
+        "00.pdf": DocumentError("withdrawn by its author", Code.UNREADABLE),
+        "01.pdf": DocumentError("still being written", Code.CHANGED),
+    }
+
+    class Partial(Shelf):
+        @contextmanager
+        def opened(self, source: Source) -> Iterator[BinaryIO]:
+            if source.name in errors:
+                raise errors[source.name]
+            yield io.BytesIO(self.pdfs[source.name])
+
+    partly = Partial(shelf.pdfs)
+    found = {outcome.source: outcome for outcome in place.run(partly)}
+    assert (found["00.pdf"].outcome, found["00.pdf"].code) == (Outcome.FAILED, "unreadable")
+    assert found["00.pdf"].reason == "withdrawn by its author"
+    assert found["01.pdf"].outcome is Outcome.SKIPPED
+    assert found["02.pdf"].outcome is Outcome.NEW
+
+    shelf.pdfs["03.pdf"] = pdf("new text")
+    errors["03.pdf"] = failure = KeyError("no such row")  # type: ignore[assignment]
+    with pytest.raises(KeyError) as caught:
+        list(place.run(partly))
+    assert caught.value is failure
+
+
+def test_only_what_is_a_file_is_taken_for_one(tmp_path: Path) -> None:
+    """A packed stream has a file's number too, and would be read packed."""
+    path = tmp_path / "a.gz"
+    with gzip.open(path, "wb") as packed:
+        packed.write(b"text")
+    with gzip.open(path) as packed, path.open("rb") as plain, TemporaryFile() as other:
+        assert packed.fileno()
+        assert not is_file(cast("BinaryIO", packed))
+        assert is_file(plain)
+        assert is_file(cast("BinaryIO", other))
+    assert not is_file(io.BytesIO())
 
 
 def test_what_is_no_root_is_refused_at_once(place: Place, shelf: Shelf) -> None:
@@ -250,18 +299,19 @@ def test_an_embedder_may_give_lists(place: Place, shelf: Shelf) -> None:
     ids=["dimensions", "one row", "ragged", "nan"],
 )
 def test_an_embedder_that_answers_wrongly_is_told_so(
-    place: Place, answer: Callable[[Sequence[str]], Vectors], complaint: str
+    answer: Callable[[Sequence[str]], Vectors], complaint: str
 ) -> None:
-    """The shape I gave and the shape that is needed stand in the message; nothing is recorded."""
-    shelf = Shelf({"a.pdf": pdf(prose("lathes"))})
+    """The shape I gave and the shape that is needed stand in the message."""
     with pytest.raises(ConfigError, match=f"^mine gave .*{complaint}"):
-        list(
-            ingest(
-                shelf, settings=ONE, index=place.index, embed=Embedder(answer, "mine", DIMENSIONS)
-            )
-        )
-    with closing(LocalIndex(place.index, "mine", DIMENSIONS, create=False)) as index:
-        assert index.totals().chunks == 0
+        checked(Embedder(answer, "mine", DIMENSIONS)).embed(["one", "two"])
+
+
+def test_wrong_vectors_get_nowhere(place: Place, shelf: Shelf) -> None:
+    """The run ends, and nothing of the document is recorded."""
+    mine = Embedder(lambda texts: np.ones((len(texts), 3), np.float32), MODEL, DIMENSIONS)
+    with pytest.raises(ConfigError, match=f"{MODEL} gave vectors of shape"):
+        list(ingest(shelf, settings=ONE, index=place.index, embed=mine))
+    assert place.records() == {}
 
 
 def test_what_an_embedder_raises_is_what_i_see(place: Place, shelf: Shelf) -> None:
@@ -355,14 +405,14 @@ def test_an_interrupt_while_waiting_settles_what_is_under_way(place: Place, shel
 
 def test_a_second_interrupt_waits_no_longer(place: Place) -> None:
     """What takes too long to settle is left to the next run, and the index is free."""
-    ask = partial(os.kill, os.getpid(), signal.SIGINT)
+    ask = partial(signal.pthread_kill, threading.get_ident(), signal.SIGINT)
     shelf = Shelf({"a.pdf": pdf(*(prose(f"topic {n}", 30) for n in range(6)))})
 
     def slow(texts: Sequence[str]) -> Vectors:
         if not place.embeds.texts:
             ask()
-            threading.Timer(0.3, ask).start()
-        threading.Event().wait(0.2)
+            threading.Timer(1.0, ask).start()
+        threading.Event().wait(0.5)
         return place.embeds(texts)
 
     mine = Embedder(slow, MODEL, DIMENSIONS, inputs=1)
@@ -371,6 +421,20 @@ def test_a_second_interrupt_waits_no_longer(place: Place) -> None:
 
     assert place.records() == {}
     assert what(place.run(shelf)) == {"a.pdf": "new"}
+
+
+def test_a_process_that_ends_in_the_midst_of_a_run_ends(tmp_path: Path) -> None:
+    """A script that took one outcome and forgot the rest does not hang at its end."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    write(tmp_path / "docs/b.pdf", prose("mills"))
+    code = (
+        "from ingest import Embedder, ingest\n"
+        "model = Embedder(lambda texts: [[1.0, 2.0]] * len(texts), 'm', 2, inputs=1)\n"
+        "steps = iter(ingest('docs', embed=model))\n"
+        "print(next(steps).outcome)"
+    )
+    done = called(sys.executable, "-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "new\n", "")
 
 
 def test_runs_in_threads_keep_out_of_each_others_way(place: Place, shelf: Shelf) -> None:
