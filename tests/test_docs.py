@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.check.finding import Kind
 from ingest.cli.parser import COMMANDS, EPILOG, parser
 from ingest.errors import BusyError, ConfigError, DocumentError, ServiceError
 from ingest.model import Code
@@ -82,6 +83,12 @@ def test_the_table_of_codes_is_the_code() -> None:
         assert code.outcome in rows[code].split(", ")
 
 
+def test_the_table_of_findings_is_the_code() -> None:
+    """Every kind of finding that a script can meet is explained."""
+    table = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE) == [kind.value for kind in Kind]
+
+
 def test_every_invariant_names_a_test_that_exists() -> None:
     """What makes the product trustworthy is not only claimed."""
     names = {function.name for path in TESTS for function in functions(path)}
@@ -114,6 +121,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "docs/chat.md",
         "docs/security.md",
         "docs/ocr.md",
+        "docs/check.md",
     ):
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):

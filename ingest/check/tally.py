@@ -106,9 +106,7 @@ class Tally:
 
     def suspects(self) -> Iterator[Place]:
         """The sources that do not fit, by root and source."""
-        query = "SELECT root, source FROM suspects ORDER BY root, source"
-        for root, source in self.db.execute(query):
-            yield root, source
+        return self.db.execute("SELECT root, source FROM suspects ORDER BY root, source")
 
     def glanced(self, place: Place, glance: int) -> None:
         """Note what a suspect's record was like."""

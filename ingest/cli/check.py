@@ -180,6 +180,9 @@ def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None
         return
     if options.quiet:
         return
+    hidden = 0 if options.verbose else sum(max(0, n - SHOWN) for n in seen.findings.values())
+    if hidden:
+        print(f"and {hidden:,} more; -v shows all")
     held = f"{show.many(seen.sources, 'file')}, {show.many(seen.chunks, 'chunk')}"
     print(f"Checked: {held} in {where}")
     if seen.under_way:
