@@ -126,6 +126,8 @@ def repair(scope: Scope, options: argparse.Namespace) -> tuple[Scope, Totals]:
     for event in repaired(scope):
         totals.add(event)
         show_event(event, options)
+    if totals.sources:
+        scope.patience.wait(scope.index.lag)
     if not options.quiet and not options.json:
         embedded = f"{show.many(totals.chunks, 'chunk')} embedded ({totals.tokens:,} tokens)"
         print(f"Repair:  {embedded}, {totals.deleted:,} deleted")

@@ -169,7 +169,7 @@ def test_a_vector_that_cannot_be_compared_is_embedded_again(
     assert chunks_of(local.index) == before
 
 
-def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf) -> None:
+def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Azure) -> None:
     """Something cleared a vector: only a thorough check sees it, and mends it."""
     assert isinstance(remote.index, AzureIndex)
     broken = remote.chunks("a.pdf")[1]
@@ -178,10 +178,11 @@ def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf) -> None:
 
     (found,) = remote.check(thorough=True)
     assert (found.kind, found.ids, found.source) == (Kind.VECTOR, (broken.id,), "a.pdf")
+    azure.search.delays.search = 8.0
     remote.repair(thorough=True)
 
     assert remote.bench.embeds.texts == [broken.text]
-    assert remote.check(thorough=True) == []
+    assert remote.check(thorough=True, wrote=True) == []
 
 
 def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
