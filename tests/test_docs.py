@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.check.finding import Kind
 from ingest.cli.parser import COMMANDS, EPILOG, parser
 from ingest.errors import BusyError, ConfigError, DocumentError, ServiceError
 from ingest.model import Code
@@ -93,6 +94,12 @@ def test_every_file_is_said_to_be_for_something() -> None:
         files.setdefault(top, set()).add(path.name)
     del named["cli"], files["cli"]  # one file a command
     assert named == files
+
+
+def test_the_table_of_findings_is_the_code() -> None:
+    """Every kind of finding that a script can meet is explained."""
+    table = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE) == [kind.value for kind in Kind]
 
 
 def test_every_invariant_names_a_test_that_exists() -> None:

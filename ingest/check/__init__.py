@@ -78,11 +78,16 @@ def counted(scope: Scope, tally: Tally) -> float:
     for root in scope.within:
         tally.chunks(scope.until_stopped(index.stored(root, text=False)))
         tally.records(scope.until_stopped(index.records(root)))
-    flaws = index.flaws(scope.services.embedder.dimensions, thorough=scope.thorough)
-    tally.flaws(f for f in scope.until_stopped(flaws) if not f.source or scope.has(f.root))
+    tally.flaws(flaws(scope))
     tally.pages(place for place in index.paid_in() if scope.has(place[0]))
     tally.suspect()
     return min(quiet, index.quiet())
+
+
+def flaws(scope: Scope) -> Iterator[Flaw]:
+    """What is wrong with chunks in themselves."""
+    found = scope.index.flaws(scope.services.embedder.dimensions, thorough=scope.thorough)
+    return (f for f in scope.until_stopped(found) if not f.source or scope.has(f.root))
 
 
 def cases(scope: Scope, tally: Tally, quiet: float) -> Iterator[Case | Underway]:
@@ -92,6 +97,8 @@ def cases(scope: Scope, tally: Tally, quiet: float) -> Iterator[Case | Underway]
         for place, glance in asked(scope, tally, lambda place: partial(index.record, *place)):
             tally.glanced(place, hash(glance.result()))
         scope.patience.wait(max(index.lag, A_MOMENT))
+        if index.lag and tally.count("flaws"):
+            tally.flaws(flaws(scope))
 
     def look(place: Place) -> partial[Case | None]:
         noted = tally.flaws_of(place), tally.pages_of(place)

@@ -76,7 +76,8 @@ class Tally:
         self.add("records", 4, ((r.root, r.source, expected(r), r.chunks) for r in records))
 
     def flaws(self, flaws: Iterable[Flaw]) -> None:
-        """Note what is wrong with chunks in themselves."""
+        """Note what is wrong with chunks in themselves, in place of what was noted before."""
+        self.db.execute("DELETE FROM flaws")
         self.add("flaws", 5, ((f.root, f.source, f.kind, f.id, f.reason) for f in flaws))
 
     def pages(self, places: Iterable[Place]) -> None:
@@ -106,8 +107,7 @@ class Tally:
 
     def suspects(self) -> Iterator[Place]:
         """The sources that do not fit, by root and source."""
-        query = "SELECT root, source FROM suspects ORDER BY root, source"
-        yield from self.db.execute(query)
+        return self.db.execute("SELECT root, source FROM suspects ORDER BY root, source")
 
     def glanced(self, place: Place, glance: int) -> None:
         """Note what a suspect's record was like."""

@@ -126,6 +126,8 @@ def repair(scope: Scope, options: argparse.Namespace) -> tuple[Scope, Totals]:
     for event in repaired(scope):
         totals.add(event)
         show_event(event, options)
+    if totals.sources:
+        scope.patience.wait(scope.index.lag)
     if not options.quiet and not options.json:
         embedded = f"{show.many(totals.chunks, 'chunk')} embedded ({totals.tokens:,} tokens)"
         print(f"Repair:  {embedded}, {totals.deleted:,} deleted")
@@ -180,6 +182,9 @@ def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None
         return
     if options.quiet:
         return
+    hidden = 0 if options.verbose else sum(max(0, n - SHOWN) for n in seen.findings.values())
+    if hidden:
+        print(f"and {hidden:,} more; -v shows all")
     held = f"{show.many(seen.sources, 'file')}, {show.many(seen.chunks, 'chunk')}"
     print(f"Checked: {held} in {where}")
     if seen.under_way:

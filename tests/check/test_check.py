@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ from tests.test_attached import portfolio
 from tests.test_crash import Crash, Mortal
 
 
-def entry(chunk: Stored, *, embedded: bool = True, **changes: object) -> Entry:
+def entry(chunk: Stored, *, embedded: bool = True, **changes: Any) -> Entry:
     """A chunk as something else might have written it."""
     chunk = replace(chunk, **changes)
     made = Chunk(
@@ -72,7 +73,7 @@ def tear(shelf: Shelf) -> None:
 def refuse(shelf: Shelf) -> None:
     """What a run leaves that had a chunk refused: it failed, with ids that may exist."""
     record = shelf.record("a.pdf")
-    refused = {"outcome": "failed", "code": "refused", "pending": ("f" * 40,)}
+    refused: dict[str, Any] = {"outcome": "failed", "code": "refused", "pending": ("f" * 40,)}
     shelf.index.save(replace(record, **refused)).result()
 
 
@@ -168,7 +169,7 @@ def test_a_vector_that_cannot_be_compared_is_embedded_again(
     assert chunks_of(local.index) == before
 
 
-def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf) -> None:
+def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Azure) -> None:
     """Something cleared a vector: only a thorough check sees it, and mends it."""
     assert isinstance(remote.index, AzureIndex)
     broken = remote.chunks("a.pdf")[1]
@@ -177,10 +178,11 @@ def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf) -> None:
 
     (found,) = remote.check(thorough=True)
     assert (found.kind, found.ids, found.source) == (Kind.VECTOR, (broken.id,), "a.pdf")
+    azure.search.delays.search = 8.0
     remote.repair(thorough=True)
 
     assert remote.bench.embeds.texts == [broken.text]
-    assert remote.check(thorough=True) == []
+    assert remote.check(thorough=True, wrote=True) == []
 
 
 def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
@@ -473,7 +475,7 @@ def test_what_is_inside_a_document_is_mended_through_it(local: Shelf) -> None:
 
 
 def test_a_failed_document_keeps_what_it_had_and_is_in_order(local: Shelf) -> None:
-    """A file that turned bad is a run's outcome, not damage: its last good chunks are no finding."""
+    """A file that turned bad is a run's outcome, not damage: its last good chunks stay."""
     path = local.bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-broken")
     aged(path)

@@ -1,0 +1,105 @@
+"""`ingest check` as a person or a schedule meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+
+from tests.conftest import Command
+from tests.pdfs import prose, write
+
+
+def broken(folder: Path) -> None:
+    """Two chunks are lost from an index, with all that belongs to them."""
+    db = sqlite3.connect(folder / ".ingest" / "index.db")
+    query = "SELECT number FROM chunks WHERE source = 'a.pdf' LIMIT 2"
+    numbers = db.execute(query).fetchall()
+    for table, key in (("chunks", "number"), ("vectors", "number"), ("words", "rowid")):
+        db.executemany(f"DELETE FROM {table} WHERE {key} = ?", numbers)
+    db.commit()
+    db.close()
+
+
+def test_a_schedule_can_rely_on_the_exit_code(command: Command, tmp_path: Path) -> None:
+    """0 while all is well, 3 once it is not, 0 again once it was mended; nothing paid twice."""
+    assert command("check").returncode == 0
+    assert command("check", "--repair").returncode == 0
+    assert list(tmp_path.iterdir()) == []  # looking makes no index
+
+    for name in ("a", "b"):
+        write(tmp_path / "docs" / f"{name}.pdf", *(prose(f"{name} {n}", 40) for n in range(3)))
+    command("run", "docs")
+    well = command("check", "docs")
+    assert (well.returncode, well.stderr) == (0, "")
+    assert "Found:   nothing" in well.stdout
+
+    broken(tmp_path)
+    found = command("check")
+    assert found.returncode == 3
+    assert re.search(
+        r"^missing   a\.pdf  not in the index: 2 of \d+ chunks$", found.stdout, re.MULTILINE
+    )
+    assert "Mend:    ingest check --repair  (missing)" in found.stdout
+    quiet = command("check", "-q")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (3, "", "")
+
+    mended = command("check", "--repair")
+    assert mended.returncode == 0, mended.stdout
+    assert "2 chunks embedded" in mended.stdout
+    assert "Found:   nothing" in mended.stdout
+
+
+def test_a_script_reads_each_finding_as_a_line(command: Command, tmp_path: Path) -> None:
+    """With --json: what was found, what became of it, and what it cost."""
+    write(tmp_path / "docs" / "a.pdf", *(prose(f"topic {n}", 40) for n in range(3)))
+    command("run", "docs")
+    broken(tmp_path)
+
+    done = command("check", "--repair", "--json")
+    finding, source, summary = (json.loads(line) for line in done.stdout.splitlines())
+    assert finding["event"] == "finding"
+    assert {name: finding[name] for name in ("kind", "root", "source", "count", "remedy")} == {
+        "kind": "missing",
+        "root": str(tmp_path / "docs"),
+        "source": "a.pdf",
+        "count": 2,
+        "remedy": "ingest check --repair",
+    }
+    assert len(finding["ids"]) == 2
+    assert (source["event"], source["outcome"], source["embedded"]) == ("source", "changed", 2)
+    assert summary["event"] == "summary"
+    assert (summary["findings"], summary["exit"]) == ({}, 0)
+    assert (summary["chunks_embedded"], summary["tokens_embedded"]) == (2, source["tokens"])
+
+
+def test_what_cannot_be_mended_is_said(command: Command, tmp_path: Path) -> None:
+    """A folder that is gone stays a finding until it is forgotten by its name."""
+    write(tmp_path / "docs" / "a.pdf", prose("a"))
+    command("run", "docs")
+    shutil.rmtree(tmp_path / "docs")
+
+    left = command("check", "--repair")
+    assert left.returncode == 3
+    assert f"ingest check --forget {tmp_path / 'docs'}" in left.stdout
+    assert command("check", "docs").returncode == 2
+    unknown = command("check", "--forget", "other")
+    assert unknown.returncode == 2
+    assert "the index knows no such root" in unknown.stderr
+
+    gone = command("check", "--forget", "docs")
+    assert gone.returncode == 0
+    assert "Forgot:  1 file, " in gone.stdout
+
+
+def test_a_check_ends_with_who_listens(command: Command, tmp_path: Path) -> None:
+    """Too many findings for anybody are shown in part, unless all are asked for."""
+    for n in range(25):
+        write(tmp_path / "docs" / f"{n:02}.pdf", "words")
+    some = command("check", "docs")
+    assert some.returncode == 3
+    assert some.stdout.count("the index does not know it yet") == 20
+    assert "5 more; -v shows all" in some.stdout
+    assert command("check", "docs", "-v").stdout.count("the index does not know it yet") == 25
