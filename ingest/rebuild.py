@@ -116,10 +116,7 @@ def replace(
 def trimmed(line: Generations, keep: int) -> list[str]:
     """The names of the generations that were dropped: all but the last few before this one."""
     before = older(line.names(), line.current())
-    surplus = before[: max(0, len(before) - keep)]
-    for name in surplus:
-        line.drop(name)
-    return surplus
+    return [name for name in before[: max(0, len(before) - keep)] if line.drop(name)]
 
 
 def go_back(settings: Settings, to: Connections) -> tuple[Switched, Totals]:
