@@ -283,6 +283,15 @@ def test_so_many_are_kept_and_no_more(library: Library) -> None:
     assert library.rebuild(keep=0).dropped == names[1:]
 
 
+def test_what_was_gone_back_from_is_not_the_way_back(library: Library) -> None:
+    """After two steps back and a rebuild, the index before is the one that was in use."""
+    first, second = library.rebuild(keep=2).index, library.rebuild(keep=2).index
+    library.line.switch("index.db")
+    switched = library.rebuild()
+    assert (switched.index, switched.before, switched.dropped) == (second, "index.db", [first])
+    assert library.line.names() == ["index.db", second]
+
+
 def test_runs_are_held_off_meanwhile(library: Library) -> None:
     """What a run wrote into the old index would be lost at the switch: it must wait."""
     line = library.line
