@@ -110,16 +110,18 @@ def replace(
         permit(lost, sources, prune=run.prune, most=run.max_deletes)
     scores = no_worse(all_, questions) if questions else None
     work.line.switch(work.name)
-    return Switched(work.name, work.before, trimmed(work.line, keep), scores)
+    return Switched(work.name, work.before, trimmed(work, keep), scores)
 
 
-def trimmed(line: Generations, keep: int) -> list[str]:
-    """The names of the generations that were dropped: all but the last few before this one."""
-    before = older(line.names(), line.current())
-    surplus = before[: max(0, len(before) - keep)]
-    for name in surplus:
-        line.drop(name)
-    return surplus
+def trimmed(work: Work, keep: int) -> list[str]:
+    """The names of the generations that were dropped: all but the last few that were in use.
+
+    What lies between the one that was and the new one was gone back from.
+    """
+    before = older(work.line.names(), work.name)
+    used = [*older(before, work.before), work.before] if work.before in before else []
+    abandoned = before[len(used) :]
+    return [name for name in used[: max(0, len(used) - keep)] + abandoned if work.line.drop(name)]
 
 
 def go_back(settings: Settings, to: Connections) -> tuple[Switched, Totals]:

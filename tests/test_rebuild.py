@@ -15,10 +15,10 @@ from ingest.errors import BusyError, ConfigError
 from ingest.evaluation.questions import Place, Question
 from ingest.index.folder import Folder
 from ingest.index.local import LocalIndex
-from ingest.model import Mode, Paid, Recipe, Recognised, Settled, Summary
+from ingest.model import Details, Mode, Paid, Recipe, Recognised, Record, Settled, Summary
 from ingest.ocr.pages import Inherited
 from ingest.pipeline import Run, ingest
-from ingest.proof import Taken, faulty, inherit
+from ingest.proof import Taken, faulty, inherit, losses
 from ingest.rebuild import Switched, Work, held
 from ingest.rebuild import replace as put_in_place
 from ingest.sources.folder import roots
@@ -35,7 +35,7 @@ class MortalFolder(Folder):
     left = 10**9
     when = "before"
 
-    def _change(self, change: Callable[[], None]) -> None:
+    def _change(self, change: Callable[[], object]) -> None:
         self.left -= 1
         if not self.left and self.when == "before":
             raise Crash
@@ -47,9 +47,10 @@ class MortalFolder(Folder):
         go = super().switch
         self._change(lambda: go(name))
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str) -> bool:
         go = super().drop
         self._change(lambda: go(name))
+        return True
 
 
 @dataclass
@@ -282,6 +283,15 @@ def test_so_many_are_kept_and_no_more(library: Library) -> None:
     assert library.rebuild(keep=0).dropped == names[1:]
 
 
+def test_what_was_gone_back_from_is_not_the_way_back(library: Library) -> None:
+    """After two steps back and a rebuild, the index before is the one that was in use."""
+    first, second = library.rebuild(keep=2).index, library.rebuild(keep=2).index
+    library.line.switch("index.db")
+    switched = library.rebuild()
+    assert (switched.index, switched.before, switched.dropped) == (second, "index.db", [first])
+    assert library.line.names() == ["index.db", second]
+
+
 def test_runs_are_held_off_meanwhile(library: Library) -> None:
     """What a run wrote into the old index would be lost at the switch: it must wait."""
     line = library.line
@@ -361,6 +371,21 @@ def test_a_root_that_is_empty_proves_nothing(library: Library) -> None:
         path.unlink()
     with pytest.raises(ConfigError, match="no PDFs at all"):
         library.rebuild()
+
+
+def test_text_that_came_by_ocr_is_not_lost(tmp_path: Path) -> None:
+    """I rebuild without the OCR that a scan was read with: in the new index it has no text."""
+    read = Details(scanned=(1, 2), ocr="azure-read")
+    scan = Record("/docs", "scan.pdf", "f1", outcome="new", chunks=3, details=read)
+    old = LocalIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
+    new = LocalIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
+    old.save(scan)
+    taken = Taken(frozenset(["/docs"]))
+    for details, lost in ((replace(read, ocr=""), 1), (replace(read, ocr="local"), 0)):
+        new.save(replace(scan, fingerprint="f2", details=details))
+        assert len(list(losses(old, new, taken))) == lost
+    old.close()
+    new.close()
 
 
 def test_an_index_that_lacks_a_chunk_is_not_shown(library: Library) -> None:

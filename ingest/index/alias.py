@@ -196,9 +196,12 @@ class Alias:
         log.warning("waiting %.0f s until all of %s follows the alias", PROPAGATION, self.where)
         self.sleep(PROPAGATION)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str) -> bool:
+        if not self.form.fullmatch(name):
+            return False  # it has a name of its own, by which somebody may ask it
         self.asked(lambda: self.via.indexes.delete_index(name))
         self.to_hide.discard(name)
+        return True
 
     def asked(self, ask: Callable[[], T]) -> T:
         """The answer, by the policy."""

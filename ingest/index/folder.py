@@ -65,10 +65,11 @@ class Folder:
         with translated(self.folder):
             point(self.folder, name)
 
-    def drop(self, name: str) -> None:
+    def drop(self, name: str) -> bool:
         with translated(self.folder):
             for end in ("", "-wal", "-shm"):
                 (self.folder / f"{name}{end}").unlink(missing_ok=True)
+        return True
 
     def close(self) -> None:
         """Nothing is open but what was handed out."""
