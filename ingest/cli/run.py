@@ -49,7 +49,6 @@ def main(options: argparse.Namespace) -> int:
     settings = configured(options)
     names = named_roots(options, settings)
     run = new_run(options, settings)
-    logs.begin(run.id)
     totals = Totals()
     started = time.monotonic()
     with (
@@ -151,12 +150,14 @@ def new_run(options: argparse.Namespace, settings: Settings) -> Run:
 
     Warns of settings that are misspelt: a run goes on without them, perhaps somewhere else.
     """
+    id_ = time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3)
+    logs.begin(id_)
     named = {f.metadata["env"]: vars(options).get(f.name) for f in documented()}
     told = {name: value for name, value in named.items() if value}
     for trouble in (*misspelt(os.environ), *contradictions({**os.environ, **told})):
         log.warning("%s", trouble)
     return Run(
-        id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
+        id=id_,
         prune=settings.prune,
         max_deletes=settings.max_deletes,
         retry_failed=options.retry_failed,
