@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
 import pytest
 
-from ingest.times import Times
+from ingest.model import Key
+from ingest.times import Over, Times
 
 
 class Clock:
@@ -68,3 +73,39 @@ def test_time_that_turns_out_to_be_lost_is_counted_afterwards() -> None:
     times.ended("lost", second)
 
     assert (times.wall("lost"), times.total("lost")) == (15, 20)
+
+
+class Seen:
+    """Who watches, and remembers all of it."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def began(
+        self, what: str, about: Sequence[Key], facts: Mapping[str, Any], *, inner: bool
+    ) -> Over:
+        self.told.append((what, *about, dict(facts), inner))
+        return lambda error: self.told.append((what, error))
+
+
+def test_who_watches_sees_each_piece_of_work_and_how_it_ended() -> None:
+    """What is it about, is it over, and did it fail: nothing of it changes what is counted."""
+    seen, failure = Seen(), ValueError("no")
+    times = Times(watch=seen)
+    call: Future[int] = Future()
+
+    assert times.around("reading", lambda: 7, ("root", "a.pdf"), page=3)() == 7
+    times.during("recording", call, ("root", "b.pdf"))
+    with pytest.raises(ValueError, match="no"), times.of("reading"):
+        raise failure
+    call.set_exception(failure)
+
+    assert seen.told == [
+        ("reading", ("root", "a.pdf"), {"page": 3}, True),
+        ("reading", None),
+        ("recording", ("root", "b.pdf"), {}, False),
+        ("reading", {}, True),
+        ("reading", failure),
+        ("recording", failure),
+    ]
+    assert times.read("reading").under_way == times.read("recording").under_way == 0

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from ingest.cli import configured, logs, run, show
+from ingest.cli import configured, run, show
 from ingest.connect import index_name, index_place
 from ingest.connections import connections
 from ingest.errors import ConfigError, IngestError
@@ -43,7 +43,6 @@ def main(options: argparse.Namespace) -> int:
 def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Question]) -> int:
     """A new index filled, proven and shown to readers; returns the exit code."""
     execution = run.new_run(options, settings)
-    logs.begin(execution.id)
     began, switch = time.monotonic(), None
     with (
         run.stopping(execution.stop, settings.deadline) as signals,

@@ -47,7 +47,6 @@ def main(options: argparse.Namespace) -> int:
     settings = configured(options)
     names = named_roots(options, settings)
     run = new_run(options, settings)
-    logs.begin(run.id)
     began = time.monotonic()
     with (
         stopping(run.stop, settings.deadline) as signals,
@@ -147,11 +146,13 @@ def new_run(options: argparse.Namespace, settings: Settings) -> Run:
 
     Warns of settings that are misspelt: a run goes on without them, perhaps somewhere else.
     """
+    run = execution.new_run(settings, retry_failed=options.retry_failed)
+    logs.begin(run.id)
     named = {f.metadata["env"]: vars(options).get(f.name) for f in documented()}
     told = {name: value for name, value in named.items() if value}
     for trouble in (*misspelt(os.environ), *contradictions({**os.environ, **told})):
         log.warning("%s", trouble)
-    return execution.new_run(settings, retry_failed=options.retry_failed)
+    return run
 
 
 def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:

@@ -59,17 +59,19 @@ def objects(text: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
-    """One run over three good documents and a broken one; a request is throttled, one is busy."""
+    """One run over a folder and a container; a request is throttled, and one meets an error."""
     folder = tmp_path_factory.mktemp("observed")
     for n in range(3):
         write(folder / f"docs/{n}.pdf", *(prose(f"{TEXT} {n} {page}", 8) for page in range(2)))
     (folder / "docs/broken.pdf").write_bytes(b"%PDF-1.7 nothing")
     with emulator(dimensions=DIMENSIONS) as azure, collector() as (seen, sends):
+        azure.blob.put("shelf", "blob.pdf", (folder / "docs/0.pdf").read_bytes())
         azure.faults.add(faults.too_many(ms=20), "openai", "POST", "embeddings", nth=1)
         azure.faults.add(faults.broken(503), "search", "POST", "docs/search.index", nth=4)
         more = {"OTEL_EXPORTER_OTLP_HEADERS": f"x-token={SECRET}"}
         told = azure.environment | SMALL | sends | more
-        done = ingested(folder, "run", "docs", "--json", **told)
+        container = f"{azure.blob_endpoint}/shelf"
+        done = ingested(folder, "run", "docs", container, "--json", **told)
         assert SECRET not in done.stdout + done.stderr
         yield Observed(azure, seen, objects(done.stdout), objects(done.stderr), done.returncode)
 
@@ -82,7 +84,7 @@ def test_the_spans_of_a_run_are_a_tree(observed: Observed) -> None:
 
     assert run.parent == ""
     assert {span.trace for span in spans.values()} == {run.trace}
-    assert set(documents) == {"0.pdf", "1.pdf", "2.pdf", "broken.pdf"}
+    assert set(documents) == {"0.pdf", "1.pdf", "2.pdf", "broken.pdf", "blob.pdf"}
     assert all(document.parent == run.id for document in documents.values())
     for stage in ("fetching", "reading"):
         parents = [span.parent for span in observed.collector.named(stage)]
@@ -114,12 +116,12 @@ def test_the_sums_of_the_metrics_are_the_summary(observed: Observed) -> None:
     seen, summary = observed.collector, observed.summary
     for name, number in summary["outcomes"].items():
         assert seen.total("ingest.documents", ingest__outcome=name) == number, name
-    assert seen.total("ingest.pages") == summary["pages"] == 6
+    assert seen.total("ingest.pages") == summary["pages"] == 8
     assert seen.total("ingest.tokens") == summary["tokens_embedded"] > 0
     assert seen.total("gen_ai.client.token.usage") == summary["tokens_embedded"]
     assert seen.total("ingest.chunks") == summary["chunks_embedded"] > 0
-    assert seen.count("ingest.stage.duration", ingest__stage="reading") == 4
-    assert seen.count("ingest.document.duration") == 4
+    assert seen.count("ingest.stage.duration", ingest__stage="reading") == 5
+    assert seen.count("ingest.document.duration") == 5
     assert seen.total("ingest.under_way") == 0
 
 
@@ -127,7 +129,7 @@ def test_what_is_throttled_is_counted(observed: Observed) -> None:
     """Every request to every service counts, by its status; a 429 shows, and what was waited."""
     seen, azure = observed.collector, observed.azure
     calls = "http.client.request.duration"
-    sent = [e for e in azure.exchanges if e.service in ("openai", "search")]
+    sent = [e for e in azure.exchanges if e.service != "identity"]
 
     assert seen.count(calls) == len(sent)
     assert seen.count(calls, http__response__status_code=429) == 1
@@ -171,10 +173,9 @@ def test_the_run_has_one_name_everywhere(observed: Observed) -> None:
 def test_every_request_can_be_found_by_the_services_people(observed: Observed) -> None:
     """Each has a GUID of its own that begins as all of this run do."""
     exchanges = observed.azure.exchanges
-    data = [e for e in exchanges if e.service in ("openai", "search")]
-    names = [e.named for e in data]
+    names = [e.named for e in exchanges if e.service != "identity"]
 
-    assert len(names) > 5
+    assert {e.service for e in exchanges} == {"identity", "openai", "search", "blob"}
     assert len(set(names)) == len(names)
     assert all(name.startswith(prefix(observed.summary["run"])) for name in names)
     assert all(len(name) == 36 for name in names)
@@ -198,15 +199,15 @@ def docs(tmp_path: Path) -> Path:
 
 def test_the_console_shows_spans_and_leaves_the_output_alone(command: Command, docs: Path) -> None:
     """To try it, I need no collector; each span is a line on stderr, stdout stays JSON of ours."""
-    done = command(
-        "run", "docs", "--json", OTEL_TRACES_EXPORTER="console", OTEL_METRICS_EXPORTER="console"
-    )
+    to = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console"}
+    done = command("run", "docs", "--json", **to, OTEL_SERVICE_NAME="night")
 
     assert done.returncode == 0
     assert [event["event"] for event in objects(done.stdout)] == ["source", "summary"]
     shown = objects(done.stderr)
     names = [line["name"] for line in shown if "name" in line]
     assert names[-1] == "ingest run"
+    assert {s["resource"]["attributes"]["service.name"] for s in shown if "name" in s} == {"night"}
     assert {"document", "fetching", "reading", "writing", "recording"} < set(names)
     assert any("resource_metrics" in line for line in shown)
 
