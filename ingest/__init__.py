@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         RoleError,
         ServiceError,
     )
-    from ingest.library import Outcomes, forecast, ingest, search
+    from ingest.library import Outcomes, ingest, preview, search
     from ingest.model import (
         Code,
         Details,
@@ -63,8 +63,8 @@ __all__ = [
     "Settled",
     "Source",
     "Summary",
-    "forecast",
     "ingest",
+    "preview",
     "search",
 ]
 
