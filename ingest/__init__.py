@@ -12,7 +12,7 @@ next to nothing.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ingest.embed import Embedder
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         RoleError,
         ServiceError,
     )
-    from ingest.library import Outcomes, forecast, ingest, search
+    from ingest.library import Outcomes, ingest, preview, search
     from ingest.model import (
         Code,
         Details,
@@ -63,22 +63,24 @@ __all__ = [
     "Settled",
     "Source",
     "Summary",
-    "forecast",
     "ingest",
+    "preview",
     "search",
 ]
 
 MODULES = ("errors", "model", "settings", "embed", "sources", "library")  # the heavy one last
 
 
-def __getattr__(name: str) -> Any:
-    """What is public, from where it is."""
-    if name in __all__:
-        for module in MODULES:
-            found = vars(import_module(f"{__name__}.{module}")).get(name)
-            if found is not None:
-                return globals().setdefault(name, found)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # or any name would do for a type checker
+
+    def __getattr__(name: str) -> object:
+        """What is public, from where it is."""
+        if name in __all__:
+            for module in MODULES:
+                found = vars(import_module(f"{__name__}.{module}")).get(name)
+                if found is not None:
+                    return globals().setdefault(name, found)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -68,7 +68,7 @@ def ingest(
     return Outcomes(pipeline.ingest, roots, settings, run, embed)
 
 
-def forecast(
+def preview(
     *roots: str | os.PathLike[str] | Root,
     settings: Settings = Settings(),
     index: str | os.PathLike[str] = "",
@@ -275,7 +275,7 @@ def chosen(settings: Settings, index: str | os.PathLike[str], embed: Embedder | 
     if index:
         settings = replace(settings, index=os.fspath(index))
     if embed:
-        settings = replace(settings, embedder=embed.model)
+        settings = replace(settings, embedder="local")  # whatever else they name embeds nothing
     return valid(settings)
 
 

@@ -33,7 +33,7 @@ This page is written by `scripts/make-api-docs`, from the code.
 """
 
 CHAPTERS = {
-    "Functions": ("ingest", "forecast", "search"),
+    "Functions": ("ingest", "preview", "search"),
     "What comes of it": (
         *("Outcomes", "Settled", "Outcome", "Code", "Details", "Kept", "Summary"),
         *("Hit", "Mode"),

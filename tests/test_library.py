@@ -11,8 +11,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -34,13 +35,14 @@ from ingest import (
     Settings,
     Settled,
     Source,
-    forecast,
     ingest,
+    preview,
     search,
 )
 from ingest.embed.custom import checked
 from ingest.index.local import LocalIndex
 from ingest.sources.custom import Checked, is_file
+from tests.azure.emulator import Azure
 from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds, called
 from tests.pdfs import pdf, prose, write
 
@@ -467,9 +469,9 @@ def test_a_deadline_ends_a_run_in_good_order(place: Place, shelf: Shelf) -> None
     assert outcomes.summary.exit == 1
 
 
-def test_a_forecast_is_what_then_happens(place: Place, shelf: Shelf) -> None:
+def test_a_preview_is_what_then_happens(place: Place, shelf: Shelf) -> None:
     """I can ask first: nothing is written, not even an index, and it is right to the token."""
-    planned = forecast(shelf, settings=ONE, index=place.index, embed=place.model)
+    planned = preview(shelf, settings=ONE, index=place.index, embed=place.model)
     expected = {outcome.source: outcome for outcome in planned}
     assert not place.index.exists()
     assert place.embeds.texts == []
@@ -514,6 +516,20 @@ def test_the_environment_counts_only_where_it_is_given(
         Settings.from_environment({"INGEST_WORKERS": "many"})
 
 
+def test_a_model_of_mine_fills_a_search_service(azure: Azure, place: Place, shelf: Shelf) -> None:
+    """The deployment that the environment names is neither asked nor written into the index."""
+    settings = replace(Settings.from_environment(azure.environment), workers=1)
+    outcomes = ingest(shelf, settings=settings, embed=place.model)
+    assert set(what(outcomes).values()) == {"new"}
+    assert outcomes.summary.exit == 0
+
+    assert azure.openai.requests == []
+    (index,) = azure.search.indexes.values()
+    assert not index.definition["vectorSearch"].get("vectorizers")
+    (hit,) = search("topic 7", settings=settings, embed=place.model, mode="text", top=1)
+    assert hit.fields["root"] == shelf.name
+
+
 def test_importing_it_costs_next_to_nothing() -> None:
     """A program that may never ingest anything does not pay for it at its start."""
     code = """
@@ -530,5 +546,7 @@ def test_all_that_is_public_is_there() -> None:
     """Each name can be imported, each is shown by dir(), and none that is not."""
     for name in public.__all__:
         assert getattr(public, name) is not None
+        # A module of the same name would take its place, once anything imports it.
+        assert find_spec(f"ingest.{name}") is None
     assert set(public.__all__) <= set(dir(public))
     assert not hasattr(public, "nothing_of_the_kind")
