@@ -21,7 +21,7 @@ from ingest.errors import ConfigError
 from ingest.evaluation.evaluate import evaluate
 from ingest.evaluation.questions import Question
 from ingest.evaluation.results import Evaluation
-from ingest.foresee import forecast
+from ingest.forecast import forecast
 from ingest.model import Settled
 from ingest.pipeline import Run, ingest
 from ingest.report.totals import Totals

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.budget import Budget
-from ingest.foresee import Foreseen, Recorded, Request
+from ingest.forecast import Foreseen, Recorded, Request
 from ingest.index import Room
 from ingest.model import Settled, Summary
 from ingest.pipeline import Services

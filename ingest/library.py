@@ -17,7 +17,7 @@ from dataclasses import replace
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias
 
-from ingest import foresee, pipeline
+from ingest import forecast, pipeline
 from ingest.connect import embedder, index_name, services
 from ingest.connect import index as opened_index
 from ingest.connect import roots as opened_roots
@@ -265,7 +265,7 @@ def foreseen(root: Root, services: Services, run: Run) -> Iterator[Event]:
     """What a run would yield, without what a plan says of requests and records."""
     return (
         event
-        for event in foresee.forecast(root, services, run)
+        for event in forecast.forecast(root, services, run)
         if isinstance(event, Settled | Advanced | Kept)
     )
 

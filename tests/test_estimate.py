@@ -9,7 +9,7 @@ import pytest
 
 from ingest.budget import Budget
 from ingest.estimate import Pace, Spending, in_memory, pace, seconds
-from ingest.foresee import Recorded, Request
+from ingest.forecast import Recorded, Request
 from ingest.model import Outcome, Settled, Summary
 
 RUN = Summary("r", "2026-11-01", 40.0, 0, {}, 9, 5, 0, 6000, {"embedding": {"wall": 20.0}}, "")

@@ -16,7 +16,7 @@ import pytest
 
 from ingest.chunk.tokens import count
 from ingest.errors import ServiceError
-from ingest.foresee import forecast
+from ingest.forecast import forecast
 from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Advanced, Entry, Event, Kept, Mode, Outcome, Record, Refusal, Settled

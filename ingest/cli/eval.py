@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import configured, run, show
+from ingest.cli import configured, logs, run, show
 from ingest.compare import Compared, affordable, compared, recipes
 from ingest.connect import embedder, index, index_name
 from ingest.connections import connections
@@ -67,7 +68,7 @@ def side_by_side(options: argparse.Namespace, settings: Settings, asked: Sequenc
         if options.json:
             print(json.dumps(recipe_json(one, done[0]), ensure_ascii=False), flush=True)
         elif not options.quiet:
-            print(f"{number} of {len(variations)}: {one.name}", file=sys.stderr, flush=True)
+            logs.tell(logging.INFO, f"{number} of {len(variations)}: {one.name}")
     if not options.json:
         print(f"{show.many(len(asked), 'question')}, {show.many(len(done), 'recipe')}, hybrid")
         print("\n".join(("", *comparison(done))))

@@ -14,7 +14,7 @@ from ingest.connect import index_place, roots, services
 from ingest.connections import connections
 from ingest.estimate import Estimate, Spending, estimate
 from ingest.execution import capacity
-from ingest.foresee import Recorded, Request, forecast
+from ingest.forecast import Recorded, Request, forecast
 from ingest.model import Outcome, Settled
 from ingest.prices import FREE, PAGES, TOKENS, Price
 from ingest.report.bottleneck import amount, duration

@@ -22,7 +22,7 @@ import pytest
 from ingest.connect import services
 from ingest.connections import connections
 from ingest.errors import RoleError, ServiceError
-from ingest.foresee import forecast
+from ingest.forecast import forecast
 from ingest.model import Event, Mode
 from ingest.pipeline import Run, Services, ingest
 from ingest.settings import Settings, settings

@@ -16,7 +16,7 @@ from ingest.connect import services
 from ingest.connections import connections
 from ingest.errors import ConfigError
 from ingest.estimate import Estimate, Spending, estimate
-from ingest.foresee import Foreseen, forecast
+from ingest.forecast import Foreseen, forecast
 from ingest.model import Event, Settled
 from ingest.pipeline import Run, Services, ingest
 from ingest.settings import Settings, settings
