@@ -160,7 +160,7 @@ def embed(chunks: list[Chunk], all_: Services) -> None:
         if isinstance(batch, list)
     ]
     with ThreadPoolExecutor(model.at_once) as threads:
-        list(threads.map(lambda batch: model.embed([chunk.text for chunk in batch]), full))
+        list(threads.map(lambda batch: model.embed([chunk.embedded for chunk in batch]), full))
 
 
 def is_chunk(item: object) -> TypeGuard[Chunk]:

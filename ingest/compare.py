@@ -141,6 +141,8 @@ def compared(
                     run = Run("compare", stop=stop)
                     for event in ingest(root, replace(all_, embedder=model), run):
                         totals.add(event)
+                if not totals.chunks:
+                    raise ConfigError(f"no PDF with text in {', '.join(names)}: nothing to compare")
                 evaluation = evaluate(all_.index, model, asked)
         yield Compared(described(settings), totals.chunks, totals.tokens, evaluation)
 

@@ -114,6 +114,7 @@ def test_the_documents_name_files_that_exist() -> None:
         "docs/chat.md",
         "docs/security.md",
         "docs/ocr.md",
+        "docs/eval.md",
         "docs/rebuild.md",
     ):
         path = ROOT / name

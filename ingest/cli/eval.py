@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -55,6 +56,8 @@ def main(options: argparse.Namespace) -> int:
 
 def side_by_side(options: argparse.Namespace, settings: Settings, asked: Sequence[Question]) -> int:
     """The recipes that --compare names, each with an index of its own."""
+    # An exception, so that no side index is left behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     names = run.named_roots(options, settings)
     variations = recipes(options.compare, settings)
     affordable(variations, names, options.max_tokens)
@@ -182,7 +185,9 @@ def as_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
         one = answers[0]
         yield {
             "event": "question",
-            **asdict(one.question),
+            "question": one.question.text,
+            "places": [asdict(place) for place in one.question.places],
+            "passage": one.question.passage,
             "lacking": one.lacking,
             "ranks": {m: a.ranks for m, a in zip(evaluation.answered, answers, strict=True)},
             "came": came(one.hits[0]) if one.hits else "",

@@ -98,5 +98,5 @@ def difference(some: Sequence[float], others: Sequence[float]) -> tuple[float, f
     apart = np.asarray(some) - np.asarray(others)
     signs = np.random.default_rng(0).choice((-1.0, 1.0), (DRAWS, len(apart)))
     means = np.abs(signs @ apart) / len(apart)
-    as_much = np.count_nonzero(means >= abs(apart.mean()) - 1e-12)
+    as_much = int(np.count_nonzero(means >= abs(apart.mean()) - 1e-12))
     return float(apart.mean()), (1 + as_much) / (1 + DRAWS)

@@ -158,6 +158,29 @@ def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
     assert not (tmp_path / ".ingest").exists()
 
 
+def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path: Path) -> None:
+    """Nor does one that finds nothing to read."""
+    write(tmp_path / "docs/tools.pdf", *(prose(f"lathes of kind {n}") for n in range(300)))
+    (tmp_path / "empty").mkdir()
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({"question": "mills", "source": "docs.pdf"}))
+
+    nothing = ("eval", str(asked), "empty", "--compare", "tokens=64")
+    done = command(*nothing, TMPDIR=str(temporary))
+    assert (done.returncode, "no PDF with text in empty" in done.stderr) == (2, True)
+
+    call = [sys.executable, "-P", "-m", "ingest", "eval", str(asked), "docs", "--compare"]
+    variables = environment() | {"TMPDIR": str(temporary)}
+    with subprocess.Popen([*call, "tokens=64"], cwd=tmp_path, env=variables) as process:
+        while not list(temporary.glob("ingest-*/index.db")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    assert not list(temporary.glob("ingest-*"))
+
+
 def test_a_model_that_is_paid_embeds_nothing_unasked(command: Command, tmp_path: Path) -> None:
     """I am told how many tokens a comparison takes before any is spent."""
     write(tmp_path / "docs.pdf", prose("lathes"))
