@@ -442,11 +442,21 @@ def test_a_process_that_ends_in_the_midst_of_a_run_ends(tmp_path: Path) -> None:
 def test_runs_in_threads_keep_out_of_each_others_way(place: Place, shelf: Shelf) -> None:
     """From a thread of mine it works like anywhere, and one index takes one run at a time."""
     found: list[str] = []
-    outcomes = place.run(shelf)
+    first, refused = threading.Event(), threading.Event()
+
+    def slow(texts: Sequence[str]) -> Vectors:
+        if first.is_set():
+            assert refused.wait(60)
+        first.set()
+        return place.embeds(texts)
+
+    mine = Embedder(slow, MODEL, DIMENSIONS, inputs=4)
+    outcomes = ingest(shelf, settings=ONE, index=place.index, embed=mine)
     steps = iter(outcomes)
     next(steps)
     with pytest.raises(BusyError, match="another run is writing"):
         list(place.run(shelf))
+    refused.set()
 
     thread = threading.Thread(target=lambda: found.extend(o.source for o in steps))
     thread.start()
