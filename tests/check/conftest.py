@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,8 +37,10 @@ class Time:
 
     azure: Azure | None = None
     now: float = 0.0
+    meanwhile: Callable[[], object] = lambda: None  # what others do then
 
     def sleep(self, seconds: float) -> None:
+        self.meanwhile()
         self.now += seconds
         if self.azure:
             self.azure.clock.advance(seconds)

@@ -282,22 +282,24 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
     """I moved a folder: a check says so, a repair leaves it, and naming it lets it go."""
     folder, elsewhere = shelf.bench.folder, shelf.bench.folder.with_name("moved")
     shelf.index.forget(shelf.record("c.pdf"))  # chunks that no record names go too
+    lose(shelf)
     folder.rename(elsewhere)
 
     found = {finding.kind: finding for finding in shelf.check()}
-    assert set(found) == {Kind.ROOT, Kind.EXTRA}
+    assert set(found) == {Kind.ROOT, Kind.EXTRA, Kind.MISSING}
     assert found[Kind.ROOT].count == 3
     assert found[Kind.ROOT].remedy.startswith(f"ingest check --forget {folder}")
-    before = shelf.index.totals()
+    before, record = shelf.index.totals(), shelf.record("a.pdf")
     assert shelf.repair() == []
     assert shelf.index.totals() == before
+    assert shelf.record("a.pdf") == record  # nor made to look unfinished, which nobody could end
     assert shelf.check(elsewhere, alone=True) != []  # only that: all of it is new
 
     with pytest.raises(ConfigError, match="knows no such root"):
         shelf.forget(str(elsewhere))
     gone = {settled.source: settled.deleted for settled in shelf.forget(str(folder))}
     assert gone.keys() == {"a.pdf", "b.pdf", "c.pdf"}
-    assert sum(gone.values()) == before.chunks
+    assert sum(gone.values()) == before.chunks + 2  # which its record names still
     assert shelf.index.totals().chunks == 0
     assert shelf.check() == []
 
@@ -325,6 +327,11 @@ def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) ->
 
     assert kinds(local.check()) == ["missing"]
     assert {item.source for item in local.passed()} == {"a.pdf", ""}
+
+    record = local.record("b.pdf")
+    local.time.meanwhile = lambda: running.save(replace(record, run="another"))
+    assert {item.source for item in local.passed()} == {"a.pdf", "b.pdf", ""}
+    local.time.meanwhile = lambda: None
 
     running.close()
     assert kinds(local.check()) == ["missing", "torn"]
