@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.check.finding import Kind
+from ingest.check import check
+from ingest.check.finding import Finding, Kind
+from ingest.check.repair import repaired
 from ingest.errors import ConfigError
 from ingest.index import Index
 from ingest.index.azure import AzureIndex
@@ -33,6 +36,7 @@ from tests.azure.emulator import Azure
 from tests.check.conftest import Shelf, Time, filled, kinds
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.pdfs import aged, pdf, prose, write
+from tests.sources.shelves import Emulated, storage
 from tests.test_attached import portfolio
 from tests.test_crash import Crash, Mortal
 
@@ -498,6 +502,39 @@ def test_a_glob_checks_what_it_means(local: Shelf) -> None:
     folder = local.bench.folder
     assert local.check(f"{folder}/[bc].pdf", alone=True) == []
     assert kinds(local.check(f"{folder}/[ab].pdf", alone=True)) == ["missing"]
+
+
+def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> None:
+    """Blobs too: by their etags, or byte by byte; what changed is brought in step."""
+    url = f"{azure.blob_endpoint}/docs"
+    with closing(storage(url)) as requests:
+        there = Emulated(azure, url, requests)
+        for name in ("a.pdf", "b.pdf"):
+            there.put(name, pdf(prose(name, 12)))
+        bench.run(root=there.root)
+        scope = replace(Shelf(bench, Time()).scope(), named=[there.root], thorough=True)
+
+        def found() -> list[str]:
+            return kinds([item for item in check(scope) if isinstance(item, Finding)])
+
+        assert found() == []
+        (chunk, *_) = bench.index.stored(url, "b.pdf")
+        bench.index.delete([chunk.id])
+        there.put("a.pdf", pdf(prose("others", 12)))
+        there.put("c.pdf", pdf(prose("more", 12)))
+        assert found() == ["changed", "missing", "new"]
+        list(repaired(scope))
+        assert found() == []
+
+
+def test_a_check_that_is_stopped_makes_nothing_up(local: Shelf) -> None:
+    """^C while it counts: half a count is no finding, and nothing is mended by it."""
+    lose(local)
+    before = dump(local.index)
+    local.run.stop.request()
+    assert local.check(local.bench.folder) == []
+    assert local.repair(local.bench.folder) == []
+    assert dump(local.index) == before
 
 
 def test_an_empty_index_is_in_order(bench: Bench) -> None:
