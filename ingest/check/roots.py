@@ -109,6 +109,7 @@ def content(root: Root, source: Source) -> str:
     """The hash of a source's bytes, and of what it says for fields, as a fingerprint has it."""
     hashed = hashlib.sha256()
     with root.opened(source) as file:
+        file.seek(0)  # a blob was just written to it
         while some := file.read(MEGABYTE):
             hashed.update(some)
     hashed.update(mark(source.fields).encode())

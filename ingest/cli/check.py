@@ -25,6 +25,7 @@ from ingest.settings import Settings
 from ingest.sources import Root
 
 SHOWN = 20  # findings of one kind, unless more is asked for
+SIGNAL = 128  # and more: the exit code of what a signal ended
 FOUND = DocumentError.exit_code
 
 
@@ -52,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
             scope, totals = repair(scope, options)
             seen = seen_in(scope, options, "left")
             seen.embedded, seen.tokens = totals.chunks, totals.tokens
-        code = 128 + signals[0] if signals else FOUND if seen.findings else 0
+        code = SIGNAL + signals[0] if signals else FOUND if seen.findings else 0
         tell(seen, code, index_name(settings), options)
     return code
 
@@ -190,6 +191,7 @@ def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None
     if seen.under_way:
         print(f"Passed:  {seen.under_way:,} not judged, because a run is writing")
     found = ", ".join(f"{count:,} {kind}" for kind, count in seen.findings.items())
-    print(f"Found:   {found or 'nothing'}")
+    early = " so far: stopped before all was looked at" if code > SIGNAL else ""
+    print(f"Found:   {found or 'nothing'}{early}")
     for remedy, kinds in seen.remedies.items():
         print(f"Mend:    {show.printable(remedy)}  ({', '.join(kinds)})")

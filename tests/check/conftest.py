@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,14 +20,13 @@ from ingest.index.azure import AzureIndex
 from ingest.index.definition import definition
 from ingest.index.documents import Documents
 from ingest.index.ensure import ensure
-from ingest.index.local import LocalIndex
 from ingest.model import Event, Record, Settled, Stored
 from ingest.pipeline import Run
 from ingest.retry import Patience
 from ingest.sources import Root
 from ingest.sources.folder import roots
 from tests.azure.emulator import Azure
-from tests.conftest import DIMENSIONS, MODEL, Bench
+from tests.conftest import DIMENSIONS, Bench
 from tests.pdfs import prose, write
 
 
@@ -37,8 +36,10 @@ class Time:
 
     azure: Azure | None = None
     now: float = 0.0
+    meanwhile: Callable[[], object] = lambda: None  # what others do then
 
     def sleep(self, seconds: float) -> None:
+        self.meanwhile()
         self.now += seconds
         if self.azure:
             self.azure.clock.advance(seconds)
@@ -136,6 +137,3 @@ def filled(shelf: Shelf) -> Shelf:
     shelf.bench.embeds.texts.clear()
     shelf.bench.read.clear()
     return shelf
-
-
-__all__ = ["DIMENSIONS", "MODEL", "LocalIndex"]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.check.finding import Kind
+from ingest.check import check
+from ingest.check.finding import Finding, Kind
+from ingest.check.repair import repaired
 from ingest.errors import ConfigError
 from ingest.index import Index
 from ingest.index.azure import AzureIndex
@@ -33,6 +36,7 @@ from tests.azure.emulator import Azure
 from tests.check.conftest import Shelf, Time, filled, kinds
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.pdfs import aged, pdf, prose, write
+from tests.sources.shelves import Emulated, storage
 from tests.test_attached import portfolio
 from tests.test_crash import Crash, Mortal
 
@@ -282,22 +286,24 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
     """I moved a folder: a check says so, a repair leaves it, and naming it lets it go."""
     folder, elsewhere = shelf.bench.folder, shelf.bench.folder.with_name("moved")
     shelf.index.forget(shelf.record("c.pdf"))  # chunks that no record names go too
+    lose(shelf)
     folder.rename(elsewhere)
 
     found = {finding.kind: finding for finding in shelf.check()}
-    assert set(found) == {Kind.ROOT, Kind.EXTRA}
+    assert set(found) == {Kind.ROOT, Kind.EXTRA, Kind.MISSING}
     assert found[Kind.ROOT].count == 3
     assert found[Kind.ROOT].remedy.startswith(f"ingest check --forget {folder}")
-    before = shelf.index.totals()
+    before, record = shelf.index.totals(), shelf.record("a.pdf")
     assert shelf.repair() == []
     assert shelf.index.totals() == before
+    assert shelf.record("a.pdf") == record  # nor made to look unfinished, which nobody could end
     assert shelf.check(elsewhere, alone=True) != []  # only that: all of it is new
 
     with pytest.raises(ConfigError, match="knows no such root"):
         shelf.forget(str(elsewhere))
     gone = {settled.source: settled.deleted for settled in shelf.forget(str(folder))}
     assert gone.keys() == {"a.pdf", "b.pdf", "c.pdf"}
-    assert sum(gone.values()) == before.chunks
+    assert sum(gone.values()) == before.chunks + 2  # which its record names still
     assert shelf.index.totals().chunks == 0
     assert shelf.check() == []
 
@@ -325,6 +331,11 @@ def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) ->
 
     assert kinds(local.check()) == ["missing"]
     assert {item.source for item in local.passed()} == {"a.pdf", ""}
+
+    record = local.record("b.pdf")
+    local.time.meanwhile = lambda: running.save(replace(record, run="another"))
+    assert {item.source for item in local.passed()} == {"a.pdf", "b.pdf", ""}
+    local.time.meanwhile = lambda: None
 
     running.close()
     assert kinds(local.check()) == ["missing", "torn"]
@@ -491,6 +502,39 @@ def test_a_glob_checks_what_it_means(local: Shelf) -> None:
     folder = local.bench.folder
     assert local.check(f"{folder}/[bc].pdf", alone=True) == []
     assert kinds(local.check(f"{folder}/[ab].pdf", alone=True)) == ["missing"]
+
+
+def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> None:
+    """Blobs too: by their etags, or byte by byte; what changed is brought in step."""
+    url = f"{azure.blob_endpoint}/docs"
+    with closing(storage(url)) as requests:
+        there = Emulated(azure, url, requests)
+        for name in ("a.pdf", "b.pdf"):
+            there.put(name, pdf(prose(name, 12)))
+        bench.run(root=there.root)
+        scope = replace(Shelf(bench, Time()).scope(), named=[there.root], thorough=True)
+
+        def found() -> list[str]:
+            return kinds([item for item in check(scope) if isinstance(item, Finding)])
+
+        assert found() == []
+        (chunk, *_) = bench.index.stored(url, "b.pdf")
+        bench.index.delete([chunk.id])
+        there.put("a.pdf", pdf(prose("others", 12)))
+        there.put("c.pdf", pdf(prose("more", 12)))
+        assert found() == ["changed", "missing", "new"]
+        list(repaired(scope))
+        assert found() == []
+
+
+def test_a_check_that_is_stopped_makes_nothing_up(local: Shelf) -> None:
+    """^C while it counts: half a count is no finding, and nothing is mended by it."""
+    lose(local)
+    before = dump(local.index)
+    local.run.stop.request()
+    assert local.check(local.bench.folder) == []
+    assert local.repair(local.bench.folder) == []
+    assert dump(local.index) == before
 
 
 def test_an_empty_index_is_in_order(bench: Bench) -> None:

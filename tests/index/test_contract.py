@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -374,3 +375,25 @@ def test_there_is_room_and_it_is_told(index: Index) -> None:
     room = index.room()
     assert room.disk > 0
     assert 0 <= room.memory_used < room.memory
+
+
+def test_it_is_known_how_long_others_have_been_quiet(index: Index, tmp_path: Path) -> None:
+    """A check can tell whether a run is at work, without getting into its way."""
+    assert index.quiet() == math.inf
+    other = again(index, tmp_path)
+    other.hold()
+    assert index.quiet() == 0
+    assert other.quiet() == math.inf  # the one at work is itself
+    other.close()
+    assert index.quiet() > 0
+    index.hold()  # nobody is in the way
+
+
+def again(index: Index, folder: Path) -> Index:
+    """The same index, as another process opens it."""
+    if isinstance(index, AzureIndex):
+        old = index.documents
+        return AzureIndex(
+            Documents(old.endpoint, old.name, old.key, old.patience, may_be_absent=False)
+        )
+    return LocalIndex(folder / "index", MODEL, DIMENSIONS, create=False)
