@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
+from ingest.index.finder import ROWS, Finder
 from ingest.index.local import VERSION, LocalIndex
 from ingest.model import Details, Mode
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -35,6 +36,21 @@ def test_it_is_all_there_after_reopening(tmp_path: Path) -> None:
     assert second.record(RECORD.root, RECORD.source) == RECORD
     assert second.search("grain", None, Mode.TEXT, 1)[0].fields["id"] == A.chunk.id
     second.close()
+
+
+def test_a_question_keeps_the_words_that_tell_chunks_apart() -> None:
+    """What stands in most chunks is left out, and what makes a large index slow."""
+    db = sqlite3.connect(":memory:")
+    db.execute('CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61")')
+    db.executemany(
+        "INSERT INTO words (content) VALUES (?)",
+        ((f"the {'mill ' * (n < ROWS)} {'lathe' * (n < 9)}",) for n in range(2 * ROWS + 2)),
+    )
+    finder = Finder(db)
+    assert finder.telling(["the", "lathe", "mill", "unknown"]) == ["lathe"]
+    assert finder.telling(["the", "mill"]) == ["mill"]
+    assert finder.telling(["the"]) == ["the"]
+    db.close()
 
 
 def test_looking_does_not_create(tmp_path: Path) -> None:
