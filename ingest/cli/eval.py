@@ -33,6 +33,10 @@ def main(options: argparse.Namespace) -> int:
     asked = questions(options.questions)
     if options.compare:
         return side_by_side(options, settings, asked)
+    if options.roots:
+        raise ConfigError(
+            "a root is read for --compare only: without it the index is asked as it is"
+        )
     to = connections(settings)
     model = embedder(settings, to)
     where = index(settings, model, to)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FEWEST_WORDS = 2
 COMMON = 0.5  # of all chunks: BM25 gives nothing for a word in more of them
+ROWS = 30_000  # that a question reads, in some 20 ms; in a large index frequent words give way
 
 
 class Finder:
@@ -64,7 +66,7 @@ class Finder:
         return self.db.execute(select, (query, top)).fetchall()
 
     def telling(self, words: list[str]) -> list[str]:
-        """The words without those that stand in many chunks; the rarest few if all do.
+        """The words without those that stand in many chunks, the rarest first; few if all do.
 
         This is what a list of stop words is for, in whatever language the index is.
         """
@@ -77,5 +79,11 @@ class Finder:
         most = COMMON * self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
         # What stands in no chunk says nothing, but scripts without spaces are not counted by words.
         known = [word for word in words if folded(word) in counts or CHARACTER.match(word)] or words
-        rare = [word for word in known if counts.get(folded(word), 0) <= most]
-        return rare or sorted(known, key=lambda word: counts.get(folded(word), 0))[:FEWEST_WORDS]
+        known.sort(key=lambda word: counts.get(folded(word), 0))
+        read = accumulate(counts.get(folded(word), 0) for word in known)
+        rare = [
+            word
+            for word, rows in zip(known, read, strict=True)
+            if counts.get(folded(word), 0) <= most and rows <= ROWS
+        ]
+        return rare or known[:FEWEST_WORDS]

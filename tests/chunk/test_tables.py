@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 import pytest
 
@@ -259,8 +260,8 @@ def test_the_tokens_of_a_chunk_are_those_of_what_is_embedded() -> None:
     assert chunk.text.startswith(HEADER)
     assert chunk.embedded.startswith("Item Price in crowns Year\nwool of kind 1 13.50 1901\n")
     assert chunk.tokens == count([chunk.embedded])[0] < count([chunk.text])[0]
-    (same,) = chunks(Document((chunk.embedded,)), SOURCE, RECIPE)
-    assert same.id != chunk.id
+    before = f"/docs\0prices.pdf\0hash\x008\0{chunk.text}\x001"  # when the marks were embedded
+    assert chunk.id != sha256(before.encode()).hexdigest()[:40]
 
 
 def test_a_table_of_nothing_is_embedded_as_it_stands() -> None:

@@ -159,7 +159,7 @@ def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
 
 
 def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path: Path) -> None:
-    """Nor does one that finds nothing to read."""
+    """Nor does one that finds nothing to read, or was not asked for."""
     write(tmp_path / "docs/tools.pdf", *(prose(f"lathes of kind {n}") for n in range(300)))
     (tmp_path / "empty").mkdir()
     temporary = tmp_path / "temporary"
@@ -167,6 +167,7 @@ def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path:
     asked = tmp_path / "asked.jsonl"
     asked.write_text(json.dumps({"question": "mills", "source": "docs.pdf"}))
 
+    assert "for --compare only" in command("eval", str(asked), "empty").stderr
     nothing = ("eval", str(asked), "empty", "--compare", "tokens=64")
     done = command(*nothing, TMPDIR=str(temporary))
     assert (done.returncode, "no PDF with text in empty" in done.stderr) == (2, True)

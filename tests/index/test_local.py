@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
+from ingest.index.finder import ROWS, Finder
 from ingest.index.local import VERSION, LocalIndex
 from ingest.model import Details, Mode
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -86,6 +87,21 @@ def test_an_unfinished_index_that_may_only_be_read_says_who_can_mend_it(unwritab
     """What a killed run left beside the file is part of the index, and takes a write to be read."""
     with pytest.raises(ConfigError, match=r"left by a run that did not end, .* ingest status"):
         opened(unwritable / "crashed", create=False)
+
+
+def test_a_question_keeps_the_words_that_tell_chunks_apart() -> None:
+    """What stands in most chunks is left out, and what makes a large index slow."""
+    db = sqlite3.connect(":memory:")
+    db.execute('CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61")')
+    db.executemany(
+        "INSERT INTO words (content) VALUES (?)",
+        ((f"the {'mill ' * (n < ROWS)} {'lathe' * (n < 9)}",) for n in range(2 * ROWS + 2)),
+    )
+    finder = Finder(db)
+    assert finder.telling(["the", "lathe", "mill", "unknown"]) == ["lathe"]
+    assert finder.telling(["the", "mill"]) == ["mill"]
+    assert finder.telling(["the"]) == ["the"]
+    db.close()
 
 
 def test_looking_does_not_create(tmp_path: Path) -> None:
