@@ -128,8 +128,8 @@ class Library:
 def library(tmp_path: Path) -> Library:
     """Three documents, indexed."""
     docs = tmp_path / "docs"
-    write(docs / "lathes.pdf", *(prose(topic, 12) for topic in ("lathes", "mills")))
-    write(docs / "cranes.pdf", prose("cranes", 12))
+    write(docs / "lathes.pdf", *(prose(topic, 5) for topic in ("lathes", "mills")))
+    write(docs / "cranes.pdf", prose("cranes", 5))
     write(docs / "files.pdf", prose("files", 3))
     made = Library(docs, tmp_path / "index")
     made.run()
