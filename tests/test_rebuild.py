@@ -338,6 +338,17 @@ def test_a_document_that_turned_bad_is_not_lost(library: Library) -> None:
     assert library.line.current() != "index.db"
 
 
+def test_a_document_that_turned_bad_between_two_rebuilds_stays(library: Library) -> None:
+    """The newer index had read it before I went back, and has its chunks still."""
+    library.rebuild()
+    library.line.switch("index.db")
+    (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
+    aged(library.docs / "cranes.pdf")
+    library.rebuild()
+    with library.opened() as index:
+        assert index.search("cranes", vector("cranes"), Mode.TEXT, 3)
+
+
 def test_a_document_that_is_gone_is_no_loss(library: Library) -> None:
     """A run would have removed it too; unless it was told to remove nothing."""
     (library.docs / "files.pdf").unlink()
