@@ -144,7 +144,8 @@ def losses(earlier: Index, index: Index, taken: Taken) -> Iterator[Loss]:
         for record, other in beside(records, index.records(root)):
             if not record.chunks:
                 continue
-            if other is None or other.outcome in NOT_TAKEN or not other.fingerprint:
+            # Of what has turned bad since, the new one may have chunks from before, as in a run.
+            if other is None or not (other.chunks or other.outcome not in NOT_TAKEN):
                 yield Loss(record, taken.excuse(record))
             elif record.details.ocr and other.details.scanned and not other.details.ocr:
                 yield Loss(record, "its scans were recognised, and INGEST_OCR is not set now")

@@ -128,8 +128,8 @@ class Library:
 def library(tmp_path: Path) -> Library:
     """Three documents, indexed."""
     docs = tmp_path / "docs"
-    write(docs / "lathes.pdf", *(prose(topic, 12) for topic in ("lathes", "mills")))
-    write(docs / "cranes.pdf", prose("cranes", 12))
+    write(docs / "lathes.pdf", *(prose(topic, 5) for topic in ("lathes", "mills")))
+    write(docs / "cranes.pdf", prose("cranes", 5))
     write(docs / "files.pdf", prose("files", 3))
     made = Library(docs, tmp_path / "index")
     made.run()
@@ -336,6 +336,17 @@ def test_a_document_that_turned_bad_is_not_lost(library: Library) -> None:
 
     library.rebuild(run=Run("r", max_deletes=1))
     assert library.line.current() != "index.db"
+
+
+def test_a_document_that_turned_bad_between_two_rebuilds_stays(library: Library) -> None:
+    """The newer index had read it before I went back, and has its chunks still."""
+    library.rebuild()
+    library.line.switch("index.db")
+    (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
+    aged(library.docs / "cranes.pdf")
+    library.rebuild()
+    with library.opened() as index:
+        assert index.search("cranes", vector("cranes"), Mode.TEXT, 3)
 
 
 def test_a_document_that_is_gone_is_no_loss(library: Library) -> None:

@@ -20,14 +20,20 @@ from ingest.pipeline import Run, ingest
 from ingest.proof import Taken
 from ingest.rebuild import Switched, go_back, lineage, rebuilding, replace
 from ingest.settings import Settings
+from tests import scans
 from tests.azure import faults
 from tests.azure.emulator import Azure
-from tests.azure.identity import SERVICE_CONTRIBUTOR
-from tests.azure.test_runs import SPEED, Hurried, client, connected, run
+from tests.azure.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
+from tests.azure.test_runs import SPEED, Hurried, connected, run
+from tests.azure.test_runs import client as any_client
 from tests.conftest import outcomes
 from tests.pdfs import prose, write
 
 INDEX, ALIAS = "chunks", "live"
+
+
+def client(azure: Azure, **more: str) -> Settings:
+    return any_client(azure, INGEST_WORKERS="1", **more)
 
 
 def time_(chosen: Settings) -> Connections:
@@ -171,6 +177,21 @@ def test_another_model_is_paid_for_once(azure: Azure, folder: Path, live: Settin
     found = vectors(azure, begun)
     assert billed(azure) - before == len(found)
     assert {len(vector) for vector in found.values()} == {16}
+
+
+def test_pages_that_were_paid_for_are_not_sent_again(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """A new index takes over what the old one was charged for, also when that is gone then."""
+    azure.identity.default.grant(COGNITIVE_USER)
+    scans.write(folder / "a.pdf", "The heron stands in the reeds.")
+    chosen = client(azure, INGEST_OCR=azure.ocr_endpoint, INGEST_INDEX=str(tmp_path / "index"))
+    run(folder, chosen)
+    for size in (32, 48):
+        switched = rebuild(folder, with_(chosen, chunk_tokens=size), keep=0)
+        assert len(switched.dropped) == 1
+    assert azure.ocr.billed == {"The heron stands in the reeds.": 1}
+    assert billed(azure) == 1
 
 
 def test_going_back_is_one_step(azure: Azure, folder: Path, live: Settings) -> None:
