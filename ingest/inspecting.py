@@ -60,7 +60,7 @@ def inspected(records: Sequence[Record], names: Sequence[str], access: Access) -
     for name in names:
         if not chosen(records, [name]):
             raise ConfigError(
-                f"--inspect {name}: the index has no such source; ingest status --json lists them"
+                f"--inspect {name}: there is no such source; ingest status --json lists them"
             )
     choices = chosen(records, names)
     with closing(Viewer(access, {choice.record.root for choice in choices})) as viewer:
