@@ -21,6 +21,8 @@ LABELS = Style(label_font_size=13, major_label_font_size=13, font_family="sans-s
 # Seconds, for a person who reads a clock.
 CLOCK = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18_000, 36_000, 86_400]
 
+UNWANTED = ("defs", "title", "desc")  # scripts, styles and what scripts would show
+
 Point = tuple[float, float]
 
 
@@ -84,9 +86,6 @@ def bare(root: Any, says: str) -> Any:
     root.attrib.pop("id", None)
     root.attrib.update({"role": "img", "aria-label": says, "class": "chart"})
     return root
-
-
-UNWANTED = ("defs", "title", "desc")
 
 
 def steps(values: Sequence[float], every: float, end: float) -> list[Point]:

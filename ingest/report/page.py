@@ -20,8 +20,20 @@ from markupsafe import Markup
 
 from ingest.model import Record, Summary
 from ingest.report import charts, overview, words
-from ingest.report.bottleneck import MINUTE, duration
+from ingest.report.bottleneck import MINUTE, NOTHING_TO_EMBED, duration
 from ingest.report.overview import Report
+from ingest.times import (
+    EMBEDDING,
+    FETCHING,
+    FIRST_ANSWER,
+    READING,
+    RECOGNISING,
+    RECORDING,
+    REQUESTS,
+    SERVICE,
+    TOKENS,
+    WRITING,
+)
 
 HERE = Path(__file__).parent
 MOST_SHOWN = 20  # sources of a code, texts, copies: the list has all sources
@@ -32,17 +44,17 @@ DAYS = 2 * 86_400.0  # seconds
 DATE = 10  # characters
 
 STAGES = {
-    "fetching": "documents: opened, or copied from where they are",
-    "reading": "documents: extracted, split",
-    "recognising": "scanned pages, at a service that reads pictures",
-    "embedding": "calls to the model, with all their waits",
-    "embedding service": "the part of those in which its answer is waited for",
-    "writing": "chunks to the index",
-    "recording": "records: intents and commits",
-    "token quota": "waits before calls to the model",
-    "request quota": "waits before calls to the model",
-    "first answer": "waits for what tells the quota",
-    "nothing to embed": "the model waited for documents, or was done",
+    FETCHING: "documents: opened, or copied from where they are",
+    READING: "documents: extracted, split",
+    RECOGNISING: "scanned pages, at a service that reads pictures",
+    EMBEDDING: "calls to the model, with all their waits",
+    SERVICE: "the part of those in which its answer is waited for",
+    WRITING: "chunks to the index",
+    RECORDING: "records: intents and commits",
+    TOKENS: "waits before calls to the model",
+    REQUESTS: "waits before calls to the model",
+    FIRST_ANSWER: "waits for what tells the quota",
+    NOTHING_TO_EMBED: "the model waited for documents, or was done",
 }
 
 
@@ -59,17 +71,49 @@ class Inspected(Protocol):
 
 def page(report: Report, inspected: Sequence[Inspected] = ()) -> str:
     """The whole page."""
-    css, js = (
-        "\n".join(map(Path.read_text, sorted(HERE.glob(kind)))) for kind in ("*.css", "*.js")
+    css, js = our_own("*.css"), our_own("*.js")
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            report=report,
+            run=report.run,
+            inspected=inspected,
+            policy=policy(css, js),
+            css=Markup(css),  # noqa: S704 - our own files
+            js=Markup(js),  # noqa: S704
+            data=htmlsafe_json_dumps(listed(report, inspected)),
+            several_roots=len({record.root for record in report.records}) > 1,
+            states=overview.states(report.records, in_run=report.chosen),
+            troubles=overview.troubles(report.records),
+            needing=sum(map(overview.needs_someone, report.records)),
+            there=sum(record.chunks > 0 for record in report.records),
+            extremes=overview.extremes(report.records),
+            stages=stages(report.run) if report.run else [],
+            timeline=timeline(report.run) if report.run else [],
+            growth=growth(report.runs),
+            most=MOST_SHOWN,
+            few=FEW,
+            excerpt=EXCERPT,
+        )
     )
-    environment = Environment(
+
+
+def our_own(kind: str) -> str:
+    """All our files of a kind, as they stand in the page."""
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob(kind)))
+
+
+def environment() -> Environment:
+    """What templates are rendered in."""
+    made = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "count": lambda number: f"{number:,}",
         "duration": duration,
         "many": words.many,
@@ -80,27 +124,7 @@ def page(report: Report, inspected: Sequence[Inspected] = ()) -> str:
         "size": words.size,
         "spell": lambda seconds: f"{seconds:.1f} s" if seconds < MINUTE else duration(seconds),
     }
-    return environment.get_template("page.html").render(
-        report=report,
-        run=report.run,
-        inspected=inspected,
-        policy=policy(css, js),
-        css=Markup(css),  # noqa: S704 - our own files
-        js=Markup(js),  # noqa: S704
-        data=htmlsafe_json_dumps(listed(report, inspected)),
-        several_roots=len({record.root for record in report.records}) > 1,
-        states=overview.states(report.records, in_run=report.chosen),
-        troubles=overview.troubles(report.records),
-        needing=sum(map(overview.needs_someone, report.records)),
-        there=sum(record.chunks > 0 for record in report.records),
-        extremes=overview.extremes(report.records),
-        stages=stages(report.run) if report.run else [],
-        timeline=timeline(report.run) if report.run else [],
-        growth=growth(report.runs),
-        most=MOST_SHOWN,
-        few=FEW,
-        excerpt=EXCERPT,
-    )
+    return made
 
 
 def policy(css: str, js: str) -> str:

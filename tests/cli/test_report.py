@@ -64,6 +64,7 @@ def test_a_run_has_a_page_of_its_own(filled: Path) -> None:
         "file": "run.html",
         "bytes": (filled / "run.html").stat().st_size,
         "sources": 2,
+        "inspected": 2,
         "needs_someone": 1,
     }
     rows = data((filled / "run.html").read_text())["rows"]

@@ -213,6 +213,18 @@ def test_an_index_without_anything_is_a_page_too(chromium: Browser, tmp_path: Pa
         assert found.complaints == []
 
 
+def test_sources_of_several_roots_are_told_apart(chromium: Browser, tmp_path: Path) -> None:
+    """Both folders have a readme.pdf: I see which one is damaged, wherever it is named."""
+    made = report(damaged("readme.pdf"), record("readme.pdf", root="/srv/other"))
+    with opened(chromium, written(made, tmp_path)) as found:
+        assert "/srv/documents" in found.page.inner_text("#troubles")
+        assert found.page.locator("#list tbody small").all_inner_texts() == [
+            "/srv/documents",
+            "damaged, get it again from its source [damaged]",
+            "/srv/other",
+        ]
+
+
 def test_a_run_shows_what_it_settled(chromium: Browser, tmp_path: Path) -> None:
     """Of one run I see new and changed apart, and no totals of the index."""
     records = record("a.pdf"), record("b.pdf", outcome=Outcome.CHANGED), damaged("c.pdf")
