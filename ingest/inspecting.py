@@ -7,9 +7,10 @@ reads the documents are children within limits, so a bad one shows its reason an
 from __future__ import annotations
 
 import glob
+import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
@@ -60,7 +61,7 @@ def inspected(records: Sequence[Record], names: Sequence[str], access: Access) -
     for name in names:
         if not chosen(records, [name]):
             raise ConfigError(
-                f"--inspect {name}: the index has no such source; ingest status --json lists them"
+                f"--inspect {name}: there is no such source; ingest status --json lists them"
             )
     choices = chosen(records, names)
     with closing(Viewer(access, {choice.record.root for choice in choices})) as viewer:
@@ -220,10 +221,11 @@ def current(root: Root, record: Record) -> Source:
             root.name, name, location(root.name, name), max(0, record.size), record.modified
         )
     path = root.folder / name
-    if path.is_file():
+    # Its folder may spell it otherwise than the index does; then the listing finds it.
+    with suppress(OSError):
         status = path.stat()
-        return Source(root.name, name, str(path), status.st_size, str(status.st_mtime_ns))
-    # Its folder may spell it otherwise than the index does.
+        if stat.S_ISREG(status.st_mode):
+            return Source(root.name, name, str(path), status.st_size, str(status.st_mtime_ns))
     source = next(Folder(root.folder, (glob.escape(name),)).listed(), None)
     if not isinstance(source, Source):
         raise DocumentError(source.reason if source else "is no longer in its root", Code.VANISHED)

@@ -125,7 +125,7 @@ def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
     seen = found["in/a.pdf"].seen
     assert seen
     assert [sheet.number for sheet in seen.sheets] == [4, 5]
-    with pytest.raises(ConfigError, match=r"c\.pdf: the index has no such source"):
+    with pytest.raises(ConfigError, match=r"c\.pdf: there is no such source"):
         looked(bench, ["b.pdf", "c.pdf"])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,19 @@ def test_a_run_keeps_what_went_on_when(filled: Path) -> None:
         "size": first["index"]["size"],
     }
     assert second["index"]["chunks"] == first["chunks_embedded"] + second["chunks_embedded"]
+
+
+def test_a_source_can_be_looked_at_page_by_page(filled: Path) -> None:
+    """The page has its picture and each of its chunks by the id that the index knows it by."""
+    done = ingested(filled, "report", "--inspect", "c.pdf", "--out", "c.html")
+    assert done.returncode == 0, done.stderr
+    page = (filled / "c.html").read_text()
+    with closing(sqlite3.connect(filled / ".ingest/index.db")) as db:
+        ids = [row[0] for row in db.execute("SELECT id FROM chunks WHERE source = 'c.pdf'")]
+    assert ids
+    assert all(f'data-id="{name}"' in page for name in ids)
+    assert page.count("data:image/png;base64,") == 1
+
+    nobody = ingested(filled, "report", "--inspect", "d.pdf")
+    assert nobody.returncode == 2
+    assert "--inspect d.pdf: there is no such source" in nobody.stderr
