@@ -50,6 +50,7 @@ def main(options: argparse.Namespace) -> int:
     write(Path(options.out), text)
     needing = sum(map(needs_someone, report.records))
     said = {"file": options.out, "bytes": len(text.encode()), "sources": len(report.records)}
+    said["inspected"] = len(views)
     if options.json:
         print(json.dumps({"event": "report", **said, "needs_someone": needing}))
     elif not options.quiet:
