@@ -62,6 +62,7 @@ def main(options: argparse.Namespace) -> int:
 class Seen:
     """What a check came to."""
 
+    run: str
     findings: Counter[Kind] = field(default_factory=Counter)
     remedies: dict[str, list[Kind]] = field(default_factory=dict)  # of which kinds
     under_way: int = 0  # sources, and roots, that were passed over
@@ -139,7 +140,7 @@ def repair(scope: Scope, options: argparse.Namespace) -> tuple[Scope, Totals]:
 
 def seen_in(scope: Scope, options: argparse.Namespace, name: str = "finding") -> Seen:
     """One check, shown as it goes on: its findings, or those that are left."""
-    seen = Seen()
+    seen = Seen(scope.run.id)
     root = ""
     for event in check(scope):
         seen.add(event)
@@ -178,8 +179,8 @@ def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None
     if options.json:
         counts = {"sources": seen.sources, "chunks": seen.chunks, "under_way": seen.under_way}
         paid = {"chunks_embedded": seen.embedded, "tokens_embedded": seen.tokens}
-        summary = {"event": "summary", "findings": dict(seen.findings), **counts, **paid}
-        print(json.dumps({**summary, "exit": code}))
+        summary = {"event": "summary", "run": seen.run, "findings": dict(seen.findings)}
+        print(json.dumps({**summary, **counts, **paid, "exit": code}))
         return
     if options.quiet:
         return
@@ -189,7 +190,7 @@ def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None
     held = f"{show.many(seen.sources, 'file')}, {show.many(seen.chunks, 'chunk')}"
     print(f"Checked: {held} in {where}")
     if seen.under_way:
-        print(f"Passed:  {seen.under_way:,} not judged, because a run is writing")
+        print(f"Passed:  {seen.under_way:,} sources and roots, because a run is writing")
     found = ", ".join(f"{count:,} {kind}" for kind, count in seen.findings.items())
     early = " so far: stopped before all was looked at" if code > SIGNAL else ""
     print(f"Found:   {found or 'nothing'}{early}")
