@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickle
+from collections.abc import Callable
 from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any
@@ -39,8 +40,16 @@ class Values(pickle.Unpickler):
         if module in MODULES and "." not in name:
             kind = super().find_class(module, name)
             if isinstance(kind, type) and kind.__module__ == module and harmless(kind):
-                return kind
+                return member(kind) if issubclass(kind, Enum) else kind
         raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
+
+
+def member(kind: type[Enum]) -> Callable[[object], Enum]:
+    """What makes a member of an enumeration by its value.
+
+    A message can set attributes of whatever it names, and only an enumeration's class would let it.
+    """
+    return lambda known: kind(known)
 
 
 def harmless(kind: type) -> bool:

@@ -7,6 +7,7 @@ import errno
 import gc
 import json
 import os
+import pickle
 import platform
 import signal
 import socket
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +23,7 @@ from typing import BinaryIO
 
 import pytest
 
+from ingest import model
 from ingest.errors import DocumentError
 from ingest.extract import sandbox, syscalls
 from ingest.extract.worker import Beat, Contained, Died, Limits
@@ -362,8 +365,6 @@ def test_an_answer_is_never_code(how: str, call: Call, folder: Path) -> None:
 
 def test_errors_of_ours_are_part_of_an_answer() -> None:
     """Of what an answer may be made of, nothing is lost; of what it may not, nothing is made."""
-    import pickle
-
     from ingest.extract import wire
 
     error = wire.value(pickle.dumps(DocumentError("locked", Code.ENCRYPTED)))
@@ -373,6 +374,18 @@ def test_errors_of_ours_are_part_of_an_answer() -> None:
         broken = pickle.dumps("x")[:2] + f"c{module}\n{attribute}\n.".encode()
         with pytest.raises(pickle.UnpicklingError, match="is no part of an answer"):
             wire.value(broken)
+
+
+def test_an_answer_changes_no_type_of_ours() -> None:
+    """A message could set what all members of an enumeration share: it does so nowhere."""
+    from ingest.extract import wire
+
+    # Name a type, then a state whose second half is to be set on it, attribute by attribute.
+    state = b"N}U\x05takenU\x04overs\x86b."
+    for name in ("Code", "Outcome", "Chunk", "Details"):
+        with suppress(pickle.UnpicklingError):
+            wire.value(f"cingest.model\n{name}\n".encode() + state)
+        assert not hasattr(getattr(model, name), "taken")
 
 
 def test_the_numbers_are_those_of_this_kernels_headers() -> None:
