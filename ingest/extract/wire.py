@@ -49,7 +49,11 @@ def member(kind: type[Enum]) -> Callable[[object], Enum]:
 
     A message can set attributes of whatever it names, and only an enumeration's class would let it.
     """
-    return lambda known: kind(known)
+
+    def make(known: object) -> Enum:
+        return kind(known)
+
+    return make
 
 
 def harmless(kind: type) -> bool:
