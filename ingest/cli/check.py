@@ -15,9 +15,9 @@ from ingest.check.finding import Finding, Kind
 from ingest.check.repair import forgotten, repaired
 from ingest.check.scope import Scope
 from ingest.cli import configured, run, show
-from ingest.connect import embedder, index, index_name, roots, services
+from ingest.connect import embedder, index, index_name, reached, roots, services
 from ingest.connections import Connections, connections
-from ingest.errors import ConfigError, DocumentError, ServiceError
+from ingest.errors import DocumentError, ServiceError
 from ingest.model import Event as RunEvent
 from ingest.model import Outcome, Settled
 from ingest.report.totals import Totals
@@ -104,10 +104,9 @@ def opener(stack: ExitStack, settings: Settings, to: Connections) -> Callable[[s
 
     def opened(name: str) -> Root:
         if name not in known:
-            (root,) = stack.enter_context(roots([name], settings, to))
-            if root.name != name:
-                raise ConfigError(f"{name} is a link to {root.name} now: check the path")
-            known[name] = root
+            found = stack.enter_context(roots([name], settings, to))
+            reached(name, found)
+            (known[name],) = found
         return known[name]
 
     return opened

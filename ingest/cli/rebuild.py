@@ -73,7 +73,9 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
         *show.took(summary, stopped=stopped),
         *show.remarks(totals, stopped=stopped),
     ]
-    tell([json_of(switch), show.summary_json(summary, held, spent=run.spent(budget))], lines, options)
+    tell(
+        [json_of(switch), show.summary_json(summary, held, spent=run.spent(budget))], lines, options
+    )
     return summary.exit
 
 

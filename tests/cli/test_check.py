@@ -88,9 +88,7 @@ def test_a_repair_that_stops_at_a_limit_is_not_taken_for_done(
     assert done.returncode == 1, done.stdout
     assert "more would exceed --max-tokens 1" in done.stderr
     assert "Found:   nothing so far: stopped before all was looked at" in done.stdout
-    (*_, summary) = command(
-        "check", "--repair", "--json", "--max-tokens", "1"
-    ).stdout.splitlines()
+    (*_, summary) = command("check", "--repair", "--json", "--max-tokens", "1").stdout.splitlines()
     assert json.loads(summary)["exit"] == 1
 
     assert command("check", "--repair").returncode == 0
@@ -104,9 +102,9 @@ def test_what_mends_it_can_be_copied(command: Command, tmp_path: Path) -> None:
 
     command("run", "my docs", "--index", "my index")
     shutil.rmtree(tmp_path / "my docs")
-    (advised,) = re.findall("^Mend:    (.*), if it", command(
-        "check", "--index", "my index"
-    ).stdout, re.MULTILINE)
+    (advised,) = re.findall(
+        "^Mend:    (.*), if it", command("check", "--index", "my index").stdout, re.MULTILINE
+    )
     gone = command(*shlex.split(advised)[1:])
     assert (gone.returncode, "Forgot:  1 file, " in gone.stdout) == (0, True)
     assert "Nothing yet" in command("check", "--index", "my index").stdout

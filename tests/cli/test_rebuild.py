@@ -57,6 +57,20 @@ def test_a_rebuild_says_which_limit_ended_it(command: Command, tmp_path: Path) -
     assert ".ingest is as it was; the new one has " in text
 
 
+def test_a_folder_that_moved_is_named(command: Command, tmp_path: Path) -> None:
+    """Even if its name could be a pattern, and whatever letters are in it, in one line."""
+    folder = tmp_path / "[a]\u202e"
+    write(folder / "cranes.pdf", prose("cranes"))
+    command("run", str(folder))
+    folder.rename(tmp_path / "moved")
+
+    gone = command("rebuild")
+    name = f"{tmp_path}/[a]\\u202e"
+    assert gone.returncode == 2
+    assert gone.stderr == f"ingest: {name}: no such folder or file; check the path\n"
+    assert f"root      {name}: no such folder or file" in command("check").stdout
+
+
 def test_what_cannot_be_meant_is_said(command: Command, tmp_path: Path) -> None:
     """Before anything is read, and with what to do instead."""
     for arguments, words in (
