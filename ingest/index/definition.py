@@ -168,7 +168,7 @@ def differences(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
 def embeds_with(index: SearchIndex) -> str:
     """The model by which the service embeds a question that is text; "" where it embeds none."""
     search = index.vector_search
-    ours = (v for v in search and search.vectorizers or () if v.vectorizer_name == VECTORIZER)
+    ours = (v for v in (search and search.vectorizers) or () if v.vectorizer_name == VECTORIZER)
     parameters = getattr(next(ours, None), "parameters", None)
     name = parameters.model_name if parameters else None
     return str(getattr(name, "value", name) or "")  # the SDK knows some by an enumeration

@@ -257,7 +257,7 @@ def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: S
     )
     before = billed(azure)
     with pytest.raises(
-        ConfigError, match="holds vectors of .*3-large, not .*3-small; ingest rebuild"
+        ConfigError, match=r"holds vectors of .*3-large, not .*3-small; ingest rebuild"
     ):
         run(folder, other)
     assert billed(azure) == before
