@@ -70,6 +70,18 @@ def roots(arguments: Sequence[str], settings: Settings, to: Connections) -> Iter
         yield found
 
 
+def reached(name: str, found: Sequence[Root]) -> None:
+    """Whether the name that an index has for a root still leads to it.
+
+    Raises ConfigError if not: it is a link now, or gone, and its letters are taken for a glob.
+    """
+    if any(root.name == name for root in found):
+        return
+    if Path(name).exists():
+        raise ConfigError(f"{name} is a link to {Path(name).resolve()} now: check the path")
+    raise ConfigError(f"{name}: no such folder or file; check the path")
+
+
 def index_place(settings: Settings) -> str:
     """Where the index is: a folder or an endpoint."""
     return settings.index or settings.search_endpoint or ".ingest"

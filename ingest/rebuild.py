@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
-from ingest.connect import embedder, generations, index_name, roots, services
+from ingest.connect import embedder, generations, index_name, reached, roots, services
 from ingest.connections import Connections
 from ingest.errors import BusyError, ConfigError
 from ingest.evaluation.questions import Question
@@ -60,6 +60,9 @@ def rebuilding(
         if names == [""]:
             raise ConfigError("which PDFs? name a folder, as in: ingest rebuild docs/")
         where = opened.enter_context(roots(names, settings, to))
+        if not named and earlier:
+            for name in names:
+                reached(name, where)
         name, index = line.next()
         successor = Successor(index, earlier)
         all_ = opened.enter_context(

@@ -64,6 +64,21 @@ def test_the_table_of_commands_is_the_code() -> None:
     assert rows == list(COMMANDS.items())
 
 
+def test_the_readme_names_every_event() -> None:
+    """I can look up each kind of line that --json prints; only what runs on has others."""
+    (named,) = re.findall(r"one JSON object a line: (.*?);", README, re.DOTALL)
+    written = {
+        node.value.value
+        for path in (ROOT / "ingest/cli").glob("*.py")
+        for each in ast.walk(ast.parse(path.read_text()))
+        if isinstance(each, ast.Dict)
+        for key, node in [(k, ast.Expr(v)) for k, v in zip(each.keys, each.values, strict=True)]
+        if isinstance(key, ast.Constant) and key.value == "event"
+        if isinstance(node.value, ast.Constant)
+    }
+    assert written - {"answered", "listening"} == set(re.findall(r"`([a-z]+)`", named)) - {"left"}
+
+
 def test_the_exit_codes_are_the_code() -> None:
     """A script can rely on them; README and --help agree with the errors."""
     rows = dict(re.findall(r"^\| (\d+) \| (.*?) \|$", README, re.MULTILINE))

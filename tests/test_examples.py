@@ -58,6 +58,10 @@ def test_a_root_of_ones_own(tmp_path: Path) -> None:
     again = said("own_root.py", "papers.zip", cwd=tmp_path)
     assert again == ["unchanged 2026/a.pdf ", "unchanged 2026/b.pdf "]
 
+    name = f"zip:{tmp_path / 'papers.zip'}"
+    gone = called(sys.executable, "-m", "ingest", "check", "--forget", name, cwd=tmp_path)
+    assert "Forgot:  2 files, " in gone.stdout, gone.stderr
+
 
 def test_a_model_of_ones_own(tmp_path: Path) -> None:
     """A function of twenty lines embeds both the documents and the question."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -23,9 +24,9 @@ class Kind(StrEnum):
     ROOT = "root"
 
 
-REPAIR = "ingest check --repair"
-RUN = "ingest run {root}"
-FORGET = "ingest check --forget {root}, if it will not come back"
+REPAIR = "ingest check --repair{index}"
+RUN = "ingest run {root}{index}"
+FORGET = "ingest check --forget {root}{index}, if it will not come back"
 
 REMEDY = {
     Kind.TORN: RUN,
@@ -47,7 +48,7 @@ class Finding:
     count: int = 1  # chunks; of a root, sources; of pages, pages
     ids: tuple[str, ...] = ()  # of the chunks
 
-    @property
-    def remedy(self) -> str:
-        """The command that mends it."""
-        return REMEDY.get(self.kind, REPAIR).format(root=self.root)
+    def remedy(self, place: str = "") -> str:
+        """The command that mends it, in an index that has to be named."""
+        index = f" --index {shlex.quote(place)}" if place else ""
+        return REMEDY.get(self.kind, REPAIR).format(root=shlex.quote(self.root), index=index)

@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.complain(str(error), error.exit_code)
         return error.exit_code
     except KeyboardInterrupt:
-        logs.complain("stopped at once; the next run goes on from here", 130)
+        runs = options.command in {"run", "rebuild", "check"}
+        logs.complain(f"stopped at once{'; the next run goes on from here' * runs}", 130)
         # Threads may be in native code that does not survive an orderly exit around it.
         os._exit(130)
     except BrokenPipeError:

@@ -15,9 +15,9 @@ from ingest.check.finding import Finding, Kind
 from ingest.check.repair import forgotten, repaired
 from ingest.check.scope import Scope
 from ingest.cli import configured, run, show
-from ingest.connect import embedder, index, index_name, roots, services
+from ingest.connect import embedder, index, index_name, reached, roots, services
 from ingest.connections import Connections, connections
-from ingest.errors import ConfigError, DocumentError
+from ingest.errors import DocumentError, ServiceError
 from ingest.model import Event as RunEvent
 from ingest.model import Outcome, Settled
 from ingest.report.totals import Totals
@@ -53,7 +53,11 @@ def main(options: argparse.Namespace) -> int:
             scope, totals = repair(scope, options)
             seen = seen_in(scope, options, "left")
             seen.embedded, seen.tokens = totals.chunks, totals.tokens
-        code = SIGNAL + signals[0] if signals else FOUND if seen.findings else 0
+        seen.early = execution.stop.requested()
+        code = FOUND if seen.findings else 0
+        if seen.early:
+            code = SIGNAL + signals[0] if signals else ServiceError.exit_code
+        run.said_if_reached(all_.budget)
         tell(seen, code, index_name(settings), options)
     return code
 
@@ -70,16 +74,17 @@ class Seen:
     chunks: int = 0
     embedded: int = 0  # chunks, by a repair
     tokens: int = 0  # in those
+    early: bool = False  # not all was looked at
 
-    def add(self, event: Event) -> None:
-        """Count one event."""
+    def add(self, event: Event, place: str) -> None:
+        """Count one event, of an index that a command has to name; "" where it need not."""
         if isinstance(event, Checked):
             self.sources, self.chunks = event.sources, event.chunks
         elif isinstance(event, Underway):
             self.under_way += 1
         else:
             self.findings[event.kind] += 1
-            kinds = self.remedies.setdefault(event.remedy, [])
+            kinds = self.remedies.setdefault(event.remedy(place), [])
             if event.kind not in kinds:
                 kinds.append(event.kind)
 
@@ -100,10 +105,9 @@ def opener(stack: ExitStack, settings: Settings, to: Connections) -> Callable[[s
 
     def opened(name: str) -> Root:
         if name not in known:
-            (root,) = stack.enter_context(roots([name], settings, to))
-            if root.name != name:
-                raise ConfigError(f"{name} is a link to {root.name} now: check the path")
-            known[name] = root
+            found = stack.enter_context(roots([name], settings, to))
+            reached(name, found)
+            (known[name],) = found
         return known[name]
 
     return opened
@@ -111,7 +115,9 @@ def opener(stack: ExitStack, settings: Settings, to: Connections) -> Callable[[s
 
 def forget(scope: Scope, root: str, options: argparse.Namespace) -> Scope:
     """Remove a root, and say what that came to; the scope of a check after it."""
-    name = root if "://" in root else Path(root).resolve().as_posix()
+    # A program may have called a root of its own anything.
+    known = "://" in root or any(True for _ in scope.index.records(root))
+    name = root if known else Path(root).resolve().as_posix()
     totals = Totals()
     for event in forgotten(scope, name):
         totals.add(event)
@@ -143,11 +149,11 @@ def seen_in(scope: Scope, options: argparse.Namespace, name: str = "finding") ->
     seen = Seen(scope.run.id)
     root = ""
     for event in check(scope):
-        seen.add(event)
+        seen.add(event, options.index or "")
         if not isinstance(event, Finding):
             continue
         if options.json:
-            more = {"event": name, **asdict(event), "remedy": event.remedy}
+            more = {"event": name, **asdict(event), "remedy": event.remedy(options.index or "")}
             print(json.dumps(more, ensure_ascii=False), flush=True)
         elif not options.quiet and (seen.findings[event.kind] <= SHOWN or options.verbose):
             if event.root != root:
@@ -189,10 +195,13 @@ def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None
         print(f"and {hidden:,} more; -v shows all")
     held = f"{show.many(seen.sources, 'file')}, {show.many(seen.chunks, 'chunk')}"
     print(f"Checked: {held} in {where}")
+    if not (seen.sources or seen.chunks or seen.findings or seen.early):
+        print("Nothing yet: ingest run fills it")
+        return
     if seen.under_way:
         print(f"Passed:  {seen.under_way:,} sources and roots, because a run is writing")
     found = ", ".join(f"{count:,} {kind}" for kind, count in seen.findings.items())
-    early = " so far: stopped before all was looked at" if code > SIGNAL else ""
+    early = " so far: stopped before all was looked at" if seen.early else ""
     print(f"Found:   {found or 'nothing'}{early}")
     for remedy, kinds in seen.remedies.items():
         print(f"Mend:    {show.printable(remedy)}  ({', '.join(kinds)})")

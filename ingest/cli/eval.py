@@ -72,7 +72,8 @@ def side_by_side(options: argparse.Namespace, settings: Settings, asked: Sequenc
         if options.json:
             print(json.dumps(recipe_json(one, done[0]), ensure_ascii=False), flush=True)
         elif not options.quiet:
-            logs.tell(logging.INFO, f"{number} of {len(variations)}: {one.name}")
+            of = f"{number} of {len(variations)}: {one.name}"
+            logs.tell(logging.INFO, of, event="progress")
     if not options.json:
         print(f"{show.many(len(asked), 'question')}, {show.many(len(done), 'recipe')}, hybrid")
         print("\n".join(("", *comparison(done))))

@@ -48,7 +48,9 @@ class Text(logging.Formatter):
     """A line for people. What is no event of a run is said in the name of the program."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = record.getMessage()
+        from ingest.report.words import printable  # not before something is said
+
+        text = printable(record.getMessage())
         return text if hasattr(record, "event") else f"ingest: {text}"
 
 

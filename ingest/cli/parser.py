@@ -92,6 +92,15 @@ def add_rebuild(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_embedder(command: argparse.ArgumentParser) -> None:
+    """Which model: an index is opened for the model that it was filled with."""
+    command.add_argument(
+        "--embedder",
+        metavar="NAME",
+        help="local, or https://.../v1 (Azure OpenAI if set, else local)",
+    )
+
+
 def add_deadline(command: argparse.ArgumentParser) -> None:
     """When to stop."""
     command.add_argument("--deadline", metavar="TIME", help="stop by then, as in 25m (never)")
@@ -127,11 +136,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
     )
-    command.add_argument(
-        "--embedder",
-        metavar="NAME",
-        help="local, or https://.../v1 (Azure OpenAI if set, else local)",
-    )
+    add_embedder(command)
     command.add_argument(
         "--wait-for-roles", metavar="TIME", help="wait so long for new roles to hold: 10m (0)"
     )
@@ -158,10 +163,12 @@ def add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-n", "--top", type=positive, default=5, metavar="N", help="most answers (5)"
     )
+    add_embedder(command)
 
 
-def add_status(_: argparse.ArgumentParser) -> None:
-    """`status` has no options of its own."""
+def add_status(command: argparse.ArgumentParser) -> None:
+    """What `status` takes."""
+    add_embedder(command)
 
 
 def add_check(command: argparse.ArgumentParser) -> None:
@@ -199,6 +206,7 @@ def add_report(command: argparse.ArgumentParser) -> None:
         help="show this source page by page: a name, a quoted glob, or NAME#page=N; repeatable "
         "(those in trouble and the longest)",
     )
+    add_embedder(command)
 
 
 def add_eval(command: argparse.ArgumentParser) -> None:
@@ -227,7 +235,7 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--misses", type=positive, default=10, metavar="N", help="most misses shown (10)"
     )
-    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+    add_embedder(command)
 
 
 def add_doctor(command: argparse.ArgumentParser) -> None:
@@ -235,7 +243,7 @@ def add_doctor(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "roots", nargs="*", metavar="ROOT", help="what a run would be given (INGEST_ROOT)"
     )
-    command.add_argument("--embedder", metavar="NAME", help="local, or https://.../v1 (local)")
+    add_embedder(command)
     command.add_argument(
         "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
     )

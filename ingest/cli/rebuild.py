@@ -64,14 +64,18 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
             raise
         summary = run.over(account, code, seen)
         held = work.services.index.totals()
-    stopped = execution.stop.requested()
+        in_use = work.line.current() == work.name
+    stopped, budget = execution.stop.requested(), work.services.budget
+    run.said_if_reached(budget)
     lines = [
         *show.summary(totals),
-        *said(switch, settings, held),
+        *(said(switch, settings, held) if switch else [left(settings, held, in_use=in_use)]),
         *show.took(summary, stopped=stopped),
         *show.remarks(totals, stopped=stopped),
     ]
-    tell([json_of(switch), show.summary_json(summary, held)], lines, options)
+    tell(
+        [json_of(switch), show.summary_json(summary, held, spent=run.spent(budget))], lines, options
+    )
     return summary.exit
 
 
@@ -125,12 +129,17 @@ def json_of(switch: Switched | None) -> str:
     return json.dumps({"event": "switched", **(asdict(switch) if switch else {"index": ""})})
 
 
-def said(switch: Switched | None, settings: Settings, held: Held) -> list[str]:
-    """The same for people."""
-    where = index_name(settings)
-    if switch is None:
-        return [f"Index:   {where} is as it was; the new one has {show.describe(held)} so far"]
-    lines = [f"Index:   {where} holds {show.describe(held)}"]
+def left(settings: Settings, held: Held, *, in_use: bool) -> str:
+    """How far a rebuild came that ended early: where there was no index, readers see it already."""
+    where, so_far = index_name(settings), f"{show.describe(held)} so far"
+    if in_use:
+        return f"Index:   {where} holds {so_far}"
+    return f"Index:   {where} is as it was; the new one has {so_far}"
+
+
+def said(switch: Switched, settings: Settings, held: Held) -> list[str]:
+    """What was switched, for people."""
+    lines = [f"Index:   {index_name(settings)} holds {show.describe(held)}"]
     kept = f", before: {switch.before}" if switch.before not in ("", *switch.dropped) else ""
     lines.append(f"Switch:  {switch.index} is in use{kept}")
     if switch.dropped:

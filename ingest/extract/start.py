@@ -19,7 +19,10 @@ CHILD = """
 from multiprocessing.connection import {kind}
 from multiprocessing.spawn import prepare
 pipe = {kind}({handle})
-prepare(pipe.recv())
+try:
+    prepare(pipe.recv())
+except (EOFError, ConnectionError):
+    raise SystemExit from None  # the parent was killed
 from ingest.extract.inside import serve
 serve(pipe)
 """

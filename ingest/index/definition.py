@@ -160,6 +160,18 @@ def differences(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
             yield f"{field.name} has {other.vector_search_dimensions} dimensions, not {size}"
         if size and other.stored is False:
             yield f"{field.name} is not stored, so moving a chunk would lose its vector"
+    old, new = embeds_with(found), embeds_with(wanted)
+    if old and new and old != new:
+        yield f"it holds vectors of {old}, not {new}"
+
+
+def embeds_with(index: SearchIndex) -> str:
+    """The model by which the service embeds a question that is text; "" where it embeds none."""
+    search = index.vector_search
+    ours = (v for v in (search and search.vectorizers) or () if v.vectorizer_name == VECTORIZER)
+    parameters = getattr(next(ours, None), "parameters", None)
+    name = parameters.model_name if parameters else None
+    return str(getattr(name, "value", name) or "")  # the SDK knows some by an enumeration
 
 
 def reanalyzed(found: SearchIndex, wanted: SearchIndex) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +11,10 @@ from ingest.errors import ConfigError
 from ingest.index.faults import NOT_OURS, translated
 from ingest.index.generations import newest, stamp
 from ingest.index.local import APPLICATION, LocalIndex
+from ingest.index.opening import opened
 from ingest.index.pointer import FIRST, current, files, point
+
+WAIT = 5.0  # seconds, for others that read or write
 
 
 class Folder:
@@ -44,7 +46,7 @@ class Folder:
 
     def space(self, name: str) -> tuple[str, int]:
         """The model of its vectors, and their dimensions."""
-        with translated(self.folder), closing(sqlite3.connect(self.folder / name)) as db:
+        with translated(self.folder), closing(opened(self.folder / name, WAIT)) as db:
             if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
                 raise ConfigError(f"{self.folder} {NOT_OURS}")
             model, dimensions = db.execute("SELECT model, dimensions FROM about").fetchone()

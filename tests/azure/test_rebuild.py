@@ -250,6 +250,25 @@ def test_what_was_begun_and_is_not_wanted_any_more_goes(azure: Azure, bare: Sett
     assert analyzers(azure, names[1]) == {"de.lucene"}
 
 
+def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: Settings) -> None:
+    """Also where another has as many dimensions: neither a run nor a rebuild mixes the two."""
+    other = client(
+        azure, AZURE_SEARCH_INDEX=ALIAS, AZURE_OPENAI_EMBEDDING_MODEL="text-embedding-3-small"
+    )
+    before = billed(azure)
+    with pytest.raises(
+        ConfigError, match=r"holds vectors of .*3-large, not .*3-small; ingest rebuild"
+    ):
+        run(folder, other)
+    assert billed(azure) == before
+
+    with line(live) as found:
+        found.next()[1].close()  # begun for the first model, and left
+        (begun,) = set(azure.search.indexes) - {INDEX}
+    assert rebuild(folder, other).index != begun
+    assert begun not in azure.search.indexes
+
+
 def test_vectors_are_hidden_again_even_after_a_kill(azure: Azure, bare: Settings) -> None:
     """Nobody was there to hide them; the next rebuild knows that it has to."""
     with line(bare) as found:

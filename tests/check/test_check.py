@@ -292,7 +292,7 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
     found = {finding.kind: finding for finding in shelf.check()}
     assert set(found) == {Kind.ROOT, Kind.EXTRA, Kind.MISSING}
     assert found[Kind.ROOT].count == 3
-    assert found[Kind.ROOT].remedy.startswith(f"ingest check --forget {folder}")
+    assert found[Kind.ROOT].remedy().startswith(f"ingest check --forget {folder}")
     before, record = shelf.index.totals(), shelf.record("a.pdf")
     assert shelf.repair() == []
     assert shelf.index.totals() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import sqlite3
 from pathlib import Path
@@ -73,6 +74,40 @@ def test_a_script_reads_each_finding_as_a_line(command: Command, tmp_path: Path)
     assert summary["event"] == "summary"
     assert (summary["findings"], summary["exit"]) == ({}, 0)
     assert (summary["chunks_embedded"], summary["tokens_embedded"]) == (2, source["tokens"])
+
+
+def test_a_repair_that_stops_at_a_limit_is_not_taken_for_done(
+    command: Command, tmp_path: Path
+) -> None:
+    """Exit code 1 and the limit, not the word that all is well; the next repair goes on."""
+    write(tmp_path / "docs" / "a.pdf", *(prose(f"topic {n}", 40) for n in range(3)))
+    command("run", "docs")
+    broken(tmp_path)
+
+    done = command("check", "--repair", "--max-tokens", "1")
+    assert done.returncode == 1, done.stdout
+    assert "more would exceed --max-tokens 1" in done.stderr
+    assert "Found:   nothing so far: stopped before all was looked at" in done.stdout
+    (*_, summary) = command("check", "--repair", "--json", "--max-tokens", "1").stdout.splitlines()
+    assert json.loads(summary)["exit"] == 1
+
+    assert command("check", "--repair").returncode == 0
+
+
+def test_what_mends_it_can_be_copied(command: Command, tmp_path: Path) -> None:
+    """The command that is advised means the index that was looked at, whatever it is called."""
+    write(tmp_path / "my docs" / "a.pdf", prose("a"))
+    found = command("check", "my docs", "--index", "my index")
+    assert f"ingest run '{tmp_path / 'my docs'}' --index 'my index'  (new)" in found.stdout
+
+    command("run", "my docs", "--index", "my index")
+    shutil.rmtree(tmp_path / "my docs")
+    (advised,) = re.findall(
+        "^Mend:    (.*), if it", command("check", "--index", "my index").stdout, re.MULTILINE
+    )
+    gone = command(*shlex.split(advised)[1:])
+    assert (gone.returncode, "Forgot:  1 file, " in gone.stdout) == (0, True)
+    assert "Nothing yet" in command("check", "--index", "my index").stdout
 
 
 def test_what_cannot_be_mended_is_said(command: Command, tmp_path: Path) -> None:

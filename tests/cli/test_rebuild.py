@@ -41,6 +41,36 @@ def test_an_index_is_rebuilt_and_brought_back(command: Command, tmp_path: Path) 
     assert f"newer    {new[1]}" in command("rebuild", "--list").stdout
 
 
+def test_a_rebuild_says_which_limit_ended_it(command: Command, tmp_path: Path) -> None:
+    """And what it did spend; where there was no index, what is there so far is in use."""
+    write(tmp_path / "docs/cranes.pdf", prose("cranes", 40))
+    first = command("rebuild", "docs", "--max-tokens", "1")
+    assert first.returncode == 1
+    assert "more would exceed --max-tokens 1" in first.stderr
+    assert re.search(r"^Index:   \.ingest holds .* so far$", first.stdout, re.MULTILINE)
+
+    command("run", "docs")
+    again = command("rebuild", "--max-tokens", "1", "--chunk-tokens", "32", "--json")
+    (*_, summary) = map(json.loads, again.stdout.splitlines())
+    assert (again.returncode, summary["spent"]["limit"]) == (1, "--max-tokens 1")
+    text = command("rebuild", "--max-tokens", "1", "--chunk-tokens", "32").stdout
+    assert ".ingest is as it was; the new one has " in text
+
+
+def test_a_folder_that_moved_is_named(command: Command, tmp_path: Path) -> None:
+    """Even if its name could be a pattern, and whatever letters are in it, in one line."""
+    folder = tmp_path / "[a]\u202e"
+    write(folder / "cranes.pdf", prose("cranes"))
+    command("run", str(folder))
+    folder.rename(tmp_path / "moved")
+
+    gone = command("rebuild")
+    name = f"{tmp_path}/[a]\\u202e"
+    assert gone.returncode == 2
+    assert gone.stderr == f"ingest: {name}: no such folder or file; check the path\n"
+    assert f"root      {name}: no such folder or file" in command("check").stdout
+
+
 def test_what_cannot_be_meant_is_said(command: Command, tmp_path: Path) -> None:
     """Before anything is read, and with what to do instead."""
     for arguments, words in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from typing import BinaryIO
 import pytest
 
 from ingest.errors import DocumentError
+from ingest.extract.start import CHILD
 from ingest.extract.worker import Beat, Contained, Died, Limits, Stuck
 from ingest.model import Code, Outcome
 from tests.conftest import ROOT
@@ -76,6 +78,21 @@ def contained(seconds: float = 30, page_seconds: float = 30) -> Iterator[Callabl
         yield call
     finally:
         children.close()
+
+
+def test_a_reader_whose_parent_was_killed_says_nothing() -> None:
+    """After kill -9 no traceback lands on my terminal."""
+    pipe, theirs = multiprocessing.Pipe()
+    code = CHILD.format(kind=type(theirs).__name__, handle=theirs.fileno())
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-c", code],
+        pass_fds=[theirs.fileno()],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    theirs.close()
+    pipe.close()
+    assert child.communicate(timeout=20)[1] == ""
 
 
 def test_work_is_done_elsewhere_and_the_process_is_kept() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
 from ingest.index.finder import ROWS, Finder
+from ingest.index.folder import Folder
 from ingest.index.local import VERSION, LocalIndex
 from ingest.model import Details, Mode
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -81,6 +82,15 @@ def test_an_index_that_may_only_be_read_answers(unwritable: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
         writer.upload([A])
     writer.close()
+
+
+def test_generations_that_may_only_be_read_are_listed(unwritable: Path) -> None:
+    """On a read-only disk I see what there is to go back to."""
+    line = Folder(unwritable / "closed", "other", 1)
+    (name,) = line.names()
+    index = line.opened(name)
+    assert index.totals().chunks == 1
+    index.close()
 
 
 def test_an_unfinished_index_that_may_only_be_read_says_who_can_mend_it(unwritable: Path) -> None:
