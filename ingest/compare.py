@@ -94,12 +94,16 @@ def described(settings: Settings) -> str:
 
 
 def aside(settings: Settings, folder: str) -> Settings:
-    """The settings of a side index. No service is paid to read scans for it."""
+    """The settings of a side index. No service is paid to read scans for it.
+
+    The limits of a run would leave it half filled: what it takes is asked for before.
+    """
     ocr = "" if settings.ocr.startswith("https://") else settings.ocr
-    return replace(settings, index=folder, blob_fields=(), ocr=ocr)
+    free = replace(settings, max_tokens=None, max_cost=None)
+    return replace(free, index=folder, blob_fields=(), ocr=ocr)
 
 
-def affordable(variations: Sequence[Settings], names: Sequence[str], most: int | None) -> None:
+def affordable(variations: Sequence[Settings], names: Sequence[str], most: float | None) -> None:
     """Raises ConfigError if a model elsewhere would embed more tokens than are allowed."""
     if most is None and embedder_places(variations[0]) == ("local",):
         return

@@ -65,7 +65,7 @@ def side_by_side(options: argparse.Namespace, settings: Settings, asked: Sequenc
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     names = run.named_roots(options, settings)
     variations = recipes(options.compare, settings)
-    affordable(variations, names, options.max_tokens)
+    affordable(variations, names, settings.max_tokens if options.max_tokens else None)
     done: list[Compared] = []
     for number, one in enumerate(compared(variations, names, asked), 1):
         done.append(one)

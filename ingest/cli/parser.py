@@ -228,7 +228,6 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--max-tokens",
-        type=positive,
         metavar="N",
         help="most tokens that --compare may have embedded (none, but by the local model any)",
     )
