@@ -26,8 +26,9 @@ from measure import ROOT, tell, wall
 from ingest.connect import services
 from ingest.embed.batch import batches
 from ingest.model import Chunk, Source
-from ingest.pipeline import Run, Services, ingest
+from ingest.pipeline import ingest
 from ingest.plan import Stale
+from ingest.services import Run, Services
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from tests.azure.emulator import emulator

@@ -28,8 +28,8 @@ from measure import INGEST, tell, typical
 from ingest.connect import services
 from ingest.errors import DocumentError
 from ingest.model import Source
-from ingest.pipeline import Services
 from ingest.plan import Stale
+from ingest.services import Services
 from ingest.settings import cores, settings
 from ingest.sources import Root
 from ingest.sources.folder import roots

@@ -26,8 +26,9 @@ from ingest.connect import services
 from ingest.embed.local import DIMENSIONS, MODEL
 from ingest.index.local import LISTED, LocalIndex
 from ingest.model import Settled, Source
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
 from ingest.plan import compare
+from ingest.services import Run
 from ingest.settings import Settings
 from ingest.sources.folder import Folder
 

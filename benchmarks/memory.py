@@ -24,7 +24,8 @@ from ingest.connect import services
 from ingest.embed.local import DIMENSIONS, MODEL
 from ingest.index.local import LocalIndex
 from ingest.model import Settled
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
+from ingest.services import Run
 from ingest.settings import Settings
 from ingest.sources.folder import Folder
 

@@ -23,8 +23,9 @@ from ingest.evaluation.questions import Question
 from ingest.evaluation.results import Evaluation
 from ingest.forecast import forecast
 from ingest.model import Settled
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
 from ingest.report.totals import Totals
+from ingest.services import Run
 from ingest.settings import Settings, documented
 from ingest.stop import Stop
 

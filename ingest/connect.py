@@ -25,9 +25,9 @@ from ingest.index.schema import additional
 from ingest.model import Recipe
 from ingest.ocr.pages import Inherited
 from ingest.overlap import AtOnce
-from ingest.pipeline import Services
 from ingest.prices import FREE, Rates, price
 from ingest.reading import document_intelligence, reading
+from ingest.services import Services
 from ingest.settings import Settings, cores
 from ingest.sources import Root
 from ingest.sources.folder import roots as folders

@@ -13,8 +13,8 @@ from ingest.budget import Budget
 from ingest.forecast import Foreseen, Recorded, Request
 from ingest.index import Room
 from ingest.model import Settled, Summary
-from ingest.pipeline import Services
 from ingest.prices import Rates
+from ingest.services import Services
 from ingest.times import EMBEDDING
 
 MINUTE = 60.0

@@ -17,10 +17,10 @@ from dataclasses import asdict, replace
 from ingest.errors import IngestError, ServiceError
 from ingest.index import Index
 from ingest.model import Event, Summary
-from ingest.pipeline import Run, Services
 from ingest.report.bottleneck import Capacity
 from ingest.report.timeline import Recorder
 from ingest.report.totals import Totals
+from ingest.services import Run, Services
 from ingest.settings import Settings
 from ingest.stop import Stop
 

@@ -13,8 +13,9 @@ from ingest.errors import DocumentError
 from ingest.index import Index
 from ingest.model import Event, Outcome, Record, Settled
 from ingest.overlap import by_turns
-from ingest.pipeline import Run, Services, compared, is_piece, pieces, prepared, recalled
+from ingest.pipeline import compared, is_piece, pieces, prepared, recalled
 from ingest.plan import Absences, unchanged
+from ingest.services import Run, Services
 from ingest.settle import Piece, Read, before, drafted, same
 from ingest.sources import Root
 

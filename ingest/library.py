@@ -27,8 +27,8 @@ from ingest.embed.custom import checked
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.execution import Account, ending, exit_code, new_run, remember
 from ingest.model import Advanced, Event, Hit, Kept, Mode, Settled, Summary
-from ingest.pipeline import Run, Services
 from ingest.report.totals import Totals
+from ingest.services import Run, Services
 from ingest.settings import Settings, valid
 from ingest.sources import Root
 from ingest.sources.custom import Checked

@@ -12,32 +12,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 import numpy as np
 
 from ingest.attempts import Attempts, attempts
-from ingest.budget import Budget
 from ingest.draft import Draft
-from ingest.embed import Embedder
 from ingest.embed.batch import batches
 from ingest.errors import DocumentError, StoppedError
-from ingest.index import Index
 from ingest.model import (
     Advanced,
     Event,
     Key,
     Prepared,
-    Recipe,
     Record,
     Refusal,
     Settled,
 )
 from ingest.overlap import by_turns, overlapped
 from ingest.plan import MAX_ATTEMPTS, Absences, Change, Stale, Terms, compare
+from ingest.services import Run, Services
 from ingest.settle import (
     Noted,
     Piece,
@@ -50,7 +46,7 @@ from ingest.settle import (
 )
 from ingest.sources import Root
 from ingest.stop import Stop
-from ingest.times import EMBEDDING, RECORDING, REUSING, WRITING, Times
+from ingest.times import EMBEDDING, RECORDING, REUSING, WRITING
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -62,47 +58,6 @@ T = TypeVar("T")
 BEGUN = 8  # sources for each reader whose attempts are counted ahead, several in one request
 SAVED_AT_ONCE = 200  # records on their way: as many as go into two requests
 REUSED_AT_ONCE = 256  # chunks whose vectors are asked for in one request
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """How documents are read."""
-
-    prepare: Callable[[Root, Stale], Prepared | None]  # None: its fingerprint is the known one
-    threads: Executor  # in which that is called
-    at_once: int = 1  # documents read side by side
-    waiting: int = 0  # more that may be under way, since they wait for a service
-    ocr: str = ""  # the name of what recognises text on scanned pages; "" for nothing
-    unsent: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
-    warm: Callable[[], None] = lambda: None  # make ready for a document before there is one
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a run works with; `connect` makes it from settings."""
-
-    index: Index
-    embedder: Embedder
-    recipe: Recipe
-    reader: Reader
-    senders: Executor  # threads in which the embedder is called
-    writers: Executor  # threads in which the index is written to
-    writing: int  # writes under way at once
-    times: Times = field(default_factory=Times)
-    budget: Budget = field(default_factory=Budget)
-    earlier: Index | None = None  # the index that this one is to replace, with vectors to reuse
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One execution, and what it was asked to do."""
-
-    id: str
-    prune: bool = True
-    max_deletes: int | None = None  # sources; None: as many as plan.usual_deletes allows
-    retry_failed: bool = False
-    passwords: bool = False  # there are some to try on what is locked
-    stop: Stop = field(default_factory=Stop)
 
 
 # A sign of life: it lets every stage look after its calls while another waits for its own.

@@ -26,8 +26,9 @@ from ingest.evaluation.questions import Question
 from ingest.index import RUNS_KEPT, Index, Totals
 from ingest.model import Event, Kept, Mode, Outcome, Recipe, Record, Settled, Source, holder
 from ingest.overlap import overlapped
-from ingest.pipeline import Services, never
+from ingest.pipeline import never
 from ingest.plan import NOT_TAKEN, usual_deletes
+from ingest.services import Services
 
 if TYPE_CHECKING:
     from ingest.model import Vectors

@@ -23,10 +23,10 @@ from ingest.extract.worker import Contained, Limits, Stuck
 from ingest.model import Prepared, Recipe
 from ingest.ocr import API_VERSION, AT_ONCE
 from ingest.ocr import local as local_ocr
-from ingest.pipeline import Reader
 from ingest.plan import Stale
 from ingest.prepare import Prepare, Task, prepare
 from ingest.report.bottleneck import FETCHED_AHEAD
+from ingest.services import Reader
 from ingest.settings import Settings, cores
 from ingest.sources import Root, fit
 from ingest.times import FETCHING, HANGING, READING, Times

@@ -16,8 +16,8 @@ from ingest.errors import BusyError, ConfigError
 from ingest.evaluation.questions import Question
 from ingest.index import Index, Totals
 from ingest.index.generations import Generations, Successor, older
-from ingest.pipeline import Run, Services
 from ingest.proof import Scores, Taken, inherit, losses, no_worse, permit, whole
+from ingest.services import Run, Services
 from ingest.settings import Settings
 from ingest.sources import Root
 

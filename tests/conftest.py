@@ -23,9 +23,10 @@ from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Event, Prepared, Recipe, Settled
 from ingest.overlap import AtOnce
-from ingest.pipeline import Reader, Run, Services, ingest
+from ingest.pipeline import ingest
 from ingest.plan import Stale
 from ingest.prepare import Task, prepare
+from ingest.services import Reader, Run, Services
 from ingest.sources import Root
 from ingest.sources.folder import roots
 from tests.azure.emulator import Azure, emulator

@@ -10,7 +10,7 @@ import pytest
 
 from ingest.index.local import LocalIndex
 from ingest.model import Mode, Outcome, Recipe
-from ingest.pipeline import Run
+from ingest.services import Run
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, vector
 from tests.pdfs import aged, pdf, prose, write
 from tests.test_crash import Crash, Mortal

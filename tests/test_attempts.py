@@ -10,8 +10,9 @@ import pytest
 
 from ingest.index.local import LocalIndex
 from ingest.model import Code, Event, Outcome, Prepared, Recipe, Record, Settled
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
 from ingest.plan import INTERRUPTED, MAX_ATTEMPTS, Stale
+from ingest.services import Run
 from ingest.sources import Root
 from ingest.sources.folder import roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds

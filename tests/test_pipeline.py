@@ -20,7 +20,8 @@ from ingest.forecast import forecast
 from ingest.index import Index
 from ingest.index.local import LocalIndex
 from ingest.model import Advanced, Entry, Event, Kept, Mode, Outcome, Record, Refusal, Settled
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
+from ingest.services import Run
 from ingest.sources.folder import roots
 from ingest.stop import Stop
 from tests.conftest import ROOT, Bench, dump, outcomes, settled

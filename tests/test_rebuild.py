@@ -17,10 +17,11 @@ from ingest.index.folder import Folder
 from ingest.index.local import LocalIndex
 from ingest.model import Details, Mode, Paid, Recipe, Recognised, Record, Settled, Summary
 from ingest.ocr.pages import Inherited
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
 from ingest.proof import Taken, faulty, inherit, losses
 from ingest.rebuild import Switched, Work, held
 from ingest.rebuild import replace as put_in_place
+from ingest.services import Run
 from ingest.sources.folder import roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.pdfs import aged, prose, write

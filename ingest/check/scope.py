@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ingest.index import Index
-from ingest.pipeline import Run, Services
 from ingest.retry import Patience
+from ingest.services import Run, Services
 from ingest.sources import Root
 
 T = TypeVar("T")

@@ -27,9 +27,10 @@ from ingest.errors import ConfigError, IngestError
 from ingest.exchanges import prefix
 from ingest.execution import Account, ending, remember
 from ingest.model import Event, Summary
-from ingest.pipeline import Run, Services, compared, ingest
+from ingest.pipeline import compared, ingest
 from ingest.plan import Stale
 from ingest.report.totals import Totals
+from ingest.services import Run, Services
 from ingest.settings import Settings, documented
 from ingest.sources import Root
 from ingest.stop import Stop

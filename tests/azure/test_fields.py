@@ -10,7 +10,8 @@ from ingest.connect import roots, services
 from ingest.connections import connections
 from ingest.errors import ConfigError
 from ingest.model import Mode, Settled
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
+from ingest.services import Run
 from ingest.settings import settings
 from ingest.stop import Stop
 from tests.azure.emulator import Azure

@@ -24,7 +24,8 @@ from ingest.connections import connections
 from ingest.errors import RoleError, ServiceError
 from ingest.forecast import forecast
 from ingest.model import Event, Mode
-from ingest.pipeline import Run, Services, ingest
+from ingest.pipeline import ingest
+from ingest.services import Run, Services
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from ingest.stop import Stop

@@ -18,7 +18,8 @@ from ingest.errors import ConfigError
 from ingest.estimate import Estimate, Spending, estimate
 from ingest.forecast import Foreseen, forecast
 from ingest.model import Event, Settled
-from ingest.pipeline import Run, Services, ingest
+from ingest.pipeline import ingest
+from ingest.services import Run, Services
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from ingest.stop import Stop

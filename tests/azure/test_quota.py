@@ -13,7 +13,8 @@ import pytest
 from ingest.connect import services
 from ingest.connections import connections
 from ingest.model import Event
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
+from ingest.services import Run
 from ingest.settings import Settings
 from ingest.sources.folder import roots
 from ingest.stop import Stop

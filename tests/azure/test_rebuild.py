@@ -16,9 +16,10 @@ from ingest.connections import Connections, connections
 from ingest.errors import BusyError, ConfigError, IngestError, RoleError
 from ingest.index.alias import PROPAGATION, Alias
 from ingest.model import Settled
-from ingest.pipeline import Run, ingest
+from ingest.pipeline import ingest
 from ingest.proof import Taken
 from ingest.rebuild import Switched, go_back, lineage, rebuilding, replace
+from ingest.services import Run
 from ingest.settings import Settings
 from tests import scans
 from tests.azure import faults

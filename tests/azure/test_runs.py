@@ -26,8 +26,9 @@ from ingest.connections import connections
 from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
 from ingest.index.documents import Documents
 from ingest.model import Event, Mode
-from ingest.pipeline import Run, Services, ingest
+from ingest.pipeline import ingest
 from ingest.retry import Patience
+from ingest.services import Run, Services
 from ingest.settings import Settings, settings
 from ingest.sources.folder import roots
 from ingest.stop import Stop

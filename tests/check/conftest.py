@@ -21,8 +21,8 @@ from ingest.index.definition import definition
 from ingest.index.documents import Documents
 from ingest.index.ensure import ensure
 from ingest.model import Event, Record, Settled, Stored
-from ingest.pipeline import Run
 from ingest.retry import Patience
+from ingest.services import Run
 from ingest.sources import Root
 from ingest.sources.folder import roots
 from tests.azure.emulator import Azure

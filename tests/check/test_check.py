@@ -31,7 +31,7 @@ from ingest.model import (
     Source,
     Stored,
 )
-from ingest.pipeline import Run
+from ingest.services import Run
 from tests.azure.emulator import Azure
 from tests.check.conftest import Shelf, Time, filled, kinds
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
