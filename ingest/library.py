@@ -257,6 +257,8 @@ class Outcomes:
                 raise
             finally:
                 self._summary = account.summary(code)
+                if all_.budget.reached:
+                    log.warning("stopped early: more would exceed %s", all_.budget.reached)
                 if writes:
                     remember(self._summary, all_.index)
 

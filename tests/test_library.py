@@ -560,3 +560,15 @@ def test_all_that_is_public_is_there() -> None:
         assert find_spec(f"ingest.{name}") is None
     assert set(public.__all__) <= set(dir(public))
     assert not hasattr(public, "nothing_of_the_kind")
+
+
+def test_a_limit_that_ends_a_run_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """My program says which limit it came to, if I show its log; the summary has exit code 1."""
+    write(tmp_path / "docs/a.pdf", prose("a"))
+    settings = replace(ONE, max_tokens=1)
+    outcomes = ingest(tmp_path / "docs", index=tmp_path / "index", settings=settings)
+    assert list(outcomes) == []
+    assert outcomes.summary.exit == 1
+    assert "more would exceed --max-tokens 1" in caplog.text
