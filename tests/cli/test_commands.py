@@ -148,8 +148,8 @@ def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
     done = command(*map(str, compare), TMPDIR=str(temporary))
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "ingest: 1 of 2: 512 tokens, overlap 0.12",
-        "ingest: 2 of 2: 64 tokens, overlap 0.12",
+        "1 of 2: 512 tokens, overlap 0.12",
+        "2 of 2: 64 tokens, overlap 0.12",
     ]
     first, second = re.findall(r"^(\d+) tokens, overlap 0.12 +(\d+) ", done.stdout, re.MULTILINE)
     assert (first[0], second[0]) == ("512", "64")
