@@ -101,6 +101,16 @@ def add_embedder(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_means(command: argparse.ArgumentParser) -> None:
+    """What documents may be read with beside an engine."""
+    command.add_argument(
+        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
+    )
+    command.add_argument(
+        "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
+    )
+
+
 def add_deadline(command: argparse.ArgumentParser) -> None:
     """When to stop."""
     command.add_argument("--deadline", metavar="TIME", help="stop by then, as in 25m (never)")
@@ -130,12 +140,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
-    command.add_argument(
-        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
-    )
-    command.add_argument(
-        "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
-    )
+    add_means(command)
     add_embedder(command)
     command.add_argument(
         "--wait-for-roles", metavar="TIME", help="wait so long for new roles to hold: 10m (0)"
@@ -243,12 +248,7 @@ def add_doctor(command: argparse.ArgumentParser) -> None:
         "roots", nargs="*", metavar="ROOT", help="what a run would be given (INGEST_ROOT)"
     )
     add_embedder(command)
-    command.add_argument(
-        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
-    )
-    command.add_argument(
-        "--ocr", metavar="NAME", help="what reads scans: local, or https://... (nothing)"
-    )
+    add_means(command)
 
 
 def add_token_proxy(command: argparse.ArgumentParser) -> None:
