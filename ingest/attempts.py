@@ -15,7 +15,7 @@ from typing import TypeAlias
 from ingest.draft import failing
 from ingest.errors import DocumentError, IngestError
 from ingest.index import Index
-from ingest.model import Code, Event, Recipe, Record, Settled
+from ingest.model import Code, Event, Recipe, Record
 from ingest.plan import INTERRUPTED, Stale
 from ingest.settle import Noted, Read
 from ingest.stop import Stop
@@ -34,7 +34,7 @@ class Attempts:
     begun: dict[str, Stale] = field(default_factory=dict)
 
     def suspects_last(
-        self, changes: Iterable[Stale | Settled], read: Callable[[Iterable[Stale | Settled]], Reads]
+        self, changes: Iterable[Stale | Event], read: Callable[[Iterable[Stale | Event]], Reads]
     ) -> Reads:
         """What `read` makes of the changes: of all others first, then of each suspect alone.
 
@@ -42,7 +42,7 @@ class Attempts:
         """
         suspects: list[Stale] = []
 
-        def others() -> Iterator[Stale | Settled]:
+        def others() -> Iterator[Stale | Event]:
             for change in changes:
                 if isinstance(change, Stale) and change.suspect:
                     suspects.append(change)

@@ -17,7 +17,8 @@ from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
 from ingest.connections import Connections, connections
 from ingest.embed import Embedder
-from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, remote
+from ingest.embed.endpoint import DIMENSIONS, Endpoint, Requests, paces, remote
+from ingest.embed.line import Line
 from ingest.errors import ConfigError, IngestError
 from ingest.index import Index
 from ingest.index.generations import Generations, Successor
@@ -99,11 +100,16 @@ def index_name(settings: Settings) -> str:
 
 
 def embedder(
-    settings: Settings, to: Connections, times: Times | None = None, budget: Budget | None = None
+    settings: Settings,
+    to: Connections,
+    times: Times | None = None,
+    budget: Budget | None = None,
+    line: Line | None = None,
 ) -> Embedder:
     """What makes the vectors. Raises ConfigError if a setting is missing.
 
-    The budget is asked for what is sent again; for what is sent once, its caller asks.
+    The budget is asked for what is sent again; for what is sent once, its caller asks. Requests
+    wait in a `line`, where they are not the only ones that the quota is for.
     """
     where = embedder_places(settings)
     if where == ("local",):
@@ -120,7 +126,8 @@ def embedder(
     )
     where_to = endpoints(settings, where)
     key = embedder_key(settings, to)
-    return remote(where_to, requests, key, to.patience, times or Times())
+    ahead = line or paces(where_to, to.patience.clock)
+    return remote(where_to, requests, key, to.patience, times or Times(), line=ahead)
 
 
 def repeated(budget: Budget, texts: Sequence[str]) -> None:

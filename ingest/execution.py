@@ -68,6 +68,8 @@ def exit_code(stop: Stop, totals: Totals) -> int:
 
 def capacity(all_: Services, settings: Settings) -> Capacity:
     """How much could be under way at once, and how much the quota allowed."""
+    if all_.elsewhere:
+        return all_.elsewhere.capacity()
     model, limits = all_.embedder, settings.openai_tpm
     most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
     allowed = model.allowed()

@@ -70,24 +70,32 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     Raises ServiceError or ConfigError; what was settled until then stays settled.
     """
     absences = Absences(run.prune, run.max_deletes)
+    changes = absences.noted(compared(root, services, run), run.stop.requested)
+    settle_all = services.elsewhere.settled if services.elsewhere else settled
+    try:
+        yield from settle_all(root, changes, services, run)
+        # The stages end quietly once something has failed; the failure must not, and nothing
+        # is removed after one.
+        run.stop.complain()
+        yield from removed(root, absences, services)
+    except StoppedError:
+        # Called off for a failure elsewhere, or because the time to settle things is over.
+        run.stop.complain()
 
+
+def settled(
+    root: Root, changes: Iterable[Stale | Settled], services: Services, run: Run
+) -> Iterator[Event]:
+    """Every stale source settled, by this process; what is settled already passes."""
     with attempts(services.index, services.recipe, run.id, run.stop) as begun:
-        changes = absences.noted(compared(root, services, run), run.stop.requested)
-        documents = begun.suspects_last(changes, partial(counted, root, services, run, begun))
+        whole = recalled(changes, services, run.stop)
+        documents = begun.suspects_last(whole, partial(counted, root, services, run, begun))
         drafts = intended(documents, services, run)
         chunks = by_turns(drafts, pieces)
         left = reused(chunks, services, run.stop)
         vectors = embedded(left, services, run.stop)
         complete = uploaded(vectors, services, run.stop)
-        try:
-            yield from committed(complete, services, run)
-            # The stages end quietly once something has failed; the failure must not, and nothing
-            # is removed after one.
-            run.stop.complain()
-            yield from removed(root, absences, services)
-        except StoppedError:
-            # Called off for a failure elsewhere, or because the time to settle things is over.
-            run.stop.complain()
+        yield from committed(complete, services, run)
 
 
 def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
@@ -99,10 +107,10 @@ def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
 
 
 def counted(
-    root: Root, services: Services, run: Run, begun: Attempts, changes: Iterable[Stale | Settled]
+    root: Root, services: Services, run: Run, begun: Attempts, changes: Iterable[Stale | Event]
 ) -> Iterator[Read | Event]:
     """Every stale source read, after its record says so."""
-    wanted = begun.counted(recalled(changes, services, run.stop))
+    wanted = begun.counted(changes)
     sources = saved(wanted, services, run.stop, BEGUN * services.reader.at_once)
     return begun.survived(prepared(root, sources, services, run.stop))
 

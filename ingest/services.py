@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from ingest.budget import Budget
 from ingest.embed import Embedder
 from ingest.index import Index
-from ingest.model import Prepared, Recipe
+from ingest.model import Event, Prepared, Recipe, Settled
 from ingest.plan import Stale
+from ingest.report.bottleneck import Capacity
 from ingest.sources import Root
 from ingest.stop import Stop
 from ingest.times import Times
@@ -30,6 +31,15 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Other processes that settle what this one has planned."""
+
+    # every stale source settled; what is settled already passes
+    settled: Callable[[Root, Iterable[Stale | Settled], Services, Run], Iterator[Event]]
+    capacity: Callable[[], Capacity]  # of all of them together
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What a run works with; `connect` makes it from settings."""
 
@@ -43,6 +53,7 @@ class Services:
     times: Times = field(default_factory=Times)
     budget: Budget = field(default_factory=Budget)
     earlier: Index | None = None  # the index that this one is to replace, with vectors to reuse
+    elsewhere: Elsewhere | None = None  # who settles stale sources; None: this process
 
 
 @dataclass(frozen=True, slots=True)

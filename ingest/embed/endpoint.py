@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import Embedder
-from ingest.embed.pace import Pace, Turns
+from ingest.embed.line import Line, Paces, Turns
+from ingest.embed.pace import Pace
 from ingest.embed.quota import Share
 from ingest.retry import Patience
 from ingest.times import Times
@@ -59,15 +61,22 @@ class Requests:
     beyond: Callable[[Sequence[str]], None] = lambda _: None
 
 
-def remote(
+def paces(endpoints: Sequence[Endpoint], clock: Callable[[], float] = time.monotonic) -> Paces:
+    """The line before these deployments, of which nothing is known yet but what is set."""
+    return Paces([Pace(Share(each.tpm), Share(each.rpm)) for each in endpoints], clock)
+
+
+def remote(  # noqa: PLR0913 - what asks, whom, how, and who sees to it
     endpoints: Sequence[Endpoint],
     requests: Requests,
     key: str | TokenCache,
     patience: Patience,
     times: Times,
+    *,
+    line: Line,
 ) -> Embedder:
     """The model. Nothing is asked of it yet."""
-    turns = Turns([Pace(Share(each.tpm), Share(each.rpm)) for each in endpoints], patience, times)
+    turns = Turns(line, patience, times)
     closers: list[Callable[[], None]] = []
     lock = threading.Lock()
 
@@ -97,10 +106,10 @@ def remote(
         endpoints[0].model,
         endpoints[0].dimensions,
         requests.inputs,
-        lambda: min(requests.tokens, turns.room()),
+        lambda: min(requests.tokens, line.known().room),
         requests.at_once,
-        turns.allowed,
+        lambda: line.known().tokens,
         opened,
         close,
-        turns.calls,
+        lambda: line.known().requests,
     )

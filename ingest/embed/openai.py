@@ -24,7 +24,7 @@ import orjson
 from ingest.auth.token_cache import TokenCache
 from ingest.embed import TextsRefused
 from ingest.embed.endpoint import Endpoint
-from ingest.embed.pace import Turns
+from ingest.embed.line import Turns
 from ingest.embed.quota import counted
 from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
@@ -126,6 +126,7 @@ def halved(
 def asked(texts: Sequence[str], to: Deployments) -> Vectors:
     """The answer to one request, however often it has to be made, and to whom. Raises Smaller."""
     tokens = counted(sum(map(len, texts)))
+    line = to.turns.line
     renewals: list[str] = []
     doubts: list[Exception] = []  # attempts that may have been paid for
 
@@ -133,27 +134,27 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
         if doubts:
             to.beyond(texts)
             doubts.clear()
-        place, turn = to.turns.take(tokens)
+        turn = to.turns.take(tokens)
         try:
-            headers, body = noted(texts, to, place)
+            headers, body = noted(texts, to, turn.place)
         except Exception as error:
-            verdict = judged(error, str(to.endpoints[place]), to.key, renewals)
+            verdict = judged(error, str(to.endpoints[turn.place]), to.key, renewals)
             if not isinstance(error, openai.APIStatusError) or error.status_code >= FAULTS:
                 doubts.append(error)
             if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
                 to.times.count(REFUSED)
-                wait = to.turns.refused(place, turn, error.response.headers)
+                wait = line.refused(turn, error.response.headers)
                 if wait > WORTH_SAYING:
                     log.warning(
                         "waiting %.0f s: %s", wait, verdict, extra={"seconds": round(wait, 1)}
                     )
             else:
-                to.turns.failed(place, ailing=isinstance(verdict, Again))
+                line.failed(turn, ailing=isinstance(verdict, Again))
                 if isinstance(verdict, Again) and len(to.endpoints) > 1:
                     log.warning("%s; another deployment is asked", verdict)
             raise verdict from error
         to.times.count(CHARGED, tokens)
-        to.turns.answered(place, turn, headers)
+        line.answered(turn, headers)
         try:
             return rows(body, len(texts))
         except Again as error:

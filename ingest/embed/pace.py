@@ -2,16 +2,16 @@
 
 What the service says is left is spread over what is left of the minute; where it says nothing, the
 limit is a setting or is learnt from what it refuses. A Pace neither sleeps nor asks a clock: `now`
-is a parameter, in seconds, so that an hour can be tried out in a moment. Threads wait in Turns.
+is a parameter, in seconds, so that an hour can be tried out in a moment. Several make one line
+(line.py), in which threads wait.
 """
 
 from __future__ import annotations
 
 import math
 import random
-import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingest.embed.quota import (
@@ -23,8 +23,8 @@ from ingest.embed.quota import (
     refused_by,
     stated,
 )
-from ingest.retry import Patience, floor_of
-from ingest.times import FIRST_ANSWER, REQUESTS, TOKENS, Times
+from ingest.retry import floor_of
+from ingest.times import FIRST_ANSWER, REQUESTS, TOKENS
 
 # Of a limit that the service does not report on: its minute may begin anywhere in ours.
 MARGIN = 0.985
@@ -37,8 +37,6 @@ SHORT = 2.0  # seconds; a refusal for so little is of a rate, one for longer is 
 ROUNDED = 1.5  # seconds by which a request may have been sent before a minute that it began
 RATED = 10.0  # seconds, over which a rate is taken
 FIRST_HOLD, LONGEST_HOLD = 0.5, 30.0  # seconds without a word from the service, doubling
-AILING = 5.0  # seconds for which a deployment that failed is passed over, if there are others
-LOOK = 0.1  # seconds between looks at whether a turn has come earlier than it seemed
 
 ROOM_UNKNOWN = 8_000  # tokens of a request before the quota is known
 ROOM_UNLIMITED = 32_000  # and where it is none: full enough to be cheap, small enough to flow
@@ -184,73 +182,3 @@ def scattered(refusals: int) -> float:
     """Seconds to hold back where the service does not say, after so many refusals in a row."""
     longest = min(LONGEST_HOLD, FIRST_HOLD * 2**refusals)
     return random.uniform(longest / 2, longest)  # noqa: S311 - not a secret
-
-
-class Turns:
-    """Threads wait here until a request may be sent, to whichever deployment is ready first.
-
-    Where several are, the one named first is taken: it may be paid for anyway.
-    """
-
-    def __init__(self, paces: Sequence[Pace], patience: Patience, times: Times) -> None:
-        self.paces = paces
-        self.patience = patience
-        self.times = times
-        self.front = threading.Lock()  # the thread that is next; the others wait behind it
-        self.lock = threading.Lock()
-
-    def room(self) -> int:
-        """The tokens that make a good request, wherever it goes."""
-        with self.lock:
-            return min(pace.room(self.patience.clock()) for pace in self.paces)
-
-    def take(self, tokens: float) -> tuple[int, Turn]:
-        """Which deployment to ask, and the turn, once it has come.
-
-        Raises ServiceError if the run is stopped meanwhile.
-        """
-        with self.front:
-            while True:
-                with self.lock:
-                    now = self.patience.clock()
-                    ready = [pace.ready(tokens, now) for pace in self.paces]
-                    place = min(range(len(ready)), key=lambda n: self.rank(n, ready[n][0], now))
-                    when, why = ready[place]
-                    if when <= now:
-                        return place, self.paces[place].take(tokens, now)
-                with self.times.of(why):
-                    # An answer may change it, so not all of it at once.
-                    self.patience.sleep(min(when - now, LOOK))
-                self.patience.proceed()
-
-    def rank(self, place: int, when: float, now: float) -> tuple[float, int]:
-        """Orders the deployments: by when they are ready, then as they were named."""
-        return max(now, when, self.paces[place].ailing), place
-
-    def answered(self, place: int, turn: Turn, headers: Mapping[str, str]) -> None:
-        """The request was accepted."""
-        with self.lock:
-            self.paces[place].answered(turn, headers, self.patience.clock())
-
-    def refused(self, place: int, turn: Turn, headers: Mapping[str, str]) -> float:
-        """The request was refused for a quota: so many seconds more, all are held back."""
-        with self.lock:
-            now = self.patience.clock()
-            before = self.paces[place].held
-            self.paces[place].refused(turn, headers, now)
-            return self.paces[place].held - max(now, before)
-
-    def failed(self, place: int, *, ailing: bool) -> None:
-        """The request came to nothing; where the deployment ails, others are preferred a while."""
-        with self.lock:
-            self.paces[place].failed(self.patience.clock() + AILING * ailing)
-
-    def allowed(self) -> float:
-        """Tokens a minute of all deployments together, as far as is known."""
-        with self.lock:
-            return sum(pace.allowed(self.patience.clock()) for pace in self.paces)
-
-    def calls(self) -> float:
-        """Requests a minute to all deployments together, as far as is known."""
-        with self.lock:
-            return sum(pace.calls(self.patience.clock()) for pace in self.paces)

@@ -12,7 +12,8 @@ from itertools import pairwise
 
 import pytest
 
-from ingest.embed.pace import AILING, Pace, Turns
+from ingest.embed.line import AILING, Paces, Turns
+from ingest.embed.pace import Pace
 from ingest.embed.quota import Share
 from ingest.errors import ServiceError
 from ingest.retry import Patience
@@ -27,7 +28,13 @@ def alone(paces: Sequence[Pace]) -> tuple[Turns, Slept]:
     """The turns of a single thread, whose time passes by sleeping alone."""
     slept = Slept()
     patience = Patience(clock=slept.clock, sleep=slept.sleep)
-    return Turns(paces, patience, Times(slept.clock)), slept
+    return Turns(Paces(paces, slept.clock), patience, Times(slept.clock)), slept
+
+
+def paces(turns: Turns) -> Paces:
+    """The paces behind some turns."""
+    assert isinstance(turns.line, Paces)
+    return turns.line
 
 
 def used(turns: Turns, slept: Slept, minutes: int, idle: float = 0.0) -> list[float]:
@@ -35,14 +42,14 @@ def used(turns: Turns, slept: Slept, minutes: int, idle: float = 0.0) -> list[fl
 
     Fails if anything is refused.
     """
-    quotas = [Quota(lambda _: TPM, told=REMAINING) for _ in turns.paces]
+    quotas = [Quota(lambda _: TPM, told=REMAINING) for _ in paces(turns).each]
     tokens: Counter[int] = Counter()
     while slept.now < minutes * 60:
-        place, turn = turns.take(SIZE)
-        accepted, headers = quotas[place].ask(SIZE, slept.now)
+        turn = turns.take(SIZE)
+        accepted, headers = quotas[turn.place].ask(SIZE, slept.now)
         assert accepted
-        tokens[place] += int(SIZE)
-        turns.answered(place, turn, headers)
+        tokens[turn.place] += int(SIZE)
+        turns.line.answered(turn, headers)
         slept.now += idle
     return [tokens[place] / (TPM * minutes) for place in range(len(quotas))]
 
@@ -68,14 +75,14 @@ def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
 def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
     """One region is down: the other does the work, and the first is tried again in a moment."""
     turns, slept = alone([Pace(Share(TPM)), Pace(Share(TPM))])
-    place, _ = turns.take(SIZE)
-    assert place == 0
-    turns.failed(0, ailing=True)
+    turn = turns.take(SIZE)
+    assert turn.place == 0
+    turns.line.failed(turn, ailing=True)
     places = []
     while slept.now < 2 * AILING:
-        place, turn = turns.take(SIZE)
-        places.append((slept.now, place))
-        turns.answered(place, turn, {})
+        turn = turns.take(SIZE)
+        places.append((slept.now, turn.place))
+        turns.line.answered(turn, {})
     assert {place for at, place in places if at < AILING - 1} == {1}
     assert {place for at, place in places if at > AILING} == {0, 1}
 
@@ -83,8 +90,7 @@ def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
 def test_the_only_deployment_is_not_passed_over() -> None:
     """Where there is no other, a failure is no reason to wait."""
     turns, slept = alone([Pace(Share(TPM))])
-    turns.take(SIZE)
-    turns.failed(0, ailing=True)
+    turns.line.failed(turns.take(SIZE), ailing=True)
     turns.take(SIZE)
     assert slept.now < AILING
 
@@ -92,21 +98,21 @@ def test_the_only_deployment_is_not_passed_over() -> None:
 def test_a_deployment_that_refuses_leaves_the_work_to_the_others() -> None:
     """One of two has nothing for 20 seconds: the other goes on, nobody waits."""
     turns, slept = alone([Pace(Share(TPM)), Pace(Share(TPM))])
-    place, turn = turns.take(SIZE)
-    assert turns.refused(place, turn, {"retry-after": "20"}) == 20
+    turn = turns.take(SIZE)
+    assert turns.line.refused(turn, {"retry-after": "20"}) == 20
     places = set()
     while slept.now < 19:
-        place, turn = turns.take(SIZE)
-        places.add(place)
-        turns.answered(place, turn, {})
+        turn = turns.take(SIZE)
+        places.add(turn.place)
+        turns.line.answered(turn, {})
     assert places == {1}
 
 
 def test_a_request_is_as_large_as_the_smallest_deployment_likes() -> None:
     """It may go to any of them."""
     turns, _ = alone([Pace(Share(TPM)), Pace(Share(TPM / 10))])
-    assert turns.room() == TPM // 10 // 150
-    assert turns.allowed() == TPM * 1.1
+    assert turns.line.known().room == TPM // 10 // 150
+    assert turns.line.known().tokens == TPM * 1.1
 
 
 def together(count: int, work: Callable[[int], None]) -> None:
@@ -119,18 +125,22 @@ def test_threads_send_one_after_another_at_the_pace() -> None:
     """Twelve threads share one quota as if they were one, and all of them get on."""
     hurried = Hurried(20)
     pace = Pace(Share(TPM))
-    turns = Turns([pace], Patience(clock=hurried.clock, sleep=hurried.sleep), Times(hurried.clock))
+    turns = Turns(
+        Paces([pace], hurried.clock),
+        Patience(clock=hurried.clock, sleep=hurried.sleep),
+        Times(hurried.clock),
+    )
     ends = hurried.clock() + 40
     by_thread: Counter[int] = Counter()
     sent: list[float] = []
 
     def work(thread: int) -> None:
         while hurried.clock() < ends:
-            place, turn = turns.take(SIZE)
-            sent.append(turn.at)
+            turn = turns.take(SIZE)
+            sent.append(hurried.clock())
             by_thread[thread] += 1
             hurried.sleep(1)
-            turns.answered(place, turn, {})
+            turns.line.answered(turn, {})
 
     together(12, work)
     spaced = SIZE / (TPM / 60)
@@ -145,9 +155,9 @@ def test_threads_send_one_after_another_at_the_pace() -> None:
 def test_a_stop_ends_every_wait() -> None:
     """^C while eight threads wait for a quota: all are free in a moment, none sends."""
     stopped = threading.Event()
-    turns = Turns([Pace(Share(TPM))], Patience(stopped=stopped.is_set), Times())
-    place, turn = turns.take(SIZE)
-    turns.refused(place, turn, {"retry-after": "100"})
+    turns = Turns(Paces([Pace(Share(TPM))]), Patience(stopped=stopped.is_set), Times())
+    turn = turns.take(SIZE)
+    turns.line.refused(turn, {"retry-after": "100"})
     outcomes: list[str] = []
 
     def work(_: int) -> None:
@@ -160,24 +170,26 @@ def test_a_stop_ends_every_wait() -> None:
     together(8, work)
     assert len(outcomes) == 8
     assert 0.3 <= time.monotonic() - started < 5
-    assert turns.paces[0].under_way == 0
+    assert paces(turns).each[0].under_way == 0
 
 
 def test_an_answer_is_noticed_by_who_waits() -> None:
     """Nothing is known yet, and all wait for the first answer: it sets them free."""
     hurried = Hurried(10)
-    turns = Turns([Pace()], Patience(clock=hurried.clock, sleep=hurried.sleep), Times())
-    place, turn = turns.take(SIZE)
+    turns = Turns(
+        Paces([Pace()], hurried.clock), Patience(clock=hurried.clock, sleep=hurried.sleep), Times()
+    )
+    turn = turns.take(SIZE)
     freed: list[float] = []
 
     def work(thread: int) -> None:
         if thread == 0:
             hurried.sleep(3)
             freed.append(hurried.clock())
-            turns.answered(place, turn, {})
+            turns.line.answered(turn, {})
         else:
-            _, mine = turns.take(SIZE)
-            freed.append(mine.at)
+            turns.take(SIZE)
+            freed.append(hurried.clock())
 
     together(4, work)
     assert freed == sorted(freed)
@@ -186,8 +198,8 @@ def test_an_answer_is_noticed_by_who_waits() -> None:
 
 def test_the_quotas_of_several_deployments_add_up() -> None:
     """A plan goes by all of them together; one that has no known limit leaves it open."""
-    two = Turns([Pace(Share(60e3), Share(100)), Pace(Share(40e3), Share(50))], Patience(), Times())
-    assert two.allowed() == 100e3
-    assert two.calls() == pytest.approx(135)  # a tenth is left free
-    one = Turns([Pace(Share(60e3)), Pace()], Patience(), Times())
-    assert (one.allowed(), one.calls()) == (math.inf, math.inf)
+    two = Paces([Pace(Share(60e3), Share(100)), Pace(Share(40e3), Share(50))]).known()
+    assert two.tokens == 100e3
+    assert two.requests == pytest.approx(135)  # a tenth is left free
+    one = Paces([Pace(Share(60e3)), Pace()]).known()
+    assert (one.tokens, one.requests) == (math.inf, math.inf)
