@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ingest.errors import StoppedError
@@ -29,12 +30,19 @@ class Budget:
     tokens: int = 0  # spoken for so far, as they are billed
     pages: int = 0  # the same, of pages that a service recognises
     reached: str = ""  # the limit that ended it, as a person sets it; "" for none
+    # who must agree too, as others spend from the same: told of tokens and pages, it answers with
+    # the limit that they are beyond, or ""
+    agreed: Callable[[int, int], str] = lambda _tokens, _pages: ""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def take(self, tokens: int = 0, pages: int = 0) -> bool:
         """Whether so much more may be spent. After a yes it counts as spent."""
         with self.lock:
-            self.reached = self.reached or self.exceeded(self.tokens + tokens, self.pages + pages)
+            self.reached = (
+                self.reached
+                or self.exceeded(self.tokens + tokens, self.pages + pages)
+                or self.agreed(tokens, pages)
+            )
             if self.reached:
                 self.stop.enough()
                 return False
@@ -56,6 +64,7 @@ class Budget:
         """So many pages were refused, which costs nothing."""
         with self.lock:
             self.pages -= pages
+            self.agreed(0, -pages)
 
     def exceeded(self, tokens: int, pages: int) -> str:
         """The limit that so much in all is beyond, as a person sets it; "" if it is within both."""

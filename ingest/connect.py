@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import socket
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ingest.auth.credential import COGNITIVE_SERVICES, SEARCH, STORAGE
 from ingest.auth.token_cache import TokenCache
@@ -31,6 +32,8 @@ from ingest.reading import document_intelligence, reading
 from ingest.services import Services
 from ingest.settings import Settings, cores
 from ingest.sources import Root
+from ingest.sources.custom import Checked
+from ingest.sources.folder import Folder
 from ingest.sources.folder import roots as folders
 from ingest.stop import Stop
 from ingest.times import Times
@@ -69,6 +72,34 @@ def roots(arguments: Sequence[str], settings: Settings, to: Connections) -> Iter
                 most, wanted = settings.document_megabytes, settings.blob_fields
                 found.append(Container(place, storage, most, wanted))
         yield found
+
+
+# A root on its way to another machine, which opens it in its own name.
+Portable: TypeAlias = "Folder | str"
+
+
+def portable(root: Root) -> Portable:
+    """A root as another machine can open it. Raises ConfigError for one that only this one has."""
+    if isinstance(root, Folder):
+        return root
+    if "://" in root.name and not isinstance(root, Checked):
+        return root.name
+    raise ConfigError(f"{root.name}: a root of your own cannot be read on other machines")
+
+
+@contextmanager
+def reopened(where: Portable, settings: Settings, to: Connections) -> Iterator[Root]:
+    """A root that another machine has sent. Raises ConfigError for a folder that is not here."""
+    if isinstance(where, str):
+        with roots([where], settings, to) as (found,):
+            yield found
+    elif where.folder.is_dir():
+        yield where
+    else:
+        raise ConfigError(
+            f"{where.folder} is not there on {socket.gethostname()}: mount it at the same path on "
+            "every worker, or name a blob container"
+        )
 
 
 def reached(name: str, found: Sequence[Root]) -> None:
@@ -307,6 +338,14 @@ def vectorizer(settings: Settings) -> Vectorizer | None:
     return Vectorizer(first.url, first.deployment, first.model)
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a process shares that works for a run of another one, which holds the index for both."""
+
+    line: Line
+    budget: Budget
+
+
 @contextmanager
 def services(  # noqa: PLR0913 - settings, and what takes the place of what they say
     settings: Settings,
@@ -316,21 +355,32 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
     to: Connections | None = None,
     model: Embedder | None = None,
     successor: Successor | None = None,
+    beside: Beside | None = None,
 ) -> Iterator[Services]:
     """All that a run needs, closed again after it; with `write`, the index is held meanwhile.
 
     A `model` takes the place of what the settings say. The index is that of the settings, or a
-    `successor` of it, which takes from it what it can. Raises ConfigError, ServiceError, or
+    `successor` of it, which takes from it what it can. What works `beside` another process leaves
+    the index to that one to make and to hold. Raises ConfigError, ServiceError, or
     BusyError if another run holds the index.
     """
+    if settings.engine and "://" not in index_place(settings):
+        raise ConfigError(
+            f"--engine {settings.engine}: an index in a folder is this machine's only; set "
+            "AZURE_SEARCH_ENDPOINT"
+        )
     to = to or connections(settings, stop)
     times = Times(watch=to.watch)
-    budget = limited(settings, stop)
-    model = model or embedder(settings, to, times, budget)
+    budget = beside.budget if beside else limited(settings, stop)
+    model = model or embedder(settings, to, times, budget, beside.line if beside else None)
     cut = recipe(settings, model)
     with ExitStack() as opened:
         opened.callback(model.close)
-        where = successor.index if successor else index(settings, model, to, create=write)
+        where = (
+            successor.index
+            if successor
+            else index(settings, model, to, create=write and not beside)
+        )
         earlier = successor.earlier if successor else None
         opened.callback(where.close)
         senders = ThreadPoolExecutor(model.at_once, "sender")
@@ -342,13 +392,13 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
         memory = Inherited(where, earlier) if earlier else where
         reader = opened.enter_context(reading(settings, memory, cut, times, service))
         try:
-            if write and where.fresh:
+            if write and where.fresh and not settings.engine:
                 # There is much to read and to embed: what takes a while begins meanwhile.
                 senders.submit(model.open)
                 for _ in range(reader.at_once):
                     reader.threads.submit(reader.warm)
-            if write:
-                where.hold()
+            if write and not beside:
+                where.hold(settings.engine)
             yield Services(
                 where, model, cut, reader, senders, writers, writing, times, budget, earlier
             )

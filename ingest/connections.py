@@ -35,7 +35,12 @@ def connections(settings: Settings, stop: Stop | None = None, **time: Any) -> Co
     )
 
 
-def watched(to: Connections, run: str, watch: Watch | None, told: Told) -> Connections:
-    """The connections of a run: its requests have its name, and somebody looks on."""
-    exchanges = Exchanges(names(run), told)
+def watched(
+    to: Connections, run: str, watch: Watch | None, told: Told, start: int = 1
+) -> Connections:
+    """The connections of a run: its requests have its name, and somebody looks on.
+
+    They are counted from `start`: no two processes may give one name.
+    """
+    exchanges = Exchanges(names(run, start), told)
     return replace(to, patience=replace(to.patience, exchanges=exchanges), watch=watch)

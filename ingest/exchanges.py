@@ -43,8 +43,8 @@ def prefix(run: str) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-"
 
 
-def names(run: str) -> Callable[[], str]:
+def names(run: str, start: int = 1) -> Callable[[], str]:
     """Names for the requests of a run, for any number of threads: GUIDs that count."""
-    numbers = itertools.count(1)
+    numbers = itertools.count(start)
     first = prefix(run)
     return lambda: f"{first}{next(numbers):012x}"

@@ -22,24 +22,26 @@ LISTENING = 0.1  # seconds between looks at anything else than the calls under w
 def overlapped(
     items: Iterable[T],
     start: Callable[[T], Future[R] | None],
-    ahead: int,
+    ahead: int | Callable[[], int],
     given_up: Callable[[], bool],
     idle: T | None = None,
 ) -> Iterator[tuple[T, Future[R] | None]]:
     """Each item with its finished call, in the order the calls finish.
 
     `start` begins the call an item needs; an item that needs none comes at once, with None. Items
-    are taken only while fewer than `ahead` calls are under way, so neither they nor the results
-    pile up. Once `given_up` answers True, what is under way is left. While nothing finishes, `idle`
-    is yielded now and then, so that whoever takes the results can look after calls of its own.
+    are taken only while fewer than `ahead` calls are under way, which may change with time, so
+    neither they nor the results pile up. Once `given_up` answers True, what is under way is left.
+    While nothing finishes, `idle` is yielded now and then, so that whoever takes the results can
+    look after calls of its own.
     """
     rest = iter(items)
     under_way: dict[Future[R], T] = {}
     finished: SimpleQueue[Future[R]] = SimpleQueue()
+    most = ahead if callable(ahead) else lambda: ahead
     more = True
     try:
         while more or under_way:
-            while more and len(under_way) < ahead and finished.empty():
+            while more and len(under_way) < most() and finished.empty():
                 for item in islice(rest, 1):
                     call = start(item)
                     if call is None:

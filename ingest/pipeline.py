@@ -71,9 +71,11 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     """
     absences = Absences(run.prune, run.max_deletes)
     changes = absences.noted(compared(root, services, run), run.stop.requested)
-    settle_all = services.elsewhere.settled if services.elsewhere else settled
     try:
-        yield from settle_all(root, changes, services, run)
+        if services.elsewhere:
+            yield from services.elsewhere.settled(root, changes)
+        else:
+            yield from settled(root, recalled(changes, services, run.stop), services, run)
         # The stages end quietly once something has failed; the failure must not, and nothing
         # is removed after one.
         run.stop.complain()
@@ -84,12 +86,14 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
 
 
 def settled(
-    root: Root, changes: Iterable[Stale | Settled], services: Services, run: Run
+    root: Root, changes: Iterable[Stale | Event], services: Services, run: Run
 ) -> Iterator[Event]:
-    """Every stale source settled, by this process; what is settled already passes."""
+    """Every stale source settled, by this process; their records have the ids.
+
+    What is settled already passes.
+    """
     with attempts(services.index, services.recipe, run.id, run.stop) as begun:
-        whole = recalled(changes, services, run.stop)
-        documents = begun.suspects_last(whole, partial(counted, root, services, run, begun))
+        documents = begun.suspects_last(changes, partial(counted, root, services, run, begun))
         drafts = intended(documents, services, run)
         chunks = by_turns(drafts, pieces)
         left = reused(chunks, services, run.stop)
@@ -101,9 +105,13 @@ def settled(
 def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
     """The changes between a root and what the index knows of it."""
     records = (r for r in services.index.records(root.name) if root.covers(r.source))
+    return compare(root.listed(), records, terms(services, run))
+
+
+def terms(services: Services, run: Run) -> Terms:
+    """What makes a source unchanged in this run."""
     most = sys.maxsize if run.retry_failed else MAX_ATTEMPTS
-    terms = Terms(services.recipe.digest, services.reader.ocr, most, run.passwords)
-    return compare(root.listed(), records, terms)
+    return Terms(services.recipe.digest, services.reader.ocr, most, run.passwords)
 
 
 def counted(

@@ -35,7 +35,7 @@ class Elsewhere:
     """Other processes that settle what this one has planned."""
 
     # every stale source settled; what is settled already passes
-    settled: Callable[[Root, Iterable[Stale | Settled], Services, Run], Iterator[Event]]
+    settled: Callable[[Root, Iterable[Stale | Settled]], Iterator[Event]]
     capacity: Callable[[], Capacity]  # of all of them together
 
 

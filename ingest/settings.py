@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
@@ -75,6 +76,13 @@ def seconds(text: str) -> float:
     if not 0 <= number < math.inf:
         raise ValueError("seconds, or a number with s, m or h")
     return number
+
+
+def scheduler(text: str) -> str:
+    """A parser of the address of an engine."""
+    if not re.fullmatch(r"(tcp|tls)://[^/@\s]+:\d+", text):
+        raise ValueError("tcp://HOST:PORT or tls://HOST:PORT")
+    return text
 
 
 def several(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
@@ -179,6 +187,12 @@ class Settings:
         "INGEST_WORKERS",
         "documents read side by side, 0 for one a core",
         within(int, 0, 1024),
+    )
+    engine: str = setting(
+        "",
+        "INGEST_ENGINE",
+        "the scheduler whose workers read, embed and write: `tcp://host:8786`; unset: this machine",
+        scheduler,
     )
     document_seconds: float = setting(
         120.0,

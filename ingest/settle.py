@@ -88,7 +88,7 @@ def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | 
     if same(made, record):
         return Noted(touched(record, source), unchanged(source, record))
     draft = drafted(source, record, made, index)
-    return Noted(intent(draft), draft)
+    return Noted(replace(intent(draft), run=run), draft)
 
 
 def same(made: Prepared, record: Record) -> bool:

@@ -72,6 +72,7 @@ class Times:
     watch: Watch | None = None
     spells: dict[str, Spell] = field(default_factory=lambda: defaultdict(Spell))
     counts: Counter[str] = field(default_factory=Counter)
+    elsewhere: str = ""  # what calls of other processes wait for, if this mirrors theirs
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
@@ -139,7 +140,21 @@ class Times:
         """What calls to a service are waiting for at this moment; "" for nothing."""
         with self.lock:
             waits = (name for name in (TOKENS, REQUESTS) if self.spells[name].under_way)
-            return next(waits, "")
+            return next(waits, self.elsewhere)
+
+    def mirror(
+        self, spells: Mapping[str, tuple[float, float]], counts: Mapping[str, int], waits: str
+    ) -> None:
+        """What other processes did so far: the seconds of each kind, on the clock and in threads.
+
+        Calls of theirs wait for something now, or for "".
+        """
+        with self.lock:
+            now = self.clock()
+            for what, (wall, total) in spells.items():
+                self.spells[what] = Spell(since=now, wall=wall, total=total)
+            self.counts.update({what: n - self.counts[what] for what, n in counts.items()})
+            self.elsewhere = waits
 
     def wall(self, what: str) -> float:
         """Seconds in which at least one thread was in it."""

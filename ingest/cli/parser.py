@@ -69,6 +69,11 @@ def add_run(command: argparse.ArgumentParser) -> None:
     """What `run` takes."""
     add_roots(command)
     command.add_argument("--dry-run", action="store_true", help="the same as ingest plan")
+    command.add_argument(
+        "--engine",
+        metavar="URL",
+        help="have the workers of a Dask scheduler do it: tcp://host:8786 (this machine)",
+    )
     add_deadline(command)
 
 

@@ -30,6 +30,7 @@ from ingest.model import Event, Summary
 from ingest.pipeline import compared, ingest
 from ingest.plan import Stale
 from ingest.report.totals import Totals
+from ingest.scale import scaled
 from ingest.services import Run, Services
 from ingest.settings import Settings, documented
 from ingest.sources import Root
@@ -53,7 +54,8 @@ def main(options: argparse.Namespace) -> int:
         stopping(run.stop, settings.deadline) as signals,
         looked_on(run, settings) as (to, seen),
         roots(names, settings, to) as where,
-        services(settings, run.stop, write=True, to=to) as all_,
+        services(settings, run.stop, write=True, to=to) as here,
+        scaled(settings, here, run) as all_,
     ):
         account = Account(run, all_, settings, began)
         totals = account.totals

@@ -129,10 +129,19 @@ class Paces:
         """Who asked by this name is gone: what was granted and not answered comes back."""
         with self.lock:
             self.waiting.pop(who, None)
-            for number, (whose, place, _) in list(self.granted.items()):
-                if whose == who:
-                    del self.granted[number]
-                    self.each[place].failed(self.clock())
+            self.take_back([n for n, (whose, *_) in self.granted.items() if whose == who])
+
+    def forget(self, seconds: float) -> None:
+        """What was granted so long ago and not answered comes back."""
+        with self.lock:
+            old = self.clock() - seconds
+            self.take_back([n for n, (_, _, turn) in self.granted.items() if turn.at < old])
+
+    def take_back(self, numbers: Sequence[int]) -> None:
+        """These turns came to nothing."""
+        for number in numbers:
+            _, place, _ = self.granted.pop(number)
+            self.each[place].failed(self.clock())
 
     def known(self) -> Known:
         with self.lock:

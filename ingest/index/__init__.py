@@ -62,8 +62,16 @@ class Index(Protocol):
     # seconds that listings may lag behind what was written; 0 where they do not
     lag: float
 
-    # keep others from writing until close; raises BusyError if another run does
-    def hold(self) -> None: ...
+    # the name by which it is held, for `stands`; "" where no other machine can write to it
+    @property
+    def holder(self) -> str: ...
+
+    # keep others from writing until close, but for the workers of an engine, if one is named;
+    # raises BusyError if another run does
+    def hold(self, engine: str = "", /) -> None: ...
+
+    # what changes while a holder of that name lives; "" once it does not hold it
+    def stands(self, holder: str, /) -> str: ...
 
     # seconds since another run may have written: 0 while one holds it, inf if none is known of
     def quiet(self) -> float: ...

@@ -78,8 +78,15 @@ class AzureIndex:
         # Records are small and many: those of documents that are under way at once go together.
         self.saved = Together(self.save_all, RECORDS)
 
-    def hold(self) -> None:
-        quiet = self.lease.take()
+    @property
+    def holder(self) -> str:
+        return self.lease.owner
+
+    def stands(self, holder: str, /) -> str:
+        return self.lease.sign(holder)
+
+    def hold(self, engine: str = "", /) -> None:
+        quiet = self.lease.take(engine)
         self.before = math.inf if quiet is None else quiet
         # Of two runs that found no index, the later one may find what the other wrote meanwhile.
         self.current = self.fresh if quiet is None else quiet > QUIET

@@ -40,11 +40,14 @@ class Lease:
         self.over = threading.Event()
         self.keeper: threading.Thread | None = None
 
-    def take(self) -> float | None:
+    def take(self, engine: str = "") -> float | None:
         """The seconds since another run may have written; None if none is known of.
 
-        Raises BusyError if another run holds it.
+        Raises BusyError if another run holds it. One of an `engine` is not known to be gone when
+        its process is: its workers go on for a while.
         """
+        if engine:
+            self.owner = f"workers of {engine} for {self.owner}"
         quiet = self.refuse_if_held()
         self.write()
         time.sleep(SETTLING)
@@ -70,6 +73,11 @@ class Lease:
         if not found:
             return math.inf
         return 0.0 if found["run"] != FREE and living(found) else age(found)
+
+    def sign(self, owner: str) -> str:
+        """When it was renewed by this owner; "" if it is not its."""
+        found = self.documents.get(KEY)
+        return str(found["settled"]) if found and found["run"] == owner else ""
 
     def write(self, owner: str = "") -> None:
         stamp = datetime.now(UTC).isoformat(timespec="seconds")

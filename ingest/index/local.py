@@ -106,6 +106,7 @@ class LocalIndex:
         self.folder = folder
         self.named = bool(generation)
         self.lock = FileLock(folder / "lock")
+        self.holder = ""
         self.writes = create
         self.fresh = False
         self.current = True
@@ -173,7 +174,10 @@ class LocalIndex:
     def pragma(self, name: str) -> int:
         return int(self.db.execute(f"PRAGMA {name}").fetchone()[0])
 
-    def hold(self) -> None:
+    def stands(self, _: str, /) -> str:
+        return ""  # only this machine can write to it
+
+    def hold(self, _: str = "", /) -> None:
         with self.translated():
             try:
                 self.lock.acquire(timeout=A_MOMENT)

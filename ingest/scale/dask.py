@@ -1,0 +1,214 @@
+"""Groups on a Dask cluster, by the Executor of its client; the pacing is one of its actors."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import distributed
+from distributed.scheduler import KilledWorker
+
+from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.scale import session
+from ingest.scale.pacing import Pacing
+from ingest.scale.settle import settle
+from ingest.scale.work import Done, Group, Job, Links
+
+log = logging.getLogger(__name__)
+
+CONNECTING = 60.0  # seconds for the scheduler to be there
+ANSWERING = 10.0  # seconds for the pacing to answer, which takes it a millisecond
+LOST = 20.0  # seconds for another pacing to be there
+LOOK = 0.2  # seconds between looks for it
+FIRST = 100  # the priority of the pacing: before all groups
+FAILED = frozenset({"error", "lost", "cancelled"})  # statuses of a pacing that is lost
+# What a call raises where the pacing, its worker or the scheduler is gone.
+GONE = (OSError, RuntimeError, ValueError, TimeoutError, CancelledError)
+
+
+class Dask:
+    """An Engine on a cluster, for one run."""
+
+    def __init__(self, address: str, client: distributed.Client, run: str) -> None:
+        self.address = address
+        self.client = client
+        self.executor = client.get_executor(pure=False)  # no two calls are the same
+        self.name = distributed.Variable(pacing_of(run), client=client)
+        self.pacing: distributed.Future[Any] | None = None
+
+    def submit(self, group: Group, job: Job) -> Future[Done]:
+        return explained(self.executor.submit(work, group, job), self.address)
+
+    def slots(self) -> int:
+        workers = self.client.scheduler_info(n_workers=-1)["workers"]
+        return sum(worker["nthreads"] for worker in workers.values())
+
+    def begin(self, *arguments: Any) -> None:
+        try:
+            pacing = self.client.submit(Pacing, *arguments, actor=True, pure=False, priority=FIRST)
+            self.name.set(pacing)
+        except GONE as error:
+            raise self.lost() from error
+        self.pacing = pacing
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        assert self.pacing is not None
+        if self.client.status != "running":
+            raise self.lost()
+        try:
+            if self.pacing.status == "pending":
+                return None
+            with self.client.as_current():
+                return asked(self.pacing, method, *arguments)
+        except TimeoutError:
+            return None  # its worker is busy, or is not missed yet
+        except GONE as error:
+            if self.pacing.status in FAILED:
+                raise ServiceError("the worker that kept the pace is lost") from error
+            return None
+
+    def lost(self) -> ServiceError:
+        """What it means that the scheduler does not answer any more."""
+        return unreachable(self.address)
+
+    def end(self, run: str) -> None:
+        with suppress(*GONE):
+            self.client.run(session.end, run)
+            self.name.delete()
+
+
+@contextmanager
+def cluster(address: str, run: str) -> Iterator[Dask]:
+    """A cluster, for one run. Raises ServiceError if nobody answers there."""
+    # Who is lost, and what is done about it, we say ourselves.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        client = distributed.Client(address, timeout=CONNECTING, set_as_default=False)
+    except GONE as error:
+        raise unreachable(address) from error
+    with client:
+        client.forward_logging("ingest", logging.WARNING)
+        yield Dask(address, client, run)
+
+
+def unreachable(address: str) -> ServiceError:
+    """Nobody answers at the address of a scheduler."""
+    return ServiceError(f"no scheduler answers at {address}: start it, or check --engine")
+
+
+def explained(call: Future[Done], address: str) -> Future[Done]:
+    """The call; what the engine raises is an error that says what to do."""
+    told: Future[Done] = Future()
+
+    def done(_: Future[Done]) -> None:
+        if not told.set_running_or_notify_cancel():
+            return
+        try:
+            told.set_result(call.result())
+        except CancelledError:
+            told.set_exception(
+                ServiceError(f"the scheduler at {address} is gone or was restarted: run again")
+            )
+        except BaseException as error:  # noqa: BLE001 - raised by whoever takes the result
+            told.set_exception(meant(error))
+
+    def cancelled(_: Future[Done]) -> None:
+        if told.cancelled():
+            call.cancel()
+
+    call.add_done_callback(done)
+    told.add_done_callback(cancelled)
+    return told
+
+
+def meant(error: BaseException) -> BaseException:
+    """What an error of a group means to whoever started the run."""
+    if isinstance(error, KilledWorker):
+        return ServiceError(
+            f"{error.allowed_failures + 1} workers were lost one after another with the same "
+            "sources, which are read alone by the next run: look for what ends workers, as too "
+            "little memory; run again"
+        )
+    if isinstance(error, ImportError):
+        return ConfigError(f"a worker cannot begin ({error}): start it from the same image")
+    return error
+
+
+def pacing_of(run: str) -> str:
+    """The name under which the pacing of a run is found."""
+    return f"ingest-pacing-{run}"
+
+
+# What a worker does.
+
+
+def work(group: Group, job: Job) -> Done:
+    """A group, settled in the process of a worker."""
+    worker = distributed.get_worker()
+    reach = reaching(job.run, distributed.get_client())
+    who = f"{worker.name} at {session.name()}"
+    links = Links(who, reach.call, reach.lacking, distributed.secede, worker.state.nthreads)
+    try:
+        return settle(group, job, links)
+    except IngestError as error:
+        error.args = (f"{error} (worker {who})", *error.args[1:])
+        raise
+
+
+@cache
+def reaching(run: str, client: distributed.Client) -> Reach:
+    """The way to the pacing of a run, one for each process."""
+    return Reach(pacing_of(run), client)
+
+
+@dataclass(slots=True, eq=False)
+class Reach:
+    """The way to a pacing, wherever it is now. Any thread may call."""
+
+    name: str
+    client: distributed.Client
+    found: Any = None
+    missed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def lacking(self) -> bool:
+        """Whether it is waited for at present."""
+        return self.missed
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Call a method of it. Raises ServiceError if there is none for too long."""
+        ends = time.monotonic() + LOST
+        while True:
+            try:
+                with self.client.as_current():
+                    pacing = self.look()
+                    answer = asked(pacing, method, *arguments)
+            except GONE as error:
+                self.found, self.missed = None, True
+                if time.monotonic() > ends:
+                    raise ServiceError("nobody keeps the pace of this run: run again") from error
+                time.sleep(LOOK)
+            else:
+                self.missed = False
+                return answer
+
+    def look(self) -> Any:
+        """Where it is now."""
+        with self.lock:
+            if self.found is None:
+                named = distributed.Variable(self.name, client=self.client)
+                self.found = named.get(timeout=LOOK)
+            return self.found
+
+
+def asked(pacing: Any, method: str, *arguments: Any) -> Any:
+    """What a method of the pacing answers. Raises one of GONE if it does not."""
+    actor = pacing.result(timeout=ANSWERING)
+    return getattr(actor, method)(*arguments).result(timeout=ANSWERING)

@@ -1,0 +1,51 @@
+"""The line and the budget of a worker: leased, request by request, from the pacing of its run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from ingest.embed.line import Granted, Known, Later
+from ingest.scale.work import Call
+
+TOLD = ("x-ratelimit-", "retry-after", "policy-id")  # what headers of an answer say of a quota
+LOOK = 0.2  # seconds until more may be granted
+
+
+class Leased:
+    """A Line whose turns are given elsewhere."""
+
+    def __init__(self, who: str, call: Call) -> None:
+        self.who = who
+        self.call = call
+        self.last: Known = call("known")
+
+    def ask(self, tokens: float) -> Granted | Later:
+        answer: Granted | Later = self.call("ask", self.who, tokens)
+        return answer
+
+    def answered(self, turn: Granted, headers: Mapping[str, str]) -> None:
+        self.call("answered", turn, told(headers))
+
+    def refused(self, turn: Granted, headers: Mapping[str, str]) -> float:
+        wait: float = self.call("refused", turn, told(headers))
+        return wait
+
+    def failed(self, turn: Granted, *, ailing: bool) -> None:
+        self.call("failed", turn, ailing)
+
+    def known(self) -> Known:
+        return self.last
+
+
+def told(headers: Mapping[str, str]) -> dict[str, str]:
+    """What an answer says of a quota, and nothing else of it."""
+    return {name.lower(): value for name, value in headers.items() if name.lower().startswith(TOLD)}
+
+
+def spending(call: Call, tokens: int, pages: int) -> str:
+    """Speak for so much; returns the limit if there is none left of it."""
+    while (answer := call("spend", tokens, pages)) is None:
+        time.sleep(LOOK)
+    reached: str = answer
+    return reached

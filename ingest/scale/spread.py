@@ -1,0 +1,273 @@
+"""The driver: groups of sources given to an engine, and what its workers say of themselves."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol
+
+from ingest import __version__
+from ingest.budget import Budget
+from ingest.connect import embedder_places, endpoints, portable
+from ingest.errors import ServiceError
+from ingest.model import Advanced, Event, Settled, Source
+from ingest.overlap import overlapped
+from ingest.pipeline import IDLE, terms
+from ingest.plan import Stale
+from ingest.report.bottleneck import Capacity
+from ingest.scale.pacing import Limits
+from ingest.scale.session import sent
+from ingest.scale.work import Beat, Done, Group, Job, Orders, Status, grouped
+from ingest.services import Elsewhere, Run, Services
+from ingest.settings import Settings
+from ingest.sources import Root
+
+log = logging.getLogger(__name__)
+
+LOOKS = 0.5  # seconds between two looks at how the workers are
+AHEAD = 4  # groups for each thing that the engine runs at once, so that no worker waits for one
+LEAST = 16  # groups, so that an engine that grows with its work sees some
+SLICE = 20  # parts of what may be spent, of which one is granted at a time
+PAGES = 20  # granted at a time, where they cost money
+NOBODY = 30.0  # seconds without any worker, after which that is said
+QUIET = 10.0  # seconds in which workers come to an end that were told to, at once
+
+
+class Engine(Protocol):
+    """What runs groups on other machines. Any thread may ask."""
+
+    # begin to settle a group
+    def submit(self, group: Group, job: Job) -> Future[Done]: ...
+
+    # what may run at once, on all workers together
+    def slots(self) -> int: ...
+
+    # begin a Pacing of these arguments, in place of one that is lost
+    def begin(self, *arguments: Any) -> None: ...
+
+    # call a method of the pacing, None if it does not answer yet; raises ServiceError if it is lost
+    def call(self, method: str, *arguments: Any) -> Any: ...
+
+    # let the workers close what they keep for a run
+    def end(self, run: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the driver knows of the workers, and tells them, twice a second."""
+
+    engine: Engine
+    settings: Settings
+    services: Services
+    run: Run
+    job: Job
+    beats: dict[str, Beat] = field(default_factory=dict)  # the last of each, by who
+    there: tuple[str, ...] = ()  # who is there now
+    tokens: float = math.inf  # a minute, as far as is known
+    granted: tuple[float, float] = (0.0, 0.0)
+    met: float = field(default_factory=time.monotonic)  # when there was a worker last
+    over: threading.Event = field(default_factory=threading.Event)
+    numbers: itertools.count[int] = field(default_factory=itertools.count)  # of groups
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        """Begin the pacing. All that was granted to an earlier one counts as spent."""
+        budget = self.services.budget
+        tokens, pages = (int(much) if much < math.inf else 0 for much in self.granted)
+        spent = max(tokens, budget.tokens), max(pages, budget.pages)
+        limits = Limits(budget.most_tokens, budget.most_usd, budget.rates, spent)
+        self.granted = self.slices(Status((), *spent))
+        where = embedder_places(self.settings)
+        to = [] if where == ("local",) else endpoints(self.settings, where)
+        self.engine.begin(to, limits, self.granted)
+
+    def slices(self, status: Status) -> tuple[float, float]:
+        """What may be spent until the next look: a part of what is left, and what is waited for."""
+        limits = self.services.budget
+        if limits.most_tokens == limits.most_usd == math.inf:
+            return math.inf, math.inf
+        left = replace_spent(limits, status).left()
+        tokens = status.tokens + max(left / SLICE, status.wanted[0])
+        pages = status.pages + max(PAGES, status.wanted[1])
+        return tokens, pages
+
+    def keep(self) -> None:
+        """Look after the workers until it is over."""
+        while not self.over.wait(LOOKS):
+            try:
+                self.look()
+            except ServiceError as error:
+                log.warning("the pacing is begun anew: %s", error)
+                try:
+                    self.begin()
+                except ServiceError as fault:
+                    self.run.stop.fault = self.run.stop.fault or fault
+                    self.run.stop.abandon()
+                    return
+
+    def look(self) -> None:
+        """Tell the workers what to do, and hear how they are. Raises ServiceError."""
+        stop = self.run.stop
+        orders = Orders(stop.sated, stop.requested() and not stop.sated, stop.overdue())
+        status: Status | None = self.engine.call("order", orders, self.granted)
+        self.noticed(self.engine.slots())
+        if status is None:
+            return
+        with self.lock:
+            self.beats |= {beat.who: beat for beat in status.beats}
+            self.there = tuple(beat.who for beat in status.beats)
+        self.granted = self.slices(status)
+        if status.known:
+            self.tokens = status.known.tokens
+        budget = self.services.budget
+        budget.tokens, budget.pages = status.tokens, status.pages
+        if status.reached and not budget.reached:
+            budget.reached = status.reached
+            stop.enough()
+        self.mirror()
+
+    def noticed(self, slots: int) -> None:
+        """Say it if nobody is there for long."""
+        if slots:
+            self.met = time.monotonic()
+        elif time.monotonic() - self.met > NOBODY:
+            self.met = time.monotonic()
+            log.warning("no worker is there yet: start some (docs/scale.md)")
+
+    def mirror(self) -> None:
+        """Let the times of this process be those of all workers together."""
+        beats = list(self.beats.values())
+        times = self.services.times
+        now = {beat.who: beat for beat in beats if beat.who in self.there}
+        spells: dict[str, tuple[float, float]] = {}
+        counts: dict[str, int] = {}
+        for beat in beats:
+            for what, (wall, threads) in beat.spells.items():
+                longest, total = spells.get(what, (0.0, 0.0))
+                spells[what] = max(longest, wall), total + threads
+            for what, number in beat.counts.items():
+                counts[what] = counts.get(what, 0) + number
+        waits = [beat.waits for beat in now.values()]
+        times.mirror(spells, counts, max(set(waits), key=waits.count) if waits else "")
+
+    def advanced(self) -> dict[int, Advanced]:
+        """How far each group is that is under way."""
+        with self.lock:
+            beats = [self.beats[who] for who in self.there]
+        return {number: much for beat in beats for number, much in beat.under_way.items()}
+
+    def capacity(self) -> Capacity:
+        """How much all workers together, the lost ones too, could have under way at once."""
+        beats = list(self.beats.values())
+        quotas = self.settings.openai_tpm
+
+        def all_of(each: Callable[[Beat], int]) -> int:
+            return max(1, sum(map(each, beats)))
+
+        return Capacity(
+            all_of(lambda beat: beat.reading),
+            all_of(lambda beat: beat.embedding),
+            all_of(lambda beat: beat.writing),
+            self.tokens,
+            own=bool(quotas) and self.tokens < math.inf,
+            recognising=sum(beat.recognising for beat in beats),
+        )
+
+    def quiet(self) -> None:
+        """Wait until no worker works any more that was told to stop at once."""
+        ends = time.monotonic() + QUIET
+        while time.monotonic() < ends and any(
+            self.beats[who].under_way for who in self.there if who in self.beats
+        ):
+            time.sleep(LOOKS)
+
+
+def replace_spent(budget: Budget, status: Status) -> Budget:
+    """The limits of a budget, of which so much is spent."""
+    return replace(
+        budget, tokens=status.tokens, pages=status.pages, lock=threading.Lock(), reached=""
+    )
+
+
+@contextmanager
+def spread(engine: Engine, settings: Settings, services: Services, run: Run) -> Iterator[Services]:
+    """The services of a run whose groups are settled by an engine."""
+    job = Job(run.id, __version__, sent(settings), terms(services, run), services.index.holder)
+    watch = Watch(engine, settings, services, run, job)
+    watch.begin()
+    keeper = threading.Thread(target=watch.keep, name="watch", daemon=True)
+    keeper.start()
+    try:
+        yield replace(services, elsewhere=Elsewhere(partial(settled, watch), watch.capacity))
+    finally:
+        if run.stop.overdue():
+            watch.quiet()
+        watch.over.set()
+        keeper.join()
+        engine.end(run.id)
+
+
+def settled(watch: Watch, root: Root, changes: Iterable[Stale | Settled]) -> Iterator[Event]:
+    """Every stale source settled by the workers; what is settled already passes.
+
+    Those that may have ended a process come last, each by itself in a process.
+    """
+    suspects: list[Source] = []
+    yield from given(watch, root, grouped(changes, suspects), suspects)
+    if not watch.run.stop.requested():
+        alone = [[suspect] for suspect in suspects]
+        yield from given(watch, root, alone, None)
+
+
+def given(
+    watch: Watch,
+    root: Root,
+    groups: Iterable[list[Source] | Settled],
+    suspects: list[Source] | None,
+) -> Iterator[Event]:
+    """What becomes of the groups; without a list for suspects, each is one."""
+    where, stop = portable(root), watch.run.stop
+    shown: dict[int, Advanced] = {}  # of the groups that are under way
+
+    def start(item: list[Source] | Settled | Advanced) -> Future[Done] | None:
+        if not isinstance(item, list):
+            return None
+        sources = tuple(sorted(item, key=lambda source: source.name))
+        group = Group(next(watch.numbers), where, sources, alone=suspects is None)
+        shown[group.number] = IDLE
+        return stop.watched(watch.engine.submit(group, watch.job))
+
+    def ahead() -> int:
+        return max(LEAST, AHEAD * watch.engine.slots())
+
+    for item, call in overlapped(groups, start, ahead, stop.overdue, IDLE):
+        if call:
+            done = call.result()
+            yield more(shown.pop(done.number), done.advanced)
+            yield from done.settled
+            if suspects is not None:
+                suspects += done.suspects
+        elif isinstance(item, Settled):
+            yield item
+        else:
+            now = watch.advanced()
+            for number in now.keys() & shown.keys():
+                yield more(shown[number], now[number])
+                shown[number] = now[number]
+
+
+def more(before: Advanced, now: Advanced) -> Advanced:
+    """What was done since; nothing where a lost worker's work is done again."""
+    return Advanced(
+        max(0, now.pages - before.pages),
+        max(0, now.chunks - before.chunks),
+        max(0, now.tokens - before.tokens),
+    )
