@@ -105,14 +105,15 @@ class Pacing:
             now = self.clock()
             self.beats[beat.who] = now, beat
             if now - self.heard > LEFT:
-                return replace(self.orders, stop=True)
+                return replace(self.orders, stop=True, left=True)
             return self.orders
 
-    def gone(self, who: str) -> None:
-        """A worker says goodbye."""
+    def gone(self, who: str) -> bool:
+        """A worker says goodbye. Whether it was the last who needs this, the driver included."""
+        self.line.lost(who)
         with self.lock:
             self.beats.pop(who, None)
-        self.line.lost(who)
+            return not self.beats and self.clock() - self.heard > LEFT
 
     def miss(self) -> None:
         """What those had who are gone comes back."""

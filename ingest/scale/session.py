@@ -14,9 +14,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ingest import __version__
 from ingest.budget import Budget
@@ -25,8 +26,8 @@ from ingest.connect import Beside, Portable, reopened, services
 from ingest.connections import Connections, connections, watched
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.model import Advanced
-from ingest.scale.leased import Leased, spending
-from ingest.scale.work import Beat, Job, Links
+from ingest.scale.leased import Leased, lasting, spending
+from ingest.scale.work import Beat, Job, Links, MissedError
 from ingest.services import Run, Services
 from ingest.settings import Settings, settings
 from ingest.sources import Root
@@ -161,6 +162,10 @@ def session(job: Job, links: Links) -> Session:
             threading.Thread(
                 target=kept, args=(job, links, there), name="session", daemon=True
             ).start()
+    while not wait([there], PAUSE).done:
+        # It may wait for the pacing, which must have a place to begin in.
+        if links.lacking():
+            links.release()
     return there.result()
 
 
@@ -189,6 +194,7 @@ def kept(job: Job, links: Links, there: Future[Session]) -> None:
                 here.over.set()
                 for other in others:
                     other.result()
+                goodbye(links)
     except BaseException as error:  # noqa: BLE001 - raised by whoever waits for the session
         forgotten(there)
         if there.done():
@@ -197,6 +203,14 @@ def kept(job: Job, links: Links, there: Future[Session]) -> None:
             there.set_exception(error)
     else:
         forgotten(there)
+
+
+def goodbye(links: Links) -> None:
+    """Tell the pacing; who is the last to do so after the driver has left lets it go."""
+    last = False
+    with suppress(MissedError):
+        last = links.call("gone", links.who)
+    links.forget(last)
 
 
 def forgotten(there: Future[Session]) -> None:
@@ -209,6 +223,8 @@ def forgotten(there: Future[Session]) -> None:
 def guarding(here: Session) -> None:
     """Wait until the run is over here, and see to it where nothing shows that it is there."""
     while not here.close():
+        if here.over.is_set():
+            here.run.stop.abandon()  # nobody waits for what is still under way
         silent = time.monotonic() - here.seen
         if silent > DOUBT:
             here.leave("its run may not hold the index any more")
@@ -231,8 +247,9 @@ def opened(job: Job, links: Links) -> Iterator[Session]:
     mine = at_home(job.settings, settings(os.environ, {}), links.threads)
     stop = Stop(mine.grace_seconds)
     to = watched(connections(mine, stop), job.run, None, lambda _: None, mine_alone())
-    line = Leased(links.who, links.call)
-    budget = Budget(stop, agreed=lambda tokens, pages: spending(links.call, tokens, pages))
+    call = lasting(links.call, stop)
+    line = Leased(links.who, call)
+    budget = Budget(stop, agreed=partial(spending, call))
     run = Run(job.run, passwords=bool(mine.passwords), stop=stop)
     with (
         services(mine, stop, write=True, to=to, beside=Beside(line, budget)) as all_,
@@ -263,12 +280,13 @@ def sent(chosen: Settings) -> Settings:
 def beating(here: Session) -> None:
     """Say every second how things are, and do what is told, until the session is over."""
     stop = here.run.stop
-    while not here.over.wait(BEATS):
+    pause = 0.0
+    while not here.over.wait(pause):
+        pause = BEATS
         try:
             orders = here.links.call("beat", here.beat())
-        except IngestError as error:
-            here.leave(str(error))
-            return
+        except MissedError:
+            continue  # there will be another one, or the run is not there any more either
         here.line.last = orders.known or here.line.last
         if orders.left:
             here.leave("nothing is heard of the run")

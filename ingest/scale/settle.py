@@ -37,6 +37,7 @@ def settled_here(group: Group, here: Session) -> Done:
     before = {record.source: record for record in records if record.run == here.job.run}
     if any(record.pending for record in before.values()):
         # It wrote a moment ago, and what is there is found out by a search that lags behind.
+        here.links.release()
         here.to.patience.wait(here.services.index.lag)
     place = Place(group, here)
     suspects: list[Source] = []
