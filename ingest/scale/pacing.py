@@ -105,7 +105,7 @@ class Pacing:
             now = self.clock()
             self.beats[beat.who] = now, beat
             if now - self.heard > LEFT:
-                return replace(self.orders, stop=True)
+                return replace(self.orders, left=True)
             return self.orders
 
     def gone(self, who: str) -> None:
