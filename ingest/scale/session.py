@@ -25,7 +25,7 @@ from ingest.connect import Beside, Portable, reopened, services
 from ingest.connections import Connections, connections, watched
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.model import Advanced
-from ingest.scale.leased import Leased, spending
+from ingest.scale.leased import Leased, LeasedPace, spending
 from ingest.scale.work import Beat, Job, Links
 from ingest.services import Run, Services
 from ingest.settings import Settings, settings
@@ -233,9 +233,10 @@ def opened(job: Job, links: Links) -> Iterator[Session]:
     to = watched(connections(mine, stop), job.run, None, lambda _: None, mine_alone())
     line = Leased(links.who, links.call)
     budget = Budget(stop, agreed=lambda tokens, pages: spending(links.call, tokens, pages))
+    beside = Beside(line, budget, LeasedPace(links.who, links.call))
     run = Run(job.run, passwords=bool(mine.passwords), stop=stop)
     with (
-        services(mine, stop, write=True, to=to, beside=Beside(line, budget)) as all_,
+        services(mine, stop, write=True, to=to, beside=beside) as all_,
         ExitStack() as roots,
     ):
         here = Session(job, links, all_, run, to, line, roots)
