@@ -366,7 +366,7 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
     the index to that one to make and to hold. Raises ConfigError, ServiceError, or
     BusyError if another run holds the index.
     """
-    if settings.engine and "://" not in index_place(settings):
+    if write and settings.engine and "://" not in index_place(settings):
         raise ConfigError(
             f"--engine {settings.engine}: an index in a folder is this machine's only; set "
             "AZURE_SEARCH_ENDPOINT"
