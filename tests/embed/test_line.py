@@ -94,14 +94,19 @@ def test_what_is_never_answered_comes_back_in_the_end() -> None:
 
 
 def test_an_answer_to_an_unknown_turn_means_nothing() -> None:
-    """Neither is anything freed by it, nor learnt from it."""
+    """Neither is anything freed by it, nor learnt from it; but a refusal is heeded all the same."""
     clock = Clock()
     paces = line(clock)
     turn(paces)
     stranger = Granted(0, 10**9)
     paces.answered(stranger, {"x-ratelimit-limit-tokens": "1"})
     paces.failed(stranger, ailing=True)
-    assert paces.refused(stranger, {"retry-after": "60"}) <= 0
     assert paces.each[0].under_way == 1
     assert paces.known().tokens == TPM
     assert paces.each[0].ailing < clock.now
+
+    assert paces.refused(stranger, {"retry-after": "60"}) == 60
+    clock.now += 59
+    assert isinstance(paces.ask(SIZE), Later)
+    clock.now += 1
+    turn(paces)
