@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import pkgutil
 import threading
@@ -70,7 +71,7 @@ class Dask:
             if self.pacing.status == "pending":
                 return None
             with self.client.as_current():
-                return asked(self.pacing, method, *arguments)
+                return asked(self.pacing.result(timeout=LOOK), method, *arguments)
         except TimeoutError:
             return None  # its worker is busy, or is not missed yet
         except GONE as error:
@@ -224,7 +225,7 @@ class Reach:
 
     name: str
     client: distributed.Client
-    found: Any = None
+    found: Any = None  # the actor; each proxy of it lives until the next collection of garbage
     missed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -249,19 +250,19 @@ class Reach:
         """Where it is now."""
         with self.lock:
             if self.found is None:
-                named = distributed.Variable(self.name, client=self.client)
-                self.found = named.get(timeout=LOOK)
+                named = distributed.Variable(self.name, client=self.client).get(timeout=LOOK)
+                self.found = named.result(timeout=LOOK)
             return self.found
 
     def forget(self, last: bool) -> None:  # noqa: FBT001 - as the links have it
         """Let it go, and with it the pacing, if this is the last way there."""
         self.found = None
+        gc.collect()
         if last:
             with suppress(*GONE):
                 distributed.Variable(self.name, client=self.client).delete()
 
 
-def asked(pacing: Any, method: str, *arguments: Any) -> Any:
+def asked(actor: Any, method: str, *arguments: Any) -> Any:
     """What a method of the pacing answers. Raises one of GONE if it does not."""
-    actor = pacing.result(timeout=LOOK)
     return getattr(actor, method)(*arguments).result(timeout=ANSWERING)

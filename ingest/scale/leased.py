@@ -1,4 +1,4 @@
-"""The line and the budget of a worker: leased, request by request, from the pacing of its run."""
+"""The lines and the budget of a worker: leased, request by request, from the pacing of its run."""
 
 from __future__ import annotations
 
@@ -61,6 +61,24 @@ def lasting(call: Call, stop: Stop) -> Call:
                 time.sleep(LOOK)
 
     return ask
+
+
+class LeasedPace:
+    """How often text is recognised, where others say so."""
+
+    def __init__(self, who: str, call: Call) -> None:
+        self.who = who
+        self.call = call
+
+    def ask(self) -> float:
+        seconds: float = self.call("ask_recognising", self.who)
+        return seconds
+
+    def answered(self) -> None:
+        self.call("recognised")
+
+    def refused(self, floor: float) -> None:
+        self.call("refused_recognising", floor)
 
 
 def told(headers: Mapping[str, str]) -> dict[str, str]:

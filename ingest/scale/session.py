@@ -26,7 +26,7 @@ from ingest.connect import Beside, Portable, reopened, services
 from ingest.connections import Connections, connections, watched
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.model import Advanced
-from ingest.scale.leased import Leased, lasting, spending
+from ingest.scale.leased import Leased, LeasedPace, lasting, spending
 from ingest.scale.work import Beat, Job, Links, MissedError
 from ingest.services import Run, Services
 from ingest.settings import Settings, settings
@@ -250,9 +250,10 @@ def opened(job: Job, links: Links) -> Iterator[Session]:
     call = lasting(links.call, stop)
     line = Leased(links.who, call)
     budget = Budget(stop, agreed=partial(spending, call))
+    beside = Beside(line, budget, LeasedPace(links.who, call))
     run = Run(job.run, passwords=bool(mine.passwords), stop=stop)
     with (
-        services(mine, stop, write=True, to=to, beside=Beside(line, budget)) as all_,
+        services(mine, stop, write=True, to=to, beside=beside) as all_,
         ExitStack() as roots,
     ):
         here = Session(job, links, all_, run, to, line, roots)

@@ -73,7 +73,7 @@ class Orders:
     enough: bool = False  # begin nothing more
     stop: bool = False  # settle what is under way in the time that the settings give
     abandon: bool = False  # at once
-    left: bool = False  # by the driver, which has not been heard of for long
+    left: bool = False  # by the driver: nobody hears what becomes of anything
     known: Known | None = None  # of the quotas
 
 
