@@ -20,7 +20,7 @@ import distributed
 from tests.cli.test_kill import children
 from tests.conftest import environment
 
-PATIENCE = 60.0  # seconds for anything to happen, on a machine that is busy
+PATIENCE = 40.0  # seconds for anything to happen, on a machine that is busy
 QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
 
 Process = subprocess.Popen
