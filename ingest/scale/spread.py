@@ -138,8 +138,9 @@ class Watch:
         if status.known:
             self.tokens = status.known.tokens
         budget = self.services.budget
+        lately = status.tokens - budget.tokens
         budget.tokens, budget.pages = status.tokens, status.pages
-        self.granted = self.slices(status.wanted)
+        self.granted = self.slices((max(status.wanted[0], 2 * lately), status.wanted[1]))
         if status.reached and not budget.reached:
             budget.reached = status.reached
             stop.enough()

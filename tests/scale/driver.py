@@ -108,10 +108,10 @@ def driver(
 
 
 def contents(azure: Azure, index: str) -> dict[str, Any]:
-    """An index, but for what tells of runs: when, and by which one, each record was written."""
+    """An index, but for what tells of runs: when, by which one, and how often it was tried."""
     azure.search.settle()
     return {
         key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
         for key, document in azure.search.dump(index).items()
-        if not key.startswith("run-") and key != "lease"
+        if not key.startswith("run-") and key != "lease" and document.get("outcome") != "failed"
     }
