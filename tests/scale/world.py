@@ -23,7 +23,7 @@ from ingest.sources.folder import roots
 from ingest.stop import Stop
 from tests.azure.emulator import Azure, emulator
 from tests.conftest import DIMENSIONS
-from tests.pdfs import pdf, prose, write
+from tests.pdfs import aged, pdf, prose, write
 from tests.test_attached import portfolio
 
 Engines: TypeAlias = Callable[[str], AbstractContextManager[Engine]]  # by the id of a run
@@ -130,6 +130,7 @@ class World:
         write(self.folder / "gone.pdf", prose("cranes", 8))
         write(self.folder / "empty.pdf", "")
         (self.folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
+        aged(self.folder / "broken.pdf")
         letter, note = pdf(prose("the letter", 6)), pdf(prose("the note", 6))
         portfolio(self.folder / "portfolio.pdf", letter=letter, note=note)
 
