@@ -572,3 +572,14 @@ def test_a_limit_that_ends_a_run_is_logged(
     assert list(outcomes) == []
     assert outcomes.summary.exit == 1
     assert "more would exceed --max-tokens 1" in caplog.text
+
+
+def test_what_is_mine_alone_cannot_be_given_to_an_engine(place: Place, shelf: Shelf) -> None:
+    """My root and my model are in this process: I hear so before anything begins."""
+    engine = Settings(engine="tcp://127.0.0.1:1", index="https://127.0.0.1:1")
+    with pytest.raises(ConfigError, match="no root or embedder of your own"):
+        ingest(shelf, settings=engine)
+    with pytest.raises(ConfigError, match="no root or embedder of your own"):
+        ingest("docs", settings=engine, embed=place.model)
+    with pytest.raises(ConfigError, match="an index in a folder is this machine's only"):
+        list(ingest("docs", settings=replace(engine, index="")))

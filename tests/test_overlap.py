@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.overlap import MOST_OPEN, SHARE, by_turns
+from ingest.overlap import MOST_OPEN, SHARE, by_turns, overlapped
 
 Item = tuple[int, int | None]  # a name, and how many parts it has
 Part = tuple[int, str, int]  # the item's name, and the part's number
@@ -72,3 +73,27 @@ def test_few_documents_are_open_at_once() -> None:
     assert most == MOST_OPEN
     assert opened == sorted(opened)
     assert len(ended) == len(items)
+
+
+def test_as_many_calls_are_under_way_as_there_is_room_for_now() -> None:
+    """Machines are added while a run goes on: it gives them work at once."""
+    room, begun = [2], list[Future[int]]()
+
+    def start(_: int) -> Future[int]:
+        begun.append(Future())
+        return begun[-1]
+
+    calls = overlapped(range(10), start, lambda: room[0], lambda: False, idle=-1)
+    assert next(calls) == (-1, None)
+    assert len(begun) == 2
+    room[0] = 5
+    begun[0].set_result(7)
+    next(calls)
+    next(calls)
+    assert len(begun) == 6
+    room[0] = 1
+    begun[1].set_result(7)
+    next(calls)
+    next(calls)
+    assert len(begun) == 6
+    assert not any(call.done() for call in begun[2:])

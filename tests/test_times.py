@@ -109,3 +109,16 @@ def test_who_watches_sees_each_piece_of_work_and_how_it_ended() -> None:
         ("recording", failure),
     ]
     assert times.read("reading").under_way == times.read("recording").under_way == 0
+
+
+def test_the_times_of_others_are_shown_as_they_are() -> None:
+    """What all workers did so far takes the place of what they had done before."""
+    times = Times()
+    times.mirror({"reading": (5.0, 9.0)}, {"charged": 70}, "token quota")
+    times.mirror({"reading": (6.0, 11.0)}, {"charged": 100}, "token quota")
+    assert (times.wall("reading"), times.total("reading")) == (6.0, 11.0)
+    assert times.counts["charged"] == 100
+    assert times.waiting() == "token quota"
+    times.mirror({}, {}, "")
+    assert times.waiting() == ""
+    assert times.wall("reading") == 6.0

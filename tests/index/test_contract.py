@@ -15,6 +15,7 @@ import pytest
 
 from ingest.auth.credential import SEARCH, Login, credential
 from ingest.auth.token_cache import TokenCache
+from ingest.errors import BusyError
 from ingest.index import RUNS_KEPT, Index
 from ingest.index.alias import Alias
 from ingest.index.azure import AzureIndex
@@ -387,6 +388,22 @@ def test_it_is_known_how_long_others_have_been_quiet(index: Index, tmp_path: Pat
     other.close()
     assert index.quiet() > 0
     index.hold()  # nobody is in the way
+
+
+def test_workers_see_whether_their_run_holds_the_index(index: Index, tmp_path: Path) -> None:
+    """Of a service they do, by the name of who holds it; nobody else can write to a folder."""
+    index.hold("tcp://scheduler:8786")
+    other = again(index, tmp_path)
+    held = isinstance(index, AzureIndex)
+    assert bool(index.holder) == held
+    assert bool(other.stands(index.holder)) == held
+    assert not other.stands("another:1:run")
+    if held:
+        with pytest.raises(BusyError, match="workers of tcp://scheduler:8786 for "):
+            other.hold()
+    index.close()
+    assert not other.stands(index.holder)
+    other.close()
 
 
 def again(index: Index, folder: Path) -> Index:
