@@ -80,8 +80,8 @@ class World:
     @contextmanager
     def held(self, service: str, path: str = "", after: int = 0) -> Iterator[Gate]:
         """While it lasts, requests to a service are held at a gate, but for the first ones."""
-        gate = Gate()
-        planned = self.azure.faults.add(gate.fault(), service, path=path, nth=Beyond(after))
+        gate = Gate(after)
+        planned = self.azure.faults.add(gate.fault(), service, path=path)
         try:
             yield gate
         finally:
@@ -95,19 +95,6 @@ class World:
         assert contents(self.azure, index) == self.wanted
         paid = self.azure.openai.repeated
         assert sum(paid.values()) - len(paid) <= twice, paid
-
-
-class Beyond(frozenset[int]):
-    """All numbers above one."""
-
-    def __new__(cls, number: int) -> Beyond:
-        return super().__new__(cls, ())
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __contains__(self, other: object) -> bool:
-        return isinstance(other, int) and other > self.number
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +162,16 @@ def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: Wor
     world.cluster.living(2)
     most = sum(request.tokens for request in world.azure.openai.requests[: world.calls]) // 2
     before = len(world.azure.openai.requests)
-    with world.quota(120_000), world.held("openai", after=4) as gate:
-        with world.run("pacing", "--max-tokens", str(most)) as run:
-            gate.reached(4)
-            (keeper,) = world.cluster.holding_actors()
-            end(next(worker for worker in world.cluster.workers if worker.pid == keeper))
-            gate.opened.set()
-            over = run.over()
+    with (
+        world.quota(120_000),
+        world.run("pacing", "--max-tokens", str(most)) as run,
+        world.held("openai", after=4) as gate,
+    ):
+        gate.reached(4)
+        (keeper,) = world.cluster.holding_actors()
+        end(next(worker for worker in world.cluster.workers if worker.pid == keeper))
+        gate.opened.set()
+        over = run.over()
     paid = sum(request.tokens for request in world.azure.openai.requests[before:])
     assert over.code == 1, over.err
     assert "--max-tokens" in over.err
