@@ -118,3 +118,10 @@ def test_long_waits_are_said(caplog: pytest.LogCaptureFixture) -> None:
 def test_every_form_of_the_word_is_understood(headers: dict[str, str], floor: float) -> None:
     """Milliseconds, seconds, a date, or only the quota's reset."""
     assert floor_of(headers, now=lambda: 100.0) == floor
+
+
+def test_an_error_is_not_its_own_cause() -> None:
+    """Who follows causes to their end, as an engine does with an error of a worker, gets there."""
+    with pytest.raises(ConfigError) as raised:
+        patiently(World().failing(1, ConfigError("wrong")), same, World().patience())
+    assert raised.value.__cause__ is not raised.value

@@ -200,9 +200,9 @@ def work(group: Group, job: Job) -> Done:
         # Several groups may end of the same one.
         told = copy(error)
         told.args = (f"{error} (worker {who})", *error.args[1:])
-        raise told from error
     finally:
         PLACE.held = False
+    raise told  # without what caused it, which need not be fit to travel
 
 
 PLACE = threading.local()  # whether this thread has one of those that the engine has here

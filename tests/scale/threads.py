@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ class Threads:
             self.free.put(who)
         self.pacing: Pacing | None = None
         self.begun = 0  # pacings
+        self.after = math.inf  # so many turns, the first pacing is lost
         self.groups: list[Group] = []  # that were submitted
 
     def submit(self, group: Group, job: Job) -> Future[Done]:
@@ -49,6 +51,9 @@ class Threads:
 
     def asked(self, method: str, *arguments: Any) -> Any:
         """What a worker gets."""
+        self.after -= method == "ask"
+        if self.after < 0:
+            self.after, self.pacing = math.inf, None
         if self.pacing is None:
             raise MissedError
         return getattr(self.pacing, method)(*arguments)
