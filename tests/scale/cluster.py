@@ -78,10 +78,14 @@ class Cluster:
             tasks, variables = client.run_on_scheduler(kept)
         return tasks, variables
 
-    def sizes(self) -> list[int]:
-        """The bytes that each task takes up, in the scheduler and with its result."""
+    def tasks(self) -> list[bytes]:
+        """Each task that the scheduler has, and its result, if it has that."""
         with self.client() as client:
-            return list(client.run_on_scheduler(sizes))
+            done = client.run(results)
+            return [
+                *client.run_on_scheduler(tasks),
+                *(one for some in done.values() for one in some),
+            ]
 
     def close(self) -> None:
         """End all that was started."""
@@ -99,10 +103,14 @@ def kept(dask_scheduler: Any) -> tuple[int, int]:
     return len(dask_scheduler.tasks), len(dask_scheduler.extensions["variables"].variables)
 
 
-def sizes(dask_scheduler: Any) -> list[int]:
-    """The bytes of each task that a scheduler knows, and of what it came to."""
-    tasks = dask_scheduler.tasks.values()
-    return [len(pickle.dumps(task.run_spec)) + max(0, task.nbytes or 0) for task in tasks]
+def tasks(dask_scheduler: Any) -> list[bytes]:
+    """The tasks that a scheduler knows."""
+    return [pickle.dumps(task.run_spec) for task in dask_scheduler.tasks.values()]
+
+
+def results(dask_worker: Any) -> list[bytes]:
+    """What a worker keeps of tasks that are done, but for actors."""
+    return [pickle.dumps(value) for value in dask_worker.data.values()]
 
 
 @contextmanager
