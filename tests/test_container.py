@@ -187,11 +187,15 @@ def test_it_is_a_scheduler_and_a_worker_too(
     home.mkdir()
     address = f"tcp://127.0.0.1:{free_port()}"
     own = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    node = environment() | own | {
-        "PYTHONPATH": "",
-        "TMPDIR": str(scratch),
-        "DASK_CONFIG": str(scratch),
-    }
+    node = (
+        environment()
+        | own
+        | {
+            "PYTHONPATH": "",
+            "TMPDIR": str(scratch),
+            "DASK_CONFIG": str(scratch),
+        }
+    )
     dask = [str(installed / "bin/python"), str(installed / "bin/dask")]
     with ExitStack() as nodes:
         for command in (
