@@ -167,7 +167,7 @@ def kept(
 def guarding(here: Session) -> None:
     """Wait until the run is over, and end it here if nothing shows that it holds the index."""
     stop = here.run.stop
-    while here.under_way or not here.over.wait(BEATS):
+    while not here.over.wait(BEATS) or here.under_way:
         silent = time.monotonic() - here.seen
         if silent > DOUBT and not stop.requested():
             log.warning("worker %s stops: its run may not be there any more", here.links.who)
