@@ -44,10 +44,12 @@ def cluster(
 ) -> Iterator[Cluster]:
     """A scheduler and so many nodes, the first on the first core and so on, around and around."""
     cores = sorted(os.sched_getaffinity(0))
-    whole = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     dask = [sys.executable, "-m", "distributed.cli.dask_"]
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        whole = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        # Compiled modules are kept, as they are for a user.
+        whole |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
         file = folder / "scheduler.json"
         common = ["--scheduler-file", str(file), "--no-dashboard"]
 

@@ -67,7 +67,7 @@ class Dask:
             if self.pacing.status == "pending":
                 return None
             with self.client.as_current():
-                return asked(self.pacing, method, *arguments)
+                return asked(self.pacing.result(timeout=ANSWERING), method, *arguments)
         except TimeoutError:
             return None  # its worker is busy, or is not missed yet
         except GONE as error:
@@ -213,15 +213,14 @@ class Reach:
                 return answer
 
     def look(self) -> Any:
-        """Where it is now."""
+        """Where it is now; kept, since to be told costs more than to ask it something."""
         with self.lock:
             if self.found is None:
                 named = distributed.Variable(self.name, client=self.client)
-                self.found = named.get(timeout=LOOK)
+                self.found = named.get(timeout=LOOK).result(timeout=ANSWERING)
             return self.found
 
 
 def asked(pacing: Any, method: str, *arguments: Any) -> Any:
     """What a method of the pacing answers. Raises one of GONE if it does not."""
-    actor = pacing.result(timeout=ANSWERING)
-    return getattr(actor, method)(*arguments).result(timeout=ANSWERING)
+    return getattr(pacing, method)(*arguments).result(timeout=ANSWERING)
