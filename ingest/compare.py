@@ -101,7 +101,7 @@ def aside(settings: Settings, folder: str) -> Settings:
     """
     ocr = "" if settings.ocr.startswith("https://") else settings.ocr
     free = replace(settings, max_tokens=None, max_cost=None)
-    return replace(free, index=folder, blob_fields=(), ocr=ocr)
+    return replace(free, index=folder, blob_fields=(), ocr=ocr, engine="")
 
 
 def affordable(variations: Sequence[Settings], names: Sequence[str], most: float | None) -> None:

@@ -25,6 +25,7 @@ from ingest.index import Index
 from ingest.index.generations import Generations, Successor
 from ingest.index.schema import additional
 from ingest.model import Recipe
+from ingest.ocr.pace import Paced
 from ingest.ocr.pages import Inherited
 from ingest.overlap import AtOnce
 from ingest.prices import FREE, Rates, price
@@ -344,6 +345,7 @@ class Beside:
 
     line: Line
     budget: Budget
+    recognising: Paced
 
 
 @contextmanager
@@ -364,7 +366,7 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
     the index to that one to make and to hold. Raises ConfigError, ServiceError, or
     BusyError if another run holds the index.
     """
-    if settings.engine and "://" not in index_place(settings):
+    if write and settings.engine and "://" not in index_place(settings):
         raise ConfigError(
             f"--engine {settings.engine}: an index in a folder is this machine's only; set "
             "AZURE_SEARCH_ENDPOINT, or leave the engine out"
@@ -388,7 +390,8 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
         for threads in (writers, senders):
             opened.callback(threads.shutdown, cancel_futures=True)
         sends = write and settings.ocr.startswith("https://")
-        service = document_intelligence(settings, to, budget) if sends else None
+        pace = beside.recognising if beside else None
+        service = document_intelligence(settings, to, budget, pace) if sends else None
         memory = Inherited(where, earlier) if earlier else where
         reader = opened.enter_context(reading(settings, memory, cut, times, service))
         try:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias
@@ -28,6 +29,7 @@ from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.execution import Account, ending, exit_code, new_run, remember
 from ingest.model import Advanced, Event, Hit, Kept, Mode, Settled, Summary
 from ingest.report.totals import Totals
+from ingest.scale import scaled
 from ingest.services import Run, Services
 from ingest.settings import Settings, valid
 from ingest.sources import Root
@@ -58,7 +60,8 @@ def ingest(
     A root is a folder, a PDF, a glob, the URL of a blob container, or a `Root` of your own; without
     any, that of the settings. `index` is a folder or a search service's endpoint, in place of that
     of the settings (".ingest" where those have none); `embed` is a model of your own in place of
-    theirs. `retry_failed` tries again what failed three times.
+    theirs. `retry_failed` tries again what failed three times. Where the settings name an engine,
+    its workers do the work, and a root or a model of your own cannot be had.
 
     The run begins when the first outcome is asked for. Raises ConfigError for what cannot be meant;
     the rest is raised where the outcomes are taken, see `Outcomes`.
@@ -145,6 +148,10 @@ class Outcomes:
         self._story = story
         self._named, self._own = sorted_out(roots or (settings.root,))
         self._settings = settings
+        if settings.engine and (self._own or embed):
+            raise ConfigError(
+                f"--engine {settings.engine}: its workers can have no root or embedder of your own"
+            )
         self._embedder = checked(embed) if embed else None
         self._run = run
         self._totals = Totals()
@@ -242,7 +249,8 @@ class Outcomes:
         with (
             ending(run.stop, settings.deadline, lambda: None),
             opened_roots(self._named, settings, to) as where,
-            services(settings, run.stop, write=writes, to=to, model=self._embedder) as all_,
+            services(settings, run.stop, write=writes, to=to, model=self._embedder) as here,
+            scaled(settings, here, run) if writes else nullcontext(here) as all_,
         ):
             account = Account(run, all_, settings, began)
             self._totals = account.totals

@@ -33,6 +33,7 @@ from ingest.times import FETCHING, HANGING, READING, Times
 
 if TYPE_CHECKING:
     from ingest.ocr.azure import DocumentIntelligence
+    from ingest.ocr.pace import Paced
     from ingest.ocr.pages import Memory
     from ingest.scans import Recognition
 
@@ -144,14 +145,14 @@ def recognition(
 
 
 def document_intelligence(
-    settings: Settings, to: Connections, budget: Budget | None = None
+    settings: Settings, to: Connections, budget: Budget | None = None, pace: Paced | None = None
 ) -> DocumentIntelligence:
-    """The service that recognises. Nothing is asked of it yet."""
+    """The service that recognises, asked at a `pace` that others share. Nothing is asked yet."""
     from ingest.ocr.azure import DocumentIntelligence
 
     token = TokenCache(to.login, COGNITIVE_SERVICES)
     model = f"prebuilt-{settings.ocr_model}"
-    return DocumentIntelligence(settings.ocr, model, token, to.patience, budget)
+    return DocumentIntelligence(settings.ocr, model, token, to.patience, budget, pace=pace)
 
 
 def limits(settings: Settings) -> Limits:

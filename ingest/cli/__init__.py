@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ingest.cli import logs
@@ -61,7 +62,8 @@ def configured(options: argparse.Namespace) -> Any:
 
     chosen = settings(environment(), vars(options))
     logs.listen(verbosity(options), chosen.log)  # now that `.env` is read
-    return chosen
+    # Others do their work here, whatever the environment says for runs.
+    return chosen if options.command == "run" else replace(chosen, engine="")
 
 
 def verbosity(options: argparse.Namespace) -> int:

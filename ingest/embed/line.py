@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ingest.embed.pace import Pace
 from ingest.embed.quota import Turn
-from ingest.retry import Patience
+from ingest.retry import Patience, floor_of
 from ingest.times import Times
 
 AILING = 5.0  # seconds for which a deployment that failed is passed over, if there are others
@@ -118,6 +118,8 @@ class Paces:
             before = pace.held
             if sent := self.granted.pop(turn.number, None):
                 pace.refused(sent[2], headers, now)
+            else:  # another line gave the turn, and is gone: the service's word holds all the same
+                pace.held = max(pace.held, now + floor_of(headers))
             return pace.held - max(now, before)
 
     def failed(self, turn: Granted, *, ailing: bool) -> None:

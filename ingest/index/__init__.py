@@ -70,6 +70,9 @@ class Index(Protocol):
     # raises BusyError if another run does
     def hold(self, engine: str = "", /) -> None: ...
 
+    # hold it no longer, and let nobody else do so yet: workers of this run may still write
+    def lapse(self) -> None: ...
+
     # what changes while a holder of that name lives; "" once it does not hold it
     def stands(self, holder: str, /) -> str: ...
 

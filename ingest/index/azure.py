@@ -91,6 +91,9 @@ class AzureIndex:
         # Of two runs that found no index, the later one may find what the other wrote meanwhile.
         self.current = self.fresh if quiet is None else quiet > QUIET
 
+    def lapse(self) -> None:
+        self.lease.lapse()
+
     def quiet(self) -> float:
         return self.lease.quiet() if self.before is None else self.before
 

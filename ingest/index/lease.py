@@ -63,7 +63,8 @@ class Lease:
         if found["run"] not in (self.owner, FREE) and living(found):
             raise BusyError(
                 f"another run ({found['run'].rpartition(':')[0]}) is writing to the index "
-                f"{self.documents.name}: wait for it to end"
+                f"{self.documents.name}: wait for it to end; if it was killed, for "
+                f"{max(1.0, LASTS - age(found)):.0f} s"
             )
         return age(found)
 
@@ -92,12 +93,18 @@ class Lease:
             except IngestError as error:
                 log.info("the lease could not be renewed: %s", error)
 
+    def lapse(self) -> bool:
+        """Renew it no more, which gives it to the next run in a while. Whether it was held."""
+        self.over.set()
+        if not self.keeper:
+            return False
+        self.keeper.join()
+        self.keeper = None
+        return True
+
     def give_back(self) -> None:
         """Let the next run begin at once."""
-        self.over.set()
-        if self.keeper:
-            self.keeper.join()
-            self.keeper = None
+        if self.lapse():
             try:
                 self.write(FREE)
             except IngestError as error:

@@ -190,6 +190,9 @@ class LocalIndex:
                 raise BusyError(f"the index in {self.folder} was rebuilt just now: run again")
             self.db.execute(OF_SOURCE)
 
+    def lapse(self) -> None:
+        """Nothing: no worker of another machine can write to it."""
+
     def quiet(self) -> float:
         if self.lock.is_locked or not (self.folder / "lock").exists():
             return math.inf

@@ -8,6 +8,7 @@ while its answer may still be had. The SDK retries by itself, so it is only the 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.model import Recognised
 from ingest.noting import Noting
 from ingest.ocr import API_VERSION, AT_ONCE, Gone, Refused, Taken
-from ingest.ocr.pace import Pace
+from ingest.ocr.pace import Pace, Paced
 from ingest.ocr.reading import read
 from ingest.retry import PASSING, Again, Patience, floor_of, patiently
 from ingest.roles import COGNITIVE_USER, missing_role, rejected
@@ -65,20 +66,23 @@ class Unwelcome(Exception):
 class DocumentIntelligence:
     """One resource and one model of it. Safe to call from several threads, but for `close`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whom to ask, as whom, for how long, for how much, how often
         self,
         endpoint: str,
         model: str,
         token: TokenCache,
         patience: Patience,
         budget: Budget | None = None,
+        *,
+        pace: Paced | None = None,
     ) -> None:
         self.budget = budget or Budget()
         self.endpoint = endpoint.rstrip("/")
         self.model = model
         self.token = token
         self.patience = patience
-        self.pace = Pace()
+        self.pace = pace or Pace(clock=patience.clock)
+        self.front = threading.Lock()  # the thread that is next; the others wait behind it
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=AT_ONCE))
         transport = RequestsTransport(
@@ -166,7 +170,9 @@ class DocumentIntelligence:
     def asked(self, method: str, path: str, picture: bytes = b"") -> HttpResponse:
         """The answer to one request. Raises Unwelcome, or what azure-core raises."""
         self.patience.proceed()
-        self.pace.take(self.patience)
+        with self.front:
+            while (seconds := self.pace.ask()) > 0:
+                self.patience.wait(seconds)
         query = f"api-version={API_VERSION}"
         headers = {"Accept": "application/json"}
         if picture:
@@ -197,7 +203,7 @@ class DocumentIntelligence:
             return unanswered(error, self.endpoint)
         if error.status in PASSING:
             if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self.pace.refused(error.floor, self.patience)
+                self.pace.refused(error.floor)
             return Again(f"an error of the service ({error}) at {self.endpoint}", error.floor)
         if verdict := self.denied(error, renewals):
             return verdict

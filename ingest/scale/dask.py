@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import pkgutil
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -15,20 +17,22 @@ from typing import Any
 import distributed
 from distributed.scheduler import KilledWorker
 
+from ingest import __version__
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.scale import session
 from ingest.scale.pacing import Pacing
 from ingest.scale.settle import settle
-from ingest.scale.work import Done, Group, Job, Links
+from ingest.scale.work import Done, Group, Job, Links, MissedError
 
 log = logging.getLogger(__name__)
 
-CONNECTING = 60.0  # seconds for the scheduler to be there
+CONNECTING = 30.0  # seconds for the scheduler to be there
+SAID = 3.0  # of these, after which a person is told what is waited for
 ANSWERING = 10.0  # seconds for the pacing to answer, which takes it a millisecond
-LOST = 20.0  # seconds for another pacing to be there
-LOOK = 0.2  # seconds between looks for it
+LOOK = 0.2  # seconds to look where it is, and for it to begin
 FIRST = 100  # the priority of the pacing: before all groups
 FAILED = frozenset({"error", "lost", "cancelled"})  # statuses of a pacing that is lost
+PROFILING = ("profile", "profile-cycle")  # what a worker does every few milliseconds, by name
 # What a call raises where the pacing, its worker or the scheduler is gone.
 GONE = (OSError, RuntimeError, ValueError, TimeoutError, CancelledError)
 
@@ -51,6 +55,8 @@ class Dask:
         return sum(worker["nthreads"] for worker in workers.values())
 
     def begin(self, *arguments: Any) -> None:
+        if self.client.status != "running":
+            raise self.lost()
         try:
             pacing = self.client.submit(Pacing, *arguments, actor=True, pure=False, priority=FIRST)
             self.name.set(pacing)
@@ -66,7 +72,7 @@ class Dask:
             if self.pacing.status == "pending":
                 return None
             with self.client.as_current():
-                return asked(self.pacing, method, *arguments)
+                return asked(self.pacing.result(timeout=LOOK), method, *arguments)
         except TimeoutError:
             return None  # its worker is busy, or is not missed yet
         except GONE as error:
@@ -79,6 +85,8 @@ class Dask:
         return unreachable(self.address)
 
     def end(self, run: str) -> None:
+        if self.client.status != "running":
+            return
         with suppress(*GONE):
             self.client.run(session.end, run)
             self.name.delete()
@@ -89,13 +97,41 @@ def cluster(address: str, run: str) -> Iterator[Dask]:
     """A cluster, for one run. Raises ServiceError if nobody answers there."""
     # Who is lost, and what is done about it, we say ourselves.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    saying = threading.Timer(SAID, log.warning, ["waiting for the scheduler at %s", address])
+    saying.daemon = True
+    saying.start()
     try:
         client = distributed.Client(address, timeout=CONNECTING, set_as_default=False)
     except GONE as error:
         raise unreachable(address) from error
+    finally:
+        saying.cancel()
     with client:
+        check(client)
         client.forward_logging("ingest", logging.WARNING)
         yield Dask(address, client, run)
+
+
+def check(client: distributed.Client) -> None:
+    """Whether all parts that are there have this program. Raises ConfigError if one has not.
+
+    What Dask says of one that has not is hard to read, or nothing.
+    """
+    what = pkgutil.resolve_name, "ingest:__version__"
+    found = client.run(*what, on_error="return")
+    try:
+        found["the scheduler"] = client.run_on_scheduler(*what)
+    except ImportError as error:
+        found["the scheduler"] = error
+    for who, version in found.items():
+        if isinstance(version, ImportError) or (
+            isinstance(version, str) and version != __version__
+        ):
+            has = f"ingest {version}" if isinstance(version, str) else "no ingest"
+            part = who if " " in who else f"worker {who}"
+            raise ConfigError(
+                f"{part} has {has}, and this is {__version__}: start all parts from the same image"
+            )
 
 
 def unreachable(address: str) -> ServiceError:
@@ -154,18 +190,46 @@ def work(group: Group, job: Job) -> Done:
     worker = distributed.get_worker()
     reach = reaching(job.run, distributed.get_client())
     who = f"{worker.name} at {session.name()}"
-    links = Links(who, reach.call, reach.lacking, distributed.secede, worker.state.nthreads)
+    threads = worker.state.nthreads
+    links = Links(who, reach.call, reach.lacking, give_up_place, reach.forget, threads)
+    PLACE.held = True
     try:
         return settle(group, job, links)
     except IngestError as error:
-        error.args = (f"{error} (worker {who})", *error.args[1:])
-        raise
+        # Several groups may end of the same one.
+        told = copy(error)
+        told.args = (f"{error} (worker {who})", *error.args[1:])
+        raise told from error
+    finally:
+        PLACE.held = False
+
+
+PLACE = threading.local()  # whether this thread has one of those that the engine has here
+
+
+def give_up_place() -> None:
+    """Let Dask begin something else beside the group of this thread. Other threads have none."""
+    if getattr(PLACE, "held", False):
+        PLACE.held = False
+        distributed.secede()
 
 
 @cache
 def reaching(run: str, client: distributed.Client) -> Reach:
     """The way to the pacing of a run, one for each process."""
+    unwatched(distributed.get_worker())
     return Reach(pacing_of(run), client)
+
+
+def unwatched(worker: distributed.Worker) -> None:
+    """Let the engine's profiler rest, which looks at all threads a hundred times a second.
+
+    Before Python 3.12 a look may stop a process for good (CPython's gh-106883): its worker does
+    nothing from then on, and is missed after ten minutes.
+    """
+    for name in PROFILING:
+        if call := worker.periodic_callbacks.get(name):
+            worker.loop.add_callback(call.stop)
 
 
 @dataclass(slots=True, eq=False)
@@ -174,7 +238,7 @@ class Reach:
 
     name: str
     client: distributed.Client
-    found: Any = None
+    found: Any = None  # the actor; each proxy of it lives until the next collection of garbage
     missed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -183,32 +247,35 @@ class Reach:
         return self.missed
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of it. Raises ServiceError if there is none for too long."""
-        ends = time.monotonic() + LOST
-        while True:
-            try:
-                with self.client.as_current():
-                    pacing = self.look()
-                    answer = asked(pacing, method, *arguments)
-            except GONE as error:
-                self.found, self.missed = None, True
-                if time.monotonic() > ends:
-                    raise ServiceError("nobody keeps the pace of this run: run again") from error
-                time.sleep(LOOK)
-            else:
-                self.missed = False
-                return answer
+        """Call a method of it. Raises MissedError if it does not answer."""
+        try:
+            with self.client.as_current():
+                answer = asked(self.look(), method, *arguments)
+        except GONE as error:
+            self.found, self.missed = None, True
+            # Another one can only begin where there is a place.
+            give_up_place()
+            raise MissedError from error
+        self.missed = False
+        return answer
 
     def look(self) -> Any:
         """Where it is now."""
         with self.lock:
             if self.found is None:
-                named = distributed.Variable(self.name, client=self.client)
-                self.found = named.get(timeout=LOOK)
+                named = distributed.Variable(self.name, client=self.client).get(timeout=LOOK)
+                self.found = named.result(timeout=LOOK)
             return self.found
 
+    def forget(self, last: bool) -> None:  # noqa: FBT001 - as the links have it
+        """Let it go, and with it the pacing, if this is the last way there."""
+        self.found = None
+        gc.collect()
+        if last:
+            with suppress(*GONE):
+                distributed.Variable(self.name, client=self.client).delete()
 
-def asked(pacing: Any, method: str, *arguments: Any) -> Any:
+
+def asked(actor: Any, method: str, *arguments: Any) -> Any:
     """What a method of the pacing answers. Raises one of GONE if it does not."""
-    actor = pacing.result(timeout=ANSWERING)
     return getattr(actor, method)(*arguments).result(timeout=ANSWERING)

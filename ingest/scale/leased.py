@@ -1,15 +1,19 @@
-"""The line and the budget of a worker: leased, request by request, from the pacing of its run."""
+"""The lines and the budget of a worker: leased, request by request, from the pacing of its run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from ingest.embed.line import Granted, Known, Later
-from ingest.scale.work import Call
+from ingest.errors import ServiceError, StoppedError
+from ingest.scale.work import Call, MissedError
+from ingest.stop import Stop
 
 TOLD = ("x-ratelimit-", "retry-after", "policy-id")  # what headers of an answer say of a quota
-LOOK = 0.2  # seconds until more may be granted
+LOOK = 0.2  # seconds until more may be granted, or another pacing be there
+LOST = 120.0  # seconds for that: an engine may take 30 to miss a worker whose machine is gone
 
 
 class Leased:
@@ -36,6 +40,45 @@ class Leased:
 
     def known(self) -> Known:
         return self.last
+
+
+def lasting(call: Call, stop: Stop) -> Call:
+    """The calls; while the pacing is missed, they wait for another one.
+
+    Raises ServiceError if that takes too long, StoppedError if the run is to end before.
+    """
+
+    def ask(method: str, *arguments: Any) -> Any:
+        ends = time.monotonic() + LOST
+        while True:
+            try:
+                return call(method, *arguments)
+            except MissedError:
+                if stop.overdue():
+                    raise StoppedError("nobody keeps the pace of this run any more") from None
+                if time.monotonic() > ends:
+                    raise ServiceError("nobody keeps the pace of this run: run again") from None
+                time.sleep(LOOK)
+
+    return ask
+
+
+class LeasedPace:
+    """How often text is recognised, where others say so."""
+
+    def __init__(self, who: str, call: Call) -> None:
+        self.who = who
+        self.call = call
+
+    def ask(self) -> float:
+        seconds: float = self.call("ask_recognising", self.who)
+        return seconds
+
+    def answered(self) -> None:
+        self.call("recognised")
+
+    def refused(self, floor: float) -> None:
+        self.call("refused_recognising", floor)
 
 
 def told(headers: Mapping[str, str]) -> dict[str, str]:

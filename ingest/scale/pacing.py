@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from ingest.budget import Budget
 from ingest.embed.endpoint import Endpoint, paces
 from ingest.embed.line import Granted, Known, Later
+from ingest.ocr.pace import Pace
 from ingest.prices import Rates
 from ingest.scale.work import Beat, Orders, Status
 
@@ -51,6 +52,7 @@ class Pacing:
         self.line = paces(endpoints, clock)
         # Answers to turns that another one gave mean nothing to this one.
         self.line.numbers = itertools.count(secrets.randbits(48))
+        self.recognising = Pace(clock=clock)
         self.budget = Budget(
             most_tokens=limits.tokens,
             most_usd=limits.usd,
@@ -86,6 +88,18 @@ class Pacing:
         """What is known of the quotas; nothing where nobody has any."""
         return self.line.known() if self.line.each else Known(0, math.inf, math.inf)
 
+    def ask_recognising(self, who: str) -> float:
+        """Seconds until a worker may ask the service that recognises text; 0: now."""
+        return self.recognising.ask(who)
+
+    def recognised(self) -> None:
+        """It has answered."""
+        self.recognising.answered()
+
+    def refused_recognising(self, floor: float) -> None:
+        """It was asked too often: nobody asks it before so many seconds from now."""
+        self.recognising.refused(floor)
+
     def spend(self, tokens: int, pages: int) -> str | None:
         """Whether so much more may be spent: "" for yes, else the limit; None: ask again."""
         with self.lock:
@@ -105,14 +119,15 @@ class Pacing:
             now = self.clock()
             self.beats[beat.who] = now, beat
             if now - self.heard > LEFT:
-                return replace(self.orders, stop=True)
+                return replace(self.orders, left=True)
             return self.orders
 
-    def gone(self, who: str) -> None:
-        """A worker says goodbye."""
+    def gone(self, who: str) -> bool:
+        """A worker says goodbye. Whether it was the last who needs this, the driver included."""
+        self.line.lost(who)
         with self.lock:
             self.beats.pop(who, None)
-        self.line.lost(who)
+            return not self.beats and self.clock() - self.heard > LEFT
 
     def miss(self) -> None:
         """What those had who are gone comes back."""

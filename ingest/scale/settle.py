@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from ingest.errors import StoppedError
 from ingest.model import INSIDE, Advanced, Outcome, Record, Settled, Source
 from ingest.pipeline import settled
 from ingest.plan import Change, Stale, compare
-from ingest.scale.session import Session, root, session
+from ingest.scale.session import Session, working
 from ingest.scale.work import Done, Group, Job, Links
 from ingest.services import Services
 
@@ -20,40 +21,75 @@ def settle(group: Group, job: Job, links: Links) -> Done:
     Another worker may have begun with it and died: what it has settled is not done again. Raises
     ServiceError or ConfigError.
     """
-    here = session(job, links)
-    turn = here.turns.alone if group.alone else here.turns.together
-    with turn(), here.working(group.number):
-        where = root(here, group.root)
-        records = known(group.sources, here.services)
-        before = {record.source: record for record in records if record.run == job.run}
-        if any(record.pending for record in before.values()):
-            # It wrote a moment ago, and what is there is found out by a search that lags behind.
-            here.to.patience.wait(here.services.index.lag)
-        taken: list[Source] = []
-        suspects: list[Source] = []
-        changes = compare(each(group.sources, taken, here), records, job.terms)
-        stale = innocent(changes, None if group.alone else suspects)
-        ended: list[Settled] = []
-        tail = released = False
+    with working(group.number, job, links) as here:
+        turn = here.turns.alone if group.alone else here.turns.together
         try:
-            for event in settled(where, stale, here.services, here.run):
-                if isinstance(event, Advanced):
-                    here.advance(group.number, event)
-                elif isinstance(event, Settled):
-                    ended.append(already(event, before, here, group.number))
-                if released:
-                    continue
-                all_taken = len(taken) == len(group.sources)
-                tail = all_taken and here.tails.acquire(blocking=False)
-                # Who waits for the pacing must not keep the place in which it is to begin.
-                if tail or links.lacking():
-                    released = True
-                    links.release()
-            here.run.stop.complain()
-        finally:
-            if tail:
-                here.tails.release()
-        return Done(group.number, tuple(ended), tuple(suspects), here.under_way[group.number])
+            with turn():
+                return settled_here(group, here)
+        except StoppedError:
+            here.run.stop.complain()  # which says why
+            raise
+
+
+def settled_here(group: Group, here: Session) -> Done:
+    """The same, in a session."""
+    records = known(group.sources, here.services)
+    before = {record.source: record for record in records if record.run == here.job.run}
+    if any(record.pending for record in before.values()):
+        # It wrote a moment ago, and what is there is found out by a search that lags behind.
+        here.links.release()
+        here.to.patience.wait(here.services.index.lag)
+    place = Place(group, here)
+    suspects: list[Source] = []
+    changes = compare(place.each(), records, here.job.terms)
+    stale = innocent(changes, None if group.alone else suspects)
+    ended: list[Settled] = []
+    try:
+        for event in settled(here.root(group.root), stale, here.services, here.run):
+            if isinstance(event, Advanced):
+                here.advance(group.number, event)
+            elif isinstance(event, Settled):
+                ended.append(already(event, before, here, group.number))
+            place.leave_if_idle()
+        here.run.stop.complain()
+    finally:
+        place.end()
+    return Done(group.number, tuple(ended), tuple(suspects), here.under_way[group.number])
+
+
+@dataclass(slots=True)
+class Place:
+    """The place that a group takes up in the engine, until another one may have it."""
+
+    group: Group
+    here: Session
+    taken: int = 0  # of its sources
+    tail: bool = False
+    left: bool = False
+
+    def each(self) -> Iterator[Source]:
+        """The sources, until the run is to end."""
+        for source in self.group.sources:
+            if self.here.run.stop.requested():
+                return
+            self.taken += 1
+            yield source
+
+    def leave_if_idle(self) -> None:
+        """Let the engine begin another group where this one takes up nothing but time."""
+        if self.left:
+            return
+        all_taken = self.taken == len(self.group.sources)
+        self.tail = all_taken and self.here.tails.acquire(blocking=False)
+        # Who waits for the pacing must not keep the place in which it is to begin.
+        if self.tail or self.here.links.lacking():
+            self.left = True
+            self.here.links.release()
+
+    def end(self) -> None:
+        """The group has ended."""
+        if self.tail:
+            self.here.tails.release()
 
 
 def innocent(changes: Iterable[Change], suspects: list[Source] | None) -> Iterator[Stale | Settled]:
@@ -63,15 +99,6 @@ def innocent(changes: Iterable[Change], suspects: list[Source] | None) -> Iterat
             suspects.append(change.source)
         elif isinstance(change, Stale | Settled):
             yield change
-
-
-def each(sources: Sequence[Source], taken: list[Source], here: Session) -> Iterator[Source]:
-    """The sources, until the run is to end; those that were taken are noted."""
-    for source in sources:
-        if here.run.stop.requested():
-            return
-        taken.append(source)
-        yield source
 
 
 def known(sources: Sequence[Source], services: Services) -> list[Record]:

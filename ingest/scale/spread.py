@@ -37,8 +37,9 @@ AHEAD = 4  # groups for each thing that the engine runs at once, so that no work
 LEAST = 16  # groups, so that an engine that grows with its work sees some
 SLICE = 20  # parts of what may be spent, of which one is granted at a time
 PAGES = 20  # granted at a time, where they cost money
-NOBODY = 30.0  # seconds without any worker, after which that is said
+NOBODY = 5.0, 60.0  # seconds without any worker, after which that is said, and said again
 QUIET = 10.0  # seconds in which workers come to an end that were told to, at once
+TOLD = 4  # looks after which every worker has been told: they beat once a second
 
 
 class Engine(Protocol):
@@ -73,7 +74,9 @@ class Watch:
     there: tuple[str, ...] = ()  # who is there now
     tokens: float = math.inf  # a minute, as far as is known
     granted: tuple[float, float] = (0.0, 0.0)
-    met: float = field(default_factory=time.monotonic)  # when there was a worker last
+    told: int = 0  # how often the workers were told to end at once
+    lost: bool = False  # nothing is heard of them any more
+    say: float = field(default_factory=lambda: time.monotonic() + NOBODY[0])  # if nobody comes
     over: threading.Event = field(default_factory=threading.Event)
     numbers: itertools.count[int] = field(default_factory=itertools.count)  # of groups
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -105,12 +108,13 @@ class Watch:
             try:
                 self.look()
             except ServiceError as error:
-                log.warning("the pacing is begun anew: %s", error)
                 try:
                     self.begin()
+                    log.warning("the pacing was begun anew: %s", error)
                 except ServiceError as fault:
                     self.run.stop.fault = self.run.stop.fault or fault
                     self.run.stop.abandon()
+                    self.lost = True
                     return
 
     def look(self) -> None:
@@ -121,6 +125,7 @@ class Watch:
         self.noticed(self.engine.slots())
         if status is None:
             return
+        self.told += orders.abandon
         with self.lock:
             self.beats |= {beat.who: beat for beat in status.beats}
             self.there = tuple(beat.who for beat in status.beats)
@@ -136,11 +141,12 @@ class Watch:
 
     def noticed(self, slots: int) -> None:
         """Say it if nobody is there for long."""
+        now = time.monotonic()
         if slots:
-            self.met = time.monotonic()
-        elif time.monotonic() - self.met > NOBODY:
-            self.met = time.monotonic()
-            log.warning("no worker is there yet: start some (docs/scale.md)")
+            self.say = now + NOBODY[0]
+        elif now > self.say:
+            self.say = now + NOBODY[1]
+            log.warning("no worker is there: the run waits for one (docs/scale.md)")
 
     def mirror(self) -> None:
         """Let the times of this process be those of all workers together."""
@@ -181,13 +187,14 @@ class Watch:
             recognising=sum(beat.recognising for beat in beats),
         )
 
-    def quiet(self) -> None:
-        """Wait until no worker works any more that was told to stop at once."""
+    def quiet(self) -> bool:
+        """Wait until no worker works any more that was told to stop at once; whether that is so."""
         ends = time.monotonic() + QUIET
-        while time.monotonic() < ends and any(
-            self.beats[who].under_way for who in self.there if who in self.beats
-        ):
+        while time.monotonic() < ends and not self.lost:
             time.sleep(LOOKS)
+            if self.told >= TOLD and not any(self.beats[who].under_way for who in self.there):
+                return True
+        return False
 
 
 def replace_spent(budget: Budget, status: Status) -> Budget:
@@ -207,9 +214,14 @@ def spread(engine: Engine, settings: Settings, services: Services, run: Run) -> 
     keeper.start()
     try:
         yield replace(services, elsewhere=Elsewhere(partial(settled, watch), watch.capacity))
+    except BaseException:
+        # They must not go on for a run that does not hold the index any more.
+        run.stop.abandon()
+        raise
     finally:
-        if run.stop.overdue():
-            watch.quiet()
+        if run.stop.overdue() and not watch.quiet():
+            # They may write for a while, and nobody else is to write meanwhile.
+            services.index.lapse()
         watch.over.set()
         keeper.join()
         engine.end(run.id)

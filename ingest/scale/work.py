@@ -73,6 +73,7 @@ class Orders:
     enough: bool = False  # begin nothing more
     stop: bool = False  # settle what is under way in the time that the settings give
     abandon: bool = False  # at once
+    left: bool = False  # by the driver: nobody hears what becomes of anything
     known: Known | None = None  # of the quotas
 
 
@@ -88,7 +89,11 @@ class Status:
     known: Known | None = None
 
 
-# Calls a method of the pacing, wherever that is; raises ServiceError once it is gone for good.
+class MissedError(Exception):
+    """The pacing does not answer at present."""
+
+
+# Calls a method of the pacing, wherever that is. Raises MissedError.
 Call: TypeAlias = Callable[..., Any]
 
 
@@ -99,7 +104,10 @@ class Links:
     who: str
     call: Call
     lacking: Callable[[], bool] = lambda: False  # whether the pacing is waited for at present
-    release: Callable[[], None] = lambda: None  # let the engine begin something else beside this
+    # let the engine begin something else beside the group of this thread; once is enough
+    release: Callable[[], None] = lambda: None
+    # the way to the pacing, and the pacing too if that was the last one
+    forget: Callable[[bool], None] = lambda _: None
     threads: int = 1  # what the engine runs in this process at once, and has cores for
 
 

@@ -16,6 +16,7 @@ from ingest.auth.token_cache import TokenCache
 from ingest.errors import ConfigError, NotYetError, ServiceError, StoppedError
 from ingest.ocr import Gone, Refused, Taken
 from ingest.ocr.azure import DocumentIntelligence
+from ingest.ocr.pace import Pace
 from ingest.retry import Patience
 from tests.azure import faults
 from tests.azure.emulator import Azure
@@ -157,6 +158,7 @@ def test_a_refusal_for_too_many_requests_slows_all_down(
 ) -> None:
     """What the service asks for is a floor, and afterwards fewer are sent."""
     azure.faults.add(faults.too_many(seconds=2), "ocr", "POST", nth=1)
+    assert isinstance(service.pace, Pace)
     started, before = time.monotonic() * 5, service.pace.rate
     service.take(file("Any."))
     assert time.monotonic() * 5 - started >= 2

@@ -1,0 +1,151 @@
+"""A Dask cluster on this machine, each part of it a process of its own that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import distributed
+
+from tests.cli.test_kill import children
+from tests.conftest import environment
+
+PATIENCE = 60.0  # seconds for anything to happen, on a machine that is busy
+QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
+
+Process = subprocess.Popen
+
+
+@dataclass
+class Cluster:
+    """A scheduler and its workers, which sign in and reach services by this environment."""
+
+    folder: Path  # where their files are
+    environment: Mapping[str, str]
+    scheduler: Process[str]
+    address: str
+    workers: list[Process[str]] = field(default_factory=list)
+
+    def worker(self, *, nanny: bool = False, threads: int = 1, **more: str) -> Process[str]:
+        """Start one more worker; without a nanny, the process is the one that works."""
+        number = len(self.workers)
+        command = [
+            *("worker", self.address, "--nthreads", str(threads), "--name", f"w{number}"),
+            *("--no-dashboard", "--host", "127.0.0.1", "--nanny" if nanny else "--no-nanny"),
+            *("--local-directory", str(self.folder)),
+        ]
+        started = dask(*command, cwd=self.folder, env={**self.environment, **more})
+        self.workers.append(started)
+        return started
+
+    def living(self, number: int) -> list[Process[str]]:
+        """As many workers as wanted, which are there now; started if there are too few."""
+        alive = [worker for worker in self.workers if worker.poll() is None]
+        for extra in alive[number:]:
+            end(extra)
+        alive = [*alive, *(self.worker() for _ in range(number - len(alive)))][:number]
+        self.wait_for(number)
+        return alive
+
+    def wait_for(self, number: int) -> None:
+        """Until so many workers are there, and no more."""
+        with self.client() as client:
+            until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == number)
+
+    def client(self) -> Any:
+        """What may ask the cluster how it is."""
+        return distributed.Client(self.address, timeout=PATIENCE, set_as_default=False)
+
+    def holding_actors(self) -> list[int]:
+        """The processes that have an actor."""
+        with self.client() as client:
+            found = client.run(os.getpid, workers=client.run_on_scheduler(with_actors) or ["none"])
+        return list(found.values())
+
+    def left(self) -> tuple[int, int, int]:
+        """What the scheduler keeps when no run is there: tasks, clients but us, variables."""
+        with self.client() as client:
+            tasks, clients, variables = client.run_on_scheduler(kept)
+        return tasks, clients, variables
+
+    def close(self) -> None:
+        """End all that was started."""
+        for process in (*self.workers, self.scheduler):
+            end(process)
+
+
+def with_actors(dask_scheduler: Any) -> list[str]:
+    """The addresses of workers that have an actor."""
+    return [worker.address for worker in dask_scheduler.workers.values() if worker.actors]
+
+
+def kept(dask_scheduler: Any) -> tuple[int, int, int]:
+    """What a scheduler keeps."""
+    clients = [name for name in dask_scheduler.clients if name.startswith("Client-")]
+    variables = dask_scheduler.extensions["variables"].variables
+    return len(dask_scheduler.tasks), len(clients) - 1, len(variables)
+
+
+@contextmanager
+def cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
+    """A scheduler at a free port, without a worker; all of it ends with the block."""
+    where = folder / "scheduler.json"
+    command = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    started = dask(*command, "--scheduler-file", str(where), cwd=folder, env=environment)
+    made = Cluster(folder, environment, started, "")
+    try:
+        until(where.exists)
+        made.address = json.loads(where.read_text())["address"]
+        yield made
+    finally:
+        made.close()
+
+
+def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Process[str]:
+    """A part of a cluster, in a group of its own; what it says goes to a file."""
+    with (cwd / "dask.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "dask", *arguments],
+            cwd=cwd,
+            env={**environment_of_parts(), **env},
+            stdout=log,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def environment_of_parts() -> dict[str, str]:
+    """What a part of a cluster needs, without the settings of who runs the tests."""
+    return environment() | QUIET
+
+
+def end(process: Process[str]) -> None:
+    """Kill a process and those that it has started, however they are."""
+    for one in (*descendants(process.pid), process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    process.wait()
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    found = children(process)
+    return [*found, *(below for child in found for below in descendants(child))]
+
+
+def until(so: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Wait until it is so; AssertionError if that takes too long."""
+    ends = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < ends, f"not so within {seconds:g} s"
+        time.sleep(0.05)

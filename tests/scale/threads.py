@@ -1,0 +1,64 @@
+"""An engine that is no cluster: two workers that are threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any
+
+from ingest.errors import ServiceError
+from ingest.scale import session
+from ingest.scale.pacing import Pacing
+from ingest.scale.settle import settle
+from ingest.scale.work import Done, Group, Job, Links
+
+WORKERS = ("a", "b")
+
+
+class Threads:
+    """Groups go to an Executor, as with any engine; the pacing is an object beside it."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self.executor = executor
+        self.free: SimpleQueue[str] = SimpleQueue()
+        for who in WORKERS:
+            self.free.put(who)
+        self.pacing: Pacing | None = None
+        self.begun = 0  # pacings
+        self.groups: list[Group] = []  # that were submitted
+
+    def submit(self, group: Group, job: Job) -> Future[Done]:
+        self.groups.append(group)
+        return self.executor.submit(self.work, group, job)
+
+    def work(self, group: Group, job: Job) -> Done:
+        who = self.free.get()
+        try:
+            return settle(group, job, Links(who, self.call))
+        finally:
+            self.free.put(who)
+
+    def slots(self) -> int:
+        return len(WORKERS)
+
+    def begin(self, *arguments: Any) -> None:
+        self.pacing = Pacing(*arguments)
+        self.begun += 1
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        if self.pacing is None:
+            raise ServiceError("the pacing is lost")
+        return getattr(self.pacing, method)(*arguments)
+
+    def end(self, run: str) -> None:
+        session.end(run)
+
+
+@contextmanager
+def threads() -> Iterator[Threads]:
+    """An engine, until the end of the block."""
+    with ThreadPoolExecutor(len(WORKERS), "worker") as executor:
+        yield Threads(executor)
+        executor.shutdown(cancel_futures=True)
