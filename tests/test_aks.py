@@ -201,7 +201,8 @@ def test_ports_are_what_listens() -> None:
         for probe in ("readinessProbe", "livenessProbe"):
             if probe in container(name):
                 assert container(name)[probe]["httpGet"]["port"] == "http-dashboard"
-    (routes,) = (each["value"] for each in container("scheduler")["env"])
+    told = {each["name"]: each["value"] for each in container("scheduler")["env"]}
+    routes = told["DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES"]
     assert json.loads(routes) == ["distributed.http.health", "distributed.http.scheduler.api"]
 
 
