@@ -26,8 +26,7 @@ from ingest.scale.work import Done, Group, Job, Links, MissedError
 
 log = logging.getLogger(__name__)
 
-CONNECTING = 30.0  # seconds for the scheduler to be there
-SAID = 3.0  # of these, after which a person is told what is waited for
+SAID = 3.0  # seconds without a scheduler, after which a person is told what is waited for
 ANSWERING = 10.0  # seconds for the pacing to answer, which takes it a millisecond
 LOOK = 0.2  # seconds to look where it is, and for it to begin
 FIRST = 100  # the priority of the pacing: before all groups
@@ -94,14 +93,17 @@ class Dask:
 
 @contextmanager
 def cluster(address: str, run: str) -> Iterator[Dask]:
-    """A cluster, for one run. Raises ServiceError if nobody answers there."""
+    """A cluster, for one run.
+
+    Raises ServiceError if nobody answers there in the time that Dask's settings give, 30 s.
+    """
     # Who is lost, and what is done about it, we say ourselves.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     saying = threading.Timer(SAID, log.warning, ["waiting for the scheduler at %s", address])
     saying.daemon = True
     saying.start()
     try:
-        client = distributed.Client(address, timeout=CONNECTING, set_as_default=False)
+        client = distributed.Client(address, set_as_default=False)
     except GONE as error:
         raise unreachable(address) from error
     finally:
