@@ -35,7 +35,7 @@ LOOKS = 0.5  # seconds between two looks at how the workers are
 AHEAD = 4  # groups for each thing that the engine runs at once, so that no worker waits for one
 LEAST = 16  # groups, so that an engine that grows with its work sees some
 SLICE = 20  # parts of what may be spent, of which one is granted at a time
-PAGES = 20  # granted at a time, where they cost money
+TOKENS, PAGES = 50_000, 20  # granted at a time, at least: they cost a few cents
 NOBODY = 5.0, 60.0  # seconds without any worker, after which that is said, and said again
 QUIET = 10.0  # seconds in which workers come to an end that were told to, at once
 TOLD = 4  # looks after which every worker has been told: they beat once a second
@@ -85,8 +85,9 @@ class Watch:
         """Begin the pacing. All that was granted to an earlier one counts as spent."""
         budget = self.services.budget
         tokens, pages = (int(much) if much < math.inf else 0 for much in self.granted)
-        budget.tokens, budget.pages = max(tokens, budget.tokens), max(pages, budget.pages)
-        spent = budget.tokens, budget.pages
+        most = budget.tokens + int(min(budget.left(), tokens))
+        spent = max(budget.tokens, min(tokens, most)), max(budget.pages, pages)
+        budget.tokens, budget.pages = spent
         limits = Limits(budget.most_tokens, budget.most_usd, budget.rates, spent)
         self.granted = self.slices((0, 0))
         where = embedder_places(self.settings)
@@ -98,7 +99,7 @@ class Watch:
         budget = self.services.budget
         if budget.most_tokens == budget.most_usd == math.inf:
             return math.inf, math.inf
-        tokens = budget.tokens + max(budget.left() / SLICE, wanted[0])
+        tokens = budget.tokens + max(budget.left() / SLICE, TOKENS, wanted[0])
         return tokens, budget.pages + max(PAGES, wanted[1])
 
     def keep(self) -> None:
