@@ -192,12 +192,15 @@ def test_what_the_driver_is_told_are_settings() -> None:
     assert only("DaskAutoscaler")["spec"]["cluster"] == metadata["name"]
 
 
+FLAGS = {"tcp-comm": "--port ", "http-dashboard": "--dashboard-address :"}
+
+
 def test_ports_are_what_listens() -> None:
     """Probes, service and the operator ask where the scheduler and the workers listen."""
     for name in ("scheduler", "worker"):
         arguments = " ".join(container(name)["args"])
         for port in container(name)["ports"]:
-            assert re.search(rf"\b{port['containerPort']}\b", arguments)
+            assert f"{FLAGS[port['name']]}{port['containerPort']} " in f"{arguments} "
         for probe in ("readinessProbe", "livenessProbe"):
             if probe in container(name):
                 assert container(name)[probe]["httpGet"]["port"] == "http-dashboard"
