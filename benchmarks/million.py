@@ -15,8 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from large import MODIFIED, SIZE, known, name
 from measure import MEGABYTE, peak, tell
@@ -53,9 +55,13 @@ class Listing:
         """The sources, in the order of their names."""
         return (Source(ROOT, name(n), "", SIZE, MODIFIED) for n in range(self.sources))
 
-    def covers(self, _: str) -> bool:
+    def covers(self, name: str) -> bool:
         """All belong to it."""
-        return True
+        return bool(name)
+
+    def opened(self, source: Source) -> AbstractContextManager[BinaryIO]:
+        """Nobody reads any."""
+        raise FileNotFoundError(source.name)
 
 
 class Made(dask.Dask):
