@@ -101,9 +101,6 @@ def main() -> None:
         with ProcessPoolExecutor(1, spawn) as driver:
             parts = driver.submit(driven, where, options.sources, on.address).result()
         scheduler, nodes = (b - a for a, b in zip(before, on.cpu(), strict=True))
-    for number, (seconds, size, _) in enumerate(parts, 1):
-        speed = f"{options.sources / PARTS / seconds:,.0f} a second"
-        tell(f"sources {number} of {PARTS}", speed, f"the driver then has {size:.0f} MB")
     slowest, fastest = max(p[0] for p in parts), min(p[0] for p in parts)
     tell("last tenth / first, seconds", f"{parts[-1][0] / parts[0][0]:.2f}", "flat: about 1")
     tell("slowest / fastest tenth", f"{slowest / fastest:.2f}")
@@ -147,6 +144,9 @@ def driven(where: Path, sources: int, address: str) -> list[tuple[float, float, 
             if isinstance(event, Settled) and count % (sources // PARTS) == 0:
                 now = time.perf_counter()
                 parts.append((now - began, resident(), peak()))
+                speed = f"{sources / PARTS / (now - began):,.0f} a second"
+                has = f"the driver then has {parts[-1][1]:.0f} MB"
+                tell(f"tenth {len(parts)} of {sources:,} sources", speed, has)
                 began = now
     assert count == sources
     return parts
