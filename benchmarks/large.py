@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,10 +24,10 @@ from memory import stand_in
 
 from ingest.connect import services
 from ingest.embed.local import DIMENSIONS, MODEL
-from ingest.index.local import LISTED, LocalIndex
+from ingest.index.local import LocalIndex
 from ingest.model import Settled, Source
 from ingest.pipeline import ingest
-from ingest.plan import compare
+from ingest.plan import Terms, compare
 from ingest.services import Run
 from ingest.settings import Settings
 from ingest.sources.folder import Folder
@@ -37,6 +37,7 @@ T = TypeVar("T")
 PAGES = 10_000
 DOCUMENTS = 100_000
 SOURCES = 1_000_000
+SIZE, MODIFIED = 1000, "1"  # of each of those
 REPETITIONS = 3
 
 
@@ -128,26 +129,34 @@ def peak_of(process: int) -> float:
 def planned(where: Path) -> tuple[float, float]:
     """Seconds and peak of comparing a million records with a listing that has the same sources."""
     index = LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True)
-    columns = ", ".join((*LISTED, "committed", "pending"))
-    marks = ", ".join("?" * (len(LISTED) + 2))
-    rows = (
-        ("/root", name(n), "recipe", 1000, "1", 1, 0, 300, "new", "", 0, 1, "", "r", "id", "")
-        for n in range(SOURCES)
-    )
     with index.transaction():
-        index.db.executemany(f"INSERT INTO records ({columns}) VALUES ({marks})", rows)
+        known(index, "/root", "recipe", range(SOURCES))
     before = peak()
-    listing = (Source("/root", name(n), "", 1000, "1") for n in range(SOURCES))
+    listing = (Source("/root", name(n), "", SIZE, MODIFIED) for n in range(SOURCES))
     count = 0
 
     def merge() -> None:
         nonlocal count
-        for change in compare(listing, index.records("/root"), "recipe"):
+        for change in compare(listing, index.records("/root"), Terms("recipe")):
             count += isinstance(change, Settled)
 
     seconds = wall(merge)
     assert count == SOURCES
     return seconds, max(before, peak())
+
+
+def known(index: LocalIndex, root: str, recipe: str, numbers: Iterable[int]) -> None:
+    """Let an index know the sources of these numbers, each with one chunk."""
+    columns = (
+        "root, source, fingerprint, size, modified, pages, empty_pages, tokens, outcome, error, "
+        "attempts, chunks, settled, run, committed, pending"
+    )
+    rest = (SIZE, MODIFIED, 1, 0, 300, "new", "", 0, 1, "", "r", "id", "")
+    marks = ", ".join("?" * (3 + len(rest)))
+    index.db.executemany(
+        f"INSERT INTO records ({columns}) VALUES ({marks})",
+        ((root, name(number), recipe, *rest) for number in numbers),
+    )
 
 
 def name(number: int) -> str:

@@ -4,7 +4,8 @@ The emulator is a process of its own and answers as Azure does: it counts charac
 and its minute begins with the first request after the last one ended. What is measured is what it
 was charged, from the second to the last full minute, counted from the first request. With --share
 there is a second run, beside a client that takes half of the quota in random spells, and of which
-the run knows nothing.
+the run knows nothing. With --nodes, the runs are on clusters of so many nodes instead: workers of
+Dask, each a process of its own, that have the quota together.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
 from measure import INGEST, ROOT, spent, tell
+from nodes import cluster
 from picture import Use, picture
 
 from tests.azure.emulator import Azure, emulator
@@ -32,8 +34,9 @@ from tests.azure.server import Request
 MODEL = "text-embedding-3-small"
 TPM, RPM = 350_000, 2_100
 LATENCY, A_TOKEN = 0.06, 1e-4  # seconds of an answer, and for each token of it
-MINUTES, SHARED = 4, 6  # of a run, the first of which is not measured
+MINUTES, SHARED, ON_NODES = 4, 6, 3  # of a run, the first of which is not measured
 ENDING = 32  # seconds: to begin, and what a deadline keeps for settling what is under way
+JOINING = 25  # seconds more, until all nodes of a cluster have begun
 COPIED = ("handbook.pdf", "benefits/benefits-plan.pdf", "papers/two-column.pdf")
 A_COPY = 13_000  # tokens of those, as the quota counts them, or a few more
 
@@ -54,7 +57,11 @@ class Charged:
 def main() -> None:
     """Measure and print."""
     options = parser().parse_args()
-    uses = [measured("Alone", MINUTES, share=False)]
+    if options.nodes:
+        for nodes in options.nodes:
+            measured(f"On {nodes} nodes", ON_NODES, nodes=nodes)
+        return
+    uses = [measured("Alone", MINUTES)]
     if options.share:
         uses.append(measured("Beside a client that takes half, in spells", SHARED, share=True))
     if options.plot:
@@ -65,25 +72,29 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(description=__doc__)
     made.add_argument("--share", action="store_true", help="a second run, beside another client")
+    made.add_argument("--nodes", type=int, nargs="+", metavar="N", help="on clusters of N, instead")
     made.add_argument("--plot", type=Path, metavar="FILE", help="the quota's use over time, as SVG")
     return made
 
 
-def measured(title: str, minutes: int, *, share: bool) -> Use:
+def measured(title: str, minutes: int, *, share: bool = False, nodes: int = 0) -> Use:
     """One run, and its figures."""
     print(title)
-    with tempfile.TemporaryDirectory() as folder, serving(share=share) as (environment, seen):
-        work = Path(folder)
+    with ExitStack() as opened:
+        work = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        environment, seen = opened.enter_context(serving(share=share))
         copies(work / "docs", minutes)
         more = {"AZURE_OPENAI_EMBEDDING_MODEL": MODEL} | environment
         told = [f"{name}={value}" for name, value in more.items()]
-        deadline = f"{60 * minutes + ENDING}s"
+        deadline = f"{60 * minutes + ENDING + (JOINING if nodes else 0)}s"
         command = ["env", *told, INGEST, "run", "docs", "--deadline", deadline, "-q"]
+        if nodes:
+            command += ["--engine", opened.enter_context(cluster(nodes, more)).address]
         took = spent(command, work)
         seen.send("charged")
         charged: Charged = seen.recv()
     began = charged.ours[0][0]
-    figures(charged, began, share=share)
+    figures(charged, began, goals(share=share, nodes=nodes))
     tell("CPU of the run", f"{took.cpu:.1f} s", f"in {took.wall:.0f} s")
     return Use(
         title,
@@ -94,18 +105,25 @@ def measured(title: str, minutes: int, *, share: bool) -> Use:
     )
 
 
-def figures(charged: Charged, began: float, *, share: bool) -> None:
+def goals(*, share: bool, nodes: int) -> tuple[str, str]:
+    """What is to be used at least, and refused at most."""
+    if share:
+        return "0.90", "3 %"
+    return ("0.95", "1 %") if nodes else ("0.97", "0.5 %")
+
+
+def figures(charged: Charged, began: float, goals: tuple[str, str]) -> None:
     """What the quota was charged in the steady minutes, and what it refused in all of them."""
     minutes = int((charged.ours[-1][0] - began) / 60)
     steady, length = (began + 60, began + 60 * minutes), minutes - 1
     ours, others = within(charged.ours, *steady), within(charged.others, *steady)
     used = sum(ours) / (TPM * length - sum(others))
     asked, refused = len(charged.ours) + len(charged.refused), len(charged.refused)
-    goal, most = ("0.90", "3 %") if share else ("0.97", "0.5 %")
+    goal, most = goals
 
     tell("steady minutes", f"2 to {minutes}", "counted from the first request")
     tell("tokens a minute, charged", f"{sum(ours) / length:,.0f}", f"of {TPM:,}")
-    if share:
+    if others:
         tell("the other's", f"{sum(others) / length:,.0f}", f"{charged.others_refused} refused")
     tell("tokens / what there was for us", f"{used:.3f}", f"target >= {goal}")
     tell("refused", f"{100 * refused / asked:.2f} %", f"{refused} of {asked:,}; target <= {most}")
