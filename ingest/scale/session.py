@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from ingest import __version__
@@ -27,9 +27,9 @@ from ingest.connections import Connections, connections, watched
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.model import Advanced
 from ingest.scale.leased import Leased, LeasedPace, lasting, spending
-from ingest.scale.work import Beat, Job, Links, MissedError
+from ingest.scale.work import Beat, Job, Links, MissedError, at_home
 from ingest.services import Run, Services
-from ingest.settings import Settings, settings
+from ingest.settings import settings
 from ingest.sources import Root
 from ingest.stop import Stop
 
@@ -44,8 +44,6 @@ DOUBT, END = 45.0, 65.0
 TAILS = 2  # groups of a process whose sources are all taken, while the next one is read
 REQUESTS = 32  # bits of the names of requests that a worker has for itself
 
-# What a node brings itself: who it is there, and what it can do.
-OWN = ("openai_key", "openai_client_id", "tenant", "search_key", "hosted", "passwords", "workers")
 # The sessions of this process, by run and worker; some are being opened.
 HERE: dict[tuple[str, str], Future[Session]] = {}
 OPENING = threading.Lock()
@@ -262,21 +260,6 @@ def opened(job: Job, links: Links) -> Iterator[Session]:
         if not here.sign:
             raise ServiceError(f"run {job.run} does not hold the index any more: run again")
         yield here
-
-
-def at_home(sent: Settings, own: Settings, threads: int) -> Settings:
-    """The settings of a run on this node, which signs in as itself."""
-    mine = {name: getattr(own, name) for name in OWN}
-    mine["passwords"] = own.passwords or sent.passwords
-    mine["workers"] = own.workers or sent.workers or threads
-    return replace(sent, **mine)
-
-
-def sent(chosen: Settings) -> Settings:
-    """The settings that workers are sent: nothing that signs in, and no secret."""
-    plain = Settings()
-    kept_back = {name: getattr(plain, name) for name in OWN if name not in {"passwords", "workers"}}
-    return replace(chosen, **kept_back)
 
 
 def beating(here: Session) -> None:

@@ -23,8 +23,7 @@ from ingest.pipeline import IDLE, terms
 from ingest.plan import Stale
 from ingest.report.bottleneck import Capacity
 from ingest.scale.pacing import Limits
-from ingest.scale.session import sent
-from ingest.scale.work import Beat, Done, Group, Job, Orders, Status, grouped
+from ingest.scale.work import Beat, Done, Group, Job, Orders, Status, grouped, sent
 from ingest.services import Elsewhere, Run, Services
 from ingest.settings import Settings
 from ingest.sources import Root

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from ingest.connect import Portable
@@ -18,6 +18,10 @@ MOST_SOURCES = 64
 FEWEST_SOURCES = 4
 MOST_BYTES = 16 << 20
 PART = 16  # of all sources so far: a small run is cut into small groups
+
+
+# What a node brings itself: who it is there, and what it can do.
+OWN = ("openai_key", "openai_client_id", "tenant", "search_key", "hosted", "passwords", "workers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +139,18 @@ def grouped(
             group, size = [], 0
     if group:
         yield group
+
+
+def at_home(sent: Settings, own: Settings, threads: int) -> Settings:
+    """The settings of a run on this node, which signs in as itself."""
+    mine = {name: getattr(own, name) for name in OWN}
+    mine["passwords"] = own.passwords or sent.passwords
+    mine["workers"] = own.workers or sent.workers or threads
+    return replace(sent, **mine)
+
+
+def sent(chosen: Settings) -> Settings:
+    """The settings that workers are sent: nothing that signs in, and no secret."""
+    plain = Settings()
+    kept_back = {name: getattr(plain, name) for name in OWN if name not in {"passwords", "workers"}}
+    return replace(chosen, **kept_back)

@@ -18,9 +18,8 @@ from ingest.model import Settled
 from ingest.pipeline import ingest, terms
 from ingest.scale import session
 from ingest.scale.pacing import Pacing
-from ingest.scale.session import at_home, sent
 from ingest.scale.settle import settle
-from ingest.scale.work import Done, Group, Job, Links
+from ingest.scale.work import Done, Group, Job, Links, at_home, sent
 from ingest.services import Run, Services
 from ingest.settings import Settings
 from ingest.sources.custom import Checked
