@@ -72,11 +72,13 @@ class Cluster:
             found = client.run(os.getpid, workers=client.run_on_scheduler(with_actors) or ["none"])
         return list(found.values())
 
-    def left(self) -> tuple[int, int]:
-        """The tasks and variables that the scheduler keeps."""
+    def empty(self) -> None:
+        """Until the scheduler keeps nothing of any run."""
+        ends = time.monotonic() + PATIENCE
         with self.client() as client:
-            tasks, variables = client.run_on_scheduler(kept)
-        return tasks, variables
+            while left := client.run_on_scheduler(kept):
+                assert time.monotonic() < ends, f"left: {left}"
+                time.sleep(0.2)
 
     def tasks(self) -> list[bytes]:
         """Each task that the scheduler has, and its result, if it has that."""
@@ -98,9 +100,13 @@ def with_actors(dask_scheduler: Any) -> list[str]:
     return [worker.address for worker in dask_scheduler.workers.values() if worker.actors]
 
 
-def kept(dask_scheduler: Any) -> tuple[int, int]:
-    """What a scheduler keeps."""
-    return len(dask_scheduler.tasks), len(dask_scheduler.extensions["variables"].variables)
+def kept(dask_scheduler: Any) -> list[str]:
+    """The tasks and variables that a scheduler keeps."""
+    tasks = [
+        f"{key} {task.state} wanted by {[each.client_key for each in task.who_wants or ()]}"
+        for key, task in dask_scheduler.tasks.items()
+    ]
+    return [*tasks, *map(str, dask_scheduler.extensions["variables"].variables)]
 
 
 def tasks(dask_scheduler: Any) -> list[bytes]:

@@ -32,7 +32,6 @@ from tests.scale.driver import SMALL, Driver, Gate, Over, contents, driver
 SOURCES = 40
 PAGES = 2
 UNDER_WAY = 3 * 6  # texts: requests that a worker has under way at once, and texts in one
-NOTHING = (0, 0)  # tasks and variables
 
 
 @dataclass
@@ -206,7 +205,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
         over = run.over()
     assert over.code == 3, over.err
     assert contents(world.azure, "stopped") == world.wanted
-    until(lambda: world.cluster.left() == NOTHING)
+    world.cluster.empty()
 
 
 def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
@@ -223,7 +222,7 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
     assert refused.code == 11
     assert "if it was killed, for" in refused.err
 
-    until(lambda: world.cluster.left() == NOTHING)
+    world.cluster.empty()
     assert time.monotonic() - killed < 35
     written = world.azure.count("search", "POST", "docs/search.index")
     time.sleep(1)
