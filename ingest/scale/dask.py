@@ -6,6 +6,7 @@ import gc
 import logging
 import pkgutil
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 SAID = 3.0  # seconds without a scheduler, after which a person is told what is waited for
 ANSWERING = 10.0  # seconds for the pacing to answer, which takes it a millisecond
 LOOK = 0.2  # seconds to look where it is, and for it to begin
+ARRIVING = 120.0  # seconds for what became of a group to come here, which takes milliseconds
 FIRST = 100  # the priority of the pacing: before all groups
 FAILED = frozenset({"error", "lost", "cancelled"})  # statuses of a pacing that is lost
 PROFILING = ("profile", "profile-cycle")  # what a worker does every few milliseconds, by name
@@ -39,8 +41,16 @@ GONE = (OSError, RuntimeError, ValueError, TimeoutError, CancelledError)
 class Dask:
     """An Engine on a cluster, for one run."""
 
-    def __init__(self, address: str, client: distributed.Client, run: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        client: distributed.Client,
+        run: str,
+        arriving: float = ARRIVING,
+    ) -> None:
         self.address = address
+        self.arriving = arriving
+        self.done: dict[str, float] = {}  # groups that are not heard of, and since when
         self.client = client
         self.executor = client.get_executor(pure=False)  # no two calls are the same
         self.name = distributed.Variable(pacing_of(run), client=client)
@@ -78,6 +88,16 @@ class Dask:
             if self.pacing.status in FAILED:
                 raise ServiceError("the worker that kept the pace is lost") from error
             return None
+
+    def stuck(self) -> bool:
+        # Where fetching a result breaks off, Dask's Executor leaves its caller waiting for ever.
+        now, pacing = time.monotonic(), self.pacing.key if self.pacing else None
+        self.done = {
+            key: self.done.get(key, now)
+            for key, state in list(self.client.futures.items())
+            if state.status == "finished" and key != pacing
+        }
+        return any(now - since > self.arriving for since in self.done.values())
 
     def lost(self) -> ServiceError:
         """What it means that the scheduler does not answer any more."""

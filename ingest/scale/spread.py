@@ -55,6 +55,9 @@ class Engine(Protocol):
     # call a method of the pacing, None if it does not answer yet; raises ServiceError if it is lost
     def call(self, method: str, *arguments: Any) -> Any: ...
 
+    # whether groups are done, and it cannot be heard what became of them
+    def stuck(self) -> bool: ...
+
     # let the workers close what they keep for a run
     def end(self, run: str) -> None: ...
 
@@ -144,6 +147,10 @@ class Watch:
             budget.reached = status.reached
             stop.enough()
         self.mirror()
+        if self.engine.stuck():
+            why = "what workers have done does not arrive here: check the network; run again"
+            stop.fault = stop.fault or ServiceError(why)
+            stop.abandon()
 
     def heard(self, beat: Beat) -> None:
         """A worker has said how it is."""

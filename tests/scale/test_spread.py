@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -175,6 +175,18 @@ def test_no_time_to_settle_anything_is_kept(here: World) -> None:
         assert time.monotonic() - began < 20
     finally:
         here.azure.openai.latency = 0.0
+
+
+def test_results_that_do_not_arrive_end_the_run(here: World) -> None:
+    """Rather than to wait for them for ever: the next run sees what is there."""
+    with (
+        threads() as engine,
+        here.running("silent", lambda _: nullcontext(engine)) as (all_, run, _),
+    ):
+        engine.silent = True
+        (root,) = roots([str(here.folder)])
+        with pytest.raises(ServiceError, match="does not arrive"):
+            list(ingest(root, all_, run))
 
 
 def test_nothing_that_signs_in_leaves_the_driver(tmp_path: Path) -> None:

@@ -30,10 +30,12 @@ class Threads:
         self.begun = 0  # pacings
         self.after = math.inf  # so many turns, the first pacing is lost
         self.groups: list[Group] = []  # that were submitted
+        self.silent = False  # what they come to does not arrive
 
     def submit(self, group: Group, job: Job) -> Future[Done]:
         self.groups.append(group)
-        return self.executor.submit(self.work, group, job)
+        done = self.executor.submit(self.work, group, job)
+        return Future() if self.silent else done
 
     def work(self, group: Group, job: Job) -> Done:
         who = self.free.get()
@@ -62,6 +64,9 @@ class Threads:
         if self.pacing is None:
             raise ServiceError("the pacing is lost")
         return getattr(self.pacing, method)(*arguments)
+
+    def stuck(self) -> bool:
+        return self.silent
 
     def end(self, run: str) -> None:
         session.end(run)

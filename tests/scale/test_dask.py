@@ -1,13 +1,14 @@
-"""Dask looks at what its workers do, which is not free of danger."""
+"""What Dask does that it should not, and what is done about it."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import distributed
 
-from ingest.scale.dask import PROFILING, reaching
+from ingest.scale.dask import PROFILING, Dask, reaching
 from tests.scale.cluster import cluster, until
 
 
@@ -20,6 +21,19 @@ def test_a_worker_is_not_profiled_from_its_first_group_on(tmp_path: Path) -> Non
             assert list(client.run(profiled).values()) == [True]
             client.submit(beginning).result()
             until(lambda: list(client.run(profiled).values()) == [False])
+
+
+def test_what_does_not_arrive_is_missed(tmp_path: Path) -> None:
+    """A group is done and its result does not come: after a while that is known, not before."""
+    with cluster(tmp_path, {}) as made, made.client() as client:
+        made.worker()
+        engine = Dask(made.address, client, "a run", arriving=0.5)
+        done = client.submit(int)
+        since = time.monotonic()
+        until(engine.stuck)
+        assert time.monotonic() - since > 0.4
+        done.release()
+        until(lambda: not engine.stuck())
 
 
 def profiled(dask_worker: Any) -> bool:
