@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 
 BEATS = 1.0  # seconds between two beats
 PAUSE = 0.2  # seconds between looks at whether a session is over
-LOOKS = 10.0  # seconds between looks at whether the run still holds the index
+LOOKS = 5.0  # seconds between looks at whether the run still holds the index
 # Seconds without a sign that it does: then nothing new is begun, and then nothing written. Others
 # may take the index after 90 (index/lease.py).
-DOUBT, END = 45.0, 65.0
+DOUBT, END = 55.0, 75.0
 TAILS = 2  # groups of a process whose sources are all taken, while the next one is read
 REQUESTS = 32  # bits of the names of requests that a worker has for itself
 
