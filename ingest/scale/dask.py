@@ -32,6 +32,7 @@ ANSWERING = 10.0  # seconds for the pacing to answer, which takes it a milliseco
 LOOK = 0.2  # seconds to look where it is, and for it to begin
 FIRST = 100  # the priority of the pacing: before all groups
 FAILED = frozenset({"error", "lost", "cancelled"})  # statuses of a pacing that is lost
+PROFILING = ("profile", "profile-cycle")  # what a worker does every few milliseconds, by name
 # What a call raises where the pacing, its worker or the scheduler is gone.
 GONE = (OSError, RuntimeError, ValueError, TimeoutError, CancelledError)
 
@@ -216,7 +217,19 @@ def give_up_place() -> None:
 @cache
 def reaching(run: str, client: distributed.Client) -> Reach:
     """The way to the pacing of a run, one for each process."""
+    unwatched(distributed.get_worker())
     return Reach(pacing_of(run), client)
+
+
+def unwatched(worker: distributed.Worker) -> None:
+    """Let the engine's profiler rest, which looks at all threads a hundred times a second.
+
+    Before Python 3.12 such a look may stop a process for good (gh-106883): its worker is there, does
+    nothing, and is missed after ten minutes.
+    """
+    for name in PROFILING:
+        if call := worker.periodic_callbacks.get(name):
+            worker.loop.add_callback(call.stop)
 
 
 @dataclass(slots=True, eq=False)
@@ -247,7 +260,7 @@ class Reach:
         return answer
 
     def look(self) -> Any:
-        """Where it is now."""
+        """Where it is now; kept, since to be told costs more than to ask it something."""
         with self.lock:
             if self.found is None:
                 named = distributed.Variable(self.name, client=self.client).get(timeout=LOOK)
