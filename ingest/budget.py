@@ -38,17 +38,19 @@ class Budget:
     def take(self, tokens: int = 0, pages: int = 0) -> bool:
         """Whether so much more may be spent. After a yes it counts as spent."""
         with self.lock:
-            self.reached = (
-                self.reached
-                or self.exceeded(self.tokens + tokens, self.pages + pages)
-                or self.agreed(tokens, pages)
-            )
-            if self.reached:
-                self.stop.enough()
-                return False
-            self.tokens += tokens
-            self.pages += pages
-            return True
+            reached = self.reached or self.exceeded(self.tokens + tokens, self.pages + pages)
+            if not reached:
+                self.tokens += tokens
+                self.pages += pages
+        # Whoever must agree may take a while, in which no other thread is to wait for this one.
+        if not reached and (reached := self.agreed(tokens, pages)):
+            with self.lock:
+                self.tokens -= tokens
+                self.pages -= pages
+        if reached:
+            self.reached = self.reached or reached
+            self.stop.enough()
+        return not reached
 
     def must(self, tokens: int = 0, pages: int = 0) -> None:
         """The same, for who cannot go on without it. Raises StoppedError."""
@@ -64,7 +66,7 @@ class Budget:
         """So many pages were refused, which costs nothing."""
         with self.lock:
             self.pages -= pages
-            self.agreed(0, -pages)
+        self.agreed(0, -pages)
 
     def exceeded(self, tokens: int, pages: int) -> str:
         """The limit that so much in all is beyond, as a person sets it; "" if it is within both."""

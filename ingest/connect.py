@@ -369,7 +369,7 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
     if write and settings.engine and "://" not in index_place(settings):
         raise ConfigError(
             f"--engine {settings.engine}: an index in a folder is this machine's only; set "
-            "AZURE_SEARCH_ENDPOINT"
+            "AZURE_SEARCH_ENDPOINT, or leave the engine out"
         )
     to = to or connections(settings, stop)
     times = Times(watch=to.watch)

@@ -178,9 +178,10 @@ def test_what_the_driver_is_told_are_settings() -> None:
     """No name is made up, every value is read as it stands, and the engine is the service there."""
     told = only("ConfigMap")["data"]
     assert told.keys() <= SETTINGS
-    read = settings(
-        told | {name: "https://name.example" for name in told if name.endswith("_ENDPOINT")}, {}
-    )
+    assert all(isinstance(value, str) for value in told.values())  # an empty one, too
+    made_up = {name: "https://name.example" for name in told if name.endswith("_ENDPOINT")}
+    made_up |= {"AZURE_OPENAI_EMBEDDING_DIMENSIONS": "1536", "INGEST_OCR": ""}
+    read = settings(told | made_up, {})
     cluster = only("DaskCluster")
     service, metadata = cluster["spec"]["scheduler"]["service"], cluster["metadata"]
     ports = {port["name"]: port["port"] for port in service["ports"]}
@@ -200,7 +201,8 @@ def test_ports_are_what_listens() -> None:
         for probe in ("readinessProbe", "livenessProbe"):
             if probe in container(name):
                 assert container(name)[probe]["httpGet"]["port"] == "http-dashboard"
-    (routes,) = (each["value"] for each in container("scheduler")["env"])
+    told = {each["name"]: each["value"] for each in container("scheduler")["env"]}
+    routes = told["DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES"]
     assert json.loads(routes) == ["distributed.http.health", "distributed.http.scheduler.api"]
 
 

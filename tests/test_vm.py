@@ -71,7 +71,7 @@ def test_what_a_node_is_told_are_settings() -> None:
         for name, value in told.items()
     }
     (port,) = re.findall(r"--port (\d+)", FILES["dask-scheduler.service"])
-    read = settings(filled, {})
+    read = settings(filled | {"AZURE_OPENAI_EMBEDDING_DIMENSIONS": "1536"}, {})
     assert read.engine.endswith(f":{port}")
     assert told["INGEST_ENGINE"] in FILES["dask-worker.service"]
     assert read.hosted

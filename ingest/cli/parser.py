@@ -72,7 +72,8 @@ def add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--engine",
         metavar="URL",
-        help="have the workers of a Dask scheduler do it: tcp://host:8786 (this machine)",
+        help="let the workers of a Dask scheduler read, embed and write: tcp://HOST:8786, "
+        "docs/scale.md (this machine)",
     )
     add_deadline(command)
 

@@ -30,7 +30,8 @@ def scaled(settings: Settings, services: Services, run: Run) -> Iterator[Service
         from ingest.scale.dask import cluster
     except ImportError:
         raise ConfigError(
-            "--engine: what speaks to it is not installed: pip install 'ingest[dask]'"
+            f"--engine {settings.engine}: Dask is not installed here: pip install '.[dask]' in the "
+            "checkout"
         ) from None
     from ingest.scale.spread import spread
 

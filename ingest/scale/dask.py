@@ -26,8 +26,7 @@ from ingest.scale.work import Done, Group, Job, Links, MissedError
 
 log = logging.getLogger(__name__)
 
-CONNECTING = 30.0  # seconds for the scheduler to be there
-SAID = 3.0  # of these, after which a person is told what is waited for
+SAID = 3.0  # seconds without a scheduler, after which a person is told what is waited for
 ANSWERING = 10.0  # seconds for the pacing to answer, which takes it a millisecond
 LOOK = 0.2  # seconds to look where it is, and for it to begin
 FIRST = 100  # the priority of the pacing: before all groups
@@ -94,14 +93,17 @@ class Dask:
 
 @contextmanager
 def cluster(address: str, run: str) -> Iterator[Dask]:
-    """A cluster, for one run. Raises ServiceError if nobody answers there."""
+    """A cluster, for one run.
+
+    Raises ServiceError if nobody answers there in the time that Dask's settings give, 30 s.
+    """
     # Who is lost, and what is done about it, we say ourselves.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     saying = threading.Timer(SAID, log.warning, ["waiting for the scheduler at %s", address])
     saying.daemon = True
     saying.start()
     try:
-        client = distributed.Client(address, timeout=CONNECTING, set_as_default=False)
+        client = distributed.Client(address, set_as_default=False)
     except GONE as error:
         raise unreachable(address) from error
     finally:
@@ -224,8 +226,8 @@ def reaching(run: str, client: distributed.Client) -> Reach:
 def unwatched(worker: distributed.Worker) -> None:
     """Let the engine's profiler rest, which looks at all threads a hundred times a second.
 
-    Before Python 3.12 such a look may stop a process for good (gh-106883): its worker is there, does
-    nothing, and is missed after ten minutes.
+    Before Python 3.12 a look may stop a process for good (CPython's gh-106883): its worker does
+    nothing from then on, and is missed after ten minutes.
     """
     for name in PROFILING:
         if call := worker.periodic_callbacks.get(name):
@@ -260,7 +262,7 @@ class Reach:
         return answer
 
     def look(self) -> Any:
-        """Where it is now; kept, since to be told costs more than to ask it something."""
+        """Where it is now."""
         with self.lock:
             if self.found is None:
                 named = distributed.Variable(self.name, client=self.client).get(timeout=LOOK)

@@ -86,9 +86,14 @@ def told(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items() if name.lower().startswith(TOLD)}
 
 
-def spending(call: Call, tokens: int, pages: int) -> str:
-    """Speak for so much; returns the limit if there is none left of it."""
+def spending(call: Call, stop: Stop, tokens: int, pages: int) -> str:
+    """Speak for so much; returns the limit if there is none left of it.
+
+    Raises StoppedError if the run is to end before it was granted.
+    """
     while (answer := call("spend", tokens, pages)) is None:
+        if stop.overdue():
+            raise StoppedError("nobody grants more to be spent; run again to go on")
         time.sleep(LOOK)
     reached: str = answer
     return reached

@@ -108,7 +108,7 @@ class Pacing:
             if not mine.exceeded(*wanted) and any(
                 much > most for much, most in zip(wanted, self.granted, strict=True)
             ):
-                self.wanted = max(self.wanted, (tokens, pages))
+                self.wanted = max(self.wanted[0], tokens), max(self.wanted[1], pages)
                 return None
             mine.take(tokens, pages)
             return mine.reached

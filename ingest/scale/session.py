@@ -118,6 +118,7 @@ class Session:
             under_way = dict(self.under_way)
         return Beat(
             self.links.who,
+            time.monotonic(),
             under_way,
             {name: (times.wall(name), times.total(name)) for name in names},
             dict(times.counts),
@@ -249,7 +250,7 @@ def opened(job: Job, links: Links) -> Iterator[Session]:
     to = watched(connections(mine, stop), job.run, None, lambda _: None, mine_alone())
     call = lasting(links.call, stop)
     line = Leased(links.who, call)
-    budget = Budget(stop, agreed=partial(spending, call))
+    budget = Budget(stop, agreed=partial(spending, call, stop))
     beside = Beside(line, budget, LeasedPace(links.who, call))
     run = Run(job.run, passwords=bool(mine.passwords), stop=stop)
     with (

@@ -54,7 +54,8 @@ def settled_here(group: Group, here: Session) -> Done:
         here.run.stop.complain()
     finally:
         place.end()
-    return Done(group.number, tuple(ended), tuple(suspects), here.under_way[group.number])
+    advanced = here.under_way[group.number]
+    return Done(group.number, tuple(ended), tuple(suspects), advanced, here.beat())
 
 
 @dataclass(slots=True)

@@ -9,13 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
 from ingest import __version__
-from ingest.budget import Budget
 from ingest.connect import embedder_places, endpoints, portable
 from ingest.errors import ServiceError
 from ingest.model import Advanced, Event, Settled, Source
@@ -36,7 +35,7 @@ LOOKS = 0.5  # seconds between two looks at how the workers are
 AHEAD = 4  # groups for each thing that the engine runs at once, so that no worker waits for one
 LEAST = 16  # groups, so that an engine that grows with its work sees some
 SLICE = 20  # parts of what may be spent, of which one is granted at a time
-PAGES = 20  # granted at a time, where they cost money
+TOKENS, PAGES = 50_000, 20  # granted at a time, at least: they cost a few cents
 NOBODY = 5.0, 60.0  # seconds without any worker, after which that is said, and said again
 QUIET = 10.0  # seconds in which workers come to an end that were told to, at once
 TOLD = 4  # looks after which every worker has been told: they beat once a second
@@ -80,27 +79,28 @@ class Watch:
     over: threading.Event = field(default_factory=threading.Event)
     numbers: itertools.count[int] = field(default_factory=itertools.count)  # of groups
     lock: threading.Lock = field(default_factory=threading.Lock)
+    looking: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self) -> None:
         """Begin the pacing. All that was granted to an earlier one counts as spent."""
         budget = self.services.budget
         tokens, pages = (int(much) if much < math.inf else 0 for much in self.granted)
-        spent = max(tokens, budget.tokens), max(pages, budget.pages)
+        most = budget.tokens + int(min(budget.left(), tokens))
+        spent = max(budget.tokens, min(tokens, most)), max(budget.pages, pages)
+        budget.tokens, budget.pages = spent
         limits = Limits(budget.most_tokens, budget.most_usd, budget.rates, spent)
-        self.granted = self.slices(Status((), *spent))
+        self.granted = self.slices((0, 0))
         where = embedder_places(self.settings)
         to = [] if where == ("local",) else endpoints(self.settings, where)
         self.engine.begin(to, limits, self.granted)
 
-    def slices(self, status: Status) -> tuple[float, float]:
-        """What may be spent until the next look: a part of what is left, and what is waited for."""
-        limits = self.services.budget
-        if limits.most_tokens == limits.most_usd == math.inf:
+    def slices(self, wanted: tuple[int, int]) -> tuple[float, float]:
+        """What may be spent until the next look: a part of what is left, or what is waited for."""
+        budget = self.services.budget
+        if budget.most_tokens == budget.most_usd == math.inf:
             return math.inf, math.inf
-        left = replace_spent(limits, status).left()
-        tokens = status.tokens + max(left / SLICE, status.wanted[0])
-        pages = status.pages + max(PAGES, status.wanted[1])
-        return tokens, pages
+        tokens = budget.tokens + max(budget.left() / SLICE, TOKENS, wanted[0])
+        return tokens, budget.pages + max(PAGES, wanted[1])
 
     def keep(self) -> None:
         """Look after the workers until it is over."""
@@ -119,6 +119,11 @@ class Watch:
 
     def look(self) -> None:
         """Tell the workers what to do, and hear how they are. Raises ServiceError."""
+        with self.looking:
+            self.looked()
+
+    def looked(self) -> None:
+        """The same, for one thread at a time."""
         stop = self.run.stop
         orders = Orders(stop.sated, stop.requested() and not stop.sated, stop.overdue())
         status: Status | None = self.engine.call("order", orders, self.granted)
@@ -126,18 +131,26 @@ class Watch:
         if status is None:
             return
         self.told += orders.abandon
+        for beat in status.beats:
+            self.heard(beat)
         with self.lock:
-            self.beats |= {beat.who: beat for beat in status.beats}
             self.there = tuple(beat.who for beat in status.beats)
-        self.granted = self.slices(status)
         if status.known:
             self.tokens = status.known.tokens
         budget = self.services.budget
         budget.tokens, budget.pages = status.tokens, status.pages
+        self.granted = self.slices(status.wanted)
         if status.reached and not budget.reached:
             budget.reached = status.reached
             stop.enough()
         self.mirror()
+
+    def heard(self, beat: Beat) -> None:
+        """A worker has said how it is."""
+        with self.lock:
+            known = self.beats.get(beat.who)
+            if known is None or known.at <= beat.at:
+                self.beats[beat.who] = beat
 
     def noticed(self, slots: int) -> None:
         """Say it if nobody is there for long."""
@@ -197,13 +210,6 @@ class Watch:
         return False
 
 
-def replace_spent(budget: Budget, status: Status) -> Budget:
-    """The limits of a budget, of which so much is spent."""
-    return replace(
-        budget, tokens=status.tokens, pages=status.pages, lock=threading.Lock(), reached=""
-    )
-
-
 @contextmanager
 def spread(engine: Engine, settings: Settings, services: Services, run: Run) -> Iterator[Services]:
     """The services of a run whose groups are settled by an engine."""
@@ -237,6 +243,9 @@ def settled(watch: Watch, root: Root, changes: Iterable[Stale | Settled]) -> Ite
     if not watch.run.stop.requested():
         alone = [[suspect] for suspect in suspects]
         yield from given(watch, root, alone, None)
+    if not watch.run.stop.overdue():
+        with suppress(ServiceError):
+            watch.look()  # what was spent and what took the time, to the end
 
 
 def given(
@@ -263,6 +272,7 @@ def given(
     for item, call in overlapped(groups, start, ahead, stop.overdue, IDLE):
         if call:
             done = call.result()
+            watch.heard(done.beat)
             yield more(shown.pop(done.number), done.advanced)
             yield from done.settled
             if suspects is not None:

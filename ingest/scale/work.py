@@ -42,20 +42,11 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """What became of a group."""
-
-    number: int
-    settled: tuple[Settled, ...]
-    suspects: tuple[Source, ...]  # not read: a run ended while they were, perhaps by them
-    advanced: Advanced
-
-
-@dataclass(frozen=True, slots=True)
 class Beat:
-    """What a worker says of itself every second."""
+    """What a worker says of itself, every second and with each group."""
 
     who: str
+    at: float = 0.0  # seconds by its own clock
     under_way: dict[int, Advanced] = field(default_factory=dict)  # groups, and how far they are
     spells: dict[str, tuple[float, float]] = field(default_factory=dict)  # seconds: wall, threads
     counts: dict[str, int] = field(default_factory=dict)
@@ -64,6 +55,17 @@ class Beat:
     embedding: int = 0
     writing: int = 0
     recognising: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a group."""
+
+    number: int
+    settled: tuple[Settled, ...]
+    suspects: tuple[Source, ...]  # not read: a run ended while they were, perhaps by them
+    advanced: Advanced
+    beat: Beat
 
 
 @dataclass(frozen=True, slots=True)

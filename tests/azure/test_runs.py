@@ -362,6 +362,25 @@ def test_two_runs_do_not_meet(azure: Azure, folder: Path) -> None:
     assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
 
 
+def test_two_copies_of_a_job_damage_nothing(azure: Azure, folder: Path) -> None:
+    """Two containers started at the same moment: one does it all, one ends with 11."""
+    for n in range(3):
+        write(folder / f"{n}.pdf", prose(f"topic {n}", 8))
+    azure.openai.latency = 1.5  # the first is still there when the second looks
+    both = [command(azure, folder, "run", "docs") for _ in range(2)]
+    said = [process.communicate(timeout=90) for process in both]
+
+    assert sorted(process.returncode for process in both) == [0, 11], said
+    (told,) = (
+        error
+        for process, (_, error) in zip(both, said, strict=True)
+        if process.returncode == BusyError.exit_code
+    )
+    assert "another run" in told
+    assert set(azure.openai.texts.values()) == {1}  # nothing was paid for twice
+    assert set(outcomes(run(folder, client(azure))).values()) == {"unchanged"}
+
+
 def test_an_index_deleted_midway_is_an_error_and_the_next_run_fills_it(
     azure: Azure, folder: Path
 ) -> None:

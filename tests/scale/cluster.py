@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import distributed
 from tests.cli.test_kill import children
 from tests.conftest import environment
 
-PATIENCE = 60.0  # seconds for anything to happen, on a machine that is busy
+PATIENCE = 40.0  # seconds for anything to happen, on a machine that is busy
 QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
 
 Process = subprocess.Popen
@@ -71,11 +72,16 @@ class Cluster:
             found = client.run(os.getpid, workers=client.run_on_scheduler(with_actors) or ["none"])
         return list(found.values())
 
-    def left(self) -> tuple[int, int, int]:
-        """What the scheduler keeps when no run is there: tasks, clients but us, variables."""
+    def left(self) -> tuple[int, int]:
+        """The tasks and variables that the scheduler keeps."""
         with self.client() as client:
-            tasks, clients, variables = client.run_on_scheduler(kept)
-        return tasks, clients, variables
+            tasks, variables = client.run_on_scheduler(kept)
+        return tasks, variables
+
+    def sizes(self) -> list[int]:
+        """The bytes that each task takes up, in the scheduler and with its result."""
+        with self.client() as client:
+            return list(client.run_on_scheduler(sizes))
 
     def close(self) -> None:
         """End all that was started."""
@@ -88,11 +94,15 @@ def with_actors(dask_scheduler: Any) -> list[str]:
     return [worker.address for worker in dask_scheduler.workers.values() if worker.actors]
 
 
-def kept(dask_scheduler: Any) -> tuple[int, int, int]:
+def kept(dask_scheduler: Any) -> tuple[int, int]:
     """What a scheduler keeps."""
-    clients = [name for name in dask_scheduler.clients if name.startswith("Client-")]
-    variables = dask_scheduler.extensions["variables"].variables
-    return len(dask_scheduler.tasks), len(clients) - 1, len(variables)
+    return len(dask_scheduler.tasks), len(dask_scheduler.extensions["variables"].variables)
+
+
+def sizes(dask_scheduler: Any) -> list[int]:
+    """The bytes of each task that a scheduler knows, and of what it came to."""
+    tasks = dask_scheduler.tasks.values()
+    return [len(pickle.dumps(task.run_spec)) + max(0, task.nbytes or 0) for task in tasks]
 
 
 @contextmanager

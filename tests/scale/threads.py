@@ -12,7 +12,7 @@ from ingest.errors import ServiceError
 from ingest.scale import session
 from ingest.scale.pacing import Pacing
 from ingest.scale.settle import settle
-from ingest.scale.work import Done, Group, Job, Links
+from ingest.scale.work import Done, Group, Job, Links, MissedError
 
 WORKERS = ("a", "b")
 
@@ -36,7 +36,7 @@ class Threads:
     def work(self, group: Group, job: Job) -> Done:
         who = self.free.get()
         try:
-            return settle(group, job, Links(who, self.call))
+            return settle(group, job, Links(who, self.asked))
         finally:
             self.free.put(who)
 
@@ -46,6 +46,12 @@ class Threads:
     def begin(self, *arguments: Any) -> None:
         self.pacing = Pacing(*arguments)
         self.begun += 1
+
+    def asked(self, method: str, *arguments: Any) -> Any:
+        """What a worker gets."""
+        if self.pacing is None:
+            raise MissedError
+        return getattr(self.pacing, method)(*arguments)
 
     def call(self, method: str, *arguments: Any) -> Any:
         if self.pacing is None:
