@@ -61,7 +61,14 @@ def cluster(
             return process.pid
 
         scheduler = started("scheduler", "--host", "127.0.0.1", "--port", "0")
-        local = ["--nthreads", str(threads), "--host", "127.0.0.1", "--local-directory", str(folder)]
+        local = [
+            "--nthreads",
+            str(threads),
+            "--host",
+            "127.0.0.1",
+            "--local-directory",
+            str(folder),
+        ]
         while not file.exists():
             time.sleep(0.05)
         made = [

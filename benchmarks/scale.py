@@ -99,7 +99,7 @@ def compared(
             index = {"AZURE_SEARCH_INDEX": f"{extractor}-warm-{next(numbers)}"}
             command(work, "warm", on, environment | index, used)
         results = taken_in_turn(repetitions, taking(None), taking(one), taking(two))
-    plain, single, double = ([middle(runs) for runs in results])
+    plain, single, double = [middle(runs) for runs in results]
     for name, each in {"plain": plain, "one node": single, "two nodes": double}.items():
         speed = f"{pages / each.wall:,.0f} pages/s"
         tell(name, speed, f"{each.wall:.1f} s, after {each.setting_up:.1f} s of setting up")
@@ -132,7 +132,9 @@ def took(
     used: Callable[[], float],
 ) -> Took:
     """A run over all documents, less one over a small document."""
-    small = command(work, "small", on, {**environment, "AZURE_SEARCH_INDEX": f"{index}-small"}, used)
+    small = command(
+        work, "small", on, {**environment, "AZURE_SEARCH_INDEX": f"{index}-small"}, used
+    )
     large = command(work, "docs", on, {**environment, "AZURE_SEARCH_INDEX": f"{index}-all"}, used)
     less = (b - a for a, b in zip(small, large, strict=True))
     wall, run, scheduler, nodes, emulator = less

@@ -18,7 +18,7 @@ from tests.azure.emulator import Azure
 from tests.azure.faults import Fault
 from tests.azure.server import Request, Response, Service
 from tests.conftest import environment
-from tests.scale.cluster import PATIENCE, Cluster, until
+from tests.scale.cluster import PATIENCE, until
 
 SMALL = {
     "INGEST_CHUNK_TOKENS": "64",

@@ -159,7 +159,8 @@ def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) ->
 
 def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: World) -> None:
     """Another one keeps it, even where all places are taken by who waits for it; and the quota and
-    what may be spent hold through that."""
+    what may be spent hold through that.
+    """
     world.cluster.living(2)
     most = sum(request.tokens for request in world.azure.openai.requests[: world.calls]) // 2
     before = len(world.azure.openai.requests)
@@ -179,7 +180,8 @@ def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: Wor
 
 def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world: World) -> None:
     """^C, and SIGTERM without time to settle anything: the workers stop, nothing is left on them,
-    and the same cluster serves the next run at once."""
+    and the same cluster serves the next run at once.
+    """
     world.cluster.living(2)
     with world.run("stopped") as run, world.held("openai", after=6) as gate:
         gate.reached(2)
@@ -209,7 +211,8 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
 
 def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
     """Its workers stop by themselves before the index can be another's; a run that comes too early
-    is told so, and a later one makes it good."""
+    is told so, and a later one makes it good.
+    """
     world.cluster.living(2)
     with world.run("killed") as run, world.held("openai", after=6) as gate:
         gate.reached(2)
