@@ -90,6 +90,8 @@ def patiently(
             verdict = judge(error)
             if isinstance(verdict, NotYetError) and patience.clock() - started < patience.roles:
                 verdict = Again(f"not yet: {verdict}", ROLE_POLL)
+            if verdict is error:
+                raise  # an error that is its own cause has no first one
             raise verdict from error
 
     def spent(state: tenacity.RetryCallState) -> bool:

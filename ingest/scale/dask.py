@@ -198,12 +198,21 @@ def work(group: Group, job: Job) -> Done:
     try:
         return settle(group, job, links)
     except IngestError as error:
-        # Several groups may end of the same one.
-        told = copy(error)
-        told.args = (f"{error} (worker {who})", *error.args[1:])
-        raise told from error
+        told = error
     finally:
         PLACE.held = False
+    raise telling(told, who)
+
+
+def telling(error: IngestError, who: str) -> IngestError:
+    """What is told of an error of this worker: without those that led to it.
+
+    Dask follows them all, for ever where one has led to itself.
+    """
+    told = copy(error)  # several groups may end of the same one
+    told.__cause__ = told.__context__ = told.__traceback__ = None
+    told.args = (f"{error} (worker {who})", *error.args[1:])
+    return told
 
 
 PLACE = threading.local()  # whether this thread has one of those that the engine has here
