@@ -68,9 +68,10 @@ def test_patience_ends() -> None:
 def test_what_cannot_pass_is_not_tried_again() -> None:
     """A wrong setting is said at once."""
     world = World()
-    with pytest.raises(ConfigError, match="wrong"):
+    with pytest.raises(ConfigError, match="wrong") as raised:
         patiently(world.failing(1, ConfigError("wrong")), same, world.patience())
     assert len(world.calls) == 1
+    assert raised.value.__cause__ is None  # whoever looks for the first cause comes to an end
 
 
 def test_new_roles_are_waited_for_if_asked() -> None:

@@ -152,6 +152,8 @@ def asked(texts: Sequence[str], to: Deployments) -> Vectors:
                 line.failed(turn, ailing=isinstance(verdict, Again))
                 if isinstance(verdict, Again) and len(to.endpoints) > 1:
                     log.warning("%s; another deployment is asked", verdict)
+            if verdict is error:
+                raise
             raise verdict from error
         to.times.count(CHARGED, tokens)
         line.answered(turn, headers)

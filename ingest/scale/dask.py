@@ -191,8 +191,8 @@ def meant(error: BaseException) -> BaseException:
     if isinstance(error, KilledWorker):
         return ServiceError(
             f"{error.allowed_failures + 1} workers were lost one after another with the same "
-            "sources, which are read alone by the next run: look for what ends workers, as too "
-            "little memory; run again"
+            "sources, which are read alone by the next run: see in the workers' logs what ends them, "
+            "as too little memory; run again"
         )
     if isinstance(error, ImportError):
         return ConfigError(f"a worker cannot begin ({error}): start it from the same image")
@@ -218,12 +218,21 @@ def work(group: Group, job: Job) -> Done:
     try:
         return settle(group, job, links)
     except IngestError as error:
-        # Several groups may end of the same one.
-        told = copy(error)
-        told.args = (f"{error} (worker {who})", *error.args[1:])
+        told = error
     finally:
         PLACE.held = False
-    raise told  # without what caused it, which need not be fit to travel
+    raise telling(told, who)
+
+
+def telling(error: IngestError, who: str) -> IngestError:
+    """What is told of an error of this worker: without those that led to it.
+
+    Dask follows them all, for ever where one has led to itself.
+    """
+    told = copy(error)  # several groups may end of the same one
+    told.__cause__ = told.__context__ = told.__traceback__ = None
+    told.args = (f"{error} (worker {who})", *error.args[1:])
+    return told
 
 
 PLACE = threading.local()  # whether this thread has one of those that the engine has here

@@ -367,7 +367,13 @@ def test_errors_of_ours_are_part_of_an_answer() -> None:
     """Of what an answer may be made of, nothing is lost; of what it may not, nothing is made."""
     from ingest.extract import wire
 
-    error = wire.value(pickle.dumps(DocumentError("locked", Code.ENCRYPTED)))
+    # In a process of its own, as a child is: what is imported here may change how errors travel.
+    locked = (
+        "import pickle, sys\nfrom ingest.errors import DocumentError\nfrom ingest.model import Code\n"
+        "sys.stdout.buffer.write(pickle.dumps(DocumentError('locked', Code.ENCRYPTED)))"
+    )
+    told = subprocess.run([sys.executable, "-c", locked], capture_output=True, cwd=ROOT, check=True)
+    error = wire.value(told.stdout)
     assert (type(error), str(error), error.code) == (DocumentError, "locked", Code.ENCRYPTED)
     for name in ("ingest.model hashlib", "ingest.extract.worker Contained", "builtins eval"):
         module, attribute = name.split()

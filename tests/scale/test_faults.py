@@ -29,6 +29,8 @@ from tests.pdfs import pdf, prose
 from tests.scale.cluster import Cluster, cluster, descendants, end, until
 from tests.scale.driver import SMALL, Driver, Gate, Over, contents, driver
 
+pytestmark = pytest.mark.xdist_group("scale faults")
+
 SOURCES = 40
 PAGES = 2
 UNDER_WAY = 3 * 6  # texts: requests that a worker has under way at once, and texts in one
@@ -262,7 +264,7 @@ def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: Worl
 
 
 def test_a_worker_that_cannot_work_is_named(world: World) -> None:
-    """One line says which and why: it lacks a role, or the program."""
+    """One line says which and why: it lacks a role, an identity, or the program."""
     stranger = world.azure.identity.principal("stranger")
     world.cluster.living(0)
     other = world.cluster.worker(AZURE_OPENAI_CLIENT_ID=stranger.client_id)
@@ -273,6 +275,14 @@ def test_a_worker_that_cannot_work_is_named(world: World) -> None:
     assert over.code == 2, over.err
     assert re.search(r"\(worker w\d+ at \S+:\d+\)", over.err)
     assert "Traceback" not in over.err
+
+    other = world.cluster.worker(IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
+    world.cluster.wait_for(1)
+    with world.run("strange") as run:
+        over = run.over()
+    end(other)
+    assert over.code == 2, over.err
+    assert re.search(r"no token for .*\(worker w\d+ at \S+:\d+\)", over.err)
 
     world.cluster.worker(PYTHONPATH="")
     world.cluster.wait_for(1)
