@@ -369,7 +369,8 @@ def test_errors_of_ours_are_part_of_an_answer() -> None:
 
     # In a process of its own, as a child is: what is imported here may change how errors travel.
     locked = (
-        "import pickle, sys\nfrom ingest.errors import DocumentError\nfrom ingest.model import Code\n"
+        "import pickle, sys\nfrom ingest.errors import DocumentError\n"
+        "from ingest.model import Code\n"
         "sys.stdout.buffer.write(pickle.dumps(DocumentError('locked', Code.ENCRYPTED)))"
     )
     told = subprocess.run([sys.executable, "-c", locked], capture_output=True, cwd=ROOT, check=True)
