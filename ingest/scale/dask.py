@@ -191,8 +191,8 @@ def meant(error: BaseException) -> BaseException:
     if isinstance(error, KilledWorker):
         return ServiceError(
             f"{error.allowed_failures + 1} workers were lost one after another with the same "
-            "sources, which are read alone by the next run: see in the workers' logs what ends them, "
-            "as too little memory; run again"
+            "sources, which are read alone by the next run: see in the workers' logs what "
+            "ends them, as too little memory; run again"
         )
     if isinstance(error, ImportError):
         return ConfigError(f"a worker cannot begin ({error}): start it from the same image")
