@@ -22,8 +22,6 @@ from tests.scale.cluster import cluster
 from tests.scale.threads import threads
 from tests.scale.world import SMALL, Engines, Ran, World, world
 
-pytestmark = pytest.mark.xdist_group("scale contract")
-
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:

@@ -29,8 +29,6 @@ from tests.pdfs import pdf, prose
 from tests.scale.cluster import Cluster, cluster, descendants, end, until
 from tests.scale.driver import SMALL, Driver, Gate, Over, contents, driver
 
-pytestmark = pytest.mark.xdist_group("scale faults")
-
 SOURCES = 40
 PAGES = 2
 UNDER_WAY = 3 * 6  # texts: requests that a worker has under way at once, and texts in one

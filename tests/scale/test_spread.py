@@ -29,8 +29,6 @@ from tests.scale.threads import Threads, threads
 from tests.scale.world import World, world
 from tests.test_library import Shelf
 
-pytestmark = pytest.mark.xdist_group("scale spread")
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
