@@ -73,6 +73,7 @@ class Watch:
     job: Job
     beats: dict[str, Beat] = field(default_factory=dict)  # the last of each, by who
     there: tuple[str, ...] = ()  # who is there now
+    slots: int = 0  # what may run at once there, when that was last looked at
     tokens: float = math.inf  # a minute, as far as is known
     granted: tuple[float, float] = (0.0, 0.0)
     told: int = 0  # how often the workers were told to end at once
@@ -129,7 +130,8 @@ class Watch:
         stop = self.run.stop
         orders = Orders(stop.sated, stop.requested() and not stop.sated, stop.overdue())
         status: Status | None = self.engine.call("order", orders, self.granted)
-        self.noticed(self.engine.slots())
+        self.slots = self.engine.slots()
+        self.noticed()
         if status is None:
             return
         self.told += orders.abandon
@@ -159,10 +161,10 @@ class Watch:
             if known is None or known.at <= beat.at:
                 self.beats[beat.who] = beat
 
-    def noticed(self, slots: int) -> None:
+    def noticed(self) -> None:
         """Say it if nobody is there for long."""
         now = time.monotonic()
-        if slots:
+        if self.slots:
             self.say = now + NOBODY[0]
         elif now > self.say:
             self.say = now + NOBODY[1]
@@ -274,7 +276,7 @@ def given(
         return stop.watched(watch.engine.submit(group, watch.job))
 
     def ahead() -> int:
-        return max(LEAST, AHEAD * watch.engine.slots())
+        return max(LEAST, AHEAD * watch.slots)
 
     for item, call in overlapped(groups, start, ahead, stop.overdue, IDLE):
         if call:

@@ -261,32 +261,30 @@ def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: Worl
     assert len(deaths) == MAX_ATTEMPTS
 
 
-def test_a_worker_that_cannot_work_is_named(world: World) -> None:
-    """One line says which and why: it lacks a role, an identity, or the program."""
-    stranger = world.azure.identity.principal("stranger")
+def on_a_stranger(world: World, **environment: str) -> Over:
+    """A run whose only worker has an environment of its own."""
     world.cluster.living(0)
-    other = world.cluster.worker(AZURE_OPENAI_CLIENT_ID=stranger.client_id)
+    world.cluster.worker(**environment)
     world.cluster.wait_for(1)
     with world.run("strange") as run:
         over = run.over()
-    end(other)
+    world.cluster.living(0)
+    return over
+
+
+def test_a_worker_that_cannot_work_is_named(world: World) -> None:
+    """One line says which and why: it lacks a role, an identity, or the program."""
+    stranger = world.azure.identity.principal("stranger")
+    over = on_a_stranger(world, AZURE_OPENAI_CLIENT_ID=stranger.client_id)
     assert over.code == 2, over.err
     assert re.search(r"\(worker w\d+ at \S+:\d+\)", over.err)
     assert "Traceback" not in over.err
 
-    other = world.cluster.worker(IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
-    world.cluster.wait_for(1)
-    with world.run("strange") as run:
-        over = run.over()
-    end(other)
+    over = on_a_stranger(world, IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
     assert over.code == 2, over.err
     assert re.search(r"no token for .*\(worker w\d+ at \S+:\d+\)", over.err)
 
-    world.cluster.worker(PYTHONPATH="")
-    world.cluster.wait_for(1)
-    with world.run("strange") as run:
-        over = run.over()
-    world.cluster.living(0)
+    over = on_a_stranger(world, PYTHONPATH="")
     assert over.code == 2, over.err
     assert "has no ingest" in over.err
     assert over.err.count("\n") == 1
