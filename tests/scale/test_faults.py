@@ -264,7 +264,7 @@ def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: Worl
 def on_a_stranger(world: World, **environment: str) -> Over:
     """A run whose only worker has an environment of its own."""
     world.cluster.living(0)
-    world.cluster.worker(**environment)
+    world.cluster.worker(nanny=False, threads=1, **environment)
     world.cluster.wait_for(1)
     with world.run("strange") as run:
         over = run.over()
