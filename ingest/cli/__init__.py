@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ingest.cli import logs
+from ingest.cli import guard, logs
 from ingest.cli.parser import parser
 from ingest.errors import ConfigError, IngestError
 
@@ -28,6 +28,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     logs.listen(verbosity(options), options.log or os.environ.get("INGEST_LOG", ""))
     try:
+        code = finished(options)
+        logs.flush()  # Python does at exit, and could not be ended any more
+    except KeyboardInterrupt:
+        guard.end_within(guard.AT_ONCE, 130)  # the next line may be what blocks
+        runs = options.command in {"run", "rebuild", "check"}
+        logs.complain(f"stopped at once{'; the next run goes on from here' * runs}", 130)
+        # Threads may be in native code that does not survive an orderly exit around it.
+        os._exit(130)
+    guard.call_off()
+    return code
+
+
+def finished(options: argparse.Namespace) -> int:
+    """Run the command that the options name, to the last word of it; returns its exit code."""
+    try:
         module = options.command.replace("-", "_")
         code = int(importlib.import_module(f"ingest.cli.{module}").main(options))
         if sys.stdout:
@@ -36,14 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except IngestError as error:
         if options.json:
             event = {"event": "error", **logs.running(), "error": str(error)}
-            print(json.dumps(event | {"exit": error.exit_code}))
+            print(json.dumps(event | {"exit": error.exit_code}), flush=True)
         logs.complain(str(error), error.exit_code)
         return error.exit_code
-    except KeyboardInterrupt:
-        runs = options.command in {"run", "rebuild", "check"}
-        logs.complain(f"stopped at once{'; the next run goes on from here' * runs}", 130)
-        # Threads may be in native code that does not survive an orderly exit around it.
-        os._exit(130)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

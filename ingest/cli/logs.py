@@ -98,6 +98,12 @@ def for_machines() -> bool:
     return handler is not None and handler.machine
 
 
+def flush() -> None:
+    """Wait until all that was said is out, also what another thread is saying."""
+    if handler := listener():
+        handler.flush()
+
+
 def begin(run: str) -> None:
     """From here on, every line for machines says of which run it is."""
     if handler := listener():

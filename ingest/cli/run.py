@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,11 @@ from ingest import __version__, execution
 from ingest.auth.credential import MONITOR
 from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
-from ingest.cli import configured, logs, plan, show
+from ingest.cli import configured, guard, logs, plan, show
 from ingest.connect import index_name, roots, services
 from ingest.connections import Connections, connections, watched
 from ingest.doctor.names import contradictions, misspelt
-from ingest.errors import ConfigError, IngestError
+from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.exchanges import prefix
 from ingest.execution import Account, ending, remember
 from ingest.model import Event, Summary
@@ -186,29 +187,47 @@ def to_read(where: Sequence[Root], all_: Services, run: Run) -> int | None:
 def stopping(stop: Stop, deadline: float | None = None) -> Iterator[list[int]]:
     """^C, SIGTERM and the deadline ask for an early end; a second signal does not ask.
 
-    Yields the signals received. The deadline, in seconds from now, leaves time for the grace.
+    Yields the signals received. The deadline, in seconds from now, leaves time for the grace. If
+    something is blocked, the process ends all the same some seconds after it should have.
     """
     received: list[int] = []
+    heard: list[int] = []
+    words = f"stopping; what is under way gets {stop.grace:g} s. ^C again stops at once"
+    speaker = threading.Thread(target=say, args=[words], daemon=True)
 
     def ask(number: int, _: FrameType | None) -> None:
-        if received and number == signal.SIGTERM:
-            sys.exit(128 + number)
-        if received:
-            raise KeyboardInterrupt
+        # No word from here: the main thread may be blocked on the very stream.
         received.append(number)
-        stop.request()
-        say(f"stopping; what is under way gets {stop.grace:g} s. ^C again stops at once")
+        if len(received) == 1:
+            stop.request()
+        elif number == signal.SIGTERM:
+            sys.exit(128 + number)
+        else:
+            raise KeyboardInterrupt
+
+    def hear(number: int) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            guard.end_within(stop.grace + guard.LEEWAY, 128 + number)
+            stop.request()
+            speaker.start()
+        else:
+            guard.end_within(guard.AT_ONCE, 128 + number)
 
     def end() -> None:
         say("the deadline is near: stopping")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    if deadline is not None:
+        guard.end_within(deadline + stop.grace + guard.LEEWAY, ServiceError.exit_code)
+    before = {number: signal.signal(number, ask) for number in guard.SIGNALS}
     try:
-        with ending(stop, deadline, end):
+        with guard.listening(hear), ending(stop, deadline, end):
             yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if speaker.ident is not None:
+            speaker.join(guard.AT_ONCE)  # so that what is said of the end comes last
 
 
 def say(text: str) -> None:

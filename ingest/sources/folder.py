@@ -67,13 +67,15 @@ class Folder:
         Raises DocumentError if it vanished, cannot be read, or changes meanwhile.
         """
         try:
-            file = Path(source.location).open("rb")  # noqa: SIM115 - it is closed below
+            # What has become a pipe since it was listed must not be waited for.
+            file = open(source.location, "rb", opener=at_once)  # noqa: SIM115 - closed below
         except FileNotFoundError:
             raise DocumentError("vanished before it was read", Code.VANISHED) from None
         except OSError as error:
             reason = f"cannot be read: {error.strerror}; check its permissions"
             raise DocumentError(reason, Code.UNREADABLE) from error
         with file:
+            as_listed(file, source)
             try:
                 yield file
             except DocumentError:
@@ -192,6 +194,11 @@ def described(root: Folder, name: str, entry: os.DirEntry[str]) -> Source | Oddi
         modified=str(status.st_mtime_ns),
         recent=time.time() - status.st_mtime < CLOCK_RESOLUTION,
     )
+
+
+def at_once(path: str, flags: int) -> int:
+    """An opener of files that waits for nobody, as the one of a named pipe would."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def as_listed(file: BinaryIO, source: Source) -> None:

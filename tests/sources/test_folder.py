@@ -184,6 +184,19 @@ def test_what_is_no_file_is_not_opened(folder: Path) -> None:
     assert oddities(folder)["pipe.pdf"].reason == "not a regular file"
 
 
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(folder: Path) -> None:
+    """Whatever takes its place after the listing, the run does not hang on it."""
+    touch(folder, "a.pdf")
+    (root,) = roots([str(folder)])
+    (source,) = root.listed()
+    assert isinstance(source, Source)
+    (folder / "a.pdf").unlink()
+    os.mkfifo(folder / "a.pdf")
+
+    with pytest.raises(DocumentError, match="changed"), root.opened(source):
+        pass
+
+
 def test_any_file_name_can_be_held(folder: Path) -> None:
     """Names with new lines, quotes or bytes that are no text are sources like any other."""
     for name in (b"new\nline.pdf", b"quo'te\".pdf", b"\xff\xfe.pdf", "😀 .pdf".encode()):
