@@ -324,7 +324,7 @@ class Settings:
     log: str = setting(
         "auto",
         "INGEST_LOG",
-        "what stderr gets: `text`, `json` (an object a line), or auto: text on a terminal only",
+        "what stderr gets: `text` (`auto` is the same) or `json`, an object a line",
         one_of("auto", "text", "json"),
     )
     hosted: bool = False  # the host brings an identity

@@ -177,7 +177,7 @@ def environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     # Without it every process would compile the program anew.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return kept | {"PYTHONPATH": str(ROOT), "INGEST_LOG": "text"}  # as on a terminal
+    return kept | {"PYTHONPATH": str(ROOT)}
 
 
 def dump(index: Index) -> dict[str, object]:

@@ -44,10 +44,14 @@ def finished(options: argparse.Namespace) -> int:
     """Run the command that the options name, to the last word of it; returns its exit code."""
     try:
         module = options.command.replace("-", "_")
-        code = int(importlib.import_module(f"ingest.cli.{module}").main(options))
+        ended = importlib.import_module(f"ingest.cli.{module}").main(options)
         if sys.stdout:
             sys.stdout.flush()  # here, where it is known what to do if nobody listens any more
-        return code  # noqa: TRY300 - what follows is for errors
+        if isinstance(ended, int):
+            return ended
+        if not (ended.logged and logs.for_machines()):
+            logs.end(ended.code, ended.words)
+        return int(ended.code)
     except IngestError as error:
         if options.json:
             event = {"event": "error", **logs.running(), "error": str(error)}

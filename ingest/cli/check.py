@@ -14,7 +14,8 @@ from ingest.check import Checked, Event, Underway, check
 from ingest.check.finding import Finding, Kind
 from ingest.check.repair import forgotten, repaired
 from ingest.check.scope import Scope
-from ingest.cli import configured, run, show
+from ingest.cli import configured, last_line, run, show
+from ingest.cli.last_line import Ended
 from ingest.connect import embedder, index, index_name, reached, roots, services
 from ingest.connections import Connections, connections
 from ingest.errors import DocumentError, ServiceError
@@ -29,8 +30,8 @@ SIGNAL = 128  # and more: the exit code of what a signal ended
 FOUND = DocumentError.exit_code
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code, and what it means unless it is 0."""
     settings = configured(options)
     execution = run.new_run(options, settings)
     to = connections(settings, execution.stop)
@@ -59,7 +60,7 @@ def main(options: argparse.Namespace) -> int:
             code = SIGNAL + signals[0] if signals else ServiceError.exit_code
         run.said_if_reached(all_.budget)
         tell(seen, code, index_name(settings), options)
-    return code
+    return Ended(code, last_line.of_check(code, seen.findings)) if code else 0
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ingest.cli import configured, run, show
+from ingest.cli import configured, last_line, run, show
+from ingest.cli.last_line import Ended
 from ingest.connect import index_place, roots, services
 from ingest.connections import connections
 from ingest.estimate import Estimate, Spending, estimate
@@ -25,8 +26,8 @@ UNPRICED = "which model is it (AZURE_OPENAI_EMBEDDING_MODEL), or what does it co
 SCARCE = 0.1  # of what is free: growth by less is not worth a word
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code, and what it means unless it is 0."""
     settings = configured(options)
     names = run.named_roots(options, settings)
     execution = run.new_run(options, settings)
@@ -61,7 +62,7 @@ def main(options: argparse.Namespace) -> int:
         lines = [*show.summary(totals, "to be "), *said(foreseen)]
         lines += show.remarks(totals, stopped=bool(signals))
         print("\n".join([*lines, *(["Stopped early: this is not all of it"] if signals else [])]))
-    return code
+    return Ended(code, last_line.of_plan(code, totals)) if code else 0
 
 
 def told(event: Settled, options: argparse.Namespace) -> bool:

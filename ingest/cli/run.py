@@ -20,14 +20,15 @@ from ingest import __version__, execution
 from ingest.auth.credential import MONITOR
 from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
-from ingest.cli import configured, guard, logs, plan, show
+from ingest.cli import configured, guard, last_line, logs, plan, show
+from ingest.cli.last_line import Ended
 from ingest.connect import index_name, roots, services
 from ingest.connections import Connections, connections, watched
 from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.exchanges import prefix
 from ingest.execution import Account, ending, remember
-from ingest.model import Event, Summary
+from ingest.model import Event, Key, Summary
 from ingest.pipeline import compared, ingest
 from ingest.plan import Stale
 from ingest.report.totals import Totals
@@ -43,8 +44,8 @@ log = logging.getLogger(__name__)
 A_MOMENT = 1.0  # seconds
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code and what it means."""
     if options.dry_run:
         return plan.main(options)
     settings = configured(options)
@@ -64,9 +65,11 @@ def main(options: argparse.Namespace) -> int:
             for event in shown(where, account, options):
                 seen.add(event)
         except IngestError as error:
-            over(account, error.exit_code, seen)
+            over(account, error.exit_code, seen, str(error))
             raise
-        summary = over(account, exit_code(run.stop, signals, totals), seen)
+        code = exit_code(run.stop, signals, totals)
+        words = last_line.of_run(code, totals, all_.budget.reached, run.id)
+        summary = over(account, code, seen, words)
         held = all_.index.totals()
     stopped = run.stop.requested()
     said_if_reached(all_.budget)
@@ -80,7 +83,7 @@ def main(options: argparse.Namespace) -> int:
                 [*show.summary(totals), index, *show.took(summary, stopped=stopped), *remarks]
             )
         )
-    return summary.exit
+    return Ended(code, words, logged=True)
 
 
 def shown(where: Sequence[Root], account: Account, options: argparse.Namespace) -> Iterator[Event]:
@@ -115,12 +118,12 @@ def spent(budget: Budget) -> dict[str, object]:
     return used | {"limit": budget.reached}
 
 
-def over(account: Account, code: int, seen: Telemetry) -> Summary:
-    """The summary of a run that ends now: kept, traced and logged."""
+def over(account: Account, code: int, seen: Telemetry, words: str) -> Summary:
+    """The summary of a run that ends now, in words too: kept, traced and logged."""
     summary = account.summary(code)
     remember(summary, account.services.index)
     seen.over(summary)
-    logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
+    logs.note(f"exit {code}: {words}", "end", **asdict(summary))
     return summary
 
 
@@ -171,16 +174,20 @@ def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
     return execution.exit_code(stop, totals)
 
 
-def to_read(where: Sequence[Root], all_: Services, run: Run) -> int | None:
-    """How many documents a run will look into; None if counting them takes longer than a moment."""
+def to_read(where: Sequence[Root], all_: Services, run: Run) -> dict[Key, int] | None:
+    """The documents that a run will look into, and their sizes in bytes.
+
+    None if that takes longer than a moment to tell.
+    """
     ends = time.monotonic() + A_MOMENT
-    count = 0
+    sizes: dict[Key, int] = {}
     for root in where:
         for change in compared(root, all_, run):
-            count += isinstance(change, Stale)
+            if isinstance(change, Stale):
+                sizes[change.source.key] = change.source.size
             if time.monotonic() > ends:
                 return None
-    return count
+    return sizes
 
 
 @contextmanager

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
 from ingest.draft import READ
 from ingest.index import Totals as Held
-from ingest.model import Advanced, Details, Event, Outcome, Settled, Summary
+from ingest.model import Advanced, Details, Event, Key, Outcome, Settled, Summary
 from ingest.report.bottleneck import duration
 from ingest.report.totals import Totals
 from ingest.report.words import many as many  # noqa: PLC0414 - others say them as show does
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 # Counts that are shown even where they are 0: a person looks for them.
 ALWAYS = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
+PACE_SECONDS, PACE_SHARE = 3.0, 0.05  # with less than both behind it, a pace says nothing
+MINUTE, HOUR = 60, 3600  # seconds
 HEARTBEAT = 10.0  # seconds between signs of life in a log
 
 
@@ -35,15 +39,17 @@ class Display:
         self.quiet: bool = options.quiet
         self.verbose: int = options.verbose
         self.bar: Any = None
-        self.live = sys.stderr.isatty() and not (options.quiet or logs.for_machines())
-        self.spoken = time.monotonic()
+        self.live = not (options.quiet or logs.for_machines()) and escapes(sys.stderr, os.environ)
+        self.spoken = self.began = time.monotonic()
         self.pages = self.chunks = 0
+        self.waiting: dict[Key, int] = {}  # bytes of documents that are still to be settled
+        self.most = self.rest = 0  # bytes to read, in all and still
 
     def __enter__(self) -> Self:
         return self
 
-    def expect(self, documents: int | None) -> None:
-        """Begin the live line; if it is known how many documents are to be read, with an end."""
+    def expect(self, sizes: dict[Key, int] | None) -> None:
+        """Begin the live line; if it is known which documents are to be read, with an end."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -58,11 +64,16 @@ class Display:
             MofNCompleteColumn(),
             TextColumn("documents {task.fields[pages]:,} pages {task.fields[chunks]:,} chunks"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[waiting]}"),
             console=Console(stderr=True),
             transient=True,
         )
-        self.bar.add_task("", total=documents, pages=0, chunks=0, waiting="")
+        total = None if sizes is None else len(sizes)
+        self.bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
+        self.waiting = sizes or {}
+        self.most = self.rest = sum(self.waiting.values())
+        self.began = time.monotonic()
         self.bar.start()
 
     def __exit__(self, *_: object) -> None:
@@ -74,9 +85,11 @@ class Display:
         if isinstance(event, Advanced):
             self.pages += event.pages
             self.chunks += event.chunks
-        elif isinstance(event, Settled) and self.tells(event):
-            level = logging.INFO if event.harmless else logging.WARNING
-            self.say(line(event), level, "source", **fields(event))
+        elif isinstance(event, Settled):
+            self.rest -= self.waiting.pop((event.root, event.source), 0)
+            if self.tells(event):
+                level = logging.INFO if event.harmless else logging.WARNING
+                self.say(line(event), level, "source", **fields(event))
         waits = f"waits for {waiting}" if waiting else ""
         if self.bar:
             read = (
@@ -84,7 +97,14 @@ class Display:
                 - totals.outcomes[Outcome.UNCHANGED]
                 - totals.outcomes[Outcome.REMOVED]
             )
-            self.bar.update(0, completed=read, pages=self.pages, chunks=self.chunks, waiting=waits)
+            self.bar.update(
+                0,
+                completed=read,
+                pages=self.pages,
+                chunks=self.chunks,
+                left=left(time.monotonic() - self.began, self.most - self.rest, self.rest),
+                waiting=waits,
+            )
         elif time.monotonic() - self.spoken > HEARTBEAT:
             self.say(
                 f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
@@ -112,6 +132,23 @@ class Display:
             self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             logs.tell(level, text, event=event, **fields)
+
+
+def escapes(stream: Any, environment: Mapping[str, str]) -> bool:
+    """Whether a stream gets escape sequences: a terminal that knows them, if nobody objects."""
+    able = environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
+    return able and stream is not None and bool(stream.isatty())
+
+
+def left(seconds: float, done: int, rest: int) -> str:
+    """The time that the rest will take at the pace until now, roughly; "" before there is one."""
+    if not rest or seconds < PACE_SECONDS or done < PACE_SHARE * (done + rest):
+        return ""
+    more = seconds * rest / done
+    for unit, name in ((HOUR, "h"), (MINUTE, "min")):
+        if more >= unit:
+            return f"about {round(more / unit)} {name} left"
+    return f"about {max(10, round(more, -1)):.0f} s left"
 
 
 def line(event: Settled, planned: str = "") -> str:

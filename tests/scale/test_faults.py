@@ -297,7 +297,7 @@ def test_a_run_without_a_scheduler_says_so(world: World) -> None:
         over = run.over()
     assert over.code == 1
     waiting, gone = over.err.splitlines()
-    assert waiting == "ingest: waiting for the scheduler at tcp://127.0.0.1:9"
+    assert waiting.endswith("Z ingest: waiting for the scheduler at tcp://127.0.0.1:9")
     assert "no scheduler answers at tcp://127.0.0.1:9" in gone
 
 
