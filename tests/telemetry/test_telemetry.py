@@ -234,7 +234,7 @@ def test_without_the_extra_a_run_goes_on_and_says_so(docs: Path) -> None:
 
     assert done.returncode == 0
     assert "1 new" in done.stdout
-    said, end = done.stderr.splitlines()
+    said, *_, end = done.stderr.splitlines()  # a slow one tells how far it is between them
     assert end.endswith("exit 0: 1 new")
     assert said.endswith(
         "Z ingest: OTEL_EXPORTER_OTLP_ENDPOINT is set, but what sends telemetry is not installed: "
@@ -317,7 +317,7 @@ def test_what_cannot_be_set_up_is_one_line(
     done = command("run", "docs", **variables)
 
     assert done.returncode == 0
-    said, end = done.stderr.splitlines()
+    said, *_, end = done.stderr.splitlines()  # a slow one tells how far it is between them
     assert line in said
     assert end.endswith("exit 0: 1 new")
     assert SECRET not in done.stderr
@@ -389,7 +389,9 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
         done = called(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **told)
 
     assert done.returncode == 0
-    assert re.search(r"^\S+Z exit 0: [^\n]*\n$", done.stderr)  # nothing else
+    *signs, end = done.stderr.splitlines()
+    assert "exit 0: " in end
+    assert all(sign.endswith(" so far") for sign in signs)  # of life, where the machine is slow
     assert set(re.findall(r"^asked: (.*)$", done.stdout, re.MULTILINE)) == {"127.0.0.1"}
     assert {asked.rpartition("/")[2] for asked in seen.asked} == {"track"}
     (token,) = seen.tokens
