@@ -176,6 +176,7 @@ class Details:
     doubtful: tuple[int, ...] = ()  # pages whose text was recognised, but not with confidence
     ocr: str = ""  # what recognised the text of its scanned pages; "" for nothing
     attachments: tuple[str, ...] = ()  # names of the PDFs inside it
+    since: str = ""  # the first run, by its id, that reported its present trouble; "" for none
 
 
 @dataclass(frozen=True, slots=True)

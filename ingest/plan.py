@@ -10,7 +10,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from ingest.model import INSIDE, Code, Kept, Oddity, Outcome, Record, Settled, Source, holder
+from ingest.model import (
+    INSIDE,
+    Code,
+    Details,
+    Kept,
+    Oddity,
+    Outcome,
+    Record,
+    Settled,
+    Source,
+    holder,
+)
 
 T = TypeVar("T")
 
@@ -210,7 +221,7 @@ def unchanged(source: Source, record: Record) -> Settled:
         reason=tried(record) if missing else record.error,
         code=record.code,
         harmless=not missing,
-        details=record.details,
+        details=replace(record.details, since=reported(record)) if missing else record.details,
     )
 
 
@@ -224,7 +235,16 @@ def given_up(source: Source, record: Record) -> Settled:
         record.code,
         harmless=False,
         chunks=record.chunks,
+        details=Details(since=reported(record)),
     )
+
+
+def reported(record: Record) -> str:
+    """The first run, by its id, that reported what is wrong with a source.
+
+    A record of an earlier version says only which run reported it last.
+    """
+    return record.details.since or record.run
 
 
 def tried(record: Record) -> str:

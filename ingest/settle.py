@@ -84,7 +84,7 @@ def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | 
     if made is None:
         return Noted(touched(record, source), unchanged(source, record))
     if isinstance(made, DocumentError):
-        return Noted(failing(record, source, made, recipe, run), failed(record, source, made))
+        return Noted(failing(record, source, made, recipe, run), failed(record, source, made, run))
     if same(made, record):
         return Noted(touched(record, source), unchanged(source, record))
     draft = drafted(source, record, made, index)
@@ -130,8 +130,9 @@ def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settle
         error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Code.REFUSED)
         record = failing(draft.record, draft.source, error, recipe, run)
         about = intent(draft)
-        record = replace(record, pending=about.pending, details=about.details)
-        return Noted(record, failed(record, draft.source, error))
+        details = replace(about.details, since=record.details.since)
+        record = replace(record, pending=about.pending, details=details)
+        return Noted(record, failed(draft.record, draft.source, error, run))
     if draft.acknowledged != len(draft.ids):
         raise ServiceError(
             f"{draft.source.name}: the index acknowledged {draft.acknowledged} of "
@@ -140,7 +141,7 @@ def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settle
     delete(draft.surplus, index)
     for name in draft.detached:
         draft.removed.append(remove(Record(draft.source.root, name), index))
-    return Noted(commit(draft, run), done(draft))
+    return Noted(commit(draft, run), done(draft, run))
 
 
 def remove(record: Record, index: Index) -> Settled:
