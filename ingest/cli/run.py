@@ -15,17 +15,18 @@ from dataclasses import asdict
 from functools import partial
 from types import FrameType
 
-from ingest import __version__, execution
+from ingest import __version__, execution, exits
 from ingest.auth.credential import MONITOR
 from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
-from ingest.cli import configured, logs, plan, show
+from ingest.cli import configured, logs, plan, say_given, show
 from ingest.connect import index_name, roots, services
 from ingest.connections import Connections, connections, watched
 from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError
 from ingest.exchanges import prefix
 from ingest.execution import Account, ending, remember
+from ingest.leftout import Aside
 from ingest.model import Event, Summary
 from ingest.pipeline import compared, ingest
 from ingest.plan import Stale
@@ -69,6 +70,7 @@ def main(options: argparse.Namespace) -> int:
         held = all_.index.totals()
     stopped = run.stop.requested()
     said_if_reached(all_.budget)
+    code = given(account, summary)
     if options.json:
         print(show.summary_json(summary, held, spent=spent(all_.budget)))
     elif not options.quiet:
@@ -79,7 +81,15 @@ def main(options: argparse.Namespace) -> int:
                 [*show.summary(totals), index, *show.took(summary, stopped=stopped), *remarks]
             )
         )
-    return summary.exit
+    return code
+
+
+def given(account: Account, summary: Summary) -> int:
+    """The exit code of the process, which the settings may want to be another than the run's."""
+    ok, problems = account.settings.exit_ok, account.totals.problems
+    code = exits.given(summary.exit, ok, problems, account.run.id)
+    say_given(summary.exit, code)
+    return code
 
 
 def shown(where: Sequence[Root], account: Account, options: argparse.Namespace) -> Iterator[Event]:
@@ -175,7 +185,7 @@ def to_read(where: Sequence[Root], all_: Services, run: Run) -> int | None:
     ends = time.monotonic() + A_MOMENT
     count = 0
     for root in where:
-        for change in compared(root, all_, run):
+        for change in compared(root, all_, run, Aside()):
             count += isinstance(change, Stale)
             if time.monotonic() > ends:
                 return None
