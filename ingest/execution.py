@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
 from ingest.errors import IngestError, ServiceError
 from ingest.index import Index
@@ -39,14 +38,6 @@ def new_run(settings: Settings, *, retry_failed: bool = False) -> Run:
         # A deadline that is shorter than the grace still leaves half of it for work.
         stop=Stop(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
     )
-
-
-def began(run: str) -> datetime | None:
-    """When a run began, by its id; None for an id that says nothing of it."""
-    try:
-        return datetime.strptime(run[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 @contextmanager
@@ -111,7 +102,7 @@ class Account:
         seconds = time.monotonic() - self.began
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, of)
         timeline, index = self.recorder.timeline(of.tokens), holdings(self.services.index)
-        return replace(made, timeline=timeline, index=index)
+        return replace(made, timeline=timeline, index=index, exclude=self.settings.exclude)
 
 
 def holdings(index: Index) -> dict[str, int]:

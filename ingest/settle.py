@@ -21,6 +21,7 @@ from ingest.index import Index
 from ingest.model import (
     Chunk,
     Code,
+    Details,
     Outcome,
     Prepared,
     Recipe,
@@ -30,7 +31,7 @@ from ingest.model import (
     Source,
     holder,
 )
-from ingest.plan import Stale, unchanged
+from ingest.plan import Passed, Stale, unchanged
 from ingest.sources import url
 
 if TYPE_CHECKING:
@@ -89,6 +90,18 @@ def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | 
         return Noted(touched(record, source), unchanged(source, record))
     draft = drafted(source, record, made, index)
     return Noted(replace(intent(draft), run=run), draft)
+
+
+def passed(change: Passed, index: Index, recipe: Recipe, run: str) -> Noted[Settled]:
+    """What the record of a source must say that is passed over; what the index has of it stays."""
+    source = change.source
+    record = index.record(*source.key) or Record(*source.key)
+    error = DocumentError(change.reason, change.code)
+    said = failing(record, source, error, recipe, run)
+    # It was not tried: once it can be read it is.
+    said = replace(said, outcome=Outcome.SKIPPED, attempts=0)
+    details = Details(since=said.details.since)
+    return Noted(said, replace(change.settled, chunks=record.chunks, details=details))
 
 
 def same(made: Prepared, record: Record) -> bool:

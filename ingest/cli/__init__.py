@@ -10,6 +10,7 @@ import errno
 import importlib
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,9 @@ from typing import Any
 
 from ingest.cli import guard, logs
 from ingest.cli.parser import parser
-from ingest.errors import ConfigError, IngestError
+from ingest.errors import BusyError, ConfigError, IngestError
+
+RUNS = ("run", "rebuild")  # the commands whose exit code `INGEST_EXIT_OK` is for
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,13 +54,13 @@ def finished(options: argparse.Namespace) -> int:
             return ended
         if not (ended.logged and logs.for_machines()):
             logs.end(ended.code, ended.words)
-        return int(ended.code)
+        return int(ended.code if ended.given is None else ended.given)
     except IngestError as error:
         if options.json:
             event = {"event": "error", **logs.running(), "error": str(error)}
             print(json.dumps(event | {"exit": error.exit_code}), flush=True)
         logs.complain(str(error), error.exit_code)
-        return error.exit_code
+        return given(error, options)
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,6 +71,25 @@ def finished(options: argparse.Namespace) -> int:
         logs.complain("the output cannot be written: its disk is full", 1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def given(error: IngestError, options: argparse.Namespace) -> int:
+    """The exit code for an error; a run that another one keeps out may count as done."""
+    code = error.exit_code
+    if options.command in RUNS and isinstance(error, BusyError):
+        from ingest.exits import given as given_as
+        from ingest.settings import settings
+
+        code = given_as(code, settings(os.environ, {}).exit_ok, (), "")
+        say_given(error.exit_code, code)
+    return code
+
+
+def say_given(code: int, given_as: int) -> None:
+    """Tell the log that the process does not end with the exit code of its run."""
+    if given_as != code:
+        text = f"exit code {code} is given as {given_as}, as INGEST_EXIT_OK wants it"
+        logs.tell(logging.INFO, text, exit=code, given=given_as)
 
 
 def configured(options: argparse.Namespace) -> Any:

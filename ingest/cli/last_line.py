@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ingest.check.finding import Kind
 from ingest.errors import ServiceError
-from ingest.execution import began
+from ingest.exits import began
 from ingest.model import Outcome, Settled
 from ingest.report.totals import Totals
 from ingest.report.words import many, printable
@@ -25,6 +25,7 @@ class Ended(NamedTuple):
     code: int
     words: str
     logged: bool = False  # in the log for machines already
+    given: int | None = None  # the exit code of the process, where settings want another one
 
 
 def of_run(code: int, totals: Totals, limit: str = "", run: str = "") -> str:

@@ -153,6 +153,13 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         help="most sources to remove (a tenth of the root, at least 10)",
     )
     command.add_argument(
+        "--exclude",
+        metavar="GLOB",
+        action="append",
+        help="leave out sources by their names in the root, as in 'drafts/**'; repeatable; what "
+        "the index has of them stays",
+    )
+    command.add_argument(
         "--retry-failed", action="store_true", help="try again what failed three times"
     )
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
@@ -201,10 +208,10 @@ def add_check(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--forget",
-        metavar="ROOT",
+        metavar="ROOT[/NAME]",
         action="append",
         default=[],
-        help="remove all that the index has of a root, as ingest status names it",
+        help="remove all that the index has of a root, or of one source, as ingest status names it",
     )
     add_roots(command)
 

@@ -16,7 +16,7 @@ from ingest.connections import connections
 from ingest.estimate import Estimate, Spending, estimate
 from ingest.execution import capacity
 from ingest.forecast import Recorded, Request, forecast
-from ingest.model import Outcome, Settled
+from ingest.model import LeftOut, Outcome, Settled
 from ingest.prices import FREE, PAGES, TOKENS, Price
 from ingest.report.bottleneck import amount, duration
 from ingest.report.totals import Totals
@@ -48,6 +48,8 @@ def main(options: argparse.Namespace) -> int | Ended:
                 totals.add(event)
                 if options.json and (line := show.as_json(event)):
                     print(line, flush=True)
+                elif isinstance(event, LeftOut):
+                    told_aside(event, options)
                 elif isinstance(event, Settled) and told(event, options):
                     print(show.line(event, "to be "))
         held = all_.index.totals()
@@ -70,6 +72,13 @@ def told(event: Settled, options: argparse.Namespace) -> bool:
     if options.quiet or options.json:
         return False
     return event.outcome is not Outcome.UNCHANGED or options.verbose > 0
+
+
+def told_aside(event: LeftOut, options: argparse.Namespace) -> None:
+    """Show what a run would leave alone in a root."""
+    if not (options.quiet or options.json):
+        for text in show.left_alone(event, verbose=options.verbose > 0):
+            print(text)
 
 
 def known(foreseen: Estimate) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
     tell(
         [json_of(switch), show.summary_json(summary, held, spent=run.spent(budget))], lines, options
     )
-    return Ended(code, words, logged=True)
+    return Ended(code, words, True, run.given(account, summary))
 
 
 def tell(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:

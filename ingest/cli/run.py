@@ -16,11 +16,11 @@ from dataclasses import asdict
 from functools import partial
 from types import FrameType
 
-from ingest import __version__, execution
+from ingest import __version__, execution, exits
 from ingest.auth.credential import MONITOR
 from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
-from ingest.cli import configured, guard, last_line, logs, plan, show
+from ingest.cli import configured, guard, last_line, logs, plan, say_given, show
 from ingest.cli.last_line import Ended
 from ingest.connect import index_name, roots, services
 from ingest.connections import Connections, connections, watched
@@ -28,6 +28,7 @@ from ingest.doctor.names import contradictions, misspelt
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.exchanges import prefix
 from ingest.execution import Account, ending, remember
+from ingest.leftout import Aside
 from ingest.model import Event, Key, Summary
 from ingest.pipeline import compared, ingest
 from ingest.plan import Stale
@@ -83,7 +84,15 @@ def main(options: argparse.Namespace) -> int | Ended:
                 [*show.summary(totals), index, *show.took(summary, stopped=stopped), *remarks]
             )
         )
-    return Ended(code, words, logged=True)
+    return Ended(code, words, True, given(account, summary))
+
+
+def given(account: Account, summary: Summary) -> int:
+    """The exit code of the process, which the settings may want to be another than the run's."""
+    ok, problems = account.settings.exit_ok, account.totals.problems
+    code = exits.given(summary.exit, ok, problems, account.run.id)
+    say_given(summary.exit, code)
+    return code
 
 
 def shown(where: Sequence[Root], account: Account, options: argparse.Namespace) -> Iterator[Event]:
@@ -182,7 +191,7 @@ def to_read(where: Sequence[Root], all_: Services, run: Run) -> dict[Key, int] |
     ends = time.monotonic() + A_MOMENT
     sizes: dict[Key, int] = {}
     for root in where:
-        for change in compared(root, all_, run):
+        for change in compared(root, all_, run, Aside()):
             if isinstance(change, Stale):
                 sizes[change.source.key] = change.source.size
             if time.monotonic() > ends:

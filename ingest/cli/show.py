@@ -8,16 +8,27 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
 from ingest.draft import READ
 from ingest.index import Totals as Held
-from ingest.model import Advanced, Details, Event, Key, Outcome, Settled, Summary
+from ingest.model import (
+    Advanced,
+    Details,
+    Event,
+    Kept,
+    Key,
+    LeftOut,
+    Outcome,
+    Settled,
+    Summary,
+)
 from ingest.report.bottleneck import duration
 from ingest.report.totals import Totals
+from ingest.report.words import kinds as other_kinds
 from ingest.report.words import many as many  # noqa: PLC0414 - others say them as show does
 from ingest.report.words import printable as printable  # noqa: PLC0414 - others say them as show does
 from ingest.report.words import size as size  # noqa: PLC0414 - others say them as show does
@@ -29,6 +40,7 @@ if TYPE_CHECKING:
 ALWAYS = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
 PACE_SECONDS, PACE_SHARE = 3.0, 0.05  # with less than both behind it, a pace says nothing
 MINUTE, HOUR = 60, 3600  # seconds
+FEW = 5  # excluded sources that are named unasked
 HEARTBEAT = 10.0  # seconds between signs of life in a log
 
 
@@ -85,6 +97,9 @@ class Display:
         if isinstance(event, Advanced):
             self.pages += event.pages
             self.chunks += event.chunks
+        elif isinstance(event, LeftOut):
+            for text in left_alone(event) if self.verbose else ():
+                self.say(text, logging.INFO, "unread")
         elif isinstance(event, Settled):
             self.rest -= self.waiting.pop((event.root, event.source), 0)
             if self.tells(event):
@@ -166,10 +181,10 @@ def line(event: Settled, planned: str = "") -> str:
 
 
 def as_json(event: Event) -> str | None:
-    """One outcome as a line of JSON; None for what is only progress."""
-    if isinstance(event, Advanced):
+    """One outcome as a line of JSON; None for what is only progress, or counted in the summary."""
+    if isinstance(event, Advanced | LeftOut):
         return None
-    if not isinstance(event, Settled):
+    if isinstance(event, Kept):
         return json.dumps({"event": "kept", **logs.running(), **asdict(event)}, ensure_ascii=False)
     return json.dumps({"event": "source", **logs.running(), **fields(event)}, ensure_ascii=False)
 
@@ -233,7 +248,35 @@ def remarks(totals: Totals, *, stopped: bool) -> list[str]:
         f"Kept:    {many(k.sources, 'source')} gone from {printable(k.root)}: {k.reason}"
         for k in totals.kept
     ]
-    return kept if totals.sources or stopped else [nothing, *kept]
+    left = unread(totals.other_kinds)
+    left += excluded(sum(o.excluded for o in totals.left_out), sum(o.kept for o in totals.left_out))
+    return [*([] if totals.sources or stopped else [nothing]), *kept, *left]
+
+
+def unread(kinds: Mapping[str, int]) -> list[str]:
+    """How many files of other kinds were not read; nothing where there are none."""
+    return [f"Unread:  {other_kinds(kinds)}"] if kinds else []
+
+
+def excluded(left_out: int, kept: int) -> list[str]:
+    """How many sources were left out; nothing where there are none."""
+    if not (left_out or kept):
+        return []
+    return [f"Excluded: {many(left_out, 'file')} left out; {kept:,} kept in the index"]
+
+
+def left_alone(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:
+    """What was left alone in a root, as lines of text; only few things unless much is wanted."""
+    if verbose:
+        count = sum(event.kinds.values())
+        yield from (f"unread    {printable(name)}" for name in event.unread)
+        if count > len(event.unread):
+            yield f"unread    and {count - len(event.unread):,} more"
+    if not verbose and event.kept > FEW:
+        return
+    yield from (f"kept      {printable(name)}  excluded" for name in event.kept_names)
+    if event.kept > len(event.kept_names):
+        yield f"kept      and {event.kept - len(event.kept_names):,} more"
 
 
 def dollars(usd: float) -> str:

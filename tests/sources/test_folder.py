@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Oddity, Outcome, Source
+from ingest.model import Oddity, Outcome, Source, Unread
 from ingest.sources import url
 from ingest.sources.folder import matches, roots
 from tests.pdfs import aged, write
 
 
 def names(*arguments: str) -> list[str]:
-    return [item.name for root in roots(arguments) for item in root.listed()]
+    listed = [item for root in roots(arguments) for item in root.listed()]
+    return [item.name for item in listed if not isinstance(item, Unread)]
 
 
 def oddities(folder: Path) -> dict[str, Oddity]:
