@@ -141,11 +141,15 @@ def test_without_the_local_model_the_remedy_is_named(tmp_path: Path) -> None:
 
 
 def test_the_samples_are_what_their_script_writes(tmp_path: Path) -> None:
-    """Every PDF in data/ can be rebuilt bit for bit from its text."""
+    """Every sample PDF can be rebuilt bit for bit from its text."""
     done = called(sys.executable, ROOT / "scripts/make_data", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
     made = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*.pdf")}
-    kept = {p.relative_to(ROOT / "data"): p.read_bytes() for p in (ROOT / "data").rglob("*.pdf")}
+    kept = {
+        path.relative_to(ROOT): path.read_bytes()
+        for folder in ("data", "tests/data")
+        for path in (ROOT / folder).rglob("*.pdf")
+    }
     assert set(map(os.fspath, made)) == set(map(os.fspath, kept))
     assert [name for name in made if made[name] != kept[name]] == []

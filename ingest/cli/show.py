@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import shlex
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
@@ -197,6 +199,18 @@ def remarks(totals: Totals, *, stopped: bool) -> list[str]:
         for k in totals.kept
     ]
     return kept if totals.sources or stopped else [nothing, *kept]
+
+
+def suggestion(options: argparse.Namespace) -> str:
+    """A search in the index that a run has filled, as a command for the same shell."""
+    script, here = Path(__file__).resolve().parents[2] / "scripts" / "ingest", Path.cwd()
+    start = "ingest"
+    if script.exists():  # in a checkout, where the command may not be installed
+        near = script.is_relative_to(here)
+        start = f"./{script.relative_to(here)}" if near else str(script)
+    chosen = {"--index": options.index, "--embedder": options.embedder}
+    flags = [word for flag, value in chosen.items() if value for word in (flag, value)]
+    return f'Try:     {shlex.join([start, "search", *flags])} "your question"'
 
 
 def dollars(usd: float) -> str:
