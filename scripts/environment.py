@@ -52,7 +52,7 @@ def complete(kind: str, venv: Path) -> int:
         return 2
     findable(venv)
     print(f"Installing the packages of requirements/{kind}.txt ...", flush=True)
-    if installed(kind, python):
+    if not installed(kind, python):
         print(
             "The packages could not be installed, see above. Mend that (the network, the disk, "
             "pip's settings), and call again: it goes on from here."
@@ -80,10 +80,11 @@ def made(venv: Path) -> bool:
         shutil.rmtree(venv / part, ignore_errors=True)
     create(venv, symlinks=True)
     ensurepip = [str(venv / "bin" / "python"), "-I", "-m", "ensurepip", "--default-pip"]
-    done = subprocess.run(ensurepip, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ensurepip, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     if done.returncode:
-        reason = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
-        print(f"pip could not be installed into {venv}: {reason}")
+        print(f"pip could not be installed into {venv}: {errors(done.stdout.splitlines())[0]}")
     return not done.returncode
 
 
@@ -95,24 +96,40 @@ def findable(venv: Path) -> None:
         (site / "ingest.pth").write_text(f"{place}\n", encoding="utf-8")
 
 
-def installed(kind: str, python: Path) -> int:
-    """Let pip install the packages of a lock file; returns its exit code.
+def installed(kind: str, python: Path) -> bool:
+    """Let pip install the packages of a lock file; False if that failed, which was said.
 
-    It says what is large, while that is downloaded. Nothing is compiled: Python compiles what it
-    imports, which is a small part.
+    Of what it says, what is large is shown while that is downloaded, and the errors. Nothing is
+    compiled: Python compiles what it imports, which is a small part.
     """
     pip = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
     # The lock file names all that is needed, and no more is looked for.
     locked = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
     quick = ["--no-compile", "--progress-bar", "off", "-r", str(LOCKS / f"{kind}.txt")]
-    with subprocess.Popen([*pip, *locked, *quick], stdout=subprocess.PIPE, text=True) as process:
+    lines: list[str] = []
+    with subprocess.Popen(
+        [*pip, *locked, *quick], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         assert process.stdout
-        for line in process.stdout:
+        for line in map(str.rstrip, process.stdout):
+            lines.append(line)
             if large := re.search(r"([\w.]+)-\d\S* \((\S+ MB)\)", line):
                 print(f"  {large[1]}, {large[2]}", flush=True)
             elif line.startswith("Installing collected"):
                 print("  unpacking", flush=True)
-    return process.returncode
+            elif "Retrying (Retry(total=4" in line:  # the first of five times
+                print("  the network does not answer yet", flush=True)
+    if process.returncode:
+        print("\n".join(errors(lines)))
+    return not process.returncode
+
+
+def errors(lines: list[str]) -> list[str]:
+    """What pip says of its failure: its errors, or if it names none, its last line."""
+    for number, line in enumerate(lines):
+        if line.startswith("ERROR"):
+            return lines[number:]
+    return [line for line in lines if line][-1:] or ["it said nothing"]
 
 
 def contained(kind: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
@@ -66,21 +65,6 @@ def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"ingest needs Python 3.11 or newer; found: {old}=3.9." in done.stderr
     assert not (checkout / ".venv").exists()
-
-
-def test_an_unfinished_environment_is_finished(checkout: Path, tmp_path: Path) -> None:
-    """A set-up that was interrupted is not taken for a finished one."""
-    (checkout / ".venv").unlink()
-    venv.create(checkout / ".venv", with_pip=True, symlinks=True)
-    shutil.copy(ROOT / "requirements/dev.txt", checkout / ".venv/run.txt")  # of another lock file
-    (checkout / "requirements/run.txt").write_text("")  # nothing left to install
-
-    done = called(checkout / "scripts/environment", "run", cwd=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert "Setting up" in done.stderr
-    again = called(checkout / "scripts/environment", "run", cwd=tmp_path)
-    assert (again.stderr, again.stdout) == ("", done.stdout)
 
 
 @pytest.fixture(scope="session")
