@@ -82,7 +82,7 @@ def test_all_is_well(azure: Azure, folder: Path) -> None:
     said = f"text-embedding-3-large, {DIMENSIONS} dimensions; 350,000 tokens a minute, 2,100 req"
     assert said in text(found, "deployment")
     assert text(found, "index") == "chunks: 1 files, 3 chunks"
-    assert text(found, "source").endswith("data: 18 PDFs")
+    assert text(found, "source").endswith("data: 16 PDFs")
 
 
 def test_it_writes_nothing_and_pays_for_one_word(azure: Azure) -> None:

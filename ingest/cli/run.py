@@ -79,11 +79,10 @@ def main(options: argparse.Namespace) -> int | Ended:
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
         remarks = show.remarks(totals, stopped=stopped)
-        print(
-            "\n".join(
-                [*show.summary(totals), index, *show.took(summary, stopped=stopped), *remarks]
-            )
-        )
+        took = show.took(summary, stopped=stopped)
+        print("\n".join([*show.summary(totals), index, *took, *remarks]))
+        if summary.exit == 0 and held.chunks and sys.stdout and sys.stdout.isatty():
+            print(show.suggestion(options))
     return Ended(code, words, True, given(account, summary))
 
 

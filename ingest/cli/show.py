@@ -6,10 +6,12 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
@@ -277,6 +279,18 @@ def left_alone(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:
     yield from (f"kept      {printable(name)}  excluded" for name in event.kept_names)
     if event.kept > len(event.kept_names):
         yield f"kept      and {event.kept - len(event.kept_names):,} more"
+
+
+def suggestion(options: argparse.Namespace) -> str:
+    """A search in the index that a run has filled, as a command for the same shell."""
+    script, here = Path(__file__).resolve().parents[2] / "scripts" / "ingest", Path.cwd()
+    start = "ingest"
+    if script.exists():  # in a checkout, where the command may not be installed
+        near = script.is_relative_to(here)
+        start = f"./{script.relative_to(here)}" if near else str(script)
+    chosen = {"--index": options.index, "--embedder": options.embedder}
+    flags = [word for flag, value in chosen.items() if value for word in (flag, value)]
+    return f'Try:     {shlex.join([start, "search", *flags])} "your question"'
 
 
 def dollars(usd: float) -> str:
