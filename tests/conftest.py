@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from ingest.attached import with_attached
 from ingest.embed import Embedder
@@ -174,6 +176,19 @@ def ingested(folder: Path, *arguments: str, **more: str) -> subprocess.Completed
     if any(name.startswith(("PYTHON", "LC_")) for name in more):  # the interpreter's business
         return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
     return call_ingest(*arguments, cwd=folder, env=environment() | more)
+
+
+def shared(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that is filled once for all workers, by whichever comes first."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not Path(f"{folder}.filled").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            fill(folder)
+            Path(f"{folder}.filled").touch()
+    return folder
 
 
 def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ import pytest
 
 from tests.conftest import Command, called, environment
 from tests.pdfs import prose, write
+from tests.processes import running
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -56,13 +54,11 @@ def test_a_file_gets_objects(command: Command, docs: Path) -> None:
 
 def test_a_terminal_gets_text(docs: Path) -> None:
     """What I look at is for me, whatever becomes of the output."""
-    ours, theirs = pty.openpty()
     call = [sys.executable, "-P", "-m", "ingest", "run", "nowhere"]
     told = environment() | {"INGEST_LOG": ""}
-    subprocess.run(call, cwd=docs.parent, env=told, stderr=theirs, check=False)
-    os.close(theirs)
-    assert os.read(ours, 4096).startswith(b"ingest: nowhere: no such folder or file")
-    os.close(ours)
+    with running(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
+        process.wait()
+    assert process.stderr.text.startswith("ingest: nowhere: no such folder or file")
 
 
 @pytest.mark.parametrize("form", [("--log", "text"), (), ("--log", "auto")])
