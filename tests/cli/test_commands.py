@@ -141,7 +141,7 @@ def test_what_is_not_in_the_index_is_named(filled: Path, tmp_path: Path) -> None
 
 def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
     """Which one to choose I see in a table, and nothing is left of their indexes."""
-    write(tmp_path / "docs.pdf", prose("lathes"), prose("mills"))
+    write(tmp_path / "docs.pdf", prose("lathes", 25), prose("mills", 25))
     asked = tmp_path / "asked.jsonl"
     asked.write_text(json.dumps({"question": "mills", "source": "docs.pdf", "pages": [2]}))
     temporary = tmp_path / "temporary"
@@ -502,7 +502,7 @@ def test_a_signal_ends_a_run_in_good_order(
 
 def test_a_second_signal_ends_it_at_once(command: Command, tmp_path: Path) -> None:
     """Who presses ^C twice means it; the index is still good."""
-    write(tmp_path / "docs/big.pdf", *(prose(f"topic {n}", 40) for n in range(20)))
+    write(tmp_path / "docs/big.pdf", *(prose(f"topic {n}", 40) for n in range(12)))
     with start(tmp_path, "--log", "json") as process:
         process.stderr.wait_for('"event": ?"begin"')
         process.send_group(signal.SIGINT)
