@@ -12,6 +12,7 @@ NEEDS = (
     ("judged", "npm", "OF A PAGE BY ITS JUDGES", "npm here to install them with"),
     ("browser", "chromium", "IN A BROWSER", "chromium here (Debian's package of that name)"),
 )
+UNREACHABLE = "npm cannot reach its registry"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -29,3 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if not shutil.which(program):
             line = f"THE TESTS {what} WERE LEFT OUT: there is no {lack}"
             terminalreporter.write_line(line, red=True)
+    skipped = terminalreporter.stats.get("skipped", [])
+    if count := sum(UNREACHABLE in str(report.longrepr) for report in skipped):
+        line = f"{count} TESTS WERE LEFT OUT: {UNREACHABLE}"
+        terminalreporter.write_line(line, red=True)
