@@ -37,6 +37,7 @@ from ingest.sources.folder import roots
 from ingest.stop import Stop
 from tests.conftest import ROOT, Bench, dump, outcomes, settled
 from tests.pdfs import aged, prose, write
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -406,7 +407,7 @@ def test_a_stop_without_patience_leaves_a_record_that_converges(bench: Bench) ->
 def test_calls_to_the_model_overlap(bench: Bench) -> None:
     """Two requests are under way at once; a slow service is waited for in parallel."""
     write(bench.folder / "a.pdf", *(prose(f"topic {n}") for n in range(4)))
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=PATIENCE)
     right = bench.embeds
     calls = itertools.count(1)
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import shlex
 import signal
 import sqlite3
-import subprocess
 import sys
-import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -21,8 +18,9 @@ from ingest.connect import embedder, index
 from ingest.connections import connections
 from ingest.model import Mode
 from ingest.settings import Settings
-from tests.conftest import ROOT, Command, environment, ingested
+from tests.conftest import ROOT, Command, called, environment, ingested, shared
 from tests.pdfs import prose, write
+from tests.processes import Process, running, wait_until
 
 DATA = str(ROOT / "data")
 BROKEN = str(ROOT / "tests/data/broken")
@@ -32,12 +30,25 @@ def events(output: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def test_the_sample_data_becomes_an_index(command: Command) -> None:
-    """My first run: every file has an outcome, and nothing needs my attention."""
-    done = command("run", DATA, "--json")
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index of the sample data, and what its two runs said; for reading only."""
+    return shared(tmp_path_factory, "filled", fill)
 
-    assert done.returncode == 0
-    *sources, summary = events(done.stdout)
+
+def fill(folder: Path) -> None:
+    for name, form in (("first", "--json"), ("again", "-v")):
+        done = ingested(folder, "run", DATA, form)
+        said = {"exit": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+        (folder / f"{name}.json").write_text(json.dumps(said))
+
+
+def test_the_sample_data_becomes_an_index(filled: Path) -> None:
+    """My first run: every file has an outcome, and nothing needs my attention."""
+    first, again = (json.loads((filled / f"{n}.json").read_text()) for n in ("first", "again"))
+
+    assert first["exit"] == 0
+    *sources, summary = events(first["stdout"])
     assert {str(e["source"]): e["outcome"] for e in sources} == {
         "benefits/benefits-plan.pdf": "new",
         "benefits/rota.pdf": "new",
@@ -59,9 +70,8 @@ def test_the_sample_data_becomes_an_index(command: Command) -> None:
     assert summary["event"] == "summary"
     assert summary["exit"] == 0
 
-    again = command("run", DATA)
-    assert again.returncode == 0
-    assert "Files:   0 new, 0 changed, 16 unchanged, 0 removed, 0 failed\n" in again.stdout
+    assert again["exit"] == 0
+    assert "Files:   0 new, 0 changed, 16 unchanged, 0 removed, 0 failed\n" in again["stdout"]
 
 
 def test_the_broken_samples_show_what_exit_code_3_looks_like(command: Command) -> None:
@@ -80,15 +90,6 @@ def test_the_broken_samples_show_what_exit_code_3_looks_like(command: Command) -
     assert sorted(root.split(", ")) == ["1 failed", "1 skipped"]
     assert "failed   truncated.pdf  damaged" in status.stdout
     assert "skipped  needs-password.pdf  needs a password" in status.stdout
-
-
-@pytest.fixture(scope="session")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an index of the sample data."""
-    folder = tmp_path_factory.mktemp("filled")
-    call = [sys.executable, "-P", "-m", "ingest", "run", DATA, "-q"]
-    subprocess.run(call, cwd=folder, env=environment(), check=False, timeout=100)
-    return folder
 
 
 def questions() -> list[tuple[str, str, int]]:
@@ -133,9 +134,9 @@ def test_the_samples_score_what_is_claimed(filled: Path) -> None:
     assert done.stdout.count("    wanted  ") == done.stdout.count("    came    ") == 2
 
 
-def test_what_is_not_in_the_index_is_named(filled: Path) -> None:
+def test_what_is_not_in_the_index_is_named(filled: Path, tmp_path: Path) -> None:
     """For people and for programs."""
-    path = filled / "asked.jsonl"
+    path = tmp_path / "asked.jsonl"
     lines = [
         {"question": "How heavy is the LG-7?", "source": "product-sheet.pdf", "pages": [1]},
         {"question": "Who signed?", "truth": "Mr. Hill [contract.pdf#page=2]"},
@@ -154,7 +155,7 @@ def test_what_is_not_in_the_index_is_named(filled: Path) -> None:
 
 def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
     """Which one to choose I see in a table, and nothing is left of their indexes."""
-    write(tmp_path / "docs.pdf", prose("lathes"), prose("mills"))
+    write(tmp_path / "docs.pdf", prose("lathes", 25), prose("mills", 25))
     asked = tmp_path / "asked.jsonl"
     asked.write_text(json.dumps({"question": "mills", "source": "docs.pdf", "pages": [2]}))
     temporary = tmp_path / "temporary"
@@ -179,7 +180,7 @@ def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
 
 def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path: Path) -> None:
     """Nor does one that finds nothing to read, or was not asked for."""
-    write(tmp_path / "docs/tools.pdf", *(prose(f"lathes of kind {n}") for n in range(300)))
+    write(tmp_path / "docs/tools.pdf", *(prose(f"lathes of kind {n}") for n in range(80)))
     (tmp_path / "empty").mkdir()
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -193,11 +194,10 @@ def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path:
 
     call = [sys.executable, "-P", "-m", "ingest", "eval", str(asked), "docs", "--compare"]
     variables = environment() | {"TMPDIR": str(temporary)}
-    with subprocess.Popen([*call, "tokens=64"], cwd=tmp_path, env=variables) as process:
-        while not list(temporary.glob("ingest-*/index.db")):
-            time.sleep(0.05)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
+    with running(*call, "tokens=64", cwd=tmp_path, env=variables) as process:
+        wait_until(lambda: list(temporary.glob("ingest-*/index.db")))
+        process.send(signal.SIGTERM)
+        assert process.wait() == 143
     assert not list(temporary.glob("ingest-*"))
 
 
@@ -249,8 +249,6 @@ def test_status_shows_what_the_index_holds(filled: Path) -> None:
 
 def test_status_shows_what_the_last_runs_came_to(filled: Path) -> None:
     """The job ran at night: in the morning I see when, how long, and what came of it."""
-    ingested(filled, "run", DATA)
-
     done = ingested(filled, "status")
 
     (last, first, *_) = re.findall(r"^Run:     .*$", done.stdout, re.MULTILINE)
@@ -313,7 +311,7 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
     assert 0 < summary["spent"]["tokens"] <= 600  # type: ignore[index]
 
 
-def test_help_comes_at_once(command: Command) -> None:
+def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:
     """Help needs no model, no index and no patience."""
     heavy = ["azure", "numpy", "onnxruntime", "openai", "pypdf", "pypdfium2", "rich", "tenacity"]
     heavy += ["tokenizers", "toktok"]
@@ -322,9 +320,7 @@ def test_help_comes_at_once(command: Command) -> None:
         "with contextlib.suppress(SystemExit): main(['run', '--help'])\n"
         f"print(sorted(set({heavy}) & set(sys.modules)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
-    )
+    done = called(sys.executable, "-c", code, cwd=tmp_path)
     assert done.stdout.endswith("[]\n")
     assert "--max-deletes" in done.stdout
     assert f"ingest {__version__}\n" == command("--version").stdout
@@ -454,14 +450,7 @@ def test_nothing_escapes_to_the_terminal(command: Command, tmp_path: Path) -> No
 def test_a_closed_pipe_is_no_crash(filled: Path) -> None:
     """`ingest status | head -1` ends quietly."""
     call = f"{shlex.quote(sys.executable)} -P -m ingest status --json | head -1"
-    done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", call],
-        cwd=filled,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = called("bash", "-o", "pipefail", "-c", call, cwd=filled)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
 
@@ -482,45 +471,23 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
     """I see how far it is, and a tidy screen when it is over."""
     for n in range(3):
         write(tmp_path / f"docs/{n}.pdf", prose(f"topic {n}"))
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", "run", "docs"],
+    with running(
+        *(sys.executable, "-P", "-m", "ingest", "run", "docs"),
         cwd=tmp_path,
         env=environment() | {"TERM": "xterm", "COLUMNS": "100"},
-        stdout=subprocess.PIPE,
-        stderr=theirs,
-        text=True,
+        stderr="terminal",
     ) as process:
-        assert process.stdout is not None
-        summary = process.stdout.read()
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            some = os.read(ours, 65536)
-        except OSError:
-            break
-        if not some:
-            break
-        shown += some
-    os.close(ours)
+        assert process.wait() == 0
 
-    assert "Files:   3 new" in summary
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    assert "Files:   3 new" in process.stdout.text
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", process.stderr.text)
     assert "3/3" in text
     assert re.search(r"documents +3 pages +\d+ chunks", text)
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", "run", "docs", "--json", *arguments],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(folder: Path, *arguments: str) -> AbstractContextManager[Process]:
+    call = (sys.executable, "-P", "-m", "ingest", "run", "docs", "--json", *arguments)
+    return running(*call, cwd=folder, env=environment())
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -529,17 +496,15 @@ def test_a_signal_ends_a_run_in_good_order(
 ) -> None:
     """^C settles what is under way; the next run goes on; nothing is left unfinished."""
     for n in range(24):
-        write(tmp_path / f"docs/{n:02}.pdf", prose(f"topic {n}", 40))
-    process = start(tmp_path)
-    assert process.stdout is not None
-    process.stdout.readline()
-    os.killpg(process.pid, number)
-    output, errors = process.communicate(timeout=60)
+        write(tmp_path / f"docs/{n:02}.pdf", prose(f"topic {n}", 25))
+    with start(tmp_path) as process:
+        process.stdout.wait_for("\n")  # the first document is settled
+        process.send_group(number)
+        assert process.wait() == code
 
-    assert process.returncode == code
-    assert "ingest: stopping" in errors
-    assert "Traceback" not in errors
-    summary = events(output)[-1]
+    assert "ingest: stopping" in process.stderr.text
+    assert "Traceback" not in process.stderr.text
+    summary = events(process.stdout.text)[-1]
     assert summary["exit"] == code
     assert 0 < summary["index"]["sources"] < 24  # type: ignore[index]
     assert "unfinished" not in command("status").stdout
@@ -551,15 +516,14 @@ def test_a_signal_ends_a_run_in_good_order(
 
 def test_a_second_signal_ends_it_at_once(command: Command, tmp_path: Path) -> None:
     """Who presses ^C twice means it; the index is still good."""
-    write(tmp_path / "docs/big.pdf", *(prose(f"topic {n}", 40) for n in range(30)))
-    process = start(tmp_path)
-    time.sleep(2)
-    os.killpg(process.pid, signal.SIGINT)
-    time.sleep(0.3)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
+    write(tmp_path / "docs/big.pdf", *(prose(f"topic {n}", 40) for n in range(12)))
+    with start(tmp_path, "--log", "json") as process:
+        process.stderr.wait_for('"event": ?"begin"')
+        process.send_group(signal.SIGINT)
+        process.stderr.wait_for("stopping")
+        process.send_group(signal.SIGINT)
+        assert process.wait() == 130
 
-    assert process.returncode == 130
-    assert "Traceback" not in errors
+    assert "Traceback" not in process.stderr.text
     assert command("run", "docs").returncode == 0
     assert "1 indexed" in command("status").stdout

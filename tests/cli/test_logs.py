@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
 import sqlite3
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,6 +15,7 @@ import pytest
 from ingest.cli import show
 from tests.conftest import Command, called, environment, ingested
 from tests.pdfs import aged, prose, write
+from tests.processes import running
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -78,13 +76,11 @@ def test_a_file_gets_text_with_the_time(command: Command, docs: Path, form: str)
 
 def test_a_terminal_gets_text(docs: Path) -> None:
     """What I look at as it comes is for me, and needs no time."""
-    ours, theirs = pty.openpty()
     call = [sys.executable, "-P", "-m", "ingest", "run", "nowhere"]
     told = environment() | {"INGEST_LOG": ""}
-    subprocess.run(call, cwd=docs.parent, env=told, stderr=theirs, check=False)
-    os.close(theirs)
-    assert os.read(ours, 4096).startswith(b"exit 2: nowhere: no such folder or file")
-    os.close(ours)
+    with running(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
+        process.wait()
+    assert process.stderr.text.startswith("exit 2: nowhere: no such folder or file")
 
 
 @pytest.mark.parametrize("form", [("--log", "text"), (), ("--log", "auto")])
