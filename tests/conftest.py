@@ -32,10 +32,18 @@ from ingest.sources.folder import roots
 from tests.azure.emulator import Azure, emulator
 from tests.azurite import azurite  # noqa: F401 - a fixture
 from tests.browser import chromium, judges  # noqa: F401 - fixtures
+from tests.guard import (  # noqa: F401 - hooks
+    pytest_configure,
+    pytest_exception_interact,
+    pytest_timeout_cancel_timer,
+    pytest_timeout_set_timer,
+    pytest_unconfigure,
+)
 from tests.needs import (  # noqa: F401 - hooks
     pytest_collection_modifyitems,
     pytest_terminal_summary,
 )
+from tests.processes import call
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -160,15 +168,7 @@ def ingested(folder: Path, *arguments: str, **more: str) -> subprocess.Completed
 
 def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """A command's output and exit code; it knows nothing of the settings of who runs the tests."""
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env=environment() | more,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return call(*command, cwd=cwd, env=environment() | more)
 
 
 def environment() -> dict[str, str]:
