@@ -988,21 +988,10 @@ def test_random_faults_are_the_same_for_the_same_seed(
     documents.upload_documents([chunk(1)])
 
 
-def test_it_is_quick(azure: Azure, client: openai.OpenAI, documents: SearchClient) -> None:
-    """What is measured is the client: a small request costs a few milliseconds."""
-    embed(client, "a")
-    started = time.perf_counter()
-    for _ in range(20):
-        embed(client, "a")
-    assert (time.perf_counter() - started) / 20 < 0.03
-
-
-def test_it_starts_and_stops_at_once() -> None:
-    """A test can afford one of its own."""
-    started = time.perf_counter()
+def test_it_leaves_nothing_behind() -> None:
+    """Once it has stopped, nobody listens at its ports."""
     with emulator() as azure:
         port = int(azure.search_endpoint.rpartition(":")[2])
-    assert time.perf_counter() - started < 1
     with closing(socket.socket()) as probe, pytest.raises(ConnectionRefusedError):
         probe.connect(("127.0.0.1", port))
 

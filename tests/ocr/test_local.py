@@ -44,7 +44,7 @@ def shown(path: Path, index: int = 0) -> Picture:
 
 
 def note() -> Picture:
-    """The head of a delivery note: reading a whole page takes a second, and as much for its lines."""
+    """The head of a delivery note: to read a whole page takes two seconds."""
     return shown(DATA / "scans/delivery-note.pdf")[:500]
 
 
@@ -119,7 +119,10 @@ def test_japanese_is_read() -> None:
     """No setting says which language a page is in."""
     page = local.recognise(shown(DATA / "languages/安全ガイド.pdf")[:400])
 
-    assert "事業所の仕事の大半は現場での設置と点検であり、川、橋、井戸のまわりで行われます。" in page.text
+    assert (
+        "事業所の仕事の大半は現場での設置と点検であり、川、橋、井戸のまわりで行われます。"
+        in page.text
+    )
 
 
 def test_two_columns_are_read_one_after_the_other() -> None:
