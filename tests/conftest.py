@@ -44,6 +44,7 @@ from tests.needs import (  # noqa: F401 - hooks
     pytest_terminal_summary,
 )
 from tests.processes import call
+from tests.warm import call_ingest, stop_server
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -161,9 +162,18 @@ def command(tmp_path: Path) -> Command:
     return partial(ingested, tmp_path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def server() -> Iterator[None]:
+    """What `command` forks its processes from; started by the first that needs it."""
+    yield
+    stop_server()
+
+
 def ingested(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """The real command, started in a folder, with these variables."""
-    return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
+    if any(name.startswith(("PYTHON", "LC_")) for name in more):  # the interpreter's business
+        return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
+    return call_ingest(*arguments, cwd=folder, env=environment() | more)
 
 
 def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
