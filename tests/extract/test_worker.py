@@ -4,67 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from ingest.errors import DocumentError
 from ingest.extract.start import CHILD
-from ingest.extract.worker import Beat, Contained, Died, Limits, Stuck
+from ingest.extract.worker import Contained, Died, Limits, Stuck
 from ingest.model import Code, Outcome
 from tests.conftest import ROOT, environment
+from tests.extract.behaviour import behave
 from tests.processes import PATIENCE, running, wait_until
-
-
-def behave(how: str, file: BinaryIO, beat: Beat) -> str:
-    """What a document may do to its reader."""
-    if how == "read":
-        return file.read().decode()
-    if how == "hang":
-        while True:
-            pass
-    if how == "crash":
-        os.kill(os.getpid(), signal.SIGABRT)
-    if how == "leave":
-        os._exit(7)
-    if how == "grow":
-        return str(len(bytearray(4 << 30)))
-    if how == "refuse":
-        raise DocumentError("locked", Code.ENCRYPTED)
-    if how == "trip":
-        raise KeyError("a bug")
-    if how in ("step", "page"):
-        beat(3, 9)
-        time.sleep(0 if how == "step" else 600)
-    if how == "burn":
-        resource.setrlimit(resource.RLIMIT_CPU, (1, 100))
-        beat(3, 9)
-        while True:
-            pass
-    if how == "rates":
-        return " ".join(f"{seconds:.0f}" for seconds in allowances(beat))
-    if how == "print":
-        os.write(1, b"noise")
-        os.write(2, b"noise")
-    return f"{how} by {os.getpid()}"
-
-
-def allowances(beat: Beat) -> Iterator[float]:
-    """The seconds of CPU left when opening, reading a page, and making something of the pages."""
-    for page in (None, 1, 0):
-        if page is not None:
-            time.sleep(1.1)
-            beat(page, 500)
-        yield resource.getrlimit(resource.RLIMIT_CPU)[0] - time.process_time()
 
 
 @contextmanager
@@ -206,7 +162,8 @@ def test_a_hang_ends_when_nobody_is_left_to_end_it() -> None:
     """A run that was killed leaves no process behind that spins for ever."""
     code = (
         "import threading\n"
-        "from tests.extract.test_worker import Contained, Limits, behave\n"
+        "from ingest.extract.worker import Contained, Limits\n"
+        "from tests.extract.behaviour import behave\n"
         "children = Contained(behave, Limits(0.1, 1024))\n"
         "children.prepare()\n"
         "(child,) = children.children\n"
