@@ -90,7 +90,6 @@ CELLS = " | ".join(["cell"] * 20)
 TABLE = "| a | b |\n| --- | --- |\n"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "text",
     [
