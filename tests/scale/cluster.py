@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import distributed
+import psutil
 
 from ingest.scale import session
-from tests.cli.test_kill import children
 from tests.conftest import environment
 from tests.processes import PATIENCE, wait_until
 
@@ -184,5 +184,4 @@ def end(process: Process[str]) -> None:
 
 def descendants(process: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
-    found = children(process)
-    return [*found, *(below for child in found for below in descendants(child))]
+    return [child.pid for child in psutil.Process(process).children(recursive=True)]
