@@ -17,8 +17,8 @@ from typing import Any
 
 import distributed
 
-from tests.cli.test_kill import children
 from tests.conftest import environment
+from tests.processes import children
 
 PATIENCE = 40.0  # seconds for anything to happen, on a machine that is busy
 QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}

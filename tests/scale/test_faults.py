@@ -23,9 +23,9 @@ from ingest.plan import MAX_ATTEMPTS
 from tests.azure.emulator import Azure, emulator
 from tests.azure.faults import Fault
 from tests.azure.server import Request, Response, Service
-from tests.cli.test_kill import alive
 from tests.conftest import DIMENSIONS
 from tests.pdfs import pdf, prose
+from tests.processes import alive
 from tests.scale.cluster import Cluster, cluster, descendants, end, until
 from tests.scale.driver import SMALL, Driver, Gate, Over, contents, driver
 
