@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 # Before a test gives up on a process. Generous, as a machine may have several processes to a
 # core; what is waited for comes in a second or two where it has not.
 PATIENCE = 240.0
@@ -170,3 +172,19 @@ def call(*command: str | Path, cwd: Path, env: dict[str, str]) -> subprocess.Com
         return subprocess.CompletedProcess(
             list(map(str, command)), code, process.stdout.text, process.stderr.text
         )
+
+
+def children(parent: int) -> list[int]:
+    """The processes that a process has started; each may be in a group of its own."""
+    try:
+        return [child.pid for child in psutil.Process(parent).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs: one that has ended may wait for its parent to take notice."""
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

@@ -291,9 +291,12 @@ def test_too_many_dimensions(azure: Azure) -> None:
 
 
 def test_a_used_up_quota_is_said(azure: Azure) -> None:
-    """A person waits seconds, not a quarter of an hour, for that news."""
+    """At once, without a request before the time that the service names."""
     azure.faults.add(faults.too_many(seconds=60), "openai", "POST")
     assert "the quota of" in wrong(examined(azure))["deployment"]
+    assert [e.status for e in azure.exchanges if e.service == "openai" and e.method == "POST"] == [
+        429
+    ]
 
 
 def test_an_index_with_other_vectors(azure: Azure, folder: Path) -> None:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.conftest import environment
-from tests.processes import call, running, wait_until
+from tests.processes import alive, call, running, wait_until
 
 HANGS = """
 import os, select, signal, subprocess, sys, threading, time
@@ -108,17 +108,11 @@ def test_a_process_dies_with_its_test_and_all_its_children(tmp_path: Path) -> No
         pytest.raises(ZeroDivisionError),
         running(sys.executable, "-c", code, cwd=tmp_path, env=environment()) as process,
     ):
-        child = psutil.Process(int(process.stdout.wait_for(r"(\d+)\n")[1]))
-        assert child.is_running()
+        child = int(process.stdout.wait_for(r"(\d+)\n")[1])
+        assert alive(child)
         _ = 1 / 0
     assert not process.running()
     wait_until(lambda: not alive(child))
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it runs: one that is killed may wait for a parent to take notice."""
-    runs: bool = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return runs
 
 
 def test_a_process_may_write_more_than_a_pipe_or_a_terminal_takes(tmp_path: Path) -> None:

@@ -8,13 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
-
 from ingest.embed.local import DIMENSIONS, MODEL
 from ingest.index.local import LocalIndex
 from tests.conftest import Command, dump, environment
 from tests.pdfs import prose, write
-from tests.processes import running, wait_until
+from tests.processes import alive, children, running, wait_until
 
 RUN = (sys.executable, "-P", "-m", "ingest", "run", "docs")
 KILLS = 4
@@ -65,18 +63,9 @@ def test_no_child_outlives_a_killed_run(tmp_path: Path) -> None:
     for n in range(10):
         write(tmp_path / f"docs/{n:02}.pdf", *(prose(f"topic {n} {page}", 20) for page in range(8)))
     with running(*RUN, cwd=tmp_path, env=environment()) as process:
-        parent = psutil.Process(process.pid)
-        wait_until(parent.children)
-        readers = parent.children()
+        wait_until(lambda: children(process.pid))
+        readers = children(process.pid)
         process.send(signal.SIGKILL)
         process.wait()
 
         wait_until(lambda: not any(map(alive, readers)), "its readers end")
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it runs: one that has ended may wait for its parent to take notice."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TypeAlias
 
-import psutil
 import pytest
 
-from tests.cli.test_kill import alive
 from tests.conftest import Command, environment
 from tests.pdfs import prose, write
+from tests.processes import alive, children
 
 PATIENCE = 60  # seconds: by far more than the end takes, and less than a test may
 
@@ -102,8 +101,8 @@ def first_line(stream: IO[str] | None) -> str:
 def test_a_run_that_cannot_speak_can_be_stopped(start: Start, stuck: Callable[[str], int]) -> None:
     """Nobody reads what it says, and it heeds SIGTERM still; what it had started goes with it."""
     run = start("--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"))
-    assert until(lambda: psutil.Process(run.pid).children())
-    readers = psutil.Process(run.pid).children()
+    assert until(lambda: children(run.pid))
+    readers = children(run.pid)
 
     run.send_signal(signal.SIGTERM)
 
@@ -154,7 +153,7 @@ def test_what_was_ended_while_stuck_is_made_good(
 ) -> None:
     """Nothing is lost by it: the next run goes on from there."""
     run = start("--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"))
-    assert until(lambda: psutil.Process(run.pid).children())
+    assert until(lambda: children(run.pid))
     run.send_signal(signal.SIGTERM)
     run.wait(PATIENCE)
 

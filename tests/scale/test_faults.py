@@ -26,10 +26,9 @@ from tests.azure.emulator import Azure, emulator
 from tests.azure.faults import Fault
 from tests.azure.gate import Gate, held
 from tests.azure.server import Request, Response, Service
-from tests.cli.test_kill import alive
 from tests.conftest import DIMENSIONS
 from tests.pdfs import pdf, prose
-from tests.processes import wait_until
+from tests.processes import alive, wait_until
 from tests.scale.cluster import Cluster, cluster, descendants, end
 from tests.scale.driver import SMALL, Driver, Over, contents, driver
 
