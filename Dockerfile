@@ -53,7 +53,7 @@ RUN install -d -o 10001 -g 10001 -m 0700 /azure
 ENV PATH=/opt/emulator/bin:$PATH TMPDIR=/azure PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 # What an earlier run left there would send clients to ports that nobody listens on.
-ENTRYPOINT ["sh", "-c", "rm -rf /azure/* && exec python -m tests.azure --write /azure/environment \"$@\"", "emulator"]
+ENTRYPOINT ["sh", "-c", "rm -rf /azure/* && exec python -m tests.emulator --write /azure/environment \"$@\"", "emulator"]
 CMD ["--vectors", "local"]
 
 

@@ -23,15 +23,15 @@ from typing import TypeGuard
 
 from measure import ROOT, tell, wall
 
-from ingest.connect import services
+from ingest.config.factory import services
+from ingest.config.settings import Settings, settings
 from ingest.embed.batch import batches
-from ingest.model import Chunk, Source
-from ingest.pipeline import ingest
-from ingest.plan import Stale
-from ingest.services import Run, Services
-from ingest.settings import Settings, settings
+from ingest.models import Chunk, Source
+from ingest.pipeline.context import Run, Services
+from ingest.pipeline.diff import Stale
+from ingest.pipeline.stages import ingest
 from ingest.sources.folder import roots
-from tests.azure.emulator import emulator
+from tests.emulator.emulator import emulator
 
 PAGES = {"auto": 12_000, "pypdf": 2_000}
 LATENCY = 0.06  # seconds

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from measure import INGEST, spent, tell, typical, wall
 
-from ingest.embed.local import DIMENSIONS, MODEL
-from ingest.index.local import LocalIndex
-from ingest.model import Chunk, Entry, Record, Source
+from ingest.embed.minilm import DIMENSIONS, MODEL
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Chunk, Entry, Record, Source
 
 CHUNKS = 100_000
 WORDS = 60  # in each

@@ -31,10 +31,10 @@ from typing import Any, BinaryIO, TypeAlias
 import pypdfium2
 from measure import ROOT, cpu, taken_in_turn, tell, typical, wall
 
-from ingest.extract import unheard
-from ingest.extract.worker import Beat, Contained, Limits
-from ingest.model import Prepared, Recipe, Source
-from ingest.prepare import Task, prepare
+from ingest.extract.document import unheard
+from ingest.extract.sandbox.pool import Beat, Contained, Limits
+from ingest.models import Prepared, Recipe, Source
+from ingest.pipeline.reader.prepare import Task, prepare
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
 LIMITS = Limits(120.0, 2048, 30.0)  # the defaults of the settings

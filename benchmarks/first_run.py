@@ -21,8 +21,8 @@ from pathlib import Path
 
 from measure import INGEST, ROOT, Spent, spent, taken_in_turn, tell, typical, wall
 
-from ingest.embed.local import INPUTS, embed
-from ingest.settings import cores
+from ingest.config.settings import cores
+from ingest.embed.minilm import INPUTS, embed
 
 QUESTION = "What happens to vacation I did not use by New Year?"
 REPETITIONS = 5

@@ -25,16 +25,16 @@ from pathlib import Path
 
 from measure import INGEST, tell, typical
 
-from ingest.connect import services
+from ingest.config.factory import services
+from ingest.config.settings import cores, settings
 from ingest.errors import DocumentError
-from ingest.model import Source
-from ingest.plan import Stale
-from ingest.services import Services
-from ingest.settings import cores, settings
+from ingest.models import Source
+from ingest.pipeline.context import Services
+from ingest.pipeline.diff import Stale
+from ingest.runtime.cancellation import Stop
 from ingest.sources import Root
 from ingest.sources.folder import roots
-from ingest.stop import Stop
-from tests.azure.emulator import emulator
+from tests.emulator.emulator import emulator
 from tests.hostile import DATA, Kind, generated, harmed, sparse
 from tests.hostile.watch import Peaks, watched
 

@@ -22,14 +22,14 @@ from typing import TypeVar
 from measure import INGEST, MEGABYTE, ROOT, peak, small_pdfs, spent, tell, typical, wall
 from memory import stand_in
 
-from ingest.connect import services
-from ingest.embed.local import DIMENSIONS, MODEL
-from ingest.index.local import LocalIndex
-from ingest.model import Settled, Source
-from ingest.pipeline import ingest
-from ingest.plan import Terms, compare
-from ingest.services import Run
-from ingest.settings import Settings
+from ingest.config.factory import services
+from ingest.config.settings import Settings
+from ingest.embed.minilm import DIMENSIONS, MODEL
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Settled, Source
+from ingest.pipeline.context import Run
+from ingest.pipeline.diff import Terms, compare
+from ingest.pipeline.stages import ingest
 from ingest.sources.folder import Folder
 
 T = TypeVar("T")

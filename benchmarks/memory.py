@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from measure import peak, small_pdfs, tell, typical
 
-from ingest.connect import services
-from ingest.embed.local import DIMENSIONS, MODEL
-from ingest.index.local import LocalIndex
-from ingest.model import Settled
-from ingest.pipeline import ingest
-from ingest.services import Run
-from ingest.settings import Settings
+from ingest.config.factory import services
+from ingest.config.settings import Settings
+from ingest.embed.minilm import DIMENSIONS, MODEL
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Settled
+from ingest.pipeline.context import Run
+from ingest.pipeline.stages import ingest
 from ingest.sources.folder import Folder
 
 if TYPE_CHECKING:
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 FEW, MANY = 500, 5_000
 REPETITIONS = 3

@@ -24,17 +24,17 @@ from large import MODIFIED, SIZE, known, name
 from measure import MEGABYTE, peak, tell
 from nodes import cluster
 
-from ingest.connect import services
-from ingest.embed.local import DIMENSIONS, MODEL
-from ingest.execution import Account
-from ingest.index.local import LocalIndex
-from ingest.model import Advanced, Outcome, Settled, Source
-from ingest.pipeline import ingest
-from ingest.scale import dask
-from ingest.scale.spread import spread
-from ingest.scale.work import Beat, Done, Group, Job
-from ingest.services import Run
-from ingest.settings import Settings
+from ingest.config.factory import services
+from ingest.config.settings import Settings
+from ingest.distributed import dask
+from ingest.distributed.driver import spread
+from ingest.distributed.messages import Beat, Done, Group, Job
+from ingest.embed.minilm import DIMENSIONS, MODEL
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Advanced, Outcome, Settled, Source
+from ingest.pipeline.context import Run
+from ingest.pipeline.run import Account
+from ingest.pipeline.stages import ingest
 
 SOURCES = 1_000_000
 KNOWN = 10  # of so many sources one is in the index, and unchanged

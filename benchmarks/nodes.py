@@ -18,7 +18,7 @@ from typing import Any
 import distributed
 from measure import ROOT
 
-from tests.azure.emulator import Azure, emulator
+from tests.emulator.emulator import Azure, emulator
 
 ENDING = 10.0  # seconds for a process to end that was asked to
 COMING = 30.0  # seconds for workers to be there

@@ -21,13 +21,13 @@ import numpy as np
 from measure import ROOT, cpu, tell, typical
 from PIL import Image, ImageDraw
 
-from ingest.extract.clean import clean
-from ingest.extract.pdfium import Pdfium
-from ingest.model import Recognised
-from ingest.ocr.local import recognise
+from ingest.extract.cleaning import clean
+from ingest.extract.engines.pdfium import Pdfium
+from ingest.extract.ocr.local import recognise
+from ingest.models import Recognised
 
 if TYPE_CHECKING:
-    from ingest.model import Picture
+    from ingest.models import Picture
 
 SAMPLES = {
     "English, tables": "benefits/benefits-plan.pdf",

@@ -1,6 +1,7 @@
 """What a run gets of a quota over an hour, in simulated time: 350,000 TPM, 2,100 RPM.
 
-The service is tests/embed/simulated.py's: its minute begins with the first request after the last
+The service is that of tests/embed/rate_limit/simulation.py: its minute begins with the first
+request after the last
 one ended, and its answers say what is left, as Azure documents it. Chance is seeded; each figure is
 the worst of some seeds. benchmarks/quota.py is the same in real minutes and with real requests.
 """
@@ -9,8 +10,8 @@ from __future__ import annotations
 
 from measure import tell
 
-from ingest.embed.pace import Pace
-from tests.embed.simulated import Greedy, Ours, Quota, simulated
+from ingest.embed.rate_limit.deployment import Pace
+from tests.embed.rate_limit.simulation import Greedy, Ours, Quota, simulated
 
 TPM, RPM = 350_000, 2_100
 HOUR = 3600.0  # seconds; the first minute is not measured

@@ -27,9 +27,9 @@ from measure import INGEST, ROOT, spent, tell
 from nodes import cluster
 from picture import Use, picture
 
-from tests.azure.emulator import Azure, emulator
-from tests.azure.openai import Refused
-from tests.azure.server import Request
+from tests.emulator.emulator import Azure, emulator
+from tests.emulator.openai import Refused
+from tests.emulator.server import Request
 
 MODEL = "text-embedding-3-small"
 TPM, RPM = 350_000, 2_100

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from measure import INGEST, spent, tell, typical, words
 
-from ingest.connect import embedder
-from ingest.connections import connections
-from ingest.index.local import LocalIndex
-from ingest.model import Chunk, Code, Entry, Outcome, Record, Source, Summary, Timeline
-from ingest.settings import Settings
+from ingest.config.connections import connections
+from ingest.config.factory import embedder
+from ingest.config.settings import Settings
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Chunk, Code, Entry, Outcome, Record, Source, Summary, Timeline
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 SOURCES = 10_000
 CHUNKS = 6  # of each

@@ -25,7 +25,7 @@ from azure_run import COPIED, PAGES_COPIED, copies
 from measure import INGEST, ROOT, spent, taken_in_turn, tell, typical
 from nodes import Cluster, cluster, kept_to, served
 
-from tests.azure.emulator import Azure
+from tests.emulator.emulator import Azure
 
 PAGES = {"auto": 5_000, "pypdf": 1_500}
 REPETITIONS = 3

@@ -25,13 +25,13 @@ import numpy as np
 from measure import ROOT, tell, typical, wall, words
 
 from ingest.chunk.tokens import count
-from ingest.index.local import LocalIndex
-from ingest.model import Chunk, Entry, Mode, Source
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Chunk, Entry, Mode, Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 CHUNKS = 50_000
 PER_DOCUMENT = 100

@@ -33,7 +33,7 @@ from extract import REPETITIONS, bare, opened, ordinary_pdfs, prepared, task
 from measure import ROOT, cpu, taken_in_turn, tell, typical
 from rapidfuzz.distance import LCSseq
 
-from ingest.extract import Means, extract
+from ingest.extract.document import Means, extract
 
 sys.path.insert(0, str(ROOT / "scripts" / "make_data"))
 

@@ -15,6 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ingest.api import Outcomes, ingest, preview, search
+    from ingest.config.settings import Settings
     from ingest.embed import Embedder
     from ingest.errors import (
         BusyError,
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
         RoleError,
         ServiceError,
     )
-    from ingest.library import Outcomes, ingest, preview, search
-    from ingest.model import (
+    from ingest.models import (
         Code,
         Details,
         Hit,
@@ -38,10 +39,8 @@ if TYPE_CHECKING:
         Summary,
         Unread,
     )
-    from ingest.settings import Settings
+    from ingest.models import __version__ as __version__
     from ingest.sources import Root
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BusyError",
@@ -70,14 +69,14 @@ __all__ = [
     "search",
 ]
 
-MODULES = ("errors", "model", "settings", "embed", "sources", "library")  # the heavy one last
+MODULES = ("errors", "models", "config.settings", "embed", "sources", "api")  # the heavy one last
 
 
 if not TYPE_CHECKING:  # or any name would do for a type checker
 
     def __getattr__(name: str) -> object:
         """What is public, from where it is."""
-        if name in __all__:
+        if name in __all__ or name == "__version__":
             for module in MODULES:
                 found = vars(import_module(f"{__name__}.{module}")).get(name)
                 if found is not None:

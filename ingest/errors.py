@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.model import Code, Outcome
+from ingest.models import Code, Outcome
 
 if TYPE_CHECKING:
     from typing import Self

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import ingest
 from ingest import errors
-from ingest.settings import documented
+from ingest.config.settings import documented
 
 HEAD = """\
 # The library

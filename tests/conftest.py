@@ -18,22 +18,23 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from ingest.attached import with_attached
 from ingest.embed import Embedder
-from ingest.extract import unheard
+from ingest.extract.document import unheard
 from ingest.index import Index
-from ingest.index.local import LocalIndex
-from ingest.model import Event, Prepared, Recipe, Settled
-from ingest.overlap import AtOnce
-from ingest.pipeline import ingest
-from ingest.plan import Stale
-from ingest.prepare import Task, prepare
-from ingest.services import Reader, Run, Services
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Event, Prepared, Recipe, Settled
+from ingest.pipeline.context import Reader, Run, Services
+from ingest.pipeline.diff import Stale
+from ingest.pipeline.reader.attachments import with_attached
+from ingest.pipeline.reader.prepare import Task, prepare
+from ingest.pipeline.stages import ingest
+from ingest.runtime.concurrency import AtOnce
 from ingest.sources import Root
 from ingest.sources.folder import roots
-from tests.azure.emulator import Azure, emulator
 from tests.azurite import azurite  # noqa: F401 - a fixture
 from tests.browser import chromium, judges  # noqa: F401 - fixtures
+from tests.emulator.emulator import Azure, emulator
+from tests.fork_server import call_ingest, stop_server
 from tests.guard import (  # noqa: F401 - hooks
     pytest_configure,
     pytest_exception_interact,
@@ -46,10 +47,9 @@ from tests.needs import (  # noqa: F401 - hooks
     pytest_terminal_summary,
 )
 from tests.processes import call
-from tests.warm import call_ingest, stop_server
 
 if TYPE_CHECKING:
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 ROOT = Path(__file__).resolve().parent.parent
 DIMENSIONS = 8

@@ -6,11 +6,11 @@ import importlib
 import pkgutil
 
 import ingest
-import tests.warm  # noqa: F401 - what it runs
-from ingest.embed.local import tokenizer
+import tests.fork_server  # noqa: F401 - what it runs
+from ingest.embed.minilm import tokenizer
 
 # They look at the environment when they are imported, or are too much for most calls.
-LATER = ("ingest.scale", "ingest.telemetry", "ingest.__main__")
+LATER = ("ingest.distributed", "ingest.runtime.telemetry", "ingest.__main__")
 OTHERS = ("azure.identity", "azure.search.documents", "jinja2", "openai", "rich.progress")
 
 for module in pkgutil.walk_packages(ingest.__path__, "ingest."):

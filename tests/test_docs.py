@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.check.finding import Kind
-from ingest.cli.parser import COMMANDS, EPILOG, parser
+from ingest.cli.arguments import COMMANDS, EPILOG, parser
+from ingest.commands.check.finding import Kind
+from ingest.config.settings import documented
 from ingest.errors import BusyError, ConfigError, DocumentError, ServiceError
-from ingest.model import Code
-from ingest.settings import documented
+from ingest.models import Code
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ingest.chunk.atoms import Atoms, Boundary, atomised
+from ingest.chunk.boundaries import Atoms, Boundary, atomised
 from ingest.chunk.limits import FEWEST_TOKENS, MOST_OVERLAP
 from ingest.chunk.tables import table_at
 from ingest.chunk.tokens import count

@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ingest.cli import guard, logs
-from ingest.cli.parser import parser
+from ingest.cli import logs
+from ingest.cli import watchdog as guard
+from ingest.cli.arguments import parser
 from ingest.errors import BusyError, ConfigError, IngestError
 
 RUNS = ("run", "rebuild")  # the commands whose exit code `INGEST_EXIT_OK` is for
@@ -77,8 +78,8 @@ def given(error: IngestError, options: argparse.Namespace) -> int:
     """The exit code for an error; a run that another one keeps out may count as done."""
     code = error.exit_code
     if options.command in RUNS and isinstance(error, BusyError):
-        from ingest.exits import given as given_as
-        from ingest.settings import settings
+        from ingest.config.settings import settings
+        from ingest.pipeline.exit_codes import given as given_as
 
         code = given_as(code, settings(os.environ, {}).exit_ok, (), "")
         say_given(error.exit_code, code)
@@ -94,7 +95,7 @@ def say_given(code: int, given_as: int) -> None:
 
 def configured(options: argparse.Namespace) -> Any:
     """The settings of a command: its flags over the environment over `.env`."""
-    from ingest.settings import settings
+    from ingest.config.settings import settings
 
     chosen = settings(environment(), vars(options))
     logs.listen(verbosity(options), chosen.log)  # now that `.env` is read

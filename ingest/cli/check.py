@@ -11,20 +11,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from ingest.check import Checked, Event, Underway, Untaken, check
-from ingest.check.finding import Finding, Kind
-from ingest.check.repair import forgotten, forgotten_source, repaired
-from ingest.check.scope import Scope
-from ingest.cli import configured, last_line, run, show
-from ingest.cli.last_line import Ended
-from ingest.connect import embedder, index, index_name, reached, roots, services
-from ingest.connections import Connections, connections
+from ingest.cli import configured, run
+from ingest.cli import exit_message as last_line
+from ingest.cli import output as show
+from ingest.cli.exit_message import Ended
+from ingest.commands.check.check import Checked, Event, Underway, Untaken, check
+from ingest.commands.check.finding import Finding, Kind
+from ingest.commands.check.repair import forgotten, forgotten_source, repaired
+from ingest.commands.check.scope import Scope
+from ingest.config.connections import Connections, connections
+from ingest.config.factory import embedder, index, index_name, reached, roots, services
+from ingest.config.settings import Settings
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
-from ingest.model import Event as RunEvent
-from ingest.model import Key, Outcome, Settled
-from ingest.report.totals import Totals
-from ingest.settings import Settings
+from ingest.models import Event as RunEvent
+from ingest.models import Key, Outcome, Settled
+from ingest.pipeline.totals import Totals
 from ingest.sources import Root
 from ingest.sources.folder import normal
 

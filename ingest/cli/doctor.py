@@ -8,10 +8,11 @@ from dataclasses import asdict
 
 from dotenv import dotenv_values
 
-from ingest.cli import environment, show
-from ingest.cli.last_line import Ended
-from ingest.doctor import findings
-from ingest.doctor.finding import Finding, Verdict
+from ingest.cli import environment
+from ingest.cli import output as show
+from ingest.cli.exit_message import Ended
+from ingest.commands.doctor.doctor import findings
+from ingest.commands.doctor.finding import Finding, Verdict
 from ingest.errors import ConfigError
 
 MARKS = {Verdict.RIGHT: "\u2713", Verdict.WRONG: "\u2717", Verdict.UNKNOWN: "-"}

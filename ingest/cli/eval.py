@@ -10,17 +10,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import configured, logs, run, show
-from ingest.compare import Compared, affordable, compared, recipes
-from ingest.connect import embedder, index, index_name
-from ingest.connections import connections
+from ingest.cli import configured, logs, run
+from ingest.cli import output as show
+from ingest.commands.eval.compare import Compared, affordable, compared, recipes
+from ingest.commands.eval.evaluate import evaluate
+from ingest.commands.eval.metrics import difference
+from ingest.commands.eval.questions import Question, questions
+from ingest.commands.eval.results import BUDGET, COVERED, CUTS, DEPTH, Answered, Evaluation, Found
+from ingest.config.connections import connections
+from ingest.config.factory import embedder, index, index_name
+from ingest.config.settings import Settings
 from ingest.errors import ConfigError
-from ingest.evaluation.evaluate import evaluate
-from ingest.evaluation.measures import difference
-from ingest.evaluation.questions import Question, questions
-from ingest.evaluation.results import BUDGET, COVERED, CUTS, DEPTH, Answered, Evaluation, Found
-from ingest.model import Mode
-from ingest.settings import Settings
+from ingest.models import Mode
 
 LINE = 100  # characters
 MEASURES = [*(f"hit@{k}" for k in CUTS), "MRR", f"nDCG@{DEPTH}", "recall", "precision", "IoU"]

@@ -53,7 +53,7 @@ class Text(logging.Formatter):
         self.timed = timed  # whoever reads it later wants to know when it was said
 
     def format(self, record: logging.LogRecord) -> str:
-        from ingest.report.words import printable  # not before something is said
+        from ingest.runtime.formatting import printable
 
         text = printable(record.getMessage())
         known = hasattr(record, "event") or hasattr(record, "exit")

@@ -9,18 +9,20 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ingest.cli import configured, last_line, run, show
-from ingest.cli.last_line import Ended
-from ingest.connect import index_place, roots, services
-from ingest.connections import connections
-from ingest.estimate import Estimate, Spending, estimate
-from ingest.execution import capacity
-from ingest.forecast import Recorded, Request, forecast
-from ingest.model import LeftOut, Outcome, Settled
-from ingest.prices import FREE, PAGES, TOKENS, Price
-from ingest.report.bottleneck import amount, duration
-from ingest.report.totals import Totals
-from ingest.roles import SEARCH_SERVICE
+from ingest.azure.roles import SEARCH_SERVICE
+from ingest.cli import configured, run
+from ingest.cli import exit_message as last_line
+from ingest.cli import output as show
+from ingest.cli.exit_message import Ended
+from ingest.commands.plan import Estimate, Spending, estimate
+from ingest.config.connections import connections
+from ingest.config.factory import index_place, roots, services
+from ingest.models import LeftOut, Outcome, Settled
+from ingest.pipeline.dry_run import Recorded, Request, forecast
+from ingest.pipeline.run import capacity
+from ingest.pipeline.totals import Totals
+from ingest.runtime.bottleneck import amount, duration
+from ingest.runtime.prices import FREE, PAGES, TOKENS, Price
 
 UNPRICED = "which model is it (AZURE_OPENAI_EMBEDDING_MODEL), or what does it cost (INGEST_PRICES)?"
 SCARCE = 0.1  # of what is free: growth by less is not worth a word

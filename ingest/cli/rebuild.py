@@ -10,18 +10,20 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from ingest.cli import configured, last_line, run, show
-from ingest.cli.last_line import Ended
-from ingest.connect import index_name, index_place
-from ingest.connections import connections
+from ingest.cli import configured, run
+from ingest.cli import exit_message as last_line
+from ingest.cli import output as show
+from ingest.cli.exit_message import Ended
+from ingest.commands.eval.questions import Question, questions
+from ingest.commands.rebuild.rebuild import Switched, go_back, lineage, rebuilding, replace
+from ingest.commands.rebuild.verify import RANK, Taken
+from ingest.config.connections import connections
+from ingest.config.factory import index_name, index_place
+from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
-from ingest.evaluation.questions import Question, questions
-from ingest.execution import Account
 from ingest.index import Totals as Held
 from ingest.index.generations import older
-from ingest.proof import RANK, Taken
-from ingest.rebuild import Switched, go_back, lineage, rebuilding, replace
-from ingest.settings import Settings
+from ingest.pipeline.run import Account
 
 DONE = (0, 3)  # exit codes of a run that took all that can be taken
 
@@ -112,7 +114,7 @@ def name_anew(settings: Settings, options: argparse.Namespace) -> int:
     """An index that has a name of its own gets an alias."""
     if "://" not in index_place(settings):
         raise ConfigError("--alias is for an index on Azure AI Search: a folder needs none")
-    from ingest.index.alias import Alias
+    from ingest.index.azure.generations import Alias
 
     index, alias = settings.search_index, options.alias
     with lineage(settings, connections(settings)) as line:

@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest.cli import configured, show
-from ingest.connect import embedder, index, index_name, recipe
-from ingest.connections import connections
+from ingest.cli import configured
+from ingest.cli import output as show
+from ingest.commands.inspect.viewer import Access, inspected
+from ingest.commands.report.duplicates import duplicates
+from ingest.commands.report.overview import Report, needs_someone
+from ingest.config.connections import connections
+from ingest.config.factory import embedder, index, index_name, recipe
 from ingest.errors import ConfigError
 from ingest.index import RUNS_KEPT, Index
-from ingest.inspecting import Access, inspected
-from ingest.model import Summary
-from ingest.report.duplicates import duplicates
-from ingest.report.overview import Report, needs_someone
+from ingest.models import Summary
 
 STDOUT = "-"
 MOST_CHUNKS = 300_000  # whose texts are compared: 0.5 GB to fetch, and 100 MB to remember
@@ -41,7 +42,7 @@ def main(options: argparse.Namespace) -> int:
         views = inspected(report.records, options.inspect, access)
     finally:
         where.close()
-    from ingest.report.page import page
+    from ingest.commands.report.page import page
 
     text = page(report, views)
     if options.out == STDOUT:

@@ -16,29 +16,33 @@ from dataclasses import asdict
 from functools import partial
 from types import FrameType
 
-from ingest import __version__, execution, exits
-from ingest.auth.credential import MONITOR
-from ingest.auth.token_cache import TokenCache
-from ingest.budget import Budget
-from ingest.cli import configured, guard, last_line, logs, plan, say_given, show
-from ingest.cli.last_line import Ended
-from ingest.connect import index_name, roots, services
-from ingest.connections import Connections, connections, watched
-from ingest.doctor.names import contradictions, misspelt
+from ingest.azure.credential import MONITOR
+from ingest.azure.token_cache import TokenCache
+from ingest.cli import configured, logs, plan, say_given
+from ingest.cli import exit_message as last_line
+from ingest.cli import output as show
+from ingest.cli import watchdog as guard
+from ingest.cli.exit_message import Ended
+from ingest.commands.doctor.env_names import contradictions, misspelt
+from ingest.config.connections import Connections, connections, watched
+from ingest.config.factory import index_name, roots, services
+from ingest.config.settings import Settings, documented
+from ingest.distributed import scaled
 from ingest.errors import ConfigError, IngestError, ServiceError
-from ingest.exchanges import prefix
-from ingest.execution import Account, ending, remember
-from ingest.leftout import Aside
-from ingest.model import Event, Key, Summary
-from ingest.pipeline import compared, ingest
-from ingest.plan import Stale
-from ingest.report.totals import Totals
-from ingest.scale import scaled
-from ingest.services import Run, Services
-from ingest.settings import Settings, documented
+from ingest.models import Event, Key, Summary, __version__
+from ingest.pipeline import exit_codes as exits
+from ingest.pipeline import run as execution
+from ingest.pipeline.context import Run, Services
+from ingest.pipeline.diff import Stale
+from ingest.pipeline.ignored_files import Aside
+from ingest.pipeline.run import Account, ending, remember
+from ingest.pipeline.stages import compared, ingest
+from ingest.pipeline.totals import Totals
+from ingest.runtime.budget import Budget
+from ingest.runtime.cancellation import Stop
+from ingest.runtime.request_ids import prefix
+from ingest.runtime.telemetry import About, Telemetry, telemetry
 from ingest.sources import Root
-from ingest.stop import Stop
-from ingest.telemetry import About, Telemetry, telemetry
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 
-from ingest.cli import configured, show
-from ingest.index.words import folded, marked, terms
-from ingest.library import search
-from ingest.model import Hit
+from ingest.api import search
+from ingest.cli import configured
+from ingest.cli import output as show
+from ingest.index.sqlite.tokenize import folded, marked, terms
+from ingest.models import Hit
 
 WIDEST = 100  # columns
 INDENT = "    "

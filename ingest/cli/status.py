@@ -8,12 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import configured, show
-from ingest.connect import embedder, index, index_name
-from ingest.connections import connections
-from ingest.draft import NO_TEXT, READ
-from ingest.model import Outcome, Record, Summary
-from ingest.report.words import said
+from ingest.cli import configured
+from ingest.cli import output as show
+from ingest.config.connections import connections
+from ingest.config.factory import embedder, index, index_name
+from ingest.models import Outcome, Record, Summary
+from ingest.pipeline.transaction import NO_TEXT, READ
+from ingest.runtime.formatting import said
 from ingest.sources.exclude import excluded
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)

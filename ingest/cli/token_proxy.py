@@ -16,10 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ingest.auth.token_proxy import Answered, Proxy
+from ingest.azure.token_proxy import Answered, Proxy
 from ingest.cli import configured
 from ingest.cli.run import say
-from ingest.connections import connections
+from ingest.config.connections import connections
 from ingest.errors import ConfigError
 
 # SIGHUP is what a terminal sends that closes; Windows has none.

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingest.model import Embed
+from ingest.models import Embed
 
 if TYPE_CHECKING:
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 
 @dataclass(frozen=True, slots=True)

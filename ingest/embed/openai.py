@@ -21,19 +21,19 @@ import numpy as np
 import openai
 import orjson
 
-from ingest.auth.token_cache import TokenCache
+from ingest.azure.token_cache import TokenCache
 from ingest.embed import TextsRefused
-from ingest.embed.endpoint import Endpoint
-from ingest.embed.line import Turns
-from ingest.embed.quota import counted
-from ingest.embed.refusals import Smaller, judged
+from ingest.embed.deployments import Endpoint
+from ingest.embed.openai_errors import Smaller, judged
+from ingest.embed.rate_limit.limiter import Turns
+from ingest.embed.rate_limit.quota import counted
 from ingest.errors import ConfigError
-from ingest.exchanges import REQUEST_ID, Exchange
-from ingest.retry import WORTH_SAYING, Again, Patience, patiently
-from ingest.times import CHARGED, REFUSED, SERVICE, Times
+from ingest.runtime.request_ids import REQUEST_ID, Exchange
+from ingest.runtime.retry import WORTH_SAYING, Again, Patience, patiently
+from ingest.runtime.timing import CHARGED, REFUSED, SERVICE, Times
 
 if TYPE_CHECKING:
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingest.extract.clean import clean
+from ingest.extract.cleaning import clean
 
 if TYPE_CHECKING:
     from pypdf import PageObject

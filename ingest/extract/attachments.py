@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import DocumentError
 from ingest.extract.annotations import carried
-from ingest.extract.attempt import spared
-from ingest.model import Code
+from ingest.extract.safe_call import spared
+from ingest.models import Code
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
 
-    from ingest.extract import Means
+    from ingest.extract.document import Means
 
 DEEPEST = 4  # PDFs inside PDFs
 MOST = 1000  # PDFs in one
@@ -90,7 +90,7 @@ def embedded(data: bytes, means: Means, name: str) -> bytes:
 
     Raises DocumentError if the outer one cannot be opened, or has no such file any more.
     """
-    from ingest.extract.pypdf import Pypdf
+    from ingest.extract.engines.pypdf import Pypdf
 
     try:
         reader = Pypdf(data, means.passwords).reader

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ingest.extract.annotations import CHARACTERS, HIDDEN, carried
-from ingest.extract.clean import clean
+from ingest.extract.cleaning import clean
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader

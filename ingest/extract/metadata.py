@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
-from ingest.extract.clean import clean
-from ingest.extract.quality import badness
+from ingest.extract.cleaning import clean
+from ingest.extract.garbled import badness
 
 LONGEST = 500  # characters of a title or a name; what is longer is neither
 GARBLED = 0.1  # more garbage than this share of a string, and it is dropped

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ingest.errors import NEEDS_PASSWORD, ConfigError, DocumentError
-from ingest.model import Code
+from ingest.models import Code
 
 # What a PDF asks people not to do, by the bit of its permissions: ISO 32000-2, table 22.
 PERMISSIONS = {

@@ -8,10 +8,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.model import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
+from ingest.models import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
 
 if TYPE_CHECKING:
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 
 RUNS_KEPT = 100  # the runs an index remembers

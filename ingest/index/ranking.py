@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.model import Vectors
+    from ingest.models import Vectors
 
 RANK = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
 CANDIDATES = 50  # of each kind of search go into the fusion

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from ingest.model import Details, Entry, Paid, Recognised, Stored, Summary, Timeline
+from ingest.models import Details, Entry, Paid, Recognised, Stored, Summary, Timeline
 
 NO_DETAILS = Details()
 DETAILS = tuple(field.name for field in fields(Details))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ingest.errors import DocumentError
-from ingest.model import Code, Oddity, Source, Unread
+from ingest.models import Code, Oddity, Source, Unread
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from ingest.model import Oddity, Source, Unread, holder
+from ingest.models import Oddity, Source, Unread, holder
 from ingest.sources import Root
 from ingest.sources.folder import matches
 

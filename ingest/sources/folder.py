@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Code, Oddity, Source, Unread
+from ingest.models import Code, Oddity, Source, Unread
 
 # A second write within the resolution of a file system's clock leaves size and time as they are.
 # FAT's two seconds is the coarsest clock in use.

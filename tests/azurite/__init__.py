@@ -1,7 +1,7 @@
 """Azurite, Microsoft's emulator of Blob Storage: a second opinion on what the service does.
 
 Installed by npm into this folder when a test first needs it (tests/needs.py says what becomes of
-machines without npm); tests/azure/blob.py stands in for the service in all other tests.
+machines without npm); tests/emulator/blob.py stands in for the service in all other tests.
 """
 
 from __future__ import annotations

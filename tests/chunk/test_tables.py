@@ -7,12 +7,12 @@ from hashlib import sha256
 
 import pytest
 
-from ingest.chunk.document import PAGE_BREAK, chunks
+from ingest.chunk.chunks import PAGE_BREAK, chunks
 from ingest.chunk.limits import MOST_OVERLAP
 from ingest.chunk.split import Piece, split
 from ingest.chunk.tables import tables, unmarked
 from ingest.chunk.tokens import count
-from ingest.model import Document, Recipe, Source
+from ingest.models import Document, Recipe, Source
 from tests.pdfs import prose
 
 HEADER = "| Item | Price in crowns | Year |\n| --- | --- | --- |\n"

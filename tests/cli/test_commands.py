@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from ingest import __version__
-from ingest.connect import embedder, index
-from ingest.connections import connections
-from ingest.model import Mode
-from ingest.settings import Settings
+from ingest.config.connections import connections
+from ingest.config.factory import embedder, index
+from ingest.config.settings import Settings
+from ingest.models import Mode
 from tests.conftest import ROOT, Command, called, environment, ingested, shared
 from tests.pdfs import prose, write
 from tests.processes import Process, running, wait_until

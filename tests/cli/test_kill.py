@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from ingest.embed.local import DIMENSIONS, MODEL
-from ingest.index.local import LocalIndex
+from ingest.embed.minilm import DIMENSIONS, MODEL
+from ingest.index.sqlite.index import LocalIndex
 from tests.conftest import Command, dump, environment
 from tests.pdfs import prose, write
 from tests.processes import alive, children, running, wait_until

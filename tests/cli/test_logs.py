@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ingest.cli import show
+from ingest.cli import output as show
 from tests.conftest import Command, called, environment, ingested
 from tests.pdfs import aged, prose, write
 from tests.processes import running
@@ -210,8 +210,8 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
 def test_signs_of_life_are_objects(tmp_path: Path) -> None:
     """A long run says how far it is and what it waits for, in numbers that can be drawn."""
     code = (
-        "import argparse\nfrom ingest.cli import logs, show\nfrom ingest.model import Advanced\n"
-        "from ingest.report.totals import Totals\nlogs.listen(1, 'json')\n"
+        "import argparse\nfrom ingest.cli import logs, show\nfrom ingest.models import Advanced\n"
+        "from ingest.pipeline.totals import Totals\nlogs.listen(1, 'json')\n"
         "display = show.Display(argparse.Namespace(quiet=False, verbose=0))\n"
         "display.show(Advanced(pages=2), Totals())\n"
         "display.spoken -= 11\n"

@@ -7,9 +7,9 @@ import math
 from dataclasses import replace
 
 from ingest.cli.plan import known, said
-from ingest.estimate import Estimate, Pace
+from ingest.commands.plan import Estimate, Pace
 from ingest.index import Room
-from ingest.prices import FREE, LIST, Price, Rates
+from ingest.runtime.prices import FREE, LIST, Price, Rates
 
 SMALL, READ = LIST[0], LIST[3]
 NOTHING = Estimate(0, 0, 0, None, None, 0.0, Rates(), 0, 0, 0, 0, Room(), "", 0, 0)

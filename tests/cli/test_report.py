@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.model import Outcome
+from ingest.models import Outcome
 from tests.conftest import called, ingested
 from tests.pdfs import prose, write
 

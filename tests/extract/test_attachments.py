@@ -20,10 +20,10 @@ from pypdf.generic import (
 )
 
 from ingest.errors import DocumentError
-from ingest.extract import Means, extract, unheard
 from ingest.extract.attachments import LONGEST, embedded, named
-from ingest.model import Code, Recipe, Source
-from ingest.prepare import Task, prepare
+from ingest.extract.document import Means, extract, unheard
+from ingest.models import Code, Recipe, Source
+from ingest.pipeline.reader.prepare import Task, prepare
 from tests.pdfs import pdf
 
 EXTRACTORS = ["pdfium", "pypdf"]

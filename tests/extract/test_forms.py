@@ -21,8 +21,8 @@ from pypdf.generic import (
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.errors import DocumentError
-from ingest.extract import Means, extract
-from ingest.model import Code
+from ingest.extract.document import Means, extract
+from ingest.models import Code
 from tests.pdfs import pdf
 
 EXTRACTORS = ["pdfium", "pypdf"]

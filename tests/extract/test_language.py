@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.extract import Means, extract
+from ingest.extract.document import Means, extract
 from ingest.extract.language import detected
 from tests.conftest import ROOT
 from tests.pdfs import pdf
@@ -178,7 +178,7 @@ def test_a_library_that_fails_costs_no_page(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "sys.modules['fasttext'] = None\n"  # as if it were not installed
-        "from ingest.extract import Means, extract\n"
+        "from ingest.extract.document import Means, extract\n"
         f"document = extract(open({str(path)!r}, 'rb').read(), Means())\n"
         "print(document.pages, repr(document.details.language))"
     )
@@ -190,7 +190,7 @@ def test_the_model_is_not_loaded_before_it_is_needed() -> None:
     """No command waits for it, and nothing that could download a larger one is loaded at all."""
     code = (
         "import sys\n"
-        "import ingest.extract, ingest.connect\n"
+        "import ingest.extract.document, ingest.config.factory\n"
         "before = 'fasttext' in sys.modules\n"
         "from ingest.extract.language import detected\n"
         "detected(['Employees must report an absence before it begins.'])\n"

@@ -19,10 +19,10 @@ from pypdf.generic import (
     TextStringObject,
 )
 
-from ingest.chunk.document import titled
-from ingest.extract import Means, extract
+from ingest.chunk.chunks import titled
+from ingest.extract.document import Means, extract
 from ingest.extract.metadata import author, line, moment, title
-from ingest.model import Document, Heading
+from ingest.models import Document, Heading
 from tests.pdfs import pdf
 
 EXTRACTORS = ["pdfium", "pypdf"]

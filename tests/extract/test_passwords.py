@@ -10,10 +10,10 @@ import pytest
 from pypdf.constants import UserAccessPermissions
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.extract import Means, extract
+from ingest.extract.document import Means, extract
 from ingest.extract.passwords import passwords
-from ingest.model import Code
-from ingest.prepare import Task
+from ingest.models import Code
+from ingest.pipeline.reader.prepare import Task
 from tests.pdfs import pdf
 
 EXTRACTORS = ["auto", "pdfium", "pypdf"]

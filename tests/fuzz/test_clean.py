@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.extract.clean import FEWEST, clean, without_running_lines
-from ingest.extract.quality import badness
-from ingest.model import Heading
+from ingest.extract.cleaning import FEWEST, clean, without_running_lines
+from ingest.extract.garbled import badness
+from ingest.models import Heading
 from tests.fuzz.texts import TRAPS, raw, structured
 
 pytestmark = pytest.mark.timeout(7200)  # of the long profile

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunk.document import PAGE_BREAK, chunks
+from ingest.chunk.chunks import PAGE_BREAK, chunks
 from ingest.chunk.limits import MOST_OVERLAP
 from ingest.chunk.split import split
 from ingest.chunk.tables import tables
 from ingest.chunk.tokens import count
-from ingest.extract.clean import clean
-from ingest.model import Document, Heading, Recipe, Source
+from ingest.extract.cleaning import clean
+from ingest.models import Document, Heading, Recipe, Source
 from tests.fuzz.texts import TRAPS, raw, structured
 
 pytestmark = pytest.mark.timeout(7200)  # of the long profile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest.model import Code
+from ingest.models import Code
 
 READ = ""  # stands among codes for a document that was read
 

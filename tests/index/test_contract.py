@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.auth.credential import SEARCH, Login, credential
-from ingest.auth.token_cache import TokenCache
+from ingest.azure.credential import SEARCH, Login, credential
+from ingest.azure.token_cache import TokenCache
 from ingest.errors import BusyError
 from ingest.index import RUNS_KEPT, Index
-from ingest.index.alias import Alias
-from ingest.index.azure import AzureIndex
-from ingest.index.definition import SearchIndex, definition
-from ingest.index.documents import Documents
-from ingest.index.ensure import ensure
-from ingest.index.local import LocalIndex
+from ingest.index.azure.client import Documents
+from ingest.index.azure.create import ensure
+from ingest.index.azure.definition import SearchIndex, definition
+from ingest.index.azure.generations import Alias
+from ingest.index.azure.index import AzureIndex
 from ingest.index.ranking import MEANING, RANK
 from ingest.index.schema import CHUNK_FIELDS
-from ingest.model import (
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import (
     Chunk,
     Details,
     Entry,
@@ -37,9 +37,9 @@ from ingest.model import (
     Source,
     Summary,
 )
-from ingest.retry import Patience
-from tests.azure.emulator import Azure
+from ingest.runtime.retry import Patience
 from tests.conftest import DIMENSIONS, MODEL, vector
+from tests.emulator.emulator import Azure
 
 
 @pytest.fixture(params=["local", "azure"])

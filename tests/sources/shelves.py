@@ -10,14 +10,14 @@ from typing import Protocol
 
 from azure.storage.blob import ContainerClient
 
-from ingest.auth.credential import STORAGE, Login, credential
-from ingest.auth.token_cache import TokenCache
-from ingest.retry import Patience
+from ingest.azure.credential import STORAGE, Login, credential
+from ingest.azure.token_cache import TokenCache
+from ingest.runtime.retry import Patience
 from ingest.sources import Root
-from ingest.sources.blob import Container, located
+from ingest.sources.azure_blob.client import Storage
+from ingest.sources.azure_blob.container import Container, located
 from ingest.sources.folder import Folder
-from ingest.sources.storage import Storage
-from tests.azure.emulator import Azure
+from tests.emulator.emulator import Azure
 
 NUMBERS = itertools.count(1)
 

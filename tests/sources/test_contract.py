@@ -10,14 +10,14 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from ingest.errors import DocumentError
-from ingest.model import Code, LeftOut, Oddity, Outcome, Source, Unread
-from ingest.plan import ordered
+from ingest.models import Code, LeftOut, Oddity, Outcome, Source, Unread
+from ingest.pipeline.diff import ordered
 from ingest.sources import fit, url
+from ingest.sources.azure_blob.client import VERSION
 from ingest.sources.exclude import excluding
-from ingest.sources.storage import VERSION
-from tests.azure.emulator import Azure
 from tests.azurite import Azurite
 from tests.conftest import Bench, outcomes
+from tests.emulator.emulator import Azure
 from tests.pdfs import pdf, prose
 from tests.sources.shelves import NUMBERS, Emulated, InAzurite, OnDisk, Shelf, storage, token
 

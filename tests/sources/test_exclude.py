@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.connect import portable
+from ingest.config.factory import portable
+from ingest.config.settings import settings
 from ingest.errors import ConfigError
-from ingest.model import Oddity, Source, Unread
-from ingest.settings import settings
+from ingest.models import Oddity, Source, Unread
 from ingest.sources import Root
 from ingest.sources.exclude import Excluding, excluding
 from ingest.sources.folder import Folder

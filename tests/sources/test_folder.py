@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Oddity, Outcome, Source, Unread
+from ingest.models import Oddity, Outcome, Source, Unread
 from ingest.sources import url
 from ingest.sources.folder import matches, roots
 from tests.pdfs import aged, write

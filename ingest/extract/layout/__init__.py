@@ -7,7 +7,7 @@ page, it keeps all characters that are not white space: what is moved is whole p
 
 from __future__ import annotations
 
-from ingest.extract.calls import Page, Text, count_items, count_rects, rotation_of
+from ingest.extract.engines.pdfium_raw import Page, Text, count_items, count_rects, rotation_of
 from ingest.extract.layout.lines import END, Lines, by_lines, some, starts_of
 
 TABLE = "\n| --- |"  # is in the text of a page that has a table
@@ -29,7 +29,7 @@ def arranged(page: Page, handle: Text, text: str, lines: Lines | None) -> str:
     plain = None if turned else by_lines(handle, text, lines or some(handle, starts), starts)
     if plain is not None and whole(page, handle, count + text.count("\ufffe")):
         return plain
-    from ingest.extract.layout.page import read  # takes numpy, and only such pages do
+    from ingest.extract.layout.words import read
 
     return read(page, handle, text, plain)
 

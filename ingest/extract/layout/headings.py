@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
-from ingest.extract.calls import Text, font_name, font_weight
-from ingest.extract.clean import clean
+from ingest.extract.cleaning import clean
+from ingest.extract.engines.pdfium_raw import Text, font_name, font_weight
 from ingest.extract.layout.lines import Lines
-from ingest.model import Heading
+from ingest.models import Heading
 
 LARGER = 1.18  # times the type of the text; fonts of one size differ by less
 ALIKE = 1.06  # sizes that are closer are one

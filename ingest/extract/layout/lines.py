@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 
-from ingest.extract.calls import FIELDS, Text, edges
+from ingest.extract.engines.pdfium_raw import FIELDS, Text, edges
 
 END = "\r\n"  # of a line, as PDFium writes it
 

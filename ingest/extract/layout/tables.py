@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
-from ingest.extract.clean import WRAPPED, dehyphenated
-from ingest.extract.layout.bands import (
+from ingest.extract.cleaning import WRAPPED, dehyphenated
+from ingest.extract.layout.rulings import SAME, Rules
+from ingest.extract.layout.segments import Piece, joined
+from ingest.extract.layout.whitespace import (
     NARROW,
     Band,
     Span,
@@ -25,8 +27,6 @@ from ingest.extract.layout.bands import (
     outside,
     typical_height,
 )
-from ingest.extract.layout.pieces import Piece, joined
-from ingest.extract.layout.rules import SAME, Rules
 
 PAIR = 2  # columns: of a list of names and what belongs to each
 FEWEST = 3  # rows of a table without rules

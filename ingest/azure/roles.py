@@ -1,0 +1,82 @@
+"""Which role is missing, for whom, and the command that grants it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingest.azure.token_cache import TokenCache
+from ingest.errors import ConfigError, RoleError
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A built-in role of Azure, and how to find the resource it is needed on."""
+
+    name: str
+    id: str
+    find: str  # an az command that prints the resource's id; {host} is its endpoint's host
+    instead: str = ""  # what else helps
+
+
+OPENAI_USER = Role(
+    "Cognitive Services OpenAI User",
+    "5e0bd9bd-7b93-4f28-af87-19fc36ad61bd",
+    "az cognitiveservices account list "
+    "--query \"[?contains(properties.endpoint, '{host}')].id\" -o tsv",
+)
+COGNITIVE_USER = Role(
+    "Cognitive Services User", "a97b65f3-24c7-4388-baec-2e87135dc908", OPENAI_USER.find
+)
+INDEX_DATA = Role(
+    "Search Index Data Contributor",
+    "8ebe5a00-799e-43f5-93ac-243d3dce84a7",
+    "az resource list --resource-type Microsoft.Search/searchServices "
+    "--query \"[?name=='{name}'].id\" -o tsv",
+)
+SEARCH_SERVICE = Role(
+    "Search Service Contributor", "7ca78c08-252a-4471-8644-bb5ff32d4ba0", INDEX_DATA.find
+)
+
+BLOB_READER = Role(
+    "Storage Blob Data Reader",
+    "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+    "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
+)
+
+# Of the built-in roles the least that may read index tags.
+BLOB_OWNER = Role(
+    "Storage Blob Data Owner",
+    "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    BLOB_READER.find,
+    "; or take tag: out of INGEST_BLOB_FIELDS, or grant beside Storage Blob Data Reader a role of "
+    "your own with Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
+)
+
+# A search service takes only keys until it is told otherwise.
+TAKE_TOKENS = (
+    "az search service update --auth-options aadOrApiKey "
+    "--aad-auth-failure-mode http401WithBearerChallenge -g GROUP -n NAME"
+)
+
+
+def missing_role(token: TokenCache, role: Role, where: str) -> RoleError:
+    """The error for whoever must grant a role, with the command that does."""
+    who = token.who()
+    host = where.removeprefix("https://").partition("/")[0].partition(" ")[0]
+    find = role.find.format(host=host, name=host.partition(".")[0])
+    kind = "User" if who.person else "ServicePrincipal"
+    return RoleError(
+        f"{who} lacks the role {role.name} on {where}; grant it (it takes some minutes to hold): "
+        f'az role assignment create --role "{role.name}" --scope "$({find})" '
+        f"--assignee-object-id {who.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
+        f"{role.instead}"
+    )
+
+
+def rejected(token: TokenCache, where: str, otherwise: str = "") -> ConfigError:
+    """The error for whoever must sign in elsewhere: the role does not matter, the token does."""
+    return ConfigError(
+        f"{where} does not accept the token of {token.who()}: the service is of another tenant "
+        f"(set AZURE_TENANT_ID, az login --tenant), this machine's clock is wrong{otherwise}, or "
+        "the token was revoked (sign in again)"
+    )

@@ -1,0 +1,1 @@
+"""The work behind each command; `ingest.cli` parses the arguments and prints the results."""

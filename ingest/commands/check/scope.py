@@ -1,0 +1,67 @@
+"""What is checked, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ingest.index import Index
+from ingest.pipeline.context import Run, Services
+from ingest.runtime.retry import Patience
+from ingest.sources import Root
+
+T = TypeVar("T")
+
+RECENT = 300.0  # seconds; clocks of hosts may differ, so much more than any listing lags behind
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is checked, and with what."""
+
+    services: Services
+    run: Run  # by which it is repaired
+    patience: Patience
+    named: Sequence[Root]  # what is new in them is a finding too
+    opened: Callable[[str], Root]  # another root that the index knows; raises ConfigError
+    alone: bool = False  # no root is checked but those that are named
+    thorough: bool = False  # every byte is read, of sources and of vectors
+    wrote: bool = False  # we wrote to the index ourselves, just now
+
+    @property
+    def index(self) -> Index:
+        """What is checked."""
+        return self.services.index
+
+    @property
+    def within(self) -> list[str | None]:
+        """The roots that are checked; None for all."""
+        return [root.name for root in self.named] if self.alone else [None]
+
+    def has(self, root: str) -> bool:
+        """Whether a root is checked."""
+        return not self.alone or self.in_full(root)
+
+    def covers(self, root: str, source: str) -> bool:
+        """Whether a source is checked: of a glob, only what it means."""
+        return not self.alone or any(r.name == root and r.covers(source) for r in self.named)
+
+    def in_full(self, root: str) -> bool:
+        """Whether a root is named, so that what is new in it counts."""
+        return any(r.name == root for r in self.named)
+
+    def root(self, name: str) -> Root:
+        """A root by the name that the index has for it. Raises ConfigError if it is not there."""
+        return next((r for r in self.named if r.name == name), None) or self.opened(name)
+
+    def late(self, quiet: float) -> bool:
+        """Whether listings may lag behind what was written `quiet` seconds ago, or by ourselves."""
+        return quiet < RECENT or self.wrote
+
+    def until_stopped(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, until somebody asks to stop."""
+        for item in items:
+            if self.run.stop.requested():
+                return
+            yield item

@@ -1,0 +1,1 @@
+"""`ingest doctor`: diagnose settings, identity, roles, services and sources."""

@@ -1,0 +1,168 @@
+"""Recipes side by side: an index of each in a temporary folder, from the same roots, asked alike.
+
+Nothing of the index in use is read or changed. A text that an earlier recipe has embedded is not
+embedded again; what a recipe would cost by itself is told all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.commands.eval.evaluate import evaluate
+from ingest.commands.eval.questions import Question
+from ingest.commands.eval.results import Evaluation
+from ingest.config.connections import connections
+from ingest.config.factory import embedder_places, roots, services
+from ingest.config.settings import Settings, documented
+from ingest.embed import Embedder, TextsRefused
+from ingest.errors import ConfigError
+from ingest.models import Settled
+from ingest.pipeline.context import Run
+from ingest.pipeline.dry_run import forecast
+from ingest.pipeline.stages import ingest
+from ingest.pipeline.totals import Totals
+from ingest.runtime.cancellation import Stop
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+# What may differ between recipes that share a model.
+NAMES = {
+    "chunk-tokens": "chunk_tokens",
+    "tokens": "chunk_tokens",
+    "chunk-overlap": "chunk_overlap",
+    "overlap": "chunk_overlap",
+    "extractor": "extractor",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What one recipe comes to."""
+
+    name: str
+    chunks: int
+    tokens: int  # to embed, were it the only one
+    evaluation: Evaluation
+
+
+def recipes(specifications: Sequence[str], settings: Settings) -> list[Settings]:
+    """The settings as they are, then each variation once: "tokens=256,512" are two of them.
+
+    Several names in one specification are varied together: "tokens=256,512,overlap=0,0.2" are four.
+    Raises ConfigError for one that cannot be meant.
+    """
+    found = [settings]
+    for specification in specifications:
+        values: dict[str, list[Any]] = {}
+        name = ""
+        for part in specification.split(","):
+            before, equals, text = part.rpartition("=")
+            name = before.strip() if equals else name
+            if name not in NAMES:
+                raise ConfigError(
+                    f"--compare {specification}: expected {', '.join(NAMES)}, "
+                    "as in chunk-tokens=256,512"
+                )
+            values.setdefault(NAMES[name], []).append(parsed(NAMES[name], text.strip()))
+        for varied in product(*values.values()):
+            changed = replace(settings, **dict(zip(values, varied, strict=True)))
+            found += [changed] if changed not in found else []
+    return found
+
+
+def parsed(name: str, text: str) -> Any:
+    """The value of a setting. Raises ConfigError if it cannot be meant."""
+    (field,) = (field for field in documented() if field.name == name)
+    try:
+        return field.metadata["parse"](text)
+    except ValueError:
+        raise ConfigError(
+            f"--compare {name}={text}: not a value of {field.metadata['env']}"
+        ) from None
+
+
+def described(settings: Settings) -> str:
+    """A recipe, as people are told of it."""
+    parts = f"{settings.chunk_tokens} tokens, overlap {settings.chunk_overlap:g}"
+    return parts if settings.extractor == "auto" else f"{parts}, {settings.extractor}"
+
+
+def aside(settings: Settings, folder: str) -> Settings:
+    """The settings of a side index. No service is paid to read scans for it.
+
+    The limits of a run would leave it half filled: what it takes is asked for before.
+    """
+    ocr = "" if settings.ocr.startswith("https://") else settings.ocr
+    free = replace(settings, max_tokens=None, max_cost=None)
+    return replace(free, index=folder, blob_fields=(), ocr=ocr, engine="")
+
+
+def affordable(variations: Sequence[Settings], names: Sequence[str], most: float | None) -> None:
+    """Raises ConfigError if a model elsewhere would embed more tokens than are allowed."""
+    if most is None and embedder_places(variations[0]) == ("local",):
+        return
+    needed = sum(tokens_of(settings, names) for settings in variations)
+    if needed > (most or 0):
+        raise ConfigError(
+            f"comparing {len(variations)} recipes takes up to {needed:,} tokens of "
+            f"{', '.join(embedder_places(variations[0]))}: allow them with --max-tokens {needed}"
+        )
+
+
+def tokens_of(settings: Settings, names: Sequence[str]) -> int:
+    """The tokens that a recipe would embed."""
+    stop = Stop()
+    with TemporaryDirectory(prefix="ingest-") as folder:
+        chosen = aside(settings, f"{folder}/none")
+        to = connections(chosen, stop)
+        with roots(names, chosen, to) as where, services(chosen, stop, write=False, to=to) as all_:
+            events = (event for root in where for event in forecast(root, all_, Run("forecast")))
+            return sum(event.tokens for event in events if isinstance(event, Settled))
+
+
+def compared(
+    variations: Sequence[Settings], names: Sequence[str], asked: Sequence[Question]
+) -> Iterator[Compared]:
+    """Each recipe as soon as it is known what it comes to. Raises ServiceError or ConfigError."""
+    known: dict[str, Vectors] = {}
+    for settings in variations:
+        stop = Stop()
+        with TemporaryDirectory(prefix="ingest-") as folder:
+            chosen = aside(settings, folder)
+            to = connections(chosen, stop)
+            with (
+                roots(names, chosen, to) as where,
+                services(chosen, stop, write=True, to=to) as all_,
+            ):
+                model = remembering(all_.embedder, known)
+                totals = Totals()
+                for root in where:
+                    run = Run("compare", stop=stop)
+                    for event in ingest(root, replace(all_, embedder=model), run):
+                        totals.add(event)
+                if not totals.chunks:
+                    raise ConfigError(f"no PDF with text in {', '.join(names)}: nothing to compare")
+                evaluation = evaluate(all_.index, model, asked)
+        yield Compared(described(settings), totals.chunks, totals.tokens, evaluation)
+
+
+def remembering(embedder: Embedder, known: MutableMapping[str, Vectors]) -> Embedder:
+    """The same model, which is asked for each text once."""
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        try:
+            vectors: Sequence[Vectors] | Vectors = embedder.embed(fresh) if fresh else []
+        except TextsRefused:
+            return embedder.embed(texts)  # which of these are refused only it can tell
+        known.update(zip(fresh, vectors, strict=True))
+        return np.stack([known[text] for text in texts])
+
+    return replace(embedder, embed=embed)

@@ -1,0 +1,72 @@
+"""The same text in several sources: answers that crowd out others, and are paid for twice."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ingest.models import Record, Stored
+
+RECIPE_DIGITS = 12  # of a fingerprint; those that follow are the hash of the bytes
+Key: TypeAlias = tuple[str, str]  # of a source: its root and its name
+
+
+@dataclass(slots=True)
+class Repeated:
+    """A text that stands in sources that differ."""
+
+    text: str
+    sources: dict[Key, int] = field(default_factory=dict)  # and the page it is on there
+
+    @property
+    def weight(self) -> int:
+        """How many characters are there that need not be."""
+        return (len(self.sources) - 1) * len(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """What stands more than once in an index."""
+
+    copies: Sequence[Sequence[Record]]  # documents equal byte by byte
+    repeated: Sequence[Repeated]  # texts in other documents, those first that cost most
+    chunks: int  # of which there is one of the same text elsewhere, copies included
+
+
+def copies(records: Iterable[Record]) -> list[list[Record]]:
+    """The sources that are equal byte by byte, the most copied first."""
+    alike: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if content := record.fingerprint[RECIPE_DIGITS:]:
+            alike[content].append(record)
+    return sorted((group for group in alike.values() if len(group) > 1), key=len, reverse=True)
+
+
+def duplicates(records: Sequence[Record], chunks: Iterable[Stored]) -> Duplicates:
+    """What stands more than once; a document and its copies count as one for their texts."""
+    equal = copies(records)
+    first = {(r.root, r.source): place for place, group in enumerate(equal) for r in group}
+    known_keys: dict[Key, Key] = {}  # each once, however many chunks it has
+    met: dict[bytes, tuple[Key, int]] = {}
+    repeated: dict[bytes, Repeated] = {}
+    again: dict[bytes, int] = defaultdict(int)
+    for chunk in chunks:
+        digest = hashlib.blake2b(chunk.text.encode(), digest_size=16).digest()
+        key = chunk.root, chunk.source
+        source = known_keys.setdefault(key, key)
+        if digest not in met:
+            met[digest] = source, chunk.page_start
+            continue
+        (other, page), known = met[digest], repeated.get(digest)
+        if other == source and not known:
+            continue  # a text that a document repeats is nobody else's
+        again[digest] += 1
+        if known:
+            known.sources.setdefault(source, chunk.page_start)
+        elif first.get(source, source) != first.get(other, other):
+            repeated[digest] = Repeated(chunk.text, {other: page, source: chunk.page_start})
+    heaviest = sorted(repeated.values(), key=lambda found: found.weight, reverse=True)
+    return Duplicates(equal, heaviest, sum(again.values()) + len(again))

@@ -1,0 +1,1 @@
+"""PDF engines: PDFium, and pypdf as the fallback."""

@@ -1,0 +1,96 @@
+"""A PDF by pypdf, for what PDFium cannot read. Pure Python: it cannot crash."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import pypdf
+
+from ingest.extract.annotations import Marks, marks_by_pypdf
+from ingest.extract.limits import DEPTH, HEADINGS
+from ingest.extract.passwords import forbidden, locked, sealed, spellings
+from ingest.models import Heading
+
+if TYPE_CHECKING:
+    from ingest.models import Picture
+
+# It reports every repair it makes; that a document is odd is its outcome's business.
+logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+
+
+class Pypdf:
+    """A PDF opened by pypdf. Raises DocumentError if no password opens it.
+
+    `known` is a password that another engine has opened it with.
+    """
+
+    def __init__(self, data: bytes, passwords: Sequence[str], known: bytes = b"") -> None:
+        try:
+            self.reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
+        except NotImplementedError:
+            raise sealed() from None
+        self.password = known
+        if self.reader.is_encrypted:
+            self.password = unlocked(self.reader, known, passwords)
+
+    def __len__(self) -> int:
+        return len(self.reader.pages)
+
+    def text(self, index: int) -> str:
+        return self.reader.pages[index].extract_text()
+
+    def pictured(self, index: int) -> bool:
+        resources = self.reader.pages[index].get("/Resources", {})
+        return bool(resources and resources.get_object().get("/XObject"))
+
+    def picture(self, index: int) -> Picture:
+        raise NotImplementedError(f"pypdf draws nothing, so not page {index + 1}")
+
+    def marks(self, index: int) -> Marks:
+        return marks_by_pypdf(self.reader.pages[index])
+
+    def info(self) -> dict[str, str]:
+        entries: Mapping[str, object] = self.reader.metadata or {}
+        return {key.removeprefix("/"): str(value) for key, value in entries.items()}
+
+    def forbids(self) -> tuple[str, ...]:
+        permissions = self.reader.user_access_permissions
+        return () if permissions is None else forbidden(int(permissions))
+
+    def form(self) -> bool:
+        return "/AcroForm" in self.reader.root_object
+
+    def files(self) -> bool:
+        return "/Names" in self.reader.root_object
+
+    def headings(self) -> list[Heading]:
+        return list(itertools.islice(self.below(self.reader.outline, 1), HEADINGS))
+
+    def below(self, outline: object, level: int) -> Iterator[Heading]:
+        """The entries of one level and all below; pypdf nests them as lists in lists."""
+        for entry in outline if isinstance(outline, list) else ():
+            if isinstance(entry, list):
+                if level < DEPTH:
+                    yield from self.below(entry, level + 1)
+                continue
+            index = self.reader.get_destination_page_number(entry)
+            if index is not None and index >= 0:
+                yield Heading(level, str(entry.title), index + 1)
+
+    def labels(self) -> list[str]:
+        labels = self.reader.page_labels
+        numbers = map(str, itertools.count(1))
+        # Without labels of its own, pypdf counts the pages; that says nothing.
+        return [] if all(a == b for a, b in zip(labels, numbers, strict=False)) else labels
+
+
+def unlocked(reader: pypdf.PdfReader, known: bytes, passwords: Sequence[str]) -> bytes:
+    """The password that opens a document. Raises DocumentError if none does."""
+    for password in (known, *spellings(passwords)):
+        if reader.decrypt(password):
+            return password
+    raise locked(passwords)

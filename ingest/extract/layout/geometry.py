@@ -1,0 +1,71 @@
+"""Where characters and rules stand on a page, as arrays. Only run it in a child process."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import compress, repeat
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pypdfium2 import raw
+
+from ingest.extract.engines.pdfium_raw import (
+    FIELDS,
+    Page,
+    Text,
+    bounds_of,
+    count_items,
+    count_rects,
+    filled,
+    item_at,
+    kind_of,
+    rect_at,
+)
+
+# One row a box: left, top, right, bottom in points; up is positive.
+Boxes: TypeAlias = NDArray[np.float32]
+Codes: TypeAlias = NDArray[np.uint32]
+Places: TypeAlias = NDArray[np.intp]
+
+NEWLINE = 0x0A
+BROKEN = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends behind it
+
+OBJECTS = 3000  # of a page that are looked at
+
+
+def character_boxes(text: Text, places: Sequence[int]) -> Boxes:
+    """The boxes of these characters, as high and deep as their font is, one row each."""
+    return np.frombuffer(memoryview(filled(text, places)), np.float32).reshape(-1, FIELDS)
+
+
+def codes(text: str) -> Codes:
+    """The code points of a text."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def text_boxes(text: Text) -> Boxes:
+    """The boxes of what the page writes in one go: of lines, or of parts of them."""
+    count = count_rects(text, 0, -1)
+    found = (ctypes.c_double * (FIELDS * count))()
+    deque(map(rect_at, repeat(text), range(count), *edges_in(found)), maxlen=0)
+    return np.frombuffer(memoryview(found), np.float64).reshape(-1, FIELDS).astype(np.float32)
+
+
+def drawn(page: Page) -> Boxes:
+    """The boxes of what is drawn on the page itself and not written."""
+    count = min(count_items(page), OBJECTS)
+    items = list(map(item_at, repeat(page), range(count)))
+    paths = list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))
+    found = (ctypes.c_float * (FIELDS * len(paths)))()  # left, bottom, right, top
+    deque(map(bounds_of, paths, *edges_in(found)), maxlen=0)
+    return np.frombuffer(memoryview(found), np.float32).reshape(-1, FIELDS)[:, [0, 3, 2, 1]]
+
+
+def edges_in(boxes: ctypes.Array[Any]) -> Iterator[range]:
+    """Of each of the four edges the addresses, one a box."""
+    start, end = ctypes.addressof(boxes), ctypes.addressof(boxes) + ctypes.sizeof(boxes)
+    edge = ctypes.sizeof(boxes._type_)
+    return (range(start + field * edge, end, FIELDS * edge) for field in range(FIELDS))

@@ -1,0 +1,266 @@
+"""The documents of one index on Azure AI Search: asked for, written, deleted; every answer read.
+
+Requests are bounded by count and by bytes, and every result is looked at: a batch can succeed with
+documents refused. The SDK's SearchIndexingBufferedSender loses documents, so it is not used; the
+SDK's retries are off, the policy is retry.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from itertools import islice
+from typing import Any, TypeVar
+
+import requests
+from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.core.rest import HttpRequest
+from azure.search.documents import SearchClient
+from requests.adapters import HTTPAdapter
+
+from ingest.azure.errors import short, unanswered
+from ingest.azure.request_policy import Noting
+from ingest.azure.roles import INDEX_DATA, SEARCH_SERVICE, TAKE_TOKENS, Role, missing_role, rejected
+from ingest.azure.token_cache import TokenCache
+from ingest.errors import ConfigError, ServiceError
+from ingest.index.azure.serialize import bounded, request_body
+from ingest.models import Refusal
+from ingest.runtime.retry import PASSING, Again, Patience, floor_of, patiently
+
+T = TypeVar("T")
+
+CONNECTIONS = 64  # kept open; those beyond would be opened and closed for every request
+UPLOADS = 4  # requests under way of one batch that needs several
+CONNECTING, ANSWERING = 30.0, 120.0  # seconds; the SDK would wait five minutes for either
+API_VERSION = "2026-04-01"
+
+# Statuses of single documents: these may work in a moment, anything else from 400 on will not.
+BUSY = frozenset(
+    {
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+)
+
+# What a service says of a field that came later, asked for or written.
+LACKING = ("Could not find a property named", "does not exist on type")
+
+DONE = (HTTPStatus.OK, HTTPStatus.CREATED)
+DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+COMMON: dict[str, Any] = {"retry_total": 0, "api_version": API_VERSION}
+
+
+class TooLargeError(Exception):
+    """A request has more bytes than the service takes."""
+
+
+class Documents:
+    """The documents of an index. Safe to call from several threads, but for `close`.
+
+    With `may_be_absent`, an index that is not there is an empty one.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        name: str,
+        key: str | TokenCache,
+        patience: Patience,
+        *,
+        may_be_absent: bool,
+    ) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.name = name
+        self.key = key
+        self.patience = patience
+        self.may_be_absent = may_be_absent
+        self.credential: Any = AzureKeyCredential(key) if isinstance(key, str) else key
+        session = requests.Session()
+        session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+        transport = RequestsTransport(
+            session=session, connection_timeout=CONNECTING, read_timeout=ANSWERING
+        )
+        noting = Noting(patience.exchanges)
+        self.client = SearchClient(
+            self.endpoint,
+            name,
+            self.credential,
+            transport=transport,
+            per_retry_policies=[noting],
+            **COMMON,
+        )
+        self.threads = ThreadPoolExecutor(UPLOADS, "upload")
+
+    def close(self) -> None:
+        """Give back threads and connections."""
+        self.threads.shutdown()
+        self.client.close()
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """One document by its key, as it was written last."""
+
+        def ask() -> dict[str, Any] | None:
+            return dict(self.client.get_document(key))
+
+        return self.or_nothing(ask, None)
+
+    def found(self, **query: Any) -> list[dict[str, Any]]:
+        """One page of a search, and not the pages after it."""
+
+        def ask() -> list[dict[str, Any]]:
+            pages = self.client.search(**query).by_page()
+            return [dict(document) for document in islice(next(pages, []), query["top"])]
+
+        return self.or_nothing(ask, []) if self.may_be_absent else self.patiently(ask, INDEX_DATA)
+
+    def count(self, kind: str) -> int:
+        """How many documents of a kind there are."""
+
+        def ask() -> int:
+            answer = self.client.search(
+                search_text="*", filter=f"kind eq '{kind}'", include_total_count=True, top=1
+            )
+            count = answer.get_count()
+            if count is None:
+                raise Again(f"{self.endpoint} gave no count")
+            return int(count)
+
+        return self.or_nothing(ask, 0) if self.may_be_absent else self.patiently(ask, INDEX_DATA)
+
+    def or_nothing(self, ask: Callable[[], T], nothing: T) -> T:
+        """The answer, or `nothing` where what is asked for does not exist."""
+
+        def gently() -> T:
+            try:
+                return ask()
+            except HttpResponseError as error:
+                if error.status_code == HTTPStatus.NOT_FOUND:
+                    return nothing
+                raise
+
+        return self.patiently(gently, INDEX_DATA)
+
+    def acted(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
+        """Every document written or deleted, or refused for good; the busy ones are tried again."""
+        requests = list(bounded(documents))
+        if len(requests) == 1:
+            return self.settled(action, requests[0])
+        parts = self.threads.map(lambda some: self.settled(action, some), requests)
+        return [refusal for part in parts for refusal in part]
+
+    def settled(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
+        """One request, and smaller ones for what the service was too busy for."""
+        left = {str(document["id"]): document for document in documents}
+        refusals: list[Refusal] = []
+
+        def attempt() -> None:
+            busy = "it did not answer for them"
+            for result in self.sent(action, list(left.values())):
+                key, status = str(result["key"]), int(result["statusCode"])
+                if key in left and status in BUSY:
+                    busy = f"{status}, {result.get('errorMessage')}"
+                elif left.pop(key, None) and not (result["status"] and status in DONE):
+                    refusals.append(Refusal(key, f"{result.get('errorMessage')} ({status})"))
+            if left:
+                raise Again(f"{self.endpoint} did not take {len(left)} documents yet ({busy})")
+
+        try:
+            self.patiently(attempt, INDEX_DATA)
+        except TooLargeError:
+            return self.halved(action, list(left.values())) + refusals
+        return refusals
+
+    def sent(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The answer to one request to write or delete: a result for each document.
+
+        The SDK's own way looks at every component of every vector, which takes ten times as long as
+        all the rest; it is the SDK's pipeline all the same.
+        """
+        request = HttpRequest(
+            "POST",
+            f"{self.endpoint}/indexes('{self.name}')/docs/search.index?api-version={API_VERSION}",
+            headers={
+                "Content-Type": "application/json",
+                "Accept": "application/json;odata.metadata=none",
+            },
+            content=request_body(action, documents),
+        )
+        response = self.client.send_request(request)
+        if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise TooLargeError(self.endpoint)
+        response.raise_for_status()
+        results: list[dict[str, Any]] = response.json()["value"]
+        return results
+
+    def halved(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
+        """What a service takes less of than it says: in two requests, down to single documents."""
+        if len(documents) == 1:
+            return [Refusal(str(documents[0]["id"]), "it is too large for the service (413)")]
+        middle = len(documents) // 2
+        return [
+            *self.settled(action, documents[:middle]),
+            *self.settled(action, documents[middle:]),
+        ]
+
+    def must(self, refusals: Iterable[Refusal]) -> None:
+        """Raises ServiceError if the index refused a record: then nothing is safe to do."""
+        for refusal in refusals:
+            raise ServiceError(f"{self.endpoint} refused a record: {refusal.reason}")
+
+    def patiently(self, call: Callable[[], T], role: Role) -> T:
+        """One call by the policy."""
+        renewals: list[str] = []
+        return patiently(call, lambda error: self.judged(error, role, renewals), self.patience)
+
+    def judged(self, error: Exception, role: Role, renewals: list[str]) -> Exception:
+        """What to make of what the SDK raised: Again, or the error for whoever must act."""
+        where = f"{self.endpoint} (index {self.name})"
+        if isinstance(error, TooLargeError):
+            return error
+        if isinstance(error, HttpResponseError) and error.status_code:
+            return self.by_status(error, where, role, renewals)
+        return unanswered(error, where)
+
+    def by_status(
+        self, error: HttpResponseError, where: str, role: Role, renewals: list[str]
+    ) -> Exception:
+        """The same, by the status of the answer; texts of services change, statuses do not."""
+        status = error.status_code
+        headers: Mapping[str, str] = getattr(error.response, "headers", {})
+        floor = floor_of(headers)
+        if status in PASSING:
+            what = (
+                "too many requests to"
+                if status == HTTPStatus.TOO_MANY_REQUESTS
+                else f"an error of the service ({status})"
+            )
+            return Again(f"{what} {where}", floor)
+        if status is not None and status < HTTPStatus.BAD_REQUEST:
+            return Again(f"{where} gave an answer that cannot be read")
+        if status == HTTPStatus.UNAUTHORIZED and isinstance(self.key, TokenCache):
+            sent: Any = getattr(error.response, "request", None)
+            if self.key.retried(sent.headers if sent else {}, renewals):
+                return Again(f"{where} did not accept the token")
+        if status in DENIED:
+            if not isinstance(self.key, TokenCache):
+                return ConfigError(
+                    f"{where} does not accept the key: check AZURE_SEARCH_KEY, or unset it"
+                )
+            if status == HTTPStatus.UNAUTHORIZED:
+                return rejected(self.key, where, f", it takes keys only ({TAKE_TOKENS})")
+            return missing_role(self.key, role, where)
+        if status == HTTPStatus.BAD_REQUEST and any(words in str(error) for words in LACKING):
+            return ConfigError(
+                f"{where} is of an earlier version: ingest run adds the fields that it lacks, as "
+                f"somebody with the role {SEARCH_SERVICE.name}"
+            )
+        if status == HTTPStatus.NOT_FOUND:
+            return ConfigError(f"{where} does not exist: run ingest run to create it")
+        kind = ConfigError if role is SEARCH_SERVICE else ServiceError
+        return kind(f"{where} refused a request ({status}: {short(error)})")

@@ -1,0 +1,1 @@
+"""The pipeline: sources, extract, chunk, embed, index."""

@@ -1,0 +1,1 @@
+"""Reading one document: sandbox, recovery, attachments, scanned pages."""

@@ -1,0 +1,95 @@
+"""A run in numbers: what its summary, its JSON and its exit code are made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ingest.models import Advanced, Event, Kept, LeftOut, Outcome, Settled, Summary
+from ingest.runtime.bottleneck import Capacity, bottleneck, stages
+from ingest.runtime.timing import Times
+
+MOST_KINDS = 100  # extensions that a summary names
+OTHERS = "others"  # all the rest
+
+
+@dataclass(slots=True)
+class Totals:
+    """What has happened so far."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    pages: int = 0  # read
+    empty_pages: int = 0  # of the documents read
+    scanned: int = 0  # pages in those that are pictures, and nothing read them
+    missing: int = 0  # pages in those that could not be read
+    doubtful: int = 0  # pages in those whose text was recognised without confidence
+    chunks: int = 0  # embedded and uploaded
+    tokens: int = 0  # in those
+    reused: int = 0  # chunks uploaded with vectors of the index in use
+    deleted: int = 0  # chunks
+    problems: list[Settled] = field(default_factory=list)  # for the documents' owners
+    kept: list[Kept] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, Advanced):
+            self.pages += event.pages
+        elif isinstance(event, Kept):
+            self.kept.append(event)
+        elif isinstance(event, LeftOut):
+            self.left_out.append(event)
+        else:
+            self.outcomes[event.outcome] += 1
+            self.chunks += event.embedded
+            self.tokens += event.tokens
+            self.reused += event.reused
+            self.deleted += event.deleted
+            if event.outcome is not Outcome.UNCHANGED:
+                self.empty_pages += event.empty_pages
+                self.scanned += 0 if event.details.ocr else len(event.details.scanned)
+                self.missing += len(event.details.missing)
+                self.doubtful += len(event.details.doubtful)
+            if not event.harmless:
+                self.problems.append(event)
+
+    def summary(self, run: str, seconds: float, code: int, times: Times, of: Capacity) -> Summary:
+        """The run, now that it is over."""
+        return Summary(
+            run=run,
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+            exit=code,
+            outcomes={outcome.value: self.outcomes[outcome] for outcome in Outcome},
+            pages=self.pages,
+            chunks_embedded=self.chunks,
+            chunks_deleted=self.deleted,
+            tokens_embedded=self.tokens,
+            stages=stages(times, seconds),
+            bottleneck=bottleneck(times, seconds, of),
+            chunks_reused=self.reused,
+            other_kinds=self.other_kinds,
+            excluded=sum(left.excluded for left in self.left_out),
+            excluded_kept=sum(left.kept for left in self.left_out),
+        )
+
+    @property
+    def other_kinds(self) -> dict[str, int]:
+        """How many files of other kinds were not read, by extension, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for left in self.left_out:
+            counts.update(left.kinds)
+        first = dict(counts.most_common(MOST_KINDS))
+        rest = counts.total() - sum(first.values())
+        return first | ({OTHERS: rest} if rest else {})
+
+    @property
+    def sources(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def exit_code(self) -> int:
+        """2 if a limit must be lifted, 3 if a document could not be taken, else 0."""
+        if not all(kept.harmless for kept in self.kept):
+            return 2
+        return 3 if self.problems else 0

@@ -1,0 +1,62 @@
+"""What a page of a container's listing says: its blobs, as the service spells them.
+
+A name that XML cannot hold comes percent-encoded, and some entries only stand for a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote
+from xml.etree import ElementTree as ET
+
+from ingest.sources.azure_blob.client import ARCHIVED
+from ingest.sources.azure_blob.fields import BlobField, values
+
+REHYDRATING = "archived; it is being rehydrated, a run after that reads it"
+
+
+class Blob(NamedTuple):
+    """One blob of a listing; of one that is no PDF, only its name is said."""
+
+    name: str  # relative to the root
+    size: int
+    etag: str  # without quotes
+    unreadable: str
+    fields: str  # in JSON
+
+
+def meant(entries: ET.Element, folder: str, wanted: Sequence[BlobField]) -> Iterator[Blob]:
+    """The files among the entries of a listing; their names lose that of the folder."""
+    for entry in entries.iter("Blob"):
+        name = text(entry, "Name").removeprefix(folder)
+        if re.search(r"(^|/)\.[^/]*/", name):
+            continue
+        # A folder in its own right, or what some tools put in the place of one.
+        if any(item.tag.lower() == "hdi_isfolder" for item in entry.iterfind("Metadata/*")):
+            continue
+        if not name.lower().endswith(".pdf"):
+            # A name that ends with a "/" stands for a folder; a hidden file of another kind, for
+            # nothing that anybody looks for.
+            if not re.search(r"(^|/)(\.[^/]*)?$", name):
+                yield Blob(name, 0, "", "", "[]")
+            continue
+        archived = text(entry, "Properties/AccessTier") == "Archive"
+        coming = text(entry, "Properties/ArchiveStatus").startswith("rehydrate-pending")
+        yield Blob(
+            name,
+            int(text(entry, "Properties/Content-Length")),
+            text(entry, "Properties/Etag").strip('"'),
+            (REHYDRATING if coming else ARCHIVED) if archived else "",
+            json.dumps(values(entry, wanted)),
+        )
+
+
+def text(entry: ET.Element, path: str) -> str:
+    """What an element holds; names that XML cannot hold come percent-encoded."""
+    found = entry.find(path)
+    if found is None or not found.text:
+        return ""
+    return unquote(found.text) if found.get("Encoded") == "true" else found.text

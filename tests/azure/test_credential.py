@@ -1,0 +1,58 @@
+"""Who the process is, from what is set and what the machine has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from azure.identity import (
+    AzureDeveloperCliCredential,
+    ChainedTokenCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+)
+
+from ingest.azure.credential import credential
+from ingest.config.settings import settings
+
+
+def test_a_client_id_means_that_managed_identity() -> None:
+    """In a container with several identities, the one I named is used and no other is tried."""
+    assert isinstance(credential("client", "", hosted=True), ManagedIdentityCredential)
+
+
+def test_a_host_with_an_identity_uses_it() -> None:
+    """A container job does not look for a person's login."""
+    assert isinstance(credential("", "", hosted=True), DefaultAzureCredential)
+
+
+def test_a_laptop_uses_its_logins_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where azd and az are installed they are asked before anything that takes seconds to fail."""
+    for name in ("azd", "az"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    found = credential("", "tenant", hosted=False)
+
+    assert isinstance(found, ChainedTokenCredential)
+    assert isinstance(found.credentials[0], AzureDeveloperCliCredential)
+
+    monkeypatch.setenv("PATH", "")
+    assert isinstance(credential("", "", hosted=False), DefaultAzureCredential)
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    """A template that sets every variable does not select anything by doing so."""
+    empty = settings(
+        {"AZURE_OPENAI_CLIENT_ID": "", "IDENTITY_ENDPOINT": "", "INGEST_PRUNE": ""}, {}
+    )
+    assert empty == settings({}, {})
+    assert settings({"IDENTITY_ENDPOINT": "http://x"}, {}).hosted
+
+
+def test_settings_never_show_a_key() -> None:
+    """Invariant 10: what prints settings prints no secrets."""
+    shown = repr(settings({"AZURE_OPENAI_KEY": "k3y", "AZURE_SEARCH_KEY": "k4y"}, {}))
+    assert "k3y" not in shown
+    assert "k4y" not in shown

@@ -1,0 +1,201 @@
+"""One token for everybody, renewed in time. Time is a parameter; nothing of an SDK is patched."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from azure.core.credentials import AccessToken
+
+from ingest.azure.credential import Login
+from ingest.azure.token_cache import RENEWED_EVERY, TokenCache, identity
+from ingest.errors import ConfigError
+
+LIFE = 3600
+
+
+@dataclass
+class Clock:
+    now: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Signing:
+    """A credential: gives numbered tokens, or fails, and remembers when it was asked."""
+
+    clock: Clock
+    life: float = LIFE
+    asked: list[float] = field(default_factory=list)
+    failing: bool = False
+    sticky: bool = False  # gives its last token again while it lives, as MSAL does
+    last: AccessToken | None = None
+
+    def get_token(self, *scopes: str, **_: Any) -> AccessToken:
+        self.asked.append(self.clock())
+        if self.failing:
+            raise RuntimeError("the identity service is away\nwith details")
+        if not (self.sticky and self.last and self.last.expires_on > self.clock()):
+            self.last = AccessToken(f"token {len(self.asked)}", int(self.clock() + self.life))
+        return self.last
+
+
+def cached(signing: Signing) -> TokenCache:
+    return TokenCache(Login(lambda: signing), "https://search.azure.com/.default", signing.clock)
+
+
+def test_the_credential_is_asked_every_five_minutes_and_not_more() -> None:
+    """Invariant 8: hours of requests across many expiries never fail, and ask in good time."""
+    clock = Clock()
+    signing = Signing(clock, life=900)
+    token = cached(signing)
+    issued: dict[str, float] = {}
+
+    for _ in range(6 * 3600):
+        text = token()
+        issued.setdefault(text, clock.now + 900)
+        assert clock.now < issued[text] - 60
+        clock.now += 1
+
+    gaps = [b - a for a, b in zip(signing.asked, signing.asked[1:], strict=False)]
+    assert min(gaps) >= RENEWED_EVERY
+    assert max(gaps) <= RENEWED_EVERY + 1
+
+
+def test_a_token_that_expires_sooner_is_renewed_sooner() -> None:
+    """A token of two minutes is not handed out in its last one."""
+    clock = Clock()
+    token = cached(Signing(clock, life=120))
+    assert token() == "token 1"
+    clock.now += 59
+    assert token() == "token 1"
+    clock.now += 2
+    assert token() == "token 2"
+
+
+def test_sixteen_cold_threads_make_one_request() -> None:
+    """`az` takes a second each time; sixteen of them at once would take the machine."""
+    clock = Clock()
+    signing = Signing(clock)
+    slow = signing.get_token
+    ready = threading.Barrier(16)
+
+    def sleepy(*scopes: str, **more: Any) -> AccessToken:
+        time.sleep(0.2)
+        return slow(*scopes, **more)
+
+    signing.get_token = sleepy  # type: ignore[method-assign]
+    token = cached(signing)
+
+    def first(_: int) -> str:
+        ready.wait()
+        return token()
+
+    with ThreadPoolExecutor(16) as threads:
+        assert set(threads.map(first, range(16))) == {"token 1"}
+    assert len(signing.asked) == 1
+
+
+def test_nobody_waits_for_a_renewal_while_the_old_token_lives() -> None:
+    """One thread renews; the others go on working."""
+    clock = Clock()
+    signing = Signing(clock)
+    token = cached(signing)
+    token()
+    clock.now += RENEWED_EVERY + 1
+    with token.lock:  # another thread is renewing
+        assert token() == "token 1"
+    assert token() == "token 2"
+
+
+def test_a_renewal_that_fails_is_survived_while_the_old_token_lives(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An identity service that is away for half an hour does not end my run."""
+    clock = Clock()
+    signing = Signing(clock)
+    token = cached(signing)
+    token()
+    signing.failing = True
+
+    with caplog.at_level(logging.WARNING, "ingest"):
+        for _ in range(1800):
+            clock.now += 1
+            assert token() == "token 1"
+    assert "could not be renewed" in caplog.text
+    assert len(signing.asked) < 70  # every thirty seconds, not at every request
+
+    signing.failing = False
+    clock.now += 31
+    assert token() != "token 1"
+
+
+def test_without_a_living_token_a_failure_is_an_error() -> None:
+    """I am told in one line that nobody is signed in, and how to sign in."""
+    signing = Signing(Clock(), failing=True)
+
+    with pytest.raises(
+        ConfigError, match=r"no token for https://search.azure.com: the identity"
+    ) as e:
+        cached(signing)()
+    assert "\n" not in str(e.value)
+    assert "az login" in str(e.value)
+
+
+def test_a_rejected_token_is_replaced_once() -> None:
+    """Invariant 8: a 401 renews at once, however many threads got it."""
+    clock = Clock()
+    signing = Signing(clock)
+    token = cached(signing)
+    old = token()
+    for _ in range(16):
+        token.reject(old)
+    assert token() == token() == "token 2"
+    assert len(signing.asked) == 2
+
+
+def test_a_credential_that_repeats_a_rejected_token_is_made_anew() -> None:
+    """What a credential holds in a cache of its own does not keep me locked out."""
+    clock = Clock()
+    made: list[Signing] = []
+
+    def make() -> Signing:
+        made.append(Signing(clock, sticky=True, asked=[0.0] * (10 * len(made))))
+        return made[-1]
+
+    token = TokenCache(Login(make), "scope", clock)
+    old = token()
+    token.reject(old)
+
+    assert token() != old
+    assert len(made) == 2
+
+
+def test_a_cache_never_shows_its_token() -> None:
+    """Invariant 10: neither a log nor a traceback shows what opens the door."""
+    token = cached(Signing(Clock()))
+    secret = token()
+    assert secret not in repr(token)
+    assert secret not in repr(token.held)
+
+
+def jwt(**claims: object) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"head.{payload}.signature"
+
+
+def test_a_token_says_whom_it_is_for() -> None:
+    """An error can name the identity that lacks a role."""
+    assert str(identity(jwt(oid="o1", tid="t1"))) == "identity o1 of tenant t1"
+    assert str(identity(jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
+    for strange in ("", "a", "a.b.c", "a.e30.c", jwt(oid=None)):
+        assert "does not name" in str(identity(strange))

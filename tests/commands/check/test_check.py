@@ -1,0 +1,544 @@
+"""An index broken by hand in every way, found to be so, and mended for what is really lacking."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.commands.check.check import check
+from ingest.commands.check.finding import Finding, Kind
+from ingest.commands.check.repair import repaired
+from ingest.errors import ConfigError
+from ingest.index import Index
+from ingest.index.azure.index import AzureIndex
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import (
+    Chunk,
+    Entry,
+    Kept,
+    Paid,
+    Recipe,
+    Recognised,
+    Record,
+    Settled,
+    Source,
+    Stored,
+)
+from ingest.pipeline.context import Run
+from tests.commands.check.conftest import Shelf, Time, filled, kinds
+from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
+from tests.emulator.emulator import Azure
+from tests.pdfs import aged, pdf, prose, write
+from tests.pipeline.reader.test_attachments import portfolio
+from tests.pipeline.test_crash import Crash, Mortal
+from tests.sources.shelves import Emulated, storage
+
+
+def entry(chunk: Stored, *, embedded: bool = True, **changes: Any) -> Entry:
+    """A chunk as something else might have written it."""
+    chunk = replace(chunk, **changes)
+    made = Chunk(
+        chunk.id, chunk.text, 5, chunk.ordinal, 0, 9, chunk.page_start, chunk.page_end, "", ()
+    )
+    source = Source(chunk.root, chunk.source, f"{chunk.root}/{chunk.source}", 1, "1")
+    vector_ = vector(chunk.text) if embedded else None
+    return Entry(source, "file:///x", chunk.fingerprint, "", made, vector_)
+
+
+def lose(shelf: Shelf) -> None:
+    shelf.index.delete([chunk.id for chunk in shelf.chunks("a.pdf")[:2]])
+
+
+def add(shelf: Shelf) -> None:
+    stranger = shelf.chunks("a.pdf")[0]
+    shelf.index.upload([entry(stranger, id="f" * 40), entry(stranger, id="e" * 40, ordinal=99)])
+
+
+def swap(shelf: Shelf) -> None:
+    """As many as there should be, where they should be, and yet not the same ones."""
+    lost = shelf.chunks("a.pdf")[1]
+    shelf.index.delete([lost.id])
+    shelf.index.upload([entry(lost, id="f" * 40, ordinal=99)])
+
+
+def tear(shelf: Shelf) -> None:
+    record = shelf.record("a.pdf")
+    shelf.index.save(replace(record, pending=("f" * 40,), fingerprint="", modified="")).result()
+    shelf.index.upload([entry(shelf.chunks("a.pdf")[0], id="f" * 40)])
+
+
+def refuse(shelf: Shelf) -> None:
+    """What a run leaves that had a chunk refused: it failed, with ids that may exist."""
+    record = shelf.record("a.pdf")
+    refused: dict[str, Any] = {"outcome": "failed", "code": "refused", "pending": ("f" * 40,)}
+    shelf.index.save(replace(record, **refused)).result()
+
+
+def restamp(shelf: Shelf) -> None:
+    shelf.index.upload([entry(shelf.chunks("a.pdf")[1], embedded=False, fingerprint="other")])
+
+
+def shuffle(shelf: Shelf) -> None:
+    one, two, *_ = shelf.chunks("a.pdf")
+    swapped = [entry(one, embedded=False, ordinal=1), entry(two, embedded=False, ordinal=0)]
+    shelf.index.upload([*swapped, entry(shelf.chunks("a.pdf")[2], embedded=False, ordinal=1)])
+
+
+def orphan(shelf: Shelf) -> None:
+    """The records were lost, the chunks were not."""
+    for name in ("a.pdf", "b.pdf"):
+        shelf.index.forget(shelf.record(name))
+
+
+@dataclass(frozen=True)
+class Break:
+    """What is done to an index, what is to be found, and how many chunks it costs to mend it."""
+
+    do: Callable[[Shelf], None]
+    found: list[str]
+    embedded: int
+
+
+BREAKS = [
+    Break(lose, ["missing"], 2),
+    Break(add, ["extra"], 0),
+    Break(swap, ["extra", "missing"], 1),
+    Break(tear, ["torn"], 0),
+    Break(refuse, ["torn"], 0),
+    Break(restamp, ["stale"], 0),
+    Break(shuffle, ["order"], 0),
+    Break(orphan, ["extra", "extra"], 0),
+]
+
+
+@pytest.mark.parametrize("how", BREAKS, ids=lambda how: how.do.__name__)
+def test_what_is_broken_is_found_and_mended(shelf: Shelf, how: Break) -> None:
+    """However my index was damaged: I am told, and pay for nothing that it still has."""
+    assert shelf.check() == []
+    texts = {c.id: c.text for name in "abc" for c in shelf.chunks(f"{name}.pdf")}
+    how.do(shelf)
+
+    assert kinds(shelf.check()) == how.found
+    assert shelf.bench.read == []  # so far nothing was read but the index
+    shelf.repair()
+
+    assert len(shelf.bench.embeds.texts) == how.embedded
+    assert {"c.pdf"}.isdisjoint(shelf.bench.read)
+    assert shelf.check(thorough=True) == []
+    assert {c.id: c.text for name in "abc" for c in shelf.chunks(f"{name}.pdf")} == texts
+    assert shelf.index.totals().chunks == len(texts)
+
+
+def useless(shelf: Shelf, id_: str, vector: bytes) -> None:
+    assert isinstance(shelf.index, LocalIndex)
+    number = "(SELECT number FROM chunks WHERE id = ?)"
+    shelf.index.db.execute(
+        f"UPDATE vectors SET embedding = ? WHERE number = {number}", (vector, id_)
+    )
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "reason"),
+    [
+        (vector("x").tobytes()[:-4], "28 bytes instead of 32"),
+        (vector("x").tobytes()[:-3], "29 bytes instead of 32"),
+        ((vector("x") * float("nan")).tobytes(), "not made of numbers"),
+        ((vector("x") * 3).tobytes(), "3 long instead of 1"),
+        (bytes(4 * DIMENSIONS), "0 long instead of 1"),
+    ],
+    ids=["short", "torn", "nan", "long", "zero"],
+)
+def test_a_vector_that_cannot_be_compared_is_embedded_again(
+    local: Shelf, bytes_: bytes, reason: str
+) -> None:
+    """A flipped bit on my disk costs one embedding, and no search misses the chunk meanwhile."""
+    before = chunks_of(local.index)
+    broken = local.chunks("a.pdf")[1]
+    useless(local, broken.id, bytes_)
+
+    (found,) = local.check()
+    assert (found.kind, found.ids) == (Kind.VECTOR, (broken.id,))
+    assert reason in found.text
+    local.repair()
+
+    assert local.bench.embeds.texts == [broken.text]
+    assert local.check() == []
+    assert chunks_of(local.index) == before
+
+
+def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Azure) -> None:
+    """Something cleared a vector: only a thorough check sees it, and mends it."""
+    assert isinstance(remote.index, AzureIndex)
+    broken = remote.chunks("a.pdf")[1]
+    remote.index.documents.sent("merge", [{"id": broken.id, "embedding": None}])
+    assert remote.check() == []
+
+    (found,) = remote.check(thorough=True)
+    assert (found.kind, found.ids, found.source) == (Kind.VECTOR, (broken.id,), "a.pdf")
+    azure.search.delays.search = 8.0
+    remote.repair(thorough=True)
+
+    assert remote.bench.embeds.texts == [broken.text]
+    assert remote.check(thorough=True, wrote=True) == []
+
+
+def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
+    """The list of words lost chunks, has some of none, or is garbage: nothing is embedded."""
+    assert isinstance(local.index, LocalIndex)
+    before, db = dump(local.index), local.index.db
+    numbers = [row[0] for row in db.execute("SELECT number FROM chunks ORDER BY number LIMIT 3")]
+
+    db.execute("DELETE FROM words WHERE rowid = ?", (numbers[0],))
+    db.execute("INSERT INTO words (rowid, content) VALUES (9999, 'nobody')")
+    db.execute("INSERT INTO vectors VALUES (9998, ?)", (vector("x").tobytes(),))
+    assert kinds(local.check()) == ["extra", "extra", "words"]
+    local.repair()
+    assert local.check() == []
+    assert dump(local.index) == before
+
+    db.execute("UPDATE words_content SET c0 = 'other words' WHERE id = ?", (numbers[1],))
+    assert kinds(local.check()) == ["words"]
+    local.repair()
+    assert local.check() == []
+    assert local.bench.embeds.texts == []
+    assert local.bench.read == []
+
+
+def test_a_damaged_file_is_an_error_that_says_so(local: Shelf, tmp_path: Path) -> None:
+    """Bytes in the middle of the file were overwritten: a check does not pass that over."""
+    assert isinstance(local.index, LocalIndex)
+    local.index.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    local.index.close()
+    path = tmp_path / "index" / "index.db"
+    data = bytearray(path.read_bytes())
+    for page in range(4096, len(data), 4096):
+        data[page : page + 64] = b"\xff" * 64
+    path.write_bytes(data)
+
+    with pytest.raises(ConfigError, match="is damaged"):
+        Shelf(
+            replace(local.bench, index=LocalIndex(path.parent, MODEL, DIMENSIONS, create=False)),
+            local.time,
+        ).check()
+
+
+def test_sources_are_held_against_their_records(shelf: Shelf) -> None:
+    """What I edited, deleted and added since the last run is listed, and brought in step."""
+    folder = shelf.bench.folder
+    write(folder / "a.pdf", prose("a", 12), prose("more", 12), age=50)
+    (folder / "b.pdf").unlink()
+    write(folder / "d.pdf", prose("d", 12))
+
+    assert kinds(shelf.check()) == ["changed", "vanished"]  # nobody said that d should be in it
+    assert kinds(shelf.check(folder)) == ["changed", "new", "vanished"]
+    assert kinds(shelf.check(folder / "a.pdf", alone=True)) == ["changed"]
+    assert shelf.bench.read == []
+
+    shelf.repair()
+    assert {record.source for record in shelf.index.records()} == {"a.pdf", "c.pdf"}
+    assert shelf.check() == []
+    assert kinds(shelf.check(folder)) == ["new"]
+    shelf.repair(folder)
+    assert shelf.check(folder) == []
+
+
+def test_other_bytes_of_the_same_size_and_time_are_found_by_reading(local: Shelf) -> None:
+    """A tool that sets times back hides an edit from every run, and not from a thorough check."""
+    path = local.bench.folder / "a.pdf"
+    before = path.stat()
+    path.write_bytes(path.read_bytes().replace(b"crowns", b"francs"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert local.check() == []
+    assert set(local.bench.outcomes().values()) == {"unchanged"}
+
+    assert kinds(local.check(thorough=True)) == ["changed"]
+    local.repair(thorough=True)
+    assert local.check(thorough=True) == []
+    assert all("francs" in chunk.text for chunk in local.chunks("a.pdf"))
+
+
+def test_deleting_needs_proof_here_too(local: Shelf, tmp_path: Path) -> None:
+    """An empty folder, or one that lost too much, removes nothing; chunks of a lost root stay."""
+    for path in local.bench.folder.glob("*.pdf"):
+        path.rename(tmp_path / path.name)
+    assert kinds(local.check()) == ["vanished"] * 3
+    assert [type(event) for event in local.repair()] == [Kept]
+
+    (tmp_path / "a.pdf").rename(local.bench.folder / "a.pdf")
+    local.run = Run("strict", max_deletes=1)
+    (kept,) = local.repair()
+    assert isinstance(kept, Kept)
+    assert "--max-deletes 2" in kept.reason
+    assert local.index.totals().sources == 3
+
+    local.run = Run("allowed", max_deletes=2)
+    assert {e.source for e in local.repair() if isinstance(e, Settled)} == {"b.pdf", "c.pdf"}
+
+
+def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> None:
+    """I moved a folder: a check says so, a repair leaves it, and naming it lets it go."""
+    folder, elsewhere = shelf.bench.folder, shelf.bench.folder.with_name("moved")
+    shelf.index.forget(shelf.record("c.pdf"))  # chunks that no record names go too
+    lose(shelf)
+    folder.rename(elsewhere)
+
+    found = {finding.kind: finding for finding in shelf.check()}
+    assert set(found) == {Kind.ROOT, Kind.EXTRA, Kind.MISSING}
+    assert found[Kind.ROOT].count == 3
+    assert found[Kind.ROOT].remedy().startswith(f"ingest check --forget {folder}")
+    before, record = shelf.index.totals(), shelf.record("a.pdf")
+    assert shelf.repair() == []
+    assert shelf.index.totals() == before
+    assert shelf.record("a.pdf") == record  # nor made to look unfinished, which nobody could end
+    assert shelf.check(elsewhere, alone=True) != []  # only that: all of it is new
+
+    with pytest.raises(ConfigError, match="knows no such root"):
+        shelf.forget(str(elsewhere))
+    gone = {settled.source: settled.deleted for settled in shelf.forget(str(folder))}
+    assert gone.keys() == {"a.pdf", "b.pdf", "c.pdf"}
+    assert sum(gone.values()) == before.chunks + 2  # which its record names still
+    assert shelf.index.totals().chunks == 0
+    assert shelf.check() == []
+
+
+def test_pages_paid_for_in_no_source_are_found_and_dropped(shelf: Shelf) -> None:
+    """What a service recognised is kept as long as its source, and no longer."""
+    text = Recognised("words", 0.9)
+    shelf.index.keep(Paid("1" * 40, shelf.root, "gone.pdf", "operation", text))
+    shelf.index.keep(Paid("2" * 40, shelf.root, "a.pdf", "operation", text))
+
+    (found,) = shelf.check()
+    assert (found.kind, found.source, found.count) == (Kind.PAGE, "gone.pdf", 1)
+    shelf.repair()
+    assert shelf.check() == []
+    assert shelf.index.paid("1" * 40) is None
+    assert shelf.index.paid("2" * 40) is not None
+
+
+def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) -> None:
+    """A check beside a run says what it did not judge; what is broken for sure it still finds."""
+    tear(local)
+    local.index.delete([local.chunks("b.pdf")[0].id])
+    running = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=False)
+    running.hold()
+
+    assert kinds(local.check()) == ["missing"]
+    assert {item.source for item in local.passed()} == {"a.pdf", ""}
+
+    record = local.record("b.pdf")
+    local.time.meanwhile = lambda: running.save(replace(record, run="another"))
+    assert {item.source for item in local.passed()} == {"a.pdf", "b.pdf", ""}
+    local.time.meanwhile = lambda: None
+
+    running.close()
+    assert kinds(local.check()) == ["missing", "torn"]
+    assert local.passed() == []
+
+
+def test_what_a_run_on_a_service_has_under_way_is_no_finding(remote: Shelf) -> None:
+    """The same where the lease of another host says that it is at work."""
+    tear(remote)
+    assert isinstance(remote.index, AzureIndex)
+    other = AzureIndex(remote.index.documents)
+    other.hold()
+    assert remote.check() == []
+    assert {item.source for item in remote.passed()} == {"a.pdf", ""}
+    other.lease.give_back()
+    assert kinds(remote.check()) == ["torn"]
+
+
+class Slow(AzureIndex):
+    """An index that takes a while to list, in which the service shows more of what was written."""
+
+    azure: Azure
+
+    def records(self, root: str | None = None) -> Iterator[Record]:
+        self.azure.clock.advance(9)
+        return super().records(root)
+
+
+def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) -> None:
+    """A service shows late what was written: a check right after a run does not cry wolf."""
+    assert isinstance(remote.index, AzureIndex)
+    folder = remote.bench.folder
+    remote.index.hold()
+    azure.search.delays.search = 8.0
+    write(folder / "a.pdf", prose("a", 30), age=50)
+    write(folder / "d.pdf", prose("d", 12))
+    (folder / "b.pdf").unlink()
+    remote.bench.run()
+    remote.index.lease.give_back()
+
+    slow = Slow(remote.index.documents)
+    slow.azure = azure
+    remote.bench.index = slow  # it sees the chunks as they were, the records as they are
+    assert remote.check(folder) == []
+    assert remote.time.now >= 10  # it looked again
+    azure.search.delays.search = 0
+    azure.search.settle()
+    lose(remote)
+    assert kinds(remote.check()) == ["missing"]
+
+
+def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None:
+    """Where the whole listing is of before the run, it is not taken for what is."""
+    assert isinstance(remote.index, AzureIndex)
+    folder = remote.bench.folder
+    remote.index.hold()
+    azure.search.delays.search = 8.0
+    write(folder / "a.pdf", prose("a", 30), age=50)
+    write(folder / "d.pdf", prose("d", 12))
+    (folder / "b.pdf").unlink()
+    remote.bench.run()
+    remote.index.lease.give_back()
+    remote.index.before = None
+    assert remote.check(folder) == []
+
+    azure.clock.advance(400)
+    remote.bench.embeds.texts.clear()
+    lost = remote.chunks("a.pdf")[:2]
+    lose(remote)
+    azure.clock.advance(30)
+    remote.repair(folder)  # it sees its own marks only after a while
+    assert remote.bench.embeds.texts == [chunk.text for chunk in lost]
+    assert remote.check(folder, wrote=True) == []
+
+
+def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Path) -> None:
+    """Kill a repair at any write: another one, or just the next run, ends with the same index."""
+    recipe = Recipe("pypdf", 64, 0.12, MODEL, DIMENSIONS)
+
+    def world(name: str) -> tuple[Shelf, Mortal]:
+        index = Mortal(tmp_path / name, MODEL, DIMENSIONS, create=True)
+        made = filled(Shelf(Bench(folder, index, Embeds(), recipe), Time()))
+        return made, index
+
+    calm, index = world("calm")
+    wanted = chunks_of(index)
+    for crash in itertools.count(1):
+        again = ("repair", "run")[crash % 2]
+        shelf, index = world(f"{crash}")
+        lose(shelf)
+        lost = shelf.chunks("b.pdf")
+        index.forget(shelf.record("b.pdf"))
+        restamp_of(shelf, "c.pdf")
+        index.left = crash
+        try:
+            shelf.repair()
+        except Crash:
+            died = True
+        else:
+            died = False
+        index.left = 10**9
+        if again == "run":
+            shelf.bench.run()
+        shelf.repair()
+        assert shelf.check() == []
+        assert chunks_of(index) == wanted, f"died at write {crash}"
+        # A run knows of chunks without a record as little as of any that are not there.
+        assert len(shelf.bench.embeds.texts) <= 4 + (len(lost) if again == "run" else 0)
+        index.close()
+        if not died:
+            break
+    assert crash > 5
+    calm.index.close()
+
+
+def chunks_of(index: Index) -> tuple[object, object]:
+    """All but the records: those say what happened, too."""
+    return dump(index)["chunks"], dump(index)["strays"]
+
+
+def restamp_of(shelf: Shelf, name: str) -> None:
+    shelf.index.upload([entry(shelf.chunks(name)[1], embedded=False, fingerprint="other")])
+
+
+def test_what_was_read_with_other_settings_is_left_to_a_run(local: Shelf) -> None:
+    """A repair without my --chunk-tokens must not embed the document anew in other pieces."""
+    lose(local)
+    local.bench.recipe = replace(local.bench.recipe, chunk_tokens=32)
+    local.repair()
+    assert local.bench.embeds.texts == []
+    assert kinds(local.check()) == ["missing"]
+
+
+def test_what_is_inside_a_document_is_mended_through_it(local: Shelf) -> None:
+    """A letter in a portfolio lost a chunk: the portfolio is read again, one text embedded."""
+    portfolio(local.bench.folder / "p.pdf", letter=pdf(prose("the letter", 12)))
+    local.bench.run()
+    local.bench.embeds.texts.clear()
+    assert local.check(local.bench.folder) == []
+    lost = local.chunks("p.pdf//letter.pdf")[1]
+    local.index.delete([lost.id])
+
+    (found,) = local.check()
+    assert (found.kind, found.source) == (Kind.MISSING, "p.pdf//letter.pdf")
+    local.repair()
+    assert local.bench.embeds.texts == [lost.text]
+    assert local.check() == []
+
+
+def test_a_failed_document_keeps_what_it_had_and_is_in_order(local: Shelf) -> None:
+    """A file that turned bad is a run's outcome, not damage: its last good chunks stay."""
+    path = local.bench.folder / "a.pdf"
+    path.write_bytes(b"%PDF-broken")
+    aged(path)
+    assert local.bench.outcomes()["a.pdf"] == "failed"
+    assert local.check(local.bench.folder) == []
+    local.index.delete([local.chunks("a.pdf")[0].id])
+    assert kinds(local.check()) == ["missing"]
+
+
+def test_a_glob_checks_what_it_means(local: Shelf) -> None:
+    """Named with a pattern, only those sources are judged."""
+    lose(local)
+    folder = local.bench.folder
+    assert local.check(f"{folder}/[bc].pdf", alone=True) == []
+    assert kinds(local.check(f"{folder}/[ab].pdf", alone=True)) == ["missing"]
+
+
+def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> None:
+    """Blobs too: by their etags, or byte by byte; what changed is brought in step."""
+    url = f"{azure.blob_endpoint}/docs"
+    with closing(storage(url)) as requests:
+        there = Emulated(azure, url, requests)
+        for name in ("a.pdf", "b.pdf"):
+            there.put(name, pdf(prose(name, 12)))
+        bench.run(root=there.root)
+        scope = replace(Shelf(bench, Time()).scope(), named=[there.root], thorough=True)
+
+        def found() -> list[str]:
+            return kinds([item for item in check(scope) if isinstance(item, Finding)])
+
+        assert found() == []
+        (chunk, *_) = bench.index.stored(url, "b.pdf")
+        bench.index.delete([chunk.id])
+        there.put("a.pdf", pdf(prose("others", 12)))
+        there.put("c.pdf", pdf(prose("more", 12)))
+        assert found() == ["changed", "missing", "new"]
+        list(repaired(scope))
+        assert found() == []
+
+
+def test_a_check_that_is_stopped_makes_nothing_up(local: Shelf) -> None:
+    """^C while it counts: half a count is no finding, and nothing is mended by it."""
+    lose(local)
+    before = dump(local.index)
+    local.run.stop.request()
+    assert local.check(local.bench.folder) == []
+    assert local.repair(local.bench.folder) == []
+    assert dump(local.index) == before
+
+
+def test_an_empty_index_is_in_order(bench: Bench) -> None:
+    """Before the first run there is nothing to find."""
+    shelf = Shelf(bench, Time())
+    assert shelf.check() == []
+    assert shelf.repair() == []

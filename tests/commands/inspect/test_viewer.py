@@ -1,0 +1,164 @@
+"""Sources of an index, looked at again: what the file says now beside what the index has."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+
+from ingest.commands.inspect.view import Inspected
+from ingest.commands.inspect.viewer import Access, inspected
+from ingest.config.connections import connections
+from ingest.config.settings import settings
+from ingest.errors import ConfigError
+from ingest.models import Recipe, Stored
+from tests.conftest import Bench
+from tests.emulator.emulator import Azure
+from tests.emulator.identity import COGNITIVE_USER
+from tests.extract.ocr.test_document_intelligence_runs import client, connected, run
+from tests.pdfs import pdf, prose, write
+from tests.pipeline.reader.test_attachments import portfolio
+from tests.scans import write as write_scan
+
+
+def looked(
+    bench: Bench, names: Sequence[str] = (), recipe: Recipe | None = None, **more: str
+) -> dict[str, Inspected]:
+    """The inspected sources by name."""
+    chosen = settings(more, {})
+    access = Access(chosen, connections(chosen), bench.index, recipe or bench.recipe)
+    found = inspected(list(bench.index.records()), names, access)
+    return {one.record.source: one for one in found}
+
+
+def slow_to_draw(*pages: str) -> bytes:
+    """A PDF whose second page says its text at once and takes half a minute to be drawn."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(*pages)))
+    content: Any = writer.pages[1]["/Contents"].get_object()
+    fills = b"0 0 m 595 842 l 0 842 l 595 0 l 300 842 l f* " * 20_000
+    content._data = content._data + b"\n" + fills
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def test_a_file_is_shown_beside_what_the_index_has_of_it(bench: Bench) -> None:
+    """The same, edited since, gone, damaged, inside another: each says what is the matter."""
+    write(bench.folder / "same.pdf", prose("sameness"), prose("likeness"))
+    write(bench.folder / "edited.pdf", prose("before"), prose("between"))
+    write(bench.folder / "gone.pdf", prose("absence"))
+    (bench.folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing more")
+    portfolio(bench.folder / "holder.pdf", inner=pdf(prose("the inside")))
+    bench.run()
+    write(bench.folder / "edited.pdf", prose("after"), prose("between"), age=50)
+    (bench.folder / "gone.pdf").unlink()
+
+    found = looked(bench)
+
+    same, edited = found["same.pdf"], found["edited.pdf"]
+    assert (same.fault, same.remark, same.fresh, same.lost) == ("", "", 0, 0)
+    assert same.seen
+    assert [sheet.number for sheet in same.seen.sheets if sheet.drawn] == [1, 2]
+    assert {p.id for p in same.seen.passages} == {c.id for c in stored(bench, "same.pdf")}
+
+    assert "has changed since it was indexed" in edited.remark
+    assert edited.seen
+    assert edited.fresh == sum(not passage.indexed for passage in edited.seen.passages) > 0
+    assert edited.lost == len(edited.gone) > 0
+    assert any("says of before" in chunk.text for chunk in edited.gone)
+
+    assert "no longer in its root" in found["gone.pdf"].fault
+    assert "damaged" in found["broken.pdf"].fault
+    inner = found["holder.pdf//inner.pdf"]
+    assert inner.seen
+    assert "the inside" in inner.seen.sheets[0].segments[0].text
+    assert not inner.remark
+    assert len({one.anchor for one in found.values()}) == len(found)
+
+
+def stored(bench: Bench, name: str) -> list[Stored]:
+    (record,) = (r for r in bench.index.records() if r.source == name)
+    return list(bench.index.stored(record.root, name))
+
+
+def test_a_page_that_cannot_be_drawn_keeps_its_text_and_the_others(bench: Bench) -> None:
+    """One hostile page costs pictures and never the report."""
+    path = write(bench.folder / "slow.pdf", "a")
+    path.write_bytes(slow_to_draw("First page.", "Second page.", "Third page."))
+    bench.run()
+
+    one = looked(bench, ["slow.pdf"], INGEST_PAGE_SECONDS="2")["slow.pdf"]
+
+    assert one.seen
+    first, second, third = one.seen.sheets
+    assert first.drawn
+    assert "page 2 took over 2 s" in second.undrawn
+    assert "page 2" in third.undrawn
+    assert [sheet.segments[0].text for sheet in one.seen.sheets] == [
+        "First page.",
+        "Second page.",
+        "Third page.",
+    ]
+
+
+def test_other_settings_than_those_of_the_index_are_named_as_the_cause(bench: Bench) -> None:
+    """Chunks of another size are no edit of the file."""
+    write(bench.folder / "a.pdf", prose("size"))
+    bench.run()
+    other = Recipe("auto", 32, 0.12, bench.recipe.model, bench.recipe.dimensions)
+    assert "other settings" in looked(bench, ["a.pdf"], other)["a.pdf"].remark
+
+
+def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
+    """A name as a search shows it, with its page, begins there; one that is nothing is an error."""
+    write(bench.folder / "in" / "a.pdf", *(f"Page {n} of it." for n in range(1, 6)))
+    write(bench.folder / "b.pdf", "Alone.")
+    bench.run()
+
+    found = looked(bench, ["in/*#page=4", "b.pdf"])
+
+    assert list(found) == ["in/a.pdf", "b.pdf"]
+    seen = found["in/a.pdf"].seen
+    assert seen
+    assert [sheet.number for sheet in seen.sheets] == [4, 5]
+    with pytest.raises(ConfigError, match=r"c\.pdf: there is no such source"):
+        looked(bench, ["b.pdf", "c.pdf"])
+
+
+def test_a_root_that_is_gone_is_the_matter_of_its_sources_alone(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """A folder that is not mounted today takes no other with it."""
+    write(bench.folder / "a.pdf", "Here.")
+    bench.run()
+    bench.folder.rename(tmp_path / "elsewhere")
+    (one,) = looked(bench).values()
+    assert "no such folder" in one.fault
+
+
+def test_looking_at_scans_pays_for_nothing(azure: Azure, folder: Path) -> None:
+    """What a service recognised comes from the index, with how sure it was."""
+    azure.identity.default.grant(COGNITIVE_USER)
+    write_scan(folder / "a.pdf", "= Typed.", "The heron stands in the reeds.")
+    chosen = client(azure)
+    run(folder, chosen)
+    asked = azure.count("ocr")
+    azure.search.settle()
+
+    with connected(chosen, write=False) as all_:
+        access = Access(chosen, connections(chosen), all_.index, all_.recipe)
+        (one,) = inspected(list(all_.index.records()), [], access)
+
+    assert azure.count("ocr") == asked
+    assert not one.remark
+    assert one.seen
+    typed, scan = one.seen.sheets
+    assert (typed.confidence, typed.scanned) == (None, False)
+    assert scan.scanned
+    assert scan.confidence
+    assert "heron" in scan.segments[0].text
+    assert scan.drawn

@@ -1,0 +1,485 @@
+"""An index made anew beside the one in use: nobody notices until it is better."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from ingest.commands.eval.questions import Place, Question
+from ingest.commands.rebuild.rebuild import Switched, Work, held
+from ingest.commands.rebuild.rebuild import replace as put_in_place
+from ingest.commands.rebuild.verify import Taken, faulty, inherit, losses
+from ingest.errors import BusyError, ConfigError
+from ingest.extract.ocr.page_cache import Inherited
+from ingest.index.sqlite.generations import Folder
+from ingest.index.sqlite.index import LocalIndex
+from ingest.models import Details, Mode, Paid, Recipe, Recognised, Record, Settled, Summary
+from ingest.pipeline.context import Run
+from ingest.pipeline.stages import ingest
+from ingest.sources.folder import roots
+from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
+from tests.pdfs import aged, prose, write
+from tests.pipeline.test_crash import Crash, Mortal
+
+SMALL, LARGE = 32, 64  # tokens in a chunk
+
+
+class MortalFolder(Folder):
+    """Generations whose process dies at the nth change of what readers see."""
+
+    left = 10**9
+    when = "before"
+
+    def _change(self, change: Callable[[], object]) -> None:
+        self.left -= 1
+        if not self.left and self.when == "before":
+            raise Crash
+        change()
+        if not self.left:
+            raise Crash
+
+    def switch(self, name: str) -> None:
+        go = super().switch
+        self._change(lambda: go(name))
+
+    def drop(self, name: str) -> bool:
+        go = super().drop
+        self._change(lambda: go(name))
+        return True
+
+
+@dataclass
+class Library:
+    """A folder of documents and the generations of its index, with a stand-in for the model."""
+
+    docs: Path
+    place: Path
+    model: str = MODEL
+    embeds: Embeds = field(default_factory=Embeds)
+    tokens: int = LARGE
+
+    @property
+    def line(self) -> MortalFolder:
+        return MortalFolder(self.place, self.model, DIMENSIONS)
+
+    def bench(self, index: LocalIndex) -> Bench:
+        recipe = Recipe("pypdf", self.tokens, 0.12, self.model, DIMENSIONS)
+        return Bench(self.docs, index, self.embeds, recipe, inputs=3)
+
+    @contextmanager
+    def opened(self) -> Iterator[LocalIndex]:
+        """The index in use, as a reader has it."""
+        index = LocalIndex(self.place, self.model, DIMENSIONS, create=False)
+        yield index
+        index.close()
+
+    def run(self) -> None:
+        """An ordinary run."""
+        index = LocalIndex(self.place, self.model, DIMENSIONS, create=True)
+        index.hold()
+        self.bench(index).run()
+        index.close()
+
+    def rebuild(  # noqa: PLR0913 - each is what some test is about
+        self,
+        line: Folder | None = None,
+        *,
+        dies_at: int = 10**9,
+        when: str = "before",
+        questions: Sequence[Question] = (),
+        keep: int = 1,
+        run: Run | None = None,
+        folders: Sequence[Path] = (),
+    ) -> Switched:
+        """A rebuild whose process dies at the nth write into the new index."""
+        line, run = line or self.line, run or Run("rebuild")
+        before = line.current()
+        with held(line, before) as earlier:
+            name, index = line.next()
+            index.close()
+            mortal = Mortal(self.place, self.model, DIMENSIONS, create=True, generation=name)
+            mortal.left, mortal.when = dies_at, when
+            services = replace(self.bench(mortal).services(), earlier=earlier)
+            inherit(earlier, mortal)
+            where = list(roots(list(map(str, folders or [self.docs]))))
+            try:
+                taken = Taken(frozenset(root.name for root in where))
+                for root in where:
+                    for event in ingest(root, services, run):
+                        taken.add(event)
+                work = Work(line, before, name, where, services, lambda _: None)
+                return put_in_place(work, taken, run, questions, keep)
+            finally:
+                services.reader.threads.shutdown()
+                services.senders.shutdown()
+                mortal.close()
+
+    def contents(self) -> dict[str, object]:
+        with self.opened() as index:
+            return dump(index)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    """Three documents, indexed."""
+    docs = tmp_path / "docs"
+    write(docs / "lathes.pdf", *(prose(topic, 5) for topic in ("lathes", "mills")))
+    write(docs / "cranes.pdf", prose("cranes", 5))
+    write(docs / "files.pdf", prose("files", 3))
+    made = Library(docs, tmp_path / "index")
+    made.run()
+    return made
+
+
+def test_a_new_recipe_is_one_switch(library: Library) -> None:
+    """Readers have the old chunks until they have the new ones; the old file stays for a while."""
+    old = library.contents()
+    library.tokens = SMALL
+    switched = library.rebuild()
+
+    assert switched.before == "index.db"
+    assert switched.index != "index.db"
+    assert library.contents() != old
+    with library.opened() as index:
+        assert {record.outcome for record in index.records()} == {"new"}
+        assert index.generation == switched.index
+    assert (library.place / "index.db").exists()
+
+
+def test_what_has_its_vector_already_is_not_embedded_again(library: Library) -> None:
+    """The same texts and the same model: a rebuild is free."""
+    old, paid = library.contents(), len(library.embeds.texts)
+    library.rebuild()
+
+    assert library.contents()["chunks"] == old["chunks"]
+    assert len(library.embeds.texts) == paid
+
+
+def test_only_new_texts_are_embedded_beside_those_reused(library: Library) -> None:
+    """The counts close, and a chunk that was copied is not counted as paid for."""
+    write(library.docs / "saws.pdf", prose("saws", 12))
+    library.embeds.texts.clear()
+    line = library.line
+    with held(line, line.current()) as earlier:
+        _, index = line.next()
+        assert isinstance(index, LocalIndex)
+        bench = library.bench(index)
+        services = replace(bench.services(), earlier=earlier)
+        (root,) = roots([str(library.docs)])
+        found = {e.source: e for e in ingest(root, services, Run("r")) if isinstance(e, Settled)}
+        services.reader.threads.shutdown()
+        services.senders.shutdown()
+        index.close()
+
+    assert found["saws.pdf"].embedded == found["saws.pdf"].chunks == len(library.embeds.texts)
+    assert (found["saws.pdf"].reused, found["saws.pdf"].tokens > 0) == (0, True)
+    assert found["cranes.pdf"].reused == found["cranes.pdf"].chunks > 0
+    assert (found["cranes.pdf"].embedded, found["cranes.pdf"].tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("when", ["before", "amid", "after"])
+def test_a_rebuild_that_dies_at_any_write_is_continued(
+    library: Library, tmp_path: Path, when: str
+) -> None:
+    """Kill it wherever you like: readers notice nothing, the next one goes on from there."""
+    library.tokens = SMALL
+    start = (library.place / "index.db").read_bytes()
+    old = Library(library.docs, library.place).contents()
+    library.embeds.texts.clear()
+    library.rebuild()
+    wanted, texts = library.contents(), sorted(library.embeds.texts)
+
+    for crash in itertools.count(1):
+        place = tmp_path / f"{when}{crash}"
+        place.mkdir()
+        (place / "index.db").write_bytes(start)
+        again = Library(library.docs, place, tokens=SMALL)
+        died = False
+        try:
+            again.rebuild(dies_at=crash, when=when)
+        except Crash:
+            died = True
+            assert again.contents() == old, f"died at write {crash}"
+            again.rebuild()
+
+        assert again.contents() == wanted, f"died at write {crash}"
+        assert len(again.line.names()) == 2
+        # Only the batches in flight when it died may be paid for twice.
+        assert set(again.embeds.texts) == set(texts)
+        assert len(again.embeds.texts) <= len(texts) + 3 * 3
+        if not died:
+            break
+    assert crash > 8
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_dying_around_the_switch_leaves_one_index_or_the_other(library: Library, when: str) -> None:
+    """Before it the old one is in use, after it the new one; both are whole."""
+    old = library.contents()
+    library.tokens = SMALL
+    line = library.line
+    line.left, line.when = 1, when
+    with pytest.raises(Crash):
+        library.rebuild(line)
+    assert (library.contents() == old) is (when == "before")
+
+    library.rebuild()
+    assert library.contents()["chunks"] != old["chunks"]
+
+    line = library.line
+    line.left, line.when = 2, when  # the switch, then what is surplus
+    with pytest.raises(Crash):
+        library.rebuild(line)
+    library.rebuild()
+    assert len(library.line.names()) == 2
+
+
+def test_a_search_never_fails_or_comes_back_empty(library: Library) -> None:
+    """Whoever asks while indexes are made, switched and removed gets answers all the time."""
+    over, faults, asked = threading.Event(), list[str](), itertools.count()
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                with library.opened() as index:
+                    if not index.search("cranes", vector("cranes"), Mode.HYBRID, 3):
+                        faults.append("empty")
+            except Exception as error:  # noqa: BLE001 - whatever it is, a reader sees it
+                faults.append(repr(error))
+            next(asked)
+
+    readers = [threading.Thread(target=ask) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for size in (SMALL, LARGE, SMALL):
+        library.tokens = size
+        library.rebuild()
+    over.set()
+    for reader in readers:
+        reader.join()
+
+    assert faults == []
+    assert next(asked) > 10
+
+
+def test_an_open_reader_keeps_what_it_has(library: Library) -> None:
+    """A search that began before the switch ends as it began, even if its index is removed."""
+    with library.opened() as index:
+        library.tokens = SMALL
+        library.rebuild(keep=0)
+        assert index.search("cranes", vector("cranes"), Mode.HYBRID, 3)
+    assert library.line.names() == [library.line.current()]
+
+
+def test_so_many_are_kept_and_no_more(library: Library) -> None:
+    """The disk does not fill up with indexes of long ago."""
+    names = [library.rebuild(keep=2).index for _ in range(4)]
+    assert library.line.names() == names[1:]
+    assert library.rebuild(keep=0).dropped == names[1:]
+
+
+def test_what_was_gone_back_from_is_not_the_way_back(library: Library) -> None:
+    """After two steps back and a rebuild, the index before is the one that was in use."""
+    first, second = library.rebuild(keep=2).index, library.rebuild(keep=2).index
+    library.line.switch("index.db")
+    switched = library.rebuild()
+    assert (switched.index, switched.before, switched.dropped) == (second, "index.db", [first])
+    assert library.line.names() == ["index.db", second]
+
+
+def test_runs_are_held_off_meanwhile(library: Library) -> None:
+    """What a run wrote into the old index would be lost at the switch: it must wait."""
+    line = library.line
+    late = LocalIndex(library.place, MODEL, DIMENSIONS, create=True)
+    with held(line, line.current()), pytest.raises(BusyError, match="another run is writing"):
+        late.hold()
+
+    library.rebuild()
+    with pytest.raises(BusyError, match="was rebuilt just now"):
+        late.hold()
+    late.close()
+    library.run()
+
+
+def test_another_model_gets_an_index_of_its_own(library: Library) -> None:
+    """The remedy for vectors of another model is to rebuild; only then all is paid for again."""
+    old = library.contents()
+    other = Library(library.docs, library.place, model="another")
+    with pytest.raises(ConfigError, match=r"holds vectors of hash .* ingest rebuild makes a new"):
+        other.run()
+    other.rebuild()
+
+    assert len(other.contents()["chunks"]) == len(old["chunks"])  # type: ignore[arg-type]
+    assert set(other.embeds.texts) == set(library.embeds.texts)
+
+
+def test_an_index_begun_for_another_model_is_begun_anew(library: Library) -> None:
+    """I changed my mind after a rebuild died: what it left is of no use, and goes."""
+    with pytest.raises(Crash):
+        Library(library.docs, library.place, model="another").rebuild(dies_at=6)
+    library.rebuild()
+    assert len(library.line.names()) == 2
+
+
+def test_a_document_that_turned_bad_is_not_lost(library: Library) -> None:
+    """Invariant 5: what the index in use has of it would be gone, so nothing is switched."""
+    (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
+    aged(library.docs / "cranes.pdf")
+    with pytest.raises(ConfigError, match=r"lacks .*cranes.pdf .*--max-deletes 1"):
+        library.rebuild()
+    assert library.line.current() == "index.db"
+
+    library.rebuild(run=Run("r", max_deletes=1))
+    assert library.line.current() != "index.db"
+
+
+def test_a_document_that_turned_bad_between_two_rebuilds_stays(library: Library) -> None:
+    """The newer index had read it before I went back, and has its chunks still."""
+    library.rebuild()
+    library.line.switch("index.db")
+    (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
+    aged(library.docs / "cranes.pdf")
+    library.rebuild()
+    with library.opened() as index:
+        assert index.search("cranes", vector("cranes"), Mode.TEXT, 3)
+
+
+def test_a_document_that_is_gone_is_no_loss(library: Library) -> None:
+    """A run would have removed it too; unless it was told to remove nothing."""
+    (library.docs / "files.pdf").unlink()
+    with pytest.raises(ConfigError, match=r"files.pdf \(it is gone\)"):
+        library.rebuild(run=Run("r", prune=False))
+    library.rebuild()
+    with library.opened() as index:
+        assert index.totals().sources == 2
+
+
+def test_a_root_that_was_forgotten_is_not_lost(library: Library, tmp_path: Path) -> None:
+    """I rebuild one folder of two, and learn it before the other one is gone from the index."""
+    other = tmp_path / "more"
+    write(other / "anvils.pdf", prose("anvils", 3))
+    index = LocalIndex(library.place, MODEL, DIMENSIONS, create=True)
+    bench = library.bench(index)
+    bench.folder = other
+    bench.run()
+    index.close()
+
+    with pytest.raises(ConfigError, match=r"anvils.pdf \(its root was not named\)"):
+        library.rebuild()
+    library.rebuild(folders=[library.docs, other])
+    with library.opened() as index:
+        assert index.totals().sources == 4
+
+
+def test_a_root_that_is_empty_proves_nothing(library: Library) -> None:
+    """A folder that is not mounted has no PDFs; its index is kept."""
+    for path in library.docs.iterdir():
+        path.unlink()
+    with pytest.raises(ConfigError, match="no PDFs at all"):
+        library.rebuild()
+
+
+def test_text_that_came_by_ocr_is_not_lost(tmp_path: Path) -> None:
+    """I rebuild without the OCR that a scan was read with: in the new index it has no text."""
+    read = Details(scanned=(1, 2), ocr="azure-read")
+    scan = Record("/docs", "scan.pdf", "f1", outcome="new", chunks=3, details=read)
+    old = LocalIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
+    new = LocalIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
+    old.save(scan)
+    taken = Taken(frozenset(["/docs"]))
+    for details, lost in ((replace(read, ocr=""), 1), (replace(read, ocr="local"), 0)):
+        new.save(replace(scan, fingerprint="f2", details=details))
+        assert len(list(losses(old, new, taken))) == lost
+    old.close()
+    new.close()
+
+
+def test_an_index_that_lacks_a_chunk_is_not_shown(library: Library) -> None:
+    """Invariant 4, for the whole index: whatever is recorded is there, and nothing else."""
+    with library.opened() as index:
+        services = library.bench(index).services()
+        assert faulty(services, 3) == ""
+        assert faulty(services, 4) == "it has records of 3 of 4 documents"
+        chunk = next(index.stored())
+        index.delete([chunk.id])
+        assert f"{chunk.source} lacks 1 of" in faulty(services, 3)
+        services.reader.threads.shutdown()
+        services.senders.shutdown()
+
+
+QUESTIONS = [
+    Question(f"what of {topic}?", (Place(f"{source}.pdf"),))
+    for topic, source in (("cranes", "cranes"), ("files", "files"), ("lathes", "lathes"))
+]
+
+
+def test_an_index_that_answers_worse_is_not_shown(library: Library, tmp_path: Path) -> None:
+    """Questions with known answers decide, and both figures are told."""
+    switched = library.rebuild(questions=QUESTIONS)
+    assert switched.scores is not None
+    assert (switched.scores.new, switched.scores.old) == (1.0, 1.0)
+
+    (library.docs / "cranes.pdf").unlink()
+    with pytest.raises(ConfigError, match=r"answers worse: 0\.667 of 3 questions .* 1\.000 now"):
+        library.rebuild(questions=QUESTIONS)
+    assert library.line.current() == switched.index
+
+
+def test_an_index_of_another_model_is_asked_by_words(library: Library) -> None:
+    """Its model may be gone, so its vectors cannot be asked; that is said."""
+    other = Library(library.docs, library.place, model="another")
+    scores = other.rebuild(questions=QUESTIONS).scores
+    assert scores is not None
+    assert (scores.by_words, scores.old) == (True, 1.0)
+
+
+def test_pages_that_were_paid_for_stay_paid(tmp_path: Path) -> None:
+    """A new index knows of the old one's, and keeps those that are still there."""
+    old = LocalIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
+    new = LocalIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
+    page = Paid("a" * 40, "/docs", "scan.pdf", "operation", Recognised("Spindle", 0.9))
+    old.keep(page)
+    both = Inherited(new, old)
+
+    assert both.paid("b" * 40) is None
+    assert both.paid(page.key) == page
+    assert new.paid(page.key) == page
+    old.close()
+    new.close()
+
+
+def test_past_runs_are_remembered_by_the_new_index(library: Library) -> None:
+    """How the index grew is not forgotten with the old file, nor told twice."""
+    counts = {"new": 3}
+    with library.opened() as index:
+        for n in range(3):
+            index.remember(Summary(f"r{n}", "2026", 1.0, 0, counts, 1, 2, 3, 4, {}, ""))
+    library.rebuild()
+    library.rebuild()
+    with library.opened() as index:
+        assert [summary.run for summary in index.runs(9)] == ["r2", "r1", "r0"]
+
+
+def test_a_damaged_pointer_is_said_to_be_one(library: Library) -> None:
+    """What cannot be an index of ours is not opened, and I learn what to delete."""
+    for text, words in (
+        ("../other.db", "names no index"),
+        ("index-20200101t000000.db", "not there"),
+    ):
+        (library.place / "current").write_text(text)
+        with pytest.raises(ConfigError, match=words), library.opened():
+            pass
+
+
+def test_a_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    """An index.db that is not ours is not rebuilt."""
+    (tmp_path / "index.db").write_bytes(b"")
+    with pytest.raises(ConfigError, match="no index of ingest's"):
+        Folder(tmp_path, MODEL, DIMENSIONS).opened("index.db")
+    assert (tmp_path / "index.db").read_bytes() == b""

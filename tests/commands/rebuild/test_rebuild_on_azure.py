@@ -1,0 +1,324 @@
+"""An index on the service made anew, and an alias moved to it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace as with_
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.commands.rebuild.rebuild import Switched, go_back, lineage, rebuilding, replace
+from ingest.commands.rebuild.verify import Taken
+from ingest.config.connections import Connections, connections
+from ingest.config.factory import embedder, index
+from ingest.config.settings import Settings
+from ingest.errors import BusyError, ConfigError, IngestError, RoleError
+from ingest.index.azure.generations import PROPAGATION, Alias
+from ingest.models import Settled
+from ingest.pipeline.context import Run
+from ingest.pipeline.stages import ingest
+from tests import scans
+from tests.conftest import outcomes
+from tests.emulator import faults
+from tests.emulator.emulator import Azure
+from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
+from tests.pdfs import prose, write
+from tests.pipeline.test_runs_on_azure import SPEED, Hurried, connected, run
+from tests.pipeline.test_runs_on_azure import client as any_client
+
+INDEX, ALIAS = "chunks", "live"
+
+
+def client(azure: Azure, **more: str) -> Settings:
+    return any_client(azure, INGEST_WORKERS="1", **more)
+
+
+def time_(chosen: Settings) -> Connections:
+    hurried = Hurried()
+    return connections(chosen, clock=hurried.clock, sleep=hurried.sleep)
+
+
+@contextmanager
+def line(chosen: Settings) -> Iterator[Alias]:
+    with lineage(chosen, time_(chosen)) as found:
+        assert isinstance(found, Alias)
+        yield found
+
+
+def rebuild(
+    folder: Path, chosen: Settings, keep: int = 1, found: list[Settled] | None = None
+) -> Switched:
+    """One rebuild; what became of each source goes into `found`."""
+    wish = Run("rebuild")
+    with rebuilding(chosen, [str(folder)], wish, time_(chosen)) as work:
+        taken = Taken(frozenset(root.name for root in work.roots))
+        for root in work.roots:
+            for event in ingest(root, work.services, wish):
+                taken.add(event)
+                if found is not None and isinstance(event, Settled):
+                    found.append(event)
+        return replace(work, taken, wish, (), keep)
+
+
+def aliased(azure: Azure) -> Settings:
+    """The settings of who knows the index by an alias, which is as slow to move as a real one."""
+    azure.search.delays.alias = PROPAGATION / SPEED
+    with line(client(azure)) as found:
+        found.give(ALIAS)
+    return client(azure, AZURE_SEARCH_INDEX=ALIAS)
+
+
+@pytest.fixture
+def live(azure: Azure, folder: Path) -> Settings:
+    """Three documents in an index with an alias."""
+    for n in range(3):
+        write(folder / f"{n}.pdf", prose(f"topic {n}", 12))
+    run(folder, client(azure))
+    return aliased(azure)
+
+
+@pytest.fixture
+def bare(azure: Azure) -> Settings:
+    """An index with an alias and nothing in it yet."""
+    chosen = client(azure)
+    with closing(embedder(chosen, time_(chosen))) as model:
+        index(chosen, model, time_(chosen), create=True).close()
+    return aliased(azure)
+
+
+def billed(azure: Azure) -> int:
+    return sum(len(request.inputs) for request in azure.openai.requests)
+
+
+def analyzers(azure: Azure, name: str) -> set[str]:
+    fields = azure.search.indexes[name].definition["fields"]
+    return {f["analyzer"] for f in fields if f["name"] == "content"}
+
+
+def hidden(azure: Azure, name: str) -> bool:
+    fields = azure.search.indexes[name].definition["fields"]
+    return not any(f["retrievable"] for f in fields if f["name"] == "embedding")
+
+
+def vectors(azure: Azure, name: str) -> dict[str, Any]:
+    documents = azure.search.dump(name)
+    return {key: d["embedding"] for key, d in documents.items() if d["kind"] == "chunk"}
+
+
+def test_another_analyzer_costs_no_token(azure: Azure, folder: Path, live: Settings) -> None:
+    """What the service cannot change in place is a new index, with the vectors there are."""
+    before = billed(azure)
+    other = client(azure, AZURE_SEARCH_INDEX=ALIAS, INGEST_ANALYZER="en.microsoft")
+    with asking(live, 3) as wrong:
+        found: list[Settled] = []
+        switched = rebuild(folder, other, found=found)
+
+    assert wrong == []
+    assert billed(azure) == before
+    assert {(event.outcome, event.tokens) for event in found} == {("new", 0)}
+    assert azure.search.aliases[ALIAS]["indexes"] == [switched.index] != [INDEX]
+    assert analyzers(azure, INDEX) == {"standard.lucene"}
+    assert analyzers(azure, switched.index) == {"en.microsoft"}
+    assert vectors(azure, switched.index) == vectors(azure, INDEX)
+    assert hidden(azure, INDEX)
+    assert hidden(azure, switched.index)
+    # An ordinary run goes on with the new one, through the alias.
+    write(folder / "new.pdf", prose("anvils", 8))
+    run(folder, live)
+    assert len(vectors(azure, switched.index)) > len(vectors(azure, INDEX))
+
+
+@contextmanager
+def asking(chosen: Settings, sources: int) -> Iterator[list[object]]:
+    """Somebody asks the alias all the time; whatever is not the right answer is in the list.
+
+    While an alias is moved, some requests still go to the index before.
+    """
+    over, wrong = threading.Event(), list[object]()
+
+    def ask() -> None:
+        with line(chosen) as found:
+            while not over.is_set():
+                try:
+                    if found.via.totals().sources != sources:
+                        wrong.append(found.via.totals())
+                except IngestError as error:
+                    wrong.append(error)
+
+    reader = threading.Thread(target=ask)
+    reader.start()
+    try:
+        yield wrong
+    finally:
+        over.set()
+        reader.join()
+
+
+def test_another_model_is_paid_for_once(azure: Azure, folder: Path, live: Settings) -> None:
+    """Other dimensions need other vectors: all of them, and none twice, whatever fails midway."""
+    sixteen = client(azure, AZURE_SEARCH_INDEX=ALIAS, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16")
+    with pytest.raises(ConfigError, match="8 dimensions, not 16; ingest rebuild makes a new one"):
+        run(folder, sixteen)
+    before = billed(azure)
+    azure.search.delays.search = 0.5  # seconds in which counts do not close
+    azure.faults.add(faults.broken(400), "search", "PUT", "/aliases", nth=1)
+    with asking(live, 3) as wrong:
+        with pytest.raises(ConfigError):
+            rebuild(folder, sixteen)
+        assert azure.search.aliases[ALIAS]["indexes"] == [INDEX]
+        (begun,) = set(azure.search.indexes) - {INDEX}
+        switched = rebuild(folder, sixteen)
+
+    assert wrong == []
+    assert switched.index == begun
+    found = vectors(azure, begun)
+    assert billed(azure) - before == len(found)
+    assert {len(vector) for vector in found.values()} == {16}
+
+
+def test_pages_that_were_paid_for_are_not_sent_again(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """A new index takes over what the old one was charged for, also when that is gone then."""
+    azure.identity.default.grant(COGNITIVE_USER)
+    scans.write(folder / "a.pdf", "The heron stands in the reeds.")
+    chosen = client(azure, INGEST_OCR=azure.ocr_endpoint, INGEST_INDEX=str(tmp_path / "index"))
+    run(folder, chosen)
+    for size in (32, 48):
+        switched = rebuild(folder, with_(chosen, chunk_tokens=size), keep=0)
+        assert len(switched.dropped) == 1
+    assert azure.ocr.billed == {"The heron stands in the reeds.": 1}
+    assert billed(azure) == 1
+
+
+def test_going_back_is_one_step(azure: Azure, folder: Path, live: Settings) -> None:
+    """The index before is still whole; the newer one stays, and a rebuild goes on with it."""
+    switched = rebuild(folder, live)
+    back, holds = go_back(live, time_(live))
+    assert (back.index, back.before, holds.sources) == (INDEX, switched.index, 3)
+    with pytest.raises(ConfigError, match="no index before"):
+        go_back(live, time_(live))
+    assert rebuild(folder, live).index == switched.index
+
+
+def test_the_first_index_may_be_a_rebuild(azure: Azure, folder: Path) -> None:
+    """Who begins so has an alias from the start, and need not keep what was before."""
+    azure.search.delays.alias = PROPAGATION / SPEED
+    write(folder / "a.pdf", prose("anvils", 8))
+    chosen = client(azure, AZURE_SEARCH_INDEX="fresh")
+    one = rebuild(folder, chosen)
+    assert one.before == ""
+    assert azure.search.aliases["fresh"]["indexes"] == [one.index]
+    with asking(chosen, 1) as wrong:
+        two = rebuild(folder, chosen, keep=0)
+    assert wrong == []
+    assert (two.before, two.dropped) == (one.index, [one.index])
+    assert set(azure.search.indexes) == {two.index}
+    assert outcomes(run(folder, chosen)) == {"a.pdf": "unchanged"}
+
+
+def test_an_index_with_a_name_of_its_own_is_never_removed(azure: Azure, bare: Settings) -> None:
+    """Somebody may still ask it by that."""
+    with line(bare) as found:
+        assert not found.drop(INDEX)
+    assert INDEX in azure.search.indexes
+
+
+def test_vectors_are_waited_for(azure: Azure, live: Settings) -> None:
+    """A service shows a field some time after it was told to; before, all would be paid again."""
+    azure.search.delays.schema = 0.5
+    with line(live) as found:
+        found.next()[1].close()
+        with closing(found.opened(INDEX)) as old:
+            ids = [chunk.id for chunk in old.stored()]
+            assert old.vectors(ids).keys() == set(ids) == vectors(azure, INDEX).keys()
+
+
+def test_what_was_begun_and_is_not_wanted_any_more_goes(azure: Azure, bare: Settings) -> None:
+    """I changed my mind about the analyzer after a rebuild failed."""
+    names = []
+    for analyzer in ("fr.lucene", "de.lucene", "de.lucene"):
+        with line(with_(bare, search_analyzer=analyzer)) as found:
+            name, made = found.next()
+            made.close()
+            names.append(name)
+    assert names[0] != names[1] == names[2]
+    assert set(azure.search.indexes) == {INDEX, names[1]}
+    assert analyzers(azure, names[1]) == {"de.lucene"}
+
+
+def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: Settings) -> None:
+    """Also where another has as many dimensions: neither a run nor a rebuild mixes the two."""
+    other = client(
+        azure, AZURE_SEARCH_INDEX=ALIAS, AZURE_OPENAI_EMBEDDING_MODEL="text-embedding-3-small"
+    )
+    before = billed(azure)
+    with pytest.raises(
+        ConfigError, match=r"holds vectors of .*3-large, not .*3-small; ingest rebuild"
+    ):
+        run(folder, other)
+    assert billed(azure) == before
+
+    with line(live) as found:
+        found.next()[1].close()  # begun for the first model, and left
+        (begun,) = set(azure.search.indexes) - {INDEX}
+    assert rebuild(folder, other).index != begun
+    assert begun not in azure.search.indexes
+
+
+def test_vectors_are_hidden_again_even_after_a_kill(azure: Azure, bare: Settings) -> None:
+    """Nobody was there to hide them; the next rebuild knows that it has to."""
+    with line(bare) as found:
+        found.next()[1].close()
+        found.to_hide.clear()  # as if it had been killed here
+    assert not hidden(azure, INDEX)
+    with line(bare) as found:
+        found.next()[1].close()
+    assert hidden(azure, INDEX)
+
+
+def test_vectors_that_an_application_asks_for_stay(azure: Azure, bare: Settings) -> None:
+    """Who made the vectors retrievable by hand finds them so."""
+    with line(bare) as found:
+        found.show_vectors(INDEX, shown=True)
+        found.next()[1].close()
+    assert not hidden(azure, INDEX)
+
+
+def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:
+    """What a run wrote into the old index would be lost at the switch."""
+    with (
+        rebuilding(bare, [str(folder)], Run("r"), time_(bare)),
+        pytest.raises(BusyError),
+        connected(bare),
+    ):
+        pass
+
+
+def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Settings) -> None:
+    """No alias can have an index's name, so I am told to give it one, once."""
+    with line(client(azure)) as found:
+        with pytest.raises(ConfigError, match=r"chunks .* is an index, .* --alias NAME"):
+            found.current()
+        found.give(ALIAS)  # again
+    for name, alias, words in (
+        (INDEX, INDEX, "choose another --alias"),
+        ("nowhere", "other", "does not exist"),
+        (ALIAS, "other", "is an alias already"),
+    ):
+        with (
+            line(client(azure, AZURE_SEARCH_INDEX=name)) as found,
+            pytest.raises(ConfigError, match=words),
+        ):
+            found.give(alias)
+
+
+def test_the_role_for_aliases_is_named(azure: Azure, bare: Settings, folder: Path) -> None:
+    """Who fills an index may not always move its alias."""
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    with pytest.raises(RoleError, match="Search Service Contributor"):
+        rebuild(folder, bare)

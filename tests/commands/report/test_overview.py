@@ -1,0 +1,138 @@
+"""What a report says, as values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from ingest.commands.report import charts
+from ingest.commands.report.advice import ADVICE, UNFINISHED
+from ingest.commands.report.duplicates import duplicates
+from ingest.commands.report.overview import extremes, states, troubles
+from ingest.commands.report.page import last_minute
+from ingest.models import Code, Details, Outcome
+from tests.commands.report.reports import DIGEST, damaged, empty, record, stored
+from tests.conftest import ROOT
+
+
+def test_the_advice_is_that_of_the_document() -> None:
+    """Whether I read the page or docs/outcomes.md, I am told the same."""
+    table = (ROOT / "docs/outcomes.md").read_text(encoding="utf-8").partition("--- |\n")[2]
+    written: dict[str, list[tuple[str, str]]] = {}
+    code = remedy = ""
+    for line in re.findall(r"^\|.*\|$", table, re.MULTILINE):
+        plain = re.sub(r"\[(.*?)\]\(.*?\)|`", r"\1", line)
+        name, _, _, happened, what = (cell.strip() for cell in plain.split("|")[1:-1])
+        code = name or code
+        remedy = remedy if what == "the same" else what
+        written.setdefault(code, []).append((happened, remedy))
+    # "The same" is what is said of no text at all.
+    written[Code.SCANNED] = [(written[Code.SCANNED][0][0], written[Code.NO_TEXT][0][1])]
+
+    told = {code: [(a.happened, a.remedy) for a in advice] for code, advice in ADVICE.items()}
+    assert set(told.pop(UNFINISHED)) == {
+        ("a run is in it, or ended in it", "run again: it goes on")
+    }
+    assert told == written
+
+
+def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
+    """What I have to act on is on top, with how many it is."""
+    hung = record(
+        "h.pdf", code=Code.PAGES_MISSING, error="2 pages", details=Details(missing=(1, 2))
+    )
+    begun = replace(record("b.pdf"), fingerprint="", outcome="")
+    records = [record("a.pdf"), empty("s.pdf"), empty("t.pdf"), damaged("d.pdf"), hung, begun]
+
+    found = troubles(records)
+
+    assert [(t.code, len(t.records), t.urgent) for t in found] == [
+        ("damaged", 1, True),
+        ("pages-missing", 1, True),
+        ("no-text", 2, False),
+        ("unfinished", 1, False),
+    ]
+    assert [advice.happened for advice in found[2].advice] == ["no page has text"]
+    assert found[2].shared == "its pages are pictures without text"
+    assert found[0].shared == ""
+
+
+def test_a_code_of_a_later_version_is_shown_without_advice() -> None:
+    """An index that a newer ingest wrote to is no reason to break."""
+    (found,) = troubles([record("a.pdf", code="moonstruck", outcome=Outcome.FAILED)])
+    assert (found.code, list(found.advice)) == ("moonstruck", [])
+
+
+def test_states_are_those_of_the_index_or_of_the_run() -> None:
+    """What was new in its run is simply indexed afterwards."""
+    records = [record("a.pdf"), record("b.pdf", outcome=Outcome.CHANGED), damaged("c.pdf")]
+    assert states(records, in_run=False) == [("indexed", 2), ("failed", 1)]
+    assert states(records, in_run=True) == [("new", 1), ("changed", 1), ("failed", 1)]
+
+
+def test_the_longest_are_not_the_shortest() -> None:
+    """Of three documents none is in both lists, and what failed is in none."""
+    some = [record(f"{n}.pdf", tokens=100 * n) for n in (1, 2, 3)]
+    found = extremes([*some, damaged("d.pdf"), empty("e.pdf")])
+    assert [r.tokens for r in found.longest] == [300, 200]
+    assert [r.tokens for r in found.shortest] == [100]
+    assert [r.source for r in found.emptiest] == ["e.pdf"]
+
+
+def test_copies_and_shared_texts_are_told_apart() -> None:
+    """A file that lies in two folders is one finding, not one for each of its paragraphs."""
+    records = [record("a.pdf", "x"), record("b/a.pdf", "x"), record("c.pdf"), record("d.pdf")]
+    chunks = [
+        stored("a.pdf", "one"),
+        stored("b/a.pdf", "one"),
+        stored("a.pdf", "terms", 2),
+        stored("b/a.pdf", "terms", 2),
+        stored("c.pdf", "terms", 7),
+        stored("d.pdf", "alone"),
+        stored("d.pdf", "alone", 2),
+    ]
+
+    for order in (chunks, chunks[::-1]):
+        found = duplicates(records, order)
+        assert [[r.source for r in group] for group in found.copies] == [["a.pdf", "b/a.pdf"]]
+        (shared,) = found.repeated
+        assert shared.text == "terms"
+        assert shared.sources[("/srv/documents", "c.pdf")] == 7
+        assert found.chunks == 5
+
+
+def test_what_was_never_read_is_nobodys_copy() -> None:
+    """Two damaged files have no hash of their bytes; that makes them no copies."""
+    broken = [replace(damaged(name), fingerprint=DIGEST) for name in ("a.pdf", "b.pdf")]
+    assert duplicates(broken, []).copies == []
+
+
+def test_the_quota_used_is_that_of_a_minute() -> None:
+    """Requests come in gusts; the service counts a minute of them, and so does the chart."""
+    assert last_minute([900, 0, 0, 900, 0, 0], 20.0) == [900, 900, 900, 900, 900, 900]
+    assert last_minute([100, 300], 120.0) == [50, 150]
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"),
+    [(1, [0, 0.5, 1]), (350_000, [0, 200_000, 400_000]), (0.2, [0, 0.1, 0.2]), (7, [0, 5, 10])],
+)
+def test_axes_have_round_numbers(highest: float, expected: list[float]) -> None:
+    """I can read a value off without a ruler."""
+    assert charts.ticks(highest, 3) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.6, ["0", "0.6 s"]),
+        (50, ["0", "10 s", "20 s", "30 s", "40 s", "50 s"]),
+        (400, ["0", "2 min", "4 min", "6 min"]),
+        (20_000, ["0", "1 h", "2 h", "3 h", "4 h", "5 h"]),
+    ],
+)
+def test_times_are_as_a_clock_has_them(seconds: float, expected: list[str]) -> None:
+    """Minutes and hours, not thousands of seconds."""
+    assert [charts.elapsed(tick) for tick in charts.clock(seconds)] == expected

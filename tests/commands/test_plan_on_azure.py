@@ -1,0 +1,237 @@
+"""Plans and budgets against Azure: what is foreseen is what is billed, and no more is spent."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ingest.commands.plan import Estimate, Spending, estimate
+from ingest.config.connections import connections
+from ingest.config.factory import services
+from ingest.config.settings import Settings, settings
+from ingest.errors import ConfigError
+from ingest.models import Event, Settled
+from ingest.pipeline.context import Run, Services
+from ingest.pipeline.dry_run import Foreseen, forecast
+from ingest.pipeline.stages import ingest
+from ingest.runtime.cancellation import Stop
+from ingest.sources.folder import roots
+from tests.conftest import ROOT, outcomes, settled
+from tests.emulator import faults
+from tests.emulator.emulator import Azure
+from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
+from tests.pdfs import pdf, prose, write
+from tests.pipeline.reader.test_attachments import portfolio
+from tests.scans import write as scanned
+
+SPEED = 20.0  # waits are that much shorter than real ones
+CHOSEN = Run("r", max_deletes=99)
+
+
+def client(azure: Azure, **more: str) -> Settings:
+    """The settings of a client whose requests and chunks are small, and whose reader is one."""
+    small = {"INGEST_WORKERS": "1"} | {
+        "INGEST_CHUNK_TOKENS": "64",
+        "INGEST_EMBED_INPUTS": "6",
+        "INGEST_EMBED_AT_ONCE": "3",
+    }
+    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    return settings(azure.environment | small | named | more, {})
+
+
+@contextmanager
+def connected(chosen: Settings, *, write: bool) -> Iterator[Services]:
+    stop = Stop()
+    to = connections(
+        chosen,
+        stop,
+        clock=lambda: time.monotonic() * SPEED,
+        sleep=lambda seconds: time.sleep(seconds / SPEED),
+    )
+    with services(chosen, stop, write=write, to=to) as all_:
+        yield all_
+
+
+@dataclass
+class Ran:
+    """One run: its events, and what it was allowed to do."""
+
+    events: list[Event]
+    limit: str
+    tokens: int
+    pages: int
+
+
+def run(folder: Path, chosen: Settings) -> Ran:
+    (root,) = roots([str(folder)])
+    with connected(chosen, write=True) as all_:
+        stop = all_.budget.stop
+        events = list(ingest(root, all_, Run("r", max_deletes=99, stop=stop)))
+        return Ran(events, all_.budget.reached, all_.budget.tokens, all_.budget.pages)
+
+
+def plan(folder: Path, chosen: Settings) -> tuple[list[Foreseen], Estimate]:
+    (root,) = roots([str(folder)])
+    with connected(chosen, write=False) as all_:
+        spending, events = Spending(all_.budget), []
+        for event in forecast(root, all_, CHOSEN):
+            spending.add(event, all_.reader.unsent())
+            events.append(event)
+        return events, estimate(spending, all_, remote=True)
+
+
+def billed(azure: Azure) -> int:
+    return sum(request.tokens for request in azure.openai.requests)
+
+
+def filled(folder: Path, documents: int) -> None:
+    for n in range(documents):
+        write(folder / f"{n}.pdf", prose(f"topic {n}", 8), prose(f"more of {n}", 8))
+
+
+def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
+    """New, changed, moved, inside others, damaged and gone: the outcomes and the tokens are right.
+
+    The service counts the tokens of what it is sent by itself.
+    """
+    chosen = client(azure)
+    filled(folder, 4)
+    portfolio(folder / "p.pdf", letter=pdf(prose("the letter", 3)), note=pdf(prose("notes", 3)))
+    held = Counter[str]()
+    for state in range(2):
+        if state:
+            write(folder / "0.pdf", prose("an insertion", 3), prose("topic 0", 8), age=50)
+            shutil.copy(ROOT / "data/products/price-list.pdf", folder)  # tables
+            (folder / "1.pdf").write_bytes(b"%PDF-broken")
+            (folder / "2.pdf").unlink()
+            portfolio(folder / "p.pdf", age=50, letter=pdf(prose("the letter", 9)))
+        before = billed(azure), len(azure.search.batches)
+        planned, foreseen = plan(folder, chosen)
+        assert (billed(azure), len(azure.search.batches)) == before
+
+        done = run(folder, chosen).events
+
+        assert settled(planned) == settled(done)
+        assert foreseen.tokens == billed(azure) - before[0] > 0
+        azure.search.settle()
+        kinds = Counter(d["kind"] for d in azure.search.dump("chunks").values())
+        assert foreseen.chunks == kinds["chunk"] - held["chunk"]
+        assert foreseen.records == kinds["source"] - held["source"]
+        held = kinds
+    assert {*outcomes(planned).values()} == {"new", "changed", "unchanged", "failed", "removed"}
+
+
+def test_requests_are_counted_as_they_are_filled(azure: Azure, folder: Path) -> None:
+    """With a quota that is set, I see how many requests it takes and how long."""
+    write(folder / "a.pdf", *(prose(f"part {n}", 30) for n in range(6)))
+    chosen = client(azure, AZURE_OPENAI_TPM="60k", AZURE_OPENAI_RPM="600")
+    _, foreseen = plan(folder, chosen)
+    run(folder, chosen)
+    assert foreseen.requests == len(azure.openai.requests) > 10
+    charged = sum(request.estimated for request in azure.openai.requests)
+    assert foreseen.seconds == pytest.approx(max(charged / 1000, foreseen.requests / 9), rel=0.01)
+
+    write(folder / "b.pdf", prose("something else"))
+    assert plan(folder, client(azure))[1].seconds is None  # nobody knows
+
+
+def test_a_budget_is_never_exceeded_and_nothing_is_paid_for_twice(
+    azure: Azure, folder: Path
+) -> None:
+    """Night after night a share is embedded, until all is there, at the price of one run."""
+    filled(folder, 6)
+    most = 800
+    chosen = client(azure, INGEST_MAX_TOKENS=str(most))
+    _, foreseen = plan(folder, chosen)
+    assert foreseen.exceeds == "--max-tokens 800"
+    assert 0 < foreseen.before < foreseen.documents == 6
+
+    spent: list[int] = []
+    limits: list[str] = []
+    while "" not in limits:
+        before = billed(azure)
+        night = run(folder, chosen)
+        limits.append(night.limit)
+        spent.append(billed(azure) - before)
+        assert night.tokens == spent[-1] <= most
+        assert len(spent) <= 6
+
+    assert len(spent) >= 3
+    assert sum(spent) == foreseen.tokens
+    assert azure.openai.repeated == {}
+    assert set(outcomes(run(folder, chosen).events).values()) == {"unchanged"}
+
+
+@pytest.mark.parametrize("fault", [faults.lost, faults.truncated])
+def test_an_answer_that_is_lost_counts_as_spent(azure: Azure, folder: Path, fault: object) -> None:
+    """What may have been billed is not spent again without being counted again."""
+    assert callable(fault)
+    filled(folder, 6)
+    azure.faults.add(fault(), "openai", "POST", nth={2, 4, 5, 7})
+    chosen = client(azure, INGEST_MAX_TOKENS="1500")
+    done = run(folder, chosen)
+    assert done.limit
+    assert 0 < billed(azure) <= done.tokens <= 1500
+
+
+def test_scans_are_paid_from_the_same_money(azure: Azure, folder: Path) -> None:
+    """A page costs too: the plan says how much, and a run sends none that is beyond the limit."""
+    azure.identity.default.grant(COGNITIVE_USER)
+    texts = [f"The river {name} is long." for name in ("Aa", "Bober", "Cher", "Drau", "Elbe")]
+    scanned(folder / "a.pdf", *texts)
+    own = {"INGEST_OCR": azure.ocr_endpoint, "INGEST_PRICES": "2026-11-01,read=1000"}
+    planned, foreseen = plan(folder, client(azure, **own))
+    assert foreseen.usd == 5
+    (event,) = [e for e in planned if isinstance(e, Settled)]
+    assert (event.outcome, event.reason) == ("new", "pages 1-5: to be recognised first")
+
+    one = run(folder, client(azure, **own, INGEST_MAX_COST="3.5"))
+    assert (one.limit, one.pages, azure.ocr.billed.total()) == ("--max-cost 3.5", 3, 3)
+    assert outcomes(one.events) == {}
+    two = run(folder, client(azure, **own, INGEST_MAX_COST="3.5"))
+    assert (two.limit, two.pages) == ("", 2)
+    assert outcomes(two.events) == {"a.pdf": "new"}
+    assert azure.ocr.repeated == {}
+
+
+def test_a_refused_page_costs_nothing(azure: Azure, folder: Path) -> None:
+    """The service said no: its money is there for another page."""
+    azure.identity.default.grant(COGNITIVE_USER)
+    scanned(folder / "a.pdf", "The Rhine.", "The Rhone.")
+    azure.faults.add(faults.too_many(seconds=1), "ocr", "POST", nth={1, 2})
+    own = {"INGEST_OCR": azure.ocr_endpoint, "INGEST_PRICES": "2026-11-01,read=1000"}
+    done = run(folder, client(azure, **own, INGEST_MAX_COST="2.5"))
+    assert (done.limit, done.pages) == ("", 2)
+
+
+def test_money_needs_a_price(azure: Azure, folder: Path) -> None:
+    """A limit of money on a model of which no price is known is refused before anything is done."""
+    chosen = client(azure, AZURE_OPENAI_EMBEDDING_MODEL="mine", INGEST_MAX_COST="1")
+    with pytest.raises(ConfigError, match=r"what does mine cost .* 2026-11-01,mine=0\.02"):
+        run(folder, chosen)
+    assert azure.exchanges == []
+
+
+def test_the_memory_of_the_service_is_told_to_who_may_know(azure: Azure, folder: Path) -> None:
+    """A plan shows the vectors' share of the tier; without the role for that it does without."""
+    filled(folder, 1)
+    azure.search.vector_quota = 10_000_000
+    run(folder, client(azure))
+    write(folder / "b.pdf", prose("something else"))
+    _, foreseen = plan(folder, client(azure))
+    assert foreseen.room.memory == 10_000_000
+    assert foreseen.room.memory_used > 0
+    assert foreseen.memory > foreseen.chunks * 8 > 0
+
+    azure.search.vector_quota = None  # as the free tier says it
+    assert plan(folder, client(azure))[1].room.memory == float("inf")
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    _, foreseen = plan(folder, client(azure))
+    assert (foreseen.room.memory, foreseen.room.disk) == (float("inf"), float("inf"))

@@ -1,0 +1,187 @@
+"""A Dask cluster on this machine, each part of it a process of its own that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import distributed
+import psutil
+
+from ingest.distributed import session
+from tests.conftest import environment
+from tests.processes import PATIENCE, wait_until
+
+QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
+
+Process = subprocess.Popen
+
+
+@dataclass
+class Cluster:
+    """A scheduler and its workers, which sign in and reach services by this environment."""
+
+    folder: Path  # where their files are
+    environment: Mapping[str, str]
+    scheduler: Process[str]
+    address: str
+    workers: list[Process[str]] = field(default_factory=list)
+
+    def worker(self, *, nanny: bool = False, threads: int = 1, **more: str) -> Process[str]:
+        """Start one more worker; without a nanny, the process is the one that works."""
+        number = len(self.workers)
+        command = [
+            *("worker", self.address, "--nthreads", str(threads), "--name", f"w{number}"),
+            *("--no-dashboard", "--host", "127.0.0.1", "--nanny" if nanny else "--no-nanny"),
+            *("--local-directory", str(self.folder)),
+        ]
+        started = dask(*command, cwd=self.folder, env={**self.environment, **more})
+        self.workers.append(started)
+        return started
+
+    def living(self, number: int) -> list[Process[str]]:
+        """As many workers as wanted, which are there now; started if there are too few."""
+        alive = [worker for worker in self.workers if worker.poll() is None]
+        for extra in alive[number:]:
+            end(extra)
+        alive = [*alive, *(self.worker() for _ in range(number - len(alive)))][:number]
+        self.wait_for(number)
+        return alive
+
+    def wait_for(self, number: int) -> None:
+        """Until so many workers are there, and no more."""
+        with self.client() as client:
+            wait_until(
+                lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == number,
+                f"{number} workers",
+            )
+
+    def client(self) -> Any:
+        """What may ask the cluster how it is."""
+        return distributed.Client(self.address, timeout=PATIENCE, set_as_default=False)
+
+    def holding_actors(self) -> list[int]:
+        """The processes that have an actor."""
+        with self.client() as client:
+            found = client.run(os.getpid, workers=client.run_on_scheduler(with_actors) or ["none"])
+        return list(found.values())
+
+    def empty(self) -> None:
+        """Until the scheduler keeps nothing of any run, and no worker either."""
+        with self.client() as client:
+            wait_until(
+                lambda: (
+                    not client.run_on_scheduler(kept) and not any(client.run(sessions).values())
+                ),
+                "nothing is left of any run",
+            )
+
+    def stopping(self) -> None:
+        """Until every worker has heard that its run is to end."""
+        with self.client() as client:
+            wait_until(lambda: all(client.run(asked_to_stop).values()), "all have heard of it")
+
+    def tasks(self) -> list[bytes]:
+        """Each task that the scheduler has, and its result, if it has that."""
+        with self.client() as client:
+            done = client.run(results)
+            return [
+                *client.run_on_scheduler(tasks),
+                *(one for some in done.values() for one in some),
+            ]
+
+    def close(self) -> None:
+        """End all that was started."""
+        for process in (*self.workers, self.scheduler):
+            end(process)
+
+
+def with_actors(dask_scheduler: Any) -> list[str]:
+    """The addresses of workers that have an actor."""
+    return [worker.address for worker in dask_scheduler.workers.values() if worker.actors]
+
+
+def kept(dask_scheduler: Any) -> list[str]:
+    """The tasks and variables that a scheduler keeps."""
+    tasks = [
+        f"{key} {task.state} wanted by {[each.client_key for each in task.who_wants or ()]}"
+        for key, task in dask_scheduler.tasks.items()
+    ]
+    return [*tasks, *map(str, dask_scheduler.extensions["variables"].variables)]
+
+
+def sessions() -> int:
+    """How many runs a worker is at."""
+    return len(session.HERE)
+
+
+def asked_to_stop() -> bool:
+    """Whether each run that a worker is at is to end."""
+    here = list(session.HERE.values())
+    return all(there.done() and there.result().run.stop.requested() for there in here)
+
+
+def tasks(dask_scheduler: Any) -> list[bytes]:
+    """The tasks that a scheduler knows."""
+    return [pickle.dumps(task.run_spec) for task in dask_scheduler.tasks.values()]
+
+
+def results(dask_worker: Any) -> list[bytes]:
+    """What a worker keeps of tasks that are done, but for actors."""
+    return [pickle.dumps(value) for value in dask_worker.data.values()]
+
+
+@contextmanager
+def cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
+    """A scheduler at a free port, without a worker; all of it ends with the block."""
+    where = folder / "scheduler.json"
+    command = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    started = dask(*command, "--scheduler-file", str(where), cwd=folder, env=environment)
+    made = Cluster(folder, environment, started, "")
+    try:
+        wait_until(where.exists, "a scheduler")
+        made.address = json.loads(where.read_text())["address"]
+        yield made
+    finally:
+        made.close()
+
+
+def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Process[str]:
+    """A part of a cluster, in a group of its own; what it says goes to a file."""
+    with (cwd / "dask.log").open("a") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "dask", *arguments],
+            cwd=cwd,
+            env={**environment_of_parts(), **env},
+            stdout=log,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def environment_of_parts() -> dict[str, str]:
+    """What a part of a cluster needs, without the settings of who runs the tests."""
+    return environment() | QUIET
+
+
+def end(process: Process[str]) -> None:
+    """Kill a process and those that it has started, however they are."""
+    for one in (*descendants(process.pid), process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    process.wait()
+
+
+def descendants(process: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    return [child.pid for child in psutil.Process(process).children(recursive=True)]

@@ -1,0 +1,83 @@
+"""Runs on a cluster against an emulated Azure, held up at moments that a test chooses."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import environment
+from tests.emulator.emulator import Azure
+from tests.processes import Process, running
+
+SMALL = {
+    "INGEST_CHUNK_TOKENS": "64",
+    "INGEST_EMBED_INPUTS": "6",
+    "INGEST_EMBED_AT_ONCE": "3",
+    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
+}
+
+
+@dataclass
+class Driver:
+    """One `ingest run` in a process of its own."""
+
+    process: Process
+
+    def over(self) -> Over:
+        """How it ended, once it has."""
+        code, out = self.process.wait(), self.process.stdout.text
+        events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        return Over(code, events, self.process.stderr.text)
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        self.process.send(number)
+
+
+@dataclass
+class Over:
+    """A run that has ended."""
+
+    code: int
+    events: list[dict[str, Any]]
+    err: str
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many sources came to what."""
+        return Counter(e["outcome"] for e in self.events if e.get("event") == "source")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What it says of itself at the end."""
+        return next(e for e in reversed(self.events) if e.get("event") == "summary")
+
+
+@contextmanager
+def driver(
+    azure: Azure, folder: Path, root: str, *arguments: str, engine: str = "", **more: str
+) -> Iterator[Driver]:
+    """A run that is killed at the end of the block, if it is still there."""
+    to = ("--engine", engine) if engine else ()
+    with running(
+        *(sys.executable, "-P", "-m", "ingest", "run", root, "--json", *to, *arguments),
+        cwd=folder,
+        env=environment() | azure.environment | SMALL | more,
+    ) as process:
+        yield Driver(process)
+
+
+def contents(azure: Azure, index: str) -> dict[str, Any]:
+    """An index, but for what tells of runs: when, by which one, and how often it was tried."""
+    azure.search.settle()
+    return {
+        key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
+        for key, document in azure.search.dump(index).items()
+        if not key.startswith("run-") and key != "lease" and document.get("outcome") != "failed"
+    }

@@ -1,0 +1,176 @@
+"""What every engine must do, asked of each: the same as one machine does by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+
+from ingest.distributed.dask import cluster as reached
+from ingest.distributed.driver import Engine
+from ingest.errors import RoleError
+from ingest.models import Settled, Summary
+from ingest.pipeline.diff import INTERRUPTED
+from ingest.runtime.timing import EMBEDDING, READING, WRITING
+from tests.distributed.cluster import cluster
+from tests.distributed.threads import threads
+from tests.distributed.world import SMALL, Engines, Ran, World, world
+from tests.emulator.identity import OPENAI_USER
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("world")) as made:
+        made.first()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def alone(here: World) -> list[tuple[Ran, dict[str, Any]]]:
+    """Two runs of one machine, and what the index holds after each."""
+    here.first()
+    one = here.run("alone")
+    after = here.contents("alone")
+    here.second()
+    return [(one, after), (here.run("alone"), here.contents("alone"))]
+
+
+@pytest.fixture(scope="module", params=["threads", "dask"])
+def engines(
+    request: pytest.FixtureRequest, here: World, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engines]:
+    """An engine for each run. A new one is one line here."""
+    if request.param == "threads":
+        yield lambda _: threads()
+        return
+    folder = tmp_path_factory.mktemp("cluster")
+    with cluster(folder, {**here.azure.environment, **SMALL}) as made:
+        made.living(2)
+        yield partial(on_dask, made.address)
+
+
+def on_dask(address: str, run: str) -> AbstractContextManager[Engine]:
+    return reached(address, run)
+
+
+@pytest.fixture
+def index(request: pytest.FixtureRequest, here: World) -> str:
+    """The name of an index that is not there yet; no text was embedded yet."""
+    here.azure.openai.texts.clear()
+    return "".join(c for c in request.node.name if c.isalnum())[-60:]
+
+
+def plain(summary: Summary | None) -> dict[str, Any]:
+    """What two runs have in common that did the same."""
+    assert summary
+    return {
+        "outcomes": summary.outcomes,
+        "pages": summary.pages,
+        "embedded": summary.chunks_embedded,
+        "deleted": summary.chunks_deleted,
+        "tokens": summary.tokens_embedded,
+        "index": {k: v for k, v in summary.index.items() if k != "size"},
+    }
+
+
+def test_it_comes_to_what_one_machine_comes_to(
+    here: World, alone: list[tuple[Ran, dict[str, Any]]], engines: Engines, index: str
+) -> None:
+    """New, changed, removed, unchanged, empty, broken and attached: each as if there was none."""
+    wanted = Counter[str]()
+    for change, (ran, contents) in zip((here.first, here.second), alone, strict=True):
+        change()
+        mine = here.run(index, engines)
+        assert mine.settled == ran.settled
+        assert plain(mine.summary) == plain(ran.summary)
+        found, expected = undated(here.contents(index)), undated(contents)
+        assert found.keys() == expected.keys()
+        for key, document in found.items():
+            assert document == expected[key]
+        wanted += Counter(mine.outcomes.values())
+    assert wanted.keys() == {"new", "changed", "removed", "unchanged", "empty", "failed"}
+    assert here.azure.openai.repeated == {}
+
+    again = here.run(index, engines)
+    assert set(again.outcomes.values()) == {"unchanged", "failed"}
+    assert again.spent == 0
+
+
+def billed(here: World) -> int:
+    """All tokens so far that were paid for."""
+    return sum(request.tokens for request in here.azure.openai.requests)
+
+
+def undated(contents: dict[str, Any]) -> dict[str, Any]:
+    """Without the times of the files, which were written anew."""
+    return {
+        key: {name: value for name, value in document.items() if name != "modified"}
+        for key, document in contents.items()
+    }
+
+
+def test_progress_goes_on_and_adds_up(here: World, engines: Engines, index: str) -> None:
+    """It is never taken back, and ends where the outcomes end; I see what took the time."""
+    here.first()
+    ran = here.run(index, engines)
+    assert all(min(a.pages, a.chunks, a.tokens) >= 0 for a in ran.advanced)
+    assert sum(a.pages for a in ran.advanced) == sum(s.pages for s in ran.settled)
+    assert sum(a.chunks for a in ran.advanced) == sum(s.embedded for s in ran.settled)
+    assert sum(a.tokens for a in ran.advanced) == sum(s.tokens for s in ran.settled) == ran.spent
+    assert ran.summary
+    assert {READING, EMBEDDING, WRITING} <= ran.summary.stages.keys()
+
+
+def test_a_limit_is_kept_and_the_next_run_goes_on(
+    here: World, engines: Engines, index: str
+) -> None:
+    """All workers together spend what I allow, not each; and no token of it twice."""
+    here.first()
+    most = 2_500
+    limited = replace(here.settings(index), max_tokens=most)
+    before = billed(here)
+    first = here.run(index, engines, chosen=limited)
+    spent = billed(here) - before
+    assert most / 2 < spent == first.spent <= most
+
+    second = here.run(index, engines, chosen=replace(limited, max_tokens=100 * most))
+    assert here.azure.openai.repeated == {}
+    assert second.spent == billed(here) - before - spent
+    assert not {"new", "failed"} & {*first.outcomes} & {*second.outcomes}
+    assert here.run(index, engines).spent == 0
+
+
+def test_what_may_have_ended_a_run_is_read_last_and_alone(
+    here: World, engines: Engines, index: str
+) -> None:
+    """After all others, so that it hinders none of them."""
+    here.first()
+    here.run(index, engines)
+    with here.running(index) as (all_, _, _):
+        (record,) = (r for r in all_.index.records() if r.source == "4.pdf")
+        whole = all_.index.record(record.root, record.source)
+        assert whole
+        all_.index.save(replace(whole, error=INTERRUPTED, outcome="failed")).result()
+    here.second()
+    ran = here.run(index, engines)
+    order = [event.source for event in ran.events if isinstance(event, Settled)]
+    assert order[-2:] == ["4.pdf", "gone.pdf"]  # what vanished is removed after all
+
+
+def test_an_error_of_a_worker_is_the_runs(here: World, engines: Engines, index: str) -> None:
+    """A role is missing: I hear what to do about it, and once it is there the next run works."""
+    here.first()
+    me = here.azure.identity.default
+    me.withdraw(OPENAI_USER)
+    try:
+        with pytest.raises(RoleError, match="az role assignment create"):
+            here.run(index, engines)
+    finally:
+        me.grant(OPENAI_USER)
+    assert here.run(index, engines).outcomes["1.pdf"] == "new"
+    assert here.azure.openai.repeated == {}

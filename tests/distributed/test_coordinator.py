@@ -1,0 +1,269 @@
+"""One quota and one budget for all workers, in simulated time; workers and the pacing get lost."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from ingest.distributed.coordinator import ANSWERED, LEFT, SILENT, Limits, Pacing
+from ingest.distributed.messages import Beat, Orders
+from ingest.embed.deployments import Endpoint
+from ingest.embed.rate_limit.limiter import Granted
+from ingest.runtime.prices import Price, Rates
+from tests.embed.rate_limit.simulation import (
+    FULL,
+    REMAINING,
+    Act,
+    Quota,
+    Seen,
+    simulated,
+    soon,
+)
+from tests.embed.rate_limit.simulation import (
+    SILENT as SAYS_NOTHING,
+)
+from tests.embed.rate_limit.simulation import (
+    Later as At,
+)
+
+TPM = 120_000
+MINUTES = 10
+PAID = Rates(Price("m", 1.0, "2026-11-01"), Price("read", 10.0, "2026-11-01"))
+
+
+def endpoint(tpm: float = TPM) -> Endpoint:
+    return Endpoint("https://one", "d", "m", 8, "", tpm)
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class World:
+    """A pacing in a time of its own, that may be lost, and the workers that it has."""
+
+    tpm: float = TPM  # that is set; inf: it is to be found out
+    clock: Clock = field(default_factory=Clock)
+    pacing: Pacing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Another pacing, which knows nothing of the one before."""
+        self.pacing = Pacing([endpoint(self.tpm)], clock=self.clock)
+
+
+@dataclass
+class Worker:
+    """Several senders of one worker that always have something to send, as threads of it have."""
+
+    name: str
+    world: World
+    at_once: int = 6
+    dies: float = math.inf
+    seen: Seen = field(default_factory=Seen)
+    under_way: int = 0
+
+    def start(self, quota: Quota, at: At) -> None:
+        def here(act: Act) -> Act:
+            """The act, at its time by the pacing's clock too, if this worker lives."""
+
+            def acted(now: float) -> None:
+                self.world.clock.now = now
+                if now < self.dies:
+                    act(now)
+
+            return acted
+
+        def look(now: float) -> None:
+            tokens = float(self.world.pacing.known().room)
+            if self.under_way >= self.at_once:
+                return at(now + 0.05, here(look))
+            answer = self.world.pacing.ask(self.name, tokens)
+            if not isinstance(answer, Granted):
+                return at(now + answer.seconds, here(look))
+            self.under_way += 1
+            way = soon()
+            at(now + way / 4, lambda then: arrive(then, answer, tokens, way))
+            return at(now, here(look))
+
+        def arrive(now: float, turn: Granted, tokens: float, way: float) -> None:
+            accepted, headers = quota.ask(tokens, now)
+            if accepted:
+                self.seen.accepted.append((now, tokens))
+                at(now + way * 3 / 4, here(lambda _: over(turn, headers, refused=False)))
+            else:
+                self.seen.refused.append(now)
+                at(now + way / 4, here(lambda _: over(turn, headers, refused=True)))
+
+        def over(turn: Granted, headers: Mapping[str, str], *, refused: bool) -> None:
+            self.under_way -= 1
+            if refused:
+                self.world.pacing.refused(turn, headers)
+            else:
+                self.world.pacing.answered(turn, headers)
+
+        def beat(now: float) -> None:
+            self.world.pacing.beat(Beat(self.name))
+            at(now + 1.0, here(beat))
+
+        at(random.random(), here(beat))
+        at(random.random(), here(look))
+
+
+@dataclass
+class Moment:
+    """Something that happens once."""
+
+    when: float
+    what: Callable[[], None]
+    seen: Seen = field(default_factory=Seen)
+
+    def start(self, _: Quota, at: At) -> None:
+        at(self.when, lambda _: self.what())
+
+
+def shares(workers: list[Worker], minutes: float = MINUTES) -> list[float]:
+    """What each worker had of the quota."""
+    return [sum(t for _, t in w.seen.accepted) / (TPM * minutes) for w in workers]
+
+
+def refused(workers: list[Worker]) -> float:
+    """The share of all requests that were one too many."""
+    no = sum(len(w.seen.refused) for w in workers)
+    return no / (no + sum(len(w.seen.accepted) for w in workers))
+
+
+@pytest.mark.parametrize("told", [FULL, REMAINING, SAYS_NOTHING])
+@pytest.mark.parametrize("number", [1, 4, 8])
+def test_all_workers_together_use_the_quota_and_never_more(
+    told: tuple[str, ...], number: int
+) -> None:
+    """However many there are, whatever the service says: 95% of it, 1% refused, each its share."""
+    world = World()
+    workers = [Worker(f"w{n}", world) for n in range(number)]
+    simulated(Quota(lambda _: TPM, told=told), MINUTES * 60, *workers)
+    used = shares(workers)
+    assert 0.95 <= sum(used) <= 1.0
+    assert refused(workers) <= 0.01
+    assert max(used) <= 1.3 * min(used)
+
+
+def test_the_quota_of_a_lost_worker_is_for_the_others() -> None:
+    """Half of them die while they wait for answers: the rest takes all of it."""
+    world = World()
+    dying = [Worker(f"w{n}", world, dies=120.0) for n in range(2)]
+    living = [Worker(f"w{n}", world) for n in range(2, 4)]
+    simulated(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *dying, *living)
+    assert sum(shares([*dying, *living])) >= 0.95
+    assert refused([*dying, *living]) <= 0.01
+    assert world.pacing.line.each[0].under_way <= sum(w.at_once for w in living)
+
+
+@pytest.mark.parametrize("tpm", [TPM, math.inf])
+def test_a_pacing_that_is_begun_anew_sends_no_burst(tpm: float) -> None:
+    """It knows nothing of what was sent: the next answers tell it, at the cost of half a minute."""
+    world = World(tpm)
+    workers = [Worker(f"w{n}", world) for n in range(4)]
+    losses = [Moment(when, world.begin) for when in (95.0, 230.0, 231.0, 400.0)]
+    simulated(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *workers, *losses)
+    assert 0.90 <= sum(shares(workers)) <= 1.0
+    assert refused(workers) <= 0.01
+
+
+def test_answers_to_turns_of_an_earlier_pacing_mean_nothing() -> None:
+    """Their numbers are not those of this one, by chance; a refusal is heeded all the same."""
+    world = World(math.inf)
+    old = world.pacing.ask("a", 10)
+    assert isinstance(old, Granted)
+    world.begin()
+    mine = world.pacing.ask("a", 10)
+    assert isinstance(mine, Granted)
+    assert mine.number != old.number
+    world.pacing.answered(old, {"x-ratelimit-limit-tokens": "7"})
+    assert world.pacing.known().tokens == math.inf
+    assert world.pacing.line.each[0].under_way == 1
+
+
+def test_what_a_silent_worker_had_comes_back() -> None:
+    """After some seconds without a beat; at once where it says goodbye; and some time at most."""
+    world = World(10**9)
+    pacing, pace = world.pacing, world.pacing.line.each[0]
+    for who in "abc":
+        pacing.beat(Beat(who))
+        assert isinstance(pacing.ask(who, 10), Granted)
+        world.clock.now += 0.1
+    pacing.gone("a")
+    assert pace.under_way == 2
+    world.clock.now += SILENT - 1
+    pacing.beat(Beat("c"))
+    world.clock.now += 2
+    assert [beat.who for beat in pacing.order(Orders(), (0, 0)).beats] == ["c"]
+    assert pace.under_way == 1
+
+    world.clock.now += ANSWERED
+    pacing.beat(Beat("c"))
+    pacing.miss()
+    assert pace.under_way == 0
+
+
+def test_workers_are_told_what_the_driver_wants_and_that_it_has_left() -> None:
+    """I stop a run: each hears of it with its next beat; and if nothing is heard of me, too."""
+    world = World()
+    world.pacing.order(Orders(stop=True), (0, 0))
+    orders = world.pacing.beat(Beat("a"))
+    assert (orders.stop, orders.abandon, orders.left) == (True, False, False)
+    assert orders.known == world.pacing.known()
+
+    world.pacing.order(Orders(), (0, 0))
+    world.clock.now += LEFT + 1
+    assert world.pacing.beat(Beat("a")).left
+    world.pacing.order(Orders(), (0, 0))
+    assert not world.pacing.beat(Beat("a")).left
+
+
+def test_nothing_is_spent_that_was_not_granted() -> None:
+    """A request waits for the driver to say more, which hears how much is waited for."""
+    pacing = Pacing(limits=Limits(tokens=1000), granted=(100, 0))
+    assert pacing.spend(60, 0) == ""
+    assert pacing.spend(60, 0) is None
+    assert pacing.order(Orders(), (150, 0)).wanted == (60, 0)
+    assert pacing.spend(60, 0) == ""
+
+    status = pacing.order(Orders(), (1000, 0))
+    assert (status.tokens, status.wanted, status.reached) == (120, (0, 0), "")
+
+
+def test_a_limit_that_is_reached_is_final_for_all() -> None:
+    """Nobody is granted less than it; all are told which limit it was, as the driver is."""
+    pacing = Pacing(limits=Limits(tokens=100), granted=(math.inf, math.inf))
+    assert pacing.spend(60, 0) == ""
+    assert pacing.spend(60, 0) == "--max-tokens 100"
+    assert pacing.spend(1, 0) == "--max-tokens 100"
+    assert pacing.order(Orders(), (0, 0)).reached == "--max-tokens 100"
+
+
+def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
+    """A page that is refused costs nothing: another one may take its place."""
+    pacing = Pacing(limits=Limits(usd=0.02, rates=PAID), granted=(math.inf, math.inf))
+    assert pacing.spend(0, 2) == ""
+    assert pacing.spend(0, -1) == ""
+    assert pacing.spend(0, 1) == ""
+    assert pacing.spend(0, 1) == "--max-cost 0.02"
+
+
+def test_a_pacing_begun_anew_knows_what_was_spent() -> None:
+    """All that an earlier one was granted: then the limit is never exceeded."""
+    pacing = Pacing(limits=Limits(tokens=100, spent=(90, 0)), granted=(math.inf, math.inf))
+    assert pacing.spend(10, 0) == ""
+    assert pacing.spend(1, 0) == "--max-tokens 100"

@@ -1,0 +1,314 @@
+"""Whatever is killed, the run ends with the index of an undisturbed one.
+
+Every part is a process: a scheduler, workers, the driver. Each dies at a moment that is reached for
+sure, because a service holds its answers back until then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.distributed.coordinator import LEFT
+from ingest.index.azure.lease import LASTS
+from ingest.pipeline.diff import MAX_ATTEMPTS
+from ingest.runtime.cancellation import Stop
+from tests.conftest import DIMENSIONS
+from tests.distributed.cluster import Cluster, cluster, descendants, end
+from tests.distributed.driver import SMALL, Driver, Over, contents, driver
+from tests.emulator.emulator import Azure, emulator
+from tests.emulator.faults import Fault
+from tests.emulator.gate import Gate, held
+from tests.emulator.server import Request, Response, Service
+from tests.pdfs import pdf, prose
+from tests.processes import alive, wait_until
+
+SOURCES = 24
+PAGES = 2
+UNDER_WAY = 3 * 6  # texts: requests that a worker has under way at once, and texts in one
+
+
+@dataclass
+class World:
+    """A cluster, a container of documents, and what an undisturbed run makes of them."""
+
+    azure: Azure
+    cluster: Cluster
+    folder: Path
+    root: str
+    wanted: dict[str, Any]
+    calm: Over
+    calls: int  # for embeddings, of that run
+
+    @contextmanager
+    def run(self, index: str, *arguments: str, root: str = "", **more: str) -> Iterator[Driver]:
+        """A run on the cluster, on an index of this name."""
+        more = {"AZURE_SEARCH_INDEX": index, **more}
+        where, address = root or self.root, self.cluster.address
+        with driver(self.azure, self.folder, where, *arguments, engine=address, **more) as made:
+            yield made
+
+    @contextmanager
+    def quota(self, tpm: int) -> Iterator[None]:
+        """While it lasts, so many tokens a minute."""
+        self.azure.openai.tpm, self.azure.openai.tpm_window = tpm, 10.0
+        try:
+            yield
+        finally:
+            self.azure.openai.tpm = None
+
+    def secrets(self) -> list[str]:
+        """What must not be sent: tokens, what gets them, and the text of documents."""
+        identity = self.azure.identity
+        return [*identity.issued, identity.secret, "crowns in year"]
+
+    def age_lease(self, index: str, seconds: float) -> None:
+        """As if an index had been held by its run for the last time so long ago."""
+        where = self.azure.search.indexes[index]
+        with where.lock:
+            then = datetime.now(UTC) - timedelta(seconds=seconds)
+            lease = where.latest["lease"] | {"settled": then.isoformat(timespec="seconds")}
+            where.written("lease", lease, self.azure.clock.now(), self.azure.search.delays)
+
+    def held(self, service: str, path: str = "", after: int = 0) -> AbstractContextManager[Gate]:
+        """While it lasts, requests to a service are held at a gate, but for the first ones."""
+        return held(self.azure, service, path, after)
+
+    def made_good(self, over: Over, index: str, twice: int = 0) -> None:
+        """What must be so of a run that was disturbed."""
+        assert over.code == 3, over.err
+        assert over.outcomes == self.calm.outcomes
+        assert contents(self.azure, index) == self.wanted
+        paid = self.azure.openai.repeated
+        assert sum(paid.values()) - len(paid) <= twice, paid
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with emulator(dimensions=DIMENSIONS) as azure:
+        for n in range(SOURCES):
+            pages = (prose(f"topic {n} {page}", 8) for page in range(PAGES))
+            azure.blob.put("docs", f"{n:02}.pdf", pdf(*pages))
+        azure.blob.put("docs", "broken.pdf", b"%PDF-broken")
+        root = f"{azure.blob_endpoint}/docs"
+        with driver(azure, folder, root, AZURE_SEARCH_INDEX="calm") as undisturbed:
+            calm = undisturbed.over()
+        calls = len(azure.openai.requests)
+        with cluster(folder, {**azure.environment, **SMALL}) as made:
+            yield World(azure, made, folder, root, contents(azure, "calm"), calm, calls)
+
+
+@pytest.fixture(autouse=True)
+def counted(world: World) -> None:
+    """Each test counts for itself what is embedded."""
+    world.azure.openai.texts.clear()
+
+
+def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: World) -> None:
+    """What they had is done again, by who joined meanwhile, too; only that is paid for twice."""
+    first, second = world.cluster.living(2)
+    with world.run("dying") as run:
+        with world.held("openai", after=4) as gate:
+            gate.reached(4)  # so both are in the midst of it: each has three under way at most
+            readers = descendants(first.pid)
+            end(first)
+            joined = world.cluster.worker()
+        before = world.azure.openai.texts.total()
+        with world.held("search", "docs/search.index", after=20) as gate:
+            gate.reached(2)
+            readers += descendants(second.pid)
+            end(second)
+            unwritten = world.azure.openai.texts.total() - before
+        over = run.over()
+    world.made_good(over, "dying", twice=2 * UNDER_WAY + unwritten)
+    assert joined.poll() is None
+    assert len(readers) >= 2
+    wait_until(lambda: not any(map(alive, readers)), "no reader is left")
+
+
+def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) -> None:
+    """A nanny, its worker and the readers are gone at once; who comes later gets work."""
+    world.cluster.living(0)
+    node = world.cluster.worker(nanny=True)
+    world.cluster.wait_for(1)
+    with world.run("reading") as run, world.held("blob", "docs/1", after=2) as gate:
+        gate.reached()
+        end(node)  # the last one there is
+        other = world.cluster.worker()
+        world.cluster.wait_for(1)
+        gate.opened.set()
+        over = run.over()
+    world.made_good(over, "reading")
+    assert other.poll() is None
+
+
+def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: World) -> None:
+    """Another one keeps it, even where who waits for it has all places; quota and budget hold."""
+    world.cluster.living(2)
+    most = sum(request.tokens for request in world.azure.openai.requests[: world.calls]) // 2
+    before = len(world.azure.openai.requests)
+    with (
+        world.quota(120_000),
+        world.run("pacing", "--max-tokens", str(most)) as run,
+        world.held("openai", after=4) as gate,
+    ):
+        gate.reached(4)
+        (keeper,) = world.cluster.holding_actors()
+        end(next(worker for worker in world.cluster.workers if worker.pid == keeper))
+        gate.opened.set()
+        over = run.over()
+    paid = sum(request.tokens for request in world.azure.openai.requests[before:])
+    assert over.code == 1, over.err
+    assert "--max-tokens" in over.err
+    assert most / 3 < paid <= most
+    assert len(world.azure.openai.throttled) <= 1
+
+
+def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world: World) -> None:
+    """^C, then SIGTERM without time: the workers stop, and serve the next run at once."""
+    world.cluster.living(2)
+    with world.run("stopped") as run, world.held("openai", after=6) as gate:
+        gate.reached(2)
+        seen = world.cluster.tasks()
+        run.kill(signal.SIGINT)
+        world.cluster.stopping()
+        gate.opened.set()
+        interrupted = run.over()
+    assert interrupted.code == 130, interrupted.err
+    assert 0 < interrupted.outcomes["new"] < world.calm.outcomes["new"]
+    assert 0 < max(map(len, seen)) < 20_000, "what a scheduler holds of a group is small"
+    assert not any(secret.encode() in task for task in seen for secret in world.secrets())
+
+    more = {"INGEST_GRACE_SECONDS": "0.5"}
+    with world.run("stopped", **more) as run, world.held("openai") as gate:
+        gate.reached()
+        run.kill(signal.SIGTERM)
+        ended = run.over()
+    assert ended.code == 143, ended.err
+    assert not ended.outcomes["new"]
+
+    with world.run("stopped") as run:
+        over = run.over()
+    assert over.code == 3, over.err
+    assert contents(world.azure, "stopped") == world.wanted
+    world.cluster.empty()
+
+
+def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
+    """Its workers stop before the index can be another's; who comes too early is told so."""
+    world.cluster.living(2)
+    with world.run("killed") as run, world.held("openai", after=6) as gate:
+        gate.reached(2)
+        run.kill()
+        run.process.wait()
+        gate.opened.set()
+        with world.run("killed") as early:
+            refused = early.over()
+    assert refused.code == 11
+    assert "if it was killed, for" in refused.err
+
+    world.cluster.empty()
+    assert LEFT + Stop().grace < LASTS, "the workers are gone before the lease is"
+
+    world.age_lease("killed", 100)
+    with world.run("killed") as run:
+        over = run.over()
+    assert over.code == 3, over.err
+    assert contents(world.azure, "killed") == world.wanted
+
+
+def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: World) -> None:
+    """Three times, and then it is said of it alone."""
+    world.cluster.living(0)
+    node = world.cluster.worker(nanny=True)
+    world.cluster.wait_for(1)
+    for n in range(6):
+        world.azure.blob.put("poisoned", f"{n}.pdf", pdf(prose(f"topic {n}", 8)))
+    world.azure.blob.put("poisoned", "3 bad.pdf", pdf(prose("bad", 8)))
+    deaths = list[int]()
+
+    def act(request: Request, service: Service) -> Response:
+        deaths.append(1)
+        for process in descendants(node.pid):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return service(request)
+
+    planned = world.azure.faults.add(Fault("ends its reader", act), "blob", path="3 bad")
+    with world.run("poisoned", root=f"{world.azure.blob_endpoint}/poisoned") as run:
+        over = run.over()
+    world.azure.faults.planned.remove(planned)
+    assert over.code == 3, over.err
+    assert over.outcomes == {"new": 6, "failed": 1}
+    assert len(deaths) == MAX_ATTEMPTS
+
+
+def on_a_stranger(world: World, **environment: str) -> Over:
+    """A run whose only worker has an environment of its own."""
+    world.cluster.living(0)
+    world.cluster.worker(nanny=False, threads=1, **environment)
+    world.cluster.wait_for(1)
+    with world.run("strange") as run:
+        over = run.over()
+    world.cluster.living(0)
+    return over
+
+
+def test_a_worker_that_cannot_work_is_named(world: World) -> None:
+    """One line says which and why: it lacks a role, an identity, or the program."""
+    stranger = world.azure.identity.principal("stranger")
+    over = on_a_stranger(world, AZURE_OPENAI_CLIENT_ID=stranger.client_id)
+    assert over.code == 2, over.err
+    assert re.search(r"\(worker w\d+ at \S+:\d+\)", over.err)
+    assert "Traceback" not in over.err
+
+    over = on_a_stranger(world, IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
+    assert over.code == 2, over.err
+    assert re.search(r"no token for .*\(worker w\d+ at \S+:\d+\)", over.err)
+
+    over = on_a_stranger(world, PYTHONPATH="")
+    assert over.code == 2, over.err
+    assert "has no ingest" in over.err
+    assert over.err.count("\n") == 1
+
+
+def test_a_run_without_a_scheduler_says_so(world: World) -> None:
+    """What it waits for, and then what to do; as long as Dask's settings say."""
+    soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "6s", "AZURE_SEARCH_INDEX": "none"}
+    with driver(world.azure, world.folder, world.root, engine="tcp://127.0.0.1:9", **soon) as run:
+        over = run.over()
+    assert over.code == 1
+    waiting, gone = over.err.splitlines()
+    assert waiting.endswith("Z ingest: waiting for the scheduler at tcp://127.0.0.1:9")
+    assert "no scheduler answers at tcp://127.0.0.1:9" in gone
+
+
+def test_a_run_whose_scheduler_is_killed_ends_with_one_line(world: World, tmp_path: Path) -> None:
+    """Neither a traceback nor a hang; and nobody may write until its workers must be gone."""
+    world.cluster.living(0)
+    index = {"AZURE_SEARCH_INDEX": "scheduler"}
+    with cluster(tmp_path, {**world.azure.environment, **SMALL}) as other:
+        other.living(1)
+        with (
+            driver(world.azure, tmp_path, world.root, engine=other.address, **index) as run,
+            world.held("openai", after=2) as gate,
+        ):
+            gate.reached()
+            end(other.scheduler)
+            over = run.over()  # while what its workers asked for is not answered
+    with driver(world.azure, tmp_path, world.root, **index) as again:
+        refused = again.over()
+    assert over.code == 1, over.err
+    assert over.err.count("\n") == 1, over.err
+    assert other.address in over.err
+    assert refused.code == 11

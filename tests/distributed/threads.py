@@ -1,0 +1,80 @@
+"""An engine that is no cluster: two workers that are threads of this process."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import Any
+
+from ingest.distributed import session
+from ingest.distributed.coordinator import Pacing
+from ingest.distributed.messages import Done, Group, Job, Links, MissedError
+from ingest.distributed.worker import settle
+from ingest.errors import ServiceError
+
+WORKERS = ("a", "b")
+
+
+class Threads:
+    """Groups go to an Executor, as with any engine; the pacing is an object beside it."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self.executor = executor
+        self.free: SimpleQueue[str] = SimpleQueue()
+        for who in WORKERS:
+            self.free.put(who)
+        self.pacing: Pacing | None = None
+        self.begun = 0  # pacings
+        self.after = math.inf  # so many turns, the first pacing is lost
+        self.groups: list[Group] = []  # that were submitted
+        self.silent = False  # what they come to does not arrive
+
+    def submit(self, group: Group, job: Job) -> Future[Done]:
+        self.groups.append(group)
+        done = self.executor.submit(self.work, group, job)
+        return Future() if self.silent else done
+
+    def work(self, group: Group, job: Job) -> Done:
+        who = self.free.get()
+        try:
+            return settle(group, job, Links(who, self.asked))
+        finally:
+            self.free.put(who)
+
+    def slots(self) -> int:
+        return len(WORKERS)
+
+    def begin(self, *arguments: Any) -> None:
+        self.pacing = Pacing(*arguments)
+        self.begun += 1
+
+    def asked(self, method: str, *arguments: Any) -> Any:
+        """What a worker gets."""
+        self.after -= method == "ask"
+        if self.after < 0:
+            self.after, self.pacing = math.inf, None
+        if self.pacing is None:
+            raise MissedError
+        return getattr(self.pacing, method)(*arguments)
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        if self.pacing is None:
+            raise ServiceError("the pacing is lost")
+        return getattr(self.pacing, method)(*arguments)
+
+    def stuck(self) -> bool:
+        return self.silent
+
+    def end(self, run: str) -> None:
+        session.end(run)
+
+
+@contextmanager
+def threads() -> Iterator[Threads]:
+    """An engine, until the end of the block."""
+    with ThreadPoolExecutor(len(WORKERS), "worker") as executor:
+        yield Threads(executor)
+        executor.shutdown(cancel_futures=True)

@@ -1,0 +1,153 @@
+"""An Azure, documents in a folder, and runs over them: on this machine, or given to an engine."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from ingest.config.connections import connections
+from ingest.config.factory import services
+from ingest.config.settings import Settings, settings
+from ingest.distributed.driver import Engine, spread
+from ingest.models import Advanced, Event, Settled, Summary
+from ingest.pipeline.context import Run, Services
+from ingest.pipeline.run import Account
+from ingest.pipeline.stages import ingest
+from ingest.runtime.cancellation import Stop
+from ingest.sources.folder import roots
+from tests.conftest import DIMENSIONS
+from tests.emulator.emulator import Azure, emulator
+from tests.pdfs import aged, pdf, prose, write
+from tests.pipeline.reader.test_attachments import portfolio
+
+Engines: TypeAlias = Callable[[str], AbstractContextManager[Engine]]  # by the id of a run
+
+SMALL = {
+    "INGEST_CHUNK_TOKENS": "64",
+    "INGEST_EMBED_INPUTS": "6",
+    "INGEST_EMBED_AT_ONCE": "3",
+    "INGEST_WORKERS": "1",
+    "INGEST_GRACE_SECONDS": "5",
+    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
+}
+numbers = itertools.count(1)
+
+
+@dataclass
+class Ran:
+    """One run."""
+
+    events: list[Event] = field(default_factory=list)
+    summary: Summary | None = None
+    spent: int = 0  # tokens
+
+    @property
+    def settled(self) -> list[Settled]:
+        """What became of each source, by name."""
+        found = [event for event in self.events if isinstance(event, Settled)]
+        return sorted(found, key=lambda event: event.source)
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        return {event.source: str(event.outcome) for event in self.settled}
+
+    @property
+    def advanced(self) -> list[Advanced]:
+        return [event for event in self.events if isinstance(event, Advanced)]
+
+
+@dataclass
+class World:
+    """Each index is named by who fills it."""
+
+    azure: Azure
+    folder: Path
+
+    def settings(self, index: str, **more: str) -> Settings:
+        return settings(self.azure.environment | SMALL | {"AZURE_SEARCH_INDEX": index} | more, {})
+
+    def run(self, index: str, engines: Engines | None = None, **more: Any) -> Ran:
+        """One run, to its end."""
+        with self.running(index, engines, **more) as (all_, run, ran):
+            self.go(all_, run, ran)
+        return ran
+
+    @contextmanager
+    def running(
+        self,
+        index: str,
+        engines: Engines | None = None,
+        stop: Stop | None = None,
+        chosen: Settings | None = None,
+    ) -> Iterator[tuple[Services, Run, Ran]]:
+        """What a run is given, and where to put what it comes to."""
+        chosen = chosen or self.settings(index)
+        if engines:
+            chosen = replace(chosen, engine="tcp://a-test")
+        run = Run(f"r{next(numbers)}", max_deletes=99, stop=stop or Stop())
+        ran = Ran()
+        to = connections(chosen, run.stop)
+        with services(chosen, run.stop, write=True, to=to) as here:
+            if engines is None:
+                yield here, run, ran
+                return
+            with engines(run.id) as engine, spread(engine, chosen, here, run) as all_:
+                yield all_, run, ran
+
+    def go(self, all_: Services, run: Run, ran: Ran) -> None:
+        """Take what comes of it."""
+        (root,) = roots([str(self.folder)])
+        account = Account(run, all_, self.settings("any"), 0.0)
+        try:
+            for event in ingest(root, all_, run):
+                account.add(event)
+                ran.events.append(event)
+        finally:
+            ran.summary = account.summary(0)
+            ran.spent = all_.budget.tokens
+
+    def contents(self, index: str) -> dict[str, Any]:
+        """An index, but for what tells of runs: when, and by which, each record was written."""
+        self.azure.search.settle()
+        return {
+            key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
+            for key, document in self.azure.search.dump(index).items()
+            if not key.startswith("run-") and key != "lease"
+        }
+
+    def first(self) -> None:
+        """Documents of every kind, and nothing else."""
+        for path in self.folder.glob("*.pdf"):
+            path.unlink()
+        for n in range(9):
+            write(self.folder / f"{n}.pdf", *(prose(f"topic {n} {page}", 8) for page in range(2)))
+        write(self.folder / "gone.pdf", prose("cranes", 8))
+        write(self.folder / "empty.pdf", "")
+        (self.folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
+        aged(self.folder / "broken.pdf")
+        letter, note = pdf(prose("the letter", 6)), pdf(prose("the note", 6))
+        portfolio(self.folder / "portfolio.pdf", letter=letter, note=note)
+
+    def second(self) -> None:
+        """What became of them some days later."""
+        write(self.folder / "1.pdf", prose("saws", 8), prose("topic 1 1", 8), age=50)
+        write(self.folder / "new.pdf", prose("anvils", 12))
+        write(self.folder / "3.pdf", "", age=50)
+        portfolio(self.folder / "portfolio.pdf", age=50, letter=pdf(prose("the letter", 6)))
+        (self.folder / "gone.pdf").unlink()
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """All of it; this process is a client of that Azure, and so are those it starts."""
+    with emulator(dimensions=DIMENSIONS) as azure, pytest.MonkeyPatch.context() as patch:
+        for name, value in azure.environment.items():
+            patch.setenv(name, value)
+        (folder / "docs").mkdir()
+        yield World(azure, folder / "docs")

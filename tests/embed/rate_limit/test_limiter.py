@@ -1,0 +1,112 @@
+"""The line itself: who asks by a name is served in turn, and who is gone leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ingest.embed.rate_limit.deployment import Pace
+from ingest.embed.rate_limit.limiter import RETURNS, Granted, Later, Paces
+from ingest.embed.rate_limit.quota import Share
+
+TPM = 60_000
+SIZE = 500.0  # tokens of a request: 120 a minute
+
+
+@dataclass
+class Clock:
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def line(clock: Clock, tpm: float = TPM) -> Paces:
+    return Paces([Pace(Share(tpm))], clock)
+
+
+def turn(paces: Paces, who: str = "", tokens: float = SIZE) -> Granted:
+    """A turn that is there at once."""
+    given = paces.ask(tokens, who)
+    assert isinstance(given, Granted)
+    return given
+
+
+def test_those_who_ask_by_a_name_are_served_one_after_another() -> None:
+    """One that asks ten times as often as the others gets no more than its share."""
+    clock = Clock()
+    paces = line(clock)
+    impatient, patient = [0.01] * 1, [0.1] * 3
+    names = {f"w{n}": pause for n, pause in enumerate(impatient + patient)}
+    again = dict.fromkeys(names, clock.now)
+    served: Counter[str] = Counter()
+    while clock.now < 400:
+        who = min(again, key=lambda name: again[name])
+        clock.now = again[who]
+        answer = paces.ask(SIZE, who)
+        if isinstance(answer, Granted):
+            served[who] += 1
+            paces.answered(answer, {})
+            again[who] = clock.now + names[who]
+        else:
+            again[who] = clock.now + answer.seconds
+    assert 570 <= served.total() <= 610
+    assert max(served.values()) <= 1.4 * min(served.values())
+
+
+def test_who_is_told_to_wait_is_told_for_how_long_and_why() -> None:
+    """The second one waits for the first one's tokens, the third for both."""
+    clock = Clock()
+    paces = line(clock)
+    turn(paces, "a")
+    waits = [paces.ask(SIZE, who) for who in "bcd"]
+    assert all(isinstance(wait, Later) and wait.why == "token quota" for wait in waits)
+    seconds = [wait.seconds for wait in waits if isinstance(wait, Later)]
+    assert seconds == sorted(seconds)
+    assert seconds[0] < seconds[-1] <= RETURNS
+
+
+def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:
+    """Its requests are no longer under way, and those of others are."""
+    clock = Clock()
+    paces = line(clock, tpm=10**9)
+    for who in "aab":
+        turn(paces, who)
+        clock.now += 1
+    assert paces.each[0].under_way == 3
+    paces.lost("a")
+    assert paces.each[0].under_way == 1
+    paces.lost("nobody")
+    assert paces.each[0].under_way == 1
+
+
+def test_what_is_never_answered_comes_back_in_the_end() -> None:
+    """A message that got lost does not count for ever."""
+    clock = Clock()
+    paces = line(clock, tpm=10**9)
+    old = turn(paces, "a")
+    clock.now += 60
+    turn(paces, "a")
+    paces.forget(30)
+    assert paces.each[0].under_way == 1
+    paces.answered(old, {})  # so late, it means nothing
+    assert paces.each[0].under_way == 1
+
+
+def test_an_answer_to_an_unknown_turn_means_nothing() -> None:
+    """Neither is anything freed by it, nor learnt from it; but a refusal is heeded all the same."""
+    clock = Clock()
+    paces = line(clock)
+    turn(paces)
+    stranger = Granted(0, 10**9)
+    paces.answered(stranger, {"x-ratelimit-limit-tokens": "1"})
+    paces.failed(stranger, ailing=True)
+    assert paces.each[0].under_way == 1
+    assert paces.known().tokens == TPM
+    assert paces.each[0].ailing < clock.now
+
+    assert paces.refused(stranger, {"retry-after": "60"}) == 60
+    clock.now += 59
+    assert isinstance(paces.ask(SIZE), Later)
+    clock.now += 1
+    turn(paces)

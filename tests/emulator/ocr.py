@@ -1,0 +1,270 @@
+"""Document Intelligence: read and layout, as operations that take their time.
+
+What it reads are pages that say their text in black and white squares (tests/scans.py), whatever
+size they are drawn in: a picture of anything else has no text. Who sends a page pays for it, heard
+or not.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from PIL import Image
+
+from tests.emulator.clock import Clock, Window
+from tests.emulator.identity import COGNITIVE_USER, TENANT, Identity
+from tests.emulator.server import Json, Request, Response, answer
+from tests.scans import read
+
+AUDIENCE = "https://cognitiveservices.azure.com"
+VERSION = "2024-11-30"
+ROUTE = re.compile(r"/documentintelligence/documentModels/([\w-]+)(|:analyze|/analyzeResults/(.+))")
+MODELS = ("prebuilt-read", "prebuilt-layout")
+TYPES = ("application/octet-stream", "image/png", "image/jpeg")
+KEPT = 86_400  # seconds for which a result can be had
+DOUBTFUL = "?"  # a word that ends so was hard to read
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A page that was taken."""
+
+    model: str
+    text: str
+    began: float  # by the emulator's clock
+    ready: float
+    failing: str  # the code of the error it ends with; "" for none
+    code_points: bool
+
+
+class Refused(Exception):
+    """The request ends here, with this response."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+class DocumentIntelligence:
+    """One resource. Its attributes may be set at any time."""
+
+    def __init__(self, identity: Identity, clock: Clock) -> None:
+        self.identity = identity
+        self.clock = clock
+        self.read: Callable[[Image.Image], str] = read
+        self.seconds = 0.0  # that an operation takes
+        self.poll: int | None = 1  # seconds that it says to wait; None: it says nothing
+        self.latency = 0.0  # seconds of each answer
+        self.tps: float | None = None  # pages a second
+        self.get_tps: float | None = None  # questions a second
+        self.most_bytes = 500_000_000  # 4 MB in the free tier
+        self.failing: dict[str, list[str]] = {}  # text: codes that its next operations end with
+        self.billed: Counter[str] = Counter()  # how often a page was paid for, by its text
+        self.at_once = self.most_at_once = 0  # operations not yet asked for to the end
+        self.operations: dict[str, Operation] = {}
+        self.heard: set[str] = set()
+        self.throttled = 0
+        self.pages, self.questions = Window(clock), Window(clock)
+        self.lock = threading.Lock()
+
+    @property
+    def repeated(self) -> dict[str, int]:
+        """The pages that were paid for more than once, and how often."""
+        return {text: count for text, count in self.billed.items() if count > 1}
+
+    def serve(self, request: Request) -> Response:
+        """Answer one request."""
+        request.pause(self.latency)
+        try:
+            return self.routed(request)
+        except Refused as refused:
+            return refused.response
+
+    def routed(self, request: Request) -> Response:
+        """Who is it, what is asked. Raises Refused."""
+        self.authorize(request)
+        route = ROUTE.fullmatch(request.path)
+        if route is None or request.query.get("api-version") != VERSION:
+            raise Refused(failed(404, "NotFound", "Resource not found."))
+        if route[1] not in MODELS:
+            said = "The requested model was not found."
+            raise Refused(failed(404, "NotFound", "Resource not found.", "ModelNotFound", said))
+        if request.method == "POST" and route[2] == ":analyze":
+            self.admit(self.pages, self.tps)
+            return self.analyze(route[1], request)
+        if request.method == "GET" and not route[2]:
+            began = "2024-11-30T00:00:00Z"
+            described = {"modelId": route[1], "description": "Reads.", "createdDateTime": began}
+            return answer(200, described | {"apiVersion": VERSION})
+        if request.method == "GET" and route[3]:
+            self.admit(self.questions, self.get_tps)
+            return self.result(route[3])
+        raise Refused(failed(405, "MethodNotAllowed", "The requested HTTP method is not allowed."))
+
+    def authorize(self, request: Request) -> None:
+        """The token and the role. Raises Refused."""
+        token = self.identity.shown(request)
+        if token is not None and token.tenant != TENANT:
+            said = f"Token tenant {token.tenant} does not match resource tenant."
+            body = {"error": {"code": "Tenant provided in token does not match resource token"}}
+            body["error"]["message"] = said
+            raise Refused(answer(400, body))
+        principal = self.identity.bearer(request, (AUDIENCE,))
+        if principal is None:
+            said = (
+                "Unauthorized. Access token is missing, invalid, audience is incorrect "
+                f"({AUDIENCE}), or have expired."
+            )
+            raise Refused(answer(401, {"statusCode": 401, "message": said}))
+        if not self.identity.has(principal, COGNITIVE_USER):
+            said = f"The principal `{principal.oid}` lacks the required data action."
+            raise Refused(answer(401, {"error": {"code": "PermissionDenied", "message": said}}))
+
+    def admit(self, window: Window, tps: float | None) -> None:
+        """Count a request against a quota of requests a second. Raises Refused."""
+        if tps is None:
+            return
+        wait = window.take(1, max(1.0, tps), 1.0)
+        if wait:
+            self.throttled += 1
+            seconds = math.ceil(wait)
+            said = f"Requests have exceeded rate limit. Please retry after {seconds} seconds."
+            response = answer(429, {"error": {"code": "429", "message": said}})
+            raise Refused(
+                Response(429, response.body, {**response.headers, "Retry-After": str(seconds)})
+            )
+
+    def analyze(self, model: str, request: Request) -> Response:
+        """Take a page. Raises Refused."""
+        if request.query.get("outputContentFormat", "text") != "text":
+            raise Refused(failed(400, "InvalidArgument", "Only text is emulated."))
+        if request.headers.get("content-type") not in TYPES:
+            said = "The media type is not supported."
+            raise Refused(failed(415, "UnsupportedMediaType", said))
+        text = self.looked_at(request.body)
+        now = self.clock.now()
+        codes = self.failing.get(text, [])
+        code_points = request.query.get("stringIndexType") == "unicodeCodePoint"
+        with self.lock:
+            failing = codes.pop(0) if codes else ""
+            if failing.startswith("400 "):
+                inner = failing.removeprefix("400 ")
+                raise Refused(failed(400, "InvalidRequest", "Invalid request.", inner, "Bad page."))
+            id_ = str(uuid.uuid4())
+            made = Operation(model, text, now, now + self.seconds, failing, code_points)
+            self.operations[id_] = made
+            self.billed[text] += not failing
+            self.most_at_once = max(self.most_at_once, len(self.operations) - len(self.heard))
+        host = request.headers["host"]
+        path = f"/documentintelligence/documentModels/{model}/analyzeResults/{id_}"
+        where = f"https://{host}{path}?api-version={VERSION}"
+        told = {"Operation-Location": where, "apim-request-id": id_, **self.when()}
+        return Response(202, b"", told)
+
+    def looked_at(self, body: bytes) -> str:
+        """The text of a picture. Raises Refused."""
+        inner = ""
+        if len(body) > self.most_bytes:
+            inner, said = "InvalidContentLength", "The input image is too large."
+        else:
+            try:
+                picture = Image.open(io.BytesIO(body))
+                picture.load()
+            except (OSError, SyntaxError, ValueError):
+                inner, said = "InvalidContent", "The file is corrupted or format is unsupported."
+            else:
+                if min(picture.size) < 50 or max(picture.size) > 10_000:
+                    inner, said = "InvalidContentDimensions", "The input dimensions are wrong."
+        if inner:
+            raise Refused(failed(400, "InvalidRequest", "Invalid request.", inner, said))
+        return self.read(picture)
+
+    def result(self, id_: str) -> Response:
+        """How far an operation is. Raises Refused."""
+        operation, now = self.operations.get(id_), self.clock.now()
+        if operation is None or now > operation.ready + KEPT:
+            said = "The requested operation was not found."
+            raise Refused(failed(404, "NotFound", "Resource not found.", "OperationNotFound", said))
+        began = datetime.fromtimestamp(operation.began, UTC).isoformat()
+        told: Json = {"createdDateTime": began, "lastUpdatedDateTime": began}
+        if now < operation.ready:
+            return answer(200, {"status": "running", **told}, self.when())
+        with self.lock:
+            self.heard.add(id_)
+        if operation.failing:
+            code = "InternalServerError"
+            error = {"code": code, "message": "An unexpected error occurred."}
+            if operation.failing != code:
+                inner = {"code": operation.failing, "message": "The page cannot be read."}
+                error = {"code": "InvalidRequest", "message": "Invalid request."}
+                error["innererror"] = inner  # type: ignore[assignment]
+            return answer(200, {"status": "failed", **told, "error": error})
+        made = analyzed(operation)
+        return answer(200, {"status": "succeeded", **told, "analyzeResult": made})
+
+    def when(self) -> dict[str, str]:
+        """The header that says when to ask."""
+        return {} if self.poll is None else {"Retry-After": str(self.poll)}
+
+
+def failed(status: int, code: str, message: str, inner: str = "", said: str = "") -> Response:
+    """An error as this service words it."""
+    error: Json = {"code": code, "message": message}
+    if inner:
+        error["innererror"] = {"code": inner, "message": said}
+    return answer(status, {"error": error})
+
+
+def analyzed(operation: Operation) -> Json:
+    """The result: words with their places and confidences; for layout, tables of tabbed lines."""
+
+    def units(text: str) -> int:
+        return len(text) if operation.code_points else len(text.encode("utf-16-le")) // 2
+
+    text = operation.text
+    words = [
+        {
+            "content": found[0],
+            "confidence": 0.4 if found[0].endswith(DOUBTFUL) else 0.99,
+            "span": {"offset": units(text[: found.start()]), "length": units(found[0])},
+        }
+        for found in re.finditer(r"\S+", text)
+    ]
+    layout = operation.model == "prebuilt-layout"
+    return {
+        "apiVersion": VERSION,
+        "modelId": operation.model,
+        "stringIndexType": "unicodeCodePoint" if operation.code_points else "textElements",
+        "content": text,
+        "pages": [{"pageNumber": 1, "angle": 0, "unit": "pixel", "words": words, "spans": []}],
+        "tables": [table(found, text, units) for found in TABLE.finditer(text)] if layout else [],
+        "styles": [],
+    }
+
+
+TABLE = re.compile(r"(?:^[^\n]*\t[^\n]*(?:\n|\Z))+", re.MULTILINE)
+
+
+def table(found: re.Match[str], text: str, units: Callable[[str], int]) -> Json:
+    """Consecutive lines with tabs."""
+    block = found[0].rstrip("\n")
+    rows = [line.split("\t") for line in block.split("\n")]
+    cells = [
+        {"rowIndex": r, "columnIndex": c, "content": value, "spans": []}
+        for r, row in enumerate(rows)
+        for c, value in enumerate(row)
+    ]
+    return {
+        "rowCount": len(rows),
+        "columnCount": max(map(len, rows)),
+        "cells": cells,
+        "spans": [{"offset": units(text[: found.start()]), "length": units(block)}],
+    }

@@ -1,0 +1,377 @@
+"""Azure OpenAI: embeddings, on the URLs of a deployment and of v1.
+
+One input that is too long costs the whole request, a missing role is a 401, and a request that is
+larger than the quota is told to come back tomorrow.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import random
+import re
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import toktok
+
+from tests.emulator.clock import Clock, Window
+from tests.emulator.identity import OPENAI_USER, TENANT, Identity, Principal
+from tests.emulator.server import Json, Request, Response, answer, failure
+from tests.emulator.vectors import Embed, Vectors, hashed
+
+AUDIENCES = ("https://cognitiveservices.azure.com", "https://ai.azure.com")
+ROLES = (OPENAI_USER, "Cognitive Services OpenAI Contributor", "Cognitive Services User")
+ROUTE = re.compile(r"/openai/(?:(v1)|deployments/([^/]+))/embeddings/?")
+NEVER = 86_400  # the seconds to wait for something that waiting does not help
+
+CHARACTERS_A_TOKEN = 4  # the quota counts characters, as it must answer before it tokenizes
+
+# What every client and proxy sends. Others count as custom, of which there may be ten.
+USUAL = re.compile(
+    r"(accept|accept-encoding|accept-language|api-key|authorization|connection|content-.*|host"
+    r"|user-agent|x-stainless-.*|x-ms-.*|transfer-encoding|expect|cookie)"
+)
+
+Input: TypeAlias = str | tuple[int, ...]  # a text, or the tokens of one
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A model under a name."""
+
+    model: str = "text-embedding-3-large"
+    dimensions: int = 3072  # the most, and without a wish the number
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A request that was accepted, and so would be billed, whether or not its answer arrived."""
+
+    inputs: tuple[Input, ...]
+    tokens: int  # billed
+    estimated: int  # counted against the quota
+    size: int  # bytes of the request
+    dimensions: int
+    route: str  # v1, or deployments
+    deployment: str
+    at: float  # by the emulator's clock
+
+
+class Refused(Exception):
+    """The request ends here, with this response."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status)
+        self.response = response
+
+
+class OpenAI:
+    """One resource. Its attributes may be set at any time."""
+
+    def __init__(self, identity: Identity, clock: Clock, embed: Embed = hashed) -> None:
+        self.identity = identity
+        self.clock = clock
+        self.embed = embed
+        self.deployments: dict[str, Deployment] = {}
+        self.audiences = AUDIENCES
+        self.key = uuid.uuid4().hex
+        self.local_auth = False  # whether the key is accepted
+
+        self.inputs = 2048  # limits of one request
+        self.tokens = 8192  # of one input
+        self.total = 300_000  # tokens of all inputs
+        self.custom_headers = 10
+
+        # None is no limit. What fits into a window is its share of a minute.
+        self.rpm: int | None = None
+        self.rpm_window = 10.0  # seconds; Azure uses 1 or 10
+        self.tpm: int | None = None
+        self.tpm_window = 60.0
+        self.retry_headers: tuple[str, ...] = ("retry-after", "retry-after-ms", "x-ratelimit-reset")
+
+        self.latency = 0.0  # seconds, and by token
+        self.latency_per_token = 0.0
+        self.out_of_order = False  # the embeddings come in any order
+
+        self.requests: list[Embedded] = []
+        self.throttled: list[float] = []  # when a request was refused for a quota
+        self.texts: Counter[str] = Counter()  # how often each was embedded
+        self.statuses: Counter[int] = Counter()
+        self.at_once = self.most_at_once = 0
+        self.calls, self.spent = Window(clock), Window(clock)
+        self.lock = threading.Lock()
+        self.random = random.Random(0)
+
+    @property
+    def repeated(self) -> dict[str, int]:
+        """The texts that were paid for more than once, and how often."""
+        return {text: count for text, count in self.texts.items() if count > 1}
+
+    def serve(self, request: Request) -> Response:
+        """Answer one request."""
+        with self.present():
+            try:
+                response = self.embeddings(request)
+            except Refused as refused:
+                response = refused.response
+        with self.lock:
+            self.statuses[response.status] += 1
+            if response.status == 429:
+                self.throttled.append(self.clock.now())
+        told = {"apim-request-id": str(uuid.uuid4()), "x-ms-region": "Loopback"}
+        return Response(response.status, response.body, {**told, **response.headers})
+
+    @contextmanager
+    def present(self) -> Iterator[None]:
+        """Counts who is being served at the same time."""
+        with self.lock:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.at_once -= 1
+
+    def embeddings(self, request: Request) -> Response:
+        """Who is it, is there room, is it well-formed: then embed. Raises Refused."""
+        started = time.monotonic()
+        if sum(not USUAL.fullmatch(name) for name in request.headers) > self.custom_headers:
+            raise Refused(failure(431, "431", "Request Header Fields Too Large"))
+        route = ROUTE.fullmatch(request.path)
+        self.authorize(request, v1=route is not None and route[1] is not None)
+        if route is None or request.method != "POST" or not versioned(request, route):
+            raise Refused(failure(404, "404", "Resource not found"))
+
+        body = parsed(request.body)
+        name = route[2] or str(body.get("model"))
+        deployment = self.deployments.get(name)
+        if deployment is None:
+            raise Refused(failure(404, "DeploymentNotFound", NO_DEPLOYMENT))
+        inputs = read(body.get("input"))
+        estimated = estimate(inputs)
+        limits = self.admit(estimated, request)
+        dimensions = self.validated(body, inputs, deployment)
+        counts = self.counted(inputs)
+
+        vectors = self.embed([plain(i) for i in inputs], dimensions)
+        tokens = sum(counts)
+        accepted = Embedded(
+            tuple(inputs),
+            tokens,
+            estimated,
+            len(request.body),
+            dimensions,
+            "v1" if route[1] else "deployments",
+            name,
+            self.clock.now(),
+        )
+        with self.lock:
+            self.requests.append(accepted)
+            self.texts.update(i for i in inputs if isinstance(i, str))
+        wanted = self.latency + self.latency_per_token * tokens
+        request.pause(wanted - (time.monotonic() - started))
+        return self.result(body, vectors, deployment.model, tokens, limits)
+
+    def authorize(self, request: Request, *, v1: bool) -> None:
+        """Key or token, and the role. Raises Refused."""
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        key = request.headers.get("api-key")
+        if v1 and key is None and bearer and bearer.count(".") != 2:
+            key = bearer  # what OpenAI(api_key="...") makes of a key
+        if key is not None and not self.local_auth:
+            said = "Key based authentication is disabled for this resource."
+            raise Refused(failure(403, "AuthenticationTypeDisabled", said))
+        if key is not None:
+            if key != self.key:
+                raise Refused(failure(401, "401", WRONG_KEY))
+            return
+        token = self.identity.shown(request)
+        if token is not None and token.tenant != TENANT:
+            raise Refused(failure(400, WRONG_TENANT, STRANGER.format(token.tenant)))
+        principal = self.identity.bearer(request, self.audiences)
+        if principal is None:
+            raise Refused(answer(401, {"statusCode": 401, "message": BAD_TOKEN}))
+        if not self.identity.has(principal, *ROLES):
+            raise Refused(failure(401, "PermissionDenied", self.denied(principal)))
+
+    def denied(self, principal: Principal) -> str:
+        """How a missing role is put; for a while after its assignment, differently."""
+        if self.identity.propagating(principal, *ROLES):
+            return "Principal does not have access to API/Operation."
+        return NO_ROLE.format(principal.oid)
+
+    def admit(self, estimated: int, request: Request) -> dict[str, str]:
+        """Count the request against both quotas; the headers that say so. Raises Refused."""
+        headers = {}
+        if self.rpm is not None:
+            allowance = max(1.0, self.rpm * self.rpm_window / 60)
+            wait = self.calls.take(1, allowance, self.rpm_window)
+            if wait:
+                raise Refused(self.busy("call", wait, request))
+            headers["x-ratelimit-limit-requests"] = str(self.rpm)
+            headers["x-ratelimit-remaining-requests"] = str(int(allowance - self.calls.used))
+        if self.tpm is not None:
+            allowance = self.tpm * self.tpm_window / 60
+            wait = self.spent.take(estimated, allowance, self.tpm_window)
+            if wait:
+                wait = NEVER if estimated > allowance else wait
+                raise Refused(self.busy("token", wait, request))
+            headers["x-ratelimit-limit-tokens"] = str(self.tpm)
+            headers["x-ratelimit-remaining-tokens"] = str(int(allowance - self.spent.used))
+        return headers
+
+    def busy(self, what: str, wait: float, request: Request) -> Response:
+        """The 429 of a rate limit, of calls or tokens."""
+        seconds = math.ceil(wait)
+        version = request.query.get("api-version", "v1")
+        response = failure(429, "429", RATE_LIMIT.format(version, what, seconds))
+        reset = f"x-ratelimit-reset-{'requests' if what == 'call' else 'tokens'}"
+        choices = {
+            "retry-after": ("Retry-After", str(seconds)),
+            "retry-after-ms": ("retry-after-ms", str(math.ceil(wait * 1000))),
+            "x-ratelimit-reset": (reset, str(seconds)),
+        }
+        headers = dict(choices[name] for name in self.retry_headers)
+        headers["policy-id"] = f"DeploymentRatelimit-{what.title()}"
+        return Response(429, response.body, {**response.headers, **headers})
+
+    def validated(self, body: Json, inputs: Sequence[Input], deployment: Deployment) -> int:
+        """The dimensions to give, of a request that is well-formed. Raises Refused."""
+        if not inputs or len(inputs) > self.inputs or not all(inputs):
+            raise Refused(invalid("'$.input' is invalid. " + REFERENCE))
+        if body.get("encoding_format", "float") not in {"float", "base64"}:
+            raise Refused(invalid("'$.encoding_format' is invalid. " + REFERENCE))
+        wanted = body.get("dimensions", deployment.dimensions)
+        if "dimensions" in body and "-3-" not in deployment.model:
+            raise Refused(invalid("This model does not support specifying dimensions."))
+        if type(wanted) is not int or not 1 <= wanted <= deployment.dimensions:
+            most = deployment.dimensions
+            said = (
+                f"Invalid value for 'dimensions' = {wanted}. Must be less than or equal to {most}."
+            )
+            raise Refused(invalid(said))
+        return wanted
+
+    def counted(self, inputs: Sequence[Input]) -> list[int]:
+        """The tokens of each input. Raises Refused if one, or all together, are too many."""
+        texts = [i for i in inputs if isinstance(i, str)]
+        found = iter(toktok.batch_count(texts, "cl100k_base", threads=1) if texts else ())
+        counts = [next(found) if isinstance(i, str) else len(i) for i in inputs]
+        for number, count in enumerate(counts):
+            if count > self.tokens and len(inputs) == 1:
+                said = f"Invalid 'input': maximum context length is {self.tokens} tokens."
+                raise Refused(invalid(said))
+            if count > self.tokens:
+                said = f"Invalid 'input[{number}]': maximum input length is {self.tokens} tokens."
+                raise Refused(invalid(said))
+        if sum(counts) > self.total:
+            said = f"Requested {sum(counts)} tokens, max {self.total} tokens per request"
+            kind = "max_tokens_per_request"
+            raise Refused(invalid(said, kind, kind))
+        return counts
+
+    def result(
+        self, body: Json, vectors: Vectors, model: str, tokens: int, headers: dict[str, str]
+    ) -> Response:
+        """The embeddings as the SDK expects them."""
+        if body.get("encoding_format") == "base64":
+            rows = vectors.astype("<f4", copy=False)
+            shown = [f'"{base64.b64encode(row.tobytes()).decode()}"' for row in rows]
+        else:
+            shown = [json.dumps(row) for row in vectors.tolist()]
+        data = [
+            f'{{"object":"embedding","index":{number},"embedding":{text}}}'
+            for number, text in enumerate(shown)
+        ]
+        if self.out_of_order:
+            with self.lock:
+                self.random.shuffle(data)
+        usage = json.dumps({"prompt_tokens": tokens, "total_tokens": tokens})
+        text = f'{{"object":"list","data":[{",".join(data)}],"model":"{model}","usage":{usage}}}'
+        return Response(200, text.encode(), {"Content-Type": "application/json", **headers})
+
+
+def versioned(request: Request, route: re.Match[str]) -> bool:
+    """Whether the URL has the api-version that it needs; v1 needs none."""
+    return bool(route[1]) or "api-version" in request.query
+
+
+def parsed(body: bytes) -> Json:
+    """The object in a body. Raises Refused."""
+    try:
+        value: Any = json.loads(body)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise Refused(invalid("We could not parse the JSON body of your request."))
+    return value
+
+
+def read(value: Any) -> list[Input]:
+    """The inputs of a request in any of its four forms; none of a value that has another."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return [tuple(value)]
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return value
+    if isinstance(value, list) and all(isinstance(item, list) for item in value):
+        return [tuple(item) for item in value]
+    return []
+
+
+def estimate(inputs: Sequence[Input]) -> int:
+    """What the quota is charged: by characters, which is not what is billed."""
+    texts = sum(len(i) for i in inputs if isinstance(i, str))
+    return math.ceil(texts / CHARACTERS_A_TOKEN) + sum(
+        len(i) for i in inputs if not isinstance(i, str)
+    )
+
+
+def plain(item: Input) -> str:
+    """Something to embed; tokens are not turned back into their text."""
+    return item if isinstance(item, str) else " ".join(map(str, item))
+
+
+def invalid(message: str, kind: str = "invalid_request_error", code: str | None = None) -> Response:
+    """A 400 as OpenAI words it."""
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return answer(400, {"error": error})
+
+
+REFERENCE = "Please check the API reference: https://platform.openai.com/docs/api-reference."
+NO_DEPLOYMENT = (
+    "The API deployment for this resource does not exist. If you created the deployment within the "
+    "last 5 minutes, please wait a moment and try again."
+)
+WRONG_KEY = (
+    "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a "
+    "valid key for an active subscription and use a correct regional API endpoint for your "
+    "resource."
+)
+BAD_TOKEN = (
+    "Unauthorized. Access token is missing, invalid, audience is incorrect "
+    "(https://cognitiveservices.azure.com), or have expired."
+)
+WRONG_TENANT = "Tenant provided in token does not match resource token"
+STRANGER = "Token tenant {} does not match resource tenant."
+NO_ROLE = (
+    "The principal `{}` lacks the required data action "
+    "`Microsoft.CognitiveServices/accounts/OpenAI/deployments/embeddings/action` to perform "
+    "`POST /openai/deployments/{{deployment-id}}/embeddings` operation."
+)
+RATE_LIMIT = (
+    "Requests to the Embeddings_Create Operation under Azure OpenAI API version {} have exceeded "
+    "{} rate limit of your current OpenAI S0 pricing tier. Please retry after {} seconds. Please "
+    "go here: https://aka.ms/oai/quotaincrease if you would like to further increase the default "
+    "rate limit."
+)

@@ -1,0 +1,383 @@
+"""Whole runs with Document Intelligence: every page is paid for once, whatever fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import signal
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+
+from ingest.config.connections import connections
+from ingest.config.factory import services
+from ingest.config.settings import Settings, settings
+from ingest.errors import RoleError, ServiceError
+from ingest.models import Event, Mode
+from ingest.pipeline.context import Run, Services
+from ingest.pipeline.dry_run import forecast
+from ingest.pipeline.stages import ingest
+from ingest.runtime.cancellation import Stop
+from ingest.sources.folder import roots
+from tests.conftest import environment, outcomes, settled
+from tests.emulator import faults
+from tests.emulator.emulator import Azure
+from tests.emulator.identity import COGNITIVE_USER
+from tests.pdfs import pdf, prose
+from tests.pdfs import write as write_typed
+from tests.processes import running, wait_until
+from tests.scans import scan, write
+
+SPEED = 20.0  # waits are that much shorter than real ones
+
+
+def pages(count: int) -> list[str]:
+    """Texts that have no line in common, by which they might be taken for headers."""
+    names = ("".join("abcdefghij"[int(digit)] for digit in f"{n:03}") for n in range(count))
+    return [f"The river {name} is long." for name in names]
+
+
+@pytest.fixture
+def azure(azure: Azure) -> Azure:
+    azure.identity.default.grant(COGNITIVE_USER)
+    return azure
+
+
+def client(azure: Azure, **more: str) -> Settings:
+    """The settings of a client with remote recognition."""
+    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large", "INGEST_WORKERS": "1"}
+    return settings(azure.environment | named | {"INGEST_OCR": azure.ocr_endpoint} | more, {})
+
+
+@contextmanager
+def connected(chosen: Settings, *, write: bool = True) -> Iterator[Services]:
+    stop = Stop()
+    to = connections(
+        chosen,
+        stop,
+        clock=lambda: time.monotonic() * SPEED,
+        sleep=lambda seconds: time.sleep(seconds / SPEED),
+    )
+    with services(chosen, stop, write=write, to=to) as all_:
+        yield all_
+
+
+def run(folder: Path, chosen: Settings) -> list[Event]:
+    """One run over a folder, in this process; its events."""
+    (root,) = roots([str(folder)])
+    with connected(chosen) as all_:
+        return list(ingest(root, all_, Run("r", max_deletes=99)))
+
+
+def found(azure: Azure, question: str) -> list[str]:
+    """The texts that the index has for a question."""
+    azure.search.settle()
+    with connected(client(azure), write=False) as all_:
+        hits = all_.index.search(question, None, Mode.TEXT, 5)
+    return [str(hit.fields["content"]) for hit in hits]
+
+
+def test_scanned_pages_are_read_and_found(azure: Azure, folder: Path) -> None:
+    """A scan between typed pages is in the index with its text, its page and its confidence."""
+    write(folder / "a.pdf", "= Typed beginning.", "The heron stands in the reeds.", "= Typed end.")
+
+    event = settled(run(folder, client(azure)))["a.pdf"]
+
+    assert (event.outcome, event.pages, event.empty_pages) == ("new", 3, 0)
+    assert event.details.scanned == (2,)
+    assert event.details.ocr == "azure-read"
+    assert event.details.missing == ()
+    assert "heron stands in the reeds" in found(azure, "heron")[0]
+    assert azure.ocr.billed == {"The heron stands in the reeds.": 1}
+
+
+def test_typed_documents_cost_nothing(azure: Azure, folder: Path) -> None:
+    """Only pages that are pictures leave the machine as pictures."""
+    write_typed(folder / "a.pdf", prose("cranes"))
+    run(folder, client(azure))
+    assert azure.count("ocr") == 0
+
+
+def test_a_page_in_two_documents_is_paid_for_once(azure: Azure, folder: Path) -> None:
+    """At the same time, in the same document, and in a later run."""
+    azure.ocr.seconds = 0.5
+    for n in range(6):
+        write(folder / f"{n}.pdf", "A cover of all.", f"Page {n}.", "A cover of all.")
+    assert {*outcomes(run(folder, client(azure))).values()} == {"new"}
+
+    write(folder / "later.pdf", "= Typed.", "A cover of all.")
+    assert outcomes(run(folder, client(azure)))["later.pdf"] == "new"
+
+    assert azure.ocr.billed.keys() == {"A cover of all.", *(f"Page {n}." for n in range(6))}
+    assert azure.ocr.repeated == {}
+
+
+def test_nothing_is_paid_again_when_documents_are_read_anew(azure: Azure, folder: Path) -> None:
+    """Another chunk size reads every document again, and asks for no page."""
+    write(folder / "a.pdf", *pages(12))
+    run(folder, client(azure))
+    asked = azure.count("ocr")
+
+    again = run(folder, client(azure, INGEST_CHUNK_TOKENS="64"))
+
+    assert outcomes(again) == {"a.pdf": "changed"}
+    assert azure.ocr.repeated == {}
+    assert azure.count("ocr") == asked
+
+
+def test_a_renamed_document_keeps_its_pages(azure: Azure, folder: Path) -> None:
+    """What was paid for is forgotten with its source, but not if another has it meanwhile."""
+    write(folder / "old.pdf", "The lighthouse is painted red.")
+    run(folder, client(azure))
+    (folder / "old.pdf").rename(folder / "new.pdf")
+    assert outcomes(run(folder, client(azure))) == {"new.pdf": "new", "old.pdf": "removed"}
+
+    run(folder, client(azure, INGEST_CHUNK_TOKENS="64"))
+    assert azure.ocr.repeated == {}
+
+
+def test_a_removed_document_leaves_no_text_behind(azure: Azure, folder: Path) -> None:
+    """What was recognised in it goes with it."""
+    write(folder / "a.pdf", "A secret of a scan.")
+    write(folder / "b.pdf", "Something else.")
+    run(folder, client(azure))
+    (folder / "a.pdf").unlink()
+    azure.search.settle()
+    run(folder, client(azure))
+
+    azure.search.settle()
+    left = str(azure.search.dump("chunks"))
+    assert "secret" not in left
+    assert "Something else" in left
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_third_of_all_requests_may_fail(azure: Azure, folder: Path, seed: int) -> None:
+    """Throttled, cut off, unanswered: every page is read. Only a lost receipt is paid for twice."""
+    texts = pages(10)
+    write(folder / "a.pdf", *texts[:6])
+    write(folder / "b.pdf", *texts[4:])
+    azure.faults.randomly(0.3, seed, services=("ocr",))
+
+    events = settled(run(folder, client(azure)))
+
+    assert azure.faults.happened
+    assert {(e.details.missing, e.empty_pages) for e in events.values()} == {((), 0)}
+    assert azure.ocr.billed.keys() == set(texts)
+    lost = Counter(name for _, method, _, name in azure.faults.happened if method == "POST")
+    assert sum(azure.ocr.billed.values()) - len(texts) <= lost["lost"] + lost["truncated"]
+
+
+def test_a_lost_answer_is_asked_for_again_and_not_paid_again(azure: Azure, folder: Path) -> None:
+    """The service read the page and the connection broke: its answer is still there."""
+    write(folder / "a.pdf", "One page.")
+    azure.faults.add(faults.lost(), "ocr", "GET", nth={1, 2})
+    run(folder, client(azure))
+    assert azure.ocr.billed == {"One page.": 1}
+
+
+def test_the_quota_is_kept_to(azure: Azure, folder: Path) -> None:
+    """A quota far below ours is waited out, and every page is read once."""
+    azure.ocr.tps, azure.ocr.get_tps = 20, 40
+    write(folder / "a.pdf", *pages(30))
+    event = settled(run(folder, client(azure)))["a.pdf"]
+    assert event.empty_pages == 0
+    assert azure.ocr.repeated == {}
+    assert azure.ocr.most_at_once <= 8
+
+
+def test_a_page_that_is_refused_is_missing_and_the_others_are_read(
+    azure: Azure, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One picture that the service will not take costs its page, with the service's words."""
+    write(folder / "a.pdf", "Good.", "Bad.", "Unreadable.", "Fine.")
+    azure.ocr.failing = {"Bad.": ["400 InvalidContent"] * 9, "Unreadable.": ["InvalidContent"] * 9}
+
+    event = settled(run(folder, client(azure)))["a.pdf"]
+
+    assert event.details.missing == (2, 3)
+    assert event.empty_pages == 2
+    assert event.details.ocr == "azure-read"
+    assert "Bad page." in caplog.text
+    assert azure.ocr.billed == Counter({"Good.": 1, "Fine.": 1})
+
+
+def test_an_operation_that_fails_is_begun_again(azure: Azure, folder: Path) -> None:
+    """The service failed on a page, once: the page is read. Three times: it is missing."""
+    write(folder / "a.pdf", "Once.", "Always.")
+    azure.ocr.failing = {"Once.": ["InternalServerError"], "Always.": ["InternalServerError"] * 9}
+    event = settled(run(folder, client(azure)))["a.pdf"]
+    assert event.details.missing == (2,)
+    assert len(azure.ocr.failing["Always."]) == 6
+
+
+def test_an_expired_operation_is_begun_again(azure: Azure, folder: Path) -> None:
+    """A run died, the next one comes two days later: the answer is gone, the page is read."""
+    write(folder / "a.pdf", "One page.")
+    azure.faults.add(faults.broken(500), "ocr", "GET", nth=None)
+    with pytest.raises(ServiceError):
+        run(folder, client(azure, INGEST_RETRY_SECONDS="3"))
+    azure.faults.planned.clear()
+    azure.clock.advance(2 * 86_400)
+    azure.identity.revoke_all()
+
+    assert outcomes(run(folder, client(azure))) == {"a.pdf": "new"}
+    assert azure.ocr.billed == {"One page.": 2}
+
+
+def test_a_failing_service_ends_the_run_and_what_was_paid_for_is_kept(
+    azure: Azure, folder: Path
+) -> None:
+    """It is an error, not a document without text; the next run asks for the answers."""
+    write(folder / "a.pdf", *pages(20))
+    azure.faults.add(faults.broken(503), "ocr", "GET", nth=range(9, 999))
+    with pytest.raises(ServiceError, match=azure.ocr_endpoint):
+        run(folder, client(azure, INGEST_RETRY_SECONDS="20"))
+    assert sum(azure.ocr.billed.values()) >= 8
+
+    azure.faults.planned.clear()
+    event = settled(run(folder, client(azure)))["a.pdf"]
+    assert event.empty_pages == 0
+    assert azure.ocr.repeated == {}
+
+
+def test_a_missing_role_is_named_with_the_command(azure: Azure, folder: Path) -> None:
+    """I see who lacks what, and how to grant it."""
+    azure.identity.default.withdraw(COGNITIVE_USER)
+    write(folder / "a.pdf", *pages(20))
+    with pytest.raises(RoleError, match=f"{COGNITIVE_USER}.*az role assignment create"):
+        run(folder, client(azure))
+    assert azure.ocr.billed == {}
+
+
+def test_a_role_that_does_not_hold_yet_is_waited_for(azure: Azure, folder: Path) -> None:
+    """Fresh from a deployment, with --wait-for-roles."""
+    azure.identity.default.withdraw(COGNITIVE_USER)
+    azure.identity.default.grant(COGNITIVE_USER, at=azure.clock.now() + 1.5)
+    write(folder / "a.pdf", "One page.")
+    events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="60"))
+    assert outcomes(events) == {"a.pdf": "new"}
+
+
+def test_a_revoked_token_is_renewed(azure: Azure, folder: Path) -> None:
+    """A 401 in the middle costs one more request."""
+    write(folder / "a.pdf", *pages(5))
+    azure.faults.add(faults.unauthorized(), "ocr", "POST", nth=2)
+    azure.faults.add(faults.unauthorized(), "ocr", "GET", nth=2)
+    assert outcomes(run(folder, client(azure))) == {"a.pdf": "new"}
+    assert azure.ocr.repeated == {}
+
+
+def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, folder: Path) -> None:
+    """I see what it would cost; pages that were paid for do not count again."""
+    write(folder / "a.pdf", "Paid before.")
+    run(folder, client(azure))
+    azure.search.settle()
+    before, asked = azure.search.dump("chunks"), azure.count("ocr")
+    write(folder / "b.pdf", "Paid before.", "New one.", "New two.", "New one.")
+
+    (root,) = roots([str(folder)])
+    with connected(client(azure), write=False) as all_:
+        events = list(forecast(root, all_, Run("p")))
+        assert all_.reader.unsent() == 2
+
+    assert outcomes(events) == {"a.pdf": "unchanged", "b.pdf": "new"}
+    assert azure.count("ocr") == asked
+    assert azure.search.dump("chunks") == before
+
+
+def test_scans_inside_another_pdf_are_read(azure: Azure, folder: Path) -> None:
+    """An attachment that was scanned is a source of its own, and its page one like any other."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("A covering letter.")))
+    writer.add_attachment("inner.pdf", scan("The heron is inside.", "= Typed."))
+    writer.write(folder / "outer.pdf")
+    write(folder / "z.pdf", "The heron is inside.")
+
+    events = settled(run(folder, client(azure)))
+
+    inner = events["outer.pdf//inner.pdf"]
+    assert (inner.outcome, inner.details.scanned, inner.empty_pages) == ("new", (1,), 0)
+    assert azure.ocr.billed == {"The heron is inside.": 1}
+
+
+def test_layout_gives_tables_as_markdown(azure: Azure, folder: Path) -> None:
+    """With INGEST_OCR_MODEL=layout; and a page read by the other model is another page."""
+    write(folder / "a.pdf", "Prices of 2026\nItem\tPrice\nSaw\t12\nEnd of the list.")
+    run(folder, client(azure))
+    run(folder, client(azure, INGEST_OCR_MODEL="layout", INGEST_CHUNK_TOKENS="64"))
+    (text,) = found(azure, "saw")
+    assert "| Item | Price |\n| --- | --- |\n| Saw | 12 |" in text
+    assert sum(azure.ocr.billed.values()) == 2
+
+
+def test_pages_of_a_local_index_are_kept_there(azure: Azure, folder: Path, tmp_path: Path) -> None:
+    """The index on disk remembers what was paid for, too."""
+    chosen = client(azure, INGEST_INDEX=str(tmp_path / "index"), INGEST_EMBED_INPUTS="4")
+    write(folder / "a.pdf", *pages(9))
+    assert outcomes(run(folder, chosen)) == {"a.pdf": "new"}
+    small = client(azure, INGEST_INDEX=str(tmp_path / "index"), INGEST_CHUNK_TOKENS="64")
+    assert outcomes(run(folder, small)) == {"a.pdf": "changed"}
+    assert azure.ocr.repeated == {}
+
+
+def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path: Path) -> None:
+    """Kill -9 at any moment: what the service had taken is asked for by the next run."""
+    texts = pages(16)
+    write(folder / "book.pdf", *texts)
+    azure.ocr.seconds = 0.3
+    more: dict[str, Any] = {
+        "INGEST_OCR": azure.ocr_endpoint,
+        "INGEST_INDEX": str(tmp_path / "index"),
+        "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
+    }
+    moments = random.Random(time.time_ns())
+    kills = 0
+    known: dict[str, int] = {}  # pages that the index knew of at a kill, and how often paid for
+    for _ in range(9):
+        before = azure.count("ocr", "POST")
+        with running(
+            *(sys.executable, "-P", "-m", "ingest", "run", str(folder), "--retry-failed"),
+            cwd=tmp_path,
+            env=environment() | azure.environment | more,
+        ) as process:
+            wait_until(
+                lambda process=process, before=before: (  # type: ignore[misc]
+                    not process.running() or azure.count("ocr", "POST") >= before + 3
+                )
+            )
+            time.sleep(moments.uniform(0, 0.4))
+            if not process.running():
+                break
+            process.send_group(signal.SIGKILL)
+            process.wait()
+        kills += 1
+        for text in kept(tmp_path / "index/index.db", azure):
+            known.setdefault(text, azure.ocr.billed[text])
+    else:
+        pytest.fail("no run got to its end")
+
+    assert process.wait() == 0
+    assert kills > 1
+    assert azure.ocr.billed.keys() == set(texts)
+    # Between the service's yes and our note of it there is a moment that nobody can close.
+    assert known
+    assert {text: azure.ocr.billed[text] for text in known} == known
+
+
+def kept(index: Path, azure: Azure) -> list[str]:
+    """The texts of the pages that an index knows to be paid for, with their answers or without."""
+    with closing(sqlite3.connect(index)) as db:
+        try:
+            rows = db.execute("SELECT paid FROM pages").fetchall()
+        except sqlite3.OperationalError:  # not a page yet
+            return []
+    return [azure.ocr.operations[json.loads(row[0])["operation"]].text for row in rows]

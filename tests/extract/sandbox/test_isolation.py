@@ -1,0 +1,350 @@
+"""Whoever takes over a reader by means of a PDF has gained nothing. Tried, not read off."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import pickle
+import platform
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from ingest import models as model
+from ingest.errors import DocumentError
+from ingest.extract.sandbox import isolation as sandbox
+from ingest.extract.sandbox import seccomp as syscalls
+from ingest.extract.sandbox.pool import Contained, Died, Limits
+from ingest.models import Code
+from tests.conftest import ROOT
+from tests.extract.sandbox.attempts import (
+    ALL,
+    BY_LAYER,
+    CHANGING,
+    CONNECTING,
+    NOTING,
+    READING,
+    STARTING,
+    behave,
+    result,
+)
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="what holds there is Linux's")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder that whoever runs this may do anything in, with a file and a socket."""
+    (tmp_path / "file").write_text("secret")
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(tmp_path / "socket"))
+        theirs.listen()
+        yield tmp_path
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port on this machine where somebody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+Call = Callable[..., object]
+
+
+@pytest.fixture
+def call(folder: Path, port: int) -> Iterator[Call]:
+    """Have a reader try something."""
+    children = Contained(behave, Limits(30, 1536))
+
+    def tried(how: str) -> object:
+        with (folder / "file").open("rb") as file:
+            return children((how, folder, port), file)
+
+    yield tried
+    children.close()
+
+
+def state(folder: Path) -> dict[str, tuple[int, float]]:
+    """All that is in a folder, with who may read it and when it was changed."""
+    return {p.name: (p.stat().st_mode, p.stat().st_mtime) for p in folder.iterdir()}
+
+
+@linux
+def test_what_is_tried_here_can_be_done_outside(folder: Path, port: int) -> None:
+    """That a reader is refused something says nothing if anybody were."""
+    leave_out = {"become a program", "set up io_uring", "note something of a file", "fork"}
+    for name in [*CONNECTING, *STARTING, *READING, *NOTING]:
+        if name not in leave_out and "memory" not in name:
+            assert result(name, folder, port) == "done", name
+    for name in CHANGING:
+        for path in folder.iterdir():
+            if path.name not in ("file", "socket"):
+                path.rmdir() if path.is_dir() else path.unlink()
+        (folder / "file").write_text("secret")
+        assert result(name, folder, port) == "done", name
+
+
+@linux
+def test_a_reader_can_do_nothing_but_read(call: Call, folder: Path) -> None:
+    """No connection, no file, no program, no look at others: each is tried, each is refused."""
+    before = state(folder)
+    assert call("all") == dict.fromkeys(ALL, "refused")
+    assert state(folder) == before
+    assert (folder / "file").read_text() == "secret"
+
+
+@linux
+def test_what_reading_needs_still_works(call: Call) -> None:
+    """Threads, packages that are imported late, a model on several cores: as before."""
+    assert call("work") == ["a thread", 300.0, "pypdf", "pypdfium2", (1, 384)]
+
+
+@linux
+@pytest.mark.parametrize("layer", BY_LAYER)
+def test_each_layer_holds_by_itself(layer: str, folder: Path, port: int) -> None:
+    """A kernel that lacks one of them leaves the other."""
+    before = state(folder)
+    code = (
+        "import ctypes, json, sys\n"
+        "from pathlib import Path\n"
+        "from tests.extract.sandbox.attempts import BY_LAYER, enter, result\n"
+        f"assert enter({layer!r})\n"
+        f"found = {{n: result(n, Path({str(folder)!r}), {port}) for n in BY_LAYER[{layer!r}]}}\n"
+        "print(json.dumps(found))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert json.loads(done.stdout) == dict.fromkeys(BY_LAYER[layer], "refused")
+    assert state(folder) == before
+
+
+def test_all_layers_hold_that_this_system_has() -> None:
+    """Which these are is found out another way; a layer that silently does not hold is seen."""
+    children = Contained(behave, Limits(30, 2048))
+    try:
+        children.prepare()
+        (child,) = children.children
+        expected = []
+        if sys.platform != "win32":
+            expected.append("limits")
+        if sys.platform == "linux":
+            if ctypes.CDLL(None).syscall(sandbox.CREATE_RULESET, None, 0, 1) > 0:
+                expected.append("landlock")
+            if platform.machine() in ("x86_64", "aarch64"):
+                expected.append("seccomp")
+            status = dict(
+                line.split(":\t", 1)
+                for line in Path(f"/proc/{child.process.pid}/status").read_text().splitlines()
+            )
+            assert status["NoNewPrivs"] == "1"
+            assert status["Seccomp"] == ("2" if "seccomp" in expected else "0")
+        assert list(child.layers) == expected
+    finally:
+        children.close()
+
+
+@linux
+def test_limits_cannot_be_raised_again() -> None:
+    """Memory, file size and cores are limited for good."""
+    children = Contained(behave, Limits(30, 777))
+    try:
+        children.prepare()
+        (child,) = children.children
+        limits = Path(f"/proc/{child.process.pid}/limits").read_text()
+        told = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
+        assert told["Max address space"] == [str(777 << 20)] * 2
+        assert told["Max file size"] == told["Max core file size"] == ["0", "0"]
+    finally:
+        children.close()
+
+
+def test_a_reader_is_told_no_secret(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys, passwords and connection strings in my environment stay with me."""
+    for name in ("AZURE_OPENAI_KEY", "IDENTITY_HEADER", "PGPASSWORD", "CONNECTION", "GH_TOKEN"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+    answer = call("environment")
+
+    assert isinstance(answer, tuple)
+    assert "s3cret" not in str(answer)
+    assert answer[0]["LC_ALL"] == "C.UTF-8"
+
+
+@linux
+def test_a_reader_has_no_handles_but_its_own(call: Call, folder: Path) -> None:
+    """What the main process has open, an index or a lock, is out of reach of its readers."""
+    with (folder / "index").open("w") as index:
+        os.set_inheritable(index.fileno(), True)
+        handles = call("handles")
+    assert isinstance(handles, set)
+    others = {name for name in handles if not name.startswith(("socket:", "/proc/"))}
+    assert others == {"/dev/null", "/memfd:ingest (deleted)", str(folder / "file")}
+    assert sum(name.startswith("socket:") for name in handles) == 1
+
+
+@linux
+def test_a_reader_cannot_pull_shared_memory_from_under_its_parent() -> None:
+    """What both have mapped stays as large as it is, even if no filter holds."""
+    from ingest.extract.sandbox.progress import Board, Place, fresh
+
+    with fresh() as name:
+        board = Board(name)
+        board.write(Place(3, 7, 1.5))
+        for size in (0, 1 << 20):
+            with pytest.raises(PermissionError):
+                os.truncate(name, size)
+    assert board.read() == (3, 7, 1.5)
+
+
+def test_the_document_itself_cannot_be_written_to(call: Call, folder: Path) -> None:
+    """A reader gets it open for reading, and has no way to open it otherwise."""
+    assert call("write to the document") == "OSError"
+    assert (folder / "file").read_text() == "secret"
+
+
+@pytest.mark.parametrize("how", ["speak", "babble", "shout"])
+def test_an_answer_is_never_code(how: str, call: Call, folder: Path) -> None:
+    """A reader that was taken over cannot have the main process do what it may not."""
+    with pytest.raises(Died) as caught:
+        call(how)
+    assert caught.value.code is Code.CRASHED
+    assert not (folder / "by the parent").exists()
+    assert call("well") == "well"
+
+
+def test_errors_of_ours_are_part_of_an_answer() -> None:
+    """Of what an answer may be made of, nothing is lost; of what it may not, nothing is made."""
+    from ingest.extract.sandbox import unpickle as wire
+
+    # In a process of its own, as a child is: what is imported here may change how errors travel.
+    locked = (
+        "import pickle, sys\nfrom ingest.errors import DocumentError\n"
+        "from ingest.models import Code\n"
+        "sys.stdout.buffer.write(pickle.dumps(DocumentError('locked', Code.ENCRYPTED)))"
+    )
+    told = subprocess.run([sys.executable, "-c", locked], capture_output=True, cwd=ROOT, check=True)
+    error = wire.value(told.stdout)
+    assert (type(error), str(error), error.code) == (DocumentError, "locked", Code.ENCRYPTED)
+    for name in ("ingest.models hashlib", "ingest.extract.sandbox.pool Contained", "builtins eval"):
+        module, attribute = name.split()
+        broken = pickle.dumps("x")[:2] + f"c{module}\n{attribute}\n.".encode()
+        with pytest.raises(pickle.UnpicklingError, match="is no part of an answer"):
+            wire.value(broken)
+
+
+def test_an_answer_changes_no_type_of_ours() -> None:
+    """A message could set what all members of an enumeration share: it does so nowhere."""
+    from ingest.extract.sandbox import unpickle as wire
+
+    # Name a type, then a state whose second half is to be set on it, attribute by attribute.
+    state = b"N}U\x05takenU\x04overs\x86b."
+    for name in ("Code", "Outcome", "Chunk", "Details"):
+        with suppress(pickle.UnpicklingError):
+            wire.value(f"cingest.models\n{name}\n".encode() + state)
+        assert not hasattr(getattr(model, name), "taken")
+
+
+def test_the_numbers_are_those_of_this_kernels_headers() -> None:
+    """A number that is mistyped refuses the wrong call, and lets the right one through."""
+    tables = (*syscalls.REFUSED, syscalls.UNKNOWN, syscalls.BY_ARGUMENT)
+    for machine in syscalls.MACHINES:
+        numbers = [number for table in tables for number in table[machine].values()]
+        assert len(numbers) == len(set(numbers))
+        assert max(numbers) <= syscalls.NEWEST
+    for path, machine in (
+        ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "x86_64"),
+        ("/usr/include/asm-generic/unistd.h", "aarch64"),
+    ):
+        if Path(path).exists():
+            lines = [line.split() for line in Path(path).read_text().splitlines()]
+            known = {
+                line[1].removeprefix("__NR3264_").removeprefix("__NR_"): line[2]
+                for line in lines
+                if line[:1] == ["#define"] and line[2:] and line[2].isdigit()
+            }
+            for table in tables:
+                for name, number in table[machine].items():
+                    assert known[name] == str(number), name
+
+
+def decision(lines: list[sandbox.Instruction], arch: int, number: int, *arguments: int) -> int:
+    """What the kernel would make of a system call, by a filter of these instructions."""
+    memory = {sandbox.NUMBER: number, sandbox.ARCHITECTURE: arch}
+    memory |= {sandbox.ARGUMENTS + 8 * place: value for place, value in enumerate(arguments)}
+    loaded, place = 0, 0
+    while True:
+        code, yes, no, operand = lines[place]
+        if code == sandbox.RETURN:
+            return operand
+        if code == sandbox.LOAD:
+            loaded = memory[operand]
+            place += 1
+            continue
+        met = {
+            sandbox.EQUAL: loaded == operand,
+            sandbox.GREATER: loaded > operand,
+            sandbox.ANY_BIT: bool(loaded & operand),
+        }[code]
+        place += 1 + (yes if met else no)
+
+
+@pytest.mark.parametrize("machine", syscalls.MACHINES)
+def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
+    """What this machine cannot try is worked out: all that is listed is refused, no more."""
+    lines = list(sandbox.program(machine, 77))
+    assert len(lines) < 4096  # BPF_MAXINSNS
+    arch = sandbox.AUDIT_ARCH[machine]
+    decide = partial(decision, lines, arch)
+    refused, unknown = sandbox.ERRNO | errno.EPERM, sandbox.ERRNO | errno.ENOSYS
+
+    for table in syscalls.REFUSED:
+        assert {decide(number) for number in table[machine].values()} == {refused}
+    assert {decide(number) for number in syscalls.UNKNOWN[machine].values()} == {unknown}
+    read, write, mmap, futex = (0, 1, 9, 202) if machine == "x86_64" else (63, 64, 222, 98)
+    assert {decide(number) for number in (read, write, mmap, futex)} == {sandbox.ALLOW}
+    assert decision(lines, arch ^ 1, read) == refused
+    assert decide(syscalls.NEWEST + 1) == decide(0x40000000) == unknown
+
+    by_argument = syscalls.BY_ARGUMENT[machine]
+    for arguments, name, expected in (
+        ((0, 0, os.O_RDONLY), "openat", sandbox.ALLOW),
+        ((0, 0, os.O_WRONLY), "openat", refused),
+        ((0, 0, os.O_RDWR), "openat", refused),
+        ((0, 0, os.O_CREAT), "openat", refused),
+        ((0, 0, os.O_TRUNC), "openat", refused),
+        ((0x3D0F00,), "clone", sandbox.ALLOW),  # as glibc makes threads
+        ((17,), "clone", refused),  # as it forks
+        ((77,), "kill", sandbox.ALLOW),
+        ((76,), "kill", refused),
+        ((0,), "kill", refused),
+        ((77,), "tgkill", sandbox.ALLOW),
+        ((76,), "tgkill", refused),
+        ((0,), "prlimit64", sandbox.ALLOW),
+        ((76,), "prlimit64", refused),
+        ((0, 0x5412), "ioctl", refused),
+        ((0, 0x5401), "ioctl", sandbox.ALLOW),
+    ):
+        assert decide(by_argument[name], *arguments) == expected, name
+
+
+@linux
+def test_a_reader_may_still_end_itself(folder: Path, port: int) -> None:
+    """The signal of a failed assertion in native code ends the process at once."""
+    code = (
+        "import os\nfrom tests.extract.sandbox.attempts import enter\n"
+        "assert enter('seccomp')\nos.abort()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGABRT

@@ -1,0 +1,190 @@
+"""From bytes to pages, whatever the bytes."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import pypdf
+import pytest
+
+from ingest.errors import DocumentError
+from ingest.extract.annotations import NONE, Marks
+from ingest.extract.document import Means, extract, page_text
+from ingest.extract.garbled import badness
+from ingest.models import Heading, Outcome
+from tests.conftest import ROOT
+from tests.pdfs import pdf, prose
+
+if TYPE_CHECKING:
+    from ingest.models import Picture
+
+DATA = ROOT / "data"
+
+
+def encrypted(user: str) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("a secret text")))
+    writer.encrypt(user, "owner", algorithm="AES-256")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
+def test_every_engine_reads_text_and_structure(extractor: str) -> None:
+    """Title, headings, labels and text are the same whoever reads them."""
+    outline = [(1, "Tools", 1), (2, "Mills", 2)]
+    data = pdf("All about tools", "More about mills", "", title="Handbook", outline=outline)
+
+    document = extract(data, Means(extractor))
+
+    assert document.pages == ("All about tools", "More about mills", "")
+    assert document.title == "Handbook"
+    assert document.headings == (Heading(1, "Tools", 1), Heading(2, "Mills", 2))
+
+
+@pytest.mark.parametrize("extractor", ["auto", "pypdf"])
+def test_the_handbook_is_read_whole(extractor: str) -> None:
+    """Forty-three pages with labels, three levels of headings, and no running header."""
+    document = extract((DATA / "handbook.pdf").read_bytes(), Means(extractor))
+
+    assert len(document.pages) == len(document.labels) == 43
+    assert document.labels[:6] == ("i", "ii", "iii", "iv", "v", "1")
+    assert {heading.level for heading in document.headings} == {1, 2, 3}
+    body = document.pages[6:]
+    assert sum("The Larkfield Handbook" in page for page in body) <= 1
+    assert all(page == page.strip() != "" for page in body)
+
+
+def test_an_empty_user_password_is_no_obstacle() -> None:
+    """A PDF that viewers open without asking is read without asking."""
+    assert extract(encrypted(""), Means()).pages == ("a secret text",)
+
+
+@pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
+def test_a_password_is_asked_for(extractor: str) -> None:
+    """A locked PDF is skipped, and I am told why."""
+    with pytest.raises(DocumentError, match="needs a password") as caught:
+        extract(encrypted("secret"), Means(extractor))
+    assert caught.value.outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "an empty file"),
+        (b"\0" * 5000, "an empty file"),
+        (b"<html>404 not found</html>", "not a PDF"),
+    ],
+)
+def test_what_is_no_pdf_is_skipped(data: bytes, reason: str) -> None:
+    """An error page saved as .pdf is named for what it is."""
+    with pytest.raises(DocumentError, match=reason) as caught:
+        extract(data, Means())
+    assert caught.value.outcome is Outcome.SKIPPED
+
+
+@pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
+def test_a_damaged_file_says_so(extractor: str) -> None:
+    """A download that broke off is a failure with a remedy, in one line."""
+    with pytest.raises(DocumentError, match="damaged, get it again") as caught:
+        extract((ROOT / "tests/data/broken/truncated.pdf").read_bytes(), Means(extractor))
+    assert caught.value.outcome is Outcome.FAILED
+    assert "\n" not in str(caught.value)
+
+
+def test_a_page_that_is_abandoned_is_missing() -> None:
+    """It is not read, it is named, and the others keep their numbers."""
+    beats = []
+
+    document = extract(
+        pdf("first", "second", "third"),
+        Means(abandoned=frozenset({2, 9})),
+        lambda page, pages: beats.append((page, pages)),
+    )
+
+    assert document.pages == ("first", "", "third")
+    assert document.details.missing == (2,)
+    # Before each page, and once all are read.
+    assert beats == [(1, 3), (3, 3), (0, 3)]
+
+
+class Reads:
+    """An engine that gives one text, or raises."""
+
+    def __init__(self, text: str | Exception) -> None:
+        self.answer = text
+        self.password = b""
+
+    def __len__(self) -> int:
+        return 1
+
+    def text(self, _: int) -> str:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def pictured(self, _: int) -> bool:
+        return False
+
+    def picture(self, index: int) -> Picture:
+        raise NotImplementedError(index)
+
+    def marks(self, _: int) -> Marks:
+        return NONE
+
+    def info(self) -> dict[str, str]:
+        return {}
+
+    def forbids(self) -> tuple[str, ...]:
+        return ()
+
+    def form(self) -> bool:
+        return False
+
+    def files(self) -> bool:
+        return False
+
+    def headings(self) -> list[Heading]:
+        return []
+
+    def labels(self) -> list[str]:
+        return []
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param(AttributeError("x"), id="an error"),
+        pytest.param("\ue001\ue002 \ue003" * 20, id="private characters"),
+        pytest.param("/g18/g152/g3/g18 " * 20, id="glyph names"),
+        pytest.param("wordswithoutanyspaceswhichnobodycouldeverread" * 4, id="no spaces"),
+    ],
+)
+def test_the_second_engine_reads_what_the_first_cannot(first: str | Exception) -> None:
+    """Garbage is not indexed where another engine reads the page."""
+    assert page_text([Reads(first), Reads("a readable page")], 0)[0] == "a readable page"
+
+
+def test_the_least_bad_text_is_better_than_none() -> None:
+    """Where both engines read badly, the better of the two is kept."""
+    worse, better = "\ue001" * 10, "half \ue001\ue001\ue001"
+    assert page_text([Reads(worse), Reads(better)], 0)[0] == better
+    assert page_text([Reads(""), Reads("")], 0)[0] == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        prose("lathes"),
+        "東京都庁舎は新宿区にあります。" * 30,
+        "مرحبا بكم في دليل السلامة " * 30,
+        "Donaudampfschifffahrtsgesellschaft kauft Schiffe. " * 9,
+        "https://example.org/a/very/long/path/that/goes/on " * 9,
+        "\ufb01ne line\ufffe\r\nnext",
+    ],
+)
+def test_ordinary_text_is_not_garbage(text: str) -> None:
+    """Text in any script passes without a second reading."""
+    assert badness(text) < 0.1

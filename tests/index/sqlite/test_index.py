@@ -1,0 +1,266 @@
+"""The embedded index as a file on a disk, with all that happens to files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from ingest.errors import BusyError, ConfigError, ServiceError
+from ingest.index.sqlite.generations import Folder
+from ingest.index.sqlite.index import VERSION, LocalIndex
+from ingest.index.sqlite.search import ROWS, Finder
+from ingest.models import Details, Mode
+from tests.conftest import DIMENSIONS, MODEL, vector
+from tests.index.test_contract import RECORD, A, entry
+
+NOBODY = 65534
+ADDED_COLUMNS = {
+    "records": ("code", "details"),
+    "chunks": ("author", "language", "created", "confidence"),
+}
+
+
+def opened(folder: Path, *, create: bool = True, model: str = MODEL) -> LocalIndex:
+    return LocalIndex(folder, model, DIMENSIONS, create=create)
+
+
+def test_it_is_all_there_after_reopening(tmp_path: Path) -> None:
+    """What a run wrote, a search in another process finds."""
+    first = opened(tmp_path / "i")
+    first.upload([A])
+    first.save(RECORD)
+    first.close()
+
+    second = opened(tmp_path / "i", create=False)
+    assert second.record(RECORD.root, RECORD.source) == RECORD
+    assert second.search("grain", None, Mode.TEXT, 1)[0].fields["id"] == A.chunk.id
+    second.close()
+
+
+@pytest.fixture
+def unwritable() -> Iterator[Path]:
+    """A place where what is there can only be read; for root too, who becomes somebody else."""
+    with TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        index = opened(place / "closed")
+        index.upload([A])
+        index.save(RECORD)
+        shutil.copytree(place / "closed", place / "crashed")
+        (place / "crashed/index.db-shm").unlink()
+        index.close()
+        for folder in ("closed", "crashed"):
+            (place / folder).chmod(0o555)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(NOBODY)
+        yield place
+        os.seteuid(user)
+        for folder in ("closed", "crashed"):
+            (place / folder).chmod(0o755)
+
+
+def test_an_index_that_may_only_be_read_answers(unwritable: Path) -> None:
+    """On a read-only disk I can ask it; a run is told what it lacks."""
+    index = opened(unwritable / "closed", create=False)
+    assert index.record(RECORD.root, RECORD.source) == RECORD
+    assert len(index.search("grain", vector("x"), Mode.HYBRID, 5)) == 1
+    assert index.runs(5) == []
+    assert index.paid("a page") is None
+    index.close()
+
+    writer = opened(unwritable / "closed")
+    with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
+        writer.hold()
+    with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
+        writer.upload([A])
+    writer.close()
+
+
+def test_generations_that_may_only_be_read_are_listed(unwritable: Path) -> None:
+    """On a read-only disk I see what there is to go back to."""
+    line = Folder(unwritable / "closed", "other", 1)
+    (name,) = line.names()
+    index = line.opened(name)
+    assert index.totals().chunks == 1
+    index.close()
+
+
+def test_an_unfinished_index_that_may_only_be_read_says_who_can_mend_it(unwritable: Path) -> None:
+    """What a killed run left beside the file is part of the index, and takes a write to be read."""
+    with pytest.raises(ConfigError, match=r"left by a run that did not end, .* ingest status"):
+        opened(unwritable / "crashed", create=False)
+
+
+def test_a_question_keeps_the_words_that_tell_chunks_apart() -> None:
+    """What stands in most chunks is left out, and what makes a large index slow."""
+    db = sqlite3.connect(":memory:")
+    db.execute('CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61")')
+    db.executemany(
+        "INSERT INTO words (content) VALUES (?)",
+        ((f"the {'mill ' * (n < ROWS)} {'lathe' * (n < 9)}",) for n in range(2 * ROWS + 2)),
+    )
+    finder = Finder(db)
+    assert finder.telling(["the", "lathe", "mill", "unknown"]) == ["lathe"]
+    assert finder.telling(["the", "mill"]) == ["mill"]
+    assert finder.telling(["the"]) == ["the"]
+    db.close()
+
+
+def test_looking_does_not_create(tmp_path: Path) -> None:
+    """A search in the wrong folder leaves no empty index there, nor does it fill an empty file."""
+    index = opened(tmp_path / "i", create=False)
+    assert index.totals().chunks == 0
+    index.close()
+    assert list(tmp_path.iterdir()) == []
+
+    (tmp_path / "index.db").touch()
+    index = opened(tmp_path, create=False)
+    assert index.totals().chunks == 0
+    index.close()
+    assert (tmp_path / "index.db").read_bytes() == b""
+
+
+def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
+    """An application that keeps the index open answers from the newest run."""
+    writer, reader = opened(tmp_path / "i"), opened(tmp_path / "i", create=False)
+    assert reader.search("", vector("x"), Mode.VECTOR, 5) == []
+
+    writer.upload([A])
+    assert len(reader.search("", vector("x"), Mode.VECTOR, 5)) == 1
+    writer.delete([A.chunk.id])
+    assert reader.search("", vector("x"), Mode.VECTOR, 5) == []
+    writer.close()
+    reader.close()
+
+
+def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
+    """The second is told to wait; when the first is over, it may."""
+    first, second = opened(tmp_path / "i"), opened(tmp_path / "i")
+    first.hold()
+    with pytest.raises(BusyError, match="another run is writing"):
+        second.hold()
+    first.close()
+    second.hold()
+    second.close()
+
+
+def test_an_index_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """An old program does not damage what a new one wrote."""
+    opened(tmp_path / "i").close()
+    db = sqlite3.connect(tmp_path / "i" / "index.db")
+    db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+
+    with pytest.raises(ConfigError, match=r"newer ingest .* upgrade"):
+        opened(tmp_path / "i")
+
+
+def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
+    """Distances between vectors of different models mean nothing."""
+    opened(tmp_path / "i").close()
+    with pytest.raises(ConfigError, match=r"holds vectors of hash .* choose another --index"):
+        opened(tmp_path / "i", model="another")
+
+
+@pytest.mark.parametrize("content", [b"my tax return" * 1000, b"SQLite format 3\0" + b"x" * 5000])
+def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, content: bytes) -> None:
+    """A file that happens to be called index.db is safe from us."""
+    (tmp_path / "index.db").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"--index|damaged"):
+        opened(tmp_path)
+    assert (tmp_path / "index.db").read_bytes() == content
+
+
+def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
+    """Nor is a database with tables of its own."""
+    db = sqlite3.connect(tmp_path / "index.db")
+    db.execute("CREATE TABLE mine (x)")
+    db.commit()
+    db.close()
+    with pytest.raises(ConfigError, match="no index of ingest's"):
+        opened(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """The message says which folder, why, and what to do."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=r"file/i cannot be used \(Not a directory\): check"):
+        opened(tmp_path / "file" / "i")
+
+
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
+    """The upload that did not fit is not there in part, and the index still opens."""
+    index = opened(tmp_path / "i")
+    index.upload([A])
+    pages = index.pragma("page_count")
+    index.db.execute(f"PRAGMA max_page_count = {pages}")
+    big = [
+        type(A)(
+            A.source,
+            A.url,
+            "f",
+            "t",
+            type(A.chunk)(f"{n:040}", "word " * 2000, 1, n, 0, 1, 1, 1, "", ()),
+            vector(str(n)),
+        )
+        for n in range(50)
+    ]
+
+    with pytest.raises(ServiceError, match="the disk is full; free space and run again"):
+        index.upload(big)
+
+    assert index.totals().chunks == 1
+    index.close()
+    again = opened(tmp_path / "i")
+    again.upload(big)
+    assert again.totals().chunks == 51
+    again.close()
+
+
+def test_a_word_that_stands_nowhere_spoils_no_search(tmp_path: Path) -> None:
+    """One misspelt word beside a good one does not turn an answer into none."""
+    index = opened(tmp_path)
+    index.upload([A, *(entry(f"{n:040}", f"A lathe of type {n}.") for n in range(3))])
+    (hit,) = index.search("xylophone grain", None, Mode.TEXT, 5)
+    assert hit.fields["id"] == A.chunk.id
+    index.close()
+
+
+def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
+    """After an update I can look, search and run; what was there stays."""
+    index = opened(tmp_path)
+    index.upload([A])
+    index.save(RECORD).result()
+    for table, columns in ADDED_COLUMNS.items():
+        for column in columns:
+            index.db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    index.db.execute("PRAGMA user_version = 1")
+    index.close()
+
+    before = (tmp_path / "index.db").read_bytes()
+    looking = opened(tmp_path, create=False)
+    bare = replace(RECORD, code="", details=Details())
+    assert list(looking.records()) == [replace(bare, committed=(), pending=())]
+    assert [chunk.id for chunk in looking.stored()] == [A.chunk.id]
+    (hit,) = looking.search("grain", None, Mode.TEXT, 5)
+    assert hit.fields["language"] is None
+    looking.close()
+    assert (tmp_path / "index.db").read_bytes() == before
+
+    again = opened(tmp_path)
+
+    record = again.record(RECORD.root, RECORD.source)
+    assert record == replace(RECORD, code="", details=Details())
+    (hit,) = again.search("grain", None, Mode.TEXT, 5)
+    assert hit.fields["language"] is None
+    again.save(RECORD).result()
+    assert again.record(RECORD.root, RECORD.source) == RECORD
+    again.close()

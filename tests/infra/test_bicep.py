@@ -1,0 +1,353 @@
+"""infra/: what can be known of the Bicep files without their compiler, and without Azure.
+
+Every name is declared and used, every module gets what it requires, and what the files say of
+roles, settings and keys is what the code and the documents say.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from tree_sitter import Node
+
+from ingest.azure import roles
+from ingest.config.settings import documented, settings
+from ingest.pipeline.exit_codes import LONG_AGO
+from ingest.runtime.telemetry.exporters import Choice, chosen, signs_in
+from tests.conftest import ROOT
+from tests.infra.bicep import (
+    FILES,
+    INFRA,
+    TEMPLATES,
+    Template,
+    at,
+    functions,
+    members,
+    properties,
+    references,
+    target,
+    text,
+    variables,
+)
+
+MAIN = TEMPLATES[INFRA / "main.bicep"]
+SETTINGS = {item.metadata["env"] for item in documented()}
+
+# Stable versions that exist, as of August 2026; diagnosticSettings has never had a stable one.
+VERSIONS = {
+    "Microsoft.App/jobs": "2026-01-01",
+    "Microsoft.App/managedEnvironments": "2026-01-01",
+    "Microsoft.Authorization/roleAssignments": "2022-04-01",
+    "Microsoft.CognitiveServices/accounts": "2026-07-01",
+    "Microsoft.CognitiveServices/accounts/deployments": "2026-07-01",
+    "Microsoft.ContainerRegistry/registries": "2025-11-01",
+    "Microsoft.Insights/components": "2020-02-02",
+    "Microsoft.Insights/diagnosticSettings": "2021-05-01-preview",
+    "Microsoft.ManagedIdentity/userAssignedIdentities": "2024-11-30",
+    "Microsoft.Network/privateDnsZones": "2024-06-01",
+    "Microsoft.Network/privateDnsZones/virtualNetworkLinks": "2024-06-01",
+    "Microsoft.Network/privateEndpoints": "2025-05-01",
+    "Microsoft.Network/privateEndpoints/privateDnsZoneGroups": "2025-05-01",
+    "Microsoft.Network/virtualNetworks": "2025-05-01",
+    "Microsoft.OperationalInsights/workspaces": "2026-03-01",
+    "Microsoft.Resources/resourceGroups": "2025-04-01",
+    "Microsoft.Search/searchServices": "2025-05-01",
+    "Microsoft.Storage/storageAccounts": "2026-04-01",
+    "Microsoft.Storage/storageAccounts/blobServices": "2026-04-01",
+    "Microsoft.Storage/storageAccounts/blobServices/containers": "2026-04-01",
+    "Microsoft.Web/serverfarms": "2025-03-01",
+    "Microsoft.Web/sites": "2025-03-01",
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": "2025-03-01",
+}
+FUNCTIONS = {
+    *("concat", "empty", "environment", "guid", "json", "resourceGroup", "split", "string"),
+    *("subscription", "subscriptionResourceId", "toLower", "union", "uniqueString"),
+}
+ROLES = {
+    "acr-pull": ("AcrPull", "7f951dda-4ed3-4680-a7ca-43fe172d538d"),
+    "blob-contributor": ("Storage Blob Data Contributor", "ba92f5b4-2d11-453d-a403-e96b0029c9fe"),
+    "blob-reader": ("Storage Blob Data Reader", "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1"),
+    "cognitive-user": (roles.COGNITIVE_USER.name, roles.COGNITIVE_USER.id),
+    "metrics-publisher": ("Monitoring Metrics Publisher", "3913510d-42f4-4e42-8a64-420c390055eb"),
+    "openai-user": (roles.OPENAI_USER.name, roles.OPENAI_USER.id),
+    "search-index-data": (roles.INDEX_DATA.name, roles.INDEX_DATA.id),
+    "search-service": (roles.SEARCH_SERVICE.name, roles.SEARCH_SERVICE.id),
+}
+# Read by SDKs and hosts rather than by ingest.
+OF_OTHERS = {
+    *("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "APPLICATIONINSIGHTS_CONNECTION_STRING"),
+    *("AZURE_CLIENT_ID", "AZURE_TOKEN_CREDENTIALS", "SCM_DO_BUILD_DURING_DEPLOYMENT"),
+}
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(INFRA))
+
+
+@pytest.fixture(params=FILES, ids=named)
+def template(request: pytest.FixtureRequest) -> Template:
+    return TEMPLATES[request.param]
+
+
+def test_every_file_can_be_read(template: Template) -> None:
+    """No file has a slip of the pen."""
+    assert not template.broken
+
+
+def test_every_name_is_declared_and_used(template: Template) -> None:
+    """A misspelt name, or a parameter that does nothing, is found before a deployment."""
+    used = set[str]()
+    for node in template.nodes():
+        assert references(template, node) <= template.declared(), text(node)
+        assert functions(node) <= FUNCTIONS, text(node)
+        used |= references(template, node)
+    assert {*template.parameters, *template.variables} <= used
+
+
+def test_every_module_gets_what_it_requires_and_nothing_else(template: Template) -> None:
+    """Files, parameters and outputs of modules agree with how they are called."""
+    for name, node in template.modules.items():
+        called = TEMPLATES[(template.path.parent / target(node)).resolve()]
+        passed = set(properties(at(node, "params")))
+        assert called.required() <= passed <= set(called.parameters), name
+    for node in template.nodes():
+        for module, output in members(node):
+            path = template.path.parent / target(template.modules[module])
+            assert output in TEMPLATES[path.resolve()].outputs, f"{module}.{output}"
+
+
+def test_every_module_is_used() -> None:
+    """No file lies about that nobody deploys."""
+    called = {
+        (template.path.parent / target(node)).resolve()
+        for template in TEMPLATES.values()
+        for node in template.modules.values()
+    }
+    assert called == set(FILES) - {MAIN.path}
+
+
+def test_what_may_be_absent_is_asked_for_carefully(template: Template) -> None:
+    """The outputs of a module under a condition are null without it; `!` says so."""
+    conditional = {name for name, node in template.modules.items() if b" if (" in line(node)}
+    source = template.path.read_text()
+    for name in template.modules:
+        plain = re.findall(rf"\b{name}\.outputs\b", source)
+        assert not (name in conditional and plain), name
+        assert name in conditional or not re.findall(rf"\b{name}!", source), name
+
+
+def line(node: Node) -> bytes:
+    """The first line of a declaration, which has its condition."""
+    return (node.text or b"").splitlines()[0]
+
+
+def test_api_versions_are_the_ones_that_were_checked() -> None:
+    """One version a type, in every file, and none by chance."""
+    used = {
+        tuple(target(node).split("@"))
+        for template in TEMPLATES.values()
+        for node in template.resources.values()
+    }
+    assert used == set(VERSIONS.items())
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_each_role_is_assigned_by_one_small_file(name: str) -> None:
+    """The id is that of the role it is called by, to one resource, under a name that repeats."""
+    role, id_ = ROLES[name]
+    template = TEMPLATES[INFRA / f"roles/{name}.bicep"]
+    source = template.path.read_text()
+
+    assert f"description = '{role}: " in source
+    assert re.findall(r"'([0-9a-f-]{36})'", source) == [id_]
+    assert {"principalId", "principalType"} <= template.required()
+    assignment = template.resources["assignment"]
+    assert text(at(assignment, "name")) == (
+        "guid(subscription().id, resourceGroup().id, principalId, roleDefinitionId)"
+    )
+    assert text(at(assignment, "scope")) in template.resources
+    assert "existing" in text(template.resources[text(at(assignment, "scope"))])
+
+
+def test_the_roles_are_the_documented_ones() -> None:
+    """The tables of the documents, the files and the code name the same roles by the same ids."""
+    assert {path.stem for path in FILES if path.parent.name == "roles"} == set(ROLES)
+    pattern = r"^\| ([\w ]+) \| `([0-9a-f-]{36})` \|"
+    rows = re.findall(pattern, (ROOT / "docs/deploy.md").read_text(), re.MULTILINE)
+    assert set(rows) == set(ROLES.values())
+    few = re.findall(pattern, (ROOT / "docs/azure.md").read_text(), re.MULTILINE)
+    assert few
+    known = {(role.name, role.id) for role in vars(roles).values() if isinstance(role, roles.Role)}
+    assert set(few) <= known
+
+
+def test_nobody_gets_more_than_needed() -> None:
+    """The host reads PDFs and writes documents; the index is made by whoever deploys."""
+    host, deployer = MAIN.modules["hostRoles"], MAIN.modules["deployerRoles"]
+    assert text(at(host, "params.blobs")) == "read"
+    assert text(at(host, "params.createsIndex")) == "privateEndpoints"
+    assert text(at(host, "params.principalType")) == "ServicePrincipal"
+    assert text(at(deployer, "params.blobs")) == "deployerUploads ? 'write' : 'none'"
+    assert text(MAIN.parameters["deployerUploads"]).endswith("= false")
+    assert text(at(deployer, "params.createsIndex")) == "true"
+    assert text(at(deployer, "params.principalType")) == "principalType"
+    assert {name: target(node) for name, node in access().items()} == {
+        "embeds": "../roles/openai-user.bicep",
+        "recognises": "../roles/cognitive-user.bicep",
+        "writesDocuments": "../roles/search-index-data.bicep",
+        "makesIndex": "../roles/search-service.bicep",
+        "readsBlobs": "../roles/blob-reader.bicep",
+        "writesBlobs": "../roles/blob-contributor.bicep",
+    }
+    for name, asked in {
+        "recognises": b"if (!empty(documentIntelligence[1]))",
+        "makesIndex": b"if (createsIndex)",
+        "readsBlobs": b"if (blobs == 'read')",
+        "writesBlobs": b"if (blobs == 'write')",
+    }.items():
+        assert asked in line(access()[name])
+
+
+def access() -> dict[str, Node]:
+    return TEMPLATES[INFRA / "modules/access.bicep"].modules
+
+
+def test_the_search_service_may_embed_queries() -> None:
+    """A question that comes as text is embedded by the service's own identity."""
+    node = MAIN.modules["searchEmbeds"]
+    assert target(node) == "roles/openai-user.bicep"
+    assert "newSearch!.outputs.principalId" in text(at(node, "params.principalId"))
+
+
+def test_nothing_has_a_key() -> None:
+    """Where a key can be switched off it is, and no template reads or passes one."""
+    for file, resource, path, value in (
+        ("openai", "account", "properties.disableLocalAuth", "true"),
+        ("document-intelligence", "account", "properties.disableLocalAuth", "true"),
+        ("search", "service", "properties.disableLocalAuth", "true"),
+        ("storage", "account", "properties.allowSharedKeyAccess", "false"),
+        ("storage", "account", "properties.allowBlobPublicAccess", "false"),
+        ("registry", "registry", "properties.adminUserEnabled", "false"),
+        ("environment", "logs", "properties.features.disableLocalAuth", "true"),
+        ("insights", "insights", "properties.DisableLocalAuth", "true"),
+        ("appservice", "passwords", "properties.allow", "false"),
+    ):
+        node = TEMPLATES[INFRA / f"modules/{file}.bicep"].resources[resource]
+        assert text(at(node, path)) == value, f"{file}: {path}"
+    search = TEMPLATES[INFRA / "modules/search.bicep"].resources["service"]
+    assert "authOptions" not in properties(at(search, "properties"))
+    for file in ("openai", "document-intelligence"):
+        account = TEMPLATES[INFRA / f"modules/{file}.bicep"].resources["account"]
+        assert text(at(account, "properties.customSubDomainName")) == "name"
+    for found in FILES:
+        assert not re.search(r"listKeys|listCredentials|\w+Key: |@secure", found.read_text()), found
+
+
+JOB = TEMPLATES[INFRA / "modules/job.bicep"]
+SITE = TEMPLATES[INFRA / "modules/appservice.bicep"]
+
+
+def test_what_a_host_is_told_are_settings_that_exist() -> None:
+    """A name that ingest does not read would be a setting that silently does nothing."""
+    for template in (MAIN, JOB, SITE):
+        assert variables(template)
+        assert set(variables(template)) <= SETTINGS | OF_OTHERS
+    assert {"AZURE_OPENAI_ENDPOINT", "AZURE_SEARCH_ENDPOINT", "INGEST_ROOT"} <= set(variables(MAIN))
+
+
+def test_the_job_is_the_identity_that_was_made_for_it() -> None:
+    """Every client in the process, of embeddings, of search and of blobs, signs in as the same."""
+    told = variables(JOB)
+    assert told["AZURE_OPENAI_CLIENT_ID"] == told["AZURE_CLIENT_ID"] == "identityClientId"
+    assert told["AZURE_TOKEN_CREDENTIALS"] == "ManagedIdentityCredential"
+    passed = at(MAIN.modules["job"], "params")
+    assert text(properties(passed)["identityClientId"]) == "identity!.outputs.clientId"
+    assert text(properties(passed)["environmentVariables"]) == "settings"
+    # A system-assigned identity has no client id: one that is named would not be found.
+    assert "AZURE_OPENAI_CLIENT_ID" not in variables(SITE) | variables(MAIN)
+    assert "AZURE_CLIENT_ID" not in variables(SITE) | variables(MAIN)
+
+
+def test_the_job_ends_in_good_order_before_its_time_is_up() -> None:
+    """The deadline is the time-out less five minutes, and ingest understands it."""
+    (seconds,) = re.findall(r"\$\{timeout - (\d+)\}s", variables(JOB)["INGEST_DEADLINE"])
+    least = int(re.findall(r"@minValue\((\d+)\)\s*param timeout", JOB.path.read_text())[0])
+    assert least > 2 * int(seconds)
+    found = settings({"INGEST_DEADLINE": f"{least - int(seconds)}s"}, {})
+    assert found.deadline == least - int(seconds)
+    assert int(seconds) > found.grace_seconds
+
+    job = JOB.resources["job"]
+    assert text(at(job, "properties.configuration.replicaTimeout")) == "timeout"
+    assert text(at(job, "properties.configuration.scheduleTriggerConfig.parallelism")) == "1"
+    assert text(at(job, "properties.configuration.scheduleTriggerConfig.cronExpression")) == (
+        "schedule"
+    )
+    assert "['run']" in text(at(job, "properties.template.containers"))
+
+
+def test_the_job_does_not_fail_every_night_for_what_is_broken_for_good() -> None:
+    """What was reported the night before is no failure; what is new is one, and after a retry."""
+    told = variables(JOB)["INGEST_EXIT_OK"]
+    assert settings({"INGEST_EXIT_OK": told.strip("'")}, {}).exit_ok == ("known",)
+    job = JOB.resources["job"]
+    hours = LONG_AGO.total_seconds() / 3600
+    retries = int(text(at(job, "properties.configuration.replicaRetryLimit")))
+    timeout = int(re.findall(r"param jobTimeout int = (\d+)", MAIN.path.read_text())[0])
+    assert (retries + 1) * timeout < hours * 3600
+
+
+def test_private_endpoints_close_the_public_ones() -> None:
+    """A private endpoint beside an open door protects nothing."""
+    for file in ("openai", "search", "storage", "document-intelligence"):
+        template = TEMPLATES[INFRA / f"modules/{file}.bicep"]
+        (node,) = (n for n in template.resources.values() if b"location" in (n.text or b""))
+        assert text(at(node, "properties.publicNetworkAccess")) == "publicNetworkAccess"
+    assert text(MAIN.variables["publicNetworkAccess"]).endswith(
+        "privateEndpoints ? 'Disabled' : 'Enabled'"
+    )
+    private = TEMPLATES[INFRA / "modules/private.bicep"].modules
+    zones = {
+        name: text(at(node, "params.zone")) for name, node in private.items() if name != "network"
+    }
+    assert zones == {
+        "openAi": "privatelink.openai.azure.com",
+        "search": "privatelink.search.windows.net",
+        "storage": "privatelink.blob.${environment().suffixes.storage}",
+        "documentIntelligence": "privatelink.cognitiveservices.azure.com",
+    }
+    served = {name: text(at(private[name], "params.service")) for name in zones}
+    assert served == {
+        "openAi": "account",
+        "search": "searchService",
+        "storage": "blob",
+        "documentIntelligence": "account",
+    }
+
+
+def test_scans_are_only_paid_for_by_whom_asked_for_it() -> None:
+    """Without a wish there is no Document Intelligence, no role on it, and the setting is empty."""
+    assert text(MAIN.parameters["documentIntelligence"]).endswith("= false")
+    assert b"if (makesOcr)" in line(MAIN.modules["newOcr"])
+    assert "empty(ocr[1]) ? ''" in text(MAIN.variables["ocrEndpoint"])
+    assert variables(MAIN)["INGEST_OCR"] == "ocrEndpoint"
+    assert settings({"INGEST_OCR": ""}, {}).ocr == ""
+
+
+def test_traces_are_only_paid_for_by_whom_asked_for_them() -> None:
+    """Without a wish there is no Application Insights, and the job is told of none.
+
+    With it, the job signs in there as itself, and ingest understands how it is told to.
+    """
+    assert text(MAIN.parameters["applicationInsights"]).endswith("= false")
+    for module in ("insights", "insightsPublish"):
+        assert b"if (isTraced)" in line(MAIN.modules[module])
+    assert target(MAIN.modules["insightsPublish"]) == "roles/metrics-publisher.bicep"
+    passed = properties(at(MAIN.modules["job"], "params"))["insightsConnection"]
+    assert text(passed) == "isTraced ? insights!.outputs.connectionString : ''"
+    told = variables(JOB)
+    assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
+    assert signs_in({name: value.strip("'") for name, value in told.items()})
+    assert chosen({"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}) == Choice()

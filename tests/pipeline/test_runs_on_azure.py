@@ -1,0 +1,683 @@
+"""Whole runs against an Azure that fails in every way it can. Nothing of an SDK is patched."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.azure.credential import SEARCH, Login, credential
+from ingest.azure.token_cache import TokenCache
+from ingest.config.connections import connections
+from ingest.config.factory import services
+from ingest.config.settings import Settings, settings
+from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
+from ingest.index.azure.client import Documents
+from ingest.models import Event, Mode
+from ingest.pipeline.context import Run, Services
+from ingest.pipeline.stages import ingest
+from ingest.runtime.cancellation import Stop
+from ingest.runtime.retry import Patience
+from ingest.runtime.timing import CHARGED, REFUSED
+from ingest.sources.folder import roots
+from tests.conftest import ROOT, environment, ingested, outcomes, settled
+from tests.emulator import faults
+from tests.emulator.emulator import Azure, emulator
+from tests.emulator.gate import held
+from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, OPENAI_USER, SERVICE_CONTRIBUTOR
+from tests.emulator.server import Request, Response, Service
+from tests.pdfs import prose, write
+from tests.processes import Process, running, wait_until
+
+SPEED = 20.0  # waits are that much shorter than real ones
+INDEX = "chunks"
+
+
+class Hurried:
+    """Time that runs faster, so that a minute's wait takes seconds; and how long who slept."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []  # seconds
+
+    def clock(self) -> float:
+        return time.monotonic() * SPEED
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        time.sleep(seconds / SPEED)
+
+
+def client(azure: Azure, **more: Any) -> Settings:
+    """The settings of a client of the emulator, small enough that there is much to fail."""
+    small = {
+        "INGEST_CHUNK_TOKENS": "64",
+        "INGEST_EMBED_INPUTS": "6",
+        "INGEST_EMBED_AT_ONCE": "3",
+        "INGEST_WORKERS": "1",  # a reader takes half a second to start
+    }
+    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    return settings(azure.environment | small | named | more, {})
+
+
+@contextmanager
+def connected(
+    chosen: Settings, stop: Stop | None = None, time_: Hurried | None = None
+) -> Iterator[Services]:
+    time_ = time_ or Hurried()
+    stop = stop or Stop()
+    to = connections(chosen, stop, clock=time_.clock, sleep=time_.sleep)
+    with services(chosen, stop, write=True, to=to) as all_:
+        yield all_
+
+
+def run(folder: Path, chosen: Settings, stop: Stop | None = None) -> list[Event]:
+    """One run over a folder, in this process; its events."""
+    stop = stop or Stop()
+    (root,) = roots([str(folder)])
+    with connected(chosen, stop) as all_:
+        return list(ingest(root, all_, Run("r", max_deletes=99, stop=stop)))
+
+
+def contents(azure: Azure) -> dict[str, Any]:
+    """The index, but for what tells of runs: when, and by which one, each record was written."""
+    azure.search.settle()
+    return {
+        key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
+        for key, document in azure.search.dump(INDEX).items()
+        if not key.startswith("run-")
+    }
+
+
+def first(folder: Path) -> None:
+    for n in range(9):
+        write(folder / f"{n}.pdf", *(prose(f"topic {n} {page}", 8) for page in range(2)))
+    write(folder / "gone.pdf", prose("cranes", 8))
+
+
+def second(folder: Path) -> None:
+    write(folder / "1.pdf", prose("saws", 8), prose("topic 1 1", 8), age=50)
+    write(folder / "new.pdf", prose("anvils", 12))
+    write(folder / "3.pdf", "", age=50)
+    (folder / "gone.pdf").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Any]]:
+    """Two states of a folder, and the index of an undisturbed run over one after the other."""
+    base = tmp_path_factory.mktemp("calm")
+    folder = base / "docs"
+    with emulator(dimensions=64) as azure, pytest.MonkeyPatch.context() as patch:
+        for name, value in azure.environment.items():
+            patch.setenv(name, value)
+        first(folder)
+        run(folder, client(azure))
+        middle = contents(azure)
+        second(folder)
+        run(folder, client(azure))
+        wanted = contents(azure)
+    assert middle != wanted
+    return base, folder, wanted
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_tenth_of_all_requests_may_fail(
+    azure: Azure, calm: tuple[Path, Path, dict[str, Any]], seed: int
+) -> None:
+    """Throttled, cut off, half refused, unanswered: nothing is lost, doubled or left over."""
+    _, folder, wanted = calm
+    chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64", INGEST_WORKERS="2")
+    for path in folder.glob("*.pdf"):
+        path.unlink()
+    azure.faults.randomly(0.1, seed=seed, services=("openai", "search", "identity"))
+    azure.openai.out_of_order = azure.search.results_out_of_order = True
+
+    first(folder)
+    one = run(folder, chosen)
+    second(folder)
+    two = run(folder, chosen)
+
+    assert {*outcomes(one).values()} == {"new"}
+    assert {*outcomes(two).values()} == {"new", "changed", "empty", "removed", "unchanged"}
+    assert azure.faults.happened
+    times = {"modified"}  # of the files, which were written again for this test
+    found = contents(azure)
+    assert found.keys() == wanted.keys()
+    for key, document in found.items():
+        assert {k: v for k, v in document.items() if k not in times} == {
+            k: v for k, v in wanted[key].items() if k not in times
+        }
+
+
+def test_documents_refused_inside_a_success_are_sent_again_alone(
+    azure: Azure, folder: Path
+) -> None:
+    """Invariant 7: a 207 is read item by item; only what was refused is sent again."""
+    first(folder)
+    azure.faults.add(faults.refused(503, every=2), "search", "POST", "docs/search.index", nth=9)
+
+    assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
+
+    uploads = azure.search.uploads
+    chunks = {key: n for key, n in uploads.items() if not key.startswith(("source-", "lease"))}
+    assert set(chunks.values()) == {1}
+
+
+def test_a_document_the_index_will_never_take_fails_alone(azure: Azure, folder: Path) -> None:
+    """A permanent refusal fails its document, with the service's words, and no other."""
+    first(folder)
+    bad = next(iter(chunk_keys(azure, folder)))
+    azure.search.indexes.clear()
+    azure.faults.add(faults.refused(400, keys=[bad]), "search", "POST", "docs/search.index")
+
+    found = settled(run(folder, client(azure)))
+
+    failed = [event for event in found.values() if event.outcome == "failed"]
+    assert len(failed) == 1
+    assert "a chunk was refused" in failed[0].reason
+    assert "400" in failed[0].reason
+
+
+def chunk_keys(azure: Azure, folder: Path) -> list[str]:
+    """The keys of all chunks, from a run that went well."""
+    run(folder, client(azure))
+    return [key for key, document in contents(azure).items() if document["kind"] == "chunk"]
+
+
+def test_a_lost_answer_costs_one_more_request_and_no_copy(azure: Azure, folder: Path) -> None:
+    """The service did the work and the answer was lost: doing it again changes nothing."""
+    first(folder)
+    azure.faults.add(faults.lost(), "search", "POST", "docs/search.index", nth={2, 5, 9})
+    azure.faults.add(faults.lost(), "openai", nth=1)
+    run(folder, client(azure))
+    found = contents(azure)
+
+    azure.faults.quiet()
+    azure.search.indexes.clear()
+    run(folder, client(azure))
+    assert contents(azure) == found
+
+
+def test_a_token_revoked_midway_is_replaced(azure: Azure, folder: Path) -> None:
+    """Invariant 8: a 401 forces one renewal, and the run goes on."""
+    first(folder)
+    (root,) = roots([str(folder)])
+    with connected(client(azure)) as all_:
+        events, revoked = [], False
+        for event in ingest(root, all_, Run("r")):
+            events.append(event)
+            if len(outcomes(events)) >= 2 and not revoked:
+                azure.identity.revoke_all()
+                revoked = True
+        assert len(outcomes(events)) == 10
+        second(folder)
+        azure.identity.revoke_all()
+        again = outcomes(list(ingest(root, all_, Run("r", max_deletes=9))))
+    assert "changed" in again.values()
+
+
+def test_tokens_expire_all_night_and_the_run_goes_on(azure: Azure, folder: Path) -> None:
+    """Invariant 8: an hour of the service's time, tokens of ten minutes, and not one failure."""
+    azure.identity.valid = 600
+    for n in range(60):
+        write(folder / f"{n}.pdf", prose(f"topic {n}", 8))
+    (root,) = roots([str(folder)])
+    with connected(client(azure)) as all_:
+        done = 0
+        for event in ingest(root, all_, Run("r")):
+            if outcomes([event]):
+                done += 1
+                azure.clock.advance(60)
+    assert done == 60
+    assert len(azure.identity.issued) > 5
+    assert azure.openai.repeated == {}
+
+
+def test_throttling_is_waited_out(
+    azure: Azure, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Invariant 9: the service's word is kept to, and I am told what I wait for."""
+    first(folder)
+    azure.faults.add(faults.too_many(seconds=30), "openai", nth={1, 2})
+    hurried = Hurried()
+
+    with caplog.at_level(logging.WARNING, "ingest"):
+        logging.getLogger("ingest").propagate = True
+        (root,) = roots([str(folder)])
+        with connected(client(azure), time_=hurried) as all_:
+            assert set(outcomes(list(ingest(root, all_, Run("r")))).values()) == {"new"}
+
+    assert sum(hurried.slept) >= 30
+    assert all_.times.counts[REFUSED] == 2
+    charged = sum(request.estimated for request in azure.openai.requests)
+    assert all_.times.counts[CHARGED] == charged
+    assert re.search(r"waiting 3\d s: the quota of https://", caplog.text)
+
+
+def test_a_request_larger_than_the_quota_is_made_smaller(azure: Azure, folder: Path) -> None:
+    """`retry after 86400 seconds` means: never like this."""
+    first(folder)
+    azure.openai.tpm = 600_000
+    azure.openai.tpm_window = 0.05  # seconds, so a request of more than 500 tokens never fits
+
+    events = run(folder, client(azure, INGEST_EMBED_INPUTS="40"))
+
+    assert set(outcomes(events).values()) == {"new"}
+    assert max(len(request.inputs) for request in azure.openai.requests) < 20
+
+
+def test_one_text_the_service_refuses_costs_only_its_document(azure: Azure, folder: Path) -> None:
+    """Where the service counts differently, one chunk is named and the batch is not lost."""
+    first(folder)
+    write(folder / "long.pdf", "x" * 60 + "\n" + prose("a much longer text", 2))
+    azure.openai.tokens = 40
+    found = settled(run(folder, client(azure, INGEST_CHUNK_TOKENS="64")))
+
+    assert {event.outcome for event in found.values()} <= {"failed", "new"}
+    failed = [event for event in found.values() if event.outcome == "failed"]
+    assert failed
+    assert all("the embedding service refused it" in event.reason for event in failed)
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (OPENAI_USER, ["Cognitive Services OpenAI User", "az cognitiveservices account list"]),
+        (DATA_CONTRIBUTOR, ["Search Index Data Contributor", "az resource list"]),
+        (SERVICE_CONTRIBUTOR, ["Search Service Contributor"]),
+    ],
+)
+def test_a_missing_role_is_named_with_the_command_that_grants_it(
+    azure: Azure, folder: Path, missing: str, words: list[str]
+) -> None:
+    """Who lacks which role on what, and a command to copy."""
+    first(folder)
+    azure.identity.default.withdraw(missing)
+    if missing == DATA_CONTRIBUTOR:
+        azure.identity.default.withdraw(DATA_READER)
+
+    with pytest.raises(RoleError) as caught:
+        run(folder, client(azure))
+
+    text = str(caught.value)
+    for word in (*words, "az role assignment create", azure.identity.default.oid, "tenant"):
+        assert word in text
+    assert "\n" not in text
+
+
+def test_new_roles_are_waited_for(azure: Azure, folder: Path) -> None:
+    """Right after a deployment the run polls until its roles hold."""
+    first(folder)
+    azure.identity.default.withdraw(OPENAI_USER)
+    azure.identity.default.grant(OPENAI_USER, at=azure.clock.now() + 3)
+
+    events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="10m"))
+    assert set(outcomes(events).values()) == {"new"}
+
+
+def test_an_identity_that_may_only_write_documents_can_fill_an_index(
+    azure: Azure, folder: Path
+) -> None:
+    """Creating needs a role that filling does not: the job gets along without it."""
+    first(folder)
+    run(folder, client(azure))
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    second(folder)
+    assert "changed" in outcomes(run(folder, client(azure))).values()
+
+
+def test_a_schema_that_differs_is_said_exactly(azure: Azure, folder: Path) -> None:
+    """An index with other vectors is left alone, and I learn what differs."""
+    first(folder)
+    run(folder, client(azure))
+
+    with pytest.raises(
+        ConfigError, match="embedding has 8 dimensions, not 16; ingest rebuild makes"
+    ):
+        run(folder, client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16"))
+
+
+def test_fields_that_are_missing_are_added(azure: Azure, folder: Path) -> None:
+    """An index of an older version is completed, and what it holds stays."""
+    first(folder)
+    run(folder, client(azure))
+    before = contents(azure)
+    index = azure.search.indexes[INDEX]
+    index.definition["fields"] = [
+        f for f in index.definition["fields"] if f["name"] not in {"page_label", "empty_pages"}
+    ]
+    run(folder, client(azure))
+    names = {f["name"] for f in index.definition["fields"]}
+    assert {"page_label", "empty_pages"} <= names
+    assert contents(azure).keys() == before.keys()
+
+
+def test_two_runs_do_not_meet(azure: Azure, folder: Path) -> None:
+    """The second steps back; once the first is over, it may."""
+    first(folder)
+    with (
+        connected(client(azure)),
+        pytest.raises(BusyError, match="another run"),
+        connected(client(azure)),
+    ):
+        pass
+    assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
+
+
+def test_two_copies_of_a_job_damage_nothing(azure: Azure, folder: Path) -> None:
+    """Two containers started at the same moment: one does it all, one ends with 11."""
+    for n in range(3):
+        write(folder / f"{n}.pdf", prose(f"topic {n}", 8))
+    with (
+        command(azure, folder, "run", "docs") as one,
+        command(azure, folder, "run", "docs") as two,
+    ):
+        with held(azure, "openai"):  # until one has seen that the other is there
+            wait_until(lambda: not (one.running() and two.running()))
+        codes = {one.wait(): one.stderr.text, two.wait(): two.stderr.text}
+
+    assert codes.keys() == {0, BusyError.exit_code}, codes
+    assert "another run" in codes[BusyError.exit_code]
+    assert set(azure.openai.texts.values()) == {1}  # nothing was paid for twice
+    assert set(outcomes(run(folder, client(azure))).values()) == {"unchanged"}
+
+
+def test_an_index_deleted_midway_is_an_error_and_the_next_run_fills_it(
+    azure: Azure, folder: Path
+) -> None:
+    """Invariant 1: the state lives in the index; a new index is simply not up to date."""
+    first(folder)
+    run(folder, client(azure))
+    wanted = contents(azure)
+    azure.search.indexes.clear()
+    (root,) = roots([str(folder)])
+    with pytest.raises((ConfigError, ServiceError)), connected(client(azure)) as all_:
+        for event in ingest(root, all_, Run("r")):
+            if outcomes([event]):
+                azure.search.indexes.clear()
+
+    assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
+    assert contents(azure) == wanted
+
+
+def test_search_answers_by_words_and_meaning(azure: Azure, folder: Path) -> None:
+    """What was indexed is found, with the fields that applications expect."""
+    first(folder)
+    run(folder, client(azure))
+    with connected(client(azure)) as all_:
+        question = "says of cranes that item"
+        vector = all_.embedder.embed([question])[0]
+        for mode in Mode:
+            hits = all_.index.search(question, vector, mode, 3)
+            assert len(hits) == 3
+        assert all_.index.search("cranes", None, Mode.TEXT, 1)[0].fields["source"] == "gone.pdf"
+
+
+@pytest.mark.parametrize("api_version", ["", "2024-10-21"])
+def test_both_forms_of_url_work(azure: Azure, folder: Path, api_version: str) -> None:
+    """The v1 API, or the older form where somebody must."""
+    first(folder)
+    run(folder, client(azure, AZURE_OPENAI_API_VERSION=api_version))
+    route = "deployments" if api_version else "v1"
+    assert {request.route for request in azure.openai.requests} == {route}
+
+
+def test_keys_work_for_who_must(azure: Azure, folder: Path) -> None:
+    """A key is used if one is set, and never shown; without tokens nobody signs in."""
+    first(folder)
+    azure.openai.local_auth = azure.search.local_auth = True
+    keys = {"AZURE_OPENAI_KEY": azure.openai.key, "AZURE_SEARCH_KEY": azure.search.key}
+    run(folder, client(azure, **keys))
+    assert azure.identity.requests == 0
+
+    with pytest.raises(ConfigError, match="does not accept the key") as caught:
+        run(folder, client(azure, **{**keys, "AZURE_OPENAI_KEY": "wrong-key"}))
+        azure.search.indexes.clear()
+        run(folder, client(azure, **{**keys, "AZURE_OPENAI_KEY": "wrong-key"}))
+    assert "wrong-key" not in str(caught.value)
+
+
+def test_what_does_not_exist_is_named(azure: Azure, folder: Path) -> None:
+    """A deployment or a host that is spelt wrong ends in one line."""
+    first(folder)
+    with pytest.raises(ConfigError, match="does not exist: check the endpoint and the deployment"):
+        run(folder, client(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="typo"))
+    with pytest.raises(ConfigError, match="cannot be reached"):
+        run(folder, client(azure, AZURE_SEARCH_ENDPOINT="https://no-such-host.invalid"))
+
+
+def test_a_new_deployment_is_waited_for(azure: Azure, folder: Path) -> None:
+    """Right after it was made, the service says for minutes that there is no such deployment."""
+    first(folder)
+    made = azure.openai.deployments.pop("embeddings")
+
+    def soon(request: Request, service: Service) -> Response:
+        refused = service(request)
+        azure.openai.deployments["embeddings"] = made
+        return refused
+
+    azure.faults.add(faults.Fault("too early", soon), "openai", nth=1)
+
+    events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="10m"))
+
+    assert set(outcomes(events).values()) == {"new"}
+    assert azure.openai.statuses[404] == 1
+
+
+def test_a_quiet_index_is_not_asked_for_records_it_does_not_list(
+    azure: Azure, folder: Path
+) -> None:
+    """New documents cost no lookup, unless another run wrote so lately that listings lag behind."""
+    first(folder)
+    run(folder, client(azure))
+    asked = azure.count("search", "GET", "docs('source-")
+    assert asked == 0  # the index was made by this run
+
+    write(folder / "soon.pdf", prose("soon", 8))
+    run(folder, client(azure))
+    assert azure.count("search", "GET", "docs('source-") == asked + 1
+
+    later = datetime.now(UTC) - timedelta(minutes=10)
+    lease = azure.search.dump(INDEX)["lease"]
+    assert lease["run"] == "free"
+    aged(azure, lease | {"settled": later.isoformat(timespec="seconds")})
+    write(folder / "later.pdf", prose("later", 8))
+    run(folder, client(azure))
+    assert azure.count("search", "GET", "docs('source-") == asked + 1
+
+
+def aged(azure: Azure, lease: dict[str, Any]) -> None:
+    """Write the lease as it would look had the last run been long ago."""
+    login = Login(lambda: credential("", "", hosted=True))
+    documents = Documents(
+        azure.search_endpoint, INDEX, TokenCache(login, SEARCH), Patience(), may_be_absent=False
+    )
+    kept = {name: lease[name] for name in ("id", "kind", "run", "settled")}
+    assert documents.acted("upload", [kept]) == []
+    documents.close()
+
+
+COMMANDS = {
+    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
+    "INGEST_CHUNK_TOKENS": "64",
+    "INGEST_EMBED_INPUTS": "6",
+    "INGEST_EMBED_AT_ONCE": "2",
+}
+
+
+def command(azure: Azure, folder: Path, *arguments: str) -> AbstractContextManager[Process]:
+    """The real command as a client of the emulator."""
+    return running(
+        *(sys.executable, "-P", "-m", "ingest", *arguments),
+        cwd=folder.parent,
+        env=environment() | COMMANDS | azure.environment,
+    )
+
+
+def called(azure: Azure, folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """The real command's exit code, its output and its errors, once it has ended."""
+    done = ingested(folder.parent, *arguments, **COMMANDS | azure.environment)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_killed_runs_pay_for_no_text_twice_but_those_in_flight(azure: Azure, folder: Path) -> None:
+    """Killed at random moments; the rerun goes on where the killed one was."""
+    for n in range(9):
+        write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(2)))
+    azure.openai.latency = 0.15
+    moments = random.Random(time.time_ns())
+    kills = 2
+    for _ in range(kills):
+        before = len(azure.openai.requests)
+        with command(azure, folder, "run", "docs") as process:
+            wait_until(lambda before=before: len(azure.openai.requests) >= before + 2)  # type: ignore[misc]
+            time.sleep(moments.uniform(0, 0.6))
+            process.send(signal.SIGKILL)
+    code, _, errors = called(azure, folder, "run", "docs")
+
+    assert code == 0, errors
+    in_flight = 6 * 2 * 3  # texts in a request, requests at once, and answers not yet uploaded
+    assert len(azure.openai.repeated) <= kills * in_flight
+    found = contents(azure)
+    azure.search.indexes.clear()
+    run(folder, client(azure))
+    assert contents(azure) == found
+
+
+def test_no_secret_shows_anywhere_at_any_verbosity(azure: Azure, folder: Path) -> None:
+    """Invariant 10: not in a log, an error, a result or a record, even where everything fails."""
+    first(folder)
+    azure.faults.randomly(0.2, seed=3)
+    shown = ""
+    for arguments in (
+        ["run", "docs", "-vvv"],
+        ["run", "docs", "--json", "-vvv"],
+        ["status", "--json", "-vv"],
+    ):
+        _, output, errors = called(azure, folder, *arguments)
+        shown += output + errors
+    azure.identity.default.withdraw(OPENAI_USER)
+    write(folder / "more.pdf", prose("more"))
+    _, output, errors = called(azure, folder, "run", "docs", "-vvv")
+    shown += output + errors + repr(contents(azure))
+
+    assert azure.identity.default.oid in shown  # the error is there, and says who
+    secrets = [*azure.identity.issued, azure.identity.secret, azure.openai.key, azure.search.key]
+    assert len(secrets) > 5
+    for secret in secrets:
+        assert secret not in shown
+        assert secret.split(".")[-1] not in shown or len(secret.split(".")[-1]) < 8
+    assert "authorization" not in shown.lower()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
+    azure: Azure, folder: Path, number: signal.Signals, code: int
+) -> None:
+    """With a small quota that is nearly always: I get my summary, and no error is made of it."""
+    first(folder)
+    azure.openai.tpm = 1500
+    azure.environment["INGEST_GRACE_SECONDS"] = "1"
+    with command(azure, folder, "run", "docs") as process:
+        wait_until(lambda: len(azure.openai.requests) >= 3)
+        process.send(number)
+        assert process.wait() == code, process.stderr.text
+    assert "stopped early: run again to go on" in process.stdout.text
+    azure.openai.tpm = None
+    assert called(azure, folder, "run", "docs")[0] == 0
+    assert azure.openai.repeated == {}
+
+
+def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
+    """A job with a time limit stops by itself before it, and the next one goes on."""
+    for n in range(9):
+        write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(3)))
+    azure.environment["INGEST_GRACE_SECONDS"] = "1"
+    with (
+        command(azure, folder, "run", "docs", "--deadline", "4s") as process,
+        held(azure, "openai", after=2) as gate,  # so that it is not done before the deadline
+    ):
+        process.stderr.wait_for("the deadline is near: stopping")
+        gate.opened.set()
+        assert process.wait() == 1
+    assert "stopped early: run again to go on" in process.stdout.text
+    assert called(azure, folder, "run", "docs")[0] == 0
+
+
+def test_what_is_written_may_be_seen_late(
+    azure: Azure, calm: tuple[Path, Path, dict[str, Any]]
+) -> None:
+    """A run right after another pays for nothing twice, though searches lag behind."""
+    _, folder, wanted = calm
+    for path in folder.glob("*.pdf"):
+        path.unlink()
+    azure.search.delays.search = azure.search.delays.count = 20.0
+    chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64")
+    first(folder)
+    run(folder, chosen)
+    assert set(outcomes(run(folder, chosen)).values()) == {"unchanged"}
+    assert azure.openai.repeated == {}
+
+    azure.clock.advance(30)
+    second(folder)
+    run(folder, chosen)
+    assert contents(azure).keys() == wanted.keys()
+
+
+def test_an_error_is_said_at_once_though_others_wait(azure: Azure, folder: Path) -> None:
+    """What nobody can mend by waiting does not wait for those that do."""
+    first(folder)
+    azure.faults.add(faults.too_many(seconds=280), "openai", nth=set(range(2, 99)))
+    refusing = azure.faults.add(faults.broken(400), "search", "POST", "docs/search.index")
+    refusing.due = lambda _: len(azure.openai.requests) > 0  # once others wait for the quota
+    with pytest.raises(ServiceError, match="refused a request \\(400"):
+        run(folder, client(azure))
+    assert azure.count("openai") <= 4  # those that had to wait have not come again
+
+
+def test_a_plan_before_the_first_run_needs_no_index(azure: Azure, folder: Path) -> None:
+    """What a first run would cost can be asked before anything exists; nothing is made."""
+    first(folder)
+    code, output, errors = called(azure, folder, "plan", "docs")
+    assert code == 0, errors
+    assert "Files:   10 new" in output
+    assert azure.search.indexes == {}
+    assert azure.openai.requests == []
+
+    code, _, errors = called(azure, folder, "search", "cranes")
+    assert code == 2
+    assert "chunks on https://" in errors
+    assert "is empty: fill it with ingest run" in errors
+
+
+def test_any_service_with_the_protocol_embeds(azure: Azure, folder: Path, tmp_path: Path) -> None:
+    """A server of one's own, named by its URL, fills an index on this machine."""
+    first(folder)
+    azure.openai.local_auth = True
+    own = {
+        "INGEST_EMBEDDER": f"{azure.openai_endpoint}/openai/v1",
+        "AZURE_OPENAI_KEY": azure.openai.key,
+        "INGEST_INDEX": str(tmp_path / "local"),
+    }
+    assert set(outcomes(run(folder, client(azure, **own))).values()) == {"new"}
+    assert (tmp_path / "local" / "index.db").exists()
+    assert azure.search.indexes == {}
+
+
+def test_no_sdk_is_patched() -> None:
+    """What the tests prove of the SDKs holds for the SDKs that users have."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        text = path.read_text()
+        for word in ("mock" + ".patch", "monkeypatch.set" + "attr", "unittest" + ".mock"):
+            assert word not in text, path
+    assert os.environ.get("PYTHONSTARTUP") is None

@@ -1,0 +1,96 @@
+"""What went on when, however long a run is."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import pytest
+
+from ingest.index.schema import summary_json, summary_of
+from ingest.models import Advanced, Outcome, Settled, Timeline
+from ingest.pipeline.timeline import MOST, Recorder
+from ingest.runtime.bottleneck import stages
+from ingest.runtime.timing import CHARGED, REFUSED, REQUESTS, TOKENS, Times
+from tests.commands.report.reports import run
+
+
+@dataclass
+class Watch:
+    """A clock that is set by hand."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 29, 31, 3_600, 100_000])
+def test_nothing_is_lost_and_it_never_grows(seconds: int) -> None:
+    """A run of a day has no longer a timeline than one of a minute, and it adds up."""
+    watch = Watch()
+    times = Times(watch)
+    recorder = Recorder(times)
+    for number in range(500):
+        watch.now = 100.0 + seconds * number / 500
+        times.count(CHARGED, 30)
+        times.count(REFUSED, number % 100 == 0)
+        recorder.add(Advanced(pages=3, chunks=1, tokens=20))
+        recorder.add(Settled("r", "a.pdf", Outcome.NEW, pages=99, tokens=99))
+    watch.now = 100.0 + seconds
+
+    found = recorder.timeline(350_000.0)
+
+    assert sum(found.pages) == 1_500
+    assert sum(found.tokens) == 10_000
+    assert sum(found.charged) == 15_000
+    assert sum(found.refused) == 5
+    assert found.quota == 350_000
+    lengths = {len(found.pages), len(found.tokens), len(found.charged), len(found.waited)}
+    assert lengths == {math.floor(seconds / found.every) + 1}
+    assert lengths <= set(range(MOST + 1))
+    assert len(json.dumps(asdict(found))) < 5_000
+
+
+def test_it_is_told_when_there_was_waiting_and_when_work() -> None:
+    """Ten seconds of reading, ten of waiting for the quota: I see which was first."""
+    watch = Watch()
+    times = Times(watch)
+    recorder = Recorder(times)
+    for second in range(20):
+        with times.of(TOKENS if second >= 10 else REQUESTS if second < 2 else "reading"):
+            watch.now += 1
+        recorder.add(Advanced(pages=second < 10))
+
+    found = recorder.timeline(math.inf)
+
+    half = round(10 / found.every)
+    assert sum(found.pages[: half + 1]) == 10
+    assert sum(found.waited[:half]) == pytest.approx(2, abs=0.1)
+    assert sum(found.waited[half:]) == pytest.approx(10, abs=0.1)
+    assert found.quota == 0
+
+
+def test_looking_changes_nothing() -> None:
+    """What never happened is not among the stages, just because the timeline asked for it."""
+    times = Times()
+    recorder = Recorder(times)
+    recorder.add(Advanced(pages=1))
+
+    assert stages(times, 1.0) == {}
+
+
+def test_runs_of_other_versions_are_understood() -> None:
+    """An index remembers runs of an earlier ingest, and perhaps of a later one."""
+    whole = json.loads(summary_json(run()))
+    assert summary_of(json.dumps(whole)) == run()
+
+    later = {**whole, "weather": "fine", "timeline": {**whole["timeline"], "moods": [1, 2]}}
+    assert summary_of(json.dumps(later)) == run()
+
+    del whole["timeline"], whole["index"]
+    earlier = summary_of(json.dumps(whole))
+    assert earlier.timeline == Timeline()
+    assert earlier.index == {}
+    assert earlier.tokens_embedded == 18_000

@@ -1,0 +1,158 @@
+"""Whole runs from a container into Azure AI Search: what blobs say, in the fields of the index."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ingest.config.connections import connections
+from ingest.config.factory import roots, services
+from ingest.config.settings import settings
+from ingest.errors import ConfigError
+from ingest.models import Mode, Settled
+from ingest.pipeline.context import Run
+from ingest.pipeline.stages import ingest
+from ingest.runtime.cancellation import Stop
+from tests.conftest import settled
+from tests.emulator.emulator import Azure
+from tests.emulator.identity import BLOB_OWNER, SERVICE_CONTRIBUTOR
+from tests.pdfs import pdf, prose
+
+MAPPING = "department,title=DocTitle,category=tag:Area"
+SAWS, ANVILS = pdf(prose("saws")), pdf(prose("anvils"))
+
+
+@pytest.fixture(autouse=True)
+def filled(azure: Azure) -> None:
+    """Two blobs; one says much of itself, the other nothing."""
+    azure.identity.default.grant(BLOB_OWNER)
+    about = {"metadata": {"Department": "Sales", "doctitle": "Of Saws"}, "tags": {"Area": "North"}}
+    azure.blob.put("docs", "tools/a.pdf", SAWS, **about)
+    azure.blob.put("docs", "tools/b.pdf", ANVILS)
+
+
+def variables(azure: Azure) -> dict[str, str]:
+    return azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+
+
+def run(azure: Azure, mapping: str = MAPPING) -> dict[str, Settled]:
+    """One run over the container; what became of each blob."""
+    chosen = settings(variables(azure) | {"INGEST_BLOB_FIELDS": mapping}, {})
+    stop, to = Stop(), connections(chosen)
+    with (
+        services(chosen, stop, write=True, to=to) as all_,
+        roots([f"{azure.blob_endpoint}/docs"], chosen, to) as (root,),
+    ):
+        return settled(list(ingest(root, all_, Run("r", stop=stop))))
+
+
+def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
+    """The chunks that a filter of an application finds."""
+    azure.search.settle()
+    chosen = settings(variables(azure), {})
+    with services(chosen, Stop(), write=False) as all_:
+        query = {"search_text": "*", "filter": f"kind eq 'chunk' and {where}", "top": 100}
+        found: list[dict[str, Any]] = all_.index.documents.found(**query)  # type: ignore[attr-defined]
+        return found
+
+
+def shown(found: list[dict[str, Any]], *names: str) -> set[tuple[Any, ...]]:
+    """What stands in these fields, each combination once."""
+    return {tuple(chunk[name] for name in names) for chunk in found}
+
+
+def test_an_application_can_filter_by_what_blobs_say(azure: Azure) -> None:
+    """New fields are there and null where nothing is said; title and category fall back."""
+    run(azure)
+    saws = chunks(azure, "department eq 'Sales'")
+    anvils = chunks(azure, "department eq null")
+
+    assert shown(saws, "sourcefile", "title", "category") == {("tools/a.pdf", "Of Saws", "North")}
+    assert shown(anvils, "sourcefile", "title", "category") == {("tools/b.pdf", "b", "tools")}
+
+
+def test_changed_metadata_embeds_nothing(azure: Azure) -> None:
+    """The text is the same, so its vector stays; only the fields are written."""
+    run(azure)
+    paid = azure.count("openai")
+    azure.blob.put("docs", "tools/a.pdf", SAWS, metadata={"department": "Service"})
+    done = run(azure)
+
+    assert (done["tools/a.pdf"].outcome, done["tools/a.pdf"].embedded) == ("changed", 0)
+    assert done["tools/b.pdf"].outcome == "unchanged"
+    assert azure.count("openai") == paid
+    assert not chunks(azure, "department eq 'Sales'")
+    moved = chunks(azure, "department eq 'Service'")
+    assert len(moved) == done["tools/a.pdf"].chunks
+    assert shown(moved, "title", "category") == {("a", "tools")}
+    assert all(e.outcome == "unchanged" for e in run(azure).values())
+
+
+def test_what_a_blob_no_longer_says_leaves_the_index(azure: Azure) -> None:
+    """A value that was taken away does not stay because nothing took its place."""
+    run(azure)
+    azure.blob.put("docs", "tools/a.pdf", SAWS)
+    run(azure)
+
+    assert not chunks(azure, "department ne null")
+    assert shown(chunks(azure, "department eq null"), "sourcefile") == {
+        ("tools/a.pdf",),
+        ("tools/b.pdf",),
+    }
+
+
+def test_an_index_that_is_there_gets_the_fields(azure: Azure) -> None:
+    """Mapping them later reads the blobs that say something, and embeds none of them."""
+    run(azure, "")
+    paid = azure.count("openai")
+    done = run(azure)
+
+    assert {name: str(event.outcome) for name, event in done.items()} == {
+        "tools/a.pdf": "changed",
+        "tools/b.pdf": "unchanged",
+    }
+    assert azure.count("openai") == paid
+    assert shown(chunks(azure, "department eq 'Sales'"), "sourcefile") == {("tools/a.pdf",)}
+
+
+def test_who_may_not_add_fields_is_told_so(azure: Azure) -> None:
+    """A job with the data role alone takes fields that are there, and says who must add others."""
+    run(azure)
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    assert {str(event.outcome) for event in run(azure).values()} == {"unchanged"}
+    with pytest.raises(ConfigError, match=r"\(department, owner\).*Search Service Contributor"):
+        run(azure, MAPPING + ",owner")
+
+
+def test_an_index_of_an_earlier_version_is_said_to_be_one_and_completed(azure: Azure) -> None:
+    """After an update a look at the index says what to do, and the next run does it."""
+    run(azure, "")
+    (index,) = azure.search.indexes.values()
+    for name in ("code", "details", "author", "language", "created", "confidence"):
+        del index.fields[name]
+    index.definition["fields"] = list(index.fields.values())
+    chosen = settings(variables(azure), {})
+    advice = r"is of an earlier version: ingest run adds the fields.*Search Service Contributor"
+    with services(chosen, Stop(), write=False) as all_:
+        with pytest.raises(ConfigError, match=advice):
+            list(all_.index.records())
+        with pytest.raises(ConfigError, match=advice):
+            all_.index.search("saws", None, Mode.TEXT, 1)
+
+    assert len(run(azure, "")) == 2
+
+    with services(chosen, Stop(), write=False) as all_:
+        assert len(list(all_.index.records())) == 2
+
+
+def test_a_job_that_may_not_complete_an_index_says_who_may(azure: Azure) -> None:
+    """The nightly job after an update names the role, and takes nobody's document for broken."""
+    run(azure, "")
+    (index,) = azure.search.indexes.values()
+    del index.fields["confidence"]
+    index.definition["fields"] = list(index.fields.values())
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    azure.blob.put("docs", "tools/c.pdf", pdf(prose("mills")))
+    with pytest.raises(ConfigError, match=r"is of an earlier version.*Search Service Contributor"):
+        run(azure, "")
