@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,7 +25,7 @@ from large import MODIFIED, SIZE, known, name
 from measure import MEGABYTE, peak, tell
 from nodes import cluster
 
-from ingest.config.factory import services
+from ingest.config.factory import capacity, services
 from ingest.config.settings import Settings
 from ingest.distributed import dask
 from ingest.distributed.driver import spread
@@ -137,7 +138,9 @@ def driven(where: Path, sources: int, address: str) -> list[tuple[float, float, 
         dask.cluster(address, run.id) as engine,
         spread(Made(address, engine.client, run.id), settings, all_, run) as everywhere,
     ):
-        account = Account(run, everywhere, settings, time.monotonic())
+        account = Account(
+            run, everywhere, partial(capacity, everywhere, settings), time.monotonic()
+        )
         began, count = time.perf_counter(), 0
         for event in ingest(Listing(sources), everywhere, run):
             account.add(event)

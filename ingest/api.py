@@ -15,11 +15,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias
 
 from ingest.config.connections import connections
-from ingest.config.factory import embedder, index_name, services
+from ingest.config.factory import capacity, embedder, index_name, new_run, services
 from ingest.config.factory import index as opened_index
 from ingest.config.factory import roots as opened_roots
 from ingest.config.settings import Settings, valid
@@ -31,7 +32,7 @@ from ingest.models import Advanced, Event, Hit, Kept, Mode, Settled, Summary
 from ingest.pipeline import dry_run as forecast
 from ingest.pipeline import stages as pipeline
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.run import Account, ending, exit_code, new_run, remember
+from ingest.pipeline.run import Account, ending, exit_code, remember
 from ingest.pipeline.totals import Totals
 from ingest.sources import Root
 from ingest.sources.exclude import excluding
@@ -254,7 +255,7 @@ class Outcomes:
             services(settings, run.stop, write=writes, to=to, model=self._embedder) as here,
             scaled(settings, here, run) if writes else nullcontext(here) as all_,
         ):
-            account = Account(run, all_, settings, began)
+            account = Account(run, all_, partial(capacity, all_, settings), began)
             self._totals = account.totals
             try:
                 for root in distinct([*where, *excluding(self._own, settings.exclude)]):

@@ -16,10 +16,9 @@ from ingest.cli import output as show
 from ingest.cli.exit_message import Ended
 from ingest.commands.plan import Estimate, Spending, estimate
 from ingest.config.connections import connections
-from ingest.config.factory import index_place, roots, services
+from ingest.config.factory import capacity, index_place, roots, services
 from ingest.models import LeftOut, Outcome, Settled
 from ingest.pipeline.dry_run import Recorded, Request, forecast
-from ingest.pipeline.run import capacity
 from ingest.pipeline.totals import Totals
 from ingest.runtime.bottleneck import amount, duration
 from ingest.runtime.prices import FREE, PAGES, TOKENS, Price

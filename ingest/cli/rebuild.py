@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from ingest.cli import configured, run
@@ -18,7 +19,7 @@ from ingest.commands.eval.questions import Question, questions
 from ingest.commands.rebuild.rebuild import Switched, go_back, lineage, rebuilding, replace
 from ingest.commands.rebuild.verify import RANK, Taken
 from ingest.config.connections import connections
-from ingest.config.factory import index_name, index_place
+from ingest.config.factory import capacity, index_name, index_place
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
 from ingest.index import Totals as Held
@@ -52,7 +53,9 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
         run.looked_on(execution, settings) as (to, seen),
         rebuilding(settings, options.roots, execution, to) as work,
     ):
-        account = Account(execution, work.services, settings, began)
+        account = Account(
+            execution, work.services, partial(capacity, work.services, settings), began
+        )
         totals = account.totals
         try:
             taken = Taken(frozenset(root.name for root in work.roots))
@@ -80,7 +83,7 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
     tell(
         [json_of(switch), show.summary_json(summary, held, spent=run.spent(budget))], lines, options
     )
-    return Ended(code, words, True, run.given(account, summary))
+    return Ended(code, words, True, run.given(settings, account, summary))
 
 
 def tell(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:

@@ -24,8 +24,9 @@ from ingest.cli import output as show
 from ingest.cli import watchdog as guard
 from ingest.cli.exit_message import Ended
 from ingest.commands.doctor.env_names import contradictions, misspelt
+from ingest.config import factory
 from ingest.config.connections import Connections, connections, watched
-from ingest.config.factory import index_name, roots, services
+from ingest.config.factory import capacity, index_name, roots, services
 from ingest.config.settings import Settings, documented
 from ingest.distributed import scaled
 from ingest.errors import ConfigError, IngestError, ServiceError
@@ -64,7 +65,7 @@ def main(options: argparse.Namespace) -> int | Ended:
         services(settings, run.stop, write=True, to=to) as here,
         scaled(settings, here, run) as all_,
     ):
-        account = Account(run, all_, settings, began)
+        account = Account(run, all_, partial(capacity, all_, settings), began)
         totals = account.totals
         try:
             for event in shown(where, account, options):
@@ -87,13 +88,13 @@ def main(options: argparse.Namespace) -> int | Ended:
         print("\n".join([*show.summary(totals), index, *took, *remarks]))
         if summary.exit == 0 and held.chunks and sys.stdout and sys.stdout.isatty():
             print(show.suggestion(options))
-    return Ended(code, words, True, given(account, summary))
+    return Ended(code, words, True, given(settings, account, summary))
 
 
-def given(account: Account, summary: Summary) -> int:
+def given(settings: Settings, account: Account, summary: Summary) -> int:
     """The exit code of the process, which the settings may want to be another than the run's."""
-    ok, problems = account.settings.exit_ok, account.totals.problems
-    code = exits.given(summary.exit, ok, problems, account.run.id)
+    problems = account.totals.problems
+    code = exits.given(summary.exit, settings.exit_ok, problems, account.run.id)
     say_given(summary.exit, code)
     return code
 
@@ -170,7 +171,7 @@ def new_run(options: argparse.Namespace, settings: Settings) -> Run:
 
     Warns of settings that are misspelt: a run goes on without them, perhaps somewhere else.
     """
-    run = execution.new_run(settings, retry_failed=options.retry_failed)
+    run = factory.new_run(settings, retry_failed=options.retry_failed)
     logs.begin(run.id)
     named = {f.metadata["env"]: vars(options).get(f.name) for f in documented()}
     told = {name: value for name, value in named.items() if value}

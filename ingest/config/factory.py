@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import secrets
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -28,7 +30,8 @@ from ingest.index import Index
 from ingest.index.generations import Generations, Successor
 from ingest.index.schema import additional
 from ingest.models import Recipe
-from ingest.pipeline.context import Services
+from ingest.pipeline.context import Run, Services
+from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import Stop
 from ingest.runtime.concurrency import AtOnce
@@ -420,3 +423,34 @@ def writing_threads(settings: Settings) -> tuple[Executor, int]:
     if index_place(settings).startswith("https://"):
         return ThreadPoolExecutor(WRITES_AT_ONCE, "writer"), WRITES_AT_ONCE
     return AtOnce(), 1  # SQLite's connection belongs to the thread that opened it
+
+
+def new_run(settings: Settings, *, retry_failed: bool = False) -> Run:
+    """One execution, as the settings want it."""
+    return Run(
+        id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
+        prune=settings.prune,
+        max_deletes=settings.max_deletes,
+        retry_failed=retry_failed,
+        passwords=bool(settings.passwords),
+        exclude=settings.exclude,
+        # A deadline that is shorter than the grace still leaves half of it for work.
+        stop=Stop(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
+    )
+
+
+def capacity(all_: Services, settings: Settings) -> Capacity:
+    """How much could be under way at once, and how much the quota allowed."""
+    if all_.elsewhere:
+        return all_.elsewhere.capacity()
+    model, limits = all_.embedder, settings.openai_tpm
+    most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
+    allowed = model.allowed()
+    return Capacity(
+        all_.reader.at_once,
+        model.at_once,
+        all_.writing,
+        allowed,
+        own=bool(limits) and allowed >= most,
+        recognising=all_.reader.waiting,
+    )

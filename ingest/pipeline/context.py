@@ -65,4 +65,5 @@ class Run:
     max_deletes: int | None = None  # sources; None: as many as plan.usual_deletes allows
     retry_failed: bool = False
     passwords: bool = False  # there are some to try on what is locked
+    exclude: tuple[str, ...] = ()  # globs of what its roots leave out
     stop: Stop = field(default_factory=Stop)

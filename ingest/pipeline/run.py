@@ -6,15 +6,12 @@ A run that fails or ends early has a summary too, and the index keeps it like an
 from __future__ import annotations
 
 import logging
-import math
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
-from ingest.config.settings import Settings
 from ingest.errors import IngestError, ServiceError
 from ingest.index import Index
 from ingest.models import Event, Summary
@@ -25,19 +22,6 @@ from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.cancellation import Stop
 
 log = logging.getLogger(__name__)
-
-
-def new_run(settings: Settings, *, retry_failed: bool = False) -> Run:
-    """One execution, as the settings want it."""
-    return Run(
-        id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
-        prune=settings.prune,
-        max_deletes=settings.max_deletes,
-        retry_failed=retry_failed,
-        passwords=bool(settings.passwords),
-        # A deadline that is shorter than the grace still leaves half of it for work.
-        stop=Stop(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
-    )
 
 
 @contextmanager
@@ -66,28 +50,13 @@ def exit_code(stop: Stop, totals: Totals) -> int:
     return ServiceError.exit_code if stop.requested() else totals.exit_code
 
 
-def capacity(all_: Services, settings: Settings) -> Capacity:
-    """How much could be under way at once, and how much the quota allowed."""
-    if all_.elsewhere:
-        return all_.elsewhere.capacity()
-    model, limits = all_.embedder, settings.openai_tpm
-    most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
-    allowed = model.allowed()
-    return Capacity(
-        all_.reader.at_once,
-        model.at_once,
-        all_.writing,
-        allowed,
-        own=bool(limits) and allowed >= most,
-        recognising=all_.reader.waiting,
-    )
-
-
 class Account:
     """What one run comes to: told of every event, and asked for the summary at the end."""
 
-    def __init__(self, run: Run, services: Services, settings: Settings, began: float) -> None:
-        self.run, self.services, self.settings, self.began = run, services, settings, began
+    def __init__(
+        self, run: Run, services: Services, capacity: Callable[[], Capacity], began: float
+    ) -> None:
+        self.run, self.services, self.capacity, self.began = run, services, capacity, began
         self.totals = Totals()
         self.recorder = Recorder(services.times)
 
@@ -98,11 +67,11 @@ class Account:
 
     def summary(self, code: int) -> Summary:
         """The run until now, as one that ends with this exit code."""
-        of = capacity(self.services, self.settings)
+        of = self.capacity()
         seconds = time.monotonic() - self.began
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, of)
         timeline, index = self.recorder.timeline(of.tokens), holdings(self.services.index)
-        return replace(made, timeline=timeline, index=index, exclude=self.settings.exclude)
+        return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
 
 
 def holdings(index: Index) -> dict[str, int]:

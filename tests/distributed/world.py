@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
 from ingest.config.connections import connections
-from ingest.config.factory import services
+from ingest.config.factory import capacity, services
 from ingest.config.settings import Settings, settings
 from ingest.distributed.driver import Engine, spread
 from ingest.models import Advanced, Event, Settled, Summary
@@ -103,7 +104,7 @@ class World:
     def go(self, all_: Services, run: Run, ran: Ran) -> None:
         """Take what comes of it."""
         (root,) = roots([str(self.folder)])
-        account = Account(run, all_, self.settings("any"), 0.0)
+        account = Account(run, all_, partial(capacity, all_, self.settings("any")), 0.0)
         try:
             for event in ingest(root, all_, run):
                 account.add(event)
