@@ -132,6 +132,11 @@ class Oddity:
     hides: bool = False  # what lies below it is unknown, so the listing is not whole
 
 
+# Fields of a recipe that came after the first six, each with the value under which documents are
+# read as before there was a choice. Literals, not defaults: a changed default must be noticed.
+UNCHANGED_AT: dict[str, object] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Unread:
     """A file in a root that is left alone: of another kind than PDF, or excluded."""
@@ -154,8 +159,17 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits; equal exactly for equal recipes."""
-        values = "\0".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
+        """Twelve hex digits; equal exactly for equal recipes.
+
+        A field that `UNCHANGED_AT` names is left out while it has the value given there, so that
+        adding an option does not make every document of every existing index stale.
+        """
+        named = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = "\0".join(
+            f"{name}={value}"
+            for name, value in named.items()
+            if name not in UNCHANGED_AT or value != UNCHANGED_AT[name]
+        )
         return hashlib.sha256(values.encode()).hexdigest()[:12]
 
     @property
