@@ -25,7 +25,7 @@ from ingest.index.sqlite.index import LocalIndex
 from ingest.models import Event, Prepared, Recipe, Settled
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.pipeline.diff import Stale
-from ingest.pipeline.reader.attachments import with_attached
+from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.prepare import Task, prepare
 from ingest.pipeline.stages import ingest
 from ingest.runtime.concurrency import AtOnce
@@ -93,7 +93,7 @@ class Bench:
             self.read.append(stale.source.name)
             with root.opened(stale.source) as file:
                 task = Task(stale.source, stale.known, self.recipe, "auto")
-                return with_attached(lambda task, file: prepare(task, file, unheard))(task, file)
+                return prepare_with_attachments(task, file, lambda t, f: prepare(t, f, unheard))
 
         return Services(
             index or self.index,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from threading import Semaphore
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from ingest.azure.credential import COGNITIVE_SERVICES
 from ingest.azure.token_cache import TokenCache
@@ -19,17 +19,14 @@ from ingest.errors import ConfigError
 from ingest.extract.ocr import API_VERSION, AT_ONCE
 from ingest.extract.ocr import local as local_ocr
 from ingest.extract.passwords import passwords
-from ingest.extract.sandbox.pool import Contained, Limits, Stuck
-from ingest.models import Prepared, Recipe
+from ingest.extract.sandbox.pool import Contained, Limits
+from ingest.models import Recipe
 from ingest.pipeline.context import Reader
-from ingest.pipeline.diff import Stale
-from ingest.pipeline.reader.attachments import with_attached
-from ingest.pipeline.reader.prepare import Prepare, Task, prepare
-from ingest.pipeline.reader.recovery import Read, careful
+from ingest.pipeline.reader.prepare import prepare
+from ingest.pipeline.reader.read import DocumentReader
 from ingest.runtime.bottleneck import FETCHED_AHEAD
 from ingest.runtime.budget import Budget
-from ingest.runtime.timing import FETCHING, HANGING, READING, Times
-from ingest.sources import Root, fit
+from ingest.runtime.timing import Times
 
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
@@ -61,31 +58,16 @@ def reading(
         opened.callback(threads.shutdown, cancel_futures=True)
         children = Contained(prepare, limits(settings))
         opened.callback(children.close)
-        patient = careful(watched(children, times), children.limits)
-
-        def placed(task: Task, file: BinaryIO) -> Prepared | None:
-            with places, times.of(READING, task.source.key):
-                return patient(task, file)
-
-        read: Prepare = placed
         recognising = recognition(settings, memory, times, service)
         if recognising:
             opened.callback(recognising.close)
-            read = recognising.around(placed, places)
-        read = with_attached(read)
-
-        def prepared(root: Root, stale: Stale) -> Prepared | None:
-            fit(stale.source.size, settings.document_megabytes)
-            task = Task(stale.source, stale.known, recipe, settings.extractor, keys, name)
-            with ExitStack() as fetched:
-                with times.of(FETCHING, stale.source.key):
-                    file = fetched.enter_context(root.opened(stale.source))
-                return read(task, file)
-
+        reader = DocumentReader(
+            children, places, times, recipe, settings.extractor, keys, name, recognising
+        )
         # Threads that wait for a child end only once that has; those that have not begun, at once.
         opened.callback(threads.shutdown, wait=False, cancel_futures=True)
         yield Reader(
-            prepare=prepared,
+            prepare=reader.read,
             threads=threads,
             warm=children.prepare,
             at_once=at_once,
@@ -93,20 +75,6 @@ def reading(
             ocr=name,
             unsent=recognising.unsent if recognising else lambda: 0,
         )
-
-
-def watched(read: Read, times: Times) -> Read:
-    """A way to read whose time is counted as lost where it gets stuck."""
-
-    def attempt(task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
-        begun = times.clock()
-        try:
-            return read(task, file, limits)
-        except Stuck:
-            times.ended(HANGING, begun)
-            raise
-
-    return attempt
 
 
 def recogniser(settings: Settings) -> str:

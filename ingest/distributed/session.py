@@ -27,7 +27,7 @@ from ingest.distributed.messages import Beat, Job, Links, MissedError, at_home
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.models import Advanced, __version__
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.reader.recovery import Turns
+from ingest.pipeline.reader.recovery import ReadWriteLock
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import Stop
 from ingest.sources import Root
@@ -62,7 +62,7 @@ class Session:
     opened: dict[Portable, Root] = field(default_factory=dict)
     under_way: dict[int, Advanced] = field(default_factory=dict)
     tails: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(TAILS))
-    turns: Turns = field(default_factory=Turns)  # of groups: what may end the process goes alone
+    groups: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: a suspect alone
     sign: str = ""  # of life, of the run in the index; and when it was seen last
     seen: float = field(default_factory=time.monotonic)
     over: threading.Event = field(default_factory=threading.Event)  # no more groups are to come

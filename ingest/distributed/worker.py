@@ -22,7 +22,7 @@ def settle(group: Group, job: Job, links: Links) -> Done:
     ServiceError or ConfigError.
     """
     with working(group.number, job, links) as here:
-        turn = here.turns.alone if group.alone else here.turns.together
+        turn = here.groups.exclusive if group.alone else here.groups.shared
         try:
             with turn():
                 return settled_here(group, here)

@@ -31,7 +31,7 @@ from ingest.index import Index
 from ingest.models import INSIDE, Code, Oddity, Recipe, Record, Source, holder
 from ingest.pipeline.reader.page_images import look
 from ingest.pipeline.reader.prepare import Task
-from ingest.pipeline.reader.recovery import deserved, otherwise
+from ingest.pipeline.reader.recovery import fallback, scaled_limits
 from ingest.pipeline.reader.scanned_pages import scanned
 from ingest.runtime.timing import Times
 from ingest.sources import Root, fit
@@ -158,12 +158,12 @@ class Viewer:
     def read(self, task: Task, pages: range, file: BinaryIO) -> Seen:
         """A document read, by the other engine too where it does not survive the first."""
         try:
-            seen = self.children(reading(task, pages), file, deserved(task, self.limits))
+            seen = self.children(reading(task, pages), file, scaled_limits(task, self.limits))
         except Died as death:
-            other = otherwise(task, death)
+            other = fallback(task, death)
             if other is None:
                 raise
-            seen = self.children(reading(other, pages), file, deserved(other, self.limits))
+            seen = self.children(reading(other, pages), file, scaled_limits(other, self.limits))
         assert isinstance(seen, Seen)
         return seen
 

@@ -14,33 +14,33 @@ from ingest.pipeline.reader.prepare import Prepare, Task
 
 log = logging.getLogger(__name__)
 
-MOST = 1000  # of one file: what they give is held until the last of them is read
+MAX_ATTACHMENTS = 1000  # of one file, because all results are held until the last one is read
 
 
-def with_attached(prepare: Prepare) -> Prepare:
-    """Prepare a document and all that is inside it, each on its own.
+def prepare_with_attachments(task: Task, file: BinaryIO, prepare: Prepare) -> Prepared | None:
+    """Prepare a document and every PDF inside it, each as a source of its own.
 
-    What is inside an unchanged document is not looked at, and what is wrong with one of them is the
-    outcome of that one. The names in the document's details are those of all, however deep.
+    Attachments of an unchanged document are not read. An attachment that cannot be read is an
+    outcome of its own. The details of the document name all of them, at any depth.
     """
-
-    def whole(task: Task, file: BinaryIO) -> Prepared | None:
-        made = prepare(task, file)
-        if made is None or not made.details.attachments:
-            return made
-        found = list(islice(inside(task, made, file, prepare), MOST + 1))
-        if len(found) > MOST:
-            log.warning("%s: only the first %d PDFs inside it are read", task.source.name, MOST)
-        attached = tuple(found[:MOST])
-        begins = len(task.source.name + INSIDE)
-        names = tuple(one.source.name[begins:] for one in attached)
-        return replace(made, attached=attached, details=replace(made.details, attachments=names))
-
-    return whole
+    made = prepare(task, file)
+    if made is None or not made.details.attachments:
+        return made
+    found = list(islice(prepare_attachments(task, made, file, prepare), MAX_ATTACHMENTS + 1))
+    if len(found) > MAX_ATTACHMENTS:
+        log.warning(
+            "%s: only the first %d PDFs inside it are read", task.source.name, MAX_ATTACHMENTS
+        )
+    attached = tuple(found[:MAX_ATTACHMENTS])
+    begins = len(task.source.name + INSIDE)
+    names = tuple(one.source.name[begins:] for one in attached)
+    return replace(made, attached=attached, details=replace(made.details, attachments=names))
 
 
-def inside(task: Task, made: Prepared, file: BinaryIO, prepare: Prepare) -> Iterator[Attached]:
-    """What is inside a document, and inside that."""
+def prepare_attachments(
+    task: Task, made: Prepared, file: BinaryIO, prepare: Prepare
+) -> Iterator[Attached]:
+    """Prepare the attachments of a document, depth first."""
     for name in made.details.attachments:
         source = replace(task.source, name=f"{task.source.name}{INSIDE}{name}")
         inner = replace(task, source=source, known="", within=(*task.within, name))
@@ -52,4 +52,4 @@ def inside(task: Task, made: Prepared, file: BinaryIO, prepare: Prepare) -> Iter
         assert found is not None, "nothing is known of it that could make it unchanged"
         # The outer record lists all of them; a second list would remove them twice.
         yield Attached(source, replace(found, details=replace(found.details, attachments=())))
-        yield from inside(inner, found, file, prepare)
+        yield from prepare_attachments(inner, found, file, prepare)

@@ -18,7 +18,7 @@ from ingest.errors import DocumentError
 from ingest.extract.ocr.local import NAME
 from ingest.extract.sandbox.pool import Died, Limits, Stuck
 from ingest.models import Code, Prepared
-from ingest.pipeline.reader.prepare import Prepare, Task
+from ingest.pipeline.reader.prepare import Task
 
 RECOGNISING = 4  # times the time, where text on pictures is recognised in the reader itself
 PAGE_BYTES = 500  # a file may say that it has a million pages, and then has as many bytes
@@ -28,36 +28,33 @@ ENOUGH = 2  # times the time for pages that are known to be good, on a machine t
 Read: TypeAlias = Callable[[Task, BinaryIO, Limits], Prepared | None]
 
 
-def careful(read: Read, limits: Limits) -> Prepare:
-    """Read documents, and do with those that kill their reader what can be done.
+def read_with_recovery(
+    read: Read, task: Task, file: BinaryIO, limits: Limits, lock: ReadWriteLock
+) -> Prepared | None:
+    """Read a document, and once more in another way if that kills its process.
 
-    Raises DocumentError for the others; for one that dies twice, what it died of first.
+    Raises DocumentError; if the second attempt fails too, the error of the first.
     """
-    turns = Turns()
-
-    def prepare(task: Task, file: BinaryIO) -> Prepared | None:
+    try:
+        with lock.shared():
+            return skip_hanging_pages(read, task, file, limits)
+    except Died as death:
+        retry = fallback(task, death)
+        if retry is None:
+            raise
+        # A slow document is no danger to the others, which would wait for it a long time.
+        locked = lock.shared if death.code is Code.TOO_SLOW else lock.exclusive
         try:
-            with turns.together():
-                return patient(read, task, file, limits)
-        except Died as death:
-            other = otherwise(task, death)
-            if other is None:
-                raise
-            # What is slow is no danger to others, and they would wait long.
-            turn = turns.together if death.code is Code.TOO_SLOW else turns.alone
-            try:
-                with turn():
-                    return patient(read, other, file, limits)
-            except DocumentError:
-                raise death from None
-
-    return prepare
+            with locked():
+                return skip_hanging_pages(read, retry, file, limits)
+        except DocumentError:
+            raise death from None
 
 
-def otherwise(task: Task, death: Died) -> Task | None:
-    """How to read what killed its reader; None for not at all.
+def fallback(task: Task, death: Died) -> Task | None:
+    """The task for a second attempt after the first one killed its process; None to give up.
 
-    By pypdf if it may be, which has no native code.
+    By pypdf, which has no native code, unless the settings name an engine.
     """
     if task.extractor == "auto":
         return replace(task, extractor="pypdf")
@@ -65,9 +62,9 @@ def otherwise(task: Task, death: Died) -> Task | None:
     return None if death.code is Code.TOO_SLOW else task
 
 
-def patient(read: Read, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
+def skip_hanging_pages(read: Read, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
     """Read a document without the pages that hang. Raises Stuck if that leaves none."""
-    whole = deserved(task, limits)  # all attempts together
+    whole = scaled_limits(task, limits)  # all attempts together
     attempt = whole
     begun = time.monotonic()
     while True:
@@ -77,13 +74,13 @@ def patient(read: Read, task: Task, file: BinaryIO, limits: Limits) -> Prepared 
             left = whole.due(stuck.pages) - (time.monotonic() - begun)
             # The time of the document is up, or too little is left for another page that hangs.
             last = stuck.overdue or left < whole.page_seconds
-            task = without(task, stuck, all_after=last)
+            task = skip_page(task, stuck, all_after=last)
         if last:
             return read(task, file, replace(whole, seconds=whole.seconds * ENOUGH))
         attempt = replace(whole, seconds=left, more_seconds=0.0)
 
 
-def deserved(task: Task, limits: Limits) -> Limits:
+def scaled_limits(task: Task, limits: Limits) -> Limits:
     """The limits of one document: more time where its pages are recognised as they are read."""
     pace = RECOGNISING if task.ocr == NAME else 1
     return replace(
@@ -94,7 +91,7 @@ def deserved(task: Task, limits: Limits) -> Limits:
     )
 
 
-def without(task: Task, stuck: Stuck, *, all_after: bool) -> Task:
+def skip_page(task: Task, stuck: Stuck, *, all_after: bool) -> Task:
     """The task without the page that it is stuck at, or that one and all after it.
 
     Raises Stuck again where that leaves no page.
@@ -107,16 +104,16 @@ def without(task: Task, stuck: Stuck, *, all_after: bool) -> Task:
 
 
 @dataclass(slots=True)
-class Turns:
-    """Work that goes on side by side, until some of it must be alone. Any thread may ask."""
+class ReadWriteLock:
+    """Read-write lock that prefers writers. Thread-safe."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
     working: int = 0
-    waiting: int = 0  # for a turn alone; nobody else begins meanwhile
+    waiting: int = 0  # for the exclusive lock; no shared holder is added meanwhile
 
     @contextmanager
-    def together(self) -> Iterator[None]:
-        """Beside others, but for those that must be alone."""
+    def shared(self) -> Iterator[None]:
+        """Hold the lock together with other shared holders."""
         with self.changed:
             self.changed.wait_for(lambda: not self.waiting)
             self.working += 1
@@ -128,8 +125,8 @@ class Turns:
                 self.changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """While nobody else works."""
+    def exclusive(self) -> Iterator[None]:
+        """Hold the lock alone."""
         with self.changed:
             self.waiting += 1
             try:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
@@ -49,29 +50,33 @@ class Recognition:
         if self.service:
             self.service.close()
 
-    def around(self, prepare: Prepare, places: AbstractContextManager[object]) -> Prepare:
-        """Let the service read the scanned pages that `prepare` finds; `places` are for its CPU."""
+    def prepare(
+        self, task: Task, file: BinaryIO, prepare: Prepare, cpu: AbstractContextManager[object]
+    ) -> Prepared | None:
+        """Prepare a document with the text that the service recognises on its scanned pages.
 
-        def seen(task: Look, file: BinaryIO) -> dict[int, str] | bytes:
-            with places:
-                return self.children(task, file)
+        `cpu` is held while a child process draws a page.
+        """
+        made = prepare(task, file)
+        if made is None or not made.details.scanned:
+            return made
+        scans = scanned(task, file, made.details.scanned, partial(self.look, cpu))
+        found = self.pages.found(scans)
+        if found.texts:
+            hung = frozenset(made.details.missing)
+            again = replace(task, recognised=found.texts, abandoned=task.abandoned | hung)
+            made = prepare(again, file) or made
+        unread = {*made.details.scanned}.difference(scans.identities).union(found.refused)
+        missing = tuple(sorted(unread.union(made.details.missing)))
+        ocr = task.ocr if found.texts or self.service else ""
+        return replace(made, details=replace(made.details, missing=missing, ocr=ocr))
 
-        def whole(task: Task, file: BinaryIO) -> Prepared | None:
-            made = prepare(task, file)
-            if made is None or not made.details.scanned:
-                return made
-            scans = scanned(task, file, made.details.scanned, seen)
-            found = self.pages.found(scans)
-            if found.texts:
-                hung = frozenset(made.details.missing)
-                again = replace(task, recognised=found.texts, abandoned=task.abandoned | hung)
-                made = prepare(again, file) or made
-            unread = {*made.details.scanned}.difference(scans.identities).union(found.refused)
-            missing = tuple(sorted(unread.union(made.details.missing)))
-            ocr = task.ocr if found.texts or self.service else ""
-            return replace(made, details=replace(made.details, missing=missing, ocr=ocr))
-
-        return whole
+    def look(
+        self, cpu: AbstractContextManager[object], task: Look, file: BinaryIO
+    ) -> dict[int, str] | bytes:
+        """Hash or draw pages in a child process."""
+        with cpu:
+            return self.children(task, file)
 
 
 def scanned(task: Task, file: BinaryIO, pages: tuple[int, ...], seen: Seen) -> Scans:

@@ -10,21 +10,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pytest
 
-from ingest.config.reader import watched
 from ingest.errors import DocumentError
 from ingest.extract.ocr.local import NAME
 from ingest.extract.sandbox.pool import Beat, Contained, Died, Limits, Stuck
 from ingest.extract.sandbox.progress import Place
 from ingest.models import Code, Details, Prepared, Recipe, Source
 from ingest.pipeline.reader.prepare import Prepare, Task
-from ingest.pipeline.reader.recovery import PAGE_BYTES, RECOGNISING, Read, Turns, careful
+from ingest.pipeline.reader.read import DocumentReader
+from ingest.pipeline.reader.recovery import (
+    PAGE_BYTES,
+    RECOGNISING,
+    Read,
+    ReadWriteLock,
+    read_with_recovery,
+)
 from ingest.runtime.timing import HANGING, Times
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
@@ -60,11 +66,28 @@ def misbehave(task: Task, file: BinaryIO, beat: Beat) -> Prepared:
 Call = Callable[..., Prepared]
 
 
+@dataclass
+class Scripted:
+    """A sandbox whose answers a test chooses."""
+
+    read: Read
+    limits: Limits = LIMITS
+
+    def __call__(self, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
+        return self.read(task, file, limits)
+
+
+def recovering(read: Read, limits: Limits = LIMITS) -> Prepare:
+    """Read as a run does, without the steps before."""
+    lock = ReadWriteLock()
+    return lambda task, file: read_with_recovery(read, task, file, limits, lock)
+
+
 @contextmanager
 def reading(folder: Path, limits: Limits = LIMITS) -> Iterator[Call]:
     """Real children, and a real file for each document."""
     children = Contained(misbehave, limits)
-    prepare = careful(children, limits)
+    prepare = recovering(children, limits)
 
     def call(how: Task | None = None, **does: Any) -> Prepared:
         path = folder / f"{threading.get_ident()}.pdf"
@@ -125,7 +148,7 @@ def test_the_attempts_share_the_time_of_the_document() -> None:
         return Prepared("", 5, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
-        assert careful(read, LIMITS)(task(), file)
+        assert recovering(read)(task(), file)
     first, second = (limits.due(5) for limits in seen)
     assert first == LIMITS.due(5) == 35
     assert 0 < second <= first - 0.2
@@ -143,7 +166,8 @@ def test_a_page_that_hangs_is_said_to_have_held_up_the_run() -> None:
 
     begun = time.monotonic()
     with Path(os.devnull).open("rb") as file:
-        assert careful(watched(read, times), LIMITS)(task(), file)
+        reader = DocumentReader(cast("Any", Scripted(read)), nullcontext(), times, RECIPE)
+        assert reader.read_text(task(), file)
     assert 0.05 <= times.total(HANGING) <= time.monotonic() - begun - 0.05
 
 
@@ -156,7 +180,7 @@ def test_a_small_file_gets_no_time_for_a_million_pages() -> None:
         return Prepared("", 1, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
-        careful(read, LIMITS)(task(), file)
+        recovering(read)(task(), file)
     assert seen[0].due(1_000_000) == LIMITS.due(100_000 // PAGE_BYTES)
 
 
@@ -192,7 +216,7 @@ def test_what_hangs_one_engine_is_tried_with_the_other(tmp_path: Path) -> None:
         return Prepared("", 1, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
-        assert careful(read, LIMITS)(task(), file)
+        assert recovering(read)(task(), file)
     assert [call.extractor for call in calls] == ["auto", "pypdf"]
 
 
@@ -230,7 +254,7 @@ def test_a_forced_engine_gets_a_second_chance_itself(tmp_path: Path) -> None:
         raise Died(f"crash {len(extractors)}", Code.CRASHED)
 
     with Path(os.devnull).open("rb") as file, pytest.raises(Died, match="crash 1"):
-        careful(read, LIMITS)(task(extractor="pdfium"), file)
+        recovering(read)(task(extractor="pdfium"), file)
     assert extractors == ["pdfium", "pdfium"]
 
 
@@ -243,7 +267,7 @@ def test_a_document_that_is_refused_is_not_read_twice() -> None:
         raise DocumentError("locked", Code.ENCRYPTED)
 
     with Path(os.devnull).open("rb") as file, pytest.raises(DocumentError, match="locked"):
-        careful(read, LIMITS)(task(), file)
+        recovering(read)(task(), file)
     assert len(calls) == 1
 
 
@@ -269,7 +293,7 @@ def test_a_crash_is_followed_by_a_reading_alone() -> None:
             with lock:
                 busy -= 1
 
-    prepare: Prepare = careful(read, LIMITS)
+    prepare: Prepare = recovering(read)
 
     def call(name: str) -> Prepared | None:
         with Path(os.devnull).open("rb") as file:
@@ -284,8 +308,8 @@ def test_a_crash_is_followed_by_a_reading_alone() -> None:
 
 def test_a_reading_that_fails_gives_its_turn_back() -> None:
     """Whatever happens to one document, the next one has its turn."""
-    turns = Turns()
-    for turn in (turns.together, turns.alone, turns.together, turns.alone):
+    turns = ReadWriteLock()
+    for turn in (turns.shared, turns.exclusive, turns.shared, turns.exclusive):
         with pytest.raises(KeyError), turn():
             raise KeyError
     assert (turns.working, turns.waiting) == (0, 0)
@@ -302,6 +326,6 @@ def test_recognising_a_page_takes_its_time() -> None:
     reading: Read = read
     with Path(os.devnull).open("rb") as file:
         for ocr in ("", "azure-read", NAME):
-            careful(reading, LIMITS)(task(ocr=ocr), file)
+            recovering(reading)(task(ocr=ocr), file)
     assert [limits.page_seconds for limits in seen] == [1.5, 1.5, 1.5 * RECOGNISING]
     assert [limits.more_seconds for limits in seen] == [1, 1, RECOGNISING]
