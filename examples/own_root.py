@@ -30,11 +30,14 @@ class Archive:
 
     def listed(self) -> Iterator[Source | Oddity]:
         with ZipFile(self.path) as archive:
-            for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-                name = entry.filename
-                if name.lower().endswith(".pdf"):
-                    place = f"{self.path.resolve().as_uri()}#{name}"
-                    yield Source(self.name, name, place, entry.file_size, modified=f"{entry.CRC:x}")
+            names = sorted(archive.namelist())
+        return (self.find(name) for name in names if name.lower().endswith(".pdf"))
+
+    def find(self, name: str) -> Source:
+        with ZipFile(self.path) as archive:
+            entry = archive.getinfo(name)
+        place = f"{self.path.resolve().as_uri()}#{name}"
+        return Source(self.name, name, place, entry.file_size, modified=f"{entry.CRC:x}")
 
     @contextmanager
     def opened(self, source: Source) -> Iterator[BinaryIO]:

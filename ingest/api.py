@@ -36,7 +36,7 @@ from ingest.pipeline.run import Account, ending, exit_code, remember
 from ingest.pipeline.totals import Totals
 from ingest.sources import Root
 from ingest.sources.exclude import excluding
-from ingest.sources.validation import Checked
+from ingest.sources.validation import Checked, LegacyRoot
 
 if TYPE_CHECKING:
     from typing import Self
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 logging.getLogger("ingest").addHandler(logging.NullHandler())
 
-RootLike: TypeAlias = "str | os.PathLike[str] | Root"
+RootLike: TypeAlias = "str | os.PathLike[str] | Root | LegacyRoot"
 Story: TypeAlias = Callable[[Root, Services, Run], Iterator[Event]]
 
 AHEAD = 1000  # outcomes that wait for whoever takes them
@@ -52,7 +52,7 @@ LISTENING = 0.5  # seconds; on Windows ^C is seen only between two waits
 
 
 def ingest(
-    *roots: str | os.PathLike[str] | Root,
+    *roots: str | os.PathLike[str] | Root | LegacyRoot,
     settings: Settings = Settings(),
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
@@ -75,7 +75,7 @@ def ingest(
 
 
 def preview(
-    *roots: str | os.PathLike[str] | Root,
+    *roots: str | os.PathLike[str] | Root | LegacyRoot,
     settings: Settings = Settings(),
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,

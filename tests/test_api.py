@@ -40,7 +40,7 @@ from ingest import (
 )
 from ingest.embed.validation import checked
 from ingest.index.sqlite.index import LocalIndex
-from ingest.sources.validation import Checked, is_file
+from ingest.sources.validation import Checked, LegacyRoot, is_file
 from tests.conftest import DIMENSIONS, MODEL, Embeds, called
 from tests.emulator.emulator import Azure
 from tests.pdfs import pdf, prose, write
@@ -80,7 +80,7 @@ class Place:
     index: Path
     embeds: Embeds = field(default_factory=Embeds)
 
-    def run(self, *roots: str | Path | Root, settings: Settings = ONE) -> Outcomes:
+    def run(self, *roots: str | Path | Root | LegacyRoot, settings: Settings = ONE) -> Outcomes:
         return ingest(*roots, settings=settings, index=self.index, embed=self.model)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -42,6 +42,10 @@ class Root(Protocol):
     # the way; if it ends without an error, that was all
     def listed(self) -> Iterator[Source | Oddity | Unread]: ...
 
+    # the source of this name as it is now, for those who look at one; raises DocumentError if it
+    # is gone or cannot be read. A root without this method is listed instead
+    def find(self, name: str) -> Source: ...
+
     # the bytes of a source, to be read from the start; raises DocumentError if they cannot be had,
     # or, at the end, if they may have changed meanwhile
     def opened(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
@@ -59,6 +63,18 @@ def fit(size: int, megabytes: int) -> None:
             "have; INGEST_DOCUMENT_MEGABYTES allows more",
             Code.TOO_LARGE,
         )
+
+
+def first(listing: Iterable[Source | Oddity | Unread]) -> Source:
+    """The first item of a listing. Raises DocumentError if that is no readable source."""
+    item = next(iter(listing), None)
+    if isinstance(item, Oddity):
+        raise DocumentError(item.reason, item.code)
+    if not isinstance(item, Source):
+        raise DocumentError("is no longer in its root", Code.VANISHED)
+    if item.unreadable:
+        raise DocumentError(item.unreadable, Code.ARCHIVED)
+    return item
 
 
 def url(source: Source) -> str:

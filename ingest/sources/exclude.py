@@ -60,6 +60,10 @@ class Excluding:
             return False
         return any(whole(glob) and matches(glob, folder) for glob in map(anything, self.globs))
 
+    def find(self, name: str) -> Source:
+        """A source, even one that is left out."""
+        return self.root.find(name)
+
     def opened(self, source: Source) -> AbstractContextManager[BinaryIO]:
         """The bytes of a source."""
         return self.root.opened(source)

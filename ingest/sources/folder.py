@@ -14,13 +14,14 @@ import stat
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code, Oddity, Source, Unread
+from ingest.sources import first
 
 # A second write within the resolution of a file system's clock leaves size and time as they are.
 # FAT's two seconds is the coarsest clock in use.
@@ -59,6 +60,16 @@ class Folder:
             yield from walk(self, self.folder, "", frozenset())
         except OSError as error:
             raise ConfigError(f"{self.folder}: {error.strerror}; check the path") from error
+
+    def find(self, name: str) -> Source:
+        """The file of this name as it is now. Raises DocumentError if there is none."""
+        path = self.folder / name
+        # The index spells names in NFC. Where the folder does not, the listing finds the file.
+        with suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                return Source(self.name, name, str(path), status.st_size, str(status.st_mtime_ns))
+        return first(Folder(self.folder, (glob.escape(name),)).listed())
 
     @contextmanager
     def opened(self, source: Source) -> Iterator[BinaryIO]:

@@ -7,17 +7,30 @@ in every run: neither may get as far as the plan.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code, Oddity, Source, Unread, holder
-from ingest.sources import Root
+from ingest.sources import Root, first
 from ingest.sources.spool import copy, written
 
 PIECE = 1 << 20  # bytes
+
+
+class LegacyRoot(Protocol):
+    """A root as version 0.1 described it. Accepted until version 0.3."""
+
+    @property
+    def name(self) -> str: ...
+
+    def covers(self, name: str) -> bool: ...
+
+    def listed(self) -> Iterator[Source | Oddity | Unread]: ...
+
+    def opened(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,7 @@ class Checked:
     Raises ConfigError where the listing is not.
     """
 
-    root: Root
+    root: Root | LegacyRoot
 
     @property
     def name(self) -> str:
@@ -43,6 +56,13 @@ class Checked:
                 raise ConfigError(f"the root {self.name} lists {item.name!r} {problem}")
             previous = item.name
             yield item
+
+    def find(self, name: str) -> Source:
+        """The source of this name as it is now. Raises DocumentError if there is none."""
+        find: Callable[[str], Source] | None = getattr(self.root, "find", None)
+        if find:
+            return find(name)
+        return first(item for item in self.listed() if item.name == name)
 
     @contextmanager
     def opened(self, source: Source) -> Iterator[BinaryIO]:
@@ -63,7 +83,7 @@ class Checked:
                 yield made
 
 
-def wrong(item: Source | Oddity | Unread, root: Root, previous: str) -> str:
+def wrong(item: Source | Oddity | Unread, root: Root | LegacyRoot, previous: str) -> str:
     """What is wrong with a listed item, after which name it comes; "" for nothing."""
     if item.root != root.name:
         return f"as of the root {item.root!r}: give it the root's own name"

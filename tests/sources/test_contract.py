@@ -99,6 +99,25 @@ def test_equal_means_unchanged_and_only_that(shelf: Shelf) -> None:
     assert after["b.pdf"].modified != before["b.pdf"].modified
 
 
+def test_one_source_is_found_by_its_name(shelf: Shelf) -> None:
+    """To look at one document, nobody lists a million; it is as it is now."""
+    for name in NAMES:
+        shelf.put(name, b"%PDF-1")
+    shelf.put("a-b.pdf.pdf", b"%PDF-1")
+    listed = listing(shelf)
+    for name in NAMES:
+        found = shelf.root.find(name)
+        assert (found.name, found.size, found.modified) == (
+            name,
+            listed[name].size,
+            listed[name].modified,
+        )
+        assert read(shelf, found) == b"%PDF-1"
+    for name in ("none.pdf", "a-b.pd"):
+        with pytest.raises(DocumentError, match="no longer in its root"):
+            shelf.root.find(name)
+
+
 def test_what_vanished_is_skipped(shelf: Shelf) -> None:
     """Between listing and reading a document may go; that is no failure of the run."""
     shelf.put("a.pdf", b"%PDF-")

@@ -34,6 +34,9 @@ class Listed:
     def listed(self) -> Iterator[Source | Oddity | Unread]:
         yield from self.items
 
+    def find(self, name: str) -> Source:
+        raise NotImplementedError
+
     def opened(self, source: Source) -> AbstractContextManager[BinaryIO]:
         raise NotImplementedError
 

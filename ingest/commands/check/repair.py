@@ -168,6 +168,10 @@ class Some:
         """They alone."""
         return (item for item in self.root.listed() if item.name in self.names)
 
+    def find(self, name: str) -> Source:
+        """One source."""
+        return self.root.find(name)
+
     def opened(self, source: Source) -> AbstractContextManager[BinaryIO]:
         """The bytes of one."""
         return self.root.opened(source)

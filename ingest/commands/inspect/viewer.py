@@ -6,11 +6,9 @@ reads the documents are children within limits, so a bad one shows its reason an
 
 from __future__ import annotations
 
-import glob
-import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
@@ -28,14 +26,13 @@ from ingest.extract.ocr.page_cache import Recogniser
 from ingest.extract.passwords import passwords
 from ingest.extract.sandbox.pool import Contained, Died
 from ingest.index import Index
-from ingest.models import INSIDE, Code, Oddity, Recipe, Record, Source, holder
+from ingest.models import INSIDE, Recipe, Record, Source, holder
 from ingest.pipeline.reader.page_images import look
 from ingest.pipeline.reader.prepare import Task
 from ingest.pipeline.reader.recovery import fallback, scaled_limits
 from ingest.pipeline.reader.scanned_pages import scanned
 from ingest.runtime.timing import Times
 from ingest.sources import Root, fit
-from ingest.sources.folder import Folder
 
 PATIENCE = 10.0  # seconds for a storage that does not answer
 PICTURES = 6 << 20  # bytes of all pictures of a report
@@ -126,7 +123,7 @@ class Viewer:
         if isinstance(root, IngestError):
             return root
         try:
-            source = current(root, record)
+            source = root.find(holder(record.source) or record.source)
             fit(source.size, self.settings.document_megabytes)
             with root.opened(source) as file:
                 task = self.task(replace(source, name=record.source), record, file)
@@ -210,26 +207,3 @@ def recognises(settings: Settings) -> bool:
         return False
     enough = settings.document_megabytes >= local_ocr.MEGABYTES
     return enough and settings.extractor != "pypdf"
-
-
-def current(root: Root, record: Record) -> Source:
-    """The file or blob that a record is of, as it is now. Raises DocumentError if it is gone."""
-    name = holder(record.source) or record.source
-    if not isinstance(root, Folder):
-        # Whoever fetches a blob by an etag that is no longer its own gets it as it is now.
-        from ingest.sources.azure_blob.container import location
-
-        return Source(
-            root.name, name, location(root.name, name), max(0, record.size), record.modified
-        )
-    path = root.folder / name
-    # Its folder may spell it otherwise than the index does; then the listing finds it.
-    with suppress(OSError):
-        status = path.stat()
-        if stat.S_ISREG(status.st_mode):
-            return Source(root.name, name, str(path), status.st_size, str(status.st_mtime_ns))
-    source = next(Folder(root.folder, (glob.escape(name),)).listed(), None)
-    if not isinstance(source, Source):
-        reason = source.reason if isinstance(source, Oddity) else "is no longer in its root"
-        raise DocumentError(reason, Code.VANISHED)
-    return source

@@ -27,7 +27,7 @@ from ingest.azure.roles import BLOB_OWNER, BLOB_READER
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code, Oddity, Source, Unread, mark
 from ingest.runtime.retry import Again
-from ingest.sources import fit
+from ingest.sources import first, fit
 from ingest.sources.azure_blob.client import Changed, Storage
 from ingest.sources.azure_blob.fields import BlobField
 from ingest.sources.azure_blob.listing import Blob, meant
@@ -148,20 +148,25 @@ class Container:
         except sqlite3.OperationalError as error:
             raise no_room(str(error)) from error
 
-    def pages(self) -> Iterator[list[Blob]]:
-        """The blobs of the listing, a page at a time, in the order of the service."""
+    def find(self, name: str) -> Source:
+        """The blob of this name as it is now. Raises DocumentError if there is none."""
+        found = (blob for page in self.pages(name) for blob in page if blob.name == name)
+        return first(map(self.described, found))
+
+    def pages(self, prefix: str = "") -> Iterator[list[Blob]]:
+        """The blobs whose names have a prefix, a page at a time, in the order of the service."""
         marker: str | None = ""
         while marker is not None:
             self.storage.patience.proceed()
             role = BLOB_OWNER if self.tagged else BLOB_READER
-            page, marker = self.storage.patiently(partial(self.page, marker), role)
+            page, marker = self.storage.patiently(partial(self.page, prefix, marker), role)
             yield page
 
-    def page(self, marker: str) -> tuple[list[Blob], str | None]:
+    def page(self, prefix: str, marker: str) -> tuple[list[Blob], str | None]:
         """One page, and the marker of the next if there is one."""
         include = "metadata,tags" if self.tagged else "metadata"
         query = {"restype": "container", "comp": "list", "include": include}
-        wanted = {"maxresults": str(PAGE), "prefix": self.place.folder, "marker": marker}
+        wanted = {"maxresults": str(PAGE), "prefix": self.place.folder + prefix, "marker": marker}
         query |= {name: value for name, value in wanted.items() if value}
         url = f"{self.place.container}?{urlencode(query, quote_via=quote)}"
         with self.storage.asked("GET", url) as response:
