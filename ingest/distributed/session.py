@@ -23,7 +23,7 @@ from ingest.config.connections import Connections, connections, watched
 from ingest.config.factory import Beside, Portable, reopened, services
 from ingest.config.settings import settings
 from ingest.distributed.coordinator_client import Leased, LeasedPace, lasting, spending
-from ingest.distributed.messages import Beat, Job, Links, MissedError, at_home
+from ingest.distributed.messages import Beat, Job, Links, MissedError, Orders, at_home
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.models import Advanced, __version__
 from ingest.pipeline.context import Run, Services
@@ -268,7 +268,7 @@ def beating(here: Session) -> None:
     while not here.over.wait(pause):
         pause = BEATS
         try:
-            orders = here.links.call("beat", here.beat())
+            orders: Orders = here.links.call("beat", here.beat())
         except MissedError:
             continue  # there will be another one, or the run is not there any more either
         here.line.last = orders.known or here.line.last
