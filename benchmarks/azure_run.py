@@ -23,14 +23,14 @@ from typing import TypeGuard
 
 from measure import ROOT, tell, wall
 
-from ingest.config.factory import services
-from ingest.config.settings import Settings, settings
-from ingest.embed.batch import batches
+from ingest.config.factory import open_services
+from ingest.config.settings import Settings, build_settings
+from ingest.embed.batch import fill_batches
 from ingest.models import Chunk, Source
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
-from ingest.pipeline.stages import ingest
-from ingest.sources.folder import roots
+from ingest.pipeline.stages import ingest_root
+from ingest.sources.folder import parse_folder_roots
 from tests.emulator.emulator import emulator
 
 PAGES = {"auto": 12_000, "pypdf": 2_000}
@@ -71,15 +71,15 @@ def keep_to(part: slice) -> None:
 def run_all(work: Path, documents: int, to: Settings, counts: Callable[[], Counts]) -> None:
     """The run, and what it is compared with."""
     run = Run("benchmark")
-    (root,) = roots([str(work)])
-    with services(to, run.stop, write=True) as all_:
+    (root,) = parse_folder_roots([str(work)])
+    with open_services(to, run.stop, write=True) as all_:
         warm(all_)
         model_room = all_.embedder.room()
         chunks: list[Chunk] = []
         reading = wall(lambda: chunks.extend(read(work, all_)))
         embedding = wall(lambda: embed(chunks, all_))
         before, ours = counts(), time.process_time()
-        whole = wall(lambda: list(ingest(root, all_, run)))
+        whole = wall(lambda: list(ingest_root(root, all_, run)))
         ours, after = time.process_time() - ours, counts()
     embedded = after.embedded[len(before.embedded) :]
     uploaded = after.uploaded[len(before.uploaded) :]
@@ -120,14 +120,14 @@ def chosen(environment: dict[str, str], extractor: str) -> Settings:
         "INGEST_EXTRACTOR": extractor,
         "AZURE_SEARCH_INDEX": extractor,
     }
-    return settings(environment | more, {})
+    return build_settings(environment | more, {})
 
 
 def warm(all_: Services) -> None:
     """Sign in, and start the children: neither is part of the work."""
     all_.embedder.embed(["warm"])
-    (root,) = roots([str(ROOT / "data" / "products")])
-    sources = [source for source in root.listed() if isinstance(source, Source)]
+    (root,) = parse_folder_roots([str(ROOT / "data" / "products")])
+    sources = [source for source in root.list() if isinstance(source, Source)]
     list(
         all_.reader.threads.map(
             lambda source: all_.reader.prepare(root, Stale(source, None)),
@@ -138,8 +138,8 @@ def warm(all_: Services) -> None:
 
 def read(folder: Path, all_: Services) -> Iterator[Chunk]:
     """All chunks of all documents."""
-    (root,) = roots([str(folder)])
-    sources = [source for source in root.listed() if isinstance(source, Source)]
+    (root,) = parse_folder_roots([str(folder)])
+    sources = [source for source in root.list() if isinstance(source, Source)]
     for made in all_.reader.threads.map(
         lambda source: all_.reader.prepare(root, Stale(source, None)), sources
     ):
@@ -151,12 +151,12 @@ def embed(chunks: list[Chunk], all_: Services) -> None:
     model = all_.embedder
     full: list[list[Chunk]] = [
         batch
-        for batch in batches(
+        for batch in fill_batches(
             chunks,
             is_chunk,
             lambda chunk: chunk.tokens,
-            inputs=model.inputs,
-            room=model.room,
+            max_items=model.inputs,
+            max_tokens=model.room,
         )
         if isinstance(batch, list)
     ]

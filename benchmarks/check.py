@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from measure import INGEST, spent, tell, typical, wall
 
-from ingest.embed.minilm import DIMENSIONS, MODEL
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Chunk, Entry, Record, Source
+from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import Chunk, IndexEntry, Record, Source
 
 CHUNKS = 100_000
 WORDS = 60  # in each
@@ -54,15 +54,15 @@ def told(workplace: Path, what: str, expected: str) -> None:
 
 def fill(where: Path, root: str) -> None:
     """Make an index of documents that nobody read."""
-    index = LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True)
+    index = SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True)
     index.hold()
     random = np.random.default_rng(0)
-    vectors = random.standard_normal((1000, DIMENSIONS)).astype(np.float32)
+    vectors = random.standard_normal((1000, MINILM_DIMENSIONS)).astype(np.float32)
     texts = [" ".join(f"word{n}" for n in random.integers(0, 5000, WORDS)) for _ in range(1000)]
     for first in range(0, CHUNKS, 1000):
         names = [f"folder-{first // 1000:03}/document-{first + n:06}.pdf" for n in range(1000)]
         entries = [
-            Entry(
+            IndexEntry(
                 Source(root, name, f"{root}/{name}", 1000, "1"),
                 "file:///document.pdf",
                 "f",

@@ -31,18 +31,18 @@ from typing import Any, BinaryIO, TypeAlias
 import pypdfium2
 from measure import ROOT, cpu, taken_in_turn, tell, typical, wall
 
-from ingest.extract.document import unheard
-from ingest.extract.sandbox.pool import Beat, Contained, Limits
-from ingest.models import Prepared, Recipe, Source
+from ingest.extract.document import ignore_progress
+from ingest.extract.sandbox.pool import OnPage, SandboxLimits, SandboxPool
+from ingest.models import PreparedDocument, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
-LIMITS = Limits(120.0, 2048, 30.0)  # the defaults of the settings
+LIMITS = SandboxLimits(120.0, 2048, 30.0)  # the defaults of the settings
 LARGE_PAGES = 400
 COPIES = 8  # of all files, for the pages a second
 REPETITIONS = 9
 
-Child: TypeAlias = Contained[Any, Any]
+Child: TypeAlias = SandboxPool[Any, Any]
 Reader: TypeAlias = Callable[[Task], object]
 
 
@@ -86,10 +86,10 @@ def opened(task: Task | None) -> BinaryIO:
     return Path(task.source.location if task else os.devnull).open("rb")
 
 
-def prepared(task: Task) -> Prepared | None:
+def prepared(task: Task) -> PreparedDocument | None:
     """All that a worker does, in this process."""
     with opened(task) as file:
-        return prepare(task, file, unheard)
+        return prepare(task, file, ignore_progress)
 
 
 def asked(child: Child, task: Task | None) -> Any:
@@ -130,7 +130,7 @@ def overheads(tasks: Sequence[Task], pages: Sequence[int]) -> None:
 
 def contained_overhead(tasks: Sequence[Task]) -> None:
     """What preparing all files costs in a child process and on this side of its pipe."""
-    child = Contained(metered, LIMITS)
+    child = SandboxPool(metered, LIMITS)
     for item in tasks:
         asked(child, item)
         bare(item)
@@ -149,12 +149,12 @@ def contained_overhead(tasks: Sequence[Task]) -> None:
     tell("CPU, all of these, in a child process", f"{ratio:.2f}", "target <= 1.3")
 
 
-def metered(task: Task | None, file: BinaryIO, beat: Beat) -> Prepared | float | None:
+def metered(task: Task | None, file: BinaryIO, beat: OnPage) -> PreparedDocument | float | None:
     """The prepared document, or for no task the CPU seconds this process has used so far."""
     return time.process_time() if task is None else prepare(task, file, beat)
 
 
-def seconds(answer: Prepared | float | None) -> float:
+def seconds(answer: PreparedDocument | float | None) -> float:
     """The answer to no task."""
     assert isinstance(answer, float)
     return answer
@@ -163,8 +163,8 @@ def seconds(answer: Prepared | float | None) -> float:
 def rates(tasks: Sequence[Task], pages: int) -> None:
     """Pages a second with one worker and with two."""
     children: list[tuple[str, Child, str]] = [
-        ("prepared", Contained(prepare, LIMITS), "target >= 1.7"),
-        ("bare engine", Contained(bare, LIMITS), "what this machine gives"),
+        ("prepared", SandboxPool(prepare, LIMITS), "target >= 1.7"),
+        ("bare engine", SandboxPool(bare, LIMITS), "what this machine gives"),
     ]
     for label, child, target in children:
         reader = partial(asked, child)

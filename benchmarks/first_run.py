@@ -21,8 +21,8 @@ from pathlib import Path
 
 from measure import INGEST, ROOT, Spent, spent, taken_in_turn, tell, typical, wall
 
-from ingest.config.settings import cores
-from ingest.embed.minilm import INPUTS, embed
+from ingest.config.settings import count_cores
+from ingest.embed.minilm import BATCH_TEXTS, embed
 
 QUESTION = "What happens to vacation I did not use by New Year?"
 REPETITIONS = 5
@@ -78,8 +78,8 @@ def texts(index: Path) -> list[str]:
 
 def embedded(texts: Sequence[str]) -> None:
     """Give the model the texts in calls of the usual size."""
-    calls = [texts[first : first + INPUTS] for first in range(0, len(texts), INPUTS)]
-    with ThreadPoolExecutor(cores()) as threads:
+    calls = [texts[first : first + BATCH_TEXTS] for first in range(0, len(texts), BATCH_TEXTS)]
+    with ThreadPoolExecutor(count_cores()) as threads:
         list(threads.map(embed, calls))
 
 

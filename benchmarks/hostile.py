@@ -25,15 +25,15 @@ from pathlib import Path
 
 from measure import INGEST, tell, typical
 
-from ingest.config.factory import services
-from ingest.config.settings import cores, settings
+from ingest.config.factory import open_services
+from ingest.config.settings import build_settings, count_cores
 from ingest.errors import DocumentError
 from ingest.models import Source
 from ingest.pipeline.context import Services
 from ingest.pipeline.diff import Stale
-from ingest.runtime.cancellation import Stop
+from ingest.runtime.cancellation import Cancellation
 from ingest.sources import Root
-from ingest.sources.folder import roots
+from ingest.sources.folder import parse_folder_roots
 from tests.emulator.emulator import emulator
 from tests.hostile import DATA, Kind, generated, harmed, sparse
 from tests.hostile.watch import Peaks, watched
@@ -107,11 +107,11 @@ def samples() -> Iterator[Kind]:
 
 def one_by_one(docs: Path, kinds: dict[str, Kind], environment: dict[str, str]) -> None:
     """Every file read by itself, and how long the longest took."""
-    (root,) = roots([str(docs)])
-    sources = [item for item in root.listed() if isinstance(item, Source)]
+    (root,) = parse_folder_roots([str(docs)])
+    sources = [item for item in root.list() if isinstance(item, Source)]
     with (
-        services(settings(environment, {}), Stop(), write=False) as all_,
-        ThreadPoolExecutor(cores()) as threads,
+        open_services(build_settings(environment, {}), Cancellation(), write=False) as all_,
+        ThreadPoolExecutor(count_cores()) as threads,
         watched(os.getpid()) as peaks,
     ):
         read = partial(ending, all_, root, kinds)

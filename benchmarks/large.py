@@ -22,14 +22,14 @@ from typing import TypeVar
 from measure import INGEST, MEGABYTE, ROOT, peak, small_pdfs, spent, tell, typical, wall
 from memory import stand_in
 
-from ingest.config.factory import services
+from ingest.config.factory import open_services
 from ingest.config.settings import Settings
-from ingest.embed.minilm import DIMENSIONS, MODEL
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Settled, Source
+from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import Source, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.diff import Terms, compare
-from ingest.pipeline.stages import ingest
+from ingest.pipeline.diff import SkipRule, compare
+from ingest.pipeline.stages import ingest_root
 from ingest.sources.folder import Folder
 
 T = TypeVar("T")
@@ -95,17 +95,17 @@ def full_run(folder: Path, where: Path) -> Peaks:
     """Fill an index."""
     run = Run("benchmark")
     # A new index would have the real model loaded, for which this one stands in.
-    LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True).close()
+    SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True).close()
     settings = Settings(index=str(where), workers=2)
     taken = chunks = 0
     worker = 0.0
 
     def work() -> None:
         nonlocal taken, chunks, worker
-        with services(settings, run.stop, write=True) as real:
+        with open_services(settings, run.stop, write=True) as real:
             fake = replace(real, embedder=replace(real.embedder, embed=stand_in))
-            for event in ingest(Folder(folder.resolve()), fake, run):
-                if isinstance(event, Settled) and event.embedded:
+            for event in ingest_root(Folder(folder.resolve()), fake, run):
+                if isinstance(event, SourceResult) and event.embedded:
                     taken, chunks = taken + 1, chunks + event.embedded
             worker = max(map(peak_of, children()), default=0.0)
 
@@ -128,7 +128,7 @@ def peak_of(process: int) -> float:
 
 def planned(where: Path) -> tuple[float, float]:
     """Seconds and peak of comparing a million records with a listing that has the same sources."""
-    index = LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True)
+    index = SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True)
     with index.transaction():
         known(index, "/root", "recipe", range(SOURCES))
     before = peak()
@@ -137,15 +137,15 @@ def planned(where: Path) -> tuple[float, float]:
 
     def merge() -> None:
         nonlocal count
-        for change in compare(listing, index.records("/root"), Terms("recipe")):
-            count += isinstance(change, Settled)
+        for change in compare(listing, index.records("/root"), SkipRule("recipe")):
+            count += isinstance(change, SourceResult)
 
     seconds = wall(merge)
     assert count == SOURCES
     return seconds, max(before, peak())
 
 
-def known(index: LocalIndex, root: str, recipe: str, numbers: Iterable[int]) -> None:
+def known(index: SqliteIndex, root: str, recipe: str, numbers: Iterable[int]) -> None:
     """Let an index know the sources of these numbers, each with one chunk."""
     columns = (
         "root, source, fingerprint, size, modified, pages, empty_pages, tokens, outcome, error, "

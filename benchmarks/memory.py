@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from measure import peak, small_pdfs, tell, typical
 
-from ingest.config.factory import services
+from ingest.config.factory import open_services
 from ingest.config.settings import Settings
-from ingest.embed.minilm import DIMENSIONS, MODEL
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Settled
+from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest
+from ingest.pipeline.stages import ingest_root
 from ingest.sources.folder import Folder
 
 if TYPE_CHECKING:
@@ -65,19 +65,19 @@ def full_run(folder: Path, where: Path) -> tuple[int, float]:
     """Fill an index; returns how many documents it took, and this process's peak in MB."""
     run = Run("benchmark")
     # A new index would have the real model loaded, for which this one stands in.
-    LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True).close()
+    SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True).close()
     settings = Settings(index=str(where), workers=2)
-    with services(settings, run.stop, write=True) as real:
+    with open_services(settings, run.stop, write=True) as real:
         fake = replace(real, embedder=replace(real.embedder, embed=stand_in))
-        events = ingest(Folder(folder.resolve()), fake, run)
-        taken = sum(isinstance(event, Settled) and event.embedded > 0 for event in events)
+        events = ingest_root(Folder(folder.resolve()), fake, run)
+        taken = sum(isinstance(event, SourceResult) and event.embedded > 0 for event in events)
     return taken, peak()
 
 
 def stand_in(texts: Sequence[str]) -> Vectors:
     """A vector for each text that depends on nothing but the text."""
     rows = [np.random.default_rng(zlib.crc32(text.encode())) for text in texts]
-    return np.stack([row.standard_normal(DIMENSIONS, np.float32) for row in rows])
+    return np.stack([row.standard_normal(MINILM_DIMENSIONS, np.float32) for row in rows])
 
 
 if __name__ == "__main__":

@@ -25,17 +25,17 @@ from large import MODIFIED, SIZE, known, name
 from measure import MEGABYTE, peak, tell
 from nodes import cluster
 
-from ingest.config.factory import capacity, services
+from ingest.config.factory import find_capacity, open_services
 from ingest.config.settings import Settings
 from ingest.distributed import dask
-from ingest.distributed.driver import spread
-from ingest.distributed.messages import Beat, Done, Group, Job
-from ingest.embed.minilm import DIMENSIONS, MODEL
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Advanced, Outcome, Settled, Source
+from ingest.distributed.driver import connect_engine
+from ingest.distributed.messages import Group, GroupResult, Job, WorkerStatus
+from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import Outcome, RunProgress, Source, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.run import Account
-from ingest.pipeline.stages import ingest
+from ingest.pipeline.run import RunRecorder
+from ingest.pipeline.stages import ingest_root
 
 SOURCES = 1_000_000
 KNOWN = 10  # of so many sources one is in the index, and unchanged
@@ -65,25 +65,25 @@ class Listing:
         raise FileNotFoundError(source.name)
 
 
-class Made(dask.Dask):
+class Made(dask.DaskEngine):
     """The engine, with workers that make their answers up."""
 
-    def submit(self, group: Group, job: Job) -> Future[Done]:
+    def submit(self, group: Group, job: Job) -> Future[GroupResult]:
         """As the real one does."""
-        return dask.explained(self.executor.submit(MADE, group, job), self.address)
+        return dask.explain_errors(self.executor.submit(MADE, group, job), self.address)
 
 
-def making() -> Callable[[Group, Job], Done]:
+def making() -> Callable[[Group, Job], GroupResult]:
     """What a worker does; made here, it goes there with its code."""
 
-    def made(group: Group, _: Job) -> Done:
+    def made(group: Group, _: Job) -> GroupResult:
         outcomes = tuple(
-            Settled(s.root, s.name, Outcome.NEW, pages=2, embedded=3, tokens=600)
+            SourceResult(s.root, s.name, Outcome.NEW, pages=2, embedded=3, tokens=600)
             for s in group.sources
         )
         count = len(outcomes)
-        so_far = Advanced(2 * count, 3 * count, 600 * count)
-        return Done(group.number, outcomes, (), so_far, Beat("made up"))
+        so_far = RunProgress(2 * count, 3 * count, 600 * count)
+        return GroupResult(group.number, outcomes, (), so_far, WorkerStatus("made up"))
 
     return made
 
@@ -121,8 +121,8 @@ def parser() -> argparse.ArgumentParser:
 
 def fill(where: Path, sources: int) -> None:
     """An index that knows some of the sources."""
-    index = LocalIndex(where, f"local:{MODEL}", DIMENSIONS, create=True)
-    with services(Settings(index=str(where)), Run("filling").stop, write=False) as all_:
+    index = SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True)
+    with open_services(Settings(index=str(where)), Run("filling").stop, write=False) as all_:
         recipe = all_.recipe.digest
     with index.transaction():
         known(index, ROOT, recipe, range(0, sources, KNOWN))
@@ -134,18 +134,18 @@ def driven(where: Path, sources: int, address: str) -> list[tuple[float, float, 
     run, settings = Run("benchmark"), Settings(index=str(where))
     parts: list[tuple[float, float, float]] = []
     with (
-        services(settings, run.stop, write=True) as all_,
-        dask.cluster(address, run.id) as engine,
-        spread(Made(address, engine.client, run.id), settings, all_, run) as everywhere,
+        open_services(settings, run.stop, write=True) as all_,
+        dask.connect_cluster(address, run.id) as engine,
+        connect_engine(Made(address, engine.client, run.id), settings, all_, run) as everywhere,
     ):
-        account = Account(
-            run, everywhere, partial(capacity, everywhere, settings), time.monotonic()
+        account = RunRecorder(
+            run, everywhere, partial(find_capacity, everywhere, settings), time.monotonic()
         )
         began, count = time.perf_counter(), 0
-        for event in ingest(Listing(sources), everywhere, run):
+        for event in ingest_root(Listing(sources), everywhere, run):
             account.add(event)
-            count += isinstance(event, Settled)
-            if isinstance(event, Settled) and count % (sources // PARTS) == 0:
+            count += isinstance(event, SourceResult)
+            if isinstance(event, SourceResult) and count % (sources // PARTS) == 0:
                 now = time.perf_counter()
                 parts.append((now - began, resident(), peak()))
                 speed = f"{sources / PARTS / (now - began):,.0f} a second"

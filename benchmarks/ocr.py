@@ -24,10 +24,10 @@ from PIL import Image, ImageDraw
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.ocr.local import recognise
-from ingest.models import Recognised
+from ingest.models import OcrResult
 
 if TYPE_CHECKING:
-    from ingest.models import Picture
+    from ingest.models import GreyImage
 
 SAMPLES = {
     "English, tables": "benefits/benefits-plan.pdf",
@@ -49,9 +49,9 @@ def main() -> None:
     seconds, layers = [], []
     for name, file in SAMPLES.items():
         document = Pdfium((ROOT / "data" / file).read_bytes(), ())
-        picture = scanned(document.picture(0))
+        picture = scanned(document.render(0))
         known = clean(document.text(0))
-        found: list[Recognised] = []
+        found: list[OcrResult] = []
         seconds.append(cpu(lambda picture=picture, found=found: found.append(recognise(picture))))
         layers.append(typical([cpu(partial(document.text, 0)) for _ in range(9)]))
         figures = f"words {words(known, found[0].text):.3f}, confidence {found[0].confidence:.2f}"
@@ -63,7 +63,7 @@ def main() -> None:
     tell("peak address space", f"{address_space():,} MB", "limit 2,048 MB")
 
 
-def scanned(page: Picture) -> Picture:
+def scanned(page: GreyImage) -> GreyImage:
     """The page as a scanner would give it."""
     image = Image.fromarray(page).rotate(SKEW, resample=Image.Resampling.BICUBIC, fillcolor=255)
     grain = np.random.default_rng(1).normal(0, GRAIN, (image.height, image.width))
@@ -73,7 +73,7 @@ def scanned(page: Picture) -> Picture:
     return np.asarray(Image.open(file))
 
 
-def crowded() -> Picture:
+def crowded() -> GreyImage:
     """As many runs of text as are looked at, each by itself."""
     image = Image.new("L", (1414, 2000), 255)
     draw = ImageDraw.Draw(image)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from measure import tell
 
-from ingest.embed.rate_limit.deployment import Pace
+from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from tests.embed.rate_limit.simulation import Greedy, Ours, Quota, simulated
 
 TPM, RPM = 350_000, 2_100
@@ -55,7 +55,7 @@ def refused(clients: list[Ours], target: str = "") -> None:
 
 def alone() -> None:
     """One client, all the time."""
-    runs = [Ours(Pace()) for _ in SEEDS]
+    runs = [Ours(DeploymentLimiter()) for _ in SEEDS]
     for seed, ours in zip(SEEDS, runs, strict=True):
         simulated(Quota(steady, rpm=RPM), HOUR, ours, seed=seed)
     got = min(share(ours, 60, HOUR) for ours in runs)
@@ -65,7 +65,7 @@ def alone() -> None:
 
 def beside_another() -> None:
     """One client, and another that takes half in random spells."""
-    runs = [(Ours(Pace()), Greedy()) for _ in SEEDS]
+    runs = [(Ours(DeploymentLimiter()), Greedy()) for _ in SEEDS]
     for seed, (ours, other) in zip(SEEDS, runs, strict=True):
         simulated(Quota(steady, rpm=RPM), HOUR, ours, other, seed=seed)
     total = TPM * (HOUR - 60) / 60
@@ -84,7 +84,7 @@ def beside_another() -> None:
 
 def two_of_us() -> None:
     """Two clients that keep a pace."""
-    runs = [[Ours(Pace()), Ours(Pace())] for _ in SEEDS]
+    runs = [[Ours(DeploymentLimiter()), Ours(DeploymentLimiter())] for _ in SEEDS]
     for seed, two in zip(SEEDS, runs, strict=True):
         simulated(Quota(steady, rpm=RPM), HOUR, *two, seed=seed)
     both = min(sum(share(ours, 60, HOUR) for ours in two) for two in runs)
@@ -95,7 +95,7 @@ def two_of_us() -> None:
 
 def dropped() -> None:
     """A quota that drops to a tenth and comes back."""
-    runs = [Ours(Pace()) for _ in SEEDS]
+    runs = [Ours(DeploymentLimiter()) for _ in SEEDS]
     for seed, ours in zip(SEEDS, runs, strict=True):
         simulated(Quota(dropping, rpm=RPM), RETURNS + 300, ours, seed=seed)
     during = min(10 * share(ours, DROPS + 60, RETURNS) for ours in runs)

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from measure import INGEST, spent, tell, typical, words
 
-from ingest.config.connections import connections
-from ingest.config.factory import embedder
+from ingest.config.connections import create_connections
+from ingest.config.factory import create_embedder
 from ingest.config.settings import Settings
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Chunk, Code, Entry, Outcome, Record, Source, Summary, Timeline
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import Chunk, Code, IndexEntry, Outcome, Record, Source, Summary, Timeline
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -64,15 +64,15 @@ def main() -> None:
 def fill(folder: Path) -> None:
     """Make the index."""
     settings = Settings()
-    model = embedder(settings, connections(settings))
-    index = LocalIndex(folder, model.model, model.dimensions, create=True)
+    model = create_embedder(settings, create_connections(settings))
+    index = SqliteIndex(folder, model.model, model.dimensions, create=True)
     vector = np.ones(model.dimensions, np.float32)
     for number in range(SOURCES):
         record, texts = document(number)
         index.save(record)
         index.upload([entry(record, place, text, vector) for place, text in enumerate(texts)])
     for day in range(1, 29):
-        index.remember(run(day))
+        index.save_run(run(day))
     index.close()
 
 
@@ -108,12 +108,12 @@ def document(number: int) -> tuple[Record, list[str]]:
     return record, texts
 
 
-def entry(record: Record, place: int, text: str, vector: Vectors) -> Entry:
+def entry(record: Record, place: int, text: str, vector: Vectors) -> IndexEntry:
     """A chunk of a document as it is written."""
     source = Source(record.root, record.source, "", record.size, "")
     id_ = hashlib.sha256(f"{record.source}{place}".encode()).hexdigest()
     chunk = Chunk(id_, text, 350, place, 0, len(text), place + 1, place + 1, "", ())
-    return Entry(source, record.source, record.fingerprint, "", chunk, vector)
+    return IndexEntry(source, record.source, record.fingerprint, "", chunk, vector)
 
 
 def run(day: int) -> Summary:

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from measure import ROOT, tell, typical, wall, words
 
-from ingest.chunk.tokens import count
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Chunk, Entry, Mode, Source
+from ingest.chunk.tokens import count_tokens
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import Chunk, IndexEntry, Mode, Source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,13 +54,13 @@ def main() -> None:
     questions = [question(texts[i], random) for i in random.integers(0, CHUNKS, QUERIES)]
 
     with tempfile.TemporaryDirectory() as folder:
-        index = LocalIndex(Path(folder), MODEL, DIMENSIONS, create=True)
+        index = SqliteIndex(Path(folder), MODEL, DIMENSIONS, create=True)
         filling = wall(partial(fill, index, texts, vectors))
-        mean = sum(count(texts[:1000])) / 1000
+        mean = sum(count_tokens(texts[:1000])) / 1000
         tell(f"upload of {CHUNKS:,} chunks", f"{filling:.0f} s", f"{mean:.0f} tokens each")
         index.close()
 
-        index = LocalIndex(Path(folder), MODEL, DIMENSIONS, create=False)
+        index = SqliteIndex(Path(folder), MODEL, DIMENSIONS, create=False)
         first = wall(partial(index.search, questions[0], asked[0], Mode.HYBRID, 5))
         tell("cold, first hybrid question", f"{1e3 * first:.0f} ms")
 
@@ -116,7 +116,7 @@ def question(text: str, random: np.random.Generator) -> str:
     return " ".join(known[start : start + length])
 
 
-def fill(index: LocalIndex, texts: list[str], vectors: Vectors) -> None:
+def fill(index: SqliteIndex, texts: list[str], vectors: Vectors) -> None:
     """Upload all chunks, a document at a time."""
     for first in range(0, CHUNKS, PER_DOCUMENT):
         name = f"book-{first // PER_DOCUMENT:04}.pdf"
@@ -125,7 +125,7 @@ def fill(index: LocalIndex, texts: list[str], vectors: Vectors) -> None:
         index.upload([entry(source, n, texts[n], vectors[n]) for n in numbers])
 
 
-def entry(source: Source, number: int, text: str, vector: NDArray[np.float32]) -> Entry:
+def entry(source: Source, number: int, text: str, vector: NDArray[np.float32]) -> IndexEntry:
     """One chunk on its way into the index."""
     ordinal = number % PER_DOCUMENT
     chunk = Chunk(
@@ -140,7 +140,7 @@ def entry(source: Source, number: int, text: str, vector: NDArray[np.float32]) -
         label="",
         headings=("A chapter", "A section"),
     )
-    return Entry(source, f"file://{source.location}", "0" * 64, "A book", chunk, vector)
+    return IndexEntry(source, f"file://{source.location}", "0" * 64, "A book", chunk, vector)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from extract import REPETITIONS, bare, opened, ordinary_pdfs, prepared, task
 from measure import ROOT, cpu, taken_in_turn, tell, typical
 from rapidfuzz.distance import LCSseq
 
-from ingest.extract.document import Means, extract
+from ingest.extract.document import ExtractOptions, extract
 
 sys.path.insert(0, str(ROOT / "scripts" / "make_data"))
 
@@ -87,7 +87,7 @@ def main() -> None:
 
 def ours(data: bytes) -> str:
     """As a run reads it; the bars and the rule of a table are how it is written."""
-    text = "\n".join(extract(data, Means()).pages)
+    text = "\n".join(extract(data, ExtractOptions()).pages)
     text = re.sub(r"^\|(?: --- \|)+$", "", text, flags=re.MULTILINE)
     return re.sub(r"^\| | \|$| \| ", "\n", text, flags=re.MULTILINE)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zipfile import ZipFile
 
-from ingest import Oddity, Source, ingest
+from ingest import ListingIssue, Source, ingest
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Archive:
     def covers(self, name: str) -> bool:
         return True
 
-    def listed(self) -> Iterator[Source | Oddity]:
+    def list(self) -> Iterator[Source | ListingIssue]:
         with ZipFile(self.path) as archive:
             names = sorted(archive.namelist())
         return (self.find(name) for name in names if name.lower().endswith(".pdf"))
@@ -40,7 +40,7 @@ class Archive:
         return Source(self.name, name, place, entry.file_size, modified=f"{entry.CRC:x}")
 
     @contextmanager
-    def opened(self, source: Source) -> Iterator[BinaryIO]:
+    def open(self, source: Source) -> Iterator[BinaryIO]:
         with ZipFile(self.path) as archive:
             yield io.BytesIO(archive.read(source.name))
 

@@ -28,17 +28,20 @@ if TYPE_CHECKING:
     )
     from ingest.models import (
         Code,
+        DeletionsWithheld,
         Details,
         Hit,
-        Kept,
+        ListingIssue,
         Mode,
-        Oddity,
         Outcome,
-        Settled,
         Source,
+        SourceResult,
         Summary,
         Unread,
     )
+    from ingest.models import Kept as Kept
+    from ingest.models import Oddity as Oddity
+    from ingest.models import Settled as Settled
     from ingest.models import __version__ as __version__
     from ingest.sources import Root
 
@@ -46,28 +49,31 @@ __all__ = [
     "BusyError",
     "Code",
     "ConfigError",
+    "DeletionsWithheld",
     "Details",
     "DocumentError",
     "Embedder",
     "Hit",
     "IngestError",
-    "Kept",
+    "ListingIssue",
     "Mode",
-    "Oddity",
     "Outcome",
     "Outcomes",
     "RoleError",
     "Root",
     "ServiceError",
     "Settings",
-    "Settled",
     "Source",
+    "SourceResult",
     "Summary",
     "Unread",
     "ingest",
     "preview",
     "search",
 ]
+
+# Importable, but not part of the documented API: the names of version 0.1, and the version itself.
+UNLISTED = frozenset({"Kept", "Oddity", "Settled", "__version__"})
 
 MODULES = ("errors", "models", "config.settings", "embed", "sources", "api")  # the heavy one last
 
@@ -76,7 +82,7 @@ if not TYPE_CHECKING:  # or any name would do for a type checker
 
     def __getattr__(name: str) -> object:
         """What is public, from where it is."""
-        if name in __all__ or name == "__version__":
+        if name in __all__ or name in UNLISTED:
             for module in MODULES:
                 found = vars(import_module(f"{__name__}.{module}")).get(name)
                 if found is not None:

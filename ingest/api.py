@@ -17,26 +17,32 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
-from ingest.config.connections import connections
-from ingest.config.factory import capacity, embedder, index_name, new_run, services
-from ingest.config.factory import index as opened_index
-from ingest.config.factory import roots as opened_roots
-from ingest.config.settings import Settings, valid
-from ingest.distributed import scaled
+from ingest.config.connections import create_connections
+from ingest.config.factory import (
+    create_embedder,
+    create_run,
+    find_capacity,
+    index_name,
+    open_services,
+)
+from ingest.config.factory import open_index as opened_index
+from ingest.config.factory import open_roots as opened_roots
+from ingest.config.settings import Settings, validate_settings
+from ingest.distributed import use_engine
 from ingest.embed import Embedder
-from ingest.embed.validation import checked
+from ingest.embed.validation import validate_vectors
 from ingest.errors import ConfigError, IngestError, ServiceError
-from ingest.models import Advanced, Event, Hit, Kept, Mode, Settled, Summary
+from ingest.models import DeletionsWithheld, Hit, Mode, RunEvent, RunProgress, SourceResult, Summary
 from ingest.pipeline import dry_run as forecast
 from ingest.pipeline import stages as pipeline
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.run import Account, ending, exit_code, remember
-from ingest.pipeline.totals import Totals
+from ingest.pipeline.run import RunRecorder, run_exit_code, save_run_summary, stop_at_deadline
+from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
-from ingest.sources.exclude import excluding
-from ingest.sources.validation import Checked, LegacyRoot
+from ingest.sources.exclude import exclude_globs
+from ingest.sources.validation import LegacyRoot, LegacyRootAdapter, ValidatedRoot
 
 if TYPE_CHECKING:
     from typing import Self
@@ -45,10 +51,10 @@ log = logging.getLogger(__name__)
 logging.getLogger("ingest").addHandler(logging.NullHandler())
 
 RootLike: TypeAlias = "str | os.PathLike[str] | Root | LegacyRoot"
-Story: TypeAlias = Callable[[Root, Services, Run], Iterator[Event]]
+RunFunction: TypeAlias = Callable[[Root, Services, Run], Iterator[RunEvent]]
 
-AHEAD = 1000  # outcomes that wait for whoever takes them
-LISTENING = 0.5  # seconds; on Windows ^C is seen only between two waits
+MAX_QUEUED_OUTCOMES = 1000  # outcomes that wait for whoever takes them
+QUEUE_POLL_SECONDS = 0.5  # seconds; on Windows ^C is seen only between two waits
 
 
 def ingest(
@@ -69,9 +75,9 @@ def ingest(
     The run begins when the first outcome is asked for. Raises ConfigError for what cannot be meant;
     the rest is raised where the outcomes are taken, see `Outcomes`.
     """
-    settings = chosen(settings, index, embed)
-    run = new_run(settings, retry_failed=retry_failed)
-    return Outcomes(pipeline.ingest, roots, settings, run, embed)
+    settings = override_settings(settings, index, embed)
+    run = create_run(settings, retry_failed=retry_failed)
+    return Outcomes(pipeline.ingest_root, roots, settings, run, embed)
 
 
 def preview(
@@ -86,9 +92,9 @@ def preview(
     Nothing is embedded and nothing is written: `embedded` and `tokens` of each outcome say what
     would be. Takes and raises what `ingest` does.
     """
-    settings = chosen(settings, index, embed)
-    run = new_run(settings, retry_failed=retry_failed)
-    return Outcomes(foreseen, roots, settings, run, embed)
+    settings = override_settings(settings, index, embed)
+    run = create_run(settings, retry_failed=retry_failed)
+    return Outcomes(preview_root, roots, settings, run, embed)
 
 
 def search(  # noqa: PLR0913 - a question, and where to ask it
@@ -108,12 +114,12 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
 
     Raises ConfigError for an empty or missing index, or one of another model; ServiceError.
     """
-    settings = chosen(settings, index, embed)
+    settings = override_settings(settings, index, embed)
     how = Mode(mode)
     if not query.strip():
         raise ConfigError("what are you looking for? as in: ingest search notice period")
-    to = connections(settings)
-    model = checked(embed) if embed else embedder(settings, to)
+    to = create_connections(settings)
+    model = validate_vectors(embed) if embed else create_embedder(settings, to)
     where = opened_index(settings, model, to)
     try:
         if not where.totals().chunks:
@@ -142,27 +148,27 @@ class Outcomes:
 
     def __init__(
         self,
-        story: Story,
+        run_root: RunFunction,
         roots: Sequence[RootLike],
         settings: Settings,
         run: Run,
         embed: Embedder | None,
     ) -> None:
-        self._story = story
-        self._named, self._own = sorted_out(roots or (settings.root,))
+        self._run_root = run_root
+        self._named_roots, self._custom_roots = split_roots(roots or (settings.root,))
         self._settings = settings
-        if settings.engine and (self._own or embed):
+        if settings.engine and (self._custom_roots or embed):
             raise ConfigError(
                 f"--engine {settings.engine}: its workers can have no root or embedder of your own"
             )
-        self._embedder = checked(embed) if embed else None
+        self._embedder = validate_vectors(embed) if embed else None
         self._run = run
-        self._totals = Totals()
+        self._totals = RunTotals()
         self._summary: Summary | None = None
-        self._settled: Queue[Settled | None] = Queue(AHEAD)  # None is the end
-        self._fault: BaseException | None = None
+        self._queue: Queue[SourceResult | None] = Queue(MAX_QUEUED_OUTCOMES)  # None is the end
+        self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
-        self._over = False
+        self._finished = False
 
     @property
     def summary(self) -> Summary:
@@ -175,20 +181,20 @@ class Outcomes:
         return self._summary
 
     @property
-    def kept(self) -> tuple[Kept, ...]:
+    def kept(self) -> tuple[DeletionsWithheld, ...]:
         """The roots whose vanished sources were not removed so far, and why not."""
         return tuple(self._totals.kept)
 
-    def __iter__(self) -> Iterator[Settled]:
+    def __iter__(self) -> Iterator[SourceResult]:
         if self._thread:
             raise RuntimeError("a run gives its outcomes once: begin another one")
-        self._thread = threading.Thread(target=self._work, name="ingest", daemon=True)
+        self._thread = threading.Thread(target=self._run_in_thread, name="ingest", daemon=True)
         self._thread.start()
         try:
-            while settled := self._next():
+            while settled := self._next_outcome():
                 yield settled
-            if self._fault:
-                raise self._fault
+            if self._error:
+                raise self._error
         finally:
             self.close()
 
@@ -198,17 +204,17 @@ class Outcomes:
         What cannot be settled is left for the next run; the log says why.
         """
         # At the very end of a process no other thread runs any more: that is a sudden end.
-        if not self._thread or self._over or sys.is_finalizing():
+        if not self._thread or self._finished or sys.is_finalizing():
             return
         self._run.stop.request()
         try:
-            self._rest()
+            self._drain()
         except KeyboardInterrupt:
             self._run.stop.abandon()
-            self._rest()
+            self._drain()
             raise
-        if self._fault:
-            log.warning("what was under way is not settled: %s", self._fault)
+        if self._error:
+            log.warning("what was under way is not settled: %s", self._error)
 
     def __enter__(self) -> Self:
         return self
@@ -216,83 +222,87 @@ class Outcomes:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _next(self) -> Settled | None:
+    def _next_outcome(self) -> SourceResult | None:
         """The next outcome, as soon as there is one; None at the end."""
-        while not self._over:
+        while not self._finished:
             try:
-                settled = self._settled.get(timeout=LISTENING)
+                settled = self._queue.get(timeout=QUEUE_POLL_SECONDS)
             except Empty:
                 continue
-            self._over = settled is None
+            self._finished = settled is None
             return settled
         return None
 
-    def _rest(self) -> None:
+    def _drain(self) -> None:
         """Wait for the end."""
-        while self._next():
+        while self._next_outcome():
             pass
 
-    def _work(self) -> None:
+    def _run_in_thread(self) -> None:
         """The run, in its thread."""
         try:
-            for event in self._events():
-                if isinstance(event, Settled):
-                    self._settled.put(event)
+            for event in self._run_events():
+                if isinstance(event, SourceResult):
+                    self._queue.put(event)
         except BaseException as error:  # noqa: BLE001 - it is raised where the outcomes are taken
-            self._fault = error
+            self._error = error
         finally:
-            self._settled.put(None)
+            self._queue.put(None)
 
-    def _events(self) -> Iterator[Event]:
+    def _run_events(self) -> Iterator[RunEvent]:
         """The run itself, from the opening of its services to its summary."""
         began, code = time.monotonic(), ServiceError.exit_code
         settings, run = self._settings, self._run
-        writes = self._story is pipeline.ingest
-        to = connections(settings, run.stop)
+        writes = self._run_root is pipeline.ingest_root
+        to = create_connections(settings, run.stop)
         with (
-            ending(run.stop, settings.deadline, lambda: None),
-            opened_roots(self._named, settings, to) as where,
-            services(settings, run.stop, write=writes, to=to, model=self._embedder) as here,
-            scaled(settings, here, run) if writes else nullcontext(here) as all_,
+            stop_at_deadline(run.stop, settings.deadline, lambda: None),
+            opened_roots(self._named_roots, settings, to) as where,
+            open_services(settings, run.stop, write=writes, to=to, model=self._embedder) as here,
+            use_engine(settings, here, run) if writes else nullcontext(here) as all_,
         ):
-            account = Account(run, all_, partial(capacity, all_, settings), began)
+            account = RunRecorder(run, all_, partial(find_capacity, all_, settings), began)
             self._totals = account.totals
             try:
-                for root in distinct([*where, *excluding(self._own, settings.exclude)]):
-                    for event in self._story(root, all_, run):
+                for root in require_unique_names(
+                    [*where, *exclude_globs(self._custom_roots, settings.exclude)]
+                ):
+                    for event in self._run_root(root, all_, run):
                         account.add(event)
                         yield event
-                code = exit_code(run.stop, self._totals)
+                code = run_exit_code(run.stop, self._totals)
             except IngestError as error:
                 code = error.exit_code
                 raise
             finally:
                 self._summary = account.summary(code)
-                if all_.budget.reached:
-                    log.warning("stopped early: more would exceed %s", all_.budget.reached)
+                if all_.budget.limit_reached:
+                    log.warning("stopped early: more would exceed %s", all_.budget.limit_reached)
                 if writes:
-                    remember(self._summary, all_.index)
+                    save_run_summary(self._summary, all_.index)
 
 
-def foreseen(root: Root, services: Services, run: Run) -> Iterator[Event]:
+def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
     """What a run would yield, without what a plan says of requests and records."""
     return (
         event
-        for event in forecast.forecast(root, services, run)
-        if isinstance(event, Settled | Advanced | Kept)
+        for event in forecast.dry_run(root, services, run)
+        if isinstance(event, SourceResult | RunProgress | DeletionsWithheld)
     )
 
 
-def chosen(settings: Settings, index: str | os.PathLike[str], embed: Embedder | None) -> Settings:
+def override_settings(
+    settings: Settings, index: str | os.PathLike[str], embed: Embedder | None
+) -> Settings:
     """The settings with another index and embedder. Raises ConfigError for a wrong value."""
     if index:
         settings = replace(settings, index=os.fspath(index))
     if embed:
         settings = replace(settings, embedder="local")  # whatever else they name embeds nothing
-    return valid(settings)
+    return validate_settings(settings)
 
 
-def sorted_out(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
+def split_roots(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
     """Those roots that are named, and those that are somebody's own.
 
     Raises ConfigError for an empty name, TypeError for what is no root at all.
@@ -302,8 +312,10 @@ def sorted_out(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
     for root in roots:
         if isinstance(root, str | os.PathLike):
             named.append(os.fspath(root))
+        elif hasattr(root, "list") and hasattr(root, "open"):
+            own.append(ValidatedRoot(cast("Root", root)))
         elif hasattr(root, "listed") and hasattr(root, "opened"):
-            own.append(Checked(root))
+            own.append(ValidatedRoot(LegacyRootAdapter(root)))
         else:
             raise TypeError(f"a root is a path, a URL or a Root, not {type(root).__name__}")
     if "" in named:
@@ -311,7 +323,7 @@ def sorted_out(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
     return named, own
 
 
-def distinct(roots: list[Root]) -> list[Root]:
+def require_unique_names(roots: list[Root]) -> list[Root]:
     """The roots. Raises ConfigError if two of them have one name: each would remove the other's."""
     names = [root.name for root in roots]
     for name in names:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-LONGEST = 300  # characters of a reason
+MAX_REASON_CHARS = 300  # characters of a reason
 
 
 class IngestError(Exception):
@@ -64,7 +64,7 @@ class DocumentError(IngestError):
     exit_code = 3
 
     def __init__(self, reason: str, code: Code = Code.DAMAGED) -> None:
-        super().__init__(plain(reason))
+        super().__init__(clean_reason(reason))
         self.code = code
 
     @property
@@ -77,14 +77,14 @@ class DocumentError(IngestError):
         return type(self), (str(self), self.code)
 
 
-def plain(reason: str) -> str:
+def clean_reason(reason: str) -> str:
     """A reason as one line of bounded length: it may quote a library, and that a hostile file."""
-    words = "".join(c if c.isprintable() else " " for c in reason[: 4 * LONGEST]).split()
+    words = "".join(c if c.isprintable() else " " for c in reason[: 4 * MAX_REASON_CHARS]).split()
     text = " ".join(words)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+    return text if len(text) <= MAX_REASON_CHARS else f"{text[: MAX_REASON_CHARS - 3]}..."
 
 
-NEEDS_PASSWORD = "needs a password; --passwords names a file of them"  # noqa: S105 - a message
+PASSWORD_NEEDED_REASON = "needs a password; --passwords names a file of them"  # noqa: S105 - a message
 
 
 class BusyError(IngestError):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Vectors: TypeAlias = NDArray[np.float32]
     # A page in grey, shape (height, width), 0 is black.
-    Picture: TypeAlias = NDArray[np.uint8]
+    GreyImage: TypeAlias = NDArray[np.uint8]
 
 # One row per text, in the order of the texts: shape (len(texts), dimensions), float32.
 Embed: TypeAlias = "Callable[[Sequence[str]], Vectors]"
@@ -62,11 +62,11 @@ class Code(StrEnum):
     @property
     def outcome(self) -> Outcome:
         """What becomes of a source that cannot be taken for this reason."""
-        return Outcome.SKIPPED if self in PASSED_OVER else Outcome.FAILED
+        return Outcome.SKIPPED if self in SKIPPED_CODES else Outcome.FAILED
 
 
 # Nothing is wrong with the reader or the file: it is not to be read, or not now.
-PASSED_OVER = frozenset(
+SKIPPED_CODES = frozenset(
     {
         Code.NO_TEXT,  # where that can be known without reading: a form for one viewer alone
         Code.ENCRYPTED,
@@ -84,7 +84,7 @@ PASSED_OVER = frozenset(
 Values: TypeAlias = "tuple[tuple[str, str | None], ...]"
 
 
-Key: TypeAlias = tuple[str, str]  # the root and the name of a source: no two have the same
+SourceKey: TypeAlias = tuple[str, str]  # the root and the name of a source: no two have the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,27 +101,27 @@ class Source:
     fields: Values = ()
 
     @property
-    def key(self) -> Key:
+    def key(self) -> SourceKey:
         return self.root, self.name
 
 
-INSIDE = "//"  # in the name of a source: what follows is a PDF inside what precedes
+ATTACHMENT_SEPARATOR = "//"  # in the name of a source: what follows is a PDF inside what precedes
 
 
-def holder(name: str) -> str:
+def parent_name(name: str) -> str:
     """The source in the root that a PDF is inside of; "" for one that is in the root itself."""
-    outer, inside, _ = name.partition(INSIDE)
+    outer, inside, _ = name.partition(ATTACHMENT_SEPARATOR)
     return outer if inside and outer.lower().endswith(".pdf") else ""
 
 
-def mark(fields: Values) -> str:
+def hash_fields(fields: Values) -> str:
     """Twelve hex digits that tell the values of fields from others; "" where there is no value."""
     said = "\0".join(f"{name}={value}" for name, value in sorted(fields) if value)
     return hashlib.sha256(said.encode()).hexdigest()[:12] if said else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Oddity:
+class ListingIssue:
     """Something in a root that is not read, and why."""
 
     root: str
@@ -173,7 +173,7 @@ class Recipe:
         return hashlib.sha256(values.encode()).hexdigest()[:12]
 
     @property
-    def space(self) -> str:
+    def vector_space(self) -> str:
         """Equal exactly where the same text has the same vector."""
         return f"{self.model}\0{self.dimensions}"
 
@@ -206,7 +206,7 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognised:
+class OcrResult:
     """What optical character recognition made of one page."""
 
     text: str
@@ -214,22 +214,22 @@ class Recognised:
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
+class CachedPage:
     """What an index keeps of a page that a service was paid to recognise."""
 
     key: str  # what the page is, and what recognises it
     root: str  # of the source that it was last seen in, with which it is forgotten
     source: str
     operation: str  # under which the service keeps its answer for a day
-    recognised: Recognised | None = None  # None: the answer is not here yet
+    recognised: OcrResult | None = None  # None: the answer is not here yet
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningLines:
     """Headers and footers that one page is without, as earlier pages have them."""
 
-    above: tuple[str, ...]
-    below: tuple[str, ...]
+    headers: tuple[str, ...]
+    footers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ class Document:
     headings: tuple[Heading, ...] = ()
     labels: tuple[str, ...] = ()  # what the pages call themselves; () where they do not
     confidence: dict[int, float] = field(default_factory=dict)  # of recognised pages, by number
-    running: tuple[Running, ...] = ()  # of each page; () where no page is without any
+    running: tuple[RunningLines, ...] = ()  # of each page; () where no page is without any
     details: Details = field(default_factory=Details)
 
 
@@ -263,13 +263,13 @@ class Chunk:
     plain: str = ""  # the text without the marks of its tables; "" where it has none
 
     @property
-    def embedded(self) -> str:
+    def text_to_embed(self) -> str:
         """What its vector is made of."""
         return self.plain or self.text
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedDocument:
     """One source read, extracted and split: all that is needed of it from here on."""
 
     fingerprint: str
@@ -278,15 +278,15 @@ class Prepared:
     title: str
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
-    attached: tuple[Attached, ...] = ()
+    attached: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class Attachment:
     """A PDF inside another, a source of its own, and what reading it gave."""
 
     source: Source
-    made: Prepared | Exception  # a DocumentError
+    result: PreparedDocument | Exception  # a DocumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,12 +313,12 @@ class Record:
     details: Details = field(default_factory=Details)
 
     @property
-    def key(self) -> Key:
+    def key(self) -> SourceKey:
         return self.root, self.source
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """A chunk on its way into the index. Without a vector, the one there is kept."""
 
     source: Source
@@ -331,7 +331,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredChunk:
     """A chunk as it stands in an index."""
 
     id: str
@@ -370,7 +370,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SourceResult:
     """One source is done with, for this run."""
 
     root: str
@@ -427,7 +427,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Advanced:
+class RunProgress:
     """Work went on inside documents that are not settled yet."""
 
     pages: int = 0
@@ -436,7 +436,7 @@ class Advanced:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class DeletionsWithheld:
     """A root's vanished sources are still in the index: removing them was not safe."""
 
     root: str
@@ -457,4 +457,10 @@ class LeftOut:
     kept_names: tuple[str, ...] = ()  # and of those sources
 
 
-Event: TypeAlias = Settled | Advanced | Kept | LeftOut
+RunEvent: TypeAlias = SourceResult | RunProgress | DeletionsWithheld | LeftOut
+
+
+# Names of version 0.1, for programs that use them.
+Kept: TypeAlias = DeletionsWithheld
+Oddity: TypeAlias = ListingIssue
+Settled: TypeAlias = SourceResult

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import ingest
 from ingest import errors
-from ingest.config.settings import documented
+from ingest.config.settings import environment_settings
 
 HEAD = """\
 # The library
@@ -35,10 +35,11 @@ This page is written by `scripts/make-api-docs`, from the code.
 CHAPTERS = {
     "Functions": ("ingest", "preview", "search"),
     "What comes of it": (
-        *("Outcomes", "Settled", "Outcome", "Code", "Details", "Kept", "Summary"),
+        *("Outcomes", "SourceResult", "Outcome", "Code", "Details", "DeletionsWithheld"),
+        *("Summary",),
         *("Hit", "Mode"),
     ),
-    "Roots of your own": ("Root", "Source", "Oddity", "Unread"),
+    "Roots of your own": ("Root", "Source", "ListingIssue", "Unread"),
     "Models of your own": ("Embedder",),
     "Settings": ("Settings",),
     "Errors": (
@@ -94,7 +95,7 @@ def entry(name: str) -> Iterator[str]:
 def settings() -> Iterator[str]:
     """The fields of Settings, as a table."""
     yield "| field | default | variable | |\n| --- | --- | --- | --- |"
-    for item in documented():
+    for item in environment_settings():
         default = "" if item.default in ("", None, ()) else f"`{item.default}`"
         env, doc = item.metadata["env"], item.metadata["doc"]
         kind = str(item.type).replace("|", r"\|")  # which would end the cell

@@ -19,18 +19,18 @@ import pytest
 from filelock import FileLock
 
 from ingest.embed import Embedder
-from ingest.extract.document import unheard
+from ingest.extract.document import ignore_progress
 from ingest.index import Index
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Event, Prepared, Recipe, Settled
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import PreparedDocument, Recipe, RunEvent, SourceResult
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.prepare import Task, prepare
-from ingest.pipeline.stages import ingest
-from ingest.runtime.concurrency import AtOnce
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.concurrency import InlineExecutor
 from ingest.sources import Root
-from ingest.sources.folder import roots
+from ingest.sources.folder import parse_folder_roots
 from tests.azurite import azurite  # noqa: F401 - a fixture
 from tests.browser import chromium, judges  # noqa: F401 - fixtures
 from tests.emulator.emulator import Azure, emulator
@@ -89,11 +89,13 @@ class Bench:
     def services(self, index: Index | None = None) -> Services:
         model = Embedder(self.embeds, MODEL, DIMENSIONS, self.inputs, lambda: 100_000, 2)
 
-        def prepared(root: Root, stale: Stale) -> Prepared | None:
+        def prepared(root: Root, stale: Stale) -> PreparedDocument | None:
             self.read.append(stale.source.name)
-            with root.opened(stale.source) as file:
-                task = Task(stale.source, stale.known, self.recipe, "auto")
-                return prepare_with_attachments(task, file, lambda t, f: prepare(t, f, unheard))
+            with root.open(stale.source) as file:
+                task = Task(stale.source, stale.known_fingerprint, self.recipe, "auto")
+                return prepare_with_attachments(
+                    task, file, lambda t, f: prepare(t, f, ignore_progress)
+                )
 
         return Services(
             index or self.index,
@@ -101,22 +103,22 @@ class Bench:
             self.recipe,
             Reader(prepared, ThreadPoolExecutor(1)),
             ThreadPoolExecutor(2),
-            AtOnce(),
+            InlineExecutor(),
             1,
         )
 
     def run(
         self, run: Run | None = None, index: Index | None = None, root: Root | None = None
-    ) -> list[Event]:
+    ) -> list[RunEvent]:
         """One run over the whole folder, or over another root; its events."""
         run = run or Run("test", max_deletes=1000)
-        (folder,) = roots([str(self.folder)])
+        (folder,) = parse_folder_roots([str(self.folder)])
         services = self.services(index)
         try:
-            return list(ingest(root or folder, services, run))
+            return list(ingest_root(root or folder, services, run))
         finally:
             services.reader.threads.shutdown()
-            services.senders.shutdown()
+            services.embed_threads.shutdown()
 
     def outcomes(self, run: Run | None = None) -> dict[str, str]:
         """One run; what became of each source."""
@@ -124,11 +126,11 @@ class Bench:
 
 
 def outcomes(events: Sequence[object]) -> dict[str, str]:
-    return {e.source: str(e.outcome) for e in events if isinstance(e, Settled)}
+    return {e.source: str(e.outcome) for e in events if isinstance(e, SourceResult)}
 
 
-def settled(events: Sequence[object]) -> dict[str, Settled]:
-    return {e.source: e for e in events if isinstance(e, Settled)}
+def settled(events: Sequence[object]) -> dict[str, SourceResult]:
+    return {e.source: e for e in events if isinstance(e, SourceResult)}
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bench(tmp_path: Path, folder: Path) -> Iterator[Bench]:
-    index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
+    index = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
     yield Bench(folder, index, Embeds(), Recipe("auto", 64, 0.12, MODEL, DIMENSIONS))
     index.close()
 
@@ -207,7 +209,7 @@ def environment() -> dict[str, str]:
 
 def dump(index: Index) -> dict[str, object]:
     """All that an index holds, but for when and by which run: equal exactly for equal indexes."""
-    assert isinstance(index, LocalIndex)
+    assert isinstance(index, SqliteIndex)
     rows = index.db.execute(
         "SELECT c.*, v.embedding, w.content FROM chunks c "
         "LEFT JOIN vectors v USING (number) LEFT JOIN words w ON w.rowid = c.number"

@@ -7,7 +7,7 @@ import pkgutil
 
 import ingest
 import tests.fork_server  # noqa: F401 - what it runs
-from ingest.embed.minilm import tokenizer
+from ingest.embed.minilm import load_tokenizer
 
 # They look at the environment when they are imported, or are too much for most calls.
 LATER = ("ingest.distributed", "ingest.runtime.telemetry", "ingest.__main__")
@@ -18,4 +18,4 @@ for module in pkgutil.walk_packages(ingest.__path__, "ingest."):
         importlib.import_module(module.name)
 for name in OTHERS:
     importlib.import_module(name)
-tokenizer()
+load_tokenizer()

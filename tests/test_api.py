@@ -27,20 +27,20 @@ from ingest import (
     ConfigError,
     DocumentError,
     Embedder,
-    Oddity,
+    ListingIssue,
     Outcome,
     Outcomes,
     Root,
     Settings,
-    Settled,
     Source,
+    SourceResult,
     ingest,
     preview,
     search,
 )
-from ingest.embed.validation import checked
-from ingest.index.sqlite.index import LocalIndex
-from ingest.sources.validation import Checked, LegacyRoot, is_file
+from ingest.embed.validation import validate_vectors
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.sources.validation import LegacyRoot, LegacyRootAdapter, ValidatedRoot, is_file
 from tests.conftest import DIMENSIONS, MODEL, Embeds, called
 from tests.emulator.emulator import Azure
 from tests.pdfs import pdf, prose, write
@@ -61,7 +61,7 @@ class Shelf:
     def covers(self, name: str) -> bool:
         return True
 
-    def listed(self) -> Iterator[Source | Oddity]:
+    def list(self) -> Iterator[Source | ListingIssue]:
         for name, data in sorted(self.pdfs.items()):
             yield self.source(name, data)
 
@@ -69,8 +69,19 @@ class Shelf:
         return Source(self.name, name, f"memory://shelf/{name}", len(data), str(hash(data)))
 
     @contextmanager
-    def opened(self, source: Source) -> Iterator[BinaryIO]:
+    def open(self, source: Source) -> Iterator[BinaryIO]:
         yield io.BytesIO(self.pdfs[source.name])
+
+    def find(self, name: str) -> Source:
+        return self.source(name, self.pdfs[name])
+
+
+class OldShelf:
+    """A root as it was written for version 0.1."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.name, self.covers = shelf.name, shelf.covers
+        self.listed, self.opened = shelf.list, shelf.open
 
 
 @dataclass
@@ -89,7 +100,7 @@ class Place:
 
     def records(self) -> dict[str, str]:
         """The outcome of each source that the index knows and that is not under way."""
-        with closing(LocalIndex(self.index, MODEL, DIMENSIONS, create=False)) as index:
+        with closing(SqliteIndex(self.index, MODEL, DIMENSIONS, create=False)) as index:
             whole = [index.record(r.root, r.source) for r in list(index.records())]
         return {r.source: r.outcome for r in whole if r and r.fingerprint and not r.pending}
 
@@ -119,7 +130,7 @@ def test_outcomes_come_one_by_one_and_then_the_summary(
     outcomes = place.run(folder)
     with pytest.raises(RuntimeError, match="not over"):
         _ = outcomes.summary
-    found: dict[str, Settled] = {}
+    found: dict[str, SourceResult] = {}
     for outcome in outcomes:
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
         found[outcome.source] = outcome
@@ -152,11 +163,18 @@ def test_a_root_of_ones_own_is_kept_in_step(place: Place, shelf: Shelf) -> None:
     assert all("something else" in text for text in place.embeds.texts)
 
 
+def test_a_root_of_an_earlier_version_works(place: Place, shelf: Shelf) -> None:
+    """My program needs no change when I upgrade; the sources are the ones they were."""
+    assert set(what(place.run(OldShelf(shelf))).values()) == {"new"}
+    assert set(what(place.run(shelf)).values()) == {"unchanged"}
+    assert LegacyRootAdapter(OldShelf(shelf)).find("03.pdf") == shelf.find("03.pdf")
+
+
 class Reversed(Shelf):
     """Lists in the wrong order."""
 
-    def listed(self) -> Iterator[Source | Oddity]:
-        yield from reversed(list(super().listed()))
+    def list(self) -> Iterator[Source | ListingIssue]:
+        yield from reversed([*super().list()])
 
 
 class Stranger(Shelf):
@@ -184,7 +202,7 @@ class Nameless(Shelf):
 def test_a_root_that_lists_wrongly_is_refused(kind: type[Shelf], complaint: str) -> None:
     """I am told which name is wrong, before it could look like deletions."""
     with pytest.raises(ConfigError, match=complaint):
-        list(Checked(kind({"00.pdf": b"", "10.pdf": b""})).listed())
+        list(ValidatedRoot(kind({"00.pdf": b"", "10.pdf": b""})).list())
 
 
 def test_a_root_that_lists_wrongly_removes_nothing(place: Place) -> None:
@@ -203,8 +221,8 @@ def test_a_root_that_breaks_off_removes_nothing(place: Place, shelf: Shelf) -> N
         """What the driver of a database raises."""
 
     class Breaking(Shelf):
-        def listed(self) -> Iterator[Source | Oddity]:
-            yield next(iter(super().listed()))
+        def list(self) -> Iterator[Source | ListingIssue]:
+            yield next(iter(super().list()))
             raise Lost("the connection is gone")
 
     list(place.run(shelf))
@@ -218,7 +236,7 @@ def test_bytes_that_are_not_those_listed_are_skipped(place: Place, shelf: Shelf)
 
     class Replaced(Shelf):
         @contextmanager
-        def opened(self, source: Source) -> Iterator[BinaryIO]:
+        def open(self, source: Source) -> Iterator[BinaryIO]:
             yield io.BytesIO(self.pdfs[source.name] + b"more")
 
     (outcome,) = place.run(Replaced({"00.pdf": shelf.pdfs["00.pdf"]}))
@@ -234,7 +252,7 @@ def test_a_document_that_cannot_be_had_is_its_own_outcome(place: Place, shelf: S
 
     class Partial(Shelf):
         @contextmanager
-        def opened(self, source: Source) -> Iterator[BinaryIO]:
+        def open(self, source: Source) -> Iterator[BinaryIO]:
             if source.name in errors:
                 raise errors[source.name]
             yield io.BytesIO(self.pdfs[source.name])
@@ -304,7 +322,7 @@ def test_an_embedder_that_answers_wrongly_is_told_so(
 ) -> None:
     """The shape I gave and the shape that is needed stand in the message."""
     with pytest.raises(ConfigError, match=f"^mine gave .*{complaint}"):
-        checked(Embedder(answer, "mine", DIMENSIONS)).embed(["one", "two"])
+        validate_vectors(Embedder(answer, "mine", DIMENSIONS)).embed(["one", "two"])
 
 
 def test_wrong_vectors_get_nowhere(place: Place, shelf: Shelf) -> None:
@@ -335,8 +353,8 @@ def test_what_an_embedder_raises_is_what_i_see(place: Place, shelf: Shelf) -> No
     assert outcomes.summary.exit == 1
     kept = place.records()
     assert 0 < len(kept) < 12
-    with closing(LocalIndex(place.index, MODEL, DIMENSIONS, create=False)) as index:
-        assert not {chunk.text for chunk in index.stored()} & set(calls[2])
+    with closing(SqliteIndex(place.index, MODEL, DIMENSIONS, create=False)) as index:
+        assert not {chunk.text for chunk in index.chunks()} & set(calls[2])
 
     place.embeds.texts.clear()
     again = what(place.run(shelf))

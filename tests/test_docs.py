@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.cli.arguments import COMMANDS, EPILOG, parser
-from ingest.commands.check.finding import Kind
-from ingest.config.settings import documented
+from ingest.cli.arguments import COMMANDS, EPILOG, build_parser
+from ingest.commands.check.finding import FindingKind
+from ingest.config.settings import environment_settings
 from ingest.errors import BusyError, ConfigError, DocumentError, ServiceError
 from ingest.models import Code
 from tests.conftest import ROOT
@@ -43,13 +43,15 @@ def test_every_command_in_the_readme_is_understood() -> None:
     for line in lines:
         import shlex
 
-        parser().parse_args(shlex.split(line))
+        build_parser().parse_args(shlex.split(line))
 
 
 def test_the_table_of_settings_is_the_code() -> None:
     """Every setting, its default and its meaning, in one table."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
-    assert rows == [(f.metadata["env"], shown(f.default), f.metadata["doc"]) for f in documented()]
+    assert rows == [
+        (f.metadata["env"], shown(f.default), f.metadata["doc"]) for f in environment_settings()
+    ]
 
 
 def shown(default: object) -> str:
@@ -114,7 +116,9 @@ def test_every_file_is_said_to_be_for_something() -> None:
 def test_the_table_of_findings_is_the_code() -> None:
     """Every kind of finding that a script can meet is explained."""
     table = (ROOT / "docs" / "check.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE) == [kind.value for kind in Kind]
+    assert re.findall(r"^\| `([a-z]+)` \|", table, re.MULTILINE) == [
+        kind.value for kind in FindingKind
+    ]
 
 
 def test_every_invariant_names_a_test_that_exists() -> None:

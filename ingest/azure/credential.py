@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 # `az` starts a Python of its own; on a busy laptop its default of ten seconds is not enough.
-LOGIN_SECONDS = 60
+LOGIN_TIMEOUT_SECONDS = 60
 
-COGNITIVE_SERVICES = "https://cognitiveservices.azure.com/.default"
-SEARCH = "https://search.azure.com/.default"
-STORAGE = "https://storage.azure.com/.default"
-MONITOR = "https://monitor.azure.com//.default"  # two slashes: its audience ends in one
+COGNITIVE_SERVICES_SCOPE = "https://cognitiveservices.azure.com/.default"
+SEARCH_SCOPE = "https://search.azure.com/.default"
+STORAGE_SCOPE = "https://storage.azure.com/.default"
+MONITOR_SCOPE = "https://monitor.azure.com//.default"  # two slashes: its audience ends in one
 
 
-def credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
+def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
     """The credential of this process. `hosted`: the host brings an identity of its own.
 
     Nothing is asked for yet, so nothing can fail yet.
@@ -40,12 +40,12 @@ def credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
         return ManagedIdentityCredential(client_id=client_id)
     logins: list[TokenCredential] = []
     if not hosted and shutil.which("azd"):
-        azd = AzureDeveloperCliCredential(tenant_id=tenant, process_timeout=LOGIN_SECONDS)
+        azd = AzureDeveloperCliCredential(tenant_id=tenant, process_timeout=LOGIN_TIMEOUT_SECONDS)
         logins.append(azd)
     if not hosted and shutil.which("az"):
-        logins.append(AzureCliCredential(tenant_id=tenant, process_timeout=LOGIN_SECONDS))
+        logins.append(AzureCliCredential(tenant_id=tenant, process_timeout=LOGIN_TIMEOUT_SECONDS))
     rest = DefaultAzureCredential(
-        process_timeout=LOGIN_SECONDS,
+        process_timeout=LOGIN_TIMEOUT_SECONDS,
         exclude_developer_cli_credential=bool(logins),
         exclude_cli_credential=bool(logins),
         **({"workload_identity_tenant_id": tenant} if tenant else {}),
@@ -53,29 +53,29 @@ def credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
     return ChainedTokenCredential(*logins, rest) if logins else rest
 
 
-def answering(credential: TokenCredential) -> str:
+def credential_name(credential: TokenCredential) -> str:
     """The name of the credential in a chain that gave the last token; its own if it is no chain."""
     inner = getattr(credential, "_successful_credential", None)
-    return answering(inner) if inner else type(credential).__name__
+    return credential_name(inner) if inner else type(credential).__name__
 
 
-class Login:
+class SharedCredential:
     """The one credential of a process, made when it is first asked for."""
 
     def __init__(self, make: Callable[[], TokenCredential]) -> None:
         self.make = make
         self.lock = threading.Lock()
-        self.held: TokenCredential | None = None
+        self.cached: TokenCredential | None = None
 
-    def credential(self) -> TokenCredential:
+    def get(self) -> TokenCredential:
         """The credential; always the same one."""
         with self.lock:
-            if self.held is None:
-                self.held = self.make()
-            return self.held
+            if self.cached is None:
+                self.cached = self.make()
+            return self.cached
 
-    def forget(self, credential: TokenCredential) -> None:
+    def discard(self, credential: TokenCredential) -> None:
         """Make a new one next time: this one gives out of its own cache what a service rejected."""
         with self.lock:
-            if self.held is credential:
-                self.held = None
+            if self.cached is credential:
+                self.cached = None

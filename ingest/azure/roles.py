@@ -14,8 +14,8 @@ class Role:
 
     name: str
     id: str
-    find: str  # an az command that prints the resource's id; {host} is its endpoint's host
-    instead: str = ""  # what else helps
+    find_command: str  # an az command that prints the resource's id; {host} is its endpoint's host
+    alternative: str = ""  # what else helps
 
 
 OPENAI_USER = Role(
@@ -25,16 +25,18 @@ OPENAI_USER = Role(
     "--query \"[?contains(properties.endpoint, '{host}')].id\" -o tsv",
 )
 COGNITIVE_USER = Role(
-    "Cognitive Services User", "a97b65f3-24c7-4388-baec-2e87135dc908", OPENAI_USER.find
+    "Cognitive Services User", "a97b65f3-24c7-4388-baec-2e87135dc908", OPENAI_USER.find_command
 )
-INDEX_DATA = Role(
+INDEX_DATA_CONTRIBUTOR = Role(
     "Search Index Data Contributor",
     "8ebe5a00-799e-43f5-93ac-243d3dce84a7",
     "az resource list --resource-type Microsoft.Search/searchServices "
     "--query \"[?name=='{name}'].id\" -o tsv",
 )
-SEARCH_SERVICE = Role(
-    "Search Service Contributor", "7ca78c08-252a-4471-8644-bb5ff32d4ba0", INDEX_DATA.find
+SEARCH_SERVICE_CONTRIBUTOR = Role(
+    "Search Service Contributor",
+    "7ca78c08-252a-4471-8644-bb5ff32d4ba0",
+    INDEX_DATA_CONTRIBUTOR.find_command,
 )
 
 BLOB_READER = Role(
@@ -47,36 +49,36 @@ BLOB_READER = Role(
 BLOB_OWNER = Role(
     "Storage Blob Data Owner",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
-    BLOB_READER.find,
+    BLOB_READER.find_command,
     "; or take tag: out of INGEST_BLOB_FIELDS, or grant beside Storage Blob Data Reader a role of "
     "your own with Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
 )
 
 # A search service takes only keys until it is told otherwise.
-TAKE_TOKENS = (
+ENABLE_TOKENS_COMMAND = (
     "az search service update --auth-options aadOrApiKey "
     "--aad-auth-failure-mode http401WithBearerChallenge -g GROUP -n NAME"
 )
 
 
-def missing_role(token: TokenCache, role: Role, where: str) -> RoleError:
+def missing_role_error(token: TokenCache, role: Role, where: str) -> RoleError:
     """The error for whoever must grant a role, with the command that does."""
-    who = token.who()
+    who = token.identity()
     host = where.removeprefix("https://").partition("/")[0].partition(" ")[0]
-    find = role.find.format(host=host, name=host.partition(".")[0])
-    kind = "User" if who.person else "ServicePrincipal"
+    find = role.find_command.format(host=host, name=host.partition(".")[0])
+    kind = "User" if who.is_user else "ServicePrincipal"
     return RoleError(
         f"{who} lacks the role {role.name} on {where}; grant it (it takes some minutes to hold): "
         f'az role assignment create --role "{role.name}" --scope "$({find})" '
         f"--assignee-object-id {who.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
-        f"{role.instead}"
+        f"{role.alternative}"
     )
 
 
-def rejected(token: TokenCache, where: str, otherwise: str = "") -> ConfigError:
+def rejected_token_error(token: TokenCache, where: str, other_cause: str = "") -> ConfigError:
     """The error for whoever must sign in elsewhere: the role does not matter, the token does."""
     return ConfigError(
-        f"{where} does not accept the token of {token.who()}: the service is of another tenant "
-        f"(set AZURE_TENANT_ID, az login --tenant), this machine's clock is wrong{otherwise}, or "
+        f"{where} does not accept the token of {token.identity()}: the service is of another tenant "
+        f"(set AZURE_TENANT_ID, az login --tenant), this machine's clock is wrong{other_cause}, or "
         "the token was revoked (sign in again)"
     )

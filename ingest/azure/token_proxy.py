@@ -20,7 +20,7 @@ from io import BufferedReader
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from ingest.azure.credential import Login
+from ingest.azure.credential import SharedCredential
 from ingest.azure.token_cache import Identity, TokenCache
 from ingest.errors import ConfigError, IngestError
 
@@ -31,15 +31,15 @@ AUDIENCES = (
     "https://search.azure.com",
     "https://storage.azure.com",
 )
-PATH = "/msi/token"
-API_VERSION = "2019-08-01"
+ENDPOINT_PATH = "/msi/token"
+MSI_API_VERSION = "2019-08-01"
 
-MOST_BYTES = 16 * 1024  # of a request's line and headers; the SDKs send a twentieth of it
-PATIENCE = 10.0  # seconds for a client to finish its request
+MAX_REQUEST_BYTES = 16 * 1024  # of a request's line and headers; the SDKs send a twentieth of it
+CLIENT_TIMEOUT_SECONDS = 10.0  # seconds for a client to finish its request
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ProxiedRequest:
     """One request and what became of it; never the token itself."""
 
     peer: str
@@ -49,7 +49,7 @@ class Answered:
     reason: str = ""  # why it was refused
 
 
-class Refused(Exception):
+class TokenRefusedError(Exception):
     """The request ends here, with this status and these words."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -57,7 +57,7 @@ class Refused(Exception):
         self.status = status
 
 
-class Proxy(ThreadingHTTPServer):
+class TokenProxy(ThreadingHTTPServer):
     """The endpoint, listening from the moment it is made; it serves once `serve_forever` runs.
 
     `port` 0 is any free one; `name` is what its clients call this machine. Raises ConfigError for
@@ -67,76 +67,83 @@ class Proxy(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, login: Login, bind: str, port: int, name: str, tell: Callable[[Answered], None]
+        self,
+        credential: SharedCredential,
+        bind: str,
+        port: int,
+        name: str,
+        on_request: Callable[[ProxiedRequest], None],
     ) -> None:
-        self.tokens = {a: TokenCache(login, f"{a}/.default") for a in AUDIENCES}
-        self.tell = tell
+        self.tokens = {a: TokenCache(credential, f"{a}/.default") for a in AUDIENCES}
+        self.on_request = on_request
         self.secret = secrets.token_urlsafe(32)
-        address = narrow(bind)
+        address = parse_bind_address(bind)
         self.address_family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004
         try:
-            super().__init__((str(address), port), Handler)
+            super().__init__((str(address), port), TokenRequestHandler)
         except OSError as error:
             raise ConfigError(
                 f"cannot listen on {address}, port {port}: {error.strerror}; choose another --bind "
                 "or --port"
             ) from error
-        self.host = f"{bracketed(name)}:{self.server_port}"
+        self.host = f"{bracket_ipv6(name)}:{self.server_port}"
         # A page in a browser reaches this address under a name of its own choice, and no other.
-        self.hosts = {self.host, f"{bracketed(str(address))}:{self.server_port}"}
+        self.allowed_hosts = {self.host, f"{bracket_ipv6(str(address))}:{self.server_port}"}
 
     @property
     def environment(self) -> dict[str, str]:
         """What a client process needs; the second one is a secret."""
         return {
-            "IDENTITY_ENDPOINT": f"http://{self.host}{PATH}",
+            "IDENTITY_ENDPOINT": f"http://{self.host}{ENDPOINT_PATH}",
             "IDENTITY_HEADER": self.secret,
         }
 
-    def who(self) -> Identity:
+    def identity(self) -> Identity:
         """Whose tokens there are. Raises ConfigError if nobody is signed in."""
         tokens = self.tokens[AUDIENCES[0]]
-        tokens.current()
-        return tokens.who()
+        tokens.current_token()
+        return tokens.identity()
 
-    def token(self, request: BaseHTTPRequestHandler) -> dict[str, Any]:
+    def answer_request(self, request: BaseHTTPRequestHandler) -> dict[str, Any]:
         """The answer to a request that may have one. Raises Refused."""
-        if request.headers.get_all("Host") not in [[host] for host in self.hosts]:
-            raise Refused(400, "the Host header names another machine than this one")
+        if request.headers.get_all("Host") not in [[host] for host in self.allowed_hosts]:
+            raise TokenRefusedError(400, "the Host header names another machine than this one")
         shown = request.headers.get("X-IDENTITY-HEADER", "")
         if not hmac.compare_digest(shown.encode(), self.secret.encode()):
-            raise Refused(
+            raise TokenRefusedError(
                 401, "the secret is wrong: take IDENTITY_HEADER from the token-proxy that runs now"
             )
         if (
             request.headers.get("Content-Length", "0") != "0"
             or "Transfer-Encoding" in request.headers
         ):
-            raise Refused(413, "a request for a token has no body")
+            raise TokenRefusedError(413, "a request for a token has no body")
         url = urlsplit(request.path)
-        if url.netloc or url.path != PATH:
-            raise Refused(404, f"there is nothing here but {PATH}")
+        if url.netloc or url.path != ENDPOINT_PATH:
+            raise TokenRefusedError(404, f"there is nothing here but {ENDPOINT_PATH}")
         query = dict(parse_qsl(url.query))
-        if query.get("api-version") != API_VERSION:
-            raise Refused(400, f"api-version must be {API_VERSION}")
-        return self.given(query.get("resource", "").removesuffix("/.default").rstrip("/"))
+        if query.get("api-version") != MSI_API_VERSION:
+            raise TokenRefusedError(400, f"api-version must be {MSI_API_VERSION}")
+        return self.issue_token(query.get("resource", "").removesuffix("/.default").rstrip("/"))
 
-    def given(self, audience: str) -> dict[str, Any]:
+    def issue_token(self, audience: str) -> dict[str, Any]:
         """A token for an audience, as App Service gives it. Raises Refused."""
         tokens = self.tokens.get(audience)
         if tokens is None:
-            raise Refused(
+            raise TokenRefusedError(
                 400,
                 f"no tokens for {audience[:100]!r} here, only for {', '.join(AUDIENCES)}",
             )
         try:
-            held = tokens.current()
+            held = tokens.current_token()
         except IngestError as error:
             # The advice first: what shows this to people may cut it.
-            raise Refused(403, f"sign in again where ingest token-proxy runs: {error}") from error
+            raise TokenRefusedError(
+                403, f"sign in again where ingest token-proxy runs: {error}"
+            ) from error
         return {
             "access_token": held.token,
-            "expires_on": str(int(held.expires)),
+            "expires_on": str(int(held.expires_at)),
             "resource": audience,
             "token_type": "Bearer",
         }
@@ -145,40 +152,40 @@ class Proxy(ThreadingHTTPServer):
         """A client that breaks off in the middle is no news."""
 
 
-class Limited(BufferedReader):
+class BoundedReader(BufferedReader):
     """Reads the lines of one request, and no more of them than a request may have."""
 
-    left = MOST_BYTES
+    remaining_bytes = MAX_REQUEST_BYTES
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """The next line. Raises LineTooLong if those before it were too many."""
-        if self.left < 0:
+        if self.remaining_bytes < 0:
             raise LineTooLong("request")
         line = super().readline(-1 if size is None else size)
-        self.left -= len(line)
+        self.remaining_bytes -= len(line)
         return line
 
 
-class Handler(BaseHTTPRequestHandler):
+class TokenRequestHandler(BaseHTTPRequestHandler):
     """One connection, which is one request."""
 
-    timeout = PATIENCE
-    server: Proxy
+    timeout = CLIENT_TIMEOUT_SECONDS
+    server: TokenProxy
 
     def setup(self) -> None:
         """Bound what is read."""
         super().setup()
-        self.rfile = Limited(cast("Any", self.rfile).detach())
+        self.rfile = BoundedReader(cast("Any", self.rfile).detach())
 
     def do_GET(self) -> None:
         """Answer with a token, or with why not."""
         try:
-            answer = self.server.token(self)
-        except Refused as refused:
+            answer = self.server.answer_request(self)
+        except TokenRefusedError as refused:
             self.refuse(refused.status, str(refused))
             return
         told = {"audience": answer["resource"], "expires": float(answer["expires_on"])}
-        self.server.tell(Answered(self.client_address[0], HTTPStatus.OK, **told))
+        self.server.on_request(ProxiedRequest(self.client_address[0], HTTPStatus.OK, **told))
         self.write(HTTPStatus.OK, answer)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
@@ -191,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def refuse(self, status: int, reason: str) -> None:
         """Say why there is no token, to the client and to who watches."""
-        self.server.tell(Answered(self.client_address[0], status, reason=reason))
+        self.server.on_request(ProxiedRequest(self.client_address[0], status, reason=reason))
         self.write(status, {"statusCode": status, "message": reason})
 
     def write(self, status: int, value: Mapping[str, Any]) -> None:
@@ -210,7 +217,7 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: `tell` has said it, without what a stranger wrote."""
 
 
-def narrow(bind: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def parse_bind_address(bind: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """The address to listen on. Raises ConfigError if strangers could reach it."""
     try:
         address = ipaddress.ip_address(bind)
@@ -226,6 +233,6 @@ def narrow(bind: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return address
 
 
-def bracketed(name: str) -> str:
+def bracket_ipv6(name: str) -> str:
     """A name or address as it stands in a URL."""
     return f"[{name}]" if ":" in name else name

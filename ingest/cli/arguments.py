@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"exit {USAGE}: {message}; see {self.prog} --help\n")
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Every command and its options."""
     top = Parser(
         prog="ingest",
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
             description=help_[0].upper() + help_[1:] + ".",
             epilog="exit codes: see ingest --help",
         )
-        ADD[name](command)
+        ADD_ARGUMENTS[name](command)
         every = command.add_argument_group("every command")
         every.add_argument(
             "--index",
@@ -118,7 +118,7 @@ def add_embedder(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_means(command: argparse.ArgumentParser) -> None:
+def add_reading_options(command: argparse.ArgumentParser) -> None:
     """What documents may be read with beside an engine."""
     command.add_argument(
         "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one a line (none)"
@@ -164,7 +164,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
     command.add_argument("--extractor", metavar="NAME", help="auto, pdfium or pypdf (auto)")
-    add_means(command)
+    add_reading_options(command)
     add_embedder(command)
     command.add_argument(
         "--wait-for-roles", metavar="TIME", help="wait so long for new roles to hold: 10m (0)"
@@ -272,7 +272,7 @@ def add_doctor(command: argparse.ArgumentParser) -> None:
         "roots", nargs="*", metavar="ROOT", help="what a run would be given (INGEST_ROOT)"
     )
     add_embedder(command)
-    add_means(command)
+    add_reading_options(command)
 
 
 def add_token_proxy(command: argparse.ArgumentParser) -> None:
@@ -300,7 +300,7 @@ def add_token_proxy(command: argparse.ArgumentParser) -> None:
     )
 
 
-ADD = {
+ADD_ARGUMENTS = {
     "run": add_run,
     "rebuild": add_rebuild,
     "plan": add_roots,

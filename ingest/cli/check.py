@@ -11,96 +11,102 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from ingest.cli import configured, run
 from ingest.cli import exit_message as last_line
+from ingest.cli import load_settings, run
 from ingest.cli import output as show
-from ingest.cli.exit_message import Ended
-from ingest.commands.check.check import Checked, Event, Underway, Untaken, check
-from ingest.commands.check.finding import Finding, Kind
-from ingest.commands.check.repair import forgotten, forgotten_source, repaired
-from ingest.commands.check.scope import Scope
-from ingest.config.connections import Connections, connections
-from ingest.config.factory import embedder, index, index_name, reached, roots, services
+from ingest.cli.exit_message import CommandExit
+from ingest.commands.check.check import CheckEvent, CheckTotals, InProgress, Untaken, check_index
+from ingest.commands.check.finding import CheckFinding, FindingKind
+from ingest.commands.check.repair import forget_root, forgotten_source, repair_index
+from ingest.commands.check.scope import CheckContext
+from ingest.config.connections import Connections, create_connections
+from ingest.config.factory import (
+    check_root_reachable,
+    create_embedder,
+    index_name,
+    open_index,
+    open_roots,
+    open_services,
+)
 from ingest.config.settings import Settings
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
-from ingest.models import Event as RunEvent
-from ingest.models import Key, Outcome, Settled
-from ingest.pipeline.totals import Totals
+from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
+from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
-from ingest.sources.folder import normal
+from ingest.sources.folder import normalize_name
 
-SHOWN = 20  # findings of one kind, unless more is asked for
-SIGNAL = 128  # and more: the exit code of what a signal ended
-FOUND = DocumentError.exit_code
+MAX_SHOWN_FINDINGS = 20  # findings of one kind, unless more is asked for
+SIGNAL_EXIT_BASE = 128  # and more: the exit code of what a signal ended
+FOUND_EXIT_CODE = DocumentError.exit_code
 
 
-def main(options: argparse.Namespace) -> int | Ended:
+def main(options: argparse.Namespace) -> int | CommandExit:
     """Do what the options say; returns the exit code, and what it means unless it is 0."""
-    settings = configured(options)
-    execution = run.new_run(options, settings)
-    to = connections(settings, execution.stop)
-    write = bool(options.repair or options.forget) and holds_anything(settings, to)
+    settings = load_settings(options)
+    execution = run.start_run(options, settings)
+    to = create_connections(settings, execution.stop)
+    write = bool(options.repair or options.forget) and is_filled(settings, to)
     names = options.roots or ([settings.root] if settings.root else [])
     with (
-        run.stopping(execution.stop) as signals,
+        run.handle_signals(execution.stop) as signals,
         ExitStack() as stack,
-        roots(names, settings, to) as named,
-        services(settings, execution.stop, write=write, to=to) as all_,
+        open_roots(names, settings, to) as named,
+        open_services(settings, execution.stop, write=write, to=to) as all_,
     ):
-        opened = opener(stack, settings, to)
-        scope = Scope(
-            all_, execution, to.patience, named, opened, bool(options.roots), options.read
+        opened = root_opener(stack, settings, to)
+        scope = CheckContext(
+            all_, execution, to.retry_policy, named, opened, bool(options.roots), options.read
         )
         for root in options.forget:
-            scope = forget(scope, root, options)
-        seen = seen_in(scope, options)
+            scope = forget_and_report(scope, root, options)
+        seen = check_and_report(scope, options)
         if options.repair and seen.findings and not signals:
-            scope, totals = repair(scope, options)
-            seen = seen_in(scope, options, "left")
+            scope, totals = repair_and_report(scope, options)
+            seen = check_and_report(scope, options, "left")
             seen.embedded, seen.tokens = totals.chunks, totals.tokens
-        seen.early = execution.stop.requested()
-        code = FOUND if seen.findings else 0
-        if seen.early:
-            code = SIGNAL + signals[0] if signals else ServiceError.exit_code
-        run.said_if_reached(all_.budget)
-        tell(seen, code, index_name(settings), options)
-    return Ended(code, last_line.of_check(code, seen.findings)) if code else 0
+        seen.stopped_early = execution.stop.is_requested()
+        code = FOUND_EXIT_CODE if seen.findings else 0
+        if seen.stopped_early:
+            code = SIGNAL_EXIT_BASE + signals[0] if signals else ServiceError.exit_code
+        run.report_limit(all_.budget)
+        print_summary(seen, code, index_name(settings), options)
+    return CommandExit(code, last_line.describe_check(code, seen.findings)) if code else 0
 
 
 @dataclass(slots=True)
-class Seen:
+class CheckReport:
     """What a check came to."""
 
     run: str
-    findings: Counter[Kind] = field(default_factory=Counter)
-    remedies: dict[str, list[Kind]] = field(default_factory=dict)  # of which kinds
-    under_way: int = 0  # sources, and roots, that were passed over
+    findings: Counter[FindingKind] = field(default_factory=Counter)
+    remedies: dict[str, list[FindingKind]] = field(default_factory=dict)  # of which kinds
+    in_progress_count: int = 0  # sources, and roots, that were passed over
     sources: int = 0
     chunks: int = 0
     embedded: int = 0  # chunks, by a repair
     tokens: int = 0  # in those
-    early: bool = False  # not all was looked at
+    stopped_early: bool = False  # not all was looked at
     untaken: list[Untaken] = field(default_factory=list)  # what no run could take
 
-    def add(self, event: Event, place: str) -> None:
+    def add(self, event: CheckEvent, index_place: str) -> None:
         """Count one event, of an index that a command has to name; "" where it need not."""
-        if isinstance(event, Checked):
+        if isinstance(event, CheckTotals):
             self.sources, self.chunks = event.sources, event.chunks
-        elif isinstance(event, Underway):
-            self.under_way += 1
+        elif isinstance(event, InProgress):
+            self.in_progress_count += 1
         elif isinstance(event, Untaken):
             self.untaken.append(event)
         else:
             self.findings[event.kind] += 1
-            kinds = self.remedies.setdefault(event.remedy(place), [])
+            kinds = self.remedies.setdefault(event.remedy(index_place), [])
             if event.kind not in kinds:
                 kinds.append(event.kind)
 
 
-def holds_anything(settings: Settings, to: Connections) -> bool:
+def is_filled(settings: Settings, connections: Connections) -> bool:
     """Whether there is an index to be repaired: a repair makes none."""
-    where = index(settings, embedder(settings, to), to)
+    where = open_index(settings, create_embedder(settings, connections), connections)
     try:
         held = where.totals()
     finally:
@@ -108,21 +114,23 @@ def holds_anything(settings: Settings, to: Connections) -> bool:
     return bool(held.sources or held.chunks)
 
 
-def opener(stack: ExitStack, settings: Settings, to: Connections) -> Callable[[str], Root]:
+def root_opener(
+    stack: ExitStack, settings: Settings, connections: Connections
+) -> Callable[[str], Root]:
     """What opens a root by the name that an index has for it, until the stack is closed."""
     known: dict[str, Root] = {}
 
-    def opened(name: str) -> Root:
+    def open_root(name: str) -> Root:
         if name not in known:
-            found = stack.enter_context(roots([name], settings, to))
-            reached(name, found)
+            found = stack.enter_context(open_roots([name], settings, connections))
+            check_root_reachable(name, found)
             (known[name],) = found
         return known[name]
 
-    return opened
+    return open_root
 
 
-def source_at(index: Index, name: str) -> Key | None:
+def source_at(index: Index, name: str) -> SourceKey | None:
     """The root and the name of a source that is given as ROOT/NAME; None for no such source."""
     names = [name]
     if "://" in name:
@@ -130,7 +138,7 @@ def source_at(index: Index, name: str) -> Key | None:
     else:
         path = Path(name)
         paths = path.absolute(), path.parent.resolve() / path.name
-        names += [normal(path.as_posix()) for path in paths]
+        names += [normalize_name(path.as_posix()) for path in paths]
     places = {
         (root, name.removeprefix(f"{root}/"))
         for root in {record.root for record in index.records()}
@@ -140,54 +148,66 @@ def source_at(index: Index, name: str) -> Key | None:
     return next((place for place in sorted(places) if index.record(*place)), None)
 
 
-def forget(scope: Scope, root: str, options: argparse.Namespace) -> Scope:
+def forget_and_report(scope: CheckContext, root: str, options: argparse.Namespace) -> CheckContext:
     """Remove a root or one source, and say what that came to; the scope of a check after it."""
     # A program may have called a root of its own anything.
     known = "://" in root or any(True for _ in scope.index.records(root))
     name = root if known else Path(root).resolve().as_posix()
     place = None if known and "://" not in root else source_at(scope.index, root)
-    totals = Totals()
-    for event in forgotten_source(scope, *place) if place else forgotten(scope, name):
+    totals = RunTotals()
+    for event in forgotten_source(scope, *place) if place else forget_root(scope, name):
         totals.add(event)
-        show_event(event, options)
+        show_repair_event(event, options)
     if not options.quiet and not options.json:
-        files = show.many(totals.outcomes[Outcome.REMOVED], "file")
-        print(f"Forgot:  {files}, {show.many(totals.deleted, 'chunk')} of {show.printable(name)}")
-    return replace(scope, wrote=True)
+        files = show.pluralize(totals.outcomes[Outcome.REMOVED], "file")
+        print(
+            f"Forgot:  {files}, {show.pluralize(totals.deleted, 'chunk')} of {show.escape_unprintable(name)}"
+        )
+    return replace(scope, has_written=True)
 
 
-def repair(scope: Scope, options: argparse.Namespace) -> tuple[Scope, Totals]:
+def repair_and_report(
+    scope: CheckContext, options: argparse.Namespace
+) -> tuple[CheckContext, RunTotals]:
     """Mend what was found; the scope of a check after it, and what it came to."""
-    totals = Totals()
-    for event in repaired(scope):
+    totals = RunTotals()
+    for event in repair_index(scope):
         totals.add(event)
-        show_event(event, options)
+        show_repair_event(event, options)
     if totals.sources:
-        scope.patience.wait(scope.index.lag)
+        scope.retry_policy.wait(scope.index.listing_lag)
     if not options.quiet and not options.json:
-        embedded = f"{show.many(totals.chunks, 'chunk')} embedded ({totals.tokens:,} tokens)"
+        embedded = f"{show.pluralize(totals.chunks, 'chunk')} embedded ({totals.tokens:,} tokens)"
         print(f"Repair:  {embedded}, {totals.deleted:,} deleted")
-        for remark in show.remarks(totals, stopped=True):
+        for remark in show.format_remarks(totals, stopped=True):
             print(remark)
-    return replace(scope, wrote=True), totals
+    return replace(scope, has_written=True), totals
 
 
-def seen_in(scope: Scope, options: argparse.Namespace, name: str = "finding") -> Seen:
+def check_and_report(
+    scope: CheckContext, options: argparse.Namespace, event_name: str = "finding"
+) -> CheckReport:
     """One check, shown as it goes on: its findings, or those that are left."""
-    seen = Seen(scope.run.id)
+    seen = CheckReport(scope.run.id)
     root = ""
-    for event in check(scope):
+    for event in check_index(scope):
         seen.add(event, options.index or "")
-        if not isinstance(event, Finding):
+        if not isinstance(event, CheckFinding):
             continue
         if options.json:
-            more = {"event": name, **asdict(event), "remedy": event.remedy(options.index or "")}
+            more = {
+                "event": event_name,
+                **asdict(event),
+                "remedy": event.remedy(options.index or ""),
+            }
             print(json.dumps(more, ensure_ascii=False), flush=True)
-        elif not options.quiet and (seen.findings[event.kind] <= SHOWN or options.verbose):
+        elif not options.quiet and (
+            seen.findings[event.kind] <= MAX_SHOWN_FINDINGS or options.verbose
+        ):
             if event.root != root:
                 root = event.root
-                print(f"Root:    {show.printable(root)}")
-            print(line(event), flush=True)
+                print(f"Root:    {show.escape_unprintable(root)}")
+            print(format_finding(event), flush=True)
     return seen
 
 
@@ -196,55 +216,65 @@ def not_taken(sources: Sequence[Untaken], most: int | None) -> Iterator[str]:
     shown = sources[:most]
     for found in shown:
         code = f" [{found.code}]" if found.code else ""
-        text = f"{show.printable(found.source)}  {show.printable(found.reason)}{code}"
+        text = f"{show.escape_unprintable(found.source)}  {show.escape_unprintable(found.reason)}{code}"
         yield f"{found.outcome:<9} {text}"
     if len(shown) < len(sources):
         yield f"and {len(sources) - len(shown):,} more that could not be taken; -v shows all"
 
 
-def line(finding: Finding) -> str:
+def format_finding(finding: CheckFinding) -> str:
     """A finding as a line of text."""
-    about = f"{show.printable(finding.source)}  " if finding.source else ""
-    return f"{finding.kind:<9} {about}{show.printable(finding.text)}"
+    about = f"{show.escape_unprintable(finding.source)}  " if finding.source else ""
+    return f"{finding.kind:<9} {about}{show.escape_unprintable(finding.text)}"
 
 
-def show_event(event: RunEvent, options: argparse.Namespace) -> None:
+def show_repair_event(event: RunEvent, options: argparse.Namespace) -> None:
     """What became of a source that was mended."""
     if options.json:
-        if text := show.as_json(event):
+        if text := show.outcome_json(event):
             print(text, flush=True)
-    elif isinstance(event, Settled) and not options.quiet:
+    elif isinstance(event, SourceResult) and not options.quiet:
         told = options.verbose or event.outcome is not Outcome.UNCHANGED
         if told:
-            print(show.line(event), flush=True)
+            print(show.format_outcome(event), flush=True)
 
 
-def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None:
+def print_summary(
+    report: CheckReport, code: int, index_label: str, options: argparse.Namespace
+) -> None:
     """What it all came to."""
     if options.json:
-        for source in seen.untaken:
+        for source in report.untaken:
             print(json.dumps({"event": "untaken", **asdict(source)}, ensure_ascii=False))
-        counts = {"sources": seen.sources, "chunks": seen.chunks, "under_way": seen.under_way}
-        paid = {"chunks_embedded": seen.embedded, "tokens_embedded": seen.tokens}
-        summary = {"event": "summary", "run": seen.run, "findings": dict(seen.findings)}
+        counts = {
+            "sources": report.sources,
+            "chunks": report.chunks,
+            "under_way": report.in_progress_count,
+        }
+        paid = {"chunks_embedded": report.embedded, "tokens_embedded": report.tokens}
+        summary = {"event": "summary", "run": report.run, "findings": dict(report.findings)}
         print(json.dumps({**summary, **counts, **paid, "exit": code}))
         return
     if options.quiet:
         return
-    hidden = 0 if options.verbose else sum(max(0, n - SHOWN) for n in seen.findings.values())
+    hidden = (
+        0
+        if options.verbose
+        else sum(max(0, n - MAX_SHOWN_FINDINGS) for n in report.findings.values())
+    )
     if hidden:
         print(f"and {hidden:,} more; -v shows all")
-    held = f"{show.many(seen.sources, 'file')}, {show.many(seen.chunks, 'chunk')}"
-    print(f"Checked: {held} in {where}")
-    if not (seen.sources or seen.chunks or seen.findings or seen.early):
+    held = f"{show.pluralize(report.sources, 'file')}, {show.pluralize(report.chunks, 'chunk')}"
+    print(f"Checked: {held} in {index_label}")
+    if not (report.sources or report.chunks or report.findings or report.stopped_early):
         print("Nothing yet: ingest run fills it")
         return
-    if seen.under_way:
-        print(f"Passed:  {seen.under_way:,} sources and roots, because a run is writing")
-    found = ", ".join(f"{count:,} {kind}" for kind, count in seen.findings.items())
-    early = " so far: stopped before all was looked at" if seen.early else ""
+    if report.in_progress_count:
+        print(f"Passed:  {report.in_progress_count:,} sources and roots, because a run is writing")
+    found = ", ".join(f"{count:,} {kind}" for kind, count in report.findings.items())
+    early = " so far: stopped before all was looked at" if report.stopped_early else ""
     print(f"Found:   {found or 'nothing'}{early}")
-    for text in not_taken(seen.untaken, None if options.verbose else SHOWN):
+    for text in not_taken(report.untaken, None if options.verbose else MAX_SHOWN_FINDINGS):
         print(text)
-    for remedy, kinds in seen.remedies.items():
-        print(f"Mend:    {show.printable(remedy)}  ({', '.join(kinds)})")
+    for remedy, kinds in report.remedies.items():
+        print(f"Mend:    {show.escape_unprintable(remedy)}  ({', '.join(kinds)})")

@@ -15,25 +15,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
-from ingest.index import Totals as Held
-from ingest.models import Advanced, Details, Event, Kept, Key, LeftOut, Outcome, Settled, Summary
-from ingest.pipeline.totals import Totals
-from ingest.pipeline.transaction import READ
-from ingest.runtime.bottleneck import duration
+from ingest.index import IndexTotals as Held
+from ingest.models import (
+    DeletionsWithheld,
+    Details,
+    LeftOut,
+    Outcome,
+    RunEvent,
+    RunProgress,
+    SourceKey,
+    SourceResult,
+    Summary,
+)
+from ingest.pipeline.totals import RunTotals
+from ingest.pipeline.transaction import OCR_HINT
+from ingest.runtime.bottleneck import format_seconds
+from ingest.runtime.formatting import escape_unprintable as escape_unprintable  # noqa: PLC0414 - others say them as show does
+from ingest.runtime.formatting import format_bytes as format_bytes  # noqa: PLC0414 - others say them as show does
 from ingest.runtime.formatting import kinds as other_kinds
-from ingest.runtime.formatting import many as many  # noqa: PLC0414 - others say them as show does
-from ingest.runtime.formatting import printable as printable  # noqa: PLC0414 - others say them as show does
-from ingest.runtime.formatting import size as size  # noqa: PLC0414 - others say them as show does
+from ingest.runtime.formatting import pluralize as pluralize  # noqa: PLC0414 - others say them as show does
 
 if TYPE_CHECKING:
     from typing import Self
 
 # Counts that are shown even where they are 0: a person looks for them.
-ALWAYS = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
+ALWAYS_SHOWN = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
 PACE_SECONDS, PACE_SHARE = 3.0, 0.05  # with less than both behind it, a pace says nothing
 MINUTE, HOUR = 60, 3600  # seconds
 FEW = 5  # excluded sources that are named unasked
-HEARTBEAT = 10.0  # seconds between signs of life in a log
+PROGRESS_LOG_SECONDS = 10.0  # seconds between signs of life in a log
 
 
 class Display:
@@ -43,16 +53,18 @@ class Display:
         self.quiet: bool = options.quiet
         self.verbose: int = options.verbose
         self.bar: Any = None
-        self.live = not (options.quiet or logs.for_machines()) and escapes(sys.stderr, os.environ)
-        self.spoken = self.began = time.monotonic()
+        self.is_live = not (options.quiet or logs.is_machine_log()) and escapes(
+            sys.stderr, os.environ
+        )
+        self.last_line = self.began = time.monotonic()
         self.pages = self.chunks = 0
-        self.waiting: dict[Key, int] = {}  # bytes of documents that are still to be settled
+        self.waiting: dict[SourceKey, int] = {}  # bytes of documents that are still to be settled
         self.most = self.rest = 0  # bytes to read, in all and still
 
     def __enter__(self) -> Self:
         return self
 
-    def expect(self, sizes: dict[Key, int] | None) -> None:
+    def start_bar(self, sizes: dict[SourceKey, int] | None) -> None:
         """Begin the live line; if it is known which documents are to be read, with an end."""
         from rich.console import Console
         from rich.progress import (
@@ -84,19 +96,19 @@ class Display:
         if self.bar:
             self.bar.stop()
 
-    def show(self, event: Event, totals: Totals, waiting: str = "") -> None:
+    def show(self, event: RunEvent, totals: RunTotals, waiting: str = "") -> None:
         """One more event has happened; embedding is waiting for something, or nothing."""
-        if isinstance(event, Advanced):
+        if isinstance(event, RunProgress):
             self.pages += event.pages
             self.chunks += event.chunks
         elif isinstance(event, LeftOut):
             for text in left_alone(event) if self.verbose else ():
-                self.say(text, logging.INFO, "unread")
-        elif isinstance(event, Settled):
+                self.write_line(text, logging.INFO, "unread")
+        elif isinstance(event, SourceResult):
             self.rest -= self.waiting.pop((event.root, event.source), 0)
-            if self.tells(event):
+            if self.is_shown(event):
                 level = logging.INFO if event.harmless else logging.WARNING
-                self.say(line(event), level, "source", **fields(event))
+                self.write_line(format_outcome(event), level, "source", **outcome_fields(event))
         waits = f"waits for {waiting}" if waiting else ""
         if self.bar:
             read = (
@@ -112,8 +124,8 @@ class Display:
                 left=left(time.monotonic() - self.began, self.most - self.rest, self.rest),
                 waiting=waits,
             )
-        elif time.monotonic() - self.spoken > HEARTBEAT:
-            self.say(
+        elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS:
+            self.write_line(
                 f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
                 + (f", {waits}" if waits else ""),
                 logging.INFO,
@@ -124,21 +136,21 @@ class Display:
                 waiting=waiting,
             )
 
-    def tells(self, event: Settled) -> bool:
+    def is_shown(self, event: SourceResult) -> bool:
         """Whether a person who asked for this much wants to hear of it."""
         if not event.harmless or event.outcome is Outcome.EMPTY:
             return True
         return self.verbose > (event.outcome is Outcome.UNCHANGED)
 
-    def say(self, text: str, level: int, event: str, **fields: Any) -> None:
+    def write_line(self, text: str, level: int, event: str, **fields: Any) -> None:
         """A line above the live one, or in the log."""
-        self.spoken = time.monotonic()
+        self.last_line = time.monotonic()
         if self.quiet:
             return
         if self.bar:
             self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            logs.tell(level, text, event=event, **fields)
+            logs.log_event(level, text, event=event, **fields)
 
 
 def escapes(stream: Any, environment: Mapping[str, str]) -> bool:
@@ -158,71 +170,77 @@ def left(seconds: float, done: int, rest: int) -> str:
     return f"about {max(10, round(more, -1)):.0f} s left"
 
 
-def line(event: Settled, planned: str = "") -> str:
+def format_outcome(event: SourceResult, planned: str = "") -> str:
     """One outcome as a line of text; `planned` goes before what has not happened yet."""
-    parts = [f"{event.outcome:<9} {printable(event.source)}"]
+    parts = [f"{event.outcome:<9} {escape_unprintable(event.source)}"]
     if event.reason:
         parts.append(f"{event.reason} [{event.code}]" if event.code else event.reason)
     if event.embedded:
         chunks = f"{event.embedded:,} of {event.chunks:,} chunks {planned}embedded"
-        tokens = f", {many(event.tokens, 'token')}" if planned else ""
-        parts.append(f"{many(event.pages, 'page')}, {chunks}{tokens}")
+        tokens = f", {pluralize(event.tokens, 'token')}" if planned else ""
+        parts.append(f"{pluralize(event.pages, 'page')}, {chunks}{tokens}")
     if event.deleted:
-        parts.append(f"{many(event.deleted, 'chunk')} {planned}deleted")
+        parts.append(f"{pluralize(event.deleted, 'chunk')} {planned}deleted")
     return "  ".join(parts)
 
 
-def as_json(event: Event) -> str | None:
+def outcome_json(event: RunEvent) -> str | None:
     """One outcome as a line of JSON; None for what is only progress, or counted in the summary."""
-    if isinstance(event, Advanced | LeftOut):
+    if isinstance(event, RunProgress | LeftOut):
         return None
-    if isinstance(event, Kept):
-        return json.dumps({"event": "kept", **logs.running(), **asdict(event)}, ensure_ascii=False)
-    return json.dumps({"event": "source", **logs.running(), **fields(event)}, ensure_ascii=False)
+    if isinstance(event, DeletionsWithheld):
+        return json.dumps(
+            {"event": "kept", **logs.run_field(), **asdict(event)}, ensure_ascii=False
+        )
+    return json.dumps(
+        {"event": "source", **logs.run_field(), **outcome_fields(event)}, ensure_ascii=False
+    )
 
 
-def fields(event: Settled) -> dict[str, Any]:
+def outcome_fields(event: SourceResult) -> dict[str, Any]:
     """One outcome as fields of an object, without details that are not known."""
-    return {**asdict(event), "details": known(event.details)}
+    return {**asdict(event), "details": known_details(event.details)}
 
 
-def known(details: Details) -> dict[str, Any]:
+def known_details(details: Details) -> dict[str, Any]:
     """What is known of a document, without what is not."""
     return {name: value for name, value in asdict(details).items() if value}
 
 
-def summary_json(summary: Summary, held: Held, **more: object) -> str:
+def run_summary_json(summary: Summary, totals: Held, **more: object) -> str:
     """The whole run as a line of JSON."""
-    return json.dumps({"event": "summary", **asdict(summary), "index": asdict(held), **more})
+    return json.dumps({"event": "summary", **asdict(summary), "index": asdict(totals), **more})
 
 
-def took(summary: Summary, *, stopped: bool) -> list[str]:
+def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
     """How long a run took, and why so long."""
     early = ", stopped early: run again to go on" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
     return [f"Took {summary.seconds:.1f} s{early}", *why]
 
 
-def past(summary: Summary) -> str:
+def format_past_run(summary: Summary) -> str:
     """One of the last runs in a line."""
     counts = ", ".join(f"{n:,} {name}" for name, n in summary.outcomes.items() if n)
     parts = [
-        f"{summary.ended[:16].replace('T', ' ')}  exit {summary.exit}  {duration(summary.seconds)}",
+        f"{summary.ended[:16].replace('T', ' ')}  exit {summary.exit}  {format_seconds(summary.seconds)}",
         f"{counts or 'nothing settled'}; {summary.tokens_embedded:,} tokens embedded",
         summary.bottleneck,
     ]
     return "  ".join(part for part in parts if part)
 
 
-def summary(totals: Totals, planned: str = "") -> list[str]:
+def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
     """The whole run in a few lines; `planned` goes before what has not happened yet."""
-    counts = [f"{totals.outcomes[o]:,} {o}" for o in Outcome if o in ALWAYS or totals.outcomes[o]]
+    counts = [
+        f"{totals.outcomes[o]:,} {o}" for o in Outcome if o in ALWAYS_SHOWN or totals.outcomes[o]
+    ]
     embedded = f"{totals.chunks:,} {planned}embedded ({totals.tokens:,} tokens)"
     embedded += f", {totals.reused:,} with the vectors they had" if totals.reused else ""
     pages = [
         f"{totals.pages:,} read",
         f"{totals.empty_pages:,} without text" if totals.empty_pages else "",
-        f"{many(totals.scanned, 'picture')} ({READ})" if totals.scanned else "",
+        f"{pluralize(totals.scanned, 'picture')} ({OCR_HINT})" if totals.scanned else "",
         f"{totals.missing:,} could not be read" if totals.missing else "",
         f"{totals.doubtful:,} recognised, but not for sure" if totals.doubtful else "",
     ]
@@ -233,11 +251,11 @@ def summary(totals: Totals, planned: str = "") -> list[str]:
     ]
 
 
-def remarks(totals: Totals, *, stopped: bool) -> list[str]:
+def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
     """What somebody has to act on, or may wonder about."""
     nothing = "No PDFs found, and nothing removed from the index."
     kept = [
-        f"Kept:    {many(k.sources, 'source')} gone from {printable(k.root)}: {k.reason}"
+        f"Kept:    {pluralize(k.sources, 'source')} gone from {escape_unprintable(k.root)}: {k.reason}"
         for k in totals.kept
     ]
     left = unread(totals.other_kinds)
@@ -254,19 +272,19 @@ def excluded(left_out: int, kept: int) -> list[str]:
     """How many sources were left out; nothing where there are none."""
     if not (left_out or kept):
         return []
-    return [f"Excluded: {many(left_out, 'file')} left out; {kept:,} kept in the index"]
+    return [f"Excluded: {pluralize(left_out, 'file')} left out; {kept:,} kept in the index"]
 
 
 def left_alone(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:
     """What was left alone in a root, as lines of text; only few things unless much is wanted."""
     if verbose:
         count = sum(event.kinds.values())
-        yield from (f"unread    {printable(name)}" for name in event.unread)
+        yield from (f"unread    {escape_unprintable(name)}" for name in event.unread)
         if count > len(event.unread):
             yield f"unread    and {count - len(event.unread):,} more"
     if not verbose and event.kept > FEW:
         return
-    yield from (f"kept      {printable(name)}  excluded" for name in event.kept_names)
+    yield from (f"kept      {escape_unprintable(name)}  excluded" for name in event.kept_names)
     if event.kept > len(event.kept_names):
         yield f"kept      and {event.kept - len(event.kept_names):,} more"
 
@@ -283,14 +301,14 @@ def suggestion(options: argparse.Namespace) -> str:
     return f'Try:     {shlex.join([start, "search", *flags])} "your question"'
 
 
-def dollars(usd: float) -> str:
+def format_dollars(usd: float) -> str:
     """An amount of money: in cents, or where those say nothing in two digits."""
     if usd >= 1 or round(usd, 2) == usd:
         return f"${usd:,.2f}"
     return f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
 
 
-def describe(held: Held) -> str:
+def describe_index(totals: Held) -> str:
     """How much an index holds."""
-    text = f"{many(held.sources, 'file')}, {many(held.chunks, 'chunk')}"
-    return text if held.size < 0 else f"{text}, {size(held.size)}"
+    text = f"{pluralize(totals.sources, 'file')}, {pluralize(totals.chunks, 'chunk')}"
+    return text if totals.size < 0 else f"{text}, {format_bytes(totals.size)}"

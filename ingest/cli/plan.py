@@ -9,66 +9,74 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ingest.azure.roles import SEARCH_SERVICE
-from ingest.cli import configured, run
+from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.cli import exit_message as last_line
+from ingest.cli import load_settings, run
 from ingest.cli import output as show
-from ingest.cli.exit_message import Ended
-from ingest.commands.plan import Estimate, Spending, estimate
-from ingest.config.connections import connections
-from ingest.config.factory import capacity, index_place, roots, services
-from ingest.models import LeftOut, Outcome, Settled
-from ingest.pipeline.dry_run import Recorded, Request, forecast
-from ingest.pipeline.totals import Totals
-from ingest.runtime.bottleneck import amount, duration
-from ingest.runtime.prices import FREE, PAGES, TOKENS, Price
+from ingest.cli.exit_message import CommandExit
+from ingest.commands.plan import Estimate, PlanTotals, estimate
+from ingest.config.connections import create_connections
+from ingest.config.factory import find_capacity, index_location, open_roots, open_services
+from ingest.models import LeftOut, Outcome, SourceResult
+from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, dry_run
+from ingest.pipeline.totals import RunTotals
+from ingest.runtime.bottleneck import format_amount, format_seconds
+from ingest.runtime.prices import FREE_PRICE, PRICED_PAGES, PRICED_TOKENS, Price
 
-UNPRICED = "which model is it (AZURE_OPENAI_EMBEDDING_MODEL), or what does it cost (INGEST_PRICES)?"
-SCARCE = 0.1  # of what is free: growth by less is not worth a word
+UNPRICED_HINT = (
+    "which model is it (AZURE_OPENAI_EMBEDDING_MODEL), or what does it cost (INGEST_PRICES)?"
+)
+SCARCE_SPACE_SHARE = 0.1  # of what is free: growth by less is not worth a word
 
 
-def main(options: argparse.Namespace) -> int | Ended:
+def main(options: argparse.Namespace) -> int | CommandExit:
     """Do what the options say; returns the exit code, and what it means unless it is 0."""
-    settings = configured(options)
+    settings = load_settings(options)
     names = run.named_roots(options, settings)
-    execution = run.new_run(options, settings)
-    to = connections(settings, execution.stop)
-    totals = Totals()
+    execution = run.start_run(options, settings)
+    to = create_connections(settings, execution.stop)
+    totals = RunTotals()
     started = time.monotonic()
     with (
-        run.stopping(execution.stop) as signals,
-        roots(names, settings, to) as where,
-        services(settings, execution.stop, write=False, to=to) as all_,
+        run.handle_signals(execution.stop) as signals,
+        open_roots(names, settings, to) as where,
+        open_services(settings, execution.stop, write=False, to=to) as all_,
     ):
-        spending = Spending(all_.budget)
+        spending = PlanTotals(all_.budget)
         for root in where:
-            for event in forecast(root, all_, execution):
-                spending.add(event, all_.reader.unsent())
-                if isinstance(event, Request | Recorded):
+            for event in dry_run(root, all_, execution):
+                spending.add(event, all_.reader.unsent_pages())
+                if isinstance(event, EmbeddingRequest | RecordCountChange):
                     continue
                 totals.add(event)
-                if options.json and (line := show.as_json(event)):
+                if options.json and (line := show.outcome_json(event)):
                     print(line, flush=True)
                 elif isinstance(event, LeftOut):
                     told_aside(event, options)
-                elif isinstance(event, Settled) and told(event, options):
-                    print(show.line(event, "to be "))
+                elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
+                    print(show.format_outcome(event, "to be "))
         held = all_.index.totals()
-        foreseen = estimate(spending, all_, remote="://" in index_place(settings))
+        foreseen = estimate(spending, all_, remote="://" in index_location(settings))
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         took = time.monotonic() - started
-        summary = totals.summary(execution.id, took, code, all_.times, capacity(all_, settings))
+        summary = totals.summary(
+            execution.id, took, code, all_.times, find_capacity(all_, settings)
+        )
         pages = foreseen.pages
-        print(show.summary_json(summary, held, pages_to_recognise=pages, plan=known(foreseen)))
+        print(
+            show.run_summary_json(
+                summary, held, pages_to_recognise=pages, plan=estimate_fields(foreseen)
+            )
+        )
     elif not options.quiet:
-        lines = [*show.summary(totals, "to be "), *said(foreseen)]
-        lines += show.remarks(totals, stopped=bool(signals))
+        lines = [*show.format_totals(totals, "to be "), *format_estimate(foreseen)]
+        lines += show.format_remarks(totals, stopped=bool(signals))
         print("\n".join([*lines, *(["Stopped early: this is not all of it"] if signals else [])]))
-    return Ended(code, last_line.of_plan(code, totals)) if code else 0
+    return CommandExit(code, last_line.describe_plan(code, totals)) if code else 0
 
 
-def told(event: Settled, options: argparse.Namespace) -> bool:
+def is_shown_in_plan(event: SourceResult, options: argparse.Namespace) -> bool:
     """Whether a plan shows a source: what changes always, the rest on request."""
     if options.quiet or options.json:
         return False
@@ -82,83 +90,83 @@ def told_aside(event: LeftOut, options: argparse.Namespace) -> None:
             print(text)
 
 
-def known(foreseen: Estimate) -> dict[str, Any]:
+def estimate_fields(estimate: Estimate) -> dict[str, Any]:
     """An estimate for JSON, which has no infinity: what is not known is null."""
 
-    def plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def null_infinity(items: list[tuple[str, Any]]) -> dict[str, Any]:
         return {name: None if value == math.inf else value for name, value in items}
 
-    return asdict(foreseen, dict_factory=plain)
+    return asdict(estimate, dict_factory=null_infinity)
 
 
-def said(foreseen: Estimate) -> Iterator[str]:
+def format_estimate(estimate: Estimate) -> Iterator[str]:
     """An estimate for people; nothing of what there is nothing of."""
-    if foreseen.requests:
-        yield f"Time:    {taking(foreseen)}"
-    yield from costs(foreseen)
-    if foreseen.pages:
-        pages = show.many(foreseen.pages, "page")
+    if estimate.requests:
+        yield f"Time:    {format_time(estimate)}"
+    yield from format_costs(estimate)
+    if estimate.pages:
+        pages = show.pluralize(estimate.pages, "page")
         yield f"Scans:   {pages} to be sent and paid for; what they say comes on top of this"
-    if foreseen.chunks or foreseen.records:
-        yield f"Growth:  {growth(foreseen)}"
-    if foreseen.memory:
-        yield f"Memory:  {memory(foreseen)}"
-    if foreseen.exceeds:
-        done = f"{foreseen.before:,} of {show.many(foreseen.documents, 'document')}"
-        yield f"Limit:   {foreseen.exceeds} would stop the run after about {done}"
+    if estimate.chunks or estimate.records:
+        yield f"Growth:  {format_growth(estimate)}"
+    if estimate.memory:
+        yield f"Memory:  {format_memory(estimate)}"
+    if estimate.exceeds:
+        done = f"{estimate.before:,} of {show.pluralize(estimate.documents, 'document')}"
+        yield f"Limit:   {estimate.exceeds} would stop the run after about {done}"
 
 
-def taking(foreseen: Estimate) -> str:
+def format_time(estimate: Estimate) -> str:
     """How long embedding takes, and in how many requests."""
-    pace, local = foreseen.pace, foreseen.rates.embedding is FREE
-    requests = "" if local else f"; about {show.many(foreseen.requests, 'request')}"
-    if foreseen.seconds is None or pace is None:
+    pace, local = estimate.pace, estimate.rates.embedding is FREE_PRICE
+    requests = "" if local else f"; about {show.pluralize(estimate.requests, 'request')}"
+    if estimate.seconds is None or pace is None:
         why = "nothing was embedded here before" if local else "no quota is set (AZURE_OPENAI_TPM)"
         return f"not known, {why}{requests}"
     if pace.measured:
-        by = f"at the pace of the last runs, {amount(pace.tokens)} tokens a minute"
+        by = f"at the pace of the last runs, {format_amount(pace.tokens)} tokens a minute"
     elif pace.tokens < math.inf:
-        by = f"at {amount(pace.tokens)} tokens a minute (AZURE_OPENAI_TPM)"
+        by = f"at {format_amount(pace.tokens)} tokens a minute (AZURE_OPENAI_TPM)"
     else:
-        by = f"at {amount(pace.requests)} requests a minute (AZURE_OPENAI_RPM)"
-    return f"about {duration(foreseen.seconds)} of embedding, {by}{requests}"
+        by = f"at {format_amount(pace.requests)} requests a minute (AZURE_OPENAI_RPM)"
+    return f"about {format_seconds(estimate.seconds)} of embedding, {by}{requests}"
 
 
-def costs(foreseen: Estimate) -> Iterator[str]:
+def format_costs(estimate: Estimate) -> Iterator[str]:
     """What is to be paid, each at its price and the date of that."""
-    rates = foreseen.rates
-    if foreseen.tokens and rates.embedding is None:
-        yield f"Cost:    not known: {UNPRICED}"
-    elif foreseen.tokens and rates.embedding and rates.embedding is not FREE:
-        usd = show.dollars(rates.usd(foreseen.tokens, 0) or 0.0)
-        yield f"Cost:    {usd} for the tokens, {priced(rates.embedding, f'{TOKENS:,}')}"
-    if foreseen.pages and rates.recognising:
-        usd = show.dollars(rates.usd(0, foreseen.pages) or 0.0)
-        yield f"Cost:    {usd} for the scans, {priced(rates.recognising, f'{PAGES:,} pages')}"
+    rates = estimate.rates
+    if estimate.tokens and rates.embedding is None:
+        yield f"Cost:    not known: {UNPRICED_HINT}"
+    elif estimate.tokens and rates.embedding and rates.embedding is not FREE_PRICE:
+        usd = show.format_dollars(rates.usd(estimate.tokens, 0) or 0.0)
+        yield f"Cost:    {usd} for the tokens, {format_price(rates.embedding, f'{PRICED_TOKENS:,}')}"
+    if estimate.pages and rates.recognising:
+        usd = show.format_dollars(rates.usd(0, estimate.pages) or 0.0)
+        yield f"Cost:    {usd} for the scans, {format_price(rates.recognising, f'{PRICED_PAGES:,} pages')}"
 
 
-def priced(price: Price, per: str) -> str:
+def format_price(price: Price, per: str) -> str:
     """A price with its date."""
     kind = "list price of" if price.listed else "INGEST_PRICES of"
-    return f"at {show.dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
+    return f"at {show.format_dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
 
 
-def growth(foreseen: Estimate) -> str:
+def format_growth(estimate: Estimate) -> str:
     """What comes to the index, and whether there is room for it."""
-    text = f"{foreseen.chunks:+,} chunks, {foreseen.records:+,} records"
-    if foreseen.size:
-        text += f", about {show.size(foreseen.size)}"
-    scarce = foreseen.size > SCARCE * foreseen.room.disk
-    return f"{text} of {show.size(int(foreseen.room.disk))} free" if scarce else text
+    text = f"{estimate.chunks:+,} chunks, {estimate.records:+,} records"
+    if estimate.size:
+        text += f", about {show.format_bytes(estimate.size)}"
+    scarce = estimate.size > SCARCE_SPACE_SHARE * estimate.room.disk
+    return f"{text} of {show.format_bytes(int(estimate.room.disk))} free" if scarce else text
 
 
-def memory(foreseen: Estimate) -> str:
+def format_memory(estimate: Estimate) -> str:
     """What comes to the vectors that a service holds in memory, and how much it may hold."""
-    room = foreseen.room
-    more = "less" if foreseen.memory < 0 else "more"
-    text = f"about {show.size(abs(foreseen.memory))} {more} for vectors"
+    room = estimate.room
+    more = "less" if estimate.memory < 0 else "more"
+    text = f"about {show.format_bytes(abs(estimate.memory))} {more} for vectors"
     if room.memory == math.inf:
-        return f"{text}; the service's limit is told to who has the role {SEARCH_SERVICE.name}"
-    used, most = show.size(int(room.memory_used)), show.size(int(room.memory))
-    over = room.memory_used + foreseen.memory > room.memory
+        return f"{text}; the service's limit is told to who has the role {SEARCH_SERVICE_CONTRIBUTOR.name}"
+    used, most = show.format_bytes(int(room.memory_used)), show.format_bytes(int(room.memory))
+    over = room.memory_used + estimate.memory > room.memory
     return f"{text}; {used} of {most} in use{': more than fits' if over else ''}"

@@ -11,82 +11,101 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from ingest.cli import configured, run
 from ingest.cli import exit_message as last_line
+from ingest.cli import load_settings, run
 from ingest.cli import output as show
-from ingest.cli.exit_message import Ended
-from ingest.commands.eval.questions import Question, questions
-from ingest.commands.rebuild.rebuild import Switched, go_back, lineage, rebuilding, replace
-from ingest.commands.rebuild.verify import RANK, Taken
-from ingest.config.connections import connections
-from ingest.config.factory import capacity, index_name, index_place
+from ingest.cli.exit_message import CommandExit
+from ingest.commands.eval.questions import Question, load_questions
+from ingest.commands.rebuild.rebuild import (
+    SwitchResult,
+    open_generations,
+    open_rebuild,
+    switch_back,
+    switch_index,
+)
+from ingest.commands.rebuild.verify import HIT_RANK, RebuildProgress
+from ingest.config.connections import create_connections
+from ingest.config.factory import find_capacity, index_location, index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
-from ingest.index import Totals as Held
-from ingest.index.generations import older
-from ingest.pipeline.run import Account
+from ingest.index import IndexTotals as Held
+from ingest.index.generations import older_names
+from ingest.pipeline.run import RunRecorder
 
-DONE = (0, 3)  # exit codes of a run that took all that can be taken
+COMPLETE_EXIT_CODES = (0, 3)  # exit codes of a run that took all that can be taken
 
 
-def main(options: argparse.Namespace) -> int | Ended:
+def main(options: argparse.Namespace) -> int | CommandExit:
     """Do what the options say; returns the exit code, and of a rebuild what it means."""
-    settings = configured(options)
+    settings = load_settings(options)
     if options.alias:
-        return name_anew(settings, options)
+        return create_alias(settings, options)
     if options.list:
-        return list_all(settings, options)
+        return list_generations(settings, options)
     if options.back:
-        switch, held = go_back(settings, connections(settings))
-        tell([json_of(switch)], said(switch, settings, held), options)
+        switch, held = switch_back(settings, create_connections(settings))
+        print_output([switch_json(switch)], describe_switch(switch, settings, held), options)
         return 0
-    asked = questions(Path(options.questions)) if options.questions else []
-    return rebuild(settings, options, asked)
+    asked = load_questions(Path(options.questions)) if options.questions else []
+    return rebuild_and_report(settings, options, asked)
 
 
-def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Question]) -> Ended:
+def rebuild_and_report(
+    settings: Settings, options: argparse.Namespace, questions: Sequence[Question]
+) -> CommandExit:
     """A new index filled, proven and shown to readers; returns how it ended."""
-    execution = run.new_run(options, settings)
+    execution = run.start_run(options, settings)
     began, switch = time.monotonic(), None
     with (
-        run.stopping(execution.stop, settings.deadline) as signals,
-        run.looked_on(execution, settings) as (to, seen),
-        rebuilding(settings, options.roots, execution, to) as work,
+        run.handle_signals(execution.stop, settings.deadline) as signals,
+        run.observe_run(execution, settings) as (to, seen),
+        open_rebuild(settings, options.roots, execution, to) as work,
     ):
-        account = Account(
-            execution, work.services, partial(capacity, work.services, settings), began
+        account = RunRecorder(
+            execution, work.services, partial(find_capacity, work.services, settings), began
         )
         totals = account.totals
         try:
-            taken = Taken(frozenset(root.name for root in work.roots))
-            for event in run.shown(work.roots, account, options):
+            taken = RebuildProgress(frozenset(root.name for root in work.roots))
+            for event in run.run_and_show(work.roots, account, options):
                 taken.add(event)
-                seen.add(event)
-            code = run.exit_code(execution.stop, signals, totals)
-            if code in DONE:
-                switch = replace(work, taken, execution, asked, options.keep)
+                seen.on_event(event)
+            code = run.process_exit_code(execution.stop, signals, totals)
+            if code in COMPLETE_EXIT_CODES:
+                switch = switch_index(work, taken, execution, questions, options.keep)
         except IngestError as error:
-            run.over(account, error.exit_code, seen, str(error))
+            run.finish_run(account, error.exit_code, seen, str(error))
             raise
-        words = last_line.of_run(code, totals, work.services.budget.reached, execution.id)
-        summary = run.over(account, code, seen, words)
+        words = last_line.describe_run(
+            code, totals, work.services.budget.limit_reached, execution.id
+        )
+        summary = run.finish_run(account, code, seen, words)
         held = work.services.index.totals()
-        in_use = work.line.current() == work.name
-    stopped, budget = execution.stop.requested(), work.services.budget
-    run.said_if_reached(budget)
+        in_use = work.generations.current() == work.name
+    stopped, budget = execution.stop.is_requested(), work.services.budget
+    run.report_limit(budget)
     lines = [
-        *show.summary(totals),
-        *(said(switch, settings, held) if switch else [left(settings, held, in_use=in_use)]),
-        *show.took(summary, stopped=stopped),
-        *show.remarks(totals, stopped=stopped),
+        *show.format_totals(totals),
+        *(
+            describe_switch(switch, settings, held)
+            if switch
+            else [describe_unfinished(settings, held, in_use=in_use)]
+        ),
+        *show.format_duration(summary, stopped=stopped),
+        *show.format_remarks(totals, stopped=stopped),
     ]
-    tell(
-        [json_of(switch), show.summary_json(summary, held, spent=run.spent(budget))], lines, options
+    print_output(
+        [
+            switch_json(switch),
+            show.run_summary_json(summary, held, spent=run.spending_json(budget)),
+        ],
+        lines,
+        options,
     )
-    return Ended(code, words, True, run.given(settings, account, summary))
+    return CommandExit(code, words, True, run.map_exit_code(settings, account, summary))
 
 
-def tell(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:
+def print_output(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:
     """Print the JSON, or what people are told, or nothing."""
     if options.json:
         print("\n".join(objects))
@@ -94,66 +113,66 @@ def tell(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespa
         print("\n".join(lines))
 
 
-def list_all(settings: Settings, options: argparse.Namespace) -> int:
+def list_generations(settings: Settings, options: argparse.Namespace) -> int:
     """Every generation, the newest first."""
     objects, lines = [], []
-    with lineage(settings, connections(settings)) as line:
+    with open_generations(settings, create_connections(settings)) as line:
         names, current = line.names(), line.current()
         for name in reversed(names):
-            with closing(line.opened(name)) as index:
+            with closing(line.open(name)) as index:
                 held = index.totals()
-            kept = "kept" if name in older(names, current) else "newer"
+            kept = "kept" if name in older_names(names, current) else "newer"
             state = "in use" if name == current else kept
             about = {"event": "generation", "name": name, "state": state, **asdict(held)}
             objects.append(json.dumps(about))
-            lines.append(f"{state:<7}  {name}  {show.describe(held)}")
+            lines.append(f"{state:<7}  {name}  {show.describe_index(held)}")
     summary = {"event": "summary", "generations": len(names), "in_use": current}
     nothing = [f"There is no index in {index_name(settings)} yet: ingest run makes it"]
-    tell([*objects, json.dumps(summary)], lines or nothing, options)
+    print_output([*objects, json.dumps(summary)], lines or nothing, options)
     return 0
 
 
-def name_anew(settings: Settings, options: argparse.Namespace) -> int:
+def create_alias(settings: Settings, options: argparse.Namespace) -> int:
     """An index that has a name of its own gets an alias."""
-    if "://" not in index_place(settings):
+    if "://" not in index_location(settings):
         raise ConfigError("--alias is for an index on Azure AI Search: a folder needs none")
-    from ingest.index.azure.generations import Alias
+    from ingest.index.azure.generations import AzureGenerations
 
     index, alias = settings.search_index, options.alias
-    with lineage(settings, connections(settings)) as line:
-        assert isinstance(line, Alias)
-        line.give(alias)
+    with open_generations(settings, create_connections(settings)) as line:
+        assert isinstance(line, AzureGenerations)
+        line.create_alias(alias)
     words = (
         f"{alias} stands for {index} now: set AZURE_SEARCH_INDEX={alias} here and in whatever "
         "asks the index, then ingest rebuild"
     )
-    tell([json.dumps({"event": "alias", "alias": alias, "index": index})], [words], options)
+    print_output([json.dumps({"event": "alias", "alias": alias, "index": index})], [words], options)
     return 0
 
 
-def json_of(switch: Switched | None) -> str:
+def switch_json(switch: SwitchResult | None) -> str:
     """What was switched, or that nothing was, as a line of JSON."""
     return json.dumps({"event": "switched", **(asdict(switch) if switch else {"index": ""})})
 
 
-def left(settings: Settings, held: Held, *, in_use: bool) -> str:
+def describe_unfinished(settings: Settings, totals: Held, *, in_use: bool) -> str:
     """How far a rebuild came that ended early: where there was no index, readers see it already."""
-    where, so_far = index_name(settings), f"{show.describe(held)} so far"
+    where, so_far = index_name(settings), f"{show.describe_index(totals)} so far"
     if in_use:
         return f"Index:   {where} holds {so_far}"
     return f"Index:   {where} is as it was; the new one has {so_far}"
 
 
-def said(switch: Switched, settings: Settings, held: Held) -> list[str]:
+def describe_switch(result: SwitchResult, settings: Settings, totals: Held) -> list[str]:
     """What was switched, for people."""
-    lines = [f"Index:   {index_name(settings)} holds {show.describe(held)}"]
-    kept = f", before: {switch.before}" if switch.before not in ("", *switch.dropped) else ""
-    lines.append(f"Switch:  {switch.index} is in use{kept}")
-    if switch.dropped:
-        lines.append(f"Dropped: {', '.join(switch.dropped)}")
-    if scores := switch.scores:
+    lines = [f"Index:   {index_name(settings)} holds {show.describe_index(totals)}"]
+    kept = f", before: {result.before}" if result.before not in ("", *result.dropped) else ""
+    lines.append(f"Switch:  {result.index} is in use{kept}")
+    if result.dropped:
+        lines.append(f"Dropped: {', '.join(result.dropped)}")
+    if scores := result.scores:
         words = " by words, as it has another model" if scores.by_words else ""
         old = f"; {scores.old:.3f} before{words}" if scores.old is not None else ""
-        among = f"{scores.questions} questions answered by the first {RANK} chunks"
+        among = f"{scores.questions} questions answered by the first {HIT_RANK} chunks"
         lines.append(f"Answers: {scores.new:.3f} of {among}{old}")
     return lines

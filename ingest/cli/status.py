@@ -8,64 +8,68 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import configured
+from ingest.cli import load_settings
 from ingest.cli import output as show
-from ingest.config.connections import connections
-from ingest.config.factory import embedder, index, index_name
+from ingest.config.connections import create_connections
+from ingest.config.factory import create_embedder, index_name, open_index
 from ingest.models import Outcome, Record, Summary
-from ingest.pipeline.transaction import NO_TEXT, READ
-from ingest.runtime.formatting import said
-from ingest.sources.exclude import excluded
+from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
+from ingest.runtime.formatting import describe_state
+from ingest.sources.exclude import matches_any_glob
 
-TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
-LAST_RUNS = 5  # that are shown
+TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
+MAX_SHOWN_RUNS = 5  # that are shown
 
 
 def main(options: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code."""
-    settings = configured(options)
-    to = connections(settings)
-    where = index(settings, embedder(settings, to), to)
+    settings = load_settings(options)
+    to = create_connections(settings)
+    where = open_index(settings, create_embedder(settings, to), to)
     try:
         records = list(where.records())
         held = where.totals()
-        runs = where.runs(LAST_RUNS)
+        runs = where.runs(MAX_SHOWN_RUNS)
     finally:
         where.close()
-    shown = (*TROUBLES, Outcome.EMPTY) if options.verbose else TROUBLES
+    shown = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
     troubles = [r for r in records if r.outcome in shown or r.details.missing]
     unfinished = [record for record in records if not record.fingerprint]
     if options.json:
         for record in records:
             fields = asdict(record)
             del fields["committed"], fields["pending"]
-            fields["details"] = show.known(record.details)
+            fields["details"] = show.known_details(record.details)
             print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
         for run in runs:
             print(json.dumps({"event": "run", **asdict(run)}))
         print(json.dumps({"event": "summary", **asdict(held), "unfinished": len(unfinished)}))
         return 0
-    print(f"Index:   {index_name(settings)} holds {show.describe(held)}")
+    print(f"Index:   {index_name(settings)} holds {show.describe_index(held)}")
     if not records:
         print("Nothing yet: ingest run fills it")
-    for root, counts in by_root(records).items():
-        print(f"Root:    {show.printable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
+    for root, counts in count_by_root(records).items():
+        print(
+            f"Root:    {show.escape_unprintable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}"
+        )
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
         code = f" [{record.code}]" if record.code else ""
-        why = record.error or NO_TEXT
-        print(f"{said(record):<9}{show.printable(record.source)}  {why}{code}{tried}")
+        why = record.error or NO_TEXT_REASON
+        print(
+            f"{describe_state(record):<9}{show.escape_unprintable(record.source)}  {why}{code}{tried}"
+        )
     if scans := [record for record in records if record.details.scanned and not record.details.ocr]:
         pages = sum(len(record.details.scanned) for record in scans)
-        files = show.many(len(scans), "file")
-        print(f"Scans:   {show.many(pages, 'picture')} without text in {files}; {READ}")
+        files = show.pluralize(len(scans), "file")
+        print(f"Scans:   {show.pluralize(pages, 'picture')} without text in {files}; {OCR_HINT}")
     for record in unfinished:
-        name = show.printable(record.source)
+        name = show.escape_unprintable(record.source)
         print(f"unfinished  {name}  a run is in it, or ended in it: the next one goes on")
     for text in left_alone(records, settings.exclude, runs[0] if runs else None, options):
         print(text)
     for run in runs:
-        print(f"Run:     {show.past(run)}")
+        print(f"Run:     {show.format_past_run(run)}")
     return 0
 
 
@@ -79,17 +83,19 @@ def left_alone(
     if last:
         yield from show.unread(last.other_kinds)
     globs = exclude or (last.exclude if last else ())
-    kept = [record for record in records if excluded(globs, record.source)]
+    kept = [record for record in records if matches_any_glob(globs, record.source)]
     if kept:
         remedy = "ingest check --forget ROOT/NAME removes one"
         yield f"Excluded: {len(kept):,} kept in the index; {remedy}"
     if options.verbose or len(kept) <= show.FEW:
-        yield from (f"kept     {show.printable(record.source)}  excluded" for record in kept)
+        yield from (
+            f"kept     {show.escape_unprintable(record.source)}  excluded" for record in kept
+        )
 
 
-def by_root(records: list[Record]) -> dict[str, list[tuple[str, int]]]:
+def count_by_root(records: list[Record]) -> dict[str, list[tuple[str, int]]]:
     """How many sources of each root came out how."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
-        counts[record.root][said(record)] += 1
+        counts[record.root][describe_state(record)] += 1
     return {root: counter.most_common() for root, counter in counts.items()}

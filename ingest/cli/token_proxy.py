@@ -16,43 +16,48 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ingest.azure.token_proxy import Answered, Proxy
-from ingest.cli import configured
-from ingest.cli.run import say
-from ingest.config.connections import connections
+from ingest.azure.token_proxy import ProxiedRequest, TokenProxy
+from ingest.cli import load_settings
+from ingest.cli.run import print_notice
+from ingest.config.connections import create_connections
 from ingest.errors import ConfigError
 
 # SIGHUP is what a terminal sends that closes; Windows has none.
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-SIGNALS = [signal.Signals[name] for name in NAMES if name in signal.Signals.__members__]
-LOOKS_EVERY = 1.0  # seconds between looks whether the terminal is still there
+SIGNAL_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = [signal.Signals[name] for name in SIGNAL_NAMES if name in signal.Signals.__members__]
+TERMINAL_POLL_SECONDS = 1.0  # seconds between looks whether the terminal is still there
 
 
 def main(options: argparse.Namespace) -> int:
     """Do what the options say until told to stop; returns the exit code."""
     parent = os.getppid()
-    login = connections(configured(options)).login
+    login = create_connections(load_settings(options)).credential
     one_at_a_time = threading.Lock()
 
-    def tell(answered: Answered) -> None:
+    def print_answer(answered: ProxiedRequest) -> None:
         with one_at_a_time:
             if options.json:
-                print(json.dumps({"event": "answered", **fields(answered)}), flush=True)
+                print(json.dumps({"event": "answered", **answer_fields(answered)}), flush=True)
             elif not options.quiet:
-                say(line(answered))
+                print_notice(format_answer(answered))
 
-    with ending() as ended, Proxy(login, options.bind, options.port, options.host, tell) as proxy:
-        who = str(proxy.who())  # whoever is not signed in learns it now, and not in a container
-        with handed_over(proxy.environment, options.write):
+    with (
+        wait_for_signals() as ended,
+        TokenProxy(login, options.bind, options.port, options.host, print_answer) as proxy,
+    ):
+        who = str(
+            proxy.identity()
+        )  # whoever is not signed in learns it now, and not in a container
+        with write_environment_file(proxy.environment, options.write):
             threading.Thread(target=proxy.serve_forever, daemon=True).start()
             announce(proxy, options, who)
-            while os.getppid() == parent and not ended.wait(LOOKS_EVERY):
+            while os.getppid() == parent and not ended.wait(TERMINAL_POLL_SECONDS):
                 pass
             proxy.shutdown()
     return 0
 
 
-def announce(proxy: Proxy, options: argparse.Namespace, who: str) -> None:
+def announce(proxy: TokenProxy, options: argparse.Namespace, who: str) -> None:
     """Say whose tokens there are, and what a client needs to know."""
     shown = {} if options.write else proxy.environment
     if options.json:
@@ -63,18 +68,18 @@ def announce(proxy: Proxy, options: argparse.Namespace, who: str) -> None:
     if not options.quiet:
         file = f"docker run --env-file {shlex.quote(str(options.write))} ...; "
         use = file if options.write else ""
-        say(f"tokens of {who} for {proxy.host}; {use}^C ends it")
+        print_notice(f"tokens of {who} for {proxy.host}; {use}^C ends it")
 
 
 @contextmanager
-def ending() -> Iterator[threading.Event]:
+def wait_for_signals() -> Iterator[threading.Event]:
     """An event that ^C, SIGTERM and the end of the terminal set."""
     ended = threading.Event()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def set_ended(_number: int, _frame: FrameType | None) -> None:
         ended.set()
 
-    before = {number: signal.signal(number, end) for number in SIGNALS}
+    before = {number: signal.signal(number, set_ended) for number in SIGNALS}
     try:
         yield ended
     finally:
@@ -83,7 +88,7 @@ def ending() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def handed_over(environment: Mapping[str, str], file: Path | None) -> Iterator[None]:
+def write_environment_file(environment: Mapping[str, str], file: Path | None) -> Iterator[None]:
     """The variables in a file that only its owner can read, for as long as they are of use.
 
     Raises ConfigError if the file cannot be written or holds anything else.
@@ -93,7 +98,7 @@ def handed_over(environment: Mapping[str, str], file: Path | None) -> Iterator[N
         return
     text = "".join(f"{name}={value}\n" for name, value in environment.items())
     try:
-        write(file, text, environment)
+        replace_file(file, text, environment)
     except OSError as error:
         raise ConfigError(f"--write {file}: {error.strerror}; name another file") from error
     try:
@@ -104,11 +109,11 @@ def handed_over(environment: Mapping[str, str], file: Path | None) -> Iterator[N
                 file.unlink()
 
 
-def write(file: Path, text: str, names: Collection[str]) -> None:
+def replace_file(file: Path, text: str, variables: Collection[str]) -> None:
     """Put a text in the place of the file at once. Raises ConfigError over anything but ours."""
     if file.exists():
         found = file.read_text(errors="replace").splitlines() if file.is_file() else [""]
-        if not all(entry.partition("=")[0] in names for entry in found):
+        if not all(entry.partition("=")[0] in variables for entry in found):
             raise ConfigError(f"--write {file} holds something else: name another file")
     # Made for its owner alone, and so never readable by others, not even for a moment.
     made, path = tempfile.mkstemp(dir=file.absolute().parent)
@@ -117,7 +122,7 @@ def write(file: Path, text: str, names: Collection[str]) -> None:
     Path(path).replace(file)
 
 
-def fields(answered: Answered) -> dict[str, Any]:
+def answer_fields(answered: ProxiedRequest) -> dict[str, Any]:
     """What happened, for JSON."""
     if answered.reason:
         return {"peer": answered.peer, "status": answered.status, "reason": answered.reason}
@@ -125,7 +130,7 @@ def fields(answered: Answered) -> dict[str, Any]:
     return {"peer": answered.peer, "status": answered.status, **told}
 
 
-def line(answered: Answered) -> str:
+def format_answer(answered: ProxiedRequest) -> str:
     """What happened, for people."""
     if answered.reason:
         return f"refused {answered.peer} ({answered.status}): {answered.reason}"

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-LEEWAY = 8.0  # seconds for an orderly end, beyond the time that it was given
-AT_ONCE = 3.0  # seconds for an end without any grace
+EXTRA_SECONDS = 8.0  # seconds for an orderly end, beyond the time that it was given
+FORCED_EXIT_SECONDS = 3.0  # seconds for an end without any grace
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 due: list[threading.Timer] = []

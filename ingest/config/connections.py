@@ -6,41 +6,54 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ingest.azure.credential import Login, credential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.config.settings import Settings
-from ingest.runtime.cancellation import Stop
-from ingest.runtime.request_ids import Exchanges, Told, names
-from ingest.runtime.retry import Patience
-from ingest.runtime.timing import Watch
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.request_ids import OnResponse, RequestLog, request_ids
+from ingest.runtime.retry import RetryPolicy
+from ingest.runtime.timing import Observer
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
     """How services are reached: one login for all of them, and one patience; and who watches."""
 
-    login: Login
-    patience: Patience
-    watch: Watch | None = None
+    credential: SharedCredential
+    retry_policy: RetryPolicy
+    observer: Observer | None = None
 
 
-def connections(settings: Settings, stop: Stop | None = None, **time: Any) -> Connections:
+def create_connections(
+    settings: Settings, stop: Cancellation | None = None, **time: Any
+) -> Connections:
     """The connections of a process; nothing is asked of anybody yet.
 
     `time` may hold the `sleep` and the `clock` of the patience.
     """
-    make = partial(credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted)
-    stopped = stop.overdue if stop else lambda: False
+    make = partial(
+        create_credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted
+    )
+    stopped = stop.is_overdue if stop else lambda: False
     return Connections(
-        Login(make), Patience(settings.retry_seconds, settings.wait_for_roles, stopped, **time)
+        SharedCredential(make),
+        RetryPolicy(settings.retry_seconds, settings.wait_for_roles, stopped, **time),
     )
 
 
-def watched(
-    to: Connections, run: str, watch: Watch | None, told: Told, start: int = 1
+def connections_of_run(
+    connections: Connections,
+    run: str,
+    observer: Observer | None,
+    on_response: OnResponse,
+    start: int = 1,
 ) -> Connections:
     """The connections of a run: its requests have its name, and somebody looks on.
 
     They are counted from `start`: no two processes may give one name.
     """
-    exchanges = Exchanges(names(run, start), told)
-    return replace(to, patience=replace(to.patience, exchanges=exchanges), watch=watch)
+    exchanges = RequestLog(request_ids(run, start), on_response)
+    return replace(
+        connections,
+        retry_policy=replace(connections.retry_policy, request_log=exchanges),
+        observer=observer,
+    )

@@ -15,33 +15,39 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ingest.azure.credential import COGNITIVE_SERVICES, SEARCH, STORAGE
+from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.azure.token_cache import TokenCache
-from ingest.config.connections import Connections, connections
-from ingest.config.reader import document_intelligence, reading
-from ingest.config.settings import Settings, cores
+from ingest.config.connections import Connections, create_connections
+from ingest.config.reader import open_document_intelligence, open_reader
+from ingest.config.settings import Settings, count_cores
 from ingest.embed import Embedder
-from ingest.embed.deployments import DIMENSIONS, Endpoint, Requests, paces, remote
-from ingest.embed.rate_limit.limiter import Line
+from ingest.embed.deployments import (
+    MODEL_DIMENSIONS,
+    Endpoint,
+    RequestLimits,
+    create_rate_limiter,
+    remote_embedder,
+)
+from ingest.embed.rate_limit.limiter import RateLimiter
 from ingest.errors import ConfigError, IngestError
-from ingest.extract.ocr.page_cache import Inherited
-from ingest.extract.ocr.rate_limit import Paced
+from ingest.extract.ocr.page_cache import InheritedPageCache
+from ingest.extract.ocr.rate_limit import OcrRateLimiter
 from ingest.index import Index
 from ingest.index.generations import Generations, Successor
-from ingest.index.schema import additional
+from ingest.index.schema import additional_fields
 from ingest.models import Recipe
 from ingest.pipeline.context import Run, Services
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
-from ingest.runtime.cancellation import Stop
-from ingest.runtime.concurrency import AtOnce
-from ingest.runtime.prices import FREE, Rates, price
-from ingest.runtime.timing import Times
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.concurrency import InlineExecutor
+from ingest.runtime.prices import FREE_PRICE, Rates, find_price
+from ingest.runtime.timing import Stopwatch
 from ingest.sources import Root
-from ingest.sources.exclude import excluding, whole_root
+from ingest.sources.exclude import exclude_globs, without_exclusion
 from ingest.sources.folder import Folder
-from ingest.sources.folder import roots as folders
-from ingest.sources.validation import Checked
+from ingest.sources.folder import parse_folder_roots as folders
+from ingest.sources.validation import ValidatedRoot
 
 if TYPE_CHECKING:
     from ingest.index.azure.definition import SearchIndex, Vectorizer
@@ -51,12 +57,18 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-WRITES_AT_ONCE = 32  # requests to a search service; most are a record each, and wait for a reply
-KEYED = "%s is set, so a key is used, which whoever reads it can use for ever: better unset it"
+MAX_CONCURRENT_WRITES = (
+    32  # requests to a search service; most are a record each, and wait for a reply
+)
+KEY_WARNING = (
+    "%s is set, so a key is used, which whoever reads it can use for ever: better unset it"
+)
 
 
 @contextmanager
-def roots(arguments: Sequence[str], settings: Settings, to: Connections) -> Iterator[list[Root]]:
+def open_roots(
+    arguments: Sequence[str], settings: Settings, connections: Connections
+) -> Iterator[list[Root]]:
     """The roots that a command line names: folders, and containers by their URLs.
 
     Raises ConfigError for one that cannot be meant; nothing is asked of a service yet.
@@ -68,118 +80,124 @@ def roots(arguments: Sequence[str], settings: Settings, to: Connections) -> Iter
     found: list[Root] = [*folders(argument for argument in arguments if argument not in urls)]
     with ExitStack() as opened:
         if urls:
-            from ingest.sources.azure_blob.client import Storage
-            from ingest.sources.azure_blob.container import Container, places
+            from ingest.sources.azure_blob.client import BlobStorageClient
+            from ingest.sources.azure_blob.container import Container, parse_container_urls
 
-            token = TokenCache(to.login, STORAGE)
-            for place in places(urls):
-                storage = opened.enter_context(closing(Storage(place.url, token, to.patience)))
+            token = TokenCache(connections.credential, STORAGE_SCOPE)
+            for place in parse_container_urls(urls):
+                storage = opened.enter_context(
+                    closing(BlobStorageClient(place.url, token, connections.retry_policy))
+                )
                 most, wanted = settings.document_megabytes, settings.blob_fields
                 found.append(Container(place, storage, most, wanted))
-        yield excluding(found, settings.exclude)
+        yield exclude_globs(found, settings.exclude)
 
 
 # A root on its way to another machine, which opens it in its own name.
-Portable: TypeAlias = "Folder | str"
+PortableRoot: TypeAlias = "Folder | str"
 
 
-def portable(root: Root) -> Portable:
+def to_portable(root: Root) -> PortableRoot:
     """A root as another machine can open it. Raises ConfigError for one that only this one has."""
-    root = whole_root(root)
+    root = without_exclusion(root)
     if isinstance(root, Folder):
         return root
-    if "://" in root.name and not isinstance(root, Checked):
+    if "://" in root.name and not isinstance(root, ValidatedRoot):
         return root.name
     raise ConfigError(f"{root.name}: a root of your own cannot be read on other machines")
 
 
 @contextmanager
-def reopened(where: Portable, settings: Settings, to: Connections) -> Iterator[Root]:
+def open_portable(
+    portable: PortableRoot, settings: Settings, connections: Connections
+) -> Iterator[Root]:
     """A root that another machine has sent. Raises ConfigError for a folder that is not here."""
-    if isinstance(where, str):
-        with roots([where], settings, to) as (found,):
+    if isinstance(portable, str):
+        with open_roots([portable], settings, connections) as (found,):
             yield found
-    elif where.folder.is_dir():
-        yield where
+    elif portable.folder.is_dir():
+        yield portable
     else:
         raise ConfigError(
-            f"{where.folder} is not there on {socket.gethostname()}: mount it at the same path on "
+            f"{portable.folder} is not there on {socket.gethostname()}: mount it at the same path on "
             "every worker, or name a blob container"
         )
 
 
-def reached(name: str, found: Sequence[Root]) -> None:
+def check_root_reachable(name: str, roots: Sequence[Root]) -> None:
     """Whether the name that an index has for a root still leads to it.
 
     Raises ConfigError if not: it is a link now, or gone, and its letters are taken for a glob.
     """
-    if any(root.name == name for root in found):
+    if any(root.name == name for root in roots):
         return
     if Path(name).exists():
         raise ConfigError(f"{name} is a link to {Path(name).resolve()} now: check the path")
     raise ConfigError(f"{name}: no such folder or file; check the path")
 
 
-def index_place(settings: Settings) -> str:
+def index_location(settings: Settings) -> str:
     """Where the index is: a folder or an endpoint."""
     return settings.index or settings.search_endpoint or ".ingest"
 
 
-def embedder_places(settings: Settings) -> tuple[str, ...]:
+def embedder_locations(settings: Settings) -> tuple[str, ...]:
     """What embeds: "local" alone, or one or several endpoints."""
     return (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
 
 
 def index_name(settings: Settings) -> str:
     """The index, as people are told of it."""
-    place = index_place(settings)
+    place = index_location(settings)
     return f"{settings.search_index} on {place}" if "://" in place else place
 
 
-def embedder(
+def create_embedder(
     settings: Settings,
-    to: Connections,
-    times: Times | None = None,
+    connections: Connections,
+    times: Stopwatch | None = None,
     budget: Budget | None = None,
-    line: Line | None = None,
+    rate_limiter: RateLimiter | None = None,
 ) -> Embedder:
     """What makes the vectors. Raises ConfigError if a setting is missing.
 
     The budget is asked for what is sent again; for what is sent once, its caller asks. Requests
     wait in a `line`, where they are not the only ones that the quota is for.
     """
-    where = embedder_places(settings)
+    where = embedder_locations(settings)
     if where == ("local",):
-        from ingest.embed.minilm import local
+        from ingest.embed.minilm import local_embedder
 
-        return local(cores())
+        return local_embedder(count_cores())
     if settings.openai_key:
-        log.warning(KEYED, "AZURE_OPENAI_KEY")
-    requests = Requests(
+        log.warning(KEY_WARNING, "AZURE_OPENAI_KEY")
+    requests = RequestLimits(
         settings.embed_inputs,
         settings.embed_tokens,
         settings.embed_at_once,
-        partial(repeated, budget or Budget()),
+        partial(reserve_resend, budget or Budget()),
     )
-    where_to = endpoints(settings, where)
-    key = embedder_key(settings, to)
-    ahead = line or paces(where_to, to.patience.clock)
-    return remote(where_to, requests, key, to.patience, times or Times(), line=ahead)
+    where_to = embedding_endpoints(settings, where)
+    key = embedder_key(settings, connections)
+    ahead = rate_limiter or create_rate_limiter(where_to, connections.retry_policy.clock)
+    return remote_embedder(
+        where_to, requests, key, connections.retry_policy, times or Stopwatch(), rate_limiter=ahead
+    )
 
 
-def repeated(budget: Budget, texts: Sequence[str]) -> None:
+def reserve_resend(budget: Budget, texts: Sequence[str]) -> None:
     """Texts are to be sent once more, and may be paid for twice. Raises StoppedError."""
-    from ingest.chunk.tokens import count
+    from ingest.chunk.tokens import count_tokens
 
-    budget.must(sum(count(texts)))
+    budget.reserve(sum(count_tokens(texts)))
 
 
-def limited(settings: Settings, stop: Stop) -> Budget:
+def create_budget(settings: Settings, stop: Cancellation) -> Budget:
     """What a run may spend. Raises ConfigError for a limit of money where a price is not known."""
-    paid = rates(settings)
+    paid = create_rates(settings)
     most = math.inf if settings.max_cost is None else settings.max_cost
     if most < math.inf and paid.embedding is None:
-        model = endpoints(settings, embedder_places(settings))[0].model
+        model = embedding_endpoints(settings, embedder_locations(settings))[0].model
         raise ConfigError(
             f"--max-cost: what does {model} cost for a million tokens? set INGEST_PRICES, as in "
             f"2026-11-01,{model}=0.02"
@@ -187,19 +205,19 @@ def limited(settings: Settings, stop: Stop) -> Budget:
     return Budget(stop, settings.max_tokens or math.inf, most, paid)
 
 
-def rates(settings: Settings) -> Rates:
+def create_rates(settings: Settings) -> Rates:
     """What embedding and recognising cost; nothing where this machine does it."""
-    where = embedder_places(settings)
+    where = embedder_locations(settings)
     recognises = settings.ocr.startswith("https://")
     return Rates(
-        FREE
+        FREE_PRICE
         if where == ("local",)
-        else price(endpoints(settings, where)[0].model, settings.prices),
-        price(settings.ocr_model, settings.prices) if recognises else FREE,
+        else find_price(embedding_endpoints(settings, where)[0].model, settings.prices),
+        find_price(settings.ocr_model, settings.prices) if recognises else FREE_PRICE,
     )
 
 
-def recipe(settings: Settings, model: Embedder) -> Recipe:
+def create_recipe(settings: Settings, model: Embedder) -> Recipe:
     """What shapes chunks and vectors, as the settings are."""
     return Recipe(
         extractor=settings.extractor,
@@ -210,38 +228,38 @@ def recipe(settings: Settings, model: Embedder) -> Recipe:
     )
 
 
-def embedder_key(settings: Settings, to: Connections) -> str | TokenCache:
+def embedder_key(settings: Settings, connections: Connections) -> str | TokenCache:
     """What opens the embedding service: a key where one is set, else tokens."""
     if settings.openai_key:
         return settings.openai_key
     if settings.embedder.endswith("/v1"):
         return "none"  # a service of one's own asks for none, but its protocol does
-    return TokenCache(to.login, COGNITIVE_SERVICES)
+    return TokenCache(connections.credential, COGNITIVE_SERVICES_SCOPE)
 
 
-def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
+def embedding_endpoints(settings: Settings, urls: Sequence[str]) -> list[Endpoint]:
     """The deployments that the settings mean, of one model.
 
     Raises ConfigError if they leave it open.
     """
-    for url in where:
+    for url in urls:
         if not url.startswith(("https://", "http://")):
             raise ConfigError(f"embedder {url}: expected local, or an endpoint: https://...")
-    names = each(
+    names = one_per_endpoint(
         settings.openai_deployment or (settings.openai_model,),
-        where,
+        urls,
         "AZURE_OPENAI_EMBEDDING_DEPLOYMENT",
     )
-    if len(set(zip(where, names, strict=True))) < len(where):
+    if len(set(zip(urls, names, strict=True))) < len(urls):
         raise ConfigError("AZURE_OPENAI_ENDPOINT names one deployment twice: leave one out")
     model = settings.openai_model or names[0]
     if not model:
         raise ConfigError(
-            f"which model of {where[0]} embeds? set AZURE_OPENAI_EMBEDDING_DEPLOYMENT to its name"
+            f"which model of {urls[0]} embeds? set AZURE_OPENAI_EMBEDDING_DEPLOYMENT to its name"
         )
     if not settings.openai_model and len(set(names)) > 1:
         raise ConfigError("which model do the deployments have? set AZURE_OPENAI_EMBEDDING_MODEL")
-    dimensions = settings.openai_dimensions or DIMENSIONS.get(model)
+    dimensions = settings.openai_dimensions or MODEL_DIMENSIONS.get(model)
     if not dimensions:
         raise ConfigError(
             f"how many dimensions do the vectors of {model} have? set "
@@ -250,119 +268,129 @@ def endpoints(settings: Settings, where: Sequence[str]) -> list[Endpoint]:
     return [
         Endpoint(url, name, model, dimensions, settings.openai_api_version, tpm, rpm)
         for url, name, tpm, rpm in zip(
-            where,
+            urls,
             names,
-            each(settings.openai_tpm or (math.inf,), where, "AZURE_OPENAI_TPM"),
-            each(settings.openai_rpm or (math.inf,), where, "AZURE_OPENAI_RPM"),
+            one_per_endpoint(settings.openai_tpm or (math.inf,), urls, "AZURE_OPENAI_TPM"),
+            one_per_endpoint(settings.openai_rpm or (math.inf,), urls, "AZURE_OPENAI_RPM"),
             strict=True,
         )
     ]
 
 
-def each(values: Sequence[T], where: Sequence[str], name: str) -> Sequence[T]:
+def one_per_endpoint(values: Sequence[T], urls: Sequence[str], name: str) -> Sequence[T]:
     """A value for each endpoint: its own, or the one for all. Raises ConfigError otherwise."""
     if len(values) == 1:
-        return list(values) * len(where)
-    if len(values) != len(where):
+        return list(values) * len(urls)
+    if len(values) != len(urls):
         raise ConfigError(
-            f"{name} has {len(values)} values for {len(where)} endpoints: give one, or one for each"
+            f"{name} has {len(values)} values for {len(urls)} endpoints: give one, or one for each"
         )
     return values
 
 
-def index(settings: Settings, model: Embedder, to: Connections, *, create: bool = False) -> Index:
+def open_index(
+    settings: Settings, model: Embedder, connections: Connections, *, create: bool = False
+) -> Index:
     """Where chunks are kept. Without `create`, what does not exist yet is an empty one."""
-    where = index_place(settings)
+    where = index_location(settings)
     if not where.startswith("https://"):
         if "://" in where:
             raise ConfigError(f"index {where}: a service is reached over https:// only")
-        from ingest.index.sqlite.index import LocalIndex
+        from ingest.index.sqlite.index import SqliteIndex
 
-        return LocalIndex(Path(where), model.model, model.dimensions, create=create)
-    service = azure_index(settings, to, may_be_absent=not create)
+        return SqliteIndex(Path(where), model.model, model.dimensions, create=create)
+    service = open_azure_index(settings, connections, may_be_absent=not create)
     if create:
-        from ingest.index.azure.create import ensure
+        from ingest.index.azure.create import ensure_index
 
-        ensure(service, wanted_index(settings, model.dimensions))
+        ensure_index(service, index_definition(settings, model.dimensions))
     return service
 
 
-def azure_index(settings: Settings, to: Connections, *, may_be_absent: bool) -> AzureIndex:
+def open_azure_index(
+    settings: Settings, connections: Connections, *, may_be_absent: bool
+) -> AzureIndex:
     """The index on a search service. Nothing is asked of it yet."""
     if settings.search_key:
-        log.warning(KEYED, "AZURE_SEARCH_KEY")
-    return on_service(settings, to, may_be_absent=may_be_absent)
+        log.warning(KEY_WARNING, "AZURE_SEARCH_KEY")
+    return connect_azure_index(settings, connections, may_be_absent=may_be_absent)
 
 
-def on_service(settings: Settings, to: Connections, *, may_be_absent: bool) -> AzureIndex:
+def connect_azure_index(
+    settings: Settings, connections: Connections, *, may_be_absent: bool
+) -> AzureIndex:
     """The same, without a warning of a key."""
-    from ingest.index.azure.client import Documents
+    from ingest.index.azure.client import DocumentClient
     from ingest.index.azure.index import AzureIndex
 
-    key = settings.search_key or TokenCache(to.login, SEARCH)
-    where, name = index_place(settings), settings.search_index
-    return AzureIndex(Documents(where, name, key, to.patience, may_be_absent=may_be_absent))
-
-
-def generations(settings: Settings, model: Embedder, to: Connections) -> Generations:
-    """The indexes that the name of the index has stood for, and new ones of this model."""
-    where = index_place(settings)
-    if "://" not in where:
-        from ingest.index.sqlite.generations import Folder
-
-        return Folder(Path(where), model.model, model.dimensions)
-    from ingest.index.azure.generations import Alias
-
-    def named(name: str) -> Settings:
-        return replace(settings, search_index=name)
-
-    if settings.search_key:
-        log.warning(KEYED, "AZURE_SEARCH_KEY")
-    return Alias(
-        settings.search_index,
-        lambda name: on_service(named(name), to, may_be_absent=False),
-        lambda name: wanted_index(named(name), model.dimensions),
+    key = settings.search_key or TokenCache(connections.credential, SEARCH_SCOPE)
+    where, name = index_location(settings), settings.search_index
+    return AzureIndex(
+        DocumentClient(where, name, key, connections.retry_policy, may_be_absent=may_be_absent)
     )
 
 
-def wanted_index(settings: Settings, dimensions: int) -> SearchIndex:
+def create_generations(
+    settings: Settings, model: Embedder, connections: Connections
+) -> Generations:
+    """The indexes that the name of the index has stood for, and new ones of this model."""
+    where = index_location(settings)
+    if "://" not in where:
+        from ingest.index.sqlite.generations import SqliteGenerations
+
+        return SqliteGenerations(Path(where), model.model, model.dimensions)
+    from ingest.index.azure.generations import AzureGenerations
+
+    def with_index_name(name: str) -> Settings:
+        return replace(settings, search_index=name)
+
+    if settings.search_key:
+        log.warning(KEY_WARNING, "AZURE_SEARCH_KEY")
+    return AzureGenerations(
+        settings.search_index,
+        lambda name: connect_azure_index(with_index_name(name), connections, may_be_absent=False),
+        lambda name: index_definition(with_index_name(name), model.dimensions),
+    )
+
+
+def index_definition(settings: Settings, dimensions: int) -> SearchIndex:
     """The definition that the settings mean, of an index on a search service."""
-    from ingest.index.azure.definition import definition
+    from ingest.index.azure.definition import build_definition
 
-    more = additional(field.name for field in settings.blob_fields)
+    more = additional_fields(field.name for field in settings.blob_fields)
     name, analyzer = settings.search_index, settings.search_analyzer
-    return definition(name, dimensions, analyzer, vectorizer(settings), more)
+    return build_definition(name, dimensions, analyzer, create_vectorizer(settings), more)
 
 
-def vectorizer(settings: Settings) -> Vectorizer | None:
+def create_vectorizer(settings: Settings) -> Vectorizer | None:
     """What lets the search service embed queries itself, where Azure OpenAI embeds the chunks."""
     if settings.embedder or not settings.openai_endpoint:
         return None
     from ingest.index.azure.definition import Vectorizer
 
-    first = endpoints(settings, settings.openai_endpoint)[0]
+    first = embedding_endpoints(settings, settings.openai_endpoint)[0]
     return Vectorizer(first.url, first.deployment, first.model)
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class SharedState:
     """What a process shares that works for a run of another one, which holds the index for both."""
 
-    line: Line
+    rate_limiter: RateLimiter
     budget: Budget
-    recognising: Paced
+    ocr_rate_limiter: OcrRateLimiter
 
 
 @contextmanager
-def services(  # noqa: PLR0913 - settings, and what takes the place of what they say
+def open_services(  # noqa: PLR0913 - settings, and what takes the place of what they say
     settings: Settings,
-    stop: Stop,
+    stop: Cancellation,
     *,
     write: bool,
     to: Connections | None = None,
     model: Embedder | None = None,
     successor: Successor | None = None,
-    beside: Beside | None = None,
+    shared: SharedState | None = None,
 ) -> Iterator[Services]:
     """All that a run needs, closed again after it; with `write`, the index is held meanwhile.
 
@@ -371,41 +399,43 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
     the index to that one to make and to hold. Raises ConfigError, ServiceError, or
     BusyError if another run holds the index.
     """
-    if write and settings.engine and "://" not in index_place(settings):
+    if write and settings.engine and "://" not in index_location(settings):
         raise ConfigError(
             f"--engine {settings.engine}: an index in a folder is this machine's only; set "
             "AZURE_SEARCH_ENDPOINT, or leave the engine out"
         )
-    to = to or connections(settings, stop)
-    times = Times(watch=to.watch)
-    budget = beside.budget if beside else limited(settings, stop)
-    model = model or embedder(settings, to, times, budget, beside.line if beside else None)
-    cut = recipe(settings, model)
+    to = to or create_connections(settings, stop)
+    times = Stopwatch(observer=to.observer)
+    budget = shared.budget if shared else create_budget(settings, stop)
+    model = model or create_embedder(
+        settings, to, times, budget, shared.rate_limiter if shared else None
+    )
+    cut = create_recipe(settings, model)
     with ExitStack() as opened:
         opened.callback(model.close)
         where = (
             successor.index
             if successor
-            else index(settings, model, to, create=write and not beside)
+            else open_index(settings, model, to, create=write and not shared)
         )
         earlier = successor.earlier if successor else None
         opened.callback(where.close)
         senders = ThreadPoolExecutor(model.at_once, "sender")
-        writers, writing = writing_threads(settings)
+        writers, writing = create_writers(settings)
         for threads in (writers, senders):
             opened.callback(threads.shutdown, cancel_futures=True)
         sends = write and settings.ocr.startswith("https://")
-        pace = beside.recognising if beside else None
-        service = document_intelligence(settings, to, budget, pace) if sends else None
-        memory = Inherited(where, earlier) if earlier else where
-        reader = opened.enter_context(reading(settings, memory, cut, times, service))
+        pace = shared.ocr_rate_limiter if shared else None
+        service = open_document_intelligence(settings, to, budget, pace) if sends else None
+        memory = InheritedPageCache(where, earlier) if earlier else where
+        reader = opened.enter_context(open_reader(settings, memory, cut, times, service))
         try:
-            if write and where.fresh and not settings.engine:
+            if write and where.is_new and not settings.engine:
                 # There is much to read and to embed: what takes a while begins meanwhile.
                 senders.submit(model.open)
                 for _ in range(reader.at_once):
-                    reader.threads.submit(reader.warm)
-            if write and not beside:
+                    reader.threads.submit(reader.warm_up)
+            if write and not shared:
                 where.hold(settings.engine)
             yield Services(
                 where, model, cut, reader, senders, writers, writing, times, budget, earlier
@@ -418,39 +448,39 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
             raise
 
 
-def writing_threads(settings: Settings) -> tuple[Executor, int]:
+def create_writers(settings: Settings) -> tuple[Executor, int]:
     """Threads that write to the index, and how many writes pay off at once."""
-    if index_place(settings).startswith("https://"):
-        return ThreadPoolExecutor(WRITES_AT_ONCE, "writer"), WRITES_AT_ONCE
-    return AtOnce(), 1  # SQLite's connection belongs to the thread that opened it
+    if index_location(settings).startswith("https://"):
+        return ThreadPoolExecutor(MAX_CONCURRENT_WRITES, "writer"), MAX_CONCURRENT_WRITES
+    return InlineExecutor(), 1  # SQLite's connection belongs to the thread that opened it
 
 
-def new_run(settings: Settings, *, retry_failed: bool = False) -> Run:
+def create_run(settings: Settings, *, retry_failed: bool = False) -> Run:
     """One execution, as the settings want it."""
     return Run(
         id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
         prune=settings.prune,
         max_deletes=settings.max_deletes,
         retry_failed=retry_failed,
-        passwords=bool(settings.passwords),
+        has_passwords=bool(settings.passwords),
         exclude=settings.exclude,
         # A deadline that is shorter than the grace still leaves half of it for work.
-        stop=Stop(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
+        stop=Cancellation(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
     )
 
 
-def capacity(all_: Services, settings: Settings) -> Capacity:
+def find_capacity(services: Services, settings: Settings) -> Capacity:
     """How much could be under way at once, and how much the quota allowed."""
-    if all_.elsewhere:
-        return all_.elsewhere.capacity()
-    model, limits = all_.embedder, settings.openai_tpm
+    if services.remote:
+        return services.remote.capacity()
+    model, limits = services.embedder, settings.openai_tpm
     most = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
     allowed = model.allowed()
     return Capacity(
-        all_.reader.at_once,
+        services.reader.at_once,
         model.at_once,
-        all_.writing,
+        services.max_writes,
         allowed,
-        own=bool(limits) and allowed >= most,
-        recognising=all_.reader.waiting,
+        is_configured=bool(limits) and allowed >= most,
+        recognising=services.reader.max_waiting,
     )

@@ -11,54 +11,54 @@ from contextlib import ExitStack, contextmanager
 from threading import Semaphore
 from typing import TYPE_CHECKING
 
-from ingest.azure.credential import COGNITIVE_SERVICES
+from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
 from ingest.config.connections import Connections
-from ingest.config.settings import Settings, cores
+from ingest.config.settings import Settings, count_cores
 from ingest.errors import ConfigError
-from ingest.extract.ocr import API_VERSION, AT_ONCE
+from ingest.extract.ocr import MAX_CONCURRENT_PAGES, OCR_API_VERSION
 from ingest.extract.ocr import local as local_ocr
-from ingest.extract.passwords import passwords
-from ingest.extract.sandbox.pool import Contained, Limits
+from ingest.extract.passwords import read_passwords
+from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
 from ingest.models import Recipe
 from ingest.pipeline.context import Reader
 from ingest.pipeline.reader.prepare import prepare
 from ingest.pipeline.reader.read import DocumentReader
-from ingest.runtime.bottleneck import FETCHED_AHEAD
+from ingest.runtime.bottleneck import PREFETCH_FACTOR
 from ingest.runtime.budget import Budget
-from ingest.runtime.timing import Times
+from ingest.runtime.timing import Stopwatch
 
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
-    from ingest.extract.ocr.page_cache import Memory
-    from ingest.extract.ocr.rate_limit import Paced
-    from ingest.pipeline.reader.scanned_pages import Recognition
+    from ingest.extract.ocr.page_cache import PageCache
+    from ingest.extract.ocr.rate_limit import OcrRateLimiter
+    from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
 
 @contextmanager
-def reading(
+def open_reader(
     settings: Settings,
-    memory: Memory,
+    cache: PageCache,
     recipe: Recipe,
-    times: Times,
+    times: Stopwatch,
     service: DocumentIntelligence | None,
 ) -> Iterator[Reader]:
     """What reads documents, until the end of the context; `memory` has the pages paid for.
 
     Without a `service`, no page is sent to be recognised. Raises ConfigError.
     """
-    at_once = settings.workers or cores()
-    keys = passwords(settings.passwords)
-    name = recogniser(settings)
+    at_once = settings.workers or count_cores()
+    keys = read_passwords(settings.passwords)
+    name = ocr_engine_name(settings)
     places = Semaphore(at_once)
-    waiting = AT_ONCE if settings.ocr.startswith("https://") else 0
+    waiting = MAX_CONCURRENT_PAGES if settings.ocr.startswith("https://") else 0
     # So that some fetch documents while those of the others are read, or recognised.
-    threads = ThreadPoolExecutor(FETCHED_AHEAD * at_once + waiting, "reader")
+    threads = ThreadPoolExecutor(PREFETCH_FACTOR * at_once + waiting, "reader")
     with ExitStack() as opened:
         opened.callback(threads.shutdown, cancel_futures=True)
-        children = Contained(prepare, limits(settings))
+        children = SandboxPool(prepare, sandbox_limits(settings))
         opened.callback(children.close)
-        recognising = recognition(settings, memory, times, service)
+        recognising = scanned_page_ocr(settings, cache, times, service)
         if recognising:
             opened.callback(recognising.close)
         reader = DocumentReader(
@@ -69,15 +69,15 @@ def reading(
         yield Reader(
             prepare=reader.read,
             threads=threads,
-            warm=children.prepare,
+            warm_up=children.warm_up,
             at_once=at_once,
-            waiting=waiting,
+            max_waiting=waiting,
             ocr=name,
-            unsent=recognising.unsent if recognising else lambda: 0,
+            unsent_pages=recognising.count_unsent_pages if recognising else lambda: 0,
         )
 
 
-def recogniser(settings: Settings) -> str:
+def ocr_engine_name(settings: Settings) -> str:
     """What reads scanned pages, as records have it; "" if nothing does.
 
     A document that another one has read, or none, is read again. Raises ConfigError if it lacks
@@ -87,42 +87,49 @@ def recogniser(settings: Settings) -> str:
         raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
     if settings.ocr != "local":
         return f"azure-{settings.ocr_model}" if settings.ocr else ""
-    local_ocr.installed()
-    if settings.document_megabytes < local_ocr.MEGABYTES:
+    local_ocr.check_installed()
+    if settings.document_megabytes < local_ocr.MIN_MEGABYTES:
         raise ConfigError(
             f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
-            f"{local_ocr.MEGABYTES} or more"
+            f"{local_ocr.MIN_MEGABYTES} or more"
         )
-    return local_ocr.NAME
+    return local_ocr.ENGINE_NAME
 
 
-def recognition(
-    settings: Settings, memory: Memory, times: Times, service: DocumentIntelligence | None
-) -> Recognition | None:
+def scanned_page_ocr(
+    settings: Settings, cache: PageCache, times: Stopwatch, service: DocumentIntelligence | None
+) -> ScannedPageOcr | None:
     """What has scanned pages recognised by a service; None where none is set.
 
     Without the service it only finds what is in `memory`.
     """
     if not settings.ocr.startswith("https://"):
         return None
-    from ingest.extract.ocr.page_cache import Recogniser
-    from ingest.pipeline.reader.scanned_pages import Recognition
+    from ingest.extract.ocr.page_cache import CachedOcr
+    from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
-    pages = Recogniser(memory, service, f"{recogniser(settings)} {API_VERSION}", times)
-    return Recognition(pages, service, limits(settings))
+    pages = CachedOcr(cache, service, f"{ocr_engine_name(settings)} {OCR_API_VERSION}", times)
+    return ScannedPageOcr(pages, service, sandbox_limits(settings))
 
 
-def document_intelligence(
-    settings: Settings, to: Connections, budget: Budget | None = None, pace: Paced | None = None
+def open_document_intelligence(
+    settings: Settings,
+    connections: Connections,
+    budget: Budget | None = None,
+    rate_limiter: OcrRateLimiter | None = None,
 ) -> DocumentIntelligence:
     """The service that recognises, asked at a `pace` that others share. Nothing is asked yet."""
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 
-    token = TokenCache(to.login, COGNITIVE_SERVICES)
+    token = TokenCache(connections.credential, COGNITIVE_SERVICES_SCOPE)
     model = f"prebuilt-{settings.ocr_model}"
-    return DocumentIntelligence(settings.ocr, model, token, to.patience, budget, pace=pace)
+    return DocumentIntelligence(
+        settings.ocr, model, token, connections.retry_policy, budget, rate_limiter=rate_limiter
+    )
 
 
-def limits(settings: Settings) -> Limits:
+def sandbox_limits(settings: Settings) -> SandboxLimits:
     """What one document may take."""
-    return Limits(settings.document_seconds, settings.document_megabytes, settings.page_seconds)
+    return SandboxLimits(
+        settings.document_seconds, settings.document_megabytes, settings.page_seconds
+    )

@@ -18,7 +18,7 @@ from ingest.pipeline.context import Run, Services
 
 
 @contextmanager
-def scaled(settings: Settings, services: Services, run: Run) -> Iterator[Services]:
+def use_engine(settings: Settings, services: Services, run: Run) -> Iterator[Services]:
     """The services of a run on the engine that the settings name; as they are, if none is.
 
     Raises ConfigError if what speaks to it is not installed, ServiceError if it does not answer.
@@ -27,16 +27,16 @@ def scaled(settings: Settings, services: Services, run: Run) -> Iterator[Service
         yield services
         return
     try:
-        from ingest.distributed.dask import cluster
+        from ingest.distributed.dask import connect_cluster
     except ImportError:
         raise ConfigError(
             f"--engine {settings.engine}: Dask is not installed here: pip install '.[dask]' in the "
             "checkout"
         ) from None
-    from ingest.distributed.driver import spread
+    from ingest.distributed.driver import connect_engine
 
     with (
-        cluster(settings.engine, run.id) as engine,
-        spread(engine, settings, services, run) as everywhere,
+        connect_cluster(settings.engine, run.id) as engine,
+        connect_engine(engine, settings, services, run) as everywhere,
     ):
         yield everywhere

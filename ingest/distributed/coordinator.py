@@ -16,20 +16,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ingest.distributed.messages import Beat, Orders, Status
-from ingest.embed.deployments import Endpoint, paces
-from ingest.embed.rate_limit.limiter import Granted, Known, Later
-from ingest.extract.ocr.rate_limit import Pace
+from ingest.distributed.messages import ClusterStatus, Orders, WorkerStatus
+from ingest.embed.deployments import Endpoint, create_rate_limiter
+from ingest.embed.rate_limit.limiter import Permit, Quota, Wait
+from ingest.extract.ocr.rate_limit import LocalOcrRateLimiter
 from ingest.runtime.budget import Budget
 from ingest.runtime.prices import Rates
 
-SILENT = 10.0  # seconds without a beat, after which a worker is taken for lost
-LEFT = 20.0  # seconds without a word from the driver, after which workers are told to stop
-ANSWERED = 180.0  # seconds in which every request is answered, or was given up
+WORKER_TIMEOUT_SECONDS = 10.0  # seconds without a beat, after which a worker is taken for lost
+DRIVER_TIMEOUT_SECONDS = (
+    20.0  # seconds without a word from the driver, after which workers are told to stop
+)
+REQUEST_TIMEOUT_SECONDS = 180.0  # seconds in which every request is answered, or was given up
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BudgetLimits:
     """What a run may spend, and has spent."""
 
     tokens: float = math.inf
@@ -38,120 +40,126 @@ class Limits:
     spent: tuple[int, int] = (0, 0)  # tokens, and pages that a service recognises
 
 
-class Pacing:
+class Coordinator:
     """What all workers ask. Every method answers at once; any thread may call."""
 
     def __init__(
         self,
         endpoints: Sequence[Endpoint] = (),
-        limits: Limits = Limits(),
+        limits: BudgetLimits = BudgetLimits(),
         granted: tuple[float, float] = (math.inf, math.inf),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
-        self.line = paces(endpoints, clock)
+        self.rate_limiter = create_rate_limiter(endpoints, clock)
         # Answers to turns that another one gave mean nothing to this one.
-        self.line.numbers = itertools.count(secrets.randbits(48))
-        self.recognising = Pace(clock=clock)
+        self.rate_limiter.permit_numbers = itertools.count(secrets.randbits(48))
+        self.ocr_rate_limiter = LocalOcrRateLimiter(clock=clock)
         self.budget = Budget(
-            most_tokens=limits.tokens,
-            most_usd=limits.usd,
+            max_tokens=limits.tokens,
+            max_usd=limits.usd,
             rates=limits.rates,
             tokens=limits.spent[0],
             pages=limits.spent[1],
         )
         self.granted = granted  # tokens and pages that may be spent until the driver says more
-        self.wanted = (0, 0)
+        self.requested = (0, 0)
         self.orders = Orders()
-        self.heard = clock()  # of the driver, last
-        self.beats: dict[str, tuple[float, Beat]] = {}  # by who, and when
+        self.driver_seen = clock()  # of the driver, last
+        self.statuses: dict[str, tuple[float, WorkerStatus]] = {}  # by who, and when
         self.lock = threading.Lock()
 
-    def ask(self, who: str, tokens: float) -> Granted | Later:
+    def ask(self, worker: str, tokens: float) -> Permit | Wait:
         """Whether a worker may send a request of so many tokens."""
-        self.miss()
-        return self.line.ask(tokens, who)
+        self.drop_lost_workers()
+        return self.rate_limiter.ask(tokens, worker)
 
-    def answered(self, turn: Granted, headers: Mapping[str, str]) -> None:
+    def answered(self, turn: Permit, headers: Mapping[str, str]) -> None:
         """Its request was accepted."""
-        self.line.answered(turn, headers)
+        self.rate_limiter.report_success(turn, headers)
 
-    def refused(self, turn: Granted, headers: Mapping[str, str]) -> float:
+    def refused(self, turn: Permit, headers: Mapping[str, str]) -> float:
         """It was refused for a quota: so many seconds more, all are held back."""
-        return self.line.refused(turn, headers)
+        return self.rate_limiter.report_throttled(turn, headers)
 
-    def failed(self, turn: Granted, ailing: bool) -> None:  # noqa: FBT001 - as the wire has it
+    def failed(self, turn: Permit, ailing: bool) -> None:  # noqa: FBT001 - as the wire has it
         """It came to nothing."""
-        self.line.failed(turn, ailing=ailing)
+        self.rate_limiter.report_failure(turn, avoid=ailing)
 
-    def known(self) -> Known:
+    def known(self) -> Quota:
         """What is known of the quotas; nothing where nobody has any."""
-        return self.line.known() if self.line.each else Known(0, math.inf, math.inf)
+        return (
+            self.rate_limiter.get_quota()
+            if self.rate_limiter.deployments
+            else Quota(0, math.inf, math.inf)
+        )
 
-    def ask_recognising(self, who: str) -> float:
+    def ask_recognising(self, worker: str) -> float:
         """Seconds until a worker may ask the service that recognises text; 0: now."""
-        return self.recognising.ask(who)
+        return self.ocr_rate_limiter.ask(worker)
 
     def recognised(self) -> None:
         """It has answered."""
-        self.recognising.answered()
+        self.ocr_rate_limiter.report_success()
 
     def refused_recognising(self, floor: float) -> None:
         """It was asked too often: nobody asks it before so many seconds from now."""
-        self.recognising.refused(floor)
+        self.ocr_rate_limiter.report_throttled(floor)
 
     def spend(self, tokens: int, pages: int) -> str | None:
         """Whether so much more may be spent: "" for yes, else the limit; None: ask again."""
         with self.lock:
             mine = self.budget
             wanted = mine.tokens + tokens, mine.pages + pages
-            if not mine.exceeded(*wanted) and any(
+            if not mine.find_exceeded_limit(*wanted) and any(
                 much > most for much, most in zip(wanted, self.granted, strict=True)
             ):
-                self.wanted = max(self.wanted[0], tokens), max(self.wanted[1], pages)
+                self.requested = max(self.requested[0], tokens), max(self.requested[1], pages)
                 return None
-            mine.take(tokens, pages)
-            return mine.reached
+            mine.try_reserve(tokens, pages)
+            return mine.limit_reached
 
-    def beat(self, beat: Beat) -> Orders:
+    def beat(self, status: WorkerStatus) -> Orders:
         """A worker is there."""
         with self.lock:
             now = self.clock()
-            self.beats[beat.who] = now, beat
-            if now - self.heard > LEFT:
-                return replace(self.orders, left=True)
+            self.statuses[status.worker] = now, status
+            if now - self.driver_seen > DRIVER_TIMEOUT_SECONDS:
+                return replace(self.orders, driver_lost=True)
             return self.orders
 
-    def gone(self, who: str) -> bool:
+    def gone(self, worker: str) -> bool:
         """A worker says goodbye. Whether it was the last who needs this, the driver included."""
-        self.line.lost(who)
+        self.rate_limiter.forget_client(worker)
         with self.lock:
-            self.beats.pop(who, None)
-            return not self.beats and self.clock() - self.heard > LEFT
+            self.statuses.pop(worker, None)
+            return not self.statuses and self.clock() - self.driver_seen > DRIVER_TIMEOUT_SECONDS
 
-    def miss(self) -> None:
+    def drop_lost_workers(self) -> None:
         """What those had who are gone comes back."""
         with self.lock:
             now = self.clock()
-            silent = [who for who, (at, _) in self.beats.items() if now - at > SILENT]
+            silent = [
+                who for who, (at, _) in self.statuses.items() if now - at > WORKER_TIMEOUT_SECONDS
+            ]
             for who in silent:
-                del self.beats[who]
+                del self.statuses[who]
         for who in silent:
-            self.line.lost(who)
-        self.line.forget(ANSWERED)
+            self.rate_limiter.forget_client(who)
+        self.rate_limiter.expire_permits(REQUEST_TIMEOUT_SECONDS)
 
-    def order(self, orders: Orders, granted: tuple[float, float]) -> Status:
+    def order(self, orders: Orders, granted: tuple[float, float]) -> ClusterStatus:
         """The driver says what is to be done and what may be spent, and hears how things are."""
-        self.miss()
+        self.drop_lost_workers()
         with self.lock:
-            self.heard = self.clock()
-            wanted, self.wanted, self.granted = self.wanted, (0, 0), granted
-            self.orders = replace(orders, known=self.known())
-            return Status(
-                tuple(beat for _, beat in self.beats.values()),
+            self.driver_seen = self.clock()
+            wanted, self.requested, self.granted = self.requested, (0, 0), granted
+            self.orders = replace(orders, quota=self.known())
+            return ClusterStatus(
+                tuple(beat for _, beat in self.statuses.values()),
                 self.budget.tokens,
                 self.budget.pages,
                 wanted,
-                self.budget.reached,
-                self.orders.known,
+                self.budget.limit_reached,
+                self.orders.quota,
             )

@@ -6,94 +6,104 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.distributed.messages import Call, MissedError
-from ingest.embed.rate_limit.limiter import Granted, Known, Later
+from ingest.distributed.messages import CoordinatorCall, CoordinatorUnavailableError
+from ingest.embed.rate_limit.limiter import Permit, Quota, Wait
 from ingest.errors import ServiceError, StoppedError
-from ingest.runtime.cancellation import Stop
+from ingest.runtime.cancellation import Cancellation
 
-TOLD = ("x-ratelimit-", "retry-after", "policy-id")  # what headers of an answer say of a quota
-LOOK = 0.2  # seconds until more may be granted, or another pacing be there
-LOST = 120.0  # seconds for that: an engine may take 30 to miss a worker whose machine is gone
+QUOTA_HEADER_PREFIXES = (
+    "x-ratelimit-",
+    "retry-after",
+    "policy-id",
+)  # what headers of an answer say of a quota
+COORDINATOR_POLL_SECONDS = 0.2  # seconds until more may be granted, or another pacing be there
+COORDINATOR_TIMEOUT_SECONDS = (
+    120.0  # seconds for that: an engine may take 30 to miss a worker whose machine is gone
+)
 
 
-class Leased:
+class RemoteRateLimiter:
     """A Line whose turns are given elsewhere."""
 
-    def __init__(self, who: str, call: Call) -> None:
-        self.who = who
+    def __init__(self, worker: str, call: CoordinatorCall) -> None:
+        self.worker = worker
         self.call = call
-        self.last: Known = call("known")
+        self.quota: Quota = call("known")
 
-    def ask(self, tokens: float) -> Granted | Later:
-        answer: Granted | Later = self.call("ask", self.who, tokens)
+    def ask(self, tokens: float) -> Permit | Wait:
+        answer: Permit | Wait = self.call("ask", self.worker, tokens)
         return answer
 
-    def answered(self, turn: Granted, headers: Mapping[str, str]) -> None:
-        self.call("answered", turn, told(headers))
+    def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None:
+        self.call("answered", permit, quota_headers(headers))
 
-    def refused(self, turn: Granted, headers: Mapping[str, str]) -> float:
-        wait: float = self.call("refused", turn, told(headers))
+    def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float:
+        wait: float = self.call("refused", permit, quota_headers(headers))
         return wait
 
-    def failed(self, turn: Granted, *, ailing: bool) -> None:
-        self.call("failed", turn, ailing)
+    def report_failure(self, permit: Permit, *, avoid: bool) -> None:
+        self.call("failed", permit, avoid)
 
-    def known(self) -> Known:
-        return self.last
+    def get_quota(self) -> Quota:
+        return self.quota
 
 
-def lasting(call: Call, stop: Stop) -> Call:
+def wait_for_coordinator(call: CoordinatorCall, stop: Cancellation) -> CoordinatorCall:
     """The calls; while the pacing is missed, they wait for another one.
 
     Raises ServiceError if that takes too long, StoppedError if the run is to end before.
     """
 
-    def ask(method: str, *arguments: Any) -> Any:
-        ends = time.monotonic() + LOST
+    def call_and_wait(method: str, *arguments: Any) -> Any:
+        ends = time.monotonic() + COORDINATOR_TIMEOUT_SECONDS
         while True:
             try:
                 return call(method, *arguments)
-            except MissedError:
-                if stop.overdue():
+            except CoordinatorUnavailableError:
+                if stop.is_overdue():
                     raise StoppedError("nobody keeps the pace of this run any more") from None
                 if time.monotonic() > ends:
                     raise ServiceError("nobody keeps the pace of this run: run again") from None
-                time.sleep(LOOK)
+                time.sleep(COORDINATOR_POLL_SECONDS)
 
-    return ask
+    return call_and_wait
 
 
-class LeasedPace:
+class RemoteOcrRateLimiter:
     """How often text is recognised, where others say so."""
 
-    def __init__(self, who: str, call: Call) -> None:
-        self.who = who
+    def __init__(self, worker: str, call: CoordinatorCall) -> None:
+        self.worker = worker
         self.call = call
 
     def ask(self) -> float:
-        seconds: float = self.call("ask_recognising", self.who)
+        seconds: float = self.call("ask_recognising", self.worker)
         return seconds
 
-    def answered(self) -> None:
+    def report_success(self) -> None:
         self.call("recognised")
 
-    def refused(self, floor: float) -> None:
-        self.call("refused_recognising", floor)
+    def report_throttled(self, retry_after: float) -> None:
+        self.call("refused_recognising", retry_after)
 
 
-def told(headers: Mapping[str, str]) -> dict[str, str]:
+def quota_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """What an answer says of a quota, and nothing else of it."""
-    return {name.lower(): value for name, value in headers.items() if name.lower().startswith(TOLD)}
+    return {
+        name.lower(): value
+        for name, value in headers.items()
+        if name.lower().startswith(QUOTA_HEADER_PREFIXES)
+    }
 
 
-def spending(call: Call, stop: Stop, tokens: int, pages: int) -> str:
+def reserve_budget(call: CoordinatorCall, stop: Cancellation, tokens: int, pages: int) -> str:
     """Speak for so much; returns the limit if there is none left of it.
 
     Raises StoppedError if the run is to end before it was granted.
     """
     while (answer := call("spend", tokens, pages)) is None:
-        if stop.overdue():
+        if stop.is_overdue():
             raise StoppedError("nobody grants more to be spent; run again to go on")
-        time.sleep(LOOK)
+        time.sleep(COORDINATOR_POLL_SECONDS)
     reached: str = answer
     return reached

@@ -19,26 +19,39 @@ import distributed
 from distributed.scheduler import KilledWorker
 
 from ingest.distributed import session
-from ingest.distributed.coordinator import Pacing
-from ingest.distributed.messages import Done, Group, Job, Links, MissedError
-from ingest.distributed.worker import settle
+from ingest.distributed.coordinator import Coordinator
+from ingest.distributed.messages import (
+    CoordinatorUnavailableError,
+    Group,
+    GroupResult,
+    Job,
+    WorkerLinks,
+)
+from ingest.distributed.worker import settle_group
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.models import __version__
 
 log = logging.getLogger(__name__)
 
-SAID = 3.0  # seconds without a scheduler, after which a person is told what is waited for
-ANSWERING = 10.0  # seconds for the pacing to answer, which takes it a millisecond
-LOOK = 0.2  # seconds to look where it is, and for it to begin
-ARRIVING = 120.0  # seconds for what became of a group to come here, which takes milliseconds
-FIRST = 100  # the priority of the pacing: before all groups
-FAILED = frozenset({"error", "lost", "cancelled"})  # statuses of a pacing that is lost
-PROFILING = ("profile", "profile-cycle")  # what a worker does every few milliseconds, by name
+SCHEDULER_NOTICE_SECONDS = (
+    3.0  # seconds without a scheduler, after which a person is told what is waited for
+)
+COORDINATOR_CALL_SECONDS = 10.0  # seconds for the pacing to answer, which takes it a millisecond
+COORDINATOR_LOOKUP_SECONDS = 0.2  # seconds to look where it is, and for it to begin
+RESULT_TIMEOUT_SECONDS = (
+    120.0  # seconds for what became of a group to come here, which takes milliseconds
+)
+COORDINATOR_PRIORITY = 100  # the priority of the pacing: before all groups
+LOST_STATUSES = frozenset({"error", "lost", "cancelled"})  # statuses of a pacing that is lost
+PROFILER_CALLBACKS = (
+    "profile",
+    "profile-cycle",
+)  # what a worker does every few milliseconds, by name
 # What a call raises where the pacing, its worker or the scheduler is gone.
-GONE = (OSError, RuntimeError, ValueError, TimeoutError, CancelledError)
+UNREACHABLE_ERRORS = (OSError, RuntimeError, ValueError, TimeoutError, CancelledError)
 
 
-class Dask:
+class DaskEngine:
     """An Engine on a cluster, for one run."""
 
     def __init__(
@@ -46,95 +59,101 @@ class Dask:
         address: str,
         client: distributed.Client,
         run: str,
-        arriving: float = ARRIVING,
+        result_timeout: float = RESULT_TIMEOUT_SECONDS,
     ) -> None:
         self.address = address
-        self.arriving = arriving
-        self.done: dict[str, float] = {}  # groups that are not heard of, and since when
+        self.result_timeout = result_timeout
+        self.finished_groups: dict[str, float] = {}  # groups that are not heard of, and since when
         self.client = client
         self.executor = client.get_executor(pure=False)  # no two calls are the same
-        self.name = distributed.Variable(pacing_of(run), client=client)
-        self.pacing: distributed.Future[Any] | None = None
+        self.coordinator_variable = distributed.Variable(coordinator_name(run), client=client)
+        self.coordinator: distributed.Future[Any] | None = None
 
-    def submit(self, group: Group, job: Job) -> Future[Done]:
-        return explained(self.executor.submit(work, group, job), self.address)
+    def submit(self, group: Group, job: Job) -> Future[GroupResult]:
+        return explain_errors(self.executor.submit(work, group, job), self.address)
 
     def slots(self) -> int:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
         return sum(worker["nthreads"] for worker in workers.values())
 
-    def begin(self, *arguments: Any) -> None:
+    def start_coordinator(self, *arguments: Any) -> None:
         if self.client.status != "running":
-            raise self.lost()
+            raise self.unreachable_error()
         try:
-            pacing = self.client.submit(Pacing, *arguments, actor=True, pure=False, priority=FIRST)
-            self.name.set(pacing)
-        except GONE as error:
-            raise self.lost() from error
-        self.pacing = pacing
+            pacing = self.client.submit(
+                Coordinator, *arguments, actor=True, pure=False, priority=COORDINATOR_PRIORITY
+            )
+            self.coordinator_variable.set(pacing)
+        except UNREACHABLE_ERRORS as error:
+            raise self.unreachable_error() from error
+        self.coordinator = pacing
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        assert self.pacing is not None
+    def call_coordinator(self, method: str, *arguments: Any) -> Any:
+        assert self.coordinator is not None
         if self.client.status != "running":
-            raise self.lost()
+            raise self.unreachable_error()
         try:
-            if self.pacing.status == "pending":
+            if self.coordinator.status == "pending":
                 return None
             with self.client.as_current():
-                return asked(self.pacing.result(timeout=LOOK), method, *arguments)
+                return call_actor(
+                    self.coordinator.result(timeout=COORDINATOR_LOOKUP_SECONDS), method, *arguments
+                )
         except TimeoutError:
             return None  # its worker is busy, or is not missed yet
-        except GONE as error:
-            if self.pacing.status in FAILED:
+        except UNREACHABLE_ERRORS as error:
+            if self.coordinator.status in LOST_STATUSES:
                 raise ServiceError("the worker that kept the pace is lost") from error
             return None
 
-    def stuck(self) -> bool:
+    def has_lost_results(self) -> bool:
         # Where fetching a result breaks off, Dask's Executor leaves its caller waiting for ever.
-        now, pacing = time.monotonic(), self.pacing.key if self.pacing else None
-        self.done = {
-            key: self.done.get(key, now)
+        now, pacing = time.monotonic(), self.coordinator.key if self.coordinator else None
+        self.finished_groups = {
+            key: self.finished_groups.get(key, now)
             for key, state in list(self.client.futures.items())
             if state.status == "finished" and key != pacing
         }
-        return any(now - since > self.arriving for since in self.done.values())
+        return any(now - since > self.result_timeout for since in self.finished_groups.values())
 
-    def lost(self) -> ServiceError:
+    def unreachable_error(self) -> ServiceError:
         """What it means that the scheduler does not answer any more."""
-        return unreachable(self.address)
+        return scheduler_unreachable(self.address)
 
-    def end(self, run: str) -> None:
+    def end_run(self, run: str) -> None:
         if self.client.status != "running":
             return
-        with suppress(*GONE):
+        with suppress(*UNREACHABLE_ERRORS):
             self.client.run(session.end, run)
-            self.name.delete()
+            self.coordinator_variable.delete()
 
 
 @contextmanager
-def cluster(address: str, run: str) -> Iterator[Dask]:
+def connect_cluster(address: str, run: str) -> Iterator[DaskEngine]:
     """A cluster, for one run.
 
     Raises ServiceError if nobody answers there in the time that Dask's settings give, 30 s.
     """
     # Who is lost, and what is done about it, we say ourselves.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    saying = threading.Timer(SAID, log.warning, ["waiting for the scheduler at %s", address])
+    saying = threading.Timer(
+        SCHEDULER_NOTICE_SECONDS, log.warning, ["waiting for the scheduler at %s", address]
+    )
     saying.daemon = True
     saying.start()
     try:
         client = distributed.Client(address, set_as_default=False)
-    except GONE as error:
-        raise unreachable(address) from error
+    except UNREACHABLE_ERRORS as error:
+        raise scheduler_unreachable(address) from error
     finally:
         saying.cancel()
     with client:
-        check(client)
+        check_versions(client)
         client.forward_logging("ingest", logging.WARNING)
-        yield Dask(address, client, run)
+        yield DaskEngine(address, client, run)
 
 
-def check(client: distributed.Client) -> None:
+def check_versions(client: distributed.Client) -> None:
     """Whether all parts that are there have this program. Raises ConfigError if one has not.
 
     What Dask says of one that has not is hard to read, or nothing.
@@ -156,16 +175,16 @@ def check(client: distributed.Client) -> None:
             )
 
 
-def unreachable(address: str) -> ServiceError:
+def scheduler_unreachable(address: str) -> ServiceError:
     """Nobody answers at the address of a scheduler."""
     return ServiceError(f"no scheduler answers at {address}: start it, or check --engine")
 
 
-def explained(call: Future[Done], address: str) -> Future[Done]:
+def explain_errors(call: Future[GroupResult], address: str) -> Future[GroupResult]:
     """The call; what the engine raises is an error that says what to do."""
-    told: Future[Done] = Future()
+    told: Future[GroupResult] = Future()
 
-    def done(_: Future[Done]) -> None:
+    def forward_result(_: Future[GroupResult]) -> None:
         if not told.set_running_or_notify_cancel():
             return
         try:
@@ -175,18 +194,18 @@ def explained(call: Future[Done], address: str) -> Future[Done]:
                 ServiceError(f"the scheduler at {address} is gone or was restarted: run again")
             )
         except BaseException as error:  # noqa: BLE001 - raised by whoever takes the result
-            told.set_exception(meant(error))
+            told.set_exception(translate_error(error))
 
-    def cancelled(_: Future[Done]) -> None:
+    def forward_cancel(_: Future[GroupResult]) -> None:
         if told.cancelled():
             call.cancel()
 
-    call.add_done_callback(done)
-    told.add_done_callback(cancelled)
+    call.add_done_callback(forward_result)
+    told.add_done_callback(forward_cancel)
     return told
 
 
-def meant(error: BaseException) -> BaseException:
+def translate_error(error: BaseException) -> BaseException:
     """What an error of a group means to whoever started the run."""
     if isinstance(error, KilledWorker):
         return ServiceError(
@@ -199,7 +218,7 @@ def meant(error: BaseException) -> BaseException:
     return error
 
 
-def pacing_of(run: str) -> str:
+def coordinator_name(run: str) -> str:
     """The name under which the pacing of a run is found."""
     return f"ingest-pacing-{run}"
 
@@ -207,24 +226,24 @@ def pacing_of(run: str) -> str:
 # What a worker does.
 
 
-def work(group: Group, job: Job) -> Done:
+def work(group: Group, job: Job) -> GroupResult:
     """A group, settled in the process of a worker."""
     worker = distributed.get_worker()
-    reach = reaching(job.run, distributed.get_client())
-    who = f"{worker.name} at {session.name()}"
+    reach = coordinator_link(job.run, distributed.get_client())
+    who = f"{worker.name} at {session.process_name()}"
     threads = worker.state.nthreads
-    links = Links(who, reach.call, reach.lacking, give_up_place, reach.forget, threads)
-    PLACE.held = True
+    links = WorkerLinks(who, reach.call, reach.is_waiting, release_slot, reach.disconnect, threads)
+    THREAD_SLOT.held = True
     try:
-        return settle(group, job, links)
+        return settle_group(group, job, links)
     except IngestError as error:
         told = error
     finally:
-        PLACE.held = False
-    raise telling(told, who)
+        THREAD_SLOT.held = False
+    raise strip_causes(told, who)
 
 
-def telling(error: IngestError, who: str) -> IngestError:
+def strip_causes(error: IngestError, who: str) -> IngestError:
     """What is told of an error of this worker: without those that led to it.
 
     Dask follows them all, for ever where one has led to itself.
@@ -235,78 +254,80 @@ def telling(error: IngestError, who: str) -> IngestError:
     return told
 
 
-PLACE = threading.local()  # whether this thread has one of those that the engine has here
+THREAD_SLOT = threading.local()  # whether this thread has one of those that the engine has here
 
 
-def give_up_place() -> None:
+def release_slot() -> None:
     """Let Dask begin something else beside the group of this thread. Other threads have none."""
-    if getattr(PLACE, "held", False):
-        PLACE.held = False
+    if getattr(THREAD_SLOT, "held", False):
+        THREAD_SLOT.held = False
         distributed.secede()
 
 
 @cache
-def reaching(run: str, client: distributed.Client) -> Reach:
+def coordinator_link(run: str, client: distributed.Client) -> CoordinatorLink:
     """The way to the pacing of a run, one for each process."""
-    unwatched(distributed.get_worker())
-    return Reach(pacing_of(run), client)
+    stop_profiler(distributed.get_worker())
+    return CoordinatorLink(coordinator_name(run), client)
 
 
-def unwatched(worker: distributed.Worker) -> None:
+def stop_profiler(worker: distributed.Worker) -> None:
     """Let the engine's profiler rest, which looks at all threads a hundred times a second.
 
     Before Python 3.12 a look may stop a process for good (CPython's gh-106883): its worker does
     nothing from then on, and is missed after ten minutes.
     """
-    for name in PROFILING:
+    for name in PROFILER_CALLBACKS:
         if call := worker.periodic_callbacks.get(name):
             worker.loop.add_callback(call.stop)
 
 
 @dataclass(slots=True, eq=False)
-class Reach:
+class CoordinatorLink:
     """The way to a pacing, wherever it is now. Any thread may call."""
 
     name: str
     client: distributed.Client
-    found: Any = None  # the actor; each proxy of it lives until the next collection of garbage
-    missed: bool = False
+    actor: Any = None  # the actor; each proxy of it lives until the next collection of garbage
+    is_missing: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def lacking(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether it is waited for at present."""
-        return self.missed
+        return self.is_missing
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of it. Raises MissedError if it does not answer."""
         try:
             with self.client.as_current():
-                answer = asked(self.look(), method, *arguments)
-        except GONE as error:
-            self.found, self.missed = None, True
+                answer = call_actor(self.find_actor(), method, *arguments)
+        except UNREACHABLE_ERRORS as error:
+            self.actor, self.is_missing = None, True
             # Another one can only begin where there is a place.
-            give_up_place()
-            raise MissedError from error
-        self.missed = False
+            release_slot()
+            raise CoordinatorUnavailableError from error
+        self.is_missing = False
         return answer
 
-    def look(self) -> Any:
+    def find_actor(self) -> Any:
         """Where it is now."""
         with self.lock:
-            if self.found is None:
-                named = distributed.Variable(self.name, client=self.client).get(timeout=LOOK)
-                self.found = named.result(timeout=LOOK)
-            return self.found
+            if self.actor is None:
+                named = distributed.Variable(self.name, client=self.client).get(
+                    timeout=COORDINATOR_LOOKUP_SECONDS
+                )
+                self.actor = named.result(timeout=COORDINATOR_LOOKUP_SECONDS)
+            return self.actor
 
-    def forget(self, last: bool) -> None:  # noqa: FBT001 - as the links have it
+    def disconnect(self, last: bool) -> None:  # noqa: FBT001 - as the links have it
         """Let it go, and with it the pacing, if this is the last way there."""
-        self.found = None
+        self.actor = None
         gc.collect()
         if last:
-            with suppress(*GONE):
+            with suppress(*UNREACHABLE_ERRORS):
                 distributed.Variable(self.name, client=self.client).delete()
 
 
-def asked(actor: Any, method: str, *arguments: Any) -> Any:
+def call_actor(actor: Any, method: str, *arguments: Any) -> Any:
     """What a method of the pacing answers. Raises one of GONE if it does not."""
-    return getattr(actor, method)(*arguments).result(timeout=ANSWERING)
+    return getattr(actor, method)(*arguments).result(timeout=COORDINATOR_CALL_SECONDS)

@@ -35,7 +35,7 @@ class Embedder:
     calls: Callable[[], float] = lambda: math.inf  # calls a minute, as far as is known
 
 
-class TextsRefused(Exception):
+class PartialEmbedding(Exception):
     """Some texts of a call cannot be embedded; the rest were.
 
     `vectors` has a row for each of the rest, in order; `reasons` is by place in the call.

@@ -9,16 +9,18 @@ from typing import TypeGuard, TypeVar, cast
 T = TypeVar("T")
 P = TypeVar("P")
 
-A_LITTLE = 1.0  # seconds of waiting for more, after which a call is made with what there is
+MAX_WAIT_FOR_MORE_SECONDS = (
+    1.0  # seconds of waiting for more, after which a call is made with what there is
+)
 
 
-def batches(  # noqa: PLR0913 - a batch is just these
+def fill_batches(  # noqa: PLR0913 - a batch is just these
     items: Iterable[T | P],
-    wanted: Callable[[object], TypeGuard[T]],
-    tokens: Callable[[T], int],
+    is_wanted: Callable[[object], TypeGuard[T]],
+    count_tokens: Callable[[T], int],
     *,
-    inputs: int,
-    room: Callable[[], int],
+    max_items: int,
+    max_tokens: Callable[[], int],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[T] | P]:
     """The wanted items in order, in lists of at most `inputs`, of at most `room` tokens together.
@@ -38,16 +40,16 @@ def batches(  # noqa: PLR0913 - a batch is just these
             break
         if batch:
             waited += clock() - asked
-        if not wanted(item):
+        if not is_wanted(item):
             yield cast("P", item)
         else:
-            more = tokens(item)
-            if batch and (len(batch) == inputs or size + more > room()):
+            more = count_tokens(item)
+            if batch and (len(batch) == max_items or size + more > max_tokens()):
                 yield batch
                 batch, size, waited = [], 0, 0.0
             batch.append(item)
             size += more
-        if batch and waited > A_LITTLE:
+        if batch and waited > MAX_WAIT_FOR_MORE_SECONDS:
             yield batch
             batch, size, waited = [], 0, 0.0
     if batch:

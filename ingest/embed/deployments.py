@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 
 from ingest.azure.token_cache import TokenCache
 from ingest.embed import Embedder
-from ingest.embed.rate_limit.deployment import Pace
-from ingest.embed.rate_limit.limiter import Line, Paces, Turns
-from ingest.embed.rate_limit.quota import Share
-from ingest.runtime.retry import Patience
-from ingest.runtime.timing import Times
+from ingest.embed.rate_limit.deployment import DeploymentLimiter
+from ingest.embed.rate_limit.limiter import Gate, LocalRateLimiter, RateLimiter
+from ingest.embed.rate_limit.quota import LearntLimit
+from ingest.runtime.retry import RetryPolicy
+from ingest.runtime.timing import Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Deployments
     from ingest.models import Vectors
 
 # What the models give where nobody asks for fewer.
-DIMENSIONS = {
+MODEL_DIMENSIONS = {
     "text-embedding-3-large": 3072,
     "text-embedding-3-small": 1536,
     "text-embedding-ada-002": 1536,
@@ -51,51 +51,58 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
+class RequestLimits:
     """How much to ask at a time, and who must agree to more than was to be asked."""
 
     inputs: int = 2048  # the service's limits: texts and tokens of one request
     tokens: int = 300_000
     at_once: int = 16
     # told of texts before they are sent once more, as the answer was lost; may raise StoppedError
-    beyond: Callable[[Sequence[str]], None] = lambda _: None
+    before_resend: Callable[[Sequence[str]], None] = lambda _: None
 
 
-def paces(endpoints: Sequence[Endpoint], clock: Callable[[], float] = time.monotonic) -> Paces:
+def create_rate_limiter(
+    endpoints: Sequence[Endpoint], clock: Callable[[], float] = time.monotonic
+) -> LocalRateLimiter:
     """The line before these deployments, of which nothing is known yet but what is set."""
-    return Paces([Pace(Share(each.tpm), Share(each.rpm)) for each in endpoints], clock)
+    return LocalRateLimiter(
+        [DeploymentLimiter(LearntLimit(each.tpm), LearntLimit(each.rpm)) for each in endpoints],
+        clock,
+    )
 
 
-def remote(  # noqa: PLR0913 - what asks, whom, how, and who sees to it
+def remote_embedder(  # noqa: PLR0913 - what asks, whom, how, and who sees to it
     endpoints: Sequence[Endpoint],
-    requests: Requests,
+    requests: RequestLimits,
     key: str | TokenCache,
-    patience: Patience,
-    times: Times,
+    retry_policy: RetryPolicy,
+    times: Stopwatch,
     *,
-    line: Line,
+    rate_limiter: RateLimiter,
 ) -> Embedder:
     """The model. Nothing is asked of it yet."""
-    turns = Turns(line, patience, times)
+    turns = Gate(rate_limiter, retry_policy, times)
     closers: list[Callable[[], None]] = []
     lock = threading.Lock()
 
     @cache
-    def deployments() -> Deployments:
-        from ingest.embed.openai import Deployments, client
+    def connect_deployments() -> Deployments:
+        from ingest.embed.openai import Deployments, create_client
 
-        clients = [client(each, key) for each in endpoints]
+        clients = [create_client(each, key) for each in endpoints]
         closers.extend(each.close for each in clients)
-        return Deployments(endpoints, clients, turns, key, patience, times, requests.beyond)
+        return Deployments(
+            endpoints, clients, turns, key, retry_policy, times, requests.before_resend
+        )
 
-    def opened() -> Deployments:
+    def open_deployments() -> Deployments:
         with lock:  # one thread opens them
-            return deployments()
+            return connect_deployments()
 
     def embed(texts: Sequence[str]) -> Vectors:
-        from ingest.embed.openai import embedded
+        from ingest.embed.openai import embed_texts
 
-        return embedded(texts, opened())
+        return embed_texts(texts, open_deployments())
 
     def close() -> None:
         for closer in closers:
@@ -106,10 +113,10 @@ def remote(  # noqa: PLR0913 - what asks, whom, how, and who sees to it
         endpoints[0].model,
         endpoints[0].dimensions,
         requests.inputs,
-        lambda: min(requests.tokens, line.known().room),
+        lambda: min(requests.tokens, rate_limiter.get_quota().request_tokens),
         requests.at_once,
-        lambda: line.known().tokens,
-        opened,
+        lambda: rate_limiter.get_quota().tokens_per_minute,
+        open_deployments,
         close,
-        lambda: line.known().requests,
+        lambda: rate_limiter.get_quota().requests_per_minute,
     )

@@ -22,25 +22,27 @@ import openai
 import orjson
 
 from ingest.azure.token_cache import TokenCache
-from ingest.embed import TextsRefused
+from ingest.embed import PartialEmbedding
 from ingest.embed.deployments import Endpoint
-from ingest.embed.openai_errors import Smaller, judged
-from ingest.embed.rate_limit.limiter import Turns
-from ingest.embed.rate_limit.quota import counted
+from ingest.embed.openai_errors import SplitRequired, classify_openai_error
+from ingest.embed.rate_limit.limiter import Gate
+from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import ConfigError
-from ingest.runtime.request_ids import REQUEST_ID, Exchange
-from ingest.runtime.retry import WORTH_SAYING, Again, Patience, patiently
-from ingest.runtime.timing import CHARGED, REFUSED, SERVICE, Times
+from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest
+from ingest.runtime.retry import LOGGED_WAIT_SECONDS, RetryableError, RetryPolicy, call_with_retry
+from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDING_SERVICE, THROTTLED_REQUESTS, Stopwatch
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 
-SHORTENS = "text-embedding-3-"  # these models take the parameter `dimensions`
+DIMENSIONS_MODEL_PREFIX = "text-embedding-3-"  # these models take the parameter `dimensions`
 
-PROBE = "probe"  # one token, to see whether it is the texts that are refused
-FAULTS = 500  # and what is above: a status that does not say whether the work was done
+PROBE_TEXT = "probe"  # one token, to see whether it is the texts that are refused
+FIRST_SERVER_ERROR_STATUS = (
+    500  # and what is above: a status that does not say whether the work was done
+)
 
 REQUEST_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
@@ -51,26 +53,26 @@ class Deployments:
 
     endpoints: Sequence[Endpoint]
     clients: Sequence[openai.OpenAI]
-    turns: Turns
+    gate: Gate
     key: str | TokenCache
-    patience: Patience
-    times: Times
-    beyond: Callable[[Sequence[str]], None]  # see Requests
+    retry_policy: RetryPolicy
+    times: Stopwatch
+    before_resend: Callable[[Sequence[str]], None]  # see Requests
 
 
-def embedded(texts: Sequence[str], to: Deployments) -> Vectors:
+def embed_texts(texts: Sequence[str], deployments: Deployments) -> Vectors:
     """A row for each text, in as few requests as the service takes. Raises TextsRefused."""
-    ask = partial(asked, to=to)
+    ask = partial(embed_with_retry, deployments=deployments)
     try:
         return ask(texts)
-    except Smaller as error:
-        if not error.quota:
-            to.beyond([PROBE])
-            probe(ask)
-        return halved(texts, ask, error)
+    except SplitRequired as error:
+        if not error.by_quota:
+            deployments.before_resend([PROBE_TEXT])
+            check_service(ask)
+        return embed_halves(texts, ask, error)
 
 
-def client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
+def create_client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
     """The SDK's client for either form of URL."""
     url = endpoint.url.rstrip("/")
     if endpoint.api_version:
@@ -86,25 +88,25 @@ def client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
     return openai.OpenAI(base_url=base, api_key=key, max_retries=0, timeout=REQUEST_SECONDS)
 
 
-def probe(ask: Callable[[Sequence[str]], Vectors]) -> None:
+def check_service(ask: Callable[[Sequence[str]], Vectors]) -> None:
     """Raises ConfigError if the service refuses whatever it is asked: then it is not the texts."""
     try:
-        ask([PROBE])
-    except Smaller as error:
+        ask([PROBE_TEXT])
+    except SplitRequired as error:
         raise ConfigError(f"{error}: check deployment, model and dimensions") from error
 
 
-def halved(
-    texts: Sequence[str], ask: Callable[[Sequence[str]], Vectors], error: Smaller
+def embed_halves(
+    texts: Sequence[str], ask: Callable[[Sequence[str]], Vectors], error: SplitRequired
 ) -> Vectors:
     """A row for each text, asked for in ever smaller parts, since `error` came of them together.
 
     Raises TextsRefused if there are texts that the service will not take alone.
     """
     if len(texts) == 1:
-        if error.quota:
+        if error.by_quota:
             raise ConfigError(str(error)) from error
-        raise TextsRefused(np.empty((0, 0), np.float32), {0: str(error)}) from error
+        raise PartialEmbedding(np.empty((0, 0), np.float32), {0: str(error)}) from error
     parts: list[Vectors] = []
     reasons: dict[int, str] = {}
     middle = len(texts) // 2
@@ -112,67 +114,81 @@ def halved(
         try:
             try:
                 parts.append(ask(half))
-            except Smaller as again:
-                parts.append(halved(half, ask, again))
-        except TextsRefused as some:
+            except SplitRequired as again:
+                parts.append(embed_halves(half, ask, again))
+        except PartialEmbedding as some:
             parts.append(some.vectors)
             reasons |= {offset + place: reason for place, reason in some.reasons.items()}
     vectors = np.concatenate([part for part in parts if len(part)] or parts[:1])
     if reasons:
-        raise TextsRefused(vectors, reasons)
+        raise PartialEmbedding(vectors, reasons)
     return vectors
 
 
-def asked(texts: Sequence[str], to: Deployments) -> Vectors:
+def embed_with_retry(texts: Sequence[str], deployments: Deployments) -> Vectors:
     """The answer to one request, however often it has to be made, and to whom. Raises Smaller."""
-    tokens = counted(sum(map(len, texts)))
-    line = to.turns.line
+    tokens = count_quota_tokens(sum(map(len, texts)))
+    line = deployments.gate.rate_limiter
     renewals: list[str] = []
     doubts: list[Exception] = []  # attempts that may have been paid for
 
-    def request() -> Vectors:
+    def attempt() -> Vectors:
         if doubts:
-            to.beyond(texts)
+            deployments.before_resend(texts)
             doubts.clear()
-        turn = to.turns.take(tokens)
+        turn = deployments.gate.acquire(tokens)
         try:
-            headers, body = noted(texts, to, turn.place)
+            headers, body = send_logged(texts, deployments, turn.deployment_index)
         except Exception as error:
-            verdict = judged(error, str(to.endpoints[turn.place]), to.key, renewals)
-            if not isinstance(error, openai.APIStatusError) or error.status_code >= FAULTS:
+            verdict = classify_openai_error(
+                error, str(deployments.endpoints[turn.deployment_index]), deployments.key, renewals
+            )
+            if (
+                not isinstance(error, openai.APIStatusError)
+                or error.status_code >= FIRST_SERVER_ERROR_STATUS
+            ):
                 doubts.append(error)
-            if isinstance(verdict, Again) and isinstance(error, openai.RateLimitError):
-                to.times.count(REFUSED)
-                wait = line.refused(turn, error.response.headers)
-                if wait > WORTH_SAYING:
+            if isinstance(verdict, RetryableError) and isinstance(error, openai.RateLimitError):
+                deployments.times.count(THROTTLED_REQUESTS)
+                wait = line.report_throttled(turn, error.response.headers)
+                if wait > LOGGED_WAIT_SECONDS:
                     log.warning(
                         "waiting %.0f s: %s", wait, verdict, extra={"seconds": round(wait, 1)}
                     )
             else:
-                line.failed(turn, ailing=isinstance(verdict, Again))
-                if isinstance(verdict, Again) and len(to.endpoints) > 1:
+                line.report_failure(turn, avoid=isinstance(verdict, RetryableError))
+                if isinstance(verdict, RetryableError) and len(deployments.endpoints) > 1:
                     log.warning("%s; another deployment is asked", verdict)
             if verdict is error:
                 raise
             raise verdict from error
-        to.times.count(CHARGED, tokens)
-        line.answered(turn, headers)
+        deployments.times.count(CHARGED_TOKENS, tokens)
+        line.report_success(turn, headers)
         try:
-            return rows(body, len(texts))
-        except Again as error:
+            return parse_vectors(body, len(texts))
+        except RetryableError as error:
             doubts.append(error)
             raise
 
-    return patiently(request, lambda error: error, to.patience)
+    return call_with_retry(attempt, lambda error: error, deployments.retry_policy)
 
 
-def noted(texts: Sequence[str], to: Deployments, place: int) -> tuple[Mapping[str, str], bytes]:
+def send_logged(
+    texts: Sequence[str], deployments: Deployments, deployment_index: int
+) -> tuple[Mapping[str, str], bytes]:
     """The same as `sent`, timed and told of."""
-    endpoint, exchanges = to.endpoints[place], to.patience.exchanges
+    endpoint, exchanges = (
+        deployments.endpoints[deployment_index],
+        deployments.retry_policy.request_log,
+    )
     status, began = 0, time.monotonic()
     try:
-        with to.times.of(SERVICE, url=endpoint.url, deployment=endpoint.deployment):
-            answer = sent(texts, endpoint, to.clients[place], exchanges.named())
+        with deployments.times.measure(
+            EMBEDDING_SERVICE, url=endpoint.url, deployment=endpoint.deployment
+        ):
+            answer = send_request(
+                texts, endpoint, deployments.clients[deployment_index], exchanges.new_id()
+            )
     except openai.APIStatusError as error:
         status = error.status_code
         raise
@@ -180,10 +196,10 @@ def noted(texts: Sequence[str], to: Deployments, place: int) -> tuple[Mapping[st
         status = HTTPStatus.OK
         return answer
     finally:
-        exchanges.told(Exchange("POST", endpoint.url, status, time.monotonic() - began))
+        exchanges.on_response(LoggedRequest("POST", endpoint.url, status, time.monotonic() - began))
 
 
-def sent(
+def send_request(
     texts: Sequence[str], endpoint: Endpoint, calls: openai.OpenAI, name: str
 ) -> tuple[Mapping[str, str], bytes]:
     """The headers and the body of the answer to one request. Raises what the SDK raises.
@@ -195,18 +211,18 @@ def sent(
         "input": list(texts),
         "encoding_format": "base64",
     }
-    if endpoint.model.startswith(SHORTENS):
+    if endpoint.model.startswith(DIMENSIONS_MODEL_PREFIX):
         body["dimensions"] = endpoint.dimensions
     answer = calls.post(
         "/embeddings",
         cast_to=httpx2.Response,
         body=body,
-        options={"headers": {REQUEST_ID: name}},
+        options={"headers": {REQUEST_ID_HEADER: name}},
     )
     return answer.headers, answer.content
 
 
-def rows(body: bytes, count: int) -> Vectors:
+def parse_vectors(body: bytes, count: int) -> Vectors:
     """The vectors in the order of the texts, whatever the order of the answer.
 
     Raises Again if the answer is not whole.
@@ -215,13 +231,13 @@ def rows(body: bytes, count: int) -> Vectors:
         data = orjson.loads(body)["data"]
         found = {int(item["index"]): item["embedding"] for item in data}
         if sorted(found) != list(range(count)) or len(data) != count:
-            raise Again(f"the embedding service answered {len(data)} of {count} texts")
-        return np.stack([decoded(found[place]) for place in range(count)])
+            raise RetryableError(f"the embedding service answered {len(data)} of {count} texts")
+        return np.stack([decode_vector(found[place]) for place in range(count)])
     except (ValueError, TypeError, KeyError) as error:
-        raise Again("the embedding service gave an answer that cannot be read") from error
+        raise RetryableError("the embedding service gave an answer that cannot be read") from error
 
 
-def decoded(embedding: list[float] | str) -> Vectors:
+def decode_vector(embedding: list[float] | str) -> Vectors:
     """One vector, as base64 of little-endian float32 or, from other services, as numbers."""
     if isinstance(embedding, str):
         return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import orjson
 
 from ingest.azure.token_cache import TokenCache
-from ingest.embed.deployments import DIMENSIONS, Endpoint
-from ingest.embed.openai import client, rows, sent
-from ingest.embed.openai_errors import Smaller, judged
+from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
+from ingest.embed.openai import create_client, parse_vectors, send_request
+from ingest.embed.openai_errors import SplitRequired, classify_openai_error
 from ingest.errors import ConfigError
-from ingest.runtime.retry import Again, Patience, patiently
+from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
 
-WORD = "probe"
+PROBE_WORD = "probe"
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ProbeResult:
     """What a deployment answered."""
 
     model: str  # "" where the service does not say
@@ -29,32 +29,40 @@ class Trial:
     quota: str  # in words; "" where the service does not say
 
 
-def tried(endpoint: Endpoint, key: str | TokenCache, patience: Patience) -> Trial:
+def probe_deployment(
+    endpoint: Endpoint, key: str | TokenCache, retry_policy: RetryPolicy
+) -> ProbeResult:
     """The answer to one word. Raises ConfigError or ServiceError as a run would, for one text."""
-    calls = client(endpoint, key)
+    calls = create_client(endpoint, key)
     renewals: list[str] = []
 
-    def request() -> Trial:
-        headers, body = sent([WORD], endpoint, calls, patience.exchanges.named())
-        dimensions = rows(body, 1).shape[1]
-        return Trial(str(orjson.loads(body).get("model", "")), dimensions, quota(headers))
+    def request() -> ProbeResult:
+        headers, body = send_request(
+            [PROBE_WORD], endpoint, calls, retry_policy.request_log.new_id()
+        )
+        dimensions = parse_vectors(body, 1).shape[1]
+        return ProbeResult(
+            str(orjson.loads(body).get("model", "")), dimensions, describe_quota(headers)
+        )
 
-    def judge(error: Exception) -> Exception:
-        verdict = judged(error, str(endpoint), key, renewals)
-        if isinstance(verdict, Again):
-            verdict.waits = False  # there is no line here that would hold the next request back
+    def classify(error: Exception) -> Exception:
+        verdict = classify_openai_error(error, str(endpoint), key, renewals)
+        if isinstance(verdict, RetryableError):
+            verdict.waits_itself = (
+                False  # there is no line here that would hold the next request back
+            )
         return verdict
 
     try:
-        return patiently(request, judge, patience)
-    except Smaller as error:
-        advice = "" if error.quota else ": check deployment, model and dimensions"
+        return call_with_retry(request, classify, retry_policy)
+    except SplitRequired as error:
+        advice = "" if error.by_quota else ": check deployment, model and dimensions"
         raise ConfigError(f"{error}{advice}") from error
     finally:
         calls.close()
 
 
-def quota(headers: Mapping[str, str]) -> str:
+def describe_quota(headers: Mapping[str, str]) -> str:
     """The rate limits in an answer's headers, in words; what is no count is not told."""
     told = []
     for what in ("tokens", "requests"):
@@ -66,17 +74,17 @@ def quota(headers: Mapping[str, str]) -> str:
     return ", ".join(told)
 
 
-def described(trial: Trial, endpoint: Endpoint) -> str:
+def describe_deployment(result: ProbeResult, endpoint: Endpoint) -> str:
     """What a deployment is, in words. Raises ConfigError if it is not what the settings say."""
-    if trial.model != endpoint.model and {trial.model, endpoint.model} <= set(DIMENSIONS):
+    if result.model != endpoint.model and {result.model, endpoint.model} <= set(MODEL_DIMENSIONS):
         raise ConfigError(
-            f"the deployment {endpoint.deployment} is of {trial.model}, not {endpoint.model}: "
-            f"set AZURE_OPENAI_EMBEDDING_MODEL={trial.model}"
+            f"the deployment {endpoint.deployment} is of {result.model}, not {endpoint.model}: "
+            f"set AZURE_OPENAI_EMBEDDING_MODEL={result.model}"
         )
-    if trial.dimensions != endpoint.dimensions:
+    if result.dimensions != endpoint.dimensions:
         raise ConfigError(
-            f"the deployment {endpoint.deployment} gives {trial.dimensions} dimensions, not "
-            f"{endpoint.dimensions}: set AZURE_OPENAI_EMBEDDING_DIMENSIONS={trial.dimensions}"
+            f"the deployment {endpoint.deployment} gives {result.dimensions} dimensions, not "
+            f"{endpoint.dimensions}: set AZURE_OPENAI_EMBEDDING_DIMENSIONS={result.dimensions}"
         )
-    model, quota = trial.model or endpoint.model, trial.quota or "the service tells no quota"
-    return f"{endpoint.deployment}: {model}, {trial.dimensions} dimensions; {quota}"
+    model, quota = result.model or endpoint.model, result.quota or "the service tells no quota"
+    return f"{endpoint.deployment}: {model}, {result.dimensions} dimensions; {quota}"

@@ -18,31 +18,31 @@ if TYPE_CHECKING:
     from ingest.models import Vectors
 
 
-def checked(mine: Embedder) -> Embedder:
+def validate_vectors(embedder: Embedder) -> Embedder:
     """The embedder, whose answers are float32 vectors as it promises.
 
     Raises ConfigError for one without a name or dimensions; so does a call that answers otherwise.
     """
-    if not mine.model or mine.dimensions < 1:
+    if not embedder.model or embedder.dimensions < 1:
         raise ConfigError(
-            f"an Embedder needs a model's name and its dimensions, not {mine.model!r} and "
-            f"{mine.dimensions}"
+            f"an Embedder needs a model's name and its dimensions, not {embedder.model!r} and "
+            f"{embedder.dimensions}"
         )
 
     def embed(texts: Sequence[str]) -> Vectors:
-        given = mine.embed(texts)
+        given = embedder.embed(texts)
         try:
             vectors: Vectors = np.asarray(given, np.float32)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{mine.model} gave no vectors of one length: {error}") from error
-        wanted = (len(texts), mine.dimensions)
+            raise ConfigError(f"{embedder.model} gave no vectors of one length: {error}") from error
+        wanted = (len(texts), embedder.dimensions)
         if vectors.shape != wanted:
             raise ConfigError(
-                f"{mine.model} gave vectors of shape {vectors.shape} for {len(texts)} texts and "
-                f"{mine.dimensions} dimensions: a row for each text is needed, shape {wanted}"
+                f"{embedder.model} gave vectors of shape {vectors.shape} for {len(texts)} texts and "
+                f"{embedder.dimensions} dimensions: a row for each text is needed, shape {wanted}"
             )
         if not np.isfinite(vectors).all():
-            raise ConfigError(f"{mine.model} gave vectors that are not numbers")
+            raise ConfigError(f"{embedder.model} gave vectors that are not numbers")
         return vectors
 
-    return replace(mine, embed=embed)
+    return replace(embedder, embed=embed)

@@ -20,73 +20,75 @@ if TYPE_CHECKING:
     from pypdf.generic import DictionaryObject
     from pypdfium2 import raw
 
-MOST = 2000  # annotations of a page
-CHARACTERS = 20_000  # of one note, or of one field
+MAX_PAGE_ANNOTATIONS = 2000  # annotations of a page
+MAX_NOTE_CHARS = 20_000  # of one note, or of one field
 
 # A link leads elsewhere, a popup shows the note it belongs to, a widget is a field of a form, and
 # a watermark is the printer's.
-SILENT = frozenset({"/Link", "/Popup", "/Widget", "/PrinterMark", "/TrapNet", "/Watermark"})
-HIDDEN = 0b10  # ISO 32000-2, table 167
-STATE = "/StateModel"  # "Accepted set by Ann" is no note
+SKIPPED_SUBTYPES = frozenset(
+    {"/Link", "/Popup", "/Widget", "/PrinterMark", "/TrapNet", "/Watermark"}
+)
+HIDDEN_FLAG = 0b10  # ISO 32000-2, table 167
+STATE_MODEL_KEY = "/StateModel"  # "Accepted set by Ann" is no note
 
 
-SUBTYPE = b"/Subtype"
+SUBTYPE_KEY = b"/Subtype"
 # What else has a subtype: fonts, images, links; these are not looked at one by one.
-WORTHWHILE = re.compile(
+RELEVANT_SUBTYPE = re.compile(
     rb"\s*/(?:Widget|Text|FreeText|Highlight|Underline|Squiggly|StrikeOut|Stamp|Caret|Ink|Line"
     rb"|Square|Circle|Polygon|PolyLine|FileAttachment|Redact|Sound|Movie|Screen)\b"
 )
-STREAM = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
-PACKED = 64 << 20  # bytes of objects that are unpacked to look for them
+STREAM_START = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
+MAX_OBJECT_STREAM_BYTES = 64 << 20  # bytes of objects that are unpacked to look for them
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class PageAnnotations:
     """What is on a page beside its content."""
 
     notes: tuple[str, ...] = ()
-    fields: bool = False  # of a form
-    files: bool = False
+    has_fields: bool = False  # of a form
+    has_files: bool = False
 
 
-NONE = Marks()
+NO_ANNOTATIONS = PageAnnotations()
 
 
-def worthwhile(data: bytes) -> bool:
+def may_have_annotations(data: bytes) -> bool:
     """Whether a PDF may have marks: to ask PDFium of each of a thousand links takes longer."""
-    if b"/Encrypt" in data or found(data):
+    if b"/Encrypt" in data or has_relevant_subtype(data):
         return True
-    room, place = PACKED, 0
+    room, place = MAX_OBJECT_STREAM_BYTES, 0
     while (place := data.find(b"/ObjStm", place) + 1) > 0:
-        start = STREAM.match(data, place)
+        start = STREAM_START.match(data, place)
         if start is None or room <= 0:
             return True
         try:
             unpacked = zlib.decompressobj().decompress(memoryview(data)[start.end() :], room)
         except zlib.error:
             return True
-        if found(unpacked):
+        if has_relevant_subtype(unpacked):
             return True
         room -= len(unpacked)
     return False
 
 
-def found(data: bytes) -> bool:
+def has_relevant_subtype(data: bytes) -> bool:
     """Whether objects that are not packed have a subtype worth a look."""
     place = 0
-    while (place := data.find(SUBTYPE, place) + len(SUBTYPE)) >= len(SUBTYPE):
-        if WORTHWHILE.match(data, place):
+    while (place := data.find(SUBTYPE_KEY, place) + len(SUBTYPE_KEY)) >= len(SUBTYPE_KEY):
+        if RELEVANT_SUBTYPE.match(data, place):
             return True
     return False
 
 
-def marks(page: raw.FPDF_PAGE, count: int) -> Marks:
+def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
     """The marks on a page that PDFium has loaded, of so many annotations."""
     from pypdfium2 import raw
 
     notes: list[str] = []
     kinds = set()
-    for place in range(min(count, MOST)):
+    for place in range(min(count, MAX_PAGE_ANNOTATIONS)):
         annotation = raw.FPDFPage_GetAnnot(page, place)
         if not annotation:
             continue
@@ -94,56 +96,60 @@ def marks(page: raw.FPDF_PAGE, count: int) -> Marks:
         kinds.add(kind)
         if kind not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET):
             silent = kind in (raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_PRINTERMARK)
-            silent = silent or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN)
+            silent = silent or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN_FLAG)
             if not silent and not raw.FPDFAnnot_HasKey(annotation, b"StateModel"):
-                notes.append(clean(contents(annotation)))
+                notes.append(clean(read_contents(annotation)))
         raw.FPDFPage_CloseAnnot(annotation)
-    return Marks(
+    return PageAnnotations(
         tuple(dict.fromkeys(filter(None, notes))),
-        fields=raw.FPDF_ANNOT_WIDGET in kinds,
-        files=raw.FPDF_ANNOT_FILEATTACHMENT in kinds,
+        has_fields=raw.FPDF_ANNOT_WIDGET in kinds,
+        has_files=raw.FPDF_ANNOT_FILEATTACHMENT in kinds,
     )
 
 
-def contents(annotation: raw.FPDF_ANNOTATION) -> str:
+def read_contents(annotation: raw.FPDF_ANNOTATION) -> str:
     """The text of one annotation."""
     from pypdfium2 import raw
 
     size = raw.FPDFAnnot_GetStringValue(annotation, b"Contents", None, 0)
-    if not 2 < size <= 2 * CHARACTERS:  # noqa: PLR2004 - a zero alone is an empty string
+    if not 2 < size <= 2 * MAX_NOTE_CHARS:  # noqa: PLR2004 - a zero alone is an empty string
         return ""
     buffer = (ctypes.c_ushort * (size // 2))()
     raw.FPDFAnnot_GetStringValue(annotation, b"Contents", buffer, size)
     return bytes(memoryview(buffer).cast("B")).decode("utf-16-le", "ignore").rstrip("\0")
 
 
-def marks_by_pypdf(page: PageObject) -> Marks:
+def read_annotations_with_pypdf(page: PageObject) -> PageAnnotations:
     """The same of a page of pypdf's."""
     notes: list[str] = []
     kinds = set()
-    for annotation in carried(page):
+    for annotation in iter_annotations(page):
         kind = annotation.get("/Subtype")
         kinds.add(kind)
         flags = annotation.get("/F", 0)
-        if kind in SILENT or STATE in annotation or (isinstance(flags, int) and flags & HIDDEN):
+        if (
+            kind in SKIPPED_SUBTYPES
+            or STATE_MODEL_KEY in annotation
+            or (isinstance(flags, int) and flags & HIDDEN_FLAG)
+        ):
             continue
         text = annotation.get("/Contents", "")
-        if isinstance(text, str) and len(text) <= CHARACTERS:
+        if isinstance(text, str) and len(text) <= MAX_NOTE_CHARS:
             notes.append(clean(text))
-    return Marks(
+    return PageAnnotations(
         tuple(dict.fromkeys(filter(None, notes))),
-        fields="/Widget" in kinds,
-        files="/FileAttachment" in kinds,
+        has_fields="/Widget" in kinds,
+        has_files="/FileAttachment" in kinds,
     )
 
 
-def carried(page: PageObject) -> Iterator[DictionaryObject]:
+def iter_annotations(page: PageObject) -> Iterator[DictionaryObject]:
     """The annotations of a page, as far as they are any."""
     from pypdf.generic import ArrayObject, DictionaryObject
 
     listed = page.get("/Annots")
     listed = listed.get_object() if listed is not None else None
-    for item in listed[:MOST] if isinstance(listed, ArrayObject) else ():
+    for item in listed[:MAX_PAGE_ANNOTATIONS] if isinstance(listed, ArrayObject) else ():
         annotation = item.get_object()
         if isinstance(annotation, DictionaryObject):
             yield annotation

@@ -12,80 +12,80 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import DocumentError
-from ingest.extract.annotations import carried
-from ingest.extract.safe_call import spared
+from ingest.extract.annotations import iter_annotations
+from ingest.extract.safe_call import try_call_catching_oom
 from ingest.models import Code
 
 if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
 
-    from ingest.extract.document import Means
+    from ingest.extract.document import ExtractOptions
 
-DEEPEST = 4  # PDFs inside PDFs
-MOST = 1000  # PDFs in one
-MOST_FILES = 10_000  # files of any kind in one
-UNPACKED = 512 << 20  # bytes of all of them, to see which are PDFs
-LONGEST = 200  # characters of a name
+MAX_ATTACHMENT_DEPTH = 4  # PDFs inside PDFs
+MAX_ATTACHED_PDFS = 1000  # PDFs in one
+MAX_ATTACHED_FILES = 10_000  # files of any kind in one
+MAX_UNPACKED_BYTES = 512 << 20  # bytes of all of them, to see which are PDFs
+MAX_NAME_CHARS = 200  # characters of a name
 
-UNSAFE = re.compile(r"[/\\]")
+UNSAFE_CHARS = re.compile(r"[/\\]")
 
-File = tuple[str, Callable[[], bytes]]  # as the document names it, and what unpacks it
+EmbeddedFile = tuple[str, Callable[[], bytes]]  # as the document names it, and what unpacks it
 
 
-def named(files: Iterable[File]) -> Iterator[File]:
+def assign_unique_names(files: Iterable[EmbeddedFile]) -> Iterator[EmbeddedFile]:
     """Files by names that are safe and each its own."""
     taken: set[str] = set()
     for number, (raw, unpack) in enumerate(files, 1):
-        name = safe(raw) or f"attachment {number}.pdf"
+        name = sanitize_name(raw) or f"attachment {number}.pdf"
         again = 1
         unique = name
         while unique in taken:
             again += 1
-            unique = numbered(name, again)
+            unique = append_number(name, again)
         taken.add(unique)
         yield unique, unpack
 
 
-def safe(raw: str) -> str:
+def sanitize_name(raw: str) -> str:
     """A name without what a path, a terminal or an index would trip over."""
     name = unicodedata.normalize(
         "NFC", "".join(c for c in raw if unicodedata.category(c)[0] != "C")
     )
-    name = " ".join(UNSAFE.sub("_", name).split())
-    return "" if not name.strip(".") else shortened(name, LONGEST)
+    name = " ".join(UNSAFE_CHARS.sub("_", name).split())
+    return "" if not name.strip(".") else shorten_name(name, MAX_NAME_CHARS)
 
 
-def shortened(name: str, length: int) -> str:
+def shorten_name(name: str, max_chars: int) -> str:
     """A name cut before its ending."""
     stem, dot, ending = name.rpartition(".")
-    if not stem or len(ending) > LONGEST // 10:
+    if not stem or len(ending) > MAX_NAME_CHARS // 10:
         stem, dot, ending = name, "", ""
-    return stem[: length - len(dot + ending)].rstrip() + dot + ending
+    return stem[: max_chars - len(dot + ending)].rstrip() + dot + ending
 
 
-def numbered(name: str, again: int) -> str:
+def append_number(name: str, number: int) -> str:
     """The name for one more file that has it already."""
-    mark = f" ({again})"
-    short = shortened(name, LONGEST - len(mark))
+    mark = f" ({number})"
+    short = shorten_name(name, MAX_NAME_CHARS - len(mark))
     stem, dot, ending = short.rpartition(".")
     return f"{stem}{mark}{dot}{ending}" if stem else f"{short}{mark}"
 
 
-def listed(reader: PdfReader, pinned: Iterable[PageObject]) -> list[str]:
+def list_pdf_names(reader: PdfReader, pinning_pages: Iterable[PageObject]) -> list[str]:
     """The names of those files that are PDFs; `pinned` are the pages that may have some."""
     found: list[str] = []
-    room = UNPACKED
-    for name, unpack in named(files(reader, pinned)):
-        data = spared(unpack, b"")
+    room = MAX_UNPACKED_BYTES
+    for name, unpack in assign_unique_names(iter_embedded_files(reader, pinning_pages)):
+        data = try_call_catching_oom(unpack, b"")
         if b"%PDF-" in data[:1024]:
             found.append(name)
         room -= len(data)
-        if room < 0 or len(found) >= MOST:
+        if room < 0 or len(found) >= MAX_ATTACHED_PDFS:
             break
     return found
 
 
-def embedded(data: bytes, means: Means, name: str) -> bytes:
+def extract_attachment(data: bytes, options: ExtractOptions, name: str) -> bytes:
     """The bytes of one of the PDFs inside a PDF, by the name it was listed with.
 
     Raises DocumentError if the outer one cannot be opened, or has no such file any more.
@@ -93,8 +93,8 @@ def embedded(data: bytes, means: Means, name: str) -> bytes:
     from ingest.extract.engines.pypdf import Pypdf
 
     try:
-        reader = Pypdf(data, means.passwords).reader
-        for found, unpack in named(files(reader, reader.pages)):
+        reader = Pypdf(data, options.passwords).reader
+        for found, unpack in assign_unique_names(iter_embedded_files(reader, reader.pages)):
             if found == name:
                 return bytes(unpack())
     except (DocumentError, MemoryError):
@@ -105,78 +105,88 @@ def embedded(data: bytes, means: Means, name: str) -> bytes:
     raise DocumentError("is no longer in its document", Code.VANISHED)
 
 
-def files(reader: PdfReader, pinned: Iterable[PageObject]) -> Iterator[File]:
+def iter_embedded_files(
+    reader: PdfReader, pinning_pages: Iterable[PageObject]
+) -> Iterator[EmbeddedFile]:
     """All files of a document: those it lists, then those on its pages, each once."""
     seen: set[int] = set()
-    for count, (raw, specification) in enumerate(specifications(reader, pinned)):
-        stream = content(specification)
-        if count >= MOST_FILES or stream is None or id(stream) in seen:
+    for count, (raw, specification) in enumerate(iter_file_specifications(reader, pinning_pages)):
+        stream = find_file_stream(specification)
+        if count >= MAX_ATTACHED_FILES or stream is None or id(stream) in seen:
             continue
         seen.add(id(stream))
         yield raw, stream.get_data
 
 
-def specifications(reader: PdfReader, pinned: Iterable[PageObject]) -> Iterator[tuple[str, Any]]:
+def iter_file_specifications(
+    reader: PdfReader, pinning_pages: Iterable[PageObject]
+) -> Iterator[tuple[str, Any]]:
     """File specifications, and what each file is called."""
     from pypdf.generic import DictionaryObject
 
-    for key, specification in tree(reader):
-        yield called(specification) or key, specification
-    for page in pinned:
-        for annotation in carried(page):
+    for key, specification in iter_name_tree(reader):
+        yield read_file_name(specification) or key, specification
+    for page in pinning_pages:
+        for annotation in iter_annotations(page):
             if annotation.get("/Subtype") == "/FileAttachment":
-                specification = resolved(annotation.get("/FS"))
+                specification = resolve_reference(annotation.get("/FS"))
                 if isinstance(specification, DictionaryObject):
-                    yield called(specification), specification
+                    yield read_file_name(specification), specification
 
 
-def tree(reader: PdfReader) -> Iterator[tuple[str, Any]]:
+def iter_name_tree(reader: PdfReader) -> Iterator[tuple[str, Any]]:
     """What the document lists as embedded, by its key there. The tree may loop."""
     from pypdf.generic import DictionaryObject
 
-    names = resolved(reader.root_object.get("/Names"))
-    waiting = [resolved(names.get("/EmbeddedFiles"))] if isinstance(names, DictionaryObject) else []
+    names = resolve_reference(reader.root_object.get("/Names"))
+    waiting = (
+        [resolve_reference(names.get("/EmbeddedFiles"))]
+        if isinstance(names, DictionaryObject)
+        else []
+    )
     seen: set[int] = set()
-    while waiting and len(seen) < MOST_FILES:
+    while waiting and len(seen) < MAX_ATTACHED_FILES:
         node = waiting.pop()
         if not isinstance(node, DictionaryObject) or id(node) in seen:
             continue
         seen.add(id(node))
-        pairs = resolved(node.get("/Names"))
+        pairs = resolve_reference(node.get("/Names"))
         pairs = pairs if isinstance(pairs, list) else []
         for key, value in zip(pairs[::2], pairs[1::2], strict=False):
-            specification = resolved(value)
+            specification = resolve_reference(value)
             if isinstance(specification, DictionaryObject):
-                yield text(resolved(key)), specification
-        kids = resolved(node.get("/Kids"))
-        waiting += [resolved(kid) for kid in reversed(kids)] if isinstance(kids, list) else []
+                yield text_or_empty(resolve_reference(key)), specification
+        kids = resolve_reference(node.get("/Kids"))
+        waiting += (
+            [resolve_reference(kid) for kid in reversed(kids)] if isinstance(kids, list) else []
+        )
 
 
-def called(specification: Any) -> str:
+def read_file_name(specification: Any) -> str:
     """The name in a file specification; "" if there is none."""
     for key in ("/UF", "/F"):
-        if name := text(resolved(specification.get(key))):
+        if name := text_or_empty(resolve_reference(specification.get(key))):
             return name
     return ""
 
 
-def text(value: Any) -> str:
+def text_or_empty(value: Any) -> str:
     """A string; "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
-def content(specification: Any) -> Any:
+def find_file_stream(specification: Any) -> Any:
     """The stream of an embedded file; None where there is none."""
     from pypdf.generic import DictionaryObject, StreamObject
 
-    embedded = resolved(specification.get("/EF"))
+    embedded = resolve_reference(specification.get("/EF"))
     for key in ("/UF", "/F") if isinstance(embedded, DictionaryObject) else ():
-        stream = resolved(embedded.get(key))
+        stream = resolve_reference(embedded.get(key))
         if isinstance(stream, StreamObject):
             return stream
     return None
 
 
-def resolved(value: Any) -> Any:
+def resolve_reference(value: Any) -> Any:
     """What a reference leads to."""
     return value.get_object() if value is not None else None

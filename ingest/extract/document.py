@@ -13,39 +13,39 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import DocumentError
-from ingest.extract.annotations import Marks
-from ingest.extract.attachments import DEEPEST
-from ingest.extract.cleaning import clean, sifted, unwrapped
-from ingest.extract.extras import about, attached, supplemented
-from ingest.extract.garbled import badness
-from ingest.extract.language import detected
+from ingest.extract.annotations import PageAnnotations
+from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
+from ingest.extract.cleaning import clean, separate_running_lines, unwrap_cjk_lines
+from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
+from ingest.extract.garbled import garbled_share
+from ingest.extract.language import detect_language
 from ingest.extract.limits import (
-    HEADINGS,
-    LABEL,
-    SMALLEST_PAGE,
-    bounded_headings,
-    bounded_pages,
-    bounded_text,
-    line,
+    MAX_HEADINGS,
+    MAX_LABEL_CHARS,
+    MIN_PAGE_BYTES,
+    check_page_count,
+    clean_line,
+    limit_headings,
+    limit_text,
 )
-from ingest.extract.safe_call import attempted
-from ingest.extract.sandbox.pool import Beat
-from ingest.models import Code, Document, Heading, Recognised
+from ingest.extract.safe_call import try_call
+from ingest.extract.sandbox.pool import OnPage
+from ingest.models import Code, Document, Heading, OcrResult
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-    from ingest.models import Picture
+    from ingest.models import GreyImage
 
 # More garbage than this share of a page's characters, and the other engine is asked.
-GARBLED = 0.1
+MAX_GARBLED_SHARE = 0.1
 # More, and it is worse than no text.
-GARBAGE = 0.5
+DISCARD_GARBLED_SHARE = 0.5
 # Recognised text is listed as doubtful below this confidence.
-CONFIDENT = 0.8
+MIN_CONFIDENCE = 0.8
 
 
-class Engine(Protocol):
+class PdfEngine(Protocol):
     """An open PDF. Any method may raise whatever its library raises."""
 
     # what opened it
@@ -58,25 +58,25 @@ class Engine(Protocol):
     def text(self, index: int) -> str: ...
 
     # whether a page without text shows something
-    def pictured(self, index: int) -> bool: ...
+    def has_graphics(self, index: int) -> bool: ...
 
     # a page as one sees it
-    def picture(self, index: int) -> Picture: ...
+    def render(self, index: int) -> GreyImage: ...
 
     # what is on a page beside its content; of pages whose text was asked for
-    def marks(self, index: int) -> Marks: ...
+    def annotations(self, index: int) -> PageAnnotations: ...
 
     # what the document says of itself: "Title", "Author", ...
     def info(self) -> dict[str, str]: ...
 
     # what its permissions do not allow
-    def forbids(self) -> tuple[str, ...]: ...
+    def denied_permissions(self) -> tuple[str, ...]: ...
 
     # whether it may be a form
-    def form(self) -> bool: ...
+    def may_have_form(self) -> bool: ...
 
     # whether it may list files inside it
-    def files(self) -> bool: ...
+    def may_have_attachments(self) -> bool: ...
 
     # the entries of the outline that lead to a page
     def headings(self) -> list[Heading]: ...
@@ -86,23 +86,23 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class ExtractOptions:
     """What a document may be read with."""
 
     extractor: str = "auto"  # settings.EXTRACTORS
     passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
-    abandoned: frozenset[int] = frozenset()  # pages that are not to be read
+    skipped_pages: frozenset[int] = frozenset()  # pages that are not to be read
     depth: int = 0  # how many documents it is inside of
     ocr: str = ""  # the name of what recognises text; "" for nothing
-    recognise: Callable[[Picture], Recognised] | None = None  # does it here and now
-    recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages it was done for
+    recognise: Callable[[GreyImage], OcrResult] | None = None  # does it here and now
+    ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # pages it was done for
 
 
-def unheard(page: int, pages: int) -> None:
+def ignore_progress(page: int, pages: int) -> None:
     """A beat that nobody listens to."""
 
 
-def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
+def extract(data: bytes, options: ExtractOptions, on_page: OnPage = ignore_progress) -> Document:
     """The clean text and the structure of a PDF.
 
     `beat` is told of each page before it is read, counted from 1, and how many there are; and of
@@ -112,151 +112,161 @@ def extract(data: bytes, means: Means, beat: Beat = unheard) -> Document:
     if b"%PDF-" not in data[:1024]:  # viewers accept it there: ISO 32000, Annex H
         reason = "not a PDF" if data.strip(b"\0 \r\n") else "an empty file"
         raise DocumentError(f"{reason}, whatever its name says", Code.NOT_A_PDF)
-    engines = Engines(data, means)
+    engines = EngineChain(data, options)
     first = engines.first()
-    count = bounded_pages(counted(engines, len(data)))
-    seen = Seen()
+    count = check_page_count(count_pages(engines, len(data)))
+    seen = ExtractState()
     # All are read before any is cleaned: the engine takes the processor's cache each time.
-    raw = list(bounded_text(texts(engines, means, seen, count, beat)))
-    pages = tuple(bounded_text(unwrapped(clean(text)) for text in raw))
-    if len(seen.unread) == count:
+    raw = list(limit_text(read_pages(engines, options, seen, count, on_page)))
+    pages = tuple(limit_text(unwrap_cjk_lines(clean(text)) for text in raw))
+    if len(seen.unreadable) == count:
         raise DocumentError("damaged, get it again from its source (no page of it can be read)")
     nothing: list[Heading] = []
     none: list[str] = []
-    headings = tuple(bounded_headings(attempted(first.headings, nothing)[:HEADINGS]))
-    pages, running = sifted(pages, headings)
-    pages = tuple(bounded_text(supplemented(engines, pages)))
-    title, details = about(engines)
+    headings = tuple(limit_headings(try_call(first.headings, nothing)[:MAX_HEADINGS]))
+    pages, running = separate_running_lines(pages, headings)
+    pages = tuple(limit_text(append_extras(engines, pages)))
+    title, details = read_title_and_details(engines)
     return Document(
         pages=pages,
         title=title,
         headings=headings,
-        labels=tuple(line(label, LABEL) for label in attempted(first.labels, none)[:count]),
-        confidence={page: recognised.confidence for page, recognised in seen.recognised.items()},
+        labels=tuple(
+            clean_line(label, MAX_LABEL_CHARS) for label in try_call(first.labels, none)[:count]
+        ),
+        confidence={page: recognised.confidence for page, recognised in seen.ocr_results.items()},
         running=running,
         details=replace(
             details,
-            language=attempted(partial(detected, pages), ""),
+            language=try_call(partial(detect_language, pages), ""),
             scanned=tuple(seen.scanned),
-            missing=tuple(sorted({p for p in means.abandoned if p <= count}.union(seen.unread))),
-            doubtful=tuple(p for p, r in seen.recognised.items() if r.confidence < CONFIDENT),
-            ocr=means.ocr if seen.recognised else "",
-            attachments=attached(engines, count) if means.depth < DEEPEST else (),
+            missing=tuple(
+                sorted({p for p in options.skipped_pages if p <= count}.union(seen.unreadable))
+            ),
+            doubtful=tuple(p for p, r in seen.ocr_results.items() if r.confidence < MIN_CONFIDENCE),
+            ocr=options.ocr if seen.ocr_results else "",
+            attachments=find_attachments(engines, count)
+            if options.depth < MAX_ATTACHMENT_DEPTH
+            else (),
         ),
     )
 
 
 @dataclass(slots=True)
-class Seen:
+class ExtractState:
     """What was found out about the pages while they were read."""
 
     scanned: list[int] = field(default_factory=list)
-    unread: list[int] = field(default_factory=list)  # no engine could read them
-    recognised: dict[int, Recognised] = field(default_factory=dict)
+    unreadable: list[int] = field(default_factory=list)  # no engine could read them
+    ocr_results: dict[int, OcrResult] = field(default_factory=dict)
 
 
-def texts(engines: Engines, means: Means, seen: Seen, count: int, beat: Beat) -> Iterator[str]:
+def read_pages(
+    engines: EngineChain, options: ExtractOptions, state: ExtractState, count: int, on_page: OnPage
+) -> Iterator[str]:
     """The text of each page; none of those that are to be left alone."""
     for page in range(1, count + 1):
-        if page in means.abandoned:
+        if page in options.skipped_pages:
             yield ""
             continue
-        beat(page, count)
-        yield read(engines, page, means, seen)
-    beat(0, count)
+        on_page(page, count)
+        yield read_page(engines, page, options, state)
+    on_page(0, count)
 
 
-def read(engines: Engines, page: int, means: Means, seen: Seen) -> str:
+def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: ExtractState) -> str:
     """One page's text: as the engines have it, else as it is recognised."""
-    text, fault = page_text(engines.agreeing(), page - 1)
+    text, fault = extract_page_text(engines.with_same_page_count(), page - 1)
     if text is None:
-        seen.unread.append(page)
+        state.unreadable.append(page)
         return ""
-    if fault <= GARBLED:
+    if fault <= MAX_GARBLED_SHARE:
         return text
-    if fault > GARBAGE:
+    if fault > DISCARD_GARBLED_SHARE:
         text = ""
-    if not pictured(engines, page - 1):
+    if not has_graphics(engines, page - 1):
         return text
-    seen.scanned.append(page)
-    found = means.recognised.get(page)
-    if found is None and means.recognise:
-        view = attempted(partial(picture, engines, page - 1), None)
-        found = Recognised("", 0.0) if view is None else means.recognise(view)
+    state.scanned.append(page)
+    found = options.ocr_results.get(page)
+    if found is None and options.recognise:
+        view = try_call(partial(render_pdf_page, engines, page - 1), None)
+        found = OcrResult("", 0.0) if view is None else options.recognise(view)
     if found is None:
         return text
-    seen.recognised[page] = found
+    state.ocr_results[page] = found
     return found.text
 
 
-def counted(engines: Engines, size: int) -> int:
+def count_pages(engines: EngineChain, size: int) -> int:
     """How many pages there are in a file of so many bytes.
 
     PDFium believes what a page tree says of itself, so where that cannot be, pypdf counts.
     """
     count = len(engines.first())
-    if count * SMALLEST_PAGE > size:
-        count = min(attempted(partial(len, engine), count) for engine in engines)
+    if count * MIN_PAGE_BYTES > size:
+        count = min(try_call(partial(len, engine), count) for engine in engines)
     return count
 
 
-def pictured(engines: Engines, index: int) -> bool:
+def has_graphics(engines: EngineChain, index: int) -> bool:
     """Whether there is something to see on a page that no engine reads."""
-    return any(attempted(partial(engine.pictured, index), False) for engine in engines.opened)
+    return any(try_call(partial(engine.has_graphics, index), False) for engine in engines.opened)
 
 
-class Engines:
+class EngineChain:
     """The engines that can open a document, the preferred one first, each opened when needed."""
 
-    def __init__(self, data: bytes, means: Means) -> None:
+    def __init__(self, data: bytes, options: ExtractOptions) -> None:
         from ingest.extract.engines.pdfium import Pdfium
         from ingest.extract.engines.pypdf import Pypdf
 
-        kinds: dict[str, list[Callable[[bytes, Sequence[str]], Engine]]] = {
+        kinds: dict[str, list[Callable[[bytes, Sequence[str]], PdfEngine]]] = {
             "auto": [Pdfium, Pypdf],
             "pdfium": [Pdfium],
             "pypdf": [Pypdf],
         }
         self.data = data
-        self.passwords = means.passwords
-        self.waiting = kinds[means.extractor]
-        self.opened: list[Engine] = []
-        self.beside: list[Pypdf] = []  # opened for what is no text
-        self.locked: DocumentError | None = None
-        self.reasons: list[str] = []
+        self.passwords = options.passwords
+        self.unopened = kinds[options.extractor]
+        self.opened: list[PdfEngine] = []
+        self.extra_pypdf: list[Pypdf] = []  # opened for what is no text
+        self.lock_error: DocumentError | None = None
+        self.open_errors: list[str] = []
 
-    def first(self) -> Engine:
+    def first(self) -> PdfEngine:
         """The first that opens. Raises DocumentError if none does, or it needs a password."""
         for engine in self:
             return engine
-        if self.locked:
-            raise self.locked
-        raise DocumentError(f"damaged, get it again from its source ({'; '.join(self.reasons)})")
+        if self.lock_error:
+            raise self.lock_error
+        raise DocumentError(
+            f"damaged, get it again from its source ({'; '.join(self.open_errors)})"
+        )
 
-    def agreeing(self) -> Iterator[Engine]:
+    def with_same_page_count(self) -> Iterator[PdfEngine]:
         """Those that count as many pages as the first: the others mean other pages by a number."""
         yield (first := self.first())
         for engine in self:
             if engine is not first and len(engine) == len(first):
                 yield engine
 
-    def reader(self) -> PdfReader:
+    def pypdf_reader(self) -> PdfReader:
         """The document by pypdf, for what it alone can see; opened when it is first asked for.
 
         Raises whatever pypdf raises.
         """
         from ingest.extract.engines.pypdf import Pypdf
 
-        for engine in (*self.opened, *self.beside):
+        for engine in (*self.opened, *self.extra_pypdf):
             if isinstance(engine, Pypdf):
                 return engine.reader
-        self.beside.append(Pypdf(self.data, self.passwords, self.opened[0].password))
-        return self.beside[0].reader
+        self.extra_pypdf.append(Pypdf(self.data, self.passwords, self.opened[0].password))
+        return self.extra_pypdf[0].reader
 
-    def __iter__(self) -> Iterator[Engine]:
+    def __iter__(self) -> Iterator[PdfEngine]:
         yield from self.opened
-        while self.waiting:
-            kind = self.waiting.pop(0)
+        while self.unopened:
+            kind = self.unopened.pop(0)
             try:
                 engine = kind(self.data, self.passwords)
                 if not len(engine):
@@ -264,15 +274,15 @@ class Engines:
             except MemoryError:
                 raise
             except DocumentError as error:  # the next one may have the key to it
-                self.locked = self.locked or error
+                self.lock_error = self.lock_error or error
             except Exception as error:  # noqa: BLE001 - on hostile input these libraries raise anything
-                self.reasons.append(" ".join(str(error).split()).rstrip(".") or repr(error))
+                self.open_errors.append(" ".join(str(error).split()).rstrip(".") or repr(error))
             else:
                 self.opened.append(engine)
                 yield engine
 
 
-def page_text(engines: Iterable[Engine], index: int) -> tuple[str | None, float]:
+def extract_page_text(engines: Iterable[PdfEngine], index: int) -> tuple[str | None, float]:
     """One page's text from the first engine that reads it well, else the least bad one.
 
     With it, how bad it is, from 0 to 1, which a page without text is. The text is None if every
@@ -280,21 +290,21 @@ def page_text(engines: Iterable[Engine], index: int) -> tuple[str | None, float]
     """
     best: tuple[str | None, float] = None, 1.0
     for engine in engines:
-        text = attempted(partial(engine.text, index), None)
+        text = try_call(partial(engine.text, index), None)
         if text is None:
             continue
-        fault = badness(text) if text and not text.isspace() else 1.0
-        if fault <= GARBLED:
+        fault = garbled_share(text) if text and not text.isspace() else 1.0
+        if fault <= MAX_GARBLED_SHARE:
             return text, fault
         if best[0] is None or fault < best[1]:
             best = text, fault
     return best
 
 
-def picture(engines: Engines, index: int) -> Picture:
+def render_pdf_page(engines: EngineChain, index: int) -> GreyImage:
     """A page as one sees it, by the first engine that can draw it. Raises what the last one did."""
     *others, last = engines
     for engine in others:
         with contextlib.suppress(Exception):
-            return engine.picture(index)
-    return last.picture(index)
+            return engine.render(index)
+    return last.render(index)

@@ -12,93 +12,103 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import DocumentError
 from ingest.extract import attachments, forms, metadata
-from ingest.extract.annotations import NONE
-from ingest.extract.safe_call import attempted, spared
+from ingest.extract.annotations import NO_ANNOTATIONS
+from ingest.extract.safe_call import try_call, try_call_catching_oom
 from ingest.models import Code, Details
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-    from ingest.extract.document import Engines
+    from ingest.extract.document import EngineChain
 
-XMP = (b"dc:title", b"dc:creator")
-MOST_PAGES = 1000  # of a form, as pypdf's list of a document's pages is slow to make
-MOST_CHARACTERS = 1_000_000  # of all notes, and of all fields of a document
+XMP_KEYS = (b"dc:title", b"dc:creator")
+MAX_FORM_PAGES = 1000  # of a form, as pypdf's list of a document's pages is slow to make
+MAX_EXTRA_CHARS = 1_000_000  # of all notes, and of all fields of a document
 
-XFA_ONLY = "an XFA form, which only Adobe's programs can show: have them print it to a PDF"
+XFA_ONLY_REASON = "an XFA form, which only Adobe's programs can show: have them print it to a PDF"
 
 
-def supplemented(engines: Engines, pages: Sequence[str]) -> tuple[str, ...]:
+def append_extras(engines: EngineChain, pages: Sequence[str]) -> tuple[str, ...]:
     """The pages with what people wrote on them and filled in, each after the page's own text.
 
     Raises DocumentError for a form that has nothing but a request to open it elsewhere.
     """
     first = engines.opened[0]
-    marks = [attempted(partial(first.marks, index), NONE) for index in range(len(pages))]
-    reader = spared(engines.reader, None) if attempted(first.form, False) else None
+    marks = [
+        try_call(partial(first.annotations, index), NO_ANNOTATIONS) for index in range(len(pages))
+    ]
+    reader = (
+        try_call_catching_oom(engines.pypdf_reader, None)
+        if try_call(first.may_have_form, False)
+        else None
+    )
     fields: dict[int, list[str]] = {}
-    if reader and len(pages) <= MOST_PAGES:
+    if reader and len(pages) <= MAX_FORM_PAGES:
         for index, mark in enumerate(marks):
-            if mark.fields:
-                fields[index] = spared(partial(filled, reader, index, pages[index]), [])
-    if reader and not any(fields.values()) and forms.awaited("".join(pages)):
-        return (xfa(reader), *pages[1:])
+            if mark.has_fields:
+                fields[index] = try_call_catching_oom(
+                    partial(read_page_fields, reader, index, pages[index]), []
+                )
+    if reader and not any(fields.values()) and forms.is_xfa_placeholder("".join(pages)):
+        return (read_xfa_text(reader), *pages[1:])
     lines = ("\n".join(fields.get(index, ())) for index in range(len(pages)))
-    notes = (unshown(mark.notes, page) for mark, page in zip(marks, pages, strict=True))
-    return tuple(followed(followed(pages, lines), notes))
+    notes = (format_new_notes(mark.notes, page) for mark, page in zip(marks, pages, strict=True))
+    return tuple(append_paragraphs(append_paragraphs(pages, lines), notes))
 
 
-def unshown(notes: Sequence[str], text: str) -> str:
+def format_new_notes(notes: Sequence[str], text: str) -> str:
     """Notes as paragraphs, but for those that only repeat what the page says: marked passages."""
     shown = " ".join(text.split()) if notes else ""
     return "\n\n".join(note for note in notes if " ".join(note.split()) not in shown)
 
 
-def followed(pages: Iterable[str], additions: Iterable[str]) -> Iterator[str]:
+def append_paragraphs(pages: Iterable[str], additions: Iterable[str]) -> Iterator[str]:
     """Each page with a paragraph more, as long as they do not outgrow the document."""
-    room = MOST_CHARACTERS
+    room = MAX_EXTRA_CHARS
     for page, addition in zip(pages, additions, strict=True):
         paragraph = addition[:room].strip()
         room -= len(paragraph)
         yield f"{page}\n\n{paragraph}".strip() if paragraph else page
 
 
-def filled(reader: PdfReader, index: int, text: str) -> list[str]:
+def read_page_fields(reader: PdfReader, index: int, text: str) -> list[str]:
     """The filled fields of one page."""
-    return forms.filled(reader.pages[index], text)
+    return forms.read_fields(reader.pages[index], text)
 
 
-def xfa(reader: PdfReader) -> str:
+def read_xfa_text(reader: PdfReader) -> str:
     """What an XFA form was filled in with. Raises DocumentError if that is nothing."""
     nothing: list[str] = []
-    lines = spared(partial(forms.xfa, reader), nothing)
+    lines = try_call_catching_oom(partial(forms.read_xfa_fields, reader), nothing)
     if not lines:
-        raise DocumentError(XFA_ONLY, Code.NO_TEXT)
+        raise DocumentError(XFA_ONLY_REASON, Code.NO_TEXT)
     return "\n".join(lines)
 
 
-def about(engines: Engines) -> tuple[str, Details]:
+def read_title_and_details(engines: EngineChain) -> tuple[str, Details]:
     """A document's title, and what else it says of itself."""
     first = engines.opened[0]
     none: dict[str, str] = {}
-    info = attempted(first.info, none)
+    info = try_call(first.info, none)
     if not (info.get("Title") or info.get("Author")) and any(
-        entry in engines.data for entry in XMP
+        entry in engines.data for entry in XMP_KEYS
     ):
-        info = spared(partial(described, engines), none) | {k: v for k, v in info.items() if v}
+        info = try_call_catching_oom(partial(read_xmp, engines), none) | {
+            k: v for k, v in info.items() if v
+        }
     details = Details(
-        author=attempted(partial(metadata.author, info), ""),
-        created=attempted(partial(metadata.moment, info.get("CreationDate", "")), ""),
-        modified=attempted(partial(metadata.moment, info.get("ModDate", "")), ""),
-        producer=attempted(partial(metadata.producer, info), ""),
-        forbids=attempted(first.forbids, ()),
+        author=try_call(partial(metadata.read_author, info), ""),
+        created=try_call(partial(metadata.parse_pdf_date, info.get("CreationDate", "")), ""),
+        modified=try_call(partial(metadata.parse_pdf_date, info.get("ModDate", "")), ""),
+        producer=try_call(partial(metadata.read_producer, info), ""),
+        forbids=try_call(first.denied_permissions, ()),
     )
-    return attempted(partial(metadata.title, info), ""), details
+    return try_call(partial(metadata.read_title, info), ""), details
 
 
-def described(engines: Engines) -> dict[str, str]:
+def read_xmp(engines: EngineChain) -> dict[str, str]:
     """What a document says of itself in XMP."""
-    reader = engines.reader()
+    reader = engines.pypdf_reader()
     xmp = reader.xmp_metadata if reader else None
     if not xmp:
         return {}
@@ -112,18 +122,25 @@ def described(engines: Engines) -> dict[str, str]:
     }
 
 
-def attached(engines: Engines, count: int) -> tuple[str, ...]:
+def find_attachments(engines: EngineChain, count: int) -> tuple[str, ...]:
     """The names of the PDFs inside a document of so many pages."""
     first = engines.opened[0]
-    marks = ((index, attempted(partial(first.marks, index), NONE)) for index in range(count))
-    pinned = [index for index, mark in marks if mark.files]
-    if not pinned and not attempted(first.files, False):
+    marks = (
+        (index, try_call(partial(first.annotations, index), NO_ANNOTATIONS))
+        for index in range(count)
+    )
+    pinned = [index for index, mark in marks if mark.has_files]
+    if not pinned and not try_call(first.may_have_attachments, False):
         return ()
-    reader = spared(engines.reader, None)
+    reader = try_call_catching_oom(engines.pypdf_reader, None)
     nothing: list[str] = []
-    return tuple(spared(partial(listed, reader, pinned), nothing)) if reader else ()
+    return (
+        tuple(try_call_catching_oom(partial(list_attachments, reader, pinned), nothing))
+        if reader
+        else ()
+    )
 
 
-def listed(reader: PdfReader, pinned: Sequence[int]) -> list[str]:
+def list_attachments(reader: PdfReader, pinning_pages: Sequence[int]) -> list[str]:
     """The same, given the pages that files are pinned to."""
-    return attachments.listed(reader, (reader.pages[index] for index in pinned))
+    return attachments.list_pdf_names(reader, (reader.pages[index] for index in pinning_pages))

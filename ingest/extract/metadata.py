@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 
 from ingest.extract.cleaning import clean
-from ingest.extract.garbled import badness
+from ingest.extract.garbled import garbled_share
 
-LONGEST = 500  # characters of a title or a name; what is longer is neither
-GARBLED = 0.1  # more garbage than this share of a string, and it is dropped
-EARLIEST = 1980  # no file of a PDF is older than the machines that could make it
+MAX_ENTRY_CHARS = 500  # characters of a title or a name; what is longer is neither
+MAX_GARBLED_ENTRY_SHARE = 0.1  # more garbage than this share of a string, and it is dropped
+EARLIEST_YEAR = 1980  # no file of a PDF is older than the machines that could make it
 
-DATE = re.compile(
+PDF_DATE = re.compile(
     r"\s*(?:D:)?\s*(?P<year>\d{4})[-:/.]?(?P<month>\d\d)?[-:/.]?(?P<day>\d\d)?"
     r"[T ]?\s*(?P<hour>\d\d)?:?(?P<minute>\d\d)?:?(?P<second>\d\d)?(?:\.\d+)?"
     r"\s*(?P<zone>[Zz+-])?\s*(?P<hours>\d\d)?[':]?(?P<minutes>\d\d)?'?\s*",
@@ -22,7 +22,7 @@ DATE = re.compile(
 
 # Titles that programs make up: "Microsoft Word - letter.doc", "Untitled-1", "Slide 1", a file's
 # name. What people call a document by has a word in it.
-MADE_UP = re.compile(
+GENERATED_TITLE = re.compile(
     r"""
     (?: microsoft\ (?:office\ )?(?:word|excel|powerpoint|publisher|visio|outlook)\b .*
     | \(?\s*(?: untitled | anonymous | no\ title | title
@@ -42,37 +42,37 @@ MADE_UP = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
-NOBODY = re.compile(
+PLACEHOLDER_AUTHOR = re.compile(
     r"\(?(?:unknown|unspecified|user|administrator|admin|owner|author|anonymous|none|null|root"
     r"|default|guest|benutzer|utilisateur|unbekannt|n/?a|\W*)\)?",
     re.IGNORECASE,
 )
 
 
-def title(info: Mapping[str, str]) -> str:
+def read_title(info: Mapping[str, str]) -> str:
     """What a document is called by whoever made it; "" where it is a program that named it."""
-    text = line(info.get("Title", ""))
-    return "" if MADE_UP.fullmatch(text) else text
+    text = clean_entry(info.get("Title", ""))
+    return "" if GENERATED_TITLE.fullmatch(text) else text
 
 
-def author(info: Mapping[str, str]) -> str:
+def read_author(info: Mapping[str, str]) -> str:
     """Who wrote it; "" where nobody is named."""
-    text = line(info.get("Author", ""))
-    return "" if NOBODY.fullmatch(text) else text
+    text = clean_entry(info.get("Author", ""))
+    return "" if PLACEHOLDER_AUTHOR.fullmatch(text) else text
 
 
-def producer(info: Mapping[str, str]) -> str:
+def read_producer(info: Mapping[str, str]) -> str:
     """The program that made the file, else the one that made what it was made from."""
-    return line(info.get("Producer", "")) or line(info.get("Creator", ""))
+    return clean_entry(info.get("Producer", "")) or clean_entry(info.get("Creator", ""))
 
 
-def line(raw: str) -> str:
+def clean_entry(raw: str) -> str:
     """One entry as a line of text; "" where it cannot be read."""
-    text = " ".join(clean(decoded(raw[: 4 * LONGEST])).split())
-    return text[:LONGEST].rstrip() if badness(text) <= GARBLED else ""
+    text = " ".join(clean(repair_encoding(raw[: 4 * MAX_ENTRY_CHARS])).split())
+    return text[:MAX_ENTRY_CHARS].rstrip() if garbled_share(text) <= MAX_GARBLED_ENTRY_SHARE else ""
 
 
-def decoded(text: str) -> str:
+def repair_encoding(text: str) -> str:
     """A string that was decoded wrongly, as it was meant: UTF-16 without a mark, or UTF-8."""
     if "\0" in text:
         text = text.rstrip("\0")
@@ -100,12 +100,12 @@ def decoded(text: str) -> str:
 UTF8_LEADS = frozenset(map(chr, range(0xC2, 0xF5)))
 
 
-def moment(raw: str) -> str:
+def parse_pdf_date(raw: str) -> str:
     """A date as UTC, "2026-11-24T10:00:00Z"; "" where it cannot be true or is not a date.
 
     A time without a zone is taken for UTC; a time that no clock shows is midnight.
     """
-    match = DATE.fullmatch(decoded(raw[:80]).replace("\0", ""))
+    match = PDF_DATE.fullmatch(repair_encoding(raw[:80]).replace("\0", ""))
     if not match:
         return ""
     part = {name: int(text) for name, text in match.groupdict().items() if text and text.isdigit()}
@@ -120,6 +120,6 @@ def moment(raw: str) -> str:
         day = day.replace(tzinfo=zone, **clock).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    if day.year < EARLIEST or day > datetime.now(UTC) + timedelta(days=1):
+    if day.year < EARLIEST_YEAR or day > datetime.now(UTC) + timedelta(days=1):
         return ""
     return day.strftime("%Y-%m-%dT%H:%M:%SZ")

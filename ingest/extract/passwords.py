@@ -10,11 +10,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ingest.errors import NEEDS_PASSWORD, ConfigError, DocumentError
+from ingest.errors import PASSWORD_NEEDED_REASON, ConfigError, DocumentError
 from ingest.models import Code
 
 # What a PDF asks people not to do, by the bit of its permissions: ISO 32000-2, table 22.
-PERMISSIONS = {
+PERMISSION_BITS = {
     "print": 3,
     "modify": 4,
     "copy": 5,
@@ -23,12 +23,12 @@ PERMISSIONS = {
     "assemble": 11,
     "print-finely": 12,
 }
-SEALED = (
+UNSUPPORTED_ENCRYPTION = (
     "encrypted for certificates or in a way of its own, not by a password; ask for a plain copy"
 )
 
 
-def passwords(path: str) -> tuple[str, ...]:
+def read_passwords(path: str) -> tuple[str, ...]:
     """The lines of a file that are not blank; none without a file.
 
     Raises ConfigError for a file without any: it would pass for one that opens nothing.
@@ -48,7 +48,7 @@ def passwords(path: str) -> tuple[str, ...]:
     return kept
 
 
-def spellings(passwords: Sequence[str]) -> Iterator[bytes]:
+def encode_passwords(passwords: Sequence[str]) -> Iterator[bytes]:
     """No password, then each as the programs that lock PDFs write it, the standard's way first.
 
     AES-256 takes UTF-8 after SASLprep, older methods the PDF's own encoding; programs differ.
@@ -59,8 +59,8 @@ def spellings(passwords: Sequence[str]) -> Iterator[bytes]:
     for password in passwords:
         found = [password.encode("utf-8", "ignore")]
         if not password.isascii():
-            found.append(prepared(password).encode("utf-8", "ignore"))
-            for encode in (encode_pdfdocencoding, windows):
+            found.append(saslprep(password).encode("utf-8", "ignore"))
+            for encode in (encode_pdfdocencoding, encode_cp1252):
                 try:
                     found.append(bytes(encode(password)))
                 except UnicodeError:
@@ -69,12 +69,12 @@ def spellings(passwords: Sequence[str]) -> Iterator[bytes]:
         yield from dict.fromkeys(spelling for spelling in found if spelling and 0 not in spelling)
 
 
-def windows(password: str) -> bytes:
+def encode_cp1252(password: str) -> bytes:
     """A password as typed on Windows in western Europe. Raises UnicodeError."""
     return password.encode("cp1252")
 
 
-def prepared(password: str) -> str:
+def saslprep(password: str) -> str:
     """A password in the form that stands for all its equals: SASLprep, RFC 4013."""
     mapped = (
         " " if stringprep.in_table_c12(character) else character
@@ -84,10 +84,10 @@ def prepared(password: str) -> str:
     return unicodedata.normalize("NFKC", "".join(mapped))
 
 
-def locked(passwords: Sequence[str]) -> DocumentError:
+def locked_error(passwords: Sequence[str]) -> DocumentError:
     """That none of these passwords opens a document."""
     if not passwords:
-        return DocumentError(NEEDS_PASSWORD, Code.ENCRYPTED)
+        return DocumentError(PASSWORD_NEEDED_REASON, Code.ENCRYPTED)
     count = len(passwords)
     tried = (
         f"none of the {count} passwords opens it"
@@ -97,11 +97,11 @@ def locked(passwords: Sequence[str]) -> DocumentError:
     return DocumentError(f"needs a password; {tried}", Code.ENCRYPTED)
 
 
-def sealed() -> DocumentError:
+def unsupported_encryption_error() -> DocumentError:
     """That a document is encrypted, and not by a password."""
-    return DocumentError(SEALED, Code.ENCRYPTED)
+    return DocumentError(UNSUPPORTED_ENCRYPTION, Code.ENCRYPTED)
 
 
-def forbidden(permissions: int) -> tuple[str, ...]:
+def list_denied_permissions(permissions: int) -> tuple[str, ...]:
     """What the permissions of an encrypted document do not allow."""
-    return tuple(deed for deed, bit in PERMISSIONS.items() if not permissions >> (bit - 1) & 1)
+    return tuple(deed for deed, bit in PERMISSION_BITS.items() if not permissions >> (bit - 1) & 1)

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def attempted(call: Callable[[], T], default: T) -> T:
+def try_call(call: Callable[[], T], default: T) -> T:
     """What `call` gives, or `default` if the library chokes on what it read."""
     try:
         return call()
@@ -18,12 +18,12 @@ def attempted(call: Callable[[], T], default: T) -> T:
         return default
 
 
-def spared(call: Callable[[], T], default: T) -> T:
+def try_call_catching_oom(call: Callable[[], T], default: T) -> T:
     """The same for what a document is not worth failing for, even if it takes all the memory.
 
     For Python code only: what is native ends its process instead.
     """
     try:
-        return attempted(call, default)
+        return try_call(call, default)
     except MemoryError:
         return default

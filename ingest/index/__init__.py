@@ -8,17 +8,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ingest.models import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
+from ingest.models import CachedPage, Hit, IndexEntry, Mode, Record, Refusal, StoredChunk, Summary
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 
-RUNS_KEPT = 100  # the runs an index remembers
+MAX_SAVED_RUNS = 100  # the runs an index remembers
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class IndexTotals:
     """How much an index holds."""
 
     sources: int  # with a record, whatever their outcome
@@ -27,7 +27,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class FreeSpace:
     """How much more a place for indexes takes, in bytes; inf where that is not said."""
 
     disk: float = math.inf  # free
@@ -36,7 +36,7 @@ class Room:
 
 
 # What can be wrong with a chunk in itself.
-VECTOR, WORDS, STRAY = "vector", "words", "extra"
+VECTOR_FLAW, TEXT_FLAW, ORPHAN_FLAW = "vector", "words", "extra"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class Index(Protocol):
     """A search index. Any method may raise ServiceError or ConfigError."""
 
     # whether it was made just now, so that everything is to be read
-    fresh: bool
+    is_new: bool
 
     # whether `records` shows all that was written before `hold`: a service's listing lags behind
-    current: bool
+    read_after_write: bool
 
     # seconds that listings may lag behind what was written; 0 where they do not
-    lag: float
+    listing_lag: float
 
     # the name by which it is held, for `stands`; "" where no other machine can write to it
     @property
@@ -71,13 +71,13 @@ class Index(Protocol):
     def hold(self, engine: str = "", /) -> None: ...
 
     # hold it no longer, and let nobody else do so yet: workers of this run may still write
-    def lapse(self) -> None: ...
+    def stop_renewing(self) -> None: ...
 
     # what changes while a holder of that name lives; "" once it does not hold it
-    def stands(self, holder: str, /) -> str: ...
+    def lease_stamp(self, holder: str, /) -> str: ...
 
     # seconds since another run may have written: 0 while one holds it, inf if none is known of
-    def quiet(self) -> float: ...
+    def seconds_since_write(self) -> float: ...
 
     # the records of a root, or of all, by root and source ascending; without the ids
     def records(self, root: str | None = None) -> Iterator[Record]: ...
@@ -92,10 +92,10 @@ class Index(Protocol):
     def forget(self, record: Record) -> None: ...
 
     # which of these chunks it has
-    def held(self, ids: Collection[str]) -> set[str]: ...
+    def existing_ids(self, ids: Collection[str]) -> set[str]: ...
 
     # insert or overwrite by id, or move what is there; returns the refused ones, never a subset
-    def upload(self, entries: Sequence[Entry]) -> list[Refusal]: ...
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]: ...
 
     # remove by id; what is not there counts as removed
     def delete(self, ids: Collection[str]) -> list[Refusal]: ...
@@ -104,9 +104,9 @@ class Index(Protocol):
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
 
     # every chunk, of a root and a source if they are named, by id ascending
-    def stored(
+    def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True
-    ) -> Iterator[Stored]: ...
+    ) -> Iterator[StoredChunk]: ...
 
     # the vectors of these chunks, by id, of those that it has; each has shape (dimensions,)
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]: ...
@@ -115,26 +115,26 @@ class Index(Protocol):
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]: ...
 
     # mend the flaws that need no vector
-    def mend(self) -> None: ...
+    def repair_local(self) -> None: ...
 
-    def totals(self) -> Totals: ...
+    def totals(self) -> IndexTotals: ...
 
     # how much more would fit, as far as whoever asks may know
-    def room(self) -> Room: ...
+    def free_space(self) -> FreeSpace: ...
 
     # keep what a run came to, and forget those long ago
-    def remember(self, summary: Summary) -> None: ...
+    def save_run(self, summary: Summary) -> None: ...
 
     # the last runs, the newest first
-    def runs(self, most: int) -> list[Summary]: ...
+    def runs(self, limit: int) -> list[Summary]: ...
 
     # what is kept of a page that was paid for, as it was written last; any thread may ask
-    def paid(self, key: str) -> Paid | None: ...
+    def cached_page(self, key: str) -> CachedPage | None: ...
 
     # the root and source of each page that is kept
-    def paid_in(self) -> Iterator[tuple[str, str]]: ...
+    def cached_page_sources(self) -> Iterator[tuple[str, str]]: ...
 
     # keep what was paid for, whatever becomes of this run; any thread may
-    def keep(self, page: Paid) -> None: ...
+    def cache_page(self, page: CachedPage) -> None: ...
 
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ingest.index import Index
 
-STAMP = "%Y%m%dt%H%M%S"
+TIMESTAMP_FORMAT = "%Y%m%dt%H%M%S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Generations(Protocol):
     def current(self) -> str: ...
 
     # one of them, to look into; the one in use can be held, with its vectors to be had
-    def opened(self, name: str) -> Index: ...
+    def open(self, name: str) -> Index: ...
 
     # one to fill, and its name: a newer one that was begun, if it is still wanted, else a new one
-    def next(self) -> tuple[str, Index]: ...
+    def resume_or_create(self) -> tuple[str, Index]: ...
 
     # show readers this one from now on; they all see it when this returns
     def switch(self, name: str) -> None: ...
@@ -49,22 +49,22 @@ class Generations(Protocol):
     def close(self) -> None: ...
 
 
-def older(names: Sequence[str], current: str) -> list[str]:
+def older_names(names: Sequence[str], current: str) -> list[str]:
     """Those before the one in use, oldest first."""
     return list(names[: names.index(current)]) if current in names else []
 
 
-def newest(names: Sequence[str], current: str) -> str:
+def newest_unfinished(names: Sequence[str], current: str) -> str:
     """The last one, if it is newer than the one in use; else ""."""
     return names[-1] if names and names[-1] != current else ""
 
 
-def stamp(taken: Sequence[str]) -> str:
+def new_timestamp(existing: Sequence[str]) -> str:
     """What tells a new generation from all others, and sorts behind them: the time, in UTC."""
-    now = datetime.now(UTC).strftime(STAMP)
-    last = max(taken, default="")
+    now = datetime.now(UTC).strftime(TIMESTAMP_FORMAT)
+    last = max(existing, default="")
     if now > last:
         return now
-    return (datetime.strptime(last, STAMP).replace(tzinfo=UTC) + timedelta(seconds=1)).strftime(
-        STAMP
-    )
+    return (
+        datetime.strptime(last, TIMESTAMP_FORMAT).replace(tzinfo=UTC) + timedelta(seconds=1)
+    ).strftime(TIMESTAMP_FORMAT)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from ingest.models import Vectors
 
-RANK = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
-CANDIDATES = 50  # of each kind of search go into the fusion
+RRF_K = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
+FUSION_CANDIDATES = 50  # of each kind of search go into the fusion
 # Of the ranking by meaning, where that by words has 1: who asks seldom uses the answer's words, and
 # of those that find others most say little. docs/eval.md has what it gives.
-MEANING = 2.5
+VECTOR_WEIGHT = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,12 @@ class Matrix:
         return [(int(self.numbers[i]), float(scores[i])) for i in best]
 
 
-def fused(
-    near: Sequence[tuple[int, float]], worded: Sequence[tuple[int, float]]
+def reciprocal_rank_fusion(
+    by_vector: Sequence[tuple[int, float]], by_text: Sequence[tuple[int, float]]
 ) -> list[tuple[int, float]]:
     """One ranking of two, by meaning and by words: by weighted reciprocal rank."""
     scores: dict[int, float] = defaultdict(float)
-    for weight, ranking in ((MEANING, near), (1, worded)):
+    for weight, ranking in ((VECTOR_WEIGHT, by_vector), (1, by_text)):
         for rank, (number, _) in enumerate(ranking):
-            scores[number] += weight / (RANK + rank)
+            scores[number] += weight / (RRF_K + rank)
     return sorted(scores.items(), key=lambda item: -item[1])

@@ -13,10 +13,10 @@ from typing import Any
 
 import orjson
 
-from ingest.models import Details, Entry, Paid, Recognised, Stored, Summary, Timeline
+from ingest.models import CachedPage, Details, IndexEntry, OcrResult, StoredChunk, Summary, Timeline
 
 NO_DETAILS = Details()
-DETAILS = tuple(field.name for field in fields(Details))
+DETAIL_FIELD_NAMES = tuple(field.name for field in fields(Details))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Field:
     facetable: bool = False
 
 
-TEXTS = "Collection(Edm.String)"
+STRING_COLLECTION = "Collection(Edm.String)"
 
 # Filterable strings hold at most 32,766 bytes of UTF-8, because each is one term of an index.
-TERM_BYTES = 32_766
+MAX_TERM_BYTES = 32_766
 
-FIELDS = (
+CHUNK_FIELDS = (
     Field("id", filterable=True, sortable=True),  # the key
     Field("content", searchable=True),
     Field("category", filterable=True, facetable=True),  # the source's first folder, or null
@@ -44,7 +44,7 @@ FIELDS = (
     Field("sourcefile", filterable=True, facetable=True),
     Field("storageUrl", filterable=True),
     Field("title", searchable=True),
-    Field("headings", TEXTS, searchable=True),
+    Field("headings", STRING_COLLECTION, searchable=True),
     Field("page_start", "Edm.Int32", filterable=True, sortable=True),
     Field("page_end", "Edm.Int32", filterable=True),
     Field("page_label"),
@@ -58,10 +58,10 @@ FIELDS = (
     Field("created", "Edm.DateTimeOffset", filterable=True, sortable=True, facetable=True),
     Field("confidence", "Edm.Double", filterable=True, sortable=True),  # of OCR; null: none needed
 )
-CHUNK_FIELDS = tuple(field.name for field in FIELDS)
+CHUNK_FIELD_NAMES = tuple(field.name for field in CHUNK_FIELDS)
 
 # What of a chunk is needed to look after it.
-STORED = (
+STORED_FIELD_NAMES = (
     "id",
     "root",
     "source",
@@ -88,8 +88,8 @@ RECORD_FIELDS = (
     Field("chunks", "Edm.Int32"),
     Field("settled", filterable=True, sortable=True),
     Field("run", filterable=True),
-    Field("committed", TEXTS),
-    Field("pending", TEXTS),
+    Field("committed", STRING_COLLECTION),
+    Field("pending", STRING_COLLECTION),
     Field("details"),  # JSON
     Field("summary"),
 )
@@ -97,26 +97,30 @@ SUMMARY_FIELD = "summary"  # JSON, of a run or of a page that was paid for
 VECTOR_FIELD = "embedding"
 
 # What blobs may say instead; no other field of ours is theirs to fill.
-REPLACEABLE = ("category", "title")
-RESERVED = frozenset(
-    {VECTOR_FIELD, *(field.name for field in (*FIELDS, *RECORD_FIELDS))}.difference(REPLACEABLE)
+REPLACEABLE_FIELD_NAMES = ("category", "title")
+RESERVED_FIELD_NAMES = frozenset(
+    {VECTOR_FIELD, *(field.name for field in (*CHUNK_FIELDS, *RECORD_FIELDS))}.difference(
+        REPLACEABLE_FIELD_NAMES
+    )
 )
 
 
-def additional(names: Iterable[str]) -> list[Field]:
+def additional_fields(names: Iterable[str]) -> list[Field]:
     """The fields that an index gets beside ours, of those that blobs fill."""
     return [
-        Field(name, filterable=True, facetable=True) for name in names if name not in REPLACEABLE
+        Field(name, filterable=True, facetable=True)
+        for name in names
+        if name not in REPLACEABLE_FIELD_NAMES
     ]
 
 
-def chunk_document(entry: Entry) -> dict[str, object]:
+def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
     """A chunk's fields as they stand in an index, the vector apart.
 
     CHUNK_FIELDS in their order, then the additional ones of its source.
     """
     chunk, source = entry.chunk, entry.source
-    said = {name: term(value) if value else None for name, value in source.fields}
+    said = {name: truncate_term(value) if value else None for name, value in source.fields}
     folder = source.name.partition("/")[0] if "/" in source.name else None
     return {
         "id": chunk.id,
@@ -135,7 +139,7 @@ def chunk_document(entry: Entry) -> dict[str, object]:
         "root": source.root,
         "source": source.name,
         "fingerprint": entry.fingerprint,
-        "author": term(entry.details.author) or None,
+        "author": truncate_term(entry.details.author) or None,
         "language": entry.details.language or None,
         "created": entry.details.created or None,
         "confidence": chunk.confidence,
@@ -143,9 +147,9 @@ def chunk_document(entry: Entry) -> dict[str, object]:
     }
 
 
-def stored(document: Mapping[str, Any]) -> Stored:
+def chunk_from_document(document: Mapping[str, Any]) -> StoredChunk:
     """A chunk as it stands in an index."""
-    return Stored(
+    return StoredChunk(
         id=document["id"],
         root=document["root"],
         source=document["source"],
@@ -158,58 +162,58 @@ def stored(document: Mapping[str, Any]) -> Stored:
     )
 
 
-def details_json(details: Details) -> str:
+def details_to_json(details: Details) -> str:
     """Details as they stand in a record: what is empty is left out."""
-    said = {name: value for name in DETAILS if (value := getattr(details, name))}
+    said = {name: value for name in DETAIL_FIELD_NAMES if (value := getattr(details, name))}
     return orjson.dumps(said).decode() if said else ""
 
 
-def details_of(text: str) -> Details:
+def details_from_json(text: str) -> Details:
     """The details that a record holds; what a later version wrote beside ours is left out."""
     if not text:
         return NO_DETAILS
     said: dict[str, Any] = orjson.loads(text)
-    values = {name: said[name] for name in DETAILS if name in said}
+    values = {name: said[name] for name in DETAIL_FIELD_NAMES if name in said}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Details(**(values | lists))
 
 
-def summary_json(summary: Summary) -> str:
+def summary_to_json(summary: Summary) -> str:
     """A run as an index keeps it."""
     return json.dumps(asdict(summary), separators=(",", ":"))
 
 
-def summary_of(text: str) -> Summary:
+def summary_from_json(text: str) -> Summary:
     """The run that `summary_json` wrote, in this version, an earlier or a later one."""
-    said = ours(Summary, json.loads(text))
+    said = drop_unknown_fields(Summary, json.loads(text))
     if "exclude" in said:
         said["exclude"] = tuple(said["exclude"])
     if "timeline" in said:
-        columns = ours(Timeline, said["timeline"])
+        columns = drop_unknown_fields(Timeline, said["timeline"])
         lists = {name: tuple(value) for name, value in columns.items() if isinstance(value, list)}
         said["timeline"] = Timeline(**(columns | lists))
     return Summary(**said)
 
 
-def ours(kind: type[Summary | Timeline], said: dict[str, Any]) -> dict[str, Any]:
+def drop_unknown_fields(kind: type[Summary | Timeline], values: dict[str, Any]) -> dict[str, Any]:
     """What was said, without what only a later version knows."""
-    return {f.name: said[f.name] for f in fields(kind) if f.name in said}
+    return {f.name: values[f.name] for f in fields(kind) if f.name in values}
 
 
-def paid_json(page: Paid) -> str:
+def cached_page_to_json(page: CachedPage) -> str:
     """What was paid for, as it stands in an index beside its key and its source."""
     found = page.recognised
     said = {"operation": page.operation, **(asdict(found) if found else {})}
     return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
 
 
-def paid_of(key: str, root: str, source: str, text: str) -> Paid:
+def cached_page_from_json(key: str, root: str, source: str, text: str) -> CachedPage:
     """The page that `paid_json` wrote."""
     said: dict[str, Any] = json.loads(text)
-    found = Recognised(said["text"], said["confidence"]) if "text" in said else None
-    return Paid(key, root, source, said["operation"], found)
+    found = OcrResult(said["text"], said["confidence"]) if "text" in said else None
+    return CachedPage(key, root, source, said["operation"], found)
 
 
-def term(value: str) -> str:
+def truncate_term(value: str) -> str:
     """A value cut to what a filterable field takes."""
-    return value.encode()[:TERM_BYTES].decode(errors="ignore")
+    return value.encode()[:MAX_TERM_BYTES].decode(errors="ignore")

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from ingest.embed import Embedder
 from ingest.index import Index
-from ingest.models import Event, Prepared, Recipe, Settled
+from ingest.models import PreparedDocument, Recipe, RunEvent, SourceResult
 from ingest.pipeline.diff import Stale
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
-from ingest.runtime.cancellation import Stop
-from ingest.runtime.timing import Times
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.timing import Stopwatch
 from ingest.sources import Root
 
 
@@ -21,21 +21,23 @@ from ingest.sources import Root
 class Reader:
     """How documents are read."""
 
-    prepare: Callable[[Root, Stale], Prepared | None]  # None: its fingerprint is the known one
+    prepare: Callable[
+        [Root, Stale], PreparedDocument | None
+    ]  # None: its fingerprint is the known one
     threads: Executor  # in which that is called
     at_once: int = 1  # documents read side by side
-    waiting: int = 0  # more that may be under way, since they wait for a service
+    max_waiting: int = 0  # more that may be under way, since they wait for a service
     ocr: str = ""  # the name of what recognises text on scanned pages; "" for nothing
-    unsent: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
-    warm: Callable[[], None] = lambda: None  # make ready for a document before there is one
+    unsent_pages: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
+    warm_up: Callable[[], None] = lambda: None  # make ready for a document before there is one
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class RemoteExecutor:
     """Other processes that settle what this one has planned."""
 
     # every stale source settled; what is settled already passes
-    settled: Callable[[Root, Iterable[Stale | Settled]], Iterator[Event]]
+    settle_sources: Callable[[Root, Iterable[Stale | SourceResult]], Iterator[RunEvent]]
     capacity: Callable[[], Capacity]  # of all of them together
 
 
@@ -47,13 +49,15 @@ class Services:
     embedder: Embedder
     recipe: Recipe
     reader: Reader
-    senders: Executor  # threads in which the embedder is called
-    writers: Executor  # threads in which the index is written to
-    writing: int  # writes under way at once
-    times: Times = field(default_factory=Times)
+    embed_threads: Executor  # threads in which the embedder is called
+    write_threads: Executor  # threads in which the index is written to
+    max_writes: int  # writes under way at once
+    times: Stopwatch = field(default_factory=Stopwatch)
     budget: Budget = field(default_factory=Budget)
-    earlier: Index | None = None  # the index that this one is to replace, with vectors to reuse
-    elsewhere: Elsewhere | None = None  # who settles stale sources; None: this process
+    previous_index: Index | None = (
+        None  # the index that this one is to replace, with vectors to reuse
+    )
+    remote: RemoteExecutor | None = None  # who settles stale sources; None: this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,6 @@ class Run:
     prune: bool = True
     max_deletes: int | None = None  # sources; None: as many as plan.usual_deletes allows
     retry_failed: bool = False
-    passwords: bool = False  # there are some to try on what is locked
+    has_passwords: bool = False  # there are some to try on what is locked
     exclude: tuple[str, ...] = ()  # globs of what its roots leave out
-    stop: Stop = field(default_factory=Stop)
+    stop: Cancellation = field(default_factory=Cancellation)

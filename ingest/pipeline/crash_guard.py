@@ -14,37 +14,39 @@ from typing import TypeAlias
 
 from ingest.errors import DocumentError, IngestError
 from ingest.index import Index
-from ingest.models import Code, Event, Recipe, Record
-from ingest.pipeline.diff import INTERRUPTED, Stale
-from ingest.pipeline.transaction import failing
-from ingest.pipeline.writes import Noted, Read
-from ingest.runtime.cancellation import Stop
+from ingest.models import Code, Recipe, Record, RunEvent
+from ingest.pipeline.diff import INTERRUPTED_REASON, Stale
+from ingest.pipeline.transaction import failure_record
+from ingest.pipeline.writes import Pending, ReadResult
+from ingest.runtime.cancellation import Cancellation
 
-Reads: TypeAlias = "Iterator[Read | Event]"
+ReadEvents: TypeAlias = "Iterator[ReadResult | RunEvent]"
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
+class CrashGuard:
     """The sources whose records say that they are being read."""
 
     index: Index
     recipe: Recipe
     run: str
-    stop: Stop
-    begun: dict[str, Stale] = field(default_factory=dict)
+    stop: Cancellation
+    started: dict[str, Stale] = field(default_factory=dict)
 
     def suspects_last(
-        self, changes: Iterable[Stale | Event], read: Callable[[Iterable[Stale | Event]], Reads]
-    ) -> Reads:
+        self,
+        changes: Iterable[Stale | RunEvent],
+        read: Callable[[Iterable[Stale | RunEvent]], ReadEvents],
+    ) -> ReadEvents:
         """What `read` makes of the changes: of all others first, then of each suspect alone.
 
         So what ends a process hinders no other document, and no other is taken for it.
         """
         suspects: list[Stale] = []
 
-        def others() -> Iterator[Stale | Event]:
+        def others() -> Iterator[Stale | RunEvent]:
             for change in changes:
-                if isinstance(change, Stale) and change.suspect:
+                if isinstance(change, Stale) and change.is_suspect:
                     suspects.append(change)
                 else:
                     yield change
@@ -54,36 +56,40 @@ class Attempts:
         for suspect in sorted(
             suspects, key=lambda stale: stale.record.attempts if stale.record else 0
         ):
-            if self.stop.requested():
+            if self.stop.is_requested():
                 return
             yield from read([suspect])
 
-    def counted(self, items: Iterable[Stale | Event]) -> Iterator[Noted[Stale | Event]]:
+    def record_attempts(
+        self, items: Iterable[Stale | RunEvent]
+    ) -> Iterator[Pending[Stale | RunEvent]]:
         """The items; a stale source once its record says that the run ended while it was read."""
         for item in items:
             if isinstance(item, Stale):
-                self.begun[item.source.name] = item
-                yield Noted(self.ended_by(item), item)
+                self.started[item.source.name] = item
+                yield Pending(self.crash_record(item), item)
             else:
-                yield Noted(None, item)
+                yield Pending(None, item)
 
-    def ended_by(self, stale: Stale) -> Record:
+    def crash_record(self, stale: Stale) -> Record:
         """The record of a source that the process does not survive."""
         before = stale.record or Record(stale.source.root, stale.source.name)
-        death = DocumentError(INTERRUPTED, Code.CRASHED)
-        return failing(before, stale.source, death, self.recipe, self.run)
+        death = DocumentError(INTERRUPTED_REASON, Code.CRASHED)
+        return failure_record(before, stale.source, death, self.recipe, self.run)
 
-    def survived(self, items: Iterable[Read | Event]) -> Iterator[Read | Event]:
+    def clear_survivors(
+        self, items: Iterable[ReadResult | RunEvent]
+    ) -> Iterator[ReadResult | RunEvent]:
         """The items; what was read gets its record from the stages that follow."""
         for item in items:
-            if isinstance(item, Read):
-                self.begun.pop(item.stale.source.name, None)
+            if isinstance(item, ReadResult):
+                self.started.pop(item.stale.source.name, None)
             yield item
 
-    def take_back(self) -> None:
+    def restore_records(self) -> None:
         """Give what was begun and not read the record it had before, as far as that can be done."""
         with suppress(IngestError):  # it counts as an attempt, then, and is read alone next time
-            for stale in self.begun.values():
+            for stale in self.started.values():
                 if stale.record:
                     self.index.save(stale.record).result()
                 else:
@@ -91,12 +97,12 @@ class Attempts:
 
 
 @contextmanager
-def attempts(index: Index, recipe: Recipe, run: str, stop: Stop) -> Iterator[Attempts]:
+def crash_guard(index: Index, recipe: Recipe, run: str, stop: Cancellation) -> Iterator[CrashGuard]:
     """The attempts of a run, taken back at its end unless that is sudden."""
-    mine = Attempts(index, recipe, run, stop)
+    mine = CrashGuard(index, recipe, run, stop)
     try:
         yield mine
     except (Exception, GeneratorExit):
-        mine.take_back()
+        mine.restore_records()
         raise
-    mine.take_back()
+    mine.restore_records()

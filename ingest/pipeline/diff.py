@@ -11,19 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from ingest.models import (
-    INSIDE,
+    ATTACHMENT_SEPARATOR,
     Code,
+    DeletionsWithheld,
     Details,
-    Kept,
-    Oddity,
+    ListingIssue,
     Outcome,
     Record,
-    Settled,
     Source,
+    SourceResult,
     Unread,
-    holder,
+    parent_name,
 )
-from ingest.pipeline.ignored_files import Aside
+from ingest.pipeline.ignored_files import IgnoredFiles
 
 T = TypeVar("T")
 
@@ -32,9 +32,9 @@ T = TypeVar("T")
 MAX_ATTEMPTS = 3
 
 # What a record says while its source is read, so that it is there if the process is ended by it.
-INTERRUPTED = "a run ended while this was being read"
+INTERRUPTED_REASON = "a run ended while this was being read"
 
-NOT_TAKEN = (Outcome.FAILED, Outcome.SKIPPED)
+NOT_INDEXED_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
 
 
 class Stale(NamedTuple):
@@ -42,12 +42,14 @@ class Stale(NamedTuple):
 
     source: Source
     record: Record | None  # without the ids; None for a source the index has not met
-    known: str = ""  # the fingerprint that makes it unchanged; "" to read it whatever its bytes are
+    known_fingerprint: str = (
+        ""  # the fingerprint that makes it unchanged; "" to read it whatever its bytes are
+    )
 
     @property
-    def suspect(self) -> bool:
+    def is_suspect(self) -> bool:
         """Whether a run ended while it was read, so that it may be what ended it."""
-        return self.record is not None and self.record.error == INTERRUPTED
+        return self.record is not None and self.record.error == INTERRUPTED_REASON
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Vanished:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
+class UnlistedFolder:
     """The listing could not look below this folder, so absence from it proves nothing."""
 
     name: str
@@ -73,10 +75,10 @@ class Passed(NamedTuple):
     record: Record | None  # without the ids
 
     @property
-    def settled(self) -> Settled:
+    def settled(self) -> SourceResult:
         """Its outcome; since when it is so, only if its record says that already."""
         record = self.record
-        return Settled(
+        return SourceResult(
             self.source.root,
             self.source.name,
             Outcome.SKIPPED,
@@ -97,27 +99,27 @@ class Passed(NamedTuple):
         )
 
 
-Change: TypeAlias = Stale | Vanished | Unseen | Settled | Passed | Unread
+Change: TypeAlias = Stale | Vanished | UnlistedFolder | SourceResult | Passed | Unread
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SkipRule:
     """What makes a source unchanged."""
 
-    recipe: str  # its digest
+    recipe_digest: str  # its digest
     ocr: str = ""  # the name of what reads scanned pages; "" if nothing does
-    attempts: int = MAX_ATTEMPTS  # so many failures, and it is not read again
-    passwords: bool = False  # there are some to try; they may be other ones than the last time
+    max_attempts: int = MAX_ATTEMPTS  # so many failures, and it is not read again
+    has_passwords: bool = False  # there are some to try; they may be other ones than the last time
 
-    def give_up(self, record: Record) -> bool:
+    def should_give_up(self, record: Record) -> bool:
         """Whether a source that failed is not tried again."""
-        if self.passwords and record.code == Code.ENCRYPTED:
+        if self.has_passwords and record.code == Code.ENCRYPTED:
             return False
-        return record.attempts >= self.attempts
+        return record.attempts >= self.max_attempts
 
 
 def compare(
-    listing: Iterable[Source | Oddity | Unread], records: Iterable[Record], terms: Terms
+    listing: Iterable[Source | ListingIssue | Unread], records: Iterable[Record], rule: SkipRule
 ) -> Iterator[Change]:
     """One change per source in the listing or the records, about in the order of the names.
 
@@ -125,35 +127,35 @@ def compare(
     not at all if that is stale: they are settled with it. Raises AssertionError if either input is
     out of order: going on would take sources for vanished that are not.
     """
-    holders: list[Holder] = []
-    for item, record in merged(listing, records):
+    holders: list[ParentSource] = []
+    for item, record in merge_by_name(listing, records):
         name = item.name if item else record.source if record else ""
         while holders and holders[-1].ends_before(name):
-            yield from together(holders.pop(), terms)
+            yield from compare_parent(holders.pop(), rule)
         if item is None:
             assert record is not None
-            of = next((h for h in holders if h.source.name == holder(name)), None)
+            of = next((h for h in holders if h.source.name == parent_name(name)), None)
             if of:
-                of.inside.append(record)
+                of.children.append(record)
             else:
                 yield Vanished(record)
         elif isinstance(item, Unread):
             yield item
         elif isinstance(item, Source) and record and record.details.attachments:
-            holders.append(Holder(item, record, []))
+            holders.append(ParentSource(item, record, []))
         else:
-            yield from judged(item, record, terms)
+            yield from compare_item(item, record, rule)
     while holders:
-        yield from together(holders.pop(), terms)
+        yield from compare_parent(holders.pop(), rule)
 
 
-def merged(
-    listing: Iterable[Source | Oddity | Unread], records: Iterable[Record]
-) -> Iterator[tuple[Source | Oddity | Unread | None, Record | None]]:
+def merge_by_name(
+    listing: Iterable[Source | ListingIssue | Unread], records: Iterable[Record]
+) -> Iterator[tuple[Source | ListingIssue | Unread | None, Record | None]]:
     """What is listed beside its record, and what is only one of both, in the order of the names."""
-    held = ordered(records, lambda record: record.source)
+    held = require_sorted(records, lambda record: record.source)
     record = next(held, None)
-    for item in ordered(listing, lambda item: item.name):
+    for item in require_sorted(listing, lambda item: item.name):
         while record is not None and record.source < item.name:
             yield None, record
             record = next(held, None)
@@ -167,71 +169,84 @@ def merged(
         record = next(held, None)
 
 
-class Holder(NamedTuple):
+class ParentSource(NamedTuple):
     """A source that had others inside it, and their records as they come."""
 
     source: Source
     record: Record
-    inside: list[Record]
+    children: list[Record]
 
     def ends_before(self, name: str) -> bool:
         """Whether no source inside this one can follow."""
-        begins = self.source.name + INSIDE
+        begins = self.source.name + ATTACHMENT_SEPARATOR
         return name > begins and not name.startswith(begins)
 
 
-def together(held: Holder, terms: Terms) -> Iterator[Change]:
+def compare_parent(parent: ParentSource, rule: SkipRule) -> Iterator[Change]:
     """What a source with others inside calls for: all are read, or none."""
-    (own,) = judged(held.source, held.record, terms)
-    if not (isinstance(own, Settled) and own.outcome is Outcome.UNCHANGED):
+    (own,) = compare_item(parent.source, parent.record, rule)
+    if not (isinstance(own, SourceResult) and own.outcome is Outcome.UNCHANGED):
         yield own
         return
     others = [
         change
-        for record in held.inside
-        for change in judged(replace(held.source, name=record.source), record, terms)
+        for record in parent.children
+        for change in compare_item(replace(parent.source, name=record.source), record, rule)
     ]
-    known = {record.source for record in held.inside}
-    expected = {f"{held.source.name}{INSIDE}{name}" for name in held.record.details.attachments}
-    if expected <= known and all(isinstance(change, Settled) for change in others):
+    known = {record.source for record in parent.children}
+    expected = {
+        f"{parent.source.name}{ATTACHMENT_SEPARATOR}{name}"
+        for name in parent.record.details.attachments
+    }
+    if expected <= known and all(isinstance(change, SourceResult) for change in others):
         yield own
         yield from others
     else:
-        yield Stale(held.source, held.record)
+        yield Stale(parent.source, parent.record)
 
 
-def judged(item: Source | Oddity, known: Record | None, terms: Terms) -> Iterator[Change]:
+def compare_item(
+    item: Source | ListingIssue, record: Record | None, rule: SkipRule
+) -> Iterator[Change]:
     """What one listed item calls for."""
-    if isinstance(item, Oddity):
+    if isinstance(item, ListingIssue):
         if item.harmless:
-            yield Settled(item.root, item.name, Outcome.SKIPPED, item.reason, item.code)
+            yield SourceResult(item.root, item.name, Outcome.SKIPPED, item.reason, item.code)
         else:
-            yield Passed(Source(item.root, item.name, "", -1, ""), item.reason, item.code, known)
+            yield Passed(Source(item.root, item.name, "", -1, ""), item.reason, item.code, record)
         if item.hides:
-            yield Unseen(item.name)
-    elif known and untouched(item, known, terms.recipe) and known.outcome not in NOT_TAKEN:
-        again = not item.unreadable and lacking(known, terms)
-        yield Stale(item, known) if again else unchanged(item, known)
+            yield UnlistedFolder(item.name)
+    elif (
+        record
+        and is_unmodified(item, record, rule.recipe_digest)
+        and record.outcome not in NOT_INDEXED_OUTCOMES
+    ):
+        again = not item.unreadable and is_improvable(record, rule)
+        yield Stale(item, record) if again else unchanged_result(item, record)
     elif item.unreadable:
-        yield Passed(item, item.unreadable, Code.ARCHIVED, known)
-    elif known is None or not untouched(item, known, terms.recipe):
-        whole = known and known.outcome not in NOT_TAKEN and not lacking(known, terms)
-        yield Stale(item, known, known.fingerprint if known and whole else "")
-    elif terms.give_up(known):
-        yield given_up(item, known)
+        yield Passed(item, item.unreadable, Code.ARCHIVED, record)
+    elif record is None or not is_unmodified(item, record, rule.recipe_digest):
+        whole = (
+            record
+            and record.outcome not in NOT_INDEXED_OUTCOMES
+            and not is_improvable(record, rule)
+        )
+        yield Stale(item, record, record.fingerprint if record and whole else "")
+    elif rule.should_give_up(record):
+        yield given_up_result(item, record)
     else:
-        yield Stale(item, known)
+        yield Stale(item, record)
 
 
-def lacking(record: Record, terms: Terms) -> bool:
+def is_improvable(record: Record, rule: SkipRule) -> bool:
     """Whether reading the same bytes again may give more than the index has."""
     details = record.details
     if details.missing:
-        return record.attempts < terms.attempts
-    return bool(details.scanned and terms.ocr and details.ocr != terms.ocr)
+        return record.attempts < rule.max_attempts
+    return bool(details.scanned and rule.ocr and details.ocr != rule.ocr)
 
 
-def untouched(source: Source, record: Record, recipe: str) -> bool:
+def is_unmodified(source: Source, record: Record, recipe: str) -> bool:
     """Whether size and time alone say that the record still describes the source."""
     return (
         record.outcome != ""
@@ -240,30 +255,30 @@ def untouched(source: Source, record: Record, recipe: str) -> bool:
     )
 
 
-def unchanged(source: Source, record: Record) -> Settled:
+def unchanged_result(source: Source, record: Record) -> SourceResult:
     """The outcome of a source that needs nothing."""
     missing = bool(record.details.missing)
-    return Settled(
+    return SourceResult(
         source.root,
         source.name,
         Outcome.UNCHANGED,
         pages=record.pages,
         empty_pages=record.empty_pages,
         chunks=record.chunks,
-        reason=tried(record) if missing else record.error,
+        reason=reason_with_attempts(record) if missing else record.error,
         code=record.code,
         harmless=not missing,
         details=replace(record.details, since=reported(record)) if missing else record.details,
     )
 
 
-def given_up(source: Source, record: Record) -> Settled:
+def given_up_result(source: Source, record: Record) -> SourceResult:
     """The outcome of a source that failed too often to be tried again by itself."""
-    return Settled(
+    return SourceResult(
         source.root,
         source.name,
         Outcome(record.outcome),
-        tried(record),
+        reason_with_attempts(record),
         record.code,
         harmless=False,
         chunks=record.chunks,
@@ -279,12 +294,12 @@ def reported(record: Record) -> str:
     return record.details.since or record.run
 
 
-def tried(record: Record) -> str:
+def reason_with_attempts(record: Record) -> str:
     """Why a source is not there, or not whole, and what has it tried again."""
     return f"{record.error} (tried {record.attempts} times; --retry-failed tries again)"
 
 
-def ordered(items: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:
+def require_sorted(items: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:
     """The items as they come, checked to ascend by key."""
     previous = None
     for item in items:
@@ -295,7 +310,7 @@ def ordered(items: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:
 
 
 @dataclass(slots=True)
-class Absences:
+class AbsenceTracker:
     """What a run's listing did not have, and whether that proves anything.
 
     Reads the changes on their way to the pipeline and keeps the vanished records.
@@ -304,53 +319,59 @@ class Absences:
     prune: bool
     max_deletes: int | None  # None: `usual_deletes`
     vanished: list[Record] = field(default_factory=list)
-    unseen: list[str] = field(default_factory=list)
-    present: int = 0
-    whole: bool = False
-    aside: Aside = field(default_factory=Aside)
+    unlisted_folders: list[str] = field(default_factory=list)
+    present_count: int = 0
+    is_complete: bool = False
+    aside: IgnoredFiles = field(default_factory=IgnoredFiles)
 
-    def noted(
-        self, changes: Iterable[Change], stopped: Callable[[], bool]
-    ) -> Iterator[Stale | Settled | Passed]:
+    def filter_changes(
+        self, changes: Iterable[Change], is_stopped: Callable[[], bool]
+    ) -> Iterator[Stale | SourceResult | Passed]:
         """The changes that are not absences; they end early once `stopped` answers True."""
         for change in changes:
-            if stopped():
+            if is_stopped():
                 return
             if isinstance(change, Vanished):
                 self.vanished.append(change.record)
-            elif isinstance(change, Unseen):
-                self.unseen.append(change.name)
+            elif isinstance(change, UnlistedFolder):
+                self.unlisted_folders.append(change.name)
             elif isinstance(change, Unread):
                 self.aside.add(change)
             else:
-                name = change.source if isinstance(change, Settled) else change.source.name
-                self.present += not holder(name)
+                name = change.source if isinstance(change, SourceResult) else change.source.name
+                self.present_count += not parent_name(name)
                 yield change
-        self.whole = True
+        self.is_complete = True
 
-    def kept(self, root: str) -> Kept | None:
+    def withheld_deletions(self, root: str) -> DeletionsWithheld | None:
         """Why the vanished sources must stay in the index; None if they may go."""
         # What is inside a source goes with it.
-        count = sum(not holder(record.source) for record in self.vanished)
+        count = sum(not parent_name(record.source) for record in self.vanished)
         limit = self.max_deletes
         if limit is None:
-            limit = usual_deletes(count + self.present)
+            limit = default_deletion_limit(count + self.present_count)
         if not self.vanished:
             return None
-        if not self.whole:
-            return Kept(root, count, "the run was stopped before it had seen everything", True)
-        if self.unseen:
-            return Kept(root, count, f"{self.unseen[0]} could not be looked into", True)
-        if not (self.present or self.aside.excluded):
-            return Kept(root, count, "the root has no PDFs at all, which may be a mistake", True)
+        if not self.is_complete:
+            return DeletionsWithheld(
+                root, count, "the run was stopped before it had seen everything", True
+            )
+        if self.unlisted_folders:
+            return DeletionsWithheld(
+                root, count, f"{self.unlisted_folders[0]} could not be looked into", True
+            )
+        if not (self.present_count or self.aside.excluded_count):
+            return DeletionsWithheld(
+                root, count, "the root has no PDFs at all, which may be a mistake", True
+            )
         if not self.prune:
-            return Kept(root, count, "--no-prune", True)
+            return DeletionsWithheld(root, count, "--no-prune", True)
         if count > limit:
             reason = f"more than the limit of {limit}; --max-deletes {count} lets them go"
-            return Kept(root, count, reason, False)
+            return DeletionsWithheld(root, count, reason, False)
         return None
 
 
-def usual_deletes(sources: int) -> int:
+def default_deletion_limit(sources: int) -> int:
     """How many of so many sources may vanish between two runs without anyone being asked."""
     return max(10, sources // 10)

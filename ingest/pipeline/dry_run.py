@@ -6,131 +6,158 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from ingest.embed.batch import batches
-from ingest.embed.rate_limit.quota import counted
+from ingest.embed.batch import fill_batches
+from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import DocumentError
 from ingest.index import Index
-from ingest.models import Event, Outcome, Record, Settled
+from ingest.models import Outcome, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.diff import Absences, Passed, unchanged
-from ingest.pipeline.stages import compared, is_piece, pieces, prepared, recalled
-from ingest.pipeline.transaction import Draft, done, failed, numbers
-from ingest.pipeline.writes import Piece, Read, before, drafted, same
-from ingest.runtime.concurrency import by_turns
+from ingest.pipeline.diff import AbsenceTracker, Passed, unchanged_result
+from ingest.pipeline.stages import (
+    compare_root,
+    extract_documents,
+    is_new_chunk,
+    load_records,
+    new_chunks_of,
+)
+from ingest.pipeline.transaction import (
+    Transaction,
+    failed_result,
+    format_page_numbers,
+    indexed_result,
+)
+from ingest.pipeline.writes import (
+    NewChunk,
+    ReadResult,
+    create_transaction,
+    is_same_content,
+    previous_record,
+)
+from ingest.runtime.concurrency import round_robin
 from ingest.sources import Root
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EmbeddingRequest:
     """One call to the model that a run would make."""
 
     tokens: int  # as they are billed
-    quota: int  # as the quota counts them
-    size: int  # bytes of its texts in UTF-8
+    quota_tokens: int  # as the quota counts them
+    size_bytes: int  # bytes of its texts in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordCountChange:
     """One more record that the index would have, or one less."""
 
     change: int = 1
 
 
-Foreseen = Event | Request | Recorded
+DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange
 
 
-def forecast(root: Root, services: Services, run: Run) -> Iterator[Foreseen]:
+def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     """What `ingest` would yield, reading what it would read, writing and embedding nothing."""
-    absences = Absences(run.prune, run.max_deletes)
+    absences = AbsenceTracker(run.prune, run.max_deletes)
 
-    listed = absences.noted(compared(root, services, run, absences.aside), run.stop.requested)
+    listed = absences.filter_changes(
+        compare_root(root, services, run, absences.aside), run.stop.is_requested
+    )
     changes = (change.settled if isinstance(change, Passed) else change for change in listed)
-    sources = recalled(changes, services, run.stop)
-    documents = expected(prepared(root, sources, services, run.stop), services.index)
-    yield from requested(by_turns(documents, pieces), services)
+    sources = load_records(changes, services, run.stop)
+    documents = plan_documents(extract_documents(root, sources, services, run.stop), services.index)
+    yield from plan_requests(round_robin(documents, new_chunks_of), services)
 
-    if kept := absences.kept(root.name):
+    if kept := absences.withheld_deletions(root.name):
         yield kept
     else:
         for record in absences.vanished:
-            yield Recorded(-1)
-            yield Settled(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
-    yield from absences.aside.told(root.name)
+            yield RecordCountChange(-1)
+            yield SourceResult(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
+    yield from absences.aside.to_events(root.name)
 
 
-def expected(items: Iterable[Read | Event], index: Index) -> Iterator[Draft | Foreseen]:
+def plan_documents(
+    items: Iterable[ReadResult | RunEvent], index: Index
+) -> Iterator[Transaction | DryRunEvent]:
     """What would become of the documents; of those that are taken, their drafts."""
     for item in items:
-        if not isinstance(item, Read):
+        if not isinstance(item, ReadResult):
             yield item
             continue
-        source, made = item.stale.source, item.made
-        record = before(item.stale, index)
+        source, made = item.stale.source, item.result
+        record = previous_record(item.stale, index)
         if record == Record(source.root, source.name):
-            yield Recorded()
+            yield RecordCountChange()
         if isinstance(made, DocumentError):
-            yield failed(record, source, made)
-        elif made is None or same(made, record):
-            yield unchanged(source, record)
+            yield failed_result(record, source, made)
+        elif made is None or is_same_content(made, record):
+            yield unchanged_result(source, record)
         else:
-            yield drafted(source, record, made, index)
+            yield create_transaction(source, record, made, index)
 
 
-def requested(chunks: Iterable[Piece | Draft | Foreseen], services: Services) -> Iterator[Foreseen]:
+def plan_requests(
+    chunks: Iterable[NewChunk | Transaction | DryRunEvent], services: Services
+) -> Iterator[DryRunEvent]:
     """The requests that embed the chunks, filled as a run fills them, and what they complete."""
     model, budget = services.embedder, services.budget
-    filled: Iterator[list[Piece] | Draft | Foreseen] = batches(
+    filled: Iterator[list[NewChunk] | Transaction | DryRunEvent] = fill_batches(
         chunks,
-        is_piece,
+        is_new_chunk,
         lambda piece: piece.chunk.tokens,
-        inputs=model.inputs,
-        room=lambda: int(min(model.room(), budget.left() or math.inf)),  # it goes on beyond it
+        max_items=model.inputs,
+        max_tokens=lambda: int(
+            min(model.room(), budget.remaining_tokens() or math.inf)
+        ),  # it goes on beyond it
         clock=lambda: 0.0,  # a run waits for documents, and may send less full requests for it
     )
     for item in filled:
         if isinstance(item, list):
             for draft, chunk in item:
-                draft.answered(chunk, None)
-            budget.count(sum(piece.chunk.tokens for piece in item))
-            yield request(item)
-            for draft in dict.fromkeys(piece.draft for piece in item):
-                if draft.complete:
-                    yield from settled(draft, services)
-        elif isinstance(item, Draft):
-            yield from settled(item, services)
+                draft.count_answer(chunk, None)
+            budget.count_tokens(sum(piece.chunk.tokens for piece in item))
+            yield make_request(item)
+            for draft in dict.fromkeys(piece.transaction for piece in item):
+                if draft.is_complete:
+                    yield from plan_results(draft, services)
+        elif isinstance(item, Transaction):
+            yield from plan_results(item, services)
         else:
             yield item
 
 
-def request(batch: list[Piece]) -> Request:
+def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
     """What one call comes to."""
-    texts = [piece.chunk.embedded for piece in batch]
-    return Request(
+    texts = [piece.chunk.text_to_embed for piece in batch]
+    return EmbeddingRequest(
         sum(piece.chunk.tokens for piece in batch),
-        counted(sum(map(len, texts))),
+        count_quota_tokens(sum(map(len, texts))),
         sum(len(text.encode(errors="replace")) for text in texts),
     )
 
 
-def settled(draft: Draft, services: Services) -> Iterator[Foreseen]:
+def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRunEvent]:
     """What would become of a document, and of what is no longer inside it."""
     index, ocr = services.index, services.reader.ocr
-    outcome = done(draft)
+    outcome = indexed_result(transaction)
     if ocr and outcome.details.scanned and not outcome.details.ocr:
-        outcome = to_be_recognised(outcome, draft, ocr)
+        outcome = result_after_ocr(outcome, transaction, ocr)
     yield outcome
-    for name in draft.detached:
-        gone = index.record(draft.source.root, name)
-        yield Recorded(-1)
-        yield Settled(draft.source.root, name, Outcome.REMOVED, deleted=gone.chunks if gone else 0)
+    for name in transaction.detached_names:
+        gone = index.record(transaction.source.root, name)
+        yield RecordCountChange(-1)
+        yield SourceResult(
+            transaction.source.root, name, Outcome.REMOVED, deleted=gone.chunks if gone else 0
+        )
 
 
-def to_be_recognised(outcome: Settled, draft: Draft, ocr: str) -> Settled:
+def result_after_ocr(outcome: SourceResult, transaction: Transaction, ocr: str) -> SourceResult:
     """The outcome of a document whose scans a service is to read: that they say something."""
     return replace(
         outcome,
-        outcome=Outcome.CHANGED if draft.record.committed else Outcome.NEW,
-        reason=f"{numbers(outcome.details.scanned)}: to be recognised first",
+        outcome=Outcome.CHANGED if transaction.record.committed else Outcome.NEW,
+        reason=f"{format_page_numbers(outcome.details.scanned)}: to be recognised first",
         code="",
         details=replace(outcome.details, ocr=ocr),
     )

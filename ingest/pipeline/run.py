@@ -14,28 +14,30 @@ from dataclasses import asdict, replace
 
 from ingest.errors import IngestError, ServiceError
 from ingest.index import Index
-from ingest.models import Event, Summary
+from ingest.models import RunEvent, Summary
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.timeline import Recorder
-from ingest.pipeline.totals import Totals
+from ingest.pipeline.timeline import TimelineRecorder
+from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
-from ingest.runtime.cancellation import Stop
+from ingest.runtime.cancellation import Cancellation
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def ending(stop: Stop, deadline: float | None, then: Callable[[], None]) -> Iterator[None]:
+def stop_at_deadline(
+    stop: Cancellation, deadline: float | None, on_deadline: Callable[[], None]
+) -> Iterator[None]:
     """Ask for an early end, and call `then`, when the deadline is near, in seconds from now.
 
     What is left until then is the time to settle what is under way.
     """
 
-    def end() -> None:
+    def request_stop() -> None:
         stop.request()
-        then()
+        on_deadline()
 
-    timer = threading.Timer(max(0.0, (deadline or 0) - stop.grace), end)
+    timer = threading.Timer(max(0.0, (deadline or 0) - stop.grace_seconds), request_stop)
     timer.daemon = True
     if deadline is not None:
         timer.start()
@@ -45,22 +47,22 @@ def ending(stop: Stop, deadline: float | None, then: Callable[[], None]) -> Iter
         timer.cancel()
 
 
-def exit_code(stop: Stop, totals: Totals) -> int:
+def run_exit_code(stop: Cancellation, totals: RunTotals) -> int:
     """How a run ends that did not fail: early with work left, or as its totals say."""
-    return ServiceError.exit_code if stop.requested() else totals.exit_code
+    return ServiceError.exit_code if stop.is_requested() else totals.exit_code
 
 
-class Account:
+class RunRecorder:
     """What one run comes to: told of every event, and asked for the summary at the end."""
 
     def __init__(
-        self, run: Run, services: Services, capacity: Callable[[], Capacity], began: float
+        self, run: Run, services: Services, capacity: Callable[[], Capacity], started: float
     ) -> None:
-        self.run, self.services, self.capacity, self.began = run, services, capacity, began
-        self.totals = Totals()
-        self.recorder = Recorder(services.times)
+        self.run, self.services, self.capacity, self.started = run, services, capacity, started
+        self.totals = RunTotals()
+        self.recorder = TimelineRecorder(services.times)
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RunEvent) -> None:
         """Something has happened."""
         self.totals.add(event)
         self.recorder.add(event)
@@ -68,13 +70,13 @@ class Account:
     def summary(self, code: int) -> Summary:
         """The run until now, as one that ends with this exit code."""
         of = self.capacity()
-        seconds = time.monotonic() - self.began
+        seconds = time.monotonic() - self.started
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, of)
-        timeline, index = self.recorder.timeline(of.tokens), holdings(self.services.index)
+        timeline, index = self.recorder.timeline(of.tokens), count_index(self.services.index)
         return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
 
 
-def holdings(index: Index) -> dict[str, int]:
+def count_index(index: Index) -> dict[str, int]:
     """What the index holds now; nothing where it cannot be told."""
     try:
         return asdict(index.totals())
@@ -83,9 +85,9 @@ def holdings(index: Index) -> dict[str, int]:
         return {}
 
 
-def remember(summary: Summary, index: Index) -> None:
+def save_run_summary(summary: Summary, index: Index) -> None:
     """Keep what the run came to, if the index can."""
     try:
-        index.remember(summary)
+        index.save_run(summary)
     except IngestError as error:
         log.info("what this run came to could not be kept: %s", error)

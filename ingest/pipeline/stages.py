@@ -18,18 +18,44 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 import numpy as np
 
-from ingest.embed.batch import batches
+from ingest.embed.batch import fill_batches
 from ingest.errors import DocumentError, StoppedError
-from ingest.models import Advanced, Event, Key, Prepared, Record, Refusal, Settled
+from ingest.models import (
+    PreparedDocument,
+    Record,
+    Refusal,
+    RunEvent,
+    RunProgress,
+    SourceKey,
+    SourceResult,
+)
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.crash_guard import Attempts, attempts
-from ingest.pipeline.diff import MAX_ATTEMPTS, Absences, Change, Passed, Stale, Terms, compare
-from ingest.pipeline.ignored_files import Aside
-from ingest.pipeline.transaction import Draft
-from ingest.pipeline.writes import Noted, Piece, Read, Sent, intend, passed, remove, settle, upload
-from ingest.runtime.cancellation import Stop
-from ingest.runtime.concurrency import by_turns, overlapped
-from ingest.runtime.timing import EMBEDDING, RECORDING, REUSING, WRITING
+from ingest.pipeline.crash_guard import CrashGuard, crash_guard
+from ingest.pipeline.diff import (
+    MAX_ATTEMPTS,
+    AbsenceTracker,
+    Change,
+    Passed,
+    SkipRule,
+    Stale,
+    compare,
+)
+from ingest.pipeline.ignored_files import IgnoredFiles
+from ingest.pipeline.transaction import Transaction
+from ingest.pipeline.writes import (
+    EmbeddedBatch,
+    NewChunk,
+    Pending,
+    ReadResult,
+    begin_transaction,
+    finish_transaction,
+    passed,
+    remove_source,
+    upload_batch,
+)
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.concurrency import map_concurrent, round_robin
+from ingest.runtime.timing import EMBEDDING_CHUNKS, REUSING_VECTORS, WRITING_CHUNKS, WRITING_RECORDS
 from ingest.sources import Root
 
 if TYPE_CHECKING:
@@ -39,129 +65,141 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
-BEGUN = 8  # sources for each reader whose attempts are counted ahead, several in one request
-SAVED_AT_ONCE = 200  # records on their way: as many as go into two requests
-REUSED_AT_ONCE = 256  # chunks whose vectors are asked for in one request
+ATTEMPTS_AHEAD_PER_READER = (
+    8  # sources for each reader whose attempts are counted ahead, several in one request
+)
+MAX_CONCURRENT_SAVES = 200  # records on their way: as many as go into two requests
+REUSE_BATCH_CHUNKS = 256  # chunks whose vectors are asked for in one request
 
 
 # A sign of life: it lets every stage look after its calls while another waits for its own.
-IDLE = Advanced()
+IDLE_EVENT = RunProgress()
 
 
-def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
+def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
     """Bring the index in step with a root; yields each source as it is settled.
 
     Raises ServiceError or ConfigError; what was settled until then stays settled.
     """
-    absences = Absences(run.prune, run.max_deletes)
-    listed = absences.noted(compared(root, services, run, absences.aside), run.stop.requested)
+    absences = AbsenceTracker(run.prune, run.max_deletes)
+    listed = absences.filter_changes(
+        compare_root(root, services, run, absences.aside), run.stop.is_requested
+    )
     changes = recorded(listed, services, run)
     try:
-        if services.elsewhere:
-            yield from services.elsewhere.settled(root, changes)
+        if services.remote:
+            yield from services.remote.settle_sources(root, changes)
         else:
-            yield from settled(root, recalled(changes, services, run.stop), services, run)
+            yield from settle_sources(
+                root, load_records(changes, services, run.stop), services, run
+            )
         # The stages end quietly once something has failed; the failure must not, and nothing
         # is removed after one.
-        run.stop.complain()
-        yield from removed(root, absences, services)
-        yield from absences.aside.told(root.name)
+        run.stop.raise_fault()
+        yield from remove_vanished(root, absences, services)
+        yield from absences.aside.to_events(root.name)
     except StoppedError:
         # Called off for a failure elsewhere, or because the time to settle things is over.
-        run.stop.complain()
+        run.stop.raise_fault()
 
 
-def settled(
-    root: Root, changes: Iterable[Stale | Event], services: Services, run: Run
-) -> Iterator[Event]:
+def settle_sources(
+    root: Root, changes: Iterable[Stale | RunEvent], services: Services, run: Run
+) -> Iterator[RunEvent]:
     """Every stale source settled, by this process; their records have the ids.
 
     What is settled already passes.
     """
-    with attempts(services.index, services.recipe, run.id, run.stop) as begun:
-        documents = begun.suspects_last(changes, partial(counted, root, services, run, begun))
-        drafts = intended(documents, services, run)
-        chunks = by_turns(drafts, pieces)
-        left = reused(chunks, services, run.stop)
-        vectors = embedded(left, services, run.stop)
-        complete = uploaded(vectors, services, run.stop)
-        yield from committed(complete, services, run)
+    with crash_guard(services.index, services.recipe, run.id, run.stop) as begun:
+        documents = begun.suspects_last(
+            changes, partial(read_with_crash_guard, root, services, run, begun)
+        )
+        drafts = write_intents(documents, services, run)
+        chunks = round_robin(drafts, new_chunks_of)
+        left = reuse_vectors(chunks, services, run.stop)
+        vectors = embed_chunks(left, services, run.stop)
+        complete = upload_batches(vectors, services, run.stop)
+        yield from commit_documents(complete, services, run)
 
 
-def compared(root: Root, services: Services, run: Run, aside: Aside) -> Iterator[Change]:
+def compare_root(root: Root, services: Services, run: Run, aside: IgnoredFiles) -> Iterator[Change]:
     """The changes between a root and what the index knows of it, but for what is left aside."""
-    records = aside.covered(services.index.records(root.name), root)
-    return compare(root.listed(), records, terms(services, run))
+    records = aside.filter_records(services.index.records(root.name), root)
+    return compare(root.list(), records, build_skip_rule(services, run))
 
 
 def recorded(
-    changes: Iterable[Stale | Settled | Passed], services: Services, run: Run
-) -> Iterator[Stale | Settled]:
+    changes: Iterable[Stale | SourceResult | Passed], services: Services, run: Run
+) -> Iterator[Stale | SourceResult]:
     """The changes; what is passed over once its record says so."""
 
-    def start(change: Stale | Settled | Passed) -> Future[Noted[Settled]] | None:
+    def start(change: Stale | SourceResult | Passed) -> Future[Pending[SourceResult]] | None:
         if not isinstance(change, Passed) or change.is_recorded:
             return None
         call = partial(passed, change, services.index, services.recipe, run.id)
-        return run.stop.watched(services.writers.submit(call))
+        return run.stop.track(services.write_threads.submit(call))
 
-    def said() -> Iterator[Noted[Any]]:
-        for change, call in overlapped(changes, start, services.writing, never):
+    def said() -> Iterator[Pending[Any]]:
+        for change, call in map_concurrent(changes, start, services.max_writes, never_give_up):
             known = change.settled if isinstance(change, Passed) else change
-            yield call.result() if call else Noted(None, known)
+            yield call.result() if call else Pending(None, known)
 
-    return saved(said(), services, run.stop)
+    return save_records(said(), services, run.stop)
 
 
-def terms(services: Services, run: Run) -> Terms:
+def build_skip_rule(services: Services, run: Run) -> SkipRule:
     """What makes a source unchanged in this run."""
     most = sys.maxsize if run.retry_failed else MAX_ATTEMPTS
-    return Terms(services.recipe.digest, services.reader.ocr, most, run.passwords)
+    return SkipRule(services.recipe.digest, services.reader.ocr, most, run.has_passwords)
 
 
-def counted(
-    root: Root, services: Services, run: Run, begun: Attempts, changes: Iterable[Stale | Event]
-) -> Iterator[Read | Event]:
+def read_with_crash_guard(
+    root: Root, services: Services, run: Run, guard: CrashGuard, changes: Iterable[Stale | RunEvent]
+) -> Iterator[ReadResult | RunEvent]:
     """Every stale source read, after its record says so."""
-    wanted = begun.counted(changes)
-    sources = saved(wanted, services, run.stop, BEGUN * services.reader.at_once)
-    return begun.survived(prepared(root, sources, services, run.stop))
+    wanted = guard.record_attempts(changes)
+    sources = save_records(
+        wanted, services, run.stop, ATTEMPTS_AHEAD_PER_READER * services.reader.at_once
+    )
+    return guard.clear_survivors(extract_documents(root, sources, services, run.stop))
 
 
-def recalled(
-    changes: Iterable[Stale | Settled], services: Services, stop: Stop
-) -> Iterator[Stale | Event]:
+def load_records(
+    changes: Iterable[Stale | SourceResult], services: Services, stop: Cancellation
+) -> Iterator[Stale | RunEvent]:
     """The changes; stale sources with their whole records."""
     index = services.index
 
-    def start(change: Stale | Event) -> Future[Record | None] | None:
-        if not isinstance(change, Stale) or (change.record is None and index.current):
+    def start(change: Stale | RunEvent) -> Future[Record | None] | None:
+        if not isinstance(change, Stale) or (change.record is None and index.read_after_write):
             return None
         call = partial(index.record, change.source.root, change.source.name)
-        timed = services.times.around(RECORDING, call, change.source.key)
-        return stop.watched(services.writers.submit(timed))
+        timed = services.times.wrap(WRITING_RECORDS, call, change.source.key)
+        return stop.track(services.write_threads.submit(timed))
 
-    for change, call in overlapped(changes, start, services.writing, stop.overdue, IDLE):
+    for change, call in map_concurrent(
+        changes, start, services.max_writes, stop.is_overdue, IDLE_EVENT
+    ):
         yield (
             change._replace(record=call.result()) if call and isinstance(change, Stale) else change
         )
 
 
-def prepared(
-    root: Root, changes: Iterable[Stale | Event], services: Services, stop: Stop
-) -> Iterator[Read | Event]:
+def extract_documents(
+    root: Root, changes: Iterable[Stale | RunEvent], services: Services, stop: Cancellation
+) -> Iterator[ReadResult | RunEvent]:
     """Every stale source read, extracted and split, or why it could not be."""
 
-    def start(change: Stale | Event) -> Future[Prepared | None] | None:
+    def start(change: Stale | RunEvent) -> Future[PreparedDocument | None] | None:
         if not isinstance(change, Stale):
             return None
-        return stop.watched(
+        return stop.track(
             services.reader.threads.submit(partial(services.reader.prepare, root, change))
         )
 
     # So that no reader waits for the next document.
-    ahead = 2 * services.reader.at_once + services.reader.waiting
-    for change, call in overlapped(changes, start, ahead, stop.overdue, IDLE):
+    ahead = 2 * services.reader.at_once + services.reader.max_waiting
+    for change, call in map_concurrent(changes, start, ahead, stop.is_overdue, IDLE_EVENT):
         if not isinstance(change, Stale):
             yield change
             continue
@@ -171,85 +209,94 @@ def prepared(
         except StoppedError:
             continue
         except DocumentError as error:
-            yield Read(change, error)
+            yield ReadResult(change, error)
         else:
             attached = made.attached if made else ()
-            yield Advanced(pages=made.pages if made else 0)
-            yield Read(change, made)
+            yield RunProgress(pages=made.pages if made else 0)
+            yield ReadResult(change, made)
             for inside in attached:
-                assert isinstance(inside.made, Prepared | DocumentError)
-                if isinstance(inside.made, Prepared):
-                    yield Advanced(pages=inside.made.pages)
-                yield Read(Stale(inside.source, None), inside.made)
+                assert isinstance(inside.result, PreparedDocument | DocumentError)
+                if isinstance(inside.result, PreparedDocument):
+                    yield RunProgress(pages=inside.result.pages)
+                yield ReadResult(Stale(inside.source, None), inside.result)
 
 
-def intended(
-    documents: Iterable[Read | Event], services: Services, run: Run
-) -> Iterator[Draft | Event]:
+def write_intents(
+    documents: Iterable[ReadResult | RunEvent], services: Services, run: Run
+) -> Iterator[Transaction | RunEvent]:
     """The documents whose records say which chunks may exist."""
 
-    def start(item: Read | Event) -> Future[Noted[Draft | Settled]] | None:
-        if not isinstance(item, Read):
+    def start(item: ReadResult | RunEvent) -> Future[Pending[Transaction | SourceResult]] | None:
+        if not isinstance(item, ReadResult):
             return None
-        call = partial(intend, item, services.index, services.recipe, run.id)
-        timed = services.times.around(RECORDING, call, item.stale.source.key)
-        return run.stop.watched(services.writers.submit(timed))
+        call = partial(begin_transaction, item, services.index, services.recipe, run.id)
+        timed = services.times.wrap(WRITING_RECORDS, call, item.stale.source.key)
+        return run.stop.track(services.write_threads.submit(timed))
 
-    drafts = overlapped(documents, start, services.writing, never, IDLE)
-    yield from saved((noted(item, call) for item, call in drafts), services, run.stop)
+    drafts = map_concurrent(documents, start, services.max_writes, never_give_up, IDLE_EVENT)
+    yield from save_records((call_result(item, call) for item, call in drafts), services, run.stop)
 
 
-def noted(item: object, call: Future[Noted[T]] | None) -> Noted[T]:
+def call_result(item: object, call: Future[Pending[T]] | None) -> Pending[T]:
     """What a call came to; an item that needed none is as it was, whatever any record says."""
     if call:
         return call.result()
-    return Noted(None, cast("T", item))
+    return Pending(None, cast("T", item))
 
 
-def saved(
-    items: Iterable[Noted[T]], services: Services, stop: Stop, at_once: int = SAVED_AT_ONCE
+def save_records(
+    items: Iterable[Pending[T]],
+    services: Services,
+    stop: Cancellation,
+    at_once: int = MAX_CONCURRENT_SAVES,
 ) -> Iterator[T]:
     """What is true of each, once its record is saved."""
 
-    def start(item: Noted[T]) -> Future[None] | None:
-        if item.record is None:
+    def start(item: Pending[T]) -> Future[None] | None:
+        if item.save is None:
             return None
-        saving = services.index.save(item.record)
-        return stop.watched(services.times.during(RECORDING, saving, item.record.key))
+        saving = services.index.save(item.save)
+        return stop.track(services.times.measure_future(WRITING_RECORDS, saving, item.save.key))
 
-    idle = Noted(None, cast("T", IDLE))
-    for item, call in overlapped(items, start, at_once, never, idle):
+    idle = Pending(None, cast("T", IDLE_EVENT))
+    for item, call in map_concurrent(items, start, at_once, never_give_up, idle):
         if call:
             call.result()
-        yield item.then
+        yield item.result
 
 
-def pieces(item: object) -> Iterator[Piece] | None:
+def new_chunks_of(item: object) -> Iterator[NewChunk] | None:
     """The chunks of a document that must be embedded; None for what passes as it is."""
-    if not isinstance(item, Draft) or item.complete:
+    if not isinstance(item, Transaction) or item.is_complete:
         return None
-    return (Piece(item, chunk) for chunk in item.fresh)
+    return (NewChunk(item, chunk) for chunk in item.new_chunks)
 
 
-def reused(
-    pieces: Iterable[Piece | Draft | Event], services: Services, stop: Stop
-) -> Iterator[Piece | Sent | Draft | Event]:
+def reuse_vectors(
+    chunks: Iterable[NewChunk | Transaction | RunEvent], services: Services, stop: Cancellation
+) -> Iterator[NewChunk | EmbeddedBatch | Transaction | RunEvent]:
     """The chunks; those that an earlier index has come with their vectors from there."""
-    earlier = services.earlier
+    earlier = services.previous_index
     if earlier is None:
-        yield from pieces
+        yield from chunks
         return
 
-    def start(item: list[Piece] | Draft | Event) -> Future[dict[str, Vectors]] | None:
+    def start(item: list[NewChunk] | Transaction | RunEvent) -> Future[dict[str, Vectors]] | None:
         if not isinstance(item, list):
             return None
         call = partial(earlier.vectors, [piece.chunk.id for piece in item])
-        return stop.watched(services.writers.submit(services.times.around(REUSING, call)))
+        return stop.track(services.write_threads.submit(services.times.wrap(REUSING_VECTORS, call)))
 
-    filled: Iterator[list[Piece] | Draft | Event] = batches(
-        pieces, is_piece, lambda _: 1, inputs=REUSED_AT_ONCE, room=lambda: REUSED_AT_ONCE
+    filled: Iterator[list[NewChunk] | Transaction | RunEvent] = fill_batches(
+        chunks,
+        is_new_chunk,
+        lambda _: 1,
+        max_items=REUSE_BATCH_CHUNKS,
+        max_tokens=lambda: REUSE_BATCH_CHUNKS,
     )
-    for item, call in overlapped(filled, start, services.writing, stop.overdue, IDLE):
+    for item, call in map_concurrent(
+        filled, start, services.max_writes, stop.is_overdue, IDLE_EVENT
+    ):
         if not isinstance(item, list):
             yield item
             continue
@@ -259,119 +306,136 @@ def reused(
         if known:
             there: Future[Vectors] = Future()
             there.set_result(np.stack([found[piece.chunk.id] for piece in known]))
-            yield Sent(known, there, paid=False)
+            yield EmbeddedBatch(known, there, paid=False)
         yield from (piece for piece in item if piece.chunk.id not in found)
 
 
-def embedded(
-    pieces: Iterable[Piece | Sent | Draft | Event], services: Services, stop: Stop
-) -> Iterator[Sent | Draft | Event]:
+def embed_chunks(
+    chunks: Iterable[NewChunk | EmbeddedBatch | Transaction | RunEvent],
+    services: Services,
+    stop: Cancellation,
+) -> Iterator[EmbeddedBatch | Transaction | RunEvent]:
     """The chunks with their vectors, in batches filled across documents, within the budget."""
     model, budget = services.embedder, services.budget
 
-    def start(item: list[Piece] | Sent | Draft | Event) -> Future[Vectors] | None:
+    def start(
+        item: list[NewChunk] | EmbeddedBatch | Transaction | RunEvent,
+    ) -> Future[Vectors] | None:
         if not isinstance(item, list):
             return None
         tokens = sum(piece.chunk.tokens for piece in item)
-        if not budget.take(tokens):
+        if not budget.try_reserve(tokens):
             return None
-        call = partial(model.embed, [piece.chunk.embedded for piece in item])
-        timed = services.times.around(
-            EMBEDDING, call, *keys(item), model=model.model, chunks=len(item), tokens=tokens
+        call = partial(model.embed, [piece.chunk.text_to_embed for piece in item])
+        timed = services.times.wrap(
+            EMBEDDING_CHUNKS,
+            call,
+            *source_keys(item),
+            model=model.model,
+            chunks=len(item),
+            tokens=tokens,
         )
-        return stop.watched(services.senders.submit(timed))
+        return stop.track(services.embed_threads.submit(timed))
 
-    filled: Iterator[list[Piece] | Sent | Draft | Event] = batches(
-        until(stop.overdue, pieces),
-        is_piece,
+    filled: Iterator[list[NewChunk] | EmbeddedBatch | Transaction | RunEvent] = fill_batches(
+        take_until(stop.is_overdue, chunks),
+        is_new_chunk,
         lambda piece: piece.chunk.tokens,
-        inputs=model.inputs,
-        room=lambda: int(min(model.room(), budget.left())),
+        max_items=model.inputs,
+        max_tokens=lambda: int(min(model.room(), budget.remaining_tokens())),
     )
-    for item, call in overlapped(filled, start, model.at_once, stop.overdue, IDLE):
+    for item, call in map_concurrent(filled, start, model.at_once, stop.is_overdue, IDLE_EVENT):
         if not isinstance(item, list):
             yield item
         elif call and not isinstance(call.exception(), StoppedError):
-            yield Sent(item, call)
+            yield EmbeddedBatch(item, call)
 
 
-def keys(pieces: Iterable[Piece]) -> list[Key]:
+def source_keys(chunks: Iterable[NewChunk]) -> list[SourceKey]:
     """The sources that have a chunk in a batch, each once."""
-    return [draft.source.key for draft in dict.fromkeys(piece.draft for piece in pieces)]
+    return [draft.source.key for draft in dict.fromkeys(piece.transaction for piece in chunks)]
 
 
-def is_piece(item: object) -> TypeGuard[Piece]:
+def is_new_chunk(item: object) -> TypeGuard[NewChunk]:
     """Whether this is for the model, and not on its way past it."""
-    return isinstance(item, Piece)
+    return isinstance(item, NewChunk)
 
 
-def uploaded(
-    vectors: Iterable[Sent | Draft | Event], services: Services, stop: Stop
-) -> Iterator[Draft | Event]:
+def upload_batches(
+    vectors: Iterable[EmbeddedBatch | Transaction | RunEvent],
+    services: Services,
+    stop: Cancellation,
+) -> Iterator[Transaction | RunEvent]:
     """The documents whose chunks all are in the index, or were refused."""
 
-    def start(item: Sent | Draft | Event) -> Future[dict[str, Refusal]] | None:
-        if not isinstance(item, Sent):
+    def start(item: EmbeddedBatch | Transaction | RunEvent) -> Future[dict[str, Refusal]] | None:
+        if not isinstance(item, EmbeddedBatch):
             return None
-        call = partial(upload, item, services.index, services.embedder.dimensions)
-        timed = services.times.around(WRITING, call, *keys(item.pieces))
-        return stop.watched(services.writers.submit(timed))
+        call = partial(upload_batch, item, services.index, services.embedder.dimensions)
+        timed = services.times.wrap(WRITING_CHUNKS, call, *source_keys(item.chunks))
+        return stop.track(services.write_threads.submit(timed))
 
-    for item, call in overlapped(vectors, start, services.writing, never, IDLE):
-        if not isinstance(item, Sent):
+    for item, call in map_concurrent(
+        vectors, start, services.max_writes, never_give_up, IDLE_EVENT
+    ):
+        if not isinstance(item, EmbeddedBatch):
             yield item
             continue
         assert call is not None
         refused = call.result()
-        for draft, chunk in item.pieces:
-            draft.answered(chunk, refused.get(chunk.id), paid=item.paid)
-        tokens = sum(chunk.tokens for _, chunk in item.pieces)
-        yield Advanced(chunks=len(item.pieces), tokens=tokens if item.paid else 0)
-        yield from (draft for draft in item.drafts if draft.complete)
+        for draft, chunk in item.chunks:
+            draft.count_answer(chunk, refused.get(chunk.id), paid=item.paid)
+        tokens = sum(chunk.tokens for _, chunk in item.chunks)
+        yield RunProgress(chunks=len(item.chunks), tokens=tokens if item.paid else 0)
+        yield from (draft for draft in item.transactions if draft.is_complete)
 
 
-def committed(drafts: Iterable[Draft | Event], services: Services, run: Run) -> Iterator[Event]:
+def commit_documents(
+    transactions: Iterable[Transaction | RunEvent], services: Services, run: Run
+) -> Iterator[RunEvent]:
     """The documents settled."""
 
-    def start(item: Draft | Event) -> Future[Noted[Settled]] | None:
-        if not isinstance(item, Draft):
+    def start(item: Transaction | RunEvent) -> Future[Pending[SourceResult]] | None:
+        if not isinstance(item, Transaction):
             return None
-        call = partial(settle, item, services.index, services.recipe, run.id)
-        timed = services.times.around(WRITING, call, item.source.key)
-        return run.stop.watched(services.writers.submit(timed))
+        call = partial(finish_transaction, item, services.index, services.recipe, run.id)
+        timed = services.times.wrap(WRITING_CHUNKS, call, item.source.key)
+        return run.stop.track(services.write_threads.submit(timed))
 
-    def settled() -> Iterator[Noted[Any]]:
-        for item, call in overlapped(drafts, start, services.writing, never, IDLE):
-            yield noted(item, call)
-            if isinstance(item, Draft):
-                yield from (Noted(None, gone) for gone in item.removed)
+    def finish_transactions() -> Iterator[Pending[Any]]:
+        for item, call in map_concurrent(
+            transactions, start, services.max_writes, never_give_up, IDLE_EVENT
+        ):
+            yield call_result(item, call)
+            if isinstance(item, Transaction):
+                yield from (Pending(None, gone) for gone in item.removed_sources)
 
-    yield from saved(settled(), services, run.stop)
+    yield from save_records(finish_transactions(), services, run.stop)
 
 
-def removed(root: Root, absences: Absences, services: Services) -> Iterator[Event]:
+def remove_vanished(root: Root, absences: AbsenceTracker, services: Services) -> Iterator[RunEvent]:
     """What the index has of vanished sources is deleted, if their absence is proven."""
-    if kept := absences.kept(root.name):
+    if kept := absences.withheld_deletions(root.name):
         yield kept
         return
 
-    def start(record: Record) -> Future[Settled]:
-        return services.writers.submit(partial(remove, record, services.index))
+    def start(record: Record) -> Future[SourceResult]:
+        return services.write_threads.submit(partial(remove_source, record, services.index))
 
-    gone = overlapped(absences.vanished, start, services.writing, never)
+    gone = map_concurrent(absences.vanished, start, services.max_writes, never_give_up)
     yield from (call.result() for _, call in gone if call)
 
 
-def never() -> bool:
+def never_give_up() -> bool:
     """A write that was begun is waited for."""
     return False
 
 
-def until(
-    over: Callable[[], bool], items: Iterable[Piece | Sent | Draft | Event]
-) -> Iterator[Piece | Sent | Draft | Event]:
+def take_until(
+    is_over: Callable[[], bool], items: Iterable[NewChunk | EmbeddedBatch | Transaction | RunEvent]
+) -> Iterator[NewChunk | EmbeddedBatch | Transaction | RunEvent]:
     """The items, as long as it is not over."""
     for item in items:
-        if over():
+        if is_over():
             return
         yield item

@@ -6,15 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ingest.models import Advanced, Event, Timeline
-from ingest.runtime.timing import CHARGED, REFUSED, REQUESTS, TOKENS, Times
+from ingest.models import RunEvent, RunProgress, Timeline
+from ingest.runtime.timing import (
+    CHARGED_TOKENS,
+    REQUEST_QUOTA,
+    THROTTLED_REQUESTS,
+    TOKEN_QUOTA,
+    Stopwatch,
+)
 
-MOST = 120  # stretches: 3 kB of JSON, and more than a chart can show
-SHORTEST = 0.25  # seconds
+MAX_INTERVALS = 120  # stretches: 3 kB of JSON, and more than a chart can show
+MIN_INTERVAL_SECONDS = 0.25  # seconds
 
 
 @dataclass(slots=True)
-class Stretch:
+class TimeInterval:
     """What went on in one stretch."""
 
     pages: int = 0
@@ -25,40 +31,40 @@ class Stretch:
 
 
 @dataclass(slots=True)
-class Recorder:
+class TimelineRecorder:
     """The timeline of a run that goes on, from the moment that this was made."""
 
-    times: Times
-    every: float = SHORTEST
-    began: float = field(init=False)
-    stretches: list[Stretch] = field(default_factory=lambda: [Stretch()])
+    times: Stopwatch
+    interval_seconds: float = MIN_INTERVAL_SECONDS
+    started: float = field(init=False)
+    intervals: list[TimeInterval] = field(default_factory=lambda: [TimeInterval()])
     charged: int = 0  # of `times`, until now; so are the next two
     refused: int = 0
     waited: float = 0.0
 
     def __post_init__(self) -> None:
-        self.began = self.times.clock()
+        self.started = self.times.clock()
 
-    def add(self, event: Event) -> None:
+    def add(self, event: RunEvent) -> None:
         """Something happened now."""
-        stretch = self.current()
-        if isinstance(event, Advanced):
+        stretch = self.current_interval()
+        if isinstance(event, RunProgress):
             stretch.pages += event.pages
             stretch.tokens += event.tokens
 
-    def current(self) -> Stretch:
+    def current_interval(self) -> TimeInterval:
         """The stretch that it is now, with all that `times` has counted since the last look."""
-        since = self.times.clock() - self.began
-        while since >= MOST * self.every:
-            self.stretches = halved(self.stretches)
-            self.every *= 2
-        missing = int(since / self.every) + 1 - len(self.stretches)
-        self.stretches += [Stretch() for _ in range(missing)]
-        stretch = self.stretches[-1]
-        charged, refused = self.times.counts[CHARGED], self.times.counts[REFUSED]
+        since = self.times.clock() - self.started
+        while since >= MAX_INTERVALS * self.interval_seconds:
+            self.intervals = merge_pairs(self.intervals)
+            self.interval_seconds *= 2
+        missing = int(since / self.interval_seconds) + 1 - len(self.intervals)
+        self.intervals += [TimeInterval() for _ in range(missing)]
+        stretch = self.intervals[-1]
+        charged, refused = self.times.counts[CHARGED_TOKENS], self.times.counts[THROTTLED_REQUESTS]
         # Asking for the time of what never happened would list it among the stages.
-        waits = (wait for wait in (TOKENS, REQUESTS) if wait in self.times.spells)
-        waited = sum(map(self.times.wall, waits))
+        waits = (wait for wait in (TOKEN_QUOTA, REQUEST_QUOTA) if wait in self.times.spans)
+        waited = sum(map(self.times.wall_seconds, waits))
         stretch.charged += charged - self.charged
         stretch.refused += refused - self.refused
         stretch.waited += waited - self.waited
@@ -67,23 +73,23 @@ class Recorder:
 
     def timeline(self, quota: float) -> Timeline:
         """The run until now; the quota in tokens a minute, infinite where none is known."""
-        self.current()
+        self.current_interval()
         return Timeline(
-            every=self.every,
-            pages=tuple(stretch.pages for stretch in self.stretches),
-            tokens=tuple(stretch.tokens for stretch in self.stretches),
-            charged=tuple(stretch.charged for stretch in self.stretches),
-            waited=tuple(round(stretch.waited, 2) for stretch in self.stretches),
-            refused=tuple(stretch.refused for stretch in self.stretches),
+            every=self.interval_seconds,
+            pages=tuple(stretch.pages for stretch in self.intervals),
+            tokens=tuple(stretch.tokens for stretch in self.intervals),
+            charged=tuple(stretch.charged for stretch in self.intervals),
+            waited=tuple(round(stretch.waited, 2) for stretch in self.intervals),
+            refused=tuple(stretch.refused for stretch in self.intervals),
             quota=0.0 if quota == math.inf else round(quota),
         )
 
 
-def halved(stretches: Sequence[Stretch]) -> list[Stretch]:
+def merge_pairs(intervals: Sequence[TimeInterval]) -> list[TimeInterval]:
     """Half as many stretches, each of two."""
-    pairs = [stretches[place : place + 2] for place in range(0, len(stretches), 2)]
+    pairs = [intervals[place : place + 2] for place in range(0, len(intervals), 2)]
     return [
-        Stretch(
+        TimeInterval(
             pages=sum(stretch.pages for stretch in pair),
             tokens=sum(stretch.tokens for stretch in pair),
             charged=sum(stretch.charged for stretch in pair),

@@ -6,16 +6,24 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ingest.models import Advanced, Event, Kept, LeftOut, Outcome, Settled, Summary
-from ingest.runtime.bottleneck import Capacity, bottleneck, stages
-from ingest.runtime.timing import Times
+from ingest.models import (
+    DeletionsWithheld,
+    LeftOut,
+    Outcome,
+    RunEvent,
+    RunProgress,
+    SourceResult,
+    Summary,
+)
+from ingest.runtime.bottleneck import Capacity, find_bottleneck, stage_seconds
+from ingest.runtime.timing import Stopwatch
 
 MOST_KINDS = 100  # extensions that a summary names
 OTHERS = "others"  # all the rest
 
 
 @dataclass(slots=True)
-class Totals:
+class RunTotals:
     """What has happened so far."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -28,14 +36,14 @@ class Totals:
     tokens: int = 0  # in those
     reused: int = 0  # chunks uploaded with vectors of the index in use
     deleted: int = 0  # chunks
-    problems: list[Settled] = field(default_factory=list)  # for the documents' owners
-    kept: list[Kept] = field(default_factory=list)
+    problems: list[SourceResult] = field(default_factory=list)  # for the documents' owners
+    kept: list[DeletionsWithheld] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
-    def add(self, event: Event) -> None:
-        if isinstance(event, Advanced):
+    def add(self, event: RunEvent) -> None:
+        if isinstance(event, RunProgress):
             self.pages += event.pages
-        elif isinstance(event, Kept):
+        elif isinstance(event, DeletionsWithheld):
             self.kept.append(event)
         elif isinstance(event, LeftOut):
             self.left_out.append(event)
@@ -53,7 +61,9 @@ class Totals:
             if not event.harmless:
                 self.problems.append(event)
 
-    def summary(self, run: str, seconds: float, code: int, times: Times, of: Capacity) -> Summary:
+    def summary(
+        self, run: str, seconds: float, code: int, times: Stopwatch, capacity: Capacity
+    ) -> Summary:
         """The run, now that it is over."""
         return Summary(
             run=run,
@@ -65,8 +75,8 @@ class Totals:
             chunks_embedded=self.chunks,
             chunks_deleted=self.deleted,
             tokens_embedded=self.tokens,
-            stages=stages(times, seconds),
-            bottleneck=bottleneck(times, seconds, of),
+            stages=stage_seconds(times, seconds),
+            bottleneck=find_bottleneck(times, seconds, capacity),
             chunks_reused=self.reused,
             other_kinds=self.other_kinds,
             excluded=sum(left.excluded for left in self.left_out),

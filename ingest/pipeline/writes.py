@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from ingest.embed import TextsRefused
+from ingest.embed import PartialEmbedding
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
 from ingest.models import (
@@ -22,26 +22,26 @@ from ingest.models import (
     Code,
     Details,
     Outcome,
-    Prepared,
+    PreparedDocument,
     Recipe,
     Record,
     Refusal,
-    Settled,
     Source,
-    holder,
+    SourceResult,
+    parent_name,
 )
-from ingest.pipeline.diff import Passed, Stale, unchanged
+from ingest.pipeline.diff import Passed, Stale, unchanged_result
 from ingest.pipeline.transaction import (
-    Draft,
-    commit,
-    done,
-    failed,
-    failing,
-    intent,
-    possible,
-    touched,
+    Transaction,
+    commit_record,
+    failed_result,
+    failure_record,
+    indexed_result,
+    intent_record,
+    possible_ids,
+    refreshed_record,
 )
-from ingest.sources import url
+from ingest.sources import source_url
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -50,85 +50,90 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Read(NamedTuple):
+class ReadResult(NamedTuple):
     """A stale source and what reading it gave; None where its bytes are the known ones."""
 
     stale: Stale
-    made: Prepared | DocumentError | None
+    result: PreparedDocument | DocumentError | None
 
 
-class Piece(NamedTuple):
+class NewChunk(NamedTuple):
     """One chunk that must be embedded."""
 
-    draft: Draft
+    transaction: Transaction
     chunk: Chunk
 
 
-class Sent(NamedTuple):
+class EmbeddedBatch(NamedTuple):
     """A batch of chunks and the finished call that gave their vectors."""
 
-    pieces: list[Piece]
+    chunks: list[NewChunk]
     call: Future[Vectors]
     paid: bool = True  # False: an earlier index had them
 
     @property
-    def drafts(self) -> Iterable[Draft]:
+    def transactions(self) -> Iterable[Transaction]:
         """Each document that has a chunk in the batch, once."""
-        return dict.fromkeys(piece.draft for piece in self.pieces)
+        return dict.fromkeys(piece.transaction for piece in self.chunks)
 
 
-class Noted(NamedTuple, Generic[T]):
+class Pending(NamedTuple, Generic[T]):
     """What is true once a record says so; None for a record that says so already."""
 
-    record: Record | None
-    then: T
+    save: Record | None
+    result: T
 
 
-def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | Settled]:
+def begin_transaction(
+    read: ReadResult, index: Index, recipe: Recipe, run: str
+) -> Pending[Transaction | SourceResult]:
     """What the record must say before anything is written: which chunks are about to exist.
 
     Or, of a source that has none to come, what became of it.
     """
-    source, made = read.stale.source, read.made
-    record = before(read.stale, index)
+    source, made = read.stale.source, read.result
+    record = previous_record(read.stale, index)
     if made is None:
-        return Noted(touched(record, source), unchanged(source, record))
+        return Pending(refreshed_record(record, source), unchanged_result(source, record))
     if isinstance(made, DocumentError):
-        return Noted(failing(record, source, made, recipe, run), failed(record, source, made, run))
-    if same(made, record):
-        return Noted(touched(record, source), unchanged(source, record))
-    draft = drafted(source, record, made, index)
-    return Noted(replace(intent(draft), run=run), draft)
+        return Pending(
+            failure_record(record, source, made, recipe, run),
+            failed_result(record, source, made, run),
+        )
+    if is_same_content(made, record):
+        return Pending(refreshed_record(record, source), unchanged_result(source, record))
+    draft = create_transaction(source, record, made, index)
+    return Pending(replace(intent_record(draft), run=run), draft)
 
 
-def passed(change: Passed, index: Index, recipe: Recipe, run: str) -> Noted[Settled]:
+def passed(change: Passed, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
     """What the record of a source must say that is passed over; what the index has of it stays."""
     source = change.source
     record = index.record(*source.key) or Record(*source.key)
     error = DocumentError(change.reason, change.code)
-    said = failing(record, source, error, recipe, run)
+    said = failure_record(record, source, error, recipe, run)
     # It was not tried: once it can be read it is.
     said = replace(said, outcome=Outcome.SKIPPED, attempts=0)
     details = Details(since=said.details.since)
-    return Noted(said, replace(change.settled, chunks=record.chunks, details=details))
+    return Pending(said, replace(change.settled, chunks=record.chunks, details=details))
 
 
-def same(made: Prepared, record: Record) -> bool:
+def is_same_content(document: PreparedDocument, record: Record) -> bool:
     """Whether reading a source gave what its record says already.
 
     It was read for what is inside it; or a listing lagged behind a record written just now.
     """
-    there = (made.fingerprint, made.details) == (record.fingerprint, record.details)
+    there = (document.fingerprint, document.details) == (record.fingerprint, record.details)
     return there and not record.details.missing
 
 
-def upload(sent: Sent, index: Index, dimensions: int) -> dict[str, Refusal]:
+def upload_batch(batch: EmbeddedBatch, index: Index, dimensions: int) -> dict[str, Refusal]:
     """Write a batch of chunks; returns those that the model or the index would not take, by id."""
     refused: dict[str, Refusal] = {}
-    pieces = sent.pieces
+    pieces = batch.chunks
     try:
-        vectors = sent.call.result()
-    except TextsRefused as some:
+        vectors = batch.call.result()
+    except PartialEmbedding as some:
         vectors = some.vectors
         refused = {
             pieces[place].chunk.id: Refusal(pieces[place].chunk.id, reason)
@@ -137,59 +142,67 @@ def upload(sent: Sent, index: Index, dimensions: int) -> dict[str, Refusal]:
         pieces = [piece for piece in pieces if piece.chunk.id not in refused]
     if not pieces:
         return refused
-    rows = checked(vectors, len(pieces), dimensions)
+    rows = check_vectors(vectors, len(pieces), dimensions)
     entries = [d.entry(chunk, row) for (d, chunk), row in zip(pieces, rows, strict=True)]
     return refused | {refusal.id: refusal for refusal in index.upload(entries)}
 
 
-def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settled]:
+def finish_transaction(
+    transaction: Transaction, index: Index, recipe: Recipe, run: str
+) -> Pending[SourceResult]:
     """Move what is kept, delete what is no longer there; then the record may be committed."""
-    moved = draft.moved
+    moved = transaction.moved_entries
     refused = index.upload(moved) if moved else []
-    draft.acknowledged += len(moved) - len(refused)
-    draft.refusals += refused
-    if draft.refusals:
-        error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Code.REFUSED)
-        record = failing(draft.record, draft.source, error, recipe, run)
-        about = intent(draft)
+    transaction.acknowledged_count += len(moved) - len(refused)
+    transaction.refusals += refused
+    if transaction.refusals:
+        error = DocumentError(
+            f"a chunk was refused: {transaction.refusals[0].reason}", Code.REFUSED
+        )
+        record = failure_record(transaction.record, transaction.source, error, recipe, run)
+        about = intent_record(transaction)
         details = replace(about.details, since=record.details.since)
         record = replace(record, pending=about.pending, details=details)
-        return Noted(record, failed(draft.record, draft.source, error, run))
-    if draft.acknowledged != len(draft.ids):
+        return Pending(record, failed_result(transaction.record, transaction.source, error, run))
+    if transaction.acknowledged_count != len(transaction.ids):
         raise ServiceError(
-            f"{draft.source.name}: the index acknowledged {draft.acknowledged} of "
-            f"{len(draft.ids)} chunks; run again"
+            f"{transaction.source.name}: the index acknowledged {transaction.acknowledged_count} of "
+            f"{len(transaction.ids)} chunks; run again"
         )
-    delete(draft.surplus, index)
-    for name in draft.detached:
-        draft.removed.append(remove(Record(draft.source.root, name), index))
-    return Noted(commit(draft, run), done(draft, run))
+    delete_chunks(transaction.surplus_ids, index)
+    for name in transaction.detached_names:
+        transaction.removed_sources.append(
+            remove_source(Record(transaction.source.root, name), index)
+        )
+    return Pending(commit_record(transaction, run), indexed_result(transaction, run))
 
 
-def remove(record: Record, index: Index) -> Settled:
+def remove_source(record: Record, index: Index) -> SourceResult:
     """Delete all that the index may have of a source, and only then forget it."""
-    gone = possible(index.record(record.root, record.source) or record)
-    delete(gone, index)
+    gone = possible_ids(index.record(record.root, record.source) or record)
+    delete_chunks(gone, index)
     index.forget(record)
-    return Settled(record.root, record.source, Outcome.REMOVED, deleted=len(gone))
+    return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=len(gone))
 
 
-def before(stale: Stale, index: Index) -> Record:
+def previous_record(stale: Stale, index: Index) -> Record:
     """A source's record with its ids, as it stood before it was read; an empty one for none."""
     source, record, _ = stale
-    if record is None and holder(source.name):
+    if record is None and parent_name(source.name):
         record = index.record(source.root, source.name)  # nobody has asked yet
     return record or Record(source.root, source.name)
 
 
-def drafted(source: Source, record: Record, made: Prepared, index: Index) -> Draft:
+def create_transaction(
+    source: Source, record: Record, document: PreparedDocument, index: Index
+) -> Transaction:
     """A document's draft. Only chunks its record names can be in the index already."""
-    candidates = possible(record).intersection(chunk.id for chunk in made.chunks)
-    held = frozenset(index.held(candidates)) if candidates else frozenset()
-    return Draft(source, url(source), record, made, held)
+    candidates = possible_ids(record).intersection(chunk.id for chunk in document.chunks)
+    held = frozenset(index.existing_ids(candidates)) if candidates else frozenset()
+    return Transaction(source, source_url(source), record, document, held)
 
 
-def checked(vectors: Vectors, count: int, dimensions: int) -> Vectors:
+def check_vectors(vectors: Vectors, count: int, dimensions: int) -> Vectors:
     """The vectors, if there is one for each text and each can be compared."""
     if vectors.shape != (count, dimensions):
         raise ServiceError(
@@ -201,7 +214,7 @@ def checked(vectors: Vectors, count: int, dimensions: int) -> Vectors:
     return vectors
 
 
-def delete(ids: Iterable[str], index: Index) -> None:
+def delete_chunks(ids: Iterable[str], index: Index) -> None:
     """Delete chunks, all of them."""
     some = list(ids)
     if refusals := index.delete(some) if some else []:

@@ -9,18 +9,23 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-AT_ONCE = 2  # calls under way: more would only make them smaller
+MAX_CONCURRENT_CALLS = 2  # calls under way: more would only make them smaller
 
 
-class Together(Generic[T]):
+class Coalescer(Generic[T]):
     """A call for one item that is made for many at once. For any number of threads."""
 
-    def __init__(self, call: Callable[[list[T]], None], most: int, at_once: int = AT_ONCE) -> None:
+    def __init__(
+        self,
+        call: Callable[[list[T]], None],
+        max_items: int,
+        concurrency: int = MAX_CONCURRENT_CALLS,
+    ) -> None:
         self.call = call
-        self.most = most  # items in one call
+        self.max_items = max_items  # items in one call
         self.waiting: list[tuple[T, Future[None]]] = []
         self.lock = threading.Lock()
-        self.senders = ThreadPoolExecutor(at_once, "together")
+        self.threads = ThreadPoolExecutor(concurrency, "together")
 
     def submit(self, item: T) -> Future[None]:
         """Done when the item is, or raising what the call for its batch raised."""
@@ -28,13 +33,13 @@ class Together(Generic[T]):
         with self.lock:
             self.waiting.append((item, done))
         # One look for each item, most of which find that it went with another's.
-        self.senders.submit(self.send)
+        self.threads.submit(self.send_batch)
         return done
 
-    def send(self) -> None:
+    def send_batch(self) -> None:
         """Make one call for those who wait, and tell them."""
         with self.lock:
-            batch, self.waiting = self.waiting[: self.most], self.waiting[self.most :]
+            batch, self.waiting = self.waiting[: self.max_items], self.waiting[self.max_items :]
         batch = [(item, done) for item, done in batch if done.set_running_or_notify_cancel()]
         if not batch:
             return
@@ -49,4 +54,4 @@ class Together(Generic[T]):
 
     def close(self) -> None:
         """Give back the threads, when what waits has been sent."""
-        self.senders.shutdown()
+        self.threads.shutdown()

@@ -14,25 +14,25 @@ R = TypeVar("R")
 
 
 @dataclass(slots=True)
-class Stop:
+class Cancellation:
     """A wish to end early. What is under way is settled, as far as `grace` seconds allow."""
 
-    grace: float = 20.0
-    since: float | None = None
+    grace_seconds: float = 20.0
+    requested_at: float | None = None
     fault: IngestError | None = None  # why everything ends, if it was an error
-    sated: bool = False  # nothing more is to be begun, and there is no hurry
+    drained: bool = False  # nothing more is to be begun, and there is no hurry
 
     def request(self) -> None:
-        self.since = self.since or time.monotonic()
+        self.requested_at = self.requested_at or time.monotonic()
 
-    def enough(self) -> None:
+    def drain(self) -> None:
         """Begin nothing more. What is under way has all the time it needs."""
-        self.sated = True
+        self.drained = True
 
-    def watched(self, call: Future[R]) -> Future[R]:
+    def track(self, call: Future[R]) -> Future[R]:
         """The call. An error of it that ends the run ends the waits of all others at once."""
 
-        def look(done: Future[R]) -> None:
+        def on_done(done: Future[R]) -> None:
             error = None if done.cancelled() else done.exception()
             if isinstance(error, StoppedError):
                 return
@@ -40,20 +40,23 @@ class Stop:
                 self.fault = self.fault or error
                 self.abandon()
 
-        call.add_done_callback(look)
+        call.add_done_callback(on_done)
         return call
 
-    def complain(self) -> None:
+    def raise_fault(self) -> None:
         """Raises the error that ended everything, if one did."""
         if self.fault:
             raise self.fault
 
     def abandon(self) -> None:
         """End at once: nothing that is under way is worth waiting for."""
-        self.since = -math.inf
+        self.requested_at = -math.inf
 
-    def requested(self) -> bool:
-        return self.sated or self.since is not None
+    def is_requested(self) -> bool:
+        return self.drained or self.requested_at is not None
 
-    def overdue(self) -> bool:
-        return self.since is not None and time.monotonic() > self.since + self.grace
+    def is_overdue(self) -> bool:
+        return (
+            self.requested_at is not None
+            and time.monotonic() > self.requested_at + self.grace_seconds
+        )

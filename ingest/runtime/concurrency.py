@@ -13,18 +13,18 @@ T = TypeVar("T")
 P = TypeVar("P")
 R = TypeVar("R")
 
-SHARE = 256  # parts of one item, before it is another one's turn
-MOST_OPEN = 8  # items with more parts than that
+ROUND_ROBIN_PARTS = 256  # parts of one item, before it is another one's turn
+MAX_OPEN_ITEMS = 8  # items with more parts than that
 
-LISTENING = 0.1  # seconds between looks at anything else than the calls under way
+RESULT_POLL_SECONDS = 0.1  # seconds between looks at anything else than the calls under way
 
 
-def overlapped(
+def map_concurrent(
     items: Iterable[T],
     start: Callable[[T], Future[R] | None],
-    ahead: int | Callable[[], int],
-    given_up: Callable[[], bool],
-    idle: T | None = None,
+    max_in_flight: int | Callable[[], int],
+    is_abandoned: Callable[[], bool],
+    idle_item: T | None = None,
 ) -> Iterator[tuple[T, Future[R] | None]]:
     """Each item with its finished call, in the order the calls finish.
 
@@ -37,7 +37,7 @@ def overlapped(
     rest = iter(items)
     under_way: dict[Future[R], T] = {}
     finished: SimpleQueue[Future[R]] = SimpleQueue()
-    most = ahead if callable(ahead) else lambda: ahead
+    most = max_in_flight if callable(max_in_flight) else lambda: max_in_flight
     more = True
     try:
         while more or under_way:
@@ -55,12 +55,12 @@ def overlapped(
             if not under_way:
                 continue
             try:
-                future = finished.get(timeout=LISTENING)
+                future = finished.get(timeout=RESULT_POLL_SECONDS)
             except Empty:
-                if given_up():
+                if is_abandoned():
                     return
-                if idle is not None:
-                    yield idle, None
+                if idle_item is not None:
+                    yield idle_item, None
             else:
                 yield under_way.pop(future), future
     finally:
@@ -68,7 +68,7 @@ def overlapped(
             future.cancel()
 
 
-def by_turns(items: Iterable[T], parts: Callable[[T], Iterator[P] | None]) -> Iterator[T | P]:
+def round_robin(items: Iterable[T], parts: Callable[[T], Iterator[P] | None]) -> Iterator[T | P]:
     """Items in parts, a share of each in turn, so that a huge one does not hold up the small ones.
 
     An item that has none, by an answer of None, passes at once. While MOST_OPEN are not at their
@@ -81,24 +81,24 @@ def by_turns(items: Iterable[T], parts: Callable[[T], Iterator[P] | None]) -> It
             yield item
         else:
             open_.append(several)
-        yield from a_share_of_each(open_)
-        while len(open_) >= MOST_OPEN:
-            yield from a_share_of_each(open_)
+        yield from take_parts_of_each(open_)
+        while len(open_) >= MAX_OPEN_ITEMS:
+            yield from take_parts_of_each(open_)
     while open_:
-        yield from a_share_of_each(open_)
+        yield from take_parts_of_each(open_)
 
 
-def a_share_of_each(open_: deque[Iterator[P]]) -> Iterator[P]:
+def take_parts_of_each(iterators: deque[Iterator[P]]) -> Iterator[P]:
     """Some parts of each item; those at their end are left out from then on."""
-    for _ in range(len(open_)):
-        several = open_.popleft()
-        some = list(islice(several, SHARE))
+    for _ in range(len(iterators)):
+        several = iterators.popleft()
+        some = list(islice(several, ROUND_ROBIN_PARTS))
         yield from some
-        if len(some) == SHARE:
-            open_.append(several)
+        if len(some) == ROUND_ROBIN_PARTS:
+            iterators.append(several)
 
 
-class AtOnce(Executor):
+class InlineExecutor(Executor):
     """Makes each call where it is submitted: for work that one thread must do."""
 
     def submit(self, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:

@@ -6,26 +6,26 @@ from collections.abc import Mapping
 
 from ingest.models import Outcome, Record
 
-THOUSAND = 1000
+UNIT_STEP = 1000
 MOST_KINDS = 8  # extensions that are named
 
 
-def printable(name: str) -> str:
+def escape_unprintable(name: str) -> str:
     """A name that cannot move the cursor, whatever characters a file was given."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
-def many(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """A number of things, as one says it."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def size(count: int) -> str:
+def format_bytes(count: int) -> str:
     """A number of bytes for people."""
     value, unit = float(count), "B"
     for larger in ("kB", "MB", "GB"):
-        if value >= THOUSAND:
-            value, unit = value / THOUSAND, larger
+        if value >= UNIT_STEP:
+            value, unit = value / UNIT_STEP, larger
     return f"{value:.3g} {unit}"
 
 
@@ -33,19 +33,19 @@ def kinds(counts: Mapping[str, int]) -> str:
     """How many files of which other kinds were not read, in words."""
     total = sum(counts.values())
     by_number = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    shown = [f"{printable(name)} {count:,}" for name, count in by_number[:MOST_KINDS]]
+    shown = [f"{escape_unprintable(name)} {count:,}" for name, count in by_number[:MOST_KINDS]]
     more = len(counts) - len(shown)
-    rest = f", and {many(more, 'other kind')}" if more else ""
+    rest = f", and {pluralize(more, 'other kind')}" if more else ""
     were = "file of another kind was" if total == 1 else "files of other kinds were"
     return f"{total:,} {were} not read: {', '.join(shown)}{rest}"
 
 
-def moment(stamp: str) -> str:
+def shorten_timestamp(stamp: str) -> str:
     """A time in UTC, ISO 8601, to the minute; "" for none."""
     return stamp[:16].replace("T", " ")
 
 
-def said(record: Record) -> str:
+def describe_state(record: Record) -> str:
     """A record's state: what is new or changed in one run is simply there in the next."""
     if record.outcome in (Outcome.NEW, Outcome.CHANGED):
         return "indexed"

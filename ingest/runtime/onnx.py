@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 
-def onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
     """The library. Raises ImportError if it is not installed."""
     os.putenv("ORT_DISABLE_TELEMETRY", "1")  # for native code alone, which reads it when loaded
     import onnxruntime

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-TOKENS, PAGES = 1_000_000, 1000  # what a price is for: so many tokens, so many pages
+PRICED_TOKENS, PRICED_PAGES = 1_000_000, 1000  # what a price is for: so many tokens, so many pages
 
-LISTED = "2026-11-24"
+LIST_PRICE_DATE = "2026-11-24"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,17 @@ class Price:
     listed: bool = False  # what is listed for everybody, not what somebody set
 
 
-FREE = Price("", 0.0, "")
+FREE_PRICE = Price("", 0.0, "")
 
 # List prices, pay as you go, of azure.microsoft.com/pricing/details/azure-openai and
 # .../document-intelligence (standard tier, the first million pages of a month) as several public
 # pages quoted them on the day LISTED. Regions, currencies and agreements differ.
-LIST = (
-    Price("text-embedding-3-small", 0.02, LISTED, listed=True),
-    Price("text-embedding-3-large", 0.13, LISTED, listed=True),
-    Price("text-embedding-ada-002", 0.10, LISTED, listed=True),
-    Price("read", 1.50, LISTED, listed=True),
-    Price("layout", 10.00, LISTED, listed=True),
+LIST_PRICES = (
+    Price("text-embedding-3-small", 0.02, LIST_PRICE_DATE, listed=True),
+    Price("text-embedding-3-large", 0.13, LIST_PRICE_DATE, listed=True),
+    Price("text-embedding-ada-002", 0.10, LIST_PRICE_DATE, listed=True),
+    Price("read", 1.50, LIST_PRICE_DATE, listed=True),
+    Price("layout", 10.00, LIST_PRICE_DATE, listed=True),
 )
 
 
@@ -42,18 +42,18 @@ LIST = (
 class Rates:
     """What a run pays by; None where a price is not known."""
 
-    embedding: Price | None = FREE
-    recognising: Price | None = FREE
+    embedding: Price | None = FREE_PRICE
+    recognising: Price | None = FREE_PRICE
 
     def usd(self, tokens: int, pages: int) -> float | None:
         """The price of so many tokens and pages; None if one that is needed is not known."""
         if (tokens and self.embedding is None) or (pages and self.recognising is None):
             return None
         token, page = (price.usd if price else 0.0 for price in (self.embedding, self.recognising))
-        return tokens * token / TOKENS + pages * page / PAGES
+        return tokens * token / PRICED_TOKENS + pages * page / PRICED_PAGES
 
 
-def prices(text: str) -> tuple[Price, ...]:
+def parse_prices(text: str) -> tuple[Price, ...]:
     """A parser of prices and their date: "2026-11-01,text-embedding-3-small=0.02,read=1.5"."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     pairs = [part.rpartition("=") for part in parts if "=" in part]
@@ -68,6 +68,6 @@ def prices(text: str) -> tuple[Price, ...]:
     return found
 
 
-def price(model: str, own: Iterable[Price]) -> Price | None:
+def find_price(model: str, configured: Iterable[Price]) -> Price | None:
     """The price of a model: one that was set, else the listed one; None if it is not known."""
-    return next((each for each in (*own, *LIST) if each.model == model), None)
+    return next((each for each in (*configured, *LIST_PRICES) if each.model == model), None)

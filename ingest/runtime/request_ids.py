@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 # Azure's services note it in their logs, and some give it back. It must be a GUID.
-REQUEST_ID = "x-ms-client-request-id"
+REQUEST_ID_HEADER = "x-ms-client-request-id"
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class LoggedRequest:
     """One request and how it was answered."""
 
     method: str
@@ -26,25 +26,25 @@ class Exchange:
     seconds: float
 
 
-Told: TypeAlias = Callable[[Exchange], None]  # from any thread
+OnResponse: TypeAlias = Callable[[LoggedRequest], None]  # from any thread
 
 
 @dataclass(frozen=True, slots=True)
-class Exchanges:
+class RequestLog:
     """How requests are named, and who is told of each."""
 
-    named: Callable[[], str] = lambda: str(uuid.uuid4())
-    told: Told = lambda _: None
+    new_id: Callable[[], str] = lambda: str(uuid.uuid4())
+    on_response: OnResponse = lambda _: None
 
 
-def prefix(run: str) -> str:
+def request_id_prefix(run: str) -> str:
     """What the names of all requests of a run begin with; the rest of them counts."""
     digits = hashlib.sha256(run.encode()).hexdigest()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-"
 
 
-def names(run: str, start: int = 1) -> Callable[[], str]:
+def request_ids(run: str, start: int = 1) -> Callable[[], str]:
     """Names for the requests of a run, for any number of threads: GUIDs that count."""
     numbers = itertools.count(start)
-    first = prefix(run)
+    first = request_id_prefix(run)
     return lambda: f"{first}{next(numbers):012x}"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ingest.errors import DocumentError
-from ingest.models import Code, Oddity, Source, Unread
+from ingest.models import Code, ListingIssue, Source, Unread
 
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+URL_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Root(Protocol):
@@ -40,7 +40,7 @@ class Root(Protocol):
 
     # every PDF in the order of the names, code point by code point, and every odd thing met on
     # the way; if it ends without an error, that was all
-    def listed(self) -> Iterator[Source | Oddity | Unread]: ...
+    def list(self) -> Iterator[Source | ListingIssue | Unread]: ...
 
     # the source of this name as it is now, for those who look at one; raises DocumentError if it
     # is gone or cannot be read. A root without this method is listed instead
@@ -48,27 +48,27 @@ class Root(Protocol):
 
     # the bytes of a source, to be read from the start; raises DocumentError if they cannot be had,
     # or, at the end, if they may have changed meanwhile
-    def opened(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
+    def open(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
 
 
-def fit(size: int, megabytes: int) -> None:
+def check_size(size: int, max_megabytes: int) -> None:
     """Look at how many bytes a document has, before the first of them is read or fetched.
 
     Half of the memory is for the file, the other half to read it with: raises DocumentError for
     one that is larger.
     """
-    if size > megabytes << 19:
+    if size > max_megabytes << 19:
         raise DocumentError(
-            f"it has {size >> 20:,} MB, and half of {megabytes:,} MB is the most that a file may "
+            f"it has {size >> 20:,} MB, and half of {max_megabytes:,} MB is the most that a file may "
             "have; INGEST_DOCUMENT_MEGABYTES allows more",
             Code.TOO_LARGE,
         )
 
 
-def first(listing: Iterable[Source | Oddity | Unread]) -> Source:
+def require_source(listing: Iterable[Source | ListingIssue | Unread]) -> Source:
     """The first item of a listing. Raises DocumentError if that is no readable source."""
     item = next(iter(listing), None)
-    if isinstance(item, Oddity):
+    if isinstance(item, ListingIssue):
         raise DocumentError(item.reason, item.code)
     if not isinstance(item, Source):
         raise DocumentError("is no longer in its root", Code.VANISHED)
@@ -77,7 +77,7 @@ def first(listing: Iterable[Source | Oddity | Unread]) -> Source:
     return item
 
 
-def url(source: Source) -> str:
+def source_url(source: Source) -> str:
     """Where a person opens it."""
     place = source.location
-    return place if URL.match(place) else Path(place).absolute().as_uri()
+    return place if URL_PATTERN.match(place) else Path(place).absolute().as_uri()

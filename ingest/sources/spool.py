@@ -11,27 +11,27 @@ from ingest.errors import ServiceError
 
 
 @contextmanager
-def copy() -> Iterator[BinaryIO]:
+def temporary_file() -> Iterator[BinaryIO]:
     """A file without a name, so that it is gone even if this process is killed."""
     try:
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed below
     except OSError as error:
-        raise no_room(error.strerror or str(error)) from error
+        raise disk_full_error(error.strerror or str(error)) from error
     with file:
         yield file
 
 
-def written(file: BinaryIO, piece: bytes) -> None:
+def write_block(file: BinaryIO, piece: bytes) -> None:
     """Write to a copy. Raises ServiceError if its disk is full."""
     try:
         file.write(piece)
     except OSError as error:
-        raise no_room(error.strerror or str(error)) from error
+        raise disk_full_error(error.strerror or str(error)) from error
 
 
-def no_room(why: str) -> ServiceError:
+def disk_full_error(reason: str) -> ServiceError:
     """The error where nothing temporary can be written."""
     return ServiceError(
-        f"{why}: documents being read and the listing of a container need room in a temporary "
+        f"{reason}: documents being read and the listing of a container need room in a temporary "
         "folder; TMPDIR names another one"
     )

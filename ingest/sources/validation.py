@@ -7,17 +7,17 @@ in every run: neither may get as far as the plan.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.models import Code, Oddity, Source, Unread, holder
-from ingest.sources import Root, first
-from ingest.sources.spool import copy, written
+from ingest.models import Code, ListingIssue, Source, Unread, parent_name
+from ingest.sources import Root, require_source
+from ingest.sources.spool import temporary_file, write_block
 
-PIECE = 1 << 20  # bytes
+COPY_BLOCK_BYTES = 1 << 20  # bytes
 
 
 class LegacyRoot(Protocol):
@@ -28,19 +28,16 @@ class LegacyRoot(Protocol):
 
     def covers(self, name: str) -> bool: ...
 
-    def listed(self) -> Iterator[Source | Oddity | Unread]: ...
+    def listed(self) -> Iterator[Source | ListingIssue | Unread]: ...
 
     def opened(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A root whose listing is as a run needs it, and whose sources come as files.
+class LegacyRootAdapter:
+    """A Root over a LegacyRoot."""
 
-    Raises ConfigError where the listing is not.
-    """
-
-    root: Root | LegacyRoot
+    root: LegacyRoot
 
     @property
     def name(self) -> str:
@@ -49,31 +46,54 @@ class Checked:
     def covers(self, name: str) -> bool:
         return self.root.covers(name)
 
-    def listed(self) -> Iterator[Source | Oddity | Unread]:
+    def list(self) -> Iterator[Source | ListingIssue | Unread]:
+        return self.root.listed()
+
+    def find(self, name: str) -> Source:
+        return require_source(item for item in self.list() if item.name == name)
+
+    def open(self, source: Source) -> AbstractContextManager[BinaryIO]:
+        return self.root.opened(source)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedRoot:
+    """A root whose listing is as a run needs it, and whose sources come as files.
+
+    Raises ConfigError where the listing is not.
+    """
+
+    root: Root
+
+    @property
+    def name(self) -> str:
+        return self.root.name
+
+    def covers(self, name: str) -> bool:
+        return self.root.covers(name)
+
+    def list(self) -> Iterator[Source | ListingIssue | Unread]:
         previous = ""
-        for item in self.root.listed():
-            if problem := wrong(item, self.root, previous):
+        for item in self.root.list():
+            if problem := find_listing_problem(item, self.root, previous):
                 raise ConfigError(f"the root {self.name} lists {item.name!r} {problem}")
             previous = item.name
             yield item
 
     def find(self, name: str) -> Source:
         """The source of this name as it is now. Raises DocumentError if there is none."""
-        find: Callable[[str], Source] | None = getattr(self.root, "find", None)
-        if find:
-            return find(name)
-        return first(item for item in self.listed() if item.name == name)
+        return self.root.find(name)
 
     @contextmanager
-    def opened(self, source: Source) -> Iterator[BinaryIO]:
-        with self.root.opened(source) as file:
+    def open(self, source: Source) -> Iterator[BinaryIO]:
+        with self.root.open(source) as file:
             if is_file(file):
                 yield file
                 return
             # A reader gets the file itself, and a stream or some bytes are none.
-            with copy() as made:
-                while made.tell() <= source.size and (piece := file.read(PIECE)):
-                    written(made, piece)
+            with temporary_file() as made:
+                while made.tell() <= source.size and (piece := file.read(COPY_BLOCK_BYTES)):
+                    write_block(made, piece)
                 if made.tell() != source.size:
                     raise DocumentError(
                         f"has another size than the {source.size:,} bytes that were listed; "
@@ -83,15 +103,15 @@ class Checked:
                 yield made
 
 
-def wrong(item: Source | Oddity | Unread, root: Root | LegacyRoot, previous: str) -> str:
+def find_listing_problem(item: Source | ListingIssue | Unread, root: Root, previous: str) -> str:
     """What is wrong with a listed item, after which name it comes; "" for nothing."""
     if item.root != root.name:
         return f"as of the root {item.root!r}: give it the root's own name"
     if item.name <= previous:
         return f"after {previous!r}: names ascend, code point by code point, each once"
-    if isinstance(item, Oddity | Unread):
+    if isinstance(item, ListingIssue | Unread):
         return ""
-    if not item.name.lower().endswith(".pdf") or holder(item.name):
+    if not item.name.lower().endswith(".pdf") or parent_name(item.name):
         return "as a PDF: its name must end in .pdf, and have no .pdf// in it"
     return "" if root.covers(item.name) else "and does not cover it"
 

@@ -12,18 +12,18 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 
-from ingest.azure.credential import credential
-from ingest.config.settings import settings
+from ingest.azure.credential import create_credential
+from ingest.config.settings import build_settings
 
 
 def test_a_client_id_means_that_managed_identity() -> None:
     """In a container with several identities, the one I named is used and no other is tried."""
-    assert isinstance(credential("client", "", hosted=True), ManagedIdentityCredential)
+    assert isinstance(create_credential("client", "", hosted=True), ManagedIdentityCredential)
 
 
 def test_a_host_with_an_identity_uses_it() -> None:
     """A container job does not look for a person's login."""
-    assert isinstance(credential("", "", hosted=True), DefaultAzureCredential)
+    assert isinstance(create_credential("", "", hosted=True), DefaultAzureCredential)
 
 
 def test_a_laptop_uses_its_logins_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,26 +33,26 @@ def test_a_laptop_uses_its_logins_first(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    found = credential("", "tenant", hosted=False)
+    found = create_credential("", "tenant", hosted=False)
 
     assert isinstance(found, ChainedTokenCredential)
     assert isinstance(found.credentials[0], AzureDeveloperCliCredential)
 
     monkeypatch.setenv("PATH", "")
-    assert isinstance(credential("", "", hosted=False), DefaultAzureCredential)
+    assert isinstance(create_credential("", "", hosted=False), DefaultAzureCredential)
 
 
 def test_an_empty_variable_is_an_unset_one() -> None:
     """A template that sets every variable does not select anything by doing so."""
-    empty = settings(
+    empty = build_settings(
         {"AZURE_OPENAI_CLIENT_ID": "", "IDENTITY_ENDPOINT": "", "INGEST_PRUNE": ""}, {}
     )
-    assert empty == settings({}, {})
-    assert settings({"IDENTITY_ENDPOINT": "http://x"}, {}).hosted
+    assert empty == build_settings({}, {})
+    assert build_settings({"IDENTITY_ENDPOINT": "http://x"}, {}).hosted
 
 
 def test_settings_never_show_a_key() -> None:
     """Invariant 10: what prints settings prints no secrets."""
-    shown = repr(settings({"AZURE_OPENAI_KEY": "k3y", "AZURE_SEARCH_KEY": "k4y"}, {}))
+    shown = repr(build_settings({"AZURE_OPENAI_KEY": "k3y", "AZURE_SEARCH_KEY": "k4y"}, {}))
     assert "k3y" not in shown
     assert "k4y" not in shown

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from azure.core.credentials import AccessToken
 
-from ingest.azure.credential import Login
-from ingest.azure.token_cache import RENEWED_EVERY, TokenCache, identity
+from ingest.azure.credential import SharedCredential
+from ingest.azure.token_cache import TOKEN_RENEW_SECONDS, TokenCache, parse_identity
 from ingest.errors import ConfigError
 
 LIFE = 3600
@@ -50,7 +50,9 @@ class Signing:
 
 
 def cached(signing: Signing) -> TokenCache:
-    return TokenCache(Login(lambda: signing), "https://search.azure.com/.default", signing.clock)
+    return TokenCache(
+        SharedCredential(lambda: signing), "https://search.azure.com/.default", signing.clock
+    )
 
 
 def test_the_credential_is_asked_every_five_minutes_and_not_more() -> None:
@@ -67,8 +69,8 @@ def test_the_credential_is_asked_every_five_minutes_and_not_more() -> None:
         clock.now += 1
 
     gaps = [b - a for a, b in zip(signing.asked, signing.asked[1:], strict=False)]
-    assert min(gaps) >= RENEWED_EVERY
-    assert max(gaps) <= RENEWED_EVERY + 1
+    assert min(gaps) >= TOKEN_RENEW_SECONDS
+    assert max(gaps) <= TOKEN_RENEW_SECONDS + 1
 
 
 def test_a_token_that_expires_sooner_is_renewed_sooner() -> None:
@@ -111,7 +113,7 @@ def test_nobody_waits_for_a_renewal_while_the_old_token_lives() -> None:
     signing = Signing(clock)
     token = cached(signing)
     token()
-    clock.now += RENEWED_EVERY + 1
+    clock.now += TOKEN_RENEW_SECONDS + 1
     with token.lock:  # another thread is renewing
         assert token() == "token 1"
     assert token() == "token 2"
@@ -172,7 +174,7 @@ def test_a_credential_that_repeats_a_rejected_token_is_made_anew() -> None:
         made.append(Signing(clock, sticky=True, asked=[0.0] * (10 * len(made))))
         return made[-1]
 
-    token = TokenCache(Login(make), "scope", clock)
+    token = TokenCache(SharedCredential(make), "scope", clock)
     old = token()
     token.reject(old)
 
@@ -185,7 +187,7 @@ def test_a_cache_never_shows_its_token() -> None:
     token = cached(Signing(Clock()))
     secret = token()
     assert secret not in repr(token)
-    assert secret not in repr(token.held)
+    assert secret not in repr(token.cached)
 
 
 def jwt(**claims: object) -> str:
@@ -195,7 +197,7 @@ def jwt(**claims: object) -> str:
 
 def test_a_token_says_whom_it_is_for() -> None:
     """An error can name the identity that lacks a role."""
-    assert str(identity(jwt(oid="o1", tid="t1"))) == "identity o1 of tenant t1"
-    assert str(identity(jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
+    assert str(parse_identity(jwt(oid="o1", tid="t1"))) == "identity o1 of tenant t1"
+    assert str(parse_identity(jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
     for strange in ("", "a", "a.b.c", "a.e30.c", jwt(oid=None)):
-        assert "does not name" in str(identity(strange))
+        assert "does not name" in str(parse_identity(strange))

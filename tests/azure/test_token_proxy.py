@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ingest.azure.credential import Login
-from ingest.azure.token_proxy import MOST_BYTES, Proxy
+from ingest.azure.credential import SharedCredential
+from ingest.azure.token_proxy import MAX_REQUEST_BYTES, TokenProxy
 from ingest.errors import ConfigError
 from tests.azure.logins import EXPIRED, NOBODY, Laptop, laptop
 from tests.conftest import called, environment
@@ -283,7 +283,7 @@ def test_whatever_is_odd_is_refused_before_anybody_is_asked(azure: Azure, proxy:
         assert refusal(proxy, method)[0] == 405
     assert refusal(proxy, Content_Length="1000000000")[0] == 413
     assert refusal(proxy, Transfer_Encoding="chunked")[0] == 413
-    padding = {f"X-{n}": "x" * 1000 for n in range(MOST_BYTES // 1000 + 2)}
+    padding = {f"X-{n}": "x" * 1000 for n in range(MAX_REQUEST_BYTES // 1000 + 2)}
     assert refusal(proxy, **padding)[0] == 431
     assert refusal(proxy, query="/msi/token?" + "x" * 70_000)[0] == 414
     assert refusal(proxy, query="/other")[0] == 404
@@ -327,4 +327,4 @@ def test_it_listens_only_where_strangers_cannot_reach(bind: str, reason: str) ->
         raise AssertionError
 
     with pytest.raises(ConfigError, match=reason):
-        Proxy(Login(never), bind, 0, "x", print)  # type: ignore[arg-type]
+        TokenProxy(SharedCredential(never), bind, 0, "x", print)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from ingest.chunk.chunks import PAGE_BREAK, chunks, titled
+from ingest.chunk.chunks import PAGE_BREAK, choose_title, make_chunks
 from ingest.models import Document, Heading, Recipe, Source
 from tests.pdfs import prose
 
@@ -17,7 +17,7 @@ def test_offsets_give_the_text_back() -> None:
     document = Document((prose("lathes"), "", prose("mills")))
     text = PAGE_BREAK.join(document.pages)
 
-    made = list(chunks(document, SOURCE, RECIPE))
+    made = list(make_chunks(document, SOURCE, RECIPE))
 
     assert [chunk.text for chunk in made] == [text[chunk.start : chunk.end] for chunk in made]
     assert [chunk.ordinal for chunk in made] == list(range(len(made)))
@@ -27,11 +27,11 @@ def test_pages_are_those_of_a_viewer() -> None:
     """The page I am told is the page I find it on, empty pages counted; a crossing is said."""
     document = Document(("one short page.", "", "three begins here", "and goes on on four."))
 
-    (chunk,) = chunks(document, SOURCE, RECIPE)
+    (chunk,) = make_chunks(document, SOURCE, RECIPE)
     assert (chunk.page_start, chunk.page_end) == (1, 4)
 
     pages = (prose("lathes"), prose("mills"))
-    made = list(chunks(Document(pages), SOURCE, RECIPE))
+    made = list(make_chunks(Document(pages), SOURCE, RECIPE))
     assert {c.page_start for c in made} == {c.page_end for c in made} == {1, 2}
     for page, text in enumerate(pages, 1):
         assert all(c.text in text for c in made if c.page_start == c.page_end == page)
@@ -44,7 +44,7 @@ def test_headings_are_the_titles_a_chunk_stands_under() -> None:
         headings=(Heading(1, "1 Tools", 1), Heading(2, "1.1  Mills", 1), Heading(1, "Saws", 2)),
     )
 
-    made = list(chunks(document, SOURCE, RECIPE))
+    made = list(make_chunks(document, SOURCE, RECIPE))
 
     assert made[0].headings == ("1 Tools",)
     assert {c.headings for c in made if "mills" in c.text} == {("1 Tools", "1.1 Mills")}
@@ -55,14 +55,14 @@ def test_labels_are_what_the_document_calls_its_pages() -> None:
     """Page 3 of the file may be page iii of the book."""
     document = Document((prose("a"), prose("b")), labels=("iii", "iv"))
 
-    assert {c.label for c in chunks(document, SOURCE, RECIPE) if c.page_start == 1} == {"iii"}
+    assert {c.label for c in make_chunks(document, SOURCE, RECIPE) if c.page_start == 1} == {"iii"}
 
 
 def test_ids_are_unique_even_for_repeated_text() -> None:
     """A form letter printed fifty times is fifty chunks, not one that overwrites the others."""
     document = Document(tuple(["The same words on every page, every time."] * 200))
 
-    ids = [chunk.id for chunk in chunks(document, SOURCE, RECIPE)]
+    ids = [chunk.id for chunk in make_chunks(document, SOURCE, RECIPE)]
 
     assert len(set(ids)) == len(ids) > 10
 
@@ -70,9 +70,9 @@ def test_ids_are_unique_even_for_repeated_text() -> None:
 def test_ids_do_not_depend_on_the_page() -> None:
     """Invariant 3: a page inserted at the front moves the chunks and embeds only itself."""
     pages = tuple(prose(topic) for topic in ("lathes", "mills", "saws", "drills", "files"))
-    before = {c.id for c in chunks(Document(pages), SOURCE, RECIPE)}
+    before = {c.id for c in make_chunks(Document(pages), SOURCE, RECIPE)}
 
-    after = list(chunks(Document((prose("cranes", 12), *pages)), SOURCE, RECIPE))
+    after = list(make_chunks(Document((prose("cranes", 12), *pages)), SOURCE, RECIPE))
 
     new = [c for c in after if c.id not in before]
     assert all(c.page_start <= 2 for c in new)
@@ -81,8 +81,8 @@ def test_ids_do_not_depend_on_the_page() -> None:
 
 def test_prose_has_the_id_it_always_had() -> None:
     """A new version that embeds the same text finds its vector in an index of an old one."""
-    (chunk,) = chunks(Document(("The lathe turns.",)), SOURCE, RECIPE)
-    assert chunk.embedded == chunk.text
+    (chunk,) = make_chunks(Document(("The lathe turns.",)), SOURCE, RECIPE)
+    assert chunk.text_to_embed == chunk.text
     hashed = sha256(b"/docs\0tools.pdf\0hash\x008\0The lathe turns.\x001").hexdigest()
     assert chunk.id == hashed[:40]
 
@@ -96,20 +96,20 @@ def test_ids_differ_between_sources_roots_and_models() -> None:
         (SOURCE, Recipe("auto", 64, 0.12, "another model", 8)),
     ]
 
-    here = {c.id for c in chunks(document, SOURCE, RECIPE)}
+    here = {c.id for c in make_chunks(document, SOURCE, RECIPE)}
 
     for source, recipe in others:
-        assert here.isdisjoint(c.id for c in chunks(document, source, recipe))
+        assert here.isdisjoint(c.id for c in make_chunks(document, source, recipe))
 
 
 def test_a_document_without_text_has_no_chunks() -> None:
     """A scan is empty, not broken."""
-    assert list(chunks(Document(("", "")), SOURCE, RECIPE)) == []
+    assert list(make_chunks(Document(("", "")), SOURCE, RECIPE)) == []
 
 
 def test_a_title_is_found_somewhere() -> None:
     """What a document calls itself, else its first heading, else its file."""
     heading = (Heading(1, "First\nof all", 1),)
-    assert titled(Document((), "Own", heading), "a/b.pdf") == "Own"
-    assert titled(Document((), "", heading), "a/b.pdf") == "First of all"
-    assert titled(Document(()), "a/b.x.pdf") == "b.x"
+    assert choose_title(Document((), "Own", heading), "a/b.pdf") == "Own"
+    assert choose_title(Document((), "", heading), "a/b.pdf") == "First of all"
+    assert choose_title(Document(()), "a/b.x.pdf") == "b.x"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunk.limits import MOST_OVERLAP
-from ingest.chunk.split import Piece, split
-from ingest.chunk.tokens import count
+from ingest.chunk.limits import MAX_OVERLAP_SHARE
+from ingest.chunk.split import ChunkSpan, split
+from ingest.chunk.tokens import count_tokens
 from tests.pdfs import prose
 
 CJK = "".join(random.Random(1).choices("東京都庁舎建築物語漢字仮名交文", k=20_000))
@@ -26,7 +26,7 @@ texts = st.one_of(
     ).map(" ".join),
 )
 limits = st.sampled_from([16, 20, 64, 512])
-overlaps = st.sampled_from([0.0, 0.12, MOST_OVERLAP])
+overlaps = st.sampled_from([0.0, 0.12, MAX_OVERLAP_SHARE])
 
 
 @settings(max_examples=150, deadline=None)
@@ -38,7 +38,7 @@ def test_nothing_is_lost_and_nothing_is_too_long(text: str, limit: int, overlap:
     covered = bytearray(len(text))
     for piece in pieces:
         covered[piece.start : piece.end] = b"\1" * (piece.end - piece.start)
-        assert piece.tokens == count([text[piece.start : piece.end]])[0] <= limit
+        assert piece.tokens == count_tokens([text[piece.start : piece.end]])[0] <= limit
         assert text[piece.start : piece.end].strip() == text[piece.start : piece.end] != ""
     assert "".join(c for c, seen in zip(text, covered, strict=True) if not seen).strip() == ""
     assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
@@ -80,7 +80,7 @@ def test_no_chunk_is_part_of_another() -> None:
     """Empty lines between a few words do not make a chunk that says what the next one says."""
     text = "000000000:0" + "\n" * 24 + "0:0\n\n0000000::0"
 
-    pieces = split(text, [], 16, MOST_OVERLAP)
+    pieces = split(text, [], 16, MAX_OVERLAP_SHARE)
 
     assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
 
@@ -133,7 +133,7 @@ def test_chunks_overlap_by_about_an_eighth() -> None:
 
     pieces = split(text, [], 512, 0.12)
 
-    repeated = sum(count([text[b.start : a.end]])[0] for a, b in pairwise(pieces))
+    repeated = sum(count_tokens([text[b.start : a.end]])[0] for a, b in pairwise(pieces))
     assert 0.04 < repeated / sum(piece.tokens for piece in pieces) < 0.16
     mean = sum(piece.tokens for piece in pieces) / len(pieces)
     assert mean > 0.7 * 512
@@ -143,7 +143,7 @@ def kept(before: str, after: str) -> float:
     """The share of chunk texts of the first that are chunk texts of the second."""
 
     def chunks(text: str) -> set[str]:
-        def cut(piece: Piece) -> str:
+        def cut(piece: ChunkSpan) -> str:
             return text[piece.start : piece.end]
 
         return set(map(cut, split(text, [], 256, 0.12)))

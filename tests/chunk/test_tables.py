@@ -7,11 +7,11 @@ from hashlib import sha256
 
 import pytest
 
-from ingest.chunk.chunks import PAGE_BREAK, chunks
-from ingest.chunk.limits import MOST_OVERLAP
-from ingest.chunk.split import Piece, split
-from ingest.chunk.tables import tables, unmarked
-from ingest.chunk.tokens import count
+from ingest.chunk.chunks import PAGE_BREAK, make_chunks
+from ingest.chunk.limits import MAX_OVERLAP_SHARE
+from ingest.chunk.split import ChunkSpan, split
+from ingest.chunk.tables import find_tables, strip_table_marks
+from ingest.chunk.tokens import count_tokens
 from ingest.models import Document, Recipe, Source
 from tests.pdfs import prose
 
@@ -32,10 +32,10 @@ def table(topic: str, how_many: int) -> str:
     return HEADER + rows(topic, how_many)
 
 
-def pieces(text: str, limit: int = 128) -> list[Piece]:
+def pieces(text: str, limit: int = 128) -> list[ChunkSpan]:
     """The chunks of a text, after what must hold for any."""
     made = split(text, [], limit, 0.12)
-    assert [p.tokens for p in made] == count([p.of(text) for p in made])
+    assert [p.tokens for p in made] == count_tokens([p.text_in(text) for p in made])
     assert max(p.tokens for p in made) <= limit
     return made
 
@@ -44,7 +44,7 @@ def test_every_chunk_of_a_long_table_has_its_header() -> None:
     """Whichever row I find, I can read what its columns are."""
     text = f"{prose('lathes', 6)}\n\nTable 1. Prices\n{table('Lathe', 90)}\n\n{prose('mills', 6)}"
 
-    parts = [p.of(text) for p in pieces(text) if "| Lathe of" in p.of(text)]
+    parts = [p.text_in(text) for p in pieces(text) if "| Lathe of" in p.text_in(text)]
 
     assert len(parts) > 10
     for part in parts:
@@ -60,7 +60,7 @@ def test_no_row_is_repeated(limit: int, sentences: int) -> None:
         listed = rows("Lathe", 30, start)
         text = f"{prose('saws', sentences)}\n{HEADER}{listed}\n\n{prose('mills', 30)}"
 
-        said = "\n".join(p.of(text) for p in split(text, [], limit, MOST_OVERLAP))
+        said = "\n".join(p.text_in(text) for p in split(text, [], limit, MAX_OVERLAP_SHARE))
 
         assert {said.count(row) for row in listed.split("\n")} == {1}
 
@@ -70,7 +70,7 @@ def test_offsets_are_those_of_the_rows() -> None:
     pages = (table("Lathe", 30), f"{rows('Lathe', 30, 31)}\n\n{prose('mills', 9)}")
     text = PAGE_BREAK.join(pages)
 
-    made = list(chunks(Document(pages), SOURCE, RECIPE))
+    made = list(make_chunks(Document(pages), SOURCE, RECIPE))
 
     later = [c for c in made if c.text.startswith(HEADER) and c.start]
     assert len(later) > 3
@@ -93,16 +93,16 @@ def test_a_table_goes_on_on_the_next_page(between: str) -> None:
     text = table("Lathe", 40) + between + rows("Lathe", 40, 41)
 
     for piece in pieces(text):
-        first = re.search(r"\| Lathe", piece.of(text))
+        first = re.search(r"\| Lathe", piece.text_in(text))
         assert first
-        assert HEADER in piece.of(text)[: first.start()]
+        assert HEADER in piece.text_in(text)[: first.start()]
 
 
 def test_another_table_is_not_taken_for_the_rest_of_the_one_before() -> None:
     """Rows of two columns are not read under a header of three."""
     text = f"{table('Lathe', 9)}\n17\n| one | two |\n| three | four |"
 
-    (found,) = tables(text)
+    (found,) = find_tables(text)
     assert found.header == HEADER
     assert text[found.end :].startswith("\n17")
 
@@ -113,8 +113,8 @@ def test_the_header_is_not_left_behind() -> None:
         text = f"{prose('lathes', sentences)}\n\nTable 1. Prices\n{table('Lathe', 60)}"
 
         for piece in pieces(text):
-            assert not piece.of(text).rstrip().endswith("| --- |")
-            assert not piece.of(text).rstrip().endswith("Prices")
+            assert not piece.text_in(text).rstrip().endswith("| --- |")
+            assert not piece.text_in(text).rstrip().endswith("Prices")
 
 
 @pytest.mark.parametrize(
@@ -136,22 +136,22 @@ def test_a_caption_stays_with_its_table(before: str, after: str) -> None:
         captioned = f"{before}{table('Lathe', 3)}{after}"
         text = f"{prose('lathes', sentences)}\n\n{captioned}\n\n{prose('saws', 9)}"
 
-        (piece,) = [p for p in pieces(text, 256) if "Lathe of kind 2" in p.of(text)]
+        (piece,) = [p for p in pieces(text, 256) if "Lathe of kind 2" in p.text_in(text)]
 
-        assert (before or after).strip() in piece.of(text)
+        assert (before or after).strip() in piece.text_in(text)
 
 
 def test_a_row_that_fits_is_whole() -> None:
     """A row of long cells is not cut, even if the chunk before it stays short."""
     cell = "a cell with a number of words in it. Even two sentences."
     row = "| " + " | ".join(f"{n} {cell}" for n in range(5)) + " |"
-    assert 64 < count([row])[0] < 110
+    assert 64 < count_tokens([row])[0] < 110
     header = "| A | B | C | D | E |\n| - | - | - | - | - |\n".replace("-", "---")
     text = f"{prose('lathes', 3)}\n\n{header}" + "\n".join(
         row.replace("number", f"number {n}") for n in range(20)
     )
 
-    parts = [p.of(text) for p in pieces(text) if "| 0 " in p.of(text)]
+    parts = [p.text_in(text) for p in pieces(text) if "| 0 " in p.text_in(text)]
 
     assert len(parts) == 20
     assert all(header in part and part.endswith("|") for part in parts)
@@ -166,27 +166,27 @@ def test_a_row_that_does_not_fit_is_cut_between_its_cells() -> None:
     made = pieces(text)
 
     assert len(made) > 10
-    assert all(p.of(text).startswith(header) for p in made)
-    assert sum(p.of(text).endswith(("row", "|")) for p in made) >= len(made) - 1
-    assert all(f"cell {n} of the row" in "".join(p.of(text) for p in made) for n in range(300))
+    assert all(p.text_in(text).startswith(header) for p in made)
+    assert sum(p.text_in(text).endswith(("row", "|")) for p in made) >= len(made) - 1
+    assert all(f"cell {n} of the row" in "".join(p.text_in(text) for p in made) for n in range(300))
 
 
 def test_a_header_that_is_too_long_is_not_repeated() -> None:
     """A table of a hundred columns leaves room for its rows."""
     names = " | ".join(f"column {n}" for n in range(12))
     text = f"| {names} |\n|{' --- |' * 12}\n" + "\n".join(f"| {'x | ' * 11}x |" for _ in range(9))
-    assert 32 < count([text[: text.index("| x")]])[0] < 128
+    assert 32 < count_tokens([text[: text.index("| x")]])[0] < 128
 
     made = pieces(text)
 
     assert not any(p.header for p in made)
-    assert {p.of(text).count("| --- | --- |") > 0 for p in made} == {True, False}
+    assert {p.text_in(text).count("| --- | --- |") > 0 for p in made} == {True, False}
 
 
 def kept(before: str, after: str) -> float:
     """The share of the chunks of the first text that are chunks of the second."""
-    old = {p.of(before) for p in pieces(before)}
-    return len(old & {p.of(after) for p in pieces(after)}) / len(old)
+    old = {p.text_in(before) for p in pieces(before)}
+    return len(old & {p.text_in(after) for p in pieces(after)}) / len(old)
 
 
 @pytest.mark.parametrize("place", [1, 40, 110])
@@ -210,8 +210,8 @@ def test_an_item_is_not_cut_from_its_bullet(bullet: str, after: str) -> None:
     text = "Here they are:\n" + "\n".join(items)
 
     for piece in split(text, [], 64, 0.0)[1:]:
-        assert piece.of(text).startswith(bullet)
-        assert not piece.of(text).endswith(f"\n{bullet}")
+        assert piece.text_in(text).startswith(bullet)
+        assert not piece.text_in(text).endswith(f"\n{bullet}")
 
 
 def test_a_japanese_item_is_not_cut_from_its_bullet_either() -> None:
@@ -219,7 +219,7 @@ def test_a_japanese_item_is_not_cut_from_its_bullet_either() -> None:
     for length in range(40, 90):
         text = "\n".join(f"• {('東京都庁舎建築物語' * 10)[:length]}{n}" for n in range(30))
 
-        assert not [p for p in split(text, [], 64, 0.0) if p.of(text).endswith("•")]
+        assert not [p for p in split(text, [], 64, 0.0) if p.text_in(text).endswith("•")]
 
 
 def test_lists_are_cut_between_items() -> None:
@@ -227,7 +227,7 @@ def test_lists_are_cut_between_items() -> None:
     items = [f"• Item {n} of the list is a line\nand another line" for n in range(200)]
 
     for piece in split("\n".join(items), [], 64, 0.0):
-        said = piece.of("\n".join(items))
+        said = piece.text_in("\n".join(items))
         assert said.startswith("•")
         assert said.endswith("another line")
 
@@ -237,35 +237,37 @@ def test_confidence_is_the_least_of_the_pages() -> None:
     pages = (prose("lathes"), prose("mills"), prose("saws"))
     document = Document(pages, confidence={2: 0.9, 3: 0.7})
 
-    found = {(c.page_start, c.page_end): c.confidence for c in chunks(document, SOURCE, RECIPE)}
+    found = {
+        (c.page_start, c.page_end): c.confidence for c in make_chunks(document, SOURCE, RECIPE)
+    }
 
     assert found[1, 1] is None
     assert found[2, 2] == 0.9
     assert found[3, 3] == 0.7
     short = Document(("One.", "Two.", "Three."), confidence={2: 0.9, 3: 0.7})
-    assert [c.confidence for c in chunks(short, SOURCE, RECIPE)] == [0.7]
+    assert [c.confidence for c in make_chunks(short, SOURCE, RECIPE)] == [0.7]
 
 
 def test_a_model_is_given_a_table_without_its_marks() -> None:
     """Bars and dashes say nothing and are paid for; a bar that is text stays, as does prose."""
     text = "Caption\n| A | B |  |\n| --- | --- | --- |\n| 1 | x \\| y | 3 |\nA | B is no table"
-    assert unmarked(text) == "Caption\nA B\n1 x | y 3\nA | B is no table"
+    assert strip_table_marks(text) == "Caption\nA B\n1 x | y 3\nA | B is no table"
     prose = "either | or\nno table"
-    assert unmarked(prose) is prose
+    assert strip_table_marks(prose) is prose
 
 
 def test_the_tokens_of_a_chunk_are_those_of_what_is_embedded() -> None:
     """That is what I pay for; and another text to embed is another chunk, with another vector."""
-    (chunk,) = chunks(Document((table("wool", 4),)), SOURCE, RECIPE)
+    (chunk,) = make_chunks(Document((table("wool", 4),)), SOURCE, RECIPE)
     assert chunk.text.startswith(HEADER)
-    assert chunk.embedded.startswith("Item Price in crowns Year\nwool of kind 1 13.50 1901\n")
-    assert chunk.tokens == count([chunk.embedded])[0] < count([chunk.text])[0]
+    assert chunk.text_to_embed.startswith("Item Price in crowns Year\nwool of kind 1 13.50 1901\n")
+    assert chunk.tokens == count_tokens([chunk.text_to_embed])[0] < count_tokens([chunk.text])[0]
     before = f"/docs\0prices.pdf\0hash\x008\0{chunk.text}\x001"  # when the marks were embedded
     assert chunk.id != sha256(before.encode()).hexdigest()[:40]
 
 
 def test_a_table_of_nothing_is_embedded_as_it_stands() -> None:
     """No model takes an empty text."""
-    (chunk,) = chunks(Document(("|  |  |\n| --- | --- |\n|  |  |",)), SOURCE, RECIPE)
-    assert chunk.embedded == chunk.text
-    assert chunk.tokens == count([chunk.text])[0]
+    (chunk,) = make_chunks(Document(("|  |  |\n| --- | --- |\n|  |  |",)), SOURCE, RECIPE)
+    assert chunk.text_to_embed == chunk.text
+    assert chunk.tokens == count_tokens([chunk.text])[0]

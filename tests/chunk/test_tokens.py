@@ -11,7 +11,7 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunk.tokens import count
+from ingest.chunk.tokens import count_tokens
 
 PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
@@ -32,10 +32,10 @@ def referee() -> tiktoken.Encoding:
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80)))
 def test_counts_are_those_that_are_billed(texts: list[str]) -> None:
     """What we count is what the service counts, in every script."""
-    assert count(texts) == [len(tokens) for tokens in referee().encode_ordinary_batch(texts)]
+    assert count_tokens(texts) == [len(tokens) for tokens in referee().encode_ordinary_batch(texts)]
 
 
 def test_text_that_looks_like_a_control_token_is_text() -> None:
     """A manual about language models is counted like any other."""
     text = "<|endoftext|> ends a text."
-    assert count([text]) == [len(referee().encode_ordinary(text))]
+    assert count_tokens([text]) == [len(referee().encode_ordinary(text))]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from ingest import __version__
-from ingest.config.connections import connections
-from ingest.config.factory import embedder, index
+from ingest.config.connections import create_connections
+from ingest.config.factory import create_embedder, open_index
 from ingest.config.settings import Settings
 from ingest.models import Mode
 from tests.conftest import ROOT, Command, called, environment, ingested, shared
@@ -105,9 +105,9 @@ def questions() -> list[tuple[str, str, int]]:
 def test_the_samples_answer_their_questions(filled: Path) -> None:
     """Asked in other words than the answer's, the right page comes soon, by meaning sooner."""
     chosen = Settings(index=str(filled / ".ingest"))
-    to = connections(chosen)
-    model = embedder(chosen, to)
-    where = index(chosen, model, to)
+    to = create_connections(chosen)
+    model = create_embedder(chosen, to)
+    where = open_index(chosen, model, to)
     asked = questions()
     assert len(asked) == 15
     for question, file, page in asked:

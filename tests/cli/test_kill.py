@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from ingest.embed.minilm import DIMENSIONS, MODEL
-from ingest.index.sqlite.index import LocalIndex
+from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
+from ingest.index.sqlite.index import SqliteIndex
 from tests.conftest import Command, dump, environment
 from tests.pdfs import prose, write
 from tests.processes import alive, children, running, wait_until
@@ -19,7 +19,7 @@ KILLS = 4
 
 
 def contents(folder: Path) -> dict[str, object]:
-    index = LocalIndex(folder, f"local:{MODEL}", DIMENSIONS, create=False)
+    index = SqliteIndex(folder, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=False)
     try:
         return dump(index)
     finally:

@@ -195,7 +195,7 @@ def test_a_hostile_name_cannot_break_a_line(command: Command, tmp_path: Path) ->
 def test_a_defect_is_one_object(tmp_path: Path) -> None:
     """If it crashes at night, the traceback is one line of the log and not forty."""
     code = (
-        "from ingest.cli import logs\nlogs.listen(1, 'json')\nlogs.begin('r')\n"
+        "from ingest.cli import logs\nlogs.configure_logging(1, 'json')\nlogs.set_run('r')\n"
         "def broken(): raise ZeroDivisionError('for once')\nbroken()"
     )
     done = called(sys.executable, "-P", "-c", code, cwd=tmp_path)
@@ -210,12 +210,12 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
 def test_signs_of_life_are_objects(tmp_path: Path) -> None:
     """A long run says how far it is and what it waits for, in numbers that can be drawn."""
     code = (
-        "import argparse\nfrom ingest.cli import logs, show\nfrom ingest.models import Advanced\n"
-        "from ingest.pipeline.totals import Totals\nlogs.listen(1, 'json')\n"
-        "display = show.Display(argparse.Namespace(quiet=False, verbose=0))\n"
-        "display.show(Advanced(pages=2), Totals())\n"
-        "display.spoken -= 11\n"
-        "display.show(Advanced(pages=3, chunks=7), Totals(), 'token quota')"
+        "import argparse\nfrom ingest.cli import logs, output\nfrom ingest.models import RunProgress\n"
+        "from ingest.pipeline.totals import RunTotals\nlogs.configure_logging(1, 'json')\n"
+        "display = output.Display(argparse.Namespace(quiet=False, verbose=0))\n"
+        "display.show(RunProgress(pages=2), RunTotals())\n"
+        "display.last_line -= 11\n"
+        "display.show(RunProgress(pages=3, chunks=7), RunTotals(), 'token quota')"
     )
     (line,) = objects(called(sys.executable, "-P", "-c", code, cwd=tmp_path).stderr)
 

@@ -6,26 +6,26 @@ import json
 import math
 from dataclasses import replace
 
-from ingest.cli.plan import known, said
-from ingest.commands.plan import Estimate, Pace
-from ingest.index import Room
-from ingest.runtime.prices import FREE, LIST, Price, Rates
+from ingest.cli.plan import estimate_fields, format_estimate
+from ingest.commands.plan import EmbeddingPace, Estimate
+from ingest.index import FreeSpace
+from ingest.runtime.prices import FREE_PRICE, LIST_PRICES, Price, Rates
 
-SMALL, READ = LIST[0], LIST[3]
-NOTHING = Estimate(0, 0, 0, None, None, 0.0, Rates(), 0, 0, 0, 0, Room(), "", 0, 0)
+SMALL, READ = LIST_PRICES[0], LIST_PRICES[3]
+NOTHING = Estimate(0, 0, 0, None, None, 0.0, Rates(), 0, 0, 0, 0, FreeSpace(), "", 0, 0)
 MUCH = Estimate(
     requests=1200,
     tokens=30_000_000,
     pages=2000,
     seconds=5100.0,
-    pace=Pace(350_000, 1890),
+    pace=EmbeddingPace(350_000, 1890),
     usd=3.6,
     rates=Rates(SMALL, READ),
     records=900,
     chunks=80_000,
     size=1_300_000_000,
     memory=140_000_000,
-    room=Room(160e9, 37.6e9, 12e6),
+    room=FreeSpace(160e9, 37.6e9, 12e6),
     exceeds="--max-cost 2",
     documents=1000,
     before=310,
@@ -34,7 +34,7 @@ MUCH = Estimate(
 
 def test_a_large_plan_says_all_of_it() -> None:
     """Time, money by a price of a day, growth, memory against its limit, and where it would end."""
-    assert list(said(MUCH)) == [
+    assert list(format_estimate(MUCH)) == [
         (
             "Time:    about 85 min of embedding, at 350k tokens a minute (AZURE_OPENAI_TPM); "
             "about 1,200 requests"
@@ -53,30 +53,33 @@ def test_a_large_plan_says_all_of_it() -> None:
 
 def test_nothing_is_said_of_nothing() -> None:
     """A plan of a folder that did not change is short."""
-    assert list(said(NOTHING)) == []
+    assert list(format_estimate(NOTHING)) == []
 
 
 def test_what_does_not_fit_is_said_and_what_is_not_known_too() -> None:
     """A disk or a tier that is too small, a quota or a price that nobody has set."""
-    tight = replace(MUCH, room=Room(9e9, 100e6, 50e6), rates=Rates(None, READ), pages=0)
-    unknown = replace(tight, pace=None, seconds=None, room=Room(9e9), exceeds="")
-    by_price = replace(MUCH, rates=Rates(Price("mine", 0.015, "2026-11-01"), FREE), pages=0)
+    tight = replace(MUCH, room=FreeSpace(9e9, 100e6, 50e6), rates=Rates(None, READ), pages=0)
+    unknown = replace(tight, pace=None, seconds=None, room=FreeSpace(9e9), exceeds="")
+    by_price = replace(MUCH, rates=Rates(Price("mine", 0.015, "2026-11-01"), FREE_PRICE), pages=0)
 
-    told = "\n".join(said(tight))
+    told = "\n".join(format_estimate(tight))
     assert "about 1.3 GB of 9 GB free\n" in told
     assert "about 140 MB more for vectors; 50 MB of 100 MB in use: more than fits\n" in told
     assert "Cost:    not known: which model is it" in told
 
-    told = "\n".join(said(unknown))
+    told = "\n".join(format_estimate(unknown))
     assert "Time:    not known, no quota is set (AZURE_OPENAI_TPM); about 1,200 requests" in told
     assert "limit is told to who has the role Search Service Contributor" in told
 
-    told = "\n".join(said(by_price))
+    told = "\n".join(format_estimate(by_price))
     assert "$0.45 for the tokens, at $0.015 for 1,000,000 (mine, INGEST_PRICES of 2026" in told
 
 
 def test_it_is_json_whatever_is_not_known() -> None:
     """A script reads it with any parser: there is no Infinity in it."""
-    text = json.dumps(known(replace(MUCH, room=Room(), pace=Pace(math.inf, 90))), allow_nan=False)
+    text = json.dumps(
+        estimate_fields(replace(MUCH, room=FreeSpace(), pace=EmbeddingPace(math.inf, 90))),
+        allow_nan=False,
+    )
     assert json.loads(text)["room"] == {"disk": None, "memory": None, "memory_used": 0.0}
     assert json.loads(text)["pace"] == {"tokens": None, "requests": 90, "measured": False}

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands.plan import Estimate, Spending, estimate
-from ingest.config.connections import connections
-from ingest.config.factory import services
-from ingest.config.settings import Settings, settings
+from ingest.commands.plan import Estimate, PlanTotals, estimate
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_services
+from ingest.config.settings import Settings, build_settings
 from ingest.errors import ConfigError
-from ingest.models import Event, Settled
+from ingest.models import RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.dry_run import Foreseen, forecast
-from ingest.pipeline.stages import ingest
-from ingest.runtime.cancellation import Stop
-from ingest.sources.folder import roots
+from ingest.pipeline.dry_run import DryRunEvent, dry_run
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import ROOT, outcomes, settled
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
@@ -43,19 +43,19 @@ def client(azure: Azure, **more: str) -> Settings:
         "INGEST_EMBED_AT_ONCE": "3",
     }
     named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    return settings(azure.environment | small | named | more, {})
+    return build_settings(azure.environment | small | named | more, {})
 
 
 @contextmanager
 def connected(chosen: Settings, *, write: bool) -> Iterator[Services]:
-    stop = Stop()
-    to = connections(
+    stop = Cancellation()
+    to = create_connections(
         chosen,
         stop,
         clock=lambda: time.monotonic() * SPEED,
         sleep=lambda seconds: time.sleep(seconds / SPEED),
     )
-    with services(chosen, stop, write=write, to=to) as all_:
+    with open_services(chosen, stop, write=write, to=to) as all_:
         yield all_
 
 
@@ -63,26 +63,26 @@ def connected(chosen: Settings, *, write: bool) -> Iterator[Services]:
 class Ran:
     """One run: its events, and what it was allowed to do."""
 
-    events: list[Event]
+    events: list[RunEvent]
     limit: str
     tokens: int
     pages: int
 
 
 def run(folder: Path, chosen: Settings) -> Ran:
-    (root,) = roots([str(folder)])
+    (root,) = parse_folder_roots([str(folder)])
     with connected(chosen, write=True) as all_:
         stop = all_.budget.stop
-        events = list(ingest(root, all_, Run("r", max_deletes=99, stop=stop)))
-        return Ran(events, all_.budget.reached, all_.budget.tokens, all_.budget.pages)
+        events = list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
+        return Ran(events, all_.budget.limit_reached, all_.budget.tokens, all_.budget.pages)
 
 
-def plan(folder: Path, chosen: Settings) -> tuple[list[Foreseen], Estimate]:
-    (root,) = roots([str(folder)])
+def plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
+    (root,) = parse_folder_roots([str(folder)])
     with connected(chosen, write=False) as all_:
-        spending, events = Spending(all_.budget), []
-        for event in forecast(root, all_, CHOSEN):
-            spending.add(event, all_.reader.unsent())
+        spending, events = PlanTotals(all_.budget), []
+        for event in dry_run(root, all_, CHOSEN):
+            spending.add(event, all_.reader.unsent_pages())
             events.append(event)
         return events, estimate(spending, all_, remote=True)
 
@@ -189,7 +189,7 @@ def test_scans_are_paid_from_the_same_money(azure: Azure, folder: Path) -> None:
     own = {"INGEST_OCR": azure.ocr_endpoint, "INGEST_PRICES": "2026-11-01,read=1000"}
     planned, foreseen = plan(folder, client(azure, **own))
     assert foreseen.usd == 5
-    (event,) = [e for e in planned if isinstance(e, Settled)]
+    (event,) = [e for e in planned if isinstance(e, SourceResult)]
     assert (event.outcome, event.reason) == ("new", "pages 1-5: to be recognised first")
 
     one = run(folder, client(azure, **own, INGEST_MAX_COST="3.5"))

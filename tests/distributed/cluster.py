@@ -121,13 +121,13 @@ def kept(dask_scheduler: Any) -> list[str]:
 
 def sessions() -> int:
     """How many runs a worker is at."""
-    return len(session.HERE)
+    return len(session.SESSIONS)
 
 
 def asked_to_stop() -> bool:
     """Whether each run that a worker is at is to end."""
-    here = list(session.HERE.values())
-    return all(there.done() and there.result().run.stop.requested() for there in here)
+    here = list(session.SESSIONS.values())
+    return all(there.done() and there.result().run.stop.is_requested() for there in here)
 
 
 def tasks(dask_scheduler: Any) -> list[bytes]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ingest.distributed.dask import cluster as reached
-from ingest.distributed.driver import Engine
+from ingest.distributed.dask import connect_cluster as reached
+from ingest.distributed.driver import ClusterEngine
 from ingest.errors import RoleError
-from ingest.models import Settled, Summary
-from ingest.pipeline.diff import INTERRUPTED
-from ingest.runtime.timing import EMBEDDING, READING, WRITING
+from ingest.models import SourceResult, Summary
+from ingest.pipeline.diff import INTERRUPTED_REASON
+from ingest.runtime.timing import EMBEDDING_CHUNKS, READING_DOCUMENTS, WRITING_CHUNKS
 from tests.distributed.cluster import cluster
 from tests.distributed.threads import threads
 from tests.distributed.world import SMALL, Engines, Ran, World, world
@@ -54,7 +54,7 @@ def engines(
         yield partial(on_dask, made.address)
 
 
-def on_dask(address: str, run: str) -> AbstractContextManager[Engine]:
+def on_dask(address: str, run: str) -> AbstractContextManager[ClusterEngine]:
     return reached(address, run)
 
 
@@ -123,7 +123,7 @@ def test_progress_goes_on_and_adds_up(here: World, engines: Engines, index: str)
     assert sum(a.chunks for a in ran.advanced) == sum(s.embedded for s in ran.settled)
     assert sum(a.tokens for a in ran.advanced) == sum(s.tokens for s in ran.settled) == ran.spent
     assert ran.summary
-    assert {READING, EMBEDDING, WRITING} <= ran.summary.stages.keys()
+    assert {READING_DOCUMENTS, EMBEDDING_CHUNKS, WRITING_CHUNKS} <= ran.summary.stages.keys()
 
 
 def test_a_limit_is_kept_and_the_next_run_goes_on(
@@ -155,10 +155,10 @@ def test_what_may_have_ended_a_run_is_read_last_and_alone(
         (record,) = (r for r in all_.index.records() if r.source == "4.pdf")
         whole = all_.index.record(record.root, record.source)
         assert whole
-        all_.index.save(replace(whole, error=INTERRUPTED, outcome="failed")).result()
+        all_.index.save(replace(whole, error=INTERRUPTED_REASON, outcome="failed")).result()
     here.second()
     ran = here.run(index, engines)
-    order = [event.source for event in ran.events if isinstance(event, Settled)]
+    order = [event.source for event in ran.events if isinstance(event, SourceResult)]
     assert order[-2:] == ["4.pdf", "gone.pdf"]  # what vanished is removed after all
 
 

@@ -9,10 +9,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ingest.distributed.coordinator import ANSWERED, LEFT, SILENT, Limits, Pacing
-from ingest.distributed.messages import Beat, Orders
+from ingest.distributed.coordinator import (
+    DRIVER_TIMEOUT_SECONDS,
+    REQUEST_TIMEOUT_SECONDS,
+    WORKER_TIMEOUT_SECONDS,
+    BudgetLimits,
+    Coordinator,
+)
+from ingest.distributed.messages import Orders, WorkerStatus
 from ingest.embed.deployments import Endpoint
-from ingest.embed.rate_limit.limiter import Granted
+from ingest.embed.rate_limit.limiter import Permit
 from ingest.runtime.prices import Price, Rates
 from tests.embed.rate_limit.simulation import (
     FULL,
@@ -53,14 +59,14 @@ class World:
 
     tpm: float = TPM  # that is set; inf: it is to be found out
     clock: Clock = field(default_factory=Clock)
-    pacing: Pacing = field(init=False)
+    pacing: Coordinator = field(init=False)
 
     def __post_init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
         """Another pacing, which knows nothing of the one before."""
-        self.pacing = Pacing([endpoint(self.tpm)], clock=self.clock)
+        self.pacing = Coordinator([endpoint(self.tpm)], clock=self.clock)
 
 
 @dataclass
@@ -86,18 +92,18 @@ class Worker:
             return acted
 
         def look(now: float) -> None:
-            tokens = float(self.world.pacing.known().room)
+            tokens = float(self.world.pacing.known().request_tokens)
             if self.under_way >= self.at_once:
                 return at(now + 0.05, here(look))
             answer = self.world.pacing.ask(self.name, tokens)
-            if not isinstance(answer, Granted):
+            if not isinstance(answer, Permit):
                 return at(now + answer.seconds, here(look))
             self.under_way += 1
             way = soon()
             at(now + way / 4, lambda then: arrive(then, answer, tokens, way))
             return at(now, here(look))
 
-        def arrive(now: float, turn: Granted, tokens: float, way: float) -> None:
+        def arrive(now: float, turn: Permit, tokens: float, way: float) -> None:
             accepted, headers = quota.ask(tokens, now)
             if accepted:
                 self.seen.accepted.append((now, tokens))
@@ -106,7 +112,7 @@ class Worker:
                 self.seen.refused.append(now)
                 at(now + way / 4, here(lambda _: over(turn, headers, refused=True)))
 
-        def over(turn: Granted, headers: Mapping[str, str], *, refused: bool) -> None:
+        def over(turn: Permit, headers: Mapping[str, str], *, refused: bool) -> None:
             self.under_way -= 1
             if refused:
                 self.world.pacing.refused(turn, headers)
@@ -114,7 +120,7 @@ class Worker:
                 self.world.pacing.answered(turn, headers)
 
         def beat(now: float) -> None:
-            self.world.pacing.beat(Beat(self.name))
+            self.world.pacing.beat(WorkerStatus(self.name))
             at(now + 1.0, here(beat))
 
         at(random.random(), here(beat))
@@ -167,7 +173,7 @@ def test_the_quota_of_a_lost_worker_is_for_the_others() -> None:
     simulated(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *dying, *living)
     assert sum(shares([*dying, *living])) >= 0.95
     assert refused([*dying, *living]) <= 0.01
-    assert world.pacing.line.each[0].under_way <= sum(w.at_once for w in living)
+    assert world.pacing.rate_limiter.deployments[0].under_way <= sum(w.at_once for w in living)
 
 
 @pytest.mark.parametrize("tpm", [TPM, math.inf])
@@ -185,35 +191,35 @@ def test_answers_to_turns_of_an_earlier_pacing_mean_nothing() -> None:
     """Their numbers are not those of this one, by chance; a refusal is heeded all the same."""
     world = World(math.inf)
     old = world.pacing.ask("a", 10)
-    assert isinstance(old, Granted)
+    assert isinstance(old, Permit)
     world.begin()
     mine = world.pacing.ask("a", 10)
-    assert isinstance(mine, Granted)
+    assert isinstance(mine, Permit)
     assert mine.number != old.number
     world.pacing.answered(old, {"x-ratelimit-limit-tokens": "7"})
-    assert world.pacing.known().tokens == math.inf
-    assert world.pacing.line.each[0].under_way == 1
+    assert world.pacing.known().tokens_per_minute == math.inf
+    assert world.pacing.rate_limiter.deployments[0].under_way == 1
 
 
 def test_what_a_silent_worker_had_comes_back() -> None:
     """After some seconds without a beat; at once where it says goodbye; and some time at most."""
     world = World(10**9)
-    pacing, pace = world.pacing, world.pacing.line.each[0]
+    pacing, pace = world.pacing, world.pacing.rate_limiter.deployments[0]
     for who in "abc":
-        pacing.beat(Beat(who))
-        assert isinstance(pacing.ask(who, 10), Granted)
+        pacing.beat(WorkerStatus(who))
+        assert isinstance(pacing.ask(who, 10), Permit)
         world.clock.now += 0.1
     pacing.gone("a")
     assert pace.under_way == 2
-    world.clock.now += SILENT - 1
-    pacing.beat(Beat("c"))
+    world.clock.now += WORKER_TIMEOUT_SECONDS - 1
+    pacing.beat(WorkerStatus("c"))
     world.clock.now += 2
-    assert [beat.who for beat in pacing.order(Orders(), (0, 0)).beats] == ["c"]
+    assert [beat.worker for beat in pacing.order(Orders(), (0, 0)).workers] == ["c"]
     assert pace.under_way == 1
 
-    world.clock.now += ANSWERED
-    pacing.beat(Beat("c"))
-    pacing.miss()
+    world.clock.now += REQUEST_TIMEOUT_SECONDS
+    pacing.beat(WorkerStatus("c"))
+    pacing.drop_lost_workers()
     assert pace.under_way == 0
 
 
@@ -221,41 +227,41 @@ def test_workers_are_told_what_the_driver_wants_and_that_it_has_left() -> None:
     """I stop a run: each hears of it with its next beat; and if nothing is heard of me, too."""
     world = World()
     world.pacing.order(Orders(stop=True), (0, 0))
-    orders = world.pacing.beat(Beat("a"))
-    assert (orders.stop, orders.abandon, orders.left) == (True, False, False)
-    assert orders.known == world.pacing.known()
+    orders = world.pacing.beat(WorkerStatus("a"))
+    assert (orders.stop, orders.abandon, orders.driver_lost) == (True, False, False)
+    assert orders.quota == world.pacing.known()
 
     world.pacing.order(Orders(), (0, 0))
-    world.clock.now += LEFT + 1
-    assert world.pacing.beat(Beat("a")).left
+    world.clock.now += DRIVER_TIMEOUT_SECONDS + 1
+    assert world.pacing.beat(WorkerStatus("a")).driver_lost
     world.pacing.order(Orders(), (0, 0))
-    assert not world.pacing.beat(Beat("a")).left
+    assert not world.pacing.beat(WorkerStatus("a")).driver_lost
 
 
 def test_nothing_is_spent_that_was_not_granted() -> None:
     """A request waits for the driver to say more, which hears how much is waited for."""
-    pacing = Pacing(limits=Limits(tokens=1000), granted=(100, 0))
+    pacing = Coordinator(limits=BudgetLimits(tokens=1000), granted=(100, 0))
     assert pacing.spend(60, 0) == ""
     assert pacing.spend(60, 0) is None
     assert pacing.order(Orders(), (150, 0)).wanted == (60, 0)
     assert pacing.spend(60, 0) == ""
 
     status = pacing.order(Orders(), (1000, 0))
-    assert (status.tokens, status.wanted, status.reached) == (120, (0, 0), "")
+    assert (status.tokens, status.wanted, status.limit_reached) == (120, (0, 0), "")
 
 
 def test_a_limit_that_is_reached_is_final_for_all() -> None:
     """Nobody is granted less than it; all are told which limit it was, as the driver is."""
-    pacing = Pacing(limits=Limits(tokens=100), granted=(math.inf, math.inf))
+    pacing = Coordinator(limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf))
     assert pacing.spend(60, 0) == ""
     assert pacing.spend(60, 0) == "--max-tokens 100"
     assert pacing.spend(1, 0) == "--max-tokens 100"
-    assert pacing.order(Orders(), (0, 0)).reached == "--max-tokens 100"
+    assert pacing.order(Orders(), (0, 0)).limit_reached == "--max-tokens 100"
 
 
 def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
     """A page that is refused costs nothing: another one may take its place."""
-    pacing = Pacing(limits=Limits(usd=0.02, rates=PAID), granted=(math.inf, math.inf))
+    pacing = Coordinator(limits=BudgetLimits(usd=0.02, rates=PAID), granted=(math.inf, math.inf))
     assert pacing.spend(0, 2) == ""
     assert pacing.spend(0, -1) == ""
     assert pacing.spend(0, 1) == ""
@@ -264,6 +270,8 @@ def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
 
 def test_a_pacing_begun_anew_knows_what_was_spent() -> None:
     """All that an earlier one was granted: then the limit is never exceeded."""
-    pacing = Pacing(limits=Limits(tokens=100, spent=(90, 0)), granted=(math.inf, math.inf))
+    pacing = Coordinator(
+        limits=BudgetLimits(tokens=100, spent=(90, 0)), granted=(math.inf, math.inf)
+    )
     assert pacing.spend(10, 0) == ""
     assert pacing.spend(1, 0) == "--max-tokens 100"

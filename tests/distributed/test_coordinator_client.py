@@ -5,28 +5,34 @@ from __future__ import annotations
 import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 
-from ingest.azure.credential import COGNITIVE_SERVICES, Login, credential
+from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
-from ingest.distributed.coordinator import Limits, Pacing
-from ingest.distributed.coordinator_client import LeasedPace, lasting, spending, told
-from ingest.distributed.messages import MissedError
-from ingest.distributed.session import mine_alone
+from ingest.distributed.coordinator import BudgetLimits, Coordinator
+from ingest.distributed.coordinator_client import (
+    RemoteOcrRateLimiter,
+    quota_headers,
+    reserve_budget,
+    wait_for_coordinator,
+)
+from ingest.distributed.messages import CoordinatorUnavailableError
+from ingest.distributed.session import first_request_number
 from ingest.errors import StoppedError
 from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 from ingest.runtime.budget import Budget
-from ingest.runtime.cancellation import Stop
-from ingest.runtime.request_ids import names
-from ingest.runtime.retry import Patience
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.request_ids import request_ids
+from ingest.runtime.retry import RetryPolicy
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
 from tests.scans import squares
 
 
-def asked(pacing: Pacing) -> Any:
+def asked(pacing: Coordinator) -> Any:
     """The way to a pacing in this process."""
     return lambda method, *arguments: getattr(pacing, method)(*arguments)
 
@@ -39,16 +45,18 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
     azure.ocr.tps = azure.ocr.get_tps = 15  # of which ten are used
     out = io.BytesIO()
     squares("Any.").save(out, "PNG")
-    pacing = Pacing()
-    token = TokenCache(Login(lambda: credential("", "", hosted=True)), COGNITIVE_SERVICES)
+    pacing = Coordinator()
+    token = TokenCache(
+        SharedCredential(lambda: create_credential("", "", hosted=True)), COGNITIVE_SERVICES_SCOPE
+    )
 
     def work(who: str) -> None:
-        pace = LeasedPace(who, asked(pacing))
+        pace = RemoteOcrRateLimiter(who, asked(pacing))
         service = DocumentIntelligence(
-            azure.ocr_endpoint, "prebuilt-read", token, Patience(60.0), pace=pace
+            azure.ocr_endpoint, "prebuilt-read", token, RetryPolicy(60.0), rate_limiter=pace
         )
         for _ in range(4):
-            service.take(out.getvalue())
+            service.submit(out.getvalue())
         service.close()
 
     with ThreadPoolExecutor(4) as workers:
@@ -59,26 +67,28 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
 
 def test_a_limit_is_kept_by_all_budgets_together() -> None:
     """Each worker asks before it spends: eight of them are let through to the token."""
-    pacing = Pacing(limits=Limits(tokens=1000))
-    stops = [Stop() for _ in range(8)]
+    pacing = Coordinator(limits=BudgetLimits(tokens=1000))
+    stops = [Cancellation() for _ in range(8)]
     budgets = [
-        Budget(stop, agreed=lambda t, p, stop=stop: spending(asked(pacing), stop, t, p))  # type: ignore[misc]
-        for stop in stops
+        Budget(stop, reserve_shared=partial(reserve_budget, asked(pacing), stop)) for stop in stops
     ]
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda n: budgets[n % 8].take(30), range(100)))
     assert sum(answers) == 33
     assert pacing.budget.tokens == 990
-    assert all(stop.sated for stop in stops)
-    assert {budget.reached for budget in budgets} == {"--max-tokens 1,000"}
+    assert all(stop.drained for stop in stops)
+    assert {budget.limit_reached for budget in budgets} == {"--max-tokens 1,000"}
 
 
 def test_who_waits_for_a_grant_hears_that_the_run_is_over() -> None:
     """The driver grants nothing any more: a worker does not wait for it for ever."""
-    pacing, stop = Pacing(limits=Limits(tokens=1000), granted=(0, 0)), Stop(grace=0.0)
+    pacing, stop = (
+        Coordinator(limits=BudgetLimits(tokens=1000), granted=(0, 0)),
+        Cancellation(grace_seconds=0.0),
+    )
     threading.Timer(0.3, stop.abandon).start()
     with pytest.raises(StoppedError):
-        spending(asked(pacing), stop, 10, 0)
+        reserve_budget(asked(pacing), stop, 10, 0)
 
 
 def test_who_misses_the_pacing_waits_for_another_one() -> None:
@@ -87,11 +97,11 @@ def test_who_misses_the_pacing_waits_for_another_one() -> None:
 
     def call(method: str) -> str:
         if next(missed, True):
-            raise MissedError
+            raise CoordinatorUnavailableError
         return method
 
-    stop = Stop(grace=0.0)
-    ask = lasting(call, stop)
+    stop = Cancellation(grace_seconds=0.0)
+    ask = wait_for_coordinator(call, stop)
     assert ask("known") == "known"
     threading.Timer(0.3, stop.abandon).start()
     with pytest.raises(StoppedError):
@@ -101,13 +111,13 @@ def test_who_misses_the_pacing_waits_for_another_one() -> None:
 def test_only_what_is_said_of_quotas_goes_to_the_pacing() -> None:
     """No header of an answer that is about anything else."""
     headers = {"X-RateLimit-Remaining-Tokens": "7", "Retry-After": "2", "Set-Cookie": "secret"}
-    assert told(headers) == {"x-ratelimit-remaining-tokens": "7", "retry-after": "2"}
+    assert quota_headers(headers) == {"x-ratelimit-remaining-tokens": "7", "retry-after": "2"}
 
 
 def test_no_two_workers_give_their_requests_one_name() -> None:
     """A service's people find the one that I ask about."""
-    workers = [names("run", mine_alone()) for _ in range(50)]
-    driver = names("run")
+    workers = [request_ids("run", first_request_number()) for _ in range(50)]
+    driver = request_ids("run")
     given = [name() for name in [*workers, driver] for _ in range(20)]
     assert len(set(given)) == len(given)
     assert len({name[:23] for name in given}) == 1

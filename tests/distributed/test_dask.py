@@ -7,7 +7,7 @@ from typing import Any
 
 import distributed
 
-from ingest.distributed.dask import PROFILING, Dask, reaching
+from ingest.distributed.dask import PROFILER_CALLBACKS, DaskEngine, coordinator_link
 from tests.distributed.cluster import cluster
 from tests.processes import wait_until
 
@@ -27,20 +27,20 @@ def test_what_does_not_arrive_is_missed(tmp_path: Path) -> None:
     """A group is done and its result does not come: after a while that is known, not before."""
     with cluster(tmp_path, {}) as made, made.client() as client:
         made.worker()
-        hasty = Dask(made.address, client, "a run", arriving=0.0)
-        patient = Dask(made.address, client, "a run", arriving=3600.0)
+        hasty = DaskEngine(made.address, client, "a run", result_timeout=0.0)
+        patient = DaskEngine(made.address, client, "a run", result_timeout=3600.0)
         done = client.submit(int)
-        wait_until(hasty.stuck)
-        assert not patient.stuck()
+        wait_until(hasty.has_lost_results)
+        assert not patient.has_lost_results()
         done.release()
-        wait_until(lambda: not hasty.stuck())
+        wait_until(lambda: not hasty.has_lost_results())
 
 
 def profiled(dask_worker: Any) -> bool:
     """Whether a worker is."""
-    return any(dask_worker.periodic_callbacks[name].is_running() for name in PROFILING)
+    return any(dask_worker.periodic_callbacks[name].is_running() for name in PROFILER_CALLBACKS)
 
 
 def beginning() -> None:
     """What a group does first."""
-    reaching("a run", distributed.get_client())
+    coordinator_link("a run", distributed.get_client())

@@ -10,20 +10,32 @@ from pathlib import Path
 import pytest
 
 from ingest import __version__
-from ingest.config.connections import connections
-from ingest.config.factory import embedder_places, endpoints, portable, reopened
+from ingest.config.connections import create_connections
+from ingest.config.factory import (
+    embedder_locations,
+    embedding_endpoints,
+    open_portable,
+    to_portable,
+)
 from ingest.config.settings import Settings
 from ingest.distributed import session
-from ingest.distributed.coordinator import Pacing
-from ingest.distributed.messages import Done, Group, Job, Links, at_home, sent
-from ingest.distributed.worker import settle
+from ingest.distributed.coordinator import Coordinator
+from ingest.distributed.messages import (
+    Group,
+    GroupResult,
+    Job,
+    WorkerLinks,
+    apply_node_settings,
+    strip_secrets,
+)
+from ingest.distributed.worker import settle_group
 from ingest.errors import ConfigError, ServiceError
-from ingest.models import Settled
+from ingest.models import SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.stages import ingest, terms
-from ingest.runtime.cancellation import Stop
-from ingest.sources.folder import Folder, roots
-from ingest.sources.validation import Checked
+from ingest.pipeline.stages import build_skip_rule, ingest_root
+from ingest.runtime.cancellation import Cancellation
+from ingest.sources.folder import Folder, parse_folder_roots
+from ingest.sources.validation import ValidatedRoot
 from tests.distributed.threads import Threads, threads
 from tests.distributed.world import World, world
 from tests.emulator.gate import held
@@ -45,37 +57,41 @@ def here(whole: World) -> World:
     return whole
 
 
-def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, Links]:
+def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, WorkerLinks]:
     """A worker that speaks to a pacing of its own."""
     chosen = world_.settings(index)
-    pacing = Pacing(endpoints(chosen, embedder_places(chosen)))
-    job = Job(run.id, __version__, sent(chosen), terms(all_, run), all_.index.holder)
-    return job, Links("w", lambda method, *more: getattr(pacing, method)(*more))
+    pacing = Coordinator(embedding_endpoints(chosen, embedder_locations(chosen)))
+    job = Job(
+        run.id, __version__, strip_secrets(chosen), build_skip_rule(all_, run), all_.index.holder
+    )
+    return job, WorkerLinks("w", lambda method, *more: getattr(pacing, method)(*more))
 
 
 def group(world_: World, number: int, *names: str) -> Group:
-    (root,) = roots([str(world_.folder)])
-    listed = {source.name: source for source in root.listed()}
-    return Group(number, portable(root), tuple(listed[name] for name in names))  # type: ignore[misc]
+    (root,) = parse_folder_roots([str(world_.folder)])
+    listed = {source.name: source for source in root.list()}
+    return Group(number, to_portable(root), tuple(listed[name] for name in names))  # type: ignore[misc]
 
 
-def what(done: Done) -> dict[str, str]:
-    return {event.source: str(event.outcome) for event in done.settled}
+def what(done: GroupResult) -> dict[str, str]:
+    return {event.source: str(event.outcome) for event in done.results}
 
 
 def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> None:
     """It died before it could say so: the outcomes are the same, and nothing is paid for twice."""
     with here.running("again") as (all_, run, _):
         job, links = worker(all_, run, here, "again")
-        one = settle(group(here, 1, "0.pdf", "broken.pdf", "portfolio.pdf"), job, links)
-        two = settle(group(here, 2, "0.pdf", "1.pdf", "broken.pdf", "portfolio.pdf"), job, links)
+        one = settle_group(group(here, 1, "0.pdf", "broken.pdf", "portfolio.pdf"), job, links)
+        two = settle_group(
+            group(here, 2, "0.pdf", "1.pdf", "broken.pdf", "portfolio.pdf"), job, links
+        )
         session.end(run.id)
-        wait_until(lambda: not session.HERE)
+        wait_until(lambda: not session.SESSIONS)
     assert here.azure.openai.repeated == {}
     assert what(two).items() >= {name: o for name, o in what(one).items() if o == "new"}.items()
     assert what(two)["1.pdf"] == "new"
-    first = {s.source: (s.embedded, s.tokens, s.chunks) for s in one.settled if s.outcome == "new"}
-    second = {s.source: (s.embedded, s.tokens, s.chunks) for s in two.settled}
+    first = {s.source: (s.embedded, s.tokens, s.chunks) for s in one.results if s.outcome == "new"}
+    second = {s.source: (s.embedded, s.tokens, s.chunks) for s in two.results}
     assert len(first) == 4
     assert all(second[name] == counts for name, counts in first.items())
 
@@ -84,16 +100,16 @@ def test_a_session_ends_with_its_run_and_not_under_a_group(here: World) -> None:
     """Whichever comes first: a group that comes while one is closed has a new one."""
     with here.running("sessions") as (all_, run, _):
         job, links = worker(all_, run, here, "sessions")
-        with session.working(1, job, links) as first:
+        with session.use_session(1, job, links) as first:
             session.end(run.id)
-            assert first.over.is_set()
-            assert not first.close()
+            assert first.finished.is_set()
+            assert not first.try_close()
         wait_until(lambda: first.closed)
-        with session.working(2, job, links) as second:
+        with session.use_session(2, job, links) as second:
             assert second is not first
             assert not second.closed
         session.end(run.id)
-        wait_until(lambda: not session.HERE)
+        wait_until(lambda: not session.SESSIONS)
 
 
 def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None:
@@ -102,24 +118,24 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
         job, links = worker(all_, run, here, "begins")
         one = group(here, 1, "0.pdf")
         with pytest.raises(ConfigError, match="start the workers from the same image"):
-            settle(one, replace(job, version="0.0.0"), links)
+            settle_group(one, replace(job, version="0.0.0"), links)
         with pytest.raises(ServiceError, match="does not hold the index any more"):
-            settle(one, replace(job, holder="another:1:run"), links)
-        wait_until(lambda: not session.HERE)
-        assert what(settle(one, job, links)) == {"0.pdf": "new"}
+            settle_group(one, replace(job, lease_holder="another:1:run"), links)
+        wait_until(lambda: not session.SESSIONS)
+        assert what(settle_group(one, job, links)) == {"0.pdf": "new"}
         session.end(run.id)
-        wait_until(lambda: not session.HERE)
+        wait_until(lambda: not session.SESSIONS)
 
 
 def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> None:
     """Another one may write to it now: the group fails, none of its sources counts as done."""
     with here.running("lost") as (all_, run, _):
         job, links = worker(all_, run, here, "lost")
-        with session.working(1, job, links) as session_:
-            session_.leave("its run does not hold the index any more")
+        with session.use_session(1, job, links) as session_:
+            session_.stop_with_error("its run does not hold the index any more")
             with pytest.raises(ServiceError, match="a worker stopped, as its run does not hold"):
-                settle(group(here, 2, "0.pdf", "1.pdf"), job, links)
-        wait_until(lambda: not session.HERE)
+                settle_group(group(here, 2, "0.pdf", "1.pdf"), job, links)
+        wait_until(lambda: not session.SESSIONS)
 
 
 @contextmanager
@@ -139,13 +155,13 @@ def test_a_pacing_that_is_lost_is_begun_anew(here: World) -> None:
 
 def test_a_stop_settles_what_is_under_way_and_leaves_the_rest(here: World) -> None:
     """I stop a run after its first document: nothing is lost, and nothing is paid for twice."""
-    stop = Stop(grace=20.0)
+    stop = Cancellation(grace_seconds=20.0)
     with here.running("stop", lambda _: threads(), stop=stop) as (all_, run, ran):
-        (root,) = roots([str(here.folder)])
-        assert all_.elsewhere
-        for event in ingest(root, all_, run):
+        (root,) = parse_folder_roots([str(here.folder)])
+        assert all_.remote
+        for event in ingest_root(root, all_, run):
             ran.events.append(event)
-            if isinstance(event, Settled):
+            if isinstance(event, SourceResult):
                 stop.request()
     rest = here.run("stop", lambda _: threads())
     assert {*ran.outcomes, *rest.outcomes} == {*here.run("stop").outcomes}
@@ -154,13 +170,13 @@ def test_a_stop_settles_what_is_under_way_and_leaves_the_rest(here: World) -> No
 
 def test_no_time_to_settle_anything_is_kept(here: World) -> None:
     """The service does not answer: a run that is abandoned does not wait for it."""
-    stop = Stop(grace=0.0)
+    stop = Cancellation(grace_seconds=0.0)
     with (
         held(here.azure, "openai") as gate,
         here.running("overdue", lambda _: threads(), stop=stop) as (all_, run, ran),
     ):
-        (root,) = roots([str(here.folder)])
-        for event in ingest(root, all_, run):
+        (root,) = parse_folder_roots([str(here.folder)])
+        for event in ingest_root(root, all_, run):
             ran.events.append(event)
             if gate.seen:
                 stop.request()
@@ -176,9 +192,9 @@ def test_results_that_do_not_arrive_end_the_run(here: World) -> None:
         here.running("silent", lambda _: nullcontext(engine)) as (all_, run, _),
     ):
         engine.silent = True
-        (root,) = roots([str(here.folder)])
+        (root,) = parse_folder_roots([str(here.folder)])
         with pytest.raises(ServiceError, match="does not arrive"):
-            list(ingest(root, all_, run))
+            list(ingest_root(root, all_, run))
 
 
 def test_nothing_that_signs_in_leaves_the_driver(tmp_path: Path) -> None:
@@ -187,32 +203,34 @@ def test_nothing_that_signs_in_leaves_the_driver(tmp_path: Path) -> None:
         openai_key="secret-1", search_key="secret-2", openai_client_id="me", tenant="here",
         chunk_tokens=77, workers=3,
     )  # fmt: skip
-    away = sent(mine)
+    away = strip_secrets(mine)
     assert not {"secret-1", "secret-2", "me", "here"} & {
         getattr(away, field.name) for field in fields(away) if isinstance(
             getattr(away, field.name), str)
     }  # fmt: skip
-    theirs = at_home(away, Settings(openai_client_id="it", openai_key="theirs"), threads=5)
+    theirs = apply_node_settings(
+        away, Settings(openai_client_id="it", openai_key="theirs"), threads=5
+    )
     assert (theirs.openai_client_id, theirs.openai_key) == ("it", "theirs")
     assert (theirs.chunk_tokens, theirs.workers) == (77, 3)
-    assert at_home(sent(Settings()), Settings(), threads=5).workers == 5
-    assert at_home(away, Settings(workers=2), threads=5).workers == 2
+    assert apply_node_settings(strip_secrets(Settings()), Settings(), threads=5).workers == 5
+    assert apply_node_settings(away, Settings(workers=2), threads=5).workers == 2
 
 
 def test_a_root_is_opened_where_it_is_read(tmp_path: Path) -> None:
     """A folder must be mounted there, a container is there by itself, one of mine is nowhere."""
-    (root,) = roots([str(tmp_path)])
-    to = connections(Settings())
-    with reopened(portable(root), Settings(), to) as there:
+    (root,) = parse_folder_roots([str(tmp_path)])
+    to = create_connections(Settings())
+    with open_portable(to_portable(root), Settings(), to) as there:
         assert there == root
     gone = Folder(tmp_path / "gone")
     with (
         pytest.raises(ConfigError, match="mount it at the same path on every worker"),
-        reopened(portable(gone), Settings(), to),
+        open_portable(to_portable(gone), Settings(), to),
     ):
         pass
     url = "https://127.0.0.1:1/devstoreaccount1/docs"
-    with reopened(url, Settings(), to) as container:
-        assert portable(container) == container.name == url
+    with open_portable(url, Settings(), to) as container:
+        assert to_portable(container) == container.name == url
     with pytest.raises(ConfigError, match="cannot be read on other machines"):
-        portable(Checked(Shelf()))
+        to_portable(ValidatedRoot(Shelf()))

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from ingest.distributed.coordinator import LEFT
-from ingest.index.azure.lease import LASTS
+from ingest.distributed.coordinator import DRIVER_TIMEOUT_SECONDS
+from ingest.index.azure.lease import LEASE_SECONDS
 from ingest.pipeline.diff import MAX_ATTEMPTS
-from ingest.runtime.cancellation import Stop
+from ingest.runtime.cancellation import Cancellation
 from tests.conftest import DIMENSIONS
 from tests.distributed.cluster import Cluster, cluster, descendants, end
 from tests.distributed.driver import SMALL, Driver, Over, contents, driver
@@ -218,7 +218,9 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
     assert "if it was killed, for" in refused.err
 
     world.cluster.empty()
-    assert LEFT + Stop().grace < LASTS, "the workers are gone before the lease is"
+    assert DRIVER_TIMEOUT_SECONDS + Cancellation().grace_seconds < LEASE_SECONDS, (
+        "the workers are gone before the lease is"
+    )
 
     world.age_lease("killed", 100)
     with world.run("killed") as run:

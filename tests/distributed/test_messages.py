@@ -5,49 +5,54 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.distributed.messages import FEWEST_SOURCES, MOST_BYTES, MOST_SOURCES, grouped
-from ingest.models import Outcome, Record, Settled, Source
-from ingest.pipeline.diff import INTERRUPTED, Stale
+from ingest.distributed.messages import (
+    MAX_GROUP_BYTES,
+    MAX_GROUP_SOURCES,
+    MIN_GROUP_SOURCES,
+    group_sources,
+)
+from ingest.models import Outcome, Record, Source, SourceResult
+from ingest.pipeline.diff import INTERRUPTED_REASON, Stale
 
 ROOT = "/docs"
 
 
 def stale(number: int, size: int = 1000, *, suspect: bool = False) -> Stale:
     name = f"{number:06}.pdf"
-    record = Record(ROOT, name, error=INTERRUPTED) if suspect else None
+    record = Record(ROOT, name, error=INTERRUPTED_REASON) if suspect else None
     return Stale(Source(ROOT, name, name, size, "1"), record)
 
 
-def done(number: int) -> Settled:
-    return Settled(ROOT, f"{number:06}.pdf", Outcome.UNCHANGED)
+def done(number: int) -> SourceResult:
+    return SourceResult(ROOT, f"{number:06}.pdf", Outcome.UNCHANGED)
 
 
-def sizes(changes: list[Stale | Settled]) -> list[int]:
+def sizes(changes: list[Stale | SourceResult]) -> list[int]:
     """How many sources each group has."""
-    return [len(item) for item in grouped(changes, []) if isinstance(item, list)]
+    return [len(item) for item in group_sources(changes, []) if isinstance(item, list)]
 
 
 def test_a_small_run_is_cut_into_small_groups_and_a_large_one_into_large_ones() -> None:
     """Twenty documents keep five workers busy; of a million, each worker takes many at a time."""
-    assert sizes([stale(n) for n in range(20)]) == [FEWEST_SOURCES] * 5
+    assert sizes([stale(n) for n in range(20)]) == [MIN_GROUP_SOURCES] * 5
 
     many = sizes([stale(n) for n in range(5_000)])
     assert sum(many) == 5_000
-    assert many[0] == FEWEST_SOURCES
-    assert many[-2] == max(many) == MOST_SOURCES
+    assert many[0] == MIN_GROUP_SOURCES
+    assert many[-2] == max(many) == MAX_GROUP_SOURCES
     assert many[:-1] == sorted(many[:-1])
 
 
 def test_huge_documents_are_not_put_together() -> None:
     """A group is full by its bytes, too: a worker that is lost has not much to do again."""
-    assert sizes([stale(n, MOST_BYTES) for n in range(5)]) == [1] * 5
-    assert sizes([stale(n, MOST_BYTES // 2) for n in range(6)]) == [2] * 3
+    assert sizes([stale(n, MAX_GROUP_BYTES) for n in range(5)]) == [1] * 5
+    assert sizes([stale(n, MAX_GROUP_BYTES // 2) for n in range(6)]) == [2] * 3
 
 
 def test_what_may_have_ended_a_process_is_in_no_group() -> None:
     """It is kept for the end, when it can take nothing with it."""
     suspects: list[Source] = []
-    items = list(grouped([stale(1), stale(2, suspect=True), stale(3)], suspects))
+    items = list(group_sources([stale(1), stale(2, suspect=True), stale(3)], suspects))
     assert [[s.name for s in g] for g in items if isinstance(g, list)] == [
         ["000001.pdf", "000003.pdf"]
     ]
@@ -56,32 +61,34 @@ def test_what_may_have_ended_a_process_is_in_no_group() -> None:
 
 def test_what_is_settled_passes_at_once() -> None:
     """A run that finds nothing to do says so document by document, waiting for no group."""
-    items = grouped([stale(0), done(1), done(2), stale(3)], [])
+    items = group_sources([stale(0), done(1), done(2), stale(3)], [])
     assert next(items) == done(1)
     assert next(items) == done(2)
     assert len(list(items)) == 1
 
 
-changes = st.tuples(st.integers(0, 3 * MOST_BYTES), st.sampled_from(["new", "suspect", "settled"]))
+changes = st.tuples(
+    st.integers(0, 3 * MAX_GROUP_BYTES), st.sampled_from(["new", "suspect", "settled"])
+)
 
 
 @given(st.lists(changes, max_size=300))
 def test_every_source_is_in_one_place_and_in_order(kinds: list[tuple[int, str]]) -> None:
     """Nothing is lost or doubled, whatever comes; and no group is larger than it may be."""
-    wanted: list[Stale | Settled] = [
+    wanted: list[Stale | SourceResult] = [
         done(n) if kind == "settled" else stale(n, size, suspect=kind == "suspect")
         for n, (size, kind) in enumerate(kinds)
     ]
     suspects: list[Source] = []
-    items = list(grouped(wanted, suspects))
+    items = list(group_sources(wanted, suspects))
     groups = [item for item in items if isinstance(item, list)]
     assert [s for g in groups for s in g] == [
-        c.source for c in wanted if isinstance(c, Stale) and not c.suspect
+        c.source for c in wanted if isinstance(c, Stale) and not c.is_suspect
     ]
-    assert suspects == [c.source for c in wanted if isinstance(c, Stale) and c.suspect]
-    assert [i for i in items if isinstance(i, Settled)] == [
-        c for c in wanted if isinstance(c, Settled)
+    assert suspects == [c.source for c in wanted if isinstance(c, Stale) and c.is_suspect]
+    assert [i for i in items if isinstance(i, SourceResult)] == [
+        c for c in wanted if isinstance(c, SourceResult)
     ]
     for group in groups:
-        assert 1 <= len(group) <= MOST_SOURCES
-        assert sum(source.size for source in group[:-1]) < MOST_BYTES
+        assert 1 <= len(group) <= MAX_GROUP_SOURCES
+        assert sum(source.size for source in group[:-1]) < MAX_GROUP_BYTES

@@ -10,9 +10,15 @@ from queue import SimpleQueue
 from typing import Any
 
 from ingest.distributed import session
-from ingest.distributed.coordinator import Pacing
-from ingest.distributed.messages import Done, Group, Job, Links, MissedError
-from ingest.distributed.worker import settle
+from ingest.distributed.coordinator import Coordinator
+from ingest.distributed.messages import (
+    CoordinatorUnavailableError,
+    Group,
+    GroupResult,
+    Job,
+    WorkerLinks,
+)
+from ingest.distributed.worker import settle_group
 from ingest.errors import ServiceError
 
 WORKERS = ("a", "b")
@@ -26,29 +32,29 @@ class Threads:
         self.free: SimpleQueue[str] = SimpleQueue()
         for who in WORKERS:
             self.free.put(who)
-        self.pacing: Pacing | None = None
+        self.pacing: Coordinator | None = None
         self.begun = 0  # pacings
         self.after = math.inf  # so many turns, the first pacing is lost
         self.groups: list[Group] = []  # that were submitted
         self.silent = False  # what they come to does not arrive
 
-    def submit(self, group: Group, job: Job) -> Future[Done]:
+    def submit(self, group: Group, job: Job) -> Future[GroupResult]:
         self.groups.append(group)
         done = self.executor.submit(self.work, group, job)
         return Future() if self.silent else done
 
-    def work(self, group: Group, job: Job) -> Done:
+    def work(self, group: Group, job: Job) -> GroupResult:
         who = self.free.get()
         try:
-            return settle(group, job, Links(who, self.asked))
+            return settle_group(group, job, WorkerLinks(who, self.asked))
         finally:
             self.free.put(who)
 
     def slots(self) -> int:
         return len(WORKERS)
 
-    def begin(self, *arguments: Any) -> None:
-        self.pacing = Pacing(*arguments)
+    def start_coordinator(self, *arguments: Any) -> None:
+        self.pacing = Coordinator(*arguments)
         self.begun += 1
 
     def asked(self, method: str, *arguments: Any) -> Any:
@@ -57,18 +63,18 @@ class Threads:
         if self.after < 0:
             self.after, self.pacing = math.inf, None
         if self.pacing is None:
-            raise MissedError
+            raise CoordinatorUnavailableError
         return getattr(self.pacing, method)(*arguments)
 
-    def call(self, method: str, *arguments: Any) -> Any:
+    def call_coordinator(self, method: str, *arguments: Any) -> Any:
         if self.pacing is None:
             raise ServiceError("the pacing is lost")
         return getattr(self.pacing, method)(*arguments)
 
-    def stuck(self) -> bool:
+    def has_lost_results(self) -> bool:
         return self.silent
 
-    def end(self, run: str) -> None:
+    def end_run(self, run: str) -> None:
         session.end(run)
 
 

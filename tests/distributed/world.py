@@ -12,22 +12,22 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from ingest.config.connections import connections
-from ingest.config.factory import capacity, services
-from ingest.config.settings import Settings, settings
-from ingest.distributed.driver import Engine, spread
-from ingest.models import Advanced, Event, Settled, Summary
+from ingest.config.connections import create_connections
+from ingest.config.factory import find_capacity, open_services
+from ingest.config.settings import Settings, build_settings
+from ingest.distributed.driver import ClusterEngine, connect_engine
+from ingest.models import RunEvent, RunProgress, SourceResult, Summary
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.run import Account
-from ingest.pipeline.stages import ingest
-from ingest.runtime.cancellation import Stop
-from ingest.sources.folder import roots
+from ingest.pipeline.run import RunRecorder
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS
 from tests.emulator.emulator import Azure, emulator
 from tests.pdfs import aged, pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
 
-Engines: TypeAlias = Callable[[str], AbstractContextManager[Engine]]  # by the id of a run
+Engines: TypeAlias = Callable[[str], AbstractContextManager[ClusterEngine]]  # by the id of a run
 
 SMALL = {
     "INGEST_CHUNK_TOKENS": "64",
@@ -44,14 +44,14 @@ numbers = itertools.count(1)
 class Ran:
     """One run."""
 
-    events: list[Event] = field(default_factory=list)
+    events: list[RunEvent] = field(default_factory=list)
     summary: Summary | None = None
     spent: int = 0  # tokens
 
     @property
-    def settled(self) -> list[Settled]:
+    def settled(self) -> list[SourceResult]:
         """What became of each source, by name."""
-        found = [event for event in self.events if isinstance(event, Settled)]
+        found = [event for event in self.events if isinstance(event, SourceResult)]
         return sorted(found, key=lambda event: event.source)
 
     @property
@@ -59,8 +59,8 @@ class Ran:
         return {event.source: str(event.outcome) for event in self.settled}
 
     @property
-    def advanced(self) -> list[Advanced]:
-        return [event for event in self.events if isinstance(event, Advanced)]
+    def advanced(self) -> list[RunProgress]:
+        return [event for event in self.events if isinstance(event, RunProgress)]
 
 
 @dataclass
@@ -71,7 +71,9 @@ class World:
     folder: Path
 
     def settings(self, index: str, **more: str) -> Settings:
-        return settings(self.azure.environment | SMALL | {"AZURE_SEARCH_INDEX": index} | more, {})
+        return build_settings(
+            self.azure.environment | SMALL | {"AZURE_SEARCH_INDEX": index} | more, {}
+        )
 
     def run(self, index: str, engines: Engines | None = None, **more: Any) -> Ran:
         """One run, to its end."""
@@ -84,29 +86,29 @@ class World:
         self,
         index: str,
         engines: Engines | None = None,
-        stop: Stop | None = None,
+        stop: Cancellation | None = None,
         chosen: Settings | None = None,
     ) -> Iterator[tuple[Services, Run, Ran]]:
         """What a run is given, and where to put what it comes to."""
         chosen = chosen or self.settings(index)
         if engines:
             chosen = replace(chosen, engine="tcp://a-test")
-        run = Run(f"r{next(numbers)}", max_deletes=99, stop=stop or Stop())
+        run = Run(f"r{next(numbers)}", max_deletes=99, stop=stop or Cancellation())
         ran = Ran()
-        to = connections(chosen, run.stop)
-        with services(chosen, run.stop, write=True, to=to) as here:
+        to = create_connections(chosen, run.stop)
+        with open_services(chosen, run.stop, write=True, to=to) as here:
             if engines is None:
                 yield here, run, ran
                 return
-            with engines(run.id) as engine, spread(engine, chosen, here, run) as all_:
+            with engines(run.id) as engine, connect_engine(engine, chosen, here, run) as all_:
                 yield all_, run, ran
 
     def go(self, all_: Services, run: Run, ran: Ran) -> None:
         """Take what comes of it."""
-        (root,) = roots([str(self.folder)])
-        account = Account(run, all_, partial(capacity, all_, self.settings("any")), 0.0)
+        (root,) = parse_folder_roots([str(self.folder)])
+        account = RunRecorder(run, all_, partial(find_capacity, all_, self.settings("any")), 0.0)
         try:
-            for event in ingest(root, all_, run):
+            for event in ingest_root(root, all_, run):
                 account.add(event)
                 ran.events.append(event)
         finally:

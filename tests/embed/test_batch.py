@@ -9,7 +9,7 @@ from typing import TypeGuard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.embed.batch import A_LITTLE, batches
+from ingest.embed.batch import MAX_WAIT_FOR_MORE_SECONDS, fill_batches
 
 
 def is_size(item: object) -> TypeGuard[int]:
@@ -22,7 +22,7 @@ def is_size(item: object) -> TypeGuard[int]:
 def test_batches_keep_order_and_limits(items: list[int | str], inputs: int, limit: int) -> None:
     """No request is too large, none is sent half empty for nothing, and nothing is lost."""
     made: list[list[int] | str] = list(
-        batches(items, is_size, lambda size: size, inputs=inputs, room=lambda: limit)
+        fill_batches(items, is_size, lambda size: size, max_items=inputs, max_tokens=lambda: limit)
     )
 
     full = [batch for batch in made if isinstance(batch, list)]
@@ -37,7 +37,7 @@ def test_batches_keep_order_and_limits(items: list[int | str], inputs: int, limi
 def test_what_is_not_for_the_model_does_not_wait() -> None:
     """A document that needs no embedding is settled before a batch is full."""
     made: list[list[int] | str] = list(
-        batches([1, "event", 2], is_size, lambda size: size, inputs=2, room=lambda: 9)
+        fill_batches([1, "event", 2], is_size, lambda size: size, max_items=2, max_tokens=lambda: 9)
     )
     assert made == ["event", [1, 2]]
 
@@ -57,8 +57,8 @@ def arriving(gaps: Sequence[float]) -> tuple[Iterator[int], Callable[[], float]]
 def sizes(gaps: Sequence[float]) -> list[int]:
     """How many texts are in each list that is made of items that arrive like that."""
     items, clock = arriving(gaps)
-    made: Iterator[list[int] | str] = batches(
-        items, is_size, lambda size: size, inputs=99, room=lambda: 99, clock=clock
+    made: Iterator[list[int] | str] = fill_batches(
+        items, is_size, lambda size: size, max_items=99, max_tokens=lambda: 99, clock=clock
     )
     return [len(batch) for batch in made]
 
@@ -67,7 +67,7 @@ def test_a_list_is_not_waited_for_for_ever() -> None:
     """Documents come slowly: what is there is embedded after a second or so."""
     assert sizes([0.4] * 9) == [4, 4, 1]
     assert sizes([0.01] * 9) == [9]
-    assert sizes([A_LITTLE * 2] * 3) == [2, 1]
+    assert sizes([MAX_WAIT_FOR_MORE_SECONDS * 2] * 3) == [2, 1]
 
 
 def test_a_wait_before_a_list_is_begun_does_not_count() -> None:
@@ -80,8 +80,8 @@ def test_the_consumers_time_is_not_a_wait() -> None:
     now = [0.0]
     made: list[int] = []
     items: list[int | str] = [1, "event"] * 9
-    found: Iterator[list[int] | str] = batches(
-        items, is_size, lambda size: size, inputs=99, room=lambda: 99, clock=lambda: now[0]
+    found: Iterator[list[int] | str] = fill_batches(
+        items, is_size, lambda size: size, max_items=99, max_tokens=lambda: 99, clock=lambda: now[0]
     )
     for batch in found:
         now[0] += 60
@@ -94,8 +94,12 @@ def test_the_room_may_change_from_one_list_to_the_next() -> None:
     """The quota was raised midway: the next request is larger."""
     rooms = {0: 2, 1: 4, 2: 3}
     made: list[list[int] | str] = []
-    for batch in batches(
-        [1] * 12, is_size, lambda size: size, inputs=99, room=lambda: rooms.get(len(made), 9)
+    for batch in fill_batches(
+        [1] * 12,
+        is_size,
+        lambda size: size,
+        max_items=99,
+        max_tokens=lambda: rooms.get(len(made), 9),
     ):
         made.append(batch)  # noqa: PERF402 - the room depends on how many there are
     assert [len(batch) for batch in made] == [2, 4, 3, 3]

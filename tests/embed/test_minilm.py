@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.embed.minilm import DIMENSIONS, embed, tokenizer, windows
+from ingest.embed.minilm import MINILM_DIMENSIONS, embed, load_tokenizer, split_windows
 from tests.pdfs import prose
 
 
@@ -17,7 +17,7 @@ def test_vectors_have_unit_length_and_one_row_a_text() -> None:
     """Whatever the text, empty or strange, it gets a vector that can be compared."""
     vectors = embed(["a text", "", "東京都", "\ufffd", "word " * 3000])
 
-    assert vectors.shape == (5, DIMENSIONS)
+    assert vectors.shape == (5, MINILM_DIMENSIONS)
     assert vectors.dtype == np.float32
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
@@ -40,7 +40,7 @@ def test_the_end_of_a_long_text_counts() -> None:
     plain, ended = embed([long, f"{long} Bananas are yellow fruits that grow in Ecuador."])
     fruit = embed(["tropical fruit"])[0]
 
-    assert len(tokenizer().encode(long).ids) > 256
+    assert len(load_tokenizer().encode(long).ids) > 256
     assert ended @ fruit > plain @ fruit
 
 
@@ -58,7 +58,7 @@ def test_a_text_gets_the_same_vector_in_any_company() -> None:
 def test_windows_cover_everything_evenly(count: int, size: int) -> None:
     """No word piece is left out and no window is a lonely rest."""
     ids = list(range(count))
-    made = list(windows(ids, size))
+    made = list(split_windows(ids, size))
 
     assert [i for window in made for i in window] == ids
     assert max(map(len, made)) <= size
@@ -75,4 +75,4 @@ def test_windows_cover_everything_evenly(count: int, size: int) -> None:
 )
 def test_word_pieces_are_those_of_the_model(text: str, pieces: list[str]) -> None:
     """The vocabulary we ship is the one the weights were trained with."""
-    assert tokenizer().encode(text, add_special_tokens=False).tokens == pieces
+    assert load_tokenizer().encode(text, add_special_tokens=False).tokens == pieces

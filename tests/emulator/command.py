@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ingest.errors import ConfigError
-from ingest.extract.ocr.local import installed, recognise
+from ingest.extract.ocr.local import check_installed, recognise
 from tests.emulator.emulator import Azure, emulator
 from tests.emulator.identity import COGNITIVE_USER
 from tests.emulator.openai import Deployment
@@ -63,7 +63,7 @@ def configure(azure: Azure, options: argparse.Namespace) -> None:
 def reader() -> Callable[[Image.Image], str]:
     """What reads a picture as a person would: the local engine, where that is installed."""
     try:
-        installed()
+        check_installed()
     except ConfigError:
         sys.stderr.write(
             "# Scans have no text here: ./scripts/environment ocr installs a reader.\n"
@@ -89,12 +89,12 @@ def model(name: str) -> tuple[Embed, int]:
     """What embeds, and its dimensions."""
     if name == "hash":
         return hashed, 1536
-    from ingest.embed.minilm import DIMENSIONS, embed
+    from ingest.embed.minilm import MINILM_DIMENSIONS, embed
 
     def shortened(texts: Sequence[str], dimensions: int) -> Vectors:
         return units(embed(texts)[:, :dimensions])
 
-    return shortened, DIMENSIONS
+    return shortened, MINILM_DIMENSIONS
 
 
 def report(azure: Azure) -> None:

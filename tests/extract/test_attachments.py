@@ -20,8 +20,8 @@ from pypdf.generic import (
 )
 
 from ingest.errors import DocumentError
-from ingest.extract.attachments import LONGEST, embedded, named
-from ingest.extract.document import Means, extract, unheard
+from ingest.extract.attachments import MAX_NAME_CHARS, assign_unique_names, extract_attachment
+from ingest.extract.document import ExtractOptions, extract, ignore_progress
 from ingest.models import Code, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
 from tests.pdfs import pdf
@@ -51,11 +51,11 @@ def test_pdfs_inside_are_listed_and_given(extractor: str) -> None:
     first, second = pdf("the first"), pdf("the second")
     data = portfolio(("a.pdf", first), ("b.txt", b"text"), ("c", second), ("no.pdf", b"PK\x03\x04"))
 
-    names = extract(data, Means(extractor)).details.attachments
+    names = extract(data, ExtractOptions(extractor)).details.attachments
 
     assert names == ("a.pdf", "c")
-    assert embedded(data, Means(extractor), "a.pdf") == first
-    assert embedded(data, Means(extractor), "c") == second
+    assert extract_attachment(data, ExtractOptions(extractor), "a.pdf") == first
+    assert extract_attachment(data, ExtractOptions(extractor), "c") == second
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -63,12 +63,12 @@ def test_a_locked_portfolio_is_opened_with_its_password(extractor: str) -> None:
     """One password opens the cover and what is behind it."""
     inner = pdf("inside")
     data = portfolio(("a.pdf", inner), password="secret")
-    means = Means(extractor, ("wrong", "secret"))
+    means = ExtractOptions(extractor, ("wrong", "secret"))
 
     assert extract(data, means).details.attachments == ("a.pdf",)
-    assert embedded(data, means, "a.pdf") == inner
+    assert extract_attachment(data, means, "a.pdf") == inner
     with pytest.raises(DocumentError, match="needs a password"):
-        embedded(data, Means(extractor), "a.pdf")
+        extract_attachment(data, ExtractOptions(extractor), "a.pdf")
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -94,11 +94,11 @@ def test_a_file_pinned_to_a_page_is_one_too(extractor: str) -> None:
     writer.root_object[NameObject("/Names")] = names
     data = written(writer)
 
-    assert extract(data, Means(extractor)).details.attachments == (
+    assert extract(data, ExtractOptions(extractor)).details.attachments == (
         "invoice.pdf",
         "invoice (2).pdf",
     )
-    assert embedded(data, Means(), "invoice (2).pdf") == pdf("pinned")
+    assert extract_attachment(data, ExtractOptions(), "invoice (2).pdf") == pdf("pinned")
 
 
 def specification(writer: pypdf.PdfWriter, name: str, data: bytes) -> DictionaryObject:
@@ -115,10 +115,10 @@ def test_what_is_gone_or_damaged_says_so() -> None:
     data = portfolio(("a.pdf", pdf("inside")))
 
     with pytest.raises(DocumentError, match="no longer in its document") as caught:
-        embedded(data, Means(), "b.pdf")
+        extract_attachment(data, ExtractOptions(), "b.pdf")
     assert caught.value.code is Code.VANISHED
     with pytest.raises(DocumentError, match="cannot be taken out of its document"):
-        embedded(data[:40], Means(), "a.pdf")
+        extract_attachment(data[:40], ExtractOptions(), "a.pdf")
 
 
 SOURCE = Source("root", "all.pdf", "all.pdf", 1, "1")
@@ -134,12 +134,16 @@ def test_portfolios_in_portfolios_are_opened_four_deep() -> None:
 
     found = []
     for depth in range(5):
-        made = prepare(replace(task, within=("in.pdf",) * depth), io.BytesIO(data), unheard)
+        made = prepare(
+            replace(task, attachment_path=("in.pdf",) * depth), io.BytesIO(data), ignore_progress
+        )
         assert made is not None
         assert [chunk.text for chunk in made.chunks] == ["a cover"]
         found.append(made.details.attachments)
-        known = replace(task, within=("in.pdf",) * depth, known=made.fingerprint)
-        assert prepare(known, io.BytesIO(data), unheard) is None
+        known = replace(
+            task, attachment_path=("in.pdf",) * depth, known_fingerprint=made.fingerprint
+        )
+        assert prepare(known, io.BytesIO(data), ignore_progress) is None
 
     assert found == [("in.pdf",)] * 4 + [()]
 
@@ -150,11 +154,11 @@ NASTY = st.text(alphabet=st.sampled_from("a./\\\0\n\u202eé e\u0301\ud800あ"), 
 @given(st.lists(NASTY | st.just("x" * 300 + ".pdf") | st.text(max_size=400), max_size=12))
 def test_names_are_safe_and_each_its_own(raw: list[str]) -> None:
     """No file's name can be a path, fool a terminal, or stand for another file."""
-    names = [name for name, _ in named((text, bytes) for text in raw)]
+    names = [name for name, _ in assign_unique_names((text, bytes) for text in raw)]
 
     assert len(set(names)) == len(raw)
     for name in names:
-        assert 0 < len(name) <= LONGEST
+        assert 0 < len(name) <= MAX_NAME_CHARS
         assert not {"/", "\\"} & set(name)
         assert name == unicodedata.normalize("NFC", name)
         assert not any(unicodedata.category(c).startswith("C") for c in name)
@@ -164,7 +168,7 @@ def test_names_are_safe_and_each_its_own(raw: list[str]) -> None:
 def test_names_stay_what_they_were() -> None:
     """A file keeps its name where it can, and its ending always."""
     raw = ["Plan 2026.pdf", "a/b\\c.pdf", "", "..", "Plan 2026.pdf", "é" * 300 + ".pdf"]
-    names = [name for name, _ in named((text, bytes) for text in raw)]
+    names = [name for name, _ in assign_unique_names((text, bytes) for text in raw)]
 
     assert names[:3] == ["Plan 2026.pdf", "a_b_c.pdf", "attachment 3.pdf"]
     assert names[3:5] == ["attachment 4.pdf", "Plan 2026 (2).pdf"]
@@ -180,4 +184,4 @@ def test_a_bomb_among_the_files_costs_only_itself() -> None:
             stream._data = stream.flate_encode()._data
             stream[NameObject("/Filter")] = NameObject("/FlateDecode")
 
-    assert extract(written(writer), Means()).details.attachments == ("z.pdf",)
+    assert extract(written(writer), ExtractOptions()).details.attachments == ("z.pdf",)

@@ -9,15 +9,15 @@ import pypdf
 import pytest
 
 from ingest.errors import DocumentError
-from ingest.extract.annotations import NONE, Marks
-from ingest.extract.document import Means, extract, page_text
-from ingest.extract.garbled import badness
+from ingest.extract.annotations import NO_ANNOTATIONS, PageAnnotations
+from ingest.extract.document import ExtractOptions, extract, extract_page_text
+from ingest.extract.garbled import garbled_share
 from ingest.models import Heading, Outcome
 from tests.conftest import ROOT
 from tests.pdfs import pdf, prose
 
 if TYPE_CHECKING:
-    from ingest.models import Picture
+    from ingest.models import GreyImage
 
 DATA = ROOT / "data"
 
@@ -36,7 +36,7 @@ def test_every_engine_reads_text_and_structure(extractor: str) -> None:
     outline = [(1, "Tools", 1), (2, "Mills", 2)]
     data = pdf("All about tools", "More about mills", "", title="Handbook", outline=outline)
 
-    document = extract(data, Means(extractor))
+    document = extract(data, ExtractOptions(extractor))
 
     assert document.pages == ("All about tools", "More about mills", "")
     assert document.title == "Handbook"
@@ -46,7 +46,7 @@ def test_every_engine_reads_text_and_structure(extractor: str) -> None:
 @pytest.mark.parametrize("extractor", ["auto", "pypdf"])
 def test_the_handbook_is_read_whole(extractor: str) -> None:
     """Forty-three pages with labels, three levels of headings, and no running header."""
-    document = extract((DATA / "handbook.pdf").read_bytes(), Means(extractor))
+    document = extract((DATA / "handbook.pdf").read_bytes(), ExtractOptions(extractor))
 
     assert len(document.pages) == len(document.labels) == 43
     assert document.labels[:6] == ("i", "ii", "iii", "iv", "v", "1")
@@ -58,14 +58,14 @@ def test_the_handbook_is_read_whole(extractor: str) -> None:
 
 def test_an_empty_user_password_is_no_obstacle() -> None:
     """A PDF that viewers open without asking is read without asking."""
-    assert extract(encrypted(""), Means()).pages == ("a secret text",)
+    assert extract(encrypted(""), ExtractOptions()).pages == ("a secret text",)
 
 
 @pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
 def test_a_password_is_asked_for(extractor: str) -> None:
     """A locked PDF is skipped, and I am told why."""
     with pytest.raises(DocumentError, match="needs a password") as caught:
-        extract(encrypted("secret"), Means(extractor))
+        extract(encrypted("secret"), ExtractOptions(extractor))
     assert caught.value.outcome is Outcome.SKIPPED
 
 
@@ -80,7 +80,7 @@ def test_a_password_is_asked_for(extractor: str) -> None:
 def test_what_is_no_pdf_is_skipped(data: bytes, reason: str) -> None:
     """An error page saved as .pdf is named for what it is."""
     with pytest.raises(DocumentError, match=reason) as caught:
-        extract(data, Means())
+        extract(data, ExtractOptions())
     assert caught.value.outcome is Outcome.SKIPPED
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_pdf_is_skipped(data: bytes, reason: str) -> None:
 def test_a_damaged_file_says_so(extractor: str) -> None:
     """A download that broke off is a failure with a remedy, in one line."""
     with pytest.raises(DocumentError, match="damaged, get it again") as caught:
-        extract((ROOT / "tests/data/broken/truncated.pdf").read_bytes(), Means(extractor))
+        extract((ROOT / "tests/data/broken/truncated.pdf").read_bytes(), ExtractOptions(extractor))
     assert caught.value.outcome is Outcome.FAILED
     assert "\n" not in str(caught.value)
 
@@ -99,7 +99,7 @@ def test_a_page_that_is_abandoned_is_missing() -> None:
 
     document = extract(
         pdf("first", "second", "third"),
-        Means(abandoned=frozenset({2, 9})),
+        ExtractOptions(skipped_pages=frozenset({2, 9})),
         lambda page, pages: beats.append((page, pages)),
     )
 
@@ -124,25 +124,25 @@ class Reads:
             raise self.answer
         return self.answer
 
-    def pictured(self, _: int) -> bool:
+    def has_graphics(self, _: int) -> bool:
         return False
 
-    def picture(self, index: int) -> Picture:
+    def render(self, index: int) -> GreyImage:
         raise NotImplementedError(index)
 
-    def marks(self, _: int) -> Marks:
-        return NONE
+    def annotations(self, _: int) -> PageAnnotations:
+        return NO_ANNOTATIONS
 
     def info(self) -> dict[str, str]:
         return {}
 
-    def forbids(self) -> tuple[str, ...]:
+    def denied_permissions(self) -> tuple[str, ...]:
         return ()
 
-    def form(self) -> bool:
+    def may_have_form(self) -> bool:
         return False
 
-    def files(self) -> bool:
+    def may_have_attachments(self) -> bool:
         return False
 
     def headings(self) -> list[Heading]:
@@ -164,14 +164,14 @@ class Reads:
 )
 def test_the_second_engine_reads_what_the_first_cannot(first: str | Exception) -> None:
     """Garbage is not indexed where another engine reads the page."""
-    assert page_text([Reads(first), Reads("a readable page")], 0)[0] == "a readable page"
+    assert extract_page_text([Reads(first), Reads("a readable page")], 0)[0] == "a readable page"
 
 
 def test_the_least_bad_text_is_better_than_none() -> None:
     """Where both engines read badly, the better of the two is kept."""
     worse, better = "\ue001" * 10, "half \ue001\ue001\ue001"
-    assert page_text([Reads(worse), Reads(better)], 0)[0] == better
-    assert page_text([Reads(""), Reads("")], 0)[0] == ""
+    assert extract_page_text([Reads(worse), Reads(better)], 0)[0] == better
+    assert extract_page_text([Reads(""), Reads("")], 0)[0] == ""
 
 
 @pytest.mark.parametrize(
@@ -187,4 +187,4 @@ def test_the_least_bad_text_is_better_than_none() -> None:
 )
 def test_ordinary_text_is_not_garbage(text: str) -> None:
     """Text in any script passes without a second reading."""
-    assert badness(text) < 0.1
+    assert garbled_share(text) < 0.1

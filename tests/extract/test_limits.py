@@ -7,20 +7,20 @@ from collections.abc import Iterator
 import pytest
 
 from ingest.errors import DocumentError
-from ingest.extract.document import Means, extract
+from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.limits import (
-    CHARACTERS,
-    DEPTH,
-    HEADING,
-    HEADINGS,
-    HEADINGS_OF_A_PAGE,
-    LABEL,
-    PAGES,
-    bounded_headings,
-    bounded_text,
-    line,
+    MAX_DOCUMENT_CHARS,
+    MAX_HEADING_CHARS,
+    MAX_HEADINGS,
+    MAX_HEADINGS_PER_PAGE,
+    MAX_LABEL_CHARS,
+    MAX_OUTLINE_LEVELS,
+    MAX_PAGES,
+    clean_line,
+    limit_headings,
+    limit_text,
 )
-from ingest.extract.metadata import LONGEST as TITLE
+from ingest.extract.metadata import MAX_ENTRY_CHARS as TITLE
 from ingest.models import Code, Heading
 from tests.hostile.writing import SHOWN, file, page, pdf, stream, text
 
@@ -40,14 +40,14 @@ def outlined(*titles: bytes) -> bytes:
 def test_a_million_pages_that_are_one_are_too_large() -> None:
     """Six megabytes do not keep a reader busy for a night; I am told what to do."""
     data = pdf(tree(b"3 0 R " * 1_000_000, 1_000_000))
-    with pytest.raises(DocumentError, match=rf"1,000,000 pages.*{PAGES:,}.*split it") as caught:
-        extract(data, Means())
+    with pytest.raises(DocumentError, match=rf"1,000,000 pages.*{MAX_PAGES:,}.*split it") as caught:
+        extract(data, ExtractOptions())
     assert caught.value.code is Code.TOO_LARGE
 
 
 def test_a_page_tree_that_exaggerates_is_counted() -> None:
     """A file of a kilobyte that claims a million pages is read for the one that it has."""
-    assert extract(pdf(tree(b"3 0 R", 1_000_000)), Means()).pages == (SHOWN,)
+    assert extract(pdf(tree(b"3 0 R", 1_000_000)), ExtractOptions()).pages == (SHOWN,)
 
 
 def test_text_without_end_is_too_large() -> None:
@@ -61,16 +61,16 @@ def test_text_without_end_is_too_large() -> None:
             yield "x" * 1_000_000
 
     with pytest.raises(DocumentError, match="longer than 50 million characters") as caught:
-        list(bounded_text(pages()))
+        list(limit_text(pages()))
     assert caught.value.code is Code.TOO_LARGE
-    assert asked == CHARACTERS // 1_000_000 + 1
-    assert list(bounded_text(["x" * CHARACTERS])) == ["x" * CHARACTERS]
+    assert asked == MAX_DOCUMENT_CHARS // 1_000_000 + 1
+    assert list(limit_text(["x" * MAX_DOCUMENT_CHARS])) == ["x" * MAX_DOCUMENT_CHARS]
 
 
 def test_a_page_that_no_engine_can_read_is_named() -> None:
     """Three pages of which one is broken are two pages of text, and the third is listed."""
     kids = tree(b"3 0 R 99 0 R 3 0 R", 3)
-    document = extract(pdf(kids), Means())
+    document = extract(pdf(kids), ExtractOptions())
     assert document.pages == (SHOWN, "", SHOWN)
     assert document.details.missing == (2,)
 
@@ -78,7 +78,7 @@ def test_a_page_that_no_engine_can_read_is_named() -> None:
 def test_a_document_of_which_no_page_can_be_read_is_damaged() -> None:
     """It is not told to want OCR."""
     with pytest.raises(DocumentError, match="no page of it can be read") as caught:
-        extract(pdf(tree(b"99 0 R", 1)), Means())
+        extract(pdf(tree(b"99 0 R", 1)), ExtractOptions())
     assert caught.value.code is Code.DAMAGED
 
 
@@ -87,13 +87,13 @@ def test_a_document_without_a_catalog_is_damaged(root: bytes) -> None:
     """It has crashed nothing, so it does not say so."""
     objects = {3: page(), 4: stream(text()), 10: b"10 0 R"}
     with pytest.raises(DocumentError, match="damaged") as caught:
-        extract(file(objects, root), Means())
+        extract(file(objects, root), ExtractOptions())
     assert caught.value.code is Code.DAMAGED
 
 
 def test_a_title_that_is_no_unicode_does_not_take_the_others_with_it() -> None:
     """The good headings of an outline with a bad one are kept, and so is what the bad one says."""
-    document = extract(outlined(b"(First)", b"<FEFFD80000410000>", b"(Last)"), Means())
+    document = extract(outlined(b"(First)", b"<FEFFD80000410000>", b"(Last)"), ExtractOptions())
     assert [heading.title for heading in document.headings] == ["First", "A", "Last"]
 
 
@@ -104,26 +104,26 @@ def test_titles_and_labels_are_short_lines() -> None:
     objects = {10: b"<< /First 11 0 R >>", 11: ENTRY % (long, 99), 12: labels}
     about = {13: b"<< /Title %b >>" % long}
     data = pdf({**objects, **about}, b"/Outlines 10 0 R /PageLabels 12 0 R", b"/Info 13 0 R")
-    document = extract(data, Means())
+    document = extract(data, ExtractOptions())
     (heading,) = document.headings
     assert document.title == ("word " * TITLE)[:TITLE].rstrip()
-    assert heading.title == ("word " * HEADING)[:HEADING].rstrip()
-    assert document.labels == (("word " * LABEL)[:LABEL].rstrip(),)
+    assert heading.title == ("word " * MAX_HEADING_CHARS)[:MAX_HEADING_CHARS].rstrip()
+    assert document.labels == (("word " * MAX_LABEL_CHARS)[:MAX_LABEL_CHARS].rstrip(),)
 
 
 def test_headings_are_neither_too_many_nor_too_deep() -> None:
     """An outline of a hundred thousand entries is no table of contents."""
-    wide = extract(outlined(*[b"(Entry)"] * (HEADINGS + 5)), Means()).headings
-    assert len(wide) == HEADINGS_OF_A_PAGE
-    deep = list(bounded_headings(Heading(n, "Entry", n) for n in range(1, 1000)))
-    assert [heading.level for heading in deep] == list(range(1, DEPTH + 1))
-    assert not list(bounded_headings([Heading(1, "\0 \n", 1)]))
+    wide = extract(outlined(*[b"(Entry)"] * (MAX_HEADINGS + 5)), ExtractOptions()).headings
+    assert len(wide) == MAX_HEADINGS_PER_PAGE
+    deep = list(limit_headings(Heading(n, "Entry", n) for n in range(1, 1000)))
+    assert [heading.level for heading in deep] == list(range(1, MAX_OUTLINE_LEVELS + 1))
+    assert not list(limit_headings([Heading(1, "\0 \n", 1)]))
 
 
 def test_a_line_is_cut_before_it_is_cleaned() -> None:
     """A title of a gigabyte costs no more than one of a line."""
-    assert line("a\nb\tc" + " " * 10_000_000, 100) == "a b c"
-    assert line("x" * 10_000_000, 100) == "x" * 100
+    assert clean_line("a\nb\tc" + " " * 10_000_000, 100) == "a b c"
+    assert clean_line("x" * 10_000_000, 100) == "x" * 100
 
 
 @pytest.mark.parametrize(

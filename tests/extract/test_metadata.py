@@ -19,9 +19,9 @@ from pypdf.generic import (
     TextStringObject,
 )
 
-from ingest.chunk.chunks import titled
-from ingest.extract.document import Means, extract
-from ingest.extract.metadata import author, line, moment, title
+from ingest.chunk.chunks import choose_title
+from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.metadata import clean_entry, parse_pdf_date, read_author, read_title
 from ingest.models import Document, Heading
 from tests.pdfs import pdf
 
@@ -60,7 +60,7 @@ def test_author_dates_and_program_are_kept(extractor: str) -> None:
         CreationDate="D:20250317103000+01'30'",
         ModDate="D:20250401",
     )
-    document = extract(data, Means(extractor))
+    document = extract(data, ExtractOptions(extractor))
 
     assert document.title == "Annual report"
     assert document.details.author == "Ada Lovelace"
@@ -83,13 +83,13 @@ def test_author_dates_and_program_are_kept(extractor: str) -> None:
 )
 def test_odd_encodings_are_repaired(extractor: str, raw: str | bytes) -> None:
     """A title is readable whatever its program took for an encoding."""
-    assert extract(said(Title=raw), Means(extractor)).title == "Überblick – Ä"
+    assert extract(said(Title=raw), ExtractOptions(extractor)).title == "Überblick – Ä"
 
 
 @pytest.mark.parametrize("codec", ["utf-16-be", "utf-16-le"])
 def test_utf_16_without_a_mark_is_repaired(codec: str) -> None:
     """The commonest mistake of all leaves a zero at every other place."""
-    assert line("Jahresbericht Ä".encode(codec).decode("latin-1")) == "Jahresbericht Ä"
+    assert clean_entry("Jahresbericht Ä".encode(codec).decode("latin-1")) == "Jahresbericht Ä"
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_utf_16_without_a_mark_is_repaired(codec: str) -> None:
 )
 def test_dates_are_repaired_or_dropped(raw: str, wanted: str) -> None:
     """No filter by date meets a day that never was."""
-    assert moment(raw) == wanted
+    assert parse_pdf_date(raw) == wanted
 
 
 @given(st.text())
 def test_no_entry_is_ever_fatal(raw: str) -> None:
     """Whatever stands there, the outcome is a line of text or nothing."""
     info = {"Title": raw, "Author": raw}
-    for text in (title(info), author(info), moment(raw), line(raw)):
+    for text in (read_title(info), read_author(info), parse_pdf_date(raw), clean_entry(raw)):
         text.encode("utf-8")
         assert len(text) <= 500
         assert "\n" not in text
@@ -158,7 +158,7 @@ def test_no_entry_is_ever_fatal(raw: str) -> None:
 )
 def test_titles_that_programs_make_up_are_none(raw: str) -> None:
     """A document is called by its first heading rather than by "Microsoft Word - x.doc"."""
-    assert title({"Title": raw}) == ""
+    assert read_title({"Title": raw}) == ""
 
 
 @pytest.mark.parametrize(
@@ -178,23 +178,25 @@ def test_titles_that_programs_make_up_are_none(raw: str) -> None:
 )
 def test_titles_that_people_give_are_kept(raw: str) -> None:
     """A title is not thrown away because it looks a little odd."""
-    assert title({"Title": raw}) == raw
+    assert read_title({"Title": raw}) == raw
 
 
 def test_a_document_without_a_title_is_called_by_its_heading_or_its_name() -> None:
     """Each answer says which document it is from, in words."""
     data = pdf("Mills", title="untitled", outline=[(1, "All about mills", 1)])
 
-    assert titled(extract(data, Means()), "docs/x.pdf") == "All about mills"
-    assert titled(extract(pdf("Mills", title="untitled"), Means()), "docs/x.pdf") == "x"
-    assert titled(Document(("",), headings=(Heading(1, " ", 1),)), "a/b.c.pdf") == "b.c"
+    assert choose_title(extract(data, ExtractOptions()), "docs/x.pdf") == "All about mills"
+    assert (
+        choose_title(extract(pdf("Mills", title="untitled"), ExtractOptions()), "docs/x.pdf") == "x"
+    )
+    assert choose_title(Document(("",), headings=(Heading(1, " ", 1),)), "a/b.c.pdf") == "b.c"
 
 
 @pytest.mark.parametrize("raw", ["Administrator", "unknown", "user", "(anonymous)", "..."])
 def test_nobody_is_no_author(raw: str) -> None:
     """Authors that no person is are left out."""
-    assert author({"Author": raw}) == ""
-    assert author({"Author": f"{raw} Smith"}) == f"{raw} Smith"
+    assert read_author({"Author": raw}) == ""
+    assert read_author({"Author": f"{raw} Smith"}) == f"{raw} Smith"
 
 
 XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
@@ -210,14 +212,14 @@ XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_what_only_xmp_says_is_heard(extractor: str) -> None:
     """Newer programs leave the older place empty."""
-    document = extract(said(XMP), Means(extractor))
+    document = extract(said(XMP), ExtractOptions(extractor))
 
     assert document.title == "Élan & vital"
     assert document.details.author == "Ada, Bo"
     assert document.details.created == "2025-03-17T08:00:00Z"
     assert document.details.producer == "Acme"
-    assert extract(said(XMP, Title="Own"), Means(extractor)).title == "Own"
-    assert extract(said(XMP[:500]), Means(extractor)).title == ""
+    assert extract(said(XMP, Title="Own"), ExtractOptions(extractor)).title == "Own"
+    assert extract(said(XMP[:500]), ExtractOptions(extractor)).title == ""
 
 
 def labelled(labels: PdfObject) -> bytes:
@@ -237,8 +239,8 @@ def test_odd_labels_cost_no_page(extractor: str) -> None:
     """Labels that are none cost nothing, and those that begin late are not overlooked."""
     style = DictionaryObject({NameObject("/S"): NameObject("/D")})
 
-    broken = extract(labelled(TextStringObject("broken")), Means(extractor))
-    late = extract(labelled(ranges(NumberObject(1), style)), Means(extractor))
+    broken = extract(labelled(TextStringObject("broken")), ExtractOptions(extractor))
+    late = extract(labelled(ranges(NumberObject(1), style)), ExtractOptions(extractor))
 
     assert broken.pages == late.pages == ("one", "two")
     assert broken.labels == ()

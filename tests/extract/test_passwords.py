@@ -10,8 +10,8 @@ import pytest
 from pypdf.constants import UserAccessPermissions
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.extract.document import Means, extract
-from ingest.extract.passwords import passwords
+from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.passwords import read_passwords
 from ingest.models import Code
 from ingest.pipeline.reader.prepare import Task
 from tests.pdfs import pdf
@@ -40,7 +40,7 @@ def locked(
 def test_every_way_to_lock_is_opened(extractor: str, method: str, password: str) -> None:
     """Whatever program locked it, its password opens it; that of its owner does too."""
     for key in (password, "owner"):
-        means = Means(extractor, ("wrong", key))
+        means = ExtractOptions(extractor, ("wrong", key))
         document = extract(locked(password, method=method), means)
 
         assert document.pages == ("a secret text",)
@@ -52,7 +52,7 @@ def test_equal_passwords_are_equal(extractor: str) -> None:
     """A password of special characters opens it, however they were typed."""
     data = locked("fine IV")  # in the form that AES-256 asks for
 
-    assert extract(data, Means(extractor, ("\ufb01ne\u00a0\u2163\u00ad",))).pages
+    assert extract(data, ExtractOptions(extractor, ("\ufb01ne\u00a0\u2163\u00ad",))).pages
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -69,7 +69,7 @@ def test_what_no_password_opens_is_skipped(
 ) -> None:
     """I am told whether there was no password, or not the right one; never which."""
     with pytest.raises(DocumentError) as caught:
-        extract(locked(), Means(extractor, tried))
+        extract(locked(), ExtractOptions(extractor, tried))
 
     assert str(caught.value) == reason
     assert caught.value.code is Code.ENCRYPTED
@@ -81,7 +81,7 @@ def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
     data = locked().replace(b"/Standard", b"/Adobe.PS")
 
     with pytest.raises(DocumentError, match="not by a password") as caught:
-        extract(data, Means(extractor, ("secret",)))
+        extract(data, ExtractOptions(extractor, ("secret",)))
     assert caught.value.code is Code.ENCRYPTED
 
 
@@ -89,11 +89,11 @@ def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
 def test_what_is_forbidden_is_noted(extractor: str) -> None:
     """The index says that a document asks not to be copied or printed; it is read all the same."""
     asked = EVERYTHING & ~(UserAccessPermissions.EXTRACT | UserAccessPermissions.PRINT)
-    document = extract(locked("", allowed=asked), Means(extractor))
+    document = extract(locked("", allowed=asked), ExtractOptions(extractor))
 
     assert document.pages == ("a secret text",)
     assert document.details.forbids == ("print", "copy")
-    assert extract(pdf("an open one"), Means(extractor)).details.forbids == ()
+    assert extract(pdf("an open one"), ExtractOptions(extractor)).details.forbids == ()
 
 
 def test_passwords_come_from_a_file(tmp_path: Path) -> None:
@@ -101,28 +101,28 @@ def test_passwords_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_bytes("\ufeffone\r\n\r\n  two \r\nthré\n\none\n".encode())
 
-    assert passwords(str(file)) == ("one", "  two ", "thré")
-    assert passwords("") == ()
+    assert read_passwords(str(file)) == ("one", "  two ", "thré")
+    assert read_passwords("") == ()
 
 
 def test_a_file_that_is_no_list_of_passwords_is_refused(tmp_path: Path) -> None:
     """A run does not go on without the passwords it was given, and shows none of them."""
     file = tmp_path / "keys"
     with pytest.raises(ConfigError, match=f"{file} cannot be read \\(No such file"):
-        passwords(str(file))
+        read_passwords(str(file))
     with pytest.raises(ConfigError, match="cannot be read"):
-        passwords(str(tmp_path))
+        read_passwords(str(tmp_path))
     file.write_text("\n \n")
     with pytest.raises(ConfigError, match="has none in it: write them there, one a line"):
-        passwords(str(file))
+        read_passwords(str(file))
     file.write_bytes(b"geheim\xe4\n")
     with pytest.raises(ConfigError, match="not UTF-8") as caught:
-        passwords(str(file))
+        read_passwords(str(file))
     assert "geheim" not in repr(caught.value)
     assert caught.value.__cause__ is None
 
 
 def test_passwords_do_not_show(tmp_path: Path) -> None:
     """What is logged of a task holds no password."""
-    assert "secret" not in repr(Means("auto", ("secret",)))
+    assert "secret" not in repr(ExtractOptions("auto", ("secret",)))
     assert Task.__dataclass_fields__["passwords"].repr is False

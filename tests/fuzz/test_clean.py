@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.extract.cleaning import FEWEST, clean, without_running_lines
-from ingest.extract.garbled import badness
+from ingest.extract.cleaning import MIN_RUNNING_LINE_PAGES, clean, remove_running_lines
+from ingest.extract.garbled import garbled_share
 from ingest.models import Heading
 from tests.fuzz.texts import TRAPS, raw, structured
 
@@ -63,7 +63,7 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
 @given(raw)
 def test_quality_is_a_share(text: str) -> None:
     """Any page can be judged."""
-    assert 0 <= badness(text) <= 1
+    assert 0 <= garbled_share(text) <= 1
 
 
 lines = st.sampled_from(
@@ -79,10 +79,10 @@ titles = st.lists(
 @given(pages, titles)
 def test_running_lines_are_said_once(book: list[str], headings: list[Heading]) -> None:
     """Of a line that repeats on my pages, one is left; what stands once is never touched."""
-    left = without_running_lines(book, headings)
+    left = remove_running_lines(book, headings)
 
     assert len(left) == len(book)
-    if len(book) < FEWEST:
+    if len(book) < MIN_RUNNING_LINE_PAGES:
         assert list(left) == book
     counts = Counter(line for page in book for line in page.split("\n"))
     said = {line for page in left for line in page.split("\n")}
@@ -111,7 +111,7 @@ def test_a_megabyte_of_anything_is_clean_in_time(text: str) -> None:
     started = time.process_time()
 
     once = clean(text)
-    badness(text)
-    without_running_lines([once] * 4)
+    garbled_share(text)
+    remove_running_lines([once] * 4)
 
     assert time.process_time() - started < 10  # a guard against quadratic time, not a benchmark

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunk.chunks import PAGE_BREAK, chunks
-from ingest.chunk.limits import MOST_OVERLAP
+from ingest.chunk.chunks import PAGE_BREAK, make_chunks
+from ingest.chunk.limits import MAX_OVERLAP_SHARE
 from ingest.chunk.split import split
-from ingest.chunk.tables import tables
-from ingest.chunk.tokens import count
+from ingest.chunk.tables import find_tables
+from ingest.chunk.tokens import count_tokens
 from ingest.extract.cleaning import clean
 from ingest.models import Document, Heading, Recipe, Source
 from tests.fuzz.texts import TRAPS, raw, structured
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(7200)  # of the long profile
 
 SOURCE = Source("/docs", "fuzz.pdf", "/docs/fuzz.pdf", 1, "1")
 limits = st.sampled_from([16, 17, 24, 64, 128, 512])
-overlaps = st.sampled_from([0.0, 0.12, MOST_OVERLAP])
+overlaps = st.sampled_from([0.0, 0.12, MAX_OVERLAP_SHARE])
 texts = (raw | structured).map(clean)
 
 
@@ -39,8 +39,8 @@ def test_all_of_a_text_is_in_its_chunks(
     lost = list(text)
     for piece in pieces:
         lost[piece.start : piece.end] = [""] * (piece.end - piece.start)
-        said = piece.of(text)
-        assert piece.tokens == count([said])[0] <= limit
+        said = piece.text_in(text)
+        assert piece.tokens == count_tokens([said])[0] <= limit
         assert said == said.strip() != ""
         assert piece.header + text[piece.start : piece.end] == said
     assert "".join(lost).strip() == ""
@@ -52,7 +52,7 @@ def test_all_of_a_text_is_in_its_chunks(
 @given(texts)
 def test_tables_are_lines_of_the_text(text: str) -> None:
     """What is taken for a table is one, and no two overlap."""
-    found = tables(text)
+    found = find_tables(text)
 
     for table in found:
         assert 0 <= table.start <= table.body <= table.end <= len(text)
@@ -76,7 +76,7 @@ def test_chunks_of_a_document_know_where_they_are(
     document = Document(tuple(pages), headings=tuple(outline), confidence={1: 0.5, 3: 0.25})
     text = PAGE_BREAK.join(pages)
 
-    made = list(chunks(document, SOURCE, Recipe("auto", limit, 0.12, "hash", 8)))
+    made = list(make_chunks(document, SOURCE, Recipe("auto", limit, 0.12, "hash", 8)))
 
     assert len({chunk.id for chunk in made}) == len(made)
     for chunk in made:

@@ -13,31 +13,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.azure.credential import SEARCH, Login, credential
+from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import BusyError
-from ingest.index import RUNS_KEPT, Index
-from ingest.index.azure.client import Documents
-from ingest.index.azure.create import ensure
-from ingest.index.azure.definition import SearchIndex, definition
-from ingest.index.azure.generations import Alias
+from ingest.index import MAX_SAVED_RUNS, Index
+from ingest.index.azure.client import DocumentClient
+from ingest.index.azure.create import ensure_index
+from ingest.index.azure.definition import SearchIndex, build_definition
+from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex
-from ingest.index.ranking import MEANING, RANK
-from ingest.index.schema import CHUNK_FIELDS
-from ingest.index.sqlite.index import LocalIndex
+from ingest.index.ranking import RRF_K, VECTOR_WEIGHT
+from ingest.index.schema import CHUNK_FIELD_NAMES
+from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
+    CachedPage,
     Chunk,
     Details,
-    Entry,
+    IndexEntry,
     Mode,
+    OcrResult,
     Outcome,
-    Paid,
-    Recognised,
     Record,
     Source,
     Summary,
 )
-from ingest.runtime.retry import Patience
+from ingest.runtime.retry import RetryPolicy
 from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.emulator.emulator import Azure
 
@@ -45,7 +45,7 @@ from tests.emulator.emulator import Azure
 @pytest.fixture(params=["local", "azure"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "local":
-        opened: Index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
+        opened: Index = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
     else:
         opened = request.getfixturevalue("service")
     yield opened
@@ -56,28 +56,28 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
 def service(azure: Azure) -> AzureIndex:
     """An index on the emulator, through the SDK, as a managed identity."""
     made = opened(azure.search_endpoint, "contract")
-    ensure(made, defined(made.documents.name))
+    ensure_index(made, defined(made.documents.name))
     return made
 
 
 def opened(endpoint: str, name: str) -> AzureIndex:
-    login = Login(lambda: credential("", "", hosted=True))
-    token = TokenCache(login, SEARCH)
-    return AzureIndex(Documents(endpoint, name, token, Patience(), may_be_absent=False))
+    login = SharedCredential(lambda: create_credential("", "", hosted=True))
+    token = TokenCache(login, SEARCH_SCOPE)
+    return AzureIndex(DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False))
 
 
 def defined(name: str) -> SearchIndex:
-    return definition(name, DIMENSIONS, "standard.lucene", None)
+    return build_definition(name, DIMENSIONS, "standard.lucene", None)
 
 
 DETAILS = Details(author="A. Miller", created="2024-05-01T10:00:00Z", language="en", missing=(3, 7))
 SOURCE = Source("/docs", "tools/mill.pdf", "/docs/tools/mill.pdf", 10, "1")
 
 
-def entry(id_: str, text: str, ordinal: int = 0) -> Entry:
+def entry(id_: str, text: str, ordinal: int = 0) -> IndexEntry:
     chunk = Chunk(id_, text, 5, ordinal, 0, len(text), 3, 4, "iii", ("Tools", "Mills"), 0.875)
     url = "file:///docs/tools/mill.pdf"
-    return Entry(SOURCE, url, "finger", "All tools", chunk, vector(text), DETAILS)
+    return IndexEntry(SOURCE, url, "finger", "All tools", chunk, vector(text), DETAILS)
 
 
 A = entry("a" * 40, "The mill turns the grain into flour.")
@@ -121,12 +121,12 @@ def test_meaning_counts_for_more_than_words(index: Index) -> None:
     """Both rankings add up, by meaning with the greater weight, on every back end alike."""
     index.upload([A, B, C])
     nearest = [h.fields["id"] for h in index.search("", vector(A.chunk.text), Mode.VECTOR, 3)]
-    expected = {id_: MEANING / (RANK + rank) for rank, id_ in enumerate(nearest)}
-    expected[B.chunk.id] += 1 / RANK
+    expected = {id_: VECTOR_WEIGHT / (RRF_K + rank) for rank, id_ in enumerate(nearest)}
+    expected[B.chunk.id] += 1 / RRF_K
 
     hits = index.search("spindle", vector(A.chunk.text), Mode.HYBRID, 5)
     assert {hit.fields["id"]: hit.score for hit in hits} == pytest.approx(expected)
-    assert MEANING > 1
+    assert VECTOR_WEIGHT > 1
 
 
 def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
@@ -141,7 +141,7 @@ def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
 
     (hit,) = index.search("grain", None, Mode.TEXT, 5)
 
-    assert tuple(hit.fields) == CHUNK_FIELDS
+    assert tuple(hit.fields) == CHUNK_FIELD_NAMES
     assert hit.fields == {
         "id": "a" * 40,
         "content": "The mill turns the grain into flour.",
@@ -211,8 +211,8 @@ def test_held_says_which_chunks_are_there(index: Index) -> None:
     index.upload([A, B])
     many = [f"{n:040}" for n in range(1_200)]
 
-    assert index.held([*many, A.chunk.id, B.chunk.id]) == {A.chunk.id, B.chunk.id}
-    assert index.held([]) == set()
+    assert index.existing_ids([*many, A.chunk.id, B.chunk.id]) == {A.chunk.id, B.chunk.id}
+    assert index.existing_ids([]) == set()
 
 
 def test_a_record_comes_back_whole(index: Index) -> None:
@@ -287,7 +287,7 @@ def test_the_last_runs_are_remembered_newest_first(index: Index) -> None:
     """I see what the last nights came to, and nothing of it is found by a search."""
     assert index.runs(5) == []
     for number in range(3):
-        index.remember(past(number))
+        index.save_run(past(number))
 
     assert index.runs(2) == [past(2), past(1)]
     assert index.totals().sources == index.totals().chunks == 0
@@ -296,35 +296,35 @@ def test_the_last_runs_are_remembered_newest_first(index: Index) -> None:
 
 def test_runs_of_long_ago_are_forgotten(index: Index) -> None:
     """A job that runs every hour does not fill the index with itself."""
-    for number in range(RUNS_KEPT + 3):
-        index.remember(past(number))
+    for number in range(MAX_SAVED_RUNS + 3):
+        index.save_run(past(number))
 
     kept = index.runs(1000)
-    assert len(kept) == RUNS_KEPT
+    assert len(kept) == MAX_SAVED_RUNS
     assert kept[-1] == past(3)
 
 
-def page(number: int, source: str = "tools/mill.pdf") -> Paid:
-    text = Recognised(f'Spindle {number}, "über" 木材\n| a |', 0.9375)
-    return Paid(f"{number:040x}", "/docs", source, f"operation-{number}", text)
+def page(number: int, source: str = "tools/mill.pdf") -> CachedPage:
+    text = OcrResult(f'Spindle {number}, "über" 木材\n| a |', 0.9375)
+    return CachedPage(f"{number:040x}", "/docs", source, f"operation-{number}", text)
 
 
 def test_pages_that_were_paid_for_are_kept(index: Index) -> None:
     """At once, whole, and whatever becomes of the document; asked for in any thread."""
-    assert index.paid(page(1).key) is None
+    assert index.cached_page(page(1).key) is None
     waiting = replace(page(1), recognised=None)
-    index.keep(waiting)
-    assert index.paid(waiting.key) == waiting
+    index.cache_page(waiting)
+    assert index.cached_page(waiting.key) == waiting
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda n: index.keep(page(n)), range(1, 9)))
-        found = threads.map(lambda n: index.paid(page(n).key), range(1, 9))
+        list(threads.map(lambda n: index.cache_page(page(n)), range(1, 9)))
+        found = threads.map(lambda n: index.cached_page(page(n).key), range(1, 9))
         assert list(found) == [page(n) for n in range(1, 9)]
 
 
 def test_pages_that_were_paid_for_are_no_answers(index: Index) -> None:
     """Their text is found in chunks, and counts only there."""
-    index.keep(page(1))
+    index.cache_page(page(1))
     for mode in Mode:
         assert ids(index, "spindle", mode) == []
     assert (index.totals().sources, index.totals().chunks) == (0, 0)
@@ -334,13 +334,13 @@ def test_pages_that_were_paid_for_are_no_answers(index: Index) -> None:
 def test_pages_are_forgotten_with_their_source(index: Index) -> None:
     """And those of others stay, however many there are."""
     for number in range(3):
-        index.keep(page(number))
-    index.keep(page(9, "other.pdf"))
+        index.cache_page(page(number))
+    index.cache_page(page(9, "other.pdf"))
     scanned = replace(RECORD, details=replace(DETAILS, scanned=(1, 2, 3)))
     index.save(scanned).result()
     index.forget(scanned)
-    assert [index.paid(page(number).key) for number in range(3)] == [None] * 3
-    assert index.paid(page(9).key) == page(9, "other.pdf")
+    assert [index.cached_page(page(number).key) for number in range(3)] == [None] * 3
+    assert index.cached_page(page(9).key) == page(9, "other.pdf")
 
 
 def test_every_chunk_can_be_gone_through(index: Index) -> None:
@@ -348,12 +348,12 @@ def test_every_chunk_can_be_gone_through(index: Index) -> None:
     other = replace(C, source=replace(SOURCE, name="other.pdf"))
     index.upload([B, A, other])
 
-    assert [chunk.id for chunk in index.stored()] == [A.chunk.id, B.chunk.id, C.chunk.id]
-    assert [chunk.id for chunk in index.stored("/docs", "other.pdf")] == [C.chunk.id]
-    assert list(index.stored("/elsewhere")) == []
-    first = next(index.stored())
+    assert [chunk.id for chunk in index.chunks()] == [A.chunk.id, B.chunk.id, C.chunk.id]
+    assert [chunk.id for chunk in index.chunks("/docs", "other.pdf")] == [C.chunk.id]
+    assert list(index.chunks("/elsewhere")) == []
+    first = next(index.chunks())
     assert (first.text, first.headings, first.page_start) == (A.chunk.text, ("Tools", "Mills"), 3)
-    assert next(index.stored(text=False)).text == ""
+    assert next(index.chunks(text=False)).text == ""
 
 
 def test_vectors_can_be_had_again(index: Index) -> None:
@@ -361,8 +361,8 @@ def test_vectors_can_be_had_again(index: Index) -> None:
     index.upload([A, B])
     if isinstance(index, AzureIndex):
         endpoint = index.documents.endpoint
-        with closing(Alias("any", partial(opened, endpoint), defined)) as alias:
-            alias.show_vectors(index.documents.name, shown=True)
+        with closing(AzureGenerations("any", partial(opened, endpoint), defined)) as alias:
+            alias.set_vectors_retrievable(index.documents.name, retrievable=True)
 
     found = index.vectors([A.chunk.id, B.chunk.id, C.chunk.id])
     assert found.keys() == {A.chunk.id, B.chunk.id}
@@ -374,20 +374,20 @@ def test_vectors_can_be_had_again(index: Index) -> None:
 
 def test_there_is_room_and_it_is_told(index: Index) -> None:
     """I see how much more it takes before it is full; of memory only where there is a limit."""
-    room = index.room()
+    room = index.free_space()
     assert room.disk > 0
     assert 0 <= room.memory_used < room.memory
 
 
 def test_it_is_known_how_long_others_have_been_quiet(index: Index, tmp_path: Path) -> None:
     """A check can tell whether a run is at work, without getting into its way."""
-    assert index.quiet() == math.inf
+    assert index.seconds_since_write() == math.inf
     other = again(index, tmp_path)
     other.hold()
-    assert index.quiet() == 0
-    assert other.quiet() == math.inf  # the one at work is itself
+    assert index.seconds_since_write() == 0
+    assert other.seconds_since_write() == math.inf  # the one at work is itself
     other.close()
-    assert index.quiet() > 0
+    assert index.seconds_since_write() > 0
     index.hold()  # nobody is in the way
 
 
@@ -397,13 +397,13 @@ def test_workers_see_whether_their_run_holds_the_index(index: Index, tmp_path: P
     other = again(index, tmp_path)
     held = isinstance(index, AzureIndex)
     assert bool(index.holder) == held
-    assert bool(other.stands(index.holder)) == held
-    assert not other.stands("another:1:run")
+    assert bool(other.lease_stamp(index.holder)) == held
+    assert not other.lease_stamp("another:1:run")
     if held:
         with pytest.raises(BusyError, match="workers of tcp://scheduler:8786 for "):
             other.hold()
     index.close()
-    assert not other.stands(index.holder)
+    assert not other.lease_stamp(index.holder)
     other.close()
 
 
@@ -412,6 +412,6 @@ def again(index: Index, folder: Path) -> Index:
     if isinstance(index, AzureIndex):
         old = index.documents
         return AzureIndex(
-            Documents(old.endpoint, old.name, old.key, old.patience, may_be_absent=False)
+            DocumentClient(old.endpoint, old.name, old.key, old.retry_policy, may_be_absent=False)
         )
-    return LocalIndex(folder / "index", MODEL, DIMENSIONS, create=False)
+    return SqliteIndex(folder / "index", MODEL, DIMENSIONS, create=False)

@@ -18,7 +18,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from ingest.config.settings import Settings, documented, settings
+from ingest.config.settings import Settings, build_settings, environment_settings
 from tests.conftest import ROOT
 
 Document: TypeAlias = dict[str, Any]
@@ -26,7 +26,7 @@ Document: TypeAlias = dict[str, Any]
 TEXT = (ROOT / "infra/aks/ingest.yaml").read_text()
 DOCUMENTS: list[Document] = list(yaml.load_all(TEXT, yaml.CSafeLoader))
 KUBERNETES = "1.34"
-SETTINGS = {item.metadata["env"] for item in documented()}
+SETTINGS = {item.metadata["env"] for item in environment_settings()}
 
 
 def only(kind: str) -> Document:
@@ -190,7 +190,7 @@ def test_what_the_driver_is_told_are_settings() -> None:
     assert all(isinstance(value, str) for value in told.values())  # an empty one, too
     made_up = {name: "https://name.example" for name in told if name.endswith("_ENDPOINT")}
     made_up |= {"AZURE_OPENAI_EMBEDDING_DIMENSIONS": "1536", "INGEST_OCR": ""}
-    read = settings(told | made_up, {})
+    read = build_settings(told | made_up, {})
     cluster = only("DaskCluster")
     service, metadata = cluster["spec"]["scheduler"]["service"], cluster["metadata"]
     ports = {port["name"]: port["port"] for port in service["ports"]}

@@ -102,10 +102,10 @@ def cloud(tmp_path: Path) -> Cloud:
 
 FOR_ALL = [
     (roles.OPENAI_USER.id, "/g/oai"),
-    (roles.INDEX_DATA.id, "/g/srch"),
+    (roles.INDEX_DATA_CONTRIBUTOR.id, "/g/srch"),
     ("2a2b9908-6ea1-4ae2-8e65-a410df84e7d1", "/g/st"),
 ]
-TO_MAKE_THE_INDEX = (roles.SEARCH_SERVICE.id, "/g/srch")
+TO_MAKE_THE_INDEX = (roles.SEARCH_SERVICE_CONTRIBUTOR.id, "/g/srch")
 
 
 def test_whoever_is_signed_in_gets_what_a_first_run_needs(cloud: Cloud) -> None:

@@ -7,14 +7,14 @@ import re
 
 import yaml
 
-from ingest.config.settings import documented
+from ingest.config.settings import environment_settings
 from tests.conftest import ROOT
 from tests.infra.bicep import INFRA, TEMPLATES, at, text, variables
 
 MAIN = TEMPLATES[INFRA / "main.bicep"]
 JOB = TEMPLATES[INFRA / "modules/job.bicep"]
 AZD = yaml.safe_load((ROOT / "azure.yaml").read_text())
-SETTINGS = {item.metadata["env"] for item in documented()}
+SETTINGS = {item.metadata["env"] for item in environment_settings()}
 PARAMETERS = {
     name: entry["value"]
     for name, entry in json.loads((INFRA / "main.parameters.json").read_text())[

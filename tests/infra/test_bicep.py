@@ -13,9 +13,9 @@ import pytest
 from tree_sitter import Node
 
 from ingest.azure import roles
-from ingest.config.settings import documented, settings
-from ingest.pipeline.exit_codes import LONG_AGO
-from ingest.runtime.telemetry.exporters import Choice, chosen, signs_in
+from ingest.config.settings import build_settings, environment_settings
+from ingest.pipeline.exit_codes import KNOWN_AFTER
+from ingest.runtime.telemetry.exporters import ExporterChoice, choose_exporters, requires_token
 from tests.conftest import ROOT
 from tests.infra.bicep import (
     FILES,
@@ -33,7 +33,7 @@ from tests.infra.bicep import (
 )
 
 MAIN = TEMPLATES[INFRA / "main.bicep"]
-SETTINGS = {item.metadata["env"] for item in documented()}
+SETTINGS = {item.metadata["env"] for item in environment_settings()}
 
 # Stable versions that exist, as of August 2026; diagnosticSettings has never had a stable one.
 VERSIONS = {
@@ -72,8 +72,8 @@ ROLES = {
     "cognitive-user": (roles.COGNITIVE_USER.name, roles.COGNITIVE_USER.id),
     "metrics-publisher": ("Monitoring Metrics Publisher", "3913510d-42f4-4e42-8a64-420c390055eb"),
     "openai-user": (roles.OPENAI_USER.name, roles.OPENAI_USER.id),
-    "search-index-data": (roles.INDEX_DATA.name, roles.INDEX_DATA.id),
-    "search-service": (roles.SEARCH_SERVICE.name, roles.SEARCH_SERVICE.id),
+    "search-index-data": (roles.INDEX_DATA_CONTRIBUTOR.name, roles.INDEX_DATA_CONTRIBUTOR.id),
+    "search-service": (roles.SEARCH_SERVICE_CONTRIBUTOR.name, roles.SEARCH_SERVICE_CONTRIBUTOR.id),
 }
 # Read by SDKs and hosts rather than by ingest.
 OF_OTHERS = {
@@ -275,7 +275,7 @@ def test_the_job_ends_in_good_order_before_its_time_is_up() -> None:
     (seconds,) = re.findall(r"\$\{timeout - (\d+)\}s", variables(JOB)["INGEST_DEADLINE"])
     least = int(re.findall(r"@minValue\((\d+)\)\s*param timeout", JOB.path.read_text())[0])
     assert least > 2 * int(seconds)
-    found = settings({"INGEST_DEADLINE": f"{least - int(seconds)}s"}, {})
+    found = build_settings({"INGEST_DEADLINE": f"{least - int(seconds)}s"}, {})
     assert found.deadline == least - int(seconds)
     assert int(seconds) > found.grace_seconds
 
@@ -291,9 +291,9 @@ def test_the_job_ends_in_good_order_before_its_time_is_up() -> None:
 def test_the_job_does_not_fail_every_night_for_what_is_broken_for_good() -> None:
     """What was reported the night before is no failure; what is new is one, and after a retry."""
     told = variables(JOB)["INGEST_EXIT_OK"]
-    assert settings({"INGEST_EXIT_OK": told.strip("'")}, {}).exit_ok == ("known",)
+    assert build_settings({"INGEST_EXIT_OK": told.strip("'")}, {}).exit_ok == ("known",)
     job = JOB.resources["job"]
-    hours = LONG_AGO.total_seconds() / 3600
+    hours = KNOWN_AFTER.total_seconds() / 3600
     retries = int(text(at(job, "properties.configuration.replicaRetryLimit")))
     timeout = int(re.findall(r"param jobTimeout int = (\d+)", MAIN.path.read_text())[0])
     assert (retries + 1) * timeout < hours * 3600
@@ -333,7 +333,7 @@ def test_scans_are_only_paid_for_by_whom_asked_for_it() -> None:
     assert b"if (makesOcr)" in line(MAIN.modules["newOcr"])
     assert "empty(ocr[1]) ? ''" in text(MAIN.variables["ocrEndpoint"])
     assert variables(MAIN)["INGEST_OCR"] == "ocrEndpoint"
-    assert settings({"INGEST_OCR": ""}, {}).ocr == ""
+    assert build_settings({"INGEST_OCR": ""}, {}).ocr == ""
 
 
 def test_traces_are_only_paid_for_by_whom_asked_for_them() -> None:
@@ -349,5 +349,5 @@ def test_traces_are_only_paid_for_by_whom_asked_for_them() -> None:
     assert text(passed) == "isTraced ? insights!.outputs.connectionString : ''"
     told = variables(JOB)
     assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
-    assert signs_in({name: value.strip("'") for name, value in told.items()})
-    assert chosen({"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}) == Choice()
+    assert requires_token({name: value.strip("'") for name, value in told.items()})
+    assert choose_exporters({"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}) == ExporterChoice()

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 import yaml
 
-from ingest.config.settings import Settings, documented, settings
+from ingest.config.settings import Settings, build_settings, environment_settings
 from tests.conftest import ROOT
 
 TEXT = (ROOT / "infra/vm/cloud-init.yaml").read_text()
@@ -65,13 +65,13 @@ def test_the_packages_are_the_locked_ones() -> None:
 def test_what_a_node_is_told_are_settings() -> None:
     """No name is made up, and the engine is where its scheduler listens."""
     told = dict(line.split("=", 1) for line in FILES["ingest.env"].splitlines())
-    assert told.keys() - IDENTITY <= {item.metadata["env"] for item in documented()}
+    assert told.keys() - IDENTITY <= {item.metadata["env"] for item in environment_settings()}
     filled = {
         name: "https://name.example" if name.endswith("_ENDPOINT") else filled_in(value)
         for name, value in told.items()
     }
     (port,) = re.findall(r"--port (\d+)", FILES["dask-scheduler.service"])
-    read = settings(filled | {"AZURE_OPENAI_EMBEDDING_DIMENSIONS": "1536"}, {})
+    read = build_settings(filled | {"AZURE_OPENAI_EMBEDDING_DIMENSIONS": "1536"}, {})
     assert read.engine.endswith(f":{port}")
     assert told["INGEST_ENGINE"] in FILES["dask-worker.service"]
     assert read.hosted
@@ -91,7 +91,7 @@ def test_a_driver_has_the_time_to_end_in_order() -> None:
     assert service["RestartPreventExitStatus"] == "2 3"
     assert "SuccessExitStatus" not in service  # what is new is a failure; the rest is given as 0
     name, _, value = service["Environment"].partition("=")
-    assert settings({name: value}, {}).exit_ok == ("known",)
+    assert build_settings({name: value}, {}).exit_ok == ("known",)
     assert int(service["RestartSec"]) > 90  # what a killed driver leaves behind: index/lease.py
 
 
@@ -99,7 +99,7 @@ def test_its_variables_are_explained() -> None:
     """Whatever is to be filled in has its line in docs/scale.md, and the units exist."""
     document = (ROOT / "docs/scale.md").read_text()
     names = set(re.findall(r"\$\{([A-Z_]+)\}", TEXT))
-    for name in names - {item.metadata["env"] for item in documented()}:
+    for name in names - {item.metadata["env"] for item in environment_settings()}:
         assert name in document, name
     assert names >= {"UNITS", "SCHEDULER"}
     for unit in set(re.findall(r"[\w-]+\.(?:service|timer)\b", document)):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Entry, Recipe, Record, Refusal
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import IndexEntry, Recipe, Record, Refusal
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump
 from tests.pdfs import aged, prose, write
 
@@ -27,7 +27,7 @@ class Crash(BaseException):
     """The process dies here. Not an Exception, so that no handler can swallow it."""
 
 
-class Mortal(LocalIndex):
+class Mortal(SqliteIndex):
     """An index whose process dies at the nth write: before it, after it, or in the middle."""
 
     left = 10**9
@@ -43,7 +43,7 @@ class Mortal(LocalIndex):
             half()
         raise Crash
 
-    def upload(self, entries: Sequence[Entry]) -> list[Refusal]:
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         up = super().upload
         result: list[Refusal] = self._write(
             lambda: up(entries), lambda: up(entries[: len(entries) // 2])
@@ -163,7 +163,7 @@ def test_dying_again_over_an_edited_document_leaves_nothing_over(tmp_path: Path)
             whole = world.index.record(record.root, record.source)
             assert whole is not None
             assert world.index.totals().chunks == len(whole.committed)
-            assert world.index.held(whole.committed) == set(whole.committed)
+            assert world.index.existing_ids(whole.committed) == set(whole.committed)
             world.index.close()
             if not died:
                 break

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Code, Event, Outcome, Prepared, Recipe, Record, Settled
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import Code, Outcome, PreparedDocument, Recipe, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.diff import INTERRUPTED, MAX_ATTEMPTS, Stale
-from ingest.pipeline.stages import ingest
+from ingest.pipeline.diff import INTERRUPTED_REASON, MAX_ATTEMPTS, Stale
+from ingest.pipeline.stages import ingest_root
 from ingest.sources import Root
-from ingest.sources.folder import roots
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds
 from tests.pdfs import prose, write
 from tests.pipeline.test_crash import Crash
@@ -27,22 +27,22 @@ def bench(tmp_path: Path) -> Bench:
     folder = tmp_path / "docs"
     for name in ("a", "b", "poison", *(f"x{number:02}" for number in range(20)), "z"):
         write(folder / f"{name}.pdf", prose(name, 5))
-    index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
+    index = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
     return Bench(folder, index, Embeds(), Recipe("auto", 512, 0.12, MODEL, DIMENSIONS))
 
 
-def run(bench: Bench, before: Reading, how: Run | None = None) -> list[Event]:
+def run(bench: Bench, before: Reading, how: Run | None = None) -> list[RunEvent]:
     """One run in which `before` is called before a source is read."""
     services = bench.services()
 
-    def prepare(root: Root, stale: Stale) -> Prepared | None:
+    def prepare(root: Root, stale: Stale) -> PreparedDocument | None:
         before(stale)
         return services.reader.prepare(root, stale)
 
-    (folder,) = roots([str(bench.folder)])
+    (folder,) = parse_folder_roots([str(bench.folder)])
     try:
         return list(
-            ingest(
+            ingest_root(
                 folder,
                 replace(services, reader=replace(services.reader, prepare=prepare)),
                 how or Run("test"),
@@ -50,7 +50,7 @@ def run(bench: Bench, before: Reading, how: Run | None = None) -> list[Event]:
         )
     finally:
         services.reader.threads.shutdown()
-        services.senders.shutdown()
+        services.embed_threads.shutdown()
 
 
 def record(bench: Bench, name: str) -> Record | None:
@@ -74,7 +74,7 @@ def test_what_ends_the_process_is_left_alone_after_its_third_attempt(bench: Benc
 
     events = run(bench, dies)
 
-    (settled,) = (e for e in events if isinstance(e, Settled) and e.source == "poison.pdf")
+    (settled,) = (e for e in events if isinstance(e, SourceResult) and e.source == "poison.pdf")
     assert (settled.outcome, settled.code) == (Outcome.FAILED, Code.CRASHED)
     assert "a run ended while this was being read (tried 3 times" in settled.reason
     others = {r.source: r.outcome for r in bench.index.records() if r.source != "poison.pdf"}
@@ -86,7 +86,7 @@ def test_the_second_run_reads_all_others_before_the_suspects(bench: Bench) -> No
     """One bad document does not keep the rest out of the index, run after run."""
     with pytest.raises(Crash):
         run(bench, dies)
-    suspects = [r.source for r in bench.index.records() if r.error == INTERRUPTED]
+    suspects = [r.source for r in bench.index.records() if r.error == INTERRUPTED_REASON]
     order: list[str] = []
 
     run(bench, lambda stale: order.append(stale.source.name))
@@ -125,4 +125,4 @@ def test_what_the_index_had_stays_while_an_attempt_is_counted(bench: Bench) -> N
     assert before
     assert after
     assert after.committed == before.committed
-    assert bench.index.held(after.committed) == set(before.committed)
+    assert bench.index.existing_ids(after.committed) == set(before.committed)

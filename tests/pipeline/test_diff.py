@@ -9,22 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.models import Code, Details, Oddity, Outcome, Record, Settled, Source, Unread
+from ingest.models import Code, Details, ListingIssue, Outcome, Record, Source, SourceResult, Unread
 from ingest.pipeline.diff import (
     MAX_ATTEMPTS,
-    Absences,
+    AbsenceTracker,
     Change,
     Passed,
+    SkipRule,
     Stale,
-    Terms,
-    Unseen,
+    UnlistedFolder,
     Vanished,
     compare,
-    usual_deletes,
+    default_deletion_limit,
 )
-from ingest.pipeline.ignored_files import kind
+from ingest.pipeline.ignored_files import file_extension
 
-Listed = Source | Oddity | Unread
+Listed = Source | ListingIssue | Unread
 NAMES = st.sets(st.text("abc/", min_size=1, max_size=4))
 
 
@@ -40,7 +40,7 @@ def record(name: str, outcome: Outcome = Outcome.NEW, **more: object) -> Record:
 def compared(
     listing: list[Listed], records: list[Record], attempts: int = MAX_ATTEMPTS
 ) -> list[Change]:
-    return list(compare(listing, records, Terms("recipe", "reader", attempts)))
+    return list(compare(listing, records, SkipRule("recipe", "reader", attempts)))
 
 
 @given(NAMES, NAMES, st.data())
@@ -60,7 +60,7 @@ def test_every_name_gets_exactly_one_change(
             kinds[change.record.source] = "vanished"
         elif isinstance(change, Stale):
             kinds[change.source.name] = "stale"
-        elif isinstance(change, Settled):
+        elif isinstance(change, SourceResult):
             kinds[change.source] = str(change.outcome)
     assert len(kinds) == len(changes)
     assert kinds == {
@@ -92,7 +92,7 @@ def test_a_failure_is_not_tried_for_ever() -> None:
     known = record("a", outcome=Outcome.FAILED, attempts=MAX_ATTEMPTS, error="damaged")
 
     (change,) = compared([source("a")], [known])
-    assert isinstance(change, Settled)
+    assert isinstance(change, SourceResult)
     assert change.outcome is Outcome.FAILED
     assert not change.harmless
     assert "damaged (tried 3 times; --retry-failed tries again)" in change.reason
@@ -111,16 +111,16 @@ def test_what_is_locked_is_tried_whenever_there_are_passwords() -> None:
     listing: list[Listed] = [source("a"), source("b")]
 
     def kinds(*, passwords: bool) -> list[type]:
-        terms = Terms("recipe", passwords=passwords)
+        terms = SkipRule("recipe", has_passwords=passwords)
         return [type(change) for change in compare(listing, [locked, damaged], terms)]
 
-    assert kinds(passwords=True) == [Stale, Settled]
-    assert kinds(passwords=False) == [Settled, Settled]
+    assert kinds(passwords=True) == [Stale, SourceResult]
+    assert kinds(passwords=False) == [SourceResult, SourceResult]
 
 
 def test_an_oddity_is_settled_and_protects_its_record() -> None:
     """A file that became a dead link does not lose what the index has of it."""
-    (change,) = compared([Oddity("/r", "a", "a link to nothing")], [record("a")])
+    (change,) = compared([ListingIssue("/r", "a", "a link to nothing")], [record("a")])
 
     assert isinstance(change, Passed)
     assert (change.settled.outcome, change.settled.chunks) == (Outcome.SKIPPED, 2)
@@ -131,12 +131,12 @@ def test_what_a_record_says_already_is_not_written_again() -> None:
     """A dead link that stays is written down once, and reported since the run that met it first."""
     said = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
     known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **said)
-    (change,) = compared([Oddity("/r", "a", "a link to nothing")], [known])
+    (change,) = compared([ListingIssue("/r", "a", "a link to nothing")], [known])
     assert isinstance(change, Passed)
     assert change.is_recorded
     assert change.settled.details.since == "r1"
 
-    (other,) = compared([Oddity("/r", "a", "not a regular file")], [known])
+    (other,) = compared([ListingIssue("/r", "a", "not a regular file")], [known])
     assert isinstance(other, Passed)
     assert not other.is_recorded
 
@@ -150,12 +150,12 @@ def test_files_of_other_kinds_are_counted_and_change_nothing() -> None:
         source("d.pdf"),
     ]
     found = absences(listing, [record("d.pdf"), record("e.pdf")])
-    (left,) = found.aside.told("/r")
+    (left,) = found.aside.to_events("/r")
     assert left.kinds == {".docx": 2, "no extension": 1}
-    assert found.present == 1
+    assert found.present_count == 1
     assert [gone.source for gone in found.vanished] == ["e.pdf"]
 
-    empty = absences([Unread("/r", "a.docx")], [record("b.pdf")]).kept("/r")
+    empty = absences([Unread("/r", "a.docx")], [record("b.pdf")]).withheld_deletions("/r")
     assert empty is not None  # they do not prove that the PDFs are gone
     assert "no PDFs at all" in empty.reason
 
@@ -172,7 +172,7 @@ def test_files_of_other_kinds_are_counted_and_change_nothing() -> None:
 )
 def test_an_extension_is_short_and_in_the_name_of_the_file(name: str, expected: str) -> None:
     """Files are counted by the extension that their owner would name."""
-    assert kind(name) == expected
+    assert file_extension(name) == expected
 
 
 def test_a_listing_out_of_order_is_not_believed() -> None:
@@ -181,9 +181,9 @@ def test_a_listing_out_of_order_is_not_believed() -> None:
         compared([source("b"), source("a")], [])
 
 
-def absences(listing: list[Listed], records: list[Record], **more: object) -> Absences:
-    found = Absences(**({"prune": True, "max_deletes": None} | more))  # type: ignore[arg-type]
-    list(found.noted(compared(listing, records), lambda: False))
+def absences(listing: list[Listed], records: list[Record], **more: object) -> AbsenceTracker:
+    found = AbsenceTracker(**({"prune": True, "max_deletes": None} | more))  # type: ignore[arg-type]
+    list(found.filter_changes(compared(listing, records), lambda: False))
     return found
 
 
@@ -192,12 +192,12 @@ MANY = [record(f"{n:03}") for n in range(200)]
 
 def test_a_few_vanished_sources_may_go() -> None:
     """I delete a file and it is gone from the answers after the next run."""
-    assert absences([source("b")], [record("a"), record("b")]).kept("/r") is None
+    assert absences([source("b")], [record("a"), record("b")]).withheld_deletions("/r") is None
 
 
 def test_an_empty_listing_removes_nothing() -> None:
     """Invariant 6: a disk that was not mounted does not empty my index."""
-    kept = absences([], [record("a")]).kept("/r")
+    kept = absences([], [record("a")]).withheld_deletions("/r")
     assert kept is not None
     assert "no PDFs at all" in kept.reason
     assert kept.harmless
@@ -205,45 +205,45 @@ def test_an_empty_listing_removes_nothing() -> None:
 
 def test_a_listing_with_a_blind_spot_removes_nothing() -> None:
     """Invariant 6: a folder I may not enter is not a folder that is gone."""
-    hidden = Oddity("/r", "x/", "cannot be read", hides=True)
-    assert Unseen("x/") in compared([hidden], [])
-    kept = absences([source("a"), hidden], [record("b")]).kept("/r")
+    hidden = ListingIssue("/r", "x/", "cannot be read", hides=True)
+    assert UnlistedFolder("x/") in compared([hidden], [])
+    kept = absences([source("a"), hidden], [record("b")]).withheld_deletions("/r")
     assert kept is not None
     assert "x/ could not be looked into" in kept.reason
 
 
 def test_a_run_that_was_stopped_removes_nothing() -> None:
     """Invariant 6: what the run did not get to is not gone."""
-    found = Absences(prune=True, max_deletes=None)
-    changes = found.noted(
-        compared([source("c")], [record("a"), record("b")]), lambda: found.present > 0
+    found = AbsenceTracker(prune=True, max_deletes=None)
+    changes = found.filter_changes(
+        compared([source("c")], [record("a"), record("b")]), lambda: found.present_count > 0
     )
     list(changes)
-    found.whole = False
-    assert found.kept("/r") is not None
+    found.is_complete = False
+    assert found.withheld_deletions("/r") is not None
 
 
 def test_many_deletions_need_a_word() -> None:
     """Invariant 6: half the index does not go without being told to, and I learn how."""
     here: list[Listed] = [source(f"{n:03}") for n in range(100)]
 
-    kept = absences(here, MANY).kept("/r")
+    kept = absences(here, MANY).withheld_deletions("/r")
 
     assert kept is not None
     assert not kept.harmless
     assert "limit of 20; --max-deletes 100 lets them go" in kept.reason
-    assert absences(here, MANY, max_deletes=100).kept("/r") is None
-    assert absences(here, MANY, max_deletes=99).kept("/r") is not None
+    assert absences(here, MANY, max_deletes=100).withheld_deletions("/r") is None
+    assert absences(here, MANY, max_deletes=99).withheld_deletions("/r") is not None
 
 
 def test_no_prune_keeps_everything() -> None:
     """I can turn removing off."""
-    assert absences([source("b")], [record("a")], prune=False).kept("/r") is not None
+    assert absences([source("b")], [record("a")], prune=False).withheld_deletions("/r") is not None
 
 
 def test_the_usual_limit_is_a_tenth_but_at_least_ten() -> None:
     """Small folders may be tidied up without being asked."""
-    assert [usual_deletes(n) for n in (0, 5, 100, 101, 5000)] == [10, 10, 10, 10, 500]
+    assert [default_deletion_limit(n) for n in (0, 5, 100, 101, 5000)] == [10, 10, 10, 10, 500]
 
 
 def portfolio(*names: str) -> Record:
@@ -257,10 +257,10 @@ def kinds(changes: list[Change]) -> dict[str, str]:
         c.record.source
         if isinstance(c, Vanished)
         else c.source
-        if isinstance(c, Settled)
+        if isinstance(c, SourceResult)
         else c.source.name
         if isinstance(c, Stale | Passed)
-        else c.name: str(c.outcome) if isinstance(c, Settled) else type(c).__name__
+        else c.name: str(c.outcome) if isinstance(c, SourceResult) else type(c).__name__
         for c in changes
     }
 
@@ -298,7 +298,7 @@ def test_a_source_whose_inside_is_not_done_is_read_again(inside: list[Record]) -
     """A run that died between a portfolio and its parts is made good by the next."""
     (change,) = compared([source("p.pdf")], [portfolio("a.pdf"), *inside])
     assert isinstance(change, Stale)
-    assert change.known == ""
+    assert change.known_fingerprint == ""
 
 
 def test_what_is_inside_and_failed_for_good_is_reported() -> None:
@@ -318,9 +318,9 @@ def test_what_is_inside_a_vanished_source_vanishes() -> None:
         "p.pdf//b.pdf": "Vanished",
         "q.pdf": "Stale",
     }
-    absences = Absences(prune=True, max_deletes=1)
-    list(absences.noted(changes, lambda: False))
-    assert absences.kept("/r") is None
+    absences = AbsenceTracker(prune=True, max_deletes=1)
+    list(absences.filter_changes(changes, lambda: False))
+    assert absences.withheld_deletions("/r") is None
 
 
 @pytest.mark.parametrize(
@@ -343,14 +343,14 @@ def test_a_scan_with_a_new_time_is_read_again_too() -> None:
     known = record("a", details=Details(scanned=(2,)))
     (change,) = compared([source("a", "2")], [known])
     assert isinstance(change, Stale)
-    assert change.known == ""
+    assert change.known_fingerprint == ""
 
 
 def test_turning_ocr_off_keeps_what_was_paid_for() -> None:
     """Text that was recognised once stays."""
     known = record("a", details=Details(scanned=(2,), ocr="reader"))
-    (change,) = compare([source("a")], [known], Terms("recipe"))
-    assert isinstance(change, Settled)
+    (change,) = compare([source("a")], [known], SkipRule("recipe"))
+    assert isinstance(change, SourceResult)
     assert change.outcome is Outcome.UNCHANGED
 
 
@@ -361,7 +361,7 @@ def test_missing_pages_are_tried_again_a_few_times_and_stay_reported() -> None:
     (change,) = compared([source("a")], [known])
     assert isinstance(change, Stale)
     (settled,) = compared([source("a")], [replace(known, attempts=MAX_ATTEMPTS)])
-    assert isinstance(settled, Settled)
+    assert isinstance(settled, SourceResult)
     assert (settled.outcome, settled.code, settled.harmless) == (
         Outcome.UNCHANGED,
         "pages-missing",

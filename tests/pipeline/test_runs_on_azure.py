@@ -17,20 +17,20 @@ from typing import Any
 
 import pytest
 
-from ingest.azure.credential import SEARCH, Login, credential
+from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
-from ingest.config.connections import connections
-from ingest.config.factory import services
-from ingest.config.settings import Settings, settings
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_services
+from ingest.config.settings import Settings, build_settings
 from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
-from ingest.index.azure.client import Documents
-from ingest.models import Event, Mode
+from ingest.index.azure.client import DocumentClient
+from ingest.models import Mode, RunEvent
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.stages import ingest
-from ingest.runtime.cancellation import Stop
-from ingest.runtime.retry import Patience
-from ingest.runtime.timing import CHARGED, REFUSED
-from ingest.sources.folder import roots
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.retry import RetryPolicy
+from ingest.runtime.timing import CHARGED_TOKENS, THROTTLED_REQUESTS
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import ROOT, environment, ingested, outcomes, settled
 from tests.emulator import faults
 from tests.emulator.emulator import Azure, emulator
@@ -67,26 +67,26 @@ def client(azure: Azure, **more: Any) -> Settings:
         "INGEST_WORKERS": "1",  # a reader takes half a second to start
     }
     named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    return settings(azure.environment | small | named | more, {})
+    return build_settings(azure.environment | small | named | more, {})
 
 
 @contextmanager
 def connected(
-    chosen: Settings, stop: Stop | None = None, time_: Hurried | None = None
+    chosen: Settings, stop: Cancellation | None = None, time_: Hurried | None = None
 ) -> Iterator[Services]:
     time_ = time_ or Hurried()
-    stop = stop or Stop()
-    to = connections(chosen, stop, clock=time_.clock, sleep=time_.sleep)
-    with services(chosen, stop, write=True, to=to) as all_:
+    stop = stop or Cancellation()
+    to = create_connections(chosen, stop, clock=time_.clock, sleep=time_.sleep)
+    with open_services(chosen, stop, write=True, to=to) as all_:
         yield all_
 
 
-def run(folder: Path, chosen: Settings, stop: Stop | None = None) -> list[Event]:
+def run(folder: Path, chosen: Settings, stop: Cancellation | None = None) -> list[RunEvent]:
     """One run over a folder, in this process; its events."""
-    stop = stop or Stop()
-    (root,) = roots([str(folder)])
+    stop = stop or Cancellation()
+    (root,) = parse_folder_roots([str(folder)])
     with connected(chosen, stop) as all_:
-        return list(ingest(root, all_, Run("r", max_deletes=99, stop=stop)))
+        return list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
 
 
 def contents(azure: Azure) -> dict[str, Any]:
@@ -211,10 +211,10 @@ def test_a_lost_answer_costs_one_more_request_and_no_copy(azure: Azure, folder: 
 def test_a_token_revoked_midway_is_replaced(azure: Azure, folder: Path) -> None:
     """Invariant 8: a 401 forces one renewal, and the run goes on."""
     first(folder)
-    (root,) = roots([str(folder)])
+    (root,) = parse_folder_roots([str(folder)])
     with connected(client(azure)) as all_:
         events, revoked = [], False
-        for event in ingest(root, all_, Run("r")):
+        for event in ingest_root(root, all_, Run("r")):
             events.append(event)
             if len(outcomes(events)) >= 2 and not revoked:
                 azure.identity.revoke_all()
@@ -222,7 +222,7 @@ def test_a_token_revoked_midway_is_replaced(azure: Azure, folder: Path) -> None:
         assert len(outcomes(events)) == 10
         second(folder)
         azure.identity.revoke_all()
-        again = outcomes(list(ingest(root, all_, Run("r", max_deletes=9))))
+        again = outcomes(list(ingest_root(root, all_, Run("r", max_deletes=9))))
     assert "changed" in again.values()
 
 
@@ -231,10 +231,10 @@ def test_tokens_expire_all_night_and_the_run_goes_on(azure: Azure, folder: Path)
     azure.identity.valid = 600
     for n in range(60):
         write(folder / f"{n}.pdf", prose(f"topic {n}", 8))
-    (root,) = roots([str(folder)])
+    (root,) = parse_folder_roots([str(folder)])
     with connected(client(azure)) as all_:
         done = 0
-        for event in ingest(root, all_, Run("r")):
+        for event in ingest_root(root, all_, Run("r")):
             if outcomes([event]):
                 done += 1
                 azure.clock.advance(60)
@@ -253,14 +253,14 @@ def test_throttling_is_waited_out(
 
     with caplog.at_level(logging.WARNING, "ingest"):
         logging.getLogger("ingest").propagate = True
-        (root,) = roots([str(folder)])
+        (root,) = parse_folder_roots([str(folder)])
         with connected(client(azure), time_=hurried) as all_:
-            assert set(outcomes(list(ingest(root, all_, Run("r")))).values()) == {"new"}
+            assert set(outcomes(list(ingest_root(root, all_, Run("r")))).values()) == {"new"}
 
     assert sum(hurried.slept) >= 30
-    assert all_.times.counts[REFUSED] == 2
+    assert all_.times.counts[THROTTLED_REQUESTS] == 2
     charged = sum(request.estimated for request in azure.openai.requests)
-    assert all_.times.counts[CHARGED] == charged
+    assert all_.times.counts[CHARGED_TOKENS] == charged
     assert re.search(r"waiting 3\d s: the quota of https://", caplog.text)
 
 
@@ -400,9 +400,9 @@ def test_an_index_deleted_midway_is_an_error_and_the_next_run_fills_it(
     run(folder, client(azure))
     wanted = contents(azure)
     azure.search.indexes.clear()
-    (root,) = roots([str(folder)])
+    (root,) = parse_folder_roots([str(folder)])
     with pytest.raises((ConfigError, ServiceError)), connected(client(azure)) as all_:
-        for event in ingest(root, all_, Run("r")):
+        for event in ingest_root(root, all_, Run("r")):
             if outcomes([event]):
                 azure.search.indexes.clear()
 
@@ -498,12 +498,16 @@ def test_a_quiet_index_is_not_asked_for_records_it_does_not_list(
 
 def aged(azure: Azure, lease: dict[str, Any]) -> None:
     """Write the lease as it would look had the last run been long ago."""
-    login = Login(lambda: credential("", "", hosted=True))
-    documents = Documents(
-        azure.search_endpoint, INDEX, TokenCache(login, SEARCH), Patience(), may_be_absent=False
+    login = SharedCredential(lambda: create_credential("", "", hosted=True))
+    documents = DocumentClient(
+        azure.search_endpoint,
+        INDEX,
+        TokenCache(login, SEARCH_SCOPE),
+        RetryPolicy(),
+        may_be_absent=False,
     )
     kept = {name: lease[name] for name in ("id", "kind", "run", "settled")}
-    assert documents.acted("upload", [kept]) == []
+    assert documents.write("upload", [kept]) == []
     documents.close()
 
 

@@ -14,27 +14,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ingest.chunk.tokens import count
+from ingest.chunk.tokens import count_tokens
 from ingest.errors import ServiceError
 from ingest.index import Index
-from ingest.index.sqlite.index import LocalIndex
+from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
-    Advanced,
+    DeletionsWithheld,
     Details,
-    Entry,
-    Event,
-    Kept,
+    IndexEntry,
     Mode,
     Outcome,
     Record,
     Refusal,
-    Settled,
+    RunEvent,
+    RunProgress,
+    SourceResult,
 )
 from ingest.pipeline.context import Run
-from ingest.pipeline.dry_run import forecast
-from ingest.pipeline.stages import ingest
-from ingest.runtime.cancellation import Stop
-from ingest.sources.folder import roots
+from ingest.pipeline.dry_run import dry_run
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import ROOT, Bench, dump, outcomes, settled
 from tests.pdfs import aged, prose, write
 from tests.processes import PATIENCE
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def chunk_ids(bench: Bench, name: str) -> tuple[str, ...]:
-    (root,) = roots([str(bench.folder)])
+    (root,) = parse_folder_roots([str(bench.folder)])
     record = bench.index.record(root.name, name)
     assert record is not None
     return record.committed
@@ -127,7 +127,7 @@ def test_another_recipe_makes_everything_anew(bench: Bench) -> None:
     bench.recipe = replace(bench.recipe, chunk_tokens=32)
     assert bench.outcomes() == {"a.pdf": "changed"}
 
-    assert bench.index.held(old) == set()
+    assert bench.index.existing_ids(old) == set()
     assert bench.index.totals().chunks == len(chunk_ids(bench, "a.pdf"))
 
 
@@ -137,9 +137,9 @@ def test_what_is_billed_is_what_is_embedded(bench: Bench) -> None:
     bench.recipe = replace(bench.recipe, chunk_tokens=512)
     (rota,) = settled(bench.run()).values()
 
-    assert rota.tokens == sum(count(bench.embeds.texts)) > 0
+    assert rota.tokens == sum(count_tokens(bench.embeds.texts)) > 0
     assert not any("|" in text for text in bench.embeds.texts)
-    assert any("| 36 | Corvin |" in chunk.text for chunk in bench.index.stored())
+    assert any("| 36 | Corvin |" in chunk.text for chunk in bench.index.chunks())
 
 
 def test_a_document_without_text_is_no_failed_attempt(bench: Bench) -> None:
@@ -197,7 +197,7 @@ def test_a_document_that_turns_bad_keeps_what_the_index_has(bench: Bench) -> Non
     aged(path, 40)
     assert bench.outcomes() == {"a.pdf": "failed"}
     assert chunk_ids(bench, "a.pdf") == good
-    assert bench.index.held(good) == set(good)
+    assert bench.index.existing_ids(good) == set(good)
 
     bench.embeds.texts.clear()
     write(path, prose("lathes"), age=30)
@@ -246,14 +246,14 @@ def test_deleting_needs_proof(bench: Bench) -> None:
 
     for n in range(15):
         (bench.folder / f"{n}.pdf").unlink()
-    (kept,) = (e for e in bench.run(Run("r")) if isinstance(e, Kept))
+    (kept,) = (e for e in bench.run(Run("r")) if isinstance(e, DeletionsWithheld))
     assert (kept.sources, kept.harmless) == (15, False)
     assert bench.index.totals().sources == 30
 
     assert sum(o == "removed" for o in bench.outcomes(Run("r", max_deletes=15)).values()) == 15
     for n in range(15, 30):
         (bench.folder / f"{n}.pdf").unlink()
-    (kept,) = (e for e in bench.run(Run("r", max_deletes=99)) if isinstance(e, Kept))
+    (kept,) = (e for e in bench.run(Run("r", max_deletes=99)) if isinstance(e, DeletionsWithheld))
     assert "no PDFs at all" in kept.reason
     assert bench.index.totals().sources == 15
 
@@ -266,18 +266,18 @@ def test_a_root_that_is_a_pattern_removes_only_what_it_covers(bench: Bench) -> N
     for name in ("x/a.pdf", "y/c.pdf"):
         (bench.folder / name).unlink()
 
-    (root,) = roots([f"{bench.folder}/x/*.pdf"])
+    (root,) = parse_folder_roots([f"{bench.folder}/x/*.pdf"])
     # The pattern's folder is a root of its own; what counts is that y is not looked at.
-    assert outcomes(list(ingest(root, bench.services(), Run("r")))) == {"b.pdf": "new"}
-    (one,) = roots([str(bench.folder / "x/b.pdf")])
-    assert outcomes(list(ingest(one, bench.services(), Run("r")))) == {"b.pdf": "unchanged"}
+    assert outcomes(list(ingest_root(root, bench.services(), Run("r")))) == {"b.pdf": "new"}
+    (one,) = parse_folder_roots([str(bench.folder / "x/b.pdf")])
+    assert outcomes(list(ingest_root(one, bench.services(), Run("r")))) == {"b.pdf": "unchanged"}
 
 
-class Wrapped(LocalIndex):
+class Wrapped(SqliteIndex):
     """An index that does something of its own on the way."""
 
     def __init__(self, index: Index) -> None:
-        assert isinstance(index, LocalIndex)
+        assert isinstance(index, SqliteIndex)
         self.__dict__ = index.__dict__
 
 
@@ -286,7 +286,7 @@ class Refusing(Wrapped):
 
     word = "mills"
 
-    def upload(self, entries: Sequence[Entry]) -> list[Refusal]:
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         bad = [e for e in entries if self.word in e.chunk.text]
         rest = [e for e in entries if self.word not in e.chunk.text]
         return [Refusal(e.chunk.id, "field 'content' is too large") for e in bad] + super().upload(
@@ -313,7 +313,7 @@ def test_a_refused_chunk_fails_its_document_and_no_other(bench: Bench) -> None:
 class Spying(Wrapped):
     """An index that checks, at each write, what its records say."""
 
-    def upload(self, entries: Sequence[Entry]) -> list[Refusal]:
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         for item in entries:
             record = self.record(item.source.root, item.source.name)
             assert record is not None
@@ -323,7 +323,7 @@ class Spying(Wrapped):
 
     def save(self, record: Record) -> Future[None]:
         if record.fingerprint and not record.error:
-            assert self.held(record.committed) == set(record.committed)
+            assert self.existing_ids(record.committed) == set(record.committed)
             assert not record.pending
         return super().save(record)
 
@@ -369,15 +369,15 @@ def test_a_stop_settles_what_is_under_way(bench: Bench) -> None:
     for n in range(40):
         write(bench.folder / f"{n:02}.pdf", prose(f"other topic {n}", 4), age=50)
 
-    run = Run("r", stop=Stop(grace=60))
-    (root,) = roots([str(bench.folder)])
-    events: list[Event] = []
-    for event in ingest(root, bench.services(), run):
+    run = Run("r", stop=Cancellation(grace_seconds=60))
+    (root,) = parse_folder_roots([str(bench.folder)])
+    events: list[RunEvent] = []
+    for event in ingest_root(root, bench.services(), run):
         events.append(event)
-        if sum(isinstance(e, Settled) for e in events) == 3:
+        if sum(isinstance(e, SourceResult) for e in events) == 3:
             run.stop.request()
 
-    assert 3 <= sum(isinstance(e, Settled) for e in events) < 20
+    assert 3 <= sum(isinstance(e, SourceResult) for e in events) < 20
     assert all(
         record.pending == ()
         for r in bench.index.records()
@@ -391,10 +391,10 @@ def test_a_stop_settles_what_is_under_way(bench: Bench) -> None:
 def test_a_stop_without_patience_leaves_a_record_that_converges(bench: Bench) -> None:
     """Where the time to settle runs out, the next run goes on from what is there."""
     write(bench.folder / "a.pdf", *(prose(f"topic {n}", 30) for n in range(20)))
-    run = Run("r", stop=Stop(grace=0))
-    (root,) = roots([str(bench.folder)])
-    for event in ingest(root, bench.services(), run):
-        if isinstance(event, Advanced) and event.chunks:
+    run = Run("r", stop=Cancellation(grace_seconds=0))
+    (root,) = parse_folder_roots([str(bench.folder)])
+    for event in ingest_root(root, bench.services(), run):
+        if isinstance(event, RunProgress) and event.chunks:
             run.stop.request()
     there = bench.index.totals().chunks
     assert 0 < there < 200
@@ -433,8 +433,8 @@ def test_a_plan_says_what_a_run_then_does(bench: Bench) -> None:
     bench.embeds.texts.clear()
     before = dump(bench.index)
 
-    (root,) = roots([str(bench.folder)])
-    planned = settled(list(forecast(root, bench.services(), Run("r"))))
+    (root,) = parse_folder_roots([str(bench.folder)])
+    planned = settled(list(dry_run(root, bench.services(), Run("r"))))
     assert dump(bench.index) == before
     assert bench.embeds.texts == []
 

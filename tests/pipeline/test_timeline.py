@@ -8,11 +8,17 @@ from dataclasses import asdict, dataclass
 
 import pytest
 
-from ingest.index.schema import summary_json, summary_of
-from ingest.models import Advanced, Outcome, Settled, Timeline
-from ingest.pipeline.timeline import MOST, Recorder
-from ingest.runtime.bottleneck import stages
-from ingest.runtime.timing import CHARGED, REFUSED, REQUESTS, TOKENS, Times
+from ingest.index.schema import summary_from_json, summary_to_json
+from ingest.models import Outcome, RunProgress, SourceResult, Timeline
+from ingest.pipeline.timeline import MAX_INTERVALS, TimelineRecorder
+from ingest.runtime.bottleneck import stage_seconds
+from ingest.runtime.timing import (
+    CHARGED_TOKENS,
+    REQUEST_QUOTA,
+    THROTTLED_REQUESTS,
+    TOKEN_QUOTA,
+    Stopwatch,
+)
 from tests.commands.report.reports import run
 
 
@@ -30,14 +36,14 @@ class Watch:
 def test_nothing_is_lost_and_it_never_grows(seconds: int) -> None:
     """A run of a day has no longer a timeline than one of a minute, and it adds up."""
     watch = Watch()
-    times = Times(watch)
-    recorder = Recorder(times)
+    times = Stopwatch(watch)
+    recorder = TimelineRecorder(times)
     for number in range(500):
         watch.now = 100.0 + seconds * number / 500
-        times.count(CHARGED, 30)
-        times.count(REFUSED, number % 100 == 0)
-        recorder.add(Advanced(pages=3, chunks=1, tokens=20))
-        recorder.add(Settled("r", "a.pdf", Outcome.NEW, pages=99, tokens=99))
+        times.count(CHARGED_TOKENS, 30)
+        times.count(THROTTLED_REQUESTS, number % 100 == 0)
+        recorder.add(RunProgress(pages=3, chunks=1, tokens=20))
+        recorder.add(SourceResult("r", "a.pdf", Outcome.NEW, pages=99, tokens=99))
     watch.now = 100.0 + seconds
 
     found = recorder.timeline(350_000.0)
@@ -49,19 +55,21 @@ def test_nothing_is_lost_and_it_never_grows(seconds: int) -> None:
     assert found.quota == 350_000
     lengths = {len(found.pages), len(found.tokens), len(found.charged), len(found.waited)}
     assert lengths == {math.floor(seconds / found.every) + 1}
-    assert lengths <= set(range(MOST + 1))
+    assert lengths <= set(range(MAX_INTERVALS + 1))
     assert len(json.dumps(asdict(found))) < 5_000
 
 
 def test_it_is_told_when_there_was_waiting_and_when_work() -> None:
     """Ten seconds of reading, ten of waiting for the quota: I see which was first."""
     watch = Watch()
-    times = Times(watch)
-    recorder = Recorder(times)
+    times = Stopwatch(watch)
+    recorder = TimelineRecorder(times)
     for second in range(20):
-        with times.of(TOKENS if second >= 10 else REQUESTS if second < 2 else "reading"):
+        with times.measure(
+            TOKEN_QUOTA if second >= 10 else REQUEST_QUOTA if second < 2 else "reading"
+        ):
             watch.now += 1
-        recorder.add(Advanced(pages=second < 10))
+        recorder.add(RunProgress(pages=second < 10))
 
     found = recorder.timeline(math.inf)
 
@@ -74,23 +82,23 @@ def test_it_is_told_when_there_was_waiting_and_when_work() -> None:
 
 def test_looking_changes_nothing() -> None:
     """What never happened is not among the stages, just because the timeline asked for it."""
-    times = Times()
-    recorder = Recorder(times)
-    recorder.add(Advanced(pages=1))
+    times = Stopwatch()
+    recorder = TimelineRecorder(times)
+    recorder.add(RunProgress(pages=1))
 
-    assert stages(times, 1.0) == {}
+    assert stage_seconds(times, 1.0) == {}
 
 
 def test_runs_of_other_versions_are_understood() -> None:
     """An index remembers runs of an earlier ingest, and perhaps of a later one."""
-    whole = json.loads(summary_json(run()))
-    assert summary_of(json.dumps(whole)) == run()
+    whole = json.loads(summary_to_json(run()))
+    assert summary_from_json(json.dumps(whole)) == run()
 
     later = {**whole, "weather": "fine", "timeline": {**whole["timeline"], "moods": [1, 2]}}
-    assert summary_of(json.dumps(later)) == run()
+    assert summary_from_json(json.dumps(later)) == run()
 
     del whole["timeline"], whole["index"]
-    earlier = summary_of(json.dumps(whole))
+    earlier = summary_from_json(json.dumps(whole))
     assert earlier.timeline == Timeline()
     assert earlier.index == {}
     assert earlier.tokens_embedded == 18_000

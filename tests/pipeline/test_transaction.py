@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.models import Chunk, Code, Details, Prepared
-from ingest.pipeline.transaction import lack, numbers
+from ingest.models import Chunk, Code, Details, PreparedDocument
+from ingest.pipeline.transaction import describe_missing, format_page_numbers
 
 CHUNK = Chunk("a", "text", 1, 0, 0, 4, 1, 1, "", ())
 
 
-def made(*chunks: Chunk, **details: object) -> Prepared:
-    return Prepared("f", 9, 0, "t", chunks, Details(**details))  # type: ignore[arg-type]
+def made(*chunks: Chunk, **details: object) -> PreparedDocument:
+    return PreparedDocument("f", 9, 0, "t", chunks, Details(**details))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,11 @@ def made(*chunks: Chunk, **details: object) -> Prepared:
         ),
     ],
 )
-def test_the_worst_that_is_lacking_is_said(document: Prepared, code: str, words: str) -> None:
+def test_the_worst_that_is_lacking_is_said(
+    document: PreparedDocument, code: str, words: str
+) -> None:
     """One reason a file: what its owner has to act on comes before what may be wondered about."""
-    reason, found = lack(document)
+    reason, found = describe_missing(document)
     assert found == code
     assert words in reason
 
@@ -46,4 +48,4 @@ def test_the_worst_that_is_lacking_is_said(document: Prepared, code: str, words:
 )
 def test_pages_are_named_shortly(pages: tuple[int, ...], words: str) -> None:
     """A thousand missing pages fit into a line."""
-    assert numbers(pages) == words
+    assert format_page_numbers(pages) == words

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ingest.runtime.batch_writer import Together
+from ingest.runtime.batch_writer import Coalescer
 
 
 def test_everything_is_done_once_and_together() -> None:
@@ -20,7 +20,7 @@ def test_everything_is_done_once_and_together() -> None:
         time.sleep(0.2)
         calls.append(items)
 
-    together = Together(slow, most=20, at_once=1)
+    together = Coalescer(slow, max_items=20, concurrency=1)
 
     def one(item: int) -> None:
         ready.wait()
@@ -37,7 +37,7 @@ def test_everything_is_done_once_and_together() -> None:
 def test_it_returns_only_when_the_item_is_done() -> None:
     """Invariant 2: an intent is in the index before anything that follows it."""
     done: set[int] = set()
-    together: Together[int] = Together(done.update, most=3)
+    together: Coalescer[int] = Coalescer(done.update, max_items=3)
 
     def one(item: int) -> bool:
         together.submit(item).result()
@@ -58,7 +58,7 @@ def test_a_failure_reaches_all_who_were_in_it_and_nobody_else() -> None:
         elif "bad" in items:
             raise ValueError("refused")
 
-    together = Together(failing, most=10, at_once=1)
+    together = Coalescer(failing, max_items=10, concurrency=1)
     first = together.submit("first")
     assert begun.wait(10)
     later = [together.submit(item) for item in ("bad", "with it")]

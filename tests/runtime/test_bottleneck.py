@@ -7,40 +7,46 @@ import math
 import pytest
 
 from ingest.embed.rate_limit import quota
-from ingest.runtime.bottleneck import AT_ONCE, Capacity, amount, bottleneck, duration
+from ingest.runtime.bottleneck import (
+    BURST_SHARE,
+    Capacity,
+    find_bottleneck,
+    format_amount,
+    format_seconds,
+)
 from ingest.runtime.timing import (
-    EMBEDDING,
-    FETCHING,
-    HANGING,
-    READING,
-    RECORDING,
-    REQUESTS,
-    SERVICE,
-    TOKENS,
-    WRITING,
-    Spell,
-    Times,
+    EMBEDDING_CHUNKS,
+    EMBEDDING_SERVICE,
+    FETCHING_DOCUMENTS,
+    HANGING_PAGES,
+    READING_DOCUMENTS,
+    REQUEST_QUOTA,
+    TOKEN_QUOTA,
+    WRITING_CHUNKS,
+    WRITING_RECORDS,
+    Span,
+    Stopwatch,
 )
 
 CAPACITY = Capacity(reading=2, embedding=16, writing=32, tokens=350_000)
 
 
-def times(**spells: tuple[float, float]) -> Times:
+def times(**spells: tuple[float, float]) -> Stopwatch:
     """Times in which this had happened: wall seconds, and seconds of all threads."""
     names = {
-        "reading": READING,
-        "hanging": HANGING,
-        "fetching": FETCHING,
-        "embedding": EMBEDDING,
-        "service": SERVICE,
-        "tokens": TOKENS,
-        "requests": REQUESTS,
-        "writing": WRITING,
-        "recording": RECORDING,
+        "reading": READING_DOCUMENTS,
+        "hanging": HANGING_PAGES,
+        "fetching": FETCHING_DOCUMENTS,
+        "embedding": EMBEDDING_CHUNKS,
+        "service": EMBEDDING_SERVICE,
+        "tokens": TOKEN_QUOTA,
+        "requests": REQUEST_QUOTA,
+        "writing": WRITING_CHUNKS,
+        "recording": WRITING_RECORDS,
     }
-    made = Times()
+    made = Stopwatch()
     for name, (wall, total) in spells.items():
-        made.spells[names[name]] = Spell(wall=wall, total=total)
+        made.spans[names[name]] = Span(wall_seconds=wall, thread_seconds=total)
     return made
 
 
@@ -48,7 +54,7 @@ def test_the_quota_is_named_with_the_one_that_would_do() -> None:
     """I can go to whoever grants quota and say how much, and what for."""
     spent = times(tokens=(681, 681), service=(200, 700), reading=(160, 300), writing=(40, 60))
 
-    said = bottleneck(spent, 840, CAPACITY)
+    said = find_bottleneck(spent, 840, CAPACITY)
 
     # Reading alone would have taken 150 s, but 840 - 681 = 159 s is what was not spent waiting.
     assert said == (
@@ -61,7 +67,7 @@ def test_a_larger_quota_promises_no_more_than_the_rest_allows() -> None:
     """Reading took nearly as long: then a quota changes little, and it is not promised more."""
     spent = times(tokens=(800, 800), reading=(820, 1600), service=(100, 200))
 
-    said = bottleneck(spent, 1000, Capacity(2, 16, 32, 350_000))
+    said = find_bottleneck(spent, 1000, Capacity(2, 16, 32, 350_000))
 
     # 1,600 s of two workers: 800 s at least.
     assert said.endswith("a quota of 440k would finish in 13 min instead of 17 min")
@@ -83,22 +89,22 @@ def test_a_larger_quota_promises_no_more_than_the_rest_allows() -> None:
     ],
     ids=["reading", "hanging", "fetching", "requests", "answers", "local model", "writing"],
 )
-def test_what_was_busiest_is_named(spent: Times, said: str) -> None:
+def test_what_was_busiest_is_named(spent: Stopwatch, said: str) -> None:
     """Each stage can be the slow one, and each has its own remedy."""
-    assert said in bottleneck(spent, 100, CAPACITY)
+    assert said in find_bottleneck(spent, 100, CAPACITY)
 
 
 def test_nothing_is_said_where_nothing_is_to_be_gained() -> None:
     """A run of a second, or one in which nothing was busy for long, needs no advice."""
-    assert bottleneck(times(tokens=(4, 4)), 4.5, CAPACITY) == ""
-    assert bottleneck(times(reading=(30, 60)), 100, CAPACITY) == ""
+    assert find_bottleneck(times(tokens=(4, 4)), 4.5, CAPACITY) == ""
+    assert find_bottleneck(times(reading=(30, 60)), 100, CAPACITY) == ""
 
 
 def test_a_short_run_needs_no_more_than_its_tokens() -> None:
     """A quarter of a minute's tokens goes at once, so nobody is sent to buy five times as much."""
     spent = times(tokens=(52, 52), service=(3, 9), reading=(2, 3))
 
-    said = bottleneck(spent, 57, Capacity(2, 16, 32, 60_000))
+    said = find_bottleneck(spent, 57, Capacity(2, 16, 32, 60_000))
 
     # 57 s gave 0.96 minutes' worth; 5 s give 0.31.
     assert "a quota of 180k would finish in 5 s instead of 57 s" in said
@@ -106,18 +112,20 @@ def test_a_short_run_needs_no_more_than_its_tokens() -> None:
 
 def test_the_advice_counts_on_the_pace_that_is_kept() -> None:
     """What is promised of a larger quota is what embedding then does with it."""
-    assert AT_ONCE == quota.AT_ONCE
+    assert BURST_SHARE == quota.BURST_SHARE
 
 
 def test_a_limit_of_mine_is_not_blamed_on_the_service() -> None:
     """Who set AZURE_OPENAI_TPM is told to raise that, not to ask for quota."""
-    said = bottleneck(times(tokens=(90, 90)), 100, Capacity(2, 16, 32, 40_000, own=True))
+    said = find_bottleneck(
+        times(tokens=(90, 90)), 100, Capacity(2, 16, 32, 40_000, is_configured=True)
+    )
     assert said.endswith("token quota of AZURE_OPENAI_TPM, 40k: a larger one would help")
 
 
 def test_a_quota_that_is_unknown_is_not_made_up() -> None:
     """Without the service's word nobody says which quota would do."""
-    said = bottleneck(times(tokens=(90, 90)), 100, Capacity(2, 16, 32, math.inf))
+    said = find_bottleneck(times(tokens=(90, 90)), 100, Capacity(2, 16, 32, math.inf))
     assert said == "embedding waited 90% of the time for the token quota: a larger one would help"
 
 
@@ -127,7 +135,7 @@ def test_a_quota_that_is_unknown_is_not_made_up() -> None:
 )
 def test_quotas_are_written_as_people_say_them(number: float, text: str) -> None:
     """350k, not 350000.0."""
-    assert amount(number) == text
+    assert format_amount(number) == text
 
 
 @pytest.mark.parametrize(
@@ -135,4 +143,4 @@ def test_quotas_are_written_as_people_say_them(number: float, text: str) -> None
 )
 def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None:
     """14 min, not 840.0 s."""
-    assert duration(seconds) == text
+    assert format_seconds(seconds) == text

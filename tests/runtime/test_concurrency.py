@@ -8,7 +8,12 @@ from concurrent.futures import Future
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.runtime.concurrency import MOST_OPEN, SHARE, by_turns, overlapped
+from ingest.runtime.concurrency import (
+    MAX_OPEN_ITEMS,
+    ROUND_ROBIN_PARTS,
+    map_concurrent,
+    round_robin,
+)
 
 Item = tuple[int, int | None]  # a name, and how many parts it has
 Part = tuple[int, str, int]  # the item's name, and the part's number
@@ -24,29 +29,33 @@ def parts(item: Item | Part) -> Iterator[Part] | None:
 
 def test_a_huge_document_does_not_hold_up_the_small_ones() -> None:
     """A book of thousands of chunks comes first: the notes behind it are done long before it."""
-    items: list[Item | Part] = [(0, 40 * SHARE), *((name, 3) for name in range(1, 10))]
-    order = [part[0] for part in by_turns(items, parts)]
+    items: list[Item | Part] = [(0, 40 * ROUND_ROBIN_PARTS), *((name, 3) for name in range(1, 10))]
+    order = [part[0] for part in round_robin(items, parts)]
     for name in range(1, 10):
         last = len(order) - 1 - order[::-1].index(name)
-        assert last < (name + 2) * (SHARE + 3)
+        assert last < (name + 2) * (ROUND_ROBIN_PARTS + 3)
     assert order[-1] == 0
 
 
 def test_what_has_no_parts_passes_at_once() -> None:
     """A document that needs no embedding is settled while a huge one is under way."""
-    items: list[Item | Part] = [(0, 9 * SHARE), (1, None)]
-    found = list(by_turns(items, parts))
-    assert found.index((1, None)) == SHARE
+    items: list[Item | Part] = [(0, 9 * ROUND_ROBIN_PARTS), (1, None)]
+    found = list(round_robin(items, parts))
+    assert found.index((1, None)) == ROUND_ROBIN_PARTS
 
 
-sizes = st.one_of(st.none(), st.integers(0, 5), st.sampled_from([SHARE - 1, SHARE, 3 * SHARE + 1]))
+sizes = st.one_of(
+    st.none(),
+    st.integers(0, 5),
+    st.sampled_from([ROUND_ROBIN_PARTS - 1, ROUND_ROBIN_PARTS, 3 * ROUND_ROBIN_PARTS + 1]),
+)
 
 
-@given(st.lists(sizes, max_size=3 * MOST_OPEN))
+@given(st.lists(sizes, max_size=3 * MAX_OPEN_ITEMS))
 def test_nothing_is_lost_and_the_order_within_a_document_stays(counts: list[int | None]) -> None:
     """Whatever the sizes: every chunk comes once, each document's in order."""
     items: list[Item | Part] = list(enumerate(counts))
-    found = list(by_turns(items, parts))
+    found = list(round_robin(items, parts))
     for name, count in enumerate(counts):
         mine = [part for part in found if part[0] == name]
         if count is None:
@@ -66,11 +75,13 @@ def test_few_documents_are_open_at_once() -> None:
         yield from parts(item) or ()
         ended.append(item[0])
 
-    items: list[Item | Part] = [(name, (name % 5 + 1) * 6 * SHARE) for name in range(3 * MOST_OPEN)]
+    items: list[Item | Part] = [
+        (name, (name % 5 + 1) * 6 * ROUND_ROBIN_PARTS) for name in range(3 * MAX_OPEN_ITEMS)
+    ]
     most = 0
-    for _ in by_turns(items, watched):
+    for _ in round_robin(items, watched):
         most = max(most, len(opened) - len(ended))
-    assert most == MOST_OPEN
+    assert most == MAX_OPEN_ITEMS
     assert opened == sorted(opened)
     assert len(ended) == len(items)
 
@@ -83,7 +94,7 @@ def test_as_many_calls_are_under_way_as_there_is_room_for_now() -> None:
         begun.append(Future())
         return begun[-1]
 
-    calls = overlapped(range(10), start, lambda: room[0], lambda: False, idle=-1)
+    calls = map_concurrent(range(10), start, lambda: room[0], lambda: False, idle_item=-1)
     assert next(calls) == (-1, None)
     assert len(begun) == 2
     room[0] = 5

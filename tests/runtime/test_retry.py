@@ -9,7 +9,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from ingest.errors import ConfigError, RoleError, ServiceError
-from ingest.runtime.retry import LONGEST, Again, Patience, floor_of, patiently
+from ingest.runtime.retry import (
+    MAX_WAIT_SECONDS,
+    RetryableError,
+    RetryPolicy,
+    call_with_retry,
+    parse_retry_after,
+)
 
 
 @dataclass
@@ -22,8 +28,8 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def patience(self) -> Patience:
-        return Patience(seconds=600, sleep=self.sleep, clock=lambda: self.now)
+    def patience(self) -> RetryPolicy:
+        return RetryPolicy(max_seconds=600, sleep=self.sleep, clock=lambda: self.now)
 
     def failing(self, times: int, error: Exception) -> Callable[[], str]:
         def call() -> str:
@@ -42,17 +48,21 @@ def same(error: Exception) -> Exception:
 def test_what_passes_is_waited_out_with_growing_waits() -> None:
     """A service that is busy for a while costs a while."""
     world = World()
-    assert patiently(world.failing(6, Again("busy")), same, world.patience()) == "done"
+    assert (
+        call_with_retry(world.failing(6, RetryableError("busy")), same, world.patience()) == "done"
+    )
     waits = [b - a for a, b in zip(world.calls, world.calls[1:], strict=False)]
     assert len(waits) == 6
-    assert all(0 <= wait <= LONGEST for wait in waits)
+    assert all(0 <= wait <= MAX_WAIT_SECONDS for wait in waits)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_services_word_is_a_floor(seed: int) -> None:
     """Invariant 9: nobody comes back before the time that was asked for."""
     world = World()
-    patiently(world.failing(3, Again("busy", floor=17.0)), same, world.patience())
+    call_with_retry(
+        world.failing(3, RetryableError("busy", retry_after=17.0)), same, world.patience()
+    )
     waits = [b - a for a, b in zip(world.calls, world.calls[1:], strict=False)]
     assert min(waits) >= 17.0
 
@@ -61,7 +71,7 @@ def test_patience_ends() -> None:
     """A service that stays away is an error that says what it said, how often and how long."""
     world = World()
     with pytest.raises(ServiceError, match=r"busy; tried \d+ times in \d+ s: run again later"):
-        patiently(world.failing(10**6, Again("busy")), same, world.patience())
+        call_with_retry(world.failing(10**6, RetryableError("busy")), same, world.patience())
     assert world.now <= 600
 
 
@@ -69,7 +79,7 @@ def test_what_cannot_pass_is_not_tried_again() -> None:
     """A wrong setting is said at once."""
     world = World()
     with pytest.raises(ConfigError, match="wrong") as raised:
-        patiently(world.failing(1, ConfigError("wrong")), same, world.patience())
+        call_with_retry(world.failing(1, ConfigError("wrong")), same, world.patience())
     assert len(world.calls) == 1
     assert raised.value.__cause__ is None  # whoever looks for the first cause comes to an end
 
@@ -77,21 +87,21 @@ def test_what_cannot_pass_is_not_tried_again() -> None:
 def test_new_roles_are_waited_for_if_asked() -> None:
     """Right after a deployment, the role that does not hold yet is polled for."""
     world = World()
-    patience = replace(world.patience(), roles=300)
-    assert patiently(world.failing(8, RoleError("lacks a role")), same, patience) == "done"
+    patience = replace(world.patience(), role_seconds=300)
+    assert call_with_retry(world.failing(8, RoleError("lacks a role")), same, patience) == "done"
     assert world.now > 60
 
     world = World()
     with pytest.raises(RoleError):
-        patiently(world.failing(8, RoleError("lacks a role")), same, world.patience())
+        call_with_retry(world.failing(8, RoleError("lacks a role")), same, world.patience())
 
 
 def test_a_stop_ends_a_wait() -> None:
     """^C does not wait for a quota."""
     world = World()
-    patience = replace(world.patience(), stopped=lambda: world.now > 3)
+    patience = replace(world.patience(), is_cancelled=lambda: world.now > 3)
     with pytest.raises(ServiceError, match="stopped while waiting"):
-        patiently(world.failing(9, Again("busy", floor=300)), same, patience)
+        call_with_retry(world.failing(9, RetryableError("busy", retry_after=300)), same, patience)
     assert world.now < 5
 
 
@@ -99,7 +109,9 @@ def test_long_waits_are_said(caplog: pytest.LogCaptureFixture) -> None:
     """I see that it waits, for what, and since when."""
     world = World()
     with caplog.at_level(logging.WARNING, "ingest"):
-        patiently(world.failing(1, Again("the quota", floor=38)), same, world.patience())
+        call_with_retry(
+            world.failing(1, RetryableError("the quota", retry_after=38)), same, world.patience()
+        )
     assert "waiting 38 s: the quota" in caplog.text or "waiting 39 s: the quota" in caplog.text
 
 
@@ -118,11 +130,11 @@ def test_long_waits_are_said(caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_every_form_of_the_word_is_understood(headers: dict[str, str], floor: float) -> None:
     """Milliseconds, seconds, a date, or only the quota's reset."""
-    assert floor_of(headers, now=lambda: 100.0) == floor
+    assert parse_retry_after(headers, now=lambda: 100.0) == floor
 
 
 def test_an_error_is_not_its_own_cause() -> None:
     """Who follows causes to their end, as an engine does with an error of a worker, gets there."""
     with pytest.raises(ConfigError) as raised:
-        patiently(World().failing(1, ConfigError("wrong")), same, World().patience())
+        call_with_retry(World().failing(1, ConfigError("wrong")), same, World().patience())
     assert raised.value.__cause__ is not raised.value

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ingest.models import Key
-from ingest.runtime.timing import Over, Times
+from ingest.models import SourceKey
+from ingest.runtime.timing import End, Stopwatch
 
 
 class Clock:
@@ -25,54 +25,54 @@ class Clock:
 def test_threads_and_the_clock_are_told_apart() -> None:
     """Two threads that wait for the same ten seconds wait twenty together."""
     clock = Clock()
-    times = Times(clock)
-    with times.of("waiting"):
+    times = Stopwatch(clock)
+    with times.measure("waiting"):
         clock.now += 5
-        with times.of("waiting"):
+        with times.measure("waiting"):
             clock.now += 10
     clock.now += 100
 
-    assert times.wall("waiting") == 15
-    assert times.total("waiting") == 25
-    assert times.wall("nothing of the kind") == 0
+    assert times.wall_seconds("waiting") == 15
+    assert times.thread_seconds("waiting") == 25
+    assert times.wall_seconds("nothing of the kind") == 0
 
 
 def test_what_still_goes_on_counts_up_to_now() -> None:
     """A figure asked for in the middle is not an old one."""
     clock = Clock()
-    times = Times(clock)
-    with times.of("working"):
+    times = Stopwatch(clock)
+    with times.measure("working"):
         clock.now += 3
-        assert times.wall("working") == 3
+        assert times.wall_seconds("working") == 3
 
 
 def test_a_call_that_fails_has_taken_its_time() -> None:
     """Errors take time too, and are raised all the same."""
     clock = Clock()
-    times = Times(clock)
+    times = Stopwatch(clock)
 
     def fail() -> None:
         clock.now += 2
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        times.around("failing", fail)()
-    assert times.total("failing") == 2
+        times.wrap("failing", fail)()
+    assert times.thread_seconds("failing") == 2
 
 
 def test_time_that_turns_out_to_be_lost_is_counted_afterwards() -> None:
     """Two readers that hang over the same ten seconds have lost twenty, in fifteen on the clock."""
     clock = Clock()
-    times = Times(clock)
+    times = Stopwatch(clock)
     first = clock.now
     clock.now += 5
     second = clock.now
     clock.now += 5
-    times.ended("lost", first)
+    times.add_elapsed("lost", first)
     clock.now += 5
-    times.ended("lost", second)
+    times.add_elapsed("lost", second)
 
-    assert (times.wall("lost"), times.total("lost")) == (15, 20)
+    assert (times.wall_seconds("lost"), times.thread_seconds("lost")) == (15, 20)
 
 
 class Seen:
@@ -81,22 +81,22 @@ class Seen:
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []
 
-    def began(
-        self, what: str, about: Sequence[Key], facts: Mapping[str, Any], *, inner: bool
-    ) -> Over:
-        self.told.append((what, *about, dict(facts), inner))
-        return lambda error: self.told.append((what, error))
+    def begin(
+        self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any], *, inner: bool
+    ) -> End:
+        self.told.append((activity, *sources, dict(facts), inner))
+        return lambda error: self.told.append((activity, error))
 
 
 def test_who_watches_sees_each_piece_of_work_and_how_it_ended() -> None:
     """What is it about, is it over, and did it fail: nothing of it changes what is counted."""
     seen, failure = Seen(), ValueError("no")
-    times = Times(watch=seen)
+    times = Stopwatch(observer=seen)
     call: Future[int] = Future()
 
-    assert times.around("reading", lambda: 7, ("root", "a.pdf"), page=3)() == 7
-    times.during("recording", call, ("root", "b.pdf"))
-    with pytest.raises(ValueError, match="no"), times.of("reading"):
+    assert times.wrap("reading", lambda: 7, ("root", "a.pdf"), page=3)() == 7
+    times.measure_future("recording", call, ("root", "b.pdf"))
+    with pytest.raises(ValueError, match="no"), times.measure("reading"):
         raise failure
     call.set_exception(failure)
 
@@ -108,17 +108,17 @@ def test_who_watches_sees_each_piece_of_work_and_how_it_ended() -> None:
         ("reading", failure),
         ("recording", failure),
     ]
-    assert times.read("reading").under_way == times.read("recording").under_way == 0
+    assert times.span("reading").under_way == times.span("recording").under_way == 0
 
 
 def test_the_times_of_others_are_shown_as_they_are() -> None:
     """What all workers did so far takes the place of what they had done before."""
-    times = Times()
+    times = Stopwatch()
     times.mirror({"reading": (5.0, 9.0)}, {"charged": 70}, "token quota")
     times.mirror({"reading": (6.0, 11.0)}, {"charged": 100}, "token quota")
-    assert (times.wall("reading"), times.total("reading")) == (6.0, 11.0)
+    assert (times.wall_seconds("reading"), times.thread_seconds("reading")) == (6.0, 11.0)
     assert times.counts["charged"] == 100
-    assert times.waiting() == "token quota"
+    assert times.current_wait() == "token quota"
     times.mirror({}, {}, "")
-    assert times.waiting() == ""
-    assert times.wall("reading") == 6.0
+    assert times.current_wait() == ""
+    assert times.wall_seconds("reading") == 6.0

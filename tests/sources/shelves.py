@@ -10,12 +10,12 @@ from typing import Protocol
 
 from azure.storage.blob import ContainerClient
 
-from ingest.azure.credential import STORAGE, Login, credential
+from ingest.azure.credential import STORAGE_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
-from ingest.runtime.retry import Patience
+from ingest.runtime.retry import RetryPolicy
 from ingest.sources import Root
-from ingest.sources.azure_blob.client import Storage
-from ingest.sources.azure_blob.container import Container, located
+from ingest.sources.azure_blob.client import BlobStorageClient
+from ingest.sources.azure_blob.container import Container, parse_container_url
 from ingest.sources.folder import Folder
 from tests.emulator.emulator import Azure
 
@@ -56,7 +56,7 @@ class OnDisk:
 class Emulated:
     """A container of the emulator of Azure."""
 
-    def __init__(self, azure: Azure, url: str, storage: Storage) -> None:
+    def __init__(self, azure: Azure, url: str, storage: BlobStorageClient) -> None:
         self.azure = azure
         self.container = url.rpartition("/")[2]
         self.azure.blob.containers[self.container] = {}
@@ -72,7 +72,7 @@ class Emulated:
 class InAzurite:
     """A container of Azurite, filled with Microsoft's SDK."""
 
-    def __init__(self, client: ContainerClient, url: str, storage: Storage) -> None:
+    def __init__(self, client: ContainerClient, url: str, storage: BlobStorageClient) -> None:
         self.client = client
         self.client.create_container()
         self.root: Root = container(url, storage)
@@ -84,24 +84,26 @@ class InAzurite:
         self.client.delete_blob(name)
 
 
-def container(url: str, storage: Storage, most: int = 100) -> Container:
+def container(url: str, storage: BlobStorageClient, most: int = 100) -> Container:
     """A container as a root."""
-    return Container(located(url), storage, most)
+    return Container(parse_container_url(url), storage, most)
 
 
 def token() -> TokenCache:
     """What lets this process in, as the managed identity that its environment names."""
-    return TokenCache(Login(lambda: credential("", "", hosted=True)), STORAGE)
+    return TokenCache(
+        SharedCredential(lambda: create_credential("", "", hosted=True)), STORAGE_SCOPE
+    )
 
 
 SPEED = 20.0  # waits are that much shorter than real ones
-HURRIED = Patience(
-    seconds=100,
+HURRIED = RetryPolicy(
+    max_seconds=100,
     sleep=lambda seconds: time.sleep(seconds / SPEED),
     clock=lambda: time.monotonic() * SPEED,
 )
 
 
-def storage(url: str, patience: Patience = HURRIED) -> Storage:
+def storage(url: str, patience: RetryPolicy = HURRIED) -> BlobStorageClient:
     """The requests of a root, to be closed."""
-    return Storage(url, token(), patience)
+    return BlobStorageClient(url, token(), patience)

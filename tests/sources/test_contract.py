@@ -10,11 +10,11 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from ingest.errors import DocumentError
-from ingest.models import Code, LeftOut, Oddity, Outcome, Source, Unread
-from ingest.pipeline.diff import ordered
-from ingest.sources import fit, url
-from ingest.sources.azure_blob.client import VERSION
-from ingest.sources.exclude import excluding
+from ingest.models import Code, LeftOut, ListingIssue, Outcome, Source, Unread
+from ingest.pipeline.diff import require_sorted
+from ingest.sources import check_size, source_url
+from ingest.sources.azure_blob.client import BLOB_API_VERSION
+from ingest.sources.exclude import exclude_globs
 from tests.azurite import Azurite
 from tests.conftest import Bench, outcomes
 from tests.emulator.emulator import Azure
@@ -49,7 +49,9 @@ def in_azurite(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(both))
     name = f"docs{next(NUMBERS)}"
     url = f"{azurite.endpoint}/{name}"
-    client = ContainerClient(azurite.endpoint, name, credential=token(), api_version=VERSION)
+    client = ContainerClient(
+        azurite.endpoint, name, credential=token(), api_version=BLOB_API_VERSION
+    )
     with client, closing(storage(url)) as requests:
         yield InAzurite(client, url, requests)
 
@@ -58,12 +60,12 @@ NAMES = ["a-b.pdf", "a.PDF", "a/z.pdf", "a0.pdf", "a/b/c.pdf", "B.pdf", "é ü#?
 
 
 def listing(shelf: Shelf) -> dict[str, Source]:
-    found = ordered(shelf.root.listed(), lambda item: item.name)
+    found = require_sorted(shelf.root.list(), lambda item: item.name)
     return {item.name: item for item in found if isinstance(item, Source)}
 
 
 def read(shelf: Shelf, source: Source) -> bytes:
-    with shelf.root.opened(source) as file:
+    with shelf.root.open(source) as file:
         file.seek(0)
         return file.read()
 
@@ -152,7 +154,7 @@ def test_hidden_files_are_named_and_hidden_folders_left_alone(shelf: Shelf) -> N
     for name in ("._a.pdf", "a.pdf", ".git/b.pdf", "x/.y/c.pdf"):
         shelf.put(name, b"%PDF-")
 
-    odd = [item for item in shelf.root.listed() if isinstance(item, Oddity)]
+    odd = [item for item in shelf.root.list() if isinstance(item, ListingIssue)]
 
     assert list(listing(shelf)) == ["a.pdf"]
     assert [(item.name, item.harmless) for item in odd] == [("._a.pdf", True)]
@@ -163,7 +165,7 @@ def test_files_of_other_kinds_are_listed_as_unread(shelf: Shelf) -> None:
     for name in ("a.docx", "a.pdf", "a/b.html", "Makefile", ".DS_Store", ".git/config", "b/.x.txt"):
         shelf.put(name, b"%PDF-")
 
-    found = list(ordered(shelf.root.listed(), lambda item: item.name))
+    found = list(require_sorted(shelf.root.list(), lambda item: item.name))
 
     assert [i.name for i in found if isinstance(i, Unread)] == ["Makefile", "a.docx", "a/b.html"]
     assert list(listing(shelf)) == ["a.pdf"]
@@ -175,8 +177,8 @@ def test_what_is_excluded_is_left_out_by_its_name_in_the_root(shelf: Shelf) -> N
         shelf.put(name, b"%PDF-")
 
     def left(*globs: str) -> list[str]:
-        (root,) = excluding([shelf.root], globs)
-        listed = list(ordered(root.listed(), lambda item: item.name))
+        (root,) = exclude_globs([shelf.root], globs)
+        listed = list(require_sorted(root.list(), lambda item: item.name))
         found = [item.name for item in listed if isinstance(item, Source)]
         out = [item.name for item in listed if isinstance(item, Unread) and item.excluded]
         assert sorted([*found, *out]) == list(listing(shelf))
@@ -201,7 +203,7 @@ def test_what_the_index_has_of_an_excluded_source_stays(shelf: Shelf, bench: Ben
     shelf.remove("b.pdf")
     shelf.remove("x/c.pdf")
     shelf.put("e.pdf", pdf(prose("new")))
-    (root,) = excluding([shelf.root], ["[abe].pdf"])
+    (root,) = exclude_globs([shelf.root], ["[abe].pdf"])
 
     events = bench.run(root=root)
 
@@ -222,14 +224,14 @@ def test_a_source_has_an_address(shelf: Shelf) -> None:
     shelf.put("x y/a#b.pdf", b"%PDF-")
     (source,) = listing(shelf).values()
 
-    assert url(source).startswith(("https://", "file://"))
-    assert url(source).endswith("/x%20y/a%23b.pdf")
+    assert source_url(source).startswith(("https://", "file://"))
+    assert source_url(source).endswith("/x%20y/a%23b.pdf")
     assert source.root == shelf.root.name
 
 
 def test_a_file_has_half_of_the_memory() -> None:
     """What is left to read it with is as much as it has itself; the setting is named."""
-    fit(512 << 20, 1024)
+    check_size(512 << 20, 1024)
     with pytest.raises(DocumentError, match="INGEST_DOCUMENT_MEGABYTES allows more") as caught:
-        fit((512 << 20) + 1, 1024)
+        check_size((512 << 20) + 1, 1024)
     assert caught.value.code is Code.TOO_LARGE

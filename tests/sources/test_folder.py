@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.models import Oddity, Outcome, Source, Unread
-from ingest.sources import url
-from ingest.sources.folder import matches, roots
+from ingest.models import ListingIssue, Outcome, Source, Unread
+from ingest.sources import source_url
+from ingest.sources.folder import glob_matches, parse_folder_roots
 from tests.pdfs import aged, write
 
 
 def names(*arguments: str) -> list[str]:
-    listed = [item for root in roots(arguments) for item in root.listed()]
+    listed = [item for root in parse_folder_roots(arguments) for item in root.list()]
     return [item.name for item in listed if not isinstance(item, Unread)]
 
 
-def oddities(folder: Path) -> dict[str, Oddity]:
-    (root,) = roots([str(folder)])
-    return {item.name: item for item in root.listed() if isinstance(item, Oddity)}
+def oddities(folder: Path) -> dict[str, ListingIssue]:
+    (root,) = parse_folder_roots([str(folder)])
+    return {item.name: item for item in root.list() if isinstance(item, ListingIssue)}
 
 
 def touch(folder: Path, *files: str) -> None:
@@ -66,10 +66,13 @@ def test_the_order_is_that_of_the_names(
 def test_one_file_is_a_source_of_its_folder(folder: Path) -> None:
     """Whether I name the file or its folder, it is the same source."""
     touch(folder, "a.pdf", "b.pdf")
-    (whole,), (one,) = roots([str(folder)]), roots([str(folder / "b.pdf")])
+    (whole,), (one,) = (
+        parse_folder_roots([str(folder)]),
+        parse_folder_roots([str(folder / "b.pdf")]),
+    )
 
     assert one.name == whole.name
-    assert [item.name for item in one.listed()] == ["b.pdf"]
+    assert [item.name for item in one.list()] == ["b.pdf"]
     assert not one.covers("a.pdf")
 
 
@@ -107,7 +110,7 @@ def test_a_name_with_glob_characters_is_a_name(folder: Path) -> None:
 )
 def test_patterns(pattern: str, name: str, does: bool) -> None:
     """The few characters a glob knows, and no others."""
-    assert matches(pattern, name) is does
+    assert glob_matches(pattern, name) is does
 
 
 @pytest.mark.parametrize(
@@ -122,15 +125,15 @@ def test_a_root_that_cannot_be_meant_is_refused(folder: Path, argument: str, rea
     """A typing error is an error, not an empty root whose documents have vanished."""
     touch(folder, "a.txt")
     with pytest.raises(ConfigError, match=reason):
-        roots([str(folder / argument)])
+        parse_folder_roots([str(folder / argument)])
 
 
 def test_roots_inside_each_other_are_refused(folder: Path) -> None:
     """No document is indexed twice because I named it twice."""
     touch(folder, "x/a.pdf")
     with pytest.raises(ConfigError, match="lies inside"):
-        roots([str(folder), str(folder / "x")])
-    assert len(roots([str(folder), f"{folder}/."])) == 1
+        parse_folder_roots([str(folder), str(folder / "x")])
+    assert len(parse_folder_roots([str(folder), f"{folder}/."])) == 1
 
 
 def test_names_are_in_nfc(folder: Path) -> None:
@@ -188,13 +191,13 @@ def test_what_is_no_file_is_not_opened(folder: Path) -> None:
 def test_a_file_that_becomes_a_pipe_is_not_waited_for(folder: Path) -> None:
     """Whatever takes its place after the listing, the run does not hang on it."""
     touch(folder, "a.pdf")
-    (root,) = roots([str(folder)])
-    (source,) = root.listed()
+    (root,) = parse_folder_roots([str(folder)])
+    (source,) = root.list()
     assert isinstance(source, Source)
     (folder / "a.pdf").unlink()
     os.mkfifo(folder / "a.pdf")
 
-    with pytest.raises(DocumentError, match="changed"), root.opened(source):
+    with pytest.raises(DocumentError, match="changed"), root.open(source):
         pass
 
 
@@ -206,25 +209,25 @@ def test_any_file_name_can_be_held(folder: Path) -> None:
     found = names(str(folder))
 
     assert found == sorted(["new\nline.pdf", "quo'te\".pdf", "\\xff\\xfe.pdf", "😀 .pdf"])
-    for root in roots([str(folder)]):
-        for item in root.listed():
+    for root in parse_folder_roots([str(folder)]):
+        for item in root.list():
             assert isinstance(item, Source)
-            with root.opened(item) as file:
+            with root.open(item) as file:
                 assert file.read() == b"%PDF-"
 
 
 def test_a_folder_that_cannot_be_read_hides_what_is_in_it(folder: Path) -> None:
     """Without a look inside, nothing in it counts as vanished."""
     touch(folder, "a.pdf", "x/b.pdf", "y.pdf")
-    (root,) = roots([str(folder)])
-    listing = root.listed()
+    (root,) = parse_folder_roots([str(folder)])
+    listing = root.list()
     next(listing)
     (folder / "x" / "b.pdf").unlink()
     (folder / "x").rmdir()
 
     hidden, last = listing
 
-    assert isinstance(hidden, Oddity)
+    assert isinstance(hidden, ListingIssue)
     assert hidden.name == "x/"
     assert hidden.hides
     assert not hidden.harmless
@@ -234,18 +237,18 @@ def test_a_folder_that_cannot_be_read_hides_what_is_in_it(folder: Path) -> None:
 def test_a_file_that_changes_is_not_read_half(folder: Path) -> None:
     """A PDF still being copied is left for the next run, not indexed in part."""
     path = write(folder / "a.pdf", "first")
-    (root,) = roots([str(folder)])
-    (source,) = root.listed()
+    (root,) = parse_folder_roots([str(folder)])
+    (source,) = root.list()
     assert isinstance(source, Source)
     path.write_bytes(b"%PDF-longer than before")
 
     changed = pytest.raises(DocumentError, match="changed while being read")
-    with changed as caught, root.opened(source):
+    with changed as caught, root.open(source):
         pass
     assert caught.value.outcome is Outcome.SKIPPED
 
     path.unlink()
-    with pytest.raises(DocumentError, match="vanished before it was read"), root.opened(source):
+    with pytest.raises(DocumentError, match="vanished before it was read"), root.open(source):
         pass
 
 
@@ -255,7 +258,10 @@ def test_a_fresh_file_is_not_trusted_by_its_time(folder: Path) -> None:
     aged(write(folder / "old.pdf", "text"))
 
     recent = {
-        i.name: i.recent for r in roots([str(folder)]) for i in r.listed() if isinstance(i, Source)
+        i.name: i.recent
+        for r in parse_folder_roots([str(folder)])
+        for i in r.list()
+        if isinstance(i, Source)
     }
 
     assert recent == {"new.pdf": True, "old.pdf": False}
@@ -264,6 +270,6 @@ def test_a_fresh_file_is_not_trusted_by_its_time(folder: Path) -> None:
 def test_a_source_can_be_opened_by_a_person(folder: Path) -> None:
     """The address in an answer is one that a browser opens."""
     touch(folder, "a b#c.pdf")
-    ((source,),) = ([*root.listed()] for root in roots([str(folder)]))
+    ((source,),) = ([*root.list()] for root in parse_folder_roots([str(folder)]))
     assert isinstance(source, Source)
-    assert url(source) == f"{folder.as_uri()}/a%20b%23c.pdf"
+    assert source_url(source) == f"{folder.as_uri()}/a%20b%23c.pdf"

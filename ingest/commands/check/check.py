@@ -16,23 +16,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from ingest.commands.check.finding import Finding, Kind
-from ingest.commands.check.inventory import Place, Tally
-from ingest.commands.check.record import Case, judged
-from ingest.commands.check.scope import Scope
-from ingest.commands.check.sources import Comparison
+from ingest.commands.check.finding import CheckFinding, FindingKind
+from ingest.commands.check.inventory import Inventory, SourceKey
+from ingest.commands.check.record import RecordCheck, find_problems
+from ingest.commands.check.scope import CheckContext
+from ingest.commands.check.sources import RootComparison
 from ingest.errors import ConfigError
 from ingest.index import Flaw, Index
-from ingest.models import holder
-from ingest.runtime.concurrency import overlapped
+from ingest.models import parent_name
+from ingest.runtime.concurrency import map_concurrent
 
 T = TypeVar("T")
 
-A_MOMENT = 1.0  # seconds, in which a run removes a source
+REMOVAL_SECONDS = 1.0  # seconds, in which a run removes a source
 
 
 @dataclass(frozen=True, slots=True)
-class Underway:
+class InProgress:
     """A source, or without one a root, that is not judged: a run is at work on it."""
 
     root: str
@@ -40,7 +40,7 @@ class Underway:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckTotals:
     """How much was looked at."""
 
     sources: int
@@ -58,131 +58,145 @@ class Untaken:
     code: str
 
 
-Event: TypeAlias = Finding | Underway | Checked | Untaken
+CheckEvent: TypeAlias = CheckFinding | InProgress | CheckTotals | Untaken
 
 
-def check(scope: Scope) -> Iterator[Event]:
+def check_index(scope: CheckContext) -> Iterator[CheckEvent]:
     """Every finding, as it is found; at the end, how much was looked at.
 
     Raises ServiceError or ConfigError; the latter also where an index is damaged as a whole.
     """
-    with Tally() as tally:
-        quiet = counted(scope, tally)
-        if scope.run.stop.requested():
+    with Inventory() as tally:
+        quiet = take_inventory(scope, tally)
+        if scope.run.stop.is_requested():
             return
         for flaw in tally.flaws_of(("", "")):
-            yield Finding(Kind(flaw.kind), flaw.reason)
-        for case in cases(scope, tally, quiet):
-            if isinstance(case, Case):
-                yield from judged(case)
+            yield CheckFinding(FindingKind(flaw.kind), flaw.reason)
+        for case in check_suspects(scope, tally, quiet):
+            if isinstance(case, RecordCheck):
+                yield from find_problems(case)
             else:
                 yield case
-        for name in roots(scope, tally):
-            yield from compared(scope, tally, name, quiet)
+        for name in root_names(scope, tally):
+            yield from check_root(scope, tally, name, quiet)
         for row in tally.untaken():
             found = Untaken(*row)
-            if scope.covers(found.root, holder(found.source) or found.source):
+            if scope.includes_source(found.root, parent_name(found.source) or found.source):
                 yield found
-        yield Checked(tally.count("records"), tally.count("chunks"))
+        yield CheckTotals(tally.count_rows("records"), tally.count_rows("chunks"))
 
 
-def counted(scope: Scope, tally: Tally) -> float:
+def take_inventory(scope: CheckContext, inventory: Inventory) -> float:
     """Count all there is; the seconds since another run may have written."""
     index = scope.index
-    quiet = index.quiet()
-    for root in scope.within:
-        tally.chunks(scope.until_stopped(index.stored(root, text=False)))
-        tally.records(scope.until_stopped(index.records(root)))
-    tally.flaws(flaws(scope))
-    tally.pages(place for place in index.paid_in() if scope.has(place[0]))
-    tally.suspect()
-    return min(quiet, index.quiet())
+    quiet = index.seconds_since_write()
+    for root in scope.root_filter:
+        inventory.add_chunks(scope.until_stopped(index.chunks(root, text=False)))
+        inventory.add_records(scope.until_stopped(index.records(root)))
+    inventory.replace_flaws(find_flaws(scope))
+    inventory.add_pages(
+        place for place in index.cached_page_sources() if scope.includes_root(place[0])
+    )
+    inventory.find_suspects()
+    return min(quiet, index.seconds_since_write())
 
 
-def flaws(scope: Scope) -> Iterator[Flaw]:
+def find_flaws(scope: CheckContext) -> Iterator[Flaw]:
     """What is wrong with chunks in themselves."""
     found = scope.index.flaws(scope.services.embedder.dimensions, thorough=scope.thorough)
-    return (f for f in scope.until_stopped(found) if not f.source or scope.has(f.root))
+    return (f for f in scope.until_stopped(found) if not f.source or scope.includes_root(f.root))
 
 
-def cases(scope: Scope, tally: Tally, quiet: float) -> Iterator[Case | Underway]:
+def check_suspects(
+    scope: CheckContext, inventory: Inventory, idle_seconds: float
+) -> Iterator[RecordCheck | InProgress]:
     """The sources that do not fit, looked at closely."""
     index = scope.index
-    if scope.late(quiet) and tally.count("suspects"):
-        for place, glance in asked(scope, tally, lambda place: partial(index.record, *place)):
-            tally.glanced(place, hash(glance.result()))
-        scope.patience.wait(max(index.lag, A_MOMENT))
-        if index.lag and tally.count("flaws"):
-            tally.flaws(flaws(scope))
+    if scope.may_lag(idle_seconds) and inventory.count_rows("suspects"):
+        for place, glance in map_suspects(
+            scope, inventory, lambda place: partial(index.record, *place)
+        ):
+            inventory.save_record_hash(place, hash(glance.result()))
+        scope.retry_policy.wait(max(index.listing_lag, REMOVAL_SECONDS))
+        if index.listing_lag and inventory.count_rows("flaws"):
+            inventory.replace_flaws(find_flaws(scope))
 
-    def look(place: Place) -> partial[Case | None]:
-        noted = tally.flaws_of(place), tally.pages_of(place)
-        return partial(looked_at, index, place, tally.glance(place), noted)
+    def recheck(place: SourceKey) -> partial[RecordCheck | None]:
+        noted = inventory.flaws_of(place), inventory.pages_of(place)
+        return partial(check_record, index, place, inventory.saved_record_hash(place), noted)
 
-    for (root, source), call in asked(scope, tally, look):
-        if not scope.covers(root, holder(source) or source):
+    for (root, source), call in map_suspects(scope, inventory, recheck):
+        if not scope.includes_source(root, parent_name(source) or source):
             continue
         case = call.result()
-        if case is None or (case.torn and quiet == 0):
-            yield Underway(root, source)
+        if case is None or (case.is_torn and idle_seconds == 0):
+            yield InProgress(root, source)
         else:
             yield case
 
 
-def asked(
-    scope: Scope, tally: Tally, call: Callable[[Place], Callable[[], T]]
-) -> Iterator[tuple[Place, Future[T]]]:
+def map_suspects(
+    scope: CheckContext, inventory: Inventory, call: Callable[[SourceKey], Callable[[], T]]
+) -> Iterator[tuple[SourceKey, Future[T]]]:
     """A call for each suspect, several at once."""
     services = scope.services
 
-    def start(place: Place) -> Future[T]:
-        return services.writers.submit(call(place))
+    def start(place: SourceKey) -> Future[T]:
+        return services.write_threads.submit(call(place))
 
-    places = scope.until_stopped(tally.suspects())
-    for place, done in overlapped(places, start, services.writing, scope.run.stop.overdue):
+    places = scope.until_stopped(inventory.suspects())
+    for place, done in map_concurrent(
+        places, start, services.max_writes, scope.run.stop.is_overdue
+    ):
         assert done is not None
         yield place, done
 
 
-def looked_at(
-    index: Index, place: Place, glance: int | None, noted: tuple[list[Flaw], int]
-) -> Case | None:
+def check_record(
+    index: Index, place: SourceKey, record_hash: int | None, noted_flaws: tuple[list[Flaw], int]
+) -> RecordCheck | None:
     """All that an index has of a source; None if that is changing."""
     root, source = place
     record = index.record(root, source)
-    chunks = tuple(index.stored(root, source, text=False))
-    if record != index.record(root, source) or glance not in (None, hash(record)):
+    chunks = tuple(index.chunks(root, source, text=False))
+    if record != index.record(root, source) or record_hash not in (None, hash(record)):
         return None
-    flaws, pages = noted
-    return Case(root, source, record, chunks, flaws, 0 if record else pages)
+    flaws, pages = noted_flaws
+    return RecordCheck(root, source, record, chunks, flaws, 0 if record else pages)
 
 
-def roots(scope: Scope, tally: Tally) -> list[str]:
+def root_names(scope: CheckContext, inventory: Inventory) -> list[str]:
     """The names of the roots that are compared with their records."""
-    named = [root.name for root in scope.named]
-    known = [] if scope.alone else tally.roots()
+    named = [root.name for root in scope.named_roots]
+    known = [] if scope.is_only_named else inventory.root_names()
     return [*named, *(name for name in known if name not in named)]
 
 
-def compared(scope: Scope, tally: Tally, name: str, quiet: float) -> Iterator[Event]:
+def check_root(
+    scope: CheckContext, inventory: Inventory, name: str, idle_seconds: float
+) -> Iterator[CheckEvent]:
     """What a root holds, against what the index knows of it."""
-    if quiet == 0:
-        yield Underway(name)
+    if idle_seconds == 0:
+        yield InProgress(name)
         return
     try:
-        yield from Comparison(scope.root(name), scope, scope.late(quiet)).findings()
+        yield from RootComparison(
+            scope.root(name), scope, scope.may_lag(idle_seconds)
+        ).find_findings()
     except ConfigError as error:
-        if scope.in_full(name):
+        if scope.is_named(name):
             raise
-        if scope.late(quiet):
-            scope.patience.wait(scope.index.lag)
-        if known(scope, name):
-            yield Finding(Kind.ROOT, str(error), name, count=tally.sources(name))
+        if scope.may_lag(idle_seconds):
+            scope.retry_policy.wait(scope.index.listing_lag)
+        if knows_root(scope, name):
+            yield CheckFinding(
+                FindingKind.ROOT, str(error), name, count=inventory.count_sources(name)
+            )
 
 
-def known(scope: Scope, root: str) -> bool:
+def knows_root(scope: CheckContext, root: str) -> bool:
     """Whether the index has anything of a root."""
     index = scope.index
     return any(True for _ in index.records(root)) or any(
-        True for _ in index.stored(root, text=False)
+        True for _ in index.chunks(root, text=False)
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
+class FindingKind(StrEnum):
     """In which way an index is not as it should be. Names are for ever."""
 
     MISSING = "missing"
@@ -24,31 +24,33 @@ class Kind(StrEnum):
     ROOT = "root"
 
 
-REPAIR = "ingest check --repair{index}"
-RUN = "ingest run {root}{index}"
-FORGET = "ingest check --forget {root}{index}, if it will not come back"
+REPAIR_COMMAND = "ingest check --repair{index}"
+RUN_COMMAND = "ingest run {root}{index}"
+FORGET_COMMAND = "ingest check --forget {root}{index}, if it will not come back"
 
-REMEDY = {
-    Kind.TORN: RUN,
-    Kind.CHANGED: RUN,
-    Kind.VANISHED: RUN,
-    Kind.NEW: RUN,
-    Kind.ROOT: FORGET,
+REMEDY_COMMANDS = {
+    FindingKind.TORN: RUN_COMMAND,
+    FindingKind.CHANGED: RUN_COMMAND,
+    FindingKind.VANISHED: RUN_COMMAND,
+    FindingKind.NEW: RUN_COMMAND,
+    FindingKind.ROOT: FORGET_COMMAND,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckFinding:
     """One thing that is not as it should be, of one source, or of a root or the whole index."""
 
-    kind: Kind
+    kind: FindingKind
     text: str
     root: str = ""
     source: str = ""
     count: int = 1  # chunks; of a root, sources; of pages, pages
     ids: tuple[str, ...] = ()  # of the chunks
 
-    def remedy(self, place: str = "") -> str:
+    def remedy(self, index_place: str = "") -> str:
         """The command that mends it, in an index that has to be named."""
-        index = f" --index {shlex.quote(place)}" if place else ""
-        return REMEDY.get(self.kind, REPAIR).format(root=shlex.quote(self.root), index=index)
+        index = f" --index {shlex.quote(index_place)}" if index_place else ""
+        return REMEDY_COMMANDS.get(self.kind, REPAIR_COMMAND).format(
+            root=shlex.quote(self.root), index=index
+        )

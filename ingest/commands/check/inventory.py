@@ -10,15 +10,15 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Self, TypeAlias
 
-from ingest.commands.check.record import interrupted
+from ingest.commands.check.record import is_interrupted
 from ingest.errors import ServiceError
 from ingest.index import Flaw
-from ingest.models import Code, Record, Stored
-from ingest.pipeline.diff import NOT_TAKEN
+from ingest.models import Code, Record, StoredChunk
+from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES
 
-Place: TypeAlias = tuple[str, str]  # root and source
+SourceKey: TypeAlias = tuple[str, str]  # root and source
 
-TABLES = """
+CREATE_TABLES_SQL = """
 CREATE TABLE chunks (root, source, fingerprint, ordinal);
 CREATE TABLE records (root, source, fingerprint, chunks, outcome, error, code,
                       PRIMARY KEY (root, source)) WITHOUT ROWID;
@@ -28,9 +28,9 @@ CREATE TABLE suspects (root, source, PRIMARY KEY (root, source)) WITHOUT ROWID;
 CREATE TABLE glances (root, source, glance, PRIMARY KEY (root, source)) WITHOUT ROWID;
 """
 # The fingerprint of a record that says nothing about those of its chunks; no other is like these.
-TORN, ANY = "torn", "any"
+TORN_FINGERPRINT, ANY_FINGERPRINT = "torn", "any"
 
-COUNTED = """
+COUNT_SQL = """
 CREATE TABLE counted AS
 SELECT root, source, count(*) AS count, count(DISTINCT ordinal) AS places, min(ordinal) AS first,
        max(ordinal) AS last, min(fingerprint) AS lowest, max(fingerprint) AS highest
@@ -39,12 +39,12 @@ CREATE UNIQUE INDEX of_source ON counted (root, source);
 CREATE INDEX of_flaw ON flaws (root, source);
 CREATE INDEX of_page ON pages (root, source);
 """
-SUSPECTS = f"""
+SUSPECTS_SQL = f"""
 INSERT INTO suspects
 SELECT root, source FROM records LEFT JOIN counted USING (root, source)
-WHERE fingerprint = '{TORN}' OR ifnull(count, 0) <> chunks OR places <> count
+WHERE fingerprint = '{TORN_FINGERPRINT}' OR ifnull(count, 0) <> chunks OR places <> count
    OR first <> 0 OR last <> count - 1
-   OR (fingerprint <> '{ANY}' AND (lowest <> fingerprint OR highest <> fingerprint))
+   OR (fingerprint <> '{ANY_FINGERPRINT}' AND (lowest <> fingerprint OR highest <> fingerprint))
 UNION
 SELECT root, source FROM
    (SELECT root, source FROM counted UNION SELECT root, source FROM pages
@@ -54,13 +54,13 @@ SELECT root, source FROM flaws WHERE source <> '';
 """
 
 
-class Tally:
+class Inventory:
     """The count of one check. Used by one thread. Raises ServiceError where the disk is full."""
 
     def __init__(self) -> None:
         # A database without a name lies in a temporary file, and is gone with its connection.
         self.db = sqlite3.connect("", isolation_level=None)
-        self.db.executescript(f"PRAGMA journal_mode = OFF; {TABLES}")
+        self.db.executescript(f"PRAGMA journal_mode = OFF; {CREATE_TABLES_SQL}")
 
     def __enter__(self) -> Self:
         return self
@@ -68,24 +68,26 @@ class Tally:
     def __exit__(self, *_: object) -> None:
         self.db.close()
 
-    def chunks(self, chunks: Iterable[Stored]) -> None:
+    def add_chunks(self, chunks: Iterable[StoredChunk]) -> None:
         """Count chunks."""
-        self.add("chunks", 4, ((c.root, c.source, c.fingerprint, c.ordinal) for c in chunks))
+        self.insert_rows(
+            "chunks", 4, ((c.root, c.source, c.fingerprint, c.ordinal) for c in chunks)
+        )
 
-    def records(self, records: Iterable[Record]) -> None:
+    def add_records(self, records: Iterable[Record]) -> None:
         """Note how many chunks of which fingerprint there should be, and what was not taken."""
-        self.add("records", 7, map(row, records))
+        self.insert_rows("records", 7, map(row, records))
 
-    def flaws(self, flaws: Iterable[Flaw]) -> None:
+    def replace_flaws(self, flaws: Iterable[Flaw]) -> None:
         """Note what is wrong with chunks in themselves, in place of what was noted before."""
         self.db.execute("DELETE FROM flaws")
-        self.add("flaws", 5, ((f.root, f.source, f.kind, f.id, f.reason) for f in flaws))
+        self.insert_rows("flaws", 5, ((f.root, f.source, f.kind, f.id, f.reason) for f in flaws))
 
-    def pages(self, places: Iterable[Place]) -> None:
+    def add_pages(self, places: Iterable[SourceKey]) -> None:
         """Note where pages were paid for."""
-        self.add("pages", 2, places)
+        self.insert_rows("pages", 2, places)
 
-    def add(self, table: str, width: int, rows: Iterable[tuple[object, ...]]) -> None:
+    def insert_rows(self, table: str, width: int, rows: Iterable[tuple[object, ...]]) -> None:
         """Add rows as they come."""
         marks = ", ".join("?" * width)
         try:
@@ -97,35 +99,35 @@ class Tally:
                 f"a check needs room in a temporary folder ({error}): free some, or set TMPDIR"
             ) from error
 
-    def suspect(self) -> int:
+    def find_suspects(self) -> int:
         """Find what does not fit, now that all is noted; how many sources that is."""
-        self.db.executescript(COUNTED + SUSPECTS)
-        return self.count("suspects")
+        self.db.executescript(COUNT_SQL + SUSPECTS_SQL)
+        return self.count_rows("suspects")
 
-    def count(self, table: str) -> int:
+    def count_rows(self, table: str) -> int:
         """How many rows of a kind there are."""
         return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
-    def suspects(self) -> Iterator[Place]:
+    def suspects(self) -> Iterator[SourceKey]:
         """The sources that do not fit, by root and source."""
         return self.db.execute("SELECT root, source FROM suspects ORDER BY root, source")
 
-    def glanced(self, place: Place, glance: int) -> None:
+    def save_record_hash(self, place: SourceKey, record_hash: int) -> None:
         """Note what a suspect's record was like."""
-        self.db.execute("INSERT OR REPLACE INTO glances VALUES (?, ?, ?)", (*place, glance))
+        self.db.execute("INSERT OR REPLACE INTO glances VALUES (?, ?, ?)", (*place, record_hash))
 
-    def glance(self, place: Place) -> int | None:
+    def saved_record_hash(self, place: SourceKey) -> int | None:
         """What a suspect's record was like; None if nobody looked."""
         query = "SELECT glance FROM glances WHERE (root, source) = (?, ?)"
         found: tuple[int] | None = self.db.execute(query, place).fetchone()
         return found[0] if found else None
 
-    def flaws_of(self, place: Place) -> list[Flaw]:
+    def flaws_of(self, place: SourceKey) -> list[Flaw]:
         """What is wrong with a source's chunks in themselves; ("", ""): with what is no chunk."""
         query = "SELECT kind, reason, id, root, source FROM flaws WHERE (root, source) = (?, ?)"
         return [Flaw(*row) for row in self.db.execute(query, place)]
 
-    def pages_of(self, place: Place) -> int:
+    def pages_of(self, place: SourceKey) -> int:
         """How many pages were paid for in a source."""
         query = "SELECT count(*) FROM pages WHERE (root, source) = (?, ?)"
         return int(self.db.execute(query, place).fetchone()[0])
@@ -133,14 +135,16 @@ class Tally:
     def untaken(self) -> Iterator[tuple[str, str, str, str, str]]:
         """The sources that were skipped or failed: root, source, outcome, error, code."""
         query = "SELECT root, source, outcome, error, code FROM records WHERE outcome IN (?, ?)"
-        return self.db.execute(f"{query} ORDER BY root, source", tuple(map(str, NOT_TAKEN)))
+        return self.db.execute(
+            f"{query} ORDER BY root, source", tuple(map(str, NOT_INDEXED_OUTCOMES))
+        )
 
-    def roots(self) -> list[str]:
+    def root_names(self) -> list[str]:
         """The roots that have a record, or chunks."""
         query = "SELECT root FROM records UNION SELECT root FROM counted ORDER BY root"
         return [row[0] for row in self.db.execute(query)]
 
-    def sources(self, root: str) -> int:
+    def count_sources(self, root: str) -> int:
         """How many sources of a root have a record, or chunks."""
         query = """
             SELECT count(*) FROM (SELECT source FROM records WHERE root = ?1
@@ -152,13 +156,13 @@ class Tally:
 def row(record: Record) -> tuple[object, ...]:
     """A record as it is noted."""
     said = record.outcome, record.error, record.code
-    return record.root, record.source, expected(record), record.chunks, *map(str, said)
+    return record.root, record.source, expected_fingerprint(record), record.chunks, *map(str, said)
 
 
-def expected(record: Record) -> str:
+def expected_fingerprint(record: Record) -> str:
     """The fingerprint that a record's chunks should have."""
     # What an index refused leaves ids that may exist, and those are not listed.
-    if not record.fingerprint or record.code == Code.REFUSED or interrupted(record):
-        return TORN
+    if not record.fingerprint or record.code == Code.REFUSED or is_interrupted(record):
+        return TORN_FINGERPRINT
     # A failure changes the record's fingerprint and leaves the chunks of the last success.
-    return ANY if record.outcome in NOT_TAKEN else record.fingerprint
+    return ANY_FINGERPRINT if record.outcome in NOT_INDEXED_OUTCOMES else record.fingerprint

@@ -9,53 +9,53 @@ import difflib
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from ingest.config.settings import documented
+from ingest.config.settings import environment_settings
 
 # "AZURE_OPENAI_ENPOINT" is 0.98 like the right name; the names of other programs are below 0.9.
-ALIKE = 0.9
+MIN_SIMILARITY = 0.9
 # Not the program's settings, but those of scripts/postprovision.sh and scripts/environment.
-OF_SCRIPTS = {"INGEST_POSTPROVISION", "INGEST_POSTPROVISION_FAILURE", "INGEST_VENV"}
+SCRIPT_VARIABLES = {"INGEST_POSTPROVISION", "INGEST_POSTPROVISION_FAILURE", "INGEST_VENV"}
 # Both of a pair may be set, and then the first is what counts.
-OVERRIDES = (
+OVERRIDING_VARIABLES = (
     ("INGEST_INDEX", "AZURE_SEARCH_ENDPOINT"),
     ("INGEST_EMBEDDER", "AZURE_OPENAI_ENDPOINT"),
 )
 # The first is of no use without one of the others.
-NEEDS = {
+REQUIRED_VARIABLES = {
     "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": ("AZURE_OPENAI_ENDPOINT", "INGEST_EMBEDDER"),
     "AZURE_SEARCH_INDEX": ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX"),
     "AZURE_OPENAI_KEY": ("AZURE_OPENAI_ENDPOINT", "INGEST_EMBEDDER"),
     "AZURE_SEARCH_KEY": ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX"),
     "INGEST_OCR_MODEL": ("INGEST_OCR",),
 }
-ENDPOINTS = {
+ENDPOINT_PATHS = {
     "AZURE_OPENAI_ENDPOINT": ("", "/", "/openai/v1", "/openai/v1/"),
     "AZURE_SEARCH_ENDPOINT": ("", "/"),
     "INGEST_OCR": ("", "/", "local"),
 }
 
 
-def misspelt(environment: Mapping[str, str]) -> Iterator[str]:
+def find_misspellings(environment: Mapping[str, str]) -> Iterator[str]:
     """What is meant to be a setting and is none, and what to call it."""
-    known = [item.metadata["env"] for item in documented()]
-    for name in sorted(set(environment) - set(known) - OF_SCRIPTS):
+    known = [item.metadata["env"] for item in environment_settings()]
+    for name in sorted(set(environment) - set(known) - SCRIPT_VARIABLES):
         if not environment[name]:
             continue
-        likely = difflib.get_close_matches(name.upper(), known, 1, ALIKE)
+        likely = difflib.get_close_matches(name.upper(), known, 1, MIN_SIMILARITY)
         if likely and not environment.get(likely[0]):
             yield f"{name} is no setting: did you mean {likely[0]}?"
         elif name.startswith("INGEST_"):
             yield f"{name} is no setting: unset it (README.md lists those there are)"
 
 
-def contradictions(environment: Mapping[str, str]) -> Iterator[str]:
+def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
     """Settings that cannot all be meant, and which of them to change."""
     there = {name for name, value in environment.items() if value}
-    for name, others in NEEDS.items():
+    for name, others in REQUIRED_VARIABLES.items():
         if name in there and not there & set(others):
             neither = "neither " if len(others) > 1 else "not "
             yield f"{name} is set, but {neither}{' nor '.join(others)}: set one, or unset it"
-    for name, paths in ENDPOINTS.items():
+    for name, paths in ENDPOINT_PATHS.items():
         for url in map(urlsplit, environment.get(name, "").replace(" ", "").split(",")):
             if url.path not in paths or url.query:
                 more = f"?{url.query}" if url.query else ""
@@ -73,12 +73,14 @@ def contradictions(environment: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def remarks(environment: Mapping[str, str], file: Mapping[str, str | None]) -> Iterator[str]:
+def describe_overrides(
+    environment: Mapping[str, str], file: Mapping[str, str | None]
+) -> Iterator[str]:
     """What is set twice and rightly so: which one counts."""
-    for winner, loser in OVERRIDES:
+    for winner, loser in OVERRIDING_VARIABLES:
         if environment.get(winner) and environment.get(loser):
             yield f"{winner} counts, not {loser}"
-    for item in documented():
+    for item in environment_settings():
         name = item.metadata["env"]
         if file.get(name) and file[name] != environment.get(name):
             yield f"{name} counts as the environment has it, not .env"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ingest.azure.credential import COGNITIVE_SERVICES, SEARCH, STORAGE
+from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.config.connections import Connections
-from ingest.config.factory import embedder_places, index_place
+from ingest.config.factory import embedder_locations, index_location
 from ingest.config.settings import Settings
 from ingest.errors import IngestError
 
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One check: what was found, or what is wrong and the remedy, or why it was not checked."""
 
     check: str
@@ -31,53 +31,53 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class DoctorContext:
     """What is examined."""
 
     settings: Settings
-    to: Connections
+    connections: Connections
     roots: Sequence[str]
 
     @property
-    def embeds_at(self) -> tuple[str, ...]:
+    def embedding_endpoints(self) -> tuple[str, ...]:
         """The embedding services; none where the model is local."""
-        where = embedder_places(self.settings)
+        where = embedder_locations(self.settings)
         return () if where == ("local",) else where
 
     @property
-    def searches_at(self) -> str:
+    def search_endpoint(self) -> str:
         """The search service; "" where the index is local."""
-        where = index_place(self.settings)
+        where = index_location(self.settings)
         return where if where.startswith("https://") else ""
 
     @property
-    def recognises_at(self) -> str:
+    def ocr_endpoint(self) -> str:
         """The service that recognises scanned pages; "" where none does."""
         return self.settings.ocr if self.settings.ocr.startswith("https://") else ""
 
     @property
-    def named(self) -> Sequence[str]:
+    def named_roots(self) -> Sequence[str]:
         """The roots that a run would have."""
         return self.roots or ([self.settings.root] if self.settings.root else [])
 
     @property
-    def scopes(self) -> list[str]:
+    def token_scopes(self) -> list[str]:
         """The tokens that a run asks for."""
         chosen = self.settings
         keyed = chosen.openai_key or chosen.embedder.endswith("/v1")
         needed = {
-            COGNITIVE_SERVICES: (self.embeds_at and not keyed) or self.recognises_at,
-            SEARCH: self.searches_at and not chosen.search_key,
-            STORAGE: any("://" in root for root in self.named),
+            COGNITIVE_SERVICES_SCOPE: (self.embedding_endpoints and not keyed) or self.ocr_endpoint,
+            SEARCH_SCOPE: self.search_endpoint and not chosen.search_key,
+            STORAGE_SCOPE: any("://" in root for root in self.named_roots),
         }
         return [scope for scope, is_needed in needed.items() if is_needed]
 
 
-def tried(check: str, call: Callable[[], str], unless: str = "") -> Finding:
+def run_probe(check: str, call: Callable[[], str], skip_reason: str = "") -> DoctorFinding:
     """What a check comes to: its answer, its error, or why it was left out."""
-    if unless:
-        return Finding(check, Verdict.UNKNOWN, unless)
+    if skip_reason:
+        return DoctorFinding(check, Verdict.UNKNOWN, skip_reason)
     try:
-        return Finding(check, Verdict.RIGHT, call())
+        return DoctorFinding(check, Verdict.RIGHT, call())
     except IngestError as error:
-        return Finding(check, Verdict.WRONG, str(error))
+        return DoctorFinding(check, Verdict.WRONG, str(error))

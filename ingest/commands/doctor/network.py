@@ -19,47 +19,49 @@ from requests.utils import get_environ_proxies
 
 from ingest.errors import ConfigError
 
-SECONDS = 10.0  # for a connection, and for an answer
+PROBE_TIMEOUT_SECONDS = 10.0  # for a connection, and for an answer
 # Entra and the services allow five minutes between clocks.
-MOST_SKEW = 300.0
+MAX_CLOCK_SKEW_SECONDS = 300.0
 
-Fetch: TypeAlias = Callable[[str], Mapping[str, str]]  # the headers of what is at a URL
+FetchHeaders: TypeAlias = Callable[[str], Mapping[str, str]]  # the headers of what is at a URL
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReachedEndpoint:
     """An endpoint that answered."""
 
     host: str
     address: str
     secure: bool
-    ahead: float | None  # seconds that its clock is ahead of ours; None if it does not say
+    clock_ahead: float | None  # seconds that its clock is ahead of ours; None if it does not say
 
     def __str__(self) -> str:
         return f"{self.host} at {self.address}" + (", certificate trusted" if self.secure else "")
 
 
-def by_requests(url: str) -> Mapping[str, str]:
+def fetch_with_requests(url: str) -> Mapping[str, str]:
     """As requests to a search service go."""
-    return requests.get(url, timeout=SECONDS, allow_redirects=False).headers
+    return requests.get(url, timeout=PROBE_TIMEOUT_SECONDS, allow_redirects=False).headers
 
 
-def by_openai(url: str) -> Mapping[str, str]:
+def fetch_with_openai(url: str) -> Mapping[str, str]:
     """As requests to an embedding service go."""
     import openai
 
-    with openai.DefaultHttpx2Client(timeout=SECONDS, follow_redirects=False) as client:
+    with openai.DefaultHttpx2Client(
+        timeout=PROBE_TIMEOUT_SECONDS, follow_redirects=False
+    ) as client:
         return client.get(url).headers
 
 
-def reached(url: str, fetch: Fetch, trust: str) -> Reached:
+def reach_endpoint(url: str, fetch: FetchHeaders, trust: str) -> ReachedEndpoint:
     """The endpoint, if it answers. `trust` is the variable that names trusted certificates.
 
     Raises ConfigError that says which step on the way there failed.
     """
     host = urlsplit(url).hostname or ""
     through = get_environ_proxies(url, no_proxy=None).get(urlsplit(url).scheme)
-    address = "the other end of a proxy" if through else connected(url)
+    address = "the other end of a proxy" if through else connect(url)
     before = time.time()
     try:
         headers = fetch(url)
@@ -74,10 +76,10 @@ def reached(url: str, fetch: Fetch, trust: str) -> Reached:
             "and firewall and proxy (HTTPS_PROXY, NO_PROXY)"
         ) from error
     now = (before + time.time()) / 2
-    return Reached(host, address, url.startswith("https:"), ahead(headers, now))
+    return ReachedEndpoint(host, address, url.startswith("https:"), clock_offset(headers, now))
 
 
-def connected(url: str) -> str:
+def connect(url: str) -> str:
     """The address of an endpoint that takes connections. Raises ConfigError if there is none."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -90,15 +92,15 @@ def connected(url: str) -> str:
         ) from error
     address = str(found[0][4][0])
     try:
-        socket.create_connection((host, port), SECONDS).close()
+        socket.create_connection((host, port), PROBE_TIMEOUT_SECONDS).close()
     except OSError as error:
-        raise unreachable(host, address, error.strerror or "no answer") from error
+        raise unreachable_error(host, address, error.strerror or "no answer") from error
     return address
 
 
-def unreachable(host: str, address: str, reason: str) -> ConfigError:
+def unreachable_error(host: str, address: str, reason: str) -> ConfigError:
     """The error for an endpoint that has an address and takes no connections."""
-    if private(address):
+    if is_private(address):
         return ConfigError(
             f"{host} is a private endpoint ({address}) and cannot be reached from here ({reason}): "
             "run inside its network, or join it, by VPN for instance"
@@ -109,13 +111,13 @@ def unreachable(host: str, address: str, reason: str) -> ConfigError:
     )
 
 
-def private(address: str) -> bool:
+def is_private(address: str) -> bool:
     """Whether an address is of some network's own, and not this machine's."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     return parsed.is_private and not parsed.is_loopback
 
 
-def ahead(headers: Mapping[str, str], now: float) -> float | None:
+def clock_offset(headers: Mapping[str, str], now: float) -> float | None:
     """The seconds that a service's clock is ahead of ours, by its Date header."""
     named = {name.lower(): value for name, value in headers.items()}
     try:
@@ -124,15 +126,15 @@ def ahead(headers: Mapping[str, str], now: float) -> float | None:
         return None
 
 
-def in_step(services: list[Reached]) -> str:
+def check_clock(services: list[ReachedEndpoint]) -> str:
     """How far this machine's clock is off, in words. Raises ConfigError if it is too far."""
     for service in services:
-        if service.ahead is not None and abs(service.ahead) > MOST_SKEW:
-            where = "behind" if service.ahead > 0 else "ahead of"
+        if service.clock_ahead is not None and abs(service.clock_ahead) > MAX_CLOCK_SKEW_SECONDS:
+            where = "behind" if service.clock_ahead > 0 else "ahead of"
             raise ConfigError(
-                f"this machine's clock is {abs(service.ahead):,.0f} s {where} that of "
-                f"{service.host}, and tokens allow {MOST_SKEW:.0f} s: set it (timedatectl "
+                f"this machine's clock is {abs(service.clock_ahead):,.0f} s {where} that of "
+                f"{service.host}, and tokens allow {MAX_CLOCK_SKEW_SECONDS:.0f} s: set it (timedatectl "
                 "set-ntp true; in WSL, wsl --shutdown)"
             )
-    most = max(abs(service.ahead or 0.0) for service in services)
+    most = max(abs(service.clock_ahead or 0.0) for service in services)
     return f"within {max(1.0, most):.0f} s of the services"

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ingest.azure.roles import COGNITIVE_USER, INDEX_DATA, OPENAI_USER, SEARCH_SERVICE, TAKE_TOKENS
-from ingest.commands.doctor.finding import Finding, Patient, Verdict, tried
+from ingest.azure.roles import (
+    COGNITIVE_USER,
+    ENABLE_TOKENS_COMMAND,
+    INDEX_DATA_CONTRIBUTOR,
+    OPENAI_USER,
+    SEARCH_SERVICE_CONTRIBUTOR,
+)
+from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
 from ingest.config import factory as connect
-from ingest.config.reader import document_intelligence, recogniser
+from ingest.config.reader import ocr_engine_name, open_document_intelligence
 from ingest.errors import IngestError, RoleError
 
 if TYPE_CHECKING:
@@ -17,175 +23,199 @@ if TYPE_CHECKING:
     from ingest.embed.deployments import Endpoint
     from ingest.index.azure.index import AzureIndex
 
-ROLE = "role"
-BY_KEY = "a key is used, which opens everything"
-HELD = "{}: held"
-NOT_NEEDED = "{}: not held, and not needed while the index is there"
+ROLE_CHECK = "role"
+KEY_USED = "a key is used, which opens everything"
+ROLE_HELD = "{}: held"
+ROLE_NOT_NEEDED = "{}: not held, and not needed while the index is there"
 
 
-def embedding(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:
+def check_embedding(
+    context: DoctorContext, unreachable: Mapping[str, str], identity_problem: str
+) -> Iterator[DoctorFinding]:
     """The role and each deployment, or the local model. `lost` and `nobody` say why not to ask."""
-    if not patient.embeds_at:
-        yield tried("embedder", lambda: local_model(patient))
+    if not context.embedding_endpoints:
+        yield run_probe("embedder", lambda: check_local_model(context))
         return
     try:
-        endpoints = connect.endpoints(patient.settings, patient.embeds_at)
+        endpoints = connect.embedding_endpoints(context.settings, context.embedding_endpoints)
     except IngestError as error:
-        yield Finding("deployment", Verdict.WRONG, str(error))
+        yield DoctorFinding("deployment", Verdict.WRONG, str(error))
         return
-    key = connect.embedder_key(patient.settings, patient.to)
+    key = connect.embedder_key(context.settings, context.connections)
     for endpoint in endpoints:
-        unless = lost.get(endpoint.url) or ("" if isinstance(key, str) else nobody)
-        yield from deployment(patient, endpoint, key, unless)
+        unless = unreachable.get(endpoint.url) or ("" if isinstance(key, str) else identity_problem)
+        yield from check_deployment(context, endpoint, key, unless)
 
 
-def deployment(
-    patient: Patient, endpoint: Endpoint, key: str | TokenCache, unless: str
-) -> Iterator[Finding]:
+def check_deployment(
+    context: DoctorContext, endpoint: Endpoint, key: str | TokenCache, skip_reason: str
+) -> Iterator[DoctorFinding]:
     """The role, where one is needed, and the deployment: one word is embedded."""
     from ingest.embed import openai_probe as trial
 
-    def role(verdict: Verdict, text: str) -> Iterator[Finding]:
+    def report_role(verdict: Verdict, text: str) -> Iterator[DoctorFinding]:
         if not isinstance(key, str):
-            yield Finding(ROLE, verdict, text)
+            yield DoctorFinding(ROLE_CHECK, verdict, text)
 
-    if unless:
-        yield from role(Verdict.UNKNOWN, f"{OPENAI_USER.name} ({unless})")
-        yield Finding("deployment", Verdict.UNKNOWN, unless)
+    if skip_reason:
+        yield from report_role(Verdict.UNKNOWN, f"{OPENAI_USER.name} ({skip_reason})")
+        yield DoctorFinding("deployment", Verdict.UNKNOWN, skip_reason)
         return
     try:
-        answer = trial.tried(endpoint, key, patient.to.patience)
+        answer = trial.probe_deployment(endpoint, key, context.connections.retry_policy)
     except RoleError as error:
-        yield from role(Verdict.WRONG, str(error))
-        yield Finding("deployment", Verdict.UNKNOWN, "the role is needed to ask it")
+        yield from report_role(Verdict.WRONG, str(error))
+        yield DoctorFinding("deployment", Verdict.UNKNOWN, "the role is needed to ask it")
     except IngestError as error:
-        yield from role(Verdict.UNKNOWN, f"{OPENAI_USER.name} (no deployment answered)")
-        yield Finding("deployment", Verdict.WRONG, str(error))
+        yield from report_role(Verdict.UNKNOWN, f"{OPENAI_USER.name} (no deployment answered)")
+        yield DoctorFinding("deployment", Verdict.WRONG, str(error))
     else:
-        yield from role(Verdict.RIGHT, HELD.format(OPENAI_USER.name))
-        yield tried("deployment", lambda: trial.described(answer, endpoint))
+        yield from report_role(Verdict.RIGHT, ROLE_HELD.format(OPENAI_USER.name))
+        yield run_probe("deployment", lambda: trial.describe_deployment(answer, endpoint))
 
 
-def local_model(patient: Patient) -> str:
+def check_local_model(context: DoctorContext) -> str:
     """The model on this machine, in words. Raises ConfigError if it is not installed."""
-    model = connect.embedder(patient.settings, patient.to)
+    model = connect.create_embedder(context.settings, context.connections)
     model.embed(["probe"])
     return f"{model.model} on this machine, {model.dimensions} dimensions"
 
 
-def recognising(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:
+def check_ocr(
+    context: DoctorContext, unreachable: Mapping[str, str], identity_problem: str
+) -> Iterator[DoctorFinding]:
     """What reads scanned pages: the role and the model of a service, or the local one.
 
     Nothing is sent.
     """
-    if not patient.recognises_at:
-        if patient.settings.ocr:
-            yield tried("ocr", lambda: f"{recogniser(patient.settings)} on this machine")
+    if not context.ocr_endpoint:
+        if context.settings.ocr:
+            yield run_probe("ocr", lambda: f"{ocr_engine_name(context.settings)} on this machine")
         return
-    if unless := lost.get(patient.recognises_at) or nobody:
-        yield Finding(ROLE, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} ({unless})")
-        yield Finding("model", Verdict.UNKNOWN, unless)
+    if unless := unreachable.get(context.ocr_endpoint) or identity_problem:
+        yield DoctorFinding(ROLE_CHECK, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} ({unless})")
+        yield DoctorFinding("model", Verdict.UNKNOWN, unless)
         return
-    service = document_intelligence(patient.settings, patient.to)
+    service = open_document_intelligence(context.settings, context.connections)
     try:
-        answer = service.described()
+        answer = service.describe_model()
     except RoleError as error:
-        yield Finding(ROLE, Verdict.WRONG, str(error))
-        yield Finding("model", Verdict.UNKNOWN, "the role is needed to ask it")
+        yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
+        yield DoctorFinding("model", Verdict.UNKNOWN, "the role is needed to ask it")
     except IngestError as error:
-        yield Finding(ROLE, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} (no model answered)")
-        yield Finding("model", Verdict.WRONG, str(error))
+        yield DoctorFinding(
+            ROLE_CHECK, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} (no model answered)"
+        )
+        yield DoctorFinding("model", Verdict.WRONG, str(error))
     else:
-        yield Finding(ROLE, Verdict.RIGHT, HELD.format(COGNITIVE_USER.name))
-        yield Finding("model", Verdict.RIGHT, f"{answer}, paid by the page")
+        yield DoctorFinding(ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(COGNITIVE_USER.name))
+        yield DoctorFinding("model", Verdict.RIGHT, f"{answer}, paid by the page")
     finally:
         service.close()
 
 
-def indexing(patient: Patient, lost: Mapping[str, str], nobody: str) -> Iterator[Finding]:
+def check_index_access(
+    context: DoctorContext, unreachable: Mapping[str, str], identity_problem: str
+) -> Iterator[DoctorFinding]:
     """The roles and the index. Nothing is created and nothing is written."""
-    tokens = patient.searches_at and not patient.settings.search_key
-    unless = lost.get(patient.searches_at) or (nobody if tokens else "")
+    tokens = context.search_endpoint and not context.settings.search_key
+    unless = unreachable.get(context.search_endpoint) or (identity_problem if tokens else "")
     try:
-        model = connect.embedder(patient.settings, patient.to)
+        model = connect.create_embedder(context.settings, context.connections)
     except IngestError:
         unless = unless or "what embeds must be right first"
     if unless:
         if tokens:
-            yield Finding(ROLE, Verdict.UNKNOWN, f"{INDEX_DATA.name} ({unless})")
-            yield Finding(ROLE, Verdict.UNKNOWN, f"{SEARCH_SERVICE.name} ({unless})")
-        yield Finding("index", Verdict.UNKNOWN, unless)
+            yield DoctorFinding(
+                ROLE_CHECK, Verdict.UNKNOWN, f"{INDEX_DATA_CONTRIBUTOR.name} ({unless})"
+            )
+            yield DoctorFinding(
+                ROLE_CHECK, Verdict.UNKNOWN, f"{SEARCH_SERVICE_CONTRIBUTOR.name} ({unless})"
+            )
+        yield DoctorFinding("index", Verdict.UNKNOWN, unless)
         return
-    if patient.searches_at:
-        yield from on_service(patient, model)
+    if context.search_endpoint:
+        yield from check_azure_index(context, model)
     else:
-        yield tried("index", lambda: on_disk(patient, model))
+        yield run_probe("index", lambda: check_local_index(context, model))
     model.close()
 
 
-def on_disk(patient: Patient, model: Embedder) -> str:
+def check_local_index(context: DoctorContext, model: Embedder) -> str:
     """What the folder holds, in words. Raises ConfigError if it cannot be used."""
-    index = connect.index(patient.settings, model, patient.to)
+    index = connect.open_index(context.settings, model, context.connections)
     try:
         held = index.totals()
     finally:
         index.close()
-    where = connect.index_place(patient.settings)
+    where = connect.index_location(context.settings)
     if not held.sources:
         return f"{where}: empty, or not there yet: ingest run fills it"
     return f"{where}: {held.sources:,} files, {held.chunks:,} chunks"
 
 
-def on_service(patient: Patient, model: Embedder) -> Iterator[Finding]:
+def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[DoctorFinding]:
     """Both roles, and the index as far as they show it."""
-    from ingest.index.azure.probe import may_write
+    from ingest.index.azure.probe import check_write_access
 
-    keyed = bool(patient.settings.search_key)
-    index = connect.azure_index(patient.settings, patient.to, may_be_absent=True)
+    keyed = bool(context.settings.search_key)
+    index = connect.open_azure_index(context.settings, context.connections, may_be_absent=True)
     try:
-        may_write(index)
+        check_write_access(index)
     except RoleError as error:
-        yield Finding(ROLE, Verdict.WRONG, str(error))
-        yield from defined(patient, model, index, writes=False)
+        yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
+        yield from check_index_definition(context, model, index, can_write=False)
     except IngestError as error:
-        yield Finding("key" if keyed else ROLE, Verdict.WRONG, str(error))
-        yield Finding("index", Verdict.UNKNOWN, "the service must accept us first")
+        yield DoctorFinding("key" if keyed else ROLE_CHECK, Verdict.WRONG, str(error))
+        yield DoctorFinding("index", Verdict.UNKNOWN, "the service must accept us first")
     else:
         if not keyed:
-            yield Finding(ROLE, Verdict.RIGHT, HELD.format(INDEX_DATA.name))
-        yield from defined(patient, model, index, writes=True)
+            yield DoctorFinding(
+                ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(INDEX_DATA_CONTRIBUTOR.name)
+            )
+        yield from check_index_definition(context, model, index, can_write=True)
     finally:
         index.close()
 
 
-def defined(
-    patient: Patient, model: Embedder, index: AzureIndex, *, writes: bool
-) -> Iterator[Finding]:
+def check_index_definition(
+    context: DoctorContext, model: Embedder, index: AzureIndex, *, can_write: bool
+) -> Iterator[DoctorFinding]:
     """The role that defines an index, and the index itself; `writes`: the other role is held."""
     from ingest.index.azure import probe as trial
 
-    chosen = patient.settings
+    chosen = context.settings
     try:
-        found = trial.definition_of(index)
+        found = trial.fetch_definition(index)
     except RoleError as error:
-        if writes and trial.there(index):
-            yield Finding(ROLE, Verdict.RIGHT, NOT_NEEDED.format(SEARCH_SERVICE.name))
-            yield tried("index", lambda: f"{trial.held(index)}; its fields cannot be seen")
+        if can_write and trial.index_exists(index):
+            yield DoctorFinding(
+                ROLE_CHECK, Verdict.RIGHT, ROLE_NOT_NEEDED.format(SEARCH_SERVICE_CONTRIBUTOR.name)
+            )
+            yield run_probe(
+                "index", lambda: f"{trial.describe_contents(index)}; its fields cannot be seen"
+            )
         else:
-            hint = "" if writes else f"; if both are held, it takes keys only: {TAKE_TOKENS}"
-            yield Finding(ROLE, Verdict.WRONG, f"{error}{hint}")
-            yield Finding("index", Verdict.UNKNOWN, "a role is needed to see it")
+            hint = (
+                ""
+                if can_write
+                else f"; if both are held, it takes keys only: {ENABLE_TOKENS_COMMAND}"
+            )
+            yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, f"{error}{hint}")
+            yield DoctorFinding("index", Verdict.UNKNOWN, "a role is needed to see it")
         return
     except IngestError as error:
-        yield Finding("index", Verdict.WRONG, str(error))
+        yield DoctorFinding("index", Verdict.WRONG, str(error))
         return
     if not chosen.search_key:
-        yield Finding(ROLE, Verdict.RIGHT, HELD.format(SEARCH_SERVICE.name))
+        yield DoctorFinding(
+            ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(SEARCH_SERVICE_CONTRIBUTOR.name)
+        )
     if found is None:
         text = f"{chosen.search_index}: not there yet; ingest run makes it"
-        yield Finding("index", Verdict.RIGHT, text)
-    elif not writes:
-        yield Finding("index", Verdict.UNKNOWN, "a role is needed to look into it")
+        yield DoctorFinding("index", Verdict.RIGHT, text)
+    elif not can_write:
+        yield DoctorFinding("index", Verdict.UNKNOWN, "a role is needed to look into it")
     else:
-        wanted = connect.wanted_index(chosen, model.dimensions)
-        yield tried("index", lambda: trial.described(index, found, wanted))
+        wanted = connect.index_definition(chosen, model.dimensions)
+        yield run_probe("index", lambda: trial.describe_azure_index(index, found, wanted))

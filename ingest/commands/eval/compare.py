@@ -17,23 +17,23 @@ import numpy as np
 from ingest.commands.eval.evaluate import evaluate
 from ingest.commands.eval.questions import Question
 from ingest.commands.eval.results import Evaluation
-from ingest.config.connections import connections
-from ingest.config.factory import embedder_places, roots, services
-from ingest.config.settings import Settings, documented
-from ingest.embed import Embedder, TextsRefused
+from ingest.config.connections import create_connections
+from ingest.config.factory import embedder_locations, open_roots, open_services
+from ingest.config.settings import Settings, environment_settings
+from ingest.embed import Embedder, PartialEmbedding
 from ingest.errors import ConfigError
-from ingest.models import Settled
+from ingest.models import SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.dry_run import forecast
-from ingest.pipeline.stages import ingest
-from ingest.pipeline.totals import Totals
-from ingest.runtime.cancellation import Stop
+from ingest.pipeline.dry_run import dry_run
+from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.totals import RunTotals
+from ingest.runtime.cancellation import Cancellation
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 # What may differ between recipes that share a model.
-NAMES = {
+RECIPE_SETTINGS = {
     "chunk-tokens": "chunk_tokens",
     "tokens": "chunk_tokens",
     "chunk-overlap": "chunk_overlap",
@@ -43,7 +43,7 @@ NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class RecipeResult:
     """What one recipe comes to."""
 
     name: str
@@ -52,7 +52,7 @@ class Compared:
     evaluation: Evaluation
 
 
-def recipes(specifications: Sequence[str], settings: Settings) -> list[Settings]:
+def parse_recipes(specifications: Sequence[str], settings: Settings) -> list[Settings]:
     """The settings as they are, then each variation once: "tokens=256,512" are two of them.
 
     Several names in one specification are varied together: "tokens=256,512,overlap=0,0.2" are four.
@@ -65,21 +65,23 @@ def recipes(specifications: Sequence[str], settings: Settings) -> list[Settings]
         for part in specification.split(","):
             before, equals, text = part.rpartition("=")
             name = before.strip() if equals else name
-            if name not in NAMES:
+            if name not in RECIPE_SETTINGS:
                 raise ConfigError(
-                    f"--compare {specification}: expected {', '.join(NAMES)}, "
+                    f"--compare {specification}: expected {', '.join(RECIPE_SETTINGS)}, "
                     "as in chunk-tokens=256,512"
                 )
-            values.setdefault(NAMES[name], []).append(parsed(NAMES[name], text.strip()))
+            values.setdefault(RECIPE_SETTINGS[name], []).append(
+                parse_setting(RECIPE_SETTINGS[name], text.strip())
+            )
         for varied in product(*values.values()):
             changed = replace(settings, **dict(zip(values, varied, strict=True)))
             found += [changed] if changed not in found else []
     return found
 
 
-def parsed(name: str, text: str) -> Any:
+def parse_setting(name: str, text: str) -> Any:
     """The value of a setting. Raises ConfigError if it cannot be meant."""
-    (field,) = (field for field in documented() if field.name == name)
+    (field,) = (field for field in environment_settings() if field.name == name)
     try:
         return field.metadata["parse"](text)
     except ValueError:
@@ -88,13 +90,13 @@ def parsed(name: str, text: str) -> Any:
         ) from None
 
 
-def described(settings: Settings) -> str:
+def describe_recipe(settings: Settings) -> str:
     """A recipe, as people are told of it."""
     parts = f"{settings.chunk_tokens} tokens, overlap {settings.chunk_overlap:g}"
     return parts if settings.extractor == "auto" else f"{parts}, {settings.extractor}"
 
 
-def aside(settings: Settings, folder: str) -> Settings:
+def side_settings(settings: Settings, folder: str) -> Settings:
     """The settings of a side index. No service is paid to read scans for it.
 
     The limits of a run would leave it half filled: what it takes is asked for before.
@@ -104,65 +106,70 @@ def aside(settings: Settings, folder: str) -> Settings:
     return replace(free, index=folder, blob_fields=(), ocr=ocr, engine="")
 
 
-def affordable(variations: Sequence[Settings], names: Sequence[str], most: float | None) -> None:
+def check_token_limit(
+    variations: Sequence[Settings], names: Sequence[str], max_tokens: float | None
+) -> None:
     """Raises ConfigError if a model elsewhere would embed more tokens than are allowed."""
-    if most is None and embedder_places(variations[0]) == ("local",):
+    if max_tokens is None and embedder_locations(variations[0]) == ("local",):
         return
-    needed = sum(tokens_of(settings, names) for settings in variations)
-    if needed > (most or 0):
+    needed = sum(count_recipe_tokens(settings, names) for settings in variations)
+    if needed > (max_tokens or 0):
         raise ConfigError(
             f"comparing {len(variations)} recipes takes up to {needed:,} tokens of "
-            f"{', '.join(embedder_places(variations[0]))}: allow them with --max-tokens {needed}"
+            f"{', '.join(embedder_locations(variations[0]))}: allow them with --max-tokens {needed}"
         )
 
 
-def tokens_of(settings: Settings, names: Sequence[str]) -> int:
+def count_recipe_tokens(settings: Settings, names: Sequence[str]) -> int:
     """The tokens that a recipe would embed."""
-    stop = Stop()
+    stop = Cancellation()
     with TemporaryDirectory(prefix="ingest-") as folder:
-        chosen = aside(settings, f"{folder}/none")
-        to = connections(chosen, stop)
-        with roots(names, chosen, to) as where, services(chosen, stop, write=False, to=to) as all_:
-            events = (event for root in where for event in forecast(root, all_, Run("forecast")))
-            return sum(event.tokens for event in events if isinstance(event, Settled))
+        chosen = side_settings(settings, f"{folder}/none")
+        to = create_connections(chosen, stop)
+        with (
+            open_roots(names, chosen, to) as where,
+            open_services(chosen, stop, write=False, to=to) as all_,
+        ):
+            events = (event for root in where for event in dry_run(root, all_, Run("forecast")))
+            return sum(event.tokens for event in events if isinstance(event, SourceResult))
 
 
-def compared(
-    variations: Sequence[Settings], names: Sequence[str], asked: Sequence[Question]
-) -> Iterator[Compared]:
+def compare_recipes(
+    variations: Sequence[Settings], names: Sequence[str], questions: Sequence[Question]
+) -> Iterator[RecipeResult]:
     """Each recipe as soon as it is known what it comes to. Raises ServiceError or ConfigError."""
     known: dict[str, Vectors] = {}
     for settings in variations:
-        stop = Stop()
+        stop = Cancellation()
         with TemporaryDirectory(prefix="ingest-") as folder:
-            chosen = aside(settings, folder)
-            to = connections(chosen, stop)
+            chosen = side_settings(settings, folder)
+            to = create_connections(chosen, stop)
             with (
-                roots(names, chosen, to) as where,
-                services(chosen, stop, write=True, to=to) as all_,
+                open_roots(names, chosen, to) as where,
+                open_services(chosen, stop, write=True, to=to) as all_,
             ):
-                model = remembering(all_.embedder, known)
-                totals = Totals()
+                model = cache_embeddings(all_.embedder, known)
+                totals = RunTotals()
                 for root in where:
                     run = Run("compare", stop=stop)
-                    for event in ingest(root, replace(all_, embedder=model), run):
+                    for event in ingest_root(root, replace(all_, embedder=model), run):
                         totals.add(event)
                 if not totals.chunks:
                     raise ConfigError(f"no PDF with text in {', '.join(names)}: nothing to compare")
-                evaluation = evaluate(all_.index, model, asked)
-        yield Compared(described(settings), totals.chunks, totals.tokens, evaluation)
+                evaluation = evaluate(all_.index, model, questions)
+        yield RecipeResult(describe_recipe(settings), totals.chunks, totals.tokens, evaluation)
 
 
-def remembering(embedder: Embedder, known: MutableMapping[str, Vectors]) -> Embedder:
+def cache_embeddings(embedder: Embedder, cache: MutableMapping[str, Vectors]) -> Embedder:
     """The same model, which is asked for each text once."""
 
     def embed(texts: Sequence[str]) -> Vectors:
-        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        fresh = [text for text in dict.fromkeys(texts) if text not in cache]
         try:
             vectors: Sequence[Vectors] | Vectors = embedder.embed(fresh) if fresh else []
-        except TextsRefused:
+        except PartialEmbedding:
             return embedder.embed(texts)  # which of these are refused only it can tell
-        known.update(zip(fresh, vectors, strict=True))
-        return np.stack([known[text] for text in texts])
+        cache.update(zip(fresh, vectors, strict=True))
+        return np.stack([cache[text] for text in texts])
 
     return replace(embedder, embed=embed)

@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ingest.index.sqlite.tokenize import CHARACTER, TERM, folded
+from ingest.index.sqlite.tokenize import TERM_PATTERN, UNSPACED_CHARACTER, fold_case
 
-FEWEST = 5  # tokens in a row: less in common is chance
-DRAWS = 10_000  # of the randomisation test: p is good to a hundredth
+MIN_SHARED_TOKENS = 5  # tokens in a row: less in common is chance
+RANDOMISATION_DRAWS = 10_000  # of the randomisation test: p is good to a hundredth
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,42 +32,42 @@ class Coverage:
     iou: float  # intersection over union
 
 
-def hit(ranks: Sequence[int], k: int) -> float:
+def hit_at(ranks: Sequence[int], k: int) -> float:
     """Whether any of the first k answers: 1 or 0."""
     return float(any(rank <= k for rank in ranks))
 
 
-def reciprocal(ranks: Sequence[int], k: int) -> float:
+def reciprocal_rank(ranks: Sequence[int], k: int) -> float:
     """One over the rank of the first answer; 0 if none is among the first k."""
     return max((1 / rank for rank in ranks if rank <= k), default=0.0)
 
 
 def ndcg(ranks: Sequence[int], answers: int, k: int) -> float:
     """The discounted gain of the first k over the best possible, with so many answers to find."""
-    ideal = gain(range(1, min(answers, k) + 1))
-    return gain(rank for rank in ranks if rank <= k) / ideal if ideal else 0.0
+    ideal = discounted_gain(range(1, min(answers, k) + 1))
+    return discounted_gain(rank for rank in ranks if rank <= k) / ideal if ideal else 0.0
 
 
-def gain(ranks: Iterable[int]) -> float:
+def discounted_gain(ranks: Iterable[int]) -> float:
     """What answers are worth at their ranks: Järvelin and Kekäläinen, TOIS 2002."""
     return sum(1 / math.log2(rank + 1) for rank in ranks)
 
 
 @lru_cache(maxsize=1000)  # one chunk comes for many questions
-def tokens(text: str) -> tuple[str, ...]:
+def tokenize_words(text: str) -> tuple[str, ...]:
     """The words of a text without case and accents; each character where there are no spaces."""
     return tuple(
         token
-        for run in TERM.findall(text)
-        for token in (run if CHARACTER.match(run) else [folded(run)])
+        for run in TERM_PATTERN.findall(text)
+        for token in (run if UNSPACED_CHARACTER.match(run) else [fold_case(run)])
     )
 
 
-def shared(passage: Sequence[str], text: Sequence[str]) -> range:
+def longest_shared_run(passage: Sequence[str], text: Sequence[str]) -> range:
     """The longest run of a passage's tokens that stands in a text; empty if that says nothing."""
     matcher: SequenceMatcher[Any] = SequenceMatcher(None, text, passage, autojunk=False)
     found = matcher.find_longest_match()
-    enough = min(FEWEST, len(passage))
+    enough = min(MIN_SHARED_TOKENS, len(passage))
     return range(found.b, found.b + found.size) if found.size >= enough else range(0)
 
 
@@ -83,20 +83,20 @@ def coverage(passage: Sequence[str], retrieved: Sequence[tuple[int, range]]) -> 
     )
 
 
-def within(sizes: Sequence[int], budget: int) -> int:
+def count_within_budget(sizes: Sequence[int], budget: int) -> int:
     """How many of the first fit into a budget together; one at least, if there is one."""
     together = list(accumulate(sizes))
     return max(min(1, len(sizes)), bisect_right(together, budget))
 
 
-def difference(some: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
+def mean_difference(some: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
     """How much better some scores are on average than others of the same questions, and p.
 
     Fisher's randomisation test, paired and two-sided: the share of random swaps that differ as much
     (Smucker, Allan and Carterette, CIKM 2007). The same scores always give the same p.
     """
     apart = np.asarray(some) - np.asarray(others)
-    signs = np.random.default_rng(0).choice((-1.0, 1.0), (DRAWS, len(apart)))
+    signs = np.random.default_rng(0).choice((-1.0, 1.0), (RANDOMISATION_DRAWS, len(apart)))
     means = np.abs(signs @ apart) / len(apart)
     as_much = int(np.count_nonzero(means >= abs(apart.mean()) - 1e-12))
-    return float(apart.mean()), (1 + as_much) / (1 + DRAWS)
+    return float(apart.mean()), (1 + as_much) / (1 + RANDOMISATION_DRAWS)

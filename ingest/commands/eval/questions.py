@@ -19,23 +19,23 @@ from unicodedata import normalize
 
 from ingest.errors import ConfigError
 
-CITATION = re.compile(r"\[([^\[\]]+?\.pdf)(?:#page=(\d+))?\]", re.IGNORECASE)
+CITATION_PATTERN = re.compile(r"\[([^\[\]]+?\.pdf)(?:#page=(\d+))?\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AnswerLocation:
     """Where an answer stands."""
 
     source: str  # its name in its root, or the end of that, from a "/" on
     pages: tuple[int, ...] = ()  # any of these, counted as a viewer does; () for any page
 
-    def covers(self, source: str, first: int, last: int) -> bool:
+    def covers_pages(self, source: str, first: int, last: int) -> bool:
         """Whether the pages from the first to the last of a source are here, some of them."""
-        return self.names(source) and (
+        return self.matches_source(source) and (
             not self.pages or any(first <= page <= last for page in self.pages)
         )
 
-    def names(self, source: str) -> bool:
+    def matches_source(self, source: str) -> bool:
         """Whether this is the source."""
         return f"/{source}".endswith(f"/{self.source}")
 
@@ -45,11 +45,11 @@ class Question:
     """What somebody asks, and where the answer stands."""
 
     text: str
-    places: tuple[Place, ...]  # each of them answers it
+    places: tuple[AnswerLocation, ...]  # each of them answers it
     passage: str = ""  # the words that answer it, as they stand there; "" where it is not known
 
 
-def questions(path: Path) -> list[Question]:
+def load_questions(path: Path) -> list[Question]:
     """The questions of a file, one JSON object a line. Raises ConfigError for any other line."""
     try:
         lines = path.read_text("utf-8-sig").split("\n")
@@ -57,7 +57,7 @@ def questions(path: Path) -> list[Question]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise ConfigError(f"questions {path}: cannot be read: {reason}") from None
     found = [
-        question(line, f"{path}, line {number}")
+        parse_question(line, f"{path}, line {number}")
         for number, line in enumerate(lines, 1)
         if line.strip()
     ]
@@ -66,35 +66,37 @@ def questions(path: Path) -> list[Question]:
     return found
 
 
-def question(line: str, where: str) -> Question:
+def parse_question(line: str, location: str) -> Question:
     """One line. Raises ConfigError, which says `where` it stands."""
     try:
         said: Any = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"{where}: is no JSON: {error}") from None
+        raise ConfigError(f"{location}: is no JSON: {error}") from None
     if not isinstance(said, dict) or not isinstance(text := said.get("question"), str):
-        raise ConfigError(f'{where}: has no "question"; docs/eval.md shows its form')
+        raise ConfigError(f'{location}: has no "question"; docs/eval.md shows its form')
     passage = said.get("passage") or ""
-    places = tuple(cited(said["truth"]) if isinstance(said.get("truth"), str) else named(said))
+    places = tuple(
+        parse_citations(said["truth"]) if isinstance(said.get("truth"), str) else parse_source(said)
+    )
     if not text.strip() or not places or not isinstance(passage, str):
         raise ConfigError(
-            f'{where}: needs a "question", and a "source" with "pages" that are numbers, '
+            f'{location}: needs a "question", and a "source" with "pages" that are numbers, '
             'or a "truth" that cites [file.pdf#page=3]'
         )
     return Question(text.strip(), places, passage.strip())
 
 
-def named(said: dict[str, Any]) -> Iterator[Place]:
+def parse_source(said: dict[str, Any]) -> Iterator[AnswerLocation]:
     """The place that a line of ours names; none if it is not one."""
     source, pages = said.get("source"), said.get("pages", [])
     counts = isinstance(pages, list) and all(type(page) is int and page > 0 for page in pages)
     if isinstance(source, str) and source.strip() and counts:
-        yield Place(normalize("NFC", source.strip()), tuple(pages))
+        yield AnswerLocation(normalize("NFC", source.strip()), tuple(pages))
 
 
-def cited(truth: str) -> Iterator[Place]:
+def parse_citations(truth: str) -> Iterator[AnswerLocation]:
     """The places that an answer cites."""
     pages: dict[str, list[int]] = {}
-    for source, page in CITATION.findall(truth):
+    for source, page in CITATION_PATTERN.findall(truth):
         pages.setdefault(normalize("NFC", source.strip()), []).extend([int(page)] if page else [])
-    return (Place(source, tuple(numbers)) for source, numbers in pages.items())
+    return (AnswerLocation(source, tuple(numbers)) for source, numbers in pages.items())

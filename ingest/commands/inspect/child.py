@@ -15,27 +15,27 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from ingest.chunk.chunks import PAGE_BREAK, chunks, titled
-from ingest.commands.inspect.view import Box, Drawn, Passage, Seen, Segment, Sheet
+from ingest.chunk.chunks import PAGE_BREAK, choose_title, make_chunks
+from ingest.commands.inspect.view import Box, ChunkView, DocumentView, PageImage, PageView, Segment
 from ingest.errors import DocumentError
-from ingest.extract.attachments import embedded
-from ingest.extract.document import Engines, Means, extract
-from ingest.extract.sandbox.pool import Beat
-from ingest.models import Chunk, Code, Document, Running
-from ingest.pipeline.reader.page_images import assembled
-from ingest.pipeline.reader.prepare import Task, means
+from ingest.extract.attachments import extract_attachment
+from ingest.extract.document import EngineChain, ExtractOptions, extract
+from ingest.extract.sandbox.pool import OnPage
+from ingest.models import Chunk, Code, Document, RunningLines
+from ingest.pipeline.reader.page_images import assemble_png
+from ingest.pipeline.reader.prepare import Task, extract_options
 
 if TYPE_CHECKING:
-    from ingest.models import Picture
+    from ingest.models import GreyImage
 
-HEIGHT = 900  # pixels of a picture: a page of small type can be read
-LIGHT = 90_000  # bytes of one: what is heavier has fewer shades
-CHARACTERS = 20_000  # of a page that are shown; a dense one has a quarter
-NO_PICTURE = "pypdf draws no pages, and it alone reads this one"
+IMAGE_HEIGHT_PIXELS = 900  # pixels of a picture: a page of small type can be read
+MAX_IMAGE_BYTES = 90_000  # bytes of one: what is heavier has fewer shades
+MAX_SHOWN_CHARS = 20_000  # of a page that are shown; a dense one has a quarter
+NO_IMAGE_REASON = "pypdf draws no pages, and it alone reads this one"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class InspectText:
     """A document to read and split, and which of its pages to show."""
 
     task: Task
@@ -44,7 +44,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class InspectImage:
     """A page to draw, and the texts to find on it."""
 
     page: int  # as a viewer counts
@@ -54,42 +54,49 @@ class Drawing:
     within: tuple[str, ...] = ()
 
 
-def inspect(wanted: Reading | Drawing, file: BinaryIO, beat: Beat) -> Seen | Drawn:
+def inspect(
+    request: InspectText | InspectImage, file: BinaryIO, on_page: OnPage
+) -> DocumentView | PageImage:
     """What is wanted of a document. Raises DocumentError."""
     file.seek(0)
     data = file.read()
-    if isinstance(wanted, Drawing):
-        beat(wanted.page, wanted.page)
-        allowed = Means(extractor=wanted.extractor, passwords=wanted.passwords)
-        return drawn(Engines(unpacked(data, allowed, wanted.within), allowed), wanted)
-    allowed = means(wanted.task)
-    return seen(extract(unpacked(data, allowed, wanted.task.within), allowed, beat), wanted)
+    if isinstance(request, InspectImage):
+        on_page(request.page, request.page)
+        allowed = ExtractOptions(extractor=request.extractor, passwords=request.passwords)
+        return render_page(
+            EngineChain(unpack_attachment(data, allowed, request.within), allowed), request
+        )
+    allowed = extract_options(request.task)
+    return view_document(
+        extract(unpack_attachment(data, allowed, request.task.attachment_path), allowed, on_page),
+        request,
+    )
 
 
-def unpacked(data: bytes, allowed: Means, within: Sequence[str]) -> bytes:
+def unpack_attachment(data: bytes, allowed: ExtractOptions, within: Sequence[str]) -> bytes:
     """The bytes of the PDF inside the source that is meant."""
     for name in within:
-        data = embedded(data, allowed, name)
+        data = extract_attachment(data, allowed, name)
     return data
 
 
-def seen(document: Document, wanted: Reading) -> Seen:
+def view_document(document: Document, request: InspectText) -> DocumentView:
     """The pages wanted, cut into chunks."""
-    task = wanted.task
+    task = request.task
     text = PAGE_BREAK.join(document.pages)
-    found = list(chunks(document, task.source, task.recipe))
-    return Seen(
-        title=titled(document, task.source.name),
+    found = list(make_chunks(document, task.source, task.recipe))
+    return DocumentView(
+        title=choose_title(document, task.source.name),
         pages=len(document.pages),
-        sheets=tuple(sheets(document, text, found, range(wanted.first, wanted.last + 1))),
-        passages=tuple(passage(chunk, text) for chunk in found),
+        sheets=tuple(view_pages(document, text, found, range(request.first, request.last + 1))),
+        passages=tuple(view_chunk(chunk, text) for chunk in found),
         ocr=document.details.ocr,
     )
 
 
-def passage(chunk: Chunk, text: str) -> Passage:
+def view_chunk(chunk: Chunk, text: str) -> ChunkView:
     """A chunk without the text that its pages have."""
-    return Passage(
+    return ChunkView(
         id=chunk.id,
         ordinal=chunk.ordinal,
         tokens=chunk.tokens,
@@ -100,22 +107,24 @@ def passage(chunk: Chunk, text: str) -> Passage:
     )
 
 
-def sheets(document: Document, text: str, found: Sequence[Chunk], wanted: range) -> Iterator[Sheet]:
+def view_pages(
+    document: Document, text: str, document_chunks: Sequence[Chunk], page_range: range
+) -> Iterator[PageView]:
     """The pages wanted, as far as there are such."""
     details = document.details
     starts = list(accumulate((len(p) + len(PAGE_BREAK) for p in document.pages), initial=0))
-    for page in range(wanted.start, min(wanted.stop, len(document.pages) + 1)):
+    for page in range(page_range.start, min(page_range.stop, len(document.pages) + 1)):
         start = starts[page - 1]
         end = start + len(document.pages[page - 1])
-        shown = min(end, start + CHARACTERS)
-        running = document.running[page - 1] if document.running else NONE
-        yield Sheet(
+        shown = min(end, start + MAX_SHOWN_CHARS)
+        running = document.running[page - 1] if document.running else NO_RUNNING_LINES
+        yield PageView(
             number=page,
             label=document.labels[page - 1] if page <= len(document.labels) else "",
             segments=(
-                *dropped(running.above),
-                *segments(text, start, shown, found),
-                *dropped(running.below),
+                *running_segments(running.headers),
+                *split_segments(text, start, shown, document_chunks),
+                *running_segments(running.footers),
             ),
             cut=end - shown,
             confidence=document.confidence.get(page),
@@ -125,55 +134,57 @@ def sheets(document: Document, text: str, found: Sequence[Chunk], wanted: range)
         )
 
 
-NONE = Running((), ())
+NO_RUNNING_LINES = RunningLines((), ())
 
 
-def dropped(lines: Sequence[str]) -> Iterator[Segment]:
+def running_segments(lines: Sequence[str]) -> Iterator[Segment]:
     """Running lines, each as a segment."""
     return (Segment(line, dropped=True) for line in lines if line)
 
 
-def segments(text: str, start: int, end: int, found: Sequence[Chunk]) -> Iterator[Segment]:
+def split_segments(
+    text: str, start: int, end: int, document_chunks: Sequence[Chunk]
+) -> Iterator[Segment]:
     """A span of the text, parted wherever a chunk begins or ends; `found` are in its order."""
-    first = bisect_right(found, start, key=lambda chunk: chunk.end)
-    last = bisect_left(found, end, key=lambda chunk: chunk.start)
-    here = found[first:last]
+    first = bisect_right(document_chunks, start, key=lambda chunk: chunk.end)
+    last = bisect_left(document_chunks, end, key=lambda chunk: chunk.start)
+    here = document_chunks[first:last]
     edges = {start, end, *(edge for chunk in here for edge in (chunk.start, chunk.end))}
     for left, right in pairwise(sorted(edge for edge in edges if start <= edge <= end)):
         whose = (chunk.ordinal for chunk in here if chunk.start <= left and right <= chunk.end)
         yield Segment(text[left:right], tuple(whose))
 
 
-def drawn(engines: Engines, wanted: Drawing) -> Drawn:
+def render_page(engines: EngineChain, request: InspectImage) -> PageImage:
     """A page, and where on it the texts stand. Raises DocumentError."""
     from ingest.extract.engines.pdfium import Pdfium
-    from ingest.extract.engines.pdfium_positions import drawn as picture_of
-    from ingest.extract.engines.pdfium_positions import spots
+    from ingest.extract.engines.pdfium_positions import find_text_positions
+    from ingest.extract.engines.pdfium_positions import render_at_height as picture_of
 
     engine = engines.first()
     if not isinstance(engine, Pdfium):
-        raise DocumentError(NO_PICTURE, Code.PAGES_MISSING)
-    index = wanted.page - 1
+        raise DocumentError(NO_IMAGE_REASON, Code.PAGES_MISSING)
+    index = request.page - 1
     try:
-        grey = picture_of(engine, index, HEIGHT)
-        places = spots(engine, index, wanted.texts, grey.shape)
+        grey = picture_of(engine, index, IMAGE_HEIGHT_PIXELS)
+        places = find_text_positions(engine, index, request.texts, grey.shape)
     except MemoryError:
         raise
     except Exception as error:
-        reason = f"page {wanted.page} cannot be drawn ({error})"
+        reason = f"page {request.page} cannot be drawn ({error})"
         raise DocumentError(reason, Code.PAGES_MISSING) from error
     height, width = grey.shape
     boxes = tuple(Box(spot.text, *(round(n, 1) for n in spot[1:])) for spot in places)
-    return Drawn(light(grey), width, height, boxes)
+    return PageImage(compress_image(grey), width, height, boxes)
 
 
-def light(grey: Picture) -> bytes:
+def compress_image(grey: GreyImage) -> bytes:
     """A picture as a file: PNG in sixteen shades, or in four where that is heavy."""
-    whole = shaded(grey, 4)
-    return whole if len(whole) <= LIGHT else shaded(grey, 2)
+    whole = encode_png(grey, 4)
+    return whole if len(whole) <= MAX_IMAGE_BYTES else encode_png(grey, 2)
 
 
-def shaded(grey: Picture, bits: int) -> bytes:
+def encode_png(grey: GreyImage, bits: int) -> bytes:
     """A picture as PNG with so many bits for a pixel, of those that divide eight."""
     height, width = grey.shape
     most, each = (1 << bits) - 1, 8 // bits
@@ -182,4 +193,4 @@ def shaded(grey: Picture, bits: int) -> bytes:
     rows = np.zeros((height, 1 + shades.shape[1] // each), np.uint8)  # each as it is: filter 0
     for place in range(each):
         rows[:, 1:] |= shades[:, place::each] << (8 - bits * (place + 1))
-    return assembled(width, height, bits, zlib.compress(rows.tobytes()))
+    return assemble_png(width, height, bits, zlib.compress(rows.tobytes()))

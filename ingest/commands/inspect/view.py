@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from ingest.models import Code, Outcome, Record, Stored
+from ingest.models import Code, Outcome, Record, StoredChunk
 
 # Shown of sources that are named.
-NAMED_SOURCES = 100
-NAMED_PAGES = 200
+MAX_NAMED_SOURCES = 100
+MAX_NAMED_PAGES = 200
 # Where none is: as many as a report does not have to wait for.
-SOURCES = 16
-PAGES_OF_ONE = 12
-WORK = 60.0  # all of it; to show a page is 1
-READING = 0.05  # to read one
-FEW = 20  # chunks that only the index has, and are shown
-DEADLY = (Code.TOO_SLOW, Code.CRASHED, Code.TOO_MUCH_MEMORY)
-AT_PAGE = "#page="  # in a name: show the source from this page on
+MAX_DEFAULT_SOURCES = 16
+MAX_DEFAULT_PAGES = 12
+MAX_DEFAULT_WORK = 60.0  # all of it; to show a page is 1
+READ_COST = 0.05  # to read one
+MAX_GONE_CHUNKS = 20  # chunks that only the index has, and are shown
+FATAL_CODES = (Code.TOO_SLOW, Code.CRASHED, Code.TOO_MUCH_MEMORY)
+PAGE_SUFFIX = "#page="  # in a name: show the source from this page on
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class PageImage:
     """The picture of a page."""
 
     png: bytes
@@ -63,7 +63,7 @@ class Drawn:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class PageView:
     """One page as it was read."""
 
     number: int  # as a viewer counts
@@ -74,12 +74,12 @@ class Sheet:
     scanned: bool = False
     missing: bool = False  # it could not be read
     doubtful: bool = False
-    drawn: Drawn | None = None
+    drawn: PageImage | None = None
     undrawn: str = ""  # why there is no picture
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class ChunkView:
     """One chunk, but for its text, which the sheets have."""
 
     id: str
@@ -93,25 +93,25 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class DocumentView:
     """What reading a document gave, as far as it is shown."""
 
     title: str
     pages: int
-    sheets: tuple[Sheet, ...]
-    passages: tuple[Passage, ...]
+    sheets: tuple[PageView, ...]
+    passages: tuple[ChunkView, ...]
     ocr: str = ""  # what recognised its scanned pages
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class InspectedSource:
     """One source: what its file says now beside what the index has of it."""
 
     record: Record
-    seen: Seen | None = None
+    seen: DocumentView | None = None
     fault: str = ""  # why it was not read, or not drawn to the end
     remark: str = ""  # why file and index differ, where they do
-    gone: tuple[Stored, ...] = ()  # chunks that only the index has; the first of them
+    gone: tuple[StoredChunk, ...] = ()  # chunks that only the index has; the first of them
     lost: int = 0  # how many those are
     anchor: str = ""  # the id of its part of the page
 
@@ -131,74 +131,74 @@ class Inspected:
     @property
     def more(self) -> str:
         """The command that shows the pages from there on; "" if there are none."""
-        name = shlex.quote(f"{self.record.source}{AT_PAGE}{self.next}")
+        name = shlex.quote(f"{self.record.source}{PAGE_SUFFIX}{self.next}")
         return f"ingest report --inspect {name}" if self.next else ""
 
     @property
-    def chunk(self) -> dict[int, Passage]:
+    def chunk(self) -> dict[int, ChunkView]:
         """The chunks that its pages name, by ordinal."""
         return {p.ordinal: p for p in self.seen.passages} if self.seen else {}
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SourceChoice:
     """A source to show, and which of its pages."""
 
     record: Record
     pages: range  # as a viewer counts; it may be longer than the document is
 
 
-def chosen(records: Sequence[Record], names: Sequence[str]) -> list[Choice]:
+def choose_sources(records: Sequence[Record], names: Sequence[str]) -> list[SourceChoice]:
     """The sources to show: those named, else those in trouble and then the longest.
 
     A name may be a glob, and end in "#page=N" to begin there. Without names, what would take long
     is left out.
     """
     found = []
-    left: float = NAMED_PAGES if names else WORK
-    for record, first in wanted(records, names):
+    left: float = MAX_NAMED_PAGES if names else MAX_DEFAULT_WORK
+    for record, first in match_sources(records, names):
         count = max(1, record.pages - first + 1)
-        count = min(count, int(left) if names else PAGES_OF_ONE)
-        work = count if names else count + READING * record.pages
-        if work <= left and (names or not lasting(record)):
+        count = min(count, int(left) if names else MAX_DEFAULT_PAGES)
+        work = count if names else count + READ_COST * record.pages
+        if work <= left and (names or not is_slow(record)):
             left -= work
-            found.append(Choice(record, range(first, first + count)))
-        if len(found) == (NAMED_SOURCES if names else SOURCES):
+            found.append(SourceChoice(record, range(first, first + count)))
+        if len(found) == (MAX_NAMED_SOURCES if names else MAX_DEFAULT_SOURCES):
             break
     return found
 
 
-def lasting(record: Record) -> bool:
+def is_slow(record: Record) -> bool:
     """Whether looking at a source takes a while: seconds for a page, or until its reader dies."""
-    return record.details.ocr.startswith("local:") or record.code in DEADLY
+    return record.details.ocr.startswith("local:") or record.code in FATAL_CODES
 
 
-def wanted(records: Sequence[Record], names: Sequence[str]) -> Iterator[tuple[Record, int]]:
+def match_sources(records: Sequence[Record], names: Sequence[str]) -> Iterator[tuple[Record, int]]:
     """The sources that are meant, each once, and the page to begin with."""
     if not names:
-        yield from ((record, 1) for record in sorted(records, key=urgency))
+        yield from ((record, 1) for record in sorted(records, key=urgency_key))
         return
     found: dict[tuple[str, str], tuple[Record, int]] = {}
     for name in names:
-        plain, first = parted(name)
-        for record in meant(records, plain):
+        plain, first = split_page_suffix(name)
+        for record in match_name(records, plain):
             found.setdefault((record.root, record.source), (record, first))
     yield from found.values()
 
 
-def parted(name: str) -> tuple[str, int]:
+def split_page_suffix(name: str) -> tuple[str, int]:
     """A name without its page, and the page."""
-    plain, mark, page = name.rpartition(AT_PAGE)
+    plain, mark, page = name.rpartition(PAGE_SUFFIX)
     return (plain, max(1, int(page))) if mark and page.isdecimal() else (name, 1)
 
 
-def meant(records: Sequence[Record], name: str) -> Iterator[Record]:
+def match_name(records: Sequence[Record], name: str) -> Iterator[Record]:
     """The sources of this name, else those that it is a glob for."""
     exact = [record for record in records if record.source == name]
     yield from exact or (record for record in records if fnmatchcase(record.source, name))
 
 
-def urgency(record: Record) -> tuple[bool, int, str]:
+def urgency_key(record: Record) -> tuple[bool, int, str]:
     """What sources are sorted by: in trouble, then the longest."""
     details = record.details
     trouble = (
@@ -209,23 +209,25 @@ def urgency(record: Record) -> tuple[bool, int, str]:
     return not trouble, -record.pages, record.source
 
 
-def compared(
-    record: Record, seen: Seen, recipe: str, stored: Callable[[], Iterator[Stored]]
-) -> Inspected:
+def compare_with_index(
+    record: Record, view: DocumentView, recipe: str, stored: Callable[[], Iterator[StoredChunk]]
+) -> InspectedSource:
     """A source as it was read, beside what the index has of it; `recipe` is the digest of today."""
     committed = set(record.committed)
-    passages = tuple(replace(p, indexed=p.id in committed) for p in seen.passages)
+    passages = tuple(replace(p, indexed=p.id in committed) for p in view.passages)
     lost = committed.difference(passage.id for passage in passages)
-    seen = replace(seen, passages=passages)
+    view = replace(view, passages=passages)
     if not lost and all(passage.indexed for passage in passages):
-        return Inspected(record, seen)
+        return InspectedSource(record, view)
     if record.fingerprint and not record.fingerprint.startswith(recipe):
         remark = "the index was filled with other settings, or by another version, than these"
-    elif record.details.ocr and not seen.ocr:
+    elif record.details.ocr and not view.ocr:
         remark = f"its scans were read by {record.details.ocr}, which is not to be had here"
     elif not record.fingerprint:
         remark = "a run is in it, or ended in it"
     else:
         remark = "the file, or what recognises its scans, has changed since it was indexed"
     gone = sorted((c for c in stored() if c.id in lost), key=lambda c: c.ordinal) if lost else []
-    return Inspected(record, seen, remark=remark, gone=tuple(gone[:FEW]), lost=len(lost))
+    return InspectedSource(
+        record, view, remark=remark, gone=tuple(gone[:MAX_GONE_CHUNKS]), lost=len(lost)
+    )

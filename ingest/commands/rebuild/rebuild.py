@@ -12,25 +12,40 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from ingest.commands.eval.questions import Question
-from ingest.commands.rebuild.verify import Scores, Taken, inherit, losses, no_worse, permit, whole
+from ingest.commands.rebuild.verify import (
+    RebuildProgress,
+    Scores,
+    check_losses,
+    compare_answers,
+    copy_run_history,
+    find_losses,
+    wait_until_complete,
+)
 from ingest.config.connections import Connections
-from ingest.config.factory import embedder, generations, index_name, reached, roots, services
+from ingest.config.factory import (
+    check_root_reachable,
+    create_embedder,
+    create_generations,
+    index_name,
+    open_roots,
+    open_services,
+)
 from ingest.config.settings import Settings
 from ingest.errors import BusyError, ConfigError
-from ingest.index import Index, Totals
-from ingest.index.generations import Generations, Successor, older
-from ingest.models import holder
+from ingest.index import Index, IndexTotals
+from ingest.index.generations import Generations, Successor, older_names
+from ingest.models import parent_name
 from ingest.pipeline.context import Run, Services
 from ingest.sources import Root
-from ingest.sources.exclude import Excluding
+from ingest.sources.exclude import ExcludingRoot
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class RebuildContext:
     """What a rebuild works with."""
 
-    line: Generations
-    before: str  # the generation in use; "" if there is none
+    generations: Generations
+    previous: str  # the generation in use; "" if there is none
     name: str  # the one being filled
     roots: Sequence[Root]
     services: Services
@@ -38,7 +53,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Switched:
+class SwitchResult:
     """What readers see from now on."""
 
     index: str  # the generation in use
@@ -48,50 +63,50 @@ class Switched:
 
 
 @contextmanager
-def rebuilding(
-    settings: Settings, named: Sequence[str], run: Run, to: Connections
-) -> Iterator[Work]:
+def open_rebuild(
+    settings: Settings, named_roots: Sequence[str], run: Run, connections: Connections
+) -> Iterator[RebuildContext]:
     """All that a rebuild of the named roots needs, or of those that the index has.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
     with ExitStack() as opened:
-        line = opened.enter_context(lineage(settings, to))
+        line = opened.enter_context(open_generations(settings, connections))
         before = line.current()
-        earlier = opened.enter_context(held(line, before)) if before else None
-        names = named or known_roots(earlier) or [settings.root]
+        earlier = opened.enter_context(hold_generation(line, before)) if before else None
+        names = named_roots or known_roots(earlier) or [settings.root]
         if names == [""]:
             raise ConfigError("which PDFs? name a folder, as in: ingest rebuild docs/")
-        where = opened.enter_context(roots(names, settings, to))
-        if not named and earlier:
+        where = opened.enter_context(open_roots(names, settings, connections))
+        if not named_roots and earlier:
             for name in names:
-                reached(name, where)
+                check_root_reachable(name, where)
         if earlier:
             where = [with_what_it_has(root, earlier) for root in where]
-        name, index = line.next()
+        name, index = line.resume_or_create()
         successor = Successor(index, earlier)
         all_ = opened.enter_context(
-            services(settings, run.stop, write=True, to=to, successor=successor)
+            open_services(settings, run.stop, write=True, to=connections, successor=successor)
         )
         if earlier:
-            inherit(earlier, index)
-        yield Work(line, before, name, where, all_, to.patience.wait)
+            copy_run_history(earlier, index)
+        yield RebuildContext(line, before, name, where, all_, connections.retry_policy.wait)
 
 
 @contextmanager
-def lineage(settings: Settings, to: Connections) -> Iterator[Generations]:
+def open_generations(settings: Settings, connections: Connections) -> Iterator[Generations]:
     """The generations of the index of the settings."""
     with (
-        closing(embedder(settings, to)) as model,
-        closing(generations(settings, model, to)) as line,
+        closing(create_embedder(settings, connections)) as model,
+        closing(create_generations(settings, model, connections)) as line,
     ):
         yield line
 
 
 @contextmanager
-def held(line: Generations, name: str) -> Iterator[Index]:
+def hold_generation(line: Generations, name: str) -> Iterator[Index]:
     """The generation in use, with everybody else kept from writing to it."""
-    with closing(line.opened(name)) as index:
+    with closing(line.open(name)) as index:
         index.hold()
         if line.current() != name:
             raise BusyError("another rebuild has just ended: run again")
@@ -100,15 +115,15 @@ def held(line: Generations, name: str) -> Iterator[Index]:
 
 def with_what_it_has(root: Root, index: Index) -> Root:
     """A root with those excluded sources that the index has chunks of: they stay by being read."""
-    if not isinstance(root, Excluding):
+    if not isinstance(root, ExcludingRoot):
         return root
     records = index.records(root.name)
     kept = frozenset(
-        holder(record.source) or record.source
+        parent_name(record.source) or record.source
         for record in records
         if record.chunks and root.excludes(record.source)
     )
-    return dataclasses.replace(root, but=kept)
+    return dataclasses.replace(root, exceptions=kept)
 
 
 def known_roots(index: Index | None) -> list[str]:
@@ -116,48 +131,54 @@ def known_roots(index: Index | None) -> list[str]:
     return list(dict.fromkeys(record.root for record in index.records())) if index else []
 
 
-def replace(
-    work: Work, taken: Taken, run: Run, questions: Sequence[Question], keep: int
-) -> Switched:
+def switch_index(
+    work: RebuildContext,
+    progress: RebuildProgress,
+    run: Run,
+    questions: Sequence[Question],
+    keep: int,
+) -> SwitchResult:
     """Readers see the new index, if that is proven; of the older ones so many are kept.
 
     Raises ServiceError or ConfigError if it is not; then nothing was switched.
     """
     all_ = work.services
-    whole(all_, taken.documents, work.wait)
-    if all_.earlier:
-        lost = list(losses(all_.earlier, all_.index, taken))
-        sources = all_.earlier.totals().sources
-        permit(lost, sources, prune=run.prune, most=run.max_deletes)
-    scores = no_worse(all_, questions) if questions else None
-    work.line.switch(work.name)
-    return Switched(work.name, work.before, trimmed(work, keep), scores)
+    wait_until_complete(all_, progress.documents, work.wait)
+    if all_.previous_index:
+        lost = list(find_losses(all_.previous_index, all_.index, progress))
+        sources = all_.previous_index.totals().sources
+        check_losses(lost, sources, prune=run.prune, max_deletes=run.max_deletes)
+    scores = compare_answers(all_, questions) if questions else None
+    work.generations.switch(work.name)
+    return SwitchResult(work.name, work.previous, drop_old_generations(work, keep), scores)
 
 
-def trimmed(work: Work, keep: int) -> list[str]:
+def drop_old_generations(work: RebuildContext, keep: int) -> list[str]:
     """The names of the generations that were dropped: all but the last few that were in use.
 
     What lies between the one that was and the new one was gone back from.
     """
-    before = older(work.line.names(), work.name)
-    used = [*older(before, work.before), work.before] if work.before in before else []
+    before = older_names(work.generations.names(), work.name)
+    used = [*older_names(before, work.previous), work.previous] if work.previous in before else []
     abandoned = before[len(used) :]
-    return [name for name in used[: max(0, len(used) - keep)] + abandoned if work.line.drop(name)]
+    return [
+        name for name in used[: max(0, len(used) - keep)] + abandoned if work.generations.drop(name)
+    ]
 
 
-def go_back(settings: Settings, to: Connections) -> tuple[Switched, Totals]:
+def switch_back(settings: Settings, connections: Connections) -> tuple[SwitchResult, IndexTotals]:
     """Readers see the generation before; the one they saw stays. Also how much they see.
 
     Raises ConfigError if there is none, BusyError if a run is under way.
     """
-    with lineage(settings, to) as line:
+    with open_generations(settings, connections) as line:
         name = line.current()
-        before = older(line.names(), name)
+        before = older_names(line.names(), name)
         if not before:
             raise ConfigError(
                 f"there is no index before that of {index_name(settings)} to go back to: "
                 "ingest rebuild --list shows what is kept"
             )
-        with held(line, name), closing(line.opened(before[-1])) as index:
+        with hold_generation(line, name), closing(line.open(before[-1])) as index:
             line.switch(before[-1])
-            return Switched(before[-1], name, []), index.totals()
+            return SwitchResult(before[-1], name, []), index.totals()

@@ -17,17 +17,19 @@ class Advice(NamedTuple):
     outcome: str = ""  # the one that it is about; "" for any
 
 
-OCR = "if its pages are pictures, turn on OCR"
-ADVICE: dict[str, tuple[Advice, ...]] = {
+OCR_REMEDY = "if its pages are pictures, turn on OCR"
+ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.NO_TEXT: (
-        Advice("no page has text", OCR, Outcome.EMPTY),
+        Advice("no page has text", OCR_REMEDY, Outcome.EMPTY),
         Advice(
             "an XFA form that nobody filled in, which only Adobe's programs can show",
             "have them print it to a PDF",
             Outcome.SKIPPED,
         ),
     ),
-    Code.SCANNED: (Advice("some pages are pictures; the text of the others is in the index", OCR),),
+    Code.SCANNED: (
+        Advice("some pages are pictures; the text of the others is in the index", OCR_REMEDY),
+    ),
     Code.DOUBTFUL: (
         Advice(
             "OCR read some pages, but not with confidence", "look at those pages; scan them again"

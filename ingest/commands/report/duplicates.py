@@ -8,18 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ingest.models import Record, Stored
+from ingest.models import Record, StoredChunk
 
-RECIPE_DIGITS = 12  # of a fingerprint; those that follow are the hash of the bytes
-Key: TypeAlias = tuple[str, str]  # of a source: its root and its name
+RECIPE_DIGEST_CHARS = 12  # of a fingerprint; those that follow are the hash of the bytes
+SourceKey: TypeAlias = tuple[str, str]  # of a source: its root and its name
 
 
 @dataclass(slots=True)
-class Repeated:
+class RepeatedText:
     """A text that stands in sources that differ."""
 
     text: str
-    sources: dict[Key, int] = field(default_factory=dict)  # and the page it is on there
+    sources: dict[SourceKey, int] = field(default_factory=dict)  # and the page it is on there
 
     @property
     def weight(self) -> int:
@@ -32,26 +32,26 @@ class Duplicates:
     """What stands more than once in an index."""
 
     copies: Sequence[Sequence[Record]]  # documents equal byte by byte
-    repeated: Sequence[Repeated]  # texts in other documents, those first that cost most
+    repeated: Sequence[RepeatedText]  # texts in other documents, those first that cost most
     chunks: int  # of which there is one of the same text elsewhere, copies included
 
 
-def copies(records: Iterable[Record]) -> list[list[Record]]:
+def find_copies(records: Iterable[Record]) -> list[list[Record]]:
     """The sources that are equal byte by byte, the most copied first."""
     alike: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        if content := record.fingerprint[RECIPE_DIGITS:]:
+        if content := record.fingerprint[RECIPE_DIGEST_CHARS:]:
             alike[content].append(record)
     return sorted((group for group in alike.values() if len(group) > 1), key=len, reverse=True)
 
 
-def duplicates(records: Sequence[Record], chunks: Iterable[Stored]) -> Duplicates:
+def find_duplicates(records: Sequence[Record], chunks: Iterable[StoredChunk]) -> Duplicates:
     """What stands more than once; a document and its copies count as one for their texts."""
-    equal = copies(records)
+    equal = find_copies(records)
     first = {(r.root, r.source): place for place, group in enumerate(equal) for r in group}
-    known_keys: dict[Key, Key] = {}  # each once, however many chunks it has
-    met: dict[bytes, tuple[Key, int]] = {}
-    repeated: dict[bytes, Repeated] = {}
+    known_keys: dict[SourceKey, SourceKey] = {}  # each once, however many chunks it has
+    met: dict[bytes, tuple[SourceKey, int]] = {}
+    repeated: dict[bytes, RepeatedText] = {}
     again: dict[bytes, int] = defaultdict(int)
     for chunk in chunks:
         digest = hashlib.blake2b(chunk.text.encode(), digest_size=16).digest()
@@ -67,6 +67,6 @@ def duplicates(records: Sequence[Record], chunks: Iterable[Stored]) -> Duplicate
         if known:
             known.sources.setdefault(source, chunk.page_start)
         elif first.get(source, source) != first.get(other, other):
-            repeated[digest] = Repeated(chunk.text, {other: page, source: chunk.page_start})
+            repeated[digest] = RepeatedText(chunk.text, {other: page, source: chunk.page_start})
     heaviest = sorted(repeated.values(), key=lambda found: found.weight, reverse=True)
     return Duplicates(equal, heaviest, sum(again.values()) + len(again))

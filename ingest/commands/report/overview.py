@@ -6,12 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ingest.commands.report.advice import ADVICE, UNFINISHED, Advice
+from ingest.commands.report.advice import ADVICE_BY_CODE, UNFINISHED, Advice
 from ingest.commands.report.duplicates import Duplicates
 from ingest.models import Outcome, Record, Summary
-from ingest.runtime.formatting import said
+from ingest.runtime.formatting import describe_state
 
-MOST_EXTREMES = 10  # of each kind
+MAX_EXTREMES = 10  # of each kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Report:
     made: str  # when, UTC, ISO 8601
 
 
-def needs_someone(record: Record) -> bool:
+def needs_action(record: Record) -> bool:
     """Whether the owner of a document has something to do."""
     return record.outcome in (Outcome.FAILED, Outcome.SKIPPED) or bool(record.details.missing)
 
@@ -66,45 +66,47 @@ def code_of(record: Record) -> str:
 
 def state_of(record: Record, *, in_run: bool) -> str:
     """What became of a source: in one run, or for good."""
-    return (record.outcome or UNFINISHED) if in_run else said(record)
+    return (record.outcome or UNFINISHED) if in_run else describe_state(record)
 
 
-def states(records: Iterable[Record], *, in_run: bool) -> list[tuple[str, int]]:
+def count_states(records: Iterable[Record], *, in_run: bool) -> list[tuple[str, int]]:
     """How many sources came out how, the most frequent first."""
     return Counter(state_of(record, in_run=in_run) for record in records).most_common()
 
 
-def troubles(records: Iterable[Record]) -> list[Trouble]:
+def group_troubles(records: Iterable[Record]) -> list[Trouble]:
     """The sources by code: those that need someone first, then by their number."""
     found: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if code := code_of(record):
             found[code].append(record)
     groups = [
-        Trouble(code, advice(code, some), some, any(map(needs_someone, some)))
+        Trouble(code, find_advice(code, some), some, any(map(needs_action, some)))
         for code, some in found.items()
     ]
     return sorted(groups, key=lambda group: (not group.urgent, -len(group.records), group.code))
 
 
-def advice(code: str, records: Iterable[Record]) -> list[Advice]:
+def find_advice(code: str, records: Iterable[Record]) -> list[Advice]:
     """What is to be said of a code; nothing of one that only a later version knows."""
     outcomes = {record.outcome for record in records}
     return [
-        found for found in ADVICE.get(code, ()) if not found.outcome or found.outcome in outcomes
+        found
+        for found in ADVICE_BY_CODE.get(code, ())
+        if not found.outcome or found.outcome in outcomes
     ]
 
 
-def extremes(records: Iterable[Record]) -> Extremes:
+def find_extremes(records: Iterable[Record]) -> Extremes:
     """The longest, the shortest and the emptiest of the documents that were read."""
     read = [record for record in records if record.pages]
     texts = [record for record in read if record.chunks]
     hollow = [record for record in read if record.empty_pages]
-    most = min(MOST_EXTREMES, (len(texts) + 1) // 2)  # so that none is both
+    most = min(MAX_EXTREMES, (len(texts) + 1) // 2)  # so that none is both
     return Extremes(
         longest=sorted(texts, key=lambda r: (-r.tokens, r.source))[:most],
         shortest=sorted(texts, key=lambda r: (r.tokens, r.source))[: len(texts) - most][:most],
         emptiest=sorted(hollow, key=lambda r: (-r.empty_pages / r.pages, -r.pages, r.source))[
-            :MOST_EXTREMES
+            :MAX_EXTREMES
         ],
     )

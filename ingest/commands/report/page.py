@@ -22,44 +22,44 @@ from ingest.commands.report import charts, overview
 from ingest.commands.report.overview import Report
 from ingest.models import Record, Summary
 from ingest.runtime import formatting as words
-from ingest.runtime.bottleneck import MINUTE, NOTHING_TO_EMBED, duration
+from ingest.runtime.bottleneck import NOTHING_TO_EMBED, SECONDS_PER_MINUTE, format_seconds
 from ingest.runtime.timing import (
-    EMBEDDING,
-    FETCHING,
+    EMBEDDING_CHUNKS,
+    EMBEDDING_SERVICE,
+    FETCHING_DOCUMENTS,
     FIRST_ANSWER,
-    READING,
-    RECOGNISING,
-    RECORDING,
-    REQUESTS,
-    SERVICE,
-    TOKENS,
-    WRITING,
+    READING_DOCUMENTS,
+    RECOGNISING_PAGES,
+    REQUEST_QUOTA,
+    TOKEN_QUOTA,
+    WRITING_CHUNKS,
+    WRITING_RECORDS,
 )
 
-HERE = Path(__file__).parent
-MOST_SHOWN = 20  # sources of a code, texts, copies: the list has all sources
-FEW = 6  # sources of a text or a copy
-EXCERPT = 240  # characters
-A_MOMENT = 0.05  # seconds
-DAYS = 2 * 86_400.0  # seconds
-DATE = 10  # characters
+TEMPLATE_FOLDER = Path(__file__).parent
+MAX_SHOWN_SOURCES = 20  # sources of a code, texts, copies: the list has all sources
+MAX_SHOWN_COPIES = 6  # sources of a text or a copy
+EXCERPT_CHARS = 240  # characters
+MIN_STAGE_SECONDS = 0.05  # seconds
+DATES_ONLY_SECONDS = 2 * 86_400.0  # seconds
+DATE_CHARS = 10  # characters
 
-STAGES = {
-    FETCHING: "documents: opened, or copied from where they are",
-    READING: "documents: extracted, split",
-    RECOGNISING: "scanned pages, at a service that reads pictures",
-    EMBEDDING: "calls to the model, with all their waits",
-    SERVICE: "the part of those in which its answer is waited for",
-    WRITING: "chunks to the index",
-    RECORDING: "records: intents and commits",
-    TOKENS: "waits before calls to the model",
-    REQUESTS: "waits before calls to the model",
+STAGE_DESCRIPTIONS = {
+    FETCHING_DOCUMENTS: "documents: opened, or copied from where they are",
+    READING_DOCUMENTS: "documents: extracted, split",
+    RECOGNISING_PAGES: "scanned pages, at a service that reads pictures",
+    EMBEDDING_CHUNKS: "calls to the model, with all their waits",
+    EMBEDDING_SERVICE: "the part of those in which its answer is waited for",
+    WRITING_CHUNKS: "chunks to the index",
+    WRITING_RECORDS: "records: intents and commits",
+    TOKEN_QUOTA: "waits before calls to the model",
+    REQUEST_QUOTA: "waits before calls to the model",
     FIRST_ANSWER: "waits for what tells the quota",
     NOTHING_TO_EMBED: "the model waited for documents, or was done",
 }
 
 
-class Inspected(Protocol):
+class InspectorEntry(Protocol):
     """A source that the page shows page by page, by a template of its own."""
 
     @property
@@ -70,45 +70,47 @@ class Inspected(Protocol):
     def anchor(self) -> str: ...
 
 
-def page(report: Report, inspected: Sequence[Inspected] = ()) -> str:
+def render_report(report: Report, inspected: Sequence[InspectorEntry] = ()) -> str:
     """The whole page."""
-    css, js = our_own("*.css"), our_own("*.js")
+    css, js = bundle_assets("*.css"), bundle_assets("*.js")
     return (
-        environment()
+        template_environment()
         .get_template("page.html")
         .render(
             report=report,
             run=report.run,
             inspected=inspected,
-            policy=policy(css, js),
+            policy=content_security_policy(css, js),
             css=Markup(css),  # noqa: S704 - our own files
             js=Markup(js),  # noqa: S704
-            data=htmlsafe_json_dumps(listed(report, inspected)),
+            data=htmlsafe_json_dumps(list_sources(report, inspected)),
             several_roots=len({record.root for record in report.records}) > 1,
-            states=overview.states(report.records, in_run=report.chosen),
-            troubles=overview.troubles(report.records),
-            needing=sum(map(overview.needs_someone, report.records)),
+            states=overview.count_states(report.records, in_run=report.chosen),
+            troubles=overview.group_troubles(report.records),
+            needing=sum(map(overview.needs_action, report.records)),
             there=sum(record.chunks > 0 for record in report.records),
-            extremes=overview.extremes(report.records),
-            stages=stages(report.run) if report.run else [],
-            timeline=timeline(report.run) if report.run else [],
-            growth=growth(report.runs),
-            most=MOST_SHOWN,
-            few=FEW,
-            excerpt=EXCERPT,
+            extremes=overview.find_extremes(report.records),
+            stages=stage_rows(report.run) if report.run else [],
+            timeline=timeline_charts(report.run) if report.run else [],
+            growth=growth_charts(report.runs),
+            most=MAX_SHOWN_SOURCES,
+            few=MAX_SHOWN_COPIES,
+            excerpt=EXCERPT_CHARS,
         )
     )
 
 
-def our_own(kind: str) -> str:
+def bundle_assets(pattern: str) -> str:
     """All our files of a kind, as they stand in the page."""
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob(kind)))
+    return "\n".join(
+        path.read_text(encoding="utf-8") for path in sorted(TEMPLATE_FOLDER.glob(pattern))
+    )
 
 
-def environment() -> Environment:
+def template_environment() -> Environment:
     """What templates are rendered in."""
     made = Environment(
-        loader=FileSystemLoader(HERE),
+        loader=FileSystemLoader(TEMPLATE_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -116,20 +118,22 @@ def environment() -> Environment:
     )
     made.filters |= {
         "count": lambda number: f"{number:,}",
-        "duration": duration,
+        "duration": format_seconds,
         "kinds": words.kinds,
-        "many": words.many,
-        "moment": words.moment,
-        "percent": charts.percent,
-        "printable": words.printable,
+        "many": words.pluralize,
+        "moment": words.shorten_timestamp,
+        "percent": charts.format_percent,
+        "printable": words.escape_unprintable,
         "sentence": lambda text: text[:1].upper() + text[1:],
-        "size": words.size,
-        "spell": lambda seconds: f"{seconds:.1f} s" if seconds < MINUTE else duration(seconds),
+        "size": words.format_bytes,
+        "spell": lambda seconds: (
+            f"{seconds:.1f} s" if seconds < SECONDS_PER_MINUTE else format_seconds(seconds)
+        ),
     }
     return made
 
 
-def policy(css: str, js: str) -> str:
+def content_security_policy(css: str, js: str) -> str:
     """What a browser may do with the page: show its pictures, and use this style and script."""
     style, script = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js)
@@ -140,14 +144,14 @@ def policy(css: str, js: str) -> str:
     )
 
 
-def listed(report: Report, inspected: Sequence[Inspected]) -> dict[str, Any]:
+def list_sources(report: Report, inspected: Sequence[InspectorEntry]) -> dict[str, Any]:
     """Every source as the script lists it; a row is as short as can be, for there are many."""
     roots = sorted({record.root for record in report.records})
     places = {root: place for place, root in enumerate(roots)}
     anchors = {(one.record.root, one.record.source): one.anchor for one in inspected}
     return {
-        "roots": [words.printable(root) for root in roots],
-        "rows": [row(record, places[record.root], report) for record in report.records],
+        "roots": [words.escape_unprintable(root) for root in roots],
+        "rows": [source_row(record, places[record.root], report) for record in report.records],
         "anchors": {
             place: anchors[record.root, record.source]
             for place, record in enumerate(report.records)
@@ -156,43 +160,43 @@ def listed(report: Report, inspected: Sequence[Inspected]) -> dict[str, Any]:
     }
 
 
-def row(record: Record, root: int, report: Report) -> list[str | int]:
+def source_row(record: Record, root: int, report: Report) -> list[str | int]:
     """One source, in the order that page.js knows."""
     return [
-        words.printable(record.source),
+        words.escape_unprintable(record.source),
         root,
         overview.state_of(record, in_run=report.chosen),
         overview.code_of(record),
-        words.printable(record.error),
-        int(overview.needs_someone(record)),
+        words.escape_unprintable(record.error),
+        int(overview.needs_action(record)),
         record.pages,
         record.chunks,
         record.tokens,
         max(record.size, 0),
-        words.moment(record.settled),
+        words.shorten_timestamp(record.settled),
     ]
 
 
-def stages(run: Summary) -> list[tuple[str, str, float, float | None]]:
+def stage_rows(run: Summary) -> list[tuple[str, str, float, float | None]]:
     """Each stage: its name, what it is, its seconds on the clock and in all threads; longest first.
 
     What took a moment is left out.
     """
     found = [
-        (name, STAGES.get(name, ""), spent["wall"], spent.get("threads"))
+        (name, STAGE_DESCRIPTIONS.get(name, ""), spent["wall"], spent.get("threads"))
         for name, spent in run.stages.items()
-        if spent["wall"] >= A_MOMENT
+        if spent["wall"] >= MIN_STAGE_SECONDS
     ]
     return sorted(found, key=lambda stage: -stage[2])
 
 
-def timeline(run: Summary) -> list[tuple[str, Markup]]:
+def timeline_charts(run: Summary) -> list[tuple[str, Markup]]:
     """The charts of a run over time, each with its heading; none of what never happened."""
     line, every = run.timeline, run.timeline.every
     if not every or run.seconds <= 0:
         return []
     if any(line.charged):
-        what, rates = "Quota used: tokens of the minute before", last_minute(line.charged, every)
+        what, rates = "Quota used: tokens of the minute before", minute_rates(line.charged, every)
     else:
         what, rates = "Tokens a second", [number / every for number in line.tokens]
     pages = [number / every for number in line.pages]
@@ -201,48 +205,53 @@ def timeline(run: Summary) -> list[tuple[str, Markup]]:
         (what, rates, line.quota if any(line.charged) else 0.0, False),
         ("Pages a second", pages, 0.0, False),
         ("Time spent waiting for the quota", waits, 0.0, True),
-        ("Requests throttled a minute", [MINUTE * n / every for n in line.refused], 0.0, False),
+        (
+            "Requests throttled a minute",
+            [SECONDS_PER_MINUTE * n / every for n in line.refused],
+            0.0,
+            False,
+        ),
     ]
     return [
-        (title, over_time(run, title, values, limit, share=share))
+        (title, time_chart(run, title, values, limit, share=share))
         for title, values, limit, share in shown
         if any(values)
     ]
 
 
-def last_minute(values: Sequence[float], every: float) -> list[float]:
+def minute_rates(values: Sequence[float], every: float) -> list[float]:
     """What a quota by the minute counts at the end of each stretch."""
-    window = max(1, round(MINUTE / every))
+    window = max(1, round(SECONDS_PER_MINUTE / every))
     sums = [sum(values[max(0, end - window) : end]) for end in range(1, len(values) + 1)]
-    return [total * MINUTE / (window * every) for total in sums]
+    return [total * SECONDS_PER_MINUTE / (window * every) for total in sums]
 
 
-def over_time(
+def time_chart(
     run: Summary, title: str, values: Sequence[float], limit: float, *, share: bool
 ) -> Markup:
     """One chart of a run."""
-    number = charts.percent if share else charts.plain_number
+    number = charts.format_percent if share else charts.format_number
     mean = sum(values) / len(values)
     says = f"{title}: {number(mean)} on average, {number(max(values))} at most"
     says += f", of a quota of {number(limit)}" if limit else ""
     chart = charts.Chart(
-        says=says,
-        points=charts.steps(values, run.timeline.every, run.seconds),
-        across=charts.clock(run.seconds),
-        name=charts.elapsed,
-        top=1.0 if share else 0.0,
+        label=says,
+        points=charts.step_points(values, run.timeline.every, run.seconds),
+        x_labels=charts.clock_ticks(run.seconds),
+        format_x=charts.format_elapsed,
+        min_top=1.0 if share else 0.0,
         limit=limit,
-        share=share,
+        is_share=share,
     )
-    return Markup(charts.drawn(chart))  # noqa: S704 - of our own words and numbers
+    return Markup(charts.render_chart(chart))  # noqa: S704 - of our own words and numbers
 
 
-def dated(when: float) -> str:
+def format_timestamp(when: float) -> str:
     """A time in seconds, for people."""
-    return words.moment(datetime.fromtimestamp(when, UTC).isoformat())
+    return words.shorten_timestamp(datetime.fromtimestamp(when, UTC).isoformat())
 
 
-def growth(runs: Sequence[Summary]) -> list[tuple[str, Markup]]:
+def growth_charts(runs: Sequence[Summary]) -> list[tuple[str, Markup]]:
     """What the index held after each run, over time; none where there are fewer than two."""
     known = [(datetime.fromisoformat(run.ended).timestamp(), run) for run in runs if run.index]
     known.sort(key=lambda pair: pair[0])
@@ -255,13 +264,15 @@ def growth(runs: Sequence[Summary]) -> list[tuple[str, Markup]]:
         points = [(when, run.index.get(what, -1) / unit) for when, run in known]
         if any(value < 0 for _, value in points):
             continue  # a service that does not tell its size
-        ends = [charts.plain_number(points[end][1]) for end in (0, -1)]
+        ends = [charts.format_number(points[end][1]) for end in (0, -1)]
         chart = charts.Chart(
-            says=f"{name}: from {ends[0]} to {ends[1]} over {words.many(len(points), 'run')}",
+            label=f"{name}: from {ends[0]} to {ends[1]} over {words.pluralize(len(points), 'run')}",
             points=points,
-            across=[first[0], last[0]],
-            name=lambda when: dated(when)[: DATE if last[0] - first[0] > DAYS else None],
-            dots=len(points) <= MOST_SHOWN,
+            x_labels=[first[0], last[0]],
+            format_x=lambda when: format_timestamp(when)[
+                : DATE_CHARS if last[0] - first[0] > DATES_ONLY_SECONDS else None
+            ],
+            dots=len(points) <= MAX_SHOWN_SOURCES,
         )
-        found.append((name, Markup(charts.drawn(chart))))  # noqa: S704
+        found.append((name, Markup(charts.render_chart(chart))))  # noqa: S704
     return found

@@ -14,163 +14,220 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ingest.embed.rate_limit.quota import JUMP, MINUTE, Left, Share, Turn, refused_by, stated
-from ingest.runtime.retry import floor_of
-from ingest.runtime.timing import FIRST_ANSWER, REQUESTS, TOKENS
+from ingest.embed.rate_limit.quota import (
+    QUOTA_WINDOW_SECONDS,
+    RESET_JUMP_SHARE,
+    LearntLimit,
+    RemainingWindow,
+    SentRequest,
+    read_rate_limit_header,
+    throttled_limits,
+)
+from ingest.runtime.retry import parse_retry_after
+from ingest.runtime.timing import FIRST_ANSWER, REQUEST_QUOTA, TOKEN_QUOTA
 
 # Of a limit that the service does not report on: its minute may begin anywhere in ours.
-MARGIN = 0.985
+TOKEN_MARGIN = 0.985
 # Of a limit of requests, which is counted by the second: some take longer on their way than others.
-CALLS_MARGIN = 0.9
-LATE = 0.25  # seconds by which a request may be late and the next one still come on time
-LATE_CALL = 0.04  # the same, where the number of requests is what is limited
-AFTER = 0.5  # seconds after the end of a minute: clocks differ, and requests take their way
-SHORT = 2.0  # seconds; a refusal for so little is of a rate, one for longer is of a minute's count
-ROUNDED = 1.5  # seconds by which a request may have been sent before a minute that it began
-RATED = 10.0  # seconds, over which a rate is taken
-FIRST_HOLD, LONGEST_HOLD = 0.5, 30.0  # seconds without a word from the service, doubling
+REQUEST_MARGIN = 0.9
+MAX_LATE_SECONDS = (
+    0.25  # seconds by which a request may be late and the next one still come on time
+)
+MAX_REQUEST_LATE_SECONDS = 0.04  # the same, where the number of requests is what is limited
+WINDOW_RESET_DELAY_SECONDS = (
+    0.5  # seconds after the end of a minute: clocks differ, and requests take their way
+)
+SHORT_RETRY_AFTER_SECONDS = (
+    2.0  # seconds; a refusal for so little is of a rate, one for longer is of a minute's count
+)
+WINDOW_ROUNDING_SECONDS = (
+    1.5  # seconds by which a request may have been sent before a minute that it began
+)
+RATE_WINDOW_SECONDS = 10.0  # seconds, over which a rate is taken
+FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = (
+    0.5,
+    30.0,
+)  # seconds without a word from the service, doubling
 
-ROOM_UNKNOWN = 8_000  # tokens of a request before the quota is known
-ROOM_UNLIMITED = 32_000  # and where it is none: full enough to be cheap, small enough to flow
-REQUESTS_A_MINUTE = 150  # that a quota is divided into, if it allows so many
+UNKNOWN_QUOTA_REQUEST_TOKENS = 8_000  # tokens of a request before the quota is known
+UNLIMITED_QUOTA_REQUEST_TOKENS = (
+    32_000  # and where it is none: full enough to be cheap, small enough to flow
+)
+TARGET_REQUESTS_PER_MINUTE = 150  # that a quota is divided into, if it allows so many
 
 
 @dataclass(slots=True)
-class Pace:
+class DeploymentLimiter:
     """When the next request to a deployment may be sent."""
 
-    tokens: Share = field(default_factory=Share)
-    requests: Share = field(default_factory=Share)
-    left: Left = field(default_factory=Left)
-    spent: float = 0.0  # tokens sent so far
-    due: float = -math.inf  # when the last request ought to have been sent, by its tokens
-    called: float = -math.inf  # the same, by the number of requests
-    size: float = 0.0  # tokens of the last request
-    held: float = -math.inf  # nothing is sent before
-    why_held: str = TOKENS
+    token_limit: LearntLimit = field(default_factory=LearntLimit)
+    request_limit: LearntLimit = field(default_factory=LearntLimit)
+    remaining: RemainingWindow = field(default_factory=RemainingWindow)
+    total_tokens: float = 0.0  # tokens sent so far
+    tokens_due_at: float = -math.inf  # when the last request ought to have been sent, by its tokens
+    requests_due_at: float = -math.inf  # the same, by the number of requests
+    last_tokens: float = 0.0  # tokens of the last request
+    held_until: float = -math.inf  # nothing is sent before
+    hold_reason: str = TOKEN_QUOTA
     under_way: int = 0
-    heard: bool = False  # whether there was any answer yet
+    has_answered: bool = False  # whether there was any answer yet
     refusals: int = 0  # in a row
-    ailing: float = -math.inf  # until then others are preferred
-    sent: deque[Turn] = field(default_factory=deque)  # in the last minute, but for the refused
+    avoided_until: float = -math.inf  # until then others are preferred
+    recent: deque[SentRequest] = field(
+        default_factory=deque
+    )  # in the last minute, but for the refused
 
-    def allowed(self, now: float) -> float:
+    def allowed_tokens(self, now: float) -> float:
         """Tokens a minute, as far as is known."""
-        return min(self.tokens.allowed(now), self.left.top if self.left.told else math.inf)
+        return min(
+            self.token_limit.allowed(now),
+            self.remaining.highest if self.remaining.is_reported else math.inf,
+        )
 
-    def room(self, now: float) -> int:
+    def request_tokens(self, now: float) -> int:
         """The tokens that make a good request: few enough to flow, and no fewer than needed."""
-        if not self.heard and self.allowed(now) == math.inf:
-            return ROOM_UNKNOWN
-        known = self.allowed(now) < self.tokens.learnt(now) or self.tokens.set < math.inf
-        share = self.allowed(now) / min(REQUESTS_A_MINUTE, self.calls(now))
-        return int(share if known else min(share, ROOM_UNLIMITED))
+        if not self.has_answered and self.allowed_tokens(now) == math.inf:
+            return UNKNOWN_QUOTA_REQUEST_TOKENS
+        known = (
+            self.allowed_tokens(now) < self.token_limit.estimate(now)
+            or self.token_limit.configured < math.inf
+        )
+        share = self.allowed_tokens(now) / min(
+            TARGET_REQUESTS_PER_MINUTE, self.allowed_requests(now)
+        )
+        return int(share if known else min(share, UNLIMITED_QUOTA_REQUEST_TOKENS))
 
-    def ready(self, tokens: float, now: float) -> tuple[float, str]:
+    def ready_at(self, tokens: float, now: float) -> tuple[float, str]:
         """When a request may be sent, as seen from now, and what it waits for until then."""
-        if not self.heard and self.allowed(now) == math.inf and self.under_way:
-            return now + LATE, FIRST_ANSWER  # which may tell the limit
-        requests = self.called + MINUTE / self.calls(now)
-        enough = not self.left.told or self.left.level - self.spent >= tokens
-        quota = self.due + self.spacing(now) if enough else self.anew(now)
-        return max((self.held, self.why_held), (requests, REQUESTS), (quota, TOKENS))
+        if not self.has_answered and self.allowed_tokens(now) == math.inf and self.under_way:
+            return now + MAX_LATE_SECONDS, FIRST_ANSWER  # which may tell the limit
+        requests = self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)
+        enough = (
+            not self.remaining.is_reported or self.remaining.level - self.total_tokens >= tokens
+        )
+        quota = (
+            self.tokens_due_at + self.seconds_to_next(now) if enough else self.next_window_at(now)
+        )
+        return max(
+            (self.held_until, self.hold_reason), (requests, REQUEST_QUOTA), (quota, TOKEN_QUOTA)
+        )
 
-    def calls(self, now: float) -> float:
+    def allowed_requests(self, now: float) -> float:
         """Requests a minute, evenly spaced, that are sure not to be too many."""
-        return CALLS_MARGIN * self.requests.allowed(now)
+        return REQUEST_MARGIN * self.request_limit.allowed(now)
 
-    def spacing(self, now: float) -> float:
+    def seconds_to_next(self, now: float) -> float:
         """Seconds between the last request and the next, by their tokens."""
-        if self.left.told:
-            learnt = MARGIN * self.tokens.learnt(now) / MINUTE
-            rate = min(learnt, self.left.rate(self.spent, now))
+        if self.remaining.is_reported:
+            learnt = TOKEN_MARGIN * self.token_limit.estimate(now) / QUOTA_WINDOW_SECONDS
+            rate = min(learnt, self.remaining.spend_rate(self.total_tokens, now))
         else:
-            rate = MARGIN * self.tokens.allowed(now) / MINUTE
-        return self.size / rate if rate > 0 else MINUTE
+            rate = TOKEN_MARGIN * self.token_limit.allowed(now) / QUOTA_WINDOW_SECONDS
+        return self.last_tokens / rate if rate > 0 else QUOTA_WINDOW_SECONDS
 
-    def anew(self, now: float) -> float:
+    def next_window_at(self, now: float) -> float:
         """When to send one request in the hope that the service has begun to count anew.
 
         One that counts the last minute at every moment never does: it is asked again and again.
         """
         if self.under_way:
-            return max(self.left.ends, now) + LATE
-        return max(self.left.ends + AFTER, self.left.heard + 1.0)
+            return max(self.remaining.resets_at, now) + MAX_LATE_SECONDS
+        return max(
+            self.remaining.resets_at + WINDOW_RESET_DELAY_SECONDS,
+            self.remaining.newest_sent_at + 1.0,
+        )
 
-    def take(self, tokens: float, now: float) -> Turn:
+    def record_sent(self, tokens: float, now: float) -> SentRequest:
         """A request is sent."""
-        if self.left.told and self.left.level - self.spent < tokens:
-            self.left.doubts += 1
-        self.due = max(now - LATE, min(now, self.due + self.spacing(now)))
-        self.called = max(now - LATE_CALL, min(now, self.called + MINUTE / self.calls(now)))
-        self.size = tokens
-        self.spent += tokens
+        if self.remaining.is_reported and self.remaining.level - self.total_tokens < tokens:
+            self.remaining.doubts += 1
+        self.tokens_due_at = max(
+            now - MAX_LATE_SECONDS, min(now, self.tokens_due_at + self.seconds_to_next(now))
+        )
+        self.requests_due_at = max(
+            now - MAX_REQUEST_LATE_SECONDS,
+            min(now, self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)),
+        )
+        self.last_tokens = tokens
+        self.total_tokens += tokens
         self.under_way += 1
-        turn = Turn(now, tokens, self.spent)
-        self.sent.append(turn)
-        while self.sent[0].at < now - MINUTE:
-            self.sent.popleft()
+        turn = SentRequest(now, tokens, self.total_tokens)
+        self.recent.append(turn)
+        while self.recent[0].sent_at < now - QUOTA_WINDOW_SECONDS:
+            self.recent.popleft()
         return turn
 
-    def answered(self, turn: Turn, headers: Mapping[str, str], now: float) -> None:
+    def record_success(self, request: SentRequest, headers: Mapping[str, str], now: float) -> None:
         """A request was accepted.
 
         The first one also signs in and connects, so it may have arrived long after it was sent.
         """
         self.under_way -= 1
-        arrived = turn.at if self.heard else now
-        self.heard, self.refusals = True, 0
-        self.tokens.told = stated(headers, "limit-tokens") or math.inf
-        self.requests.told = stated(headers, "limit-requests") or math.inf
-        left = stated(headers, "remaining-tokens")
+        arrived = request.sent_at if self.has_answered else now
+        self.has_answered, self.refusals = True, 0
+        self.token_limit.reported = read_rate_limit_header(headers, "limit-tokens") or math.inf
+        self.request_limit.reported = read_rate_limit_header(headers, "limit-requests") or math.inf
+        left = read_rate_limit_header(headers, "remaining-tokens")
         if left is not None:
-            self.left.hear(turn, left, self.tokens.told, arrived)
+            self.remaining.record_remaining(request, left, self.token_limit.reported, arrived)
 
-    def failed(self, until: float) -> None:
+    def record_failure(self, until: float) -> None:
         """A request came to nothing; whether it counted is unknown, so it did.
 
         Until a moment, other deployments are preferred.
         """
         self.under_way -= 1
-        self.ailing = until
+        self.avoided_until = until
 
-    def refused(self, turn: Turn, headers: Mapping[str, str], now: float) -> None:
+    def record_throttled(
+        self, request: SentRequest, headers: Mapping[str, str], now: float
+    ) -> None:
         """A request was refused: nobody sends before the service's word, and less after it.
 
         It counted for nothing, so what it would have spent is there again.
         """
         self.under_way -= 1
-        floor, kinds = floor_of(headers), refused_by(headers)
-        surprising = not self.left.told or self.left.level - turn.spent > JUMP * self.left.top
-        if turn in self.sent:
-            self.sent.remove(turn)
-        self.left.level += turn.tokens
+        floor, kinds = parse_retry_after(headers), throttled_limits(headers)
+        surprising = (
+            not self.remaining.is_reported
+            or self.remaining.level - request.total_tokens
+            > RESET_JUMP_SHARE * self.remaining.highest
+        )
+        if request in self.recent:
+            self.recent.remove(request)
+        self.remaining.level += request.tokens
 
-        if turn.at < self.held:  # sent before the last refusal, it says nothing new
-            self.held = max(self.held, now + floor)
+        if request.sent_at < self.held_until:  # sent before the last refusal, it says nothing new
+            self.held_until = max(self.held_until, now + floor)
         else:
             self.refusals += 1
-            self.why_held = TOKENS if TOKENS in kinds else REQUESTS
-            self.held = now + (floor or scattered(self.refusals))
-            if REQUESTS in kinds:
-                passed = self.passed(now, floor, of_requests=True)
-                self.requests.refused(passed, self.held, self.refusals)
-            if TOKENS in kinds and surprising:
-                self.tokens.refused(self.passed(now, floor), self.held, self.refusals)
-        if TOKENS in kinds and self.left.told:
-            self.left.exhausted(self.spent, self.held)
+            self.hold_reason = TOKEN_QUOTA if TOKEN_QUOTA in kinds else REQUEST_QUOTA
+            self.held_until = now + (floor or hold_seconds(self.refusals))
+            if REQUEST_QUOTA in kinds:
+                passed = self.throughput(now, floor, of_requests=True)
+                self.request_limit.record_throttled(passed, self.held_until, self.refusals)
+            if TOKEN_QUOTA in kinds and surprising:
+                self.token_limit.record_throttled(
+                    self.throughput(now, floor), self.held_until, self.refusals
+                )
+        if TOKEN_QUOTA in kinds and self.remaining.is_reported:
+            self.remaining.record_exhausted(self.total_tokens, self.held_until)
 
-    def passed(self, now: float, floor: float, *, of_requests: bool = False) -> float:
+    def throughput(self, now: float, retry_after: float, *, of_requests: bool = False) -> float:
         """How much a minute got through: since the service began to count, or of late."""
-        if floor >= SHORT and not of_requests:
-            began = now + floor - MINUTE - ROUNDED
-            return sum(turn.tokens for turn in self.sent if turn.at >= began)
-        lately = [turn for turn in self.sent if turn.at >= now - RATED]
-        seconds = max(1.0, now - lately[0].at) if lately else 1.0
-        return sum(1.0 if of_requests else turn.tokens for turn in lately) * MINUTE / seconds
+        if retry_after >= SHORT_RETRY_AFTER_SECONDS and not of_requests:
+            began = now + retry_after - QUOTA_WINDOW_SECONDS - WINDOW_ROUNDING_SECONDS
+            return sum(turn.tokens for turn in self.recent if turn.sent_at >= began)
+        lately = [turn for turn in self.recent if turn.sent_at >= now - RATE_WINDOW_SECONDS]
+        seconds = max(1.0, now - lately[0].sent_at) if lately else 1.0
+        return (
+            sum(1.0 if of_requests else turn.tokens for turn in lately)
+            * QUOTA_WINDOW_SECONDS
+            / seconds
+        )
 
 
-def scattered(refusals: int) -> float:
+def hold_seconds(refusals: int) -> float:
     """Seconds to hold back where the service does not say, after so many refusals in a row."""
-    longest = min(LONGEST_HOLD, FIRST_HOLD * 2**refusals)
+    longest = min(MAX_HOLD_SECONDS, FIRST_HOLD_SECONDS * 2**refusals)
     return random.uniform(longest / 2, longest)  # noqa: S311 - not a secret

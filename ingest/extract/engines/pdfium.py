@@ -14,12 +14,17 @@ from typing import TYPE_CHECKING
 import pypdfium2
 from pypdfium2 import raw
 
-from ingest.extract.annotations import NONE, Marks, marks, worthwhile
-from ingest.extract.engines.pdfium_outline import headings
+from ingest.extract.annotations import (
+    NO_ANNOTATIONS,
+    PageAnnotations,
+    may_have_annotations,
+    read_annotations,
+)
+from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
-    Page,
-    Text,
-    address,
+    PageHandle,
+    TextHandle,
+    address_of,
     close_page,
     close_text,
     count_annotations,
@@ -28,36 +33,41 @@ from ingest.extract.engines.pdfium_raw import (
     label_of,
     load_page,
     load_text,
+    read_utf16,
     rotation_of,
-    string,
     text_of,
 )
-from ingest.extract.layout import TABLE, arranged
-from ingest.extract.layout.headings import Prominent
-from ingest.extract.layout.lines import every
-from ingest.extract.passwords import forbidden, locked, sealed, spellings
+from ingest.extract.layout import TABLE_MARK, arrange_page
+from ingest.extract.layout.headings import HeadingDetector
+from ingest.extract.layout.lines import measure_all_lines
+from ingest.extract.passwords import (
+    encode_passwords,
+    list_denied_permissions,
+    locked_error,
+    unsupported_encryption_error,
+)
 
 if TYPE_CHECKING:
-    from ingest.models import Heading, Picture
+    from ingest.models import GreyImage, Heading
 
-DPI = 200  # what recognition reads well; more costs time and gives little
-PIXELS = 16_000_000  # of a picture at most: A3 at 200 dpi has half of it
-DRAWN = 50  # paths on a page: fewer are rules and frames, more may be letters
-OBJECTS = 5000  # of a page that are looked at
+RENDER_DPI = 200  # what recognition reads well; more costs time and gives little
+MAX_RENDER_PIXELS = 16_000_000  # of a picture at most: A3 at 200 dpi has half of it
+MIN_LETTER_PATHS = 50  # paths on a page: fewer are rules and frames, more may be letters
+MAX_COUNTED_OBJECTS = 5000  # of a page that are looked at
 
-ENTRIES = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
+INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
 
 class Pdfium:
     """A PDF opened by PDFium. Raises DocumentError if no password opens it."""
 
     def __init__(self, data: bytes, passwords: Sequence[str]) -> None:
-        self.document, self.password = opened(data, passwords)
-        self.address = address(self.document)
+        self.document, self.password = open_document(data, passwords)
+        self.address = address_of(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
-        self.marked: dict[int, Marks] = {}
+        self.page_annotations: dict[int, PageAnnotations] = {}
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
-        self.prominent = None if outlined else Prominent()
+        self.heading_detector = None if outlined else HeadingDetector()
 
     def __len__(self) -> int:
         return len(self.document)
@@ -67,99 +77,105 @@ class Pdfium:
         if not page:
             raise ValueError(f"page {index + 1} cannot be loaded")
         try:
-            if (count := count_annotations(page)) > 0 and self.annotated:
-                self.marked[index] = marks(ctypes.cast(page, raw.FPDF_PAGE), count)
+            if (count := count_annotations(page)) > 0 and self.has_annotations:
+                self.page_annotations[index] = read_annotations(
+                    ctypes.cast(page, raw.FPDF_PAGE), count
+                )
             text = load_text(page)
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
-                return self.read(index, page, text)
+                return self.read_loaded_page(index, page, text)
             finally:
                 close_text(text)
         finally:
             close_page(page)
 
-    def read(self, index: int, page: Page, text: Text) -> str:
+    def read_loaded_page(self, index: int, page: PageHandle, text: TextHandle) -> str:
         """A loaded page as it is read, or as it is drawn where that cannot be told."""
         count = count_characters(text)
-        found = characters(text, count)
+        found = read_characters(text, count)
         if not found or len(found) != count:
             return found
         try:
-            lines = every(text, found) if self.prominent else None
-            shown = arranged(page, text, found, lines)
+            lines = measure_all_lines(text, found) if self.heading_detector else None
+            shown = arrange_page(page, text, found, lines)
             # Of turned lines, the first characters tell how wide they are and not how high.
-            if self.prominent and lines and not rotation_of(page):
-                self.prominent.note(index + 1, text, found, lines)
-                if TABLE in shown:
-                    self.prominent.without(index + 1, shown)
+            if self.heading_detector and lines and not rotation_of(page):
+                self.heading_detector.add_page(index + 1, text, found, lines)
+                if TABLE_MARK in shown:
+                    self.heading_detector.forget_table_lines(index + 1, shown)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - whatever a stranger's page does to it, its text is there
             return found
         return shown
 
-    def pictured(self, index: int) -> bool:
+    def has_graphics(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
         if not page:
             return False
         try:
             kinds: Counter[int] = Counter()
-            for place in range(min(raw.FPDFPage_CountObjects(page), OBJECTS)):
+            for place in range(min(raw.FPDFPage_CountObjects(page), MAX_COUNTED_OBJECTS)):
                 kinds[raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, place))] += 1
         finally:
             raw.FPDF_ClosePage(page)
         forms = kinds[raw.FPDF_PAGEOBJ_FORM] + kinds[raw.FPDF_PAGEOBJ_IMAGE]
-        return forms > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= DRAWN
+        return forms > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= MIN_LETTER_PATHS
 
-    def picture(self, index: int) -> Picture:
+    def render(self, index: int) -> GreyImage:
         page = self.document[index]
         width, height = page.get_size()
-        scale = min(DPI / 72, (PIXELS / max(1.0, width * height)) ** 0.5)
-        grey: Picture = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
+        scale = min(RENDER_DPI / 72, (MAX_RENDER_PIXELS / max(1.0, width * height)) ** 0.5)
+        grey: GreyImage = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
         return grey
 
     @cached_property
-    def annotated(self) -> bool:
+    def has_annotations(self) -> bool:
         """Whether it may have annotations that are no links."""
-        return worthwhile(self.data)
+        return may_have_annotations(self.data)
 
-    def marks(self, index: int) -> Marks:
-        return self.marked.get(index, NONE)
+    def annotations(self, index: int) -> PageAnnotations:
+        return self.page_annotations.get(index, NO_ANNOTATIONS)
 
     def info(self) -> dict[str, str]:
-        return {name: string(partial(entry_of, self.address, name.encode())) for name in ENTRIES}
+        return {
+            name: read_utf16(partial(entry_of, self.address, name.encode())) for name in INFO_KEYS
+        }
 
-    def forbids(self) -> tuple[str, ...]:
+    def denied_permissions(self) -> tuple[str, ...]:
         if raw.FPDF_GetSecurityHandlerRevision(self.document) < 0:
             return ()
-        return forbidden(raw.FPDF_GetDocUserPermissions(self.document))
+        return list_denied_permissions(raw.FPDF_GetDocUserPermissions(self.document))
 
-    def form(self) -> bool:
+    def may_have_form(self) -> bool:
         return bool(raw.FPDF_GetFormType(self.document) != raw.FORMTYPE_NONE)
 
-    def files(self) -> bool:
+    def may_have_attachments(self) -> bool:
         return bool(raw.FPDFDoc_GetAttachmentCount(self.document) > 0)
 
     def headings(self) -> list[Heading]:
-        return headings(self.address) or (self.prominent.headings() if self.prominent else [])
+        return read_outline(self.address) or (
+            self.heading_detector.headings() if self.heading_detector else []
+        )
 
     def labels(self) -> list[str]:
-        if not self.label(0) + self.label(len(self) - 1):
+        if not self.page_label(0) + self.page_label(len(self) - 1):
             return []
-        return [self.label(index) for index in range(len(self.document))]
+        return [self.page_label(index) for index in range(len(self.document))]
 
-    def label(self, index: int) -> str:
+    def page_label(self, index: int) -> str:
         """What one page calls itself."""
-        return string(partial(label_of, self.address, index))
+        return read_utf16(partial(label_of, self.address, index))
 
 
-def opened(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:
+def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:
     """A document and the password that opens it.
 
     Raises DocumentError if none does, ValueError if it is damaged.
     """
-    for password in spellings(passwords):
+    for password in encode_passwords(passwords):
         document = raw.FPDF_LoadMemDocument64(data, len(data), password)
         if document:
             if raw.FPDF_GetPageCount(document) > 0:
@@ -168,14 +184,14 @@ def opened(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument
             raise ValueError("it has no pages")
         fault = raw.FPDF_GetLastError()
         if fault == raw.FPDF_ERR_SECURITY:
-            raise sealed()
+            raise unsupported_encryption_error()
         if fault != raw.FPDF_ERR_PASSWORD:
             known = pypdfium2.internal.ErrorToStr.get(fault, f"error {fault}")
             raise ValueError(known.rstrip("."))
-    raise locked(passwords)
+    raise locked_error(passwords)
 
 
-def characters(text: Text, count: int) -> str:
+def read_characters(text: TextHandle, count: int) -> str:
     """All characters of a loaded page, of which there are so many, in reading order."""
     if count <= 0:
         return ""

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 
 import pypdf
 
-from ingest.extract.annotations import Marks, marks_by_pypdf
-from ingest.extract.limits import DEPTH, HEADINGS
-from ingest.extract.passwords import forbidden, locked, sealed, spellings
+from ingest.extract.annotations import PageAnnotations, read_annotations_with_pypdf
+from ingest.extract.limits import MAX_HEADINGS, MAX_OUTLINE_LEVELS
+from ingest.extract.passwords import (
+    encode_passwords,
+    list_denied_permissions,
+    locked_error,
+    unsupported_encryption_error,
+)
 from ingest.models import Heading
 
 if TYPE_CHECKING:
-    from ingest.models import Picture
+    from ingest.models import GreyImage
 
 # It reports every repair it makes; that a document is odd is its outcome's business.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -28,14 +33,14 @@ class Pypdf:
     `known` is a password that another engine has opened it with.
     """
 
-    def __init__(self, data: bytes, passwords: Sequence[str], known: bytes = b"") -> None:
+    def __init__(self, data: bytes, passwords: Sequence[str], known_password: bytes = b"") -> None:
         try:
             self.reader = pypdf.PdfReader(io.BytesIO(data), strict=False)
         except NotImplementedError:
-            raise sealed() from None
-        self.password = known
+            raise unsupported_encryption_error() from None
+        self.password = known_password
         if self.reader.is_encrypted:
-            self.password = unlocked(self.reader, known, passwords)
+            self.password = unlock(self.reader, known_password, passwords)
 
     def __len__(self) -> int:
         return len(self.reader.pages)
@@ -43,39 +48,39 @@ class Pypdf:
     def text(self, index: int) -> str:
         return self.reader.pages[index].extract_text()
 
-    def pictured(self, index: int) -> bool:
+    def has_graphics(self, index: int) -> bool:
         resources = self.reader.pages[index].get("/Resources", {})
         return bool(resources and resources.get_object().get("/XObject"))
 
-    def picture(self, index: int) -> Picture:
+    def render(self, index: int) -> GreyImage:
         raise NotImplementedError(f"pypdf draws nothing, so not page {index + 1}")
 
-    def marks(self, index: int) -> Marks:
-        return marks_by_pypdf(self.reader.pages[index])
+    def annotations(self, index: int) -> PageAnnotations:
+        return read_annotations_with_pypdf(self.reader.pages[index])
 
     def info(self) -> dict[str, str]:
         entries: Mapping[str, object] = self.reader.metadata or {}
         return {key.removeprefix("/"): str(value) for key, value in entries.items()}
 
-    def forbids(self) -> tuple[str, ...]:
+    def denied_permissions(self) -> tuple[str, ...]:
         permissions = self.reader.user_access_permissions
-        return () if permissions is None else forbidden(int(permissions))
+        return () if permissions is None else list_denied_permissions(int(permissions))
 
-    def form(self) -> bool:
+    def may_have_form(self) -> bool:
         return "/AcroForm" in self.reader.root_object
 
-    def files(self) -> bool:
+    def may_have_attachments(self) -> bool:
         return "/Names" in self.reader.root_object
 
     def headings(self) -> list[Heading]:
-        return list(itertools.islice(self.below(self.reader.outline, 1), HEADINGS))
+        return list(itertools.islice(self.iter_outline(self.reader.outline, 1), MAX_HEADINGS))
 
-    def below(self, outline: object, level: int) -> Iterator[Heading]:
+    def iter_outline(self, outline: object, level: int) -> Iterator[Heading]:
         """The entries of one level and all below; pypdf nests them as lists in lists."""
         for entry in outline if isinstance(outline, list) else ():
             if isinstance(entry, list):
-                if level < DEPTH:
-                    yield from self.below(entry, level + 1)
+                if level < MAX_OUTLINE_LEVELS:
+                    yield from self.iter_outline(entry, level + 1)
                 continue
             index = self.reader.get_destination_page_number(entry)
             if index is not None and index >= 0:
@@ -88,9 +93,9 @@ class Pypdf:
         return [] if all(a == b for a, b in zip(labels, numbers, strict=False)) else labels
 
 
-def unlocked(reader: pypdf.PdfReader, known: bytes, passwords: Sequence[str]) -> bytes:
+def unlock(reader: pypdf.PdfReader, known_password: bytes, passwords: Sequence[str]) -> bytes:
     """The password that opens a document. Raises DocumentError if none does."""
-    for password in (known, *spellings(passwords)):
+    for password in (known_password, *encode_passwords(passwords)):
         if reader.decrypt(password):
             return password
-    raise locked(passwords)
+    raise locked_error(passwords)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_raw import (
-    FIELDS,
-    Page,
-    Text,
+    BOX_FIELDS,
+    PageHandle,
+    TextHandle,
     bounds_of,
     count_items,
     count_rects,
-    filled,
+    fill_char_boxes,
     item_at,
     kind_of,
     rect_at,
@@ -27,45 +27,47 @@ from ingest.extract.engines.pdfium_raw import (
 
 # One row a box: left, top, right, bottom in points; up is positive.
 Boxes: TypeAlias = NDArray[np.float32]
-Codes: TypeAlias = NDArray[np.uint32]
-Places: TypeAlias = NDArray[np.intp]
+CodePoints: TypeAlias = NDArray[np.uint32]
+Indices: TypeAlias = NDArray[np.intp]
 
 NEWLINE = 0x0A
-BROKEN = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends behind it
+BROKEN_WORD_CODE = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends behind it
 
-OBJECTS = 3000  # of a page that are looked at
+MAX_DRAWN_OBJECTS = 3000  # of a page that are looked at
 
 
-def character_boxes(text: Text, places: Sequence[int]) -> Boxes:
+def read_char_boxes(text: TextHandle, places: Sequence[int]) -> Boxes:
     """The boxes of these characters, as high and deep as their font is, one row each."""
-    return np.frombuffer(memoryview(filled(text, places)), np.float32).reshape(-1, FIELDS)
+    return np.frombuffer(memoryview(fill_char_boxes(text, places)), np.float32).reshape(
+        -1, BOX_FIELDS
+    )
 
 
-def codes(text: str) -> Codes:
+def code_points(text: str) -> CodePoints:
     """The code points of a text."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def text_boxes(text: Text) -> Boxes:
+def read_text_boxes(text: TextHandle) -> Boxes:
     """The boxes of what the page writes in one go: of lines, or of parts of them."""
     count = count_rects(text, 0, -1)
-    found = (ctypes.c_double * (FIELDS * count))()
-    deque(map(rect_at, repeat(text), range(count), *edges_in(found)), maxlen=0)
-    return np.frombuffer(memoryview(found), np.float64).reshape(-1, FIELDS).astype(np.float32)
+    found = (ctypes.c_double * (BOX_FIELDS * count))()
+    deque(map(rect_at, repeat(text), range(count), *edge_addresses(found)), maxlen=0)
+    return np.frombuffer(memoryview(found), np.float64).reshape(-1, BOX_FIELDS).astype(np.float32)
 
 
-def drawn(page: Page) -> Boxes:
+def read_drawn_boxes(page: PageHandle) -> Boxes:
     """The boxes of what is drawn on the page itself and not written."""
-    count = min(count_items(page), OBJECTS)
+    count = min(count_items(page), MAX_DRAWN_OBJECTS)
     items = list(map(item_at, repeat(page), range(count)))
     paths = list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))
-    found = (ctypes.c_float * (FIELDS * len(paths)))()  # left, bottom, right, top
-    deque(map(bounds_of, paths, *edges_in(found)), maxlen=0)
-    return np.frombuffer(memoryview(found), np.float32).reshape(-1, FIELDS)[:, [0, 3, 2, 1]]
+    found = (ctypes.c_float * (BOX_FIELDS * len(paths)))()  # left, bottom, right, top
+    deque(map(bounds_of, paths, *edge_addresses(found)), maxlen=0)
+    return np.frombuffer(memoryview(found), np.float32).reshape(-1, BOX_FIELDS)[:, [0, 3, 2, 1]]
 
 
-def edges_in(boxes: ctypes.Array[Any]) -> Iterator[range]:
+def edge_addresses(boxes: ctypes.Array[Any]) -> Iterator[range]:
     """Of each of the four edges the addresses, one a box."""
     start, end = ctypes.addressof(boxes), ctypes.addressof(boxes) + ctypes.sizeof(boxes)
     edge = ctypes.sizeof(boxes._type_)
-    return (range(start + field * edge, end, FIELDS * edge) for field in range(FIELDS))
+    return (range(start + field * edge, end, BOX_FIELDS * edge) for field in range(BOX_FIELDS))

@@ -11,22 +11,22 @@ from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
 
-from ingest.extract.engines.pdfium_raw import FIELDS, Text, edges
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
 
-END = "\r\n"  # of a line, as PDFium writes it
+LINE_END = "\r\n"  # of a line, as PDFium writes it
 
-DOWN = 0.25  # in heights: a line that begins so much lower follows the one before
-LEAP = 8  # in heights: a line that begins so much lower follows nothing
-OVER = 0.3  # in heights: runs may reach so far into each other
-COLUMN = 3  # lines at least
-RUNS = 6  # of lines: a page with more is looked at word by word
+MIN_DROP_HEIGHTS = 0.25  # in heights: a line that begins so much lower follows the one before
+MAX_DROP_HEIGHTS = 8  # in heights: a line that begins so much lower follows nothing
+MAX_OVERLAP_HEIGHTS = 0.3  # in heights: runs may reach so far into each other
+MIN_COLUMN_RUN_LINES = 3  # lines at least
+MAX_LINE_RUNS = 6  # of lines: a page with more is looked at word by word
 
-OUTER = 3  # lines at either end of a page that are always asked for
-INNER = 4  # of those between, about
+OUTER_LINES = 3  # lines at either end of a page that are always asked for
+INNER_LINES = 4  # of those between, about
 
 
 @dataclass(slots=True)
-class Lines:
+class PageLines:
     """Some lines of a page, one entry a line, heights in points."""
 
     starts: Sequence[int]  # in the text; one more, where the next would begin
@@ -36,7 +36,7 @@ class Lines:
 
 
 @dataclass(slots=True)
-class Run:
+class LineRun:
     """Lines that follow each other downwards: their numbers, and how high they reach."""
 
     first: int
@@ -45,82 +45,87 @@ class Run:
     bottom: float
 
 
-def known(handle: Text, starts: Sequence[int]) -> Lines:
+def measure_lines(handle: TextHandle, starts: Sequence[int]) -> PageLines:
     """The lines that start there; the last entry is where the next one would."""
-    boxes = edges(handle, starts[:-1])
-    return Lines(starts, boxes[::FIELDS], boxes[1::FIELDS], boxes[3::FIELDS])
+    boxes = list_char_edges(handle, starts[:-1])
+    return PageLines(starts, boxes[::BOX_FIELDS], boxes[1::BOX_FIELDS], boxes[3::BOX_FIELDS])
 
 
-def every(handle: Text, text: str) -> Lines:
+def measure_all_lines(handle: TextHandle, text: str) -> PageLines:
     """All lines of a page."""
-    return known(handle, starts_of(text))
+    return measure_lines(handle, find_line_starts(text))
 
 
-def some(handle: Text, starts: Sequence[int]) -> Lines:
+def measure_some_lines(handle: TextHandle, starts: Sequence[int]) -> PageLines:
     """A few of the lines: the outer ones, and some between; all where there are not many."""
     count = len(starts) - 1
-    return known(handle, starts if count <= 2 * OUTER + INNER else chosen(count)(starts))
+    return measure_lines(
+        handle,
+        starts if count <= 2 * OUTER_LINES + INNER_LINES else make_line_sampler(count)(starts),
+    )
 
 
-def starts_of(text: str) -> list[int]:
+def find_line_starts(text: str) -> list[int]:
     """Where each line starts, and where one more would."""
-    return list(accumulate([len(line) + len(END) for line in text.split(END)], initial=0))
+    return list(accumulate([len(line) + len(LINE_END) for line in text.split(LINE_END)], initial=0))
 
 
 @lru_cache
-def chosen(count: int) -> Callable[[Sequence[int]], tuple[int, ...]]:
+def make_line_sampler(count: int) -> Callable[[Sequence[int]], tuple[int, ...]]:
     """Takes the starts of some lines of so many, and the last start, which is of no line."""
-    step = (count - 2 * OUTER) / (INNER + 1)
-    inner = [OUTER + round(number * step) for number in range(1, INNER + 1)]
-    return itemgetter(*range(OUTER), *inner, *range(count - OUTER, count + 1))
+    step = (count - 2 * OUTER_LINES) / (INNER_LINES + 1)
+    inner = [OUTER_LINES + round(number * step) for number in range(1, INNER_LINES + 1)]
+    return itemgetter(*range(OUTER_LINES), *inner, *range(count - OUTER_LINES, count + 1))
 
 
-def by_lines(handle: Text, text: str, lines: Lines, starts: Sequence[int]) -> str | None:
+def arrange_by_lines(
+    handle: TextHandle, text: str, lines: PageLines, starts: Sequence[int]
+) -> str | None:
     """The text with its lines in the order in which they are read; None where they do not tell.
 
     Headers and footers may be drawn before or after what stands between them, and columns one
     after the other. `lines` are some or all of those that start there.
     """
-    if descending(lines):
+    if is_descending(lines):
         return text
     count = len(starts) - 1
-    found = runs(lines)
+    found = split_runs(lines)
     # A run that ends at one of the outer lines ends there for certain.
-    inner = range(OUTER, len(lines.tops) - OUTER + 1)
+    inner = range(OUTER_LINES, len(lines.tops) - OUTER_LINES + 1)
     if len(lines.tops) < count and any(run.first in inner for run in found):
-        lines = known(handle, starts)
-        found = runs(lines)
-    downwards = sorted(found, key=top)
-    if not disjoint(downwards):
+        lines = measure_lines(handle, starts)
+        found = split_runs(lines)
+    downwards = sorted(found, key=by_top)
+    if not are_disjoint(downwards):
         if len(lines.tops) < count:
-            lines = known(handle, starts)
-            found = runs(lines)
-        groups = grouped(found)
-        if len(found) > RUNS or any(map(cells, groups)):
+            lines = measure_lines(handle, starts)
+            found = split_runs(lines)
+        groups = group_runs(found)
+        if len(found) > MAX_LINE_RUNS or any(map(may_be_cells, groups)):
             return None
-        if not all(beside(handle, group, lines) for group in groups):
+        if not all(is_read_as_drawn(handle, group, lines) for group in groups):
             return None
         downwards = [run for group in groups for run in group]
-    return END.join(
+    return LINE_END.join(
         [text[lines.starts[run.first] : lines.starts[run.last + 1] - 2] for run in downwards]
     )
 
 
-def top(run: Run) -> float:
+def by_top(run: LineRun) -> float:
     """What runs are sorted by: the highest first."""
     return -run.top
 
 
-def cells(group: Sequence[Run]) -> bool:
+def may_be_cells(group: Sequence[LineRun]) -> bool:
     """Whether runs side by side are too short for columns, and may be the cells of a table."""
-    return len(group) > 1 and min(run.last - run.first for run in group) < COLUMN - 1
+    return len(group) > 1 and min(run.last - run.first for run in group) < MIN_COLUMN_RUN_LINES - 1
 
 
-def grouped(found: Sequence[Run]) -> list[list[Run]]:
+def group_runs(runs: Sequence[LineRun]) -> list[list[LineRun]]:
     """The runs that stand beside each other, as they are drawn; such groups from the top."""
-    groups: list[list[Run]] = []
+    groups: list[list[LineRun]] = []
     bottom = float("inf")
-    for run in sorted(found, key=top):
+    for run in sorted(runs, key=by_top):
         if groups and run.top > bottom:
             groups[-1].append(run)
             bottom = min(bottom, run.bottom)
@@ -130,73 +135,80 @@ def grouped(found: Sequence[Run]) -> list[list[Run]]:
     return [sorted(group, key=lambda run: run.first) for group in groups]
 
 
-def descending(lines: Lines) -> bool:
+def is_descending(lines: PageLines) -> bool:
     """Whether each line begins lower than the one before."""
     before = float("inf")
     for high, low in zip(lines.tops, lines.bottoms, strict=True):
         middle = (high + low) / 2
-        if middle >= before - DOWN * (high - low):
+        if middle >= before - MIN_DROP_HEIGHTS * (high - low):
             return False
         before = middle
     return True
 
 
-def runs(lines: Lines) -> list[Run]:
+def split_runs(lines: PageLines) -> list[LineRun]:
     """The runs of lines, in the order in which they are drawn.
 
     A wide leap ends a run too: between lines that are known to be neighbours, which are the outer.
     """
     found = []
-    inner = range(OUTER, len(lines.tops) - OUTER + 1)
+    inner = range(OUTER_LINES, len(lines.tops) - OUTER_LINES + 1)
     first, top, bottom = 0, lines.tops[0], lines.bottoms[0]
     before = float("inf")
     for number, (high, low) in enumerate(zip(lines.tops, lines.bottoms, strict=True)):
         middle, height = (high + low) / 2, high - low
         fall = before - middle
-        if number and (fall <= DOWN * height or (fall > LEAP * height and number not in inner)):
-            found.append(Run(first, number - 1, top, bottom))
+        if number and (
+            fall <= MIN_DROP_HEIGHTS * height
+            or (fall > MAX_DROP_HEIGHTS * height and number not in inner)
+        ):
+            found.append(LineRun(first, number - 1, top, bottom))
             first, top, bottom = number, high, low
         elif low < bottom:
             bottom = low
         before = middle
-    return [*found, Run(first, len(lines.tops) - 1, top, bottom)]
+    return [*found, LineRun(first, len(lines.tops) - 1, top, bottom)]
 
 
-def disjoint(downwards: Sequence[Run]) -> bool:
+def are_disjoint(downwards: Sequence[LineRun]) -> bool:
     """Whether each run, from the top, ends where the next one begins, or above."""
     bottom = float("inf")
     for run in downwards:
-        if run.top > bottom + OVER * (run.top - run.bottom) / (run.last - run.first + 1):
+        if run.top > bottom + MAX_OVERLAP_HEIGHTS * (run.top - run.bottom) / (
+            run.last - run.first + 1
+        ):
             return False
         bottom = min(bottom, run.bottom)
     return True
 
 
-def beside(handle: Text, group: Sequence[Run], lines: Lines) -> bool:
+def is_read_as_drawn(handle: TextHandle, group: Sequence[LineRun], lines: PageLines) -> bool:
     """Whether runs are read as they are drawn: one below the other, or left before right."""
     if len(group) == 1:
         return True
-    rights = {n: edge for run in group for n, edge in ends(handle, lines.starts, run)}
+    rights = {n: edge for run in group for n, edge in iter_right_edges(handle, lines.starts, run)}
     for place, run in enumerate(group):
         for later in group[place + 1 :]:
             if later.top <= run.bottom:
                 continue
             if later.bottom >= run.top:
                 return False
-            left = max((rights[n] for n in level(lines, run, later)), default=0.0)
-            if left > min((lines.lefts[n] for n in level(lines, later, run)), default=left):
+            left = max((rights[n] for n in lines_beside(lines, run, later)), default=0.0)
+            if left > min((lines.lefts[n] for n in lines_beside(lines, later, run)), default=left):
                 return False
     return True
 
 
-def ends(handle: Text, starts: Sequence[int], run: Run) -> Iterator[tuple[int, float]]:
+def iter_right_edges(
+    handle: TextHandle, starts: Sequence[int], run: LineRun
+) -> Iterator[tuple[int, float]]:
     """The numbers of the lines of a run, and how far right they end."""
     numbers = range(run.first, run.last + 1)
-    last = [starts[number + 1] - len(END) - 1 for number in numbers]
-    yield from zip(numbers, edges(handle, last)[2::FIELDS], strict=True)
+    last = [starts[number + 1] - len(LINE_END) - 1 for number in numbers]
+    yield from zip(numbers, list_char_edges(handle, last)[2::BOX_FIELDS], strict=True)
 
 
-def level(lines: Lines, run: Run, other: Run) -> list[int]:
+def lines_beside(lines: PageLines, run: LineRun, other: LineRun) -> list[int]:
     """The lines of a run that stand beside another."""
     return [
         n

@@ -8,68 +8,79 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.extract.engines.pdfium_raw import Page, Text
-from ingest.extract.layout.geometry import Boxes, Places, codes, drawn, text_boxes
-from ingest.extract.layout.reading_order import in_order
-from ingest.extract.layout.rulings import rules
+from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle
+from ingest.extract.layout.geometry import (
+    Boxes,
+    Indices,
+    code_points,
+    read_drawn_boxes,
+    read_text_boxes,
+)
+from ingest.extract.layout.reading_order import order_segments
+from ingest.extract.layout.rulings import find_rulings
 from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
-    Piece,
-    Towards,
-    Words,
-    directions,
-    gaps,
-    parted,
-    pieces,
-    reaching,
-    seen,
-    words,
+    Direction,
+    TextSegment,
+    WordBoxes,
+    find_directions,
+    find_gaps,
+    find_ruled_gaps,
+    find_words,
+    join_boxes,
+    make_segments,
+    turn_to_reader,
 )
 from ingest.extract.layout.whitespace import Band
 
-PARAGRAPH = 0.9  # in heights: more white between two lines parts paragraphs
+PARAGRAPH_GAP_HEIGHTS = 0.9  # in heights: more white between two lines parts paragraphs
 
 
-def read(page: Page, handle: Text, text: str, plain: str | None) -> str:
+def arrange_by_words(page: PageHandle, handle: TextHandle, text: str, plain: str | None) -> str:
     """The text of a page in the order in which it is read.
 
     `plain` is what its lines say, which holds where none of them has a hole.
     """
-    written = text_boxes(handle)
-    if plain is not None and not holes(written):
+    written = read_text_boxes(handle)
+    if plain is not None and not has_holes(written):
         return plain
-    return by_words(page, text, words(handle, codes(text), written), plain)
+    return order_words(page, text, find_words(handle, code_points(text), written), plain)
 
 
-def by_words(page: Page, text: str, found: Words, plain: str | None) -> str:
+def order_words(page: PageHandle, text: str, words: WordBoxes, plain: str | None) -> str:
     """The text of a page in the order in which it is read, as the places of its words show it.
 
     `plain` is what its lines say, which holds where none of them has a hole.
     """
-    ways = directions(found, text)
+    ways = find_directions(words, text)
     several = sorted(set(ways.tolist()))
-    usual = Towards(int(np.bincount(ways, minlength=4).argmax()))
+    usual = Direction(int(np.bincount(ways, minlength=4).argmax()))
     backwards = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
     read: list[Band] = []
     for way in sorted(several, key=lambda way: (way != usual, way)):
-        part = found if len(several) == 1 else found.chosen(np.flatnonzero(ways == way))
-        sight = reaching(seen(part.first, Towards(way)), seen(part.last, Towards(way)))
-        cuts = gaps(sight, part.lines)
-        if plain is not None and part is found and not holed(cuts, part.lines):
+        part = words if len(several) == 1 else words.select(np.flatnonzero(ways == way))
+        sight = join_boxes(
+            turn_to_reader(part.first_boxes, Direction(way)),
+            turn_to_reader(part.last_boxes, Direction(way)),
+        )
+        cuts = find_gaps(sight, part.lines)
+        if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
             return plain
-        ruled = rules(seen(drawn(page), Towards(way)))
-        cuts |= parted(sight, ruled.upright)
-        read += in_order(list(pieces(text, part, sight, cuts)), ruled, backwards=backwards)
-    if plain is not None and not any(band[0].table for band in read) and steady(read):
+        ruled = find_rulings(turn_to_reader(read_drawn_boxes(page), Direction(way)))
+        cuts |= find_ruled_gaps(sight, ruled.vertical)
+        read += order_segments(
+            list(make_segments(text, part, sight, cuts)), ruled, right_to_left=backwards
+        )
+    if plain is not None and not any(band[0].is_table for band in read) and is_drawing_order(read):
         return plain
-    return "\n".join(spelt(read, backwards=backwards))
+    return "\n".join(format_bands(read, right_to_left=backwards))
 
 
-def holes(written: Boxes) -> bool:
+def has_holes(written_boxes: Boxes) -> bool:
     """Whether some of what a page writes is on one level with what it writes next, but apart."""
-    if not len(written):
+    if not len(written_boxes):
         return False
-    boxes = written.tolist()
+    boxes = written_boxes.tolist()
     height = sum([top - low for _, top, _, low in boxes]) / len(boxes)
     # A list's marker stands apart too, and is no wider than its line is high.
     return any(
@@ -83,29 +94,29 @@ def holes(written: Boxes) -> bool:
     )
 
 
-def holed(cuts: NDArray[np.bool_], lines: Places) -> bool:
+def has_cut_in_line(cuts: NDArray[np.bool_], lines: Indices) -> bool:
     """Whether a cut is within a line."""
     return bool((cuts & (np.diff(lines) == 0)).any())
 
 
-def steady(read: Sequence[Band]) -> bool:
+def is_drawing_order(bands: Sequence[Band]) -> bool:
     """Whether a page is read as it is drawn."""
-    places = [piece.place for band in read for piece in band]
+    places = [piece.drawing_index for band in bands for piece in band]
     return all(a < b for a, b in pairwise(places))
 
 
-def spelt(read: Sequence[Band], *, backwards: bool) -> Iterator[str]:
+def format_bands(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[str]:
     """The lines of a page, with an empty one around tables and between paragraphs."""
     before: Band = []
-    for band in read:
-        if before and apart(before[0], band[0]):
+    for band in bands:
+        if before and is_new_paragraph(before[0], band[0]):
             yield ""
-        yield " ".join(piece.text for piece in (reversed(band) if backwards else band))
+        yield " ".join(piece.text for piece in (reversed(band) if right_to_left else band))
         before = band
 
 
-def apart(above: Piece, below: Piece) -> bool:
+def is_new_paragraph(above: TextSegment, below: TextSegment) -> bool:
     """Whether something begins that is not the same paragraph."""
-    if above.table or below.table:
+    if above.is_table or below.is_table:
         return True
-    return below.v0 - above.v1 > PARAGRAPH * min(above.height, below.height)
+    return below.v0 - above.v1 > PARAGRAPH_GAP_HEIGHTS * min(above.height, below.height)

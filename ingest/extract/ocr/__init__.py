@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-API_VERSION = "2024-11-30"  # of Document Intelligence
-AT_ONCE = 8  # pages under way at a service
+OCR_API_VERSION = "2024-11-30"  # of Document Intelligence
+MAX_CONCURRENT_PAGES = 8  # pages under way at a service
 
 
-class Refused(Exception):
+class PageRejected(Exception):
     """A page will never be read by this service; the run goes on without its text."""
 
 
-class Gone(Exception):
+class ResultLost(Exception):
     """Of a page that was sent there will be no answer: it has to be sent again."""
 
 
-class Taken(NamedTuple):
+class SubmittedPage(NamedTuple):
     """A page that a service has taken, and so is paid for."""
 
     operation: str  # under which its answer is kept for a day
-    seconds: float  # until it is worth asking
+    poll_after_seconds: float  # until it is worth asking

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ingest.models import Recognised
+from ingest.models import OcrResult
 
 Json = Mapping[str, Any]
 
 # How the service writes the boxes of a form.
-BOXES = {":unselected:": "☐", ":selected:": "☒"}
+CHECKBOX_MARKS = {":unselected:": "☐", ":selected:": "☒"}
 
 
-def read(result: Json) -> Recognised:
+def parse_result(result: Json) -> OcrResult:
     """The text of an `analyzeResult` and the confidence of its words, weighted by their length.
 
     Offsets must count Unicode code points. Raises KeyError, TypeError or ValueError if it is none.
     """
     content = str(result["content"])
     words = [word for page in result["pages"] for word in page.get("words", ())]
-    text = tabulated(content, result.get("tables", ()))
-    for box, sign in BOXES.items():
+    text = insert_tables(content, result.get("tables", ()))
+    for box, sign in CHECKBOX_MARKS.items():
         text = text.replace(box, sign)
-    return Recognised(text, confidence(words))
+    return OcrResult(text, mean_confidence(words))
 
 
-def confidence(words: Sequence[Json]) -> float:
+def mean_confidence(words: Sequence[Json]) -> float:
     """From 0 to 1; 1 for a page without words, on which nothing was misread."""
     length = sum(len(word["content"]) for word in words)
     if not length:
@@ -34,7 +34,7 @@ def confidence(words: Sequence[Json]) -> float:
     return sum(float(word["confidence"]) * len(word["content"]) for word in words) / length
 
 
-def tabulated(content: str, tables: Iterable[Json]) -> str:
+def insert_tables(content: str, tables: Iterable[Json]) -> str:
     """The content with each table that stands in one place of it as Markdown."""
     places = []
     for table in tables:
@@ -43,11 +43,11 @@ def tabulated(content: str, tables: Iterable[Json]) -> str:
             start = int(spans[0]["offset"])
             places.append((start, start + int(spans[0]["length"]), table))
     for start, end, table in sorted(places, key=lambda place: place[0], reverse=True):
-        content = f"{content[:start].rstrip()}\n\n{markdown(table)}\n\n{content[end:].lstrip()}"
+        content = f"{content[:start].rstrip()}\n\n{format_result_table(table)}\n\n{content[end:].lstrip()}"
     return content.strip()
 
 
-def markdown(table: Json) -> str:
+def format_result_table(table: Json) -> str:
     """A row a line, the first as the header; a cell over several rows stands in the first."""
     rows = [[""] * int(table["columnCount"]) for _ in range(int(table["rowCount"]))]
     for cell in table["cells"]:

@@ -9,23 +9,23 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ingest.errors import ConfigError
-from ingest.models import Recognised
+from ingest.models import OcrResult
 
 if TYPE_CHECKING:
-    from ingest.models import Picture
+    from ingest.models import GreyImage
 
 # What recognised a text, in Details.ocr. Another name, and scans are read again.
-NAME = "local:rapidocr-3.10"
+ENGINE_NAME = "local:rapidocr-3.10"
 
 # Address space that the worst page took, with everything loaded: benchmarks/ocr.py. With far less,
 # native code crashes before it can say that it has too little.
-MEGABYTES = 1600
+MIN_MEGABYTES = 1600
 
 # What native code says of memory it was refused: C++, ONNX Runtime, OpenCV.
-NO_ROOM = ("bad_alloc", "allocate", "Insufficient memory")
+OUT_OF_MEMORY_WORDS = ("bad_alloc", "allocate", "Insufficient memory")
 
 
-def installed() -> None:
+def check_installed() -> None:
     """Raises ConfigError if a package is missing."""
     for name in ("rapidocr", "cv2", "onnxruntime"):
         if find_spec(name) is None:
@@ -35,18 +35,18 @@ def installed() -> None:
             )
 
 
-def recognise(picture: Picture) -> Recognised:
+def recognise(picture: GreyImage) -> OcrResult:
     """The text of a page and how sure it is; that there is nothing on a page is sure.
 
     A page that the engine fails on has no text and confidence 0. Raises MemoryError.
     """
-    from ingest.extract.ocr.rapidocr import read
+    from ingest.extract.ocr.rapidocr import read_picture
 
     try:
-        return read(picture)
+        return read_picture(picture)
     except MemoryError:
         raise
     except Exception as error:
-        if any(words in str(error) for words in NO_ROOM):
+        if any(words in str(error) for words in OUT_OF_MEMORY_WORDS):
             raise MemoryError from error
-        return Recognised("", 0.0)
+        return OcrResult("", 0.0)

@@ -17,92 +17,94 @@ from functools import partial
 from typing import Protocol
 
 from ingest.errors import ConfigError, DocumentError, ServiceError
-from ingest.extract.ocr import AT_ONCE, Gone, Refused, Taken
-from ingest.models import Paid, Recognised
-from ingest.runtime.timing import RECOGNISING, Times
+from ingest.extract.ocr import MAX_CONCURRENT_PAGES, PageRejected, ResultLost, SubmittedPage
+from ingest.models import CachedPage, OcrResult
+from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 
 log = logging.getLogger(__name__)
 
-TRIES = 3  # operations of one page that come to nothing
+MAX_SUBMISSIONS = 3  # operations of one page that come to nothing
 
 
-class Memory(Protocol):
+class PageCache(Protocol):
     """Where pages are kept that were paid for: an index."""
 
-    def paid(self, key: str) -> Paid | None: ...
+    def cached_page(self, key: str) -> CachedPage | None: ...
 
-    def keep(self, page: Paid) -> None: ...
+    def cache_page(self, page: CachedPage) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Inherited:
+class InheritedPageCache:
     """A memory that also knows what another one was paid for, and keeps it from then on."""
 
-    own: Memory
-    earlier: Memory
+    own: PageCache
+    previous: PageCache
 
-    def paid(self, key: str) -> Paid | None:
-        found = self.own.paid(key)
-        if found is None and (found := self.earlier.paid(key)):
-            self.own.keep(found)
+    def cached_page(self, key: str) -> CachedPage | None:
+        found = self.own.cached_page(key)
+        if found is None and (found := self.previous.cached_page(key)):
+            self.own.cache_page(found)
         return found
 
-    def keep(self, page: Paid) -> None:
-        self.own.keep(page)
+    def cache_page(self, page: CachedPage) -> None:
+        self.own.cache_page(page)
 
 
-class Service(Protocol):
+class OcrService(Protocol):
     """What recognises. Raises ServiceError or ConfigError if it fails whatever the page is."""
 
     # send a page, which is then paid for; raises Refused if it will never be taken
-    def take(self, picture: bytes) -> Taken: ...
+    def submit(self, picture: bytes) -> SubmittedPage: ...
 
     # wait for its text; raises Gone if it must be sent again, Refused if there will be none
-    def answer(self, taken: Taken) -> Recognised: ...
+    def wait_for_result(self, submitted: SubmittedPage) -> OcrResult: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Scans:
+class ScannedPages:
     """The scanned pages of one document."""
 
     root: str
     source: str
-    identities: Mapping[int, str]  # what each page is; none of a page that cannot be drawn
+    page_hashes: Mapping[int, str]  # what each page is; none of a page that cannot be drawn
     draw: Callable[[int], bytes]  # a page as a file, for any thread; raises DocumentError
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RecognisedPages:
     """What came of some pages, by number."""
 
-    texts: dict[int, Recognised]
+    texts: dict[int, OcrResult]
     refused: tuple[int, ...] = ()  # that will have no text
 
 
-class Recogniser:
+class CachedOcr:
     """A service, and a memory of what it was paid for. For any number of threads, but for `close`.
 
     Without a service, which is how a plan looks, there are only texts from memory.
     """
 
-    def __init__(self, memory: Memory, service: Service | None, name: str, times: Times) -> None:
-        self.memory = memory
+    def __init__(
+        self, cache: PageCache, service: OcrService | None, name: str, times: Stopwatch
+    ) -> None:
+        self.cache = cache
         self.service = service
-        self.name = name  # of what recognises: by another name the same page is another one
+        self.engine_name = name  # of what recognises: by another name the same page is another one
         self.times = times
-        self.unsent: set[str] = set()  # keys of the pages that a run would pay for
+        self.unsent_keys: set[str] = set()  # keys of the pages that a run would pay for
         self.lock = threading.Lock()
-        self.under_way: dict[str, Future[Recognised | None]] = {}
+        self.in_flight: dict[str, Future[OcrResult | None]] = {}
         # Each holds a picture at most, so their number bounds the memory too.
-        self.threads = ThreadPoolExecutor(AT_ONCE, "recogniser")
+        self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")
 
     def close(self) -> None:
         """Give back the threads; what waits for them is called off."""
         self.threads.shutdown(cancel_futures=True)
 
-    def found(self, scans: Scans) -> Found:
+    def recognise(self, pages: ScannedPages) -> RecognisedPages:
         """The texts of the pages, waited for. Raises ServiceError or ConfigError."""
-        calls = {page: self.call(page, scans) for page in scans.identities}
+        calls = {page: self.start_call(page, pages) for page in pages.page_hashes}
         for call in as_completed(set(calls.values())):
             if isinstance(error := call.exception(), (ServiceError, ConfigError)):
                 raise error  # at once: the others would fail as slowly
@@ -110,66 +112,68 @@ class Recogniser:
         for page, call in calls.items():
             try:
                 text = call.result()
-            except (Refused, DocumentError) as error:
-                log.warning("%s: page %d has no text: %s", scans.source, page, error)
+            except (PageRejected, DocumentError) as error:
+                log.warning("%s: page %d has no text: %s", pages.source, page, error)
                 refused.append(page)
                 continue
             if text:
                 texts[page] = text
-        return Found(texts, tuple(refused))
+        return RecognisedPages(texts, tuple(refused))
 
-    def call(self, page: int, scans: Scans) -> Future[Recognised | None]:
+    def start_call(self, page: int, pages: ScannedPages) -> Future[OcrResult | None]:
         """The one call for a page, whoever needs it."""
-        identity = scans.identities[page]
-        key = hashlib.sha256(f"{self.name}\0{identity}".encode()).hexdigest()[:40]
+        identity = pages.page_hashes[page]
+        key = hashlib.sha256(f"{self.engine_name}\0{identity}".encode()).hexdigest()[:40]
         with self.lock:
-            call = self.under_way.get(key)
+            call = self.in_flight.get(key)
             if call is None:
-                call = self.threads.submit(self.text, key, page, scans)
-                self.under_way[key] = call
-        call.add_done_callback(partial(self.over, key))
+                call = self.threads.submit(self.read_page, key, page, pages)
+                self.in_flight[key] = call
+        call.add_done_callback(partial(self.end_call, key))
         return call
 
-    def over(self, key: str, call: Future[Recognised | None]) -> None:
+    def end_call(self, key: str, call: Future[OcrResult | None]) -> None:
         """Whoever needs the page from now on finds it in memory."""
         with self.lock:
-            if self.under_way.get(key) is call:
-                del self.under_way[key]
+            if self.in_flight.get(key) is call:
+                del self.in_flight[key]
 
-    def text(self, key: str, page: int, scans: Scans) -> Recognised | None:
+    def read_page(self, key: str, page: int, pages: ScannedPages) -> OcrResult | None:
         """A page's text, from memory or paid for; None where nothing may be sent."""
-        held = self.memory.paid(key)
+        held = self.cache.cached_page(key)
         if self.service is None:
             if held:
                 return held.recognised
-            self.unsent.add(key)
+            self.unsent_keys.add(key)
             return None
-        if held and (held.root, held.source) != (scans.root, scans.source):
+        if held and (held.root, held.source) != (pages.root, pages.source):
             # It is forgotten with its source, and this one may outlive the other.
-            held = replace(held, root=scans.root, source=scans.source)
-            self.memory.keep(held)
+            held = replace(held, root=pages.root, source=pages.source)
+            self.cache.cache_page(held)
         if held and held.recognised:
             return held.recognised
-        with self.times.of(RECOGNISING, (scans.root, scans.source), page=page):
-            new = Paid(key, scans.root, scans.source, "")
-            return self.bought(held or new, partial(scans.draw, page), self.service)
+        with self.times.measure(RECOGNISING_PAGES, (pages.root, pages.source), page=page):
+            new = CachedPage(key, pages.root, pages.source, "")
+            return self.fetch_text(held or new, partial(pages.draw, page), self.service)
 
-    def bought(self, page: Paid, draw: Callable[[], bytes], service: Service) -> Recognised:
+    def fetch_text(
+        self, page: CachedPage, draw: Callable[[], bytes], service: OcrService
+    ) -> OcrResult:
         """A page's text from the service, under the operation it was taken as or under a new one.
 
         Raises Refused or DocumentError if there will be none.
         """
-        taken = Taken(page.operation, 0.0) if page.operation else None
+        taken = SubmittedPage(page.operation, 0.0) if page.operation else None
         why = ""
-        for _ in range(TRIES):
+        for _ in range(MAX_SUBMISSIONS):
             if taken is None:
-                taken = service.take(draw())
-                self.memory.keep(replace(page, operation=taken.operation))
+                taken = service.submit(draw())
+                self.cache.cache_page(replace(page, operation=taken.operation))
             try:
-                text = service.answer(taken)
-            except Gone as gone:
+                text = service.wait_for_result(taken)
+            except ResultLost as gone:
                 taken, why = None, str(gone)
             else:
-                self.memory.keep(replace(page, operation=taken.operation, recognised=text))
+                self.cache.cache_page(replace(page, operation=taken.operation, recognised=text))
                 return text
-        raise Refused(f"the service failed on it {TRIES} times ({why})")
+        raise PageRejected(f"the service failed on it {MAX_SUBMISSIONS} times ({why})")

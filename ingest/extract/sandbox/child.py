@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 
 from ingest.errors import IngestError
 from ingest.extract.sandbox import isolation as sandbox
-from ingest.extract.sandbox.pool import Died, Limits
-from ingest.extract.sandbox.progress import Board, Place
-from ingest.extract.sandbox.spawn import opened
+from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits
+from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress
+from ingest.extract.sandbox.spawn import open_handle
 from ingest.models import Code
 
 
@@ -27,42 +27,42 @@ def serve(pipe: Connection) -> None:
     """The child's whole life. Its first answer is which layers hold it back."""
     with contextlib.suppress(EOFError, ConnectionError):
         function, megabytes, name = pipe.recv()
-        board = Board(name)
-        quiet()
-        confine(megabytes)
+        board = ProgressBuffer(name)
+        silence_output()
+        limit_memory(megabytes)
         pipe.send(sandbox.enter())
-        for task, limits, file in tasks(pipe):
-            heart = Heart(board, limits)
+        for task, limits, file in receive_tasks(pipe):
+            heart = Heartbeat(board, limits)
             with file:
-                outcome = answer(partial(function, task, file, heart.beat), megabytes)
+                outcome = run_task(partial(function, task, file, heart.on_page), megabytes)
             pipe.send(outcome)
 
 
-def tasks(pipe: Connection) -> Iterator[tuple[object, Limits, BinaryIO]]:
+def receive_tasks(pipe: Connection) -> Iterator[tuple[object, SandboxLimits, BinaryIO]]:
     """The tasks as they come, with their limits and files; ends with EOFError."""
     while True:
         task, limits = pipe.recv()
-        yield task, limits, opened(recv_handle(pipe))
+        yield task, limits, open_handle(recv_handle(pipe))
 
 
-class Heart:
+class Heartbeat:
     """Shows the parent that reading goes on, and lets the process have the CPU to go on."""
 
-    def __init__(self, board: Board, limits: Limits) -> None:
-        self.board = board
+    def __init__(self, progress: ProgressBuffer, limits: SandboxLimits) -> None:
+        self.progress = progress
         self.limits = limits
-        self.looked = time.monotonic()
-        self.allow(limits.seconds)
+        self.checked_at = time.monotonic()
+        self.limit_cpu(limits.seconds)
 
-    def beat(self, page: int, pages: int) -> None:
+    def on_page(self, page: int, pages: int) -> None:
         """Page `page` of `pages` is read next; with 0 for the page, none is."""
         now = time.monotonic()
-        if not page or now - self.looked > 1:
-            self.looked = now
-            self.allow(self.limits.page_seconds if page else self.limits.due(pages))
-        self.board.write(Place(page, pages, now))
+        if not page or now - self.checked_at > 1:
+            self.checked_at = now
+            self.limit_cpu(self.limits.page_seconds if page else self.limits.total_seconds(pages))
+        self.progress.write(ReadProgress(page, pages, now))
 
-    def allow(self, seconds: float) -> None:
+    def limit_cpu(self, seconds: float) -> None:
         """So much CPU from now on: a hang ends even when the parent is gone."""
         if sys.platform != "win32":
             import resource
@@ -72,29 +72,31 @@ class Heart:
                 resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
-def answer(function: Callable[[], Any], megabytes: int) -> object:
+def run_task(function: Callable[[], Any], megabytes: int) -> object:
     """The result, or the exception to raise in the parent."""
     try:
         return function()
     except MemoryError:
-        return Died(
+        return ProcessDied(
             f"reading it needs more than {megabytes} MB; INGEST_DOCUMENT_MEGABYTES allows more",
             Code.TOO_MUCH_MEMORY,
         )
     except IngestError as error:
         return error
     except Exception as error:  # noqa: BLE001 - a bug of ours on one document must not hide the others
-        return Died(f"the reader failed on it ({type(error).__name__}: {error})", Code.CRASHED)
+        return ProcessDied(
+            f"the reader failed on it ({type(error).__name__}: {error})", Code.CRASHED
+        )
 
 
-def quiet() -> None:
+def silence_output() -> None:
     """Keep what native code prints away from the parent's output."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nothing, stream)
 
 
-def confine(megabytes: int) -> None:
+def limit_memory(megabytes: int) -> None:
     """Limit this process's address space for good, where the platform can."""
     if sys.platform != "win32":
         import resource

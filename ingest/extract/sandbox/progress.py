@@ -24,7 +24,7 @@ LAYOUT = struct.Struct("=qqd")
 F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW = 1033, 2, 4  # linux/fcntl.h
 
 
-class Place(NamedTuple):
+class ReadProgress(NamedTuple):
     """Where a reader is."""
 
     page: int = 0  # counted from 1; 0 before the first and after the last
@@ -32,7 +32,7 @@ class Place(NamedTuple):
     since: float = 0.0  # by the clock of time.monotonic, which is one for all processes
 
 
-class Board:
+class ProgressBuffer:
     """Memory that a reader and its parent share; each makes its own of the same name."""
 
     def __init__(self, name: int | str) -> None:
@@ -41,17 +41,17 @@ class Board:
         else:
             self.memory = mmap.mmap(int(name), LAYOUT.size)
 
-    def read(self) -> Place:
+    def read(self) -> ReadProgress:
         """What was written last."""
-        return Place(*LAYOUT.unpack_from(self.memory))
+        return ReadProgress(*LAYOUT.unpack_from(self.memory))
 
-    def write(self, place: Place) -> None:
+    def write(self, progress: ReadProgress) -> None:
         """Say where this process is."""
-        LAYOUT.pack_into(self.memory, 0, *place)
+        LAYOUT.pack_into(self.memory, 0, *progress)
 
 
 @contextmanager
-def fresh() -> Iterator[int | str]:
+def new_memory() -> Iterator[int | str]:
     """The name of new memory: a file's number, but on Windows. It is needed until both have it."""
     if sys.platform == "win32":
         yield f"ingest-{uuid.uuid4()}"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-NEWEST = 450  # set_mempolicy_home_node
+NEWEST_NUMBER = 450  # set_mempolicy_home_node
 
 MACHINES = ("x86_64", "aarch64")
 
 
-def table(text: str) -> dict[str, dict[str, int]]:
+def parse_table(text: str) -> dict[str, dict[str, int]]:
     """For each machine, numbers by names."""
     rows = [row.split() for row in text.split(",")]
     return {
@@ -24,7 +24,7 @@ def table(text: str) -> dict[str, dict[str, int]]:
 
 
 # to reach others, also by way of requests that no filter sees
-CONNECTING = table(
+NETWORK_CALLS = parse_table(
     """
     socket 41 198, socketpair 53 199, connect 42 203, bind 49 200, listen 50 201, accept 43 202,
     accept4 288 242, io_uring_setup 425 425, io_uring_enter 426 426, io_uring_register 427 427
@@ -32,7 +32,7 @@ CONNECTING = table(
 )
 
 # to make, change or remove a file, or what is noted of it
-CHANGING = table(
+FILE_CALLS = parse_table(
     """
     creat 85 -, truncate 76 45, ftruncate 77 46, fallocate 285 47, mkdir 83 -, mkdirat 258 34,
     rmdir 84 -, unlink 87 -, unlinkat 263 35, rename 82 -, renameat 264 38, renameat2 316 276,
@@ -46,14 +46,14 @@ CHANGING = table(
 )
 
 # to start a program or a process
-STARTING = table(
+PROCESS_CALLS = parse_table(
     """
     fork 57 -, vfork 58 -, execve 59 221, execveat 322 281
     """
 )
 
 # to look into other processes, or leave something for them
-MEDDLING = table(
+FOREIGN_PROCESS_CALLS = parse_table(
     """
     ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271,
     process_madvise 440 440, process_mrelease 448 448, pidfd_open 434 434, pidfd_getfd 438 438,
@@ -65,7 +65,7 @@ MEDDLING = table(
 )
 
 # to rule the machine, if it should be root that runs this
-RULING = table(
+ADMIN_CALLS = parse_table(
     """
     unshare 272 97, setns 308 268, chroot 161 51, pivot_root 155 41, mount 165 40,
     umount2 166 39, move_mount 429 429, open_tree 428 428, fsopen 430 430, fsconfig 431 431,
@@ -77,14 +77,14 @@ RULING = table(
 )
 
 # what the filter cannot look into; libraries then use the older call
-UNKNOWN = table(
+NOT_IMPLEMENTED_CALLS = parse_table(
     """
     clone3 435 435, openat2 437 437
     """
 )
 
 # what is refused by its arguments, and what sets the filter
-BY_ARGUMENT = table(
+CALLS_BY_ARGUMENT = parse_table(
     """
     seccomp 317 277, open 2 -, openat 257 56, clone 56 220, kill 62 129, tgkill 234 131,
     rt_tgsigqueueinfo 297 240, prlimit64 302 261, ioctl 16 29
@@ -92,10 +92,10 @@ BY_ARGUMENT = table(
 )
 
 
-REFUSED = (CONNECTING, CHANGING, STARTING, MEDDLING, RULING)
+REFUSED_CALLS = (NETWORK_CALLS, FILE_CALLS, PROCESS_CALLS, FOREIGN_PROCESS_CALLS, ADMIN_CALLS)
 
 
-class Rule(NamedTuple):
+class ArgumentRule(NamedTuple):
     """What one argument, counted from 0, makes of a call."""
 
     name: str
@@ -105,20 +105,20 @@ class Rule(NamedTuple):
     allowed: bool  # if so; else, unless so
 
 
-WRITING = 0o1103  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
+WRITE_FLAGS = 0o1103  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
 CLONE_THREAD = 0x10000
 TIOCSTI = 0x5412  # puts words into the mouth of whoever sits at the terminal
 
 
-def rules(pid: int) -> list[Rule]:
+def argument_rules(pid: int) -> list[ArgumentRule]:
     """The rules for the process with this number."""
     return [
-        Rule("open", 1, exactly=False, operand=WRITING, allowed=False),
-        Rule("openat", 2, exactly=False, operand=WRITING, allowed=False),
-        Rule("clone", 0, exactly=False, operand=CLONE_THREAD, allowed=True),
-        Rule("kill", 0, exactly=True, operand=pid, allowed=True),
-        Rule("tgkill", 0, exactly=True, operand=pid, allowed=True),
-        Rule("rt_tgsigqueueinfo", 0, exactly=True, operand=pid, allowed=True),
-        Rule("prlimit64", 0, exactly=True, operand=0, allowed=True),
-        Rule("ioctl", 1, exactly=True, operand=TIOCSTI, allowed=False),
+        ArgumentRule("open", 1, exactly=False, operand=WRITE_FLAGS, allowed=False),
+        ArgumentRule("openat", 2, exactly=False, operand=WRITE_FLAGS, allowed=False),
+        ArgumentRule("clone", 0, exactly=False, operand=CLONE_THREAD, allowed=True),
+        ArgumentRule("kill", 0, exactly=True, operand=pid, allowed=True),
+        ArgumentRule("tgkill", 0, exactly=True, operand=pid, allowed=True),
+        ArgumentRule("rt_tgsigqueueinfo", 0, exactly=True, operand=pid, allowed=True),
+        ArgumentRule("prlimit64", 0, exactly=True, operand=0, allowed=True),
+        ArgumentRule("ioctl", 1, exactly=True, operand=TIOCSTI, allowed=False),
     ]

@@ -16,7 +16,7 @@ from typing import Any
 from ingest.errors import IngestError
 
 # Where the types of an answer are from. Raising an error, holding a value: they do no more.
-MODULES = (
+ALLOWED_MODULES = (
     "ingest.models",
     "ingest.errors",
     "ingest.extract.sandbox.pool",
@@ -24,38 +24,38 @@ MODULES = (
 )
 
 
-def value(message: bytes) -> Any:
+def load_answer(message: bytes) -> Any:
     """What an answer means. Raises UnpicklingError if it is none."""
     try:
-        return Values(io.BytesIO(message)).load()
+        return AnswerUnpickler(io.BytesIO(message)).load()
     except Exception as error:  # there is nothing that broken bytes may not lead to
         raise pickle.UnpicklingError(f"a broken answer: {error}") from error
 
 
-class Values(pickle.Unpickler):
+class AnswerUnpickler(pickle.Unpickler):
     """Reads values and errors of ours, and what is built in."""
 
     def find_class(self, module: str, name: str) -> Any:
         """A type by its name, where that is harmless."""
-        if module in MODULES and "." not in name:
+        if module in ALLOWED_MODULES and "." not in name:
             kind = super().find_class(module, name)
-            if isinstance(kind, type) and kind.__module__ == module and harmless(kind):
-                return member(kind) if issubclass(kind, Enum) else kind
+            if isinstance(kind, type) and kind.__module__ == module and is_harmless(kind):
+                return member_factory(kind) if issubclass(kind, Enum) else kind
         raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
 
 
-def member(kind: type[Enum]) -> Callable[[object], Enum]:
+def member_factory(kind: type[Enum]) -> Callable[[object], Enum]:
     """What makes a member of an enumeration by its value.
 
     A message can set attributes of whatever it names, and only an enumeration's class would let it.
     """
 
-    def make(known: object) -> Enum:
-        return kind(known)
+    def make(value: object) -> Enum:
+        return kind(value)
 
     return make
 
 
-def harmless(kind: type) -> bool:
+def is_harmless(kind: type) -> bool:
     """Whether making one does nothing else."""
     return issubclass(kind, IngestError | Enum) or is_dataclass(kind)

@@ -21,24 +21,40 @@ from azure.core.rest import HttpRequest
 from azure.search.documents import SearchClient
 from requests.adapters import HTTPAdapter
 
-from ingest.azure.errors import short, unanswered
-from ingest.azure.request_policy import Noting
-from ingest.azure.roles import INDEX_DATA, SEARCH_SERVICE, TAKE_TOKENS, Role, missing_role, rejected
+from ingest.azure.errors import classify_transport_error, short_message
+from ingest.azure.request_policy import RequestIdPolicy
+from ingest.azure.roles import (
+    ENABLE_TOKENS_COMMAND,
+    INDEX_DATA_CONTRIBUTOR,
+    SEARCH_SERVICE_CONTRIBUTOR,
+    Role,
+    missing_role_error,
+    rejected_token_error,
+)
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, ServiceError
-from ingest.index.azure.serialize import bounded, request_body
+from ingest.index.azure.serialize import batch_documents, request_body
 from ingest.models import Refusal
-from ingest.runtime.retry import PASSING, Again, Patience, floor_of, patiently
+from ingest.runtime.retry import (
+    TRANSIENT_STATUSES,
+    RetryableError,
+    RetryPolicy,
+    call_with_retry,
+    parse_retry_after,
+)
 
 T = TypeVar("T")
 
-CONNECTIONS = 64  # kept open; those beyond would be opened and closed for every request
-UPLOADS = 4  # requests under way of one batch that needs several
-CONNECTING, ANSWERING = 30.0, 120.0  # seconds; the SDK would wait five minutes for either
-API_VERSION = "2026-04-01"
+POOL_CONNECTIONS = 64  # kept open; those beyond would be opened and closed for every request
+MAX_CONCURRENT_UPLOADS = 4  # requests under way of one batch that needs several
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = (
+    30.0,
+    120.0,
+)  # seconds; the SDK would wait five minutes for either
+SEARCH_API_VERSION = "2026-04-01"
 
 # Statuses of single documents: these may work in a moment, anything else from 400 on will not.
-BUSY = frozenset(
+RETRYABLE_DOCUMENT_STATUSES = frozenset(
     {
         HTTPStatus.CONFLICT,
         HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -48,19 +64,19 @@ BUSY = frozenset(
 )
 
 # What a service says of a field that came later, asked for or written.
-LACKING = ("Could not find a property named", "does not exist on type")
+MISSING_FIELD_MESSAGES = ("Could not find a property named", "does not exist on type")
 
-DONE = (HTTPStatus.OK, HTTPStatus.CREATED)
-DENIED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
+ACCESS_DENIED_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
-COMMON: dict[str, Any] = {"retry_total": 0, "api_version": API_VERSION}
+CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, "api_version": SEARCH_API_VERSION}
 
 
-class TooLargeError(Exception):
+class RequestTooLargeError(Exception):
     """A request has more bytes than the service takes."""
 
 
-class Documents:
+class DocumentClient:
     """The documents of an index. Safe to call from several threads, but for `close`.
 
     With `may_be_absent`, an index that is not there is an empty one.
@@ -71,31 +87,33 @@ class Documents:
         endpoint: str,
         name: str,
         key: str | TokenCache,
-        patience: Patience,
+        retry_policy: RetryPolicy,
         *,
         may_be_absent: bool,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.name = name
         self.key = key
-        self.patience = patience
+        self.retry_policy = retry_policy
         self.may_be_absent = may_be_absent
         self.credential: Any = AzureKeyCredential(key) if isinstance(key, str) else key
         session = requests.Session()
-        session.mount("https://", HTTPAdapter(pool_maxsize=CONNECTIONS))
+        session.mount("https://", HTTPAdapter(pool_maxsize=POOL_CONNECTIONS))
         transport = RequestsTransport(
-            session=session, connection_timeout=CONNECTING, read_timeout=ANSWERING
+            session=session,
+            connection_timeout=CONNECT_TIMEOUT_SECONDS,
+            read_timeout=READ_TIMEOUT_SECONDS,
         )
-        noting = Noting(patience.exchanges)
+        noting = RequestIdPolicy(retry_policy.request_log)
         self.client = SearchClient(
             self.endpoint,
             name,
             self.credential,
             transport=transport,
             per_retry_policies=[noting],
-            **COMMON,
+            **CLIENT_OPTIONS,
         )
-        self.threads = ThreadPoolExecutor(UPLOADS, "upload")
+        self.threads = ThreadPoolExecutor(MAX_CONCURRENT_UPLOADS, "upload")
 
     def close(self) -> None:
         """Give back threads and connections."""
@@ -108,16 +126,20 @@ class Documents:
         def ask() -> dict[str, Any] | None:
             return dict(self.client.get_document(key))
 
-        return self.or_nothing(ask, None)
+        return self.call_or_default(ask, None)
 
-    def found(self, **query: Any) -> list[dict[str, Any]]:
+    def search_page(self, **query: Any) -> list[dict[str, Any]]:
         """One page of a search, and not the pages after it."""
 
         def ask() -> list[dict[str, Any]]:
             pages = self.client.search(**query).by_page()
             return [dict(document) for document in islice(next(pages, []), query["top"])]
 
-        return self.or_nothing(ask, []) if self.may_be_absent else self.patiently(ask, INDEX_DATA)
+        return (
+            self.call_or_default(ask, [])
+            if self.may_be_absent
+            else self.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
+        )
 
     def count(self, kind: str) -> int:
         """How many documents of a kind there are."""
@@ -128,55 +150,61 @@ class Documents:
             )
             count = answer.get_count()
             if count is None:
-                raise Again(f"{self.endpoint} gave no count")
+                raise RetryableError(f"{self.endpoint} gave no count")
             return int(count)
 
-        return self.or_nothing(ask, 0) if self.may_be_absent else self.patiently(ask, INDEX_DATA)
+        return (
+            self.call_or_default(ask, 0)
+            if self.may_be_absent
+            else self.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
+        )
 
-    def or_nothing(self, ask: Callable[[], T], nothing: T) -> T:
+    def call_or_default(self, ask: Callable[[], T], default: T) -> T:
         """The answer, or `nothing` where what is asked for does not exist."""
 
-        def gently() -> T:
+        def attempt() -> T:
             try:
                 return ask()
             except HttpResponseError as error:
                 if error.status_code == HTTPStatus.NOT_FOUND:
-                    return nothing
+                    return default
                 raise
 
-        return self.patiently(gently, INDEX_DATA)
+        return self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR)
 
-    def acted(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
+    def write(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Every document written or deleted, or refused for good; the busy ones are tried again."""
-        requests = list(bounded(documents))
+        requests = list(batch_documents(documents))
         if len(requests) == 1:
-            return self.settled(action, requests[0])
-        parts = self.threads.map(lambda some: self.settled(action, some), requests)
+            return self.write_batch(action, requests[0])
+        parts = self.threads.map(lambda some: self.write_batch(action, some), requests)
         return [refusal for part in parts for refusal in part]
 
-    def settled(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
+    def write_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """One request, and smaller ones for what the service was too busy for."""
         left = {str(document["id"]): document for document in documents}
         refusals: list[Refusal] = []
 
         def attempt() -> None:
             busy = "it did not answer for them"
-            for result in self.sent(action, list(left.values())):
+            for result in self.send_batch(action, list(left.values())):
                 key, status = str(result["key"]), int(result["statusCode"])
-                if key in left and status in BUSY:
+                if key in left and status in RETRYABLE_DOCUMENT_STATUSES:
                     busy = f"{status}, {result.get('errorMessage')}"
-                elif left.pop(key, None) and not (result["status"] and status in DONE):
+                elif left.pop(key, None) and not (result["status"] and status in SUCCESS_STATUSES):
                     refusals.append(Refusal(key, f"{result.get('errorMessage')} ({status})"))
             if left:
-                raise Again(f"{self.endpoint} did not take {len(left)} documents yet ({busy})")
+                raise RetryableError(
+                    f"{self.endpoint} did not take {len(left)} documents yet ({busy})"
+                )
 
         try:
-            self.patiently(attempt, INDEX_DATA)
-        except TooLargeError:
-            return self.halved(action, list(left.values())) + refusals
+            self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR)
+        except RequestTooLargeError:
+            return self.write_halves(action, list(left.values())) + refusals
         return refusals
 
-    def sent(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answer to one request to write or delete: a result for each document.
 
         The SDK's own way looks at every component of every vector, which takes ten times as long as
@@ -184,7 +212,7 @@ class Documents:
         """
         request = HttpRequest(
             "POST",
-            f"{self.endpoint}/indexes('{self.name}')/docs/search.index?api-version={API_VERSION}",
+            f"{self.endpoint}/indexes('{self.name}')/docs/search.index?api-version={SEARCH_API_VERSION}",
             headers={
                 "Content-Type": "application/json",
                 "Accept": "application/json;odata.metadata=none",
@@ -193,74 +221,80 @@ class Documents:
         )
         response = self.client.send_request(request)
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            raise TooLargeError(self.endpoint)
+            raise RequestTooLargeError(self.endpoint)
         response.raise_for_status()
         results: list[dict[str, Any]] = response.json()["value"]
         return results
 
-    def halved(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
+    def write_halves(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """What a service takes less of than it says: in two requests, down to single documents."""
         if len(documents) == 1:
             return [Refusal(str(documents[0]["id"]), "it is too large for the service (413)")]
         middle = len(documents) // 2
         return [
-            *self.settled(action, documents[:middle]),
-            *self.settled(action, documents[middle:]),
+            *self.write_batch(action, documents[:middle]),
+            *self.write_batch(action, documents[middle:]),
         ]
 
-    def must(self, refusals: Iterable[Refusal]) -> None:
+    def raise_if_refused(self, refusals: Iterable[Refusal]) -> None:
         """Raises ServiceError if the index refused a record: then nothing is safe to do."""
         for refusal in refusals:
             raise ServiceError(f"{self.endpoint} refused a record: {refusal.reason}")
 
-    def patiently(self, call: Callable[[], T], role: Role) -> T:
+    def call_with_retry(self, call: Callable[[], T], role: Role) -> T:
         """One call by the policy."""
         renewals: list[str] = []
-        return patiently(call, lambda error: self.judged(error, role, renewals), self.patience)
+        return call_with_retry(
+            call, lambda error: self.classify_error(error, role, renewals), self.retry_policy
+        )
 
-    def judged(self, error: Exception, role: Role, renewals: list[str]) -> Exception:
+    def classify_error(self, error: Exception, role: Role, renewals: list[str]) -> Exception:
         """What to make of what the SDK raised: Again, or the error for whoever must act."""
         where = f"{self.endpoint} (index {self.name})"
-        if isinstance(error, TooLargeError):
+        if isinstance(error, RequestTooLargeError):
             return error
         if isinstance(error, HttpResponseError) and error.status_code:
-            return self.by_status(error, where, role, renewals)
-        return unanswered(error, where)
+            return self.classify_status(error, where, role, renewals)
+        return classify_transport_error(error, where)
 
-    def by_status(
+    def classify_status(
         self, error: HttpResponseError, where: str, role: Role, renewals: list[str]
     ) -> Exception:
         """The same, by the status of the answer; texts of services change, statuses do not."""
         status = error.status_code
         headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        floor = floor_of(headers)
-        if status in PASSING:
+        floor = parse_retry_after(headers)
+        if status in TRANSIENT_STATUSES:
             what = (
                 "too many requests to"
                 if status == HTTPStatus.TOO_MANY_REQUESTS
                 else f"an error of the service ({status})"
             )
-            return Again(f"{what} {where}", floor)
+            return RetryableError(f"{what} {where}", floor)
         if status is not None and status < HTTPStatus.BAD_REQUEST:
-            return Again(f"{where} gave an answer that cannot be read")
+            return RetryableError(f"{where} gave an answer that cannot be read")
         if status == HTTPStatus.UNAUTHORIZED and isinstance(self.key, TokenCache):
             sent: Any = getattr(error.response, "request", None)
-            if self.key.retried(sent.headers if sent else {}, renewals):
-                return Again(f"{where} did not accept the token")
-        if status in DENIED:
+            if self.key.renew_rejected(sent.headers if sent else {}, renewals):
+                return RetryableError(f"{where} did not accept the token")
+        if status in ACCESS_DENIED_STATUSES:
             if not isinstance(self.key, TokenCache):
                 return ConfigError(
                     f"{where} does not accept the key: check AZURE_SEARCH_KEY, or unset it"
                 )
             if status == HTTPStatus.UNAUTHORIZED:
-                return rejected(self.key, where, f", it takes keys only ({TAKE_TOKENS})")
-            return missing_role(self.key, role, where)
-        if status == HTTPStatus.BAD_REQUEST and any(words in str(error) for words in LACKING):
+                return rejected_token_error(
+                    self.key, where, f", it takes keys only ({ENABLE_TOKENS_COMMAND})"
+                )
+            return missing_role_error(self.key, role, where)
+        if status == HTTPStatus.BAD_REQUEST and any(
+            words in str(error) for words in MISSING_FIELD_MESSAGES
+        ):
             return ConfigError(
                 f"{where} is of an earlier version: ingest run adds the fields that it lacks, as "
-                f"somebody with the role {SEARCH_SERVICE.name}"
+                f"somebody with the role {SEARCH_SERVICE_CONTRIBUTOR.name}"
             )
         if status == HTTPStatus.NOT_FOUND:
             return ConfigError(f"{where} does not exist: run ingest run to create it")
-        kind = ConfigError if role is SEARCH_SERVICE else ServiceError
-        return kind(f"{where} refused a request ({status}: {short(error)})")
+        kind = ConfigError if role is SEARCH_SERVICE_CONTRIBUTOR else ServiceError
+        return kind(f"{where} refused a request ({status}: {short_message(error)})")

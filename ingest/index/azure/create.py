@@ -8,56 +8,56 @@ from typing import Any
 
 from azure.core.exceptions import HttpResponseError
 
-from ingest.azure.roles import INDEX_DATA, SEARCH_SERVICE
+from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError
-from ingest.index.azure.definition import SearchIndex, differences, missing
+from ingest.index.azure.definition import SearchIndex, find_incompatibilities, missing_fields
 from ingest.index.azure.index import AzureIndex
-from ingest.index.schema import REPLACEABLE, RESERVED
+from ingest.index.schema import REPLACEABLE_FIELD_NAMES, RESERVED_FIELD_NAMES
 
 log = logging.getLogger(__name__)
 
 
-def ensure(index: AzureIndex, wanted: SearchIndex) -> None:
+def ensure_index(index: AzureIndex, wanted: SearchIndex) -> None:
     """The index is there and has these fields: create it, add what is missing, never destroy.
 
     Raises ConfigError that says exactly what differs and cannot be changed. An identity that may
     only read and write documents passes: then the index must be there already.
     """
 
-    def look() -> Any:
+    def fetch_definition() -> Any:
         try:
             return index.indexes.get_index(index.documents.name)
         except HttpResponseError as error:
             if error.status_code == HTTPStatus.NOT_FOUND:
                 return None
-            if error.status_code == HTTPStatus.FORBIDDEN and usable(index):
+            if error.status_code == HTTPStatus.FORBIDDEN and can_read_documents(index):
                 return wanted
             raise
 
-    found = index.documents.patiently(look, SEARCH_SERVICE)
+    found = index.documents.call_with_retry(fetch_definition, SEARCH_SERVICE_CONTRIBUTOR)
     if found is None:
         log.info("creating the index %s", index.documents.name)
-        index.fresh = True
-        index.documents.patiently(
-            lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE
+        index.is_new = True
+        index.documents.call_with_retry(
+            lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE_CONTRIBUTOR
         )
         return
     if found is wanted:
-        check_added(index, wanted)
-    agree(index, found, wanted)
-    if more := missing(found, wanted):
+        check_additional_fields(index, wanted)
+    check_compatible_definition(index, found, wanted)
+    if more := missing_fields(found, wanted):
         log.info(
             "adding fields to %s: %s", index.documents.name, ", ".join(field.name for field in more)
         )
         found.fields = [*found.fields, *more]
-        index.documents.patiently(
-            lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE
+        index.documents.call_with_retry(
+            lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE_CONTRIBUTOR
         )
 
 
-def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
+def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
     """Raises ConfigError if an index has what cannot be changed into what is wanted."""
-    if problems := list(differences(found, wanted)):
+    if problems := list(find_incompatibilities(found, wanted)):
         where = f"{index.documents.name} on {index.documents.endpoint}"
         raise ConfigError(
             f"the index {where} cannot be used: {'; '.join(problems)}; "
@@ -65,13 +65,17 @@ def agree(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
         )
 
 
-def check_added(index: AzureIndex, wanted: SearchIndex) -> None:
+def check_additional_fields(index: AzureIndex, wanted: SearchIndex) -> None:
     """Raises ConfigError if an index that cannot be looked at lacks a field that is not ours."""
-    names = [field.name for field in wanted.fields if field.name not in {*RESERVED, *REPLACEABLE}]
+    names = [
+        field.name
+        for field in wanted.fields
+        if field.name not in {*RESERVED_FIELD_NAMES, *REPLACEABLE_FIELD_NAMES}
+    ]
     if not names:
         return
 
-    def lacking() -> bool:
+    def is_field_missing() -> bool:
         try:
             next(index.documents.client.search("*", select=names, top=1), None)
         except HttpResponseError as error:
@@ -80,15 +84,15 @@ def check_added(index: AzureIndex, wanted: SearchIndex) -> None:
             raise
         return False
 
-    if index.documents.patiently(lacking, INDEX_DATA):
+    if index.documents.call_with_retry(is_field_missing, INDEX_DATA_CONTRIBUTOR):
         raise ConfigError(
             f"{index.documents.name} on {index.documents.endpoint} lacks fields of "
             f"INGEST_BLOB_FIELDS ({', '.join(names)}), and this identity may not add them: run "
-            f"once as one that has the role {SEARCH_SERVICE.name}"
+            f"once as one that has the role {SEARCH_SERVICE_CONTRIBUTOR.name}"
         )
 
 
-def usable(index: AzureIndex) -> bool:
+def can_read_documents(index: AzureIndex) -> bool:
     """Whether documents can be asked for, which needs less than looking at the index does."""
     try:
         index.documents.count("source")

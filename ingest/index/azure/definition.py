@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from azure.search.documents.indexes import models as azure
 from azure.search.documents.indexes.models import SearchIndex
 
-from ingest.index.schema import FIELDS, RECORD_FIELDS, VECTOR_FIELD, Field
+from ingest.index.schema import CHUNK_FIELDS, RECORD_FIELDS, VECTOR_FIELD, Field
 
-PROFILE, HNSW, COMPRESSION, VECTORIZER = "vectors", "hnsw", "scalar", "openai"
-SEMANTIC = "default"
+VECTOR_PROFILE_NAME, HNSW_ALGORITHM_NAME, COMPRESSION_NAME, VECTORIZER_NAME = (
+    "vectors",
+    "hnsw",
+    "scalar",
+    "openai",
+)
+SEMANTIC_CONFIGURATION_NAME = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +31,29 @@ class Vectorizer:
     model: str
 
 
-def definition(
+def build_definition(
     name: str,
     dimensions: int,
     analyzer: str,
     vectorizer: Vectorizer | None,
-    more: Sequence[Field] = (),
+    additional: Sequence[Field] = (),
 ) -> SearchIndex:
     """The whole index as `ingest` wants it, with more fields than its own."""
-    ours = (*FIELDS, *RECORD_FIELDS)
+    ours = (*CHUNK_FIELDS, *RECORD_FIELDS)
     return SearchIndex(
         name=name,
-        fields=[*fields((*ours, *more), analyzer), vector_field(dimensions)],
-        vector_search=vector_search(vectorizer),
-        semantic_search=semantic_search(),
+        fields=[
+            *build_search_fields((*ours, *additional), analyzer),
+            build_vector_field(dimensions),
+        ],
+        vector_search=build_vector_search(vectorizer),
+        semantic_search=build_semantic_search(),
     )
 
 
-def fields(wanted: Iterable[Field], analyzer: str) -> Iterator[azure.SearchField]:
+def build_search_fields(fields: Iterable[Field], analyzer: str) -> Iterator[azure.SearchField]:
     """Every field with all its attributes: what is left out, the service turns on."""
-    for field in wanted:
+    for field in fields:
         yield azure.SearchField(
             name=field.name,
             type=field.type,
@@ -59,7 +67,7 @@ def fields(wanted: Iterable[Field], analyzer: str) -> Iterator[azure.SearchField
         )
 
 
-def vector_field(dimensions: int) -> azure.SearchField:
+def build_vector_field(dimensions: int) -> azure.SearchField:
     """The vectors. Stored, because a merge drops a vector that is not."""
     return azure.SearchField(
         name=VECTOR_FIELD,
@@ -71,21 +79,21 @@ def vector_field(dimensions: int) -> azure.SearchField:
         retrievable=False,
         stored=True,
         vector_search_dimensions=dimensions,
-        vector_search_profile_name=PROFILE,
+        vector_search_profile_name=VECTOR_PROFILE_NAME,
     )
 
 
-def vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
+def build_vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
     """HNSW by cosine over int8 copies, rescored with the originals."""
     return azure.VectorSearch(
         algorithms=[
             azure.HnswAlgorithmConfiguration(
-                name=HNSW, parameters=azure.HnswParameters(metric="cosine")
+                name=HNSW_ALGORITHM_NAME, parameters=azure.HnswParameters(metric="cosine")
             )
         ],
         compressions=[
             azure.ScalarQuantizationCompression(
-                compression_name=COMPRESSION,
+                compression_name=COMPRESSION_NAME,
                 rescoring_options=azure.RescoringOptions(
                     enable_rescoring=True,
                     default_oversampling=4,
@@ -95,7 +103,7 @@ def vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
         ],
         vectorizers=[
             azure.AzureOpenAIVectorizer(
-                vectorizer_name=VECTORIZER,
+                vectorizer_name=VECTORIZER_NAME,
                 parameters=azure.AzureOpenAIVectorizerParameters(
                     resource_url=vectorizer.url,
                     deployment_name=vectorizer.deployment,
@@ -107,22 +115,22 @@ def vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
         else None,
         profiles=[
             azure.VectorSearchProfile(
-                name=PROFILE,
-                algorithm_configuration_name=HNSW,
-                compression_name=COMPRESSION,
-                vectorizer_name=VECTORIZER if vectorizer else None,
+                name=VECTOR_PROFILE_NAME,
+                algorithm_configuration_name=HNSW_ALGORITHM_NAME,
+                compression_name=COMPRESSION_NAME,
+                vectorizer_name=VECTORIZER_NAME if vectorizer else None,
             )
         ],
     )
 
 
-def semantic_search() -> azure.SemanticSearch:
+def build_semantic_search() -> azure.SemanticSearch:
     """What the semantic ranker reads, for the applications that ask for it."""
     return azure.SemanticSearch(
-        default_configuration_name=SEMANTIC,
+        default_configuration_name=SEMANTIC_CONFIGURATION_NAME,
         configurations=[
             azure.SemanticConfiguration(
-                name=SEMANTIC,
+                name=SEMANTIC_CONFIGURATION_NAME,
                 prioritized_fields=azure.SemanticPrioritizedFields(
                     title_field=azure.SemanticField(field_name="title"),
                     content_fields=[azure.SemanticField(field_name="content")],
@@ -133,13 +141,13 @@ def semantic_search() -> azure.SemanticSearch:
     )
 
 
-def missing(found: SearchIndex, wanted: SearchIndex) -> list[azure.SearchField]:
+def missing_fields(found: SearchIndex, wanted: SearchIndex) -> list[azure.SearchField]:
     """The fields that can be added without touching the others."""
     names = {field.name for field in found.fields}
     return [field for field in wanted.fields if field.name not in names]
 
 
-def differences(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
+def find_incompatibilities(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
     """What stands in the way and cannot be changed in place, in words.
 
     More than we need is no difference: another application may want it.
@@ -160,21 +168,23 @@ def differences(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
             yield f"{field.name} has {other.vector_search_dimensions} dimensions, not {size}"
         if size and other.stored is False:
             yield f"{field.name} is not stored, so moving a chunk would lose its vector"
-    old, new = embeds_with(found), embeds_with(wanted)
+    old, new = vectorizer_model(found), vectorizer_model(wanted)
     if old and new and old != new:
         yield f"it holds vectors of {old}, not {new}"
 
 
-def embeds_with(index: SearchIndex) -> str:
+def vectorizer_model(index: SearchIndex) -> str:
     """The model by which the service embeds a question that is text; "" where it embeds none."""
     search = index.vector_search
-    ours = (v for v in (search and search.vectorizers) or () if v.vectorizer_name == VECTORIZER)
+    ours = (
+        v for v in (search and search.vectorizers) or () if v.vectorizer_name == VECTORIZER_NAME
+    )
     parameters = getattr(next(ours, None), "parameters", None)
     name = parameters.model_name if parameters else None
     return str(getattr(name, "value", name) or "")  # the SDK knows some by an enumeration
 
 
-def reanalyzed(found: SearchIndex, wanted: SearchIndex) -> list[str]:
+def find_changed_analyzers(found: SearchIndex, wanted: SearchIndex) -> list[str]:
     """The fields that have another analyzer than they should, which they keep for ever."""
     there = {field.name: field.analyzer_name for field in found.fields}
     return [
@@ -188,8 +198,8 @@ __all__ = [
     "Field",
     "SearchIndex",
     "Vectorizer",
-    "definition",
-    "differences",
-    "missing",
-    "reanalyzed",
+    "build_definition",
+    "find_changed_analyzers",
+    "find_incompatibilities",
+    "missing_fields",
 ]

@@ -15,91 +15,97 @@ from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.azure.request_policy import Noting
-from ingest.azure.roles import SEARCH_SERVICE
-from ingest.index import RUNS_KEPT, VECTOR, Flaw, Room, Totals
-from ingest.index.azure.client import COMMON, Documents
+from ingest.azure.request_policy import RequestIdPolicy
+from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
+from ingest.index import MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
+from ingest.index.azure.client import CLIENT_OPTIONS, DocumentClient
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.serialize import (
-    LISTED,
-    groups,
+    LISTED_RECORD_FIELDS,
+    batch_ids,
+    entry_to_document,
     page_key,
-    quoted,
-    record_document,
+    quote_odata,
+    record_from_document,
     record_key,
-    record_of,
-    written,
+    record_to_document,
 )
-from ingest.index.ranking import CANDIDATES, MEANING
+from ingest.index.ranking import FUSION_CANDIDATES, VECTOR_WEIGHT
 from ingest.index.schema import (
-    CHUNK_FIELDS,
-    STORED,
+    CHUNK_FIELD_NAMES,
+    STORED_FIELD_NAMES,
     SUMMARY_FIELD,
     VECTOR_FIELD,
-    chunk_document,
-    paid_json,
-    paid_of,
-    stored,
-    summary_json,
-    summary_of,
+    cached_page_from_json,
+    cached_page_to_json,
+    chunk_from_document,
+    chunk_to_document,
+    summary_from_json,
+    summary_to_json,
 )
-from ingest.models import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
-from ingest.runtime.batch_writer import Together
+from ingest.models import CachedPage, Hit, IndexEntry, Mode, Record, Refusal, StoredChunk, Summary
+from ingest.runtime.batch_writer import Coalescer
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 
-PAGE = 1000  # documents in one answer to a search, at most
-IDS = 400  # in one filter
-RECORDS = 100  # in one request
+MAX_PAGE_DOCUMENTS = 1000  # documents in one answer to a search, at most
+MAX_FILTER_IDS = 400  # in one filter
+MAX_BATCH_RECORDS = 100  # in one request
 # What a service says of its limits is for who may make indexes, which writing to one does not take.
-UNTOLD = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-LAG = 10.0  # seconds; the service says "a few"
-QUIET = 300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
+NO_STATISTICS_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+LISTING_LAG_SECONDS = 10.0  # seconds; the service says "a few"
+LISTING_SETTLE_SECONDS = (
+    300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
+)
 
 
 class AzureIndex:
     """An Index on a service. Safe to call from several threads, but for `hold` and `close`."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: DocumentClient) -> None:
         self.documents = documents
         self.indexes = SearchIndexClient(
             self.documents.endpoint,
             self.documents.credential,
-            per_retry_policies=[Noting(documents.patience.exchanges)],
-            **COMMON,
+            per_retry_policies=[RequestIdPolicy(documents.retry_policy.request_log)],
+            **CLIENT_OPTIONS,
         )
         self.lease = Lease(self.documents)
-        self.fresh = self.current = False
-        self.lag = LAG
-        self.before: float | None = None  # what `quiet` was when this run took the lease
+        self.is_new = self.read_after_write = False
+        self.listing_lag = LISTING_LAG_SECONDS
+        self.idle_before_hold: float | None = None  # what `quiet` was when this run took the lease
         # Records are small and many: those of documents that are under way at once go together.
-        self.saved = Together(self.save_all, RECORDS)
+        self.record_writer = Coalescer(self.save_records, MAX_BATCH_RECORDS)
 
     @property
     def holder(self) -> str:
         return self.lease.owner
 
-    def stands(self, holder: str, /) -> str:
-        return self.lease.sign(holder)
+    def lease_stamp(self, holder: str, /) -> str:
+        return self.lease.stamp(holder)
 
     def hold(self, engine: str = "", /) -> None:
-        quiet = self.lease.take(engine)
-        self.before = math.inf if quiet is None else quiet
+        quiet = self.lease.acquire(engine)
+        self.idle_before_hold = math.inf if quiet is None else quiet
         # Of two runs that found no index, the later one may find what the other wrote meanwhile.
-        self.current = self.fresh if quiet is None else quiet > QUIET
+        self.read_after_write = self.is_new if quiet is None else quiet > LISTING_SETTLE_SECONDS
 
-    def lapse(self) -> None:
-        self.lease.lapse()
+    def stop_renewing(self) -> None:
+        self.lease.stop_renewing()
 
-    def quiet(self) -> float:
-        return self.lease.quiet() if self.before is None else self.before
+    def seconds_since_write(self) -> float:
+        return (
+            self.lease.seconds_since_write()
+            if self.idle_before_hold is None
+            else self.idle_before_hold
+        )
 
     def close(self) -> None:
-        self.saved.close()
-        self.lease.give_back()
+        self.record_writer.close()
+        self.lease.release()
         self.documents.close()
         self.indexes.close()
 
@@ -109,81 +115,81 @@ class AzureIndex:
         while True:
             where = ["kind eq 'source'"]
             if root is not None:
-                where.append(f"root eq {quoted(root)}")
+                where.append(f"root eq {quote_odata(root)}")
             if last:
-                a, b = map(quoted, last)
+                a, b = map(quote_odata, last)
                 where.append(f"(root gt {a} or (root eq {a} and place gt {b}))")
-            page = self.documents.found(
+            page = self.documents.search_page(
                 search_text="*",
                 filter=" and ".join(where),
                 order_by=order,
-                select=[*LISTED, "place"],
-                top=PAGE,
+                select=[*LISTED_RECORD_FIELDS, "place"],
+                top=MAX_PAGE_DOCUMENTS,
             )
-            yield from map(record_of, page)
-            if len(page) < PAGE:
+            yield from map(record_from_document, page)
+            if len(page) < MAX_PAGE_DOCUMENTS:
                 return
             last = (str(page[-1]["root"]), str(page[-1]["place"]))
 
     def record(self, root: str, source: str) -> Record | None:
         found = self.documents.get(record_key(root, source))
-        return record_of(found) if found else None
+        return record_from_document(found) if found else None
 
     def save(self, record: Record) -> Future[None]:
-        return self.saved.submit(record)
+        return self.record_writer.submit(record)
 
-    def save_all(self, records: list[Record]) -> None:
+    def save_records(self, records: list[Record]) -> None:
         """Insert or overwrite several records, in one request."""
-        documents = list(map(record_document, records))
-        self.documents.must(self.documents.acted("upload", documents))
+        documents = list(map(record_to_document, records))
+        self.documents.raise_if_refused(self.documents.write("upload", documents))
 
     def forget(self, record: Record) -> None:
-        self.documents.must(
-            self.documents.acted("delete", [{"id": record_key(record.root, record.source)}])
+        self.documents.raise_if_refused(
+            self.documents.write("delete", [{"id": record_key(record.root, record.source)}])
         )
         if record.details.scanned:
-            self.forget_pages(record)
+            self.delete_cached_pages(record)
 
-    def forget_pages(self, record: Record) -> None:
+    def delete_cached_pages(self, record: Record) -> None:
         """Remove what was paid for in a source."""
-        root, source = quoted(record.root), quoted(record.source)
+        root, source = quote_odata(record.root), quote_odata(record.source)
         which = f"kind eq 'page' and root eq {root} and source eq {source}"
         last = ""
         while True:
-            page = self.documents.found(
+            page = self.documents.search_page(
                 search_text="*",
-                filter=f"{which} and id gt {quoted(last)}",
+                filter=f"{which} and id gt {quote_odata(last)}",
                 order_by=["id asc"],
                 select=["id"],
-                top=PAGE,
+                top=MAX_PAGE_DOCUMENTS,
             )
             ids = [str(document["id"]) for document in page]
-            self.documents.must(self.delete(ids))
-            if len(ids) < PAGE:
+            self.documents.raise_if_refused(self.delete(ids))
+            if len(ids) < MAX_PAGE_DOCUMENTS:
                 return
             last = ids[-1]
 
-    def held(self, ids: Collection[str]) -> set[str]:
+    def existing_ids(self, ids: Collection[str]) -> set[str]:
         def ask(some: Sequence[str]) -> set[str]:
-            among = quoted(",".join(some))
-            page = self.documents.found(
+            among = quote_odata(",".join(some))
+            page = self.documents.search_page(
                 search_text="*",
                 filter=f"search.in(id, {among}, ',')",
                 select=["id"],
-                top=PAGE,
+                top=MAX_PAGE_DOCUMENTS,
             )
             return {str(document["id"]) for document in page}
 
-        parts = self.documents.threads.map(ask, groups(ids, IDS))
+        parts = self.documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS))
         return set().union(*parts)
 
-    def upload(self, entries: Sequence[Entry]) -> list[Refusal]:
-        new = [written(entry) for entry in entries if entry.vector is not None]
-        moved = [chunk_document(entry) for entry in entries if entry.vector is None]
-        return self.documents.acted("upload", new) + self.documents.acted("merge", moved)
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
+        new = [entry_to_document(entry) for entry in entries if entry.vector is not None]
+        moved = [chunk_to_document(entry) for entry in entries if entry.vector is None]
+        return self.documents.write("upload", new) + self.documents.write("merge", moved)
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
-        return self.documents.acted("delete", [{"id": id_} for id_ in ids])
+        return self.documents.write("delete", [{"id": id_} for id_ in ids])
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         near = mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None
@@ -192,49 +198,49 @@ class AzureIndex:
             return []
         query = VectorizedQuery(
             vector=vector.tolist() if near and vector is not None else [],
-            k_nearest_neighbors=max(CANDIDATES, top),
+            k_nearest_neighbors=max(FUSION_CANDIDATES, top),
             fields=VECTOR_FIELD,
-            weight=MEANING,
+            weight=VECTOR_WEIGHT,
         )
-        page = self.documents.found(
+        page = self.documents.search_page(
             search_text=words or None,
             vector_queries=[query] if near else None,
             filter="kind eq 'chunk'",
-            select=list(CHUNK_FIELDS),
-            top=min(top, PAGE),
+            select=list(CHUNK_FIELD_NAMES),
+            top=min(top, MAX_PAGE_DOCUMENTS),
         )
         return [
-            Hit(float(d["@search.score"]), {name: d.get(name) for name in CHUNK_FIELDS})
+            Hit(float(d["@search.score"]), {name: d.get(name) for name in CHUNK_FIELD_NAMES})
             for d in page
         ]
 
-    def stored(
+    def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True
-    ) -> Iterator[Stored]:
+    ) -> Iterator[StoredChunk]:
         which = ["kind eq 'chunk'"]
-        which += [f"root eq {quoted(root)}"] if root is not None else []
-        which += [f"source eq {quoted(source)}"] if source is not None else []
+        which += [f"root eq {quote_odata(root)}"] if root is not None else []
+        which += [f"source eq {quote_odata(source)}"] if source is not None else []
         last = ""
         while True:
-            page = self.documents.found(
+            page = self.documents.search_page(
                 search_text="*",
-                filter=" and ".join([*which, f"id gt {quoted(last)}"]),
+                filter=" and ".join([*which, f"id gt {quote_odata(last)}"]),
                 order_by=["id asc"],
-                select=[name for name in STORED if text or name != "content"],
-                top=PAGE,
+                select=[name for name in STORED_FIELD_NAMES if text or name != "content"],
+                top=MAX_PAGE_DOCUMENTS,
             )
-            yield from map(stored, page)
-            if len(page) < PAGE:
+            yield from map(chunk_from_document, page)
+            if len(page) < MAX_PAGE_DOCUMENTS:
                 return
             last = str(page[-1]["id"])
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         def ask(some: Sequence[str]) -> dict[str, Vectors]:
-            page = self.documents.found(
+            page = self.documents.search_page(
                 search_text="*",
-                filter=f"search.in(id, {quoted(','.join(some))}, ',')",
+                filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
                 select=["id", VECTOR_FIELD],
-                top=PAGE,
+                top=MAX_PAGE_DOCUMENTS,
             )
             return {
                 str(d["id"]): np.array(vector, np.float32)
@@ -243,7 +249,7 @@ class AzureIndex:
             }
 
         found: dict[str, Vectors] = {}
-        for part in self.documents.threads.map(ask, groups(ids, IDS)):
+        for part in self.documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS)):
             found |= part
         return found
 
@@ -251,88 +257,95 @@ class AzureIndex:
         # The service looks at the form of each vector itself, so all that can be is that there is
         # none. Vectors cannot be read: but what has none is near to nothing, however far one looks.
         probe = [1.0] + [0.0] * (dimensions - 1)
-        chunks = self.stored(text=False) if thorough else iter(())
-        while some := {chunk.id: chunk for chunk in islice(chunks, IDS)}:
+        chunks = self.chunks(text=False) if thorough else iter(())
+        while some := {chunk.id: chunk for chunk in islice(chunks, MAX_FILTER_IDS)}:
             query = VectorizedQuery(
-                vector=probe, k_nearest_neighbors=IDS, fields=VECTOR_FIELD, exhaustive=True
+                vector=probe,
+                k_nearest_neighbors=MAX_FILTER_IDS,
+                fields=VECTOR_FIELD,
+                exhaustive=True,
             )
-            near = self.documents.found(
+            near = self.documents.search_page(
                 search_text=None,
                 vector_queries=[query],
-                filter=f"search.in(id, {quoted(','.join(some))}, ',')",
+                filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
                 select=["id"],
-                top=IDS,
+                top=MAX_FILTER_IDS,
             )
             for id_ in some.keys() - {str(document["id"]) for document in near}:
-                yield Flaw(VECTOR, "it has no vector", id_, some[id_].root, some[id_].source)
+                yield Flaw(VECTOR_FLAW, "it has no vector", id_, some[id_].root, some[id_].source)
 
-    def mend(self) -> None:
+    def repair_local(self) -> None:
         """Nothing of a service can be mended without a vector."""
 
-    def totals(self) -> Totals:
+    def totals(self) -> IndexTotals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
-        return Totals(sources, chunks, -1)
+        return IndexTotals(sources, chunks, -1)
 
-    def room(self) -> Room:
-        def ask() -> Room:
+    def free_space(self) -> FreeSpace:
+        def ask() -> FreeSpace:
             try:
                 told = self.indexes.get_service_statistics().counters
             except HttpResponseError as error:
-                if error.status_code in UNTOLD:
-                    return Room()
+                if error.status_code in NO_STATISTICS_STATUSES:
+                    return FreeSpace()
                 raise
             disk, memory = told.storage_size_counter, told.vector_index_size_counter
-            return Room(
+            return FreeSpace(
                 math.inf if disk.quota is None else max(0, disk.quota - disk.usage),
                 math.inf if memory.quota is None else memory.quota,
                 memory.usage,
             )
 
-        return self.documents.patiently(ask, SEARCH_SERVICE)
+        return self.documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
 
-    def remember(self, summary: Summary) -> None:
+    def save_run(self, summary: Summary) -> None:
         run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
-        when = {"settled": summary.ended, SUMMARY_FIELD: summary_json(summary)}
-        self.documents.must(self.documents.acted("upload", [run | when]))
-        old = self.past_runs(PAGE, ["id"])[RUNS_KEPT:]
+        when = {"settled": summary.ended, SUMMARY_FIELD: summary_to_json(summary)}
+        self.documents.raise_if_refused(self.documents.write("upload", [run | when]))
+        old = self.run_documents(MAX_PAGE_DOCUMENTS, ["id"])[MAX_SAVED_RUNS:]
         self.delete([document["id"] for document in old])
 
-    def runs(self, most: int) -> list[Summary]:
+    def runs(self, limit: int) -> list[Summary]:
         # Every field, because an index from before this one was thought of cannot select it.
-        texts = (document.get(SUMMARY_FIELD) for document in self.past_runs(most, None))
-        return [summary_of(text) for text in texts if text]
+        texts = (document.get(SUMMARY_FIELD) for document in self.run_documents(limit, None))
+        return [summary_from_json(text) for text in texts if text]
 
-    def paid(self, key: str) -> Paid | None:
+    def cached_page(self, key: str) -> CachedPage | None:
         # By key, because a search does not see what was written a moment ago.
         found = self.documents.get(page_key(key))
-        return paid_of(key, found["root"], found["source"], found[SUMMARY_FIELD]) if found else None
+        return (
+            cached_page_from_json(key, found["root"], found["source"], found[SUMMARY_FIELD])
+            if found
+            else None
+        )
 
-    def paid_in(self) -> Iterator[tuple[str, str]]:
+    def cached_page_sources(self) -> Iterator[tuple[str, str]]:
         last = ""
         while True:
-            page = self.documents.found(
+            page = self.documents.search_page(
                 search_text="*",
-                filter=f"kind eq 'page' and id gt {quoted(last)}",
+                filter=f"kind eq 'page' and id gt {quote_odata(last)}",
                 order_by=["id asc"],
                 select=["id", "root", "source"],
-                top=PAGE,
+                top=MAX_PAGE_DOCUMENTS,
             )
             yield from ((str(d["root"]), str(d["source"])) for d in page)
-            if len(page) < PAGE:
+            if len(page) < MAX_PAGE_DOCUMENTS:
                 return
             last = str(page[-1]["id"])
 
-    def keep(self, page: Paid) -> None:
+    def cache_page(self, page: CachedPage) -> None:
         document = {"id": page_key(page.key), "kind": "page", "root": page.root}
-        more = {"source": page.source, SUMMARY_FIELD: paid_json(page)}
-        self.documents.must(self.documents.acted("upload", [document | more]))
+        more = {"source": page.source, SUMMARY_FIELD: cached_page_to_json(page)}
+        self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
 
-    def past_runs(self, most: int, select: list[str] | None) -> list[dict[str, Any]]:
+    def run_documents(self, limit: int, select: list[str] | None) -> list[dict[str, Any]]:
         """The documents of the last runs, the newest first; None selects every field."""
-        return self.documents.found(
+        return self.documents.search_page(
             search_text="*",
             filter="kind eq 'run'",
             order_by=["id desc"],
             select=select,
-            top=most,
+            top=limit,
         )

@@ -6,16 +6,16 @@ from http import HTTPStatus
 
 from azure.core.exceptions import HttpResponseError
 
-from ingest.azure.roles import INDEX_DATA, SEARCH_SERVICE
-from ingest.index.azure.create import agree
-from ingest.index.azure.definition import SearchIndex, missing
+from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.index.azure.create import check_compatible_definition
+from ingest.index.azure.definition import SearchIndex, missing_fields
 from ingest.index.azure.index import AzureIndex
 
 # What a batch without documents is answered with by who would take one with some.
-NOTHING_TO_DO = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
+EMPTY_BATCH_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 
 
-def may_write(index: AzureIndex) -> None:
+def check_write_access(index: AzureIndex) -> None:
     """Raises RoleError or ConfigError if documents of the index may not be written.
 
     A batch of nothing needs the same role as one of something.
@@ -23,15 +23,15 @@ def may_write(index: AzureIndex) -> None:
 
     def ask() -> None:
         try:
-            index.documents.sent("upload", [])
+            index.documents.send_batch("upload", [])
         except HttpResponseError as error:
-            if error.status_code not in NOTHING_TO_DO:
+            if error.status_code not in EMPTY_BATCH_STATUSES:
                 raise
 
-    index.documents.patiently(ask, INDEX_DATA)
+    index.documents.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
 
 
-def definition_of(index: AzureIndex) -> SearchIndex | None:
+def fetch_definition(index: AzureIndex) -> SearchIndex | None:
     """The definition as it is; None if there is no such index. Raises RoleError, ConfigError."""
 
     def ask() -> SearchIndex | None:
@@ -42,10 +42,10 @@ def definition_of(index: AzureIndex) -> SearchIndex | None:
                 return None
             raise
 
-    return index.documents.patiently(ask, SEARCH_SERVICE)
+    return index.documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
 
 
-def there(index: AzureIndex) -> bool:
+def index_exists(index: AzureIndex) -> bool:
     """Whether the index exists, as who may only read its documents finds out."""
 
     def ask() -> bool:
@@ -57,17 +57,17 @@ def there(index: AzureIndex) -> bool:
             return False
         return True
 
-    return index.documents.patiently(ask, INDEX_DATA)
+    return index.documents.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
 
 
-def described(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> str:
+def describe_azure_index(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> str:
     """What an index is and holds, in words. Raises ConfigError if it cannot be used."""
-    agree(index, found, wanted)
-    more = len(missing(found, wanted))
-    return held(index) + (f"; the next run adds {more} fields" if more else "")
+    check_compatible_definition(index, found, wanted)
+    more = len(missing_fields(found, wanted))
+    return describe_contents(index) + (f"; the next run adds {more} fields" if more else "")
 
 
-def held(index: AzureIndex) -> str:
+def describe_contents(index: AzureIndex) -> str:
     """What is in it, in words."""
     totals = index.totals()
     return f"{index.documents.name}: {totals.sources:,} files, {totals.chunks:,} chunks"

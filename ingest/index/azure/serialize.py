@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ingest.index.schema import VECTOR_FIELD, chunk_document, details_json, details_of
-from ingest.models import Entry, Record
+from ingest.index.schema import VECTOR_FIELD, chunk_to_document, details_from_json, details_to_json
+from ingest.models import IndexEntry, Record
 
 # Of one request: the documented limits are 1,000 and 16 MB.
-ACTIONS, BYTES = 1000, 15_000_000
-NUMBER_BYTES = 14  # of one component of a vector, as it is written, and its comma
-CHARACTER_BYTES = 4  # of UTF-8, at most; those that are escaped take two
-OTHER_BYTES = 2000  # of a document beside its strings, its ids and its vector
+MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000
+COMPONENT_BYTES = 14  # of one component of a vector, as it is written, and its comma
+MAX_CHARACTER_BYTES = 4  # of UTF-8, at most; those that are escaped take two
+DOCUMENT_OVERHEAD_BYTES = 2000  # of a document beside its strings, its ids and its vector
 
 # A record without its ids, which may be thousands.
-LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
+LISTED_RECORD_FIELDS = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
 
 
-def written(entry: Entry) -> dict[str, Any]:
+def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
     """A chunk's document, with its vector."""
     assert entry.vector is not None
-    return {**chunk_document(entry), VECTOR_FIELD: np.ascontiguousarray(entry.vector)}
+    return {**chunk_to_document(entry), VECTOR_FIELD: np.ascontiguousarray(entry.vector)}
 
 
 def record_key(root: str, source: str) -> str:
@@ -40,7 +40,7 @@ def page_key(key: str) -> str:
     return f"page-{key}"
 
 
-def record_document(record: Record) -> dict[str, Any]:
+def record_to_document(record: Record) -> dict[str, Any]:
     """A record as a document: no content and no vector, so that no query returns it."""
     values: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}
     return {
@@ -51,26 +51,26 @@ def record_document(record: Record) -> dict[str, Any]:
         "place": record.source.encode().hex(),
         "committed": list(record.committed),
         "pending": list(record.pending),
-        "details": details_json(record.details),
+        "details": details_to_json(record.details),
     }
 
 
-def record_of(document: dict[str, Any]) -> Record:
+def record_from_document(document: dict[str, Any]) -> Record:
     """The record that a document is."""
     values = {f.name: document[f.name] for f in fields(Record) if document.get(f.name) is not None}
     for ids in ("committed", "pending"):
         values[ids] = tuple(values.get(ids, ()))
-    values["details"] = details_of(values.get("details", ""))
+    values["details"] = details_from_json(values.get("details", ""))
     return Record(**values)
 
 
-def bounded(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def batch_documents(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """The documents in requests that the service takes."""
     batch: list[dict[str, Any]] = []
     size = 0
     for document in documents:
-        more = weight(document)
-        if batch and (len(batch) == ACTIONS or size + more > BYTES):
+        more = estimate_bytes(document)
+        if batch and (len(batch) == MAX_BATCH_ACTIONS or size + more > MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(document)
@@ -85,21 +85,26 @@ def request_body(action: str, documents: Sequence[dict[str, Any]]) -> bytes:
     return orjson.dumps({"value": value}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def weight(document: dict[str, Any]) -> int:
+def estimate_bytes(document: dict[str, Any]) -> int:
     """About how many bytes a document is on the wire, rather too many than too few."""
     strings = (len(value) for value in document.values() if isinstance(value, str))
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
-    texts = CHARACTER_BYTES * sum(strings)
-    return OTHER_BYTES + texts + ids + NUMBER_BYTES * len(document.get(VECTOR_FIELD, ()))
+    texts = MAX_CHARACTER_BYTES * sum(strings)
+    return (
+        DOCUMENT_OVERHEAD_BYTES
+        + texts
+        + ids
+        + COMPONENT_BYTES * len(document.get(VECTOR_FIELD, ()))
+    )
 
 
-def groups(items: Iterable[str], size: int) -> Iterator[list[str]]:
+def batch_ids(items: Iterable[str], size: int) -> Iterator[list[str]]:
     """The items in lists of at most `size`."""
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
 
 
-def quoted(text: str) -> str:
+def quote_odata(text: str) -> str:
     """A string of a filter expression."""
     return "'" + text.replace("'", "''") + "'"

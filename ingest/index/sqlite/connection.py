@@ -10,16 +10,16 @@ import sqlite3
 from pathlib import Path
 
 from ingest.errors import ConfigError
-from ingest.index.sqlite.errors import DENIED, primary
+from ingest.index.sqlite.errors import ACCESS_DENIED_CODES, primary_code
 
 
-def opened(path: Path, timeout: float, *, any_thread: bool = False) -> sqlite3.Connection:
+def open_connection(path: Path, timeout: float, *, any_thread: bool = False) -> sqlite3.Connection:
     """A connection to a file, which may write if the file and its folder allow it.
 
     It waits `timeout` seconds for those of others. Raises sqlite3.Error, or ConfigError.
     """
 
-    def connection(name: str) -> sqlite3.Connection:
+    def connect(name: str) -> sqlite3.Connection:
         return sqlite3.connect(
             name,
             isolation_level=None,
@@ -29,18 +29,18 @@ def opened(path: Path, timeout: float, *, any_thread: bool = False) -> sqlite3.C
         )
 
     plain = path.absolute().as_uri()
-    db = connection(plain)
+    db = connect(plain)
     try:
         db.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         db.close()
         log = path.with_name(f"{path.name}-wal")
-        if primary(error) not in DENIED or not path.exists():
+        if primary_code(error) not in ACCESS_DENIED_CODES or not path.exists():
             raise
         if log.exists():
             raise ConfigError(
                 f"the index in {path.parent} was left by a run that did not end, and nothing may "
                 "be written there: let ingest status mend it where that is allowed"
             ) from error
-        return connection(f"{plain}?immutable=1")
+        return connect(f"{plain}?immutable=1")
     return db

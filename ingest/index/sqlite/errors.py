@@ -10,33 +10,33 @@ from pathlib import Path
 
 from ingest.errors import ConfigError, ServiceError
 
-NOT_OURS = "holds a file index.db that is no index of ingest's: choose another --index"
-DENIED = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+NOT_AN_INDEX_MESSAGE = "holds a file index.db that is no index of ingest's: choose another --index"
+ACCESS_DENIED_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 
-def primary(error: Exception) -> int | None:
+def primary_code(error: Exception) -> int | None:
     """What kind of error SQLite's is, without its variety; None for another's."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
 @contextmanager
-def translated(folder: Path) -> Iterator[None]:
+def translate_errors(folder: Path) -> Iterator[None]:
     """Raises ServiceError or ConfigError in place of what SQLite and the system raise."""
     where = f"the index in {folder}"
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        code = primary(error)
+        code = primary_code(error)
         number = getattr(error, "errno", None)
         reason = getattr(error, "strerror", None) or str(error)
         if code == sqlite3.SQLITE_FULL or number == errno.ENOSPC:
             raise ServiceError(f"{where}: the disk is full; free space and run again") from error
         if code == sqlite3.SQLITE_NOTADB:
-            raise ConfigError(f"{folder} {NOT_OURS}") from error
+            raise ConfigError(f"{folder} {NOT_AN_INDEX_MESSAGE}") from error
         if code == sqlite3.SQLITE_CORRUPT:
             raise ConfigError(f"{where} is damaged: delete it and run again") from error
-        if code in DENIED or number is not None:
+        if code in ACCESS_DENIED_CODES or number is not None:
             raise ConfigError(
                 f"{where} cannot be used ({reason}): check its permissions, "
                 "or choose another --index"

@@ -8,16 +8,21 @@ from pathlib import Path
 from filelock import FileLock
 
 from ingest.errors import ConfigError
-from ingest.index.generations import newest, stamp
-from ingest.index.sqlite.connection import opened
-from ingest.index.sqlite.errors import NOT_OURS, translated
-from ingest.index.sqlite.index import APPLICATION, LocalIndex
-from ingest.index.sqlite.pointer import FIRST, current, files, point
+from ingest.index.generations import new_timestamp, newest_unfinished
+from ingest.index.sqlite.connection import open_connection
+from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
+from ingest.index.sqlite.index import APPLICATION_ID, SqliteIndex
+from ingest.index.sqlite.pointer import (
+    FIRST_INDEX_FILE_NAME,
+    find_current_file,
+    list_index_files,
+    write_pointer,
+)
 
-WAIT = 5.0  # seconds, for others that read or write
+BUSY_TIMEOUT_SECONDS = 5.0  # seconds, for others that read or write
 
 
-class Folder:
+class SqliteGenerations:
     """Generations in a folder, to be filled with vectors of a model. One lock is for all."""
 
     def __init__(self, folder: Path, model: str, dimensions: int) -> None:
@@ -27,48 +32,55 @@ class Folder:
         self.lock = FileLock(folder / "lock")
 
     def names(self) -> list[str]:
-        return files(self.folder)
+        return list_index_files(self.folder)
 
     def current(self) -> str:
-        name = current(self.folder)
+        name = find_current_file(self.folder)
         return name if name in self.names() else ""
 
-    def opened(self, name: str) -> LocalIndex:
-        model, dimensions = self.space(name)
-        return self.sharing(
-            LocalIndex(self.folder, model, dimensions, create=False, generation=name)
+    def open(self, name: str) -> SqliteIndex:
+        model, dimensions = self.vector_space(name)
+        return self.share_lock(
+            SqliteIndex(self.folder, model, dimensions, create=False, generation=name)
         )
 
-    def sharing(self, index: LocalIndex) -> LocalIndex:
+    def share_lock(self, index: SqliteIndex) -> SqliteIndex:
         """An index that is held whenever another one of the folder is, and is then free for us."""
         index.lock = self.lock
         return index
 
-    def space(self, name: str) -> tuple[str, int]:
+    def vector_space(self, name: str) -> tuple[str, int]:
         """The model of its vectors, and their dimensions."""
-        with translated(self.folder), closing(opened(self.folder / name, WAIT)) as db:
-            if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-                raise ConfigError(f"{self.folder} {NOT_OURS}")
+        with (
+            translate_errors(self.folder),
+            closing(open_connection(self.folder / name, BUSY_TIMEOUT_SECONDS)) as db,
+        ):
+            if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+                raise ConfigError(f"{self.folder} {NOT_AN_INDEX_MESSAGE}")
             model, dimensions = db.execute("SELECT model, dimensions FROM about").fetchone()
         return str(model), int(dimensions)
 
-    def next(self) -> tuple[str, LocalIndex]:
+    def resume_or_create(self) -> tuple[str, SqliteIndex]:
         names, in_use = self.names(), self.current()
-        begun = newest(names, in_use)
-        if begun and self.space(begun) != (self.model, self.dimensions):
+        begun = newest_unfinished(names, in_use)
+        if begun and self.vector_space(begun) != (self.model, self.dimensions):
             self.drop(begun)
             begun = ""
-        taken = [name.removeprefix("index-").removesuffix(".db") for name in names if name != FIRST]
-        name = begun or (f"index-{stamp(taken)}.db" if in_use else FIRST)
-        index = LocalIndex(self.folder, self.model, self.dimensions, create=True, generation=name)
-        return name, self.sharing(index)
+        taken = [
+            name.removeprefix("index-").removesuffix(".db")
+            for name in names
+            if name != FIRST_INDEX_FILE_NAME
+        ]
+        name = begun or (f"index-{new_timestamp(taken)}.db" if in_use else FIRST_INDEX_FILE_NAME)
+        index = SqliteIndex(self.folder, self.model, self.dimensions, create=True, generation=name)
+        return name, self.share_lock(index)
 
     def switch(self, name: str) -> None:
-        with translated(self.folder):
-            point(self.folder, name)
+        with translate_errors(self.folder):
+            write_pointer(self.folder, name)
 
     def drop(self, name: str) -> bool:
-        with translated(self.folder):
+        with translate_errors(self.folder):
             for end in ("", "-wal", "-shm"):
                 (self.folder / f"{name}{end}").unlink(missing_ok=True)
         return True

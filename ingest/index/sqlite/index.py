@@ -22,31 +22,31 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from ingest.errors import BusyError, ConfigError
-from ingest.index import RUNS_KEPT, Flaw, Room, Totals
+from ingest.index import MAX_SAVED_RUNS, Flaw, FreeSpace, IndexTotals
 from ingest.index.schema import (
-    CHUNK_FIELDS,
-    STORED,
-    chunk_document,
-    details_json,
-    details_of,
-    stored,
-    summary_json,
-    summary_of,
+    CHUNK_FIELD_NAMES,
+    STORED_FIELD_NAMES,
+    chunk_from_document,
+    chunk_to_document,
+    details_from_json,
+    details_to_json,
+    summary_from_json,
+    summary_to_json,
 )
-from ingest.index.sqlite.connection import opened
-from ingest.index.sqlite.errors import NOT_OURS, translated
-from ingest.index.sqlite.integrity import flaws, mend
-from ingest.index.sqlite.page_cache import Pages
-from ingest.index.sqlite.pointer import current
-from ingest.index.sqlite.search import Finder
-from ingest.index.sqlite.tokenize import segmented
-from ingest.models import Entry, Hit, Mode, Paid, Record, Refusal, Stored, Summary
+from ingest.index.sqlite.connection import open_connection
+from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
+from ingest.index.sqlite.integrity import repair_flaws, scan_for_flaws
+from ingest.index.sqlite.page_cache import SqlitePageCache
+from ingest.index.sqlite.pointer import find_current_file
+from ingest.index.sqlite.search import SqliteSearcher
+from ingest.index.sqlite.tokenize import segment
+from ingest.models import CachedPage, Hit, IndexEntry, Mode, Record, Refusal, StoredChunk, Summary
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-VERSION = 2
-APPLICATION = 0x696E6765  # tells our file from another program's: "inge"
+FORMAT_VERSION = 2
+APPLICATION_ID = 0x696E6765  # tells our file from another program's: "inge"
 
 SCHEMA = f"""
 CREATE TABLE about (model TEXT NOT NULL, dimensions INTEGER NOT NULL);
@@ -58,16 +58,16 @@ CREATE TABLE records (
     PRIMARY KEY (root, source)
 ) WITHOUT ROWID;
 CREATE TABLE chunks (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, {", ".join(CHUNK_FIELDS[1:])}
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, {", ".join(CHUNK_FIELD_NAMES[1:])}
 );
 CREATE TABLE vectors (number INTEGER PRIMARY KEY, embedding BLOB NOT NULL);
 CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61 remove_diacritics 2");
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {VERSION};
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {FORMAT_VERSION};
 """
 
 # What version 2 has more than version 1.
-ADDED = """
+UPGRADE_V1_SQL = """
 ALTER TABLE records ADD COLUMN code TEXT NOT NULL DEFAULT '';
 ALTER TABLE records ADD COLUMN details TEXT NOT NULL DEFAULT '';
 ALTER TABLE chunks ADD COLUMN author;
@@ -78,23 +78,23 @@ PRAGMA user_version = 2;
 """
 
 # The same for who only looks: not a byte of the file is changed.
-SHOWN = """
+V1_VIEWS_SQL = """
 CREATE TEMP VIEW records AS SELECT *, '' AS code, '' AS details FROM main.records;
 CREATE TEMP VIEW chunks AS SELECT *, NULL AS author, NULL AS language, NULL AS created,
     NULL AS confidence FROM main.chunks;
 """
 
-LISTED = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
-WHOLE = [f.name for f in fields(Record)]
+LISTED_COLUMNS = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
+RECORD_COLUMNS = [f.name for f in fields(Record)]
 
-PAGE = 1000  # records read at a time
-VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
+PAGE_ROWS = 1000  # records read at a time
+MAX_SQL_VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
 # What a source has is asked for one by one. Not in SCHEMA: older indexes get it from the next run.
-OF_SOURCE = "CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks (root, source, id)"
-A_MOMENT = 0.5  # seconds; who only looks whether the lock is taken has it for less
+CREATE_SOURCE_INDEX_SQL = "CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks (root, source, id)"
+LOCK_TIMEOUT_SECONDS = 0.5  # seconds; who only looks whether the lock is taken has it for less
 
 
-class LocalIndex:
+class SqliteIndex:
     """An Index in a folder. Raises ConfigError if the folder cannot hold it or holds another.
 
     It is the generation in use, or the one whose file is named.
@@ -104,41 +104,43 @@ class LocalIndex:
         self, folder: Path, model: str, dimensions: int, *, create: bool, generation: str = ""
     ) -> None:
         self.folder = folder
-        self.named = bool(generation)
+        self.has_explicit_generation = bool(generation)
         self.lock = FileLock(folder / "lock")
         self.holder = ""
-        self.writes = create
-        self.fresh = False
-        self.current = True
-        self.lag = 0.0
+        self.is_writable = create
+        self.is_new = False
+        self.read_after_write = True
+        self.listing_lag = 0.0
         if folder.is_file():
             raise ConfigError(f"--index {folder} is a file: name a folder")
-        with self.translated():
+        with self.translate_errors():
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
-            self.generation = generation or current(folder)
+            self.generation = generation or find_current_file(folder)
             path = folder / self.generation
             # An empty file is what is left of a run that ended where it made its index.
             here = create or (path.exists() and path.stat().st_size > 0)
-            self.pages = Pages(path if here else None)
+            self.page_cache = SqlitePageCache(path if here else None)
             self.db = (
-                opened(path, 10) if here else sqlite3.connect(":memory:", isolation_level=None)
+                open_connection(path, 10)
+                if here
+                else sqlite3.connect(":memory:", isolation_level=None)
             )
-            self.finder = Finder(self.db)
+            self.searcher = SqliteSearcher(self.db)
             try:
                 if not self.pragma("user_version"):
-                    self.found(model, dimensions)
-                self.check(model, dimensions)
+                    self.create_schema(model, dimensions)
+                self.check_compatible(model, dimensions)
                 self.db.execute("PRAGMA synchronous = NORMAL")
             except BaseException:
                 self.db.close()
                 raise
 
-    def found(self, model: str, dimensions: int) -> None:
+    def create_schema(self, model: str, dimensions: int) -> None:
         """Make an empty index, unless another process is quicker or there is a file already."""
         if self.pragma("schema_version"):
             return  # somebody else's: not a byte of it is ours to change
-        self.fresh = True
+        self.is_new = True
         self.db.execute("PRAGMA journal_mode = WAL")
         with self.transaction():
             if self.pragma("schema_version") == 0:
@@ -146,22 +148,22 @@ class LocalIndex:
                     self.db.execute(statement)
                 self.db.execute("INSERT INTO about VALUES (?, ?)", (model, dimensions))
 
-    def check(self, model: str, dimensions: int) -> None:
+    def check_compatible(self, model: str, dimensions: int) -> None:
         """Raise ConfigError unless the file is an index we can read and takes the model."""
         version = self.pragma("user_version")
-        if self.pragma("application_id") != APPLICATION:
-            raise ConfigError(f"{self.folder} {NOT_OURS}")
-        if version > VERSION:
+        if self.pragma("application_id") != APPLICATION_ID:
+            raise ConfigError(f"{self.folder} {NOT_AN_INDEX_MESSAGE}")
+        if version > FORMAT_VERSION:
             raise ConfigError(
                 f"the index in {self.folder} was written by a newer ingest (format {version}, "
-                f"this one knows {VERSION}): upgrade ingest, or choose another --index"
+                f"this one knows {FORMAT_VERSION}): upgrade ingest, or choose another --index"
             )
-        if version < VERSION and not self.writes:
-            self.db.executescript(SHOWN)
-        elif version < VERSION:
+        if version < FORMAT_VERSION and not self.is_writable:
+            self.db.executescript(V1_VIEWS_SQL)
+        elif version < FORMAT_VERSION:
             with self.transaction():
-                if self.pragma("user_version") < VERSION:
-                    for statement in ADDED.split(";"):
+                if self.pragma("user_version") < FORMAT_VERSION:
+                    for statement in UPGRADE_V1_SQL.split(";"):
                         self.db.execute(statement)
         found = self.db.execute("SELECT model, dimensions FROM about").fetchone()
         if found != (model, dimensions):
@@ -174,26 +176,28 @@ class LocalIndex:
     def pragma(self, name: str) -> int:
         return int(self.db.execute(f"PRAGMA {name}").fetchone()[0])
 
-    def stands(self, _: str, /) -> str:
+    def lease_stamp(self, _: str, /) -> str:
         return ""  # only this machine can write to it
 
     def hold(self, _: str = "", /) -> None:
-        with self.translated():
+        with self.translate_errors():
             try:
-                self.lock.acquire(timeout=A_MOMENT)
+                self.lock.acquire(timeout=LOCK_TIMEOUT_SECONDS)
             except Timeout:
                 raise BusyError(
                     f"another run is writing to {self.folder}: wait for it to end, "
                     "or choose another --index"
                 ) from None
-            if not self.named and self.generation != current(self.folder):
+            if not self.has_explicit_generation and self.generation != find_current_file(
+                self.folder
+            ):
                 raise BusyError(f"the index in {self.folder} was rebuilt just now: run again")
-            self.db.execute(OF_SOURCE)
+            self.db.execute(CREATE_SOURCE_INDEX_SQL)
 
-    def lapse(self) -> None:
+    def stop_renewing(self) -> None:
         """Nothing: no worker of another machine can write to it."""
 
-    def quiet(self) -> float:
+    def seconds_since_write(self) -> float:
         if self.lock.is_locked or not (self.folder / "lock").exists():
             return math.inf
         try:
@@ -205,20 +209,20 @@ class LocalIndex:
         self.lock.release()
         return math.inf
 
-    def paid(self, key: str) -> Paid | None:
-        with self.translated():
-            return self.pages.paid(key)
+    def cached_page(self, key: str) -> CachedPage | None:
+        with self.translate_errors():
+            return self.page_cache.cached_page(key)
 
-    def paid_in(self) -> Iterator[tuple[str, str]]:
-        with self.translated():
-            yield from self.pages.sources()
+    def cached_page_sources(self) -> Iterator[tuple[str, str]]:
+        with self.translate_errors():
+            yield from self.page_cache.cached_page_sources()
 
-    def keep(self, page: Paid) -> None:
-        with self.translated():
-            self.pages.keep(page)
+    def cache_page(self, page: CachedPage) -> None:
+        with self.translate_errors():
+            self.page_cache.cache_page(page)
 
     def close(self) -> None:
-        self.pages.close()
+        self.page_cache.close()
         self.db.close()
         self.lock.release()
 
@@ -226,35 +230,33 @@ class LocalIndex:
         # Page by page, because the caller saves records while it goes on reading. A condition on
         # the pair would have SQLite walk a root from its beginning for every page.
         where = "(root, source) > (?, ?)" if root is None else "root = ? AND source > ?"
-        query = (
-            f"SELECT {', '.join(LISTED)} FROM records WHERE {where} ORDER BY root, source LIMIT ?"
-        )
+        query = f"SELECT {', '.join(LISTED_COLUMNS)} FROM records WHERE {where} ORDER BY root, source LIMIT ?"
         last = ("", "") if root is None else (root, "")
         while True:
-            with self.translated():
-                rows = self.db.execute(query, (*last, PAGE)).fetchall()
+            with self.translate_errors():
+                rows = self.db.execute(query, (*last, PAGE_ROWS)).fetchall()
             for row in rows:
-                values = dict(zip(LISTED, row, strict=True))
-                yield Record(**(values | {"details": details_of(values["details"])}))
-            if len(rows) < PAGE:
+                values = dict(zip(LISTED_COLUMNS, row, strict=True))
+                yield Record(**(values | {"details": details_from_json(values["details"])}))
+            if len(rows) < PAGE_ROWS:
                 return
             last = rows[-1][:2]
 
     def record(self, root: str, source: str) -> Record | None:
-        query = f"SELECT {', '.join(WHOLE)} FROM records WHERE root = ? AND source = ?"
-        with self.translated():
+        query = f"SELECT {', '.join(RECORD_COLUMNS)} FROM records WHERE root = ? AND source = ?"
+        with self.translate_errors():
             row = self.db.execute(query, (root, source)).fetchone()
         if row is None:
             return None
-        values = dict(zip(WHOLE, row, strict=True))
+        values = dict(zip(RECORD_COLUMNS, row, strict=True))
         ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
-        return Record(**(values | ids | {"details": details_of(values["details"])}))
+        return Record(**(values | ids | {"details": details_from_json(values["details"])}))
 
     def save(self, record: Record) -> Future[None]:
-        values = {name: getattr(record, name) for name in WHOLE}
+        values = {name: getattr(record, name) for name in RECORD_COLUMNS}
         values["committed"] = " ".join(record.committed)
         values["pending"] = " ".join(record.pending)
-        values["details"] = details_json(record.details)
+        values["details"] = details_to_json(record.details)
         marks = ", ".join("?" * len(values))
         with self.transaction():
             self.db.execute(
@@ -271,21 +273,23 @@ class LocalIndex:
                 "DELETE FROM records WHERE root = ? AND source = ?", (record.root, record.source)
             )
         if record.details.scanned:
-            with self.translated():
-                self.pages.forget(record)
+            with self.translate_errors():
+                self.page_cache.forget(record)
 
-    def held(self, ids: Collection[str]) -> set[str]:
-        with self.translated():
-            return {row[0] for row in self.among("SELECT id FROM chunks WHERE id IN ({})", ids)}
+    def existing_ids(self, ids: Collection[str]) -> set[str]:
+        with self.translate_errors():
+            return {
+                row[0] for row in self.select_by_ids("SELECT id FROM chunks WHERE id IN ({})", ids)
+            }
 
-    def upload(self, entries: Sequence[Entry]) -> list[Refusal]:
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         with self.transaction():
-            return [refusal for entry in entries if (refusal := self.put(entry))]
+            return [refusal for entry in entries if (refusal := self.write_entry(entry))]
 
-    def put(self, entry: Entry) -> Refusal | None:
+    def write_entry(self, entry: IndexEntry) -> Refusal | None:
         """Write one chunk; inside a transaction."""
-        document = chunk_document(entry)
-        values = {name: document[name] for name in CHUNK_FIELDS}
+        document = chunk_to_document(entry)
+        values = {name: document[name] for name in CHUNK_FIELD_NAMES}
         values["headings"] = json.dumps(values["headings"], ensure_ascii=False)
         row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()
         if row:
@@ -303,7 +307,7 @@ class LocalIndex:
             ).lastrowid
             self.db.execute(
                 "INSERT INTO words (rowid, content) VALUES (?, ?)",
-                (number, segmented(entry.chunk.text)),
+                (number, segment(entry.chunk.text)),
             )
         if entry.vector is not None:
             unit = np.asarray(entry.vector, "<f4")
@@ -315,26 +319,26 @@ class LocalIndex:
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         with self.transaction():
-            rows = list(self.among("SELECT number FROM chunks WHERE id IN ({})", ids))
+            rows = list(self.select_by_ids("SELECT number FROM chunks WHERE id IN ({})", ids))
             for table, key in (("chunks", "number"), ("vectors", "number"), ("words", "rowid")):
                 self.db.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows)
         return []
 
-    def among(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
+    def select_by_ids(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query on a list of ids, however long."""
         rest = iter(ids)
-        while some := tuple(islice(rest, VARIABLES)):
+        while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
             yield from self.db.execute(query.format(", ".join("?" * len(some))), some)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
-        with self.translated():
-            ranked = self.finder.ranked(text, vector, mode, top)
-            return [Hit(score, self.fields(number)) for number, score in ranked]
+        with self.translate_errors():
+            ranked = self.searcher.rank(text, vector, mode, top)
+            return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
 
-    def stored(
+    def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True
-    ) -> Iterator[Stored]:
-        names = [name for name in STORED if text or name != "content"]
+    ) -> Iterator[StoredChunk]:
+        names = [name for name in STORED_FIELD_NAMES if text or name != "content"]
         # Without a source, the order is worth more than the root: the plus keeps an index from it.
         also = [] if root is None else ["+root = ?" if source is None else "root = ?"]
         also += [] if source is None else ["source = ?"]
@@ -345,72 +349,75 @@ class LocalIndex:
         wanted = [value for value in (root, source) if value is not None]
         last = ""
         while True:
-            with self.translated():
-                rows = self.db.execute(query, (last, *wanted, PAGE)).fetchall()
+            with self.translate_errors():
+                rows = self.db.execute(query, (last, *wanted, PAGE_ROWS)).fetchall()
             for row in rows:
                 values = dict(zip(names, row, strict=True))
-                yield stored(values | {"headings": json.loads(values["headings"])})
-            if len(rows) < PAGE:
+                yield chunk_from_document(values | {"headings": json.loads(values["headings"])})
+            if len(rows) < PAGE_ROWS:
                 return
             last = rows[-1][0]
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         query = "SELECT id, embedding FROM chunks JOIN vectors USING (number) WHERE id IN ({})"
-        with self.translated():
-            return {id_: np.frombuffer(row, "<f4") for id_, row in self.among(query, ids)}
+        with self.translate_errors():
+            return {id_: np.frombuffer(row, "<f4") for id_, row in self.select_by_ids(query, ids)}
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:  # noqa: ARG002 - it is no work to see all
-        with self.translated():
-            yield from flaws(self.db, dimensions)
+        with self.translate_errors():
+            yield from scan_for_flaws(self.db, dimensions)
 
-    def mend(self) -> None:
+    def repair_local(self) -> None:
         with self.transaction():
-            mend(self.db)
+            repair_flaws(self.db)
 
-    def fields(self, number: int) -> dict[str, object]:
+    def chunk_fields(self, number: int) -> dict[str, object]:
         """One chunk's fields."""
-        query = f"SELECT {', '.join(CHUNK_FIELDS)} FROM chunks WHERE number = ?"
-        values = dict(zip(CHUNK_FIELDS, self.db.execute(query, (number,)).fetchone(), strict=True))
+        query = f"SELECT {', '.join(CHUNK_FIELD_NAMES)} FROM chunks WHERE number = ?"
+        values = dict(
+            zip(CHUNK_FIELD_NAMES, self.db.execute(query, (number,)).fetchone(), strict=True)
+        )
         return values | {"headings": json.loads(values["headings"])}
 
-    def totals(self) -> Totals:
-        with self.translated():
+    def totals(self) -> IndexTotals:
+        with self.translate_errors():
             sources, chunks = self.db.execute(
                 "SELECT (SELECT count(*) FROM records), (SELECT count(*) FROM chunks)"
             ).fetchone()
             size = self.pragma("page_count") * self.pragma("page_size")
-            return Totals(sources, chunks, size)
+            return IndexTotals(sources, chunks, size)
 
-    def room(self) -> Room:
+    def free_space(self) -> FreeSpace:
         here = next(
             place for place in (self.folder, *self.folder.absolute().parents) if place.exists()
         )
-        with self.translated():
-            return Room(disk=shutil.disk_usage(here).free)
+        with self.translate_errors():
+            return FreeSpace(disk=shutil.disk_usage(here).free)
 
-    def remember(self, summary: Summary) -> None:
+    def save_run(self, summary: Summary) -> None:
         with self.transaction():
             # Not in SCHEMA: indexes from before there was such a table get it here.
             self.db.execute(
                 "CREATE TABLE IF NOT EXISTS runs (number INTEGER PRIMARY KEY, summary TEXT)"
             )
-            self.db.execute("INSERT INTO runs (summary) VALUES (?)", (summary_json(summary),))
+            self.db.execute("INSERT INTO runs (summary) VALUES (?)", (summary_to_json(summary),))
             self.db.execute(
-                "DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?", (RUNS_KEPT,)
+                "DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?",
+                (MAX_SAVED_RUNS,),
             )
 
-    def runs(self, most: int) -> list[Summary]:
-        with self.translated():
+    def runs(self, limit: int) -> list[Summary]:
+        with self.translate_errors():
             if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
                 return []
             query = "SELECT summary FROM runs ORDER BY number DESC LIMIT ?"
-            rows = self.db.execute(query, (most,)).fetchall()
-        return [summary_of(row[0]) for row in rows]
+            rows = self.db.execute(query, (limit,)).fetchall()
+        return [summary_from_json(row[0]) for row in rows]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All of it or nothing."""
-        with self.translated():
+        with self.translate_errors():
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -420,6 +427,6 @@ class LocalIndex:
                     self.db.execute("ROLLBACK")
                 raise
 
-    def translated(self) -> AbstractContextManager[None]:
+    def translate_errors(self) -> AbstractContextManager[None]:
         """SQLite's and the system's errors as ours."""
-        return translated(self.folder)
+        return translate_errors(self.folder)

@@ -10,53 +10,55 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ingest.index import STRAY, VECTOR, WORDS, Flaw
-from ingest.index.sqlite.tokenize import segmented
+from ingest.index import ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
+from ingest.index.sqlite.tokenize import segment
 
-UNIT = 0.01  # vectors are kept at length 1; float32 is off by a ten-thousandth of this
+UNIT_LENGTH_TOLERANCE = (
+    0.01  # vectors are kept at length 1; float32 is off by a ten-thousandth of this
+)
 
 # What belongs to a chunk that is not there: a search would stumble over it.
-STRAYS = {
+ORPHAN_QUERIES = {
     "vectors": "SELECT number FROM vectors WHERE number NOT IN (SELECT number FROM chunks)",
     "words": "SELECT id FROM words_docsize WHERE id NOT IN (SELECT number FROM chunks)",
 }
-WITHOUT_WORDS = "FROM chunks WHERE number NOT IN (SELECT id FROM words_docsize)"
+UNINDEXED_CHUNKS_SQL = "FROM chunks WHERE number NOT IN (SELECT id FROM words_docsize)"
 
 
-def flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
+def scan_for_flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
     """Every flaw. Raises sqlite3.DatabaseError where the file itself is damaged."""
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok" and "fts5" not in found.lower():
         damaged = sqlite3.DatabaseError(found)
         damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise damaged
-    if not words_are_whole(db):
-        yield Flaw(WORDS, "the list of words is damaged, so that searches miss chunks")
-    for table, query in STRAYS.items():
+    if not is_text_index_intact(db):
+        yield Flaw(TEXT_FLAW, "the list of words is damaged, so that searches miss chunks")
+    for table, query in ORPHAN_QUERIES.items():
         if count := db.execute(f"SELECT count(*) FROM ({query})").fetchone()[0]:
-            yield Flaw(STRAY, f"{table} that belong to no chunk: {count:,}")
-    for id_, root, source in db.execute(f"SELECT id, root, source {WITHOUT_WORDS}"):
-        yield Flaw(WORDS, "no word finds it", id_, root, source)
+            yield Flaw(ORPHAN_FLAW, f"{table} that belong to no chunk: {count:,}")
+    for id_, root, source in db.execute(f"SELECT id, root, source {UNINDEXED_CHUNKS_SQL}"):
+        yield Flaw(TEXT_FLAW, "no word finds it", id_, root, source)
     query = "SELECT id, root, source, embedding FROM chunks LEFT JOIN vectors USING (number)"
     for id_, root, source, vector in db.execute(query):
-        if reason := unlike(vector, dimensions):
-            yield Flaw(VECTOR, reason, id_, root, source)
+        if reason := find_vector_flaw(vector, dimensions):
+            yield Flaw(VECTOR_FLAW, reason, id_, root, source)
 
 
-def mend(db: sqlite3.Connection) -> None:
+def repair_flaws(db: sqlite3.Connection) -> None:
     """Give every chunk its words, and nothing to what is no chunk; inside a transaction."""
-    if not words_are_whole(db):
+    if not is_text_index_intact(db):
         db.execute("INSERT INTO words (words) VALUES ('rebuild')")
-    for table, query in STRAYS.items():
+    for table, query in ORPHAN_QUERIES.items():
         key = "rowid" if table == "words" else "number"
         numbers = db.execute(query).fetchall()
         db.executemany(f"DELETE FROM {table} WHERE {key} = ?", numbers)
-    for (number,) in db.execute(f"SELECT number {WITHOUT_WORDS}").fetchall():
+    for (number,) in db.execute(f"SELECT number {UNINDEXED_CHUNKS_SQL}").fetchall():
         (text,) = db.execute("SELECT content FROM chunks WHERE number = ?", (number,)).fetchone()
-        db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, segmented(text)))
+        db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, segment(text)))
 
 
-def words_are_whole(db: sqlite3.Connection) -> bool:
+def is_text_index_intact(db: sqlite3.Connection) -> bool:
     """Whether the index of words is that of the texts it was made from."""
     try:
         # It is written as an insertion, but changes nothing.
@@ -70,7 +72,7 @@ def words_are_whole(db: sqlite3.Connection) -> bool:
     return True
 
 
-def unlike(row: bytes | None, dimensions: int) -> str:
+def find_vector_flaw(row: bytes | None, dimensions: int) -> str:
     """Why a vector, as it is kept, is none of this index; "" where it is one."""
     if row is None:
         return "it has no vector"
@@ -80,4 +82,8 @@ def unlike(row: bytes | None, dimensions: int) -> str:
     if not np.isfinite(vector).all():
         return "its vector is not made of numbers"
     length = float(np.linalg.norm(vector))
-    return "" if abs(length - 1) < UNIT else f"its vector is {length:.3g} long instead of 1"
+    return (
+        ""
+        if abs(length - 1) < UNIT_LENGTH_TOLERANCE
+        else f"its vector is {length:.3g} long instead of 1"
+    )

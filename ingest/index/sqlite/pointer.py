@@ -11,47 +11,51 @@ from pathlib import Path
 
 from ingest.errors import ConfigError
 
-POINTER = "current"
-FIRST = "index.db"
-NAME = re.compile(r"index(-\d{8}t\d{6})?\.db")
+POINTER_FILE_NAME = "current"
+FIRST_INDEX_FILE_NAME = "index.db"
+INDEX_FILE_PATTERN = re.compile(r"index(-\d{8}t\d{6})?\.db")
 
 
-def current(folder: Path) -> str:
+def find_current_file(folder: Path) -> str:
     """The name of the file. Raises ConfigError if the pointer leads nowhere."""
-    found = FIRST
+    found = FIRST_INDEX_FILE_NAME
     while True:
-        before, found = found, pointed(folder)
+        before, found = found, read_pointer(folder)
         # What was named a moment ago may be gone by now: then another one is named.
-        if found == FIRST or (folder / found).exists():
+        if found == FIRST_INDEX_FILE_NAME or (folder / found).exists():
             return found
         if found == before:
             raise ConfigError(
-                f"the index in {folder} cannot be used ({POINTER} names {found}, which is not "
-                f"there): delete {folder / POINTER} to go back to {FIRST}, or run again"
+                f"the index in {folder} cannot be used ({POINTER_FILE_NAME} names {found}, which is not "
+                f"there): delete {folder / POINTER_FILE_NAME} to go back to {FIRST_INDEX_FILE_NAME}, or run again"
             )
 
 
-def pointed(folder: Path) -> str:
+def read_pointer(folder: Path) -> str:
     """What the pointer says, or what holds without one. Raises ConfigError if it cannot be read."""
     try:
-        text = (folder / POINTER).read_text(encoding="utf-8").strip()
+        text = (folder / POINTER_FILE_NAME).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
-        return FIRST
+        return FIRST_INDEX_FILE_NAME
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{folder / POINTER} cannot be read ({error}): delete it") from None
-    if not NAME.fullmatch(text):
-        raise ConfigError(f"{folder / POINTER} names no index of ingest's: delete it")
+        raise ConfigError(
+            f"{folder / POINTER_FILE_NAME} cannot be read ({error}): delete it"
+        ) from None
+    if not INDEX_FILE_PATTERN.fullmatch(text):
+        raise ConfigError(f"{folder / POINTER_FILE_NAME} names no index of ingest's: delete it")
     return text
 
 
-def point(folder: Path, name: str) -> None:
+def write_pointer(folder: Path, name: str) -> None:
     """Let this file be the index in use, from one moment to the next."""
-    new = folder / f"{POINTER}.new"
+    new = folder / f"{POINTER_FILE_NAME}.new"
     new.write_text(f"{name}\n", encoding="utf-8")
-    new.replace(folder / POINTER)
+    new.replace(folder / POINTER_FILE_NAME)
 
 
-def files(folder: Path) -> list[str]:
+def list_index_files(folder: Path) -> list[str]:
     """The names of all its indexes, the oldest first."""
-    found = [path.name for path in folder.glob("index*.db") if NAME.fullmatch(path.name)]
-    return sorted(found, key=lambda name: (name != FIRST, name))
+    found = [
+        path.name for path in folder.glob("index*.db") if INDEX_FILE_PATTERN.fullmatch(path.name)
+    ]
+    return sorted(found, key=lambda name: (name != FIRST_INDEX_FILE_NAME, name))

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import BinaryIO
 
 from ingest.errors import DocumentError
-from ingest.models import INSIDE, Attached, Prepared
+from ingest.models import ATTACHMENT_SEPARATOR, Attachment, PreparedDocument
 from ingest.pipeline.reader.prepare import Prepare, Task
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 MAX_ATTACHMENTS = 1000  # of one file, because all results are held until the last one is read
 
 
-def prepare_with_attachments(task: Task, file: BinaryIO, prepare: Prepare) -> Prepared | None:
+def prepare_with_attachments(
+    task: Task, file: BinaryIO, prepare: Prepare
+) -> PreparedDocument | None:
     """Prepare a document and every PDF inside it, each as a source of its own.
 
     Attachments of an unchanged document are not read. An attachment that cannot be read is an
@@ -32,24 +34,26 @@ def prepare_with_attachments(task: Task, file: BinaryIO, prepare: Prepare) -> Pr
             "%s: only the first %d PDFs inside it are read", task.source.name, MAX_ATTACHMENTS
         )
     attached = tuple(found[:MAX_ATTACHMENTS])
-    begins = len(task.source.name + INSIDE)
+    begins = len(task.source.name + ATTACHMENT_SEPARATOR)
     names = tuple(one.source.name[begins:] for one in attached)
     return replace(made, attached=attached, details=replace(made.details, attachments=names))
 
 
 def prepare_attachments(
-    task: Task, made: Prepared, file: BinaryIO, prepare: Prepare
-) -> Iterator[Attached]:
+    task: Task, prepared: PreparedDocument, file: BinaryIO, prepare: Prepare
+) -> Iterator[Attachment]:
     """Prepare the attachments of a document, depth first."""
-    for name in made.details.attachments:
-        source = replace(task.source, name=f"{task.source.name}{INSIDE}{name}")
-        inner = replace(task, source=source, known="", within=(*task.within, name))
+    for name in prepared.details.attachments:
+        source = replace(task.source, name=f"{task.source.name}{ATTACHMENT_SEPARATOR}{name}")
+        inner = replace(
+            task, source=source, known_fingerprint="", attachment_path=(*task.attachment_path, name)
+        )
         try:
             found = prepare(inner, file)
         except DocumentError as error:
-            yield Attached(source, error)
+            yield Attachment(source, error)
             continue
         assert found is not None, "nothing is known of it that could make it unchanged"
         # The outer record lists all of them; a second list would remove them twice.
-        yield Attached(source, replace(found, details=replace(found.details, attachments=())))
+        yield Attachment(source, replace(found, details=replace(found.details, attachments=())))
         yield from prepare_attachments(inner, found, file, prepare)

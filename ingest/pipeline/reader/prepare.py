@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias
 
-from ingest.chunk.chunks import chunks, titled
+from ingest.chunk.chunks import choose_title, make_chunks
 from ingest.errors import DocumentError
-from ingest.extract.attachments import embedded
-from ingest.extract.document import Means, extract
+from ingest.extract.attachments import extract_attachment
+from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.ocr import local as local_ocr
-from ingest.extract.sandbox.pool import Beat
-from ingest.models import Code, Prepared, Recipe, Recognised, Source, mark
+from ingest.extract.sandbox.pool import OnPage
+from ingest.models import Code, OcrResult, PreparedDocument, Recipe, Source, hash_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,19 @@ class Task:
     """One source to prepare, unless its fingerprint is the known one."""
 
     source: Source
-    known: str
+    known_fingerprint: str
     recipe: Recipe
     extractor: str
     passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
     ocr: str = ""  # what recognises text; local_ocr.NAME: this process; else `recognised` has it
-    recognised: Mapping[int, Recognised] = field(default_factory=dict)  # pages, read elsewhere
-    abandoned: frozenset[int] = frozenset()  # pages that are not to be read: they hung a reader
-    within: tuple[str, ...] = ()  # the PDF inside the source that is meant, the outermost first
+    ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # pages, read elsewhere
+    skipped_pages: frozenset[int] = frozenset()  # pages that are not to be read: they hung a reader
+    attachment_path: tuple[
+        str, ...
+    ] = ()  # the PDF inside the source that is meant, the outermost first
 
 
-def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
+def prepare(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument | None:
     """The chunks of a source; None if its bytes, fields and recipe are those known already.
 
     `beat` is told of each page before it is read, and of page 0 after the last. Raises
@@ -47,36 +49,36 @@ def prepare(task: Task, file: BinaryIO, beat: Beat) -> Prepared | None:
     except OSError as error:
         reason = f"cannot be read: {error.strerror}; check its disk"
         raise DocumentError(reason, Code.UNREADABLE) from error
-    allowed = means(task)
-    for name in task.within:
-        data = embedded(data, allowed, name)
+    allowed = extract_options(task)
+    for name in task.attachment_path:
+        data = extract_attachment(data, allowed, name)
     content = hashlib.sha256(data)
-    content.update(mark(task.source.fields).encode())
+    content.update(hash_fields(task.source.fields).encode())
     fingerprint = task.recipe.digest + content.hexdigest()[:52]
-    if fingerprint == task.known:
+    if fingerprint == task.known_fingerprint:
         return None
-    document = extract(data, allowed, beat)
-    return Prepared(
+    document = extract(data, allowed, on_page)
+    return PreparedDocument(
         fingerprint=fingerprint,
         pages=len(document.pages),
         empty_pages=document.pages.count(""),
-        title=titled(document, task.source.name),
-        chunks=tuple(chunks(document, task.source, task.recipe)),
+        title=choose_title(document, task.source.name),
+        chunks=tuple(make_chunks(document, task.source, task.recipe)),
         details=document.details,
     )
 
 
-def means(task: Task) -> Means:
+def extract_options(task: Task) -> ExtractOptions:
     """What a task allows its document to be read with."""
-    return Means(
+    return ExtractOptions(
         extractor=task.extractor,
         passwords=task.passwords,
-        abandoned=task.abandoned,
+        skipped_pages=task.skipped_pages,
         ocr=task.ocr,
-        recognise=local_ocr.recognise if task.ocr == local_ocr.NAME else None,
-        recognised=task.recognised,
-        depth=len(task.within),
+        recognise=local_ocr.recognise if task.ocr == local_ocr.ENGINE_NAME else None,
+        ocr_results=task.ocr_results,
+        depth=len(task.attachment_path),
     )
 
 
-Prepare: TypeAlias = Callable[[Task, BinaryIO], Prepared | None]
+Prepare: TypeAlias = Callable[[Task, BinaryIO], PreparedDocument | None]

@@ -10,17 +10,17 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from ingest.extract.sandbox.pool import Contained, Limits, Stuck
-from ingest.models import Prepared, Recipe
+from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool, TimedOut
+from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.prepare import Task
 from ingest.pipeline.reader.recovery import ReadWriteLock, read_with_recovery
-from ingest.runtime.timing import FETCHING, HANGING, READING, Times
-from ingest.sources import Root, fit
+from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOCUMENTS, Stopwatch
+from ingest.sources import Root, check_size
 
 if TYPE_CHECKING:
-    from ingest.pipeline.reader.scanned_pages import Recognition
+    from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,44 +31,48 @@ class DocumentReader:
     fingerprint is the known one.
     """
 
-    sandbox: Contained[Task, Prepared | None]
+    sandbox: SandboxPool[Task, PreparedDocument | None]
     cpu: AbstractContextManager[object]  # held while a child process works
-    times: Times
+    times: Stopwatch
     recipe: Recipe
     extractor: str = "auto"
     passwords: tuple[str, ...] = field(default=(), repr=False)
     ocr: str = ""  # name of the OCR engine; "" for none
-    recognition: Recognition | None = None  # a service that recognises scanned pages
+    scanned_page_ocr: ScannedPageOcr | None = None  # a service that recognises scanned pages
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
-    def read(self, root: Root, stale: Stale) -> Prepared | None:
+    def read(self, root: Root, stale: Stale) -> PreparedDocument | None:
         """Open a source and read it, with the PDFs inside it."""
         source = stale.source
-        fit(source.size, self.sandbox.limits.megabytes)
-        task = Task(source, stale.known, self.recipe, self.extractor, self.passwords, self.ocr)
+        check_size(source.size, self.sandbox.limits.megabytes)
+        task = Task(
+            source, stale.known_fingerprint, self.recipe, self.extractor, self.passwords, self.ocr
+        )
         with ExitStack() as opened:
-            with self.times.of(FETCHING, source.key):
-                file = opened.enter_context(root.opened(source))
+            with self.times.measure(FETCHING_DOCUMENTS, source.key):
+                file = opened.enter_context(root.open(source))
             return prepare_with_attachments(task, file, self.read_scanned)
 
-    def read_scanned(self, task: Task, file: BinaryIO) -> Prepared | None:
+    def read_scanned(self, task: Task, file: BinaryIO) -> PreparedDocument | None:
         """Read one PDF; its scanned pages with the text that the service recognises on them."""
-        if self.recognition is None:
+        if self.scanned_page_ocr is None:
             return self.read_text(task, file)
-        return self.recognition.prepare(task, file, self.read_text, self.cpu)
+        return self.scanned_page_ocr.prepare(task, file, self.read_text, self.cpu)
 
-    def read_text(self, task: Task, file: BinaryIO) -> Prepared | None:
+    def read_text(self, task: Task, file: BinaryIO) -> PreparedDocument | None:
         """Read one PDF, if need be without the pages that hang, or with the other engine."""
-        with self.cpu, self.times.of(READING, task.source.key):
+        with self.cpu, self.times.measure(READING_DOCUMENTS, task.source.key):
             return read_with_recovery(
                 self.read_in_sandbox, task, file, self.sandbox.limits, self.lock
             )
 
-    def read_in_sandbox(self, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
+    def read_in_sandbox(
+        self, task: Task, file: BinaryIO, limits: SandboxLimits
+    ) -> PreparedDocument | None:
         """Read one PDF, once, in a child process. Time in which it hung is counted as lost."""
         began = self.times.clock()
         try:
             return self.sandbox(task, file, limits)
-        except Stuck:
-            self.times.ended(HANGING, began)
+        except TimedOut:
+            self.times.add_elapsed(HANGING_PAGES, began)
             raise

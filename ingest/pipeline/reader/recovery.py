@@ -15,22 +15,24 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO, TypeAlias
 
 from ingest.errors import DocumentError
-from ingest.extract.ocr.local import NAME
-from ingest.extract.sandbox.pool import Died, Limits, Stuck
-from ingest.models import Code, Prepared
+from ingest.extract.ocr.local import ENGINE_NAME
+from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, TimedOut
+from ingest.models import Code, PreparedDocument
 from ingest.pipeline.reader.prepare import Task
 
-RECOGNISING = 4  # times the time, where text on pictures is recognised in the reader itself
-PAGE_BYTES = 500  # a file may say that it has a million pages, and then has as many bytes
-ENOUGH = 2  # times the time for pages that are known to be good, on a machine that may be busy
+OCR_TIME_FACTOR = 4  # times the time, where text on pictures is recognised in the reader itself
+BYTES_PER_TIMED_PAGE = 500  # a file may say that it has a million pages, and then has as many bytes
+FINAL_TIME_FACTOR = (
+    2  # times the time for pages that are known to be good, on a machine that may be busy
+)
 
 # A task and its file, read once within limits. Raises DocumentError, of those Died and Stuck.
-Read: TypeAlias = Callable[[Task, BinaryIO, Limits], Prepared | None]
+Read: TypeAlias = Callable[[Task, BinaryIO, SandboxLimits], PreparedDocument | None]
 
 
 def read_with_recovery(
-    read: Read, task: Task, file: BinaryIO, limits: Limits, lock: ReadWriteLock
-) -> Prepared | None:
+    read: Read, task: Task, file: BinaryIO, limits: SandboxLimits, lock: ReadWriteLock
+) -> PreparedDocument | None:
     """Read a document, and once more in another way if that kills its process.
 
     Raises DocumentError; if the second attempt fails too, the error of the first.
@@ -38,7 +40,7 @@ def read_with_recovery(
     try:
         with lock.shared():
             return skip_hanging_pages(read, task, file, limits)
-    except Died as death:
+    except ProcessDied as death:
         retry = fallback(task, death)
         if retry is None:
             raise
@@ -51,7 +53,7 @@ def read_with_recovery(
             raise death from None
 
 
-def fallback(task: Task, death: Died) -> Task | None:
+def fallback(task: Task, death: ProcessDied) -> Task | None:
     """The task for a second attempt after the first one killed its process; None to give up.
 
     By pypdf, which has no native code, unless the settings name an engine.
@@ -62,7 +64,9 @@ def fallback(task: Task, death: Died) -> Task | None:
     return None if death.code is Code.TOO_SLOW else task
 
 
-def skip_hanging_pages(read: Read, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
+def skip_hanging_pages(
+    read: Read, task: Task, file: BinaryIO, limits: SandboxLimits
+) -> PreparedDocument | None:
     """Read a document without the pages that hang. Raises Stuck if that leaves none."""
     whole = scaled_limits(task, limits)  # all attempts together
     attempt = whole
@@ -70,76 +74,76 @@ def skip_hanging_pages(read: Read, task: Task, file: BinaryIO, limits: Limits) -
     while True:
         try:
             return read(task, file, attempt)
-        except Stuck as stuck:
-            left = whole.due(stuck.pages) - (time.monotonic() - begun)
+        except TimedOut as stuck:
+            left = whole.total_seconds(stuck.pages) - (time.monotonic() - begun)
             # The time of the document is up, or too little is left for another page that hangs.
             last = stuck.overdue or left < whole.page_seconds
             task = skip_page(task, stuck, all_after=last)
         if last:
-            return read(task, file, replace(whole, seconds=whole.seconds * ENOUGH))
-        attempt = replace(whole, seconds=left, more_seconds=0.0)
+            return read(task, file, replace(whole, seconds=whole.seconds * FINAL_TIME_FACTOR))
+        attempt = replace(whole, seconds=left, seconds_per_page=0.0)
 
 
-def scaled_limits(task: Task, limits: Limits) -> Limits:
+def scaled_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
     """The limits of one document: more time where its pages are recognised as they are read."""
-    pace = RECOGNISING if task.ocr == NAME else 1
+    pace = OCR_TIME_FACTOR if task.ocr == ENGINE_NAME else 1
     return replace(
         limits,
         page_seconds=limits.page_seconds * pace,
-        more_seconds=limits.more_seconds * pace,
-        most_pages=task.source.size / PAGE_BYTES,
+        seconds_per_page=limits.seconds_per_page * pace,
+        max_timed_pages=task.source.size / BYTES_PER_TIMED_PAGE,
     )
 
 
-def skip_page(task: Task, stuck: Stuck, *, all_after: bool) -> Task:
+def skip_page(task: Task, timeout: TimedOut, *, all_after: bool) -> Task:
     """The task without the page that it is stuck at, or that one and all after it.
 
     Raises Stuck again where that leaves no page.
     """
-    last = stuck.pages if all_after else stuck.page
-    abandoned = task.abandoned.union(range(stuck.page, last + 1))
-    if not stuck.page or len(abandoned) >= stuck.pages:
-        raise stuck
-    return replace(task, abandoned=abandoned)
+    last = timeout.pages if all_after else timeout.page
+    abandoned = task.skipped_pages.union(range(timeout.page, last + 1))
+    if not timeout.page or len(abandoned) >= timeout.pages:
+        raise timeout
+    return replace(task, skipped_pages=abandoned)
 
 
 @dataclass(slots=True)
 class ReadWriteLock:
     """Read-write lock that prefers writers. Thread-safe."""
 
-    changed: threading.Condition = field(default_factory=threading.Condition)
-    working: int = 0
-    waiting: int = 0  # for the exclusive lock; no shared holder is added meanwhile
+    condition: threading.Condition = field(default_factory=threading.Condition)
+    holders: int = 0
+    exclusive_waiting: int = 0  # for the exclusive lock; no shared holder is added meanwhile
 
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Hold the lock together with other shared holders."""
-        with self.changed:
-            self.changed.wait_for(lambda: not self.waiting)
-            self.working += 1
+        with self.condition:
+            self.condition.wait_for(lambda: not self.exclusive_waiting)
+            self.holders += 1
         try:
             yield
         finally:
-            with self.changed:
-                self.working -= 1
-                self.changed.notify_all()
+            with self.condition:
+                self.holders -= 1
+                self.condition.notify_all()
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the lock alone."""
-        with self.changed:
-            self.waiting += 1
+        with self.condition:
+            self.exclusive_waiting += 1
             try:
-                self.changed.wait_for(lambda: not self.working)
-                self.working += 1
+                self.condition.wait_for(lambda: not self.holders)
+                self.holders += 1
             except BaseException:
-                self.waiting -= 1
-                self.changed.notify_all()
+                self.exclusive_waiting -= 1
+                self.condition.notify_all()
                 raise
         try:
             yield
         finally:
-            with self.changed:
-                self.working -= 1
-                self.waiting -= 1
-                self.changed.notify_all()
+            with self.condition:
+                self.holders -= 1
+                self.exclusive_waiting -= 1
+                self.condition.notify_all()

@@ -15,10 +15,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ingest.errors import DocumentError, StoppedError
-from ingest.extract.ocr.page_cache import Recogniser, Scans
-from ingest.extract.sandbox.pool import Contained, Limits
-from ingest.models import Prepared
-from ingest.pipeline.reader.page_images import Look, look
+from ingest.extract.ocr.page_cache import CachedOcr, ScannedPages
+from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
+from ingest.models import PreparedDocument
+from ingest.pipeline.reader.page_images import RenderTask, render
 from ingest.pipeline.reader.prepare import Prepare, Task
 
 if TYPE_CHECKING:
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Seen: TypeAlias = Callable[[Look, BinaryIO], dict[int, str] | bytes]
+RenderPages: TypeAlias = Callable[[RenderTask, BinaryIO], dict[int, str] | bytes]
 
 
-class Recognition:
+class ScannedPageOcr:
     """What has the scanned pages of documents recognised."""
 
     def __init__(
-        self, pages: Recogniser, service: DocumentIntelligence | None, limits: Limits
+        self, pages: CachedOcr, service: DocumentIntelligence | None, limits: SandboxLimits
     ) -> None:
-        self.pages = pages
+        self.ocr = pages
         self.service = service
-        self.children = Contained(look, limits)
+        self.sandbox = SandboxPool(render, limits)
 
-    def unsent(self) -> int:
+    def count_unsent_pages(self) -> int:
         """How many pages a run would pay for, as far as a plan has come."""
-        return len(self.pages.unsent)
+        return len(self.ocr.unsent_keys)
 
     def close(self) -> None:
         """Give back processes, threads and connections."""
-        self.children.close()
-        self.pages.close()
+        self.sandbox.close()
+        self.ocr.close()
         if self.service:
             self.service.close()
 
     def prepare(
         self, task: Task, file: BinaryIO, prepare: Prepare, cpu: AbstractContextManager[object]
-    ) -> Prepared | None:
+    ) -> PreparedDocument | None:
         """Prepare a document with the text that the service recognises on its scanned pages.
 
         `cpu` is held while a child process draws a page.
@@ -60,26 +60,28 @@ class Recognition:
         made = prepare(task, file)
         if made is None or not made.details.scanned:
             return made
-        scans = scanned(task, file, made.details.scanned, partial(self.look, cpu))
-        found = self.pages.found(scans)
+        scans = find_scanned_pages(task, file, made.details.scanned, partial(self.render, cpu))
+        found = self.ocr.recognise(scans)
         if found.texts:
             hung = frozenset(made.details.missing)
-            again = replace(task, recognised=found.texts, abandoned=task.abandoned | hung)
+            again = replace(task, ocr_results=found.texts, skipped_pages=task.skipped_pages | hung)
             made = prepare(again, file) or made
-        unread = {*made.details.scanned}.difference(scans.identities).union(found.refused)
+        unread = {*made.details.scanned}.difference(scans.page_hashes).union(found.refused)
         missing = tuple(sorted(unread.union(made.details.missing)))
         ocr = task.ocr if found.texts or self.service else ""
         return replace(made, details=replace(made.details, missing=missing, ocr=ocr))
 
-    def look(
-        self, cpu: AbstractContextManager[object], task: Look, file: BinaryIO
+    def render(
+        self, cpu: AbstractContextManager[object], task: RenderTask, file: BinaryIO
     ) -> dict[int, str] | bytes:
         """Hash or draw pages in a child process."""
         with cpu:
-            return self.children(task, file)
+            return self.sandbox(task, file)
 
 
-def scanned(task: Task, file: BinaryIO, pages: tuple[int, ...], seen: Seen) -> Scans:
+def find_scanned_pages(
+    task: Task, file: BinaryIO, pages: tuple[int, ...], render_pages: RenderPages
+) -> ScannedPages:
     """The scanned pages of a document, as far as they can be told from others."""
     source = task.source
     lock = Lock()  # who reads a file moves its place, also for another process
@@ -88,14 +90,19 @@ def scanned(task: Task, file: BinaryIO, pages: tuple[int, ...], seen: Seen) -> S
         with lock:
             if file.closed:
                 raise StoppedError("the run ends")
-            drawn = seen(Look((page,), task.passwords, task.extractor, True, task.within), file)
+            drawn = render_pages(
+                RenderTask((page,), task.passwords, task.extractor, True, task.attachment_path),
+                file,
+            )
         assert isinstance(drawn, bytes)
         return drawn
 
     identities: dict[int, str] | bytes = {}
     try:
-        identities = seen(Look(pages, task.passwords, task.extractor, False, task.within), file)
+        identities = render_pages(
+            RenderTask(pages, task.passwords, task.extractor, False, task.attachment_path), file
+        )
     except DocumentError as error:
         log.warning("%s: its scanned pages cannot be drawn: %s", source.name, error)
     assert isinstance(identities, dict)
-    return Scans(source.root, source.name, identities, draw)
+    return ScannedPages(source.root, source.name, identities, draw)

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingest.models import Event, Summary
-from ingest.runtime.request_ids import Told
-from ingest.runtime.telemetry.exporters import chosen
-from ingest.runtime.timing import Watch
+from ingest.models import RunEvent, Summary
+from ingest.runtime.request_ids import OnResponse
+from ingest.runtime.telemetry.exporters import choose_exporters
+from ingest.runtime.timing import Observer
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -28,15 +28,15 @@ log = logging.getLogger(__name__)
 class Telemetry:
     """Who is told of what in a run; by default nobody."""
 
-    watch: Watch | None = None
-    exchanged: Told = lambda _: None
-    add: Callable[[Event], None] = lambda _: None
-    over: Callable[[Summary], None] = lambda _: None
-    trace: str = ""  # the id of the run's trace, as backends show it
+    observer: Observer | None = None
+    on_response: OnResponse = lambda _: None
+    on_event: Callable[[RunEvent], None] = lambda _: None
+    on_summary: Callable[[Summary], None] = lambda _: None
+    trace_id: str = ""  # the id of the run's trace, as backends show it
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class RunInfo:
     """What is the same in a whole run."""
 
     run: str
@@ -45,29 +45,29 @@ class About:
 
 
 @contextmanager
-def telemetry(
+def start_telemetry(
     environment: MutableMapping[str, str],
-    about: About,
+    run_info: RunInfo,
     credential: Callable[[], TokenCredential],
 ) -> Iterator[Telemetry]:
     """The telemetry that the environment asks for, sent by the end of the context.
 
     `credential` signs in where Application Insights is to take no key.
     """
-    choice = chosen(environment)
-    for trouble in choice.troubles:
+    choice = choose_exporters(environment)
+    for trouble in choice.problems:
         log.warning("%s", trouble)
-    if not choice.asked:
+    if not choice.requested_by:
         yield Telemetry()
         return
     try:
-        from ingest.runtime.telemetry.sdk import started
+        from ingest.runtime.telemetry.sdk import start_sdk
     except ImportError:
         log.warning(
             "%s is set, but what sends telemetry is not installed: pip install 'ingest[telemetry]'",
-            choice.asked,
+            choice.requested_by,
         )
         yield Telemetry()
         return
-    with started(choice, environment, about, credential) as made:
+    with start_sdk(choice, environment, run_info, credential) as made:
         yield made

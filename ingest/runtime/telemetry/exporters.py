@@ -6,33 +6,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 CONSOLE, OTLP, AZURE = "console", "otlp", "azure"
-CONNECTION = "APPLICATIONINSIGHTS_CONNECTION_STRING"
-AUTHENTICATION = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
-SPOKEN = "http/protobuf"  # the one protocol of OTLP that is here
+CONNECTION_STRING_VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
+AUTHENTICATION_STRING_VARIABLE = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+OTLP_PROTOCOL = "http/protobuf"  # the one protocol of OTLP that is here
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ExporterChoice:
     """Which exporters get what."""
 
-    asked: str = ""  # the variable that asks for telemetry; "" if none does
+    requested_by: str = ""  # the variable that asks for telemetry; "" if none does
     traces: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
-    troubles: tuple[str, ...] = ()  # what was asked for and cannot be
+    problems: tuple[str, ...] = ()  # what was asked for and cannot be
 
 
-def chosen(environment: Mapping[str, str]) -> Choice:
+def choose_exporters(environment: Mapping[str, str]) -> ExporterChoice:
     """What the environment asks for. An empty variable is an unset one."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return Choice()
+        return ExporterChoice()
     troubles: list[str] = []
-    traces, by = exporters(environment, "TRACES", troubles)
-    metrics, by_too = exporters(environment, "METRICS", troubles)
-    return Choice(by or by_too, traces, metrics, tuple(dict.fromkeys(troubles)))
+    traces, by = read_exporters(environment, "TRACES", troubles)
+    metrics, by_too = read_exporters(environment, "METRICS", troubles)
+    return ExporterChoice(by or by_too, traces, metrics, tuple(dict.fromkeys(troubles)))
 
 
-def exporters(
-    environment: Mapping[str, str], signal: str, troubles: list[str]
+def read_exporters(
+    environment: Mapping[str, str], signal: str, problems: list[str]
 ) -> tuple[tuple[str, ...], str]:
     """The exporters of a signal, and the variable that asks for the first of them."""
     variable = f"OTEL_{signal}_EXPORTER"
@@ -42,23 +42,23 @@ def exporters(
         if name in (CONSOLE, OTLP):
             found[name] = variable
         elif name != "none":
-            troubles.append(f"{variable}={name}: expected console, otlp or none")
+            problems.append(f"{variable}={name}: expected console, otlp or none")
     for endpoint in (f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
         if environment.get(endpoint) and not names:
             found.setdefault(OTLP, endpoint)
     for protocol in (f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        spoken = environment.get(protocol) or SPOKEN
-        if spoken != SPOKEN and found.pop(OTLP, ""):
-            troubles.append(
-                f"{protocol}={spoken}: set it to {SPOKEN}, and the endpoint to the port for that, "
+        spoken = environment.get(protocol) or OTLP_PROTOCOL
+        if spoken != OTLP_PROTOCOL and found.pop(OTLP, ""):
+            problems.append(
+                f"{protocol}={spoken}: set it to {OTLP_PROTOCOL}, and the endpoint to the port for that, "
                 "which usually is 4318"
             )
-    if environment.get(CONNECTION) and "none" not in names:
-        found[AZURE] = CONNECTION
+    if environment.get(CONNECTION_STRING_VARIABLE) and "none" not in names:
+        found[AZURE] = CONNECTION_STRING_VARIABLE
     return tuple(found), next(iter(found.values()), "")
 
 
-def signs_in(environment: Mapping[str, str]) -> bool:
+def requires_token(environment: Mapping[str, str]) -> bool:
     """Whether Application Insights takes tokens, as its resource is set to without local keys."""
-    pairs = environment.get(AUTHENTICATION, "").replace(" ", "").lower().split(";")
+    pairs = environment.get(AUTHENTICATION_STRING_VARIABLE, "").replace(" ", "").lower().split(";")
     return "authorization=aad" in pairs

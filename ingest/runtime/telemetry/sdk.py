@@ -25,9 +25,15 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
-from ingest.runtime.telemetry import About, Telemetry
-from ingest.runtime.telemetry.exporters import AZURE, CONNECTION, CONSOLE, Choice, signs_in
-from ingest.runtime.telemetry.spans import Watching
+from ingest.runtime.telemetry import RunInfo, Telemetry
+from ingest.runtime.telemetry.exporters import (
+    AZURE,
+    CONNECTION_STRING_VARIABLE,
+    CONSOLE,
+    ExporterChoice,
+    requires_token,
+)
+from ingest.runtime.telemetry.spans import TelemetryObserver
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -35,12 +41,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AZURE_LOGGER = "azure.monitor"
-CLOSING = 5.0  # seconds at the end of a run in which telemetry may still be sent
-LOST = 1.0  # the same, where some could not be sent before
+CLOSE_TIMEOUT_SECONDS = 5.0  # seconds at the end of a run in which telemetry may still be sent
+CLOSE_TIMEOUT_AFTER_LOSS_SECONDS = 1.0  # the same, where some could not be sent before
 
 # So that nothing goes to anybody but whom it was asked to go to: the exporter reports on itself to
 # Microsoft, and asks there for its configuration. (The last would look for what is global.)
-ELSEWHERE_OFF = {
+EXPORTER_OPT_OUTS = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
@@ -48,7 +54,7 @@ ELSEWHERE_OFF = {
 }
 
 
-class Losses(logging.Handler):
+class LossCounter(logging.Handler):
     """Hears what the SDK and its exporters complain of, so that nobody else must."""
 
     def __init__(self) -> None:
@@ -63,31 +69,37 @@ class Losses(logging.Handler):
 
 
 @contextmanager
-def started(
-    choice: Choice,
+def start_sdk(
+    choice: ExporterChoice,
     environment: MutableMapping[str, str],
-    about: About,
+    run_info: RunInfo,
     credential: Callable[[], TokenCredential],
 ) -> Iterator[Telemetry]:
     """The telemetry of a run; what cannot be set up is said, and the run goes on without it."""
-    environment.update(ELSEWHERE_OFF)
-    with heard() as losses:
+    environment.update(EXPORTER_OPT_OUTS)
+    with count_losses() as losses:
         try:
-            signed = credential() if signs_in(environment) else None
-            tracing, metering = providers(choice, environment, about, signed)
+            signed = credential() if requires_token(environment) else None
+            tracing, metering = create_providers(choice, environment, run_info, signed)
         except Exception as error:  # noqa: BLE001 - whatever a variable of theirs does to the SDK
             log.warning(
                 "telemetry is off, it could not be set up (%s): check %s and those beside it",
                 type(error).__name__,
-                choice.asked,
+                choice.requested_by,
             )
             yield Telemetry()
             return
-        tracer = tracing.get_tracer("ingest", about.version)
-        made = Watching(tracer, metering.get_meter("ingest", about.version), about)
-        ended = partial(finish, made, (tracing.shutdown, metering.shutdown), losses, choice.asked)
+        tracer = tracing.get_tracer("ingest", run_info.version)
+        made = TelemetryObserver(tracer, metering.get_meter("ingest", run_info.version), run_info)
+        ended = partial(
+            finish_telemetry,
+            made,
+            (tracing.shutdown, metering.shutdown),
+            losses,
+            choice.requested_by,
+        )
         try:
-            yield Telemetry(made, made.exchanged, made.add, made.over, made.trace)
+            yield Telemetry(made, made.on_response, made.on_event, made.on_summary, made.trace_id)
         except Exception:  # but not a second ^C, which means at once
             ended()
             raise
@@ -95,9 +107,9 @@ def started(
 
 
 @contextmanager
-def heard() -> Iterator[Losses]:
+def count_losses() -> Iterator[LossCounter]:
     """What is lost meanwhile."""
-    losses = Losses()
+    losses = LossCounter()
     loggers = [logging.getLogger(name) for name in ("opentelemetry", AZURE_LOGGER)]
     for logger in loggers:
         logger.addHandler(losses)
@@ -108,47 +120,55 @@ def heard() -> Iterator[Losses]:
             logger.removeHandler(losses)
 
 
-def finish(
-    watching: Watching, ends: Sequence[Callable[[], object]], losses: Losses, asked: str
+def finish_telemetry(
+    observer: TelemetryObserver,
+    ends: Sequence[Callable[[], object]],
+    losses: LossCounter,
+    requested_by: str,
 ) -> None:
     """Send what there is, as far as that takes seconds, and say if some of it was lost."""
-    watching.close()
-    closed = sent(ends, LOST if losses.count else CLOSING)
+    observer.close()
+    closed = run_within(
+        ends, CLOSE_TIMEOUT_AFTER_LOSS_SECONDS if losses.count else CLOSE_TIMEOUT_SECONDS
+    )
     if losses.count or not closed:
-        log.warning("not all telemetry arrived, which changes nothing else: check %s", asked)
+        log.warning("not all telemetry arrived, which changes nothing else: check %s", requested_by)
 
 
-def providers(
-    choice: Choice,
+def create_providers(
+    choice: ExporterChoice,
     environment: MutableMapping[str, str],
-    about: About,
+    run_info: RunInfo,
     credential: TokenCredential | None,
 ) -> tuple[TracerProvider, MeterProvider]:
     """What makes spans and what counts, for the exporters of a choice."""
     ours = {
         "service.name": "ingest",
-        "service.version": about.version,
-        "service.instance.id": about.run,
+        "service.version": run_info.version,
+        "service.instance.id": run_info.run,
     }
     # The detector reads OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES, which win.
     resource = Resource.create(ours).merge(OTELResourceDetector().detect())
     to_azure = {
-        "connection_string": environment.get(CONNECTION),
+        "connection_string": environment.get(CONNECTION_STRING_VARIABLE),
         "credential": credential,
         "disable_offline_storage": True,
     }
     tracing = TracerProvider(resource=resource, shutdown_on_exit=False)
     for name in choice.traces:
-        tracing.add_span_processor(BatchSpanProcessor(span_exporter(name, to_azure)))
+        tracing.add_span_processor(BatchSpanProcessor(create_span_exporter(name, to_azure)))
     metering = MeterProvider(
-        [PeriodicExportingMetricReader(metric_exporter(n, to_azure)) for n in choice.metrics],
+        [
+            PeriodicExportingMetricReader(create_metric_exporter(n, to_azure))
+            for n in choice.metrics
+        ],
         resource,
         shutdown_on_exit=False,
     )
     return tracing, metering
 
 
-def span_exporter(name: str, to_azure: dict[str, Any]) -> SpanExporter:
+def create_span_exporter(name: str, to_azure: dict[str, Any]) -> SpanExporter:
     """What sends spans."""
     if name == CONSOLE:
         return ConsoleSpanExporter(
@@ -163,7 +183,7 @@ def span_exporter(name: str, to_azure: dict[str, Any]) -> SpanExporter:
     return OTLPSpanExporter()
 
 
-def metric_exporter(name: str, to_azure: dict[str, Any]) -> MetricExporter:
+def create_metric_exporter(name: str, to_azure: dict[str, Any]) -> MetricExporter:
     """What sends metrics."""
     if name == CONSOLE:
         return ConsoleMetricExporter(
@@ -178,7 +198,7 @@ def metric_exporter(name: str, to_azure: dict[str, Any]) -> MetricExporter:
     return OTLPMetricExporter()
 
 
-def sent(calls: Sequence[Callable[[], object]], seconds: float) -> bool:
+def run_within(calls: Sequence[Callable[[], object]], seconds: float) -> bool:
     """Whether all calls came to an end in so many seconds; those that do not are left behind."""
     ends = time.monotonic() + seconds
     threads = [threading.Thread(target=call, daemon=True) for call in calls]

@@ -17,119 +17,138 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace import set_span_in_context as within
 
 from ingest.errors import DocumentError, StoppedError
-from ingest.models import Advanced, Event, Key, Outcome, Settled, Summary
-from ingest.runtime.request_ids import Exchange
-from ingest.runtime.telemetry import About
-from ingest.runtime.telemetry.metrics import Instruments, place
-from ingest.runtime.timing import EMBEDDING, FIRST_ANSWER, REQUESTS, SERVICE, TOKENS, Over
+from ingest.models import Outcome, RunEvent, RunProgress, SourceKey, SourceResult, Summary
+from ingest.runtime.request_ids import LoggedRequest
+from ingest.runtime.telemetry import RunInfo
+from ingest.runtime.telemetry.metrics import Instruments, server_attributes
+from ingest.runtime.timing import (
+    EMBEDDING_CHUNKS,
+    EMBEDDING_SERVICE,
+    FIRST_ANSWER,
+    REQUEST_QUOTA,
+    TOKEN_QUOTA,
+    End,
+)
 
-WAITS = (TOKENS, REQUESTS, FIRST_ANSWER)  # tenths of a second each: counted, and no spans
-MOST_LINKS = 128  # of a span, which is the SDK's limit
-WELL = (0, 3)  # exit codes of a run that did what it could
+WAIT_ACTIVITIES = (
+    TOKEN_QUOTA,
+    REQUEST_QUOTA,
+    FIRST_ANSWER,
+)  # tenths of a second each: counted, and no spans
+MAX_LINKS = 128  # of a span, which is the SDK's limit
+SUCCESS_EXIT_CODES = (0, 3)  # exit codes of a run that did what it could
 
 
 @dataclass(slots=True)
-class Document:
+class DocumentSpan:
     """One that is under way."""
 
     span: Span
-    began: float
+    began_at: float
 
 
-class Stages(threading.local):
+class StageStack(threading.local):
     """The stages that a thread is in, the innermost last."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
 
 
-class Watching:
+class TelemetryObserver:
     """Makes spans and metrics of what happens in a run, in any of its threads."""
 
-    def __init__(self, tracer: Tracer, meter: Meter, about: About) -> None:
+    def __init__(self, tracer: Tracer, meter: Meter, run_info: RunInfo) -> None:
         self.tracer = tracer
-        self.about = about
+        self.run_info = run_info
         self.lock = threading.Lock()
-        self.documents: dict[Key, Document] = {}
+        self.documents: dict[SourceKey, DocumentSpan] = {}
         self.under_way: Counter[str] = Counter()
-        self.stages = Stages()
-        self.instruments = Instruments(meter, self.depths)
-        self.run = tracer.start_span("ingest run", attributes={"ingest.run": about.run})
-        self.trace = f"{self.run.get_span_context().trace_id:032x}"
+        self.stages = StageStack()
+        self.instruments = Instruments(meter, self.count_under_way)
+        self.run = tracer.start_span("ingest run", attributes={"ingest.run": run_info.run})
+        self.trace_id = f"{self.run.get_span_context().trace_id:032x}"
 
-    def depths(self) -> dict[str, int]:
+    def count_under_way(self) -> dict[str, int]:
         """How many pieces of work of each kind are under way at this moment."""
         with self.lock:
             return {"document": len(self.documents), **self.under_way}
 
-    def began(
-        self, what: str, about: Sequence[Key], facts: Mapping[str, Any], *, inner: bool
-    ) -> Over:
+    def begin(
+        self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any], *, inner: bool
+    ) -> End:
         """A piece of work begins: a span, or for a wait a number."""
         began = time.monotonic()
         with self.lock:
-            self.under_way[what] += 1
-        if what in WAITS:
-            return lambda _: self.waited(what, time.monotonic() - began)
-        span = self.stage(what, about, facts)
+            self.under_way[activity] += 1
+        if activity in WAIT_ACTIVITIES:
+            return lambda _: self.end_wait(activity, time.monotonic() - began)
+        span = self.start_stage(activity, sources, facts)
         if inner:
             self.stages.spans.append(span)
 
-        def over(error: BaseException | None) -> None:
+        def end(error: BaseException | None) -> None:
             if inner:
                 self.stages.spans.remove(span)
             with self.lock:
-                self.under_way[what] -= 1
+                self.under_way[activity] -= 1
             seconds = time.monotonic() - began
-            kind = failure(error)
-            self.instruments.staged(what, seconds, kind)
-            if what == EMBEDDING:
-                self.instruments.embedded(self.embeddings(facts), facts["tokens"], seconds, kind)
-            ended(span, kind)
+            kind = error_type(error)
+            self.instruments.record_stage(activity, seconds, kind)
+            if activity == EMBEDDING_CHUNKS:
+                self.instruments.record_embedding(
+                    self.embedding_attributes(facts), facts["tokens"], seconds, kind
+                )
+            end_span(span, kind)
 
-        return over
+        return end
 
-    def waited(self, what: str, seconds: float) -> None:
+    def end_wait(self, activity: str, seconds: float) -> None:
         """A wait is over."""
         with self.lock:
-            self.under_way[what] -= 1
-        self.instruments.waited(what, seconds)
+            self.under_way[activity] -= 1
+        self.instruments.record_wait(activity, seconds)
 
-    def stage(self, what: str, about: Sequence[Key], facts: Mapping[str, Any]) -> Span:
+    def start_stage(
+        self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any]
+    ) -> Span:
         """A stage's span, below the one that its thread is in, its document's, or the run's."""
-        found = [self.document(key).span for key in about[:MOST_LINKS]]
-        outer = self.stages.spans[-1:] or (found if len(about) == 1 else [self.run])
-        links = [Link(span.get_span_context()) for span in found] if len(about) > 1 else []
-        name, kind, more = self.described(what, facts)
-        attributes = {"ingest.stage": what, "ingest.run": self.about.run, **more}
+        found = [self.document_span(key).span for key in sources[:MAX_LINKS]]
+        outer = self.stages.spans[-1:] or (found if len(sources) == 1 else [self.run])
+        links = [Link(span.get_span_context()) for span in found] if len(sources) > 1 else []
+        name, kind, more = self.describe_stage(activity, facts)
+        attributes = {"ingest.stage": activity, "ingest.run": self.run_info.run, **more}
         return self.tracer.start_span(name, within(outer[0]), kind, attributes, links)
 
-    def described(
-        self, what: str, facts: Mapping[str, Any]
+    def describe_stage(
+        self, activity: str, facts: Mapping[str, Any]
     ) -> tuple[str, SpanKind, dict[str, Any]]:
         """The name, the kind and the attributes of a stage, by the semantic conventions."""
-        if what == EMBEDDING:
-            remote = self.about.provider != "local"
-            attributes = self.embeddings(facts) | {
+        if activity == EMBEDDING_CHUNKS:
+            remote = self.run_info.provider != "local"
+            attributes = self.embedding_attributes(facts) | {
                 "gen_ai.usage.input_tokens": facts["tokens"],
                 "ingest.chunks": facts["chunks"],
             }
             kind = SpanKind.CLIENT if remote else SpanKind.INTERNAL
             return f"embeddings {facts['model']}", kind, attributes
-        if what == SERVICE:
+        if activity == EMBEDDING_SERVICE:
             attributes = {"http.request.method": "POST", "ingest.deployment": facts["deployment"]}
-            return "POST", SpanKind.CLIENT, attributes | place(facts["url"])
-        return what, SpanKind.INTERNAL, {f"ingest.{name}": value for name, value in facts.items()}
+            return "POST", SpanKind.CLIENT, attributes | server_attributes(facts["url"])
+        return (
+            activity,
+            SpanKind.INTERNAL,
+            {f"ingest.{name}": value for name, value in facts.items()},
+        )
 
-    def embeddings(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+    def embedding_attributes(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """What embedding is called by those who watch models."""
         return {
             "gen_ai.operation.name": "embeddings",
-            "gen_ai.provider.name": self.about.provider,
+            "gen_ai.provider.name": self.run_info.provider,
             "gen_ai.request.model": facts["model"],
         }
 
-    def document(self, key: Key) -> Document:
+    def document_span(self, key: SourceKey) -> DocumentSpan:
         """The document under way; it is, from the first time that anybody asks."""
         with self.lock:
             if key not in self.documents:
@@ -137,35 +156,35 @@ class Watching:
                 attributes = {
                     "ingest.root": root,
                     "ingest.source": source,
-                    "ingest.run": self.about.run,
+                    "ingest.run": self.run_info.run,
                 }
                 span = self.tracer.start_span("document", within(self.run), attributes=attributes)
-                self.documents[key] = Document(span, time.monotonic())
+                self.documents[key] = DocumentSpan(span, time.monotonic())
             return self.documents[key]
 
-    def exchanged(self, exchange: Exchange) -> None:
+    def on_response(self, request: LoggedRequest) -> None:
         """A request was answered, or not."""
-        self.instruments.exchanged(exchange)
+        self.instruments.record_request(request)
 
-    def add(self, event: Event) -> None:
+    def on_event(self, event: RunEvent) -> None:
         """Something happened."""
-        if isinstance(event, Advanced):
-            self.instruments.advanced(event)
-        elif isinstance(event, Settled):
-            self.settled(event)
+        if isinstance(event, RunProgress):
+            self.instruments.record_pages(event)
+        elif isinstance(event, SourceResult):
+            self.end_document(event)
 
-    def settled(self, event: Settled) -> None:
+    def end_document(self, event: SourceResult) -> None:
         """A document is done with. What was not looked into and is unchanged is only counted."""
         key = (event.root, event.source)
         looked_into = key in self.documents
-        self.instruments.settled(event)
+        self.instruments.record_document(event)
         if not looked_into and event.outcome is Outcome.UNCHANGED:
             return
-        document = self.document(key)
+        document = self.document_span(key)
         with self.lock:
             del self.documents[key]
         if looked_into:
-            self.instruments.lasted(event, time.monotonic() - document.began)
+            self.instruments.record_document_duration(event, time.monotonic() - document.began_at)
         document.span.set_attributes(
             {
                 "ingest.outcome": event.outcome.value,
@@ -176,9 +195,9 @@ class Watching:
                 **({"ingest.code": event.code} if event.code else {}),
             }
         )
-        ended(document.span, event.code if event.outcome is Outcome.FAILED else "")
+        end_span(document.span, event.code if event.outcome is Outcome.FAILED else "")
 
-    def over(self, summary: Summary) -> None:
+    def on_summary(self, summary: Summary) -> None:
         """The run has come to something."""
         outcomes = {f"ingest.documents.{name}": n for name, n in summary.outcomes.items()}
         self.run.set_attributes(
@@ -192,7 +211,7 @@ class Watching:
                 **outcomes,
             }
         )
-        ended(self.run, "" if summary.exit in WELL else f"exit {summary.exit}")
+        end_span(self.run, "" if summary.exit in SUCCESS_EXIT_CODES else f"exit {summary.exit}")
 
     def close(self) -> None:
         """What is still under way ends unfinished."""
@@ -203,10 +222,10 @@ class Watching:
             span.set_attribute("ingest.outcome", "unfinished")
             span.end()
         if self.run.is_recording():
-            ended(self.run, "unfinished")
+            end_span(self.run, "unfinished")
 
 
-def failure(error: BaseException | None) -> str:
+def error_type(error: BaseException | None) -> str:
     """What kind of error ended a piece of work, in a word; "" for none."""
     if error is None or isinstance(error, StoppedError):
         return ""
@@ -216,7 +235,7 @@ def failure(error: BaseException | None) -> str:
     return str(status or type(error).__name__)
 
 
-def ended(span: Span, error: str) -> None:
+def end_span(span: Span, error: str) -> None:
     """A span is over; its status says whether well. An error's message stays here."""
     if error:
         span.set_attribute("error.type", error)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from ingest.sources.azure_blob.client import ARCHIVED
-from ingest.sources.azure_blob.fields import BlobField, values
+from ingest.sources.azure_blob.client import ARCHIVED_REASON
+from ingest.sources.azure_blob.fields import BlobField, read_field_values
 
-REHYDRATING = "archived; it is being rehydrated, a run after that reads it"
+REHYDRATING_REASON = "archived; it is being rehydrated, a run after that reads it"
 
 
 class Blob(NamedTuple):
@@ -28,10 +28,12 @@ class Blob(NamedTuple):
     fields: str  # in JSON
 
 
-def meant(entries: ET.Element, folder: str, wanted: Sequence[BlobField]) -> Iterator[Blob]:
+def parse_blobs(
+    entries: ET.Element, folder: str, blob_fields: Sequence[BlobField]
+) -> Iterator[Blob]:
     """The files among the entries of a listing; their names lose that of the folder."""
     for entry in entries.iter("Blob"):
-        name = text(entry, "Name").removeprefix(folder)
+        name = element_text(entry, "Name").removeprefix(folder)
         if re.search(r"(^|/)\.[^/]*/", name):
             continue
         # A folder in its own right, or what some tools put in the place of one.
@@ -43,18 +45,18 @@ def meant(entries: ET.Element, folder: str, wanted: Sequence[BlobField]) -> Iter
             if not re.search(r"(^|/)(\.[^/]*)?$", name):
                 yield Blob(name, 0, "", "", "[]")
             continue
-        archived = text(entry, "Properties/AccessTier") == "Archive"
-        coming = text(entry, "Properties/ArchiveStatus").startswith("rehydrate-pending")
+        archived = element_text(entry, "Properties/AccessTier") == "Archive"
+        coming = element_text(entry, "Properties/ArchiveStatus").startswith("rehydrate-pending")
         yield Blob(
             name,
-            int(text(entry, "Properties/Content-Length")),
-            text(entry, "Properties/Etag").strip('"'),
-            (REHYDRATING if coming else ARCHIVED) if archived else "",
-            json.dumps(values(entry, wanted)),
+            int(element_text(entry, "Properties/Content-Length")),
+            element_text(entry, "Properties/Etag").strip('"'),
+            (REHYDRATING_REASON if coming else ARCHIVED_REASON) if archived else "",
+            json.dumps(read_field_values(entry, blob_fields)),
         )
 
 
-def text(entry: ET.Element, path: str) -> str:
+def element_text(entry: ET.Element, path: str) -> str:
     """What an element holds; names that XML cannot hold come percent-encoded."""
     found = entry.find(path)
     if found is None or not found.text:

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from ingest.azure.credential import SEARCH, Login, credential
+from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
-from ingest.commands.check.check import Underway, check
-from ingest.commands.check.finding import Finding
-from ingest.commands.check.repair import forgotten, repaired
-from ingest.commands.check.scope import Scope
+from ingest.commands.check.check import InProgress, check_index
+from ingest.commands.check.finding import CheckFinding
+from ingest.commands.check.repair import forget_root, repair_index
+from ingest.commands.check.scope import CheckContext
 from ingest.errors import ConfigError
 from ingest.index import Index
-from ingest.index.azure.client import Documents
-from ingest.index.azure.create import ensure
-from ingest.index.azure.definition import definition
+from ingest.index.azure.client import DocumentClient
+from ingest.index.azure.create import ensure_index
+from ingest.index.azure.definition import build_definition
 from ingest.index.azure.index import AzureIndex
-from ingest.models import Event, Record, Settled, Stored
+from ingest.models import Record, RunEvent, SourceResult, StoredChunk
 from ingest.pipeline.context import Run
-from ingest.runtime.retry import Patience
+from ingest.runtime.retry import RetryPolicy
 from ingest.sources import Root
-from ingest.sources.folder import roots
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, Bench
 from tests.emulator.emulator import Azure
 from tests.pdfs import prose, write
@@ -61,50 +61,50 @@ class Shelf:
     def root(self) -> str:
         return str(self.bench.folder)
 
-    def scope(self, *names: Path | str, alone: bool = False, **more: bool) -> Scope:
-        return Scope(
+    def scope(self, *names: Path | str, alone: bool = False, **more: bool) -> CheckContext:
+        return CheckContext(
             self.bench.services(),
             self.run,
-            Patience(sleep=self.time.sleep, clock=lambda: self.time.now),
-            roots(map(str, names)),
+            RetryPolicy(sleep=self.time.sleep, clock=lambda: self.time.now),
+            parse_folder_roots(map(str, names)),
             opened,
             alone,
             **more,
         )
 
-    def check(self, *names: Path | str, **more: bool) -> list[Finding]:
+    def check(self, *names: Path | str, **more: bool) -> list[CheckFinding]:
         """The findings of a check."""
-        return [e for e in check(self.scope(*names, **more)) if isinstance(e, Finding)]
+        return [e for e in check_index(self.scope(*names, **more)) if isinstance(e, CheckFinding)]
 
-    def passed(self) -> list[Underway]:
+    def passed(self) -> list[InProgress]:
         """What a check passed over."""
-        return [e for e in check(self.scope()) if isinstance(e, Underway)]
+        return [e for e in check_index(self.scope()) if isinstance(e, InProgress)]
 
-    def repair(self, *names: Path | str, **more: bool) -> list[Event]:
+    def repair(self, *names: Path | str, **more: bool) -> list[RunEvent]:
         """What a repair settled."""
-        return list(repaired(self.scope(*names, **more)))
+        return list(repair_index(self.scope(*names, **more)))
 
-    def forget(self, root: str) -> list[Settled]:
-        return list(forgotten(self.scope(), root))
+    def forget(self, root: str) -> list[SourceResult]:
+        return list(forget_root(self.scope(), root))
 
     def record(self, name: str) -> Record:
         record = self.index.record(self.root, name)
         assert record is not None
         return record
 
-    def chunks(self, name: str) -> list[Stored]:
-        found = self.index.stored(self.root, name)
+    def chunks(self, name: str) -> list[StoredChunk]:
+        found = self.index.chunks(self.root, name)
         return sorted(found, key=lambda chunk: chunk.ordinal)
 
 
 def opened(name: str) -> Root:
-    (root,) = roots([name])
+    (root,) = parse_folder_roots([name])
     if root.name != name:
         raise ConfigError(f"{name} is {root.name} now")
     return root
 
 
-def kinds(findings: list[Finding]) -> list[str]:
+def kinds(findings: list[CheckFinding]) -> list[str]:
     return sorted(str(finding.kind) for finding in findings)
 
 
@@ -121,10 +121,14 @@ def local(bench: Bench) -> Shelf:
 
 @pytest.fixture
 def remote(azure: Azure, bench: Bench) -> Iterator[Shelf]:
-    token = TokenCache(Login(lambda: credential("", "", hosted=True)), SEARCH)
-    documents = Documents(azure.search_endpoint, "check", token, Patience(), may_be_absent=False)
+    token = TokenCache(
+        SharedCredential(lambda: create_credential("", "", hosted=True)), SEARCH_SCOPE
+    )
+    documents = DocumentClient(
+        azure.search_endpoint, "check", token, RetryPolicy(), may_be_absent=False
+    )
     index = AzureIndex(documents)
-    ensure(index, definition("check", DIMENSIONS, "standard.lucene", None))
+    ensure_index(index, build_definition("check", DIMENSIONS, "standard.lucene", None))
     yield filled(Shelf(replace(bench, index=index), Time(azure)))
     index.close()
 

@@ -12,24 +12,24 @@ from typing import Any
 
 import pytest
 
-from ingest.commands.check.check import check
-from ingest.commands.check.finding import Finding, Kind
-from ingest.commands.check.repair import repaired
+from ingest.commands.check.check import check_index
+from ingest.commands.check.finding import CheckFinding, FindingKind
+from ingest.commands.check.repair import repair_index
 from ingest.errors import ConfigError
 from ingest.index import Index
 from ingest.index.azure.index import AzureIndex
-from ingest.index.sqlite.index import LocalIndex
+from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
+    CachedPage,
     Chunk,
-    Entry,
-    Kept,
-    Paid,
+    DeletionsWithheld,
+    IndexEntry,
+    OcrResult,
     Recipe,
-    Recognised,
     Record,
-    Settled,
     Source,
-    Stored,
+    SourceResult,
+    StoredChunk,
 )
 from ingest.pipeline.context import Run
 from tests.commands.check.conftest import Shelf, Time, filled, kinds
@@ -41,7 +41,7 @@ from tests.pipeline.test_crash import Crash, Mortal
 from tests.sources.shelves import Emulated, storage
 
 
-def entry(chunk: Stored, *, embedded: bool = True, **changes: Any) -> Entry:
+def entry(chunk: StoredChunk, *, embedded: bool = True, **changes: Any) -> IndexEntry:
     """A chunk as something else might have written it."""
     chunk = replace(chunk, **changes)
     made = Chunk(
@@ -49,7 +49,7 @@ def entry(chunk: Stored, *, embedded: bool = True, **changes: Any) -> Entry:
     )
     source = Source(chunk.root, chunk.source, f"{chunk.root}/{chunk.source}", 1, "1")
     vector_ = vector(chunk.text) if embedded else None
-    return Entry(source, "file:///x", chunk.fingerprint, "", made, vector_)
+    return IndexEntry(source, "file:///x", chunk.fingerprint, "", made, vector_)
 
 
 def lose(shelf: Shelf) -> None:
@@ -137,7 +137,7 @@ def test_what_is_broken_is_found_and_mended(shelf: Shelf, how: Break) -> None:
 
 
 def useless(shelf: Shelf, id_: str, vector: bytes) -> None:
-    assert isinstance(shelf.index, LocalIndex)
+    assert isinstance(shelf.index, SqliteIndex)
     number = "(SELECT number FROM chunks WHERE id = ?)"
     shelf.index.db.execute(
         f"UPDATE vectors SET embedding = ? WHERE number = {number}", (vector, id_)
@@ -164,7 +164,7 @@ def test_a_vector_that_cannot_be_compared_is_embedded_again(
     useless(local, broken.id, bytes_)
 
     (found,) = local.check()
-    assert (found.kind, found.ids) == (Kind.VECTOR, (broken.id,))
+    assert (found.kind, found.ids) == (FindingKind.VECTOR, (broken.id,))
     assert reason in found.text
     local.repair()
 
@@ -177,11 +177,11 @@ def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Az
     """Something cleared a vector: only a thorough check sees it, and mends it."""
     assert isinstance(remote.index, AzureIndex)
     broken = remote.chunks("a.pdf")[1]
-    remote.index.documents.sent("merge", [{"id": broken.id, "embedding": None}])
+    remote.index.documents.send_batch("merge", [{"id": broken.id, "embedding": None}])
     assert remote.check() == []
 
     (found,) = remote.check(thorough=True)
-    assert (found.kind, found.ids, found.source) == (Kind.VECTOR, (broken.id,), "a.pdf")
+    assert (found.kind, found.ids, found.source) == (FindingKind.VECTOR, (broken.id,), "a.pdf")
     azure.search.delays.search = 8.0
     remote.repair(thorough=True)
 
@@ -191,7 +191,7 @@ def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Az
 
 def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
     """The list of words lost chunks, has some of none, or is garbage: nothing is embedded."""
-    assert isinstance(local.index, LocalIndex)
+    assert isinstance(local.index, SqliteIndex)
     before, db = dump(local.index), local.index.db
     numbers = [row[0] for row in db.execute("SELECT number FROM chunks ORDER BY number LIMIT 3")]
 
@@ -213,7 +213,7 @@ def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
 
 def test_a_damaged_file_is_an_error_that_says_so(local: Shelf, tmp_path: Path) -> None:
     """Bytes in the middle of the file were overwritten: a check does not pass that over."""
-    assert isinstance(local.index, LocalIndex)
+    assert isinstance(local.index, SqliteIndex)
     local.index.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     local.index.close()
     path = tmp_path / "index" / "index.db"
@@ -224,7 +224,7 @@ def test_a_damaged_file_is_an_error_that_says_so(local: Shelf, tmp_path: Path) -
 
     with pytest.raises(ConfigError, match="is damaged"):
         Shelf(
-            replace(local.bench, index=LocalIndex(path.parent, MODEL, DIMENSIONS, create=False)),
+            replace(local.bench, index=SqliteIndex(path.parent, MODEL, DIMENSIONS, create=False)),
             local.time,
         ).check()
 
@@ -269,17 +269,17 @@ def test_deleting_needs_proof_here_too(local: Shelf, tmp_path: Path) -> None:
     for path in local.bench.folder.glob("*.pdf"):
         path.rename(tmp_path / path.name)
     assert kinds(local.check()) == ["vanished"] * 3
-    assert [type(event) for event in local.repair()] == [Kept]
+    assert [type(event) for event in local.repair()] == [DeletionsWithheld]
 
     (tmp_path / "a.pdf").rename(local.bench.folder / "a.pdf")
     local.run = Run("strict", max_deletes=1)
     (kept,) = local.repair()
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, DeletionsWithheld)
     assert "--max-deletes 2" in kept.reason
     assert local.index.totals().sources == 3
 
     local.run = Run("allowed", max_deletes=2)
-    assert {e.source for e in local.repair() if isinstance(e, Settled)} == {"b.pdf", "c.pdf"}
+    assert {e.source for e in local.repair() if isinstance(e, SourceResult)} == {"b.pdf", "c.pdf"}
 
 
 def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> None:
@@ -290,9 +290,9 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
     folder.rename(elsewhere)
 
     found = {finding.kind: finding for finding in shelf.check()}
-    assert set(found) == {Kind.ROOT, Kind.EXTRA, Kind.MISSING}
-    assert found[Kind.ROOT].count == 3
-    assert found[Kind.ROOT].remedy().startswith(f"ingest check --forget {folder}")
+    assert set(found) == {FindingKind.ROOT, FindingKind.EXTRA, FindingKind.MISSING}
+    assert found[FindingKind.ROOT].count == 3
+    assert found[FindingKind.ROOT].remedy().startswith(f"ingest check --forget {folder}")
     before, record = shelf.index.totals(), shelf.record("a.pdf")
     assert shelf.repair() == []
     assert shelf.index.totals() == before
@@ -310,23 +310,23 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
 
 def test_pages_paid_for_in_no_source_are_found_and_dropped(shelf: Shelf) -> None:
     """What a service recognised is kept as long as its source, and no longer."""
-    text = Recognised("words", 0.9)
-    shelf.index.keep(Paid("1" * 40, shelf.root, "gone.pdf", "operation", text))
-    shelf.index.keep(Paid("2" * 40, shelf.root, "a.pdf", "operation", text))
+    text = OcrResult("words", 0.9)
+    shelf.index.cache_page(CachedPage("1" * 40, shelf.root, "gone.pdf", "operation", text))
+    shelf.index.cache_page(CachedPage("2" * 40, shelf.root, "a.pdf", "operation", text))
 
     (found,) = shelf.check()
-    assert (found.kind, found.source, found.count) == (Kind.PAGE, "gone.pdf", 1)
+    assert (found.kind, found.source, found.count) == (FindingKind.PAGE, "gone.pdf", 1)
     shelf.repair()
     assert shelf.check() == []
-    assert shelf.index.paid("1" * 40) is None
-    assert shelf.index.paid("2" * 40) is not None
+    assert shelf.index.cached_page("1" * 40) is None
+    assert shelf.index.cached_page("2" * 40) is not None
 
 
 def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) -> None:
     """A check beside a run says what it did not judge; what is broken for sure it still finds."""
     tear(local)
     local.index.delete([local.chunks("b.pdf")[0].id])
-    running = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=False)
+    running = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=False)
     running.hold()
 
     assert kinds(local.check()) == ["missing"]
@@ -350,7 +350,7 @@ def test_what_a_run_on_a_service_has_under_way_is_no_finding(remote: Shelf) -> N
     other.hold()
     assert remote.check() == []
     assert {item.source for item in remote.passed()} == {"a.pdf", ""}
-    other.lease.give_back()
+    other.lease.release()
     assert kinds(remote.check()) == ["torn"]
 
 
@@ -374,7 +374,7 @@ def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) ->
     write(folder / "d.pdf", prose("d", 12))
     (folder / "b.pdf").unlink()
     remote.bench.run()
-    remote.index.lease.give_back()
+    remote.index.lease.release()
 
     slow = Slow(remote.index.documents)
     slow.azure = azure
@@ -397,8 +397,8 @@ def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None
     write(folder / "d.pdf", prose("d", 12))
     (folder / "b.pdf").unlink()
     remote.bench.run()
-    remote.index.lease.give_back()
-    remote.index.before = None
+    remote.index.lease.release()
+    remote.index.idle_before_hold = None
     assert remote.check(folder) == []
 
     azure.clock.advance(400)
@@ -479,7 +479,7 @@ def test_what_is_inside_a_document_is_mended_through_it(local: Shelf) -> None:
     local.index.delete([lost.id])
 
     (found,) = local.check()
-    assert (found.kind, found.source) == (Kind.MISSING, "p.pdf//letter.pdf")
+    assert (found.kind, found.source) == (FindingKind.MISSING, "p.pdf//letter.pdf")
     local.repair()
     assert local.bench.embeds.texts == [lost.text]
     assert local.check() == []
@@ -512,18 +512,18 @@ def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> No
         for name in ("a.pdf", "b.pdf"):
             there.put(name, pdf(prose(name, 12)))
         bench.run(root=there.root)
-        scope = replace(Shelf(bench, Time()).scope(), named=[there.root], thorough=True)
+        scope = replace(Shelf(bench, Time()).scope(), named_roots=[there.root], thorough=True)
 
         def found() -> list[str]:
-            return kinds([item for item in check(scope) if isinstance(item, Finding)])
+            return kinds([item for item in check_index(scope) if isinstance(item, CheckFinding)])
 
         assert found() == []
-        (chunk, *_) = bench.index.stored(url, "b.pdf")
+        (chunk, *_) = bench.index.chunks(url, "b.pdf")
         bench.index.delete([chunk.id])
         there.put("a.pdf", pdf(prose("others", 12)))
         there.put("c.pdf", pdf(prose("more", 12)))
         assert found() == ["changed", "missing", "new"]
-        list(repaired(scope))
+        list(repair_index(scope))
         assert found() == []
 
 

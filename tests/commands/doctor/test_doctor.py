@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands.doctor.doctor import findings
-from ingest.commands.doctor.env_names import contradictions, misspelt
-from ingest.commands.doctor.finding import Finding, Verdict
-from ingest.commands.doctor.network import unreachable
-from ingest.config.settings import documented
+from ingest.commands.doctor.doctor import diagnose
+from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
+from ingest.commands.doctor.finding import DoctorFinding, Verdict
+from ingest.commands.doctor.network import unreachable_error
+from ingest.config.settings import environment_settings
 from tests.azure.logins import EXPIRED, laptop
 from tests.conftest import DIMENSIONS, ROOT, Command, ingested
 from tests.emulator import faults
@@ -36,21 +36,21 @@ LARGE = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
 OTHER = "99999999-8888-7777-6666-555555555555"
 
 
-def examined(azure: Azure, root: str = str(ROOT / "data"), **more: str) -> list[Finding]:
+def examined(azure: Azure, root: str = str(ROOT / "data"), **more: str) -> list[DoctorFinding]:
     """What the doctor finds, of a client of the emulator with these settings."""
-    return list(findings(azure.environment | LARGE | more, {}, {}, [root]))
+    return list(diagnose(azure.environment | LARGE | more, {}, {}, [root]))
 
 
-def wrong(found: list[Finding]) -> dict[str, str]:
+def wrong(found: list[DoctorFinding]) -> dict[str, str]:
     """What is wrong, by check."""
     return {finding.check: finding.text for finding in found if finding.verdict is WRONG}
 
 
-def verdicts(found: list[Finding], check: str) -> list[Verdict]:
+def verdicts(found: list[DoctorFinding], check: str) -> list[Verdict]:
     return [finding.verdict for finding in found if finding.check == check]
 
 
-def text(found: list[Finding], check: str) -> str:
+def text(found: list[DoctorFinding], check: str) -> str:
     (finding,) = (finding for finding in found if finding.check == check)
     return finding.text
 
@@ -357,7 +357,7 @@ def test_what_lies_behind_a_proxy(azure: Azure, monkeypatch: pytest.MonkeyPatch)
 )
 def test_a_private_endpoint_is_recognised(address: str, private: bool) -> None:
     """From my desk I learn that the service is in a network I am not in."""
-    said = str(unreachable("s.search.windows.net", address, "no answer"))
+    said = str(unreachable_error("s.search.windows.net", address, "no answer"))
     assert ("private endpoint" in said) == private
     assert ("VPN" in said) == private
 
@@ -449,7 +449,7 @@ def test_an_index_of_another_model(command: Command, tmp_path: Path) -> None:
 )
 def test_names_that_are_nearly_right(environment: Mapping[str, str], said: list[str]) -> None:
     """A misspelt name would be ignored in silence; other programs' names are their own."""
-    found = list(misspelt(environment))
+    found = list(find_misspellings(environment))
     assert len(found) == len(said)
     for line, part in zip(found, said, strict=True):
         assert part in line
@@ -457,13 +457,16 @@ def test_names_that_are_nearly_right(environment: Mapping[str, str], said: list[
 
 def test_no_setting_is_taken_for_another() -> None:
     """All settings at once, and all that azd and the hook set, are no trouble to the spelling."""
-    assert list(misspelt({item.metadata["env"]: "x" for item in documented()})) == []
+    assert (
+        list(find_misspellings({item.metadata["env"]: "x" for item in environment_settings()}))
+        == []
+    )
 
     paths = [ROOT / "azure.yaml", *ROOT.glob("infra/**/*.bicep*"), *ROOT.glob("scripts/*.sh")]
     texts = "".join(path.read_text() for path in paths)
     names = set(re.findall(r"\b(?:AZURE|INGEST)_[A-Z_]+\b", texts))
     assert "INGEST_POSTPROVISION" in names
-    assert list(misspelt(dict.fromkeys(names, "x"))) == []
+    assert list(find_misspellings(dict.fromkeys(names, "x"))) == []
 
 
 @pytest.mark.parametrize(
@@ -489,9 +492,9 @@ def test_no_setting_is_taken_for_another() -> None:
 )
 def test_settings_that_contradict_each_other(environment: dict[str, str], said: str) -> None:
     """Half of a configuration, or two at once, is pointed out before a run guesses."""
-    (found,) = contradictions(environment)
+    (found,) = find_contradictions(environment)
     assert said in found
-    assert list(contradictions({"AZURE_OPENAI_ENDPOINT": "https://a/openai/v1/"})) == []
+    assert list(find_contradictions({"AZURE_OPENAI_ENDPOINT": "https://a/openai/v1/"})) == []
 
 
 def test_a_container_is_looked_into(azure: Azure) -> None:
@@ -504,7 +507,7 @@ def test_a_container_is_looked_into(azure: Azure) -> None:
     assert "lacks the role Storage Blob Data Reader" in text(examined(azure, url), "source")
 
 
-def with_scans(azure: Azure, **more: str) -> list[Finding]:
+def with_scans(azure: Azure, **more: str) -> list[DoctorFinding]:
     """What it finds where scanned pages go to Document Intelligence."""
     return examined(azure, **{"INGEST_OCR": azure.ocr_endpoint} | more)
 
@@ -560,10 +563,10 @@ def test_the_local_ocr_and_the_passwords_are_looked_at(tmp_path: Path, command: 
 def test_a_model_without_a_service_is_a_contradiction() -> None:
     """INGEST_OCR_MODEL alone does nothing; INGEST_OCR goes no further than the host."""
     assert "INGEST_OCR_MODEL is set, but not INGEST_OCR" in next(
-        contradictions({"INGEST_OCR_MODEL": "read"})
+        find_contradictions({"INGEST_OCR_MODEL": "read"})
     )
-    assert list(contradictions({"INGEST_OCR": "local", "INGEST_OCR_MODEL": "read"})) == []
-    (said,) = contradictions(
+    assert list(find_contradictions({"INGEST_OCR": "local", "INGEST_OCR_MODEL": "read"})) == []
+    (said,) = find_contradictions(
         {"INGEST_OCR": "https://x.cognitiveservices.azure.com/documentintelligence"}
     )
     assert "INGEST_OCR goes too far: leave out /documentintelligence" in said

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ingest.commands.eval.compare import recipes, remembering
+from ingest.commands.eval.compare import cache_embeddings, parse_recipes
 from ingest.commands.eval.evaluate import NO_PAGE, NO_PASSAGE, NO_SOURCE, evaluate
-from ingest.commands.eval.questions import Place, Question
+from ingest.commands.eval.questions import AnswerLocation, Question
 from ingest.config.settings import Settings
-from ingest.embed import Embedder, TextsRefused
+from ingest.embed import Embedder, PartialEmbedding
 from ingest.errors import ConfigError
 from ingest.models import Mode
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds
@@ -36,29 +36,31 @@ def filled(bench: Bench) -> Bench:
 def test_an_answer_that_comes_first_scores_one(filled: Bench) -> None:
     """By words here, as these vectors mean nothing; the file is known by its name alone."""
     asked = [
-        Question("grain flour", (Place("mill.pdf", (1,)),), "turns the grain into flour"),
-        Question("bearing oiled", (Place("lathe.pdf", (2,)),), "oiled every second March"),
+        Question("grain flour", (AnswerLocation("mill.pdf", (1,)),), "turns the grain into flour"),
+        Question("bearing oiled", (AnswerLocation("lathe.pdf", (2,)),), "oiled every second March"),
     ]
     found = evaluate(filled.index, model(filled.embeds), asked)
 
     assert found.hit_rate[Mode.TEXT] == {1: 1, 3: 1, 5: 1, 10: 1}
     assert found.mrr[Mode.TEXT] == found.ndcg[Mode.TEXT] == found.recall[Mode.TEXT] == 1
     assert 0 < found.precision[Mode.TEXT] < 1
-    assert found.lacking == found.missed(Mode.TEXT, 1) == []
-    assert set(found.answered) == set(Mode)
+    assert found.unanswerable == found.missed_questions(Mode.TEXT, 1) == []
+    assert set(found.answers_by_mode) == set(Mode)
 
 
 def test_what_cannot_be_answered_says_why_and_counts_as_missed(filled: Bench) -> None:
     """A document that is not there, a page that is not, and words that are not on it."""
     asked = [
-        Question("flour", (Place("bakery.pdf", (1,)),)),
-        Question("flour", (Place("mill.pdf", (7,)),)),
-        Question("flour", (Place("mill.pdf", (1,)),), "bread is baked of rye in the morning"),
-        Question("flour", (Place("mill.pdf"),)),
+        Question("flour", (AnswerLocation("bakery.pdf", (1,)),)),
+        Question("flour", (AnswerLocation("mill.pdf", (7,)),)),
+        Question(
+            "flour", (AnswerLocation("mill.pdf", (1,)),), "bread is baked of rye in the morning"
+        ),
+        Question("flour", (AnswerLocation("mill.pdf"),)),
     ]
     found = evaluate(filled.index, model(filled.embeds), asked)
 
-    assert [one.lacking for one in found.lacking] == [NO_SOURCE, NO_PAGE, NO_PASSAGE]
+    assert [one.missing_reason for one in found.unanswerable] == [NO_SOURCE, NO_PAGE, NO_PASSAGE]
     assert found.hit_rate[Mode.TEXT][10] == 0.25
 
 
@@ -68,13 +70,13 @@ def test_the_page_is_not_enough_where_the_passage_is_known(bench: Bench) -> None
     write(bench.folder / "long.pdf", f"{words}\nThe lock keeper counts the boats at dawn.")
     bench.run()
     passage = "The lock keeper counts the boats at dawn."
-    places = (Place("long.pdf", (1,)),)
+    places = (AnswerLocation("long.pdf", (1,)),)
     by_passage = evaluate(
         bench.index, model(bench.embeds), [Question("Word3", places, passage)]
-    ).answered[Mode.TEXT][0]
-    by_page = evaluate(bench.index, model(bench.embeds), [Question("Word3", places)]).answered[
-        Mode.TEXT
-    ][0]
+    ).answers_by_mode[Mode.TEXT][0]
+    by_page = evaluate(
+        bench.index, model(bench.embeds), [Question("Word3", places)]
+    ).answers_by_mode[Mode.TEXT][0]
 
     assert (by_page.hit(1), by_passage.hit(1)) == (1, 0)
     assert 0 < by_passage.answers < by_page.answers
@@ -83,7 +85,10 @@ def test_the_page_is_not_enough_where_the_passage_is_known(bench: Bench) -> None
 def test_questions_are_embedded_as_many_at_once_as_the_model_takes(filled: Bench) -> None:
     """And never the passages: a question costs what it costs to ask it."""
     filled.embeds.texts.clear()
-    asked = [Question(f"question {n}", (Place("mill.pdf"),), "grain into flour") for n in range(6)]
+    asked = [
+        Question(f"question {n}", (AnswerLocation("mill.pdf"),), "grain into flour")
+        for n in range(6)
+    ]
     evaluate(filled.index, model(filled.embeds), asked)
     assert filled.embeds.texts == [question.text for question in asked]
 
@@ -91,7 +96,7 @@ def test_questions_are_embedded_as_many_at_once_as_the_model_takes(filled: Bench
 def test_recipes_are_read_from_what_i_type() -> None:
     """Values after commas; names together are varied together; what is set comes first."""
     settings = Settings()
-    found = recipes(["tokens=256,512", "chunk-tokens=128,64,overlap=0,0.2"], settings)
+    found = parse_recipes(["tokens=256,512", "chunk-tokens=128,64,overlap=0,0.2"], settings)
     assert [(s.chunk_tokens, s.chunk_overlap) for s in found] == [
         (512, 0.12),
         (256, 0.12),
@@ -108,13 +113,13 @@ def test_recipes_are_read_from_what_i_type() -> None:
 def test_a_recipe_that_cannot_be_meant_is_refused(wrong: str) -> None:
     """Before anything is read."""
     with pytest.raises(ConfigError, match="--compare"):
-        recipes([wrong], Settings())
+        parse_recipes([wrong], Settings())
 
 
 def test_a_text_is_embedded_once_for_all_recipes() -> None:
     """What an earlier recipe has embedded costs nothing, and the vectors are the same."""
     embeds = Embeds()
-    asked = remembering(model(embeds), {}).embed
+    asked = cache_embeddings(model(embeds), {}).embed
     first = asked(["a", "b", "a"])
     again = asked(["b", "c"])
 
@@ -129,11 +134,11 @@ def test_a_text_that_the_model_refuses_is_told_by_its_place_in_the_call() -> Non
     def embed(texts: Sequence[str]) -> object:
         if "bad" in texts:
             good = [text for text in texts if text != "bad"]
-            raise TextsRefused(Embeds()(good), {list(texts).index("bad"): "no"})
+            raise PartialEmbedding(Embeds()(good), {list(texts).index("bad"): "no"})
         return Embeds()(texts)
 
-    asked = remembering(Embedder(embed, MODEL, DIMENSIONS, 4, lambda: 100, 1), {}).embed  # type: ignore[arg-type]
+    asked = cache_embeddings(Embedder(embed, MODEL, DIMENSIONS, 4, lambda: 100, 1), {}).embed  # type: ignore[arg-type]
     asked(["a"])
-    with pytest.raises(TextsRefused) as refused:
+    with pytest.raises(PartialEmbedding) as refused:
         asked(["a", "b", "bad"])
     assert refused.value.reasons == {2: "no"}

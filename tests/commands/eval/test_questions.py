@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands.eval.questions import Place, Question, questions
+from ingest.commands.eval.questions import AnswerLocation, Question, load_questions
 from ingest.errors import ConfigError
-from ingest.extract.document import Means, extract
+from ingest.extract.document import ExtractOptions, extract
 from tests.conftest import ROOT
 
 
@@ -27,9 +27,9 @@ def test_a_question_names_the_page_and_the_words_that_answer_it(tmp_path: Path) 
     path = written(tmp_path, line, "", {"question": "Where?", "source": "b.pdf"})
     path.write_text("\ufeff" + path.read_text("utf-8"), "utf-8")
 
-    assert questions(path) == [
-        Question("Who?", (Place("a/b.pdf", (3, 4)),), "She did."),
-        Question("Where?", (Place("b.pdf"),)),
+    assert load_questions(path) == [
+        Question("Who?", (AnswerLocation("a/b.pdf", (3, 4)),), "She did."),
+        Question("Where?", (AnswerLocation("b.pdf"),)),
     ]
 
 
@@ -38,8 +38,11 @@ def test_the_ground_truth_of_the_chat_sample_is_read_as_it_is(tmp_path: Path) ->
     truth = "Up to $200 [Benefit Options.pdf#page=3][plus.pdf#page=1], or [plus.pdf#page=7]. [x.md]"
     path = written(tmp_path, {"question": "How much?", "truth": truth})
 
-    (asked,) = questions(path)
-    assert asked.places == (Place("Benefit Options.pdf", (3,)), Place("plus.pdf", (1, 7)))
+    (asked,) = load_questions(path)
+    assert asked.places == (
+        AnswerLocation("Benefit Options.pdf", (3,)),
+        AnswerLocation("plus.pdf", (1, 7)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,38 +61,38 @@ def test_a_line_that_cannot_be_meant_is_named(tmp_path: Path, line: object, said
     """I am told which line it is; none is left out in silence."""
     path = written(tmp_path, {"question": "Who?", "source": "a.pdf"}, line)
     with pytest.raises(ConfigError, match=f"line 2.*{said}"):
-        questions(path)
+        load_questions(path)
 
 
 def test_a_file_without_questions_is_no_evaluation(tmp_path: Path) -> None:
     """An empty file, one that is not there, and one that is no text."""
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="there are none in it"):
-        questions(written(tmp_path, ""))
+        load_questions(written(tmp_path, ""))
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
-        questions(tmp_path / "missing")
+        load_questions(tmp_path / "missing")
     with pytest.raises(ConfigError, match="not UTF-8"):
-        questions(tmp_path / "binary")
+        load_questions(tmp_path / "binary")
 
 
 def test_a_source_is_known_by_its_name_or_the_end_of_it() -> None:
     """Ground truth often knows the file and not its folder; half a name is no name."""
-    assert Place("b.pdf").names("a/b.pdf")
-    assert Place("a/b.pdf").names("a/b.pdf")
-    assert not Place("b.pdf").names("ab.pdf")
-    assert Place("b.pdf", (3,)).covers("b.pdf", 2, 3)
-    assert not Place("b.pdf", (4,)).covers("b.pdf", 2, 3)
+    assert AnswerLocation("b.pdf").matches_source("a/b.pdf")
+    assert AnswerLocation("a/b.pdf").matches_source("a/b.pdf")
+    assert not AnswerLocation("b.pdf").matches_source("ab.pdf")
+    assert AnswerLocation("b.pdf", (3,)).covers_pages("b.pdf", 2, 3)
+    assert not AnswerLocation("b.pdf", (4,)).covers_pages("b.pdf", 2, 3)
 
 
 def test_every_passage_of_the_sample_questions_stands_on_its_page() -> None:
     """What answers can be looked up; there are many, and in every language of the samples."""
-    asked = questions(ROOT / "data/questions.jsonl")
+    asked = load_questions(ROOT / "data/questions.jsonl")
     assert len({question.text for question in asked}) == len(asked) >= 60
     pages: dict[str, list[str]] = {}
     for question in asked:
         (place,) = question.places
         if place.source not in pages:
-            document = extract((ROOT / "data" / place.source).read_bytes(), Means())
+            document = extract((ROOT / "data" / place.source).read_bytes(), ExtractOptions())
             pages[place.source] = [" ".join(page.split()) for page in document.pages]
         there = [pages[place.source][page - 1] for page in place.pages]
         assert any(question.passage in page for page in there), question

@@ -10,12 +10,19 @@ import pypdf
 import pytest
 from PIL import Image
 
-from ingest.chunk.chunks import PAGE_BREAK, chunks
-from ingest.commands.inspect.child import HEIGHT, LIGHT, Drawing, Reading, inspect, light
-from ingest.commands.inspect.view import Drawn, Seen, Sheet
+from ingest.chunk.chunks import PAGE_BREAK, make_chunks
+from ingest.commands.inspect.child import (
+    IMAGE_HEIGHT_PIXELS,
+    MAX_IMAGE_BYTES,
+    InspectImage,
+    InspectText,
+    compress_image,
+    inspect,
+)
+from ingest.commands.inspect.view import DocumentView, PageImage, PageView
 from ingest.errors import DocumentError
 from ingest.extract.cleaning import clean
-from ingest.extract.document import Means, extract, unheard
+from ingest.extract.document import ExtractOptions, extract, ignore_progress
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.models import Recipe, Source
 from ingest.pipeline.reader.prepare import Task
@@ -31,17 +38,19 @@ def source(data: bytes) -> Source:
     return Source("/docs", "a.pdf", "/docs/a.pdf", len(data), "1")
 
 
-def seen(data: bytes, pages: range = range(1, 1000)) -> Seen:
+def seen(data: bytes, pages: range = range(1, 1000)) -> DocumentView:
     task = Task(source(data), "", RECIPE, "auto")
-    found = inspect(Reading(task, pages.start, pages.stop - 1), io.BytesIO(data), unheard)
-    assert isinstance(found, Seen)
+    found = inspect(
+        InspectText(task, pages.start, pages.stop - 1), io.BytesIO(data), ignore_progress
+    )
+    assert isinstance(found, DocumentView)
     return found
 
 
-def drawn(data: bytes, sheet: Sheet, extractor: str = "auto") -> Drawn:
+def drawn(data: bytes, sheet: PageView, extractor: str = "auto") -> PageImage:
     texts = tuple(segment.text for segment in sheet.segments)
-    found = inspect(Drawing(sheet.number, texts, extractor), io.BytesIO(data), unheard)
-    assert isinstance(found, Drawn)
+    found = inspect(InspectImage(sheet.number, texts, extractor), io.BytesIO(data), ignore_progress)
+    assert isinstance(found, PageImage)
     return found
 
 
@@ -49,7 +58,7 @@ def sample(name: str) -> bytes:
     return (ROOT / "data" / f"{name}.pdf").read_bytes()
 
 
-def kept(sheet: Sheet) -> str:
+def kept(sheet: PageView) -> str:
     return "".join(segment.text for segment in sheet.segments if not segment.dropped)
 
 
@@ -57,11 +66,13 @@ def kept(sheet: Sheet) -> str:
 def test_what_is_shown_joined_is_the_text_that_was_split(name: str) -> None:
     """Nothing is left out of the view and nothing twice: what I see is what was embedded."""
     data = sample(name)
-    document = extract(data, Means())
+    document = extract(data, ExtractOptions())
     found = seen(data)
     assert tuple(map(kept, found.sheets)) == document.pages
 
-    for chunk, passage in zip(chunks(document, source(data), RECIPE), found.passages, strict=True):
+    for chunk, passage in zip(
+        make_chunks(document, source(data), RECIPE), found.passages, strict=True
+    ):
         parts = (
             "".join(s.text for s in sheet.segments if passage.ordinal in s.chunks)
             for sheet in found.sheets[passage.page_start - 1 : passage.page_end]
@@ -100,7 +111,7 @@ def test_boxes_are_inside_the_page_and_on_its_ink(name: str) -> None:
     for sheet in seen(data, range(2, 5)).sheets:  # on the first one there may be a picture
         view = drawn(data, sheet)
         ink = np.asarray(Image.open(io.BytesIO(view.png)).convert("L")) < 200
-        assert ink.shape == (view.height, view.width) == (HEIGHT, view.width)
+        assert ink.shape == (view.height, view.width) == (IMAGE_HEIGHT_PIXELS, view.width)
         inside = np.zeros_like(ink)
         for box in view.boxes:
             assert box.left >= 0 <= box.top
@@ -138,13 +149,13 @@ def test_boxes_follow_a_turned_and_cropped_page(turn: int) -> None:
 def test_a_picture_is_light_whatever_is_on_it() -> None:
     """Noise has fewer shades; a page of type is as it was, in sixteen."""
     noise = np.random.default_rng(1).integers(0, 256, (900, 637), np.uint8)
-    heavy = np.asarray(Image.open(io.BytesIO(light(noise))).convert("L"))
+    heavy = np.asarray(Image.open(io.BytesIO(compress_image(noise))).convert("L"))
     assert heavy.shape == noise.shape
     assert np.abs(heavy.astype(int) - noise).max() <= 255 / 6 + 1
 
     steps = np.tile(np.arange(0, 256, dtype=np.uint8), (40, 1))
-    file = light(steps)
-    assert len(file) < LIGHT
+    file = compress_image(steps)
+    assert len(file) < MAX_IMAGE_BYTES
     plain = np.asarray(Image.open(io.BytesIO(file)).convert("L"))
     assert np.abs(plain.astype(int) - steps).max() <= 255 / 30 + 1
 
@@ -168,8 +179,8 @@ def test_pages_of_any_shape_are_drawn_small(size: tuple[int, int]) -> None:
     data = out.getvalue()
     (sheet,) = seen(data).sheets
     view = drawn(data, sheet)
-    assert view.height <= HEIGHT
-    assert view.width <= 2 * HEIGHT
+    assert view.height <= IMAGE_HEIGHT_PIXELS
+    assert view.width <= 2 * IMAGE_HEIGHT_PIXELS
 
 
 def test_without_native_code_there_is_no_picture_and_it_says_so() -> None:
@@ -185,4 +196,4 @@ def test_a_long_page_is_cut_and_says_by_how_much(tmp_path: Path) -> None:
     data = pdf("\n".join(f"Line {n} of many, each with words of its own." for n in range(3000)))
     (sheet,) = seen(data).sheets
     assert len(kept(sheet)) == 20_000
-    assert sheet.cut == len(extract(data, Means()).pages[0]) - 20_000
+    assert sheet.cut == len(extract(data, ExtractOptions()).pages[0]) - 20_000

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ingest.commands.inspect.view import (
-    NAMED_PAGES,
-    NAMED_SOURCES,
-    PAGES_OF_ONE,
-    SOURCES,
-    Inspected,
-    Passage,
-    Seen,
-    Sheet,
-    chosen,
-    compared,
+    MAX_DEFAULT_PAGES,
+    MAX_DEFAULT_SOURCES,
+    MAX_NAMED_PAGES,
+    MAX_NAMED_SOURCES,
+    ChunkView,
+    DocumentView,
+    InspectedSource,
+    PageView,
+    choose_sources,
+    compare_with_index,
 )
-from ingest.models import Code, Details, Record, Stored
+from ingest.models import Code, Details, Record, StoredChunk
 
 
 def record(name: str, pages: int = 1, outcome: str = "new", **more: object) -> Record:
@@ -26,7 +26,7 @@ def record(name: str, pages: int = 1, outcome: str = "new", **more: object) -> R
 
 
 def names(records: list[Record], *wanted: str) -> list[str]:
-    return [choice.record.source for choice in chosen(records, wanted)]
+    return [choice.record.source for choice in choose_sources(records, wanted)]
 
 
 def test_what_is_in_trouble_comes_first_then_what_is_long() -> None:
@@ -48,9 +48,14 @@ def test_nobody_waits_for_what_was_not_named() -> None:
         record("scanned.pdf", 3, details=Details(scanned=(1, 2, 3), ocr="local:x")),
         *(record(f"{n:02}.pdf", 3) for n in range(40)),
     ]
-    found = chosen(records, [])
-    assert [choice.record.source for choice in found] == [f"{n:02}.pdf" for n in range(SOURCES)]
-    assert max(len(choice.pages) for choice in chosen([record("a.pdf", 90)], [])) == PAGES_OF_ONE
+    found = choose_sources(records, [])
+    assert [choice.record.source for choice in found] == [
+        f"{n:02}.pdf" for n in range(MAX_DEFAULT_SOURCES)
+    ]
+    assert (
+        max(len(choice.pages) for choice in choose_sources([record("a.pdf", 90)], []))
+        == MAX_DEFAULT_PAGES
+    )
     for name in ("book.pdf", "hangs.pdf", "scanned.pdf"):
         assert names(records, name) == [name]
 
@@ -58,11 +63,11 @@ def test_nobody_waits_for_what_was_not_named() -> None:
 def test_what_is_named_is_shown_up_to_what_a_page_can_hold() -> None:
     """However many pages are asked for, the report stays one that opens."""
     records = [record(f"{n:03}.pdf", 150) for n in range(200)]
-    found = chosen(records, ["*"])
-    assert sum(len(choice.pages) for choice in found) == NAMED_PAGES
-    assert len(found) == NAMED_SOURCES
-    assert chosen(records, ["003.pdf#page=140"])[0].pages == range(140, 151)
-    assert [c.record.source for c in chosen(records, ["00?.pdf", "001.pdf"])] == [
+    found = choose_sources(records, ["*"])
+    assert sum(len(choice.pages) for choice in found) == MAX_NAMED_PAGES
+    assert len(found) == MAX_NAMED_SOURCES
+    assert choose_sources(records, ["003.pdf#page=140"])[0].pages == range(140, 151)
+    assert [c.record.source for c in choose_sources(records, ["00?.pdf", "001.pdf"])] == [
         f"{n:03}.pdf" for n in range(10)
     ]
 
@@ -73,34 +78,42 @@ def test_a_name_with_brackets_is_itself_before_it_is_a_pattern() -> None:
     assert names([record("a1.pdf")], "a[1].pdf") == ["a1.pdf"]
 
 
-def seen(*ids: str, pages: int = 1) -> Seen:
-    passages = tuple(Passage(name, n, 10, 1, 1, ()) for n, name in enumerate(ids))
-    return Seen("", pages, (Sheet(1, "", ()),), passages)
+def seen(*ids: str, pages: int = 1) -> DocumentView:
+    passages = tuple(ChunkView(name, n, 10, 1, 1, ()) for n, name in enumerate(ids))
+    return DocumentView("", pages, (PageView(1, "", ()),), passages)
 
 
 def test_file_and_index_are_compared_chunk_by_chunk() -> None:
     """What the index lacks, what only it has, and why: each is told from the other."""
 
-    def chunks() -> Iterator[Stored]:
-        yield Stored("b", "/docs", "a.pdf", "r123", 1, 1, 1, (), "old words")
-        yield Stored("a", "/docs", "a.pdf", "r123", 0, 1, 1, (), "")
+    def chunks() -> Iterator[StoredChunk]:
+        yield StoredChunk("b", "/docs", "a.pdf", "r123", 1, 1, 1, (), "old words")
+        yield StoredChunk("a", "/docs", "a.pdf", "r123", 0, 1, 1, (), "")
 
     whole = record("a.pdf", committed=("a", "b"))
-    assert compared(whole, seen("a", "b"), "r", chunks) == Inspected(whole, seen("a", "b"))
+    assert compare_with_index(whole, seen("a", "b"), "r", chunks) == InspectedSource(
+        whole, seen("a", "b")
+    )
 
-    one = compared(whole, seen("a", "c"), "r", chunks)
+    one = compare_with_index(whole, seen("a", "c"), "r", chunks)
     assert (one.fresh, one.lost) == (1, 1)
     assert [chunk.text for chunk in one.gone] == ["old words"]
     assert "changed" in one.remark
-    assert "other settings" in compared(whole, seen("c"), "s", chunks).remark
+    assert "other settings" in compare_with_index(whole, seen("c"), "s", chunks).remark
     read = replace(whole, details=Details(scanned=(1,), ocr="local:x"))
-    assert "read by local:x, which is not to be had" in compared(read, seen(), "r", chunks).remark
-    assert "a run is in it" in compared(replace(whole, fingerprint=""), seen(), "r", chunks).remark
+    assert (
+        "read by local:x, which is not to be had"
+        in compare_with_index(read, seen(), "r", chunks).remark
+    )
+    assert (
+        "a run is in it"
+        in compare_with_index(replace(whole, fingerprint=""), seen(), "r", chunks).remark
+    )
 
 
 def test_the_command_for_the_rest_can_be_copied() -> None:
     """Even where the name is one that a shell would read otherwise."""
     name = "a b; rm -rf $HOME.pdf"
-    one = Inspected(record(name, 3), seen("a", pages=3))
+    one = InspectedSource(record(name, 3), seen("a", pages=3))
     assert one.more == "ingest report --inspect 'a b; rm -rf $HOME.pdf#page=2'"
-    assert Inspected(record(name), seen("a")).more == ""
+    assert InspectedSource(record(name), seen("a")).more == ""

@@ -10,12 +10,12 @@ from typing import Any
 import pypdf
 import pytest
 
-from ingest.commands.inspect.view import Inspected
-from ingest.commands.inspect.viewer import Access, inspected
-from ingest.config.connections import connections
-from ingest.config.settings import settings
+from ingest.commands.inspect.view import InspectedSource
+from ingest.commands.inspect.viewer import IndexAccess, inspect_sources
+from ingest.config.connections import create_connections
+from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
-from ingest.models import Recipe, Stored
+from ingest.models import Recipe, StoredChunk
 from tests.conftest import Bench
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
@@ -27,11 +27,11 @@ from tests.scans import write as write_scan
 
 def looked(
     bench: Bench, names: Sequence[str] = (), recipe: Recipe | None = None, **more: str
-) -> dict[str, Inspected]:
+) -> dict[str, InspectedSource]:
     """The inspected sources by name."""
-    chosen = settings(more, {})
-    access = Access(chosen, connections(chosen), bench.index, recipe or bench.recipe)
-    found = inspected(list(bench.index.records()), names, access)
+    chosen = build_settings(more, {})
+    access = IndexAccess(chosen, create_connections(chosen), bench.index, recipe or bench.recipe)
+    found = inspect_sources(list(bench.index.records()), names, access)
     return {one.record.source: one for one in found}
 
 
@@ -80,9 +80,9 @@ def test_a_file_is_shown_beside_what_the_index_has_of_it(bench: Bench) -> None:
     assert len({one.anchor for one in found.values()}) == len(found)
 
 
-def stored(bench: Bench, name: str) -> list[Stored]:
+def stored(bench: Bench, name: str) -> list[StoredChunk]:
     (record,) = (r for r in bench.index.records() if r.source == name)
-    return list(bench.index.stored(record.root, name))
+    return list(bench.index.chunks(record.root, name))
 
 
 def test_a_page_that_cannot_be_drawn_keeps_its_text_and_the_others(bench: Bench) -> None:
@@ -150,8 +150,8 @@ def test_looking_at_scans_pays_for_nothing(azure: Azure, folder: Path) -> None:
     azure.search.settle()
 
     with connected(chosen, write=False) as all_:
-        access = Access(chosen, connections(chosen), all_.index, all_.recipe)
-        (one,) = inspected(list(all_.index.records()), [], access)
+        access = IndexAccess(chosen, create_connections(chosen), all_.index, all_.recipe)
+        (one,) = inspect_sources(list(all_.index.records()), [], access)
 
     assert azure.count("ocr") == asked
     assert not one.remark

@@ -11,18 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from ingest.commands.eval.questions import Place, Question
-from ingest.commands.rebuild.rebuild import Switched, Work, held
-from ingest.commands.rebuild.rebuild import replace as put_in_place
-from ingest.commands.rebuild.verify import Taken, faulty, inherit, losses
+from ingest.commands.eval.questions import AnswerLocation, Question
+from ingest.commands.rebuild.rebuild import RebuildContext, SwitchResult, hold_generation
+from ingest.commands.rebuild.rebuild import switch_index as put_in_place
+from ingest.commands.rebuild.verify import (
+    RebuildProgress,
+    copy_run_history,
+    find_losses,
+    incompleteness,
+)
 from ingest.errors import BusyError, ConfigError
-from ingest.extract.ocr.page_cache import Inherited
-from ingest.index.sqlite.generations import Folder
-from ingest.index.sqlite.index import LocalIndex
-from ingest.models import Details, Mode, Paid, Recipe, Recognised, Record, Settled, Summary
+from ingest.extract.ocr.page_cache import InheritedPageCache
+from ingest.index.sqlite.generations import SqliteGenerations
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import (
+    CachedPage,
+    Details,
+    Mode,
+    OcrResult,
+    Recipe,
+    Record,
+    SourceResult,
+    Summary,
+)
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest
-from ingest.sources.folder import roots
+from ingest.pipeline.stages import ingest_root
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.pdfs import aged, prose, write
 from tests.pipeline.test_crash import Crash, Mortal
@@ -30,7 +44,7 @@ from tests.pipeline.test_crash import Crash, Mortal
 SMALL, LARGE = 32, 64  # tokens in a chunk
 
 
-class MortalFolder(Folder):
+class MortalFolder(SqliteGenerations):
     """Generations whose process dies at the nth change of what readers see."""
 
     left = 10**9
@@ -68,27 +82,27 @@ class Library:
     def line(self) -> MortalFolder:
         return MortalFolder(self.place, self.model, DIMENSIONS)
 
-    def bench(self, index: LocalIndex) -> Bench:
+    def bench(self, index: SqliteIndex) -> Bench:
         recipe = Recipe("pypdf", self.tokens, 0.12, self.model, DIMENSIONS)
         return Bench(self.docs, index, self.embeds, recipe, inputs=3)
 
     @contextmanager
-    def opened(self) -> Iterator[LocalIndex]:
+    def opened(self) -> Iterator[SqliteIndex]:
         """The index in use, as a reader has it."""
-        index = LocalIndex(self.place, self.model, DIMENSIONS, create=False)
+        index = SqliteIndex(self.place, self.model, DIMENSIONS, create=False)
         yield index
         index.close()
 
     def run(self) -> None:
         """An ordinary run."""
-        index = LocalIndex(self.place, self.model, DIMENSIONS, create=True)
+        index = SqliteIndex(self.place, self.model, DIMENSIONS, create=True)
         index.hold()
         self.bench(index).run()
         index.close()
 
     def rebuild(  # noqa: PLR0913 - each is what some test is about
         self,
-        line: Folder | None = None,
+        line: SqliteGenerations | None = None,
         *,
         dies_at: int = 10**9,
         when: str = "before",
@@ -96,28 +110,28 @@ class Library:
         keep: int = 1,
         run: Run | None = None,
         folders: Sequence[Path] = (),
-    ) -> Switched:
+    ) -> SwitchResult:
         """A rebuild whose process dies at the nth write into the new index."""
         line, run = line or self.line, run or Run("rebuild")
         before = line.current()
-        with held(line, before) as earlier:
-            name, index = line.next()
+        with hold_generation(line, before) as earlier:
+            name, index = line.resume_or_create()
             index.close()
             mortal = Mortal(self.place, self.model, DIMENSIONS, create=True, generation=name)
             mortal.left, mortal.when = dies_at, when
-            services = replace(self.bench(mortal).services(), earlier=earlier)
-            inherit(earlier, mortal)
-            where = list(roots(list(map(str, folders or [self.docs]))))
+            services = replace(self.bench(mortal).services(), previous_index=earlier)
+            copy_run_history(earlier, mortal)
+            where = list(parse_folder_roots(list(map(str, folders or [self.docs]))))
             try:
-                taken = Taken(frozenset(root.name for root in where))
+                taken = RebuildProgress(frozenset(root.name for root in where))
                 for root in where:
-                    for event in ingest(root, services, run):
+                    for event in ingest_root(root, services, run):
                         taken.add(event)
-                work = Work(line, before, name, where, services, lambda _: None)
+                work = RebuildContext(line, before, name, where, services, lambda _: None)
                 return put_in_place(work, taken, run, questions, keep)
             finally:
                 services.reader.threads.shutdown()
-                services.senders.shutdown()
+                services.embed_threads.shutdown()
                 mortal.close()
 
     def contents(self) -> dict[str, object]:
@@ -166,15 +180,19 @@ def test_only_new_texts_are_embedded_beside_those_reused(library: Library) -> No
     write(library.docs / "saws.pdf", prose("saws", 12))
     library.embeds.texts.clear()
     line = library.line
-    with held(line, line.current()) as earlier:
-        _, index = line.next()
-        assert isinstance(index, LocalIndex)
+    with hold_generation(line, line.current()) as earlier:
+        _, index = line.resume_or_create()
+        assert isinstance(index, SqliteIndex)
         bench = library.bench(index)
-        services = replace(bench.services(), earlier=earlier)
-        (root,) = roots([str(library.docs)])
-        found = {e.source: e for e in ingest(root, services, Run("r")) if isinstance(e, Settled)}
+        services = replace(bench.services(), previous_index=earlier)
+        (root,) = parse_folder_roots([str(library.docs)])
+        found = {
+            e.source: e
+            for e in ingest_root(root, services, Run("r"))
+            if isinstance(e, SourceResult)
+        }
         services.reader.threads.shutdown()
-        services.senders.shutdown()
+        services.embed_threads.shutdown()
         index.close()
 
     assert found["saws.pdf"].embedded == found["saws.pdf"].chunks == len(library.embeds.texts)
@@ -296,8 +314,11 @@ def test_what_was_gone_back_from_is_not_the_way_back(library: Library) -> None:
 def test_runs_are_held_off_meanwhile(library: Library) -> None:
     """What a run wrote into the old index would be lost at the switch: it must wait."""
     line = library.line
-    late = LocalIndex(library.place, MODEL, DIMENSIONS, create=True)
-    with held(line, line.current()), pytest.raises(BusyError, match="another run is writing"):
+    late = SqliteIndex(library.place, MODEL, DIMENSIONS, create=True)
+    with (
+        hold_generation(line, line.current()),
+        pytest.raises(BusyError, match="another run is writing"),
+    ):
         late.hold()
 
     library.rebuild()
@@ -364,7 +385,7 @@ def test_a_root_that_was_forgotten_is_not_lost(library: Library, tmp_path: Path)
     """I rebuild one folder of two, and learn it before the other one is gone from the index."""
     other = tmp_path / "more"
     write(other / "anvils.pdf", prose("anvils", 3))
-    index = LocalIndex(library.place, MODEL, DIMENSIONS, create=True)
+    index = SqliteIndex(library.place, MODEL, DIMENSIONS, create=True)
     bench = library.bench(index)
     bench.folder = other
     bench.run()
@@ -389,13 +410,13 @@ def test_text_that_came_by_ocr_is_not_lost(tmp_path: Path) -> None:
     """I rebuild without the OCR that a scan was read with: in the new index it has no text."""
     read = Details(scanned=(1, 2), ocr="azure-read")
     scan = Record("/docs", "scan.pdf", "f1", outcome="new", chunks=3, details=read)
-    old = LocalIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
-    new = LocalIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
+    old = SqliteIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
+    new = SqliteIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
     old.save(scan)
-    taken = Taken(frozenset(["/docs"]))
+    taken = RebuildProgress(frozenset(["/docs"]))
     for details, lost in ((replace(read, ocr=""), 1), (replace(read, ocr="local"), 0)):
         new.save(replace(scan, fingerprint="f2", details=details))
-        assert len(list(losses(old, new, taken))) == lost
+        assert len(list(find_losses(old, new, taken))) == lost
     old.close()
     new.close()
 
@@ -404,17 +425,17 @@ def test_an_index_that_lacks_a_chunk_is_not_shown(library: Library) -> None:
     """Invariant 4, for the whole index: whatever is recorded is there, and nothing else."""
     with library.opened() as index:
         services = library.bench(index).services()
-        assert faulty(services, 3) == ""
-        assert faulty(services, 4) == "it has records of 3 of 4 documents"
-        chunk = next(index.stored())
+        assert incompleteness(services, 3) == ""
+        assert incompleteness(services, 4) == "it has records of 3 of 4 documents"
+        chunk = next(index.chunks())
         index.delete([chunk.id])
-        assert f"{chunk.source} lacks 1 of" in faulty(services, 3)
+        assert f"{chunk.source} lacks 1 of" in incompleteness(services, 3)
         services.reader.threads.shutdown()
-        services.senders.shutdown()
+        services.embed_threads.shutdown()
 
 
 QUESTIONS = [
-    Question(f"what of {topic}?", (Place(f"{source}.pdf"),))
+    Question(f"what of {topic}?", (AnswerLocation(f"{source}.pdf"),))
     for topic, source in (("cranes", "cranes"), ("files", "files"), ("lathes", "lathes"))
 ]
 
@@ -441,15 +462,15 @@ def test_an_index_of_another_model_is_asked_by_words(library: Library) -> None:
 
 def test_pages_that_were_paid_for_stay_paid(tmp_path: Path) -> None:
     """A new index knows of the old one's, and keeps those that are still there."""
-    old = LocalIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
-    new = LocalIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
-    page = Paid("a" * 40, "/docs", "scan.pdf", "operation", Recognised("Spindle", 0.9))
-    old.keep(page)
-    both = Inherited(new, old)
+    old = SqliteIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
+    new = SqliteIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
+    page = CachedPage("a" * 40, "/docs", "scan.pdf", "operation", OcrResult("Spindle", 0.9))
+    old.cache_page(page)
+    both = InheritedPageCache(new, old)
 
-    assert both.paid("b" * 40) is None
-    assert both.paid(page.key) == page
-    assert new.paid(page.key) == page
+    assert both.cached_page("b" * 40) is None
+    assert both.cached_page(page.key) == page
+    assert new.cached_page(page.key) == page
     old.close()
     new.close()
 
@@ -459,7 +480,7 @@ def test_past_runs_are_remembered_by_the_new_index(library: Library) -> None:
     counts = {"new": 3}
     with library.opened() as index:
         for n in range(3):
-            index.remember(Summary(f"r{n}", "2026", 1.0, 0, counts, 1, 2, 3, 4, {}, ""))
+            index.save_run(Summary(f"r{n}", "2026", 1.0, 0, counts, 1, 2, 3, 4, {}, ""))
     library.rebuild()
     library.rebuild()
     with library.opened() as index:
@@ -481,5 +502,5 @@ def test_a_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """An index.db that is not ours is not rebuilt."""
     (tmp_path / "index.db").write_bytes(b"")
     with pytest.raises(ConfigError, match="no index of ingest's"):
-        Folder(tmp_path, MODEL, DIMENSIONS).opened("index.db")
+        SqliteGenerations(tmp_path, MODEL, DIMENSIONS).open("index.db")
     assert (tmp_path / "index.db").read_bytes() == b""

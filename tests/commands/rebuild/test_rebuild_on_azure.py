@@ -11,16 +11,22 @@ from typing import Any
 
 import pytest
 
-from ingest.commands.rebuild.rebuild import Switched, go_back, lineage, rebuilding, replace
-from ingest.commands.rebuild.verify import Taken
-from ingest.config.connections import Connections, connections
-from ingest.config.factory import embedder, index
+from ingest.commands.rebuild.rebuild import (
+    SwitchResult,
+    open_generations,
+    open_rebuild,
+    switch_back,
+    switch_index,
+)
+from ingest.commands.rebuild.verify import RebuildProgress
+from ingest.config.connections import Connections, create_connections
+from ingest.config.factory import create_embedder, open_index
 from ingest.config.settings import Settings
 from ingest.errors import BusyError, ConfigError, IngestError, RoleError
-from ingest.index.azure.generations import PROPAGATION, Alias
-from ingest.models import Settled
+from ingest.index.azure.generations import ALIAS_PROPAGATION_SECONDS, AzureGenerations
+from ingest.models import SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest
+from ingest.pipeline.stages import ingest_root
 from tests import scans
 from tests.conftest import outcomes
 from tests.emulator import faults
@@ -39,36 +45,36 @@ def client(azure: Azure, **more: str) -> Settings:
 
 def time_(chosen: Settings) -> Connections:
     hurried = Hurried()
-    return connections(chosen, clock=hurried.clock, sleep=hurried.sleep)
+    return create_connections(chosen, clock=hurried.clock, sleep=hurried.sleep)
 
 
 @contextmanager
-def line(chosen: Settings) -> Iterator[Alias]:
-    with lineage(chosen, time_(chosen)) as found:
-        assert isinstance(found, Alias)
+def line(chosen: Settings) -> Iterator[AzureGenerations]:
+    with open_generations(chosen, time_(chosen)) as found:
+        assert isinstance(found, AzureGenerations)
         yield found
 
 
 def rebuild(
-    folder: Path, chosen: Settings, keep: int = 1, found: list[Settled] | None = None
-) -> Switched:
+    folder: Path, chosen: Settings, keep: int = 1, found: list[SourceResult] | None = None
+) -> SwitchResult:
     """One rebuild; what became of each source goes into `found`."""
     wish = Run("rebuild")
-    with rebuilding(chosen, [str(folder)], wish, time_(chosen)) as work:
-        taken = Taken(frozenset(root.name for root in work.roots))
+    with open_rebuild(chosen, [str(folder)], wish, time_(chosen)) as work:
+        taken = RebuildProgress(frozenset(root.name for root in work.roots))
         for root in work.roots:
-            for event in ingest(root, work.services, wish):
+            for event in ingest_root(root, work.services, wish):
                 taken.add(event)
-                if found is not None and isinstance(event, Settled):
+                if found is not None and isinstance(event, SourceResult):
                     found.append(event)
-        return replace(work, taken, wish, (), keep)
+        return switch_index(work, taken, wish, (), keep)
 
 
 def aliased(azure: Azure) -> Settings:
     """The settings of who knows the index by an alias, which is as slow to move as a real one."""
-    azure.search.delays.alias = PROPAGATION / SPEED
+    azure.search.delays.alias = ALIAS_PROPAGATION_SECONDS / SPEED
     with line(client(azure)) as found:
-        found.give(ALIAS)
+        found.create_alias(ALIAS)
     return client(azure, AZURE_SEARCH_INDEX=ALIAS)
 
 
@@ -85,8 +91,8 @@ def live(azure: Azure, folder: Path) -> Settings:
 def bare(azure: Azure) -> Settings:
     """An index with an alias and nothing in it yet."""
     chosen = client(azure)
-    with closing(embedder(chosen, time_(chosen))) as model:
-        index(chosen, model, time_(chosen), create=True).close()
+    with closing(create_embedder(chosen, time_(chosen))) as model:
+        open_index(chosen, model, time_(chosen), create=True).close()
     return aliased(azure)
 
 
@@ -114,7 +120,7 @@ def test_another_analyzer_costs_no_token(azure: Azure, folder: Path, live: Setti
     before = billed(azure)
     other = client(azure, AZURE_SEARCH_INDEX=ALIAS, INGEST_ANALYZER="en.microsoft")
     with asking(live, 3) as wrong:
-        found: list[Settled] = []
+        found: list[SourceResult] = []
         switched = rebuild(folder, other, found=found)
 
     assert wrong == []
@@ -144,8 +150,8 @@ def asking(chosen: Settings, sources: int) -> Iterator[list[object]]:
         with line(chosen) as found:
             while not over.is_set():
                 try:
-                    if found.via.totals().sources != sources:
-                        wrong.append(found.via.totals())
+                    if found.alias_index.totals().sources != sources:
+                        wrong.append(found.alias_index.totals())
                 except IngestError as error:
                     wrong.append(error)
 
@@ -198,16 +204,16 @@ def test_pages_that_were_paid_for_are_not_sent_again(
 def test_going_back_is_one_step(azure: Azure, folder: Path, live: Settings) -> None:
     """The index before is still whole; the newer one stays, and a rebuild goes on with it."""
     switched = rebuild(folder, live)
-    back, holds = go_back(live, time_(live))
+    back, holds = switch_back(live, time_(live))
     assert (back.index, back.before, holds.sources) == (INDEX, switched.index, 3)
     with pytest.raises(ConfigError, match="no index before"):
-        go_back(live, time_(live))
+        switch_back(live, time_(live))
     assert rebuild(folder, live).index == switched.index
 
 
 def test_the_first_index_may_be_a_rebuild(azure: Azure, folder: Path) -> None:
     """Who begins so has an alias from the start, and need not keep what was before."""
-    azure.search.delays.alias = PROPAGATION / SPEED
+    azure.search.delays.alias = ALIAS_PROPAGATION_SECONDS / SPEED
     write(folder / "a.pdf", prose("anvils", 8))
     chosen = client(azure, AZURE_SEARCH_INDEX="fresh")
     one = rebuild(folder, chosen)
@@ -232,9 +238,9 @@ def test_vectors_are_waited_for(azure: Azure, live: Settings) -> None:
     """A service shows a field some time after it was told to; before, all would be paid again."""
     azure.search.delays.schema = 0.5
     with line(live) as found:
-        found.next()[1].close()
-        with closing(found.opened(INDEX)) as old:
-            ids = [chunk.id for chunk in old.stored()]
+        found.resume_or_create()[1].close()
+        with closing(found.open(INDEX)) as old:
+            ids = [chunk.id for chunk in old.chunks()]
             assert old.vectors(ids).keys() == set(ids) == vectors(azure, INDEX).keys()
 
 
@@ -243,7 +249,7 @@ def test_what_was_begun_and_is_not_wanted_any_more_goes(azure: Azure, bare: Sett
     names = []
     for analyzer in ("fr.lucene", "de.lucene", "de.lucene"):
         with line(with_(bare, search_analyzer=analyzer)) as found:
-            name, made = found.next()
+            name, made = found.resume_or_create()
             made.close()
             names.append(name)
     assert names[0] != names[1] == names[2]
@@ -264,7 +270,7 @@ def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: S
     assert billed(azure) == before
 
     with line(live) as found:
-        found.next()[1].close()  # begun for the first model, and left
+        found.resume_or_create()[1].close()  # begun for the first model, and left
         (begun,) = set(azure.search.indexes) - {INDEX}
     assert rebuild(folder, other).index != begun
     assert begun not in azure.search.indexes
@@ -273,26 +279,26 @@ def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: S
 def test_vectors_are_hidden_again_even_after_a_kill(azure: Azure, bare: Settings) -> None:
     """Nobody was there to hide them; the next rebuild knows that it has to."""
     with line(bare) as found:
-        found.next()[1].close()
-        found.to_hide.clear()  # as if it had been killed here
+        found.resume_or_create()[1].close()
+        found.hide_on_close.clear()  # as if it had been killed here
     assert not hidden(azure, INDEX)
     with line(bare) as found:
-        found.next()[1].close()
+        found.resume_or_create()[1].close()
     assert hidden(azure, INDEX)
 
 
 def test_vectors_that_an_application_asks_for_stay(azure: Azure, bare: Settings) -> None:
     """Who made the vectors retrievable by hand finds them so."""
     with line(bare) as found:
-        found.show_vectors(INDEX, shown=True)
-        found.next()[1].close()
+        found.set_vectors_retrievable(INDEX, retrievable=True)
+        found.resume_or_create()[1].close()
     assert not hidden(azure, INDEX)
 
 
 def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:
     """What a run wrote into the old index would be lost at the switch."""
     with (
-        rebuilding(bare, [str(folder)], Run("r"), time_(bare)),
+        open_rebuild(bare, [str(folder)], Run("r"), time_(bare)),
         pytest.raises(BusyError),
         connected(bare),
     ):
@@ -304,7 +310,7 @@ def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Sett
     with line(client(azure)) as found:
         with pytest.raises(ConfigError, match=r"chunks .* is an index, .* --alias NAME"):
             found.current()
-        found.give(ALIAS)  # again
+        found.create_alias(ALIAS)  # again
     for name, alias, words in (
         (INDEX, INDEX, "choose another --alias"),
         ("nowhere", "other", "does not exist"),
@@ -314,7 +320,7 @@ def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Sett
             line(client(azure, AZURE_SEARCH_INDEX=name)) as found,
             pytest.raises(ConfigError, match=words),
         ):
-            found.give(alias)
+            found.create_alias(alias)
 
 
 def test_the_role_for_aliases_is_named(azure: Azure, bare: Settings, folder: Path) -> None:

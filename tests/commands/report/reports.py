@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ingest.commands.report.duplicates import duplicates
+from ingest.commands.report.duplicates import find_duplicates
 from ingest.commands.report.overview import Report
-from ingest.commands.report.page import page
-from ingest.models import Code, Outcome, Record, Stored, Summary, Timeline
+from ingest.commands.report.page import render_report
+from ingest.models import Code, Outcome, Record, StoredChunk, Summary, Timeline
 
 RUN = "20261124T020000Z-abcdef"
 DIGEST = "0123456789ab"
@@ -49,8 +49,8 @@ def empty(name: str) -> Record:
     )
 
 
-def stored(source: str, text: str, page: int = 1) -> Stored:
-    return Stored(f"{source}{page}", "/srv/documents", source, "", 0, page, page, (), text)
+def stored(source: str, text: str, page: int = 1) -> StoredChunk:
+    return StoredChunk(f"{source}{page}", "/srv/documents", source, "", 0, page, page, (), text)
 
 
 def run(name: str = RUN, day: int = 24, chunks: int = 60) -> Summary:
@@ -80,7 +80,7 @@ def run(name: str = RUN, day: int = 24, chunks: int = 60) -> Summary:
     )
 
 
-def report(*records: Record, chunks: tuple[Stored, ...] = (), **more: object) -> Report:
+def report(*records: Record, chunks: tuple[StoredChunk, ...] = (), **more: object) -> Report:
     """What there is to show of these."""
     made = Report(
         index=".ingest",
@@ -90,7 +90,7 @@ def report(*records: Record, chunks: tuple[Stored, ...] = (), **more: object) ->
         runs=(run(), run("20261123T020000Z-fedcba", 23, 40)),
         run=run(),
         chosen=False,
-        duplicates=duplicates(records, chunks),
+        duplicates=find_duplicates(records, chunks),
         made="2026-11-24T09:00:00+00:00",
     )
     return replace(made, **more)  # type: ignore[arg-type]
@@ -109,5 +109,5 @@ def library(how_many: int) -> Report:
 def written(made: Report, folder: Path) -> Path:
     """The page of a report, in a file."""
     file = folder / "report.html"
-    file.write_text(page(made), encoding="utf-8")
+    file.write_text(render_report(made), encoding="utf-8")
     return file

@@ -10,11 +10,18 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from ingest.commands.inspect.child import Drawing, Reading, inspect
-from ingest.commands.inspect.view import Drawn, Inspected, Passage, Seen, Segment, Sheet
-from ingest.commands.report.page import page as rendered
-from ingest.extract.document import unheard
-from ingest.models import Recipe, Source, Stored
+from ingest.commands.inspect.child import InspectImage, InspectText, inspect
+from ingest.commands.inspect.view import (
+    ChunkView,
+    DocumentView,
+    InspectedSource,
+    PageImage,
+    PageView,
+    Segment,
+)
+from ingest.commands.report.page import render_report as rendered
+from ingest.extract.document import ignore_progress
+from ingest.models import Recipe, Source, StoredChunk
 from ingest.pipeline.reader.prepare import Task
 from tests.browser import Judges, opened
 from tests.commands.report.reports import record, report
@@ -28,34 +35,38 @@ HOSTILE = (
 )
 
 
-def viewed(name: str, pages: range) -> Inspected:
+def viewed(name: str, pages: range) -> InspectedSource:
     """A sample as an index that has all of it would show it."""
     data = (ROOT / "data" / name).read_bytes()
     source = Source("/data", name, name, len(data), "1")
     recipe = Recipe("auto", 256, 0.12, "m", 8)
     file = io.BytesIO(data)
     seen = inspect(
-        Reading(Task(source, "", recipe, "auto"), pages.start, pages.stop - 1), file, unheard
+        InspectText(Task(source, "", recipe, "auto"), pages.start, pages.stop - 1),
+        file,
+        ignore_progress,
     )
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, DocumentView)
     sheets = []
     for sheet in seen.sheets:
         texts = tuple(segment.text for segment in sheet.segments)
-        drawn = inspect(Drawing(sheet.number, texts, "auto"), file, unheard)
-        assert isinstance(drawn, Drawn)
+        drawn = inspect(InspectImage(sheet.number, texts, "auto"), file, ignore_progress)
+        assert isinstance(drawn, PageImage)
         sheets.append(replace(sheet, drawn=drawn))
-    return Inspected(record(name, pages=seen.pages), replace(seen, sheets=tuple(sheets)))
+    return InspectedSource(record(name, pages=seen.pages), replace(seen, sheets=tuple(sheets)))
 
 
-def hostile() -> Inspected:
+def hostile() -> InspectedSource:
     """A source that is markup wherever a stranger could have put some."""
     segments = (Segment(HOSTILE, dropped=True), Segment(HOSTILE, (0,)), Segment(HOSTILE, (0, 1)))
-    sheet = Sheet(1, HOSTILE, segments, 5, 0.41, scanned=True, doubtful=True, undrawn=HOSTILE)
-    passages = tuple(Passage(f"{n}abcdef", n, 3, 1, 1, (HOSTILE,), HOSTILE, False) for n in (0, 1))
-    gone = Stored("x", "/data", HOSTILE, "", 0, 1, 1, (HOSTILE,), HOSTILE)
-    return Inspected(
+    sheet = PageView(1, HOSTILE, segments, 5, 0.41, scanned=True, doubtful=True, undrawn=HOSTILE)
+    passages = tuple(
+        ChunkView(f"{n}abcdef", n, 3, 1, 1, (HOSTILE,), HOSTILE, False) for n in (0, 1)
+    )
+    gone = StoredChunk("x", "/data", HOSTILE, "", 0, 1, 1, (HOSTILE,), HOSTILE)
+    return InspectedSource(
         record(HOSTILE, error=HOSTILE, code="damaged"),
-        Seen(HOSTILE, 9, (sheet,), passages, HOSTILE),
+        DocumentView(HOSTILE, 9, (sheet,), passages, HOSTILE),
         HOSTILE,
         "the file has changed",
         (gone,),

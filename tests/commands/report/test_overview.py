@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from ingest.commands.report import charts
-from ingest.commands.report.advice import ADVICE, UNFINISHED
-from ingest.commands.report.duplicates import duplicates
-from ingest.commands.report.overview import extremes, states, troubles
-from ingest.commands.report.page import last_minute
+from ingest.commands.report.advice import ADVICE_BY_CODE, UNFINISHED
+from ingest.commands.report.duplicates import find_duplicates
+from ingest.commands.report.overview import count_states, find_extremes, group_troubles
+from ingest.commands.report.page import minute_rates
 from ingest.models import Code, Details, Outcome
 from tests.commands.report.reports import DIGEST, damaged, empty, record, stored
 from tests.conftest import ROOT
@@ -31,7 +31,9 @@ def test_the_advice_is_that_of_the_document() -> None:
     # "The same" is what is said of no text at all.
     written[Code.SCANNED] = [(written[Code.SCANNED][0][0], written[Code.NO_TEXT][0][1])]
 
-    told = {code: [(a.happened, a.remedy) for a in advice] for code, advice in ADVICE.items()}
+    told = {
+        code: [(a.happened, a.remedy) for a in advice] for code, advice in ADVICE_BY_CODE.items()
+    }
     assert set(told.pop(UNFINISHED)) == {
         ("a run is in it, or ended in it", "run again: it goes on")
     }
@@ -46,7 +48,7 @@ def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
     begun = replace(record("b.pdf"), fingerprint="", outcome="")
     records = [record("a.pdf"), empty("s.pdf"), empty("t.pdf"), damaged("d.pdf"), hung, begun]
 
-    found = troubles(records)
+    found = group_troubles(records)
 
     assert [(t.code, len(t.records), t.urgent) for t in found] == [
         ("damaged", 1, True),
@@ -61,21 +63,21 @@ def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
 
 def test_a_code_of_a_later_version_is_shown_without_advice() -> None:
     """An index that a newer ingest wrote to is no reason to break."""
-    (found,) = troubles([record("a.pdf", code="moonstruck", outcome=Outcome.FAILED)])
+    (found,) = group_troubles([record("a.pdf", code="moonstruck", outcome=Outcome.FAILED)])
     assert (found.code, list(found.advice)) == ("moonstruck", [])
 
 
 def test_states_are_those_of_the_index_or_of_the_run() -> None:
     """What was new in its run is simply indexed afterwards."""
     records = [record("a.pdf"), record("b.pdf", outcome=Outcome.CHANGED), damaged("c.pdf")]
-    assert states(records, in_run=False) == [("indexed", 2), ("failed", 1)]
-    assert states(records, in_run=True) == [("new", 1), ("changed", 1), ("failed", 1)]
+    assert count_states(records, in_run=False) == [("indexed", 2), ("failed", 1)]
+    assert count_states(records, in_run=True) == [("new", 1), ("changed", 1), ("failed", 1)]
 
 
 def test_the_longest_are_not_the_shortest() -> None:
     """Of three documents none is in both lists, and what failed is in none."""
     some = [record(f"{n}.pdf", tokens=100 * n) for n in (1, 2, 3)]
-    found = extremes([*some, damaged("d.pdf"), empty("e.pdf")])
+    found = find_extremes([*some, damaged("d.pdf"), empty("e.pdf")])
     assert [r.tokens for r in found.longest] == [300, 200]
     assert [r.tokens for r in found.shortest] == [100]
     assert [r.source for r in found.emptiest] == ["e.pdf"]
@@ -95,7 +97,7 @@ def test_copies_and_shared_texts_are_told_apart() -> None:
     ]
 
     for order in (chunks, chunks[::-1]):
-        found = duplicates(records, order)
+        found = find_duplicates(records, order)
         assert [[r.source for r in group] for group in found.copies] == [["a.pdf", "b/a.pdf"]]
         (shared,) = found.repeated
         assert shared.text == "terms"
@@ -106,13 +108,13 @@ def test_copies_and_shared_texts_are_told_apart() -> None:
 def test_what_was_never_read_is_nobodys_copy() -> None:
     """Two damaged files have no hash of their bytes; that makes them no copies."""
     broken = [replace(damaged(name), fingerprint=DIGEST) for name in ("a.pdf", "b.pdf")]
-    assert duplicates(broken, []).copies == []
+    assert find_duplicates(broken, []).copies == []
 
 
 def test_the_quota_used_is_that_of_a_minute() -> None:
     """Requests come in gusts; the service counts a minute of them, and so does the chart."""
-    assert last_minute([900, 0, 0, 900, 0, 0], 20.0) == [900, 900, 900, 900, 900, 900]
-    assert last_minute([100, 300], 120.0) == [50, 150]
+    assert minute_rates([900, 0, 0, 900, 0, 0], 20.0) == [900, 900, 900, 900, 900, 900]
+    assert minute_rates([100, 300], 120.0) == [50, 150]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_the_quota_used_is_that_of_a_minute() -> None:
 )
 def test_axes_have_round_numbers(highest: float, expected: list[float]) -> None:
     """I can read a value off without a ruler."""
-    assert charts.ticks(highest, 3) == pytest.approx(expected)
+    assert charts.axis_ticks(highest, 3) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -135,4 +137,4 @@ def test_axes_have_round_numbers(highest: float, expected: list[float]) -> None:
 )
 def test_times_are_as_a_clock_has_them(seconds: float, expected: list[str]) -> None:
     """Minutes and hours, not thousands of seconds."""
-    assert [charts.elapsed(tick) for tick in charts.clock(seconds)] == expected
+    assert [charts.format_elapsed(tick) for tick in charts.clock_ticks(seconds)] == expected

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from ingest.commands.report.page import page as rendered
+from ingest.commands.report.page import render_report as rendered
 from ingest.models import Outcome
 from tests.browser import Judges, opened
 from tests.commands.report.reports import damaged, library, record, report, run, stored, written

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol, TypeAlias
 
-from ingest.embed.rate_limit.deployment import Pace
-from ingest.embed.rate_limit.quota import MINUTE, Turn
+from ingest.embed.rate_limit.deployment import DeploymentLimiter
+from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, SentRequest
 
 # What services tell: all that Azure documents, what was seen, when to come back, nothing.
 FULL = ("limit", "remaining", "retry-after")
@@ -36,7 +36,7 @@ Later: TypeAlias = Callable[[float, Act], None]  # lets it happen then
 class Window:
     """Counts what came since the first entry after the last end, as Azure documents it."""
 
-    seconds: float = MINUTE
+    seconds: float = QUOTA_WINDOW_SECONDS
     ends: float = -math.inf
     used: float = 0.0
 
@@ -57,7 +57,7 @@ class Window:
 class Sliding:
     """Counts what came in the last minute, at every moment."""
 
-    seconds: float = MINUTE
+    seconds: float = QUOTA_WINDOW_SECONDS
     entries: deque[tuple[float, float]] = field(default_factory=deque)
 
     def left(self, limit: float, now: float) -> tuple[float, float]:
@@ -87,7 +87,9 @@ class Quota:
         """Whether a request is accepted, and the headers of the answer."""
         limit = self.limit(now)
         left, wait = self.window.left(limit, now)
-        calls, calls_wait = self.calls.left(max(1.0, self.rpm * self.calls.seconds / MINUTE), now)
+        calls, calls_wait = self.calls.left(
+            max(1.0, self.rpm * self.calls.seconds / QUOTA_WINDOW_SECONDS), now
+        )
         if calls < 1:
             return False, self.retry(calls_wait, "Call")
         if tokens > left:
@@ -178,7 +180,7 @@ def spell() -> float:
 class Ours:
     """A client that keeps a pace, with so many senders, and always with something to send."""
 
-    pace: Pace
+    pace: DeploymentLimiter
     at_once: int = 16
     latency: Callable[[], float] = soon
     largest: float = math.inf  # tokens of a request
@@ -189,17 +191,17 @@ class Ours:
         """Send whenever the pace and the senders allow it."""
 
         def look(now: float) -> None:
-            tokens = min(self.largest, self.pace.room(now))
-            when, _ = self.pace.ready(tokens, now)
+            tokens = min(self.largest, self.pace.request_tokens(now))
+            when, _ = self.pace.ready_at(tokens, now)
             if self.under_way < self.at_once and when <= now:
-                self.send(quota, at, self.pace.take(tokens, now))
+                self.send(quota, at, self.pace.record_sent(tokens, now))
                 at(now, look)
             else:
                 at(min(max(when, now + PAUSE), now + LONGEST_LOOK), look)
 
         at(0.0, look)
 
-    def send(self, quota: Quota, at: Later, turn: Turn) -> None:
+    def send(self, quota: Quota, at: Later, turn: SentRequest) -> None:
         """One request: it arrives after a quarter of its time, a refusal is back after half."""
         self.under_way += 1
         way = self.latency()
@@ -208,20 +210,20 @@ class Ours:
             accepted, headers = quota.ask(turn.tokens, now)
             if accepted:
                 self.seen.accepted.append((now, turn.tokens))
-                at(turn.at + way, lambda then: answered(headers, then))
+                at(turn.sent_at + way, lambda then: answered(headers, then))
             else:
                 self.seen.refused.append(now)
-                at(turn.at + way / 2, lambda then: refused(headers, then))
+                at(turn.sent_at + way / 2, lambda then: refused(headers, then))
 
         def answered(headers: Mapping[str, str], now: float) -> None:
             self.under_way -= 1
-            self.pace.answered(turn, headers, now)
+            self.pace.record_success(turn, headers, now)
 
         def refused(headers: Mapping[str, str], now: float) -> None:
             self.under_way -= 1
-            self.pace.refused(turn, headers, now)
+            self.pace.record_throttled(turn, headers, now)
 
-        at(turn.at + way / 4, arrive)
+        at(turn.sent_at + way / 4, arrive)
 
 
 @dataclass
@@ -248,7 +250,7 @@ class Greedy:
                 self.seen.accepted.append((now, self.tokens))
             else:
                 self.seen.refused.append(now)
-            pause = self.tokens / (self.share * quota.limit(now) / MINUTE)
+            pause = self.tokens / (self.share * quota.limit(now) / QUOTA_WINDOW_SECONDS)
             at(now + pause, lambda then: send(then, ends))
 
         at(self.spells(), begin)

@@ -11,8 +11,13 @@ from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from ingest.embed.rate_limit.deployment import LATE, ROOM_UNKNOWN, ROOM_UNLIMITED, Pace
-from ingest.embed.rate_limit.quota import Share
+from ingest.embed.rate_limit.deployment import (
+    MAX_LATE_SECONDS,
+    UNKNOWN_QUOTA_REQUEST_TOKENS,
+    UNLIMITED_QUOTA_REQUEST_TOKENS,
+    DeploymentLimiter,
+)
+from ingest.embed.rate_limit.quota import LearntLimit
 from tests.embed.rate_limit.simulation import (
     FULL,
     REMAINING,
@@ -56,7 +61,7 @@ def test_all_of_a_quota_is_used_and_nothing_refused_where_the_service_says_what_
     Where a minute is counted at every moment, a fast start comes back as a gap each minute.
     """
     for seed in SEEDS:
-        client = Ours(Pace(Share(limit)))
+        client = Ours(DeploymentLimiter(LearntLimit(limit)))
         simulated(Quota(steady, counting(), told, RPM), 600, client, seed=seed)
         assert share(client, 60, 600) >= least
         assert client.seen.refused == []
@@ -69,7 +74,7 @@ def test_with_a_setting_no_header_is_needed(
 ) -> None:
     """I know my quota: it is used to the end, whenever the service's minute begins."""
     for seed in SEEDS:
-        client = Ours(Pace(Share(TPM)))
+        client = Ours(DeploymentLimiter(LearntLimit(TPM)))
         simulated(Quota(steady, counting(), told), 600, client, seed=seed)
         assert share(client, 60, 600) >= 0.97
         assert client.seen.refused == []
@@ -79,7 +84,7 @@ def test_with_a_setting_no_header_is_needed(
 @given(tpm=st.integers(1_000, 2_000_000), at_once=st.integers(1, 32), seed=st.integers(0, 999))
 def test_no_minute_has_more_than_the_quota(tpm: int, at_once: int, seed: int) -> None:
     """Whatever the quota, and wherever a minute begins: never more, and so nothing is refused."""
-    client = Ours(Pace(Share(tpm)), at_once)
+    client = Ours(DeploymentLimiter(LearntLimit(tpm)), at_once)
     simulated(Quota(lambda _: tpm, Sliding(), SILENT), 240, client, seed=seed)
     assert client.seen.refused == []
     assert client.seen.most(60) <= tpm
@@ -93,7 +98,9 @@ def test_requests_are_spaced_evenly_enough_for_a_limit_by_the_second(
 ) -> None:
     """600 requests a minute are 10 in any second: a burst would be refused."""
     for seed in SEEDS:
-        client = Ours(Pace(requests=Share(math.inf if told else rpm)), largest=50)
+        client = Ours(
+            DeploymentLimiter(request_limit=LearntLimit(math.inf if told else rpm)), largest=50
+        )
         quota = Quota(steady, told=told, rpm=rpm, calls=Window(seconds))
         simulated(quota, 200, client, seed=seed)
         assert client.seen.refused == []
@@ -102,7 +109,7 @@ def test_requests_are_spaced_evenly_enough_for_a_limit_by_the_second(
 
 def test_few_requests_carry_all_of_the_tokens() -> None:
     """Where requests are scarce each is larger, and the tokens are used up all the same."""
-    client = Ours(Pace())
+    client = Ours(DeploymentLimiter())
     simulated(Quota(steady, rpm=60), 600, client)
     assert share(client, 60, 600) >= 0.97
     assert client.seen.refused == []
@@ -111,7 +118,7 @@ def test_few_requests_carry_all_of_the_tokens() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_another_client_gets_its_share_and_we_the_rest(seed: int) -> None:
     """An application uses the same deployment now and then: it hardly notices us."""
-    ours, other = Ours(Pace()), Greedy()
+    ours, other = Ours(DeploymentLimiter()), Greedy()
     simulated(Quota(steady, rpm=RPM), 1800, ours, other, seed=seed)
     taken = other.seen.tokens(60, 1800)
     assert taken > 0.1 * TPM * 29
@@ -123,7 +130,7 @@ def test_another_client_gets_its_share_and_we_the_rest(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_of_us_share_evenly(seed: int) -> None:
     """Two jobs on one deployment: half each, together all of it, and hardly a refusal."""
-    two = [Ours(Pace()), Ours(Pace())]
+    two = [Ours(DeploymentLimiter()), Ours(DeploymentLimiter())]
     simulated(Quota(steady, rpm=RPM), 900, *two, seed=seed)
     assert sum(share(client, 60, 900) for client in two) >= 0.97
     for client in two:
@@ -137,7 +144,7 @@ def test_a_quota_that_drops_and_comes_back_is_used_again_within_a_minute(
     told: tuple[str, ...], seed: int
 ) -> None:
     """Somebody turned the quota down to a tenth and up again: I need not restart anything."""
-    client = Ours(Pace())
+    client = Ours(DeploymentLimiter())
     simulated(Quota(dropping, told=told, rpm=RPM), 560, client, seed=seed)
     during = client.seen.tokens(260, 400) / (TPM / 10 * 140 / 60)
     assert 0.3 <= during <= 1.2
@@ -148,7 +155,7 @@ def test_a_quota_that_drops_and_comes_back_is_used_again_within_a_minute(
 @pytest.mark.parametrize("told", [FULL, REMAINING])
 def test_once_back_it_stays(told: tuple[str, ...]) -> None:
     """Where the service says what is left, there is no swinging afterwards."""
-    client = Ours(Pace())
+    client = Ours(DeploymentLimiter())
     simulated(Quota(dropping, told=told, rpm=RPM), 700, client)
     for start in range(460, 640, 60):
         assert share(client, start, start + 60) >= 0.95
@@ -163,18 +170,18 @@ def test_a_quota_nobody_tells_is_learnt(
     told: tuple[str, ...], least: float, refused: float, seed: int
 ) -> None:
     """No setting and no header: refusals alone say how much there is, some of them not when."""
-    client = Ours(Pace())
+    client = Ours(DeploymentLimiter())
     simulated(Quota(steady, told=told), 900, client, seed=seed)
     assert share(client, 180, 900) >= least
     assert client.seen.share_refused <= refused
-    assert TPM / 2 <= client.pace.tokens.peak <= 1.5 * TPM
+    assert TPM / 2 <= client.pace.token_limit.peak <= 1.5 * TPM
 
 
 @pytest.mark.parametrize("value", ["-1", "", "many", "1e9", "NaN", "²"])
 def test_headers_that_mean_nothing_do_no_harm(value: str) -> None:
     """Some services say -1, some say nothing sensible: it is as if they said nothing."""
     names = ("limit-tokens", "remaining-tokens", "limit-requests", "remaining-requests")
-    client = Ours(Pace(Share(TPM)))
+    client = Ours(DeploymentLimiter(LearntLimit(TPM)))
     quota = Quota(steady, told=RETRY_AFTER, besides={f"x-ratelimit-{n}": value for n in names})
     simulated(quota, 300, client)
     assert share(client, 60, 300) >= 0.97
@@ -183,7 +190,7 @@ def test_headers_that_mean_nothing_do_no_harm(value: str) -> None:
 
 def test_a_service_that_always_says_nothing_is_left_is_not_believed() -> None:
     """It says 0 and takes every request: after a few the word is ignored."""
-    client = Ours(Pace(Share(TPM)))
+    client = Ours(DeploymentLimiter(LearntLimit(TPM)))
     quota = Quota(steady, told=RETRY_AFTER, besides={"x-ratelimit-remaining-tokens": "0"})
     simulated(quota, 480, client)
     assert share(client, 240, 480) >= 0.97
@@ -192,7 +199,7 @@ def test_a_service_that_always_says_nothing_is_left_is_not_believed() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_answers_may_be_late_and_in_any_order(seed: int) -> None:
     """Some answers take five seconds and overtake each other: the count is not confused."""
-    client = Ours(Pace(), at_once=64, latency=lambda: random.uniform(0.05, 5))
+    client = Ours(DeploymentLimiter(), at_once=64, latency=lambda: random.uniform(0.05, 5))
     simulated(Quota(steady, rpm=RPM), 600, client, seed=seed)
     assert share(client, 60, 600) >= 0.95
     assert client.seen.share_refused <= 0.01
@@ -200,48 +207,48 @@ def test_answers_may_be_late_and_in_any_order(seed: int) -> None:
 
 def test_after_a_hiccup_there_is_no_burst() -> None:
     """Nothing could be sent for ten seconds: what follows keeps the pace, a little late at most."""
-    pace = Pace(Share(TPM))
+    pace = DeploymentLimiter(LearntLimit(TPM))
     sent, now = [], 0.0
     while now < 30:
-        if 10 < now < 20 or pace.ready(2_000, now)[0] > now:
+        if 10 < now < 20 or pace.ready_at(2_000, now)[0] > now:
             now += 0.001
             continue
-        pace.take(2_000, now)
+        pace.record_sent(2_000, now)
         sent.append(now)
     after = [at for at in sent if 20 <= at < 21]
-    assert len(after) <= 1 + (1 + LATE) * TPM / 60 / 2_000
+    assert len(after) <= 1 + (1 + MAX_LATE_SECONDS) * TPM / 60 / 2_000
     gaps = [b - a for a, b in pairwise(at for at in sent if at > 21)]
     assert min(gaps) == pytest.approx(max(gaps), abs=0.002)
 
 
 def test_a_request_grows_and_shrinks_with_the_quota() -> None:
     """Small while nothing is known, then as many tokens as flow evenly, and never a burst."""
-    pace = Pace()
-    assert pace.room(0) == ROOM_UNKNOWN
+    pace = DeploymentLimiter()
+    assert pace.request_tokens(0) == UNKNOWN_QUOTA_REQUEST_TOKENS
     for limit in (TPM, TPM // 10, 2 * TPM):
-        turn = pace.take(100, 0)
+        turn = pace.record_sent(100, 0)
         said = {"x-ratelimit-limit-tokens": str(limit)}
-        pace.answered(turn, said | {"x-ratelimit-remaining-tokens": str(limit - 100)}, 0)
-        assert pace.room(0) == limit // 150
-    assert Pace(Share(TPM)).room(0) == TPM // 150
-    unlimited = Pace()
-    unlimited.answered(unlimited.take(100, 0), {}, 0)
-    assert unlimited.room(0) == ROOM_UNLIMITED
+        pace.record_success(turn, said | {"x-ratelimit-remaining-tokens": str(limit - 100)}, 0)
+        assert pace.request_tokens(0) == limit // 150
+    assert DeploymentLimiter(LearntLimit(TPM)).request_tokens(0) == TPM // 150
+    unlimited = DeploymentLimiter()
+    unlimited.record_success(unlimited.record_sent(100, 0), {}, 0)
+    assert unlimited.request_tokens(0) == UNLIMITED_QUOTA_REQUEST_TOKENS
 
 
 def test_the_first_answer_is_waited_for_before_more_is_sent() -> None:
     """Nothing is known of a new deployment: one request asks, the others wait for what it says."""
-    pace = Pace()
-    turn = pace.take(100, 0)
-    assert pace.ready(100, 1)[0] > 1
-    pace.answered(turn, {}, 2)
-    assert pace.ready(100, 2)[0] <= 2
+    pace = DeploymentLimiter()
+    turn = pace.record_sent(100, 0)
+    assert pace.ready_at(100, 1)[0] > 1
+    pace.record_success(turn, {}, 2)
+    assert pace.ready_at(100, 2)[0] <= 2
 
 
 def test_a_slow_first_request_does_not_mislead_about_the_minute() -> None:
     """Signing in and connecting took two seconds: the service's minute began only after that."""
     first = [2.5]
-    client = Ours(Pace(), latency=lambda: 4 * first.pop() if first else 0.2)
+    client = Ours(DeploymentLimiter(), latency=lambda: 4 * first.pop() if first else 0.2)
     simulated(Quota(steady, rpm=RPM), 600, client)
     assert client.seen.refused == []
     assert share(client, 60, 600) >= 0.95
@@ -249,7 +256,7 @@ def test_a_slow_first_request_does_not_mislead_about_the_minute() -> None:
 
 def test_a_run_that_needs_little_does_not_wait() -> None:
     """A few documents, an hour's quota: they are embedded as fast as requests are answered."""
-    client = Ours(Pace())
+    client = Ours(DeploymentLimiter())
     simulated(Quota(steady, rpm=RPM), 6, client)
     assert client.seen.tokens(0, 6) >= 0.25 * TPM
     assert client.seen.refused == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ingest.embed.rate_limit.deployment import Pace
-from ingest.embed.rate_limit.limiter import RETURNS, Granted, Later, Paces
-from ingest.embed.rate_limit.quota import Share
+from ingest.embed.rate_limit.deployment import DeploymentLimiter
+from ingest.embed.rate_limit.limiter import QUEUE_TIMEOUT_SECONDS, LocalRateLimiter, Permit, Wait
+from ingest.embed.rate_limit.quota import LearntLimit
 
 TPM = 60_000
 SIZE = 500.0  # tokens of a request: 120 a minute
@@ -21,14 +21,14 @@ class Clock:
         return self.now
 
 
-def line(clock: Clock, tpm: float = TPM) -> Paces:
-    return Paces([Pace(Share(tpm))], clock)
+def line(clock: Clock, tpm: float = TPM) -> LocalRateLimiter:
+    return LocalRateLimiter([DeploymentLimiter(LearntLimit(tpm))], clock)
 
 
-def turn(paces: Paces, who: str = "", tokens: float = SIZE) -> Granted:
+def turn(paces: LocalRateLimiter, who: str = "", tokens: float = SIZE) -> Permit:
     """A turn that is there at once."""
     given = paces.ask(tokens, who)
-    assert isinstance(given, Granted)
+    assert isinstance(given, Permit)
     return given
 
 
@@ -44,9 +44,9 @@ def test_those_who_ask_by_a_name_are_served_one_after_another() -> None:
         who = min(again, key=lambda name: again[name])
         clock.now = again[who]
         answer = paces.ask(SIZE, who)
-        if isinstance(answer, Granted):
+        if isinstance(answer, Permit):
             served[who] += 1
-            paces.answered(answer, {})
+            paces.report_success(answer, {})
             again[who] = clock.now + names[who]
         else:
             again[who] = clock.now + answer.seconds
@@ -60,10 +60,10 @@ def test_who_is_told_to_wait_is_told_for_how_long_and_why() -> None:
     paces = line(clock)
     turn(paces, "a")
     waits = [paces.ask(SIZE, who) for who in "bcd"]
-    assert all(isinstance(wait, Later) and wait.why == "token quota" for wait in waits)
-    seconds = [wait.seconds for wait in waits if isinstance(wait, Later)]
+    assert all(isinstance(wait, Wait) and wait.reason == "token quota" for wait in waits)
+    seconds = [wait.seconds for wait in waits if isinstance(wait, Wait)]
     assert seconds == sorted(seconds)
-    assert seconds[0] < seconds[-1] <= RETURNS
+    assert seconds[0] < seconds[-1] <= QUEUE_TIMEOUT_SECONDS
 
 
 def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:
@@ -73,11 +73,11 @@ def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:
     for who in "aab":
         turn(paces, who)
         clock.now += 1
-    assert paces.each[0].under_way == 3
-    paces.lost("a")
-    assert paces.each[0].under_way == 1
-    paces.lost("nobody")
-    assert paces.each[0].under_way == 1
+    assert paces.deployments[0].under_way == 3
+    paces.forget_client("a")
+    assert paces.deployments[0].under_way == 1
+    paces.forget_client("nobody")
+    assert paces.deployments[0].under_way == 1
 
 
 def test_what_is_never_answered_comes_back_in_the_end() -> None:
@@ -87,10 +87,10 @@ def test_what_is_never_answered_comes_back_in_the_end() -> None:
     old = turn(paces, "a")
     clock.now += 60
     turn(paces, "a")
-    paces.forget(30)
-    assert paces.each[0].under_way == 1
-    paces.answered(old, {})  # so late, it means nothing
-    assert paces.each[0].under_way == 1
+    paces.expire_permits(30)
+    assert paces.deployments[0].under_way == 1
+    paces.report_success(old, {})  # so late, it means nothing
+    assert paces.deployments[0].under_way == 1
 
 
 def test_an_answer_to_an_unknown_turn_means_nothing() -> None:
@@ -98,15 +98,15 @@ def test_an_answer_to_an_unknown_turn_means_nothing() -> None:
     clock = Clock()
     paces = line(clock)
     turn(paces)
-    stranger = Granted(0, 10**9)
-    paces.answered(stranger, {"x-ratelimit-limit-tokens": "1"})
-    paces.failed(stranger, ailing=True)
-    assert paces.each[0].under_way == 1
-    assert paces.known().tokens == TPM
-    assert paces.each[0].ailing < clock.now
+    stranger = Permit(0, 10**9)
+    paces.report_success(stranger, {"x-ratelimit-limit-tokens": "1"})
+    paces.report_failure(stranger, avoid=True)
+    assert paces.deployments[0].under_way == 1
+    assert paces.get_quota().tokens_per_minute == TPM
+    assert paces.deployments[0].avoided_until < clock.now
 
-    assert paces.refused(stranger, {"retry-after": "60"}) == 60
+    assert paces.report_throttled(stranger, {"retry-after": "60"}) == 60
     clock.now += 59
-    assert isinstance(paces.ask(SIZE), Later)
+    assert isinstance(paces.ask(SIZE), Wait)
     clock.now += 1
     turn(paces)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.embed.rate_limit.deployment import Pace
-from ingest.embed.rate_limit.quota import Share, Turn, counted, refused_by, stated
-from ingest.runtime.timing import REQUESTS, TOKENS
+from ingest.embed.rate_limit.deployment import DeploymentLimiter
+from ingest.embed.rate_limit.quota import (
+    LearntLimit,
+    SentRequest,
+    count_quota_tokens,
+    read_rate_limit_header,
+    throttled_limits,
+)
+from ingest.runtime.timing import REQUEST_QUOTA, TOKEN_QUOTA
 
 LIMIT = 60_000
 
@@ -16,37 +22,37 @@ def told(left: int) -> dict[str, str]:
     return {"x-ratelimit-limit-tokens": str(LIMIT), "x-ratelimit-remaining-tokens": str(left)}
 
 
-def paced(*tokens: int) -> tuple[Pace, list[Turn]]:
+def paced(*tokens: int) -> tuple[DeploymentLimiter, list[SentRequest]]:
     """A pace that knows its quota, and requests on their way, all sent at second 1."""
-    pace = Pace()
-    pace.answered(pace.take(1_000, 0), told(LIMIT - 1_000), 0)
-    return pace, [pace.take(n, 1) for n in tokens]
+    pace = DeploymentLimiter()
+    pace.record_success(pace.record_sent(1_000, 0), told(LIMIT - 1_000), 0)
+    return pace, [pace.record_sent(n, 1) for n in tokens]
 
 
 def test_characters_are_what_the_quota_counts() -> None:
     """Four to a token, begun ones in full: not what the model counts, and not what is billed."""
-    assert [counted(n) for n in (0, 1, 4, 5, 8_000)] == [0, 1, 1, 2, 2_000]
+    assert [count_quota_tokens(n) for n in (0, 1, 4, 5, 8_000)] == [0, 1, 1, 2, 2_000]
 
 
 @pytest.mark.parametrize("header", ["retry-after", "x-ratelimit-reset-tokens"])
 def test_a_refusal_holds_back_every_sender(header: str) -> None:
     """One of us is told to come back in 7 seconds: nobody sends before, whatever else is heard."""
     pace, (first, second, third) = paced(100, 100, 100)
-    pace.refused(first, {header: "7"}, now=2)
-    assert pace.ready(1, 2)[0] >= 9
-    pace.answered(second, told(LIMIT - 5_000), 2.5)
-    assert pace.ready(1, 3)[0] >= 9
-    pace.refused(third, {"retry-after": "3"}, now=3)
-    assert pace.ready(1, 4)[0] >= 9
+    pace.record_throttled(first, {header: "7"}, now=2)
+    assert pace.ready_at(1, 2)[0] >= 9
+    pace.record_success(second, told(LIMIT - 5_000), 2.5)
+    assert pace.ready_at(1, 3)[0] >= 9
+    pace.record_throttled(third, {"retry-after": "3"}, now=3)
+    assert pace.ready_at(1, 4)[0] >= 9
 
 
 def test_a_refusal_without_a_word_holds_back_longer_each_time() -> None:
     """No Retry-After: half a second or so at first, then twice as long, half a minute at most."""
-    pace, now, waits = Pace(), 0.0, []
+    pace, now, waits = DeploymentLimiter(), 0.0, []
     for _ in range(9):
-        pace.refused(pace.take(100, now), {}, now)
-        waits.append(pace.held - now)
-        now = pace.held
+        pace.record_throttled(pace.record_sent(100, now), {}, now)
+        waits.append(pace.held_until - now)
+        now = pace.held_until
     assert 0.5 <= waits[0] <= 1
     assert all(min(15, 0.5 * 2**n) <= wait <= 30 for n, wait in enumerate(waits))
 
@@ -54,78 +60,84 @@ def test_a_refusal_without_a_word_holds_back_longer_each_time() -> None:
 def test_a_refused_request_is_charged_nowhere() -> None:
     """What was refused for its number spent no tokens: they are there again, once."""
     pace, (turn,) = paced(4_000)
-    assert pace.left.level - pace.spent == LIMIT - 5_000
-    pace.refused(turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2)
-    assert pace.left.level - pace.spent == LIMIT - 1_000
-    assert turn not in pace.sent
+    assert pace.remaining.level - pace.total_tokens == LIMIT - 5_000
+    pace.record_throttled(
+        turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2
+    )
+    assert pace.remaining.level - pace.total_tokens == LIMIT - 1_000
+    assert turn not in pace.recent
     assert pace.under_way == 0
 
-    again = pace.take(4_000, 4)
-    pace.answered(again, told(LIMIT - 5_000), 5)
-    assert pace.left.level - pace.spent == LIMIT - 5_000
+    again = pace.record_sent(4_000, 4)
+    pace.record_success(again, told(LIMIT - 5_000), 5)
+    assert pace.remaining.level - pace.total_tokens == LIMIT - 5_000
 
 
 def test_several_refusals_at_once_count_as_one() -> None:
     """Eight were on their way when the quota was over: that is one event, not eight."""
-    pace = Pace(Share(LIMIT))
-    turns = [pace.take(1_000, 0.1 * n) for n in range(10)]
-    pace.answered(turns[0], {}, 1)
-    pace.refused(turns[1], {"retry-after": "2"}, now=2)
-    peak = pace.tokens.peak
+    pace = DeploymentLimiter(LearntLimit(LIMIT))
+    turns = [pace.record_sent(1_000, 0.1 * n) for n in range(10)]
+    pace.record_success(turns[0], {}, 1)
+    pace.record_throttled(turns[1], {"retry-after": "2"}, now=2)
+    peak = pace.token_limit.peak
     for turn in turns[2:]:
-        pace.refused(turn, {"retry-after": "2"}, now=2)
-    assert pace.tokens.peak == peak
+        pace.record_throttled(turn, {"retry-after": "2"}, now=2)
+    assert pace.token_limit.peak == peak
     assert pace.refusals == 1
 
 
 def test_an_older_answer_says_nothing_new() -> None:
     """What is left was said before a newer answer said less: it does not come back."""
     pace, (first, second) = paced(1_000, 1_000)
-    pace.answered(second, told(30_000), 2)
-    pace.answered(first, told(58_000), 3)
-    assert pace.left.level - pace.spent == 30_000
+    pace.record_success(second, told(30_000), 2)
+    pace.record_success(first, told(58_000), 3)
+    assert pace.remaining.level - pace.total_tokens == 30_000
 
 
 def test_a_request_that_came_to_nothing_is_taken_for_charged() -> None:
     """The line broke after it was sent: the service may have counted it."""
     pace, (_,) = paced(4_000)
-    pace.failed(until=0)
-    assert pace.left.level - pace.spent == LIMIT - 5_000
+    pace.record_failure(until=0)
+    assert pace.remaining.level - pace.total_tokens == LIMIT - 5_000
     assert pace.under_way == 0
 
 
 def test_the_limit_of_requests_is_told_apart_from_that_of_tokens() -> None:
     """The headers say which limit it was, and only that one is learnt."""
-    assert refused_by({"policy-id": "DeploymentRatelimit-Call"}) == {REQUESTS}
-    assert refused_by({"policy-id": "DeploymentRatelimit-Token"}) == {TOKENS}
-    assert refused_by({"x-ratelimit-reset-requests": "3"}) == {REQUESTS}
-    assert refused_by({"x-ratelimit-reset-tokens": "3"}) == {TOKENS}
-    assert refused_by({"retry-after": "3"}) == {TOKENS, REQUESTS}
+    assert throttled_limits({"policy-id": "DeploymentRatelimit-Call"}) == {REQUEST_QUOTA}
+    assert throttled_limits({"policy-id": "DeploymentRatelimit-Token"}) == {TOKEN_QUOTA}
+    assert throttled_limits({"x-ratelimit-reset-requests": "3"}) == {REQUEST_QUOTA}
+    assert throttled_limits({"x-ratelimit-reset-tokens": "3"}) == {TOKEN_QUOTA}
+    assert throttled_limits({"retry-after": "3"}) == {TOKEN_QUOTA, REQUEST_QUOTA}
 
     pace, (turn,) = paced(100)
-    pace.refused(turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2)
-    assert pace.requests.allowed(10) < pace.requests.limit
-    assert pace.tokens.allowed(10) == pace.tokens.limit
+    pace.record_throttled(
+        turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2
+    )
+    assert pace.request_limit.allowed(10) < pace.request_limit.limit
+    assert pace.token_limit.allowed(10) == pace.token_limit.limit
 
 
 @pytest.mark.parametrize("value", ["-1", "", "many", "1.5", "²", " 7"])
 def test_a_header_that_is_no_number_says_nothing(value: str) -> None:
     """Minus one means that the service does not know either."""
-    assert stated({"x-ratelimit-remaining-tokens": value}, "remaining-tokens") is None
+    assert (
+        read_rate_limit_header({"x-ratelimit-remaining-tokens": value}, "remaining-tokens") is None
+    )
 
 
 def test_a_header_of_nought_says_nought() -> None:
     """Nothing is left, and that is something to know."""
-    assert stated({"x-ratelimit-remaining-tokens": "0"}, "remaining-tokens") == 0
+    assert read_rate_limit_header({"x-ratelimit-remaining-tokens": "0"}, "remaining-tokens") == 0
 
 
 def test_after_a_refusal_the_share_comes_back_and_grows_beyond() -> None:
     """Less at first, all that got through after a while, ten times as much within a minute."""
-    share = Share()
-    share.refused(passed=10_000, until=100, refusals=1)
+    share = LearntLimit()
+    share.record_throttled(throughput=10_000, until=100, refusals=1)
     assert share.allowed(100) < 10_000
     found = [share.allowed(100 + second) for second in range(61)]
     assert found == sorted(found)
     assert found[12] >= 10_000
     assert found[60] >= 100_000
-    assert Share(20_000, peak=10_000).allowed(9_999) == 20_000
+    assert LearntLimit(20_000, peak=10_000).allowed(9_999) == 20_000

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from ingest.config.connections import connections
-from ingest.config.factory import services
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_services
 from ingest.config.settings import Settings
-from ingest.models import Event
+from ingest.models import RunEvent
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest
-from ingest.runtime.cancellation import Stop
-from ingest.runtime.timing import TOKENS, Times
-from ingest.sources.folder import roots
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.timing import TOKEN_QUOTA, Stopwatch
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import outcomes
 from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator.clock import Clock
@@ -80,13 +80,13 @@ def two(azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @contextmanager
-def timed(folder: Path, chosen: Settings) -> Iterator[tuple[list[Event], Times]]:
+def timed(folder: Path, chosen: Settings) -> Iterator[tuple[list[RunEvent], Stopwatch]]:
     """One run in hurried time; its events, and where the time went."""
-    hurried, stop = Hurried(SPEED), Stop()
-    to = connections(chosen, stop, clock=hurried.clock, sleep=hurried.sleep)
-    (root,) = roots([str(folder)])
-    with services(chosen, stop, write=True, to=to) as all_:
-        yield list(ingest(root, all_, Run("r", stop=stop))), all_.times
+    hurried, stop = Hurried(SPEED), Cancellation()
+    to = create_connections(chosen, stop, clock=hurried.clock, sleep=hurried.sleep)
+    (root,) = parse_folder_roots([str(folder)])
+    with open_services(chosen, stop, write=True, to=to) as all_:
+        yield list(ingest_root(root, all_, Run("r", stop=stop))), all_.times
 
 
 def library(folder: Path) -> None:
@@ -106,7 +106,7 @@ def test_two_endpoints_share_the_work_and_refuse_nothing(
     chosen = client(azure, AZURE_OPENAI_ENDPOINT=",".join(two.endpoints))
 
     with timed(folder, chosen) as (events, times):
-        waited = times.wall(TOKENS)
+        waited = times.wall_seconds(TOKEN_QUOTA)
 
     assert set(outcomes(events).values()) == {"new"}
     assert len(outcomes(events)) == DOCUMENTS

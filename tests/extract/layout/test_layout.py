@@ -14,7 +14,7 @@ from pypdfium2 import PdfDocument
 from reportlab.lib.utils import simpleSplit
 from reportlab.pdfgen.canvas import Canvas
 
-from ingest.extract.document import Means, extract
+from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.models import Heading
 from tests.conftest import ROOT
@@ -38,7 +38,7 @@ def drawn(*paint: Callable[[Canvas], None]) -> bytes:
 
 def pages(*paint: Callable[[Canvas], None]) -> list[list[str]]:
     """The lines of each page as they are read, those without text left out."""
-    document = extract(drawn(*paint), Means("pdfium"))
+    document = extract(drawn(*paint), ExtractOptions("pdfium"))
     return [[line for line in page.splitlines() if line] for page in document.pages]
 
 
@@ -183,7 +183,7 @@ def test_a_table_is_a_paragraph_of_its_own() -> None:
         down(canvas, ["Table 1. Parts"], 60, 620)
         table(canvas)
 
-    text = extract(drawn(page), Means("pdfium")).pages[0]
+    text = extract(drawn(page), ExtractOptions("pdfium")).pages[0]
 
     assert text.split("\n\n") == ["Table 1. Parts", "\n".join(MARKDOWN)]
 
@@ -266,7 +266,7 @@ def cells(name: str) -> list[list[str]]:
 )
 def test_the_tables_of_the_samples_are_whole(file: str, text: str) -> None:
     """Every row of every table, with all its cells in their places."""
-    document = extract((DATA / file).read_bytes(), Means())
+    document = extract((DATA / file).read_bytes(), ExtractOptions())
     read = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for page in document.pages
@@ -288,7 +288,7 @@ def test_the_tables_of_the_samples_are_whole(file: str, text: str) -> None:
 )
 def test_the_paragraphs_of_the_samples_are_in_order(file: str, text: str) -> None:
     """Three columns written across, and lines from top to bottom, read as they were meant."""
-    document = extract((DATA / file).read_bytes(), Means())
+    document = extract((DATA / file).read_bytes(), ExtractOptions())
     paragraphs = (TEXTS / text).read_text().strip().split("\n\n")[1:]
 
     assert "".join("".join(document.pages).split()).endswith("".join("".join(paragraphs).split()))
@@ -310,7 +310,7 @@ def test_headings_come_from_type_sizes_where_there_is_no_outline() -> None:
 
         return paint
 
-    document = extract(drawn(*map(page, range(1, 5))), Means("pdfium"))
+    document = extract(drawn(*map(page, range(1, 5))), ExtractOptions("pdfium"))
 
     wanted = [Heading(1, "Part 1", 1), Heading(3, "A bold line 1", 1)]
     for number in range(2, 5):
@@ -324,7 +324,7 @@ def test_headings_come_from_type_sizes_where_there_is_no_outline() -> None:
 def test_ordinary_text_has_no_headings() -> None:
     """Nothing stands out in a letter."""
     data = drawn(lambda canvas: down(canvas, prose(1, 440), 60, 700))
-    assert extract(data, Means("pdfium")).headings == ()
+    assert extract(data, ExtractOptions("pdfium")).headings == ()
 
 
 def letters(text: str) -> Counter[str]:

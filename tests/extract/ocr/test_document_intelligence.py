@@ -11,13 +11,13 @@ from azure.ai.documentintelligence import DocumentIntelligenceClient
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 
-from ingest.azure.credential import COGNITIVE_SERVICES, Login, credential
+from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, NotYetError, ServiceError, StoppedError
-from ingest.extract.ocr import Gone, Refused, Taken
+from ingest.extract.ocr import PageRejected, ResultLost, SubmittedPage
 from ingest.extract.ocr.document_intelligence import DocumentIntelligence
-from ingest.extract.ocr.rate_limit import Pace
-from ingest.runtime.retry import Patience
+from ingest.extract.ocr.rate_limit import LocalOcrRateLimiter
+from ingest.runtime.retry import RetryPolicy
 from tests.embed.rate_limit.simulation import Slept
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
@@ -40,10 +40,12 @@ def service(azure: Azure) -> Iterator[DocumentIntelligence]:
 
 
 def connected(
-    azure: Azure, model: str = "prebuilt-read", patience: Patience | None = None
+    azure: Azure, model: str = "prebuilt-read", patience: RetryPolicy | None = None
 ) -> DocumentIntelligence:
-    token = TokenCache(Login(lambda: credential("", "", hosted=True)), COGNITIVE_SERVICES)
-    hurried = Patience(
+    token = TokenCache(
+        SharedCredential(lambda: create_credential("", "", hosted=True)), COGNITIVE_SERVICES_SCOPE
+    )
+    hurried = RetryPolicy(
         20.0, clock=lambda: time.monotonic() * 5, sleep=lambda seconds: time.sleep(seconds / 5)
     )
     return DocumentIntelligence(azure.ocr_endpoint, model, token, patience or hurried)
@@ -64,7 +66,7 @@ def test_the_sdk_reads_the_same_from_the_emulator_as_we_do(
         result = sdk.begin_analyze_document(
             "prebuilt-read", io.BytesIO(file(text)), content_type="application/octet-stream"
         ).result()
-    ours = service.answer(service.take(file(text)))
+    ours = service.wait_for_result(service.submit(file(text)))
 
     assert result.content == ours.text == text
     words = [word for page in result.pages for word in page.words or ()]
@@ -96,15 +98,15 @@ def test_an_answer_is_waited_for_and_not_asked_for_too_often(
 ) -> None:
     """An operation that takes its time, of a service that says when to look."""
     azure.ocr.seconds = 1.0
-    assert service.answer(service.take(file("Slow."))).text == "Slow."
+    assert service.wait_for_result(service.submit(file("Slow."))).text == "Slow."
     assert 2 <= azure.count("ocr", "GET") <= 8
 
 
 def test_a_page_that_is_no_picture_is_refused(service: DocumentIntelligence) -> None:
     """For itself, and in the service's words; others are read."""
-    with pytest.raises(Refused, match="corrupted or format is unsupported"):
-        service.take(b"no picture")
-    assert service.answer(service.take(file("Fine."))).text == "Fine."
+    with pytest.raises(PageRejected, match="corrupted or format is unsupported"):
+        service.submit(b"no picture")
+    assert service.wait_for_result(service.submit(file("Fine."))).text == "Fine."
 
 
 def test_a_picture_that_is_too_heavy_for_the_tier_is_refused(
@@ -112,28 +114,28 @@ def test_a_picture_that_is_too_heavy_for_the_tier_is_refused(
 ) -> None:
     """It costs a page, not the run."""
     azure.ocr.most_bytes = 10
-    with pytest.raises(Refused, match="too large"):
-        service.take(file("Heavy."))
+    with pytest.raises(PageRejected, match="too large"):
+        service.submit(file("Heavy."))
 
 
 def test_an_operation_that_nobody_knows_is_gone(
     azure: Azure, service: DocumentIntelligence
 ) -> None:
     """Expired, or of another resource: it must be sent again, which the caller decides."""
-    taken = service.take(file("Old."))
+    taken = service.submit(file("Old."))
     azure.clock.advance(90_000)
     azure.identity.revoke_all()
-    with pytest.raises(Gone):
-        service.answer(taken)
-    with pytest.raises(Gone):
-        service.answer(Taken("00000000-0000-0000-0000-000000000000", 0.0))
+    with pytest.raises(ResultLost):
+        service.wait_for_result(taken)
+    with pytest.raises(ResultLost):
+        service.wait_for_result(SubmittedPage("00000000-0000-0000-0000-000000000000", 0.0))
 
 
 def test_an_endpoint_of_another_kind_is_named(azure: Azure) -> None:
     """I gave the address of another service, or a model that it does not have."""
     other = connected(azure, "prebuilt-unknown")
     with pytest.raises(NotYetError, match="Document Intelligence resource"):
-        other.take(file("Any."))
+        other.submit(file("Any."))
     other.close()
 
 
@@ -143,7 +145,7 @@ def test_a_stranger_is_told_to_sign_in_elsewhere(
     """My token is of another tenant."""
     azure.identity.tenant = "another-tenant"
     with pytest.raises(ConfigError, match="AZURE_TENANT_ID"):
-        service.take(file("Any."))
+        service.submit(file("Any."))
 
 
 def test_a_firewall_is_named(azure: Azure, service: DocumentIntelligence) -> None:
@@ -151,21 +153,21 @@ def test_a_firewall_is_named(azure: Azure, service: DocumentIntelligence) -> Non
     blocked = faults.instead("403", failure(403, "403", "Access denied."))
     azure.faults.add(blocked, "ocr", "POST")
     with pytest.raises(ConfigError, match="network"):
-        service.take(file("Any."))
+        service.submit(file("Any."))
 
 
 def test_a_refusal_for_too_many_requests_slows_all_down(azure: Azure) -> None:
     """What the service asks for is a floor, and afterwards fewer are sent."""
     slept = Slept()
-    patience = Patience(20.0, clock=slept.clock, sleep=slept.sleep)
+    patience = RetryPolicy(20.0, clock=slept.clock, sleep=slept.sleep)
     service = connected(azure, patience=patience)
     azure.faults.add(faults.too_many(seconds=2), "ocr", "POST", nth=1)
-    assert isinstance(service.pace, Pace)
-    before = service.pace.rate
-    service.take(file("Any."))
+    assert isinstance(service.rate_limiter, LocalOcrRateLimiter)
+    before = service.rate_limiter.rate
+    service.submit(file("Any."))
     service.close()
     assert slept.now >= 2
-    assert service.pace.rate < before
+    assert service.rate_limiter.rate < before
 
 
 def test_an_operation_that_never_ends_is_an_error_of_the_service(
@@ -174,21 +176,21 @@ def test_an_operation_that_never_ends_is_an_error_of_the_service(
     """After the time that one request may take; nothing is lost by it."""
     azure.ocr.seconds, azure.ocr.poll = 9_999, None
     with pytest.raises(ServiceError, match="run again later"):
-        service.answer(service.take(file("Any.")))
+        service.wait_for_result(service.submit(file("Any.")))
 
 
 def test_a_success_that_cannot_be_read_is_none(azure: Azure, service: DocumentIntelligence) -> None:
     """An answer without a body is asked for again, and paid for once."""
-    taken = service.take(file("Any."))
+    taken = service.submit(file("Any."))
     azure.faults.add(faults.empty(), "ocr", "GET", nth=1)
-    assert service.answer(taken).text == "Any."
+    assert service.wait_for_result(taken).text == "Any."
 
 
 def test_a_run_that_is_called_off_sends_nothing_more(azure: Azure) -> None:
     """No page is paid for after the time to settle things is over."""
-    service = connected(azure, patience=Patience(stopped=lambda: True))
+    service = connected(azure, patience=RetryPolicy(is_cancelled=lambda: True))
     with pytest.raises(StoppedError):
-        service.take(file("Any."))
+        service.submit(file("Any."))
     assert azure.count("ocr") == 0
     service.close()
 
@@ -198,8 +200,8 @@ def test_an_answer_is_only_asked_for_where_the_page_was_sent(azure: Azure) -> No
     service = connected(azure)
     evil = answer(202, {}, {"Operation-Location": "https://elsewhere/analyzeResults/12345678"})
     azure.faults.add(faults.instead("evil", evil), "ocr", "POST", nth=1)
-    taken = service.take(file("Any."))
+    taken = service.submit(file("Any."))
     assert taken.operation == "12345678"
-    with pytest.raises(Gone):  # which our own endpoint says
-        service.answer(taken)
+    with pytest.raises(ResultLost):  # which our own endpoint says
+        service.wait_for_result(taken)
     service.close()

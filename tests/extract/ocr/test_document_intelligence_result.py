@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.extract.ocr.document_intelligence_result import read
+from ingest.extract.ocr.document_intelligence_result import parse_result
 
 
 def result(content: str, *words: tuple[str, float], tables: Any = ()) -> dict[str, Any]:
@@ -27,13 +27,13 @@ def table(content: str, block: str, *rows: tuple[str, ...]) -> dict[str, Any]:
 
 def test_confidence_is_weighted_by_the_length_of_words() -> None:
     """A long word that was misread weighs more than a short one."""
-    found = read(result("a hippopotamus", ("a", 1.0), ("hippopotamus", 0.5)))
+    found = parse_result(result("a hippopotamus", ("a", 1.0), ("hippopotamus", 0.5)))
     assert found.confidence == pytest.approx((1 + 12 * 0.5) / 13)
 
 
 def test_a_page_without_words_was_not_misread() -> None:
     """An empty page is not listed as doubtful."""
-    found = read(result(""))
+    found = parse_result(result(""))
     assert (found.text, found.confidence) == ("", 1.0)
 
 
@@ -42,7 +42,7 @@ def test_tables_stand_where_they_were_as_markdown() -> None:
     content = "𝒢𝒢 before\nA B\n1 2\nbetween\nC\n3\nafter"
     one = table(content, "A B\n1 2", ("A", "B"), ("1", "2|3"))
     two = table(content, "C\n3", ("C",), ("3\nx",))
-    assert read(result(content, tables=[one, two])).text == (
+    assert parse_result(result(content, tables=[one, two])).text == (
         "𝒢𝒢 before\n\n| A | B |\n| --- | --- |\n| 1 | 2\\|3 |\n\nbetween\n\n"
         "| C |\n| --- |\n| 3 x |\n\nafter"
     )
@@ -53,12 +53,12 @@ def test_a_table_in_several_places_stays_text() -> None:
     content = "A 1 and B 2"
     odd = table(content, "A 1", ("A", "1"))
     odd["spans"].append({"offset": 8, "length": 3})
-    assert read(result(content, tables=[odd])).text == content
+    assert parse_result(result(content, tables=[odd])).text == content
 
 
 def test_boxes_of_a_form_are_signs() -> None:
     """Ticked or not can be read."""
-    assert read(result("yes :selected: no :unselected:")).text == "yes ☒ no ☐"
+    assert parse_result(result("yes :selected: no :unselected:")).text == "yes ☒ no ☐"
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ def test_boxes_of_a_form_are_signs() -> None:
 def test_what_is_no_answer_raises(wrong: dict[str, Any]) -> None:
     """An answer that cannot be read is asked for again."""
     with pytest.raises((KeyError, TypeError, ValueError)):
-        read(wrong)
+        parse_result(wrong)

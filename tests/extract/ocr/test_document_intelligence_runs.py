@@ -18,16 +18,16 @@ from typing import Any
 import pypdf
 import pytest
 
-from ingest.config.connections import connections
-from ingest.config.factory import services
-from ingest.config.settings import Settings, settings
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_services
+from ingest.config.settings import Settings, build_settings
 from ingest.errors import RoleError, ServiceError
-from ingest.models import Event, Mode
+from ingest.models import Mode, RunEvent
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.dry_run import forecast
-from ingest.pipeline.stages import ingest
-from ingest.runtime.cancellation import Stop
-from ingest.sources.folder import roots
+from ingest.pipeline.dry_run import dry_run
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
+from ingest.sources.folder import parse_folder_roots
 from tests.conftest import environment, outcomes, settled
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
@@ -55,27 +55,27 @@ def azure(azure: Azure) -> Azure:
 def client(azure: Azure, **more: str) -> Settings:
     """The settings of a client with remote recognition."""
     named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large", "INGEST_WORKERS": "1"}
-    return settings(azure.environment | named | {"INGEST_OCR": azure.ocr_endpoint} | more, {})
+    return build_settings(azure.environment | named | {"INGEST_OCR": azure.ocr_endpoint} | more, {})
 
 
 @contextmanager
 def connected(chosen: Settings, *, write: bool = True) -> Iterator[Services]:
-    stop = Stop()
-    to = connections(
+    stop = Cancellation()
+    to = create_connections(
         chosen,
         stop,
         clock=lambda: time.monotonic() * SPEED,
         sleep=lambda seconds: time.sleep(seconds / SPEED),
     )
-    with services(chosen, stop, write=write, to=to) as all_:
+    with open_services(chosen, stop, write=write, to=to) as all_:
         yield all_
 
 
-def run(folder: Path, chosen: Settings) -> list[Event]:
+def run(folder: Path, chosen: Settings) -> list[RunEvent]:
     """One run over a folder, in this process; its events."""
-    (root,) = roots([str(folder)])
+    (root,) = parse_folder_roots([str(folder)])
     with connected(chosen) as all_:
-        return list(ingest(root, all_, Run("r", max_deletes=99)))
+        return list(ingest_root(root, all_, Run("r", max_deletes=99)))
 
 
 def found(azure: Azure, question: str) -> list[str]:
@@ -285,10 +285,10 @@ def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, fol
     before, asked = azure.search.dump("chunks"), azure.count("ocr")
     write(folder / "b.pdf", "Paid before.", "New one.", "New two.", "New one.")
 
-    (root,) = roots([str(folder)])
+    (root,) = parse_folder_roots([str(folder)])
     with connected(client(azure), write=False) as all_:
-        events = list(forecast(root, all_, Run("p")))
-        assert all_.reader.unsent() == 2
+        events = list(dry_run(root, all_, Run("p")))
+        assert all_.reader.unsent_pages() == 2
 
     assert outcomes(events) == {"a.pdf": "unchanged", "b.pdf": "new"}
     assert azure.count("ocr") == asked

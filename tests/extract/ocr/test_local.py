@@ -18,37 +18,37 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from ingest.config.reader import recogniser
-from ingest.config.settings import settings
+from ingest.config.reader import ocr_engine_name
+from ingest.config.settings import build_settings
 from ingest.errors import ConfigError, DocumentError
-from ingest.extract.document import CONFIDENT, Means, extract
+from ingest.extract.document import MIN_CONFIDENCE, ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.ocr import local
-from ingest.extract.sandbox.pool import Contained, Limits
-from ingest.models import Code, Document, Recipe, Recognised, Source
+from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
+from ingest.models import Code, Document, OcrResult, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
 from tests.conftest import ROOT, environment
 from tests.pdfs import pdf
 
 if TYPE_CHECKING:
-    from ingest.models import Picture
+    from ingest.models import GreyImage
 
 DATA = ROOT / "data"
-READS = Means(ocr=local.NAME, recognise=local.recognise)
+READS = ExtractOptions(ocr=local.ENGINE_NAME, recognise=local.recognise)
 WIDTH, HEIGHT = 1654, 2339  # A4 at 200 dpi
 
 
-def shown(path: Path, index: int = 0) -> Picture:
+def shown(path: Path, index: int = 0) -> GreyImage:
     """A page of a PDF as recognition gets it."""
-    return Pdfium(path.read_bytes(), ()).picture(index)
+    return Pdfium(path.read_bytes(), ()).render(index)
 
 
-def note() -> Picture:
+def note() -> GreyImage:
     """The head of a delivery note: to read a whole page takes two seconds."""
     return shown(DATA / "scans/delivery-note.pdf")[:500]
 
 
-def scanned(*pictures: Picture, hidden: str = "") -> bytes:
+def scanned(*pictures: GreyImage, hidden: str = "") -> bytes:
     """A PDF whose pages are pictures, with a text that nobody sees."""
     file = io.BytesIO()
     canvas = Canvas(file, invariant=1)
@@ -76,7 +76,7 @@ def joined(*parts: bytes) -> bytes:
     return file.getvalue()
 
 
-def white(height: int = HEIGHT, width: int = WIDTH) -> Picture:
+def white(height: int = HEIGHT, width: int = WIDTH) -> GreyImage:
     return np.full((height, width), 255, np.uint8)
 
 
@@ -99,9 +99,9 @@ def test_a_form_is_read_row_by_row(form: Document) -> None:
 def test_what_was_recognised_says_so(form: Document) -> None:
     """I can see which pages were pictures, what read them, and how sure it was."""
     assert form.details.scanned == (1, 2)
-    assert form.details.ocr == local.NAME
+    assert form.details.ocr == local.ENGINE_NAME
     assert form.details.doubtful == ()
-    assert all(CONFIDENT < confidence <= 1 for confidence in form.confidence.values())
+    assert all(MIN_CONFIDENCE < confidence <= 1 for confidence in form.confidence.values())
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -128,7 +128,7 @@ def test_japanese_is_read() -> None:
 def test_two_columns_are_read_one_after_the_other() -> None:
     """The lower part of a paper's page: what the text layer says, in its order."""
     page = local.recognise(shown(DATA / "papers/two-column.pdf", 1)[300:800]).text
-    known = extract((DATA / "papers/two-column.pdf").read_bytes(), Means()).pages[1]
+    known = extract((DATA / "papers/two-column.pdf").read_bytes(), ExtractOptions()).pages[1]
 
     lines = [line for line in page.splitlines() if len(line) > 30]
     places = [known.find(line[:25]) for line in lines]
@@ -141,7 +141,7 @@ def test_a_script_that_is_not_read_gives_no_text_and_no_confidence() -> None:
     page = local.recognise(shown(DATA / "languages/دليل-السلامة.pdf")[:500])
 
     assert len(page.text) < 20
-    assert page.confidence < CONFIDENT / 2
+    assert page.confidence < MIN_CONFIDENCE / 2
 
 
 def test_what_the_models_skip_with_confidence_is_not_taken_for_read() -> None:
@@ -151,7 +151,7 @@ def test_what_the_models_skip_with_confidence_is_not_taken_for_read() -> None:
     for row, text in enumerate(["Все люди рождаются свободными", "и равными в своём достоинстве."]):
         ImageDraw.Draw(image).text((150, 100 + 60 * row), text, font=font, fill=0)
 
-    assert local.recognise(np.asarray(image)) == Recognised("", 0.0)
+    assert local.recognise(np.asarray(image)) == OcrResult("", 0.0)
 
 
 @pytest.mark.parametrize(
@@ -166,21 +166,21 @@ def test_what_the_models_skip_with_confidence_is_not_taken_for_read() -> None:
     ],
     ids=["white", "black", "noise", "checks", "thin", "tiny"],
 )
-def test_a_picture_without_text_has_none(picture: Picture) -> None:
+def test_a_picture_without_text_has_none(picture: GreyImage) -> None:
     """An empty back, a black page, a picture made to hurt: no text, and that is sure."""
-    assert local.recognise(picture) == Recognised("", 1.0)
+    assert local.recognise(picture) == OcrResult("", 1.0)
 
 
 def test_only_the_pages_without_readable_text_are_recognised() -> None:
     """A contract whose signed page was scanned: the other pages keep the text they have."""
     seen = []
 
-    def recognise(picture: Picture) -> Recognised:
+    def recognise(picture: GreyImage) -> OcrResult:
         seen.append(picture.shape)
         return local.recognise(picture)
 
     data = joined(pdf("the first page"), scanned(note(), white(300, 200)), pdf("the last page"))
-    document = extract(data, Means(ocr=local.NAME, recognise=recognise))
+    document = extract(data, ExtractOptions(ocr=local.ENGINE_NAME, recognise=recognise))
 
     assert len(seen) == 2
     assert document.details.scanned == (2, 3)
@@ -205,10 +205,10 @@ def test_a_garbage_text_layer_gives_way_to_what_is_seen() -> None:
 def test_a_failure_on_one_page_is_a_doubtful_page() -> None:
     """Whatever the engine does on a page, the document keeps its others."""
 
-    def failing(picture: Picture) -> Recognised:
+    def failing(picture: GreyImage) -> OcrResult:
         return local.recognise(picture[:0])  # the engine raises on what has no height
 
-    means = Means(ocr=local.NAME, recognise=failing)
+    means = ExtractOptions(ocr=local.ENGINE_NAME, recognise=failing)
     document = extract(joined(pdf("the first page"), scanned(white(300, 200))), means)
 
     assert document.pages == ("the first page", "")
@@ -218,19 +218,23 @@ def test_a_failure_on_one_page_is_a_doubtful_page() -> None:
 def test_a_limit_that_cannot_be_kept_is_refused() -> None:
     """Every scan would fail: I am told before the first one."""
     with pytest.raises(ConfigError, match="DOCUMENT_MEGABYTES=512: the local OCR needs 1600"):
-        recogniser(settings({"INGEST_OCR": "local", "INGEST_DOCUMENT_MEGABYTES": "512"}, {}))
+        ocr_engine_name(
+            build_settings({"INGEST_OCR": "local", "INGEST_DOCUMENT_MEGABYTES": "512"}, {})
+        )
 
 
 def test_ocr_needs_an_engine_that_draws() -> None:
     """Every scan would be doubtful: I am told before the first one."""
     with pytest.raises(ConfigError, match="pypdf draws no pages"):
-        recogniser(settings({"INGEST_OCR": "local", "INGEST_EXTRACTOR": "pypdf"}, {}))
+        ocr_engine_name(build_settings({"INGEST_OCR": "local", "INGEST_EXTRACTOR": "pypdf"}, {}))
 
 
 def test_a_page_that_cannot_be_drawn_is_a_doubtful_page() -> None:
     """A document that crashed the engine which draws is read by the other, without its scans."""
     data = joined(pdf("the first page"), scanned(white(300, 200)))
-    document = extract(data, Means("pypdf", ocr=local.NAME, recognise=local.recognise))
+    document = extract(
+        data, ExtractOptions("pypdf", ocr=local.ENGINE_NAME, recognise=local.recognise)
+    )
 
     assert document.pages == ("the first page", "")
     assert document.details.doubtful == (2,)
@@ -240,8 +244,8 @@ def test_too_little_memory_is_named() -> None:
     """With a low limit the document fails and I am told which setting allows more."""
     path = DATA / "scans/delivery-note.pdf"
     source = Source(str(path.parent), path.name, str(path), 1, "1")
-    task = Task(source, "", Recipe("auto", 512, 0.12, "none", 8), "auto", ocr=local.NAME)
-    child = Contained(prepare, Limits(60, 700))
+    task = Task(source, "", Recipe("auto", 512, 0.12, "none", 8), "auto", ocr=local.ENGINE_NAME)
+    child = SandboxPool(prepare, SandboxLimits(60, 700))
     try:
         with path.open("rb") as file, pytest.raises(DocumentError) as caught:
             child(task, file)
@@ -259,20 +263,20 @@ def test_a_missing_package_is_named_before_any_work(
     monkeypatch.setitem(sys.modules, missing, None)
 
     with pytest.raises(ConfigError, match=rf"{missing} is missing.*pip install '\.\[ocr\]'"):
-        recogniser(settings({"INGEST_OCR": "local"}, {}))
+        ocr_engine_name(build_settings({"INGEST_OCR": "local"}, {}))
 
 
 def test_it_is_off_until_it_is_asked_for() -> None:
     """Nobody pays a minute a document without having said so."""
-    assert recogniser(settings({}, {})) == ""
-    assert recogniser(settings({"INGEST_OCR": "local"}, {})) == local.NAME
+    assert ocr_engine_name(build_settings({}, {})) == ""
+    assert ocr_engine_name(build_settings({"INGEST_OCR": "local"}, {})) == local.ENGINE_NAME
 
 
 @pytest.mark.parametrize("value", ["remote", "http://ocr.example", "https://a.example, local"])
 def test_a_setting_that_cannot_be_meant_is_refused(value: str) -> None:
     """A misspelt engine is no OCR silently."""
     with pytest.raises(ConfigError, match=r"INGEST_OCR=.*: expected local, or an endpoint"):
-        settings({"INGEST_OCR": value}, {})
+        build_settings({"INGEST_OCR": value}, {})
 
 
 WATCHED = """
@@ -285,9 +289,9 @@ def watch(event, arguments):
 sys.dont_write_bytecode = True
 sys.addaudithook(watch)
 sys.path.insert(0, sys.argv[1])
-from ingest.extract.pdfium import Pdfium
-from ingest.ocr.local import recognise
-print(recognise(Pdfium(open(sys.argv[2], "rb").read(), ()).picture(0)[:500]).text)
+from ingest.extract.engines.pdfium import Pdfium
+from ingest.extract.ocr.local import recognise
+print(recognise(Pdfium(open(sys.argv[2], "rb").read(), ()).render(0)[:500]).text)
 """
 
 
@@ -309,10 +313,10 @@ def test_nothing_is_fetched_sent_or_left_behind(tmp_path: Path) -> None:
 def test_what_meets_no_scan_does_not_load_the_engine() -> None:
     """Ordinary documents cost what they did, whether OCR is on or not."""
     code = (
-        "import sys; from ingest.extract.document import Means, extract\n"
+        "import sys; from ingest.extract.document import ExtractOptions, extract\n"
         "from ingest.extract.ocr import local\n"
-        "means = Means(ocr=local.NAME, recognise=local.recognise)\n"
-        f"extract(open({str(DATA / 'handbook.pdf')!r}, 'rb').read(), means)\n"
+        "options = ExtractOptions(ocr=local.ENGINE_NAME, recognise=local.recognise)\n"
+        f"extract(open({str(DATA / 'handbook.pdf')!r}, 'rb').read(), options)\n"
         "print(sorted({'cv2', 'onnxruntime', 'rapidocr'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from ingest.errors import DocumentError, ServiceError
-from ingest.extract.ocr import Gone, Refused, Taken
-from ingest.extract.ocr.page_cache import Recogniser, Scans
-from ingest.models import Paid, Recognised
-from ingest.runtime.timing import RECOGNISING, Times
+from ingest.extract.ocr import PageRejected, ResultLost, SubmittedPage
+from ingest.extract.ocr.page_cache import CachedOcr, ScannedPages
+from ingest.models import CachedPage, OcrResult
+from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 from tests.processes import PATIENCE
 
 
@@ -20,13 +20,13 @@ from tests.processes import PATIENCE
 class Shelf:
     """A memory, and what was written to it in which order."""
 
-    pages: dict[str, Paid] = field(default_factory=dict)
-    written: list[Paid] = field(default_factory=list)
+    pages: dict[str, CachedPage] = field(default_factory=dict)
+    written: list[CachedPage] = field(default_factory=list)
 
-    def paid(self, key: str) -> Paid | None:
+    def cached_page(self, key: str) -> CachedPage | None:
         return self.pages.get(key)
 
-    def keep(self, page: Paid) -> None:
+    def cache_page(self, page: CachedPage) -> None:
         self.pages[page.key] = page
         self.written.append(page)
 
@@ -40,21 +40,21 @@ class Reader:
     may: threading.Event = field(default_factory=threading.Event)
     fails: Exception | None = None
 
-    def take(self, picture: bytes) -> Taken:
+    def submit(self, picture: bytes) -> SubmittedPage:
         if picture == b"bad":
-            raise Refused("it is bad")
+            raise PageRejected("it is bad")
         time.sleep(0.02)  # on its way, and nobody knows of it yet
         self.taken.append(picture)
-        return Taken(picture.decode(), 0.0)
+        return SubmittedPage(picture.decode(), 0.0)
 
-    def answer(self, taken: Taken) -> Recognised:
+    def wait_for_result(self, submitted: SubmittedPage) -> OcrResult:
         self.may.wait(PATIENCE)
         if self.fails:
             raise self.fails
         if self.gone:
             self.gone -= 1
-            raise Gone("forgotten")
-        return Recognised(f"text of {taken.operation}", 0.9)
+            raise ResultLost("forgotten")
+        return OcrResult(f"text of {submitted.operation}", 0.9)
 
 
 @pytest.fixture
@@ -69,24 +69,24 @@ def reader() -> Reader:
     return made
 
 
-def scans(source: str, *pages: str) -> Scans:
+def scans(source: str, *pages: str) -> ScannedPages:
     def draw(page: int) -> bytes:
         if pages[page - 1] == "hidden":
             raise DocumentError("cannot be drawn")
         return pages[page - 1].encode()
 
-    return Scans("/docs", source, dict(enumerate(pages, 1)), draw)
+    return ScannedPages("/docs", source, dict(enumerate(pages, 1)), draw)
 
 
 def test_what_was_taken_is_kept_before_its_answer_is_waited_for(
     shelf: Shelf, reader: Reader
 ) -> None:
     """A run may die in between: the next one only has to ask."""
-    pages = Recogniser(shelf, reader, "read", Times())
-    found = pages.found(scans("a.pdf", "one"))
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    found = pages.recognise(scans("a.pdf", "one"))
     pages.close()
 
-    assert found.texts == {1: Recognised("text of one", 0.9)}
+    assert found.texts == {1: OcrResult("text of one", 0.9)}
     operation, answer = shelf.written
     assert (operation.operation, operation.recognised) == ("one", None)
     assert answer.recognised == found.texts[1]
@@ -98,14 +98,14 @@ def test_an_answer_that_was_not_waited_for_is_asked_for_by_the_next_run(
 ) -> None:
     """Without sending the page again."""
     reader.fails = ServiceError("the service is down")
-    pages = Recogniser(shelf, reader, "read", Times())
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
     with pytest.raises(ServiceError):
-        pages.found(scans("a.pdf", "one"))
+        pages.recognise(scans("a.pdf", "one"))
     pages.close()
 
     reader.fails = None
-    pages = Recogniser(shelf, reader, "read", Times())
-    assert pages.found(scans("a.pdf", "one")).texts
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    assert pages.recognise(scans("a.pdf", "one")).texts
     pages.close()
     assert reader.taken == [b"one"]
 
@@ -115,12 +115,12 @@ def test_documents_that_have_the_same_page_at_the_same_time_wait_for_one_answer(
 ) -> None:
     """Eight readers of the same page: one is paid for."""
     reader.may.clear()
-    times = Times()
-    pages = Recogniser(shelf, reader, "read", times)
+    times = Stopwatch()
+    pages = CachedOcr(shelf, reader, "read", times)
     found: list[str] = []
 
     def read(source: str) -> None:
-        found.append(pages.found(scans(source, "same", "same")).texts[2].text)
+        found.append(pages.recognise(scans(source, "same", "same")).texts[2].text)
 
     threads = [threading.Thread(target=read, args=(f"{n}.pdf",)) for n in range(8)]
     for thread in threads:
@@ -132,22 +132,22 @@ def test_documents_that_have_the_same_page_at_the_same_time_wait_for_one_answer(
 
     assert found == ["text of same"] * 8
     assert reader.taken == [b"same"]
-    assert times.wall(RECOGNISING) >= 0.2
+    assert times.wall_seconds(RECOGNISING_PAGES) >= 0.2
 
 
 def test_another_model_reads_the_page_anew(shelf: Shelf, reader: Reader) -> None:
     """What one model made of a page is not what the other would."""
     for name in ("read", "layout", "read"):
-        pages = Recogniser(shelf, reader, name, Times())
-        pages.found(scans("a.pdf", "one"))
+        pages = CachedOcr(shelf, reader, name, Stopwatch())
+        pages.recognise(scans("a.pdf", "one"))
         pages.close()
     assert reader.taken == [b"one", b"one"]
 
 
 def test_one_page_that_cannot_be_read_costs_itself(shelf: Shelf, reader: Reader) -> None:
     """Refused by the service, or impossible to draw."""
-    pages = Recogniser(shelf, reader, "read", Times())
-    found = pages.found(scans("a.pdf", "one", "bad", "hidden", "two"))
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    found = pages.recognise(scans("a.pdf", "one", "bad", "hidden", "two"))
     pages.close()
     assert set(found.texts) == {1, 4}
     assert found.refused == (2, 3)
@@ -156,12 +156,12 @@ def test_one_page_that_cannot_be_read_costs_itself(shelf: Shelf, reader: Reader)
 def test_answers_that_never_come_are_given_up(shelf: Shelf, reader: Reader) -> None:
     """After three pages paid for, and with the service's words; two failures are survived."""
     reader.gone = 2
-    pages = Recogniser(shelf, reader, "read", Times())
-    assert set(pages.found(scans("a.pdf", "one")).texts) == {1}
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    assert set(pages.recognise(scans("a.pdf", "one")).texts) == {1}
     assert len(reader.taken) == 3
 
     reader.gone = 99
-    assert pages.found(scans("a.pdf", "two")).refused == (1,)
+    assert pages.recognise(scans("a.pdf", "two")).refused == (1,)
     assert len(reader.taken) == 6
     pages.close()
 
@@ -170,9 +170,9 @@ def test_a_page_found_in_another_document_stays_when_the_first_one_goes(
     shelf: Shelf, reader: Reader
 ) -> None:
     """It belongs to the document that had it last."""
-    pages = Recogniser(shelf, reader, "read", Times())
-    pages.found(scans("a.pdf", "one"))
-    pages.found(scans("b.pdf", "one"))
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    pages.recognise(scans("a.pdf", "one"))
+    pages.recognise(scans("b.pdf", "one"))
     pages.close()
     assert shelf.written[-1].source == "b.pdf"
     assert reader.taken == [b"one"]
@@ -180,16 +180,16 @@ def test_a_page_found_in_another_document_stays_when_the_first_one_goes(
 
 def test_without_a_service_pages_are_only_counted(shelf: Shelf, reader: Reader) -> None:
     """A plan finds what was paid for, counts the rest once, and writes nothing."""
-    pages = Recogniser(shelf, reader, "read", Times())
-    pages.found(scans("a.pdf", "one"))
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    pages.recognise(scans("a.pdf", "one"))
     pages.close()
     written = list(shelf.written)
 
-    plan = Recogniser(shelf, None, "read", Times())
-    found = plan.found(scans("b.pdf", "one", "two", "two", "three"))
+    plan = CachedOcr(shelf, None, "read", Stopwatch())
+    found = plan.recognise(scans("b.pdf", "one", "two", "two", "three"))
     plan.close()
 
     assert set(found.texts) == {1}
     assert found.refused == ()
-    assert len(plan.unsent) == 2
+    assert len(plan.unsent_keys) == 2
     assert shelf.written == written

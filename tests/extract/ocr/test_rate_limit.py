@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from ingest.extract.ocr.rate_limit import FEWEST, Pace
+from ingest.extract.ocr.rate_limit import MIN_REQUESTS_PER_SECOND, LocalOcrRateLimiter
 
 
 @dataclass
@@ -15,10 +15,10 @@ class Slept:
     now: float = 0.0
     sent: list[float] = field(default_factory=list)
 
-    def pace(self) -> Pace:
-        return Pace(10, 10, clock=lambda: self.now)
+    def pace(self) -> LocalOcrRateLimiter:
+        return LocalOcrRateLimiter(10, 10, clock=lambda: self.now)
 
-    def take(self, pace: Pace, count: int) -> None:
+    def take(self, pace: LocalOcrRateLimiter, count: int) -> None:
         for _ in range(count):
             while (seconds := pace.ask()) > 0:
                 self.now += seconds
@@ -58,7 +58,7 @@ def test_a_refusal_holds_back_who_was_promised_a_turn() -> None:
     assert pace.ask("a") == 0
     wait = pace.ask("b")
     assert 0 < wait <= 0.1
-    pace.refused(7.0)
+    pace.report_throttled(7.0)
     time.now += wait
     assert pace.ask("b") > 6.5
 
@@ -68,13 +68,13 @@ def test_a_refusal_is_waited_out_and_then_fewer_are_sent() -> None:
     time = Slept()
     pace = time.pace()
     time.take(pace, 1)
-    pace.refused(7.0)
+    pace.report_throttled(7.0)
     time.take(pace, 3)
     assert time.sent[1] >= 7.0
     assert time.sent[3] - time.sent[2] >= 0.19
 
     for _ in range(40):
-        pace.answered()
+        pace.report_success()
     assert pace.rate == 10
 
 
@@ -83,7 +83,7 @@ def test_a_service_that_only_refuses_is_asked_now_and_then() -> None:
     time = Slept()
     pace = time.pace()
     for _ in range(50):
-        pace.refused(0.0)
-    assert pace.rate == FEWEST
+        pace.report_throttled(0.0)
+    assert pace.rate == MIN_REQUESTS_PER_SECOND
     time.take(pace, 2)
-    assert time.sent[1] - time.sent[0] <= 1 / FEWEST + 0.01
+    assert time.sent[1] - time.sent[0] <= 1 / MIN_REQUESTS_PER_SECOND + 0.01

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.extract.sandbox import isolation as sandbox
-from ingest.extract.sandbox.pool import Beat
+from ingest.extract.sandbox.pool import OnPage
 
 Attempt = Callable[[Path, int], object]  # of a folder and a port
 
@@ -109,7 +109,7 @@ def result(name: str, folder: Path, port: int) -> str:
     return "done"
 
 
-def behave(task: tuple[str, Path, int], file: BinaryIO, beat: Beat) -> object:
+def behave(task: tuple[str, Path, int], file: BinaryIO, beat: OnPage) -> object:
     """What whoever took over a reader may want."""
     how, folder, port = task
     if how in ALL:
@@ -143,7 +143,7 @@ def work() -> list[object]:
     import pypdf
     import pypdfium2
 
-    from ingest.embed.minilm import local
+    from ingest.embed.minilm import local_embedder
 
     found: list[object] = []
     thread = threading.Thread(target=found.append, args=("a thread",))
@@ -151,7 +151,7 @@ def work() -> list[object]:
     thread.join()
     square = np.ones((300, 300), np.float32)
     found += [float((square @ square)[0, 0]), pypdf.__name__, pypdfium2.__name__]
-    return [*found, local(2).embed(["some words"]).shape]
+    return [*found, local_embedder(2).embed(["some words"]).shape]
 
 
 def enter(layer: str) -> bool:
@@ -160,5 +160,5 @@ def enter(layer: str) -> bool:
     libc.syscall.restype = ctypes.c_long
     assert libc.prctl(sandbox.PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0
     if layer == "landlock":
-        return sandbox.landlocked(libc, sandbox.readable())
-    return sandbox.filtered(libc)
+        return sandbox.restrict_paths(libc, sandbox.readable_paths())
+    return sandbox.install_filter(libc)

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ingest.errors import DocumentError
-from ingest.extract.sandbox.pool import Beat
+from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Code
 
 
-def behave(how: str, file: BinaryIO, beat: Beat) -> str:
+def behave(how: str, file: BinaryIO, beat: OnPage) -> str:
     """What a document may do to its reader."""
     if how == "read":
         return file.read().decode()
@@ -47,7 +47,7 @@ def behave(how: str, file: BinaryIO, beat: Beat) -> str:
     return f"{how} by {os.getpid()}"
 
 
-def allowances(beat: Beat) -> Iterator[float]:
+def allowances(beat: OnPage) -> Iterator[float]:
     """The seconds of CPU left when opening, reading a page, and making something of the pages."""
     for page in (None, 1, 0):
         if page is not None:

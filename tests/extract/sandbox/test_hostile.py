@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ingest.extract.limits import HEADING, LABEL
-from ingest.extract.metadata import LONGEST as TITLE
+from ingest.extract.limits import MAX_HEADING_CHARS, MAX_LABEL_CHARS
+from ingest.extract.metadata import MAX_ENTRY_CHARS as TITLE
 from tests.conftest import DIMENSIONS, environment
 from tests.emulator.emulator import emulator
 from tests.hostile import Kind, generated, harmed, sparse
@@ -151,9 +151,9 @@ def test_nothing_poisons_the_index(night: Night) -> None:
                 value.encode()
                 assert "\0" not in value
         assert len(chunk["title"]) <= TITLE
-        assert len(chunk["page_label"] or "") <= LABEL
+        assert len(chunk["page_label"] or "") <= MAX_LABEL_CHARS
         headings = json.loads(chunk["headings"] or "[]")
-        assert all(len(heading) <= HEADING for heading in headings)
+        assert all(len(heading) <= MAX_HEADING_CHARS for heading in headings)
 
 
 def test_four_gigabytes_of_nothing_are_too_large(night: Night) -> None:

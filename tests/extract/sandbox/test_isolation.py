@@ -23,7 +23,7 @@ from ingest import models as model
 from ingest.errors import DocumentError
 from ingest.extract.sandbox import isolation as sandbox
 from ingest.extract.sandbox import seccomp as syscalls
-from ingest.extract.sandbox.pool import Contained, Died, Limits
+from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, SandboxPool
 from ingest.models import Code
 from tests.conftest import ROOT
 from tests.extract.sandbox.attempts import (
@@ -64,7 +64,7 @@ Call = Callable[..., object]
 @pytest.fixture
 def call(folder: Path, port: int) -> Iterator[Call]:
     """Have a reader try something."""
-    children = Contained(behave, Limits(30, 1536))
+    children = SandboxPool(behave, SandboxLimits(30, 1536))
 
     def tried(how: str) -> object:
         with (folder / "file").open("rb") as file:
@@ -131,10 +131,10 @@ def test_each_layer_holds_by_itself(layer: str, folder: Path, port: int) -> None
 
 def test_all_layers_hold_that_this_system_has() -> None:
     """Which these are is found out another way; a layer that silently does not hold is seen."""
-    children = Contained(behave, Limits(30, 2048))
+    children = SandboxPool(behave, SandboxLimits(30, 2048))
     try:
-        children.prepare()
-        (child,) = children.children
+        children.warm_up()
+        (child,) = children.processes
         expected = []
         if sys.platform != "win32":
             expected.append("limits")
@@ -157,10 +157,10 @@ def test_all_layers_hold_that_this_system_has() -> None:
 @linux
 def test_limits_cannot_be_raised_again() -> None:
     """Memory, file size and cores are limited for good."""
-    children = Contained(behave, Limits(30, 777))
+    children = SandboxPool(behave, SandboxLimits(30, 777))
     try:
-        children.prepare()
-        (child,) = children.children
+        children.warm_up()
+        (child,) = children.processes
         limits = Path(f"/proc/{child.process.pid}/limits").read_text()
         told = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
         assert told["Max address space"] == [str(777 << 20)] * 2
@@ -197,11 +197,11 @@ def test_a_reader_has_no_handles_but_its_own(call: Call, folder: Path) -> None:
 @linux
 def test_a_reader_cannot_pull_shared_memory_from_under_its_parent() -> None:
     """What both have mapped stays as large as it is, even if no filter holds."""
-    from ingest.extract.sandbox.progress import Board, Place, fresh
+    from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, new_memory
 
-    with fresh() as name:
-        board = Board(name)
-        board.write(Place(3, 7, 1.5))
+    with new_memory() as name:
+        board = ProgressBuffer(name)
+        board.write(ReadProgress(3, 7, 1.5))
         for size in (0, 1 << 20):
             with pytest.raises(PermissionError):
                 os.truncate(name, size)
@@ -217,7 +217,7 @@ def test_the_document_itself_cannot_be_written_to(call: Call, folder: Path) -> N
 @pytest.mark.parametrize("how", ["speak", "babble", "shout"])
 def test_an_answer_is_never_code(how: str, call: Call, folder: Path) -> None:
     """A reader that was taken over cannot have the main process do what it may not."""
-    with pytest.raises(Died) as caught:
+    with pytest.raises(ProcessDied) as caught:
         call(how)
     assert caught.value.code is Code.CRASHED
     assert not (folder / "by the parent").exists()
@@ -235,13 +235,17 @@ def test_errors_of_ours_are_part_of_an_answer() -> None:
         "sys.stdout.buffer.write(pickle.dumps(DocumentError('locked', Code.ENCRYPTED)))"
     )
     told = subprocess.run([sys.executable, "-c", locked], capture_output=True, cwd=ROOT, check=True)
-    error = wire.value(told.stdout)
+    error = wire.load_answer(told.stdout)
     assert (type(error), str(error), error.code) == (DocumentError, "locked", Code.ENCRYPTED)
-    for name in ("ingest.models hashlib", "ingest.extract.sandbox.pool Contained", "builtins eval"):
+    for name in (
+        "ingest.models hashlib",
+        "ingest.extract.sandbox.pool SandboxPool",
+        "builtins eval",
+    ):
         module, attribute = name.split()
         broken = pickle.dumps("x")[:2] + f"c{module}\n{attribute}\n.".encode()
         with pytest.raises(pickle.UnpicklingError, match="is no part of an answer"):
-            wire.value(broken)
+            wire.load_answer(broken)
 
 
 def test_an_answer_changes_no_type_of_ours() -> None:
@@ -252,17 +256,17 @@ def test_an_answer_changes_no_type_of_ours() -> None:
     state = b"N}U\x05takenU\x04overs\x86b."
     for name in ("Code", "Outcome", "Chunk", "Details"):
         with suppress(pickle.UnpicklingError):
-            wire.value(f"cingest.models\n{name}\n".encode() + state)
+            wire.load_answer(f"cingest.models\n{name}\n".encode() + state)
         assert not hasattr(getattr(model, name), "taken")
 
 
 def test_the_numbers_are_those_of_this_kernels_headers() -> None:
     """A number that is mistyped refuses the wrong call, and lets the right one through."""
-    tables = (*syscalls.REFUSED, syscalls.UNKNOWN, syscalls.BY_ARGUMENT)
+    tables = (*syscalls.REFUSED_CALLS, syscalls.NOT_IMPLEMENTED_CALLS, syscalls.CALLS_BY_ARGUMENT)
     for machine in syscalls.MACHINES:
         numbers = [number for table in tables for number in table[machine].values()]
         assert len(numbers) == len(set(numbers))
-        assert max(numbers) <= syscalls.NEWEST
+        assert max(numbers) <= syscalls.NEWEST_NUMBER
     for path, machine in (
         ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "x86_64"),
         ("/usr/include/asm-generic/unistd.h", "aarch64"),
@@ -281,8 +285,8 @@ def test_the_numbers_are_those_of_this_kernels_headers() -> None:
 
 def decision(lines: list[sandbox.Instruction], arch: int, number: int, *arguments: int) -> int:
     """What the kernel would make of a system call, by a filter of these instructions."""
-    memory = {sandbox.NUMBER: number, sandbox.ARCHITECTURE: arch}
-    memory |= {sandbox.ARGUMENTS + 8 * place: value for place, value in enumerate(arguments)}
+    memory = {sandbox.NUMBER_OFFSET: number, sandbox.ARCHITECTURE_OFFSET: arch}
+    memory |= {sandbox.ARGUMENTS_OFFSET + 8 * place: value for place, value in enumerate(arguments)}
     loaded, place = 0, 0
     while True:
         code, yes, no, operand = lines[place]
@@ -303,21 +307,23 @@ def decision(lines: list[sandbox.Instruction], arch: int, number: int, *argument
 @pytest.mark.parametrize("machine", syscalls.MACHINES)
 def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
     """What this machine cannot try is worked out: all that is listed is refused, no more."""
-    lines = list(sandbox.program(machine, 77))
+    lines = list(sandbox.build_filter(machine, 77))
     assert len(lines) < 4096  # BPF_MAXINSNS
     arch = sandbox.AUDIT_ARCH[machine]
     decide = partial(decision, lines, arch)
     refused, unknown = sandbox.ERRNO | errno.EPERM, sandbox.ERRNO | errno.ENOSYS
 
-    for table in syscalls.REFUSED:
+    for table in syscalls.REFUSED_CALLS:
         assert {decide(number) for number in table[machine].values()} == {refused}
-    assert {decide(number) for number in syscalls.UNKNOWN[machine].values()} == {unknown}
+    assert {decide(number) for number in syscalls.NOT_IMPLEMENTED_CALLS[machine].values()} == {
+        unknown
+    }
     read, write, mmap, futex = (0, 1, 9, 202) if machine == "x86_64" else (63, 64, 222, 98)
     assert {decide(number) for number in (read, write, mmap, futex)} == {sandbox.ALLOW}
     assert decision(lines, arch ^ 1, read) == refused
-    assert decide(syscalls.NEWEST + 1) == decide(0x40000000) == unknown
+    assert decide(syscalls.NEWEST_NUMBER + 1) == decide(0x40000000) == unknown
 
-    by_argument = syscalls.BY_ARGUMENT[machine]
+    by_argument = syscalls.CALLS_BY_ARGUMENT[machine]
     for arguments, name, expected in (
         ((0, 0, os.O_RDONLY), "openat", sandbox.ALLOW),
         ((0, 0, os.O_WRONLY), "openat", refused),

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import DocumentError
-from ingest.extract.sandbox.pool import Contained, Died, Limits, Stuck
-from ingest.extract.sandbox.spawn import CHILD
+from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, SandboxPool, TimedOut
+from ingest.extract.sandbox.spawn import CHILD_SCRIPT
 from ingest.models import Code, Outcome
 from tests.conftest import ROOT, environment
 from tests.extract.sandbox.behaviour import behave
@@ -25,7 +25,7 @@ from tests.processes import PATIENCE, running, wait_until
 
 @contextmanager
 def contained(seconds: float = 30, page_seconds: float = 30) -> Iterator[Callable[[str], str]]:
-    children = Contained(behave, Limits(seconds, 1024, page_seconds))
+    children = SandboxPool(behave, SandboxLimits(seconds, 1024, page_seconds))
 
     def call(how: str) -> str:
         with Path(os.devnull).open("rb") as file:
@@ -40,7 +40,7 @@ def contained(seconds: float = 30, page_seconds: float = 30) -> Iterator[Callabl
 def test_a_reader_whose_parent_was_killed_says_nothing() -> None:
     """After kill -9 no traceback lands on my terminal."""
     pipe, theirs = multiprocessing.Pipe()
-    code = CHILD.format(kind=type(theirs).__name__, handle=theirs.fileno())
+    code = CHILD_SCRIPT.format(kind=type(theirs).__name__, handle=theirs.fileno())
     with subprocess.Popen(
         [sys.executable, "-P", "-c", code],
         pass_fds=[theirs.fileno()],
@@ -62,7 +62,7 @@ def test_work_is_done_elsewhere_and_the_process_is_kept() -> None:
 
 def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
     """What reads a document needs no path to it: it may be gone by then, or never have had one."""
-    children = Contained(behave, Limits(30, 1024))
+    children = SandboxPool(behave, SandboxLimits(30, 1024))
     try:
         for text in ("first", "second"):
             path = tmp_path / text
@@ -70,7 +70,7 @@ def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
             with path.open("rb") as file:
                 path.unlink()
                 assert children("read", file) == text
-                with pytest.raises(Died):
+                with pytest.raises(ProcessDied):
                     children("crash", file)
     finally:
         children.close()
@@ -78,7 +78,7 @@ def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_handed_over_spoils_nothing(tmp_path: Path) -> None:
     """A process left with half of a task is not given the next one."""
-    children = Contained(behave, Limits(30, 1024))
+    children = SandboxPool(behave, SandboxLimits(30, 1024))
     path = tmp_path / "file"
     path.write_text("text")
     try:
@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_handed_over_spoils_nothing(tmp_path: Path) -> Non
 def test_a_crash_is_one_failed_document(how: str, reason: str) -> None:
     """Invariant 5: the document that kills its reader is named, and the next one is read."""
     with contained() as call:
-        with pytest.raises(Died, match=reason):
+        with pytest.raises(ProcessDied, match=reason):
             call(how)
         assert call("well").startswith("well")
 
@@ -108,7 +108,7 @@ def test_a_hang_ends_at_its_deadline() -> None:
     """A document that never ends is one failed outcome, and not the night's last."""
     with contained(seconds=1) as call:
         call("well")
-        with pytest.raises(Died, match="took over 1 s; INGEST_DOCUMENT_SECONDS allows more"):
+        with pytest.raises(ProcessDied, match="took over 1 s; INGEST_DOCUMENT_SECONDS allows more"):
             call("hang")
         assert call("well").startswith("well")
 
@@ -117,7 +117,9 @@ def test_a_page_that_hangs_is_named() -> None:
     """A page has a deadline of its own, long before the document's."""
     with contained(page_seconds=0.5) as call:
         call("well")
-        with pytest.raises(Stuck, match=r"page 3 took over 0\.5 s; INGEST_PAGE_SECONDS") as caught:
+        with pytest.raises(
+            TimedOut, match=r"page 3 took over 0\.5 s; INGEST_PAGE_SECONDS"
+        ) as caught:
             call("page")
         assert (caught.value.page, caught.value.pages, caught.value.overdue) == (3, 9, False)
         assert caught.value.code is Code.TOO_SLOW
@@ -127,17 +129,17 @@ def test_a_page_of_the_document_before_is_not_blamed() -> None:
     """A reader that went on to another document is at no page of it yet."""
     with contained(seconds=1, page_seconds=0.2) as call:
         call("step")
-        with pytest.raises(Stuck, match="reading it took over 1 s") as caught:
+        with pytest.raises(TimedOut, match="reading it took over 1 s") as caught:
             call("hang")
         assert (caught.value.page, caught.value.pages, caught.value.overdue) == (0, 0, True)
 
 
 def test_a_task_may_have_limits_of_its_own() -> None:
     """A scan takes longer than a letter."""
-    children = Contained(behave, Limits(300, 1024))
+    children = SandboxPool(behave, SandboxLimits(300, 1024))
     try:
-        with Path(os.devnull).open("rb") as file, pytest.raises(Stuck, match=r"over 0\.4 s"):
-            children("hang", file, Limits(0.4, 1024))
+        with Path(os.devnull).open("rb") as file, pytest.raises(TimedOut, match=r"over 0\.4 s"):
+            children("hang", file, SandboxLimits(0.4, 1024))
     finally:
         children.close()
 
@@ -153,7 +155,7 @@ def test_the_limit_on_cpu_goes_with_the_pages() -> None:
 
 def test_the_limit_on_cpu_is_a_matter_of_time() -> None:
     """A reader that its own limit ended is as slow as one that its parent had to end."""
-    with contained() as call, pytest.raises(Stuck, match=r"too long \(SIGXCPU") as caught:
+    with contained() as call, pytest.raises(TimedOut, match=r"too long \(SIGXCPU") as caught:
         call("burn")
     assert (caught.value.page, caught.value.pages) == (3, 9)
 
@@ -162,12 +164,12 @@ def test_a_hang_ends_when_nobody_is_left_to_end_it() -> None:
     """A run that was killed leaves no process behind that spins for ever."""
     code = (
         "import threading\n"
-        "from ingest.extract.sandbox.pool import Contained, Limits\n"
+        "from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool\n"
         "from tests.extract.sandbox.behaviour import behave\n"
-        "children = Contained(behave, Limits(0.1, 1024))\n"
-        "children.prepare()\n"
-        "(child,) = children.children\n"
-        "child.awaited = lambda *_: threading.Event().wait()\n"
+        "children = SandboxPool(behave, SandboxLimits(0.1, 1024))\n"
+        "children.warm_up()\n"
+        "(child,) = children.processes\n"
+        "child.wait_for_answer = lambda *_: threading.Event().wait()\n"
         "print(child.process.pid, flush=True)\n"
         "children('hang', open('/dev/null', 'rb'))\n"
     )
@@ -192,7 +194,7 @@ def alive(pid: int) -> bool:
 def test_memory_is_limited() -> None:
     """A bomb does not take the machine down."""
     with contained() as call:
-        with pytest.raises(Died, match="needs more than 1024 MB"):
+        with pytest.raises(ProcessDied, match="needs more than 1024 MB"):
             call("grow")
         assert call("well").startswith("well")
 
@@ -200,11 +202,11 @@ def test_memory_is_limited() -> None:
 def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
     """A broken installation stops the run; it does not fail every document, three times each."""
     code = (
-        "from ingest.extract.sandbox.pool import Contained, Limits\n"
+        "from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool\n"
         "from ingest.errors import ServiceError\n"
         "import sys\n"
         "for sys.executable in ('/usr/bin/false', '/no/python'):\n"
-        "    try: Contained(pow, Limits(9, 1024)).prepare()\n"
+        "    try: SandboxPool(pow, SandboxLimits(9, 1024)).warm_up()\n"
         "    except ServiceError as error: print(error)\n"
     )
     done = subprocess.run(
@@ -217,13 +219,13 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
 
 def test_a_reader_can_be_started_before_it_is_needed() -> None:
     """A first run does not wait for its readers, and has no more of them for it."""
-    children = Contained(behave, Limits(30, 1024))
+    children = SandboxPool(behave, SandboxLimits(30, 1024))
     try:
-        children.prepare()
-        (early,) = children.children
+        children.warm_up()
+        (early,) = children.processes
         with Path(os.devnull).open("rb") as file:
             assert children("well", file).startswith("well")
-        assert children.children == {early}
+        assert children.processes == {early}
     finally:
         children.close()
 
@@ -233,12 +235,12 @@ def test_what_the_function_says_of_a_document_arrives() -> None:
     with contained() as call, pytest.raises(DocumentError, match="locked") as caught:
         call("refuse")
     assert caught.value.outcome is Outcome.SKIPPED
-    assert not isinstance(caught.value, Died)
+    assert not isinstance(caught.value, ProcessDied)
 
 
 def test_a_bug_on_one_document_is_one_failed_document() -> None:
     """An error nobody foresaw does not hide the other documents."""
-    with contained() as call, pytest.raises(Died, match="KeyError"):
+    with contained() as call, pytest.raises(ProcessDied, match="KeyError"):
         call("trip")
 
 
@@ -268,7 +270,7 @@ def test_closing_ends_a_busy_process() -> None:
         with contained(seconds=300) as call:
             threads.submit(call, "well").result()
             future = threads.submit(call, "hang")
-        with pytest.raises(Died):
+        with pytest.raises(ProcessDied):
             future.result()  # though it may take 300 s
-        with pytest.raises(Died):  # and none is started any more
+        with pytest.raises(ProcessDied):  # and none is started any more
             call("well")

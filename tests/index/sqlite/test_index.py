@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
-from ingest.index.sqlite.generations import Folder
-from ingest.index.sqlite.index import VERSION, LocalIndex
-from ingest.index.sqlite.search import ROWS, Finder
+from ingest.index.sqlite.generations import SqliteGenerations
+from ingest.index.sqlite.index import FORMAT_VERSION, SqliteIndex
+from ingest.index.sqlite.search import MAX_ROWS_READ, SqliteSearcher
 from ingest.models import Details, Mode
 from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.index.test_contract import RECORD, A, entry
@@ -27,8 +27,8 @@ ADDED_COLUMNS = {
 }
 
 
-def opened(folder: Path, *, create: bool = True, model: str = MODEL) -> LocalIndex:
-    return LocalIndex(folder, model, DIMENSIONS, create=create)
+def opened(folder: Path, *, create: bool = True, model: str = MODEL) -> SqliteIndex:
+    return SqliteIndex(folder, model, DIMENSIONS, create=create)
 
 
 def test_it_is_all_there_after_reopening(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_an_index_that_may_only_be_read_answers(unwritable: Path) -> None:
     assert index.record(RECORD.root, RECORD.source) == RECORD
     assert len(index.search("grain", vector("x"), Mode.HYBRID, 5)) == 1
     assert index.runs(5) == []
-    assert index.paid("a page") is None
+    assert index.cached_page("a page") is None
     index.close()
 
     writer = opened(unwritable / "closed")
@@ -86,9 +86,9 @@ def test_an_index_that_may_only_be_read_answers(unwritable: Path) -> None:
 
 def test_generations_that_may_only_be_read_are_listed(unwritable: Path) -> None:
     """On a read-only disk I see what there is to go back to."""
-    line = Folder(unwritable / "closed", "other", 1)
+    line = SqliteGenerations(unwritable / "closed", "other", 1)
     (name,) = line.names()
-    index = line.opened(name)
+    index = line.open(name)
     assert index.totals().chunks == 1
     index.close()
 
@@ -105,12 +105,15 @@ def test_a_question_keeps_the_words_that_tell_chunks_apart() -> None:
     db.execute('CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61")')
     db.executemany(
         "INSERT INTO words (content) VALUES (?)",
-        ((f"the {'mill ' * (n < ROWS)} {'lathe' * (n < 9)}",) for n in range(2 * ROWS + 2)),
+        (
+            (f"the {'mill ' * (n < MAX_ROWS_READ)} {'lathe' * (n < 9)}",)
+            for n in range(2 * MAX_ROWS_READ + 2)
+        ),
     )
-    finder = Finder(db)
-    assert finder.telling(["the", "lathe", "mill", "unknown"]) == ["lathe"]
-    assert finder.telling(["the", "mill"]) == ["mill"]
-    assert finder.telling(["the"]) == ["the"]
+    finder = SqliteSearcher(db)
+    assert finder.select_rare_words(["the", "lathe", "mill", "unknown"]) == ["lathe"]
+    assert finder.select_rare_words(["the", "mill"]) == ["mill"]
+    assert finder.select_rare_words(["the"]) == ["the"]
     db.close()
 
 
@@ -156,7 +159,7 @@ def test_an_index_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     """An old program does not damage what a new one wrote."""
     opened(tmp_path / "i").close()
     db = sqlite3.connect(tmp_path / "i" / "index.db")
-    db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
     db.close()
 
     with pytest.raises(ConfigError, match=r"newer ingest .* upgrade"):
@@ -249,7 +252,7 @@ def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     looking = opened(tmp_path, create=False)
     bare = replace(RECORD, code="", details=Details())
     assert list(looking.records()) == [replace(bare, committed=(), pending=())]
-    assert [chunk.id for chunk in looking.stored()] == [A.chunk.id]
+    assert [chunk.id for chunk in looking.chunks()] == [A.chunk.id]
     (hit,) = looking.search("grain", None, Mode.TEXT, 5)
     assert hit.fields["language"] is None
     looking.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pypdf
 import pytest
 
-from ingest.index.sqlite.index import LocalIndex
+from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Mode, Outcome, Recipe
 from ingest.pipeline.context import Run
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, vector
@@ -46,7 +46,7 @@ def locked() -> bytes:
 def bench(tmp_path: Path) -> Bench:
     folder = tmp_path / "docs"
     write(folder / "other.pdf", prose("others", 5))
-    index = LocalIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
+    index = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
     return Bench(folder, index, Embeds(), Recipe("auto", 512, 0.12, MODEL, DIMENSIONS))
 
 

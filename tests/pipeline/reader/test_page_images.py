@@ -12,20 +12,20 @@ from PIL import Image
 from pypdf.generic import DictionaryObject, NameObject, NumberObject
 
 from ingest.errors import DocumentError
-from ingest.extract.document import unheard
-from ingest.pipeline.reader.page_images import LIGHT, Look, look, png
+from ingest.extract.document import ignore_progress
+from ingest.pipeline.reader.page_images import MAX_UPLOAD_BYTES, RenderTask, encode_for_ocr, render
 from tests.pdfs import pdf
 from tests.scans import read, scan
 
 
 def identities(data: bytes, *pages: int) -> dict[int, str]:
-    found = look(Look(pages), io.BytesIO(data), unheard)
+    found = render(RenderTask(pages), io.BytesIO(data), ignore_progress)
     assert isinstance(found, dict)
     return found
 
 
 def drawn(data: bytes, page: int) -> Image.Image:
-    file = look(Look((page,), draw=True), io.BytesIO(data), unheard)
+    file = render(RenderTask((page,), draw=True), io.BytesIO(data), ignore_progress)
     assert isinstance(file, bytes)
     picture = Image.open(io.BytesIO(file))
     picture.load()
@@ -107,14 +107,14 @@ def test_a_drawn_page_says_what_it_said() -> None:
 def test_our_pictures_are_what_they_were(shape: tuple[int, int]) -> None:
     """Another program reads the same grey from the file as we wrote."""
     grey = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    assert (np.asarray(Image.open(io.BytesIO(png(grey)))) == grey).all()
+    assert (np.asarray(Image.open(io.BytesIO(encode_for_ocr(grey)))) == grey).all()
 
 
 def test_a_picture_too_heavy_for_the_free_tier_loses_shades_and_nothing_else() -> None:
     """Four megabytes of noise become fewer; the shapes stay."""
     noise = np.random.default_rng(1).integers(0, 256, (2339, 1854), np.uint8)
-    file = png(noise)
-    assert len(file) < LIGHT
+    file = encode_for_ocr(noise)
+    assert len(file) < MAX_UPLOAD_BYTES
     found = np.asarray(Image.open(io.BytesIO(file)))
     assert (found // 16 == noise // 16).all()
 
@@ -132,6 +132,6 @@ def test_pages_of_any_size_become_pictures_that_the_service_takes(size: tuple[in
 
 def test_what_cannot_be_drawn_has_no_hash_by_its_looks(tmp_path: Path) -> None:
     """Pypdf alone draws nothing: its page is refused, not sent."""
-    task = Look((1,), extractor="pypdf", draw=True)
+    task = RenderTask((1,), extractor="pypdf", draw=True)
     with pytest.raises(DocumentError, match="page 1 cannot be drawn"):
-        look(task, io.BytesIO(pdf("text")), unheard)
+        render(task, io.BytesIO(pdf("text")), ignore_progress)

@@ -18,23 +18,23 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from ingest.errors import DocumentError
-from ingest.extract.ocr.local import NAME
-from ingest.extract.sandbox.pool import Beat, Contained, Died, Limits, Stuck
-from ingest.extract.sandbox.progress import Place
-from ingest.models import Code, Details, Prepared, Recipe, Source
+from ingest.extract.ocr.local import ENGINE_NAME
+from ingest.extract.sandbox.pool import OnPage, ProcessDied, SandboxLimits, SandboxPool, TimedOut
+from ingest.extract.sandbox.progress import ReadProgress
+from ingest.models import Code, Details, PreparedDocument, Recipe, Source
 from ingest.pipeline.reader.prepare import Prepare, Task
 from ingest.pipeline.reader.read import DocumentReader
 from ingest.pipeline.reader.recovery import (
-    PAGE_BYTES,
-    RECOGNISING,
+    BYTES_PER_TIMED_PAGE,
+    OCR_TIME_FACTOR,
     Read,
     ReadWriteLock,
     read_with_recovery,
 )
-from ingest.runtime.timing import HANGING, Times
+from ingest.runtime.timing import HANGING_PAGES, Stopwatch
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
-LIMITS = Limits(30, 1024, page_seconds=1.5)
+LIMITS = SandboxLimits(30, 1024, page_seconds=1.5)
 
 
 def task(**values: Any) -> Task:
@@ -42,13 +42,13 @@ def task(**values: Any) -> Task:
     return replace(Task(source, "", RECIPE, "auto"), **values)
 
 
-def misbehave(task: Task, file: BinaryIO, beat: Beat) -> Prepared:
+def misbehave(task: Task, file: BinaryIO, beat: OnPage) -> PreparedDocument:
     """Read a document that says what it does to its reader."""
     file.seek(0)
     does = json.load(file)
     time.sleep(does.get("opening", 0))
     for page in range(1, does["pages"] + 1):
-        if page in task.abandoned:
+        if page in task.skipped_pages:
             continue
         beat(page, does["pages"])
         time.sleep(does.get("every", 0))
@@ -59,11 +59,11 @@ def misbehave(task: Task, file: BinaryIO, beat: Beat) -> Prepared:
             bytearray(8 << 30)
     beat(0, does["pages"])
     time.sleep(does.get("closing", 0))
-    details = Details(missing=tuple(sorted(task.abandoned)), producer=task.extractor)
-    return Prepared("fingerprint", does["pages"], 0, "", (), details)
+    details = Details(missing=tuple(sorted(task.skipped_pages)), producer=task.extractor)
+    return PreparedDocument("fingerprint", does["pages"], 0, "", (), details)
 
 
-Call = Callable[..., Prepared]
+Call = Callable[..., PreparedDocument]
 
 
 @dataclass
@@ -71,25 +71,27 @@ class Scripted:
     """A sandbox whose answers a test chooses."""
 
     read: Read
-    limits: Limits = LIMITS
+    limits: SandboxLimits = LIMITS
 
-    def __call__(self, task: Task, file: BinaryIO, limits: Limits) -> Prepared | None:
+    def __call__(
+        self, task: Task, file: BinaryIO, limits: SandboxLimits
+    ) -> PreparedDocument | None:
         return self.read(task, file, limits)
 
 
-def recovering(read: Read, limits: Limits = LIMITS) -> Prepare:
+def recovering(read: Read, limits: SandboxLimits = LIMITS) -> Prepare:
     """Read as a run does, without the steps before."""
     lock = ReadWriteLock()
     return lambda task, file: read_with_recovery(read, task, file, limits, lock)
 
 
 @contextmanager
-def reading(folder: Path, limits: Limits = LIMITS) -> Iterator[Call]:
+def reading(folder: Path, limits: SandboxLimits = LIMITS) -> Iterator[Call]:
     """Real children, and a real file for each document."""
-    children = Contained(misbehave, limits)
+    children = SandboxPool(misbehave, limits)
     prepare = recovering(children, limits)
 
-    def call(how: Task | None = None, **does: Any) -> Prepared:
+    def call(how: Task | None = None, **does: Any) -> PreparedDocument:
         path = folder / f"{threading.get_ident()}.pdf"
         path.write_text(json.dumps({"engines": ["auto"], **does}))
         with path.open("rb") as file:
@@ -120,7 +122,7 @@ def test_several_pages_may_hang(tmp_path: Path) -> None:
 
 def test_pages_read_before_the_time_was_up_are_kept(tmp_path: Path) -> None:
     """A document that takes for ever gives as much as its time allows."""
-    limits = Limits(4, 1024, page_seconds=4, more_seconds=0)
+    limits = SandboxLimits(4, 1024, page_seconds=4, seconds_per_page=0)
     with reading(tmp_path, limits) as call:
         missing = call(pages=10, every=0.8).details.missing  # 4 s of 8
     assert missing
@@ -130,7 +132,7 @@ def test_pages_read_before_the_time_was_up_are_kept(tmp_path: Path) -> None:
 
 def test_many_pages_that_hang_do_not_add_up(tmp_path: Path) -> None:
     """The time of the whole document bounds what hanging pages take one by one."""
-    limits = Limits(4, 1024, page_seconds=1.5, more_seconds=0.01)
+    limits = SandboxLimits(4, 1024, page_seconds=1.5, seconds_per_page=0.01)
     with reading(tmp_path, limits) as call:
         missing = call(pages=100, hangs=list(range(2, 101))).details.missing
     assert missing == tuple(range(2, 101))
@@ -138,69 +140,71 @@ def test_many_pages_that_hang_do_not_add_up(tmp_path: Path) -> None:
 
 def test_the_attempts_share_the_time_of_the_document() -> None:
     """A page that hung has used time that the others do not get again."""
-    seen: list[Limits] = []
+    seen: list[SandboxLimits] = []
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         seen.append(limits)
         time.sleep(0.2)
-        if not task.abandoned:
-            raise Stuck("slow", Place(2, 5, 0.0), overdue=False)
-        return Prepared("", 5, 0, "", ())
+        if not task.skipped_pages:
+            raise TimedOut("slow", ReadProgress(2, 5, 0.0), overdue=False)
+        return PreparedDocument("", 5, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
         assert recovering(read)(task(), file)
-    first, second = (limits.due(5) for limits in seen)
-    assert first == LIMITS.due(5) == 35
+    first, second = (limits.total_seconds(5) for limits in seen)
+    assert first == LIMITS.total_seconds(5) == 35
     assert 0 < second <= first - 0.2
 
 
 def test_a_page_that_hangs_is_said_to_have_held_up_the_run() -> None:
     """What it took is told from reading, or I would be sent to buy cores."""
-    times = Times()
+    times = Stopwatch()
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         time.sleep(0.05)
-        if not task.abandoned:
-            raise Stuck("slow", Place(2, 5, 0.0), overdue=False)
-        return Prepared("", 5, 0, "", ())
+        if not task.skipped_pages:
+            raise TimedOut("slow", ReadProgress(2, 5, 0.0), overdue=False)
+        return PreparedDocument("", 5, 0, "", ())
 
     begun = time.monotonic()
     with Path(os.devnull).open("rb") as file:
         reader = DocumentReader(cast("Any", Scripted(read)), nullcontext(), times, RECIPE)
         assert reader.read_text(task(), file)
-    assert 0.05 <= times.total(HANGING) <= time.monotonic() - begun - 0.05
+    assert 0.05 <= times.thread_seconds(HANGING_PAGES) <= time.monotonic() - begun - 0.05
 
 
 def test_a_small_file_gets_no_time_for_a_million_pages() -> None:
     """What a document says of itself does not let it hold a reader for days."""
-    seen: list[Limits] = []
+    seen: list[SandboxLimits] = []
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         seen.append(limits)
-        return Prepared("", 1, 0, "", ())
+        return PreparedDocument("", 1, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
         recovering(read)(task(), file)
-    assert seen[0].due(1_000_000) == LIMITS.due(100_000 // PAGE_BYTES)
+    assert seen[0].total_seconds(1_000_000) == LIMITS.total_seconds(100_000 // BYTES_PER_TIMED_PAGE)
 
 
 def test_no_page_that_could_be_read_is_too_slow(tmp_path: Path) -> None:
     """Without any text it is a failure, with a name and a remedy."""
     with reading(tmp_path) as call:
-        with pytest.raises(Stuck, match=r"page 1 took over 1\.5 s; INGEST_PAGE_SECONDS") as caught:
+        with pytest.raises(
+            TimedOut, match=r"page 1 took over 1\.5 s; INGEST_PAGE_SECONDS"
+        ) as caught:
             call(task(extractor="pdfium"), pages=1, hangs=[1])
         assert caught.value.code is Code.TOO_SLOW
-        with pytest.raises(Stuck, match="page 2 took"):
+        with pytest.raises(TimedOut, match="page 2 took"):
             call(task(extractor="pdfium"), pages=2, hangs=[1, 2])
 
 
 @pytest.mark.parametrize("when", ["opening", "closing"])
 def test_a_document_that_hangs_outside_its_pages_is_too_slow(tmp_path: Path, when: str) -> None:
     """No page is to blame for an endless outline, so none is left out in turn."""
-    limits = Limits(3, 1024, page_seconds=1.5, more_seconds=0.1)
+    limits = SandboxLimits(3, 1024, page_seconds=1.5, seconds_per_page=0.1)
     with (
         reading(tmp_path, limits) as call,
-        pytest.raises(Stuck, match=r"it took over 3(\.3)? s; INGEST_DOCUMENT_SECONDS"),
+        pytest.raises(TimedOut, match=r"it took over 3(\.3)? s; INGEST_DOCUMENT_SECONDS"),
     ):
         call(task(extractor="pdfium"), pages=3, **{when: 600})
 
@@ -209,11 +213,11 @@ def test_what_hangs_one_engine_is_tried_with_the_other(tmp_path: Path) -> None:
     """A quirk of one engine that leaves no page does not cost the document."""
     calls: list[Task] = []
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         calls.append(task)
         if task.extractor == "auto":
-            raise Stuck("slow", Place(0, 0, 0.0), overdue=True)
-        return Prepared("", 1, 0, "", ())
+            raise TimedOut("slow", ReadProgress(0, 0, 0.0), overdue=True)
+        return PreparedDocument("", 1, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
         assert recovering(read)(task(), file)
@@ -239,7 +243,7 @@ def test_what_crashes_one_engine_is_read_by_the_other(
     """Native code may fall over a page that pypdf reads; if both do, the cause has a name."""
     with reading(tmp_path) as call:
         assert call(pages=3, **does).details == Details(producer="pypdf")
-        with pytest.raises(Died) as caught:
+        with pytest.raises(ProcessDied) as caught:
             call(pages=3, **does, engines=["auto", "pypdf"])
         assert caught.value.code is code
         assert call(pages=3).details.producer == "auto"
@@ -249,11 +253,11 @@ def test_a_forced_engine_gets_a_second_chance_itself(tmp_path: Path) -> None:
     """Whoever asked for one engine never gets the text of another."""
     extractors = []
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         extractors.append(task.extractor)
-        raise Died(f"crash {len(extractors)}", Code.CRASHED)
+        raise ProcessDied(f"crash {len(extractors)}", Code.CRASHED)
 
-    with Path(os.devnull).open("rb") as file, pytest.raises(Died, match="crash 1"):
+    with Path(os.devnull).open("rb") as file, pytest.raises(ProcessDied, match="crash 1"):
         recovering(read)(task(extractor="pdfium"), file)
     assert extractors == ["pdfium", "pdfium"]
 
@@ -262,7 +266,7 @@ def test_a_document_that_is_refused_is_not_read_twice() -> None:
     """A password is not found by asking again."""
     calls = []
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         calls.append(task)
         raise DocumentError("locked", Code.ENCRYPTED)
 
@@ -276,7 +280,7 @@ def test_a_crash_is_followed_by_a_reading_alone() -> None:
     lock, busy, most = threading.Lock(), 0, 0
     crowd: list[int] = []
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         nonlocal busy, most
         with lock:
             busy += 1
@@ -287,15 +291,15 @@ def test_a_crash_is_followed_by_a_reading_alone() -> None:
                 if task.extractor == "pypdf":
                     crowd.append(busy)
             if task.extractor == "auto" and task.source.name == "crash":
-                raise Died("crash", Code.CRASHED)
-            return Prepared("", 1, 0, "", ())
+                raise ProcessDied("crash", Code.CRASHED)
+            return PreparedDocument("", 1, 0, "", ())
         finally:
             with lock:
                 busy -= 1
 
     prepare: Prepare = recovering(read)
 
-    def call(name: str) -> Prepared | None:
+    def call(name: str) -> PreparedDocument | None:
         with Path(os.devnull).open("rb") as file:
             return prepare(task(source=Source("", name, "", 1, "1")), file)
 
@@ -312,20 +316,20 @@ def test_a_reading_that_fails_gives_its_turn_back() -> None:
     for turn in (turns.shared, turns.exclusive, turns.shared, turns.exclusive):
         with pytest.raises(KeyError), turn():
             raise KeyError
-    assert (turns.working, turns.waiting) == (0, 0)
+    assert (turns.holders, turns.exclusive_waiting) == (0, 0)
 
 
 def test_recognising_a_page_takes_its_time() -> None:
     """A page that is recognised in its reader may take longer than one that is read."""
-    seen: list[Limits] = []
+    seen: list[SandboxLimits] = []
 
-    def read(task: Task, file: BinaryIO, limits: Limits) -> Prepared:
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         seen.append(limits)
-        return Prepared("", 1, 0, "", ())
+        return PreparedDocument("", 1, 0, "", ())
 
     reading: Read = read
     with Path(os.devnull).open("rb") as file:
-        for ocr in ("", "azure-read", NAME):
+        for ocr in ("", "azure-read", ENGINE_NAME):
             recovering(reading)(task(ocr=ocr), file)
-    assert [limits.page_seconds for limits in seen] == [1.5, 1.5, 1.5 * RECOGNISING]
-    assert [limits.more_seconds for limits in seen] == [1, 1, RECOGNISING]
+    assert [limits.page_seconds for limits in seen] == [1.5, 1.5, 1.5 * OCR_TIME_FACTOR]
+    assert [limits.seconds_per_page for limits in seen] == [1, 1, OCR_TIME_FACTOR]

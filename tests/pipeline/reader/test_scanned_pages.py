@@ -11,9 +11,9 @@ import pytest
 
 from ingest.errors import DocumentError, StoppedError
 from ingest.models import Recipe, Source
-from ingest.pipeline.reader.page_images import Look
+from ingest.pipeline.reader.page_images import RenderTask
 from ingest.pipeline.reader.prepare import Task
-from ingest.pipeline.reader.scanned_pages import scanned
+from ingest.pipeline.reader.scanned_pages import find_scanned_pages
 
 TASK = Task(
     Source("/docs", "a.pdf", "/docs/a.pdf", 1, "1"), "", Recipe("auto", 64, 0, "m", 8), "auto"
@@ -25,7 +25,7 @@ def test_one_process_at_a_time_reads_a_document() -> None:
     reading: list[int] = []
     most = 0
 
-    def seen(look: Look, _: BinaryIO) -> dict[int, str] | bytes:
+    def seen(look: RenderTask, _: BinaryIO) -> dict[int, str] | bytes:
         nonlocal most
         if not look.draw:
             return dict.fromkeys(look.pages, "a hash")
@@ -35,16 +35,18 @@ def test_one_process_at_a_time_reads_a_document() -> None:
         reading.remove(look.pages[0])
         return b"%d" % look.pages[0]
 
-    scans = scanned(TASK, io.BytesIO(), (1, 2, 3, 4), seen)
+    scans = find_scanned_pages(TASK, io.BytesIO(), (1, 2, 3, 4), seen)
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(scans.draw, scans.identities)) == [b"1", b"2", b"3", b"4"]
+        assert list(threads.map(scans.draw, scans.page_hashes)) == [b"1", b"2", b"3", b"4"]
     assert most == 1
 
 
 def test_nothing_is_drawn_of_a_document_that_is_closed() -> None:
     """The run has ended for another reason; what still waits its turn ends quietly."""
     file = io.BytesIO()
-    scans = scanned(TASK, file, (1,), lambda look, _: dict.fromkeys(look.pages, "a hash"))
+    scans = find_scanned_pages(
+        TASK, file, (1,), lambda look, _: dict.fromkeys(look.pages, "a hash")
+    )
     file.close()
     with pytest.raises(StoppedError):
         scans.draw(1)
@@ -55,8 +57,8 @@ def test_a_document_that_kills_who_looks_at_it_has_no_pages_to_send(
 ) -> None:
     """It costs itself its scans, and the log says why."""
 
-    def seen(_: Look, __: BinaryIO) -> dict[int, str] | bytes:
+    def seen(_: RenderTask, __: BinaryIO) -> dict[int, str] | bytes:
         raise DocumentError("reading it crashed the reader")
 
-    assert scanned(TASK, io.BytesIO(), (1, 2), seen).identities == {}
+    assert find_scanned_pages(TASK, io.BytesIO(), (1, 2), seen).page_hashes == {}
     assert "a.pdf: its scanned pages cannot be drawn: reading it crashed" in caplog.text

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from ingest.runtime.request_ids import prefix
-from ingest.runtime.telemetry.exporters import chosen
+from ingest.runtime.request_ids import request_id_prefix
+from ingest.runtime.telemetry.exporters import choose_exporters
 from tests.conftest import DIMENSIONS, Command, called, environment, ingested
 from tests.emulator import faults
 from tests.emulator.emulator import Azure, emulator, secured
@@ -162,7 +162,7 @@ def test_the_run_has_one_name_everywhere(observed: Observed) -> None:
     assert {d["run"] for d in stored if d["kind"] == "source"} == {run}
     (begin,) = [line for line in observed.logs if line["event"] == "begin"]
     (trace,) = {span.trace for span in observed.collector.spans}
-    assert begin["requests"] == prefix(run) + "*"
+    assert begin["requests"] == request_id_prefix(run) + "*"
     assert begin["trace"] == trace
 
 
@@ -173,7 +173,7 @@ def test_every_request_can_be_found_by_the_services_people(observed: Observed) -
 
     assert {e.service for e in exchanges} == {"identity", "openai", "search", "blob"}
     assert len(set(names)) == len(names)
-    assert all(name.startswith(prefix(observed.summary["run"])) for name in names)
+    assert all(name.startswith(request_id_prefix(observed.summary["run"])) for name in names)
     assert all(len(name) == 36 for name in names)
 
 
@@ -333,9 +333,9 @@ def test_the_variables_mean_what_they_mean_elsewhere(
     variables: dict[str, str], traces: tuple[str, ...], metrics: tuple[str, ...]
 ) -> None:
     """What I know from other programs holds here too."""
-    choice = chosen(variables)
+    choice = choose_exporters(variables)
     assert (choice.traces, choice.metrics) == (traces, metrics)
-    assert bool(choice.asked) == bool(traces or metrics)
+    assert bool(choice.requested_by) == bool(traces or metrics)
 
 
 # A run that prints whom it connects to, and whose address it asks for.

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from azure.storage.blob import ContainerClient, StandardBlobTier
 
-from ingest.config.connections import connections
-from ingest.config.factory import roots
-from ingest.config.settings import settings
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_roots
+from ingest.config.settings import build_settings
 from ingest.errors import ConfigError, DocumentError, RoleError, ServiceError
 from ingest.models import Outcome, Source
-from ingest.runtime.retry import Patience
-from ingest.sources.azure_blob.container import located, places
+from ingest.runtime.retry import RetryPolicy
+from ingest.sources.azure_blob.container import parse_container_url, parse_container_urls
 from tests.conftest import Bench, Command, outcomes, settled
 from tests.emulator import faults
 from tests.emulator.blob import Blob
@@ -41,11 +41,11 @@ def shelf(emulated: Emulated) -> Emulated:  # noqa: F811
 
 
 def listed(shelf: Emulated) -> list[Source]:
-    return [item for item in shelf.root.listed() if isinstance(item, Source)]
+    return [item for item in shelf.root.list() if isinstance(item, Source)]
 
 
 def read(shelf: Emulated, source: Source) -> bytes:
-    with shelf.root.opened(source) as file:
+    with shelf.root.open(source) as file:
         file.seek(0)
         return file.read()
 
@@ -83,7 +83,7 @@ def before(act: Callable[[], object]) -> Fault:
 )
 def test_a_url_names_a_container_or_a_folder_in_it(url: str, name: str) -> None:
     """However I copied it from the portal, it is the same root."""
-    assert located(url).url == name
+    assert parse_container_url(url).url == name
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_url_names_a_container_or_a_folder_in_it(url: str, name: str) -> None:
 )
 def test_a_url_that_cannot_be_meant_is_refused(url: str, reason: str) -> None:
     """One line says what to write instead, and never repeats a key that I pasted."""
-    chosen = settings({}, {})
+    chosen = build_settings({}, {})
     with (
         pytest.raises(ConfigError, match=reason) as caught,
-        roots([url], chosen, connections(chosen)),
+        open_roots([url], chosen, create_connections(chosen)),
     ):
         pass
     assert "SECRET" not in str(caught.value)
@@ -119,14 +119,17 @@ def test_a_url_that_cannot_be_meant_is_refused(url: str, reason: str) -> None:
 def test_roots_inside_each_other_are_refused() -> None:
     """No document is indexed twice because I named it twice."""
     with pytest.raises(ConfigError, match="lies inside"):
-        places([f"{ACCOUNT}/docs", f"{ACCOUNT}/docs/x"])
-    assert len(places([f"{ACCOUNT}/docs/x", f"{ACCOUNT}/docs/x/", f"{ACCOUNT}/docs/x1"])) == 2
+        parse_container_urls([f"{ACCOUNT}/docs", f"{ACCOUNT}/docs/x"])
+    assert (
+        len(parse_container_urls([f"{ACCOUNT}/docs/x", f"{ACCOUNT}/docs/x/", f"{ACCOUNT}/docs/x1"]))
+        == 2
+    )
 
 
 def test_folders_and_containers_can_be_named_together(folder: Path) -> None:
     """One run serves them all; what is no URL is a path."""
-    chosen = settings({}, {})
-    with roots([str(folder), f"{ACCOUNT}/docs"], chosen, connections(chosen)) as found:
+    chosen = build_settings({}, {})
+    with open_roots([str(folder), f"{ACCOUNT}/docs"], chosen, create_connections(chosen)) as found:
         assert [root.name for root in found] == [str(folder), f"{ACCOUNT}/docs"]
 
 
@@ -137,8 +140,8 @@ def test_a_folder_of_a_container_is_a_root(azure: Azure) -> None:
     url = f"{azure.blob_endpoint}/docs/x"
     with closing(storage(url)) as requests:
         root = container(url, requests)
-        sources = [item for item in root.listed() if isinstance(item, Source)]
-        with root.opened(sources[1]) as file:
+        sources = [item for item in root.list() if isinstance(item, Source)]
+        with root.open(sources[1]) as file:
             file.seek(0)
             assert file.read() == b"x/y/b.pdf"
     assert [(source.root, source.name) for source in sources] == [(url, "a.pdf"), (url, "y/b.pdf")]
@@ -175,7 +178,7 @@ def test_what_stands_for_a_folder_is_left_out(shelf: Emulated) -> None:
         shelf.azure.blob.put(shelf.container, f"{key}.pdf", b"", metadata={key: "true"})
     shelf.azure.blob.put(shelf.container, "a.pdf", b"x", metadata={"author": "me"})
 
-    assert [item.name for item in shelf.root.listed()] == ["a.pdf"]
+    assert [item.name for item in shelf.root.list()] == ["a.pdf"]
 
 
 def test_a_listing_that_fails_midway_removes_nothing(shelf: Emulated, bench: Bench) -> None:
@@ -320,9 +323,9 @@ def test_a_blob_larger_than_its_reader_is_not_fetched(azure: Azure) -> None:
     url = f"{azure.blob_endpoint}/docs"
     with closing(storage(url)) as requests:
         root = container(url, requests, most=1)
-        (source,) = root.listed()
+        (source,) = root.list()
         assert isinstance(source, Source)
-        with pytest.raises(DocumentError, match="INGEST_DOCUMENT_MEGABYTES"), root.opened(source):
+        with pytest.raises(DocumentError, match="INGEST_DOCUMENT_MEGABYTES"), root.open(source):
             pass
     assert azure.count("blob", "GET", "a.pdf") == 0
 
@@ -348,8 +351,8 @@ def test_a_role_that_was_just_granted_is_waited_for(azure: Azure) -> None:
     azure.identity.default.withdraw(BLOB_READER)
     azure.identity.default.grant(BLOB_READER, at=azure.clock.now() + 1)
     url = f"{azure.blob_endpoint}/docs"
-    with closing(storage(url, replace(HURRIED, roles=600))) as requests:
-        assert len(list(container(url, requests).listed())) == 1
+    with closing(storage(url, replace(HURRIED, role_seconds=600))) as requests:
+        assert len(list(container(url, requests).list())) == 1
 
 
 def test_a_network_that_is_not_allowed_is_no_missing_role(shelf: Emulated) -> None:
@@ -367,7 +370,7 @@ def test_what_does_not_exist_is_named(azure: Azure) -> None:
         ("https://no-such-account.invalid/docs", "cannot be reached"),
     ):
         with closing(storage(url)) as requests, pytest.raises(ConfigError, match=reason):
-            list(container(url, requests).listed())
+            list(container(url, requests).list())
 
 
 def test_a_token_revoked_midway_is_replaced(shelf: Emulated) -> None:
@@ -401,8 +404,8 @@ def test_the_services_word_is_a_floor(azure: Azure) -> None:
         now[0] += seconds
 
     url = f"{azure.blob_endpoint}/docs"
-    with closing(storage(url, Patience(60, sleep=sleep, clock=lambda: now[0]))) as requests:
-        assert len(list(container(url, requests).listed())) == 1
+    with closing(storage(url, RetryPolicy(60, sleep=sleep, clock=lambda: now[0]))) as requests:
+        assert len(list(container(url, requests).list())) == 1
     assert sum(waited) >= 7
 
 
@@ -428,8 +431,8 @@ def test_a_stop_ends_a_long_listing(azure: Azure) -> None:
     azure.blob.put("docs", "a.pdf", b"%PDF-")
     url = f"{azure.blob_endpoint}/docs"
     stopped = pytest.raises(ServiceError, match="stopped")
-    with closing(storage(url, Patience(stopped=lambda: True))) as requests, stopped:
-        list(container(url, requests).listed())
+    with closing(storage(url, RetryPolicy(is_cancelled=lambda: True))) as requests, stopped:
+        list(container(url, requests).list())
     assert azure.count("blob") == 0
 
 
@@ -456,15 +459,15 @@ def test_azurite_agrees(in_azurite: InAzurite) -> None:  # noqa: F811
     client.get_blob_client("snapshot.pdf").create_snapshot()
     client.get_blob_client("archived.pdf").set_standard_blob_tier(StandardBlobTier.ARCHIVE)
 
-    sources = [item for item in in_azurite.root.listed() if isinstance(item, Source)]
+    sources = [item for item in in_azurite.root.list() if isinstance(item, Source)]
     named = {source.name: source for source in sources}
     assert list(named) == ["archived.pdf", "leased.pdf", "snapshot.pdf"]
     assert [bool(source.unreadable) for source in sources] == [True, False, False]
-    with in_azurite.root.opened(named["leased.pdf"]) as file:
+    with in_azurite.root.open(named["leased.pdf"]) as file:
         file.seek(0)
         assert file.read() == b"leased.pdf"
     lease.release()
-    with pytest.raises(DocumentError, match="archived"), in_azurite.root.opened(sources[0]):
+    with pytest.raises(DocumentError, match="archived"), in_azurite.root.open(sources[0]):
         pass
 
 

@@ -8,12 +8,17 @@ from contextlib import closing, contextmanager
 import pytest
 from azure.storage.blob import ContainerClient
 
-from ingest.config.settings import settings
+from ingest.config.settings import build_settings
 from ingest.errors import ConfigError, RoleError
-from ingest.index.azure.serialize import request_body, weight
-from ingest.index.schema import CHUNK_FIELDS, RESERVED, TERM_BYTES, chunk_document
-from ingest.models import Chunk, Entry, Source, Values
-from ingest.sources.azure_blob.container import Container, located
+from ingest.index.azure.serialize import estimate_bytes, request_body
+from ingest.index.schema import (
+    CHUNK_FIELD_NAMES,
+    MAX_TERM_BYTES,
+    RESERVED_FIELD_NAMES,
+    chunk_to_document,
+)
+from ingest.models import Chunk, IndexEntry, Source, Values
+from ingest.sources.azure_blob.container import Container, parse_container_url
 from ingest.sources.azure_blob.fields import BlobField
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_OWNER
@@ -22,18 +27,18 @@ from tests.sources.test_contract import in_azurite  # noqa: F401 - fixture
 
 
 def mapped(text: str) -> tuple[BlobField, ...]:
-    return settings({"INGEST_BLOB_FIELDS": text}, {}).blob_fields
+    return build_settings({"INGEST_BLOB_FIELDS": text}, {}).blob_fields
 
 
 @contextmanager
 def container(url: str, text: str) -> Iterator[Container]:
     """A root whose blobs fill these fields."""
     with closing(storage(url)) as requests:
-        yield Container(located(url), requests, 100, mapped(text))
+        yield Container(parse_container_url(url), requests, 100, mapped(text))
 
 
 def said(root: Container) -> dict[str, Values]:
-    return {item.name: item.fields for item in root.listed() if isinstance(item, Source)}
+    return {item.name: item.fields for item in root.list() if isinstance(item, Source)}
 
 
 def test_a_field_may_have_the_name_of_what_fills_it_or_another() -> None:
@@ -61,7 +66,7 @@ def test_a_mapping_that_cannot_be_meant_names_the_variable(text: str) -> None:
 
 def test_no_field_of_the_index_can_be_overwritten() -> None:
     """Only a category and a title can be mine to say."""
-    assert set(CHUNK_FIELDS) - RESERVED == {"category", "title"}
+    assert set(CHUNK_FIELD_NAMES) - RESERVED_FIELD_NAMES == {"category", "title"}
 
 
 def test_metadata_and_tags_come_with_the_listing(azure: Azure) -> None:
@@ -89,9 +94,9 @@ def test_a_change_of_tags_or_of_the_mapping_is_a_change(azure: Azure) -> None:
     seen = []
     for text in ("", "area=tag:Area", "region=tag:Area", "region=tag:Area", "other=tag:Other"):
         with container(url, text) as root:
-            (source,) = root.listed()
+            (source,) = root.list()
             assert isinstance(source, Source)
-            with root.opened(source) as file:
+            with root.open(source) as file:
                 file.seek(0)
                 assert file.read() == b"%PDF-"
             seen.append(source.modified)
@@ -116,12 +121,12 @@ def test_tags_take_a_role_of_their_own(azure: Azure) -> None:
 def test_a_value_too_long_to_filter_by_is_cut() -> None:
     """One blob's long description does not cost its document; no character is cut in two."""
     chunk = Chunk("id", "text", 1, 0, 0, 4, 1, 1, "", ())
-    long = (("title", "Saws"), ("about", "é" * TERM_BYTES))
+    long = (("title", "Saws"), ("about", "é" * MAX_TERM_BYTES))
     source = Source("root", "a/b.pdf", "https://x/a/b.pdf", 1, "1", fields=long)
-    document = chunk_document(Entry(source, source.location, "f", "its own", chunk))
+    document = chunk_to_document(IndexEntry(source, source.location, "f", "its own", chunk))
 
-    assert weight(document) > len(request_body("merge", [document]))
-    assert document["about"] == "é" * (TERM_BYTES // 2)
+    assert estimate_bytes(document) > len(request_body("merge", [document]))
+    assert document["about"] == "é" * (MAX_TERM_BYTES // 2)
     assert (document["category"], document["title"]) == ("a", "Saws")
 
 
@@ -135,9 +140,9 @@ def test_azurite_agrees_on_metadata_and_tags(in_azurite: InAzurite) -> None:  # 
     url = in_azurite.root.name
     with container(url, "department,area=tag:Area") as root:
         assert said(root) == {"a.pdf": (("department", "Sales"), ("area", "North"))}
-        (before,) = root.listed()
+        (before,) = root.list()
         blob.set_blob_tags({"Area": "South"})
-        (after,) = root.listed()
+        (after,) = root.list()
     assert isinstance(before, Source)
     assert isinstance(after, Source)
     assert dict(after.fields)["area"] == "South"

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from ingest.config.connections import connections
-from ingest.config.factory import roots, services
-from ingest.config.settings import settings
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_roots, open_services
+from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
-from ingest.models import Mode, Settled
+from ingest.models import Mode, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest
-from ingest.runtime.cancellation import Stop
+from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
 from tests.conftest import settled
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_OWNER, SERVICE_CONTRIBUTOR
@@ -36,22 +36,22 @@ def variables(azure: Azure) -> dict[str, str]:
     return azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
 
 
-def run(azure: Azure, mapping: str = MAPPING) -> dict[str, Settled]:
+def run(azure: Azure, mapping: str = MAPPING) -> dict[str, SourceResult]:
     """One run over the container; what became of each blob."""
-    chosen = settings(variables(azure) | {"INGEST_BLOB_FIELDS": mapping}, {})
-    stop, to = Stop(), connections(chosen)
+    chosen = build_settings(variables(azure) | {"INGEST_BLOB_FIELDS": mapping}, {})
+    stop, to = Cancellation(), create_connections(chosen)
     with (
-        services(chosen, stop, write=True, to=to) as all_,
-        roots([f"{azure.blob_endpoint}/docs"], chosen, to) as (root,),
+        open_services(chosen, stop, write=True, to=to) as all_,
+        open_roots([f"{azure.blob_endpoint}/docs"], chosen, to) as (root,),
     ):
-        return settled(list(ingest(root, all_, Run("r", stop=stop))))
+        return settled(list(ingest_root(root, all_, Run("r", stop=stop))))
 
 
 def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
     """The chunks that a filter of an application finds."""
     azure.search.settle()
-    chosen = settings(variables(azure), {})
-    with services(chosen, Stop(), write=False) as all_:
+    chosen = build_settings(variables(azure), {})
+    with open_services(chosen, Cancellation(), write=False) as all_:
         query = {"search_text": "*", "filter": f"kind eq 'chunk' and {where}", "top": 100}
         found: list[dict[str, Any]] = all_.index.documents.found(**query)  # type: ignore[attr-defined]
         return found
@@ -132,9 +132,9 @@ def test_an_index_of_an_earlier_version_is_said_to_be_one_and_completed(azure: A
     for name in ("code", "details", "author", "language", "created", "confidence"):
         del index.fields[name]
     index.definition["fields"] = list(index.fields.values())
-    chosen = settings(variables(azure), {})
+    chosen = build_settings(variables(azure), {})
     advice = r"is of an earlier version: ingest run adds the fields.*Search Service Contributor"
-    with services(chosen, Stop(), write=False) as all_:
+    with open_services(chosen, Cancellation(), write=False) as all_:
         with pytest.raises(ConfigError, match=advice):
             list(all_.index.records())
         with pytest.raises(ConfigError, match=advice):
@@ -142,7 +142,7 @@ def test_an_index_of_an_earlier_version_is_said_to_be_one_and_completed(azure: A
 
     assert len(run(azure, "")) == 2
 
-    with services(chosen, Stop(), write=False) as all_:
+    with open_services(chosen, Cancellation(), write=False) as all_:
         assert len(list(all_.index.records())) == 2
 
 
