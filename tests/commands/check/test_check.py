@@ -186,7 +186,7 @@ def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Az
     remote.repair(thorough=True)
 
     assert remote.bench.embeds.texts == [broken.text]
-    assert remote.check(thorough=True, wrote=True) == []
+    assert remote.check(thorough=True, has_written=True) == []
 
 
 def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
@@ -408,7 +408,7 @@ def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None
     azure.clock.advance(30)
     remote.repair(folder)  # it sees its own marks only after a while
     assert remote.bench.embeds.texts == [chunk.text for chunk in lost]
-    assert remote.check(folder, wrote=True) == []
+    assert remote.check(folder, has_written=True) == []
 
 
 def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Path) -> None:
