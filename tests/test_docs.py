@@ -19,6 +19,8 @@ from tests.conftest import ROOT
 README = (ROOT / "README.md").read_text()
 DESIGN = (ROOT / "DESIGN.md").read_text()
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+DECISIONS_FOLDER = ROOT / "docs" / "decisions"
+DECISIONS = sorted(DECISIONS_FOLDER.glob("[!R]*.md"))
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:
@@ -98,17 +100,57 @@ def test_the_table_of_codes_is_the_code() -> None:
         assert code.outcome in rows[code].split(", ")
 
 
-def test_every_file_is_said_to_be_for_something() -> None:
-    """Whoever looks for a thing finds its file in DESIGN.md, and no file that is not there."""
-    tree = DESIGN.split("## What each file is for")[1].split("```")[1]
-    parts = re.split(r"^  (?=\w)", tree, flags=re.MULTILINE)[1:]
-    named = {part.split()[0].rstrip("/"): set(re.findall(r"\w+\.py", part)) for part in parts}
-    files: dict[str, set[str]] = {}
-    for path in (ROOT / "ingest").rglob("[!_]*.py"):
-        top = path.relative_to(ROOT / "ingest").parts[0]
-        files.setdefault(top, set()).add(path.name)
-    del named["cli"], files["cli"]  # one file a command
-    assert named == files
+def layout() -> dict[str, str]:
+    """The names at the top of the package, as DESIGN.md lists them, and the remark on each."""
+    tree = DESIGN.split("\n## Layout\n")[1].split("```")[1]
+    return dict(re.findall(r"^  (\w+(?:\.py|/)) +(.+)$", tree, re.MULTILINE))
+
+
+def test_the_layout_is_the_tree() -> None:
+    """The fifteen names that DESIGN.md explains are those at the top of the package."""
+    package = ROOT / "ingest"
+    modules = {path.name for path in package.glob("[!_]*.py")}
+    packages = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert set(layout()) == modules | packages
+    assert len(layout()) == 15
+
+
+def test_every_file_in_the_layout_is_in_its_package() -> None:
+    """A file that DESIGN.md names beside a package is found in that package."""
+    for name, remark in layout().items():
+        for part in re.findall(r"\b\w+(?:\.py\b|/(?!\w))", remark):
+            assert (ROOT / "ingest" / name / part).exists(), f"{name}{part}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "DESIGN.md", *DECISIONS], ids=lambda path: path.name)
+def test_every_path_in_the_design_leads_to_a_file(page: Path) -> None:
+    """The files that I am told to read are there; paths are relative to the package or the root."""
+    for name in re.findall(r"`([\w/]+/\w+\.py)`", page.read_text(encoding="utf-8")):
+        assert any((folder / name).is_file() for folder in (ROOT / "ingest", ROOT)), name
+
+
+def test_the_design_is_read_in_one_sitting() -> None:
+    """What a newcomer reads first stays short; reasons and history go to docs/decisions."""
+    assert DESIGN.startswith("# Design\n\n> The tree is the pipeline:")
+    assert len(DESIGN.splitlines()) <= 200
+    assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_every_decision_is_short_and_in_the_index() -> None:
+    """I find a decision by its title, with its date, and read it in at most six lines."""
+    index = (DECISIONS_FOLDER / "README.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## \[.+\]\((.+)\)\n\n((?:\* .+\n)+)", index, re.MULTILINE)
+    assert sorted(name for name, _ in sections) == [path.name for path in DECISIONS]
+    for name, listed in sections:
+        heading, *entries = (DECISIONS_FOLDER / name).read_text(encoding="utf-8").split("\n\n")
+        assert heading.startswith("# Decisions: ")
+        titles = []
+        for entry in entries:
+            begins = re.match(r"\*\*\d{4}-\d\d-\d\d · (.+?)[.,:;]?\*\*", entry)
+            assert begins, entry
+            assert len(entry.strip().splitlines()) <= 6, begins[1]
+            titles.append(f"* {begins[1]}")
+        assert listed.splitlines() == titles
 
 
 def test_the_table_of_findings_is_the_code() -> None:
@@ -138,8 +180,9 @@ def test_every_test_says_in_a_users_words_what_it_holds(path: Path) -> None:
 
 def test_the_documents_name_files_that_exist() -> None:
     """No link is dead."""
-    names = ["README.md", "DESIGN.md", "benchmarks/README.md", "data/README.md"]
-    for name in [*names, *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]:
+    names = ["benchmarks/README.md", "data/README.md"]
+    found = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+    for name in [*names, *(str(path.relative_to(ROOT)) for path in found)]:
         path = ROOT / name
         for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
             assert (path.parent / target).exists(), f"{name} -> {target}"
