@@ -168,6 +168,8 @@ def test_every_invariant_names_a_test_that_exists() -> None:
         named = re.findall(r"`(test_\w+)`", text.split("\n## ")[0])
         assert named, text
         assert set(named) <= names
+    reasons = "".join(page.read_text(encoding="utf-8") for page in DECISIONS)
+    assert set(re.findall(r"`(test_\w+)`", reasons)) <= names
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
