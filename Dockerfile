@@ -64,7 +64,7 @@ LABEL org.opencontainers.image.title="ingest" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.base.name="python:3.13.16-slim-trixie"
 COPY --from=build /opt/ingest /opt/ingest
-ENV PATH=/opt/ingest/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/ingest/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 INGEST_LOG=json
 # A number, so that a host that forbids root can see that it is not root.
 USER 10001:10001
 WORKDIR /work

@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def ordinary_pdfs(folder: Path) -> list[Path]:
-    """The sample PDFs that are neither damaged, locked nor scanned, after a very long one."""
+    """The sample PDFs that are neither locked nor scanned, after a very long one."""
     large = folder / f"{LARGE_PAGES} pages.pdf"
     make = [sys.executable, str(ROOT / "scripts" / "make_data"), "--large", str(large)]
     subprocess.run([*make, "--pages", str(LARGE_PAGES)], check=True)

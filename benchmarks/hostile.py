@@ -45,7 +45,7 @@ PAGE_SECONDS = 5  # for a page; the default is 30
 MEGABYTES = 2048  # the default
 TRIES = 2  # of a document that kills its reader
 SLACK = 5.0  # seconds, to end a process and start another
-UNREADABLE = {"damaged", "locked", "scans"}  # folders of samples that have nothing to be read
+UNREADABLE = {"scans"}  # folders of samples that have no text
 
 
 @dataclass(frozen=True, slots=True)

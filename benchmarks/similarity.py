@@ -37,8 +37,7 @@ from ingest.extract import Means, extract
 
 sys.path.insert(0, str(ROOT / "scripts" / "make_data"))
 
-# Each sample with the text it is typeset from, and the language of that. Scans have no text, and
-# what needs a password or is damaged is not read.
+# Each sample with the text it is typeset from, and the language of that. Scans have no text.
 SAMPLES = {
     "handbook.pdf": ("handbook.md", "en"),
     "benefits/benefits-plan.pdf": ("benefits-plan.md", "en"),

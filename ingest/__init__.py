@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Settled,
         Source,
         Summary,
+        Unread,
     )
     from ingest.settings import Settings
     from ingest.sources import Root
@@ -63,6 +64,7 @@ __all__ = [
     "Settled",
     "Source",
     "Summary",
+    "Unread",
     "ingest",
     "preview",
     "search",

@@ -34,6 +34,7 @@ from ingest.services import Services
 from ingest.settings import Settings, cores
 from ingest.sources import Root
 from ingest.sources.custom import Checked
+from ingest.sources.exclude import excluding, whole_root
 from ingest.sources.folder import Folder
 from ingest.sources.folder import roots as folders
 from ingest.stop import Stop
@@ -72,7 +73,7 @@ def roots(arguments: Sequence[str], settings: Settings, to: Connections) -> Iter
                 storage = opened.enter_context(closing(Storage(place.url, token, to.patience)))
                 most, wanted = settings.document_megabytes, settings.blob_fields
                 found.append(Container(place, storage, most, wanted))
-        yield found
+        yield excluding(found, settings.exclude)
 
 
 # A root on its way to another machine, which opens it in its own name.
@@ -81,6 +82,7 @@ Portable: TypeAlias = "Folder | str"
 
 def portable(root: Root) -> Portable:
     """A root as another machine can open it. Raises ConfigError for one that only this one has."""
+    root = whole_root(root)
     if isinstance(root, Folder):
         return root
     if "://" in root.name and not isinstance(root, Checked):

@@ -13,6 +13,7 @@ from ingest.model import (
     INSIDE,
     Chunk,
     Code,
+    Details,
     Entry,
     Outcome,
     Prepared,
@@ -22,7 +23,7 @@ from ingest.model import (
     Settled,
     Source,
 )
-from ingest.plan import untouched
+from ingest.plan import reported, untouched
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -127,6 +128,7 @@ def commit(draft: Draft, run: str) -> Record:
     """The record after the last acknowledgement."""
     made = draft.made
     reason, code = lack(made)
+    missing = bool(made.details.missing)
     return Record(
         root=draft.source.root,
         source=draft.source.name,
@@ -139,12 +141,12 @@ def commit(draft: Draft, run: str) -> Record:
         outcome=draft.outcome,
         error=reason,
         code=code,
-        attempts=tried(draft.record, draft.source, made.fingerprint) if made.details.missing else 0,
+        attempts=tried(draft.record, draft.source, made.fingerprint) if missing else 0,
         committed=draft.ids,
         chunks=len(draft.ids),
         settled=now(),
         run=run,
-        details=draft.made.details,
+        details=troubled(draft, run) if missing else made.details,
     )
 
 
@@ -168,7 +170,21 @@ def failing(
         attempts=tried(record, source, recipe.digest),
         settled=now(),
         run=run,
+        details=replace(record.details, since=since(record, source, error.code, run)),
     )
+
+
+def since(record: Record, source: Source, code: str, run: str) -> str:
+    """The first run, by its id, that reported this trouble with these bytes; else this one."""
+    there = (record.code, record.size, record.modified)
+    same = there == (code, source.size, source.modified)
+    return (reported(record) or run) if same else run
+
+
+def troubled(draft: Draft, run: str) -> Details:
+    """The details of a document that was read, but not whole."""
+    first = since(draft.record, draft.source, Code.PAGES_MISSING, run)
+    return replace(draft.made.details, since=first)
 
 
 def tried(record: Record, source: Source, recipe: str) -> int:
@@ -203,8 +219,8 @@ def numbers(pages: Sequence[int]) -> str:
     return ("page " if len(pages) == 1 else "pages ") + ", ".join(parts)
 
 
-def done(draft: Draft) -> Settled:
-    """The outcome of a document that was read and taken."""
+def done(draft: Draft, run: str = "") -> Settled:
+    """The outcome of a document that was read and taken; by no run where it is only foreseen."""
     made = draft.made
     reason, code = lack(made)
     return Settled(
@@ -220,13 +236,13 @@ def done(draft: Draft) -> Settled:
         embedded=draft.embedded,
         deleted=len(draft.surplus.intersection(draft.record.committed)),
         tokens=draft.tokens,
-        details=made.details,
+        details=troubled(draft, run) if made.details.missing else made.details,
         reused=draft.reused,
     )
 
 
-def failed(record: Record, source: Source, error: DocumentError) -> Settled:
-    """The outcome of a document that could not be read or taken."""
+def failed(record: Record, source: Source, error: DocumentError, run: str = "") -> Settled:
+    """The outcome of a document that could not be read or taken; by no run if only foreseen."""
     return Settled(
         source.root,
         source.name,
@@ -235,6 +251,7 @@ def failed(record: Record, source: Source, error: DocumentError) -> Settled:
         error.code,
         harmless=False,
         chunks=record.chunks,
+        details=Details(since=since(record, source, error.code, run)),
     )
 
 

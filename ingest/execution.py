@@ -102,7 +102,7 @@ class Account:
         seconds = time.monotonic() - self.began
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, of)
         timeline, index = self.recorder.timeline(of.tokens), holdings(self.services.index)
-        return replace(made, timeline=timeline, index=index)
+        return replace(made, timeline=timeline, index=index, exclude=self.settings.exclude)
 
 
 def holdings(index: Index) -> dict[str, int]:

@@ -14,7 +14,7 @@ from ingest.index import Index
 from ingest.model import Event, Outcome, Record, Settled
 from ingest.overlap import by_turns
 from ingest.pipeline import compared, is_piece, pieces, prepared, recalled
-from ingest.plan import Absences, unchanged
+from ingest.plan import Absences, Passed, unchanged
 from ingest.services import Run, Services
 from ingest.settle import Piece, Read, before, drafted, same
 from ingest.sources import Root
@@ -43,7 +43,8 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Foreseen]:
     """What `ingest` would yield, reading what it would read, writing and embedding nothing."""
     absences = Absences(run.prune, run.max_deletes)
 
-    changes = absences.noted(compared(root, services, run), run.stop.requested)
+    listed = absences.noted(compared(root, services, run, absences.aside), run.stop.requested)
+    changes = (change.settled if isinstance(change, Passed) else change for change in listed)
     sources = recalled(changes, services, run.stop)
     documents = expected(prepared(root, sources, services, run.stop), services.index)
     yield from requested(by_turns(documents, pieces), services)
@@ -54,6 +55,7 @@ def forecast(root: Root, services: Services, run: Run) -> Iterator[Foreseen]:
         for record in absences.vanished:
             yield Recorded(-1)
             yield Settled(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
+    yield from absences.aside.told(root.name)
 
 
 def expected(items: Iterable[Read | Event], index: Index) -> Iterator[Draft | Foreseen]:

@@ -24,7 +24,7 @@ from ingest.extract.worker import Contained, Died
 from ingest.index import Index
 from ingest.inspect import Drawing, Reading, inspect
 from ingest.look import look
-from ingest.model import INSIDE, Code, Recipe, Record, Source, holder
+from ingest.model import INSIDE, Code, Oddity, Recipe, Record, Source, holder
 from ingest.ocr import API_VERSION
 from ingest.ocr import local as local_ocr
 from ingest.ocr.pages import Recogniser
@@ -112,7 +112,9 @@ class Viewer:
     def root(self, name: str, to: Connections) -> Root | IngestError:
         """A root by its name in the index, or why it cannot be had."""
         try:
-            (root,) = self.opened.enter_context(roots([name], self.settings, to))
+            # What is excluded from runs, and in the index, can be looked at.
+            settings = replace(self.settings, exclude=())
+            (root,) = self.opened.enter_context(roots([name], settings, to))
         except IngestError as error:
             return error
         return root
@@ -228,5 +230,6 @@ def current(root: Root, record: Record) -> Source:
             return Source(root.name, name, str(path), status.st_size, str(status.st_mtime_ns))
     source = next(Folder(root.folder, (glob.escape(name),)).listed(), None)
     if not isinstance(source, Source):
-        raise DocumentError(source.reason if source else "is no longer in its root", Code.VANISHED)
+        reason = source.reason if isinstance(source, Oddity) else "is no longer in its root"
+        raise DocumentError(reason, Code.VANISHED)
     return source

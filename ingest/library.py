@@ -34,6 +34,7 @@ from ingest.services import Run, Services
 from ingest.settings import Settings, valid
 from ingest.sources import Root
 from ingest.sources.custom import Checked
+from ingest.sources.exclude import excluding
 
 if TYPE_CHECKING:
     from typing import Self
@@ -255,7 +256,7 @@ class Outcomes:
             account = Account(run, all_, settings, began)
             self._totals = account.totals
             try:
-                for root in distinct([*where, *self._own]):
+                for root in distinct([*where, *excluding(self._own, settings.exclude)]):
                     for event in self._story(root, all_, run):
                         account.add(event)
                         yield event

@@ -130,6 +130,15 @@ class Oddity:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A file in a root that is left alone: of another kind than PDF, or excluded."""
+
+    root: str
+    name: str
+    excluded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything but the bytes that shapes a chunk or its vector."""
 
@@ -176,6 +185,7 @@ class Details:
     doubtful: tuple[int, ...] = ()  # pages whose text was recognised, but not with confidence
     ocr: str = ""  # what recognised the text of its scanned pages; "" for nothing
     attachments: tuple[str, ...] = ()  # names of the PDFs inside it
+    since: str = ""  # the first run, by its id, that reported its present trouble; "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +403,10 @@ class Summary:
     chunks_reused: int = 0  # whose vectors came from the index in use
     timeline: Timeline = field(default_factory=Timeline)
     index: dict[str, int] = field(default_factory=dict)  # sources, chunks, size: held after it
+    other_kinds: dict[str, int] = field(default_factory=dict)  # files not read, by extension
+    exclude: tuple[str, ...] = ()  # the globs that left sources out
+    excluded: int = 0  # sources those left out of the roots
+    excluded_kept: int = 0  # sources they name that the index has, and keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,4 +428,16 @@ class Kept:
     harmless: bool  # False: more would go than the deletion limit allows
 
 
-Event: TypeAlias = Settled | Advanced | Kept
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What a run left alone in a root."""
+
+    root: str
+    kinds: dict[str, int]  # files of other kinds, by extension
+    excluded: int = 0  # sources in the root that are excluded
+    kept: int = 0  # excluded sources that the index has a record of
+    unread: tuple[str, ...] = ()  # names of the first of those files
+    kept_names: tuple[str, ...] = ()  # and of those sources
+
+
+Event: TypeAlias = Settled | Advanced | Kept | LeftOut

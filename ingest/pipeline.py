@@ -22,6 +22,7 @@ from ingest.attempts import Attempts, attempts
 from ingest.draft import Draft
 from ingest.embed.batch import batches
 from ingest.errors import DocumentError, StoppedError
+from ingest.leftout import Aside
 from ingest.model import (
     Advanced,
     Event,
@@ -32,7 +33,7 @@ from ingest.model import (
     Settled,
 )
 from ingest.overlap import by_turns, overlapped
-from ingest.plan import MAX_ATTEMPTS, Absences, Change, Stale, Terms, compare
+from ingest.plan import MAX_ATTEMPTS, Absences, Change, Passed, Stale, Terms, compare
 from ingest.services import Run, Services
 from ingest.settle import (
     Noted,
@@ -40,6 +41,7 @@ from ingest.settle import (
     Read,
     Sent,
     intend,
+    passed,
     remove,
     settle,
     upload,
@@ -70,7 +72,8 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
     Raises ServiceError or ConfigError; what was settled until then stays settled.
     """
     absences = Absences(run.prune, run.max_deletes)
-    changes = absences.noted(compared(root, services, run), run.stop.requested)
+    listed = absences.noted(compared(root, services, run, absences.aside), run.stop.requested)
+    changes = recorded(listed, services, run)
     try:
         if services.elsewhere:
             yield from services.elsewhere.settled(root, changes)
@@ -80,6 +83,7 @@ def ingest(root: Root, services: Services, run: Run) -> Iterator[Event]:
         # is removed after one.
         run.stop.complain()
         yield from removed(root, absences, services)
+        yield from absences.aside.told(root.name)
     except StoppedError:
         # Called off for a failure elsewhere, or because the time to settle things is over.
         run.stop.complain()
@@ -102,10 +106,29 @@ def settled(
         yield from committed(complete, services, run)
 
 
-def compared(root: Root, services: Services, run: Run) -> Iterator[Change]:
-    """The changes between a root and what the index knows of it."""
-    records = (r for r in services.index.records(root.name) if root.covers(r.source))
+def compared(root: Root, services: Services, run: Run, aside: Aside) -> Iterator[Change]:
+    """The changes between a root and what the index knows of it, but for what is left aside."""
+    records = aside.covered(services.index.records(root.name), root)
     return compare(root.listed(), records, terms(services, run))
+
+
+def recorded(
+    changes: Iterable[Stale | Settled | Passed], services: Services, run: Run
+) -> Iterator[Stale | Settled]:
+    """The changes; what is passed over once its record says so."""
+
+    def start(change: Stale | Settled | Passed) -> Future[Noted[Settled]] | None:
+        if not isinstance(change, Passed) or change.is_recorded:
+            return None
+        call = partial(passed, change, services.index, services.recipe, run.id)
+        return run.stop.watched(services.writers.submit(call))
+
+    def said() -> Iterator[Noted[Any]]:
+        for change, call in overlapped(changes, start, services.writing, never):
+            known = change.settled if isinstance(change, Passed) else change
+            yield call.result() if call else Noted(None, known)
+
+    return saved(said(), services, run.stop)
 
 
 def terms(services: Services, run: Run) -> Terms:

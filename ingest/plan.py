@@ -10,7 +10,20 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from ingest.model import INSIDE, Code, Kept, Oddity, Outcome, Record, Settled, Source, holder
+from ingest.leftout import Aside
+from ingest.model import (
+    INSIDE,
+    Code,
+    Details,
+    Kept,
+    Oddity,
+    Outcome,
+    Record,
+    Settled,
+    Source,
+    Unread,
+    holder,
+)
 
 T = TypeVar("T")
 
@@ -51,7 +64,40 @@ class Unseen:
     name: str
 
 
-Change: TypeAlias = Stale | Vanished | Unseen | Settled
+class Passed(NamedTuple):
+    """A source that is passed over unread, and not for good, so that its record is to say why."""
+
+    source: Source
+    reason: str
+    code: Code
+    record: Record | None  # without the ids
+
+    @property
+    def settled(self) -> Settled:
+        """Its outcome; since when it is so, only if its record says that already."""
+        record = self.record
+        return Settled(
+            self.source.root,
+            self.source.name,
+            Outcome.SKIPPED,
+            self.reason,
+            self.code,
+            harmless=False,
+            chunks=record.chunks if record else 0,
+            details=Details(since=reported(record)) if record and self.is_recorded else Details(),
+        )
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its record says all this already."""
+        record, source = self.record, self.source
+        return record is not None and (
+            (record.outcome, record.error, record.code, record.size, record.modified)
+            == (Outcome.SKIPPED, self.reason, self.code, source.size, source.modified)
+        )
+
+
+Change: TypeAlias = Stale | Vanished | Unseen | Settled | Passed | Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +117,7 @@ class Terms:
 
 
 def compare(
-    listing: Iterable[Source | Oddity], records: Iterable[Record], terms: Terms
+    listing: Iterable[Source | Oddity | Unread], records: Iterable[Record], terms: Terms
 ) -> Iterator[Change]:
     """One change per source in the listing or the records, about in the order of the names.
 
@@ -91,6 +137,8 @@ def compare(
                 of.inside.append(record)
             else:
                 yield Vanished(record)
+        elif isinstance(item, Unread):
+            yield item
         elif isinstance(item, Source) and record and record.details.attachments:
             holders.append(Holder(item, record, []))
         else:
@@ -100,8 +148,8 @@ def compare(
 
 
 def merged(
-    listing: Iterable[Source | Oddity], records: Iterable[Record]
-) -> Iterator[tuple[Source | Oddity | None, Record | None]]:
+    listing: Iterable[Source | Oddity | Unread], records: Iterable[Record]
+) -> Iterator[tuple[Source | Oddity | Unread | None, Record | None]]:
     """What is listed beside its record, and what is only one of both, in the order of the names."""
     held = ordered(records, lambda record: record.source)
     record = next(held, None)
@@ -155,22 +203,17 @@ def together(held: Holder, terms: Terms) -> Iterator[Change]:
 def judged(item: Source | Oddity, known: Record | None, terms: Terms) -> Iterator[Change]:
     """What one listed item calls for."""
     if isinstance(item, Oddity):
-        yield Settled(item.root, item.name, Outcome.SKIPPED, item.reason, item.code, item.harmless)
+        if item.harmless:
+            yield Settled(item.root, item.name, Outcome.SKIPPED, item.reason, item.code)
+        else:
+            yield Passed(Source(item.root, item.name, "", -1, ""), item.reason, item.code, known)
         if item.hides:
             yield Unseen(item.name)
     elif known and untouched(item, known, terms.recipe) and known.outcome not in NOT_TAKEN:
         again = not item.unreadable and lacking(known, terms)
         yield Stale(item, known) if again else unchanged(item, known)
     elif item.unreadable:
-        yield Settled(
-            item.root,
-            item.name,
-            Outcome.SKIPPED,
-            item.unreadable,
-            Code.ARCHIVED,
-            harmless=False,
-            chunks=known.chunks if known else 0,
-        )
+        yield Passed(item, item.unreadable, Code.ARCHIVED, known)
     elif known is None or not untouched(item, known, terms.recipe):
         whole = known and known.outcome not in NOT_TAKEN and not lacking(known, terms)
         yield Stale(item, known, known.fingerprint if known and whole else "")
@@ -210,7 +253,7 @@ def unchanged(source: Source, record: Record) -> Settled:
         reason=tried(record) if missing else record.error,
         code=record.code,
         harmless=not missing,
-        details=record.details,
+        details=replace(record.details, since=reported(record)) if missing else record.details,
     )
 
 
@@ -224,7 +267,16 @@ def given_up(source: Source, record: Record) -> Settled:
         record.code,
         harmless=False,
         chunks=record.chunks,
+        details=Details(since=reported(record)),
     )
+
+
+def reported(record: Record) -> str:
+    """The first run, by its id, that reported what is wrong with a source.
+
+    A record of an earlier version says only which run reported it last.
+    """
+    return record.details.since or record.run
 
 
 def tried(record: Record) -> str:
@@ -255,10 +307,11 @@ class Absences:
     unseen: list[str] = field(default_factory=list)
     present: int = 0
     whole: bool = False
+    aside: Aside = field(default_factory=Aside)
 
     def noted(
         self, changes: Iterable[Change], stopped: Callable[[], bool]
-    ) -> Iterator[Stale | Settled]:
+    ) -> Iterator[Stale | Settled | Passed]:
         """The changes that are not absences; they end early once `stopped` answers True."""
         for change in changes:
             if stopped():
@@ -267,6 +320,8 @@ class Absences:
                 self.vanished.append(change.record)
             elif isinstance(change, Unseen):
                 self.unseen.append(change.name)
+            elif isinstance(change, Unread):
+                self.aside.add(change)
             else:
                 name = change.source if isinstance(change, Settled) else change.source.name
                 self.present += not holder(name)
@@ -286,7 +341,7 @@ class Absences:
             return Kept(root, count, "the run was stopped before it had seen everything", True)
         if self.unseen:
             return Kept(root, count, f"{self.unseen[0]} could not be looked into", True)
-        if not self.present:
+        if not (self.present or self.aside.excluded):
             return Kept(root, count, "the root has no PDFs at all, which may be a mistake", True)
         if not self.prune:
             return Kept(root, count, "--no-prune", True)

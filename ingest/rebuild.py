@@ -6,6 +6,7 @@ Who reads the index never sees a gap: the new one is shown in one step, once it 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from ingest.errors import BusyError, ConfigError
 from ingest.evaluation.questions import Question
 from ingest.index import Index, Totals
 from ingest.index.generations import Generations, Successor, older
+from ingest.model import holder
 from ingest.proof import Scores, Taken, inherit, losses, no_worse, permit, whole
 from ingest.services import Run, Services
 from ingest.settings import Settings
 from ingest.sources import Root
+from ingest.sources.exclude import Excluding
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ def rebuilding(
         if not named and earlier:
             for name in names:
                 reached(name, where)
+        if earlier:
+            where = [with_what_it_has(root, earlier) for root in where]
         name, index = line.next()
         successor = Successor(index, earlier)
         all_ = opened.enter_context(
@@ -91,6 +96,19 @@ def held(line: Generations, name: str) -> Iterator[Index]:
         if line.current() != name:
             raise BusyError("another rebuild has just ended: run again")
         yield index
+
+
+def with_what_it_has(root: Root, index: Index) -> Root:
+    """A root with those excluded sources that the index has chunks of: they stay by being read."""
+    if not isinstance(root, Excluding):
+        return root
+    records = index.records(root.name)
+    kept = frozenset(
+        holder(record.source) or record.source
+        for record in records
+        if record.chunks and root.excludes(record.source)
+    )
+    return dataclasses.replace(root, but=kept)
 
 
 def known_roots(index: Index | None) -> list[str]:

@@ -16,9 +16,11 @@ from ingest.chunk.limits import FEWEST_TOKENS, MOST_OVERLAP
 from ingest.errors import ConfigError
 from ingest.index.schema import RESERVED
 from ingest.prices import Price, prices
+from ingest.sources.exclude import relative_glob
 from ingest.sources.mapping import BlobField, mapping
 
 OCR_MODELS = ("read", "layout")
+EXITS = ("3", "11", "known")
 EXTRACTORS = ("auto", "pdfium", "pypdf")
 SHORTEST = 0.1  # seconds to read anything in; with none, nothing could be read
 
@@ -61,9 +63,15 @@ def yes_or_no(text: str) -> bool:
     return answers[text.lower()]
 
 
-def setting(default: Any, env: str, doc: str, parse: Callable[[str], Any] = str) -> Any:
-    """A field of Settings that the environment can set."""
-    return field(default=default, metadata={"env": env, "doc": doc, "parse": parse})
+def setting(
+    default: Any,
+    env: str,
+    doc: str,
+    parse: Callable[[str], Any] = str,
+    each: Callable[[str], Any] = str,
+) -> Any:
+    """A field of Settings that the environment can set; `each` parses one value of several."""
+    return field(default=default, metadata={"env": env, "doc": doc, "parse": parse, "each": each})
 
 
 def seconds(text: str) -> float:
@@ -219,6 +227,21 @@ class Settings:
         "most sources a run may remove; unset: a tenth of the root, at least 10",
         within(int, 0, math.inf),
     )
+    exclude: tuple[str, ...] = setting(
+        (),
+        "INGEST_EXCLUDE",
+        "globs of sources to leave out, by their names relative to the root, with commas between: "
+        "`drafts/**,**/old-*.pdf`; what the index has of them stays",
+        several(relative_glob),
+        relative_glob,
+    )
+    exit_ok: tuple[str, ...] = setting(
+        (),
+        "INGEST_EXIT_OK",
+        "exit codes that a scheduler is given as 0: `3`, `11`, or `known`, which is 3 where all "
+        "troubles were reported twelve hours ago already",
+        several(one_of(*EXITS)),
+    )
     grace_seconds: float = setting(
         20.0,
         "INGEST_GRACE_SECONDS",
@@ -324,7 +347,7 @@ class Settings:
     log: str = setting(
         "auto",
         "INGEST_LOG",
-        "what stderr gets: `text`, `json` (an object a line), or auto: text on a terminal only",
+        "what stderr gets: `text` (`auto` is the same) or `json`, an object a line",
         one_of("auto", "text", "json"),
     )
     hosted: bool = False  # the host brings an identity
@@ -369,7 +392,10 @@ def settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settin
             text = environment.get(name)
         if text is None or text == "":
             continue
-        values[item.name] = parsed(item, str(text), name)
+        if isinstance(text, list):  # a flag that was repeated; each has one value, commas and all
+            values[item.name] = tuple(parsed(item, each, name, "each") for each in text)
+        else:
+            values[item.name] = parsed(item, str(text), name)
     return Settings(**values)
 
 
@@ -382,10 +408,10 @@ def valid(chosen: Settings) -> Settings:
     return chosen
 
 
-def parsed(item: Field[Any], text: str, name: str) -> Any:
+def parsed(item: Field[Any], text: str, name: str, parse: str = "parse") -> Any:
     """The value of a setting that is called `name`. Raises ConfigError if it cannot be meant."""
     try:
-        return item.metadata["parse"](text)
+        return item.metadata[parse](text)
     except ValueError as error:
         expected = "a number" if "literal" in str(error) or "convert" in str(error) else error
         raise ConfigError(f"{name}={text}: expected {expected}") from None

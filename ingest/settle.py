@@ -21,6 +21,7 @@ from ingest.index import Index
 from ingest.model import (
     Chunk,
     Code,
+    Details,
     Outcome,
     Prepared,
     Recipe,
@@ -30,7 +31,7 @@ from ingest.model import (
     Source,
     holder,
 )
-from ingest.plan import Stale, unchanged
+from ingest.plan import Passed, Stale, unchanged
 from ingest.sources import url
 
 if TYPE_CHECKING:
@@ -84,11 +85,23 @@ def intend(read: Read, index: Index, recipe: Recipe, run: str) -> Noted[Draft | 
     if made is None:
         return Noted(touched(record, source), unchanged(source, record))
     if isinstance(made, DocumentError):
-        return Noted(failing(record, source, made, recipe, run), failed(record, source, made))
+        return Noted(failing(record, source, made, recipe, run), failed(record, source, made, run))
     if same(made, record):
         return Noted(touched(record, source), unchanged(source, record))
     draft = drafted(source, record, made, index)
     return Noted(replace(intent(draft), run=run), draft)
+
+
+def passed(change: Passed, index: Index, recipe: Recipe, run: str) -> Noted[Settled]:
+    """What the record of a source must say that is passed over; what the index has of it stays."""
+    source = change.source
+    record = index.record(*source.key) or Record(*source.key)
+    error = DocumentError(change.reason, change.code)
+    said = failing(record, source, error, recipe, run)
+    # It was not tried: once it can be read it is.
+    said = replace(said, outcome=Outcome.SKIPPED, attempts=0)
+    details = Details(since=said.details.since)
+    return Noted(said, replace(change.settled, chunks=record.chunks, details=details))
 
 
 def same(made: Prepared, record: Record) -> bool:
@@ -130,8 +143,9 @@ def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settle
         error = DocumentError(f"a chunk was refused: {draft.refusals[0].reason}", Code.REFUSED)
         record = failing(draft.record, draft.source, error, recipe, run)
         about = intent(draft)
-        record = replace(record, pending=about.pending, details=about.details)
-        return Noted(record, failed(record, draft.source, error))
+        details = replace(about.details, since=record.details.since)
+        record = replace(record, pending=about.pending, details=details)
+        return Noted(record, failed(draft.record, draft.source, error, run))
     if draft.acknowledged != len(draft.ids):
         raise ServiceError(
             f"{draft.source.name}: the index acknowledged {draft.acknowledged} of "
@@ -140,7 +154,7 @@ def settle(draft: Draft, index: Index, recipe: Recipe, run: str) -> Noted[Settle
     delete(draft.surplus, index)
     for name in draft.detached:
         draft.removed.append(remove(Record(draft.source.root, name), index))
-    return Noted(commit(draft, run), done(draft))
+    return Noted(commit(draft, run), done(draft, run))
 
 
 def remove(record: Record, index: Index) -> Settled:

@@ -38,7 +38,7 @@ CHAPTERS = {
         *("Outcomes", "Settled", "Outcome", "Code", "Details", "Kept", "Summary"),
         *("Hit", "Mode"),
     ),
-    "Roots of your own": ("Root", "Source", "Oddity"),
+    "Roots of your own": ("Root", "Source", "Oddity", "Unread"),
     "Models of your own": ("Embedder",),
     "Settings": ("Settings",),
     "Errors": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from ingest.attached import with_attached
 from ingest.embed import Embedder
@@ -32,10 +34,19 @@ from ingest.sources.folder import roots
 from tests.azure.emulator import Azure, emulator
 from tests.azurite import azurite  # noqa: F401 - a fixture
 from tests.browser import chromium, judges  # noqa: F401 - fixtures
+from tests.guard import (  # noqa: F401 - hooks
+    pytest_configure,
+    pytest_exception_interact,
+    pytest_timeout_cancel_timer,
+    pytest_timeout_set_timer,
+    pytest_unconfigure,
+)
 from tests.needs import (  # noqa: F401 - hooks
     pytest_collection_modifyitems,
     pytest_terminal_summary,
 )
+from tests.processes import call
+from tests.warm import call_ingest, stop_server
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -153,22 +164,36 @@ def command(tmp_path: Path) -> Command:
     return partial(ingested, tmp_path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def server() -> Iterator[None]:
+    """What `command` forks its processes from; started by the first that needs it."""
+    yield
+    stop_server()
+
+
 def ingested(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """The real command, started in a folder, with these variables."""
-    return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
+    if any(name.startswith(("PYTHON", "LC_")) for name in more):  # the interpreter's business
+        return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
+    return call_ingest(*arguments, cwd=folder, env=environment() | more)
+
+
+def shared(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+    """A folder that is filled once for all workers, by whichever comes first."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not Path(f"{folder}.filled").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            fill(folder)
+            Path(f"{folder}.filled").touch()
+    return folder
 
 
 def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """A command's output and exit code; it knows nothing of the settings of who runs the tests."""
-    return subprocess.run(
-        list(map(str, command)),
-        cwd=cwd,
-        env=environment() | more,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    return call(*command, cwd=cwd, env=environment() | more)
 
 
 def environment() -> dict[str, str]:
@@ -177,7 +202,7 @@ def environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     # Without it every process would compile the program anew.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    return kept | {"PYTHONPATH": str(ROOT), "INGEST_LOG": "text"}  # as on a terminal
+    return kept | {"PYTHONPATH": str(ROOT)}
 
 
 def dump(index: Index) -> dict[str, object]:

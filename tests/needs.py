@@ -12,19 +12,16 @@ NEEDS = (
     ("judged", "npm", "OF A PAGE BY ITS JUDGES", "npm here to install them with"),
     ("browser", "chromium", "IN A BROWSER", "chromium here (Debian's package of that name)"),
 )
-SECONDS = 300  # for a test that npm may first have to install something for
+UNREACHABLE = "npm cannot reach its registry"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what this machine cannot run; give time to what npm installs."""
+    """Leave out what this machine cannot run."""
     for marker, program, _, _ in NEEDS:
         needing = [item for item in items if item.get_closest_marker(marker)]
         if not shutil.which(program):
             config.hook.pytest_deselected(items=needing)
             items[:] = [item for item in items if item not in needing]
-        elif program == "npm":
-            for item in needing:
-                item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -33,3 +30,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if not shutil.which(program):
             line = f"THE TESTS {what} WERE LEFT OUT: there is no {lack}"
             terminalreporter.write_line(line, red=True)
+    skipped = terminalreporter.stats.get("skipped", [])
+    if count := sum(UNREACHABLE in str(report.longrepr) for report in skipped):
+        line = f"{count} TESTS WERE LEFT OUT: {UNREACHABLE}"
+        terminalreporter.write_line(line, red=True)

@@ -226,6 +226,7 @@ def test_a_driver_has_the_time_to_end_in_order() -> None:
     assert job["concurrencyPolicy"] == "Forbid"
     failure, _ = job["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     assert failure["onExitCodes"]["values"] == [2, 3]  # 1 and 11 pass by themselves
+    assert only("ConfigMap")["data"]["INGEST_EXIT_OK"] == "known"
     # What a killed driver leaves behind lapses before the last try: index/lease.py.
     waits = [10 * 2**n for n in range(job["jobTemplate"]["spec"]["backoffLimit"])]
     assert sum(waits) > 90

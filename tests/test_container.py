@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import yaml
-from filelock import FileLock
 
 from tests.azure.emulator import Azure
-from tests.conftest import ROOT, called, environment
+from tests.conftest import ROOT, called, environment, shared
 from tests.pdfs import prose, write
+from tests.processes import Process, running, wait_until
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -75,6 +73,13 @@ def build(folder: Path, **arguments: str) -> subprocess.CompletedProcess[str]:
                     shutil.copy(source / name, work / to)
         if word == "RUN":
             step = rest.replace("/opt/", f"{folder}/opt/").replace("/wheel", f"{folder}/wheel")
+            # Packages come from the environment of the tests, and from no registry.
+            build = f"PYTHONPATH='{ROOT}' '{sys.executable}' -P -m tests.stocked {folder}/opt/build"
+            step = step.replace(f"python -m venv {folder}/opt/build", build)
+            # They are compiled there; the code of the image is compiled here.
+            step = re.sub(
+                r"(compileall .*/opt/ingest)$", r"\1/lib/python*/site-packages/ingest", step
+            )
             step = step.replace("python -m venv", f"'{sys.executable}' -m venv")
             done = called(
                 "sh", "-c", step, cwd=work, **({"EXTRAS": "", "PYTHONPATH": ""} | arguments)
@@ -86,15 +91,13 @@ def build(folder: Path, **arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the last stage copies out of the first. Built once, by whichever process is first."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "image"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            folder.mkdir()
-            done = build(folder)
-            assert done.returncode == 0, done.stderr + done.stdout
-    return folder / "opt/ingest"
+    """What the last stage copies out of the first."""
+    return shared(tmp_path_factory, "image", fill) / "opt/ingest"
+
+
+def fill(folder: Path) -> None:
+    done = build(folder)
+    assert done.returncode == 0, done.stderr + done.stdout
 
 
 def test_the_image_has_ingest_and_nothing_that_builds(installed: Path) -> None:
@@ -156,8 +159,8 @@ def test_a_stop_is_heard_by_the_process_itself(
     for n in range(8):
         write(folder / f"{n}.pdf", prose(f"topic {n}", 30))
     azure.openai.latency = 1.0
-    process = subprocess.Popen(
-        [installed / "bin/ingest", "run", folder],
+    with running(
+        *(installed / "bin/ingest", "run", folder),
         cwd=tmp_path,
         env=environment()
         | azure.environment
@@ -167,14 +170,10 @@ def test_a_stop_is_heard_by_the_process_itself(
             "INGEST_EMBED_INPUTS": "1",
             "INGEST_EMBED_AT_ONCE": "1",
         },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not azure.openai.requests:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    ) as process:
+        wait_until(lambda: azure.openai.requests or not process.running())
+        process.send(signal.SIGTERM)
+        assert process.wait() == 143
 
 
 def test_it_is_a_scheduler_and_a_worker_too(
@@ -202,13 +201,9 @@ def test_it_is_a_scheduler_and_a_worker_too(
             ["scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]],
             ["worker", address, "--nthreads", "1"],
         ):
-            process = subprocess.Popen(
-                [*dask, *command, "--dashboard-address", "127.0.0.1:0"],
-                cwd=home,
-                env=node,
-                stderr=subprocess.DEVNULL,
-            )
-            nodes.callback(ended, process)
+            call = (*dask, *command, "--dashboard-address", "127.0.0.1:0")
+            started = nodes.enter_context(running(*call, cwd=home, env=node))
+            nodes.callback(end, started)
         done = called(
             installed / "bin/ingest",
             *("run", folder, "--engine", address),
@@ -229,15 +224,10 @@ def free_port() -> int:
     return port
 
 
-def ended(process: subprocess.Popen[bytes]) -> None:
-    """End a process and wait for it."""
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        raise
+def end(process: Process) -> None:
+    """Let a node end as its host would."""
+    process.send(signal.SIGTERM)
+    process.wait()
 
 
 def test_a_misspelt_extra_is_no_extra_silently(tmp_path: Path) -> None:

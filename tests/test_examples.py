@@ -9,7 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import ingest
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, called, ingested
 from tests.pdfs import pdf, prose, write
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -59,7 +59,7 @@ def test_a_root_of_ones_own(tmp_path: Path) -> None:
     assert again == ["unchanged 2026/a.pdf ", "unchanged 2026/b.pdf "]
 
     name = f"zip:{tmp_path / 'papers.zip'}"
-    gone = called(sys.executable, "-m", "ingest", "check", "--forget", name, cwd=tmp_path)
+    gone = ingested(tmp_path, "check", "--forget", name)
     assert "Forgot:  2 files, " in gone.stdout, gone.stderr
 
 

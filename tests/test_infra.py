@@ -13,6 +13,7 @@ import pytest
 from tree_sitter import Node
 
 from ingest import roles
+from ingest.exits import LONG_AGO
 from ingest.settings import documented, settings
 from ingest.telemetry.choice import Choice, chosen, signs_in
 from tests.bicep import (
@@ -285,6 +286,17 @@ def test_the_job_ends_in_good_order_before_its_time_is_up() -> None:
         "schedule"
     )
     assert "['run']" in text(at(job, "properties.template.containers"))
+
+
+def test_the_job_does_not_fail_every_night_for_what_is_broken_for_good() -> None:
+    """What was reported the night before is no failure; what is new is one, and after a retry."""
+    told = variables(JOB)["INGEST_EXIT_OK"]
+    assert settings({"INGEST_EXIT_OK": told.strip("'")}, {}).exit_ok == ("known",)
+    job = JOB.resources["job"]
+    hours = LONG_AGO.total_seconds() / 3600
+    retries = int(text(at(job, "properties.configuration.replicaRetryLimit")))
+    timeout = int(re.findall(r"param jobTimeout int = (\d+)", MAIN.path.read_text())[0])
+    assert (retries + 1) * timeout < hours * 3600
 
 
 def test_private_endpoints_close_the_public_ones() -> None:

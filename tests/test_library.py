@@ -6,7 +6,6 @@ import gzip
 import io
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +42,7 @@ from ingest.embed.custom import checked
 from ingest.index.local import LocalIndex
 from ingest.sources.custom import Checked, is_file
 from tests.azure.emulator import Azure
-from tests.conftest import DIMENSIONS, MODEL, ROOT, Embeds, called
+from tests.conftest import DIMENSIONS, MODEL, Embeds, called
 from tests.pdfs import pdf, prose, write
 
 if TYPE_CHECKING:
@@ -540,7 +539,7 @@ def test_a_model_of_mine_fills_a_search_service(azure: Azure, place: Place, shel
     assert hit.fields["root"] == shelf.name
 
 
-def test_importing_it_costs_next_to_nothing() -> None:
+def test_importing_it_costs_next_to_nothing(tmp_path: Path) -> None:
     """A program that may never ingest anything does not pay for it at its start."""
     code = """
 import sys, ingest
@@ -549,7 +548,8 @@ from ingest import ingest, IngestError
 assert ingest.__module__ == "ingest.library"
 import ingest.cli, ingest.plan
 """
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    done = called(sys.executable, "-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_all_that_is_public_is_there() -> None:

@@ -19,13 +19,25 @@ from ingest.errors import ServiceError
 from ingest.forecast import forecast
 from ingest.index import Index
 from ingest.index.local import LocalIndex
-from ingest.model import Advanced, Entry, Event, Kept, Mode, Outcome, Record, Refusal, Settled
+from ingest.model import (
+    Advanced,
+    Details,
+    Entry,
+    Event,
+    Kept,
+    Mode,
+    Outcome,
+    Record,
+    Refusal,
+    Settled,
+)
 from ingest.pipeline import ingest
 from ingest.services import Run
 from ingest.sources.folder import roots
 from ingest.stop import Stop
 from tests.conftest import ROOT, Bench, dump, outcomes, settled
 from tests.pdfs import aged, prose, write
+from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
     from ingest.model import Vectors
@@ -209,6 +221,23 @@ def test_failures_are_counted_and_given_up(bench: Bench) -> None:
     assert bench.outcomes() == {"a.pdf": "new"}
 
 
+def test_a_trouble_is_known_since_the_run_that_first_reported_it(bench: Bench) -> None:
+    """A file that is broken for good is no news, until its bytes or its trouble change."""
+    path = bench.folder / "a.pdf"
+    path.write_bytes(b"%PDF-1.7 broken")
+    aged(path)
+    said = [settled(bench.run(Run(f"run {n}")))["a.pdf"].details.since for n in range(5)]
+    assert said == ["run 0"] * 5  # tried three times, then only reported
+
+    aged(path, 50).write_bytes(b"%PDF-1.7 broken in another way")
+    aged(path, 40)
+    assert settled(bench.run(Run("run 5")))["a.pdf"].details.since == "run 5"
+    write(path, prose("lathes"), age=30)
+    assert settled(bench.run(Run("run 6")))["a.pdf"].details.since == ""
+    (record,) = bench.index.records()
+    assert record.details.since == ""
+
+
 def test_deleting_needs_proof(bench: Bench) -> None:
     """Invariant 6: an empty root or too many deletions leave the index as it is."""
     for n in range(30):
@@ -378,7 +407,7 @@ def test_a_stop_without_patience_leaves_a_record_that_converges(bench: Bench) ->
 def test_calls_to_the_model_overlap(bench: Bench) -> None:
     """Two requests are under way at once; a slow service is waited for in parallel."""
     write(bench.folder / "a.pdf", *(prose(f"topic {n}") for n in range(4)))
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=PATIENCE)
     right = bench.embeds
     calls = itertools.count(1)
 
@@ -409,6 +438,9 @@ def test_a_plan_says_what_a_run_then_does(bench: Bench) -> None:
     assert dump(bench.index) == before
     assert bench.embeds.texts == []
 
-    assert planned == settled(bench.run())
+    done = settled(bench.run())
+    # Only a run reports: since when something is wrong is nothing a plan can know.
+    assert done["d.pdf"].details == Details(since="test")
+    assert planned == done | {"d.pdf": replace(done["d.pdf"], details=Details())}
     assert planned["a.pdf"].embedded > 0
     assert planned["gone.pdf"].deleted > 0

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.model import Code, Details, Oddity, Outcome, Record, Settled, Source
+from ingest.leftout import kind
+from ingest.model import Code, Details, Oddity, Outcome, Record, Settled, Source, Unread
 from ingest.plan import (
     MAX_ATTEMPTS,
     Absences,
     Change,
+    Passed,
     Stale,
     Terms,
     Unseen,
@@ -22,6 +24,7 @@ from ingest.plan import (
     usual_deletes,
 )
 
+Listed = Source | Oddity | Unread
 NAMES = st.sets(st.text("abc/", min_size=1, max_size=4))
 
 
@@ -35,7 +38,7 @@ def record(name: str, outcome: Outcome = Outcome.NEW, **more: object) -> Record:
 
 
 def compared(
-    listing: list[Source | Oddity], records: list[Record], attempts: int = MAX_ATTEMPTS
+    listing: list[Listed], records: list[Record], attempts: int = MAX_ATTEMPTS
 ) -> list[Change]:
     return list(compare(listing, records, Terms("recipe", "reader", attempts)))
 
@@ -105,7 +108,7 @@ def test_what_is_locked_is_tried_whenever_there_are_passwords() -> None:
     tried = {"attempts": MAX_ATTEMPTS, "outcome": Outcome.SKIPPED}
     locked = record("a", code=Code.ENCRYPTED, **tried)  # type: ignore[arg-type]
     damaged = record("b", code=Code.DAMAGED, **tried)  # type: ignore[arg-type]
-    listing: list[Source | Oddity] = [source("a"), source("b")]
+    listing: list[Listed] = [source("a"), source("b")]
 
     def kinds(*, passwords: bool) -> list[type]:
         terms = Terms("recipe", passwords=passwords)
@@ -117,9 +120,59 @@ def test_what_is_locked_is_tried_whenever_there_are_passwords() -> None:
 
 def test_an_oddity_is_settled_and_protects_its_record() -> None:
     """A file that became a dead link does not lose what the index has of it."""
-    changes = compared([Oddity("/r", "a", "a link to nothing")], [record("a")])
+    (change,) = compared([Oddity("/r", "a", "a link to nothing")], [record("a")])
 
-    assert [type(change) for change in changes] == [Settled]
+    assert isinstance(change, Passed)
+    assert (change.settled.outcome, change.settled.chunks) == (Outcome.SKIPPED, 2)
+    assert not change.is_recorded
+
+
+def test_what_a_record_says_already_is_not_written_again() -> None:
+    """A dead link that stays is written down once, and reported since the run that met it first."""
+    said = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
+    known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **said)
+    (change,) = compared([Oddity("/r", "a", "a link to nothing")], [known])
+    assert isinstance(change, Passed)
+    assert change.is_recorded
+    assert change.settled.details.since == "r1"
+
+    (other,) = compared([Oddity("/r", "a", "not a regular file")], [known])
+    assert isinstance(other, Passed)
+    assert not other.is_recorded
+
+
+def test_files_of_other_kinds_are_counted_and_change_nothing() -> None:
+    """Documents of other programs beside my PDFs are counted, and are no sources of the root."""
+    listing: list[Listed] = [
+        Unread("/r", "a.docx"),
+        Unread("/r", "b.DOCX"),
+        Unread("/r", "c"),
+        source("d.pdf"),
+    ]
+    found = absences(listing, [record("d.pdf"), record("e.pdf")])
+    (left,) = found.aside.told("/r")
+    assert left.kinds == {".docx": 2, "no extension": 1}
+    assert found.present == 1
+    assert [gone.source for gone in found.vanished] == ["e.pdf"]
+
+    empty = absences([Unread("/r", "a.docx")], [record("b.pdf")]).kept("/r")
+    assert empty is not None  # they do not prove that the PDFs are gone
+    assert "no PDFs at all" in empty.reason
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.b/c", "no extension"),
+        ("x/report.final version of it", "no extension"),
+        ("x.tar.GZ", ".gz"),
+        ("notes.", "no extension"),
+        ("文.文", ".文"),
+    ],
+)
+def test_an_extension_is_short_and_in_the_name_of_the_file(name: str, expected: str) -> None:
+    """Files are counted by the extension that their owner would name."""
+    assert kind(name) == expected
 
 
 def test_a_listing_out_of_order_is_not_believed() -> None:
@@ -128,7 +181,7 @@ def test_a_listing_out_of_order_is_not_believed() -> None:
         compared([source("b"), source("a")], [])
 
 
-def absences(listing: list[Source | Oddity], records: list[Record], **more: object) -> Absences:
+def absences(listing: list[Listed], records: list[Record], **more: object) -> Absences:
     found = Absences(**({"prune": True, "max_deletes": None} | more))  # type: ignore[arg-type]
     list(found.noted(compared(listing, records), lambda: False))
     return found
@@ -172,7 +225,7 @@ def test_a_run_that_was_stopped_removes_nothing() -> None:
 
 def test_many_deletions_need_a_word() -> None:
     """Invariant 6: half the index does not go without being told to, and I learn how."""
-    here: list[Source | Oddity] = [source(f"{n:03}") for n in range(100)]
+    here: list[Listed] = [source(f"{n:03}") for n in range(100)]
 
     kept = absences(here, MANY).kept("/r")
 
@@ -206,7 +259,7 @@ def kinds(changes: list[Change]) -> dict[str, str]:
         else c.source
         if isinstance(c, Settled)
         else c.source.name
-        if isinstance(c, Stale)
+        if isinstance(c, Stale | Passed)
         else c.name: str(c.outcome) if isinstance(c, Settled) else type(c).__name__
         for c in changes
     }
@@ -215,7 +268,11 @@ def kinds(changes: list[Change]) -> dict[str, str]:
 def test_sources_inside_an_unchanged_one_are_unchanged() -> None:
     """A portfolio that nobody touched costs nothing, and what is inside it has not vanished."""
     records = [portfolio("a.pdf"), record("p.pdf b.pdf"), record("p.pdf//a.pdf"), record("q.pdf")]
-    listing: list[Source | Oddity] = [source("p.pdf"), source("p.pdf b.pdf"), source("q.pdf")]
+    listing: list[Listed] = [
+        source("p.pdf"),
+        source("p.pdf b.pdf"),
+        source("q.pdf"),
+    ]
     assert kinds(compared(listing, records)) == dict.fromkeys(
         ["p.pdf", "p.pdf b.pdf", "p.pdf//a.pdf", "q.pdf"], "unchanged"
     )

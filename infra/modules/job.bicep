@@ -44,6 +44,11 @@ var identityVariables = [
     value: '${timeout - 300}s'
   }
   {
+    // PDFs that are broken for good do not fail every night; what is new does, and so does its retry.
+    name: 'INGEST_EXIT_OK'
+    value: 'known'
+  }
+  {
     name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
     value: insightsConnection // empty: unset
   }

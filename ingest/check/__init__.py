@@ -47,7 +47,18 @@ class Checked:
     chunks: int
 
 
-Event: TypeAlias = Finding | Underway | Checked
+@dataclass(frozen=True, slots=True)
+class Untaken:
+    """A source that a run could not take, which is no fault of the index."""
+
+    root: str
+    source: str
+    outcome: str
+    reason: str
+    code: str
+
+
+Event: TypeAlias = Finding | Underway | Checked | Untaken
 
 
 def check(scope: Scope) -> Iterator[Event]:
@@ -68,6 +79,10 @@ def check(scope: Scope) -> Iterator[Event]:
                 yield case
         for name in roots(scope, tally):
             yield from compared(scope, tally, name, quiet)
+        for row in tally.untaken():
+            found = Untaken(*row)
+            if scope.covers(found.root, holder(found.source) or found.source):
+                yield found
         yield Checked(tally.count("records"), tally.count("chunks"))
 
 

@@ -8,7 +8,7 @@ settled record does not name, and what the pipeline removes by its own rules.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,20 @@ from ingest.check.scope import Scope
 from ingest.check.tally import Tally
 from ingest.errors import ConfigError
 from ingest.index import Index
-from ingest.model import Details, Event, Kept, Oddity, Outcome, Record, Settled, Source, holder
+from ingest.model import (
+    INSIDE,
+    Details,
+    Event,
+    Kept,
+    LeftOut,
+    Oddity,
+    Outcome,
+    Record,
+    Settled,
+    Source,
+    Unread,
+    holder,
+)
 from ingest.overlap import overlapped
 from ingest.pipeline import ingest, removed, saved
 from ingest.plan import Absences
@@ -63,7 +76,7 @@ def repaired(scope: Scope) -> Iterator[Event]:
         yield from in_step(root, replace(scope, services=sure), again[root.name])
 
 
-def marked(case: Case | Underway, scope: Scope, there: Collection[str]) -> Noted[Case | None]:
+def marked(case: Case | Underway, scope: Scope, there: Mapping[str, Root]) -> Noted[Case | None]:
     """A case that is to be run again, and the record that says so; None for what is mended.
 
     Or for what a run has under way, or reads anyway.
@@ -89,6 +102,8 @@ def marked(case: Case | Underway, scope: Scope, there: Collection[str]) -> Noted
     broken = {finding.kind for finding in judged(case)} - {Kind.EXTRA, Kind.WORDS}
     if not broken or others or case.root not in there:
         return done
+    if not there[case.root].covers(case.source):
+        return done  # it is excluded, and not read
     return Noted(unfinished(record), case)
 
 
@@ -123,7 +138,7 @@ def in_step(root: Root, scope: Scope, again: set[str]) -> Iterator[Event]:
     again |= changed | {finding.source for finding in differing if finding.kind is Kind.NEW}
     if again and not run.stop.requested():
         events = ingest(Some(root, again), services, replace(run, prune=False))
-        yield from (event for event in events if not isinstance(event, Kept))
+        yield from (event for event in events if not isinstance(event, Kept | LeftOut))
 
 
 def unread(root: str, names: Collection[str], index: Index) -> None:
@@ -147,9 +162,9 @@ class Some:
 
     def covers(self, name: str) -> bool:
         """Whether a source is one of them, or inside one."""
-        return (holder(name) or name) in self.names
+        return (holder(name) or name) in self.names and self.root.covers(name)
 
-    def listed(self) -> Iterator[Source | Oddity]:
+    def listed(self) -> Iterator[Source | Oddity | Unread]:
         """They alone."""
         return (item for item in self.root.listed() if item.name in self.names)
 
@@ -171,6 +186,16 @@ class Doubting:
     def held(self, ids: Collection[str]) -> set[str]:
         """Which of these chunks it has, and they are sound."""
         return self.index.held(ids) - self.doubted
+
+
+def forgotten_source(scope: Scope, root: str, source: str) -> Iterator[Settled]:
+    """Remove what the index has of one source, and of those inside it; the index is held."""
+    index = scope.index
+    inside = index.record(root, source) or Record(root, source)
+    names = [f"{source}{INSIDE}{name}" for name in inside.details.attachments]
+    for record in [index.record(root, name) for name in (*names, source)]:
+        if record:
+            yield remove(record, index)
 
 
 def forgotten(scope: Scope, root: str) -> Iterator[Settled]:
@@ -203,4 +228,6 @@ def forgotten(scope: Scope, root: str) -> Iterator[Settled]:
         known = True
         index.forget(Record(root, source, details=Details(scanned=(1,))))
     if not known:
-        raise ConfigError(f"--forget {root}: the index knows no such root; ingest status has them")
+        raise ConfigError(
+            f"--forget {root}: the index knows no such root or source; ingest status has them"
+        )

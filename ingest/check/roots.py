@@ -47,7 +47,7 @@ class Comparison:
     def sources(self) -> Iterator[tuple[Source, Record | None, Future[str] | None]]:
         """Every source that is listed, its record, and its bytes' hash if all is read."""
         index, reader = self.scope.index, self.scope.services.reader
-        records = (r for r in index.records(self.root.name) if self.root.covers(r.source))
+        records = self.absences.aside.covered(index.records(self.root.name), self.root)
         changes = compare(self.root.listed(), records, NEVER)
         present = self.absences.noted(changes, self.scope.run.stop.requested)
 

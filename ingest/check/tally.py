@@ -20,7 +20,8 @@ Place: TypeAlias = tuple[str, str]  # root and source
 
 TABLES = """
 CREATE TABLE chunks (root, source, fingerprint, ordinal);
-CREATE TABLE records (root, source, fingerprint, chunks, PRIMARY KEY (root, source)) WITHOUT ROWID;
+CREATE TABLE records (root, source, fingerprint, chunks, outcome, error, code,
+                      PRIMARY KEY (root, source)) WITHOUT ROWID;
 CREATE TABLE flaws (root, source, kind, id, reason);
 CREATE TABLE pages (root, source);
 CREATE TABLE suspects (root, source, PRIMARY KEY (root, source)) WITHOUT ROWID;
@@ -72,8 +73,8 @@ class Tally:
         self.add("chunks", 4, ((c.root, c.source, c.fingerprint, c.ordinal) for c in chunks))
 
     def records(self, records: Iterable[Record]) -> None:
-        """Note how many chunks of which fingerprint there should be."""
-        self.add("records", 4, ((r.root, r.source, expected(r), r.chunks) for r in records))
+        """Note how many chunks of which fingerprint there should be, and what was not taken."""
+        self.add("records", 7, map(row, records))
 
     def flaws(self, flaws: Iterable[Flaw]) -> None:
         """Note what is wrong with chunks in themselves, in place of what was noted before."""
@@ -129,6 +130,11 @@ class Tally:
         query = "SELECT count(*) FROM pages WHERE (root, source) = (?, ?)"
         return int(self.db.execute(query, place).fetchone()[0])
 
+    def untaken(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """The sources that were skipped or failed: root, source, outcome, error, code."""
+        query = "SELECT root, source, outcome, error, code FROM records WHERE outcome IN (?, ?)"
+        return self.db.execute(f"{query} ORDER BY root, source", tuple(map(str, NOT_TAKEN)))
+
     def roots(self) -> list[str]:
         """The roots that have a record, or chunks."""
         query = "SELECT root FROM records UNION SELECT root FROM counted ORDER BY root"
@@ -141,6 +147,12 @@ class Tally:
                                   UNION SELECT source FROM counted WHERE root = ?1)
         """
         return int(self.db.execute(query, (root,)).fetchone()[0])
+
+
+def row(record: Record) -> tuple[object, ...]:
+    """A record as it is noted."""
+    said = record.outcome, record.error, record.code
+    return record.root, record.source, expected(record), record.chunks, *map(str, said)
 
 
 def expected(record: Record) -> str:

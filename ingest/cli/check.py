@@ -5,32 +5,36 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote
 
-from ingest.check import Checked, Event, Underway, check
+from ingest.check import Checked, Event, Underway, Untaken, check
 from ingest.check.finding import Finding, Kind
-from ingest.check.repair import forgotten, repaired
+from ingest.check.repair import forgotten, forgotten_source, repaired
 from ingest.check.scope import Scope
-from ingest.cli import configured, run, show
+from ingest.cli import configured, last_line, run, show
+from ingest.cli.last_line import Ended
 from ingest.connect import embedder, index, index_name, reached, roots, services
 from ingest.connections import Connections, connections
 from ingest.errors import DocumentError, ServiceError
+from ingest.index import Index
 from ingest.model import Event as RunEvent
-from ingest.model import Outcome, Settled
+from ingest.model import Key, Outcome, Settled
 from ingest.report.totals import Totals
 from ingest.settings import Settings
 from ingest.sources import Root
+from ingest.sources.folder import normal
 
 SHOWN = 20  # findings of one kind, unless more is asked for
 SIGNAL = 128  # and more: the exit code of what a signal ended
 FOUND = DocumentError.exit_code
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code, and what it means unless it is 0."""
     settings = configured(options)
     execution = run.new_run(options, settings)
     to = connections(settings, execution.stop)
@@ -59,7 +63,7 @@ def main(options: argparse.Namespace) -> int:
             code = SIGNAL + signals[0] if signals else ServiceError.exit_code
         run.said_if_reached(all_.budget)
         tell(seen, code, index_name(settings), options)
-    return code
+    return Ended(code, last_line.of_check(code, seen.findings)) if code else 0
 
 
 @dataclass(slots=True)
@@ -75,6 +79,7 @@ class Seen:
     embedded: int = 0  # chunks, by a repair
     tokens: int = 0  # in those
     early: bool = False  # not all was looked at
+    untaken: list[Untaken] = field(default_factory=list)  # what no run could take
 
     def add(self, event: Event, place: str) -> None:
         """Count one event, of an index that a command has to name; "" where it need not."""
@@ -82,6 +87,8 @@ class Seen:
             self.sources, self.chunks = event.sources, event.chunks
         elif isinstance(event, Underway):
             self.under_way += 1
+        elif isinstance(event, Untaken):
+            self.untaken.append(event)
         else:
             self.findings[event.kind] += 1
             kinds = self.remedies.setdefault(event.remedy(place), [])
@@ -113,13 +120,32 @@ def opener(stack: ExitStack, settings: Settings, to: Connections) -> Callable[[s
     return opened
 
 
+def source_at(index: Index, name: str) -> Key | None:
+    """The root and the name of a source that is given as ROOT/NAME; None for no such source."""
+    names = [name]
+    if "://" in name:
+        names.append(unquote(name))
+    else:
+        path = Path(name)
+        paths = path.absolute(), path.parent.resolve() / path.name
+        names += [normal(path.as_posix()) for path in paths]
+    places = {
+        (root, name.removeprefix(f"{root}/"))
+        for root in {record.root for record in index.records()}
+        for name in names
+        if name.startswith(f"{root}/")
+    }
+    return next((place for place in sorted(places) if index.record(*place)), None)
+
+
 def forget(scope: Scope, root: str, options: argparse.Namespace) -> Scope:
-    """Remove a root, and say what that came to; the scope of a check after it."""
+    """Remove a root or one source, and say what that came to; the scope of a check after it."""
     # A program may have called a root of its own anything.
     known = "://" in root or any(True for _ in scope.index.records(root))
     name = root if known else Path(root).resolve().as_posix()
+    place = None if known and "://" not in root else source_at(scope.index, root)
     totals = Totals()
-    for event in forgotten(scope, name):
+    for event in forgotten_source(scope, *place) if place else forgotten(scope, name):
         totals.add(event)
         show_event(event, options)
     if not options.quiet and not options.json:
@@ -163,6 +189,17 @@ def seen_in(scope: Scope, options: argparse.Namespace, name: str = "finding") ->
     return seen
 
 
+def not_taken(sources: Sequence[Untaken], most: int | None) -> Iterator[str]:
+    """The sources that no run could take, of which the index is not to blame, as lines of text."""
+    shown = sources[:most]
+    for found in shown:
+        code = f" [{found.code}]" if found.code else ""
+        text = f"{show.printable(found.source)}  {show.printable(found.reason)}{code}"
+        yield f"{found.outcome:<9} {text}"
+    if len(shown) < len(sources):
+        yield f"and {len(sources) - len(shown):,} more that could not be taken; -v shows all"
+
+
 def line(finding: Finding) -> str:
     """A finding as a line of text."""
     about = f"{show.printable(finding.source)}  " if finding.source else ""
@@ -183,6 +220,8 @@ def show_event(event: RunEvent, options: argparse.Namespace) -> None:
 def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None:
     """What it all came to."""
     if options.json:
+        for source in seen.untaken:
+            print(json.dumps({"event": "untaken", **asdict(source)}, ensure_ascii=False))
         counts = {"sources": seen.sources, "chunks": seen.chunks, "under_way": seen.under_way}
         paid = {"chunks_embedded": seen.embedded, "tokens_embedded": seen.tokens}
         summary = {"event": "summary", "run": seen.run, "findings": dict(seen.findings)}
@@ -203,5 +242,7 @@ def tell(seen: Seen, code: int, where: str, options: argparse.Namespace) -> None
     found = ", ".join(f"{count:,} {kind}" for kind, count in seen.findings.items())
     early = " so far: stopped before all was looked at" if seen.early else ""
     print(f"Found:   {found or 'nothing'}{early}")
+    for text in not_taken(seen.untaken, None if options.verbose else SHOWN):
+        print(text)
     for remedy, kinds in seen.remedies.items():
         print(f"Mend:    {show.printable(remedy)}  ({', '.join(kinds)})")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from dotenv import dotenv_values
 
 from ingest.cli import environment, show
+from ingest.cli.last_line import Ended
 from ingest.doctor import findings
 from ingest.doctor.finding import Finding, Verdict
 from ingest.errors import ConfigError
@@ -16,8 +17,8 @@ from ingest.errors import ConfigError
 MARKS = {Verdict.RIGHT: "\u2713", Verdict.WRONG: "\u2717", Verdict.UNKNOWN: "-"}
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code, and what it means unless it is 0."""
     wrong = 0
     now = environment()
     for finding in findings(now, dotenv_values(".env"), vars(options), options.roots):
@@ -31,7 +32,7 @@ def main(options: argparse.Namespace) -> int:
     code = ConfigError.exit_code if wrong else 0
     if options.json:
         print(json.dumps({"event": "summary", "wrong": wrong, "exit": code}))
-    return code
+    return Ended(code, f"{show.many(wrong, 'thing')} to be put right") if code else 0
 
 
 def line(finding: Finding) -> str:

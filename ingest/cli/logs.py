@@ -1,4 +1,4 @@
-"""What goes to stderr: lines for people on a terminal, one JSON object a line for machines.
+"""What goes to stderr: lines for people, or one JSON object a line for machines that ask for it.
 
 All of it passes through here, so that whatever collects the log of a job can read every line. No
 secret is logged anywhere, in either form.
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
+DEFECT, DOCUMENTS = 1, 3  # exit codes: Python's own, and that of documents not taken
 OURS = logging.getLogger("ingest")
 # What every record has; the rest of it are fields of its own.
 USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "event"}
@@ -24,11 +25,11 @@ USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "tas
 class Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     """Logs go to what stderr is at the moment: a live display may stand in its place."""
 
-    def __init__(self, *, machine: bool) -> None:
+    def __init__(self, *, machine: bool, timed: bool) -> None:
         super().__init__()
         self.machine = machine
         self.run = ""  # the id of the run under way
-        self.setFormatter(Json() if machine else Text())
+        self.setFormatter(Json() if machine else Text(timed=timed))
 
     @property
     def stream(self) -> Any:
@@ -45,13 +46,19 @@ class Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class Text(logging.Formatter):
-    """A line for people. What is no event of a run is said in the name of the program."""
+    """A line for people. What is neither an event nor the end is said in the program's name."""
+
+    def __init__(self, *, timed: bool) -> None:
+        super().__init__()
+        self.timed = timed  # whoever reads it later wants to know when it was said
 
     def format(self, record: logging.LogRecord) -> str:
         from ingest.report.words import printable  # not before something is said
 
         text = printable(record.getMessage())
-        return text if hasattr(record, "event") else f"ingest: {text}"
+        known = hasattr(record, "event") or hasattr(record, "exit")
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime(record.created)) if self.timed else ""
+        return f"{at}{text}" if known else f"{at}ingest: {text}"
 
 
 class Json(logging.Formatter):
@@ -74,15 +81,15 @@ class Json(logging.Formatter):
 def listen(verbosity: int, form: str) -> None:
     """Show what our own code logs, and nothing of the SDKs': they log requests and headers.
 
-    `form` is "text", "json", or anything else: text where somebody looks, which is on a terminal.
+    `form` is "json", or anything else for text: with the time where stderr is no terminal.
     """
-    seen = sys.stderr is not None and sys.stderr.isatty()
-    machine = form == "json" or (form != "text" and not seen)
+    timed = sys.stderr is not None and not sys.stderr.isatty()
+    machine = form == "json"
     if machine and isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")
-    OURS.handlers, OURS.propagate = [Stderr(machine=machine)], False
+    OURS.handlers, OURS.propagate = [Stderr(machine=machine, timed=timed)], False
     OURS.setLevel(LEVELS[min(verbosity, len(LEVELS) - 1)])
-    sys.excepthook = defect if machine else sys.__excepthook__
+    sys.excepthook = defect if machine else defect_shown
     # Python prints the warnings of whoever has no handler; what they mean, our errors say.
     logging.getLogger().addHandler(logging.NullHandler())
 
@@ -96,6 +103,12 @@ def for_machines() -> bool:
     """Whether a log is written that people do not read as it comes."""
     handler = listener()
     return handler is not None and handler.machine
+
+
+def flush() -> None:
+    """Wait until all that was said is out, also what another thread is saying."""
+    if handler := listener():
+        handler.flush()
 
 
 def begin(run: str) -> None:
@@ -116,16 +129,42 @@ def tell(level: int, message: str, **fields: Any) -> None:
 
 
 def complain(message: str, code: int) -> None:
-    """Log why a command ends with an exit code."""
-    tell(logging.ERROR, message, exit=code)
+    """Log why a command ends with an exit code, as the last line of all."""
+    tell(logging.ERROR, f"exit {code}: {message}", exit=code)
 
 
 def note(message: str, event: str, **fields: Any) -> None:
-    """Log an event, but for machines only: people are told of it otherwise."""
-    if for_machines() and OURS.isEnabledFor(logging.WARNING):
-        tell(logging.INFO, message, event=event, **fields)
+    """Log an event, but for machines only: people are told of it otherwise.
+
+    Who wants to hear of errors only is told of an exit code that is not 0.
+    """
+    bad = bool(fields.get("exit"))
+    if for_machines() and (bad or OURS.isEnabledFor(logging.WARNING)):
+        tell(level_of(fields.get("exit", 0)), message, event=event, **fields)
+
+
+def level_of(code: int) -> int:
+    """How grave an exit code is: trouble with documents is as grave as each of them."""
+    return {0: logging.INFO, DOCUMENTS: logging.WARNING}.get(code, logging.ERROR)
+
+
+def end(code: int, words: str) -> None:
+    """Log what an exit code means: to people, and to machines that were not told yet.
+
+    Who wants to hear of errors only hears nothing of a 0.
+    """
+    if code or OURS.isEnabledFor(logging.WARNING):
+        tell(level_of(code), f"exit {code}: {words}", event="end", exit=code)
 
 
 def defect(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
     """What escapes everything is a bug: a traceback, in one line."""
-    OURS.critical("%s: %s", kind.__name__, error, exc_info=(kind, error, at))
+    OURS.critical(
+        "%s: %s", kind.__name__, error, exc_info=(kind, error, at), extra={"exit": DEFECT}
+    )
+
+
+def defect_shown(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """The traceback of a bug, and what it means to those who cannot read it."""
+    sys.__excepthook__(kind, error, at)
+    complain(f"a defect of ingest: {kind.__name__}; the lines above say where", DEFECT)

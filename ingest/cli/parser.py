@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from ingest import __version__
 
@@ -20,6 +22,8 @@ COMMANDS = {
     "token-proxy": "let a local container sign in as you, without a key",
 }
 
+USAGE = 2  # the exit code of what is not understood
+
 EPILOG = """\
 exit codes:
   0  done                                  3  done, but some documents could not be taken;
@@ -32,9 +36,18 @@ Settings come from flags, the environment (INGEST_...) and .env; README.md lists
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose last word says what its exit code means, as every command's does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say how it is used, and what is wrong."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"exit {USAGE}: {message}; see {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Every command and its options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="ingest",
         description="Keeps a search index in step with a set of PDFs.",
         epilog=EPILOG,
@@ -57,9 +70,7 @@ def parser() -> argparse.ArgumentParser:
             help="a folder, or https://... (AZURE_SEARCH_ENDPOINT, else .ingest)",
         )
         every.add_argument("--json", action="store_true", help="print one JSON object a line")
-        every.add_argument(
-            "--log", metavar="FORM", help="what stderr gets: text, json, or auto (auto)"
-        )
+        every.add_argument("--log", metavar="FORM", help="what stderr gets: text or json (text)")
         every.add_argument("-v", "--verbose", action="count", default=0, help="say more; -vv most")
         every.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
     return top
@@ -142,6 +153,13 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         help="most sources to remove (a tenth of the root, at least 10)",
     )
     command.add_argument(
+        "--exclude",
+        metavar="GLOB",
+        action="append",
+        help="leave out sources by their names in the root, as in 'drafts/**'; repeatable; what "
+        "the index has of them stays",
+    )
+    command.add_argument(
         "--retry-failed", action="store_true", help="try again what failed three times"
     )
     command.add_argument("--workers", metavar="N", help="documents read side by side (one a core)")
@@ -190,10 +208,10 @@ def add_check(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--forget",
-        metavar="ROOT",
+        metavar="ROOT[/NAME]",
         action="append",
         default=[],
-        help="remove all that the index has of a root, as ingest status names it",
+        help="remove all that the index has of a root, or of one source, as ingest status names it",
     )
     add_roots(command)
 

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ingest.cli import configured, run, show
+from ingest.cli import configured, last_line, run, show
+from ingest.cli.last_line import Ended
 from ingest.connect import index_place, roots, services
 from ingest.connections import connections
 from ingest.estimate import Estimate, Spending, estimate
 from ingest.execution import capacity
 from ingest.forecast import Recorded, Request, forecast
-from ingest.model import Outcome, Settled
+from ingest.model import LeftOut, Outcome, Settled
 from ingest.prices import FREE, PAGES, TOKENS, Price
 from ingest.report.bottleneck import amount, duration
 from ingest.report.totals import Totals
@@ -25,8 +26,8 @@ UNPRICED = "which model is it (AZURE_OPENAI_EMBEDDING_MODEL), or what does it co
 SCARCE = 0.1  # of what is free: growth by less is not worth a word
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code, and what it means unless it is 0."""
     settings = configured(options)
     names = run.named_roots(options, settings)
     execution = run.new_run(options, settings)
@@ -47,6 +48,8 @@ def main(options: argparse.Namespace) -> int:
                 totals.add(event)
                 if options.json and (line := show.as_json(event)):
                     print(line, flush=True)
+                elif isinstance(event, LeftOut):
+                    told_aside(event, options)
                 elif isinstance(event, Settled) and told(event, options):
                     print(show.line(event, "to be "))
         held = all_.index.totals()
@@ -61,7 +64,7 @@ def main(options: argparse.Namespace) -> int:
         lines = [*show.summary(totals, "to be "), *said(foreseen)]
         lines += show.remarks(totals, stopped=bool(signals))
         print("\n".join([*lines, *(["Stopped early: this is not all of it"] if signals else [])]))
-    return code
+    return Ended(code, last_line.of_plan(code, totals)) if code else 0
 
 
 def told(event: Settled, options: argparse.Namespace) -> bool:
@@ -69,6 +72,13 @@ def told(event: Settled, options: argparse.Namespace) -> bool:
     if options.quiet or options.json:
         return False
     return event.outcome is not Outcome.UNCHANGED or options.verbose > 0
+
+
+def told_aside(event: LeftOut, options: argparse.Namespace) -> None:
+    """Show what a run would leave alone in a root."""
+    if not (options.quiet or options.json):
+        for text in show.left_alone(event, verbose=options.verbose > 0):
+            print(text)
 
 
 def known(foreseen: Estimate) -> dict[str, Any]:

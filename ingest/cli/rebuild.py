@@ -10,7 +10,8 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from ingest.cli import configured, run, show
+from ingest.cli import configured, last_line, run, show
+from ingest.cli.last_line import Ended
 from ingest.connect import index_name, index_place
 from ingest.connections import connections
 from ingest.errors import ConfigError, IngestError
@@ -25,8 +26,8 @@ from ingest.settings import Settings
 DONE = (0, 3)  # exit codes of a run that took all that can be taken
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code, and of a rebuild what it means."""
     settings = configured(options)
     if options.alias:
         return name_anew(settings, options)
@@ -40,8 +41,8 @@ def main(options: argparse.Namespace) -> int:
     return rebuild(settings, options, asked)
 
 
-def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Question]) -> int:
-    """A new index filled, proven and shown to readers; returns the exit code."""
+def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Question]) -> Ended:
+    """A new index filled, proven and shown to readers; returns how it ended."""
     execution = run.new_run(options, settings)
     began, switch = time.monotonic(), None
     with (
@@ -60,9 +61,10 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
             if code in DONE:
                 switch = replace(work, taken, execution, asked, options.keep)
         except IngestError as error:
-            run.over(account, error.exit_code, seen)
+            run.over(account, error.exit_code, seen, str(error))
             raise
-        summary = run.over(account, code, seen)
+        words = last_line.of_run(code, totals, work.services.budget.reached, execution.id)
+        summary = run.over(account, code, seen, words)
         held = work.services.index.totals()
         in_use = work.line.current() == work.name
     stopped, budget = execution.stop.requested(), work.services.budget
@@ -76,7 +78,7 @@ def rebuild(settings: Settings, options: argparse.Namespace, asked: Sequence[Que
     tell(
         [json_of(switch), show.summary_json(summary, held, spent=run.spent(budget))], lines, options
     )
-    return summary.exit
+    return Ended(code, words, True, run.given(account, summary))
 
 
 def tell(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,18 +16,20 @@ from dataclasses import asdict
 from functools import partial
 from types import FrameType
 
-from ingest import __version__, execution
+from ingest import __version__, execution, exits
 from ingest.auth.credential import MONITOR
 from ingest.auth.token_cache import TokenCache
 from ingest.budget import Budget
-from ingest.cli import configured, logs, plan, show
+from ingest.cli import configured, guard, last_line, logs, plan, say_given, show
+from ingest.cli.last_line import Ended
 from ingest.connect import index_name, roots, services
 from ingest.connections import Connections, connections, watched
 from ingest.doctor.names import contradictions, misspelt
-from ingest.errors import ConfigError, IngestError
+from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.exchanges import prefix
 from ingest.execution import Account, ending, remember
-from ingest.model import Event, Summary
+from ingest.leftout import Aside
+from ingest.model import Event, Key, Summary
 from ingest.pipeline import compared, ingest
 from ingest.plan import Stale
 from ingest.report.totals import Totals
@@ -42,8 +45,8 @@ log = logging.getLogger(__name__)
 A_MOMENT = 1.0  # seconds
 
 
-def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+def main(options: argparse.Namespace) -> int | Ended:
+    """Do what the options say; returns the exit code and what it means."""
     if options.dry_run:
         return plan.main(options)
     settings = configured(options)
@@ -63,9 +66,11 @@ def main(options: argparse.Namespace) -> int:
             for event in shown(where, account, options):
                 seen.add(event)
         except IngestError as error:
-            over(account, error.exit_code, seen)
+            over(account, error.exit_code, seen, str(error))
             raise
-        summary = over(account, exit_code(run.stop, signals, totals), seen)
+        code = exit_code(run.stop, signals, totals)
+        words = last_line.of_run(code, totals, all_.budget.reached, run.id)
+        summary = over(account, code, seen, words)
         held = all_.index.totals()
     stopped = run.stop.requested()
     said_if_reached(all_.budget)
@@ -74,12 +79,19 @@ def main(options: argparse.Namespace) -> int:
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {show.describe(held)}"
         remarks = show.remarks(totals, stopped=stopped)
-        print(
-            "\n".join(
-                [*show.summary(totals), index, *show.took(summary, stopped=stopped), *remarks]
-            )
-        )
-    return summary.exit
+        took = show.took(summary, stopped=stopped)
+        print("\n".join([*show.summary(totals), index, *took, *remarks]))
+        if summary.exit == 0 and held.chunks and sys.stdout and sys.stdout.isatty():
+            print(show.suggestion(options))
+    return Ended(code, words, True, given(account, summary))
+
+
+def given(account: Account, summary: Summary) -> int:
+    """The exit code of the process, which the settings may want to be another than the run's."""
+    ok, problems = account.settings.exit_ok, account.totals.problems
+    code = exits.given(summary.exit, ok, problems, account.run.id)
+    say_given(summary.exit, code)
+    return code
 
 
 def shown(where: Sequence[Root], account: Account, options: argparse.Namespace) -> Iterator[Event]:
@@ -114,12 +126,12 @@ def spent(budget: Budget) -> dict[str, object]:
     return used | {"limit": budget.reached}
 
 
-def over(account: Account, code: int, seen: Telemetry) -> Summary:
-    """The summary of a run that ends now: kept, traced and logged."""
+def over(account: Account, code: int, seen: Telemetry, words: str) -> Summary:
+    """The summary of a run that ends now, in words too: kept, traced and logged."""
     summary = account.summary(code)
     remember(summary, account.services.index)
     seen.over(summary)
-    logs.note(f"the run is over, exit code {code}", "end", **asdict(summary))
+    logs.note(f"exit {code}: {words}", "end", **asdict(summary))
     return summary
 
 
@@ -170,45 +182,67 @@ def exit_code(stop: Stop, signals: list[int], totals: Totals) -> int:
     return execution.exit_code(stop, totals)
 
 
-def to_read(where: Sequence[Root], all_: Services, run: Run) -> int | None:
-    """How many documents a run will look into; None if counting them takes longer than a moment."""
+def to_read(where: Sequence[Root], all_: Services, run: Run) -> dict[Key, int] | None:
+    """The documents that a run will look into, and their sizes in bytes.
+
+    None if that takes longer than a moment to tell.
+    """
     ends = time.monotonic() + A_MOMENT
-    count = 0
+    sizes: dict[Key, int] = {}
     for root in where:
-        for change in compared(root, all_, run):
-            count += isinstance(change, Stale)
+        for change in compared(root, all_, run, Aside()):
+            if isinstance(change, Stale):
+                sizes[change.source.key] = change.source.size
             if time.monotonic() > ends:
                 return None
-    return count
+    return sizes
 
 
 @contextmanager
 def stopping(stop: Stop, deadline: float | None = None) -> Iterator[list[int]]:
     """^C, SIGTERM and the deadline ask for an early end; a second signal does not ask.
 
-    Yields the signals received. The deadline, in seconds from now, leaves time for the grace.
+    Yields the signals received. The deadline, in seconds from now, leaves time for the grace. If
+    something is blocked, the process ends all the same some seconds after it should have.
     """
     received: list[int] = []
+    heard: list[int] = []
+    words = f"stopping; what is under way gets {stop.grace:g} s. ^C again stops at once"
+    speaker = threading.Thread(target=say, args=[words], daemon=True)
 
     def ask(number: int, _: FrameType | None) -> None:
-        if received and number == signal.SIGTERM:
-            sys.exit(128 + number)
-        if received:
-            raise KeyboardInterrupt
+        # No word from here: the main thread may be blocked on the very stream.
         received.append(number)
-        stop.request()
-        say(f"stopping; what is under way gets {stop.grace:g} s. ^C again stops at once")
+        if len(received) == 1:
+            stop.request()
+        elif number == signal.SIGTERM:
+            sys.exit(128 + number)
+        else:
+            raise KeyboardInterrupt
+
+    def hear(number: int) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            guard.end_within(stop.grace + guard.LEEWAY, 128 + number)
+            stop.request()
+            speaker.start()
+        else:
+            guard.end_within(guard.AT_ONCE, 128 + number)
 
     def end() -> None:
         say("the deadline is near: stopping")
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    if deadline is not None:
+        guard.end_within(deadline + stop.grace + guard.LEEWAY, ServiceError.exit_code)
+    before = {number: signal.signal(number, ask) for number in guard.SIGNALS}
     try:
-        with ending(stop, deadline, end):
+        with guard.listening(hear), ending(stop, deadline, end):
             yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if speaker.ident is not None:
+            speaker.join(guard.AT_ONCE)  # so that what is said of the end comes last
 
 
 def say(text: str) -> None:

@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
 
 def lines(hit: Hit, words: list[str], *, whole: bool) -> Iterator[str]:
     """One answer for people: where it stands, then the passage with the words marked."""
-    colour = bool(sys.stdout) and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = show.escapes(sys.stdout, os.environ)
     before, after = (BOLD, PLAIN) if colour else ("**", "**")
     dim, plain = (DIM, PLAIN) if colour else ("", "")
     found = hit.fields

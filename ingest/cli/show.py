@@ -5,17 +5,32 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import shlex
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
 from ingest.draft import READ
 from ingest.index import Totals as Held
-from ingest.model import Advanced, Details, Event, Outcome, Settled, Summary
+from ingest.model import (
+    Advanced,
+    Details,
+    Event,
+    Kept,
+    Key,
+    LeftOut,
+    Outcome,
+    Settled,
+    Summary,
+)
 from ingest.report.bottleneck import duration
 from ingest.report.totals import Totals
+from ingest.report.words import kinds as other_kinds
 from ingest.report.words import many as many  # noqa: PLC0414 - others say them as show does
 from ingest.report.words import printable as printable  # noqa: PLC0414 - others say them as show does
 from ingest.report.words import size as size  # noqa: PLC0414 - others say them as show does
@@ -25,6 +40,9 @@ if TYPE_CHECKING:
 
 # Counts that are shown even where they are 0: a person looks for them.
 ALWAYS = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
+PACE_SECONDS, PACE_SHARE = 3.0, 0.05  # with less than both behind it, a pace says nothing
+MINUTE, HOUR = 60, 3600  # seconds
+FEW = 5  # excluded sources that are named unasked
 HEARTBEAT = 10.0  # seconds between signs of life in a log
 
 
@@ -35,15 +53,17 @@ class Display:
         self.quiet: bool = options.quiet
         self.verbose: int = options.verbose
         self.bar: Any = None
-        self.live = sys.stderr.isatty() and not (options.quiet or logs.for_machines())
-        self.spoken = time.monotonic()
+        self.live = not (options.quiet or logs.for_machines()) and escapes(sys.stderr, os.environ)
+        self.spoken = self.began = time.monotonic()
         self.pages = self.chunks = 0
+        self.waiting: dict[Key, int] = {}  # bytes of documents that are still to be settled
+        self.most = self.rest = 0  # bytes to read, in all and still
 
     def __enter__(self) -> Self:
         return self
 
-    def expect(self, documents: int | None) -> None:
-        """Begin the live line; if it is known how many documents are to be read, with an end."""
+    def expect(self, sizes: dict[Key, int] | None) -> None:
+        """Begin the live line; if it is known which documents are to be read, with an end."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -58,11 +78,16 @@ class Display:
             MofNCompleteColumn(),
             TextColumn("documents {task.fields[pages]:,} pages {task.fields[chunks]:,} chunks"),
             TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[waiting]}"),
             console=Console(stderr=True),
             transient=True,
         )
-        self.bar.add_task("", total=documents, pages=0, chunks=0, waiting="")
+        total = None if sizes is None else len(sizes)
+        self.bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
+        self.waiting = sizes or {}
+        self.most = self.rest = sum(self.waiting.values())
+        self.began = time.monotonic()
         self.bar.start()
 
     def __exit__(self, *_: object) -> None:
@@ -74,9 +99,14 @@ class Display:
         if isinstance(event, Advanced):
             self.pages += event.pages
             self.chunks += event.chunks
-        elif isinstance(event, Settled) and self.tells(event):
-            level = logging.INFO if event.harmless else logging.WARNING
-            self.say(line(event), level, "source", **fields(event))
+        elif isinstance(event, LeftOut):
+            for text in left_alone(event) if self.verbose else ():
+                self.say(text, logging.INFO, "unread")
+        elif isinstance(event, Settled):
+            self.rest -= self.waiting.pop((event.root, event.source), 0)
+            if self.tells(event):
+                level = logging.INFO if event.harmless else logging.WARNING
+                self.say(line(event), level, "source", **fields(event))
         waits = f"waits for {waiting}" if waiting else ""
         if self.bar:
             read = (
@@ -84,7 +114,14 @@ class Display:
                 - totals.outcomes[Outcome.UNCHANGED]
                 - totals.outcomes[Outcome.REMOVED]
             )
-            self.bar.update(0, completed=read, pages=self.pages, chunks=self.chunks, waiting=waits)
+            self.bar.update(
+                0,
+                completed=read,
+                pages=self.pages,
+                chunks=self.chunks,
+                left=left(time.monotonic() - self.began, self.most - self.rest, self.rest),
+                waiting=waits,
+            )
         elif time.monotonic() - self.spoken > HEARTBEAT:
             self.say(
                 f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
@@ -114,6 +151,23 @@ class Display:
             logs.tell(level, text, event=event, **fields)
 
 
+def escapes(stream: Any, environment: Mapping[str, str]) -> bool:
+    """Whether a stream gets escape sequences: a terminal that knows them, if nobody objects."""
+    able = environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
+    return able and stream is not None and bool(stream.isatty())
+
+
+def left(seconds: float, done: int, rest: int) -> str:
+    """The time that the rest will take at the pace until now, roughly; "" before there is one."""
+    if not rest or seconds < PACE_SECONDS or done < PACE_SHARE * (done + rest):
+        return ""
+    more = seconds * rest / done
+    for unit, name in ((HOUR, "h"), (MINUTE, "min")):
+        if more >= unit:
+            return f"about {round(more / unit)} {name} left"
+    return f"about {max(10, round(more, -1)):.0f} s left"
+
+
 def line(event: Settled, planned: str = "") -> str:
     """One outcome as a line of text; `planned` goes before what has not happened yet."""
     parts = [f"{event.outcome:<9} {printable(event.source)}"]
@@ -129,10 +183,10 @@ def line(event: Settled, planned: str = "") -> str:
 
 
 def as_json(event: Event) -> str | None:
-    """One outcome as a line of JSON; None for what is only progress."""
-    if isinstance(event, Advanced):
+    """One outcome as a line of JSON; None for what is only progress, or counted in the summary."""
+    if isinstance(event, Advanced | LeftOut):
         return None
-    if not isinstance(event, Settled):
+    if isinstance(event, Kept):
         return json.dumps({"event": "kept", **logs.running(), **asdict(event)}, ensure_ascii=False)
     return json.dumps({"event": "source", **logs.running(), **fields(event)}, ensure_ascii=False)
 
@@ -196,7 +250,47 @@ def remarks(totals: Totals, *, stopped: bool) -> list[str]:
         f"Kept:    {many(k.sources, 'source')} gone from {printable(k.root)}: {k.reason}"
         for k in totals.kept
     ]
-    return kept if totals.sources or stopped else [nothing, *kept]
+    left = unread(totals.other_kinds)
+    left += excluded(sum(o.excluded for o in totals.left_out), sum(o.kept for o in totals.left_out))
+    return [*([] if totals.sources or stopped else [nothing]), *kept, *left]
+
+
+def unread(kinds: Mapping[str, int]) -> list[str]:
+    """How many files of other kinds were not read; nothing where there are none."""
+    return [f"Unread:  {other_kinds(kinds)}"] if kinds else []
+
+
+def excluded(left_out: int, kept: int) -> list[str]:
+    """How many sources were left out; nothing where there are none."""
+    if not (left_out or kept):
+        return []
+    return [f"Excluded: {many(left_out, 'file')} left out; {kept:,} kept in the index"]
+
+
+def left_alone(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:
+    """What was left alone in a root, as lines of text; only few things unless much is wanted."""
+    if verbose:
+        count = sum(event.kinds.values())
+        yield from (f"unread    {printable(name)}" for name in event.unread)
+        if count > len(event.unread):
+            yield f"unread    and {count - len(event.unread):,} more"
+    if not verbose and event.kept > FEW:
+        return
+    yield from (f"kept      {printable(name)}  excluded" for name in event.kept_names)
+    if event.kept > len(event.kept_names):
+        yield f"kept      and {event.kept - len(event.kept_names):,} more"
+
+
+def suggestion(options: argparse.Namespace) -> str:
+    """A search in the index that a run has filled, as a command for the same shell."""
+    script, here = Path(__file__).resolve().parents[2] / "scripts" / "ingest", Path.cwd()
+    start = "ingest"
+    if script.exists():  # in a checkout, where the command may not be installed
+        near = script.is_relative_to(here)
+        start = f"./{script.relative_to(here)}" if near else str(script)
+    chosen = {"--index": options.index, "--embedder": options.embedder}
+    flags = [word for flag, value in chosen.items() if value for word in (flag, value)]
+    return f'Try:     {shlex.join([start, "search", *flags])} "your question"'
 
 
 def dollars(usd: float) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from ingest.cli import configured, show
 from ingest.connect import embedder, index, index_name
 from ingest.connections import connections
 from ingest.draft import NO_TEXT, READ
-from ingest.model import Outcome, Record
+from ingest.model import Outcome, Record, Summary
 from ingest.report.words import said
+from ingest.sources.exclude import excluded
 
 TROUBLES = (Outcome.FAILED, Outcome.SKIPPED)
 LAST_RUNS = 5  # that are shown
@@ -59,9 +61,29 @@ def main(options: argparse.Namespace) -> int:
     for record in unfinished:
         name = show.printable(record.source)
         print(f"unfinished  {name}  a run is in it, or ended in it: the next one goes on")
+    for text in left_alone(records, settings.exclude, runs[0] if runs else None, options):
+        print(text)
     for run in runs:
         print(f"Run:     {show.past(run)}")
     return 0
+
+
+def left_alone(
+    records: Sequence[Record],
+    exclude: Sequence[str],
+    last: Summary | None,
+    options: argparse.Namespace,
+) -> Iterator[str]:
+    """What runs leave alone: files of other kinds, and excluded sources that the index has."""
+    if last:
+        yield from show.unread(last.other_kinds)
+    globs = exclude or (last.exclude if last else ())
+    kept = [record for record in records if excluded(globs, record.source)]
+    if kept:
+        remedy = "ingest check --forget ROOT/NAME removes one"
+        yield f"Excluded: {len(kept):,} kept in the index; {remedy}"
+    if options.verbose or len(kept) <= show.FEW:
+        yield from (f"kept     {show.printable(record.source)}  excluded" for record in kept)
 
 
 def by_root(records: list[Record]) -> dict[str, list[tuple[str, int]]]:

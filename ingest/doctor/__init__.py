@@ -149,7 +149,7 @@ def contents(root: Root) -> str:
     for item in root.listed():
         if isinstance(item, Source):
             pdfs += 1
-        elif not item.harmless:
+        elif isinstance(item, Oddity) and not item.harmless:
             odd.append(item)
     if not pdfs:
         raise ConfigError(f"{root.name} has no PDFs: check the path")

@@ -13,8 +13,8 @@ from ingest.settings import documented
 
 # "AZURE_OPENAI_ENPOINT" is 0.98 like the right name; the names of other programs are below 0.9.
 ALIKE = 0.9
-# Not the program's settings, but those of scripts/postprovision.sh.
-OF_SCRIPTS = {"INGEST_POSTPROVISION", "INGEST_POSTPROVISION_FAILURE"}
+# Not the program's settings, but those of scripts/postprovision.sh and scripts/environment.
+OF_SCRIPTS = {"INGEST_POSTPROVISION", "INGEST_POSTPROVISION_FAILURE", "INGEST_VENV"}
 # Both of a pair may be set, and then the first is what counts.
 OVERRIDES = (
     ("INGEST_INDEX", "AZURE_SEARCH_ENDPOINT"),

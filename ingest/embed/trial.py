@@ -15,7 +15,7 @@ from ingest.embed.endpoint import DIMENSIONS, Endpoint
 from ingest.embed.openai import client, rows, sent
 from ingest.embed.refusals import Smaller, judged
 from ingest.errors import ConfigError
-from ingest.retry import Patience, patiently
+from ingest.retry import Again, Patience, patiently
 
 WORD = "probe"
 
@@ -40,7 +40,10 @@ def tried(endpoint: Endpoint, key: str | TokenCache, patience: Patience) -> Tria
         return Trial(str(orjson.loads(body).get("model", "")), dimensions, quota(headers))
 
     def judge(error: Exception) -> Exception:
-        return judged(error, str(endpoint), key, renewals)
+        verdict = judged(error, str(endpoint), key, renewals)
+        if isinstance(verdict, Again):
+            verdict.waits = False  # there is no line here that would hold the next request back
+        return verdict
 
     try:
         return patiently(request, judge, patience)

@@ -182,6 +182,8 @@ def summary_json(summary: Summary) -> str:
 def summary_of(text: str) -> Summary:
     """The run that `summary_json` wrote, in this version, an earlier or a later one."""
     said = ours(Summary, json.loads(text))
+    if "exclude" in said:
+        said["exclude"] = tuple(said["exclude"])
     if "timeline" in said:
         columns = ours(Timeline, said["timeline"])
         lists = {name: tuple(value) for name, value in columns.items() if isinstance(value, list)}

@@ -116,6 +116,7 @@ def environment() -> Environment:
     made.filters |= {
         "count": lambda number: f"{number:,}",
         "duration": duration,
+        "kinds": words.kinds,
         "many": words.many,
         "moment": words.moment,
         "percent": charts.percent,

@@ -6,9 +6,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ingest.model import Advanced, Event, Kept, Outcome, Settled, Summary
+from ingest.model import Advanced, Event, Kept, LeftOut, Outcome, Settled, Summary
 from ingest.report.bottleneck import Capacity, bottleneck, stages
 from ingest.times import Times
+
+MOST_KINDS = 100  # extensions that a summary names
+OTHERS = "others"  # all the rest
 
 
 @dataclass(slots=True)
@@ -27,12 +30,15 @@ class Totals:
     deleted: int = 0  # chunks
     problems: list[Settled] = field(default_factory=list)  # for the documents' owners
     kept: list[Kept] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         if isinstance(event, Advanced):
             self.pages += event.pages
         elif isinstance(event, Kept):
             self.kept.append(event)
+        elif isinstance(event, LeftOut):
+            self.left_out.append(event)
         else:
             self.outcomes[event.outcome] += 1
             self.chunks += event.embedded
@@ -62,7 +68,20 @@ class Totals:
             stages=stages(times, seconds),
             bottleneck=bottleneck(times, seconds, of),
             chunks_reused=self.reused,
+            other_kinds=self.other_kinds,
+            excluded=sum(left.excluded for left in self.left_out),
+            excluded_kept=sum(left.kept for left in self.left_out),
         )
+
+    @property
+    def other_kinds(self) -> dict[str, int]:
+        """How many files of other kinds were not read, by extension, the most frequent first."""
+        counts: Counter[str] = Counter()
+        for left in self.left_out:
+            counts.update(left.kinds)
+        first = dict(counts.most_common(MOST_KINDS))
+        rest = counts.total() - sum(first.values())
+        return first | ({OTHERS: rest} if rest else {})
 
     @property
     def sources(self) -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ingest.model import Outcome, Record
 
 THOUSAND = 1000
+MOST_KINDS = 8  # extensions that are named
 
 
 def printable(name: str) -> str:
@@ -24,6 +27,17 @@ def size(count: int) -> str:
         if value >= THOUSAND:
             value, unit = value / THOUSAND, larger
     return f"{value:.3g} {unit}"
+
+
+def kinds(counts: Mapping[str, int]) -> str:
+    """How many files of which other kinds were not read, in words."""
+    total = sum(counts.values())
+    by_number = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [f"{printable(name)} {count:,}" for name, count in by_number[:MOST_KINDS]]
+    more = len(counts) - len(shown)
+    rest = f", and {many(more, 'other kind')}" if more else ""
+    were = "file of another kind was" if total == 1 else "files of other kinds were"
+    return f"{total:,} {were} not read: {', '.join(shown)}{rest}"
 
 
 def moment(stamp: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ingest.errors import DocumentError
-from ingest.model import Code, Oddity, Source
+from ingest.model import Code, Oddity, Source, Unread
 
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -20,8 +20,9 @@ class Root(Protocol):
     * Its name is what the index calls it: the same in every run, and no other root's.
     * A listing is whole or fails. What it leaves out is removed from the index, so whatever keeps
       it from seeing everything must be raised, or listed as an Oddity that `hides`.
-    * Names ascend, code point by code point (as `sorted` has them), each once. They end in ".pdf",
-      with "/" between folders.
+    * Names ascend, code point by code point (as `sorted` has them), each once. Those of sources end
+      in ".pdf", with "/" between folders.
+    * Files of other kinds may be listed as Unread: they are counted.
     * `size` is the number of bytes that `opened` gives. `modified` says whether they changed: a
       time, a version, a hash; while it and the size stay the same, they are not read again.
     * What is wrong with one document is a DocumentError, and its outcome. All else that is raised
@@ -39,7 +40,7 @@ class Root(Protocol):
 
     # every PDF in the order of the names, code point by code point, and every odd thing met on
     # the way; if it ends without an error, that was all
-    def listed(self) -> Iterator[Source | Oddity]: ...
+    def listed(self) -> Iterator[Source | Oddity | Unread]: ...
 
     # the bytes of a source, to be read from the start; raises DocumentError if they cannot be had,
     # or, at the end, if they may have changed meanwhile

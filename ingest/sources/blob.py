@@ -24,7 +24,7 @@ from xml.etree import ElementTree as ET
 from azure.core.exceptions import AzureError
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Code, Oddity, Source, mark
+from ingest.model import Code, Oddity, Source, Unread, mark
 from ingest.retry import Again
 from ingest.roles import BLOB_OWNER, BLOB_READER
 from ingest.sources import fit
@@ -129,8 +129,8 @@ class Container:
         """All names are meant."""
         return True
 
-    def listed(self) -> Iterator[Source | Oddity]:
-        """Every PDF in the order of the names, and every odd thing met on the way.
+    def listed(self) -> Iterator[Source | Oddity | Unread]:
+        """Every blob in the order of the names, and every odd thing met on the way.
 
         Raises ConfigError or ServiceError if any page of the listing cannot be had.
         """
@@ -149,7 +149,7 @@ class Container:
             raise no_room(str(error)) from error
 
     def pages(self) -> Iterator[list[Blob]]:
-        """The PDFs of the listing, a page at a time, in the order of the service."""
+        """The blobs of the listing, a page at a time, in the order of the service."""
         marker: str | None = ""
         while marker is not None:
             self.storage.patience.proceed()
@@ -177,8 +177,10 @@ class Container:
             "NextMarker"
         ) or None
 
-    def described(self, blob: Blob) -> Source | Oddity:
+    def described(self, blob: Blob) -> Source | Oddity | Unread:
         """The source a blob is, or why it is none."""
+        if not blob.name.lower().endswith(".pdf"):
+            return Unread(self.name, blob.name)
         if blob.name.rpartition("/")[2].startswith("."):
             return Oddity(self.name, blob.name, "hidden file", harmless=True)
         fields = tuple((name, value) for name, value in json.loads(blob.fields))

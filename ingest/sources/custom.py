@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Code, Oddity, Source, holder
+from ingest.model import Code, Oddity, Source, Unread, holder
 from ingest.sources import Root
 from ingest.sources.copy import copy, written
 
@@ -36,7 +36,7 @@ class Checked:
     def covers(self, name: str) -> bool:
         return self.root.covers(name)
 
-    def listed(self) -> Iterator[Source | Oddity]:
+    def listed(self) -> Iterator[Source | Oddity | Unread]:
         previous = ""
         for item in self.root.listed():
             if problem := wrong(item, self.root, previous):
@@ -63,13 +63,13 @@ class Checked:
                 yield made
 
 
-def wrong(item: Source | Oddity, root: Root, previous: str) -> str:
+def wrong(item: Source | Oddity | Unread, root: Root, previous: str) -> str:
     """What is wrong with a listed item, after which name it comes; "" for nothing."""
     if item.root != root.name:
         return f"as of the root {item.root!r}: give it the root's own name"
     if item.name <= previous:
         return f"after {previous!r}: names ascend, code point by code point, each once"
-    if isinstance(item, Oddity):
+    if isinstance(item, Oddity | Unread):
         return ""
     if not item.name.lower().endswith(".pdf") or holder(item.name):
         return "as a PDF: its name must end in .pdf, and have no .pdf// in it"

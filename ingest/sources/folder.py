@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Code, Oddity, Source
+from ingest.model import Code, Oddity, Source, Unread
 
 # A second write within the resolution of a file system's clock leaves size and time as they are.
 # FAT's two seconds is the coarsest clock in use.
@@ -50,7 +50,7 @@ class Folder:
             "**" in p or p.count("/") >= depth for p in self.patterns
         )
 
-    def listed(self) -> Iterator[Source | Oddity]:
+    def listed(self) -> Iterator[Source | Oddity | Unread]:
         """Every PDF in the order of the names, and every odd thing met on the way.
 
         Raises ConfigError if the folder itself cannot be read any more.
@@ -67,13 +67,15 @@ class Folder:
         Raises DocumentError if it vanished, cannot be read, or changes meanwhile.
         """
         try:
-            file = Path(source.location).open("rb")  # noqa: SIM115 - it is closed below
+            # What has become a pipe since it was listed must not be waited for.
+            file = open(source.location, "rb", opener=at_once)  # noqa: SIM115 - closed below
         except FileNotFoundError:
             raise DocumentError("vanished before it was read", Code.VANISHED) from None
         except OSError as error:
             reason = f"cannot be read: {error.strerror}; check its permissions"
             raise DocumentError(reason, Code.UNREADABLE) from error
         with file:
+            as_listed(file, source)
             try:
                 yield file
             except DocumentError:
@@ -127,7 +129,7 @@ def located(argument: str) -> tuple[Path, str | None]:
 
 def walk(
     root: Folder, folder: Path, prefix: str, above: frozenset[tuple[int, int]]
-) -> Iterator[Source | Oddity]:
+) -> Iterator[Source | Oddity | Unread]:
     """The PDFs below one folder; `above` are the folders it lies in, by device and inode.
 
     A folder sorts as its name with a "/", which makes the whole walk come out in the order of
@@ -156,8 +158,12 @@ def walk(
             except OSError as error:
                 reason = f"folder cannot be read: {error.strerror}; check its permissions"
                 yield Oddity(root.name, name, reason, code=Code.UNREADABLE, hides=True)
-        elif short.lower().endswith(".pdf") and root.covers(name):
+        elif not root.covers(name):
+            continue
+        elif short.lower().endswith(".pdf"):
             yield Oddity(root.name, name, TWIN) if twin else described(root, name, entry)
+        elif not short.startswith(".") and not twin:
+            yield Unread(root.name, name)
 
 
 TWIN = "another one has the same name once Unicode is normalised; rename one of them"
@@ -192,6 +198,11 @@ def described(root: Folder, name: str, entry: os.DirEntry[str]) -> Source | Oddi
         modified=str(status.st_mtime_ns),
         recent=time.time() - status.st_mtime < CLOCK_RESOLUTION,
     )
+
+
+def at_once(path: str, flags: int) -> int:
+    """An opener of files that waits for nobody, as the one of a named pipe would."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def as_listed(file: BinaryIO, source: Source) -> None:

@@ -1,4 +1,4 @@
-"""What a page of a container's listing says: its PDFs, as the service spells them.
+"""What a page of a container's listing says: its blobs, as the service spells them.
 
 A name that XML cannot hold comes percent-encoded, and some entries only stand for a folder.
 """
@@ -19,7 +19,7 @@ REHYDRATING = "archived; it is being rehydrated, a run after that reads it"
 
 
 class Blob(NamedTuple):
-    """One PDF of a listing."""
+    """One blob of a listing; of one that is no PDF, only its name is said."""
 
     name: str  # relative to the root
     size: int
@@ -29,13 +29,19 @@ class Blob(NamedTuple):
 
 
 def meant(entries: ET.Element, folder: str, wanted: Sequence[BlobField]) -> Iterator[Blob]:
-    """The PDFs among the entries of a listing; their names lose that of the folder."""
+    """The files among the entries of a listing; their names lose that of the folder."""
     for entry in entries.iter("Blob"):
         name = text(entry, "Name").removeprefix(folder)
-        if not name.lower().endswith(".pdf") or re.search(r"(^|/)\.[^/]*/", name):
+        if re.search(r"(^|/)\.[^/]*/", name):
             continue
         # A folder in its own right, or what some tools put in the place of one.
         if any(item.tag.lower() == "hdi_isfolder" for item in entry.iterfind("Metadata/*")):
+            continue
+        if not name.lower().endswith(".pdf"):
+            # A name that ends with a "/" stands for a folder; a hidden file of another kind, for
+            # nothing that anybody looks for.
+            if not re.search(r"(^|/)(\.[^/]*)?$", name):
+                yield Blob(name, 0, "", "", "[]")
             continue
         archived = text(entry, "Properties/AccessTier") == "Archive"
         coming = text(entry, "Properties/ArchiveStatus").startswith("rehydrate-pending")

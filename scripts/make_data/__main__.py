@@ -1,7 +1,7 @@
-"""Write the sample PDFs: ``python scripts/make_data [TARGET_FOLDER]``.
+"""Write the sample PDFs: ``python scripts/make_data [CHECKOUT]``.
 
-The same command writes the same bytes every time, so that a change in `data/` always means a
-change in the texts or in the typesetting, and expected search results can name pages.
+The same command writes the same bytes every time, so that a change in the samples always means
+a change in the texts or in the typesetting, and expected search results can name pages.
 
 ``python scripts/make_data --large FILE`` writes one very long PDF instead, for measuring.
 """
@@ -9,6 +9,7 @@ change in the texts or in the typesetting, and expected search results can name 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
 from damage import lock, scan, truncate
 from documents import typeset_booklet, typeset_guide, typeset_paper, typeset_sheet
@@ -17,14 +18,17 @@ from layouts import typeset_newsletter, typeset_old_guide, typeset_price_list, t
 
 HERE = Path(__file__).parent
 TEXTS = HERE / "texts"
-DATA = HERE.parents[1] / "data"
+ROOT = HERE.parents[1]
 
 
 def read(name: str) -> str:
     return (TEXTS / name).read_text(encoding="utf-8")
 
 
-def make_samples() -> dict[str, Callable[[], bytes]]:
+Makers: TypeAlias = dict[str, Callable[[], bytes]]
+
+
+def make_samples() -> Makers:
     """Name every sample and say how it is made, in the order in which data/README.md lists them."""
     return {
         "handbook.pdf": lambda: typeset_booklet(read("handbook.md")),
@@ -46,9 +50,6 @@ def make_samples() -> dict[str, Callable[[], bytes]]:
         "locked/empty-password.pdf": lambda: lock(
             typeset_sheet(read("empty-password.md"), size=13), password="", owner="sales-office"
         ),
-        "locked/needs-password.pdf": lambda: lock(
-            typeset_sheet(read("needs-password.md")), password="larkfield", owner="people-office"
-        ),
         "scans/delivery-note.pdf": lambda: scan(typeset_sheet(read("delivery-note.md"), size=12.5)),
         "scans/letter.pdf": lambda: scan(typeset_sheet(read("letter.de.md"), size=12), [-0.5]),
         "scans/acceptance-form.pdf": lambda: scan(
@@ -56,13 +57,25 @@ def make_samples() -> dict[str, Callable[[], bytes]]:
             [1.6, -1.3],
             stamp="ACCEPTED 22 MAY",
         ),
-        "damaged/truncated.pdf": lambda: truncate(typeset_sheet(read("product-sheet.md"))),
     }
+
+
+def make_broken() -> Makers:
+    """Name and make the samples that cannot be taken, in the same way."""
+    return {
+        "needs-password.pdf": lambda: lock(
+            typeset_sheet(read("needs-password.md")), password="larkfield", owner="people-office"
+        ),
+        "truncated.pdf": lambda: truncate(typeset_sheet(read("product-sheet.md"))),
+    }
+
+
+FOLDERS = {"data": make_samples, "tests/data/broken": make_broken}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make_data", description=__doc__.partition("\n")[0])
-    parser.add_argument("target", nargs="?", type=Path, default=DATA, help="folder to write to")
+    parser.add_argument("target", nargs="?", type=Path, default=ROOT, help="checkout to write to")
     parser.add_argument("--large", type=Path, metavar="FILE", help="write one long PDF instead")
     parser.add_argument("--pages", type=int, default=1500, help="how long the long PDF is")
     arguments = parser.parse_args()
@@ -70,11 +83,12 @@ def main() -> None:
     if arguments.large:
         arguments.large.write_bytes(typeset_large(read("handbook.md"), arguments.pages))
         return
-    for name, make in make_samples().items():
-        path = arguments.target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(make())
-        print(f"{path.stat().st_size:>9,}  {path}")
+    for folder, makers in FOLDERS.items():
+        for name, make in makers().items():
+            path = arguments.target / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(make())
+            print(f"{path.stat().st_size:>9,}  {path}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import signal
 import socket
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from tests.auth.logins import EXPIRED, NOBODY, Laptop, laptop
 from tests.azure.emulator import Azure
 from tests.conftest import called, environment
 from tests.pdfs import prose, write
+from tests.processes import PATIENCE, Process, call, running, wait_until
 
 SEARCH = "https://search.azure.com/.default"
 ASK = (
@@ -39,7 +39,7 @@ ASK = (
 class Running:
     """The command, serving."""
 
-    process: subprocess.Popen[str]
+    process: Process
     file: Path
     laptop: Laptop
 
@@ -54,28 +54,20 @@ class Running:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Its exit code, and all that it said."""
-        self.process.send_signal(number)
-        output, errors = self.process.communicate(timeout=20)
-        return self.process.returncode, output + errors
+        self.process.send(number)
+        return self.process.wait(), self.process.stdout.text + self.process.stderr.text
 
 
-def started(laptop: Laptop, folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", "token-proxy", "--host", "127.0.0.1", *arguments],
+def started(laptop: Laptop, folder: Path, *arguments: str) -> AbstractContextManager[Process]:
+    return running(
+        *(sys.executable, "-P", "-m", "ingest", "token-proxy", "--host", "127.0.0.1", *arguments),
         cwd=folder,
-        env=laptop.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        env=dict(laptop.environment),
     )
 
 
 def appeared(file: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert file.exists()
+    wait_until(file.exists, str(file))
 
 
 @pytest.fixture
@@ -86,20 +78,15 @@ def machine(tmp_path: Path, azure: Azure) -> Laptop:
 @pytest.fixture
 def proxy(tmp_path: Path, machine: Laptop) -> Iterator[Running]:
     file = tmp_path / "identity.env"
-    process = started(machine, tmp_path, "--write", "identity.env")
-    appeared(file)
-    yield Running(process, file, machine)
-    with suppress(ProcessLookupError):
-        process.kill()
-    process.communicate()
+    with started(machine, tmp_path, "--write", "identity.env") as process:
+        appeared(file)
+        yield Running(process, file, machine)
 
 
 def asked(proxy: Running, scope: str, **more: str) -> subprocess.CompletedProcess[str]:
     """What the real SDK makes of the proxy, in another process."""
     env = environment() | {"NO_PROXY": "127.0.0.1"} | proxy.variables | more
-    return subprocess.run(
-        [sys.executable, "-P", "-c", ASK, scope], env=env, capture_output=True, text=True
-    )
+    return call(sys.executable, "-P", "-c", ASK, scope, cwd=proxy.file.parent, env=env)
 
 
 @pytest.mark.parametrize(
@@ -198,11 +185,9 @@ def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_pat
 def test_who_is_not_signed_in_learns_it_at_once(machine: Laptop, tmp_path: Path) -> None:
     """Not minutes later in a container's log."""
     machine.trouble(NOBODY)
-    process = started(machine, tmp_path, "--write", "identity.env")
-    _, errors = process.communicate(timeout=60)
-
-    assert process.returncode == 2
-    assert "az login" in errors
+    with started(machine, tmp_path, "--write", "identity.env") as process:
+        assert process.wait() == 2
+    assert "az login" in process.stderr.text
     assert not (tmp_path / "identity.env").exists()
 
 
@@ -222,60 +207,45 @@ def test_no_other_file_is_overwritten(machine: Laptop, tmp_path: Path) -> None:
     """A slip of the hand does not cost me my .env."""
     text = "IDENTITY_HEADER=mine\nINGEST_ROOT=docs\n"
     (tmp_path / ".env").write_text(text)
-    process = started(machine, tmp_path, "--write", ".env")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "holds something else" in errors
+    with started(machine, tmp_path, "--write", ".env") as process:
+        assert process.wait() == 2
+    assert "holds something else" in process.stderr.text
     assert (tmp_path / ".env").read_text() == text
 
 
 def test_without_a_file_the_variables_are_printed(machine: Laptop, tmp_path: Path) -> None:
     """I can paste them into another shell; the container's name for this machine is the default."""
-    process = started(machine, tmp_path, "--host", "host.docker.internal")
-    assert process.stdout
-    first, second = process.stdout.readline(), process.stdout.readline()
-    assert re.fullmatch(
-        r"export IDENTITY_ENDPOINT=http://host\.docker\.internal:\d+/msi/token\n", first
-    )
-    assert re.fullmatch(r"export IDENTITY_HEADER=[\w-]{43}\n", second)
-    process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=20)
-    assert process.returncode == 0
+    with started(machine, tmp_path, "--host", "host.docker.internal") as process:
+        process.stdout.wait_for(
+            r"\Aexport IDENTITY_ENDPOINT=http://host\.docker\.internal:\d+/msi/token\n"
+            r"export IDENTITY_HEADER=[\w-]{43}\n\Z"
+        )
+        process.send(signal.SIGHUP)
+        assert process.wait() == 0
 
 
 def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path) -> None:
     """A closed terminal leaves nothing behind that hands out my tokens."""
     command = f"'{sys.executable}' -P -m ingest token-proxy --write e.env & echo $!; read _"
-    shell = subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        cwd=tmp_path,
-        env=machine.environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert shell.stdout
-    number = int(shell.stdout.readline())
-    try:
+    with running(
+        *("/bin/sh", "-c", command), cwd=tmp_path, env=dict(machine.environment), stdin="pipe"
+    ) as shell:
+        shell.stdout.wait_for(r"\d+\n")
         appeared(tmp_path / "e.env")
-        shell.kill()
-        shell.communicate(timeout=10)  # the pipe is closed once the proxy is gone, too
+        shell.send(signal.SIGKILL)
+        shell.wait()  # the pipes are closed once the proxy is gone, too
         assert not (tmp_path / "e.env").exists()
-    finally:
-        with suppress(ProcessLookupError):
-            os.kill(number, signal.SIGKILL)
 
 
 def test_what_happens_is_json_too(proxy: Running, machine: Laptop, tmp_path: Path) -> None:
     """A script can watch who asks."""
     proxy.end()
-    process = started(machine, tmp_path, "--write", "identity.env", "--json")
-    appeared(proxy.file)
-    again = Running(process, proxy.file, machine)
-    asked(again, SEARCH)
-    asked(again, SEARCH, IDENTITY_HEADER="guess")
-    _, said = again.end()
+    with started(machine, tmp_path, "--write", "identity.env", "--json") as process:
+        appeared(proxy.file)
+        again = Running(process, proxy.file, machine)
+        asked(again, SEARCH)
+        asked(again, SEARCH, IDENTITY_HEADER="guess")
+        _, said = again.end()
     listening, token, refused = (json.loads(line) for line in said.splitlines())
     assert listening["event"] == "listening"
     assert "IDENTITY_HEADER" not in listening
@@ -291,7 +261,7 @@ def refusal(
     path = query or "/msi/token?api-version=2019-08-01&resource=https://search.azure.com"
     right = {"Host": proxy.address, "X-IDENTITY-HEADER": proxy.variables["IDENTITY_HEADER"]}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    with closing(http.client.HTTPConnection(proxy.address, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection(proxy.address, timeout=PATIENCE)) as connection:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in (right | named).items():
             connection.putheader(name, value)

@@ -3,22 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import signal
 import sys
-import threading
-from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
-
-from ingest.ocr.local import recognise
-from tests.azure.emulator import Azure, emulator
-from tests.azure.identity import COGNITIVE_USER
-from tests.azure.openai import Deployment
-from tests.azure.vectors import Embed, Vectors, hashed, units
-from tests.scans import read
 
 CHOICES = ("local", "hash")
 
@@ -26,26 +12,9 @@ CHOICES = ("local", "hash")
 def main() -> int:
     """Serve until ^C or SIGTERM."""
     options = parser().parse_args()
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    embed, dimensions = model(options.vectors)
-    kind = Deployment("text-embedding-3-small", dimensions)
-    with emulator(embed=embed, model=kind, dimensions=dimensions, index=options.index) as azure:
-        configure(azure, options)
-        azure.environment["INGEST_OCR"] = azure.ocr_endpoint
-        if options.blobs:
-            azure.environment["INGEST_ROOT"] = filled(azure, options.blobs)
-        lines = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in azure.environment.items())
-        if options.write:
-            options.write.write_text(lines)
-        else:
-            sys.stdout.write(lines)
-            sys.stdout.flush()
-        sys.stderr.write("# Serving; ^C ends it.\n")
-        stopped.wait()
-        report(azure)
-    return 0
+    from tests.azure.command import serve  # whose packages --help must not wait for
+
+    return serve(options)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,57 +31,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="from 0 to 1")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of the faults")
     return made
-
-
-def configure(azure: Azure, options: argparse.Namespace) -> None:
-    """Turn the knobs as the command line says."""
-    azure.identity.default.grant(COGNITIVE_USER)
-    azure.openai.latency = azure.search.latency = azure.blob.latency = options.latency
-    azure.ocr.latency = options.latency
-    azure.ocr.read = seen
-    azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
-    azure.openai.out_of_order = True
-    azure.search.delays.search = options.visible
-    azure.faults.randomly(
-        options.faults, options.seed, services=("openai", "search", "blob", "ocr")
-    )
-
-
-def seen(picture: Image.Image) -> str:
-    """What a person would read in a picture, by the local engine."""
-    return read(picture) or recognise(np.asarray(picture.convert("L"))).text
-
-
-def filled(azure: Azure, folder: Path) -> str:
-    """The URL of a container that has the files of a folder."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            azure.blob.put("docs", path.relative_to(folder).as_posix(), path.read_bytes())
-    return f"{azure.blob_endpoint}/docs"
-
-
-def model(name: str) -> tuple[Embed, int]:
-    """What embeds, and its dimensions."""
-    if name == "hash":
-        return hashed, 1536
-    from ingest.embed.local import DIMENSIONS, embed
-
-    def shortened(texts: Sequence[str], dimensions: int) -> Vectors:
-        return units(embed(texts)[:, :dimensions])
-
-    return shortened, DIMENSIONS
-
-
-def report(azure: Azure) -> None:
-    """Say what was served."""
-    requests = azure.openai.requests
-    sys.stderr.write(
-        f"# {len(requests)} requests embedded {sum(len(r.inputs) for r in requests)} texts of "
-        f"{sum(r.tokens for r in requests)} tokens; {len(azure.search.batches)} batches of "
-        f"{sum(len(b.actions) for b in azure.search.batches)} actions; "
-        f"{azure.ocr.billed.total()} pages recognised; "
-        f"{azure.identity.requests} tokens asked for; {len(azure.faults.happened)} faults\n"
-    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 Json: TypeAlias = dict[str, Any]
 
-PATIENCE = 5.0  # seconds for threads to end
+PATIENCE = 60.0  # seconds for threads to end
 
 
 class Cut(Enum):

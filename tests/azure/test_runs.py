@@ -7,12 +7,10 @@ import os
 import random
 import re
 import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,34 +33,48 @@ from ingest.stop import Stop
 from ingest.times import CHARGED, REFUSED
 from tests.azure import faults
 from tests.azure.emulator import Azure, emulator
+from tests.azure.gate import held
 from tests.azure.identity import DATA_CONTRIBUTOR, DATA_READER, OPENAI_USER, SERVICE_CONTRIBUTOR
-from tests.conftest import ROOT, environment, outcomes, settled
+from tests.azure.server import Request, Response, Service
+from tests.conftest import ROOT, environment, ingested, outcomes, settled
 from tests.pdfs import prose, write
+from tests.processes import Process, running, wait_until
 
 SPEED = 20.0  # waits are that much shorter than real ones
 INDEX = "chunks"
 
 
 class Hurried:
-    """Time that runs faster, so that a minute's wait takes seconds."""
+    """Time that runs faster, so that a minute's wait takes seconds; and how long who slept."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []  # seconds
 
     def clock(self) -> float:
         return time.monotonic() * SPEED
 
     def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
         time.sleep(seconds / SPEED)
 
 
 def client(azure: Azure, **more: Any) -> Settings:
     """The settings of a client of the emulator, small enough that there is much to fail."""
-    small = {"INGEST_CHUNK_TOKENS": "64", "INGEST_EMBED_INPUTS": "6", "INGEST_EMBED_AT_ONCE": "3"}
+    small = {
+        "INGEST_CHUNK_TOKENS": "64",
+        "INGEST_EMBED_INPUTS": "6",
+        "INGEST_EMBED_AT_ONCE": "3",
+        "INGEST_WORKERS": "1",  # a reader takes half a second to start
+    }
     named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
     return settings(azure.environment | small | named | more, {})
 
 
 @contextmanager
-def connected(chosen: Settings, stop: Stop | None = None) -> Iterator[Services]:
-    time_ = Hurried()
+def connected(
+    chosen: Settings, stop: Stop | None = None, time_: Hurried | None = None
+) -> Iterator[Services]:
+    time_ = time_ or Hurried()
     stop = stop or Stop()
     to = connections(chosen, stop, clock=time_.clock, sleep=time_.sleep)
     with services(chosen, stop, write=True, to=to) as all_:
@@ -118,13 +130,13 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str
     return base, folder, wanted
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(4))
 def test_a_tenth_of_all_requests_may_fail(
     azure: Azure, calm: tuple[Path, Path, dict[str, Any]], seed: int
 ) -> None:
     """Throttled, cut off, half refused, unanswered: nothing is lost, doubled or left over."""
     _, folder, wanted = calm
-    chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64")
+    chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64", INGEST_WORKERS="2")
     for path in folder.glob("*.pdf"):
         path.unlink()
     azure.faults.randomly(0.1, seed=seed, services=("openai", "search", "identity"))
@@ -237,15 +249,15 @@ def test_throttling_is_waited_out(
     """Invariant 9: the service's word is kept to, and I am told what I wait for."""
     first(folder)
     azure.faults.add(faults.too_many(seconds=30), "openai", nth={1, 2})
-    started = time.monotonic()
+    hurried = Hurried()
 
     with caplog.at_level(logging.WARNING, "ingest"):
         logging.getLogger("ingest").propagate = True
         (root,) = roots([str(folder)])
-        with connected(client(azure)) as all_:
+        with connected(client(azure), time_=hurried) as all_:
             assert set(outcomes(list(ingest(root, all_, Run("r")))).values()) == {"new"}
 
-    assert time.monotonic() - started >= 30 / SPEED
+    assert sum(hurried.slept) >= 30
     assert all_.times.counts[REFUSED] == 2
     charged = sum(request.estimated for request in azure.openai.requests)
     assert all_.times.counts[CHARGED] == charged
@@ -366,17 +378,16 @@ def test_two_copies_of_a_job_damage_nothing(azure: Azure, folder: Path) -> None:
     """Two containers started at the same moment: one does it all, one ends with 11."""
     for n in range(3):
         write(folder / f"{n}.pdf", prose(f"topic {n}", 8))
-    azure.openai.latency = 1.5  # the first is still there when the second looks
-    both = [command(azure, folder, "run", "docs") for _ in range(2)]
-    said = [process.communicate(timeout=90) for process in both]
+    with (
+        command(azure, folder, "run", "docs") as one,
+        command(azure, folder, "run", "docs") as two,
+    ):
+        with held(azure, "openai"):  # until one has seen that the other is there
+            wait_until(lambda: not (one.running() and two.running()))
+        codes = {one.wait(): one.stderr.text, two.wait(): two.stderr.text}
 
-    assert sorted(process.returncode for process in both) == [0, 11], said
-    (told,) = (
-        error
-        for process, (_, error) in zip(both, said, strict=True)
-        if process.returncode == BusyError.exit_code
-    )
-    assert "another run" in told
+    assert codes.keys() == {0, BusyError.exit_code}, codes
+    assert "another run" in codes[BusyError.exit_code]
     assert set(azure.openai.texts.values()) == {1}  # nothing was paid for twice
     assert set(outcomes(run(folder, client(azure))).values()) == {"unchanged"}
 
@@ -449,11 +460,18 @@ def test_a_new_deployment_is_waited_for(azure: Azure, folder: Path) -> None:
     """Right after it was made, the service says for minutes that there is no such deployment."""
     first(folder)
     made = azure.openai.deployments.pop("embeddings")
-    threading.Timer(1.0, lambda: azure.openai.deployments.update(embeddings=made)).start()
+
+    def soon(request: Request, service: Service) -> Response:
+        refused = service(request)
+        azure.openai.deployments["embeddings"] = made
+        return refused
+
+    azure.faults.add(faults.Fault("too early", soon), "openai", nth=1)
 
     events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="10m"))
 
     assert set(outcomes(events).values()) == {"new"}
+    assert azure.openai.statuses[404] == 1
 
 
 def test_a_quiet_index_is_not_asked_for_records_it_does_not_list(
@@ -489,45 +507,45 @@ def aged(azure: Azure, lease: dict[str, Any]) -> None:
     documents.close()
 
 
-def command(azure: Azure, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+COMMANDS = {
+    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
+    "INGEST_CHUNK_TOKENS": "64",
+    "INGEST_EMBED_INPUTS": "6",
+    "INGEST_EMBED_AT_ONCE": "2",
+}
+
+
+def command(azure: Azure, folder: Path, *arguments: str) -> AbstractContextManager[Process]:
     """The real command as a client of the emulator."""
-    more = {
-        "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
-        "INGEST_CHUNK_TOKENS": "64",
-        "INGEST_EMBED_INPUTS": "6",
-        "INGEST_EMBED_AT_ONCE": "2",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", *arguments],
+    return running(
+        *(sys.executable, "-P", "-m", "ingest", *arguments),
         cwd=folder.parent,
-        env=environment() | azure.environment | more,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        env=environment() | COMMANDS | azure.environment,
     )
+
+
+def called(azure: Azure, folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """The real command's exit code, its output and its errors, once it has ended."""
+    done = ingested(folder.parent, *arguments, **COMMANDS | azure.environment)
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_killed_runs_pay_for_no_text_twice_but_those_in_flight(azure: Azure, folder: Path) -> None:
     """Killed at random moments; the rerun goes on where the killed one was."""
-    for n in range(12):
-        write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(3)))
+    for n in range(9):
+        write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(2)))
     azure.openai.latency = 0.15
     moments = random.Random(time.time_ns())
-    kills = 3
+    kills = 2
     for _ in range(kills):
-        process = command(azure, folder, "run", "docs")
         before = len(azure.openai.requests)
-        deadline = time.monotonic() + 30
-        while len(azure.openai.requests) < before + 2 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        time.sleep(moments.uniform(0, 0.6))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    process = command(azure, folder, "run", "docs")
-    _, errors = process.communicate(timeout=60)
+        with command(azure, folder, "run", "docs") as process:
+            wait_until(lambda before=before: len(azure.openai.requests) >= before + 2)  # type: ignore[misc]
+            time.sleep(moments.uniform(0, 0.6))
+            process.send(signal.SIGKILL)
+    code, _, errors = called(azure, folder, "run", "docs")
 
-    assert process.returncode == 0, errors
+    assert code == 0, errors
     in_flight = 6 * 2 * 3  # texts in a request, requests at once, and answers not yet uploaded
     assert len(azure.openai.repeated) <= kills * in_flight
     found = contents(azure)
@@ -546,11 +564,11 @@ def test_no_secret_shows_anywhere_at_any_verbosity(azure: Azure, folder: Path) -
         ["run", "docs", "--json", "-vvv"],
         ["status", "--json", "-vv"],
     ):
-        output, errors = command(azure, folder, *arguments).communicate(timeout=100)
+        _, output, errors = called(azure, folder, *arguments)
         shown += output + errors
     azure.identity.default.withdraw(OPENAI_USER)
     write(folder / "more.pdf", prose("more"))
-    output, errors = command(azure, folder, "run", "docs", "-vvv").communicate(timeout=100)
+    _, output, errors = called(azure, folder, "run", "docs", "-vvv")
     shown += output + errors + repr(contents(azure))
 
     assert azure.identity.default.oid in shown  # the error is there, and says who
@@ -570,55 +588,30 @@ def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
     first(folder)
     azure.openai.tpm = 1500
     azure.environment["INGEST_GRACE_SECONDS"] = "1"
-    process = command(azure, folder, "run", "docs")
-    deadline = time.monotonic() + 30
-    while len(azure.openai.requests) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-
-    process.send_signal(number)
-    output, errors = process.communicate(timeout=30)
-
-    assert process.returncode == code, errors
-    assert "stopped early: run again to go on" in output
+    with command(azure, folder, "run", "docs") as process:
+        wait_until(lambda: len(azure.openai.requests) >= 3)
+        process.send(number)
+        assert process.wait() == code, process.stderr.text
+    assert "stopped early: run again to go on" in process.stdout.text
     azure.openai.tpm = None
-    process = command(azure, folder, "run", "docs")
-    process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert called(azure, folder, "run", "docs")[0] == 0
     assert azure.openai.repeated == {}
 
 
 def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
     """A job with a time limit stops by itself before it, and the next one goes on."""
-    for n in range(20):
+    for n in range(9):
         write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(3)))
-    azure.openai.latency = 1.0
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", "run", "docs", "--deadline", "6s"],
-        cwd=folder.parent,
-        env=environment()
-        | azure.environment
-        | {
-            "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
-            "INGEST_GRACE_SECONDS": "2",
-            "INGEST_EMBED_INPUTS": "4",
-            "INGEST_EMBED_AT_ONCE": "1",
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    started = time.monotonic()
-    output, errors = process.communicate(timeout=60)
-    assert time.monotonic() - started < 12
-    assert process.returncode == 1
-    assert "the deadline is near: stopping" in errors
-    assert "stopped early: run again to go on" in output
-
-    azure.openai.latency = 0
-    again = command(azure, folder, "run", "docs")
-    again.communicate(timeout=60)
-    assert again.returncode == 0
+    azure.environment["INGEST_GRACE_SECONDS"] = "1"
+    with (
+        command(azure, folder, "run", "docs", "--deadline", "4s") as process,
+        held(azure, "openai", after=2) as gate,  # so that it is not done before the deadline
+    ):
+        process.stderr.wait_for("the deadline is near: stopping")
+        gate.opened.set()
+        assert process.wait() == 1
+    assert "stopped early: run again to go on" in process.stdout.text
+    assert called(azure, folder, "run", "docs")[0] == 0
 
 
 def test_what_is_written_may_be_seen_late(
@@ -647,25 +640,22 @@ def test_an_error_is_said_at_once_though_others_wait(azure: Azure, folder: Path)
     azure.faults.add(faults.too_many(seconds=280), "openai", nth=set(range(2, 99)))
     refusing = azure.faults.add(faults.broken(400), "search", "POST", "docs/search.index")
     refusing.due = lambda _: len(azure.openai.requests) > 0  # once others wait for the quota
-    started = time.monotonic()
     with pytest.raises(ServiceError, match="refused a request \\(400"):
         run(folder, client(azure))
-    assert time.monotonic() - started < 280 / SPEED / 2
+    assert azure.count("openai") <= 4  # those that had to wait have not come again
 
 
 def test_a_plan_before_the_first_run_needs_no_index(azure: Azure, folder: Path) -> None:
     """What a first run would cost can be asked before anything exists; nothing is made."""
     first(folder)
-    process = command(azure, folder, "plan", "docs")
-    output, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+    code, output, errors = called(azure, folder, "plan", "docs")
+    assert code == 0, errors
     assert "Files:   10 new" in output
     assert azure.search.indexes == {}
     assert azure.openai.requests == []
 
-    process = command(azure, folder, "search", "cranes")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2
+    code, _, errors = called(azure, folder, "search", "cranes")
+    assert code == 2
     assert "chunks on https://" in errors
     assert "is empty: fill it with ingest run" in errors
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -14,8 +12,10 @@ from ingest.embed.local import DIMENSIONS, MODEL
 from ingest.index.local import LocalIndex
 from tests.conftest import Command, dump, environment
 from tests.pdfs import prose, write
+from tests.processes import alive, children, running, wait_until
 
-KILLS = 5
+RUN = (sys.executable, "-P", "-m", "ingest", "run", "docs")
+KILLS = 4
 
 
 def contents(folder: Path) -> dict[str, object]:
@@ -30,8 +30,8 @@ def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
     command: Command, tmp_path: Path
 ) -> None:
     """Whatever the moment, the next runs make it good: nothing lost, doubled or left over."""
-    for n in range(12):
-        write(tmp_path / f"docs/{n:02}.pdf", *(prose(f"topic {n} {page}", 20) for page in range(3)))
+    for n in range(8):
+        write(tmp_path / f"docs/{n:02}.pdf", *(prose(f"topic {n} {page}", 15) for page in range(2)))
     (tmp_path / "docs/broken.pdf").write_bytes(b"%PDF-broken")
     started = time.monotonic()
     command("run", "docs", "--index", "calm")
@@ -40,17 +40,12 @@ def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
 
     moments = random.Random(time.time_ns())
     for _ in range(KILLS):
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ingest", "run", "docs", "--index", "killed"],
-            cwd=tmp_path,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(moments.uniform(0.2, whole))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with running(*RUN, "--index", "killed", cwd=tmp_path, env=environment()) as process:
+            # Before that, nothing is at risk; after that, any moment will do.
+            wait_until((tmp_path / "killed/index.db").exists)
+            time.sleep(moments.uniform(0, whole))
+            process.send(signal.SIGKILL)
+            process.wait()
 
     done = command("run", "docs", "--index", "killed")
     assert done.returncode == 3
@@ -65,51 +60,12 @@ def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
 
 def test_no_child_outlives_a_killed_run(tmp_path: Path) -> None:
     """A run that was killed leaves no process behind that eats the machine."""
-    for n in range(30):
+    for n in range(10):
         write(tmp_path / f"docs/{n:02}.pdf", *(prose(f"topic {n} {page}", 20) for page in range(8)))
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", "run", "docs"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    time.sleep(2)
-    readers = children(process.pid)
-    process.kill()
-    process.wait()
+    with running(*RUN, cwd=tmp_path, env=environment()) as process:
+        wait_until(lambda: children(process.pid))
+        readers = children(process.pid)
+        process.send(signal.SIGKILL)
+        process.wait()
 
-    assert readers
-    deadline = time.monotonic() + 20
-    while any(map(alive, readers)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(map(alive, readers))
-
-
-def children(parent: int) -> list[int]:
-    """The processes that a process has started; each is in a group of its own."""
-    if Path("/proc/self/stat").exists():
-        lines = list(filter(None, map(status, Path("/proc").glob("[0-9]*"))))
-        listed = [(line.split()[0], line.rpartition(")")[2].split()[1]) for line in lines]
-    else:
-        told = subprocess.check_output(["ps", "-A", "-o", "pid=,ppid="], text=True)
-        listed = [(pid, of) for pid, of in map(str.split, told.splitlines())]
-    return [int(pid) for pid, of in listed if int(of) == parent]
-
-
-def status(process: Path) -> str:
-    """What the system says of a process; "" if it has gone meanwhile."""
-    try:
-        return (process / "stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def alive(process: int) -> bool:
-    """Whether a process still runs."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        wait_until(lambda: not any(map(alive, readers)), "its readers end")

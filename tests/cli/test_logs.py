@@ -1,20 +1,21 @@
-"""What stderr gets: lines for people on a terminal, an object a line for machines."""
+"""What stderr gets: lines for people, or an object a line for machines that ask for it."""
 
 from __future__ import annotations
 
 import json
-import os
-import pty
 import re
-import subprocess
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Command, called, environment
-from tests.pdfs import prose, write
+from ingest.cli import show
+from tests.conftest import Command, called, environment, ingested
+from tests.pdfs import aged, prose, write
+from tests.processes import running
 
 
 def objects(text: str) -> list[dict[str, Any]]:
@@ -36,11 +37,19 @@ def docs(tmp_path: Path) -> Path:
     return tmp_path / "docs"
 
 
-def test_a_file_gets_objects(command: Command, docs: Path) -> None:
-    """The log of a job can be queried: what began, what failed and why, what it came to."""
-    done = command("run", "docs", INGEST_LOG="")
+def untimed(text: str) -> list[str]:
+    """The lines without the time that each must begin with."""
+    found = [line.partition(" ") for line in text.splitlines()]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time) for time, _, _ in found)
+    return [line for _, _, line in found]
 
-    begin, failed, end = objects(done.stderr)
+
+def test_machines_that_ask_get_objects(command: Command, docs: Path) -> None:
+    """The log of a job can be queried: what began, what failed and why, what it came to."""
+    done = command("run", "docs", INGEST_LOG="json")
+
+    told = [line for line in objects(done.stderr) if line["event"] != "progress"]
+    begin, failed, end = told
     assert (begin["event"], failed["event"], end["event"]) == ("begin", "source", "end")
     assert begin["run"] == failed["run"] == end["run"]
     assert (failed["source"], failed["outcome"], failed["code"]) == (
@@ -50,19 +59,28 @@ def test_a_file_gets_objects(command: Command, docs: Path) -> None:
     )
     assert failed["level"] == "warning"
     assert (end["exit"], end["outcomes"]["new"]) == (3, 1)
+    assert end["message"] == "exit 3: 1 new, 1 failed (café.pdf damaged)"
     assert end["tokens_embedded"] > 0
     assert done.stdout.startswith("Files:   1 new")  # results are for people, unless --json
 
 
+@pytest.mark.parametrize("form", ["", "auto", "text"])
+def test_a_file_gets_text_with_the_time(command: Command, docs: Path, form: str) -> None:
+    """The log of a cron job is one I can read, and says when; the last line says how it ended."""
+    done = command("run", "docs", INGEST_LOG=form)
+
+    failed, end = [line for line in untimed(done.stderr) if not line.endswith(" so far")]
+    assert failed.startswith("failed    café.pdf  damaged")
+    assert end == "exit 3: 1 new, 1 failed (café.pdf damaged)"
+
+
 def test_a_terminal_gets_text(docs: Path) -> None:
-    """What I look at is for me, whatever becomes of the output."""
-    ours, theirs = pty.openpty()
+    """What I look at as it comes is for me, and needs no time."""
     call = [sys.executable, "-P", "-m", "ingest", "run", "nowhere"]
     told = environment() | {"INGEST_LOG": ""}
-    subprocess.run(call, cwd=docs.parent, env=told, stderr=theirs, check=False)
-    os.close(theirs)
-    assert os.read(ours, 4096).startswith(b"ingest: nowhere: no such folder or file")
-    os.close(ours)
+    with running(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
+        process.wait()
+    assert process.stderr.text.startswith("exit 2: nowhere: no such folder or file")
 
 
 @pytest.mark.parametrize("form", [("--log", "text"), (), ("--log", "auto")])
@@ -70,12 +88,70 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
     """By flag, by the environment, by .env, in this order."""
     (tmp_path / ".env").write_text("INGEST_LOG=json\n")
 
-    done = command("run", "nowhere", *form, INGEST_LOG="json" if form else "")
+    done = command("run", "nowhere", *form, **({"INGEST_LOG": "json"} if form else {}))
 
-    if form == ("--log", "text"):
-        assert done.stderr.startswith("ingest: nowhere: no such folder")
+    if form:
+        assert untimed(done.stderr)[0].startswith("exit 2: nowhere: no such folder")
     else:
         assert objects(done.stderr)[-1]["exit"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "last"),
+    [
+        (["run", "nowhere"], "exit 2: nowhere: no such folder or file; check the path"),
+        (["run", "docs"], "exit 0: 1 unchanged"),
+        (["plan", "more"], "exit 3: 1 new, 1 failed (b.pdf damaged)"),
+        (["run", "more", "--max-tokens", "1"], "exit 1: more would exceed --max-tokens 1: "),
+        (["check", "more"], "exit 3: found "),
+        (["doctor", "nowhere"], "exit 2: 1 thing to be put right"),
+        (["frobnicate"], "exit 2: argument COMMAND: invalid choice: 'frobnicate'"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_the_last_line_says_what_the_exit_code_means(
+    well: Path, arguments: list[str], last: str
+) -> None:
+    """Whoever reads the end of a log knows what to make of it, without a table of numbers."""
+    done = ingested(well, *arguments)
+
+    line = done.stderr.splitlines()[-1]
+    assert last in line, done.stderr
+    assert line.partition("exit ")[2].startswith(f"{done.returncode}: ")
+
+
+@pytest.fixture(scope="module")
+def well(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an index that is in step with `docs`, and more documents than that."""
+    folder = tmp_path_factory.mktemp("well")
+    write(folder / "docs/a.pdf", prose("lathes"))
+    write(folder / "more/a.pdf", prose("mills"))
+    (folder / "more/b.pdf").write_bytes(b"%PDF-1.7 broken")
+    assert ingested(folder, "run", "docs").returncode == 0
+    return folder
+
+
+def test_the_last_line_says_for_how_long_a_document_is_in_trouble(
+    command: Command, tmp_path: Path
+) -> None:
+    """A file that is broken for twelve days is no news of this night."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    broken = tmp_path / "docs/half.pdf"
+    broken.write_bytes(b"%PDF-1.7 broken")
+    aged(broken)
+    command("run", "docs")
+    first = time.strftime("%Y%m%dT%H%M%SZ-abcdef", time.gmtime(time.time() - 12.5 * 86400))
+    with sqlite3.connect(tmp_path / ".ingest/index.db") as db:
+        db.execute(
+            "UPDATE records SET details = ? WHERE source = 'half.pdf'",
+            [json.dumps({"since": first})],
+        )
+    db.close()
+
+    done = command("run", "docs", "-q")
+
+    (end,) = untimed(done.stderr)
+    assert end == "exit 3: 1 unchanged, 1 failed (half.pdf damaged, for 12 days)"
 
 
 def test_a_form_that_is_none_is_a_mistake(command: Command) -> None:
@@ -91,14 +167,17 @@ def test_errors_are_objects_too(command: Command) -> None:
 
     *_, error = objects(done.stderr)
     assert (error["level"], error["exit"]) == ("error", 2)
-    assert error["message"].startswith("nowhere: no such folder or file")
+    assert error["message"].startswith("exit 2: nowhere: no such folder or file")
 
 
-def test_quiet_says_nothing_but_errors(command: Command, docs: Path) -> None:
-    """As for people."""
-    assert command("run", "docs", "-q", "--log", "json").stderr == ""
+def test_quiet_says_nothing_but_how_it_ended_in_trouble(command: Command, docs: Path) -> None:
+    """As for people: cron sends mail only if there is something to be told."""
+    (end,) = objects(command("run", "docs", "-q", "--log", "json").stderr)
+    assert (end["event"], end["exit"], end["level"]) == ("end", 3, "warning")
     (error,) = objects(command("run", "nowhere", "-q", "--log", "json").stderr)
     assert error["level"] == "error"
+    (docs / "café.pdf").unlink()
+    assert command("run", "docs", "-q", "--log", "json").stderr == ""
 
 
 def test_a_hostile_name_cannot_break_a_line(command: Command, tmp_path: Path) -> None:
@@ -143,3 +222,37 @@ def test_signs_of_life_are_objects(tmp_path: Path) -> None:
     assert (line["event"], line["level"]) == ("progress", "info")
     assert (line["pages"], line["chunks"], line["waiting"]) == (5, 7, "token quota")
     assert line["message"] == "0 documents, 5 pages, 7 chunks so far, waits for token quota"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "rest", "words"),
+    [
+        (60.0, 1, 3, "about 3 min left"),
+        (20.0, 50, 50, "about 20 s left"),
+        (7200.0, 10, 20, "about 4 h left"),
+        (2.0, 50, 50, ""),
+        (60.0, 1, 99, ""),
+        (60.0, 100, 0, ""),
+    ],
+)
+def test_the_time_left_is_told_as_soon_as_there_is_a_pace(
+    seconds: float, done: int, rest: int, words: str
+) -> None:
+    """I can go for a coffee, or home; what would be a wild guess is not said."""
+    assert show.left(seconds, done, rest) == words
+
+
+@pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["no colour", "dumb"])
+def test_who_wants_no_escape_sequences_gets_none(tmp_path: Path, more: dict[str, str]) -> None:
+    """In an editor's terminal, or in one that somebody listens to, there is text alone."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    shown = ""
+    env = environment() | {"TERM": "xterm"} | more
+    for arguments in (["run", "docs"], ["search", "lathes"]):
+        call = [sys.executable, "-P", "-m", "ingest", *arguments]
+        with running(*call, cwd=tmp_path, env=env, stdout="terminal", stderr="terminal") as process:
+            assert process.wait() == 0
+        shown += process.stdout.text + process.stderr.text
+    assert "exit 0: 1 new" in shown
+    assert "lathes" in shown
+    assert "\x1b" not in shown

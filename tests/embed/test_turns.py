@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import pytest
 
@@ -130,32 +128,28 @@ def test_threads_send_one_after_another_at_the_pace() -> None:
         Patience(clock=hurried.clock, sleep=hurried.sleep),
         Times(hurried.clock),
     )
-    ends = hurried.clock() + 40
-    by_thread: Counter[int] = Counter()
     sent: list[float] = []
+    began = hurried.clock()
 
-    def work(thread: int) -> None:
-        while hurried.clock() < ends:
+    def work(_: int) -> None:
+        for _ in range(3):
             turn = turns.take(SIZE)
             sent.append(hurried.clock())
-            by_thread[thread] += 1
             hurried.sleep(1)
             turns.line.answered(turn, {})
 
     together(12, work)
     spaced = SIZE / (TPM / 60)
-    gaps = [b - a for a, b in pairwise(sent)]
-    assert min(gaps) >= 0
-    assert sum(gaps) >= len(gaps) * spaced - 1
-    assert len(sent) >= 0.5 * 40 / spaced
-    assert len(by_thread) == 12
+    assert len(sent) == 36
+    assert max(sent) - began >= 35 * spaced - 1
     assert turns.times.wall(TOKENS) > 0
 
 
 def test_a_stop_ends_every_wait() -> None:
     """^C while eight threads wait for a quota: all are free in a moment, none sends."""
     stopped = threading.Event()
-    turns = Turns(Paces([Pace(Share(TPM))]), Patience(stopped=stopped.is_set), Times())
+    frozen = Patience(stopped=stopped.is_set, clock=lambda: 0.0)  # the quota never comes
+    turns = Turns(Paces([Pace(Share(TPM))], frozen.clock), frozen, Times())
     turn = turns.take(SIZE)
     turns.line.refused(turn, {"retry-after": "100"})
     outcomes: list[str] = []
@@ -165,11 +159,9 @@ def test_a_stop_ends_every_wait() -> None:
             turns.take(SIZE)
         outcomes.append("stopped")
 
-    started = time.monotonic()
     threading.Timer(0.3, stopped.set).start()
     together(8, work)
     assert len(outcomes) == 8
-    assert 0.3 <= time.monotonic() - started < 5
     assert paces(turns).each[0].under_way == 0
 
 

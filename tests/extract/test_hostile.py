@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
 import sys
 from dataclasses import dataclass
 from itertools import chain
@@ -18,18 +17,23 @@ from tests.azure.emulator import emulator
 from tests.conftest import DIMENSIONS, environment
 from tests.hostile import Kind, generated, harmed, sparse
 from tests.hostile.watch import watched
+from tests.processes import running
 
-SECONDS = 4  # for a document; the default is 120
+# For a document and a page. What can be read takes less than one; a busy machine has ten to a core.
+SECONDS, PAGE_SECONDS = 12, 8
 MEGABYTES = 2048  # the default
 SMALL = 1 << 20  # bytes; the larger ones are for benchmarks/hostile.py
-# Each takes all the time it is given; one of its family is here, all are in the benchmark.
+# Each takes all the time it is given, as only form-laughs-between-good-pages does here; all are in
+# the benchmark.
 LONG = {
     "bomb-content-of-bombs",
     "bomb-graphics-100mb",
+    "bomb-operators-100mb",
     "bomb-paths-50mb",
     "bomb-twice-10gb",
     "content-marks-million",
     "content-string-10mb",
+    "form-laughs-10-to-the-30",
     "form-laughs-10-to-the-9",
     "form-laughs-2-to-the-25",
     "form-two-in-turn",
@@ -74,7 +78,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     docs = place / "docs"
     docs.mkdir()
     kinds = {}
-    for kind in chain(generated(), harmed(cuts=40, flips=150, files=1)):
+    for kind in chain(generated(), harmed(cuts=20, flips=60, files=1)):
         if len(kind.data) <= SMALL and kind.name not in LONG:
             assert kind.name not in kinds
             kinds[kind.name] = Kind(kind.name, b"", kind.says, kind.ends)
@@ -85,37 +89,23 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
             "INGEST_INDEX": "index",
             "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
             "INGEST_DOCUMENT_SECONDS": str(SECONDS),
-            "INGEST_PAGE_SECONDS": str(SECONDS - 1),
+            "INGEST_PAGE_SECONDS": str(PAGE_SECONDS),
             "INGEST_DOCUMENT_MEGABYTES": str(MEGABYTES),
         }
         command = [sys.executable, "-P", "-m", "ingest", "run", "docs", "--json"]
         with (
-            (place / "out").open("w+") as out,
-            (place / "err").open("w+") as err,
-            subprocess.Popen(
-                command,
-                cwd=place,
-                env=environment() | azure.environment | more,
-                stdout=out,
-                stderr=err,
-            ) as process,
+            running(*command, cwd=place, env=environment() | azure.environment | more) as process,
             watched(process.pid) as peaks,
         ):
-            try:
-                code = process.wait(300)
-            finally:
-                process.kill()
-    said = [json.loads(line) for line in (place / "out").read_text().splitlines()]
-    errors = (place / "err").read_text()
+            code = process.wait()
+    said = [json.loads(line) for line in process.stdout.text.splitlines()]
+    errors = process.stderr.text
     db = sqlite3.connect(place / "index" / "index.db")
     db.row_factory = sqlite3.Row
     rows = db.execute("SELECT c.*, w.content FROM chunks c JOIN words w ON w.rowid = c.number")
     chunks = [dict(row) for row in rows]
     db.close()
     return Night(kinds, code, said, errors, peaks.address_space, chunks)
-
-
-pytestmark = pytest.mark.timeout(400)  # the run is the first test's
 
 
 def test_the_run_ends_by_itself_and_says_so(night: Night) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import gc
 import json
 import os
 import pickle
@@ -13,161 +12,32 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from ingest import model
 from ingest.errors import DocumentError
 from ingest.extract import sandbox, syscalls
-from ingest.extract.worker import Beat, Contained, Died, Limits
+from ingest.extract.worker import Contained, Died, Limits
 from ingest.model import Code
 from tests.conftest import ROOT
+from tests.extract.attempts import (
+    ALL,
+    BY_LAYER,
+    CHANGING,
+    CONNECTING,
+    NOTING,
+    READING,
+    STARTING,
+    behave,
+    result,
+)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="what holds there is Linux's")
-
-Attempt = Callable[[Path, int], object]  # of a folder and a port
-
-
-class Evil:
-    """Pickled, it is a call of any function in whoever reads it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.mkdir, (str(self.path),)
-
-
-def connect_unix(folder: Path, _: int) -> None:
-    with socket.socket(socket.AF_UNIX) as ours:
-        ours.connect(str(folder / "socket"))
-
-
-def send_datagram(_: Path, port: int) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ours:
-        ours.sendto(b"secret", ("127.0.0.1", port))
-
-
-def ring(_: Path, __: int) -> None:
-    """Set up io_uring, whose requests no filter of system calls sees."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(425, 8, ctypes.create_string_buffer(256)) < 0:
-        raise OSError(ctypes.get_errno(), "io_uring")
-
-
-def kill_own_group(_: Path, __: int) -> None:
-    os.kill(0, 0)
-
-
-# What seccomp refuses, and of that what Landlock does.
-CONNECTING: dict[str, Attempt] = {
-    "connect by TCP": lambda _, port: socket.create_connection(("127.0.0.1", port)).close(),
-    "connect to a socket": connect_unix,
-    "listen": lambda *_: socket.create_server(("127.0.0.1", 0)).close(),
-    "send a datagram": send_datagram,
-    "set up io_uring": ring,
-}
-STARTING: dict[str, Attempt] = {
-    "run a program": lambda *_: subprocess.run(["/bin/true"], check=True),
-    "become a program": lambda *_: os.execv("/bin/true", ["true"]),
-    "fork": lambda *_: os.fork() or os._exit(0),
-    "signal the parent": lambda *_: os.kill(os.getppid(), 0),
-    "signal the group": kill_own_group,
-}
-CHANGING: dict[str, Attempt] = {
-    "make a file": lambda folder, _: (folder / "new").write_text("new"),
-    "make an empty file": lambda folder, _: (folder / "empty").touch(),
-    "overwrite a file": lambda folder, _: (folder / "file").write_text("new"),
-    "add to a file": lambda folder, _: (folder / "file").open("a").close(),
-    "cut a file short": lambda folder, _: os.truncate(folder / "file", 0),
-    "delete a file": lambda folder, _: (folder / "file").unlink(),
-    "rename a file": lambda folder, _: (folder / "file").rename(folder / "other"),
-    "link a file": lambda folder, _: os.link(folder / "file", folder / "other"),
-    "make a link": lambda folder, _: (folder / "link").symlink_to("file"),
-    "make a folder": lambda folder, _: (folder / "folder").mkdir(),
-    "write to a device": lambda *_: Path("/dev/full").open("wb").close(),
-}
-NOTING: dict[str, Attempt] = {
-    "change who may read a file": lambda folder, _: (folder / "file").chmod(0o777),
-    "change the time of a file": lambda folder, _: os.utime(folder / "file", (1, 1)),
-    "note something of a file": lambda folder, _: os.setxattr(folder / "file", "user.a", b"b"),
-}
-READING: dict[str, Attempt] = {
-    "read a file": lambda folder, _: (folder / "file").read_text(),
-    "list a folder": lambda folder, _: list(folder.iterdir()),
-    "read who is who": lambda *_: Path("/etc/passwd").read_text(),
-    "read the parent's environment": lambda *_: Path(f"/proc/{os.getppid()}/environ").read_bytes(),
-    "read the parent's memory": lambda *_: Path(f"/proc/{os.getppid()}/mem").read_bytes(),
-    "read the home": lambda *_: list(Path.home().iterdir()),
-}
-ALL = {**CONNECTING, **STARTING, **CHANGING, **NOTING, **READING}
-BY_LAYER = {
-    "seccomp": [*CONNECTING, *STARTING, *CHANGING, *NOTING],
-    "landlock": ["connect by TCP", "listen", "run a program", *CHANGING, *READING],
-}
-
-
-def result(name: str, folder: Path, port: int) -> str:
-    """What came of an attempt."""
-    try:
-        ALL[name](folder, port)
-    except PermissionError:
-        return "refused"
-    except Exception as error:  # noqa: BLE001 - it is the result
-        return repr(error)
-    return "done"
-
-
-def behave(task: tuple[str, Path, int], file: BinaryIO, beat: Beat) -> object:
-    """What whoever took over a reader may want."""
-    how, folder, port = task
-    if how in ALL:
-        return result(how, folder, port)
-    if how == "all":
-        return {name: result(name, folder, port) for name in ALL}
-    if how == "environment":
-        return dict(os.environ), Path("/proc/self/environ").read_text()
-    if how == "write to the document":
-        try:
-            os.write(file.fileno(), b"x")
-        except OSError as error:
-            return type(error).__name__
-        return "done"
-    if how == "handles":
-        handles = list(Path("/proc/self/fd").iterdir())  # one of which is the listing's
-        return {str(handle.readlink()) for handle in handles if handle.exists()}
-    if how == "speak":
-        return Evil(folder / "by the parent")
-    if how in ("babble", "shout"):
-        (pipe,) = (o for o in gc.get_objects() if isinstance(o, Connection))
-        pipe.send_bytes(b"pages" if how == "babble" else bytes(600 << 20))
-    if how == "work":
-        return work()
-    return how
-
-
-def work() -> list[object]:
-    """What reading needs: threads, late imports, native code, the model files of a package."""
-    import numpy as np
-    import pypdf
-    import pypdfium2
-
-    from ingest.embed.local import local
-
-    found: list[object] = []
-    thread = threading.Thread(target=found.append, args=("a thread",))
-    thread.start()
-    thread.join()
-    square = np.ones((300, 300), np.float32)
-    found += [float((square @ square)[0, 0]), pypdf.__name__, pypdfium2.__name__]
-    return [*found, local(2).embed(["some words"]).shape]
 
 
 @pytest.fixture
@@ -246,7 +116,7 @@ def test_each_layer_holds_by_itself(layer: str, folder: Path, port: int) -> None
     code = (
         "import ctypes, json, sys\n"
         "from pathlib import Path\n"
-        "from tests.extract.test_sandbox import BY_LAYER, enter, result\n"
+        "from tests.extract.attempts import BY_LAYER, enter, result\n"
         f"assert enter({layer!r})\n"
         f"found = {{n: result(n, Path({str(folder)!r}), {port}) for n in BY_LAYER[{layer!r}]}}\n"
         "print(json.dumps(found))\n"
@@ -256,16 +126,6 @@ def test_each_layer_holds_by_itself(layer: str, folder: Path, port: int) -> None
     )
     assert json.loads(done.stdout) == dict.fromkeys(BY_LAYER[layer], "refused")
     assert state(folder) == before
-
-
-def enter(layer: str) -> bool:
-    """Give up what one layer alone takes."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    assert libc.prctl(sandbox.PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0
-    if layer == "landlock":
-        return sandbox.landlocked(libc, sandbox.readable())
-    return sandbox.filtered(libc)
 
 
 def test_all_layers_hold_that_this_system_has() -> None:
@@ -482,10 +342,7 @@ def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
 def test_a_reader_may_still_end_itself(folder: Path, port: int) -> None:
     """The signal of a failed assertion in native code ends the process at once."""
     code = (
-        "import os\n"
-        "from tests.extract.test_sandbox import enter\n"
-        "assert enter('seccomp')\n"
-        "os.abort()\n"
+        "import os\nfrom tests.extract.attempts import enter\nassert enter('seccomp')\nos.abort()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGABRT

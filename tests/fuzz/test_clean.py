@@ -91,7 +91,6 @@ def test_running_lines_are_said_once(book: list[str], headings: list[Heading]) -
             assert line.strip() in {each.strip() for each in said}
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "text",
     [

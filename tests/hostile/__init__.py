@@ -12,7 +12,9 @@ from tests.hostile.files import files, flipped, truncated
 from tests.hostile.kinds import Kind
 from tests.hostile.trees import trees
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "data"
+BROKEN = ROOT / "tests/data/broken"
 
 
 def generated() -> Iterator[Kind]:
@@ -22,9 +24,8 @@ def generated() -> Iterator[Kind]:
 
 def harmed(cuts: int, flips: int, files: int | None = None) -> Iterator[Kind]:
     """Sample PDFs, `files` of them, each cut at so many places; and so many with bytes flipped."""
-    samples = [
-        (path.stem.replace(" ", "-"), path.read_bytes()) for path in sorted(DATA.rglob("*.pdf"))
-    ]
+    paths = [path for folder in (DATA, BROKEN) for path in sorted(folder.rglob("*.pdf"))]
+    samples = [(path.stem.replace(" ", "-"), path.read_bytes()) for path in paths]
     for name, data in sorted(samples, key=lambda sample: len(sample[1]))[:files]:
         yield from truncated(name, data, cuts)
     yield from flipped(samples, flips)

@@ -246,7 +246,8 @@ def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
     seen = []
     for record in index.records("/docs"):
         seen.append(record.source)
-        index.save(replace(record, pages=99)).result()
+        if len(seen) % 20 == 0:
+            index.save(replace(record, pages=99)).result()
 
     assert seen == sorted(seen)
     assert len(seen) == len(set(seen)) == 1_200

@@ -43,14 +43,22 @@ def shown(path: Path, index: int = 0) -> Picture:
     return Pdfium(path.read_bytes(), ()).picture(index)
 
 
+def note() -> Picture:
+    """The head of a delivery note: to read a whole page takes two seconds."""
+    return shown(DATA / "scans/delivery-note.pdf")[:500]
+
+
 def scanned(*pictures: Picture, hidden: str = "") -> bytes:
     """A PDF whose pages are pictures, with a text that nobody sees."""
     file = io.BytesIO()
-    canvas = Canvas(file, pagesize=A4, invariant=1)
+    canvas = Canvas(file, invariant=1)
     for picture in pictures:
-        canvas.drawImage(ImageReader(Image.fromarray(picture)), 0, 0, *A4)
+        rows, columns = picture.shape
+        size = columns * A4[0] / WIDTH, rows * A4[0] / WIDTH  # at 200 dpi
+        canvas.setPageSize(size)
+        canvas.drawImage(ImageReader(Image.fromarray(picture)), 0, 0, *size)
         if hidden:
-            place = canvas.beginText(50, 800)
+            place = canvas.beginText(20, 20)
             place.setTextRenderMode(3)
             place.textLine(hidden)
             canvas.drawText(place)
@@ -99,35 +107,38 @@ def test_what_was_recognised_says_so(form: Document) -> None:
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_letter_is_read_whichever_way_it_lies(turns: int) -> None:
     """German, on a page that was scanned on its side or upside down."""
-    page = local.recognise(np.rot90(shown(DATA / "scans/letter.pdf"), turns))
+    page = local.recognise(np.rot90(shown(DATA / "scans/letter.pdf")[:760], turns))
 
     assert "Larkfield Instruments, Werk Brackenau, Fertigungsstraße 9, Brackenau" in page.text
-    assert "Die Rechnung über 385,60 € für die Wartung begleichen wir" in page.text
-    assert page.text.index("Sehr geehrte") < page.text.index("Mit freundlichen Grüßen")
+    assert "falsche Messwerte seit der Überschwemmung" in page.text
+    assert page.text.index("Brackenau") < page.text.index("Sehr geehrte Damen und Herren")
     assert page.confidence > 0.9
 
 
 def test_japanese_is_read() -> None:
     """No setting says which language a page is in."""
-    page = local.recognise(shown(DATA / "languages/安全ガイド.pdf")[:900])
+    page = local.recognise(shown(DATA / "languages/安全ガイド.pdf")[:400])
 
-    assert "揺れを感じたら、まず机の下に入り、頭を守ります。" in page.text
+    assert (
+        "事業所の仕事の大半は現場での設置と点検であり、川、橋、井戸のまわりで行われます。"
+        in page.text
+    )
 
 
 def test_two_columns_are_read_one_after_the_other() -> None:
     """The lower part of a paper's page: what the text layer says, in its order."""
-    page = local.recognise(shown(DATA / "papers/two-column.pdf", 1)[300:1200]).text
+    page = local.recognise(shown(DATA / "papers/two-column.pdf", 1)[300:800]).text
     known = extract((DATA / "papers/two-column.pdf").read_bytes(), Means()).pages[1]
 
     lines = [line for line in page.splitlines() if len(line) > 30]
     places = [known.find(line[:25]) for line in lines]
-    assert len(lines) >= 20
-    assert sum(a < b for a, b in pairwise(places)) > 0.9 * len(lines)
+    assert len(lines) >= 12
+    assert sum(a > b for a, b in pairwise(places)) <= 1  # one at most is misread, or out of order
 
 
 def test_a_script_that_is_not_read_gives_no_text_and_no_confidence() -> None:
     """Arabic is listed as doubtful, not indexed as gibberish."""
-    page = local.recognise(shown(DATA / "languages/دليل-السلامة.pdf"))
+    page = local.recognise(shown(DATA / "languages/دليل-السلامة.pdf")[:500])
 
     assert len(page.text) < 20
     assert page.confidence < CONFIDENT / 2
@@ -147,9 +158,9 @@ def test_what_the_models_skip_with_confidence_is_not_taken_for_read() -> None:
     "picture",
     [
         white(),
-        np.zeros((HEIGHT, WIDTH), np.uint8),
-        np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH)).astype(np.uint8),
-        np.kron(np.indices((100, 100)).sum(0) % 2 * 255, np.ones((40, 40))).astype(np.uint8),
+        np.zeros((HEIGHT // 4, WIDTH), np.uint8),
+        np.random.default_rng(1).integers(0, 255, (HEIGHT // 4, WIDTH)).astype(np.uint8),
+        np.kron(np.indices((30, 40)).sum(0) % 2 * 255, np.ones((40, 40))).astype(np.uint8),
         white(1, 16_000_000),
         white(3, 3),
     ],
@@ -162,20 +173,19 @@ def test_a_picture_without_text_has_none(picture: Picture) -> None:
 
 def test_only_the_pages_without_readable_text_are_recognised() -> None:
     """A contract whose signed page was scanned: the other pages keep the text they have."""
-    scan = shown(DATA / "scans/delivery-note.pdf")
     seen = []
 
     def recognise(picture: Picture) -> Recognised:
         seen.append(picture.shape)
         return local.recognise(picture)
 
-    data = joined(pdf("the first page"), scanned(scan, white()), pdf("the last page"))
+    data = joined(pdf("the first page"), scanned(note(), white(300, 200)), pdf("the last page"))
     document = extract(data, Means(ocr=local.NAME, recognise=recognise))
 
     assert len(seen) == 2
     assert document.details.scanned == (2, 3)
     assert document.pages[0] == "the first page"
-    assert "70311 to 70314" in document.pages[1]
+    assert "Order: PM-3307. Carrier: own van" in document.pages[1]
     assert document.pages[2:] == ("", "the last page")
     assert document.confidence.keys() == {2, 3}
     assert document.details.doubtful == ()
@@ -184,7 +194,7 @@ def test_only_the_pages_without_readable_text_are_recognised() -> None:
 def test_a_garbage_text_layer_gives_way_to_what_is_seen() -> None:
     """An old scanner's text layer of glyph names is not what I find the page by."""
     garbage = " ".join(["/g12/g34/g56/g78"] * 20)
-    data = scanned(shown(DATA / "scans/delivery-note.pdf"), hidden=garbage)
+    data = scanned(note(), hidden=garbage)
 
     (page,) = extract(data, READS).pages
 
@@ -199,7 +209,7 @@ def test_a_failure_on_one_page_is_a_doubtful_page() -> None:
         return local.recognise(picture[:0])  # the engine raises on what has no height
 
     means = Means(ocr=local.NAME, recognise=failing)
-    document = extract(joined(pdf("the first page"), scanned(white())), means)
+    document = extract(joined(pdf("the first page"), scanned(white(300, 200))), means)
 
     assert document.pages == ("the first page", "")
     assert document.details.doubtful == (2,)
@@ -277,7 +287,7 @@ sys.addaudithook(watch)
 sys.path.insert(0, sys.argv[1])
 from ingest.extract.pdfium import Pdfium
 from ingest.ocr.local import recognise
-print(recognise(Pdfium(open(sys.argv[2], "rb").read(), ()).picture(0)).text)
+print(recognise(Pdfium(open(sys.argv[2], "rb").read(), ()).picture(0)[:500]).text)
 """
 
 

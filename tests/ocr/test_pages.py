@@ -13,6 +13,7 @@ from ingest.model import Paid, Recognised
 from ingest.ocr import Gone, Refused, Taken
 from ingest.ocr.pages import Recogniser, Scans
 from ingest.times import RECOGNISING, Times
+from tests.processes import PATIENCE
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Reader:
         return Taken(picture.decode(), 0.0)
 
     def answer(self, taken: Taken) -> Recognised:
-        self.may.wait(5)
+        self.may.wait(PATIENCE)
         if self.fails:
             raise self.fails
         if self.gone:

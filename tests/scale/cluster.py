@@ -8,19 +8,19 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import distributed
+import psutil
 
-from tests.cli.test_kill import children
+from ingest.scale import session
 from tests.conftest import environment
+from tests.processes import PATIENCE, wait_until
 
-PATIENCE = 40.0  # seconds for anything to happen, on a machine that is busy
 QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
 
 Process = subprocess.Popen
@@ -60,7 +60,10 @@ class Cluster:
     def wait_for(self, number: int) -> None:
         """Until so many workers are there, and no more."""
         with self.client() as client:
-            until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == number)
+            wait_until(
+                lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == number,
+                f"{number} workers",
+            )
 
     def client(self) -> Any:
         """What may ask the cluster how it is."""
@@ -73,12 +76,19 @@ class Cluster:
         return list(found.values())
 
     def empty(self) -> None:
-        """Until the scheduler keeps nothing of any run."""
-        ends = time.monotonic() + PATIENCE
+        """Until the scheduler keeps nothing of any run, and no worker either."""
         with self.client() as client:
-            while left := client.run_on_scheduler(kept):
-                assert time.monotonic() < ends, f"left: {left}"
-                time.sleep(0.2)
+            wait_until(
+                lambda: (
+                    not client.run_on_scheduler(kept) and not any(client.run(sessions).values())
+                ),
+                "nothing is left of any run",
+            )
+
+    def stopping(self) -> None:
+        """Until every worker has heard that its run is to end."""
+        with self.client() as client:
+            wait_until(lambda: all(client.run(asked_to_stop).values()), "all have heard of it")
 
     def tasks(self) -> list[bytes]:
         """Each task that the scheduler has, and its result, if it has that."""
@@ -109,6 +119,17 @@ def kept(dask_scheduler: Any) -> list[str]:
     return [*tasks, *map(str, dask_scheduler.extensions["variables"].variables)]
 
 
+def sessions() -> int:
+    """How many runs a worker is at."""
+    return len(session.HERE)
+
+
+def asked_to_stop() -> bool:
+    """Whether each run that a worker is at is to end."""
+    here = list(session.HERE.values())
+    return all(there.done() and there.result().run.stop.requested() for there in here)
+
+
 def tasks(dask_scheduler: Any) -> list[bytes]:
     """The tasks that a scheduler knows."""
     return [pickle.dumps(task.run_spec) for task in dask_scheduler.tasks.values()]
@@ -127,7 +148,7 @@ def cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
     started = dask(*command, "--scheduler-file", str(where), cwd=folder, env=environment)
     made = Cluster(folder, environment, started, "")
     try:
-        until(where.exists)
+        wait_until(where.exists, "a scheduler")
         made.address = json.loads(where.read_text())["address"]
         yield made
     finally:
@@ -163,13 +184,4 @@ def end(process: Process[str]) -> None:
 
 def descendants(process: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
-    found = children(process)
-    return [*found, *(below for child in found for below in descendants(child))]
-
-
-def until(so: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait until it is so; AssertionError if that takes too long."""
-    ends = time.monotonic() + seconds
-    while not so():
-        assert time.monotonic() < ends, f"not so within {seconds:g} s"
-        time.sleep(0.05)
+    return [child.pid for child in psutil.Process(process).children(recursive=True)]

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.azure.emulator import Azure
-from tests.azure.faults import Fault
-from tests.azure.server import Request, Response, Service
 from tests.conftest import environment
-from tests.scale.cluster import PATIENCE, until
+from tests.processes import Process, running
 
 SMALL = {
     "INGEST_CHUNK_TOKENS": "64",
@@ -29,45 +25,19 @@ SMALL = {
 
 
 @dataclass
-class Gate:
-    """Where requests wait, after what they ask for was done, until it is opened."""
-
-    first: int  # requests that pass
-    seen: int = 0
-    opened: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def fault(self) -> Fault:
-        def act(request: Request, service: Service) -> Response:
-            response = service(request)
-            with self.lock:
-                self.seen += 1
-                passes = self.seen <= self.first
-            if not passes:
-                self.opened.wait(PATIENCE)
-            return response
-
-        return Fault("held", act)
-
-    def reached(self, number: int = 1) -> None:
-        """Until so many requests wait."""
-        until(lambda: self.seen >= self.first + number)
-
-
-@dataclass
 class Driver:
     """One `ingest run` in a process of its own."""
 
-    process: subprocess.Popen[str]
+    process: Process
 
     def over(self) -> Over:
         """How it ended, once it has."""
-        out, err = self.process.communicate(timeout=2 * PATIENCE)
+        code, out = self.process.wait(), self.process.stdout.text
         events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-        return Over(self.process.returncode, events, err)
+        return Over(code, events, self.process.stderr.text)
 
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        self.process.send_signal(number)
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        self.process.send(number)
 
 
 @dataclass
@@ -95,19 +65,12 @@ def driver(
 ) -> Iterator[Driver]:
     """A run that is killed at the end of the block, if it is still there."""
     to = ("--engine", engine) if engine else ()
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", "run", root, "--json", *to, *arguments],
+    with running(
+        *(sys.executable, "-P", "-m", "ingest", "run", root, "--json", *to, *arguments),
         cwd=folder,
         env=environment() | azure.environment | SMALL | more,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    ) as process:
         yield Driver(process)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def contents(azure: Azure, index: str) -> dict[str, Any]:

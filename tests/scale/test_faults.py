@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,17 +18,21 @@ from typing import Any
 
 import pytest
 
+from ingest.index.lease import LASTS
 from ingest.plan import MAX_ATTEMPTS
+from ingest.scale.pacing import LEFT
+from ingest.stop import Stop
 from tests.azure.emulator import Azure, emulator
 from tests.azure.faults import Fault
+from tests.azure.gate import Gate, held
 from tests.azure.server import Request, Response, Service
-from tests.cli.test_kill import alive
 from tests.conftest import DIMENSIONS
 from tests.pdfs import pdf, prose
-from tests.scale.cluster import Cluster, cluster, descendants, end, until
-from tests.scale.driver import SMALL, Driver, Gate, Over, contents, driver
+from tests.processes import alive, wait_until
+from tests.scale.cluster import Cluster, cluster, descendants, end
+from tests.scale.driver import SMALL, Driver, Over, contents, driver
 
-SOURCES = 40
+SOURCES = 24
 PAGES = 2
 UNDER_WAY = 3 * 6  # texts: requests that a worker has under way at once, and texts in one
 
@@ -76,16 +79,9 @@ class World:
             lease = where.latest["lease"] | {"settled": then.isoformat(timespec="seconds")}
             where.written("lease", lease, self.azure.clock.now(), self.azure.search.delays)
 
-    @contextmanager
-    def held(self, service: str, path: str = "", after: int = 0) -> Iterator[Gate]:
+    def held(self, service: str, path: str = "", after: int = 0) -> AbstractContextManager[Gate]:
         """While it lasts, requests to a service are held at a gate, but for the first ones."""
-        gate = Gate(after)
-        planned = self.azure.faults.add(gate.fault(), service, path=path)
-        try:
-            yield gate
-        finally:
-            gate.opened.set()
-            self.azure.faults.planned.remove(planned)
+        return held(self.azure, service, path, after)
 
     def made_good(self, over: Over, index: str, twice: int = 0) -> None:
         """What must be so of a run that was disturbed."""
@@ -137,7 +133,7 @@ def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: Worl
     world.made_good(over, "dying", twice=2 * UNDER_WAY + unwritten)
     assert joined.poll() is None
     assert len(readers) >= 2
-    until(lambda: not any(map(alive, readers)))
+    wait_until(lambda: not any(map(alive, readers)), "no reader is left")
 
 
 def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) -> None:
@@ -185,7 +181,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
         gate.reached(2)
         seen = world.cluster.tasks()
         run.kill(signal.SIGINT)
-        time.sleep(2)  # it takes a second until everybody has heard of it
+        world.cluster.stopping()
         gate.opened.set()
         interrupted = run.over()
     assert interrupted.code == 130, interrupted.err
@@ -215,7 +211,6 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
         gate.reached(2)
         run.kill()
         run.process.wait()
-        killed = time.monotonic()
         gate.opened.set()
         with world.run("killed") as early:
             refused = early.over()
@@ -223,10 +218,7 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
     assert "if it was killed, for" in refused.err
 
     world.cluster.empty()
-    assert time.monotonic() - killed < 35
-    written = world.azure.count("search", "POST", "docs/search.index")
-    time.sleep(1)
-    assert world.azure.count("search", "POST", "docs/search.index") == written
+    assert LEFT + Stop().grace < LASTS, "the workers are gone before the lease is"
 
     world.age_lease("killed", 100)
     with world.run("killed") as run:
@@ -292,12 +284,12 @@ def test_a_worker_that_cannot_work_is_named(world: World) -> None:
 
 def test_a_run_without_a_scheduler_says_so(world: World) -> None:
     """What it waits for, and then what to do; as long as Dask's settings say."""
-    soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "4s", "AZURE_SEARCH_INDEX": "none"}
+    soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "6s", "AZURE_SEARCH_INDEX": "none"}
     with driver(world.azure, world.folder, world.root, engine="tcp://127.0.0.1:9", **soon) as run:
         over = run.over()
     assert over.code == 1
     waiting, gone = over.err.splitlines()
-    assert waiting == "ingest: waiting for the scheduler at tcp://127.0.0.1:9"
+    assert waiting.endswith("Z ingest: waiting for the scheduler at tcp://127.0.0.1:9")
     assert "no scheduler answers at tcp://127.0.0.1:9" in gone
 
 
@@ -313,13 +305,10 @@ def test_a_run_whose_scheduler_is_killed_ends_with_one_line(world: World, tmp_pa
         ):
             gate.reached()
             end(other.scheduler)
-            began = time.monotonic()
-            over = run.over()
-            took = time.monotonic() - began
+            over = run.over()  # while what its workers asked for is not answered
     with driver(world.azure, tmp_path, world.root, **index) as again:
         refused = again.over()
     assert over.code == 1, over.err
     assert over.err.count("\n") == 1, over.err
     assert other.address in over.err
-    assert took < 15
     assert refused.code == 11

