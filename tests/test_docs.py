@@ -187,14 +187,23 @@ def test_every_test_says_in_a_users_words_what_it_holds(path: Path) -> None:
             assert ast.get_docstring(function), function.name
 
 
-def test_the_documents_name_files_that_exist() -> None:
-    """No link is dead."""
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_link_in_the_documents_is_dead() -> None:
+    """Each link leads to a file that exists, and to a heading that it has."""
     names = ["benchmarks/README.md", "data/README.md"]
     found = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
     for name in [*names, *(str(path.relative_to(ROOT)) for path in found)]:
         path = ROOT / name
-        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-            assert (path.parent / target).exists(), f"{name} -> {target}"
+        links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", path.read_text(encoding="utf-8"))
+        for file, anchor in links:
+            target = path.parent / file if file else path
+            assert target.exists(), f"{name} -> {file}"
+            assert not anchor or anchor in anchors(target), f"{name} -> {file}#{anchor}"
 
 
 def test_nothing_is_committed_that_should_not_be() -> None:
