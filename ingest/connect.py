@@ -37,7 +37,7 @@ from ingest.sources.custom import Checked
 from ingest.sources.exclude import excluding, whole_root
 from ingest.sources.folder import Folder
 from ingest.sources.folder import roots as folders
-from ingest.stop import Stop
+from ingest.stop import SENDER, Stop
 from ingest.times import Times
 
 if TYPE_CHECKING:
@@ -387,10 +387,10 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
         )
         earlier = successor.earlier if successor else None
         opened.callback(where.close)
-        senders = ThreadPoolExecutor(model.at_once, "sender")
+        senders = ThreadPoolExecutor(model.at_once, SENDER)
         writers, writing = writing_threads(settings)
-        for threads in (writers, senders):
-            opened.callback(threads.shutdown, cancel_futures=True)
+        opened.callback(writers.shutdown, cancel_futures=True)
+        opened.callback(ended, senders, stop)
         sends = write and settings.ocr.startswith("https://")
         pace = beside.recognising if beside else None
         service = document_intelligence(settings, to, budget, pace) if sends else None
@@ -413,6 +413,14 @@ def services(  # noqa: PLR0913 - settings, and what takes the place of what they
             if isinstance(error, IngestError) and stop.fault and stop.fault is not error:
                 raise stop.fault from error
             raise
+
+
+def ended(senders: Executor, stop: Stop) -> None:
+    """End the threads that embed: without a wait for answers once these are of no use.
+
+    One that is not answered would hold up the end of the run for as long as the request may take.
+    """
+    senders.shutdown(wait=not stop.overdue(), cancel_futures=True)
 
 
 def writing_threads(settings: Settings) -> tuple[Executor, int]:

@@ -12,6 +12,8 @@ from ingest.errors import ConfigError, IngestError, ServiceError, StoppedError
 
 R = TypeVar("R")
 
+SENDER = "sender"  # what threads are called that nobody waits for once an end is overdue
+
 
 @dataclass(slots=True)
 class Stop:

@@ -35,6 +35,17 @@ def call_off() -> None:
         due.pop().cancel()
 
 
+def leave_if_waiting(code: int) -> None:
+    """End the process with this exit code if a request is under way that nobody waits for.
+
+    Python would wait for its thread. All that was to be written must have been.
+    """
+    from ingest.stop import SENDER
+
+    if any(thread.name.startswith(SENDER) for thread in threading.enumerate()):
+        os._exit(code)
+
+
 @contextmanager
 def listening(hear: Callable[[int], None]) -> Iterator[None]:
     """Call `hear` with each signal as soon as it arrives, in a thread of its own.
