@@ -44,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Threads may be in native code that does not survive an orderly exit around it.
         os._exit(130)
     guard.call_off()
+    guard.exit_without_senders(code)
     return code
 
 

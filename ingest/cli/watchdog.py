@@ -35,6 +35,17 @@ def call_off() -> None:
         due.pop().cancel()
 
 
+def exit_without_senders(code: int) -> None:
+    """End the process at once if an embedding request is still unanswered.
+
+    Python would wait for its thread. All output must have been written.
+    """
+    from ingest.runtime.cancellation import SENDER_THREADS
+
+    if any(thread.name.startswith(SENDER_THREADS) for thread in threading.enumerate()):
+        os._exit(code)
+
+
 @contextmanager
 def listening(hear: Callable[[int], None]) -> Iterator[None]:
     """Call `hear` with each signal as soon as it arrives, in a thread of its own.
