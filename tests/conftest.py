@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -51,9 +52,24 @@ from tests.processes import call
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+
 ROOT = Path(__file__).resolve().parent.parent
 DIMENSIONS = 8
 MODEL = "hash"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect tests without the garbage collector, which would pass over them again and again.
+
+    What is there after that stays, so that it does not look at it during the tests either.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @dataclass

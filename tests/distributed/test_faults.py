@@ -180,7 +180,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
     with (
         world.held("blob", "docs/1") as unread,  # so that it is not done before it is stopped
         world.run("stopped") as run,
-        world.held("openai", after=2) as gate,
+        world.held("openai") as gate,
     ):
         gate.reached(2)
         seen = world.cluster.tasks()
