@@ -65,7 +65,7 @@ def complete(kind: str, venv: Path) -> int:
 
 
 def stamped(kind: str, venv: Path) -> bool:
-    """Whether an environment has the packages of a lock file as it is now."""
+    """Return whether an environment has the packages of a lock file as it is now."""
     lock, stamp = LOCKS / f"{kind}.txt", venv / f"{kind}.txt"
     return lock.exists() and stamp.exists() and lock.read_bytes() == stamp.read_bytes()
 

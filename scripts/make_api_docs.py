@@ -128,7 +128,7 @@ def members(node: ast.ClassDef, source: str) -> Iterator[str]:
 
 
 def ported(item: ast.stmt) -> bool:
-    """Whether this is a method of a port: one without a body."""
+    """Return whether this is a method of a port: one without a body."""
     return isinstance(item, ast.FunctionDef) and ast.unparse(item.body[-1]) == "..."
 
 
