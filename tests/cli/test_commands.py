@@ -300,8 +300,7 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
     assert "Limit:   --max-tokens 600 would stop the run after about 1 of 3 documents" in planned
     first = command("run", *limited)
     assert first.returncode == 1
-    said = r"ingest: stopped at 5\d\d tokens: more would exceed --max-tokens 600; "
-        r"run again to continue"
+    said = r"stopped at 5\d\d tokens: more would exceed --max-tokens 600; run again to continue"
     assert re.search(said, first.stderr)
     *_, summary = events(command("run", *limited, "--json").stdout)
     assert summary["exit"] == 0
