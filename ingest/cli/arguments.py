@@ -60,14 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
             name,
             help=help_,
             description=help_[0].upper() + help_[1:] + ".",
-            epilog="exit codes: see ingest --help",
+            epilog="Defaults are in parentheses. Exit codes: see ingest --help.",
         )
         ADD_ARGUMENTS[name](command)
         every = command.add_argument_group("options of every command")
         every.add_argument(
             "--index",
             metavar="PLACE",
-            help="a folder, or https://... (default: AZURE_SEARCH_ENDPOINT, else .ingest)",
+            help="the index: a folder, or https://... (AZURE_SEARCH_ENDPOINT, else .ingest)",
         )
         every.add_argument("--json", action="store_true", help="print one JSON object per line")
         every.add_argument(
