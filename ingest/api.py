@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
@@ -140,18 +140,18 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
     if not query.strip():
         raise ConfigError("the query is empty; as in: ingest search notice period")
     connections = create_connections(settings)
-    model = validate_vectors(embed) if embed else create_embedder(settings, connections)
-    opened = open_index(settings, model, connections)
-    try:
+    with (
+        closing(
+            validate_vectors(embed) if embed else create_embedder(settings, connections)
+        ) as model,
+        closing(open_index(settings, model, connections)) as opened,
+    ):
         if not opened.totals().chunks:
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
         vector = None if search_mode is Mode.TEXT else model.embed([query])[0]
         return opened.search(query, vector, search_mode, top)
-    finally:
-        opened.close()
-        model.close()
 
 
 class Outcomes:

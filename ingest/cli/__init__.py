@@ -13,7 +13,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ from ingest.errors import BusyError, ConfigError, IngestError
 
 if TYPE_CHECKING:
     from ingest.cli.exit_message import CommandExit
+    from ingest.config.connections import Connections
+    from ingest.config.settings import Settings
+    from ingest.embed import Embedder
+    from ingest.index import Index
 
 RUN_COMMANDS = ("run", "rebuild")  # commands whose exit code `INGEST_EXIT_OK` may map
 
@@ -105,6 +110,20 @@ def load_settings(options: argparse.Namespace) -> Any:
     logs.configure_logging(verbosity(options), settings.log)  # again: `.env` may set INGEST_LOG
     # Only `run` is distributed; the other commands always work in this process.
     return settings if options.command == "run" else replace(settings, engine="")
+
+
+@contextmanager
+def open_index_and_model(
+    settings: Settings, connections: Connections
+) -> Iterator[tuple[Index, Embedder]]:
+    """Open the index for reading, and the model that filled it, until the end of the block."""
+    from ingest.config.factory import create_embedder, open_index
+
+    with (
+        closing(create_embedder(settings, connections)) as model,
+        closing(open_index(settings, model, connections)) as index,
+    ):
+        yield index, model
 
 
 def verbosity(options: argparse.Namespace) -> int:

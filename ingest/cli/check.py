@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from ingest.cli import exit_message, load_settings, output
+from ingest.cli import exit_message, load_settings, open_index_and_model, output
 from ingest.cli.exit_message import CommandExit
 from ingest.cli.run import handle_signals, report_limit, start_run
 from ingest.commands.check.check import CheckEvent, CheckTotals, InProgress, Untaken, check_index
@@ -21,9 +21,7 @@ from ingest.commands.check.scope import CheckContext
 from ingest.config.connections import Connections, create_connections
 from ingest.config.factory import (
     check_root_reachable,
-    create_embedder,
     index_name,
-    open_index,
     open_roots,
     open_services,
 )
@@ -112,11 +110,8 @@ class CheckReport:
 
 def is_filled(settings: Settings, connections: Connections) -> bool:
     """Return whether the index holds anything: a repair never creates an index."""
-    index = open_index(settings, create_embedder(settings, connections), connections)
-    try:
+    with open_index_and_model(settings, connections) as (index, _):
         totals = index.totals()
-    finally:
-        index.close()
     return bool(totals.sources or totals.chunks)
 
 

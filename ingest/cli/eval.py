@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import load_settings, logs
+from ingest.cli import load_settings, logs, open_index_and_model
 from ingest.cli.run import named_roots
 from ingest.commands.eval.compare import (
     RecipeResult,
@@ -31,7 +31,7 @@ from ingest.commands.eval.results import (
     FoundChunk,
 )
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, index_name, open_index
+from ingest.config.factory import index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.models import Mode
@@ -61,19 +61,13 @@ def main(options: argparse.Namespace) -> int:
         raise ConfigError(
             "roots are for --compare: add it, or leave them out to score the index as it is"
         )
-    connections = create_connections(settings)
-    model = create_embedder(settings, connections)
-    index = open_index(settings, model, connections)
-    try:
+    with open_index_and_model(settings, create_connections(settings)) as (index, model):
         totals = index.totals()
         if not totals.chunks:
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
         evaluation = evaluate(index, model, questions)
-    finally:
-        index.close()
-        model.close()
     if options.json:
         print(
             "\n".join(json.dumps(line, ensure_ascii=False) for line in evaluation_json(evaluation))

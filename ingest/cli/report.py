@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest.cli import load_settings
+from ingest.cli import load_settings, open_index_and_model
 from ingest.commands.inspect.viewer import IndexAccess, inspect_sources
 from ingest.commands.report.duplicates import find_duplicates
 from ingest.commands.report.overview import Report, needs_action
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, create_recipe, index_name, open_index
+from ingest.config.factory import create_recipe, index_name
 from ingest.errors import ConfigError
 from ingest.index import MAX_SAVED_RUNS, Index
 from ingest.models import Summary
@@ -34,14 +34,10 @@ def main(options: argparse.Namespace) -> int:
         raise ConfigError("--out - prints the report itself: leave out --json, or name a file")
     settings = load_settings(options)
     connections = create_connections(settings)
-    model = create_embedder(settings, connections)
-    index = open_index(settings, model, connections)
-    try:
+    with open_index_and_model(settings, connections) as (index, model):
         report = build_report(index, index_name(settings), options.run)
         access = IndexAccess(settings, connections, index, create_recipe(settings, model))
         views = inspect_sources(report.records, options.inspect, access)
-    finally:
-        index.close()
     from ingest.commands.report.page import render_report
 
     text = render_report(report, views)

@@ -253,12 +253,13 @@ def handle_signals(stop: Cancellation, deadline: float | None = None) -> Iterato
         watchdog.exit_within(
             deadline + stop.grace_seconds + watchdog.EXTRA_SECONDS, ServiceError.exit_code
         )
-    before = {number: signal.signal(number, on_signal) for number in watchdog.SIGNALS}
     try:
-        with watchdog.listen_for_signals(on_wakeup), stop_at_deadline(stop, deadline, on_deadline):
+        with (
+            watchdog.install_handler(on_signal),
+            watchdog.listen_for_signals(on_wakeup),
+            stop_at_deadline(stop, deadline, on_deadline),
+        ):
             yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if announcer.ident is not None:
             announcer.join(watchdog.FORCED_EXIT_SECONDS)  # so that the exit message is last

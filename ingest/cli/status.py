@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import load_settings, output
+from ingest.cli import load_settings, open_index_and_model, output
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, index_name, open_index
+from ingest.config.factory import index_name
 from ingest.models import Outcome, Record, Summary
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
@@ -23,14 +23,10 @@ MAX_SHOWN_RUNS = 5
 def main(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     settings = load_settings(options)
-    connections = create_connections(settings)
-    index = open_index(settings, create_embedder(settings, connections), connections)
-    try:
+    with open_index_and_model(settings, create_connections(settings)) as (index, _):
         records = list(index.records())
         totals = index.totals()
         runs = index.runs(MAX_SHOWN_RUNS)
-    finally:
-        index.close()
     shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
     troubles = [r for r in records if r.outcome in shown_outcomes or r.details.missing]
     unfinished = [record for record in records if not record.fingerprint]

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from ingest.azure.token_proxy import ProxiedRequest, TokenProxy
-from ingest.cli import load_settings, logs
+from ingest.cli import load_settings, logs, watchdog
 from ingest.config.connections import create_connections
 from ingest.errors import ConfigError
 
@@ -73,15 +73,11 @@ def wait_for_signals() -> Iterator[threading.Event]:
     """Yield an event that ^C, SIGTERM and the closing of the terminal set."""
     received = threading.Event()
 
-    def set_ended(_number: int, _frame: FrameType | None) -> None:
+    def set_received(_number: int, _frame: FrameType | None) -> None:
         received.set()
 
-    before = {number: signal.signal(number, set_ended) for number in SIGNALS}
-    try:
+    with watchdog.install_handler(set_received, SIGNALS):
         yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

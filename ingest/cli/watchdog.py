@@ -11,12 +11,16 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import TypeAlias
 
 EXTRA_SECONDS = 8.0  # for an orderly shutdown, after the grace period
 FORCED_EXIT_SECONDS = 3.0  # for a shutdown without a grace period
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+SignalHandler: TypeAlias = "Callable[[int, FrameType | None], None]"
 
 timers: list[threading.Timer] = []
 
@@ -33,6 +37,17 @@ def cancel_forced_exits() -> None:
     """Cancel all forced exits: the process is shutting down in order."""
     while timers:
         timers.pop().cancel()
+
+
+@contextmanager
+def install_handler(handler: SignalHandler, signals: Iterable[int] = SIGNALS) -> Iterator[None]:
+    """Handle signals with `handler`, and restore the previous handlers at the end of the block."""
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 @contextmanager
