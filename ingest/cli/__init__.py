@@ -36,9 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Errors meant for users are logged as one line."""
     options = build_parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # print what the terminal cannot encode as escapes
+        # Print characters that the terminal cannot encode as escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logs.configure_logging(verbosity(options), options.log or os.environ.get("INGEST_LOG", ""))
     try:
         code = run_command(options)
@@ -46,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         watchdog.exit_within(watchdog.FORCED_EXIT_SECONDS, 130)  # logging may block
         can_resume = options.command in {*RUN_COMMANDS, "check"}
-        logs.log_exit(f"stopped at once{'; the next run goes on from here' * can_resume}", 130)
+        logs.log_exit(f"stopped at once{'; the next run resumes from here' * can_resume}", 130)
         # Threads may be in native code that crashes if the interpreter shuts down around it.
         os._exit(130)
     watchdog.cancel_forced_exits()

@@ -212,10 +212,8 @@ COMPARED_SCORES = {
 def score_differences(result: RecipeResult, first: RecipeResult) -> dict[str, tuple[float, float]]:
     """Mean difference of a recipe from the first, and its p-value, by the measure's name."""
     mode = Mode.HYBRID
-    answers, first_answers = (
-        result.evaluation.answers_by_mode[mode],
-        first.evaluation.answers_by_mode[mode],
-    )
+    answers = result.evaluation.answers_by_mode[mode]
+    first_answers = first.evaluation.answers_by_mode[mode]
     return {
         name: mean_difference([score(a) for a in answers], [score(a) for a in first_answers])
         for name, score in COMPARED_SCORES.items()

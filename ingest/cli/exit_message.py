@@ -92,9 +92,7 @@ def describe_check(code: int, findings: Mapping[FindingKind, int]) -> str:
     found = ", ".join(f"{count:,} {kind}" for kind, count in findings.items()) or "nothing"
     if code in SIGNAL_MESSAGES:
         return f"{SIGNAL_MESSAGES[code]}: found {found} so far"
-    early = code == ServiceError.exit_code
-    return (
-        f"stopped before everything was checked: found {found} so far"
-        if early
-        else f"found {found}"
-    )
+
+    if code == ServiceError.exit_code:
+        return f"stopped before everything was checked: found {found} so far"
+    return f"found {found}"
