@@ -1,4 +1,4 @@
-"""Ask an index, and show where the answers stand.
+"""Search an index and print each answer with its document and page.
 
 python examples/ask.py "when must I bring a doctor's note?"
 """

@@ -1,4 +1,4 @@
-"""Bring an index in step with folders, and see what becomes of each document, as it is settled.
+"""Sync an index with folders, and print the outcome of each document as it finishes.
 
 python examples/outcomes.py docs/
 """

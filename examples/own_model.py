@@ -1,4 +1,4 @@
-"""Embed with a function of one's own: here each word counts in one of 512 places.
+"""Embed with a custom function: a hashed bag of words with 512 dimensions.
 
 python examples/own_model.py docs/ "notice period"
 """
@@ -17,7 +17,7 @@ DIMENSIONS = 512
 
 
 def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-    """A row for each text."""
+    """Return one row per text."""
     vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
     for row, text in zip(vectors, texts, strict=True):
         for word in re.findall(r"\w+", text.lower()):
@@ -25,7 +25,7 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     return vectors
 
 
-# The name stands in the index: give it another one whenever the vectors change.
+# The index stores the model's name: change it whenever the vectors change.
 model = Embedder(embed, model="words-512", dimensions=DIMENSIONS)
 
 folder, question = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""Index the PDFs in a ZIP archive, without unpacking it to disk. So might those in a database be.
+"""Index the PDFs in a ZIP archive without unpacking it: an example of a custom root.
 
 python examples/own_root.py papers.zip
 """
@@ -17,7 +17,7 @@ from ingest import ListingIssue, Source, ingest
 
 @dataclass(frozen=True)
 class Archive:
-    """A root, as `ingest.Root` describes it."""
+    """ZIP archive as a root: implements the protocol `ingest.Root`."""
 
     path: Path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -17,8 +18,12 @@ from ingest.models import Code
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
+CLI = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 DESIGN = (ROOT / "DESIGN.md").read_text()
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+DECISIONS_FOLDER = ROOT / "docs" / "decisions"
+DECISIONS = sorted(DECISIONS_FOLDER.glob("[!R]*.md"))
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:
@@ -35,20 +40,23 @@ def test_the_readme_opens_with_the_two_commands() -> None:
         assert (ROOT / command.split()[0]).stat().st_mode & 0o111
 
 
-def test_every_command_in_the_readme_is_understood() -> None:
-    """Whatever I copy from the README is a command line that ingest accepts."""
-    pattern = rf"^(?:\./scripts/)?ingest ((?:{'|'.join(COMMANDS)})[^#\n]*)"
-    lines = re.findall(pattern, README, re.MULTILINE)
-    assert len(lines) >= 5
-    for line in lines:
-        import shlex
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-        build_parser().parse_args(shlex.split(line))
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_in_the_documents_is_understood(page: Path) -> None:
+    """I can copy a command line from any page, and ingest accepts it."""
+    pattern = rf"^(?:\./scripts/)?ingest ((?:{'|'.join(COMMANDS)})[^#\n]*)"
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = re.findall(pattern, "\n".join(blocks), re.MULTILINE)
+    assert len(lines) >= {"README.md": 3, "cli.md": 20}.get(page.name, 0)
+    for line in lines:
+        build_parser().parse_args(shlex.split(line.partition("&")[0].partition("|")[0]))
 
 
 def test_the_table_of_settings_is_the_code() -> None:
     """Every setting, its default and its meaning, in one table."""
-    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|$", CONFIGURATION, re.MULTILINE)
     assert rows == [
         (f.metadata["env"], shown(f.default), f.metadata["doc"]) for f in environment_settings()
     ]
@@ -62,13 +70,13 @@ def shown(default: object) -> str:
 
 def test_the_table_of_commands_is_the_code() -> None:
     """Every command, and no other."""
-    rows = re.findall(r"^\| `ingest ([\w-]+)[^`]*` \| (.*?) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `ingest ([\w-]+)[^`]*` \| (.*?) \|$", CLI, re.MULTILINE)
     assert rows == list(COMMANDS.items())
 
 
-def test_the_readme_names_every_event() -> None:
-    """I can look up each kind of line that --json prints; only what runs on has others."""
-    (named,) = re.findall(r"one JSON object a line: (.*?);", README, re.DOTALL)
+def test_every_json_event_is_documented() -> None:
+    """I can look up each kind of line that --json prints; only the token proxy has others."""
+    (named,) = re.findall(r"whose `event` is one of these: (.*?)\. Their", CLI, re.DOTALL)
     written = {
         node.value.value
         for path in (ROOT / "ingest/cli").glob("*.py")
@@ -82,8 +90,8 @@ def test_the_readme_names_every_event() -> None:
 
 
 def test_the_exit_codes_are_the_code() -> None:
-    """A script can rely on them; README and --help agree with the errors."""
-    rows = dict(re.findall(r"^\| (\d+) \| (.*?) \|$", README, re.MULTILINE))
+    """A script can rely on them; docs/cli.md and --help agree with the errors."""
+    rows = dict(re.findall(r"^\| (\d+) \| (.*?) \|$", CLI, re.MULTILINE))
     assert set(rows) == {"0", "1", "2", "3", "11", "130", "143"}
     for error, code in ((ServiceError, 1), (ConfigError, 2), (DocumentError, 3), (BusyError, 11)):
         assert error.exit_code == code
@@ -100,17 +108,58 @@ def test_the_table_of_codes_is_the_code() -> None:
         assert code.outcome in rows[code].split(", ")
 
 
-def test_every_file_is_said_to_be_for_something() -> None:
-    """Whoever looks for a thing finds its file in DESIGN.md, and no file that is not there."""
-    tree = DESIGN.split("## What each file is for")[1].split("```")[1]
-    parts = re.split(r"^  (?=\w)", tree, flags=re.MULTILINE)[1:]
-    named = {part.split()[0].rstrip("/"): set(re.findall(r"\w+\.py", part)) for part in parts}
-    files: dict[str, set[str]] = {}
-    for path in (ROOT / "ingest").rglob("[!_]*.py"):
-        top = path.relative_to(ROOT / "ingest").parts[0]
-        files.setdefault(top, set()).add(path.name)
-    del named["cli"], files["cli"]  # one file a command
-    assert named == files
+def layout() -> dict[str, str]:
+    """The names at the top of the package, as DESIGN.md lists them, and the remark on each."""
+    tree = DESIGN.split("\n## Layout\n")[1].split("```")[1]
+    return dict(re.findall(r"^  (\w+(?:\.py|/)) +(.+)$", tree, re.MULTILINE))
+
+
+def test_the_layout_is_the_tree() -> None:
+    """The fifteen names that DESIGN.md explains are those at the top of the package."""
+    package = ROOT / "ingest"
+    modules = {path.name for path in package.glob("[!_]*.py")}
+    packages = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert set(layout()) == modules | packages
+    assert len(layout()) == 15
+
+
+def test_every_file_in_the_layout_is_in_its_package() -> None:
+    """A file that DESIGN.md names beside a package is found in that package."""
+    for name, remark in layout().items():
+        for part in re.findall(r"\b\w+(?:\.py\b|/(?!\w))", remark):
+            assert (ROOT / "ingest" / name / part).exists(), f"{name}{part}"
+
+
+@pytest.mark.parametrize("page", [ROOT / "DESIGN.md", *DECISIONS], ids=lambda path: path.name)
+def test_every_path_in_the_design_leads_to_a_file(page: Path) -> None:
+    """The files that I am told to read are there; paths are relative to the package or the root."""
+    for name in re.findall(r"`([\w/]+/\w+\.py)`", page.read_text(encoding="utf-8")):
+        assert any((folder / name).is_file() for folder in (ROOT / "ingest", ROOT)), name
+
+
+def test_what_a_newcomer_reads_first_is_short() -> None:
+    """I read README and DESIGN.md in one sitting; details, reasons and history are in docs/."""
+    assert len(README.splitlines()) <= 120
+    assert DESIGN.startswith("# Design\n\n> The tree is the pipeline:")
+    assert len(DESIGN.splitlines()) <= 200
+    assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_every_decision_is_short_and_in_the_index() -> None:
+    """I find a decision by its title, with its date, and read it in at most six lines."""
+    index = (DECISIONS_FOLDER / "README.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## \[.+\]\((.+)\)\n\n((?:\* .+\n)+)", index, re.MULTILINE)
+    assert sorted(name for name, _ in sections) == [path.name for path in DECISIONS]
+    for name, listed in sections:
+        heading, *entries = (DECISIONS_FOLDER / name).read_text(encoding="utf-8").split("\n\n")
+        assert heading.startswith("# Decisions: ")
+        titles = []
+        for entry in entries:
+            begins = re.match(r"\*\*\d{4}-\d\d-\d\d · (.+?)[.,:;]?\*\*", entry)
+            assert begins, entry
+            assert len(entry.strip().splitlines()) <= 6, begins[1]
+            titles.append(f"* {begins[1]}")
+        assert listed.splitlines() == titles
 
 
 def test_the_table_of_findings_is_the_code() -> None:
@@ -130,6 +179,8 @@ def test_every_invariant_names_a_test_that_exists() -> None:
         named = re.findall(r"`(test_\w+)`", text.split("\n## ")[0])
         assert named, text
         assert set(named) <= names
+    reasons = "".join(page.read_text(encoding="utf-8") for page in DECISIONS)
+    assert set(re.findall(r"`(test_\w+)`", reasons)) <= names
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
@@ -140,13 +191,23 @@ def test_every_test_says_in_a_users_words_what_it_holds(path: Path) -> None:
             assert ast.get_docstring(function), function.name
 
 
-def test_the_documents_name_files_that_exist() -> None:
-    """No link is dead."""
-    names = ["README.md", "DESIGN.md", "benchmarks/README.md", "data/README.md"]
-    for name in [*names, *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]:
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_no_link_in_the_documents_is_dead() -> None:
+    """Each link leads to a file that exists, and to a heading that it has."""
+    names = ["benchmarks/README.md", "data/README.md"]
+    found = (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))
+    for name in [*names, *(str(path.relative_to(ROOT)) for path in found)]:
         path = ROOT / name
-        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
-            assert (path.parent / target).exists(), f"{name} -> {target}"
+        links = re.findall(r"\]\(([^)#:]*)(?:#([^)]+))?\)", path.read_text(encoding="utf-8"))
+        for file, anchor in links:
+            target = path.parent / file if file else path
+            assert target.exists(), f"{name} -> {file}"
+            assert not anchor or anchor in anchors(target), f"{name} -> {file}#{anchor}"
 
 
 def test_nothing_is_committed_that_should_not_be() -> None:
@@ -161,7 +222,7 @@ def test_nothing_is_committed_that_should_not_be() -> None:
     files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
     banned = ["pypi" + ".org", "files.python" + "hosted", "registry.npm" + "js", "deb." + "debian"]
     for path in files:
-        if path.suffix not in {".pdf", ".gz"}:
+        if path.suffix not in {".pdf", ".gz", ".png"}:
             text = path.read_text()
             assert not any(host in text for host in banned), path
 

@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Threads may be in native code that crashes if the interpreter shuts down around it.
         os._exit(130)
     watchdog.cancel_forced_exits()
+    watchdog.exit_without_senders(code)
     return code
 
 

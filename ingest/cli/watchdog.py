@@ -39,6 +39,17 @@ def cancel_forced_exits() -> None:
         timers.pop().cancel()
 
 
+def exit_without_senders(code: int) -> None:
+    """End the process at once if an embedding request is still unanswered.
+
+    Python would wait for its thread. All output must have been written.
+    """
+    from ingest.runtime.cancellation import SENDER_THREADS
+
+    if any(thread.name.startswith(SENDER_THREADS) for thread in threading.enumerate()):
+        os._exit(code)
+
+
 @contextmanager
 def install_handler(handler: SignalHandler, signals: Iterable[int] = SIGNALS) -> Iterator[None]:
     """Handle signals with `handler`, and restore the previous handlers at the end of the block."""

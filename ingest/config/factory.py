@@ -39,7 +39,7 @@ from ingest.models import Recipe
 from ingest.pipeline.context import Run, Services
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
-from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.concurrency import InlineExecutor
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.timing import Stopwatch
@@ -420,10 +420,10 @@ def open_services(  # noqa: PLR0913 - settings, and what takes the place of what
         )
         earlier = successor.earlier if successor else None
         opened.callback(where.close)
-        senders = ThreadPoolExecutor(model.at_once, "sender")
+        senders = ThreadPoolExecutor(model.at_once, SENDER_THREADS)
         writers, writing = create_writers(settings)
-        for threads in (writers, senders):
-            opened.callback(threads.shutdown, cancel_futures=True)
+        opened.callback(writers.shutdown, cancel_futures=True)
+        opened.callback(stop_senders, senders, stop)
         sends = write and settings.ocr.startswith("https://")
         pace = shared.ocr_rate_limiter if shared else None
         service = open_document_intelligence(settings, to, budget, pace) if sends else None
@@ -446,6 +446,14 @@ def open_services(  # noqa: PLR0913 - settings, and what takes the place of what
             if isinstance(error, IngestError) and stop.fault and stop.fault is not error:
                 raise stop.fault from error
             raise
+
+
+def stop_senders(senders: Executor, stop: Cancellation) -> None:
+    """Shut down the embedding threads; once the grace period is over, without waiting for them.
+
+    A request without an answer would delay the end of the run until its timeout.
+    """
+    senders.shutdown(wait=not stop.is_overdue(), cancel_futures=True)
 
 
 def create_writers(settings: Settings) -> tuple[Executor, int]:

@@ -12,6 +12,8 @@ from ingest.errors import ConfigError, IngestError, ServiceError, StoppedError
 
 R = TypeVar("R")
 
+SENDER_THREADS = "sender"  # name of the threads that a run does not wait for once it is overdue
+
 
 @dataclass(slots=True)
 class Cancellation:

@@ -184,4 +184,7 @@ def end(process: Process[str]) -> None:
 
 def descendants(process: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
-    return [child.pid for child in psutil.Process(process).children(recursive=True)]
+    try:
+        return [child.pid for child in psutil.Process(process).children(recursive=True)]
+    except psutil.NoSuchProcess:  # it has ended, and was waited for
+        return []

@@ -73,7 +73,7 @@ def test_a_limit_is_kept_by_all_budgets_together() -> None:
         Budget(stop, reserve_shared=partial(reserve_budget, asked(pacing), stop)) for stop in stops
     ]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda n: budgets[n % 8].take(30), range(100)))
+        answers = list(threads.map(lambda n: budgets[n % 8].try_reserve(30), range(100)))
     assert sum(answers) == 33
     assert pacing.budget.tokens == 990
     assert all(stop.drained for stop in stops)

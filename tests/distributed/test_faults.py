@@ -32,7 +32,7 @@ from tests.emulator.server import Request, Response, Service
 from tests.pdfs import pdf, prose
 from tests.processes import alive, wait_until
 
-SOURCES = 24
+SOURCES = 40  # more than two workers take at once
 PAGES = 2
 UNDER_WAY = 3 * 6  # texts: requests that a worker has under way at once, and texts in one
 
@@ -177,12 +177,17 @@ def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: Wor
 def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world: World) -> None:
     """^C, then SIGTERM without time: the workers stop, and serve the next run at once."""
     world.cluster.living(2)
-    with world.run("stopped") as run, world.held("openai", after=6) as gate:
+    with (
+        world.held("blob", "docs/1") as unread,  # so that it is not done before it is stopped
+        world.run("stopped") as run,
+        world.held("openai", after=2) as gate,
+    ):
         gate.reached(2)
         seen = world.cluster.tasks()
         run.kill(signal.SIGINT)
         world.cluster.stopping()
         gate.opened.set()
+        unread.opened.set()
         interrupted = run.over()
     assert interrupted.code == 130, interrupted.err
     assert 0 < interrupted.outcomes["new"] < world.calm.outcomes["new"]
@@ -255,6 +260,13 @@ def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: Worl
     assert len(deaths) == MAX_ATTEMPTS
 
 
+# A worker's Python runs it first; the environment of the tests may find ingest by itself.
+WITHOUT_INGEST = """
+import os, sys
+sys.path[:] = [place for place in sys.path if not os.path.isdir(os.path.join(place, "ingest"))]
+"""
+
+
 def on_a_stranger(world: World, **environment: str) -> Over:
     """A run whose only worker has an environment of its own."""
     world.cluster.living(0)
@@ -278,7 +290,8 @@ def test_a_worker_that_cannot_work_is_named(world: World) -> None:
     assert over.code == 2, over.err
     assert re.search(r"no token for .*\(worker w\d+ at \S+:\d+\)", over.err)
 
-    over = on_a_stranger(world, PYTHONPATH="")
+    (world.folder / "sitecustomize.py").write_text(WITHOUT_INGEST)
+    over = on_a_stranger(world, PYTHONPATH=str(world.folder))
     assert over.code == 2, over.err
     assert "has no ingest" in over.err
     assert over.err.count("\n") == 1

@@ -282,7 +282,7 @@ def test_both_hooks_decide_the_same() -> None:
     for words in (
         *("--wait-for-roles 10m", "containerapp job execution list", "containerapp job start"),
         *("length([?properties.status=='Running'])", "INGEST_POSTPROVISION=skip"),
-        *("two are broken on purpose", "azd hooks run postprovision", "expected warn or fail"),
+        *("the documents named above", "azd hooks run postprovision", "expected warn or fail"),
     ):
         assert words in shell
         assert words in powershell

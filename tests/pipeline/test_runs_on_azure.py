@@ -603,17 +603,15 @@ def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
 
 
 def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
-    """A job with a time limit stops by itself before it, and the next one goes on."""
+    """A job with a time limit ends in order, though no answer comes; the next one goes on."""
     for n in range(9):
         write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(3)))
     azure.environment["INGEST_GRACE_SECONDS"] = "1"
     with (
         command(azure, folder, "run", "docs", "--deadline", "4s") as process,
-        held(azure, "openai", after=2) as gate,  # so that it is not done before the deadline
+        held(azure, "openai", after=2),  # until it has ended
     ):
-        process.stderr.wait_for("the deadline is near: stopping")
-        gate.opened.set()
-        assert process.wait() == 1
+        assert process.wait() == 1, process.stderr.text
     assert "stopped early: run again to continue" in process.stdout.text
     assert called(azure, folder, "run", "docs")[0] == 0
 

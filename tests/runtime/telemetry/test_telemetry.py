@@ -194,13 +194,19 @@ def docs(tmp_path: Path) -> Path:
 
 
 def test_the_console_shows_spans_and_leaves_the_output_alone(command: Command, docs: Path) -> None:
-    """To try it, I need no collector; each span is a line on stderr, stdout stays JSON of ours."""
+    """To try it, I need no collector: stderr has a line for each span and the end of the run."""
     to = {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "console"}
     done = command("run", "docs", "--json", **to, OTEL_SERVICE_NAME="night")
 
     assert done.returncode == 0
     assert [event["event"] for event in objects(done.stdout)] == ["source", "summary"]
-    shown = objects(done.stderr)
+    spans: list[str] = []
+    words: list[str] = []
+    for line in done.stderr.splitlines():
+        (spans if line.startswith("{") else words).append(line)
+    (word,) = words
+    assert word.endswith("exit 0: 1 new")
+    shown = objects("\n".join(spans))
     names = [line["name"] for line in shown if "name" in line]
     assert names[-1] == "ingest run"
     assert {s["resource"]["attributes"]["service.name"] for s in shown if "name" in s} == {"night"}
