@@ -1,12 +1,11 @@
-"""Keeps a search index in step with a set of PDFs.
+"""Keep a search index in sync with a set of PDFs.
 
     from ingest import ingest
 
     for outcome in ingest("docs/"):
         print(outcome.source, outcome.outcome, outcome.reason)
 
-What stands here is imported when it is first used: `import ingest` and `ingest --help` must cost
-next to nothing.
+Public names are imported on first use, to keep `import ingest` and `ingest --help` fast.
 """
 
 from __future__ import annotations
@@ -72,16 +71,23 @@ __all__ = [
     "search",
 ]
 
-# Importable, but not part of the documented API: the names of version 0.1, and the version itself.
+# Importable, but not in the documented API: names of version 0.1, and the version.
 UNLISTED = frozenset({"Kept", "Oddity", "Settled", "__version__"})
 
-MODULES = ("errors", "models", "config.settings", "embed", "sources", "api")  # the heavy one last
+MODULES = (
+    "errors",
+    "models",
+    "config.settings",
+    "embed",
+    "sources",
+    "api",
+)  # the slowest import last
 
 
-if not TYPE_CHECKING:  # or any name would do for a type checker
+if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> object:
-        """What is public, from where it is."""
+        """Import a public name from its module."""
         if name in __all__ or name in UNLISTED:
             for module in MODULES:
                 found = vars(import_module(f"{__name__}.{module}")).get(name)

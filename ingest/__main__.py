@@ -1,4 +1,4 @@
-"""`python -m ingest`. Child processes import this file too, so it must do nothing then."""
+"""Entry point of `python -m ingest`. Child processes import it too: importing must do nothing."""
 
 import sys
 

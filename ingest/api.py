@@ -1,8 +1,8 @@
-"""What a Python program calls: the same runs as those of the command line.
+"""Python API: `ingest`, `preview` and `search`.
 
-Nothing here prints, reads the environment or takes signals. A run goes on in a thread of its own,
-so that whoever takes its outcomes may be interrupted, or stop, at any moment: what is under way is
-settled then, as after ^C, and the index is given back.
+It prints nothing, reads no environment variables and handles no signals. A run works in a
+background thread, so the loop over its outcomes may be interrupted, or stop, at any time: the run
+then finishes the work in progress, as after ^C, and releases the index.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
@@ -25,20 +25,20 @@ from ingest.config.factory import (
     create_run,
     find_capacity,
     index_name,
+    open_index,
+    open_roots,
     open_services,
 )
-from ingest.config.factory import open_index as opened_index
-from ingest.config.factory import open_roots as opened_roots
 from ingest.config.settings import Settings, validate_settings
 from ingest.distributed import use_engine
 from ingest.embed import Embedder
 from ingest.embed.validation import validate_vectors
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.models import DeletionsWithheld, Hit, Mode, RunEvent, RunProgress, SourceResult, Summary
-from ingest.pipeline import dry_run as forecast
-from ingest.pipeline import stages as pipeline
 from ingest.pipeline.context import Run, Services
+from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.run import RunRecorder, run_exit_code, save_run_summary, stop_at_deadline
+from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs
@@ -53,8 +53,8 @@ logging.getLogger("ingest").addHandler(logging.NullHandler())
 RootLike: TypeAlias = "str | os.PathLike[str] | Root | LegacyRoot"
 RunFunction: TypeAlias = Callable[[Root, Services, Run], Iterator[RunEvent]]
 
-MAX_QUEUED_OUTCOMES = 1000  # outcomes that wait for whoever takes them
-QUEUE_POLL_SECONDS = 0.5  # seconds; on Windows ^C is seen only between two waits
+MAX_QUEUED_OUTCOMES = 1000
+QUEUE_POLL_SECONDS = 0.5  # Windows delivers ^C only between two waits
 
 
 def ingest(
@@ -64,20 +64,29 @@ def ingest(
     embed: Embedder | None = None,
     retry_failed: bool = False,
 ) -> Outcomes:
-    """Bring an index in step with its roots; gives the outcome of each source as it is settled.
+    """Update an index to match its roots. Iterate over the result to run it.
 
-    A root is a folder, a PDF, a glob, the URL of a blob container, or a `Root` of your own; without
-    any, that of the settings. `index` is a folder or a search service's endpoint, in place of that
-    of the settings (".ingest" where those have none); `embed` is a model of your own in place of
-    theirs. `retry_failed` tries again what failed three times. Where the settings name an engine,
-    its workers do the work, and a root or a model of your own cannot be had.
+    Args:
+        roots: Each is a folder, a PDF, a glob, the URL of a blob container, or a custom `Root`.
+            Without any, `settings.root`.
+        settings: Everything else; see `Settings`.
+        index: A folder, or the endpoint of a search service. Overrides that of the settings, which
+            is the folder ".ingest" by default.
+        embed: A custom embedding model. Overrides `settings.embedder`.
+        retry_failed: Try documents again that have failed three times.
 
-    The run begins when the first outcome is asked for. Raises ConfigError for what cannot be meant;
-    the rest is raised where the outcomes are taken, see `Outcomes`.
+    Returns:
+        The outcome of each document, as it is committed. The run begins when the first outcome is
+        requested. If `settings.engine` names a cluster, its workers do the work; custom roots and
+        models are not supported there.
+
+    Raises:
+        ConfigError: An argument or a setting is invalid. All other errors are raised while
+            iterating; see `Outcomes`.
     """
     settings = override_settings(settings, index, embed)
     run = create_run(settings, retry_failed=retry_failed)
-    return Outcomes(pipeline.ingest_root, roots, settings, run, embed)
+    return Outcomes(ingest_root, roots, settings, run, embed)
 
 
 def preview(
@@ -87,10 +96,11 @@ def preview(
     embed: Embedder | None = None,
     retry_failed: bool = False,
 ) -> Outcomes:
-    """The outcomes that `ingest` would give; it reads what would be read, and changes nothing.
+    """Dry run: report the outcomes that `ingest` would have. Changes nothing.
 
-    Nothing is embedded and nothing is written: `embedded` and `tokens` of each outcome say what
-    would be. Takes and raises what `ingest` does.
+    It reads the documents that `ingest` would read, but embeds and writes nothing: `embedded` and
+    `tokens` of each outcome are the chunks and tokens that `ingest` would embed. Arguments and
+    exceptions are those of `ingest`.
     """
     settings = override_settings(settings, index, embed)
     run = create_run(settings, retry_failed=retry_failed)
@@ -106,44 +116,59 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
 ) -> list[Hit]:
-    """The chunks that answer a question best, at most `top`, the best first.
+    """Search an index for the chunks that match a query best.
 
-    `mode` is "hybrid", "vector" (by meaning) or "text" (by words). `embed` must be the model that
-    the index was filled with. A score only orders the hits of one search. `fields` of a hit has,
-    among others: content, source, root, page_start, page_end, title, headings, storageUrl.
+    Args:
+        query: A question, or words.
+        mode: "hybrid", "vector" (by meaning) or "text" (by words).
+        top: Maximum number of hits.
+        settings: As for `ingest`.
+        index: As for `ingest`.
+        embed: As for `ingest`; it must be the model that filled the index.
 
-    Raises ConfigError for an empty or missing index, or one of another model; ServiceError.
+    Returns:
+        At most `top` hits, best first. Scores are comparable within one search only. The `fields`
+        of a hit include content, source, root, page_start, page_end, title, headings and
+        storageUrl.
+
+    Raises:
+        ConfigError: The query is empty, or the index is missing, empty or of another model.
+        ServiceError: A service failed.
     """
     settings = override_settings(settings, index, embed)
-    how = Mode(mode)
+    search_mode = Mode(mode)
     if not query.strip():
-        raise ConfigError("what are you looking for? as in: ingest search notice period")
-    to = create_connections(settings)
-    model = validate_vectors(embed) if embed else create_embedder(settings, to)
-    where = opened_index(settings, model, to)
-    try:
-        if not where.totals().chunks:
+        raise ConfigError("the query is empty; as in: ingest search notice period")
+    connections = create_connections(settings)
+    with (
+        closing(
+            validate_vectors(embed) if embed else create_embedder(settings, connections)
+        ) as model,
+        closing(open_index(settings, model, connections)) as opened,
+    ):
+        if not opened.totals().chunks:
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
-        vector = None if how is Mode.TEXT else model.embed([query])[0]
-        return where.search(query, vector, how, top)
-    finally:
-        where.close()
-        model.close()
+        vector = None if search_mode is Mode.TEXT else model.embed([query])[0]
+        return opened.search(query, vector, search_mode, top)
 
 
 class Outcomes:
-    """The outcomes of one run as they come, once; then its summary.
+    """Outcomes of one run, in the order of completion, and its summary. Can be iterated once.
 
-    However the loop over them ends, by `break`, an exception or ^C, the run ends with it: what is
-    under way is settled within `settings.grace_seconds`, the rest is left for the next run, and the
-    index is given back. A second ^C waits no longer. Whoever steps through them by hand
-    (`iter`, `next`) closes the run, or uses it in a `with`.
+    When the loop ends, by `break`, an exception or ^C, so does the run: it finishes the work in
+    progress within `settings.grace_seconds`, leaves the rest to the next run, and releases the
+    index. A second ^C ends it at once. If you call `iter` and `next` yourself, call `close`
+    afterwards, or use it in a `with` statement.
 
-    Taking an outcome raises ConfigError (a setting, a role, a path), ServiceError (run again), or
-    BusyError (another run holds the index), all of them IngestError; and what a root or an embedder
-    of your own raised, as it is. What was settled until then stays settled.
+    Raises, while iterating:
+        ConfigError: A setting, a role assignment or a path is wrong.
+        ServiceError: A service failed; run again.
+        BusyError: Another run holds the index.
+
+    Exceptions of a custom root or embedding model are raised unchanged. Documents committed before
+    an error stay committed.
     """
 
     def __init__(
@@ -159,7 +184,7 @@ class Outcomes:
         self._settings = settings
         if settings.engine and (self._custom_roots or embed):
             raise ConfigError(
-                f"--engine {settings.engine}: its workers can have no root or embedder of your own"
+                f"--engine {settings.engine}: its workers cannot use a custom root or embedder"
             )
         self._embedder = validate_vectors(embed) if embed else None
         self._run = run
@@ -172,38 +197,38 @@ class Outcomes:
 
     @property
     def summary(self) -> Summary:
-        """What the run came to, once it is over, however it ended.
+        """Totals of the run, once it has ended, with or without an error.
 
-        Its `exit` is what the command line's exit code would be. Raises RuntimeError before.
+        `exit` is the exit code that the command line would have. Raises RuntimeError before that.
         """
         if self._summary is None:
-            raise RuntimeError("no summary: the run is not over, or never began")
+            raise RuntimeError("no summary: the run has not ended, or never began")
         return self._summary
 
     @property
     def kept(self) -> tuple[DeletionsWithheld, ...]:
-        """The roots whose vanished sources were not removed so far, and why not."""
+        """Roots whose vanished documents have not been removed so far, and why."""
         return tuple(self._totals.kept)
 
     def __iter__(self) -> Iterator[SourceResult]:
         if self._thread:
-            raise RuntimeError("a run gives its outcomes once: begin another one")
+            raise RuntimeError("a run can be iterated once: call ingest again")
         self._thread = threading.Thread(target=self._run_in_thread, name="ingest", daemon=True)
         self._thread.start()
         try:
-            while settled := self._next_outcome():
-                yield settled
+            while result := self._next_outcome():
+                yield result
             if self._error:
                 raise self._error
         finally:
             self.close()
 
     def close(self) -> None:
-        """End the run if it goes on: settle what is under way, and give the index back.
+        """End the run: finish the work in progress, and release the index.
 
-        What cannot be settled is left for the next run; the log says why.
+        Does nothing after the end of a run. Work that fails is left to the next run, and logged.
         """
-        # At the very end of a process no other thread runs any more: that is a sudden end.
+        # While the interpreter shuts down, no other thread runs: the run cannot be finished.
         if not self._thread or self._finished or sys.is_finalizing():
             return
         self._run.stop.request()
@@ -214,7 +239,7 @@ class Outcomes:
             self._drain()
             raise
         if self._error:
-            log.warning("what was under way is not settled: %s", self._error)
+            log.warning("the work in progress was not finished: %s", self._error)
 
     def __enter__(self) -> Self:
         return self
@@ -223,70 +248,73 @@ class Outcomes:
         self.close()
 
     def _next_outcome(self) -> SourceResult | None:
-        """The next outcome, as soon as there is one; None at the end."""
+        """Wait for the next outcome; None at the end of the run."""
         while not self._finished:
             try:
-                settled = self._queue.get(timeout=QUEUE_POLL_SECONDS)
+                result = self._queue.get(timeout=QUEUE_POLL_SECONDS)
             except Empty:
                 continue
-            self._finished = settled is None
-            return settled
+            self._finished = result is None
+            return result
         return None
 
     def _drain(self) -> None:
-        """Wait for the end."""
+        """Discard outcomes until the end of the run."""
         while self._next_outcome():
             pass
 
     def _run_in_thread(self) -> None:
-        """The run, in its thread."""
+        """Body of the background thread: put each outcome into the queue, then None."""
         try:
             for event in self._run_events():
                 if isinstance(event, SourceResult):
                     self._queue.put(event)
-        except BaseException as error:  # noqa: BLE001 - it is raised where the outcomes are taken
+        except BaseException as error:  # noqa: BLE001 - raised again by __iter__
             self._error = error
         finally:
             self._queue.put(None)
 
     def _run_events(self) -> Iterator[RunEvent]:
-        """The run itself, from the opening of its services to its summary."""
-        began, code = time.monotonic(), ServiceError.exit_code
+        """Run on every root, from opening the services to saving the summary."""
+        started, code = time.monotonic(), ServiceError.exit_code
         settings, run = self._settings, self._run
-        writes = self._run_root is pipeline.ingest_root
-        to = create_connections(settings, run.stop)
+        writes = self._run_root is ingest_root
+        connections = create_connections(settings, run.stop)
         with (
             stop_at_deadline(run.stop, settings.deadline, lambda: None),
-            opened_roots(self._named_roots, settings, to) as where,
-            open_services(settings, run.stop, write=writes, to=to, model=self._embedder) as here,
-            use_engine(settings, here, run) if writes else nullcontext(here) as all_,
+            open_roots(self._named_roots, settings, connections) as named_roots,
+            open_services(
+                settings, run.stop, write=writes, to=connections, model=self._embedder
+            ) as local,
+            use_engine(settings, local, run) if writes else nullcontext(local) as services,
         ):
-            account = RunRecorder(run, all_, partial(find_capacity, all_, settings), began)
-            self._totals = account.totals
+            recorder = RunRecorder(
+                run, services, partial(find_capacity, services, settings), started
+            )
+            self._totals = recorder.totals
+            custom_roots = exclude_globs(self._custom_roots, settings.exclude)
             try:
-                for root in require_unique_names(
-                    [*where, *exclude_globs(self._custom_roots, settings.exclude)]
-                ):
-                    for event in self._run_root(root, all_, run):
-                        account.add(event)
+                for root in require_unique_names([*named_roots, *custom_roots]):
+                    for event in self._run_root(root, services, run):
+                        recorder.add(event)
                         yield event
                 code = run_exit_code(run.stop, self._totals)
             except IngestError as error:
                 code = error.exit_code
                 raise
             finally:
-                self._summary = account.summary(code)
-                if all_.budget.limit_reached:
-                    log.warning("stopped early: more would exceed %s", all_.budget.limit_reached)
+                self._summary = recorder.summary(code)
+                if limit := services.budget.limit_reached:
+                    log.warning("stopped early: more would exceed %s", limit)
                 if writes:
-                    save_run_summary(self._summary, all_.index)
+                    save_run_summary(self._summary, services.index)
 
 
 def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
-    """What a run would yield, without what a plan says of requests and records."""
+    """Dry run on one root: the events that a run would have, without the estimates of a plan."""
     return (
         event
-        for event in forecast.dry_run(root, services, run)
+        for event in dry_run(root, services, run)
         if isinstance(event, SourceResult | RunProgress | DeletionsWithheld)
     )
 
@@ -294,39 +322,39 @@ def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]
 def override_settings(
     settings: Settings, index: str | os.PathLike[str], embed: Embedder | None
 ) -> Settings:
-    """The settings with another index and embedder. Raises ConfigError for a wrong value."""
+    """Settings with another index and embedder. Raises ConfigError for an invalid value."""
     if index:
         settings = replace(settings, index=os.fspath(index))
     if embed:
-        settings = replace(settings, embedder="local")  # whatever else they name embeds nothing
+        settings = replace(settings, embedder="local")  # so that no other embedder is set up
     return validate_settings(settings)
 
 
 def split_roots(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
-    """Those roots that are named, and those that are somebody's own.
+    """Split roots into names (paths and URLs) and custom roots.
 
-    Raises ConfigError for an empty name, TypeError for what is no root at all.
+    Raises ConfigError for an empty name or no name, and TypeError for anything that is not a root.
     """
     named: list[str] = []
-    own: list[Root] = []
+    custom: list[Root] = []
     for root in roots:
         if isinstance(root, str | os.PathLike):
             named.append(os.fspath(root))
         elif hasattr(root, "list") and hasattr(root, "open"):
-            own.append(ValidatedRoot(cast("Root", root)))
+            custom.append(ValidatedRoot(cast("Root", root)))
         elif hasattr(root, "listed") and hasattr(root, "opened"):
-            own.append(ValidatedRoot(LegacyRootAdapter(root)))
+            custom.append(ValidatedRoot(LegacyRootAdapter(root)))
         else:
-            raise TypeError(f"a root is a path, a URL or a Root, not {type(root).__name__}")
+            raise TypeError(f"a root must be a path, a URL or a Root, not {type(root).__name__}")
     if "" in named:
         raise ConfigError('which PDFs? name a folder, as in: ingest("docs/")')
-    return named, own
+    return named, custom
 
 
 def require_unique_names(roots: list[Root]) -> list[Root]:
-    """The roots. Raises ConfigError if two of them have one name: each would remove the other's."""
+    """Raise ConfigError if two roots share a name: each would remove the sources of the other."""
     names = [root.name for root in roots]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"two roots are called {name!r}: a root's name is its own")
+            raise ConfigError(f"two roots are called {name!r}: give each its own name")
     return roots

@@ -1,14 +1,14 @@
-"""Every error a user can meet, named for who must act.
+"""All errors meant for users, by the remedy, with the exit code of the command line.
 
     IngestError
-    ├── ServiceError     nobody yet: run again later                exit 1
-    ├── ConfigError      you: a setting, a role, a missing index    exit 2
-    │   └── RoleError    whoever grants roles                       exit 2
-    ├── DocumentError    the document's owner; the run goes on      exit 3, at the end
-    └── BusyError        wait: another run holds the index          exit 11
+    ├── ServiceError     run again later                             exit 1
+    ├── ConfigError      fix a setting, a path or the index          exit 2
+    │   └── RoleError    have the role assigned, or wait for it      exit 2
+    ├── DocumentError    fix the document; the run continues         exit 3, at its end
+    └── BusyError        wait for the other run on this index        exit 11
 
-Messages are one line: the thing, what is wrong with it, the remedy. Anything else that
-escapes is a bug and shows a traceback.
+A message is one line: the thing, what is wrong with it, and the remedy. Any other exception that
+escapes is a bug, and is shown with its traceback.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-MAX_REASON_CHARS = 300  # characters of a reason
+MAX_REASON_CHARS = 300
 
 
 class IngestError(Exception):
-    """What all errors meant for users have in common: an exit code."""
+    """Base class of all errors meant for users. `exit_code` is that of the command line."""
 
     exit_code = 1
 
 
 class ServiceError(IngestError):
-    """A service or a disk failed. Work done so far is kept; running again continues it."""
+    """A service or a disk failed. Completed work is kept; another run continues it."""
 
     exit_code = 1
 
 
 class StoppedError(ServiceError):
-    """A wait was called off, because the run is to end."""
+    """A wait was cancelled, because the run is stopping."""
 
 
 class ConfigError(IngestError):
-    """A setting, a role or a missing thing that only the caller can put right."""
+    """A setting, a path or an index is wrong or missing; running again does not help."""
 
     exit_code = 2
 
 
 class NotYetError(ConfigError):
-    """Something is missing, or was made so lately that it does not hold yet."""
+    """Something does not exist, or was created so recently that it has not taken effect yet."""
 
 
 class RoleError(NotYetError):
-    """A role is missing, or does not hold yet."""
+    """A role assignment is missing, or has not taken effect yet."""
 
 
 class DocumentError(IngestError):
-    """One document cannot be read. An outcome, not the end of a run.
+    """One document cannot be read. It becomes the document's outcome, and does not end the run.
 
-    A root of your own raises `DocumentError(reason, code)`; the code decides between failed, which
-    counts as an attempt, and skipped.
+    A custom root raises `DocumentError(reason, code)`. The code decides the outcome: failed, which
+    counts as an attempt, or skipped.
     """
 
     exit_code = 3
@@ -69,16 +69,16 @@ class DocumentError(IngestError):
 
     @property
     def outcome(self) -> Outcome:
-        """What becomes of the document in this run."""
+        """Outcome of the document in this run."""
         return self.code.outcome
 
-    # Exceptions pickle by their args alone; this one crosses from a child process.
+    # By default exceptions are pickled without `code`; this one is sent from child processes.
     def __reduce__(self) -> tuple[type[Self], tuple[str, Code]]:
         return type(self), (str(self), self.code)
 
 
 def clean_reason(reason: str) -> str:
-    """A reason as one line of bounded length: it may quote a library, and that a hostile file."""
+    """Make a reason one line of bounded length: it may quote a library that quotes the file."""
     words = "".join(c if c.isprintable() else " " for c in reason[: 4 * MAX_REASON_CHARS]).split()
     text = " ".join(words)
     return text if len(text) <= MAX_REASON_CHARS else f"{text[: MAX_REASON_CHARS - 3]}..."

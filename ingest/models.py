@@ -1,7 +1,4 @@
-"""The values the pipeline passes around. Frozen, typed, and free of I/O.
-
-The words are DESIGN.md's; a name here means exactly what it means there.
-"""
+"""Values that pass between the stages of the pipeline: frozen, typed and free of I/O."""
 
 from __future__ import annotations
 
@@ -19,15 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vectors: TypeAlias = NDArray[np.float32]
-    # A page in grey, shape (height, width), 0 is black.
+    # A page in greyscale, shape (height, width); 0 is black.
     GreyImage: TypeAlias = NDArray[np.uint8]
 
-# One row per text, in the order of the texts: shape (len(texts), dimensions), float32.
+# Texts to vectors: shape (len(texts), dimensions), float32, one row per text in their order.
 Embed: TypeAlias = "Callable[[Sequence[str]], Vectors]"
 
 
 class Outcome(StrEnum):
-    """What became of one source in one run."""
+    """Outcome of one source in one run."""
 
     NEW = "new"
     CHANGED = "changed"
@@ -39,7 +36,7 @@ class Outcome(StrEnum):
 
 
 class Code(StrEnum):
-    """Why a source is not in the index, or not with all its pages. Names are for ever."""
+    """Reason why a source is missing from the index, or is incomplete. Values never change."""
 
     NO_TEXT = "no-text"
     ENCRYPTED = "encrypted"
@@ -61,14 +58,14 @@ class Code(StrEnum):
 
     @property
     def outcome(self) -> Outcome:
-        """What becomes of a source that cannot be taken for this reason."""
+        """Outcome of a source that cannot be read for this reason: skipped or failed."""
         return Outcome.SKIPPED if self in SKIPPED_CODES else Outcome.FAILED
 
 
-# Nothing is wrong with the reader or the file: it is not to be read, or not now.
+# Neither the file nor its extraction failed: it should not be read, or not now.
 SKIPPED_CODES = frozenset(
     {
-        Code.NO_TEXT,  # where that can be known without reading: a form for one viewer alone
+        Code.NO_TEXT,  # known without reading: an XFA form, which only one viewer can show
         Code.ENCRYPTED,
         Code.NOT_A_PDF,
         Code.TOO_LARGE,
@@ -80,66 +77,66 @@ SKIPPED_CODES = frozenset(
 )
 
 
-# Names of fields of the index and what a source says for them; None where it says nothing.
+# Names of custom index fields, and the source's values; None for no value.
 Values: TypeAlias = "tuple[tuple[str, str | None], ...]"
 
 
-SourceKey: TypeAlias = tuple[str, str]  # the root and the name of a source: no two have the same
+SourceKey: TypeAlias = tuple[str, str]  # root and name of a source; unique in an index
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One PDF that can be read, as its listing saw it."""
+    """One PDF in a root, as listed."""
 
     root: str
-    name: str  # relative to the root, "/" between folders; a file's in NFC
-    location: str  # where it is: a path, or a URL
+    name: str  # relative to the root, "/" between folders; of files in Unicode NFC
+    location: str  # path or URL
     size: int  # bytes
-    modified: str  # opaque: equal means not modified since
-    recent: bool = False  # modified so lately that another write could leave `modified` as it is
-    unreadable: str = ""  # why its bytes cannot be had at present, whatever is known of them
-    fields: Values = ()
+    modified: str  # opaque version; equal means unmodified
+    recent: bool = False  # modified so recently that another write might not change `modified`
+    unreadable: str = ""  # why its bytes cannot be read at present; "" if they can
+    fields: Values = ()  # values of custom index fields
 
     @property
     def key(self) -> SourceKey:
         return self.root, self.name
 
 
-ATTACHMENT_SEPARATOR = "//"  # in the name of a source: what follows is a PDF inside what precedes
+ATTACHMENT_SEPARATOR = "//"  # in a source's name, between a PDF and the PDF attached to it
 
 
 def parent_name(name: str) -> str:
-    """The source in the root that a PDF is inside of; "" for one that is in the root itself."""
+    """Name of the source that a PDF is attached to; "" for one that is a file of its own."""
     outer, inside, _ = name.partition(ATTACHMENT_SEPARATOR)
     return outer if inside and outer.lower().endswith(".pdf") else ""
 
 
 def hash_fields(fields: Values) -> str:
-    """Twelve hex digits that tell the values of fields from others; "" where there is no value."""
-    said = "\0".join(f"{name}={value}" for name, value in sorted(fields) if value)
-    return hashlib.sha256(said.encode()).hexdigest()[:12] if said else ""
+    """Hash the values of custom fields to twelve hex digits; "" if there are no values."""
+    text = "\0".join(f"{name}={value}" for name, value in sorted(fields) if value)
+    return hashlib.sha256(text.encode()).hexdigest()[:12] if text else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ListingIssue:
-    """Something in a root that is not read, and why."""
+    """Something in a root that is not read, and the reason."""
 
     root: str
     name: str
     reason: str
-    harmless: bool = False  # nobody needs to act on it
+    harmless: bool = False  # needs no action
     code: Code = Code.IGNORED
-    hides: bool = False  # what lies below it is unknown, so the listing is not whole
+    hides: bool = False  # its content is unknown, so the listing is incomplete
 
 
-# Fields of a recipe that came after the first six, each with the value under which documents are
-# read as before there was a choice. Literals, not defaults: a changed default must be noticed.
+# Later fields of Recipe, each with the value that reads documents as before the field was added.
+# Literals, not defaults: a changed default must change the digest.
 UNCHANGED_AT: dict[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A file in a root that is left alone: of another kind than PDF, or excluded."""
+    """A file in a root that is left out: excluded, or not a PDF."""
 
     root: str
     name: str
@@ -148,21 +145,21 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything but the bytes that shapes a chunk or its vector."""
+    """Everything besides a document's bytes that determines its chunks and vectors."""
 
     extractor: str
     chunk_tokens: int
     overlap: float  # share of a chunk that the next one repeats
     model: str
     dimensions: int
-    schema: int = 3  # raised when cleaning, splitting or the fields of a chunk change
+    schema: int = 3  # incremented when cleaning, splitting or the fields of a chunk change
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits; equal exactly for equal recipes.
+        """Hash of the recipe, twelve hex digits.
 
-        A field that `UNCHANGED_AT` names is left out while it has the value given there, so that
-        adding an option does not make every document of every existing index stale.
+        A field in `UNCHANGED_AT` is left out while it has the value given there, so that adding an
+        option does not make every document of every existing index stale.
         """
         named = {f.name: getattr(self, f.name) for f in fields(self)}
         values = "\0".join(
@@ -174,7 +171,7 @@ class Recipe:
 
     @property
     def vector_space(self) -> str:
-        """Equal exactly where the same text has the same vector."""
+        """Identifier of the vectors: equal if equal texts have equal vectors."""
         return f"{self.model}\0{self.dimensions}"
 
 
@@ -189,44 +186,44 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What is known of a document beside its text. Pages count from 1, as a viewer does."""
+    """Metadata of a document. Pages are numbered from 1, as in a viewer."""
 
     author: str = ""
-    created: str = ""  # UTC, ISO 8601; "" where the document says nothing that can be true
-    modified: str = ""  # the same
-    language: str = ""  # of most of its text, ISO 639-1; "" where that cannot be told
-    producer: str = ""  # the program that made it
-    forbids: tuple[str, ...] = ()  # what its permissions ask people not to do: "copy", "print"
-    scanned: tuple[int, ...] = ()  # pages that are pictures, whatever has read them
+    created: str = ""  # UTC, ISO 8601; "" if unknown or impossible
+    modified: str = ""  # UTC, ISO 8601; "" if unknown or impossible
+    language: str = ""  # of most of its text, ISO 639-1; "" if unknown
+    producer: str = ""  # the program that wrote it
+    forbids: tuple[str, ...] = ()  # actions that its permissions forbid: "copy", "print"
+    scanned: tuple[int, ...] = ()  # pages that are images, with or without OCR
     missing: tuple[int, ...] = ()  # pages that could not be read
-    doubtful: tuple[int, ...] = ()  # pages whose text was recognised, but not with confidence
-    ocr: str = ""  # what recognised the text of its scanned pages; "" for nothing
-    attachments: tuple[str, ...] = ()  # names of the PDFs inside it
-    since: str = ""  # the first run, by its id, that reported its present trouble; "" for none
+    doubtful: tuple[int, ...] = ()  # pages whose text OCR recognised with low confidence
+    ocr: str = ""  # the OCR engine that read its scanned pages; "" for none
+    attachments: tuple[str, ...] = ()  # names of the PDFs attached to it
+    since: str = ""  # id of the first run that reported its current problem; "" for none
 
 
 @dataclass(frozen=True, slots=True)
 class OcrResult:
-    """What optical character recognition made of one page."""
+    """OCR result of one page."""
 
     text: str
-    confidence: float  # of its words, weighted by their length, from 0 to 1
+    confidence: float  # of its words, weighted by their length, 0 to 1
 
 
 @dataclass(frozen=True, slots=True)
 class CachedPage:
-    """What an index keeps of a page that a service was paid to recognise."""
+    """Paid OCR result of one page, cached in the index."""
 
-    key: str  # what the page is, and what recognises it
-    root: str  # of the source that it was last seen in, with which it is forgotten
+    key: str  # hash of the page image and the OCR engine
+    root: str  # of the source it was last seen in; removed from the cache with that source
     source: str
-    operation: str  # under which the service keeps its answer for a day
-    recognised: OcrResult | None = None  # None: the answer is not here yet
+    operation: str  # id under which the service keeps its result for a day
+    recognised: OcrResult | None = None  # None: the result has not been fetched yet
 
 
 @dataclass(frozen=True, slots=True)
 class RunningLines:
-    """Headers and footers that one page is without, as earlier pages have them."""
+    """Headers and footers removed from one page, because they repeat on other pages."""
 
     headers: tuple[str, ...]
     footers: tuple[str, ...]
@@ -234,43 +231,43 @@ class RunningLines:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What extraction makes of a PDF: clean text, page by page, and its structure."""
+    """Extracted document: clean text by page, and its structure."""
 
-    pages: tuple[str, ...]  # an empty string is a page without text
+    pages: tuple[str, ...]  # "" for a page without text
     title: str = ""
     headings: tuple[Heading, ...] = ()
-    labels: tuple[str, ...] = ()  # what the pages call themselves; () where they do not
-    confidence: dict[int, float] = field(default_factory=dict)  # of recognised pages, by number
-    running: tuple[RunningLines, ...] = ()  # of each page; () where no page is without any
+    labels: tuple[str, ...] = ()  # the document's own page labels, such as "iv"; () for none
+    confidence: dict[int, float] = field(default_factory=dict)  # of OCR, by page number
+    running: tuple[RunningLines, ...] = ()  # one per page; () if none were removed
     details: Details = field(default_factory=Details)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of a document's text, small enough to embed."""
+    """Consecutive text of a document, small enough to embed."""
 
     id: str
-    text: str  # of its pages from start to end, below the header of the table it goes on with
-    tokens: int  # in what is embedded
+    text: str  # from start to end; if it continues a table, the table's header comes first
+    tokens: int  # in the text to embed
     ordinal: int  # from 0, in reading order
-    start: int  # offsets into the pages joined by a newline, in characters
+    start: int  # character offsets into the pages joined by newlines
     end: int
-    page_start: int  # as a viewer counts; a chunk that crosses a page has page_end > page_start
-    page_end: int
-    label: str  # what the document calls page_start: "iv", "A-3"; "" where it does not say
+    page_start: int  # from 1, as in a viewer
+    page_end: int  # greater than page_start if the chunk crosses pages
+    label: str  # the document's own label of page_start: "iv", "A-3"; "" for none
     headings: tuple[str, ...]  # outermost first
-    confidence: float | None = None  # the least of its recognised pages; None: none was
-    plain: str = ""  # the text without the marks of its tables; "" where it has none
+    confidence: float | None = None  # of OCR, the lowest of its pages; None without OCR
+    plain: str = ""  # the text without table markup; "" if it has no table
 
     @property
     def text_to_embed(self) -> str:
-        """What its vector is made of."""
+        """Text that its vector represents."""
         return self.plain or self.text
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDocument:
-    """One source read, extracted and split: all that is needed of it from here on."""
+    """One source after reading, extraction and splitting."""
 
     fingerprint: str
     pages: int
@@ -283,7 +280,7 @@ class PreparedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A PDF inside another, a source of its own, and what reading it gave."""
+    """PDF attached to another PDF: a source of its own, with the result of reading it."""
 
     source: Source
     result: PreparedDocument | Exception  # a DocumentError
@@ -291,25 +288,25 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the index knows about one source."""
+    """State of one source in the index."""
 
     root: str
     source: str
-    fingerprint: str = ""  # of the bytes and recipe last looked at
-    size: int = -1
-    modified: str = ""  # "" where it cannot be trusted: the next run reads the bytes
+    fingerprint: str = ""  # digest of the recipe, then hash of the bytes, as last read
+    size: int = -1  # bytes; -1 for unknown
+    modified: str = ""  # "" if it cannot be trusted: the next run reads the bytes
     pages: int = 0
     empty_pages: int = 0
     tokens: int = 0  # in its chunks
-    outcome: str = ""  # of the last run that settled it; "" before the first
+    outcome: str = ""  # in the last run that finished it; "" before the first
     error: str = ""
-    code: str = ""  # of the error, or of what is lacking
-    attempts: int = 0  # failures in a row with this fingerprint
-    committed: tuple[str, ...] = ()  # chunk ids acknowledged
-    pending: tuple[str, ...] = ()  # chunk ids that may exist
-    chunks: int = 0  # how many are committed; listed where the ids are not
-    settled: str = ""  # when, UTC, ISO 8601
-    run: str = ""
+    code: str = ""  # of the error, or of the missing part
+    attempts: int = 0  # consecutive failures with this fingerprint
+    committed: tuple[str, ...] = ()  # ids of chunks that exist
+    pending: tuple[str, ...] = ()  # ids of chunks that may exist
+    chunks: int = 0  # number of committed chunks; set also where the ids are not loaded
+    settled: str = ""  # when it was last finished, UTC, ISO 8601
+    run: str = ""  # id of that run
     details: Details = field(default_factory=Details)
 
     @property
@@ -319,10 +316,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """A chunk on its way into the index. Without a vector, the one there is kept."""
+    """Chunk to write to the index. Without a vector, the index keeps the one it has."""
 
     source: Source
-    url: str  # where a person opens the source
+    url: str  # opens the source for a person
     fingerprint: str
     title: str
     chunk: Chunk
@@ -332,7 +329,7 @@ class IndexEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredChunk:
-    """A chunk as it stands in an index."""
+    """Chunk read from an index."""
 
     id: str
     root: str
@@ -342,11 +339,11 @@ class StoredChunk:
     page_start: int
     page_end: int
     headings: tuple[str, ...]
-    text: str  # "" where it was not asked for
+    text: str  # "" if it was not requested
 
 
 class Mode(StrEnum):
-    """How to search: by words, by meaning, or by both, fused by reciprocal rank."""
+    """Search mode: by words (text), by meaning (vector), or both, with reciprocal rank fusion."""
 
     HYBRID = "hybrid"
     VECTOR = "vector"
@@ -355,7 +352,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One chunk the index would not take, in the index's words."""
+    """Chunk that the index refused, with the index's reason."""
 
     id: str
     reason: str
@@ -363,104 +360,104 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer to a search: the chunk's fields as they stand in the index, best first."""
+    """One search result: the chunk's fields in the index."""
 
-    score: float
+    score: float  # comparable within one search only
     fields: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceResult:
-    """One source is done with, for this run."""
+    """Result of one source in one run."""
 
     root: str
-    source: str
+    source: str  # name of the source
     outcome: Outcome
-    reason: str = ""
-    code: str = ""  # of the reason; "" where there is nothing to say
-    harmless: bool = True  # False: the document's owner has something to do
+    reason: str = ""  # for people; "" if there is nothing to report
+    code: str = ""  # a `Code` for the reason; "" for none
+    harmless: bool = True  # False: the document needs attention
     pages: int = 0
     empty_pages: int = 0
-    chunks: int = 0
-    embedded: int = 0  # chunks that were new to the index, but for those reused
-    deleted: int = 0  # chunks that are gone from it
+    chunks: int = 0  # of the source, in the index
+    embedded: int = 0  # chunks that were embedded
+    deleted: int = 0  # chunks that were removed from the index
     tokens: int = 0  # in the chunks that were embedded
     details: Details = field(default_factory=Details)
-    reused: int = 0  # chunks whose vectors the index in use had
+    reused: int = 0  # chunks with vectors from the live index, in a rebuild
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What went on in each of the equal stretches of a run, from its start to its end."""
+    """Activity of a run in equal intervals, from its start to its end."""
 
-    every: float = 0.0  # seconds that a stretch takes
+    every: float = 0.0  # length of an interval, seconds
     pages: tuple[int, ...] = ()  # read
-    tokens: tuple[int, ...] = ()  # of the chunks that were embedded and written
-    charged: tuple[int, ...] = ()  # tokens that the quota was charged
-    waited: tuple[float, ...] = ()  # seconds in which embedding waited for the quota
-    refused: tuple[int, ...] = ()  # requests that were one too many for it
-    quota: float = 0.0  # tokens a minute, as far as was known at the end; 0 where it was not
+    tokens: tuple[int, ...] = ()  # in chunks that were embedded and written
+    charged: tuple[int, ...] = ()  # tokens charged to the quota
+    waited: tuple[float, ...] = ()  # seconds that embedding waited for the quota
+    refused: tuple[int, ...] = ()  # requests that were throttled
+    quota: float = 0.0  # tokens per minute, as known at the end; 0 if unknown
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One run once it was over."""
+    """Totals of one run that has ended."""
 
-    run: str
-    ended: str  # when, UTC, ISO 8601
-    seconds: float
-    exit: int
-    outcomes: dict[str, int]
+    run: str  # id
+    ended: str  # UTC, ISO 8601
+    seconds: float  # duration
+    exit: int  # exit code of the run
+    outcomes: dict[str, int]  # number of sources by outcome
     pages: int  # read
     chunks_embedded: int
     chunks_deleted: int
     tokens_embedded: int
     stages: dict[str, dict[str, float]]  # seconds of each stage and wait: "wall", "threads"
-    bottleneck: str  # what held it up and what would help, in one line; "" for nothing
-    chunks_reused: int = 0  # whose vectors came from the index in use
+    bottleneck: str  # the slowest part and a remedy, in one line; "" for none
+    chunks_reused: int = 0  # with vectors from the live index, in a rebuild
     timeline: Timeline = field(default_factory=Timeline)
-    index: dict[str, int] = field(default_factory=dict)  # sources, chunks, size: held after it
+    index: dict[str, int] = field(default_factory=dict)  # after the run: sources, chunks, size
     other_kinds: dict[str, int] = field(default_factory=dict)  # files not read, by extension
-    exclude: tuple[str, ...] = ()  # the globs that left sources out
-    excluded: int = 0  # sources those left out of the roots
-    excluded_kept: int = 0  # sources they name that the index has, and keeps
+    exclude: tuple[str, ...] = ()  # globs that exclude sources
+    excluded: int = 0  # sources in the roots that are excluded
+    excluded_kept: int = 0  # excluded sources that are in the index, and stay
 
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """Work went on inside documents that are not settled yet."""
+    """Progress inside documents that are not finished yet."""
 
-    pages: int = 0
-    chunks: int = 0
-    tokens: int = 0  # in those
+    pages: int = 0  # read
+    chunks: int = 0  # written
+    tokens: int = 0  # embedded for those chunks
 
 
 @dataclass(frozen=True, slots=True)
 class DeletionsWithheld:
-    """A root's vanished sources are still in the index: removing them was not safe."""
+    """Vanished sources of a root that stay in the index, because removing them is not safe."""
 
     root: str
-    sources: int
+    sources: int  # number of them
     reason: str
-    harmless: bool  # False: more would go than the deletion limit allows
+    harmless: bool  # False: they exceed the deletion limit
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What a run left alone in a root."""
+    """Files and sources of a root that a run left out."""
 
     root: str
-    kinds: dict[str, int]  # files of other kinds, by extension
+    kinds: dict[str, int]  # files that are not PDFs, by extension
     excluded: int = 0  # sources in the root that are excluded
-    kept: int = 0  # excluded sources that the index has a record of
-    unread: tuple[str, ...] = ()  # names of the first of those files
-    kept_names: tuple[str, ...] = ()  # and of those sources
+    kept: int = 0  # excluded sources that are in the index
+    unread: tuple[str, ...] = ()  # names of the first `kinds`
+    kept_names: tuple[str, ...] = ()  # names of the first `kept`
 
 
 RunEvent: TypeAlias = SourceResult | RunProgress | DeletionsWithheld | LeftOut
 
 
-# Names of version 0.1, for programs that use them.
+# Names of version 0.1, kept for existing programs.
 Kept: TypeAlias = DeletionsWithheld
 Oddity: TypeAlias = ListingIssue
 Settled: TypeAlias = SourceResult

@@ -1,16 +1,16 @@
 <#
 .SYNOPSIS
-Grant what ingest needs on services that exist already; safe to run again.
+Assign the roles that ingest needs on existing services. Safe to run again.
 
 .DESCRIPTION
-The same as assign-roles.sh, with the same variables: RESOURCE_GROUP, and if need be PRINCIPAL_ID,
-SUBSCRIPTION_ID, OPENAI_NAME, SEARCH_NAME, STORAGE_NAME and OCR_NAME.
+PowerShell version of assign-roles.sh, with the same variables: RESOURCE_GROUP, and optionally
+PRINCIPAL_ID, SUBSCRIPTION_ID, OPENAI_NAME, SEARCH_NAME, STORAGE_NAME and OCR_NAME.
 
 .PARAMETER DryRun
-Print the commands that grant, and run none of them.
+Print the commands that assign roles, and run none of them.
 
 .PARAMETER CreateIndex
-An identity may create the index too; whoever is signed in always may.
+Also assign the role to create the index; always done for the signed-in identity.
 #>
 param([switch]$DryRun, [switch]$CreateIndex)
 
@@ -22,7 +22,7 @@ function Stop-With([string]$message) {
     exit 2
 }
 
-# What az prints; an error of az ends the script, unless it is the answer.
+# Output of az; if az fails, the script exits with its code.
 function Get-Answer([string[]]$arguments) {
     $answer = & az @arguments
     if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
@@ -39,7 +39,7 @@ if (-not $env:RESOURCE_GROUP) { Stop-With 'set RESOURCE_GROUP to the resource gr
 $subscription = $env:SUBSCRIPTION_ID
 if (-not $subscription) { $subscription = Get-Answer @('account', 'show', '--query', 'id', '-o', 'tsv') }
 
-# The principal, and what kind it is: a wrong kind makes a fresh identity "not found".
+# The principal and its type. With a wrong type, a new identity is "not found".
 $principal = $env:PRINCIPAL_ID
 if (-not $principal) {
     $CreateIndex = $true
@@ -57,7 +57,7 @@ elseif (Test-Found @('ad', 'user', 'show', '--id', $principal)) { $kind = 'User'
 elseif (Test-Found @('ad', 'group', 'show', '--group', $principal)) { $kind = 'Group' }
 else { $kind = 'ServicePrincipal' }
 
-# The id of the one resource of that type; empty if there is none.
+# Id of the resource of that type; empty if there is none.
 function Get-Resource([string]$type, [string]$name, [string]$what, [string]$variable) {
     $query = "[?'$name'=='' || name=='$name'].id"
     $found = @(Get-Answer @('resource', 'list', '--subscription', $subscription, '--resource-group', $env:RESOURCE_GROUP,
@@ -99,4 +99,4 @@ if ($ocr) { Grant-Role 'Cognitive Services User' 'a97b65f3-24c7-4388-baec-2e8713
 if ($search) { Grant-Role 'Search Index Data Contributor' '8ebe5a00-799e-43f5-93ac-243d3dce84a7' $search }
 if ($search -and $CreateIndex) { Grant-Role 'Search Service Contributor' '7ca78c08-252a-4471-8644-bb5ff32d4ba0' $search }
 if ($storage) { Grant-Role 'Storage Blob Data Reader' '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1' $storage }
-if (-not $DryRun) { Write-Output 'A new role takes five to ten minutes to hold: ingest run --wait-for-roles 10m' }
+if (-not $DryRun) { Write-Output 'A new role assignment takes effect within five to ten minutes: ingest run --wait-for-roles 10m' }

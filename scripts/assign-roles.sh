@@ -1,17 +1,17 @@
 #!/bin/sh
-# Grant what ingest needs on services that exist already; safe to run again.
+# Assign the roles that ingest needs on existing services. Safe to run again.
 #
-#   RESOURCE_GROUP=rg scripts/assign-roles.sh               to whoever is signed in to `az`
-#   RESOURCE_GROUP=rg PRINCIPAL_ID=… scripts/assign-roles.sh    to that user, group or identity
+#   RESOURCE_GROUP=rg scripts/assign-roles.sh                   to the identity signed in to `az`
+#   RESOURCE_GROUP=rg PRINCIPAL_ID=… scripts/assign-roles.sh    to this user, group or identity
 #
-#   --create-index   an identity may create the index too; whoever is signed in always may
-#   --dry-run        print the commands that grant, and run none of them
+#   --create-index   also assign the role to create the index; always done for the signed-in identity
+#   --dry-run        print the commands that assign roles, and run none of them
 #
-# SUBSCRIPTION_ID: unset, the one `az` has chosen. OPENAI_NAME, SEARCH_NAME and STORAGE_NAME say
-# which, where the group has more than one. OCR_NAME: the Document Intelligence account, if one reads
-# scanned pages; OPENAI_NAME is then needed too.
+# SUBSCRIPTION_ID: the subscription; by default that of `az`. OPENAI_NAME, SEARCH_NAME, STORAGE_NAME:
+# required if the resource group has more than one such service. OCR_NAME: the Document Intelligence
+# account, to read scanned pages; OPENAI_NAME is then required too.
 set -eu
-export MSYS_NO_PATHCONV=1 # Git Bash takes ids, which begin with a slash, for paths
+export MSYS_NO_PATHCONV=1 # Git Bash would convert ids, which begin with a slash, as paths
 
 dry='' create_index=''
 for argument; do
@@ -25,7 +25,7 @@ command -v az >/dev/null || { echo "assign-roles: the Azure CLI, az, is not inst
 [ -n "${RESOURCE_GROUP:-}" ] || { echo "assign-roles: set RESOURCE_GROUP to the resource group of the services" >&2; exit 2; }
 subscription=${SUBSCRIPTION_ID:-$(az account show --query id -o tsv)}
 
-# The principal, and what kind it is: a wrong kind makes a fresh identity "not found".
+# The principal and its type. With a wrong type, a new identity is "not found".
 principal=${PRINCIPAL_ID:-}
 if [ -z "$principal" ]; then
     create_index=yes
@@ -45,7 +45,7 @@ else
     kind=ServicePrincipal
 fi
 
-# resource TYPE NAME WHAT: the id of the one resource of that type; empty if there is none.
+# resource TYPE NAME LABEL VARIABLE: print the id of the resource of that type; nothing if none.
 resource() {
     found=$(az resource list --subscription "$subscription" --resource-group "$RESOURCE_GROUP" \
         --resource-type "$1" --query "[?'$2'=='' || name=='$2'].id" -o tsv)
@@ -103,4 +103,4 @@ fi
 if [ -n "$storage" ]; then
     grant "Storage Blob Data Reader" 2a2b9908-6ea1-4ae2-8e65-a410df84e7d1 "$storage"
 fi
-[ -n "$dry" ] || echo "A new role takes five to ten minutes to hold: ingest run --wait-for-roles 10m"
+[ -n "$dry" ] || echo "A new role assignment takes effect within five to ten minutes: ingest run --wait-for-roles 10m"

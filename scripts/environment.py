@@ -1,7 +1,7 @@
-"""Fill .venv with the locked packages. Called by scripts/environment; safe to call twice at once.
+"""Install the locked packages into .venv. Called by scripts/environment; safe to run concurrently.
 
-Needs nothing but the standard library. The stamp, a copy of the lock file, is written last: an
-environment that was interrupted is not taken for a finished one.
+Uses only the standard library. The stamp, a copy of the lock file, is written last, so that an
+interrupted installation does not count as complete.
 """
 
 import errno
@@ -19,9 +19,9 @@ LOCKS = ROOT / "requirements"
 
 
 def main(kind: str, venv: Path) -> int:
-    """Make or complete the environment; returns an exit code."""
+    """Create or complete the environment; returns an exit code."""
     if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
-        print("This Python cannot make environments: on Debian, apt install python3-venv")
+        print("This Python cannot create environments: on Debian, apt install python3-venv")
         return 2
     try:
         venv.mkdir(parents=True, exist_ok=True)
@@ -29,52 +29,52 @@ def main(kind: str, venv: Path) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX)
             return complete(kind, venv)
     except KeyboardInterrupt:
-        print("Stopped; calling again goes on from here.")
+        print("Stopped; run it again to continue.")
         return 130
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "make room there" if full else "clone the project to where you may write"
+        remedy = "free some space" if full else "clone the project to a writable folder"
         print(f"Cannot write {venv} ({error.strerror}): {remedy}, or set INGEST_VENV=FOLDER.")
         return 2
 
 
 def complete(kind: str, venv: Path) -> int:
-    """Do what is missing, unless another process did while we waited for the lock."""
+    """Install what is missing, unless another process did so while this one waited for the lock."""
     python = venv / "bin" / "python"
-    if python.exists() and stamped(kind, venv):
+    if python.exists() and is_complete(kind, venv):
         return 0
-    began = time.monotonic()
+    started = time.monotonic()
     for stamp in venv.glob("*.txt"):
-        if not stamped(stamp.stem, venv):
-            stamp.unlink()  # or it would count again in a checkout of its day
+        if not is_complete(stamp.stem, venv):
+            stamp.unlink()  # otherwise it would be valid again after a checkout of its version
     print(f"Setting up {venv} with Python {sys.version.split()[0]} ...", flush=True)
-    if not (python.exists() or made(venv)):
+    if not (python.exists() or create_venv(venv)):
         return 2
-    findable(venv)
+    add_checkout_to_path(venv)
     print(f"Installing the packages of requirements/{kind}.txt ...", flush=True)
-    if not installed(kind, python):
+    if not install_packages(kind, python):
         print(
-            "The packages could not be installed, see above. Mend that (the network, the disk, "
-            "pip's settings), and call again: it goes on from here."
+            "The packages could not be installed, see above. Fix that (the network, the disk, "
+            "pip's settings), and run it again to continue."
         )
         return 2
-    for each in (kind, *contained(kind)):
+    for each in (kind, *contained_locks(kind)):
         shutil.copyfile(LOCKS / f"{each}.txt", venv / f"{each}.txt")
-    print(f"Done in {time.monotonic() - began:.0f} s.", flush=True)
+    print(f"Done in {time.monotonic() - started:.0f} s.", flush=True)
     return 0
 
 
-def stamped(kind: str, venv: Path) -> bool:
-    """Whether an environment has the packages of a lock file as it is now."""
+def is_complete(kind: str, venv: Path) -> bool:
+    """Return whether the environment has the packages of the current lock file."""
     lock, stamp = LOCKS / f"{kind}.txt", venv / f"{kind}.txt"
     return lock.exists() and stamp.exists() and lock.read_bytes() == stamp.read_bytes()
 
 
-def made(venv: Path) -> bool:
-    """Make an environment with pip and nothing else; False if that failed, which was said."""
+def create_venv(venv: Path) -> bool:
+    """Create an environment with only pip; if that fails, print why and return False."""
     from venv import create
 
-    for part in ("bin", "include", "lib", "lib64"):  # of one whose Python is gone
+    for part in ("bin", "include", "lib", "lib64"):  # of an environment without its Python
         if (venv / part).is_symlink():
             (venv / part).unlink()
         shutil.rmtree(venv / part, ignore_errors=True)
@@ -84,26 +84,26 @@ def made(venv: Path) -> bool:
         ensurepip, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     if done.returncode:
-        print(f"pip could not be installed into {venv}: {errors(done.stdout.splitlines())[0]}")
+        print(f"pip could not be installed into {venv}: {pip_errors(done.stdout.splitlines())[0]}")
     return not done.returncode
 
 
-def findable(venv: Path) -> None:
-    """Let the environment's Python import this checkout's packages, from anywhere."""
-    # Relative where it can be: a checkout that is moved stays whole.
+def add_checkout_to_path(venv: Path) -> None:
+    """Let the environment's Python import this checkout's packages from any folder."""
+    # A relative path if possible, so that the checkout can be moved.
     place = "../../../.." if venv.parent == ROOT else str(ROOT)
     for site in venv.glob("lib/python3*/site-packages"):
         (site / "ingest.pth").write_text(f"{place}\n", encoding="utf-8")
 
 
-def installed(kind: str, python: Path) -> bool:
-    """Let pip install the packages of a lock file; False if that failed, which was said.
+def install_packages(kind: str, python: Path) -> bool:
+    """Install the packages of a lock file with pip; if that fails, print why and return False.
 
-    Of what it says, what is large is shown while that is downloaded, and the errors. Nothing is
-    compiled: Python compiles what it imports, which is a small part.
+    Of pip's output, only large downloads and errors are shown. Nothing is compiled in advance:
+    Python compiles only what it imports, which is a small part.
     """
     pip = [str(python), "-I", "-m", "pip", "install", "--disable-pip-version-check"]
-    # The lock file names all that is needed, and no more is looked for.
+    # The lock file is complete, so pip need not resolve dependencies.
     locked = ["--require-hashes", "--no-deps", "--only-binary", ":all:"]
     quick = ["--no-compile", "--progress-bar", "off", "-r", str(LOCKS / f"{kind}.txt")]
     lines: list[str] = []
@@ -117,23 +117,23 @@ def installed(kind: str, python: Path) -> bool:
                 print(f"  {large[1]}, {large[2]}", flush=True)
             elif line.startswith("Installing collected"):
                 print("  unpacking", flush=True)
-            elif "Retrying (Retry(total=4" in line:  # the first of five times
-                print("  the network does not answer yet", flush=True)
+            elif "Retrying (Retry(total=4" in line:  # the first of five
+                print("  the network does not respond; retrying", flush=True)
     if process.returncode:
-        print("\n".join(errors(lines)))
+        print("\n".join(pip_errors(lines)))
     return not process.returncode
 
 
-def errors(lines: list[str]) -> list[str]:
-    """What pip says of its failure: its errors, or if it names none, its last line."""
+def pip_errors(lines: list[str]) -> list[str]:
+    """Error lines of pip's output, or its last line if there are none."""
     for number, line in enumerate(lines):
         if line.startswith("ERROR"):
             return lines[number:]
-    return [line for line in lines if line][-1:] or ["it said nothing"]
+    return [line for line in lines if line][-1:] or ["pip printed nothing"]
 
 
-def contained(kind: str) -> list[str]:
-    """The other lock files of which every line is in that one too."""
+def contained_locks(kind: str) -> list[str]:
+    """Names of the other lock files whose lines are all in this one."""
     lines = {lock.stem: set(lock.read_text().splitlines()) for lock in LOCKS.glob("*.txt")}
     return [other for other in sorted(lines) if lines[other] <= lines[kind] and other != kind]
 

@@ -1,7 +1,7 @@
-"""The reference of what `ingest` exports, in Markdown, from its docstrings and its comments.
+"""Generate the API reference in Markdown from the docstrings and comments of `ingest`.
 
-The code says what a field is beside the field, so a class is shown as its source: no text is
-written twice, and none can be out of date.
+Fields are documented by comments on their lines, so a class is shown as its source: no text is
+written twice, and none can become outdated.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from ingest.config.settings import environment_settings
 HEAD = """\
 # The library
 
-What a Python program imports from `ingest`. [examples/](../examples) has programs to start from:
-[outcomes](../examples/outcomes.py), [a search](../examples/ask.py), [a root of one's
-own](../examples/own_root.py), [a model of one's own](../examples/own_model.py).
+The public names of the package `ingest`. [examples/](../examples) has programs to start from:
+[outcomes](../examples/outcomes.py), [search](../examples/ask.py), [a custom
+root](../examples/own_root.py) and [a custom model](../examples/own_model.py).
 
-It prints nothing, takes no signals and reads no environment; what it has to say goes to the logger
-`ingest`. It works in notebooks and in threads. A program that starts it at its top level needs
+The API prints nothing, handles no signals and reads no environment variables; it logs to the logger
+`ingest`. It works in notebooks and in threads. A program that calls it at its top level needs
 no `if __name__ == "__main__"`: the processes that read documents do not import it.
 
-This page is written by `scripts/make-api-docs`, from the code.
+This page is generated from the code by `scripts/make-api-docs`.
 """
 
 CHAPTERS = {
     "Functions": ("ingest", "preview", "search"),
-    "What comes of it": (
+    "Results": (
         *("Outcomes", "SourceResult", "Outcome", "Code", "Details", "DeletionsWithheld"),
         *("Summary",),
         *("Hit", "Mode"),
     ),
-    "Roots of your own": ("Root", "Source", "ListingIssue", "Unread"),
-    "Models of your own": ("Embedder",),
+    "Custom roots": ("Root", "Source", "ListingIssue", "Unread"),
+    "Custom models": ("Embedder",),
     "Settings": ("Settings",),
     "Errors": (
         *("IngestError", "ServiceError", "ConfigError", "RoleError", "DocumentError"),
@@ -50,7 +50,7 @@ CHAPTERS = {
 
 
 def main() -> None:
-    """Write the reference to the file that is named, or to stdout."""
+    """Write the reference to the file that the first argument names, or to stdout."""
     text = "\n".join(reference())
     if sys.argv[1:]:
         Path(sys.argv[1]).write_text(text, encoding="utf-8")
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def reference() -> Iterator[str]:
-    """The whole page, a paragraph at a time."""
+    """Yield the page, one paragraph at a time."""
     assert sorted(name for names in CHAPTERS.values() for name in names) == sorted(ingest.__all__)
     yield HEAD
     for chapter, names in CHAPTERS.items():
@@ -71,7 +71,7 @@ def reference() -> Iterator[str]:
 
 
 def entry(name: str) -> Iterator[str]:
-    """One name: what it is, and its source as far as it is the user's business."""
+    """Yield the entry of one name: its docstring, and its fields or signature."""
     source = textwrap.dedent(inspect.getsource(getattr(ingest, name)))
     (node,) = ast.parse(source).body
     assert isinstance(node, ast.FunctionDef | ast.ClassDef)
@@ -81,19 +81,26 @@ def entry(name: str) -> Iterator[str]:
         yield f"### {name}\n"
     if isinstance(node, ast.FunctionDef):
         yield code([signature(node, source)])
-        yield f"{doc}\n"
+        yield f"{markdown(doc)}\n"
         return
-    yield f"{doc}\n"
+    yield f"{markdown(doc)}\n"
     if name == "Settings":
         yield from settings()
     elif fields := "\n".join(members(node, source)).lstrip("\n"):
         yield code([heading(node), fields])
     for method in methods(node):
-        yield f"**`{name}.{called(method)}`** {ast.get_docstring(method)}\n"
+        yield f"**`{name}.{method_signature(method)}`** {ast.get_docstring(method)}\n"
+
+
+def markdown(doc: str) -> str:
+    """Convert the sections Args, Returns and Raises of a docstring to Markdown."""
+    doc = re.sub(r"^(Args|Returns|Raises.*):$", r"**\1**\n", doc, flags=re.MULTILINE)
+    doc = re.sub(r"^    (\w+): ", r"* `\1`: ", doc, flags=re.MULTILINE)
+    return re.sub(r"^ {4,}", "  ", doc, flags=re.MULTILINE)
 
 
 def settings() -> Iterator[str]:
-    """The fields of Settings, as a table."""
+    """Yield the fields of Settings as a table."""
     yield "| field | default | variable | |\n| --- | --- | --- | --- |"
     for item in environment_settings():
         default = "" if item.default in ("", None, ()) else f"`{item.default}`"
@@ -104,22 +111,22 @@ def settings() -> Iterator[str]:
 
 
 def signature(node: ast.FunctionDef, source: str) -> str:
-    """A function without its body, as it stands in the code."""
+    """Source of a function without its body."""
     lines = source.splitlines()[node.lineno - 1 : node.body[0].lineno - 1]
     return re.sub(r"  # noqa.*", "", "\n".join(lines)).removesuffix(":")
 
 
 def heading(node: ast.ClassDef) -> str:
-    """The first line of a class."""
+    """First line of a class definition."""
     bases = ", ".join(ast.unparse(base) for base in node.bases)
     return f"class {node.name}({bases}):" if bases else f"class {node.name}:"
 
 
 def members(node: ast.ClassDef, source: str) -> Iterator[str]:
-    """The fields of a class and the methods that a port asks for, with the comments on them."""
+    """Yield the fields of a class and the methods of a protocol, with their comments."""
     lines = source.splitlines()
     for item in node.body:
-        if isinstance(item, ast.AnnAssign | ast.Assign) or ported(item):
+        if isinstance(item, ast.AnnAssign | ast.Assign) or is_protocol_method(item):
             first = min([item.lineno, *(d.lineno for d in getattr(item, "decorator_list", ()))])
             while lines[first - 2].strip().startswith("#"):
                 first -= 1
@@ -127,29 +134,29 @@ def members(node: ast.ClassDef, source: str) -> Iterator[str]:
             yield "\n".join([*above, *lines[first - 1 : item.end_lineno]])
 
 
-def ported(item: ast.stmt) -> bool:
-    """Whether this is a method of a port: one without a body."""
+def is_protocol_method(item: ast.stmt) -> bool:
+    """Return whether this is a method without a body."""
     return isinstance(item, ast.FunctionDef) and ast.unparse(item.body[-1]) == "..."
 
 
 def methods(node: ast.ClassDef) -> Iterator[ast.FunctionDef]:
-    """The public methods and properties of a class that say what they do."""
+    """Yield the public methods and properties of a class that have a docstring."""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and ast.get_docstring(item) and item.name[0] != "_":
             yield item
 
 
-def called(node: ast.FunctionDef) -> str:
-    """A method or property as one writes it."""
+def method_signature(node: ast.FunctionDef) -> str:
+    """Signature of a method, or name and type of a property."""
     assert node.returns
-    gives = ast.unparse(node.returns)
+    returns = ast.unparse(node.returns)
     if "property" in [ast.unparse(decorator) for decorator in node.decorator_list]:
-        return f"{node.name}: {gives}"
-    return f"{node.name}({', '.join(map(ast.unparse, node.args.args[1:]))}) -> {gives}"
+        return f"{node.name}: {returns}"
+    return f"{node.name}({', '.join(map(ast.unparse, node.args.args[1:]))}) -> {returns}"
 
 
 def code(lines: list[str]) -> str:
-    """A block of Python."""
+    """Code block in Markdown."""
     return "\n".join(["```python", *lines, "```", ""])
 
 

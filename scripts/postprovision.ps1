@@ -1,26 +1,27 @@
 <#
 .SYNOPSIS
-What azd runs on Windows once the services are there: create the index, and fill it.
+azd hook on Windows that creates and fills the index after provisioning.
 
 .DESCRIPTION
-The same as postprovision.sh, with the same variables: INGEST_POSTPROVISION (a folder, job or skip)
-and INGEST_POSTPROVISION_FAILURE (warn or fail). Safe to run again: azd hooks run postprovision.
+PowerShell version of postprovision.sh, with the same variables: INGEST_POSTPROVISION (a folder, job
+or skip) and INGEST_POSTPROVISION_FAILURE (warn or fail). Safe to run again: azd hooks run
+postprovision.
 
 .PARAMETER Moment
-provisioned, or deployed after a deployment.
+provisioned; after a deployment, deployed.
 #>
 param([ValidateSet('provisioned', 'deployed')][string]$Moment = 'provisioned')
 
 Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
-$PSNativeCommandUseErrorActionPreference = $false # exit codes are looked at one by one
+$PSNativeCommandUseErrorActionPreference = $false # exit codes are checked one by one
 Set-Location (Join-Path $PSScriptRoot '..')
 
 function Write-Word([string]$text) { [Console]::Error.WriteLine("postprovision: $text") }
 
-# A failure that nobody here can mend.
-function Stop-Passing([string]$text) {
-    Write-Word "$text; go on with: azd hooks run postprovision"
+# Report a failure that goes away without a change of settings.
+function Stop-Transient([string]$text) {
+    Write-Word "$text; continue with: azd hooks run postprovision"
     if ($env:INGEST_POSTPROVISION_FAILURE -eq 'fail') { exit 1 }
     exit 0
 }
@@ -35,23 +36,23 @@ function Start-Job-Of-Azure {
         return
     }
     if (-not (Get-Command az -ErrorAction SilentlyContinue)) {
-        Write-Word 'the Azure CLI, az, is not installed; the job starts by its schedule'
+        Write-Word 'the Azure CLI, az, is not installed; the job starts on its schedule'
         return
     }
     $job = @('--name', $env:AZURE_CONTAINER_JOB_NAME, '--resource-group', $env:AZURE_RESOURCE_GROUP)
     if ($env:AZURE_SUBSCRIPTION_ID) { $job += @('--subscription', $env:AZURE_SUBSCRIPTION_ID) }
     $running = & az containerapp job execution list @job --query "length([?properties.status=='Running'])" --output tsv
-    if ($LASTEXITCODE -ne 0) { Stop-Passing 'the job could not be asked whether it runs' }
+    if ($LASTEXITCODE -ne 0) { Stop-Transient 'the state of the job could not be queried' }
     if ($running -ne '0') {
         Write-Word 'the job is running already'
         return
     }
     & az containerapp job start @job --output none
-    if ($LASTEXITCODE -ne 0) { Stop-Passing 'the job could not be started' }
+    if ($LASTEXITCODE -ne 0) { Stop-Transient 'the job could not be started' }
     Write-Word "the job was started; its runs: az containerapp job execution list $($job -join ' ') --output table"
 }
 
-# scripts/environment is for sh; the same lock file, without the local model that nobody needs here.
+# Set up the environment, as scripts/environment does for sh, but without the unneeded local model.
 function Get-Python {
     $python = '.venv\Scripts\python.exe'
     $stamp = '.venv\core.txt'
@@ -73,7 +74,7 @@ function Get-Python {
 
 function Invoke-Run([string]$what) {
     $python = Get-Python
-    # Removed: no setting of the user's own may lead the samples to another index.
+    # Removed, so that the user's own settings cannot send the samples to another index.
     Remove-Item Env:INGEST_INDEX -ErrorAction SilentlyContinue
     Remove-Item Env:INGEST_EMBEDDER -ErrorAction SilentlyContinue
     $env:INGEST_LOG = 'text'
@@ -81,9 +82,9 @@ function Invoke-Run([string]$what) {
     & $python -P -m ingest run $what --wait-for-roles 10m
     switch ($LASTEXITCODE) {
         0 { }
-        3 { Write-Word 'the index is filled, but for the documents named above' }
-        1 { Stop-Passing 'a service failed, see above; what was done is kept' }
-        11 { Stop-Passing 'another run holds the index' }
+        3 { Write-Word 'the index is filled, except for the documents named above' }
+        1 { Stop-Transient 'a service failed, see above; completed work is kept' }
+        11 { Stop-Transient 'another run holds the index' }
         default { exit $LASTEXITCODE }
     }
 }

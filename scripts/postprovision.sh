@@ -1,25 +1,25 @@
 #!/bin/sh
-# What azd runs once the services are there: create the index, and fill it. Safe to run again:
-# `azd hooks run postprovision`. After a deployment azd calls it with the word "deployed".
+# azd hook that creates and fills the index after provisioning. Safe to run again:
+# `azd hooks run postprovision`. After a deployment azd passes the argument "deployed".
 #
-# INGEST_POSTPROVISION (set it by `azd env set`)
-#   a folder   ingest that; unset: data/, the samples
-#   job        start the job instead, because only it can reach the services; the default where
+# INGEST_POSTPROVISION (set it with `azd env set`)
+#   a folder   ingest this folder; by default data/, the samples
+#   job        start the job instead, because only it can reach the services; the default if
 #              INFRA_PRIVATE_ENDPOINTS is true
 #   skip       do nothing
 # INGEST_POSTPROVISION_FAILURE
-#   warn       what passes by itself is said, and azd goes on; the default
-#   fail       it ends azd
+#   warn       report a transient failure, and let azd continue; the default
+#   fail       stop azd at a transient failure
 #
-# What only a person can put right (exit code 2) always ends azd, with the remedy.
+# Wrong settings (exit code 2) always stop azd, with the remedy.
 set -eu
 cd -- "$(dirname -- "$0")/.."
 
 say() { echo "postprovision: $*" >&2; }
 
-# passing WHAT: a failure that nobody here can mend.
-passing() {
-    say "$1; go on with: azd hooks run postprovision"
+# transient MESSAGE: report a failure that goes away without a change of settings.
+transient() {
+    say "$1; continue with: azd hooks run postprovision"
     [ "${INGEST_POSTPROVISION_FAILURE:-warn}" = warn ]
 }
 
@@ -33,18 +33,18 @@ start_job() {
         return
     fi
     if ! command -v az >/dev/null; then
-        say "the Azure CLI, az, is not installed; the job starts by its schedule"
+        say "the Azure CLI, az, is not installed; the job starts on its schedule"
         return
     fi
     set -- --name "$AZURE_CONTAINER_JOB_NAME" --resource-group "${AZURE_RESOURCE_GROUP:-}"
     if [ -n "${AZURE_SUBSCRIPTION_ID:-}" ]; then set -- "$@" --subscription "$AZURE_SUBSCRIPTION_ID"; fi
     if ! running=$(az containerapp job execution list "$@" \
         --query "length([?properties.status=='Running'])" --output tsv); then
-        passing "the job could not be asked whether it runs"
+        transient "the state of the job could not be queried"
     elif [ "$running" != 0 ]; then
         say "the job is running already"
     elif ! az containerapp job start "$@" --output none; then
-        passing "the job could not be started"
+        transient "the job could not be started"
     else
         say "the job was started; its runs: az containerapp job execution list $* --output table"
     fi
@@ -52,14 +52,14 @@ start_job() {
 
 fill_from_here() {
     code=0
-    # Empty is unset: no setting of the user's own may lead the samples to another index. A person
-    # reads this, though azd is no terminal.
+    # Clear INGEST_INDEX and INGEST_EMBEDDER, so that the user's own settings cannot send the samples
+    # to another index. Log as text: people read the output of azd, although it is not a terminal.
     INGEST_INDEX='' INGEST_EMBEDDER='' INGEST_LOG=text scripts/ingest run "$what" --wait-for-roles 10m || code=$?
     case $code in
         0) ;;
-        3) say "the index is filled, but for the documents named above" ;;
-        1) passing "a service failed, see above; what was done is kept" ;;
-        11) passing "another run holds the index" ;;
+        3) say "the index is filled, except for the documents named above" ;;
+        1) transient "a service failed, see above; completed work is kept" ;;
+        11) transient "another run holds the index" ;;
         *) exit "$code" ;;
     esac
 }

@@ -1,4 +1,4 @@
-"""Nouns that tests share."""
+"""Fixtures and helpers that tests share."""
 
 from __future__ import annotations
 
@@ -184,25 +184,27 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session", autouse=True)
 def server() -> Iterator[None]:
-    """What `command` forks its processes from; started by the first that needs it."""
+    """Fork server of `command`; the first call starts it."""
     yield
     stop_server()
 
 
 def ingested(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """The real command, started in a folder, with these variables."""
-    if any(name.startswith(("PYTHON", "LC_")) for name in more):  # the interpreter's business
+    if any(
+        name.startswith(("PYTHON", "LC_")) for name in more
+    ):  # read by the interpreter at its start
         return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
     return call_ingest(*arguments, cwd=folder, env=environment() | more)
 
 
 def shared(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
-    """A folder that is filled once for all workers, by whichever comes first."""
+    """A folder that is filled once for all workers, by the first one."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     with FileLock(f"{folder}.lock"):
         if not Path(f"{folder}.filled").exists():
-            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            shutil.rmtree(folder, ignore_errors=True)  # left by a worker that failed
             folder.mkdir()
             fill(folder)
             Path(f"{folder}.filled").touch()
@@ -210,21 +212,21 @@ def shared(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], No
 
 
 def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """A command's output and exit code; it knows nothing of the settings of who runs the tests."""
+    """A command's output and exit code, without the settings of the developer's environment."""
     return call(*command, cwd=cwd, env=environment() | more)
 
 
 def environment() -> dict[str, str]:
-    """What a child process needs, without the settings of whoever runs the tests."""
+    """Environment of a child process, without the settings of the developer's environment."""
     ours = ("INGEST_", "AZURE_", "OTEL_", "APPLICATIONINSIGHTS_")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    # Without it every process would compile the program anew.
+    # With it, every process would compile the program again.
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
 def dump(index: Index) -> dict[str, object]:
-    """All that an index holds, but for when and by which run: equal exactly for equal indexes."""
+    """Content of an index, without times and run ids, to compare indexes."""
     assert isinstance(index, SqliteIndex)
     rows = index.db.execute(
         "SELECT c.*, v.embedding, w.content FROM chunks c "

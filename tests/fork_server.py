@@ -1,8 +1,8 @@
-"""The command in a process of its own that finds its modules and its model loaded already.
+"""Fork server: run the command in a process that has its modules and its model already loaded.
 
-They are loaded once, by a server that forks for each call: that saves most of what a short call
-costs. The process has an environment, a folder, streams and a session of its own, as a new one
-has; what has to do with the interpreter itself, as `PYTHONPATH`, wants `called` of conftest.py.
+The server loads them once and forks for each call, which saves most of the time of a short call.
+The process has its own environment, folder, streams and session, like a new one. Variables that the
+interpreter reads at its start, such as `PYTHONPATH`, need `called` of conftest.py instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SERVER.set_forkserver_preload(["tests.preload"])
 def call_ingest(
     *arguments: str, cwd: Path, env: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """The command's exit code and output, once it has ended."""
+    """Run the command; returns its exit code and output."""
     (out, theirs_out), (err, theirs_err) = SERVER.Pipe(duplex=False), SERVER.Pipe(duplex=False)
     process = SERVER.Process(target=run, args=(arguments, str(cwd), env, theirs_out, theirs_err))
     process.start()
@@ -55,7 +55,7 @@ def call_ingest(
 def run(
     arguments: Sequence[str], cwd: str, env: dict[str, str], out: Connection, err: Connection
 ) -> None:
-    """Become a process that was just started, and run the command."""
+    """Set up the forked process like a new one, and run the command."""
     os.setsid()
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
@@ -69,16 +69,16 @@ def run(
     os.environ.update(env)
     os.chdir(cwd)
     time.tzset()
-    tempfile.tempdir = None  # it may be another's
+    tempfile.tempdir = None  # cached from another environment
     sys.argv = ["ingest", *arguments]
     try:
         code = main(list(arguments))
-    except Exception:  # noqa: BLE001 - as the interpreter does it
+    except Exception:  # noqa: BLE001 - as the interpreter does
         sys.excepthook(*sys.exc_info())
         code = 1
     sys.exit(code)
 
 
 def stop_server() -> None:
-    """End the server and wait for it, so that its work counts as that of the tests."""
-    forkserver._forkserver._stop()  # type: ignore[attr-defined] # or it ends on its own, uncounted
+    """Stop the server and wait for it, so that its CPU time counts as that of the tests."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined] # otherwise it ends later, uncounted

@@ -1,9 +1,9 @@
-"""Time-outs that end a hung test: it fails, its processes die, and the suite goes on.
+"""Timeouts that end a hung test: it fails, its processes are killed, and the suite continues.
 
-pytest-timeout raises once, in the test. That is not enough where the test waits again on its way
+pytest-timeout raises once, in the test. That is not enough if the test waits again on its way
 out, as `Popen.__exit__`, an executor's exit and a fixture's teardown do. So the test's processes
-are killed first, the alarm rings again for as long as the test is there, and a test that hears
-no alarm takes its process with it, which pytest-xdist reports as its failure and replaces.
+are killed first, and the alarm repeats until the test ends. If that does not help, the worker
+process exits, which pytest-xdist reports as a failure of the test before it starts a new one.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ STDERR = pytest.StashKey[int]()
 
 
 class Settings(Protocol):
-    """What pytest-timeout knows of a test's limit."""
+    """Settings of pytest-timeout for one test."""
 
     timeout: float
 
 
 @pytest.hookimpl
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep a stderr that is not captured, for the last words of a process."""
+    """Keep an uncaptured stderr, for the traceback of a worker that exits."""
     config.stash[STDERR] = os.dup(2)
 
 
 @pytest.hookimpl
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Give it back."""
+    """Close it."""
     if (stderr := config.stash.get(STDERR, None)) is not None:
         os.close(stderr)
 
 
 @pytest.hookimpl
 def pytest_timeout_set_timer(item: pytest.Item, settings: Settings) -> bool:
-    """Set the alarm, in the place of pytest-timeout's own."""
+    """Set the alarm instead of pytest-timeout's own."""
     item.stash[BEGAN], item.stash[LIMIT] = time.time(), settings.timeout
     arm(item, settings.timeout)
     return True
@@ -57,7 +57,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Settings) -> bool:
 
 @pytest.hookimpl
 def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
-    """Stop it."""
+    """Cancel the alarm."""
     signal.setitimer(signal.ITIMER_REAL, 0)
     faulthandler.cancel_dump_traceback_later()
     return True
@@ -65,14 +65,14 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> Generator[None]:
-    """Set it again after a failure: pytest-timeout stops it there, and a teardown may hang, too."""
+    """Set it again after a failure: pytest-timeout cancels it, but a teardown may hang, too."""
     yield
     if isinstance(node, pytest.Item) and LIMIT in node.stash and not node.config.option.usepdb:
         arm(node, max(AGAIN_SECONDS, node.stash[LIMIT] - (time.time() - node.stash[BEGAN])))
 
 
 def arm(item: pytest.Item, seconds: float) -> None:
-    """Ring after so many seconds, and again and again; end the process if that does not help."""
+    """Raise after some seconds, and repeatedly; exit the process if that does not help."""
 
     def ring(number: int, frame: object) -> None:
         __tracebackhide__ = True
@@ -87,16 +87,16 @@ def arm(item: pytest.Item, seconds: float) -> None:
 
 
 def kill_processes(item: pytest.Item) -> None:
-    """Kill what the test has started: its descendants, and those whose parents have gone.
+    """Kill the processes that the test has started: its descendants and orphans.
 
-    What older tests have started, as a server that a session shares, stays.
+    Processes of earlier tests, such as a server that the session shares, stay.
     """
     for process in psutil.process_iter():
         try:
             if started_by(item, process):
                 process.kill()
         except psutil.Error:
-            continue  # it has ended, or is somebody else's
+            continue  # it has ended, or belongs to another user
 
 
 def started_by(item: pytest.Item, process: psutil.Process) -> bool:
@@ -110,7 +110,7 @@ def started_by(item: pytest.Item, process: psutil.Process) -> bool:
 
 
 def print_stacks() -> None:
-    """All threads but this one, which the failure shows."""
+    """Print the stacks of all other threads; the failure shows this one's."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, frame in sys._current_frames().items():
         if ident != threading.get_ident():

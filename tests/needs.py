@@ -1,4 +1,4 @@
-"""What some tests need of a machine: those are left out where it lacks that, and it is said so."""
+"""Skip tests whose requirements the machine lacks, and report the skipped ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNREACHABLE = "npm cannot reach its registry"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what this machine cannot run."""
+    """Skip tests that this machine cannot run."""
     for marker, program, _, _ in NEEDS:
         needing = [item for item in items if item.get_closest_marker(marker)]
         if not shutil.which(program):
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what was left out."""
+    """Report the skipped tests."""
     for _, program, what, lack in NEEDS:
         if not shutil.which(program):
             line = f"THE TESTS {what} WERE LEFT OUT: there is no {lack}"

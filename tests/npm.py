@@ -1,4 +1,4 @@
-"""Packages that npm installs for tests, locked, into the folder that names them."""
+"""Install locked npm packages for tests, next to their package-lock.json."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ OFFLINE = "ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHO
 
 
 def install(folder: Path) -> None:
-    """Put the locked packages there, unless they are there already.
+    """Install the locked packages of a folder, unless they are up to date.
 
-    Leaves the test out where there is no network to the registry; see needs.py.
+    Skips the test if the registry cannot be reached; see needs.py.
     """
     lock = folder / "package-lock.json"
     stamp = folder / "node_modules" / lock.name  # written last

@@ -1,4 +1,4 @@
-"""PDFs made to order."""
+"""Make PDFs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write(path: Path, *pages: str, age: float = 100.0) -> Path:
 
 
 def aged(path: Path, age: float = 100.0) -> Path:
-    """The file with its time set back, to a moment of its own."""
+    """Set a file's time back by `age` seconds."""
     then = time.time() - age
     os.utime(path, (then, then))
     return path

@@ -1,4 +1,4 @@
-"""All that commands import when they need it, and the model: for the server of warm.py."""
+"""Import all modules that commands use, and load the model, in the fork server's process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import importlib
 import pkgutil
 
 import ingest
-import tests.fork_server  # noqa: F401 - what it runs
+import tests.fork_server  # noqa: F401 - has the function that the server runs
 from ingest.embed.minilm import load_tokenizer
 
-# They look at the environment when they are imported, or are too much for most calls.
+# These read the environment when they are imported, or are too large for most calls.
 LATER = ("ingest.distributed", "ingest.runtime.telemetry", "ingest.__main__")
 OTHERS = ("azure.identity", "azure.search.documents", "jinja2", "openai", "rich.progress")
 

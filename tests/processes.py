@@ -1,6 +1,6 @@
-"""Processes that tests start: their output is read as it comes, and none outlives its test.
+"""Start processes in tests: read their output as it comes, and let none outlive its test.
 
-A process that nobody reads stops when the pipe or terminal is full, and its test waits for ever.
+A process without a reader stops when the pipe or terminal is full, and its test waits for ever.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import Literal
 
 import psutil
 
-# Before a test gives up on a process. Generous, as a machine may have several processes to a
-# core; what is waited for comes in a second or two where it has not.
+# Seconds before a test gives up on a process. Generous, because a machine may run several processes
+# per core; on an idle machine the wait is a second or two.
 PATIENCE = 240.0
 
 Where = Literal["pipe", "terminal", "null"]
 
 
 def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
-    """Return as soon as a condition holds; fail if that takes longer than anybody waits."""
+    """Wait until a condition holds; fail after PATIENCE seconds."""
     ends = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < ends, f"{what}: not so after {PATIENCE:g} s"
@@ -37,7 +37,7 @@ def wait_until(condition: Callable[[], object], what: str = "the condition") -> 
 
 
 class Output:
-    """What a process has written so far, read by a thread."""
+    """Output of a process so far, read by a thread."""
 
     def __init__(self, descriptor: int) -> None:
         self.text = ""
@@ -48,7 +48,7 @@ class Output:
         self._thread.start()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """The first match of a pattern, as soon as it has come."""
+        """Wait for the first match of a pattern."""
         with self._more:
             self._more.wait_for(lambda: self.ended or re.search(pattern, self.text), PATIENCE)
             found = re.search(pattern, self.text)
@@ -56,7 +56,7 @@ class Output:
         return found
 
     def close(self, seconds: float) -> None:
-        """Wait for the end of it."""
+        """Wait for the end of the output."""
         self._thread.join(seconds)
 
     def _read(self) -> None:
@@ -65,7 +65,7 @@ class Output:
         while some:
             try:
                 some = os.read(self._descriptor, 65536)
-            except OSError:  # of a terminal that the last process has closed
+            except OSError:  # the last process has closed the terminal
                 some = b""
             with self._more:
                 self.text += decode(some, final=not some).replace("\r\n", "\n")
@@ -90,7 +90,7 @@ class Process:
         return self.popen.poll() is None
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal, and to nobody else."""
+        """Send a signal to this process only."""
         self.popen.send_signal(number)
 
     def send_group(self, number: signal.Signals) -> None:
@@ -104,7 +104,7 @@ class Process:
         self.popen.stdin.flush()
 
     def wait(self) -> int:
-        """Its exit code, with all of its output read."""
+        """Wait for its end and all of its output; returns its exit code."""
         try:
             code = self.popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -124,7 +124,7 @@ def running(
     stderr: Where = "pipe",
     stdin: Literal["pipe", "null"] = "null",
 ) -> Iterator[Process]:
-    """A command while it runs; its whole group is killed at the end of the block."""
+    """Run a command; its whole process group is killed at the end of the block."""
     ours_out, theirs_out = descriptors(stdout)
     ours_err, theirs_err = descriptors(stderr)
     try:
@@ -159,14 +159,14 @@ def running(
 
 
 def descriptors(where: Where) -> tuple[int, int]:
-    """Where a process's output is read, and where it is written."""
+    """File descriptors to read a process's output from, and for the process to write to."""
     if where == "null":
         return os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
     return pty.openpty() if where == "terminal" else os.pipe()
 
 
 def call(*command: str | Path, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """A command's exit code and output, once it has ended."""
+    """Run a command to its end; returns its exit code and output."""
     with running(*command, cwd=cwd, env=env) as process:
         code = process.wait()
         return subprocess.CompletedProcess(
@@ -175,7 +175,7 @@ def call(*command: str | Path, cwd: Path, env: dict[str, str]) -> subprocess.Com
 
 
 def children(parent: int) -> list[int]:
-    """The processes that a process has started; each may be in a group of its own."""
+    """Ids of the processes that a process has started, in any process group."""
     try:
         return [child.pid for child in psutil.Process(parent).children()]
     except psutil.NoSuchProcess:
@@ -183,7 +183,7 @@ def children(parent: int) -> list[int]:
 
 
 def alive(process: int) -> bool:
-    """Whether a process runs: one that has ended may wait for its parent to take notice."""
+    """Return whether a process runs, and is no zombie."""
     try:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -1,6 +1,6 @@
-"""Scans made to order: pages that are pictures, and say their text in black and white squares.
+"""Make scans: pages that are images, with their text encoded in black and white squares.
 
-Whatever size such a page is drawn in, what it says can be read from the picture alone.
+The text can be decoded from the image alone, at any size.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write(path: Path, *texts: str, age: float = 100.0) -> Path:
 
 
 def squares(text: str) -> Image.Image:
-    """The picture that says a text."""
+    """Encode a text as an image."""
     data = text.encode()
     assert len(data) <= ROOM
     whole = zlib.crc32(data).to_bytes(4) + len(data).to_bytes(2) + data
@@ -53,7 +53,7 @@ def squares(text: str) -> Image.Image:
 
 
 def read(picture: Image.Image) -> str:
-    """What a picture says; nothing, if it is another one."""
+    """Decode the text of an image; "" for any other image."""
     grey = picture.convert("L")
     centres = [(n + 0.5) / SIDE for n in range(SIDE)]
     dark = [

@@ -1,6 +1,6 @@
-"""The command line: the only code that prints, reads the environment, or ends the process.
+"""Command line: the only code that prints, reads the environment or ends the process.
 
-Nothing heavy is imported before a command needs it: `ingest --help` must answer at once.
+Heavy modules are imported only by the commands that need them: `ingest --help` must be instant.
 """
 
 from __future__ import annotations
@@ -13,52 +13,57 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ingest.cli import logs
-from ingest.cli import watchdog as guard
+from ingest.cli import logs, watchdog
 from ingest.cli.arguments import build_parser
 from ingest.errors import BusyError, ConfigError, IngestError
 
 if TYPE_CHECKING:
     from ingest.cli.exit_message import CommandExit
+    from ingest.config.connections import Connections
+    from ingest.config.settings import Settings
+    from ingest.embed import Embedder
+    from ingest.index import Index
 
-RUNS = ("run", "rebuild")  # the commands whose exit code `INGEST_EXIT_OK` is for
+RUN_COMMANDS = ("run", "rebuild")  # commands whose exit code `INGEST_EXIT_OK` may map
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. Errors meant for users become one line."""
+    """Run one command and return its exit code. Errors meant for users are logged as one line."""
     options = build_parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # whatever the terminal can show
+        # Print characters that the terminal cannot encode as escapes.
+        sys.stdout.reconfigure(errors="backslashreplace")
     logs.configure_logging(verbosity(options), options.log or os.environ.get("INGEST_LOG", ""))
     try:
         code = run_command(options)
-        logs.flush()  # Python does at exit, and could not be ended any more
+        logs.flush()  # at exit Python would flush it, where nothing can end a blocked process
     except KeyboardInterrupt:
-        guard.end_within(guard.FORCED_EXIT_SECONDS, 130)  # the next line may be what blocks
-        runs = options.command in {"run", "rebuild", "check"}
-        logs.log_exit(f"stopped at once{'; the next run goes on from here' * runs}", 130)
-        # Threads may be in native code that does not survive an orderly exit around it.
+        watchdog.exit_within(watchdog.FORCED_EXIT_SECONDS, 130)  # logging may block
+        can_resume = options.command in {*RUN_COMMANDS, "check"}
+        logs.log_exit(f"stopped at once{'; the next run resumes from here' * can_resume}", 130)
+        # Threads may be in native code that crashes if the interpreter shuts down around it.
         os._exit(130)
-    guard.call_off()
-    guard.exit_without_senders(code)
+    watchdog.cancel_forced_exits()
+    watchdog.exit_without_senders(code)
     return code
 
 
 def run_command(options: argparse.Namespace) -> int:
-    """Run the command that the options name, to the last word of it; returns its exit code."""
+    """Run the command that the options name, flush its output, and return its exit code."""
     try:
         module = options.command.replace("-", "_")
         ended: int | CommandExit = importlib.import_module(f"ingest.cli.{module}").main(options)
         if sys.stdout:
-            sys.stdout.flush()  # here, where it is known what to do if nobody listens any more
+            sys.stdout.flush()  # here, where a closed pipe is handled
         if isinstance(ended, int):
             return ended
         if not (ended.is_logged and logs.is_machine_log()):
-            logs.end(ended.code, ended.message)
+            logs.log_end(ended.code, ended.message)
         return int(ended.code if ended.process_code is None else ended.process_code)
     except IngestError as error:
         if options.json:
@@ -67,58 +72,72 @@ def run_command(options: argparse.Namespace) -> int:
         logs.log_exit(str(error), error.exit_code)
         return map_error_code(error, options)
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain at exit either.
+        # The reader closed the pipe. Redirect stdout, so that Python does not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        logs.log_exit("the output cannot be written: its disk is full", 1)
+        logs.log_exit("the output cannot be written: the disk is full", 1)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def map_error_code(error: IngestError, options: argparse.Namespace) -> int:
-    """The exit code for an error; a run that another one keeps out may count as done."""
+    """Exit code of an error; `INGEST_EXIT_OK` may map a busy index to 0."""
     code = error.exit_code
-    if options.command in RUNS and isinstance(error, BusyError):
+    if options.command in RUN_COMMANDS and isinstance(error, BusyError):
         from ingest.config.settings import build_settings
-        from ingest.pipeline.exit_codes import process_exit_code as given_as
+        from ingest.pipeline.exit_codes import process_exit_code
 
-        code = given_as(code, build_settings(os.environ, {}).exit_ok, (), "")
+        code = process_exit_code(code, build_settings(os.environ, {}).exit_ok, (), "")
         log_mapped_code(error.exit_code, code)
     return code
 
 
-def log_mapped_code(code: int, given_as: int) -> None:
-    """Tell the log that the process does not end with the exit code of its run."""
-    if given_as != code:
-        text = f"exit code {code} is given as {given_as}, as INGEST_EXIT_OK wants it"
-        logs.log_event(logging.INFO, text, exit=code, given=given_as)
+def log_mapped_code(code: int, mapped: int) -> None:
+    """Log that the process exits with another code than its run, if it does."""
+    if mapped != code:
+        text = f"exit code {code} is given as {mapped}, as INGEST_EXIT_OK wants it"
+        logs.log_event(logging.INFO, text, exit=code, given=mapped)
 
 
 def load_settings(options: argparse.Namespace) -> Any:
-    """The settings of a command: its flags over the environment over `.env`."""
+    """Settings of a command: flags override the environment, which overrides `.env`."""
     from ingest.config.settings import build_settings
 
-    chosen = build_settings(load_environment(), vars(options))
-    logs.configure_logging(verbosity(options), chosen.log)  # now that `.env` is read
-    # Others do their work here, whatever the environment says for runs.
-    return chosen if options.command == "run" else replace(chosen, engine="")
+    settings = build_settings(load_environment(), vars(options))
+    logs.configure_logging(verbosity(options), settings.log)  # again: `.env` may set INGEST_LOG
+    # Only `run` is distributed; the other commands always work in this process.
+    return settings if options.command == "run" else replace(settings, engine="")
+
+
+@contextmanager
+def open_index_and_model(
+    settings: Settings, connections: Connections
+) -> Iterator[tuple[Index, Embedder]]:
+    """Open the index for reading, and the model that filled it, until the end of the block."""
+    from ingest.config.factory import create_embedder, open_index
+
+    with (
+        closing(create_embedder(settings, connections)) as model,
+        closing(open_index(settings, model, connections)) as index,
+    ):
+        yield index, model
 
 
 def verbosity(options: argparse.Namespace) -> int:
-    """How much a person wants to hear: errors, then warnings, then more."""
+    """Index into `logs.VERBOSITY_LEVELS`: 0 with --quiet, 1 by default, 1 more for each -v."""
     return 0 if options.quiet else int(options.verbose) + 1
 
 
 def load_environment() -> Mapping[str, str]:
-    """The environment, and below it `.env`. Raises ConfigError if that cannot be read."""
+    """Environment with `.env` as its fallback. Raises ConfigError if `.env` cannot be read."""
     from dotenv import load_dotenv
 
-    # Into the environment itself, because the SDKs read their own settings from there.
+    # Loaded into os.environ, because the SDKs read their own settings from there.
     try:
         load_dotenv(".env")
     except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f".env cannot be read ({error}): mend it or move it away") from None
+        raise ConfigError(f".env cannot be read ({error}): fix it or move it away") from None
     return os.environ

@@ -1,4 +1,4 @@
-"""`ingest eval`: whether the index answers, and which recipe answers best."""
+"""`ingest eval`: score the index on questions with known answers, or compare recipes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import load_settings, logs, run
-from ingest.cli import output as show
+from ingest.cli import load_settings, logs, open_index_and_model
+from ingest.cli.run import named_roots
 from ingest.commands.eval.compare import (
     RecipeResult,
     check_token_limit,
@@ -31,10 +31,11 @@ from ingest.commands.eval.results import (
     FoundChunk,
 )
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, index_name, open_index
+from ingest.config.factory import index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.models import Mode
+from ingest.runtime.formatting import escape_unprintable, pluralize
 
 MAX_LINE_CHARS = 100  # characters
 MEASURE_NAMES = [
@@ -51,35 +52,29 @@ FOOTNOTE = (
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+    """Run the command and return its exit code."""
     settings = load_settings(options)
-    asked = load_questions(options.questions)
+    questions = load_questions(options.questions)
     if options.compare:
-        return compare_and_report(options, settings, asked)
+        return compare_and_report(options, settings, questions)
     if options.roots:
         raise ConfigError(
-            "a root is read for --compare only: without it the index is asked as it is"
+            "roots are for --compare: add it, or leave them out to score the index as it is"
         )
-    to = create_connections(settings)
-    model = create_embedder(settings, to)
-    where = open_index(settings, model, to)
-    try:
-        held = where.totals()
-        if not held.chunks:
+    with open_index_and_model(settings, create_connections(settings)) as (index, model):
+        totals = index.totals()
+        if not totals.chunks:
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
-        evaluation = evaluate(where, model, asked)
-    finally:
-        where.close()
-        model.close()
+        evaluation = evaluate(index, model, questions)
     if options.json:
         print(
             "\n".join(json.dumps(line, ensure_ascii=False) for line in evaluation_json(evaluation))
         )
     else:
-        about = f"{show.pluralize(len(asked), 'question')}, {index_name(settings)}: "
-        print(about + show.pluralize(held.chunks, "chunk"))
+        about = f"{pluralize(len(questions), 'question')}, {index_name(settings)}: "
+        print(about + pluralize(totals.chunks, "chunk"))
         print("\n".join(("", *format_measures(evaluation), *format_misses(evaluation, options))))
     return 0
 
@@ -87,30 +82,30 @@ def main(options: argparse.Namespace) -> int:
 def compare_and_report(
     options: argparse.Namespace, settings: Settings, questions: Sequence[Question]
 ) -> int:
-    """The recipes that --compare names, each with an index of its own."""
-    # An exception, so that no side index is left behind.
+    """Score the recipes that --compare names, each on a temporary index of its own."""
+    # Raise an exception, so that the temporary indexes are removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    names = run.named_roots(options, settings)
+    names = named_roots(options, settings)
     variations = parse_recipes(options.compare, settings)
     check_token_limit(variations, names, settings.max_tokens if options.max_tokens else None)
-    done: list[RecipeResult] = []
-    for number, one in enumerate(compare_recipes(variations, names, questions), 1):
-        done.append(one)
+    results: list[RecipeResult] = []
+    for number, result in enumerate(compare_recipes(variations, names, questions), 1):
+        results.append(result)
         if options.json:
-            print(json.dumps(recipe_json(one, done[0]), ensure_ascii=False), flush=True)
+            print(json.dumps(recipe_json(result, results[0]), ensure_ascii=False), flush=True)
         elif not options.quiet:
-            of = f"{number} of {len(variations)}: {one.name}"
-            logs.log_event(logging.INFO, of, event="progress")
+            message = f"{number} of {len(variations)}: {result.name}"
+            logs.log_event(logging.INFO, message, event="progress")
     if not options.json:
         print(
-            f"{show.pluralize(len(questions), 'question')}, {show.pluralize(len(done), 'recipe')}, hybrid"
+            f"{pluralize(len(questions), 'question')}, {pluralize(len(results), 'recipe')}, hybrid"
         )
-        print("\n".join(("", *format_comparison(done))))
+        print("\n".join(("", *format_comparison(results))))
     return 0
 
 
 def measure_values(evaluation: Evaluation, mode: Mode) -> list[float]:
-    """The MEASURES of one mode."""
+    """Values of MEASURE_NAMES for one mode."""
     return [
         *evaluation.hit_rate[mode].values(),
         evaluation.mrr[mode],
@@ -122,7 +117,7 @@ def measure_values(evaluation: Evaluation, mode: Mode) -> list[float]:
 
 
 def format_measures(evaluation: Evaluation) -> Iterator[str]:
-    """The measures of every mode, and what they are."""
+    """Format the measures of every mode as a table, with a footnote."""
     yield "        " + "".join(f"{name:>10}" for name in MEASURE_NAMES)
     for mode in Mode:
         yield f"{mode:<8}" + "".join(f"{value:10.3f}" for value in measure_values(evaluation, mode))
@@ -131,74 +126,80 @@ def format_measures(evaluation: Evaluation) -> Iterator[str]:
 
 
 def format_misses(evaluation: Evaluation, options: argparse.Namespace) -> Iterator[str]:
-    """The questions that were not answered, and what came instead."""
+    """Format the questions without an answer, each with the first hit instead."""
     if options.quiet:
         return
     misses = evaluation.missed_questions(Mode.HYBRID, COVERAGE_CHUNKS)
     if misses:
-        yield f"\n{len(misses):,} missed: no answer among the first {COVERAGE_CHUNKS} of a hybrid search"
-    for one in misses[: options.misses]:
-        rank = f"  (rank {one.ranks[0]})" if one.ranks else ""
-        yield f"\n  {shorten_line(one.question.text)}"
-        yield f"    wanted  {format_expected(one)}{rank}"
+        where = f"the first {COVERAGE_CHUNKS} hits of a hybrid search"
+        yield f"\n{len(misses):,} missed: no answer among {where}"
+    for answer in misses[: options.misses]:
+        rank = f"  (rank {answer.ranks[0]})" if answer.ranks else ""
+        yield f"\n  {shorten_line(answer.question.text)}"
+        yield f"    wanted  {format_expected(answer)}{rank}"
         yield (
-            f"    came    {format_found_chunk(one.hits[0])}" if one.hits else "    came    nothing"
+            f"    came    {format_found_chunk(answer.hits[0])}"
+            if answer.hits
+            else "    came    nothing"
         )
     if len(misses) > options.misses:
         yield f"\n  and {len(misses) - options.misses:,} more: --misses {len(misses)}"
     if evaluation.unanswerable:
-        yield f"\n{len(evaluation.unanswerable):,} that this index cannot answer; they count as missed"
-    for one in evaluation.unanswerable[: options.misses]:
-        yield f"\n  {shorten_line(one.question.text)}"
-        yield f"    wanted  {format_expected(one)}"
-        yield f"    but     {one.missing_reason}"
+        count = len(evaluation.unanswerable)
+        yield f"\n{count:,} that this index cannot answer; they count as missed"
+    for answer in evaluation.unanswerable[: options.misses]:
+        yield f"\n  {shorten_line(answer.question.text)}"
+        yield f"    wanted  {format_expected(answer)}"
+        yield f"    but     {answer.missing_reason}"
 
 
-def format_expected(one: AnsweredQuestion) -> str:
-    """Where the answer stands, and its words."""
+def format_expected(answer: AnsweredQuestion) -> str:
+    """Format the expected places and passage of an answer."""
     places = [
         f"{place.source} {'page' if len(place.pages) == 1 else 'pages'} "
         f"{', '.join(map(str, place.pages))}"
         if place.pages
         else place.source
-        for place in one.question.places
+        for place in answer.question.places
     ]
-    passage = f": {one.question.passage}" if one.question.passage else ""
+    passage = f": {answer.question.passage}" if answer.question.passage else ""
     return shorten_line(" or ".join(places) + passage)
 
 
 def format_found_chunk(found: FoundChunk) -> str:
-    """Where a chunk stands, and how it begins."""
+    """Format the source, pages and beginning of a chunk."""
     first, last = found.page_start, found.page_end
     pages = f"page {first}" if first == last else f"pages {first}-{last}"
     return shorten_line(f"{found.source} {pages}: {found.text}")
 
 
 def shorten_line(text: str) -> str:
-    """A text on one line, as much as fits."""
-    line = show.escape_unprintable(" ".join(text.split()))
+    """Join a text into one line of at most MAX_LINE_CHARS."""
+    line = escape_unprintable(" ".join(text.split()))
     return line if len(line) <= MAX_LINE_CHARS else line[: MAX_LINE_CHARS - 1] + "…"
 
 
 def format_comparison(results: Sequence[RecipeResult]) -> Iterator[str]:
-    """What each recipe comes to, then how sure it is that it differs from the first."""
-    width = max(len(one.name) for one in results) + 2
+    """Format the scores of each recipe, then their differences from the first, with p-values."""
+    width = max(len(result.name) for result in results) + 2
     names = ("chunks", "tokens", "hit@1", "hit@5", "MRR", "nDCG@10", "recall", "IoU", "in budget")
     yield " " * width + "".join(f"{name:>10}" for name in names)
-    for one in results:
-        found, mode = one.evaluation, Mode.HYBRID
+    for result in results:
+        found, mode = result.evaluation, Mode.HYBRID
         values = (found.hit_rate[mode][1], found.hit_rate[mode][5], found.mrr[mode])
         more = (found.ndcg[mode], found.recall[mode], found.iou[mode], found.recall_in_budget[mode])
-        counts = f"{one.chunks:10,}{one.tokens:10,}"
-        yield f"{one.name:<{width}}{counts}" + "".join(f"{v:10.3f}" for v in (*values, *more))
-    yield f"in budget: tokens of the passages in as many chunks as make {TOKEN_BUDGET:,} tokens together"
+        counts = f"{result.chunks:10,}{result.tokens:10,}"
+        yield f"{result.name:<{width}}{counts}" + "".join(f"{v:10.3f}" for v in (*values, *more))
+    yield f"in budget: tokens of the passages in the first chunks up to {TOKEN_BUDGET:,} tokens"
     if len(results) > 1:
-        yield f"\n{'less the first (p)':<{width}}" + "".join(
+        yield f"\n{'minus the first (p)':<{width}}" + "".join(
             f"{name:>18}" for name in COMPARED_SCORES
         )
-    for one in results[1:]:
-        apart = score_differences(one, results[0]).values()
-        yield f"{one.name:<{width}}" + "".join(f"{d:+9.3f} ({p:.3f})".rjust(18) for d, p in apart)
+    for result in results[1:]:
+        differences = score_differences(result, results[0]).values()
+        yield f"{result.name:<{width}}" + "".join(
+            f"{d:+9.3f} ({p:.3f})".rjust(18) for d, p in differences
+        )
 
 
 COMPARED_SCORES = {
@@ -208,18 +209,19 @@ COMPARED_SCORES = {
 }
 
 
-def score_differences(one: RecipeResult, first: RecipeResult) -> dict[str, tuple[float, float]]:
-    """By how much a recipe is better than the first, and the p of that, by the measure's name."""
+def score_differences(result: RecipeResult, first: RecipeResult) -> dict[str, tuple[float, float]]:
+    """Mean difference of a recipe from the first, and its p-value, by the measure's name."""
     mode = Mode.HYBRID
-    mine, others = one.evaluation.answers_by_mode[mode], first.evaluation.answers_by_mode[mode]
+    answers = result.evaluation.answers_by_mode[mode]
+    first_answers = first.evaluation.answers_by_mode[mode]
     return {
-        name: mean_difference([score(a) for a in mine], [score(a) for a in others])
+        name: mean_difference([score(a) for a in answers], [score(a) for a in first_answers])
         for name, score in COMPARED_SCORES.items()
     }
 
 
 def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
-    """An object a question, then one with the measures."""
+    """JSON objects of an evaluation: one for each question, then the summary."""
     for answers in zip(*evaluation.answers_by_mode.values(), strict=True):
         one = answers[0]
         yield {
@@ -238,7 +240,7 @@ def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
 
 
 def mode_measures(evaluation: Evaluation) -> dict[str, object]:
-    """The measures by the name of the mode."""
+    """Measures by the name of the mode."""
     return {
         mode: dict(zip(MEASURE_NAMES, measure_values(evaluation, mode), strict=True))
         | {"in_budget": evaluation.recall_in_budget[mode]}
@@ -246,8 +248,15 @@ def mode_measures(evaluation: Evaluation) -> dict[str, object]:
     }
 
 
-def recipe_json(one: RecipeResult, first: RecipeResult) -> dict[str, object]:
-    """One recipe as a line of JSON."""
-    counts = {"event": "recipe", "recipe": one.name, "chunks": one.chunks, "tokens": one.tokens}
-    apart = {n: {"difference": d, "p": p} for n, (d, p) in score_differences(one, first).items()}
-    return counts | mode_measures(one.evaluation) | {"against_first": apart}
+def recipe_json(result: RecipeResult, first: RecipeResult) -> dict[str, object]:
+    """JSON object of one recipe's scores."""
+    counts = {
+        "event": "recipe",
+        "recipe": result.name,
+        "chunks": result.chunks,
+        "tokens": result.tokens,
+    }
+    differences = {
+        n: {"difference": d, "p": p} for n, (d, p) in score_differences(result, first).items()
+    }
+    return counts | mode_measures(result.evaluation) | {"against_first": differences}

@@ -1,7 +1,7 @@
-"""What goes to stderr: lines for people, or one JSON object a line for machines that ask for it.
+"""Logging to stderr: lines of text, or one JSON object per line with `--log json`.
 
-All of it passes through here, so that whatever collects the log of a job can read every line. No
-secret is logged anywhere, in either form.
+Everything on stderr is written here, so that a log collector can parse every line. No secret is
+ever logged, in either format.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from types import TracebackType
 from typing import Any
 
 VERBOSITY_LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
-DEFECT, DOCUMENTS = 1, 3  # exit codes: Python's own, and that of documents not taken
+DEFECT_EXIT_CODE = 1  # Python's own, after an uncaught exception
+DOCUMENTS_EXIT_CODE = 3  # some documents could not be read
 PACKAGE_LOGGER = logging.getLogger("ingest")
-# What every record has; the rest of it are fields of its own.
+# Attributes of every log record; all others are extra fields, and go into the JSON.
 STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -28,12 +29,12 @@ STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
 
 
 class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Logs go to what stderr is at the moment: a live display may stand in its place."""
+    """Handler that writes to the current sys.stderr: a live display may have replaced it."""
 
     def __init__(self, *, machine: bool, timed: bool) -> None:
         super().__init__()
         self.is_machine = machine
-        self.run = ""  # the id of the run under way
+        self.run = ""  # id of the current run
         self.setFormatter(JsonFormatter() if machine else TextFormatter(timed=timed))
 
     @property
@@ -42,7 +43,7 @@ class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     @stream.setter
     def stream(self, _: object) -> None:
-        """It is what it is."""
+        """No-op setter: the stream is looked up on each write."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if self.run:
@@ -51,11 +52,11 @@ class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people. What is neither an event nor the end is said in the program's name."""
+    """Formatter for people. Lines other than events and the last one begin with "ingest: "."""
 
     def __init__(self, *, timed: bool) -> None:
         super().__init__()
-        self.timed = timed  # whoever reads it later wants to know when it was said
+        self.timed = timed  # prefix each line with the time, UTC
 
     def format(self, record: logging.LogRecord) -> str:
         from ingest.runtime.formatting import escape_unprintable
@@ -67,7 +68,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """A line for machines: time, level, event, message, and the record's own fields."""
+    """JSON formatter: time, level, event, message, and the extra fields of the record."""
 
     def format(self, record: logging.LogRecord) -> str:
         seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -84,9 +85,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(verbosity: int, form: str) -> None:
-    """Show what our own code logs, and nothing of the SDKs': they log requests and headers.
+    """Log the messages of `ingest` to stderr, and none of the SDKs', which log request headers.
 
-    `form` is "json", or anything else for text: with the time where stderr is no terminal.
+    `verbosity` is an index into VERBOSITY_LEVELS. `form` is "json"; anything else is text, with
+    the time on each line unless stderr is a terminal.
     """
     timed = sys.stderr is not None and not sys.stderr.isatty()
     machine = form == "json"
@@ -97,42 +99,42 @@ def configure_logging(verbosity: int, form: str) -> None:
         False,
     )
     PACKAGE_LOGGER.setLevel(VERBOSITY_LEVELS[min(verbosity, len(VERBOSITY_LEVELS) - 1)])
-    sys.excepthook = log_crash if machine else defect_shown
-    # Python prints the warnings of whoever has no handler; what they mean, our errors say.
+    sys.excepthook = log_crash if machine else log_defect
+    # Without a handler, Python prints the warnings of the SDKs; our errors already report them.
     logging.getLogger().addHandler(logging.NullHandler())
 
 
 def current_handler() -> StderrHandler | None:
-    """What listens; None if nothing does yet."""
+    """Handler that `configure_logging` installed; None before that."""
     return next((each for each in PACKAGE_LOGGER.handlers if isinstance(each, StderrHandler)), None)
 
 
 def is_machine_log() -> bool:
-    """Whether a log is written that people do not read as it comes."""
+    """Return whether the log is JSON."""
     handler = current_handler()
     return handler is not None and handler.is_machine
 
 
 def flush() -> None:
-    """Wait until all that was said is out, also what another thread is saying."""
+    """Wait until everything logged is written, including by other threads."""
     if handler := current_handler():
         handler.flush()
 
 
 def set_run(run: str) -> None:
-    """From here on, every line for machines says of which run it is."""
+    """Add the run's id to every line of a JSON log from here on."""
     if handler := current_handler():
         handler.run = run
 
 
 def run_field() -> dict[str, str]:
-    """The run under way, as every event names it; nothing where there is none."""
+    """Field with the current run's id, for JSON events; {} outside a run."""
     handler = current_handler()
     return {"run": handler.run} if handler and handler.run else {}
 
 
 def log_event(level: int, message: str, **fields: Any) -> None:
-    """Log something at any verbosity: whoever calls this knows that it is wanted."""
+    """Log an event at any verbosity: the caller decides whether it is wanted."""
     PACKAGE_LOGGER.handle(
         PACKAGE_LOGGER.makeRecord(
             PACKAGE_LOGGER.name, level, "", 0, message, (), None, extra=fields
@@ -140,43 +142,45 @@ def log_event(level: int, message: str, **fields: Any) -> None:
     )
 
 
+def log_notice(text: str) -> None:
+    """Log a notice at any verbosity."""
+    log_event(logging.WARNING, text)
+
+
 def log_exit(message: str, code: int) -> None:
-    """Log why a command ends with an exit code, as the last line of all."""
+    """Log why a command exits with an error, as the last line."""
     log_event(logging.ERROR, f"exit {code}: {message}", exit=code)
 
 
 def log_machine_event(message: str, event: str, **fields: Any) -> None:
-    """Log an event, but for machines only: people are told of it otherwise.
+    """Log an event in a JSON log only: people see it in another form.
 
-    Who wants to hear of errors only is told of an exit code that is not 0.
+    With --quiet, only an event with an exit code other than 0 is logged.
     """
     bad = bool(fields.get("exit"))
     if is_machine_log() and (bad or PACKAGE_LOGGER.isEnabledFor(logging.WARNING)):
-        log_event(level_of(fields.get("exit", 0)), message, event=event, **fields)
+        log_event(exit_level(fields.get("exit", 0)), message, event=event, **fields)
 
 
-def level_of(code: int) -> int:
-    """How grave an exit code is: trouble with documents is as grave as each of them."""
-    return {0: logging.INFO, DOCUMENTS: logging.WARNING}.get(code, logging.ERROR)
+def exit_level(code: int) -> int:
+    """Log level of an exit code: problems of documents are warnings, like those of each one."""
+    return {0: logging.INFO, DOCUMENTS_EXIT_CODE: logging.WARNING}.get(code, logging.ERROR)
 
 
-def end(code: int, words: str) -> None:
-    """Log what an exit code means: to people, and to machines that were not told yet.
-
-    Who wants to hear of errors only hears nothing of a 0.
-    """
+def log_end(code: int, message: str) -> None:
+    """Log the last line, which explains the exit code. With --quiet, only if it is not 0."""
     if code or PACKAGE_LOGGER.isEnabledFor(logging.WARNING):
-        log_event(level_of(code), f"exit {code}: {words}", event="end", exit=code)
+        log_event(exit_level(code), f"exit {code}: {message}", event="end", exit=code)
 
 
 def log_crash(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    """What escapes everything is a bug: a traceback, in one line."""
+    """Exception hook of a JSON log: the traceback of a bug in one line."""
     PACKAGE_LOGGER.critical(
-        "%s: %s", kind.__name__, error, exc_info=(kind, error, at), extra={"exit": DEFECT}
+        "%s: %s", kind.__name__, error, exc_info=(kind, error, at), extra={"exit": DEFECT_EXIT_CODE}
     )
 
 
-def defect_shown(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
-    """The traceback of a bug, and what it means to those who cannot read it."""
+def log_defect(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
+    """Exception hook of a text log: the traceback of a bug, then a line that explains it."""
     sys.__excepthook__(kind, error, at)
-    log_exit(f"a defect of ingest: {kind.__name__}; the lines above say where", DEFECT)
+    log_exit(f"a bug in ingest: {kind.__name__}; see the traceback above", DEFECT_EXIT_CODE)

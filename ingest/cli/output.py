@@ -1,4 +1,4 @@
-"""What a run looks like while it goes on, and when it is over."""
+"""Progress display, and the text and JSON forms of outcomes and totals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
-from ingest.index import IndexTotals as Held
+from ingest.index import IndexTotals
 from ingest.models import (
     DeletionsWithheld,
     Details,
@@ -29,43 +29,41 @@ from ingest.models import (
 )
 from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import OCR_HINT
+from ingest.runtime import formatting
 from ingest.runtime.bottleneck import format_seconds
-from ingest.runtime.formatting import escape_unprintable as escape_unprintable  # noqa: PLC0414 - others say them as show does
-from ingest.runtime.formatting import format_bytes as format_bytes  # noqa: PLC0414 - others say them as show does
-from ingest.runtime.formatting import kinds as other_kinds
-from ingest.runtime.formatting import pluralize as pluralize  # noqa: PLC0414 - others say them as show does
+from ingest.runtime.formatting import escape_unprintable, format_bytes, pluralize
 
 if TYPE_CHECKING:
     from typing import Self
 
-# Counts that are shown even where they are 0: a person looks for them.
+# Counts that are shown even if they are 0: people look for them.
 ALWAYS_SHOWN = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
-PACE_SECONDS, PACE_SHARE = 3.0, 0.05  # with less than both behind it, a pace says nothing
-MINUTE, HOUR = 60, 3600  # seconds
-FEW = 5  # excluded sources that are named unasked
-PROGRESS_LOG_SECONDS = 10.0  # seconds between signs of life in a log
+MIN_PACE_SECONDS, MIN_PACE_SHARE = 3.0, 0.05  # no time left is shown before both
+MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
+MAX_NAMED_EXCLUDED = 5  # excluded sources that are named without -v
+PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log
 
 
 class Display:
-    """Progress on stderr: a live line on a terminal, lines in a log."""
+    """Progress on stderr: a live bar on a terminal, lines in a log."""
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.quiet: bool = options.quiet
         self.verbose: int = options.verbose
         self.bar: Any = None
-        self.is_live = not (options.quiet or logs.is_machine_log()) and escapes(
+        self.is_live = not (options.quiet or logs.is_machine_log()) and supports_escapes(
             sys.stderr, os.environ
         )
         self.last_line = self.began = time.monotonic()
         self.pages = self.chunks = 0
-        self.waiting: dict[SourceKey, int] = {}  # bytes of documents that are still to be settled
-        self.most = self.rest = 0  # bytes to read, in all and still
+        self.waiting: dict[SourceKey, int] = {}  # bytes of each document without an outcome yet
+        self.total_bytes = self.left_bytes = 0  # to read
 
     def __enter__(self) -> Self:
         return self
 
     def start_bar(self, sizes: dict[SourceKey, int] | None) -> None:
-        """Begin the live line; if it is known which documents are to be read, with an end."""
+        """Show the live bar. `sizes` are the bytes of the documents to read; None if unknown."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -88,7 +86,7 @@ class Display:
         total = None if sizes is None else len(sizes)
         self.bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
         self.waiting = sizes or {}
-        self.most = self.rest = sum(self.waiting.values())
+        self.total_bytes = self.left_bytes = sum(self.waiting.values())
         self.began = time.monotonic()
         self.bar.start()
 
@@ -97,15 +95,15 @@ class Display:
             self.bar.stop()
 
     def show(self, event: RunEvent, totals: RunTotals, waiting: str = "") -> None:
-        """One more event has happened; embedding is waiting for something, or nothing."""
+        """Show one more event. `waiting` is what embedding waits for; "" if it does not wait."""
         if isinstance(event, RunProgress):
             self.pages += event.pages
             self.chunks += event.chunks
         elif isinstance(event, LeftOut):
-            for text in left_alone(event) if self.verbose else ():
+            for text in format_left_out(event) if self.verbose else ():
                 self.write_line(text, logging.INFO, "unread")
         elif isinstance(event, SourceResult):
-            self.rest -= self.waiting.pop((event.root, event.source), 0)
+            self.left_bytes -= self.waiting.pop((event.root, event.source), 0)
             if self.is_shown(event):
                 level = logging.INFO if event.harmless else logging.WARNING
                 self.write_line(format_outcome(event), level, "source", **outcome_fields(event))
@@ -121,7 +119,11 @@ class Display:
                 completed=read,
                 pages=self.pages,
                 chunks=self.chunks,
-                left=left(time.monotonic() - self.began, self.most - self.rest, self.rest),
+                left=format_time_left(
+                    time.monotonic() - self.began,
+                    self.total_bytes - self.left_bytes,
+                    self.left_bytes,
+                ),
                 waiting=waits,
             )
         elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS:
@@ -137,13 +139,13 @@ class Display:
             )
 
     def is_shown(self, event: SourceResult) -> bool:
-        """Whether a person who asked for this much wants to hear of it."""
+        """Return whether an outcome is shown at this verbosity."""
         if not event.harmless or event.outcome is Outcome.EMPTY:
             return True
         return self.verbose > (event.outcome is Outcome.UNCHANGED)
 
     def write_line(self, text: str, level: int, event: str, **fields: Any) -> None:
-        """A line above the live one, or in the log."""
+        """Print a line above the live bar, or log it."""
         self.last_line = time.monotonic()
         if self.quiet:
             return
@@ -153,25 +155,25 @@ class Display:
             logs.log_event(level, text, event=event, **fields)
 
 
-def escapes(stream: Any, environment: Mapping[str, str]) -> bool:
-    """Whether a stream gets escape sequences: a terminal that knows them, if nobody objects."""
+def supports_escapes(stream: Any, environment: Mapping[str, str]) -> bool:
+    """Return whether a stream is a terminal with colours that NO_COLOR does not turn off."""
     able = environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
     return able and stream is not None and bool(stream.isatty())
 
 
-def left(seconds: float, done: int, rest: int) -> str:
-    """The time that the rest will take at the pace until now, roughly; "" before there is one."""
-    if not rest or seconds < PACE_SECONDS or done < PACE_SHARE * (done + rest):
+def format_time_left(seconds: float, done: int, rest: int) -> str:
+    """Estimate the time left from `done` and remaining bytes; "" while it is too early to tell."""
+    if not rest or seconds < MIN_PACE_SECONDS or done < MIN_PACE_SHARE * (done + rest):
         return ""
     more = seconds * rest / done
-    for unit, name in ((HOUR, "h"), (MINUTE, "min")):
+    for unit, name in ((HOUR_SECONDS, "h"), (MINUTE_SECONDS, "min")):
         if more >= unit:
             return f"about {round(more / unit)} {name} left"
     return f"about {max(10, round(more, -1)):.0f} s left"
 
 
 def format_outcome(event: SourceResult, planned: str = "") -> str:
-    """One outcome as a line of text; `planned` goes before what has not happened yet."""
+    """Format an outcome as a line of text; a plan says "to be " before the verbs."""
     parts = [f"{event.outcome:<9} {escape_unprintable(event.source)}"]
     if event.reason:
         parts.append(f"{event.reason} [{event.code}]" if event.code else event.reason)
@@ -185,7 +187,7 @@ def format_outcome(event: SourceResult, planned: str = "") -> str:
 
 
 def outcome_json(event: RunEvent) -> str | None:
-    """One outcome as a line of JSON; None for what is only progress, or counted in the summary."""
+    """Format an event as a line of JSON; None for progress, and for files left out."""
     if isinstance(event, RunProgress | LeftOut):
         return None
     if isinstance(event, DeletionsWithheld):
@@ -198,32 +200,33 @@ def outcome_json(event: RunEvent) -> str | None:
 
 
 def outcome_fields(event: SourceResult) -> dict[str, Any]:
-    """One outcome as fields of an object, without details that are not known."""
+    """Fields of an outcome for JSON, without unknown details."""
     return {**asdict(event), "details": known_details(event.details)}
 
 
 def known_details(details: Details) -> dict[str, Any]:
-    """What is known of a document, without what is not."""
+    """Details of a document that are known."""
     return {name: value for name, value in asdict(details).items() if value}
 
 
-def run_summary_json(summary: Summary, totals: Held, **more: object) -> str:
-    """The whole run as a line of JSON."""
+def run_summary_json(summary: Summary, totals: IndexTotals, **more: object) -> str:
+    """Format a run's summary as a line of JSON."""
     return json.dumps({"event": "summary", **asdict(summary), "index": asdict(totals), **more})
 
 
 def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
-    """How long a run took, and why so long."""
-    early = ", stopped early: run again to go on" if stopped else ""
+    """Format how long a run took, and what slowed it down."""
+    early = ", stopped early: run again to continue" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
     return [f"Took {summary.seconds:.1f} s{early}", *why]
 
 
 def format_past_run(summary: Summary) -> str:
-    """One of the last runs in a line."""
+    """Format one of the last runs as a line of text."""
     counts = ", ".join(f"{n:,} {name}" for name, n in summary.outcomes.items() if n)
+    ended = summary.ended[:16].replace("T", " ")
     parts = [
-        f"{summary.ended[:16].replace('T', ' ')}  exit {summary.exit}  {format_seconds(summary.seconds)}",
+        f"{ended}  exit {summary.exit}  {format_seconds(summary.seconds)}",
         f"{counts or 'nothing settled'}; {summary.tokens_embedded:,} tokens embedded",
         summary.bottleneck,
     ]
@@ -231,18 +234,18 @@ def format_past_run(summary: Summary) -> str:
 
 
 def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
-    """The whole run in a few lines; `planned` goes before what has not happened yet."""
+    """Format the totals of a run; a plan says "to be " before the verbs."""
     counts = [
         f"{totals.outcomes[o]:,} {o}" for o in Outcome if o in ALWAYS_SHOWN or totals.outcomes[o]
     ]
     embedded = f"{totals.chunks:,} {planned}embedded ({totals.tokens:,} tokens)"
-    embedded += f", {totals.reused:,} with the vectors they had" if totals.reused else ""
+    embedded += f", {totals.reused:,} with reused vectors" if totals.reused else ""
     pages = [
         f"{totals.pages:,} read",
         f"{totals.empty_pages:,} without text" if totals.empty_pages else "",
         f"{pluralize(totals.scanned, 'picture')} ({OCR_HINT})" if totals.scanned else "",
         f"{totals.missing:,} could not be read" if totals.missing else "",
-        f"{totals.doubtful:,} recognised, but not for sure" if totals.doubtful else "",
+        f"{totals.doubtful:,} recognised with low confidence" if totals.doubtful else "",
     ]
     return [
         f"Files:   {', '.join(counts)}",
@@ -252,63 +255,66 @@ def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
 
 
 def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
-    """What somebody has to act on, or may wonder about."""
+    """Format what needs attention: withheld deletions, and files that were left out."""
     nothing = "No PDFs found, and nothing removed from the index."
     kept = [
-        f"Kept:    {pluralize(k.sources, 'source')} gone from {escape_unprintable(k.root)}: {k.reason}"
-        for k in totals.kept
+        f"Kept:    {pluralize(each.sources, 'source')} gone from "
+        f"{escape_unprintable(each.root)}: {each.reason}"
+        for each in totals.kept
     ]
-    left = unread(totals.other_kinds)
-    left += excluded(sum(o.excluded for o in totals.left_out), sum(o.kept for o in totals.left_out))
-    return [*([] if totals.sources or stopped else [nothing]), *kept, *left]
+    left_out = format_unread(totals.other_kinds)
+    left_out += format_excluded(
+        sum(o.excluded for o in totals.left_out), sum(o.kept for o in totals.left_out)
+    )
+    return [*([] if totals.sources or stopped else [nothing]), *kept, *left_out]
 
 
-def unread(kinds: Mapping[str, int]) -> list[str]:
-    """How many files of other kinds were not read; nothing where there are none."""
-    return [f"Unread:  {other_kinds(kinds)}"] if kinds else []
+def format_unread(kinds: Mapping[str, int]) -> list[str]:
+    """Format how many files of other kinds were not read; nothing if there are none."""
+    return [f"Unread:  {formatting.kinds(kinds)}"] if kinds else []
 
 
-def excluded(left_out: int, kept: int) -> list[str]:
-    """How many sources were left out; nothing where there are none."""
+def format_excluded(left_out: int, kept: int) -> list[str]:
+    """Format how many sources were excluded; nothing if there are none."""
     if not (left_out or kept):
         return []
     return [f"Excluded: {pluralize(left_out, 'file')} left out; {kept:,} kept in the index"]
 
 
-def left_alone(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:
-    """What was left alone in a root, as lines of text; only few things unless much is wanted."""
+def format_left_out(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:
+    """Format the files of a root that are left out, one per line; a few unless verbose."""
     if verbose:
         count = sum(event.kinds.values())
         yield from (f"unread    {escape_unprintable(name)}" for name in event.unread)
         if count > len(event.unread):
             yield f"unread    and {count - len(event.unread):,} more"
-    if not verbose and event.kept > FEW:
+    if not verbose and event.kept > MAX_NAMED_EXCLUDED:
         return
     yield from (f"kept      {escape_unprintable(name)}  excluded" for name in event.kept_names)
     if event.kept > len(event.kept_names):
         yield f"kept      and {event.kept - len(event.kept_names):,} more"
 
 
-def suggestion(options: argparse.Namespace) -> str:
-    """A search in the index that a run has filled, as a command for the same shell."""
+def suggest_search(options: argparse.Namespace) -> str:
+    """Suggest a command that searches the index of this run, for the same shell."""
     script, here = Path(__file__).resolve().parents[2] / "scripts" / "ingest", Path.cwd()
     start = "ingest"
     if script.exists():  # in a checkout, where the command may not be installed
         near = script.is_relative_to(here)
         start = f"./{script.relative_to(here)}" if near else str(script)
-    chosen = {"--index": options.index, "--embedder": options.embedder}
-    flags = [word for flag, value in chosen.items() if value for word in (flag, value)]
+    given = {"--index": options.index, "--embedder": options.embedder}
+    flags = [word for flag, value in given.items() if value for word in (flag, value)]
     return f'Try:     {shlex.join([start, "search", *flags])} "your question"'
 
 
 def format_dollars(usd: float) -> str:
-    """An amount of money: in cents, or where those say nothing in two digits."""
+    """Format an amount of money: to the cent, or smaller ones with two significant digits."""
     if usd >= 1 or round(usd, 2) == usd:
         return f"${usd:,.2f}"
     return f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
 
 
-def describe_index(totals: Held) -> str:
-    """How much an index holds."""
+def describe_index(totals: IndexTotals) -> str:
+    """Describe how much an index holds."""
     text = f"{pluralize(totals.sources, 'file')}, {pluralize(totals.chunks, 'chunk')}"
     return text if totals.size < 0 else f"{text}, {format_bytes(totals.size)}"

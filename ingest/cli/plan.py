@@ -1,4 +1,4 @@
-"""`ingest plan`: what a run would do, to the chunk and the token, and what that would cost."""
+"""`ingest plan`: report what a run would do, in chunks and tokens, and what it would cost."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
-from ingest.cli import exit_message as last_line
-from ingest.cli import load_settings, run
-from ingest.cli import output as show
+from ingest.cli import exit_message, load_settings, output
 from ingest.cli.exit_message import CommandExit
+from ingest.cli.run import handle_signals, named_roots, start_run
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
 from ingest.config.factory import find_capacity, index_location, open_roots, open_services
@@ -21,77 +20,76 @@ from ingest.models import LeftOut, Outcome, SourceResult
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, dry_run
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import format_amount, format_seconds
+from ingest.runtime.formatting import format_bytes, pluralize
 from ingest.runtime.prices import FREE_PRICE, PRICED_PAGES, PRICED_TOKENS, Price
 
-UNPRICED_HINT = (
-    "which model is it (AZURE_OPENAI_EMBEDDING_MODEL), or what does it cost (INGEST_PRICES)?"
-)
-SCARCE_SPACE_SHARE = 0.1  # of what is free: growth by less is not worth a word
+UNPRICED_HINT = "set the model (AZURE_OPENAI_EMBEDDING_MODEL) or its price (INGEST_PRICES)"
+SCARCE_SPACE_SHARE = 0.1  # share of the free space: free space is shown if growth exceeds it
 
 
 def main(options: argparse.Namespace) -> int | CommandExit:
-    """Do what the options say; returns the exit code, and what it means unless it is 0."""
+    """Run the command; returns its exit code, with a message unless it is 0."""
     settings = load_settings(options)
-    names = run.named_roots(options, settings)
-    execution = run.start_run(options, settings)
-    to = create_connections(settings, execution.stop)
+    names = named_roots(options, settings)
+    run = start_run(options, settings)
+    connections = create_connections(settings, run.stop)
     totals = RunTotals()
     started = time.monotonic()
     with (
-        run.handle_signals(execution.stop) as signals,
-        open_roots(names, settings, to) as where,
-        open_services(settings, execution.stop, write=False, to=to) as all_,
+        handle_signals(run.stop) as signals,
+        open_roots(names, settings, connections) as roots,
+        open_services(settings, run.stop, write=False, to=connections) as services,
     ):
-        spending = PlanTotals(all_.budget)
-        for root in where:
-            for event in dry_run(root, all_, execution):
-                spending.add(event, all_.reader.unsent_pages())
+        plan_totals = PlanTotals(services.budget)
+        for root in roots:
+            for event in dry_run(root, services, run):
+                plan_totals.add(event, services.reader.unsent_pages())
                 if isinstance(event, EmbeddingRequest | RecordCountChange):
                     continue
                 totals.add(event)
-                if options.json and (line := show.outcome_json(event)):
+                if options.json and (line := output.outcome_json(event)):
                     print(line, flush=True)
                 elif isinstance(event, LeftOut):
-                    told_aside(event, options)
+                    show_left_out(event, options)
                 elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
-                    print(show.format_outcome(event, "to be "))
-        held = all_.index.totals()
-        foreseen = estimate(spending, all_, remote="://" in index_location(settings))
+                    print(output.format_outcome(event, "to be "))
+        index_totals = services.index.totals()
+        plan = estimate(plan_totals, services, remote="://" in index_location(settings))
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         took = time.monotonic() - started
         summary = totals.summary(
-            execution.id, took, code, all_.times, find_capacity(all_, settings)
+            run.id, took, code, services.times, find_capacity(services, settings)
         )
-        pages = foreseen.pages
+        pages = plan.pages
         print(
-            show.run_summary_json(
-                summary, held, pages_to_recognise=pages, plan=estimate_fields(foreseen)
+            output.run_summary_json(
+                summary, index_totals, pages_to_recognise=pages, plan=estimate_fields(plan)
             )
         )
     elif not options.quiet:
-        lines = [*show.format_totals(totals, "to be "), *format_estimate(foreseen)]
-        lines += show.format_remarks(totals, stopped=bool(signals))
-        print("\n".join([*lines, *(["Stopped early: this is not all of it"] if signals else [])]))
-    return CommandExit(code, last_line.describe_plan(code, totals)) if code else 0
+        lines = [*output.format_totals(totals, "to be "), *format_estimate(plan)]
+        lines += output.format_remarks(totals, stopped=bool(signals))
+        print("\n".join([*lines, *(["Stopped early: this plan is incomplete"] if signals else [])]))
+    return CommandExit(code, exit_message.describe_plan(code, totals)) if code else 0
 
 
 def is_shown_in_plan(event: SourceResult, options: argparse.Namespace) -> bool:
-    """Whether a plan shows a source: what changes always, the rest on request."""
+    """Return whether a plan shows a source: unchanged ones only with -v."""
     if options.quiet or options.json:
         return False
     return event.outcome is not Outcome.UNCHANGED or options.verbose > 0
 
 
-def told_aside(event: LeftOut, options: argparse.Namespace) -> None:
-    """Show what a run would leave alone in a root."""
+def show_left_out(event: LeftOut, options: argparse.Namespace) -> None:
+    """Print the files of a root that a run would leave out."""
     if not (options.quiet or options.json):
-        for text in show.left_alone(event, verbose=options.verbose > 0):
+        for text in output.format_left_out(event, verbose=options.verbose > 0):
             print(text)
 
 
 def estimate_fields(estimate: Estimate) -> dict[str, Any]:
-    """An estimate for JSON, which has no infinity: what is not known is null."""
+    """Fields of an estimate for JSON, which has no infinity: unknown values are null."""
 
     def null_infinity(items: list[tuple[str, Any]]) -> dict[str, Any]:
         return {name: None if value == math.inf else value for name, value in items}
@@ -100,29 +98,29 @@ def estimate_fields(estimate: Estimate) -> dict[str, Any]:
 
 
 def format_estimate(estimate: Estimate) -> Iterator[str]:
-    """An estimate for people; nothing of what there is nothing of."""
+    """Format an estimate, without the lines that would say 0."""
     if estimate.requests:
         yield f"Time:    {format_time(estimate)}"
     yield from format_costs(estimate)
     if estimate.pages:
-        pages = show.pluralize(estimate.pages, "page")
-        yield f"Scans:   {pages} to be sent and paid for; what they say comes on top of this"
+        pages = pluralize(estimate.pages, "page")
+        yield f"Scans:   {pages} to be sent and paid for; embedding their text costs extra"
     if estimate.chunks or estimate.records:
         yield f"Growth:  {format_growth(estimate)}"
     if estimate.memory:
         yield f"Memory:  {format_memory(estimate)}"
     if estimate.exceeds:
-        done = f"{estimate.before:,} of {show.pluralize(estimate.documents, 'document')}"
+        done = f"{estimate.before:,} of {pluralize(estimate.documents, 'document')}"
         yield f"Limit:   {estimate.exceeds} would stop the run after about {done}"
 
 
 def format_time(estimate: Estimate) -> str:
-    """How long embedding takes, and in how many requests."""
+    """Format how long embedding takes, and in how many requests."""
     pace, local = estimate.pace, estimate.rates.embedding is FREE_PRICE
-    requests = "" if local else f"; about {show.pluralize(estimate.requests, 'request')}"
+    requests = "" if local else f"; about {pluralize(estimate.requests, 'request')}"
     if estimate.seconds is None or pace is None:
         why = "nothing was embedded here before" if local else "no quota is set (AZURE_OPENAI_TPM)"
-        return f"not known, {why}{requests}"
+        return f"unknown, {why}{requests}"
     if pace.measured:
         by = f"at the pace of the last runs, {format_amount(pace.tokens)} tokens a minute"
     elif pace.tokens < math.inf:
@@ -133,40 +131,43 @@ def format_time(estimate: Estimate) -> str:
 
 
 def format_costs(estimate: Estimate) -> Iterator[str]:
-    """What is to be paid, each at its price and the date of that."""
+    """Format the costs, each with its price and the date of the price."""
     rates = estimate.rates
     if estimate.tokens and rates.embedding is None:
-        yield f"Cost:    not known: {UNPRICED_HINT}"
+        yield f"Cost:    unknown: {UNPRICED_HINT}"
     elif estimate.tokens and rates.embedding and rates.embedding is not FREE_PRICE:
-        usd = show.format_dollars(rates.usd(estimate.tokens, 0) or 0.0)
-        yield f"Cost:    {usd} for the tokens, {format_price(rates.embedding, f'{PRICED_TOKENS:,}')}"
+        usd = output.format_dollars(rates.usd(estimate.tokens, 0) or 0.0)
+        price = format_price(rates.embedding, f"{PRICED_TOKENS:,}")
+        yield f"Cost:    {usd} for the tokens, {price}"
     if estimate.pages and rates.recognising:
-        usd = show.format_dollars(rates.usd(0, estimate.pages) or 0.0)
-        yield f"Cost:    {usd} for the scans, {format_price(rates.recognising, f'{PRICED_PAGES:,} pages')}"
+        usd = output.format_dollars(rates.usd(0, estimate.pages) or 0.0)
+        price = format_price(rates.recognising, f"{PRICED_PAGES:,} pages")
+        yield f"Cost:    {usd} for the scans, {price}"
 
 
 def format_price(price: Price, per: str) -> str:
-    """A price with its date."""
+    """Format a price with its date."""
     kind = "list price of" if price.listed else "INGEST_PRICES of"
-    return f"at {show.format_dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
+    return f"at {output.format_dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
 
 
 def format_growth(estimate: Estimate) -> str:
-    """What comes to the index, and whether there is room for it."""
+    """Format the growth of the index, with the free space if it is scarce."""
     text = f"{estimate.chunks:+,} chunks, {estimate.records:+,} records"
     if estimate.size:
-        text += f", about {show.format_bytes(estimate.size)}"
+        text += f", about {format_bytes(estimate.size)}"
     scarce = estimate.size > SCARCE_SPACE_SHARE * estimate.room.disk
-    return f"{text} of {show.format_bytes(int(estimate.room.disk))} free" if scarce else text
+    return f"{text} of {format_bytes(int(estimate.room.disk))} free" if scarce else text
 
 
 def format_memory(estimate: Estimate) -> str:
-    """What comes to the vectors that a service holds in memory, and how much it may hold."""
+    """Format the growth of the vectors in a service's memory, with its limit."""
     room = estimate.room
     more = "less" if estimate.memory < 0 else "more"
-    text = f"about {show.format_bytes(abs(estimate.memory))} {more} for vectors"
+    text = f"about {format_bytes(abs(estimate.memory))} {more} for vectors"
     if room.memory == math.inf:
-        return f"{text}; the service's limit is told to who has the role {SEARCH_SERVICE_CONTRIBUTOR.name}"
-    used, most = show.format_bytes(int(room.memory_used)), show.format_bytes(int(room.memory))
+        role = SEARCH_SERVICE_CONTRIBUTOR.name
+        return f"{text}; reading the service's limit requires the role {role}"
+    used, most = format_bytes(int(room.memory_used)), format_bytes(int(room.memory))
     over = room.memory_used + estimate.memory > room.memory
-    return f"{text}; {used} of {most} in use{': more than fits' if over else ''}"
+    return f"{text}; {used} of {most} in use{': too little is free' if over else ''}"

@@ -1,4 +1,4 @@
-"""`ingest rebuild`: the index made anew beside the one in use, and put in its place."""
+"""`ingest rebuild`: build a new index next to the live one, and switch over to it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from ingest.cli import exit_message as last_line
-from ingest.cli import load_settings, run
-from ingest.cli import output as show
+from ingest.cli import exit_message, load_settings, output
 from ingest.cli.exit_message import CommandExit
+from ingest.cli.run import (
+    finish_run,
+    handle_signals,
+    map_exit_code,
+    observe_run,
+    process_exit_code,
+    report_limit,
+    run_and_show,
+    spending_json,
+    start_run,
+)
 from ingest.commands.eval.questions import Question, load_questions
 from ingest.commands.rebuild.rebuild import (
     SwitchResult,
@@ -28,85 +37,85 @@ from ingest.config.connections import create_connections
 from ingest.config.factory import find_capacity, index_location, index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
-from ingest.index import IndexTotals as Held
+from ingest.index import IndexTotals
 from ingest.index.generations import older_names
 from ingest.pipeline.run import RunRecorder
 
-COMPLETE_EXIT_CODES = (0, 3)  # exit codes of a run that took all that can be taken
+COMPLETE_EXIT_CODES = (0, 3)  # of a run that read every readable document
 
 
 def main(options: argparse.Namespace) -> int | CommandExit:
-    """Do what the options say; returns the exit code, and of a rebuild what it means."""
+    """Run the command; returns its exit code, with a message for a rebuild."""
     settings = load_settings(options)
     if options.alias:
         return create_alias(settings, options)
     if options.list:
         return list_generations(settings, options)
     if options.back:
-        switch, held = switch_back(settings, create_connections(settings))
-        print_output([switch_json(switch)], describe_switch(switch, settings, held), options)
+        switch, totals = switch_back(settings, create_connections(settings))
+        print_output([switch_json(switch)], describe_switch(switch, settings, totals), options)
         return 0
-    asked = load_questions(Path(options.questions)) if options.questions else []
-    return rebuild_and_report(settings, options, asked)
+    questions = load_questions(Path(options.questions)) if options.questions else []
+    return rebuild_and_report(settings, options, questions)
 
 
 def rebuild_and_report(
     settings: Settings, options: argparse.Namespace, questions: Sequence[Question]
 ) -> CommandExit:
-    """A new index filled, proven and shown to readers; returns how it ended."""
-    execution = run.start_run(options, settings)
-    began, switch = time.monotonic(), None
+    """Fill a new index, verify it and switch over to it; returns the exit code and a message."""
+    run = start_run(options, settings)
+    started, switch = time.monotonic(), None
     with (
-        run.handle_signals(execution.stop, settings.deadline) as signals,
-        run.observe_run(execution, settings) as (to, seen),
-        open_rebuild(settings, options.roots, execution, to) as work,
+        handle_signals(run.stop, settings.deadline) as signals,
+        observe_run(run, settings) as (connections, telemetry),
+        open_rebuild(settings, options.roots, run, connections) as context,
     ):
-        account = RunRecorder(
-            execution, work.services, partial(find_capacity, work.services, settings), began
+        recorder = RunRecorder(
+            run, context.services, partial(find_capacity, context.services, settings), started
         )
-        totals = account.totals
+        totals = recorder.totals
         try:
-            taken = RebuildProgress(frozenset(root.name for root in work.roots))
-            for event in run.run_and_show(work.roots, account, options):
-                taken.add(event)
-                seen.on_event(event)
-            code = run.process_exit_code(execution.stop, signals, totals)
+            progress = RebuildProgress(frozenset(root.name for root in context.roots))
+            for event in run_and_show(context.roots, recorder, options):
+                progress.add(event)
+                telemetry.on_event(event)
+            code = process_exit_code(run.stop, signals, totals)
             if code in COMPLETE_EXIT_CODES:
-                switch = switch_index(work, taken, execution, questions, options.keep)
+                switch = switch_index(context, progress, run, questions, options.keep)
         except IngestError as error:
-            run.finish_run(account, error.exit_code, seen, str(error))
+            finish_run(recorder, error.exit_code, telemetry, str(error))
             raise
-        words = last_line.describe_run(
-            code, totals, work.services.budget.limit_reached, execution.id
+        message = exit_message.describe_run(
+            code, totals, context.services.budget.limit_reached, run.id
         )
-        summary = run.finish_run(account, code, seen, words)
-        held = work.services.index.totals()
-        in_use = work.generations.current() == work.name
-    stopped, budget = execution.stop.is_requested(), work.services.budget
-    run.report_limit(budget)
+        summary = finish_run(recorder, code, telemetry, message)
+        index_totals = context.services.index.totals()
+        in_use = context.generations.current() == context.name
+    stopped, budget = run.stop.is_requested(), context.services.budget
+    report_limit(budget)
     lines = [
-        *show.format_totals(totals),
+        *output.format_totals(totals),
         *(
-            describe_switch(switch, settings, held)
+            describe_switch(switch, settings, index_totals)
             if switch
-            else [describe_unfinished(settings, held, in_use=in_use)]
+            else [describe_unfinished(settings, index_totals, in_use=in_use)]
         ),
-        *show.format_duration(summary, stopped=stopped),
-        *show.format_remarks(totals, stopped=stopped),
+        *output.format_duration(summary, stopped=stopped),
+        *output.format_remarks(totals, stopped=stopped),
     ]
     print_output(
         [
             switch_json(switch),
-            show.run_summary_json(summary, held, spent=run.spending_json(budget)),
+            output.run_summary_json(summary, index_totals, spent=spending_json(budget)),
         ],
         lines,
         options,
     )
-    return CommandExit(code, words, True, run.map_exit_code(settings, account, summary))
+    return CommandExit(code, message, True, map_exit_code(settings, recorder, summary))
 
 
 def print_output(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:
-    """Print the JSON, or what people are told, or nothing."""
+    """Print the JSON objects or the lines of text, as the options say."""
     if options.json:
         print("\n".join(objects))
     elif not options.quiet:
@@ -114,65 +123,67 @@ def print_output(objects: Sequence[str], lines: Sequence[str], options: argparse
 
 
 def list_generations(settings: Settings, options: argparse.Namespace) -> int:
-    """Every generation, the newest first."""
+    """Print every generation, newest first."""
     objects, lines = [], []
-    with open_generations(settings, create_connections(settings)) as line:
-        names, current = line.names(), line.current()
+    with open_generations(settings, create_connections(settings)) as generations:
+        names, current = generations.names(), generations.current()
         for name in reversed(names):
-            with closing(line.open(name)) as index:
-                held = index.totals()
+            with closing(generations.open(name)) as index:
+                totals = index.totals()
             kept = "kept" if name in older_names(names, current) else "newer"
             state = "in use" if name == current else kept
-            about = {"event": "generation", "name": name, "state": state, **asdict(held)}
-            objects.append(json.dumps(about))
-            lines.append(f"{state:<7}  {name}  {show.describe_index(held)}")
+            fields = {"event": "generation", "name": name, "state": state, **asdict(totals)}
+            objects.append(json.dumps(fields))
+            lines.append(f"{state:<7}  {name}  {output.describe_index(totals)}")
     summary = {"event": "summary", "generations": len(names), "in_use": current}
-    nothing = [f"There is no index in {index_name(settings)} yet: ingest run makes it"]
+    nothing = [f"There is no index in {index_name(settings)} yet: ingest run creates it"]
     print_output([*objects, json.dumps(summary)], lines or nothing, options)
     return 0
 
 
 def create_alias(settings: Settings, options: argparse.Namespace) -> int:
-    """An index that has a name of its own gets an alias."""
+    """Create an alias for an index on Azure AI Search."""
     if "://" not in index_location(settings):
         raise ConfigError("--alias is for an index on Azure AI Search: a folder needs none")
     from ingest.index.azure.generations import AzureGenerations
 
     index, alias = settings.search_index, options.alias
-    with open_generations(settings, create_connections(settings)) as line:
-        assert isinstance(line, AzureGenerations)
-        line.create_alias(alias)
-    words = (
-        f"{alias} stands for {index} now: set AZURE_SEARCH_INDEX={alias} here and in whatever "
-        "asks the index, then ingest rebuild"
+    with open_generations(settings, create_connections(settings)) as generations:
+        assert isinstance(generations, AzureGenerations)
+        generations.create_alias(alias)
+    message = (
+        f"{alias} is now an alias of {index}: set AZURE_SEARCH_INDEX={alias} here and in every "
+        "program that searches the index, then ingest rebuild"
     )
-    print_output([json.dumps({"event": "alias", "alias": alias, "index": index})], [words], options)
+    print_output(
+        [json.dumps({"event": "alias", "alias": alias, "index": index})], [message], options
+    )
     return 0
 
 
 def switch_json(switch: SwitchResult | None) -> str:
-    """What was switched, or that nothing was, as a line of JSON."""
+    """Format a switch as a line of JSON, with an empty index name if there was none."""
     return json.dumps({"event": "switched", **(asdict(switch) if switch else {"index": ""})})
 
 
-def describe_unfinished(settings: Settings, totals: Held, *, in_use: bool) -> str:
-    """How far a rebuild came that ended early: where there was no index, readers see it already."""
-    where, so_far = index_name(settings), f"{show.describe_index(totals)} so far"
+def describe_unfinished(settings: Settings, totals: IndexTotals, *, in_use: bool) -> str:
+    """Describe a rebuild that ended early; `in_use`: there was no index, so the new one is live."""
+    where, so_far = index_name(settings), f"{output.describe_index(totals)} so far"
     if in_use:
         return f"Index:   {where} holds {so_far}"
-    return f"Index:   {where} is as it was; the new one has {so_far}"
+    return f"Index:   {where} is unchanged; the new one has {so_far}"
 
 
-def describe_switch(result: SwitchResult, settings: Settings, totals: Held) -> list[str]:
-    """What was switched, for people."""
-    lines = [f"Index:   {index_name(settings)} holds {show.describe_index(totals)}"]
+def describe_switch(result: SwitchResult, settings: Settings, totals: IndexTotals) -> list[str]:
+    """Format a switch as lines of text."""
+    lines = [f"Index:   {index_name(settings)} holds {output.describe_index(totals)}"]
     kept = f", before: {result.before}" if result.before not in ("", *result.dropped) else ""
     lines.append(f"Switch:  {result.index} is in use{kept}")
     if result.dropped:
         lines.append(f"Dropped: {', '.join(result.dropped)}")
     if scores := result.scores:
-        words = " by words, as it has another model" if scores.by_words else ""
-        old = f"; {scores.old:.3f} before{words}" if scores.old is not None else ""
+        mode = " (text search only: it has another model)" if scores.by_words else ""
+        old = f"; {scores.old:.3f} before{mode}" if scores.old is not None else ""
         among = f"{scores.questions} questions answered by the first {HIT_RANK} chunks"
         lines.append(f"Answers: {scores.new:.3f} of {among}{old}")
     return lines

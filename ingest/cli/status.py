@@ -1,4 +1,4 @@
-"""`ingest status`: what the index holds, and what failed and why."""
+"""`ingest status`: show what the index holds, and what failed and why."""
 
 from __future__ import annotations
 
@@ -8,93 +8,84 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from ingest.cli import load_settings
-from ingest.cli import output as show
+from ingest.cli import load_settings, open_index_and_model, output
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, index_name, open_index
+from ingest.config.factory import index_name
 from ingest.models import Outcome, Record, Summary
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
-from ingest.runtime.formatting import describe_state
+from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
 from ingest.sources.exclude import matches_any_glob
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
-MAX_SHOWN_RUNS = 5  # that are shown
+MAX_SHOWN_RUNS = 5
 
 
 def main(options: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code."""
+    """Run the command and return its exit code."""
     settings = load_settings(options)
-    to = create_connections(settings)
-    where = open_index(settings, create_embedder(settings, to), to)
-    try:
-        records = list(where.records())
-        held = where.totals()
-        runs = where.runs(MAX_SHOWN_RUNS)
-    finally:
-        where.close()
-    shown = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
-    troubles = [r for r in records if r.outcome in shown or r.details.missing]
+    with open_index_and_model(settings, create_connections(settings)) as (index, _):
+        records = list(index.records())
+        totals = index.totals()
+        runs = index.runs(MAX_SHOWN_RUNS)
+    shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
+    troubles = [r for r in records if r.outcome in shown_outcomes or r.details.missing]
     unfinished = [record for record in records if not record.fingerprint]
     if options.json:
         for record in records:
             fields = asdict(record)
             del fields["committed"], fields["pending"]
-            fields["details"] = show.known_details(record.details)
+            fields["details"] = output.known_details(record.details)
             print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
         for run in runs:
             print(json.dumps({"event": "run", **asdict(run)}))
-        print(json.dumps({"event": "summary", **asdict(held), "unfinished": len(unfinished)}))
+        print(json.dumps({"event": "summary", **asdict(totals), "unfinished": len(unfinished)}))
         return 0
-    print(f"Index:   {index_name(settings)} holds {show.describe_index(held)}")
+    print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
     if not records:
-        print("Nothing yet: ingest run fills it")
+        print("The index is empty: ingest run fills it")
     for root, counts in count_by_root(records).items():
-        print(
-            f"Root:    {show.escape_unprintable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}"
-        )
+        print(f"Root:    {escape_unprintable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
         code = f" [{record.code}]" if record.code else ""
         why = record.error or NO_TEXT_REASON
-        print(
-            f"{describe_state(record):<9}{show.escape_unprintable(record.source)}  {why}{code}{tried}"
-        )
+        print(f"{describe_state(record):<9}{escape_unprintable(record.source)}  {why}{code}{tried}")
     if scans := [record for record in records if record.details.scanned and not record.details.ocr]:
         pages = sum(len(record.details.scanned) for record in scans)
-        files = show.pluralize(len(scans), "file")
-        print(f"Scans:   {show.pluralize(pages, 'picture')} without text in {files}; {OCR_HINT}")
+        files = pluralize(len(scans), "file")
+        print(f"Scans:   {pluralize(pages, 'picture')} without text in {files}; {OCR_HINT}")
     for record in unfinished:
-        name = show.escape_unprintable(record.source)
-        print(f"unfinished  {name}  a run is in it, or ended in it: the next one goes on")
-    for text in left_alone(records, settings.exclude, runs[0] if runs else None, options):
+        name = escape_unprintable(record.source)
+        print(
+            f"unfinished  {name}  a run is working on it, or was stopped: the next one finishes it"
+        )
+    for text in format_left_alone(records, settings.exclude, runs[0] if runs else None, options):
         print(text)
     for run in runs:
-        print(f"Run:     {show.format_past_run(run)}")
+        print(f"Run:     {output.format_past_run(run)}")
     return 0
 
 
-def left_alone(
+def format_left_alone(
     records: Sequence[Record],
     exclude: Sequence[str],
     last: Summary | None,
     options: argparse.Namespace,
 ) -> Iterator[str]:
-    """What runs leave alone: files of other kinds, and excluded sources that the index has."""
+    """Format what runs leave out: files of other kinds, and excluded sources in the index."""
     if last:
-        yield from show.unread(last.other_kinds)
+        yield from output.format_unread(last.other_kinds)
     globs = exclude or (last.exclude if last else ())
     kept = [record for record in records if matches_any_glob(globs, record.source)]
     if kept:
         remedy = "ingest check --forget ROOT/NAME removes one"
         yield f"Excluded: {len(kept):,} kept in the index; {remedy}"
-    if options.verbose or len(kept) <= show.FEW:
-        yield from (
-            f"kept     {show.escape_unprintable(record.source)}  excluded" for record in kept
-        )
+    if options.verbose or len(kept) <= output.MAX_NAMED_EXCLUDED:
+        yield from (f"kept     {escape_unprintable(record.source)}  excluded" for record in kept)
 
 
 def count_by_root(records: list[Record]) -> dict[str, list[tuple[str, int]]]:
-    """How many sources of each root came out how."""
+    """Count the sources of each root by outcome, most frequent first."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for record in records:
         counts[record.root][describe_state(record)] += 1

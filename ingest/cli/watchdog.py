@@ -1,8 +1,8 @@
-"""A watchdog: the process ends on time, whatever it is blocked on.
+"""Watchdog: end the process on time, even if it is blocked.
 
-A terminal under ^S, or a pipe that nobody reads, blocks whoever writes to it and whoever waits for
-the lock of that stream, so an orderly end may never come. What ends the process therefore waits for
-nobody and writes nothing. It loses what a kill loses: the next run goes on from there.
+A terminal stopped with ^S, or a pipe without a reader, blocks each thread that writes to it or
+waits for that stream's lock, so an orderly shutdown may never finish. The watchdog therefore takes
+no lock and writes nothing. It loses what a kill loses: the next run resumes from there.
 """
 
 from __future__ import annotations
@@ -11,28 +11,32 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import TypeAlias
 
-EXTRA_SECONDS = 8.0  # seconds for an orderly end, beyond the time that it was given
-FORCED_EXIT_SECONDS = 3.0  # seconds for an end without any grace
+EXTRA_SECONDS = 8.0  # for an orderly shutdown, after the grace period
+FORCED_EXIT_SECONDS = 3.0  # for a shutdown without a grace period
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-due: list[threading.Timer] = []
+SignalHandler: TypeAlias = "Callable[[int, FrameType | None], None]"
+
+timers: list[threading.Timer] = []
 
 
-def end_within(seconds: float, code: int) -> None:
-    """End the process after so many seconds with this exit code, if it is still there then."""
+def exit_within(seconds: float, code: int) -> None:
+    """End the process with this exit code after some seconds, unless that is cancelled."""
     timer = threading.Timer(seconds, os._exit, [code])
     timer.daemon = True
     timer.start()
-    due.append(timer)
+    timers.append(timer)
 
 
-def call_off() -> None:
-    """The end has come in good order."""
-    while due:
-        due.pop().cancel()
+def cancel_forced_exits() -> None:
+    """Cancel all forced exits: the process is shutting down in order."""
+    while timers:
+        timers.pop().cancel()
 
 
 def exit_without_senders(code: int) -> None:
@@ -47,11 +51,22 @@ def exit_without_senders(code: int) -> None:
 
 
 @contextmanager
-def listening(hear: Callable[[int], None]) -> Iterator[None]:
-    """Call `hear` with each signal as soon as it arrives, in a thread of its own.
+def install_handler(handler: SignalHandler, signals: Iterable[int] = SIGNALS) -> Iterator[None]:
+    """Handle signals with `handler`, and restore the previous handlers at the end of the block."""
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
-    It must have a handler in Python as well. That alone is not enough: Python calls it in the main
-    thread, and not while this waits for the lock of a stream that another thread is blocked on.
+
+@contextmanager
+def listen_for_signals(on_signal: Callable[[int], None]) -> Iterator[None]:
+    """Call `on_signal` with each signal's number as soon as it arrives, in a separate thread.
+
+    The signal must have a Python handler as well. A handler alone is not enough: Python calls it
+    in the main thread, and not while that waits for the lock of a blocked stream.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
@@ -59,7 +74,7 @@ def listening(hear: Callable[[int], None]) -> Iterator[None]:
     def listen() -> None:
         while number := ours.recv(1):
             if number[0] in SIGNALS:
-                hear(number[0])
+                on_signal(number[0])
         ours.close()
 
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)

@@ -1,6 +1,6 @@
-"""What a run would send, pay and store: a fold over a forecast.
+"""Estimate the requests, time, cost and storage of a run from the events of a dry run.
 
-Tokens are exact. Requests, seconds and bytes are estimates: they depend on what a service answers.
+Tokens are exact. Requests, seconds and bytes are estimates: they depend on the service's answers.
 """
 
 from __future__ import annotations
@@ -18,43 +18,41 @@ from ingest.runtime.prices import Rates
 from ingest.runtime.timing import EMBEDDING_CHUNKS
 
 SECONDS_PER_MINUTE = 60.0
-PACE_RUNS = 5  # whose pace is taken for that of the next one
+PACE_RUNS = 5  # last runs whose average pace is expected of the next one
 
-FLOAT_BYTES = 4  # bytes
+FLOAT_BYTES = 4
 
-# In a folder, for each chunk, its row and the keys to it; and its text, once as it is and once as
-# the words that it is found by. Measured on 3,000 and 6,000 chunks of the samples' words.
+# SQLite index: for each chunk, its row and index keys; and its text, once as stored and once as
+# full-text terms. Measured on 3,000 and 6,000 chunks of the samples' words.
 ROW_BYTES, TEXT_FACTOR = 950, 3.1
 
-# On a service's disk: a vector as it was sent, for rescoring, and as int8 (learn.microsoft.com,
-# "Eliminate optional vector instances from storage"); the text as it was sent, and its words.
+# Disk of Azure AI Search: a vector as it was sent, for rescoring, and as int8 (learn.microsoft.com,
+# "Eliminate optional vector instances from storage"); the text as stored, and its terms.
 BYTES_PER_DIMENSION, TEXT_COPIES = FLOAT_BYTES + FLOAT_BYTES + 1, 2
 
-# In a service's memory: int8, the links of HNSW with m = 4, and a tenth for what was deleted and is
-# not cleaned up yet (learn.microsoft.com, "Vector index size": 2% of 768 floats, 1% of 1,536).
+# Memory of Azure AI Search: int8, the links of HNSW with m = 4, and a tenth for deleted vectors
+# that are not purged yet (learn.microsoft.com, "Vector index size": 2% of 768 floats, 1% of 1,536).
 HNSW_LINK_BYTES, DELETED_FACTOR = 64, 1.1
 
 
 @dataclass(slots=True)
 class PlanTotals:
-    """What a run would have come to so far."""
+    """Running totals of a dry run."""
 
-    budget: Budget  # asked what it would refuse, no more
+    budget: Budget  # only asked which limit would be exceeded
     requests: int = 0
-    tokens: int = 0  # as they are billed
-    quota: int = 0  # as the quota counts them
-    text_bytes: int = 0  # bytes of the texts
-    records: int = 0  # more in the index
-    chunks: int = 0  # to be embedded
+    tokens: int = 0  # as billed
+    quota: int = 0  # tokens as the quota counts them
+    text_bytes: int = 0
+    records: int = 0  # growth of the index
+    chunks: int = 0  # to embed
     deleted: int = 0  # chunks
-    documents: int = 0  # that have something to embed
+    documents: int = 0  # with chunks to embed
     exceeds: str = ""  # the limit at which a run would stop; "" for none
-    documents_before_limit: int = (
-        0  # documents with something to embed that it would have done by then
-    )
+    documents_before_limit: int = 0  # of `documents`, those finished by then
 
     def add(self, event: DryRunEvent, pages: int) -> None:
-        """One more event; until now so many pages are to be recognised by a service."""
+        """Count one more event. `pages` is the number of pages to send to OCR so far."""
         if isinstance(event, EmbeddingRequest):
             self.requests += 1
             self.tokens += event.tokens
@@ -73,53 +71,53 @@ class PlanTotals:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingPace:
-    """How fast texts are embedded: tokens and requests a minute; inf where that is not known."""
+    """Pace of embedding: tokens and requests per minute; inf for unknown."""
 
     tokens: float
     requests: float = math.inf
-    measured: bool = False  # in the last runs; else it is what the settings allow
+    measured: bool = False  # in the last runs; otherwise the quota that the settings give
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run would come to, beside the outcomes of its sources."""
+    """Requests, time, cost and storage that a run would need."""
 
     requests: int
-    tokens: int  # as they are billed
-    pages: int  # to be recognised by a service; what they say comes on top of this
-    seconds: float | None  # of embedding; None where nobody knows the pace
+    tokens: int  # as billed, without the text of the pages below
+    pages: int  # to send to OCR
+    seconds: float | None  # of embedding; None if the pace is unknown
     pace: EmbeddingPace | None
-    usd: float | None  # None where a price is not known
+    usd: float | None  # None if a price is unknown
     rates: Rates
-    records: int  # more than now in the index; chunks as well
-    chunks: int
-    size: int  # bytes more on disk, about
-    memory: int  # bytes more of a service's quota for vectors, about
+    records: int  # growth of the index
+    chunks: int  # growth of the index
+    size: int  # approximate growth on disk, bytes
+    memory: int  # approximate growth in a service's vector quota, bytes
     room: FreeSpace
     exceeds: str  # the limit at which the run would stop; "" for none
-    documents: int  # that have something to embed
-    before: int  # of those, done when it would stop
+    documents: int  # with chunks to embed
+    before: int  # of `documents`, those finished when the run would stop
 
 
 def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estimate:
-    """All that can be said of a run; `remote`: its index is on a service."""
+    """Estimate a run from its totals; `remote`: the index is on Azure AI Search."""
     model, budget, index = services.embedder, services.budget, services.index
-    at = embedding_pace(model.allowed(), model.calls(), index.runs(PACE_RUNS))
+    pace = embedding_pace(model.allowed(), model.calls(), index.runs(PACE_RUNS))
     pages = services.reader.unsent_pages()
-    more = spending.chunks - spending.deleted
-    disk = azure_index_bytes if remote else local_index_bytes
+    growth = spending.chunks - spending.deleted
+    index_bytes = azure_index_bytes if remote else local_index_bytes
     return Estimate(
         requests=spending.requests,
         tokens=spending.tokens,
         pages=pages,
-        seconds=embedding_seconds(spending, at) if at else None,
-        pace=at,
+        seconds=embedding_seconds(spending, pace) if pace else None,
+        pace=pace,
         usd=budget.rates.usd(spending.tokens, pages),
         rates=budget.rates,
         records=spending.records,
-        chunks=more,
-        size=disk(spending.chunks, spending.text_bytes, model.dimensions),
-        memory=vector_memory_bytes(more, model.dimensions) if remote else 0,
+        chunks=growth,
+        size=index_bytes(spending.chunks, spending.text_bytes, model.dimensions),
+        memory=vector_memory_bytes(growth, model.dimensions) if remote else 0,
         room=index.free_space(),
         exceeds=spending.exceeds,
         documents=spending.documents,
@@ -128,7 +126,7 @@ def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estim
 
 
 def embedding_pace(tokens: float, requests: float, runs: Sequence[Summary]) -> EmbeddingPace | None:
-    """What is allowed, else what the last runs made; None if neither is known."""
+    """Pace that the quota allows, or else that of the last runs; None if both are unknown."""
     if min(tokens, requests) < math.inf:
         return EmbeddingPace(tokens, requests)
     walls = [
@@ -143,21 +141,21 @@ def embedding_pace(tokens: float, requests: float, runs: Sequence[Summary]) -> E
 
 
 def embedding_seconds(spending: PlanTotals, pace: EmbeddingPace) -> float:
-    """How long a run would embed, if nothing else holds it up."""
+    """Seconds that a run would embed at this pace."""
     tokens = spending.tokens if pace.measured else spending.quota
     return SECONDS_PER_MINUTE * max(tokens / pace.tokens, spending.requests / pace.requests)
 
 
 def local_index_bytes(chunks: int, size: int, dimensions: int) -> int:
-    """Bytes of so many new chunks, with texts of that size in all, in a folder."""
+    """Bytes that new chunks take in a SQLite index; `size` is the total bytes of their texts."""
     return int(chunks * (FLOAT_BYTES * dimensions + ROW_BYTES) + TEXT_FACTOR * size)
 
 
 def azure_index_bytes(chunks: int, size: int, dimensions: int) -> int:
-    """The same on a service."""
+    """Bytes that new chunks take on Azure AI Search; `size` is the total bytes of their texts."""
     return chunks * BYTES_PER_DIMENSION * dimensions + TEXT_COPIES * size
 
 
 def vector_memory_bytes(chunks: int, dimensions: int) -> int:
-    """Bytes of a service's quota for vectors that so many chunks take."""
+    """Bytes that chunks take of the vector quota of Azure AI Search."""
     return int(chunks * (dimensions + HNSW_LINK_BYTES) * DELETED_FACTOR)

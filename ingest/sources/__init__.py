@@ -15,39 +15,37 @@ URL_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Root(Protocol):
-    """What a run is pointed at: a place with PDFs in it.
+    """A place with PDFs: a folder, a blob container, or a custom source.
 
-    * Its name is what the index calls it: the same in every run, and no other root's.
-    * A listing is whole or fails. What it leaves out is removed from the index, so whatever keeps
-      it from seeing everything must be raised, or listed as an Oddity that `hides`.
-    * Names ascend, code point by code point (as `sorted` has them), each once. Those of sources end
-      in ".pdf", with "/" between folders.
-    * Files of other kinds may be listed as Unread: they are counted.
-    * `size` is the number of bytes that `opened` gives. `modified` says whether they changed: a
-      time, a version, a hash; while it and the size stay the same, they are not read again.
-    * What is wrong with one document is a DocumentError, and its outcome. All else that is raised
-      ends the run.
+    * `name` identifies the root in the index: it never changes, and no other root has it.
+    * A listing is complete, or raises. Sources that it omits are removed from the index, so it must
+      raise an exception for whatever it cannot see, or yield a ListingIssue with `hides=True`.
+    * A listing is sorted by name, as `sorted` compares strings, without repetitions. A source's name
+      ends with ".pdf", and has "/" between folders.
+    * Other files may be listed as Unread, to be counted.
+    * `Source.size` is the number of bytes that `open` returns. `Source.modified` is any version of
+      them: a time, an ETag, a hash. While both are unchanged, the source is not read again.
+    * A DocumentError becomes the outcome of one document. Any other exception ends the run.
 
-    All but `opened` is called by one thread; `opened` by several at the same time.
+    `open` is called from several threads at once; everything else from one thread.
     """
 
-    # what the index calls it
+    # Name of the root in the index.
     @property
     def name(self) -> str: ...
 
-    # whether a run on this root would have listed a name
+    # Whether `list` would yield a source of this name, if it existed.
     def covers(self, name: str) -> bool: ...
 
-    # every PDF in the order of the names, code point by code point, and every odd thing met on
-    # the way; if it ends without an error, that was all
+    # Every PDF, every issue and optionally every other file, sorted by name.
     def list(self) -> Iterator[Source | ListingIssue | Unread]: ...
 
-    # the source of this name as it is now, for those who look at one; raises DocumentError if it
-    # is gone or cannot be read. A root without this method is listed instead
+    # The current state of one source, for `ingest report`. Raises DocumentError if it is gone or
+    # cannot be read. Optional: without this method, `list` is used.
     def find(self, name: str) -> Source: ...
 
-    # the bytes of a source, to be read from the start; raises DocumentError if they cannot be had,
-    # or, at the end, if they may have changed meanwhile
+    # The bytes of a source, positioned at the start. Raises DocumentError if they cannot be read
+    # or, on exit, if they may have changed in the meantime.
     def open(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
 
 

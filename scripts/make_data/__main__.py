@@ -61,7 +61,7 @@ def make_samples() -> Makers:
 
 
 def make_broken() -> Makers:
-    """Name and make the samples that cannot be taken, in the same way."""
+    """Name every sample that cannot be read, and say how it is made."""
     return {
         "needs-password.pdf": lambda: lock(
             typeset_sheet(read("needs-password.md")), password="larkfield", owner="people-office"

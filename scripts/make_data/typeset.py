@@ -36,7 +36,7 @@ LONG_TABLE = 14
 
 @dataclass
 class Heading:
-    """A heading and the page it came to stand on, which is known only once it is drawn."""
+    """A heading and its page number, which is known only once the page is drawn."""
 
     text: str
     level: int
@@ -45,7 +45,7 @@ class Heading:
 
 @dataclass
 class Look:
-    """What differs between documents: the faces, the size, the language of the hyphens."""
+    """Style of a document: the typefaces, the size, the language of hyphenation."""
 
     body: str = SERIF
     heads: str = SANS

@@ -43,7 +43,7 @@ def test_a_schedule_can_rely_on_the_exit_code(command: Command, tmp_path: Path) 
     assert re.search(
         r"^missing   a\.pdf  not in the index: 2 of \d+ chunks$", found.stdout, re.MULTILINE
     )
-    assert "Mend:    ingest check --repair  (missing)" in found.stdout
+    assert "Fix:     ingest check --repair  (missing)" in found.stdout
     quiet = command("check", "-q")
     assert (quiet.returncode, quiet.stdout) == (3, "")
     assert quiet.stderr.endswith("Z exit 3: found 1 missing\n")
@@ -88,7 +88,7 @@ def test_a_repair_that_stops_at_a_limit_is_not_taken_for_done(
     done = command("check", "--repair", "--max-tokens", "1")
     assert done.returncode == 1, done.stdout
     assert "more would exceed --max-tokens 1" in done.stderr
-    assert "Found:   nothing so far: stopped before all was looked at" in done.stdout
+    assert "Found:   nothing so far: stopped before everything was checked" in done.stdout
     (*_, summary) = command("check", "--repair", "--json", "--max-tokens", "1").stdout.splitlines()
     assert json.loads(summary)["exit"] == 1
 
@@ -104,11 +104,11 @@ def test_what_mends_it_can_be_copied(command: Command, tmp_path: Path) -> None:
     command("run", "my docs", "--index", "my index")
     shutil.rmtree(tmp_path / "my docs")
     (advised,) = re.findall(
-        "^Mend:    (.*), if it", command("check", "--index", "my index").stdout, re.MULTILINE
+        "^Fix:     (.*), if it", command("check", "--index", "my index").stdout, re.MULTILINE
     )
     gone = command(*shlex.split(advised)[1:])
     assert (gone.returncode, "Forgot:  1 file, " in gone.stdout) == (0, True)
-    assert "Nothing yet" in command("check", "--index", "my index").stdout
+    assert "The index is empty" in command("check", "--index", "my index").stdout
 
 
 def test_what_cannot_be_mended_is_said(command: Command, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_cannot_be_mended_is_said(command: Command, tmp_path: Path) -> None
     assert command("check", "docs").returncode == 2
     unknown = command("check", "--forget", "other")
     assert unknown.returncode == 2
-    assert "the index knows no such root" in unknown.stderr
+    assert "the index has no such root" in unknown.stderr
 
     gone = command("check", "--forget", "docs")
     assert gone.returncode == 0
@@ -136,6 +136,6 @@ def test_a_check_ends_with_who_listens(command: Command, tmp_path: Path) -> None
         write(tmp_path / "docs" / f"{n:02}.pdf", "words")
     some = command("check", "docs")
     assert some.returncode == 3
-    assert some.stdout.count("the index does not know it yet") == 20
+    assert some.stdout.count("it is not in the index yet") == 20
     assert "5 more; -v shows all" in some.stdout
-    assert command("check", "docs", "-v").stdout.count("the index does not know it yet") == 25
+    assert command("check", "docs", "-v").stdout.count("it is not in the index yet") == 25

@@ -187,7 +187,7 @@ def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path:
     asked = tmp_path / "asked.jsonl"
     asked.write_text(json.dumps({"question": "mills", "source": "docs.pdf"}))
 
-    assert "for --compare only" in command("eval", str(asked), "empty").stderr
+    assert "for --compare: add it" in command("eval", str(asked), "empty").stderr
     nothing = ("eval", str(asked), "empty", "--compare", "tokens=64")
     done = command(*nothing, TMPDIR=str(temporary))
     assert (done.returncode, "no PDF with text in empty" in done.stderr) == (2, True)
@@ -300,9 +300,7 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
     assert "Limit:   --max-tokens 600 would stop the run after about 1 of 3 documents" in planned
     first = command("run", *limited)
     assert first.returncode == 1
-    said = (
-        r"ingest: stopped at 5\d\d tokens: more would exceed --max-tokens 600; run again to go on"
-    )
+    said = r"stopped at 5\d\d tokens: more would exceed --max-tokens 600; run again to continue"
     assert re.search(said, first.stderr)
     *_, summary = events(command("run", *limited, "--json").stdout)
     assert summary["exit"] == 0

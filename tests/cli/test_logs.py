@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ingest.cli import output as show
+from ingest.cli import output
 from tests.conftest import Command, called, environment, ingested
 from tests.pdfs import aged, prose, write
 from tests.processes import running
@@ -104,7 +104,7 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
         (["plan", "more"], "exit 3: 1 new, 1 failed (b.pdf damaged)"),
         (["run", "more", "--max-tokens", "1"], "exit 1: more would exceed --max-tokens 1: "),
         (["check", "more"], "exit 3: found "),
-        (["doctor", "nowhere"], "exit 2: 1 thing to be put right"),
+        (["doctor", "nowhere"], "exit 2: 1 thing to fix"),
         (["frobnicate"], "exit 2: argument COMMAND: invalid choice: 'frobnicate'"),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",
@@ -210,7 +210,8 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
 def test_signs_of_life_are_objects(tmp_path: Path) -> None:
     """A long run says how far it is and what it waits for, in numbers that can be drawn."""
     code = (
-        "import argparse\nfrom ingest.cli import logs, output\nfrom ingest.models import RunProgress\n"
+        "import argparse\nfrom ingest.cli import logs, output\n"
+        "from ingest.models import RunProgress\n"
         "from ingest.pipeline.totals import RunTotals\nlogs.configure_logging(1, 'json')\n"
         "display = output.Display(argparse.Namespace(quiet=False, verbose=0))\n"
         "display.show(RunProgress(pages=2), RunTotals())\n"
@@ -239,7 +240,7 @@ def test_the_time_left_is_told_as_soon_as_there_is_a_pace(
     seconds: float, done: int, rest: int, words: str
 ) -> None:
     """I can go for a coffee, or home; what would be a wild guess is not said."""
-    assert show.left(seconds, done, rest) == words
+    assert output.format_time_left(seconds, done, rest) == words
 
 
 @pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["no colour", "dumb"])

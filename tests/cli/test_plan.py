@@ -44,7 +44,7 @@ def test_a_large_plan_says_all_of_it() -> None:
             "(text-embedding-3-small, list price of 2026-11-24)"
         ),
         "Cost:    $3.00 for the scans, at $1.50 for 1,000 pages (read, list price of 2026-11-24)",
-        "Scans:   2,000 pages to be sent and paid for; what they say comes on top of this",
+        "Scans:   2,000 pages to be sent and paid for; embedding their text costs extra",
         "Growth:  +80,000 chunks, +900 records, about 1.3 GB",
         "Memory:  about 140 MB more for vectors; 12 MB of 37.6 GB in use",
         "Limit:   --max-cost 2 would stop the run after about 310 of 1,000 documents",
@@ -64,12 +64,12 @@ def test_what_does_not_fit_is_said_and_what_is_not_known_too() -> None:
 
     told = "\n".join(format_estimate(tight))
     assert "about 1.3 GB of 9 GB free\n" in told
-    assert "about 140 MB more for vectors; 50 MB of 100 MB in use: more than fits\n" in told
-    assert "Cost:    not known: which model is it" in told
+    assert "about 140 MB more for vectors; 50 MB of 100 MB in use: too little is free\n" in told
+    assert "Cost:    unknown: set the model (AZURE" in told
 
     told = "\n".join(format_estimate(unknown))
-    assert "Time:    not known, no quota is set (AZURE_OPENAI_TPM); about 1,200 requests" in told
-    assert "limit is told to who has the role Search Service Contributor" in told
+    assert "Time:    unknown, no quota is set (AZURE_OPENAI_TPM); about 1,200 requests" in told
+    assert "limit requires the role Search Service Contributor" in told
 
     told = "\n".join(format_estimate(by_price))
     assert "$0.45 for the tokens, at $0.015 for 1,000,000 (mine, INGEST_PRICES of 2026" in told

@@ -54,7 +54,7 @@ def test_a_rebuild_says_which_limit_ended_it(command: Command, tmp_path: Path) -
     (*_, summary) = map(json.loads, again.stdout.splitlines())
     assert (again.returncode, summary["spent"]["limit"]) == (1, "--max-tokens 1")
     text = command("rebuild", "--max-tokens", "1", "--chunk-tokens", "32").stdout
-    assert ".ingest is as it was; the new one has " in text
+    assert ".ingest is unchanged; the new one has " in text
 
 
 def test_a_folder_that_moved_is_named(command: Command, tmp_path: Path) -> None:

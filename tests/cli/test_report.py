@@ -42,7 +42,7 @@ def test_the_page_is_written_where_i_am(filled: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert re.match(
-        r"Report:  report\.html, [\d.]+ kB: 4 files, 1 of which somebody has to look at\n",
+        r"Report:  report\.html, [\d.]+ kB: 4 files, 1 of which needs attention\n",
         done.stdout,
     )
     page = (filled / "report.html").read_text()
@@ -73,7 +73,7 @@ def test_a_run_has_a_page_of_its_own(filled: Path) -> None:
     several = ingested(filled, "report", latest[:4])
     assert (several.returncode, several.stdout) == (2, "")
     assert several.stderr.endswith(
-        f"Z exit 2: 2 runs begin with {latest[:4]}: write more of the id\n"
+        f"Z exit 2: 2 runs begin with {latest[:4]}: give more of the id\n"
     )
     none = ingested(filled, "report", "2019")
     assert none.returncode == 2

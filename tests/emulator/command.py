@@ -1,4 +1,4 @@
-"""What the emulator's command does: serve, as its options say, and tell what was served."""
+"""Command of the emulator: serve as its options say, and report what was served."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def configure(azure: Azure, options: argparse.Namespace) -> None:
 
 
 def reader() -> Callable[[Image.Image], str]:
-    """What reads a picture as a person would: the local engine, where that is installed."""
+    """Local OCR engine, if it is installed."""
     try:
         check_installed()
     except ConfigError:
@@ -73,7 +73,7 @@ def reader() -> Callable[[Image.Image], str]:
 
 
 def seen(picture: Image.Image) -> str:
-    """What a person would read in a picture, by the local engine."""
+    """Text of an image, by the local OCR engine."""
     return read(picture) or recognise(np.asarray(picture.convert("L"))).text
 
 
@@ -86,7 +86,7 @@ def filled(azure: Azure, folder: Path) -> str:
 
 
 def model(name: str) -> tuple[Embed, int]:
-    """What embeds, and its dimensions."""
+    """Embedding function and its dimensions."""
     if name == "hash":
         return hashed, 1536
     from ingest.embed.minilm import MINILM_DIMENSIONS, embed

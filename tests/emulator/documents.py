@@ -140,7 +140,7 @@ class Documents:
 
 
 class Words:
-    """Which documents have which words in one field."""
+    """Inverted index of one field: the documents of each word."""
 
     def __init__(self, texts: dict[str, Any]) -> None:
         self.counts: dict[str, Counter[str]] = {}  # by document
@@ -192,7 +192,7 @@ class View:
         self.coming.append((due, key, document))
 
     def at(self, now: float) -> Documents:
-        """What is visible."""
+        """Documents that are visible."""
         while self.coming and self.coming[0][0] <= now:
             _, key, document = self.coming.popleft()
             self.documents.put(key, document)

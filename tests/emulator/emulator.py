@@ -50,7 +50,7 @@ class Exchange:
 
 @dataclass
 class Azure:
-    """What runs. The services' own attributes are the knobs and the counters."""
+    """Running services. Their attributes are the settings and the counters."""
 
     clock: Clock
     identity: Identity
@@ -71,7 +71,7 @@ class Azure:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, service: str, method: str = "", path: str = "") -> int:
-        """How many requests there were to a service, by method and by a part of the path."""
+        """Count the requests to a service, by method and by a part of the path."""
         return sum(
             e.service == service and path in e.path and method in {"", e.method}
             for e in list(self.exchanges)

@@ -14,7 +14,7 @@ class Rejected(Exception):
 
 
 class Silent(Rejected):
-    """The same, without a body."""
+    """A refusal without a body."""
 
     def __init__(self, status: int, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, "", "")

@@ -1,4 +1,4 @@
-"""What goes wrong between a client and a service, before or after the work was done.
+"""Faults between a client and a service, before or after the work was done.
 
 A fault stands between the two: it is given the request and the service, and decides what becomes
 of both. By schedule:

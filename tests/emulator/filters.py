@@ -42,7 +42,7 @@ NUMBERS = {"Edm.Int16", "Edm.Int32", "Edm.Int64", "Edm.Double", "Edm.Single", "E
 
 @dataclass(frozen=True)
 class Condition:
-    """What a filter says of a document, and comparisons that hold wherever it holds."""
+    """Predicate of a filter, and comparisons that hold wherever it holds."""
 
     test: Test
     facts: tuple[tuple[str, str, Any], ...] = ()  # field, operator, value
@@ -258,14 +258,14 @@ def literal(value: Any, kind: str) -> Operand:
 
 
 def read(name: str, kind: str) -> Get:
-    """How the field is read from a document, for comparing."""
+    """Function that reads a field's comparable value from a document."""
     if kind == "Edm.DateTimeOffset":
         return lambda document: when(document[name]) if document.get(name) is not None else None
     return lambda document: document.get(name)
 
 
 def comparable(one: str, other: str) -> bool:
-    """Whether two types can stand on either side of a comparison."""
+    """Return whether two types can stand on either side of a comparison."""
     return one == other or "null" in {one, other} or {one, other} <= NUMBERS
 
 

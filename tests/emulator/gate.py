@@ -15,7 +15,7 @@ from tests.processes import PATIENCE, wait_until
 
 @dataclass
 class Gate:
-    """Where requests wait, after what they ask for was done, until it is opened."""
+    """Gate that holds back responses, after the work was done, until it is opened."""
 
     first: int  # requests that pass
     seen: int = 0
@@ -23,7 +23,7 @@ class Gate:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault(self) -> Fault:
-        """What stands between the client and the service."""
+        """Middleware between the client and the service."""
 
         def act(request: Request, service: Service) -> Response:
             response = service(request)

@@ -51,7 +51,7 @@ class Principal:
 
 @dataclass(frozen=True)
 class Token:
-    """What a token says, and its number in the order of issue."""
+    """Claims of a token, and its number in the order of issue."""
 
     principal: Principal
     audience: str
@@ -84,7 +84,7 @@ class Identity:
 
     @property
     def default(self) -> Principal:
-        """Who a client is that names no identity."""
+        """Principal of a client that names no identity."""
         return next(iter(self.principals.values()))
 
     def principal(self, name: str) -> Principal:
@@ -123,7 +123,7 @@ class Identity:
         return text
 
     def bearer(self, request: Request, audiences: tuple[str, ...]) -> Principal | None:
-        """Who sent a request with a token that is good for one of the audiences."""
+        """Principal of a request whose token is valid for one of the audiences."""
         token = self.shown(request)
         if token is None or token.number <= self.revoked or token.tenant != TENANT:
             return None
@@ -137,12 +137,12 @@ class Identity:
         return self.issued.get(text) if kind.lower() == "bearer" else None
 
     def has(self, principal: Principal, *roles: str) -> bool:
-        """Whether the principal has one of the roles, and it works already."""
+        """Return whether the principal has one of the roles, and it works already."""
         now = self.clock.now()
         return any(principal.roles.get(role, now + 1) <= now for role in roles)
 
     def propagating(self, principal: Principal, *roles: str) -> bool:
-        """Whether one of the roles was assigned but does not work yet."""
+        """Return whether one of the roles was assigned but does not work yet."""
         return any(role in principal.roles for role in roles)
 
     def serve(self, request: Request) -> Response:
@@ -196,7 +196,7 @@ class Identity:
         return answer(200, {"token_type": "Bearer"} | told)
 
     def discovery(self, request: Request) -> Response:
-        """What a client of Entra asks first."""
+        """OpenID configuration, which a client of Microsoft Entra ID reads first."""
         root = f"https://{request.headers.get('host')}/{TENANT}"
         return answer(
             200,
@@ -215,7 +215,7 @@ class Identity:
         return next((p for p in self.principals.values() if wanted in (p.client_id, p.oid)), None)
 
     def token(self, principal: Principal, resource: str) -> Json:
-        """What both managed identity protocols answer."""
+        """Response of both managed identity protocols."""
         return {
             "access_token": self.issue(principal, resource),
             "expires_on": str(int(time.time() + self.lifetime)),

@@ -89,7 +89,7 @@ class DocumentIntelligence:
             return refused.response
 
     def routed(self, request: Request) -> Response:
-        """Who is it, what is asked. Raises Refused."""
+        """Authenticate and answer a request. Raises Refused."""
         self.authorize(request)
         route = ROUTE.fullmatch(request.path)
         if route is None or request.query.get("api-version") != VERSION:
@@ -188,7 +188,7 @@ class DocumentIntelligence:
         return self.read(picture)
 
     def result(self, id_: str) -> Response:
-        """How far an operation is. Raises Refused."""
+        """State of an operation. Raises Refused."""
         operation, now = self.operations.get(id_), self.clock.now()
         if operation is None or now > operation.ready + KEPT:
             said = "The requested operation was not found."

@@ -142,7 +142,7 @@ class OpenAI:
                 self.at_once -= 1
 
     def embeddings(self, request: Request) -> Response:
-        """Who is it, is there room, is it well-formed: then embed. Raises Refused."""
+        """Check identity, quota and form of a request, then embed. Raises Refused."""
         started = time.monotonic()
         if sum(not USUAL.fullmatch(name) for name in request.headers) > self.custom_headers:
             raise Refused(failure(431, "431", "Request Header Fields Too Large"))
@@ -204,7 +204,7 @@ class OpenAI:
             raise Refused(failure(401, "PermissionDenied", self.denied(principal)))
 
     def denied(self, principal: Principal) -> str:
-        """How a missing role is put; for a while after its assignment, differently."""
+        """Error for a missing role; for a while after its assignment, another one."""
         if self.identity.propagating(principal, *ROLES):
             return "Principal does not have access to API/Operation."
         return NO_ROLE.format(principal.oid)
@@ -301,7 +301,7 @@ class OpenAI:
 
 
 def versioned(request: Request, route: re.Match[str]) -> bool:
-    """Whether the URL has the api-version that it needs; v1 needs none."""
+    """Return whether the URL has the api-version that it needs; v1 needs none."""
     return bool(route[1]) or "api-version" in request.query
 
 
@@ -330,7 +330,7 @@ def read(value: Any) -> list[Input]:
 
 
 def estimate(inputs: Sequence[Input]) -> int:
-    """What the quota is charged: by characters, which is not what is billed."""
+    """Tokens charged to the quota: estimated from characters, unlike the billed ones."""
     texts = sum(len(i) for i in inputs if isinstance(i, str))
     return math.ceil(texts / CHARACTERS_A_TOKEN) + sum(
         len(i) for i in inputs if not isinstance(i, str)

@@ -88,7 +88,7 @@ def names(value: str | list[str] | None) -> list[str]:
 
 
 def ordering(parts: Sequence[str], fields: dict[str, Json]) -> Order:
-    """What to sort by. Raises Rejected."""
+    """Parse the sort order. Raises Rejected."""
     if len(parts) > ORDERS:
         raise expression(f"There are more than {ORDERS} $orderby clauses.", "orderby")
     made = []
@@ -107,7 +107,7 @@ def ordering(parts: Sequence[str], fields: dict[str, Json]) -> Order:
 
 
 def selected(parts: Sequence[str], fields: dict[str, Json]) -> list[str] | None:
-    """What to answer with, None for all. Raises Rejected."""
+    """Parse the fields to return, None for all. Raises Rejected."""
     if not parts or parts == ["*"]:
         return None
     for name in parts:
@@ -240,7 +240,7 @@ def shuffled(key: str) -> int:
 
 
 def facets(body: Json, hits: Sequence[tuple[Json, float]], fields: dict[str, Json]) -> Json:
-    """How often the values of fields occur among all hits. Raises Rejected."""
+    """Count the values of fields among all hits. Raises Rejected."""
     made: Json = {}
     for asked in body.get("facets") or []:
         name, *options = asked.split(",")

@@ -1,4 +1,4 @@
-"""What an index may look like, what the service makes of it, and what may change later.
+"""Validation of index definitions: what is allowed, the defaults, and what may change later.
 
 An attribute that is not sent becomes what the service's default is, and for strings that is "yes"
 to everything: this is how body text ends up filterable, and long texts are refused.
@@ -118,7 +118,7 @@ def field(sent: Json, profiles: set[str]) -> Json:
 
 
 def problems(made: Json, profiles: set[str]) -> Iterator[str]:
-    """What is wrong with a field."""
+    """Errors of a field."""
     name, kind = made["name"], made["type"]
     vector = kind in VECTORS
     if vector:
@@ -192,7 +192,7 @@ def permit(old: Json, new: Json, *, downtime: bool) -> None:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether a configuration is unchanged; a vectorizer may be added to a profile or exchanged."""
+    """Return whether a configuration is unchanged, but for vectorizers added or exchanged."""
     if not isinstance(one, dict) or not isinstance(other, dict):
         return bool(one == other)
     return {**one, "vectorizer": None} == {**other, "vectorizer": None}

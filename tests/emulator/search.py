@@ -84,7 +84,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        """Of the index or alias."""
+        """Name of the index or alias."""
         return next(name for name in self.names if name is not None)
 
 
@@ -125,7 +125,7 @@ class Search:
 
     @property
     def uploads(self) -> Counter[str]:
-        """How often each document was accepted with its content."""
+        """Number of times that each document was accepted with its content."""
         return Counter(
             key
             for batch in list(self.batches)
@@ -135,7 +135,7 @@ class Search:
 
     @property
     def deletes(self) -> Counter[str]:
-        """How often the deletion of each document was accepted."""
+        """Number of times that the deletion of each document was accepted."""
         return Counter(
             key for batch in list(self.batches) for verb, key in batch.actions if verb == "delete"
         )
@@ -229,7 +229,7 @@ class Search:
             return self.indexes[name]
 
     def targets(self, alias: str) -> list[str]:
-        """What an alias stands for; of an alias moved lately, what it stood for too."""
+        """Index of an alias; of an alias moved recently, its previous index too."""
         before, until = self.moved.get(alias, ("", 0.0))
         return [*self.aliases[alias]["indexes"], *([before] if self.clock.now() < until else [])]
 
@@ -298,7 +298,7 @@ class Search:
         return answer(200, self.sizes(self.index(call.name)))
 
     def sizes(self, index: Index) -> dict[str, int]:
-        """How much an index holds."""
+        """Statistics of an index."""
         with index.lock:
             documents = index.counted.at(self.clock.now()).by_key
             vectors = sum(
@@ -517,7 +517,7 @@ def pick(item: Json, only: Sequence[str]) -> Json:
 
 
 def reranked(body: Json, place: int) -> Json:
-    """What a semantic query adds to a hit; the order stays."""
+    """Fields that a semantic query adds to a hit; the order stays."""
     if body.get("queryType") != "semantic":
         return {}
     return {"@search.rerankerScore": round(4 / (1 + place / 10), 6)}

@@ -27,7 +27,7 @@ PATIENCE = 60.0  # seconds for threads to end
 
 
 class Cut(Enum):
-    """How a connection ends before its answer is complete."""
+    """Way in which a connection ends before its response is complete."""
 
     CLOSED = auto()  # without a byte of an answer
     RESET = auto()  # the same, by a TCP reset
@@ -36,7 +36,7 @@ class Cut(Enum):
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked."""
+    """Request of a client."""
 
     method: str
     path: str  # decoded, without the query
@@ -53,7 +53,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What a service answers."""
+    """Response of a service."""
 
     status: int
     body: bytes = b""
@@ -125,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(head + response.body[: whole // 2 if response.cut else whole])
 
     def phrase(self, status: int) -> str:
-        """What stands behind the number."""
+        """Reason phrase of the status."""
         return self.responses[status][0] if status in self.responses else "Unknown"
 
     def log_message(self, *_: object) -> None:
@@ -158,7 +158,7 @@ class Server(ThreadingHTTPServer):
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.server_port}"
 
     def answer(self, request: Request) -> Response:
-        """What the service says; what it throws is a defect of the emulator and is kept."""
+        """Response of the service. An exception is a bug of the emulator, and is saved."""
         try:
             return self.service(request)
         except Exception as error:  # noqa: BLE001

@@ -121,7 +121,7 @@ def checked(actions: Sequence[Any], index: Index, fields: dict[str, Json]) -> li
 
 
 def is_term(definition: Json) -> bool:
-    """Whether a value of the field is indexed in one piece."""
+    """Return whether a value of the field is indexed in one piece."""
     if "Edm.String" not in definition["type"]:
         return False
     whole = any(definition[part] for part in ("filterable", "sortable", "facetable"))
@@ -178,7 +178,7 @@ def check_key(key: str) -> None:
 
 
 def too_long(value: Any) -> bool:
-    """Whether a string, or one of several, is longer than a term can be."""
+    """Return whether a string, or one of several, is longer than a term can be."""
     if isinstance(value, list):
         return any(too_long(item) for item in value)
     return isinstance(value, str) and len(value) * 4 > TERM and len(value.encode()) > TERM
@@ -189,7 +189,7 @@ class Mismatch(ValueError):
 
 
 def check(definition: Json) -> Callable[[Any], Any]:
-    """What makes a stored value of one that was sent; raises ValueError or TypeError."""
+    """Function that converts a value as sent to one as stored; raises ValueError or TypeError."""
     kind, name = definition["type"], definition["name"]
     if kind in VECTORS:
         return lambda value: vector(value, name, definition["dimensions"])
@@ -271,7 +271,7 @@ def apply(index: Index, action: Action, now: float, delays: Delays, room: bool) 
 
 
 def result(key: str, status: int, message: str | None = None) -> Json:
-    """How one action went."""
+    """Result of one action."""
     return {
         "key": key,
         "status": status < 300,

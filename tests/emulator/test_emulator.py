@@ -97,7 +97,7 @@ def credential(azure: Azure) -> Iterator[ManagedIdentityCredential]:
 
 @pytest.fixture
 def client(azure: Azure, credential: ManagedIdentityCredential) -> Iterator[openai.OpenAI]:
-    """What embeds, by v1, without retries of its own."""
+    """OpenAI client of the v1 API, without its own retries."""
     provider = get_bearer_token_provider(credential, "https://ai.azure.com/.default")
     base = f"{azure.openai_endpoint}/openai/v1/"
     with openai.OpenAI(base_url=base, api_key=provider, max_retries=0) as made:
@@ -106,7 +106,7 @@ def client(azure: Azure, credential: ManagedIdentityCredential) -> Iterator[open
 
 @pytest.fixture
 def legacy(azure: Azure, credential: ManagedIdentityCredential) -> Iterator[openai.AzureOpenAI]:
-    """What embeds, by the URL of the deployment."""
+    """Azure OpenAI client of one deployment's URL."""
     with openai.AzureOpenAI(
         azure_endpoint=azure.openai_endpoint,
         api_version="2024-10-21",
@@ -118,7 +118,7 @@ def legacy(azure: Azure, credential: ManagedIdentityCredential) -> Iterator[open
 
 @pytest.fixture
 def indexes(azure: Azure, credential: ManagedIdentityCredential) -> Iterator[SearchIndexClient]:
-    """What makes indexes."""
+    """Client that creates indexes."""
     with SearchIndexClient(azure.search_endpoint, credential) as made:
         yield made
 
@@ -127,7 +127,7 @@ def indexes(azure: Azure, credential: ManagedIdentityCredential) -> Iterator[Sea
 def documents(
     azure: Azure, credential: ManagedIdentityCredential, indexes: SearchIndexClient
 ) -> Iterator[SearchClient]:
-    """What reads and writes an empty index `chunks`, without retries of its own."""
+    """Client of an empty index `chunks`, without its own retries."""
     indexes.create_index(definition())
     with SearchClient(azure.search_endpoint, "chunks", credential, retry_total=0) as made:
         yield made

@@ -20,7 +20,7 @@ def hashed(texts: Sequence[str], dimensions: int) -> Vectors:
 
 
 def units(rows: Vectors) -> Vectors:
-    """The same directions with length one; a row of zeros stays."""
+    """Normalise rows to length one; a row of zeros stays."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     made: Vectors = (rows / np.where(lengths == 0, 1, lengths)).astype(np.float32)
     return made

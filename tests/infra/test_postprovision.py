@@ -85,7 +85,7 @@ def test_a_document_that_cannot_be_taken_does_not_end_azd(azure: Azure, folder: 
 
     assert done.returncode == 0, done.stderr
     assert "truncated.pdf" in done.stderr
-    assert "filled, but for the documents named above" in done.stderr
+    assert "filled, except for the documents named above" in done.stderr
     assert indexed(azure) == {"a.pdf"}
 
 
@@ -124,7 +124,7 @@ def test_a_service_that_fails_ends_azd_only_if_i_say_so(
     )
 
     assert done.returncode == code, done.stderr
-    assert "go on with: azd hooks run postprovision" in done.stderr
+    assert "continue with: azd hooks run postprovision" in done.stderr
 
 
 @pytest.mark.parametrize("failure", ["warn", "fail"])

@@ -596,7 +596,7 @@ def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
         wait_until(lambda: len(azure.openai.requests) >= 3)
         process.send(number)
         assert process.wait() == code, process.stderr.text
-    assert "stopped early: run again to go on" in process.stdout.text
+    assert "stopped early: run again to continue" in process.stdout.text
     azure.openai.tpm = None
     assert called(azure, folder, "run", "docs")[0] == 0
     assert azure.openai.repeated == {}
@@ -612,7 +612,7 @@ def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
         held(azure, "openai", after=2),  # until it has ended
     ):
         assert process.wait() == 1, process.stderr.text
-    assert "stopped early: run again to go on" in process.stdout.text
+    assert "stopped early: run again to continue" in process.stdout.text
     assert called(azure, folder, "run", "docs")[0] == 0
 
 

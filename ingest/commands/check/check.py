@@ -1,11 +1,11 @@
-"""Whether an index is what its records say, and its records what the roots hold.
+"""Compare an index with its records, and its records with the roots. Writes nothing.
 
-    count everything ──▶ suspects ──▶ look closely, one by one ──▶ findings
-    list the roots   ──▶ beside the records ─────────────────────▶ findings
+    count everything ──▶ suspects ──▶ check each by its keys ──▶ findings
+    list the roots   ──▶ compare with the records ─────────────▶ findings
 
-Nothing is written. What must not be broken: what a run has under way, or wrote so lately that
-listings lag behind it, is no finding. So a suspect is looked at by its keys, after a pause where
-that may matter, and passed over if it changed meanwhile.
+Invariant: whatever a run is writing, or wrote so recently that listings lag behind, is never
+reported. So each suspect is read again by its keys, after a pause if listings may lag, and skipped
+if it has changed meanwhile.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ingest.runtime.concurrency import map_concurrent
 
 T = TypeVar("T")
 
-REMOVAL_SECONDS = 1.0  # seconds, in which a run removes a source
+REMOVAL_SECONDS = 1.0  # that a run takes to remove a source
 
 
 @dataclass(frozen=True, slots=True)
 class InProgress:
-    """A source, or without one a root, that is not judged: a run is at work on it."""
+    """A source, or a whole root, that is skipped because a run is writing it."""
 
     root: str
     source: str = ""
@@ -41,7 +41,7 @@ class InProgress:
 
 @dataclass(frozen=True, slots=True)
 class CheckTotals:
-    """How much was looked at."""
+    """Numbers of sources and chunks that were checked."""
 
     sources: int
     chunks: int
@@ -49,7 +49,7 @@ class CheckTotals:
 
 @dataclass(frozen=True, slots=True)
 class Untaken:
-    """A source that a run could not take, which is no fault of the index."""
+    """A source that a run could not read, which is no fault of the index."""
 
     root: str
     source: str
@@ -62,34 +62,34 @@ CheckEvent: TypeAlias = CheckFinding | InProgress | CheckTotals | Untaken
 
 
 def check_index(scope: CheckContext) -> Iterator[CheckEvent]:
-    """Every finding, as it is found; at the end, how much was looked at.
+    """Check an index; yields each finding as it is found, and the totals last.
 
-    Raises ServiceError or ConfigError; the latter also where an index is damaged as a whole.
+    Raises ServiceError, and ConfigError, also for an index that is damaged as a whole.
     """
-    with Inventory() as tally:
-        quiet = take_inventory(scope, tally)
+    with Inventory() as inventory:
+        idle_seconds = take_inventory(scope, inventory)
         if scope.run.stop.is_requested():
             return
-        for flaw in tally.flaws_of(("", "")):
+        for flaw in inventory.flaws_of(("", "")):
             yield CheckFinding(FindingKind(flaw.kind), flaw.reason)
-        for case in check_suspects(scope, tally, quiet):
+        for case in check_suspects(scope, inventory, idle_seconds):
             if isinstance(case, RecordCheck):
                 yield from find_problems(case)
             else:
                 yield case
-        for name in root_names(scope, tally):
-            yield from check_root(scope, tally, name, quiet)
-        for row in tally.untaken():
+        for root_name in root_names(scope, inventory):
+            yield from check_root(scope, inventory, root_name, idle_seconds)
+        for row in inventory.untaken():
             found = Untaken(*row)
             if scope.includes_source(found.root, parent_name(found.source) or found.source):
                 yield found
-        yield CheckTotals(tally.count_rows("records"), tally.count_rows("chunks"))
+        yield CheckTotals(inventory.count_rows("records"), inventory.count_rows("chunks"))
 
 
 def take_inventory(scope: CheckContext, inventory: Inventory) -> float:
-    """Count all there is; the seconds since another run may have written."""
+    """Fill the inventory; returns the seconds since another run may have written."""
     index = scope.index
-    quiet = index.seconds_since_write()
+    idle_seconds = index.seconds_since_write()
     for root in scope.root_filter:
         inventory.add_chunks(scope.until_stopped(index.chunks(root, text=False)))
         inventory.add_records(scope.until_stopped(index.records(root)))
@@ -98,11 +98,11 @@ def take_inventory(scope: CheckContext, inventory: Inventory) -> float:
         place for place in index.cached_page_sources() if scope.includes_root(place[0])
     )
     inventory.find_suspects()
-    return min(quiet, index.seconds_since_write())
+    return min(idle_seconds, index.seconds_since_write())
 
 
 def find_flaws(scope: CheckContext) -> Iterator[Flaw]:
-    """What is wrong with chunks in themselves."""
+    """Flaws of single chunks, as the index reports them."""
     found = scope.index.flaws(scope.services.embedder.dimensions, thorough=scope.thorough)
     return (f for f in scope.until_stopped(found) if not f.source or scope.includes_root(f.root))
 
@@ -110,13 +110,13 @@ def find_flaws(scope: CheckContext) -> Iterator[Flaw]:
 def check_suspects(
     scope: CheckContext, inventory: Inventory, idle_seconds: float
 ) -> Iterator[RecordCheck | InProgress]:
-    """The sources that do not fit, looked at closely."""
+    """Read each suspect again by its keys."""
     index = scope.index
     if scope.may_lag(idle_seconds) and inventory.count_rows("suspects"):
-        for place, glance in map_suspects(
+        for place, read_record in map_suspects(
             scope, inventory, lambda place: partial(index.record, *place)
         ):
-            inventory.save_record_hash(place, hash(glance.result()))
+            inventory.save_record_hash(place, hash(read_record.result()))
         scope.retry_policy.wait(max(index.listing_lag, REMOVAL_SECONDS))
         if index.listing_lag and inventory.count_rows("flaws"):
             inventory.replace_flaws(find_flaws(scope))
@@ -138,7 +138,7 @@ def check_suspects(
 def map_suspects(
     scope: CheckContext, inventory: Inventory, call: Callable[[SourceKey], Callable[[], T]]
 ) -> Iterator[tuple[SourceKey, Future[T]]]:
-    """A call for each suspect, several at once."""
+    """Run a call for each suspect, several concurrently."""
     services = scope.services
 
     def start(place: SourceKey) -> Future[T]:
@@ -155,7 +155,7 @@ def map_suspects(
 def check_record(
     index: Index, place: SourceKey, record_hash: int | None, noted_flaws: tuple[list[Flaw], int]
 ) -> RecordCheck | None:
-    """All that an index has of a source; None if that is changing."""
+    """Read the record and the chunks of a source; None if they are changing."""
     root, source = place
     record = index.record(root, source)
     chunks = tuple(index.chunks(root, source, text=False))
@@ -166,7 +166,7 @@ def check_record(
 
 
 def root_names(scope: CheckContext, inventory: Inventory) -> list[str]:
-    """The names of the roots that are compared with their records."""
+    """Names of the roots to compare with their records."""
     named = [root.name for root in scope.named_roots]
     known = [] if scope.is_only_named else inventory.root_names()
     return [*named, *(name for name in known if name not in named)]
@@ -175,7 +175,7 @@ def root_names(scope: CheckContext, inventory: Inventory) -> list[str]:
 def check_root(
     scope: CheckContext, inventory: Inventory, name: str, idle_seconds: float
 ) -> Iterator[CheckEvent]:
-    """What a root holds, against what the index knows of it."""
+    """Compare a root with its records."""
     if idle_seconds == 0:
         yield InProgress(name)
         return
@@ -195,7 +195,7 @@ def check_root(
 
 
 def knows_root(scope: CheckContext, root: str) -> bool:
-    """Whether the index has anything of a root."""
+    """Return whether the index has records or chunks of a root."""
     index = scope.index
     return any(True for _ in index.records(root)) or any(
         True for _ in index.chunks(root, text=False)

@@ -1,4 +1,4 @@
-"""What a check can find, in words, and what it takes to mend it."""
+"""Kinds of findings of a check, and the command that fixes each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class FindingKind(StrEnum):
-    """In which way an index is not as it should be. Names are for ever."""
+    """Kind of inconsistency in an index. Part of the JSON output: never rename one."""
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -39,17 +39,17 @@ REMEDY_COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """One thing that is not as it should be, of one source, or of a root or the whole index."""
+    """One inconsistency, of a source, a root or the whole index."""
 
     kind: FindingKind
     text: str
     root: str = ""
     source: str = ""
-    count: int = 1  # chunks; of a root, sources; of pages, pages
+    count: int = 1  # of chunks; of sources for ROOT, of pages for PAGE
     ids: tuple[str, ...] = ()  # of the chunks
 
     def remedy(self, index_place: str = "") -> str:
-        """The command that mends it, in an index that has to be named."""
+        """Command that fixes it. `index_place` is the --index to name; "" for the default one."""
         index = f" --index {shlex.quote(index_place)}" if index_place else ""
         return REMEDY_COMMANDS.get(self.kind, REPAIR_COMMAND).format(
             root=shlex.quote(self.root), index=index

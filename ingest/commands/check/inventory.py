@@ -1,7 +1,7 @@
-"""What an index holds, counted source by source in a temporary file: a million take no memory.
+"""Inventory of an index, counted by source in a temporary SQLite file, to keep memory constant.
 
-Only what does not fit comes out of it, to be looked at closely. It must never pass over a source
-that is not as it should be; one that is may be looked at for nothing.
+It yields the suspects: sources whose counts do not match their records. It may report a source
+that turns out to be correct, but must never miss one that is not.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CREATE TABLE pages (root, source);
 CREATE TABLE suspects (root, source, PRIMARY KEY (root, source)) WITHOUT ROWID;
 CREATE TABLE glances (root, source, glance, PRIMARY KEY (root, source)) WITHOUT ROWID;
 """
-# The fingerprint of a record that says nothing about those of its chunks; no other is like these.
+# Stand-ins for a record's fingerprint, where it does not predict those of the chunks.
 TORN_FINGERPRINT, ANY_FINGERPRINT = "torn", "any"
 
 COUNT_SQL = """
@@ -55,10 +55,10 @@ SELECT root, source FROM flaws WHERE source <> '';
 
 
 class Inventory:
-    """The count of one check. Used by one thread. Raises ServiceError where the disk is full."""
+    """Inventory of one check. Not thread-safe. Raises ServiceError if the disk is full."""
 
     def __init__(self) -> None:
-        # A database without a name lies in a temporary file, and is gone with its connection.
+        # A database without a name is a temporary file, removed with its connection.
         self.db = sqlite3.connect("", isolation_level=None)
         self.db.executescript(f"PRAGMA journal_mode = OFF; {CREATE_TABLES_SQL}")
 
@@ -75,20 +75,20 @@ class Inventory:
         )
 
     def add_records(self, records: Iterable[Record]) -> None:
-        """Note how many chunks of which fingerprint there should be, and what was not taken."""
-        self.insert_rows("records", 7, map(row, records))
+        """Add records: the chunks and fingerprints they expect, and their errors."""
+        self.insert_rows("records", 7, map(record_row, records))
 
     def replace_flaws(self, flaws: Iterable[Flaw]) -> None:
-        """Note what is wrong with chunks in themselves, in place of what was noted before."""
+        """Replace the flaws of single chunks."""
         self.db.execute("DELETE FROM flaws")
         self.insert_rows("flaws", 5, ((f.root, f.source, f.kind, f.id, f.reason) for f in flaws))
 
     def add_pages(self, places: Iterable[SourceKey]) -> None:
-        """Note where pages were paid for."""
+        """Add a row for each cached page of paid OCR."""
         self.insert_rows("pages", 2, places)
 
     def insert_rows(self, table: str, width: int, rows: Iterable[tuple[object, ...]]) -> None:
-        """Add rows as they come."""
+        """Insert rows in one transaction."""
         marks = ", ".join("?" * width)
         try:
             self.db.execute("BEGIN")
@@ -96,56 +96,56 @@ class Inventory:
             self.db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise ServiceError(
-                f"a check needs room in a temporary folder ({error}): free some, or set TMPDIR"
+                f"a check needs space in the temporary folder ({error}): free some, or set TMPDIR"
             ) from error
 
     def find_suspects(self) -> int:
-        """Find what does not fit, now that all is noted; how many sources that is."""
+        """Find the sources that do not match their records; returns their number."""
         self.db.executescript(COUNT_SQL + SUSPECTS_SQL)
         return self.count_rows("suspects")
 
     def count_rows(self, table: str) -> int:
-        """How many rows of a kind there are."""
+        """Count the rows of a table."""
         return int(self.db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
     def suspects(self) -> Iterator[SourceKey]:
-        """The sources that do not fit, by root and source."""
+        """Suspects, ordered by root and source."""
         return self.db.execute("SELECT root, source FROM suspects ORDER BY root, source")
 
     def save_record_hash(self, place: SourceKey, record_hash: int) -> None:
-        """Note what a suspect's record was like."""
+        """Save the hash of a suspect's record."""
         self.db.execute("INSERT OR REPLACE INTO glances VALUES (?, ?, ?)", (*place, record_hash))
 
     def saved_record_hash(self, place: SourceKey) -> int | None:
-        """What a suspect's record was like; None if nobody looked."""
+        """Saved hash of a suspect's record; None if there is none."""
         query = "SELECT glance FROM glances WHERE (root, source) = (?, ?)"
         found: tuple[int] | None = self.db.execute(query, place).fetchone()
         return found[0] if found else None
 
     def flaws_of(self, place: SourceKey) -> list[Flaw]:
-        """What is wrong with a source's chunks in themselves; ("", ""): with what is no chunk."""
+        """Flaws of a source's chunks; for ("", ""), those of the index as a whole."""
         query = "SELECT kind, reason, id, root, source FROM flaws WHERE (root, source) = (?, ?)"
         return [Flaw(*row) for row in self.db.execute(query, place)]
 
     def pages_of(self, place: SourceKey) -> int:
-        """How many pages were paid for in a source."""
+        """Count the cached pages of paid OCR of a source."""
         query = "SELECT count(*) FROM pages WHERE (root, source) = (?, ?)"
         return int(self.db.execute(query, place).fetchone()[0])
 
     def untaken(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """The sources that were skipped or failed: root, source, outcome, error, code."""
+        """Sources that were skipped or failed: root, source, outcome, error, code."""
         query = "SELECT root, source, outcome, error, code FROM records WHERE outcome IN (?, ?)"
         return self.db.execute(
             f"{query} ORDER BY root, source", tuple(map(str, NOT_INDEXED_OUTCOMES))
         )
 
     def root_names(self) -> list[str]:
-        """The roots that have a record, or chunks."""
+        """Names of the roots that have a record or chunks."""
         query = "SELECT root FROM records UNION SELECT root FROM counted ORDER BY root"
         return [row[0] for row in self.db.execute(query)]
 
     def count_sources(self, root: str) -> int:
-        """How many sources of a root have a record, or chunks."""
+        """Count the sources of a root that have a record or chunks."""
         query = """
             SELECT count(*) FROM (SELECT source FROM records WHERE root = ?1
                                   UNION SELECT source FROM counted WHERE root = ?1)
@@ -153,16 +153,17 @@ class Inventory:
         return int(self.db.execute(query, (root,)).fetchone()[0])
 
 
-def row(record: Record) -> tuple[object, ...]:
-    """A record as it is noted."""
-    said = record.outcome, record.error, record.code
-    return record.root, record.source, expected_fingerprint(record), record.chunks, *map(str, said)
+def record_row(record: Record) -> tuple[object, ...]:
+    """Row of a record in the table `records`."""
+    result = record.outcome, record.error, record.code
+    key, fingerprint = record.key, expected_fingerprint(record)
+    return *key, fingerprint, record.chunks, *map(str, result)
 
 
 def expected_fingerprint(record: Record) -> str:
-    """The fingerprint that a record's chunks should have."""
-    # What an index refused leaves ids that may exist, and those are not listed.
+    """Fingerprint that a record's chunks should have."""
+    # Chunks that an index refused leave pending ids, and listings of records do not have those.
     if not record.fingerprint or record.code == Code.REFUSED or is_interrupted(record):
         return TORN_FINGERPRINT
-    # A failure changes the record's fingerprint and leaves the chunks of the last success.
+    # A failure changes the record's fingerprint and leaves the chunks of the last success as is.
     return ANY_FINGERPRINT if record.outcome in NOT_INDEXED_OUTCOMES else record.fingerprint

@@ -1,4 +1,4 @@
-"""What is wrong with one source: its record held against its chunks. Pure."""
+"""Compare the record of one source with its chunks. Pure."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from ingest.index import Flaw
 from ingest.models import Record, StoredChunk
 from ingest.pipeline.diff import INTERRUPTED_REASON, MAX_ATTEMPTS, NOT_INDEXED_OUTCOMES
 from ingest.pipeline.transaction import possible_ids
+from ingest.runtime.formatting import pluralize
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCheck:
-    """All that an index has of one source. Looked at closely, because something does not fit."""
+    """Record, chunks and flaws of one suspect."""
 
     root: str
     source: str
     record: Record | None
     chunks: tuple[StoredChunk, ...]
     flaws: Sequence[Flaw] = ()
-    pages: int = 0  # that were paid for in it, where it has no record
+    pages: int = 0  # cached pages of paid OCR, if it has no record
 
     @property
     def chunks_by_id(self) -> dict[str, StoredChunk]:
@@ -29,7 +30,7 @@ class RecordCheck:
 
     @property
     def is_torn(self) -> bool:
-        """Whether a run ended between its intent and its commit, or while it was read."""
+        """Return whether a run ended between intent and commit, or while it read the source."""
         record = self.record
         return record is not None and bool(
             record.pending or not record.fingerprint or is_interrupted(record)
@@ -37,30 +38,30 @@ class RecordCheck:
 
     @property
     def extra_ids(self) -> list[str]:
-        """The ids of chunks that its record does not name."""
+        """Ids of chunks that its record does not name."""
         named = possible_ids(self.record) if self.record else set()
         return [chunk.id for chunk in self.chunks if chunk.id not in named]
 
     @property
     def bad_vector_ids(self) -> list[str]:
-        """The ids of chunks whose vectors are of no use."""
+        """Ids of chunks with unusable vectors."""
         return [flaw.id for flaw in self.flaws if flaw.kind == FindingKind.VECTOR]
 
 
 def is_interrupted(record: Record) -> bool:
-    """Whether a run ended while a source was read, and the next one tries again.
+    """Return whether a run ended while it read a source, and the next one tries again.
 
-    Then its record says nothing else, and not even whether it was an intent before.
+    Such a record tells nothing else, not even whether it was an intent before.
     """
     return record.error == INTERRUPTED_REASON and record.attempts < MAX_ATTEMPTS
 
 
 def find_problems(case: RecordCheck) -> Iterator[CheckFinding]:
-    """Every finding about one source."""
+    """Find all problems of one source."""
     if case.is_torn:
         assert case.record is not None
         ids = sorted(possible_ids(case.record))
-        text = f"a run ended amid it; what it names may be there or not: {format_chunks(len(ids))}"
+        text = f"a run ended while writing it; may or may not exist: {format_chunks(len(ids))}"
         yield make_finding(case, FindingKind.TORN, text, ids)
     if extra := case.extra_ids:
         whose = "not named by its record" if case.record else "of a source without a record"
@@ -69,12 +70,12 @@ def find_problems(case: RecordCheck) -> Iterator[CheckFinding]:
         yield from find_chunk_problems(case, case.record)
     yield from find_flaw_problems(case)
     if case.pages:
-        text = f"paid for, of a source without a record: {case.pages:,} pages"
+        text = f"cached OCR of a source without a record: {case.pages:,} pages"
         yield make_finding(case, FindingKind.PAGE, text, (), case.pages)
 
 
 def find_chunk_problems(case: RecordCheck, record: Record) -> Iterator[CheckFinding]:
-    """What is wrong with chunks that a record says are all there."""
+    """Find missing, outdated and misplaced chunks of a complete record."""
     there = case.chunks_by_id
     if missing := [id_ for id_ in record.committed if id_ not in there]:
         text = f"not in the index: {len(missing):,} of {format_chunks(len(record.committed))}"
@@ -86,28 +87,28 @@ def find_chunk_problems(case: RecordCheck, record: Record) -> Iterator[CheckFind
     ):
         text = f"of another version than its record says: {format_chunks(len(stale))}"
         yield make_finding(case, FindingKind.STALE, text, stale)
-    if astray := [chunk.id for place, chunk in held if chunk.ordinal != place]:
-        text = f"not in the place in the document that they say: {format_chunks(len(astray))}"
-        yield make_finding(case, FindingKind.ORDER, text, astray)
+    if misplaced := [chunk.id for place, chunk in held if chunk.ordinal != place]:
+        text = f"at another position in the document than they say: {format_chunks(len(misplaced))}"
+        yield make_finding(case, FindingKind.ORDER, text, misplaced)
 
 
 def find_flaw_problems(case: RecordCheck) -> Iterator[CheckFinding]:
-    """What is wrong with its chunks in themselves."""
+    """Find flaws of single chunks, grouped by kind."""
     for kind in (FindingKind.VECTOR, FindingKind.WORDS):
-        if those := [
+        if flaws := [
             flaw for flaw in case.flaws if flaw.kind == kind and flaw.id in case.chunks_by_id
         ]:
-            text = f"{those[0].reason}: {format_chunks(len(those))}"
-            yield make_finding(case, kind, text, [flaw.id for flaw in those])
+            text = f"{flaws[0].reason}: {format_chunks(len(flaws))}"
+            yield make_finding(case, kind, text, [flaw.id for flaw in flaws])
 
 
 def make_finding(
     case: RecordCheck, kind: FindingKind, text: str, ids: Sequence[str], count: int = 0
 ) -> CheckFinding:
-    """A finding about a source."""
+    """Build a finding about a source."""
     return CheckFinding(kind, text, case.root, case.source, count or len(ids), tuple(ids))
 
 
 def format_chunks(count: int) -> str:
-    """A number of chunks, as one says it."""
-    return f"{count:,} chunk" if count == 1 else f"{count:,} chunks"
+    """Format a number of chunks."""
+    return pluralize(count, "chunk")

@@ -1,13 +1,13 @@
-"""Findings mended, by the pipeline: a repair makes of each broken record an intent, and runs.
+"""Repair an index through the pipeline: turn each broken record into an intent, then run.
 
-An intent names all that may exist, so a repair that dies is made good by the next run, and what
-the index has is not embedded again. What must not be broken: nothing is deleted but chunks that a
-settled record does not name, and what the pipeline removes by its own rules.
+An intent names every chunk that may exist, so the next run completes a repair that was killed, and
+chunks in the index are not embedded again. Invariant: the only chunks deleted are those that a
+committed record does not name, and those that the pipeline removes by its own rules.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,38 +50,42 @@ DELETE_BATCH_IDS = 1000  # ids in one deletion
 
 
 def repair_index(scope: CheckContext) -> Iterator[RunEvent]:
-    """Mend what can be mended, and bring what changed in step; the index is held by the caller.
+    """Repair the index, and update it from the roots. The caller holds the index lock.
 
-    Yields each source as it is settled. Raises ServiceError or ConfigError.
+    Yields the outcome of each source. Raises ServiceError or ConfigError.
     """
     index, services = scope.index, scope.services
     index.repair_local()
-    again: dict[str, set[str]] = defaultdict(set)  # sources to be run, by root
-    doubted: set[str] = set()  # chunks to be embedded again, though the index has them
-    with Inventory() as tally:
-        quiet = take_inventory(scope, tally)
+    again: dict[str, set[str]] = defaultdict(set)  # names of sources to ingest again, by root
+    bad_ids: set[str] = set()  # chunks to embed again, though the index has them
+    with Inventory() as inventory:
+        idle_seconds = take_inventory(scope, inventory)
         if scope.run.stop.is_requested():
             return
-        there = dict(open_reachable_roots(scope, root_names(scope, tally)))
-        marks = (prepare_repair(case, scope, there) for case in check_suspects(scope, tally, quiet))
-        for case in save_records(marks, services, scope.run.stop):
+        open_roots = dict(open_reachable_roots(scope, root_names(scope, inventory)))
+        repairs = (
+            prepare_repair(case, scope, open_roots)
+            for case in check_suspects(scope, inventory, idle_seconds)
+        )
+        for case in save_records(repairs, services, scope.run.stop):
             if isinstance(case, RecordCheck):
                 again[case.root].add(parent_name(case.source) or case.source)
-                doubted.update(case.bad_vector_ids)
+                bad_ids.update(case.bad_vector_ids)
     if again:
-        # The run that follows lists the records, and must see what they say now.
+        # The run that follows lists the records, and must see the new ones.
         scope.retry_policy.wait(index.listing_lag)
-    sure = replace(services, index=cast("Index", MaskedIndex(index, doubted)))
-    for root in there.values():
-        yield from repair_root(root, replace(scope, services=sure), again[root.name])
+    masked = replace(services, index=cast("Index", MaskedIndex(index, bad_ids)))
+    for root in open_roots.values():
+        yield from repair_root(root, replace(scope, services=masked), again[root.name])
 
 
 def prepare_repair(
     case: RecordCheck | InProgress, scope: CheckContext, open_roots: Mapping[str, Root]
 ) -> Pending[RecordCheck | None]:
-    """A case that is to be run again, and the record that says so; None for what is mended.
+    """Repair a suspect, or mark its record so that the pipeline reads the source again.
 
-    Or for what a run has under way, or reads anyway.
+    The result is the suspect if it was marked; None if it is repaired, if a run is writing it, or
+    if it cannot be read again.
     """
     done: Pending[RecordCheck | None] = Pending(None, None)
     if isinstance(case, InProgress):
@@ -98,58 +102,58 @@ def prepare_repair(
         record = replace(record, pending=tuple(dict.fromkeys(record.pending + ids)))
     else:
         delete_chunks(case.extra_ids, index)
-    # Read with other settings, it is read anew by a run that has them.
+    # A source that was read with other settings is left to a run with those settings.
     fingerprint = record.fingerprint
-    others = fingerprint and not fingerprint.startswith(scope.services.recipe.digest)
+    is_of_other_recipe = fingerprint and not fingerprint.startswith(scope.services.recipe.digest)
     broken = {finding.kind for finding in find_problems(case)} - {
         FindingKind.EXTRA,
         FindingKind.WORDS,
     }
-    if not broken or others or case.root not in open_roots:
+    if not broken or is_of_other_recipe or case.root not in open_roots:
         return done
     if not open_roots[case.root].covers(case.source):
-        return done  # it is excluded, and not read
+        return done  # excluded
     return Pending(mark_unfinished(record), case)
 
 
 def mark_unfinished(record: Record) -> Record:
-    """A record that has the next run read its source, whatever its file looks like by then."""
+    """Copy a record so that the next run reads its source, even if the file is unchanged."""
     return replace(record, fingerprint="", modified="")
 
 
 def open_reachable_roots(scope: CheckContext, names: Collection[str]) -> Iterator[tuple[str, Root]]:
-    """The roots that are there."""
+    """Open the roots that can be reached."""
     for name in names:
         with suppress(ConfigError):
             yield name, scope.root(name)
 
 
 def repair_root(root: Root, scope: CheckContext, names: set[str]) -> Iterator[RunEvent]:
-    """Remove what vanished from a root, and run what changed in it or was marked."""
+    """Remove vanished sources of a root, and ingest those that changed, are new or are marked."""
     run, services = scope.run, scope.services
-    look = RootComparison(
+    comparison = RootComparison(
         root, scope, listings_may_lag=True, absences=AbsenceTracker(run.prune, run.max_deletes)
     )
     try:
-        differing = list(look.find_findings())
+        findings = list(comparison.find_findings())
     except ConfigError:
         if scope.is_named(root.name):
             raise
         return
-    changed = {finding.source for finding in differing if finding.kind is FindingKind.CHANGED}
+    changed = {finding.source for finding in findings if finding.kind is FindingKind.CHANGED}
     if scope.thorough and changed:
-        # Size and time may be those of the record.
+        # Size and time may still equal those of the record.
         mark_unread(root.name, changed, services.index)
         scope.retry_policy.wait(services.index.listing_lag)
-    yield from remove_vanished(root, look.absences, services)
-    names |= changed | {finding.source for finding in differing if finding.kind is FindingKind.NEW}
+    yield from remove_vanished(root, comparison.absences, services)
+    names |= changed | {finding.source for finding in findings if finding.kind is FindingKind.NEW}
     if names and not run.stop.is_requested():
         events = ingest_root(RootSubset(root, names), services, replace(run, prune=False))
         yield from (event for event in events if not isinstance(event, DeletionsWithheld | LeftOut))
 
 
 def mark_unread(root: str, names: Collection[str], index: Index) -> None:
-    """Have these sources read by the next run."""
+    """Mark records so that the next run reads their sources."""
     for name in names:
         if record := index.record(root, name):
             index.save(mark_unfinished(record)).result()
@@ -157,62 +161,62 @@ def mark_unread(root: str, names: Collection[str], index: Index) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RootSubset:
-    """A root, and which of its sources are meant."""
+    """Root limited to some of its sources."""
 
     root: Root
     names: Collection[str]
 
     @property
     def name(self) -> str:
-        """What the index calls it."""
+        """Name of the root."""
         return self.root.name
 
     def covers(self, name: str) -> bool:
-        """Whether a source is one of them, or inside one."""
+        """Return whether a source is one of `names`, or attached to one."""
         return (parent_name(name) or name) in self.names and self.root.covers(name)
 
     def list(self) -> Iterator[Source | ListingIssue | Unread]:
-        """They alone."""
+        """List only the sources in `names`."""
         return (item for item in self.root.list() if item.name in self.names)
 
     def find(self, name: str) -> Source:
-        """One source."""
+        """Find one source."""
         return self.root.find(name)
 
     def open(self, source: Source) -> AbstractContextManager[BinaryIO]:
-        """The bytes of one."""
+        """Open one source."""
         return self.root.open(source)
 
 
 class MaskedIndex:
-    """An index that does not count some chunks as held, so that they are embedded again."""
+    """Index that hides some chunks from `existing_ids`, so that they are embedded again."""
 
-    def __init__(self, index: Index, doubted: set[str]) -> None:
+    def __init__(self, index: Index, masked_ids: set[str]) -> None:
         self.index = index
-        self.masked_ids = doubted
+        self.masked_ids = masked_ids
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.index, name)
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
-        """Which of these chunks it has, and they are sound."""
+        """Ids of the chunks that exist and are not masked."""
         return self.index.existing_ids(ids) - self.masked_ids
 
 
-def forgotten_source(scope: CheckContext, root: str, source: str) -> Iterator[SourceResult]:
-    """Remove what the index has of one source, and of those inside it; the index is held."""
+def forget_source(scope: CheckContext, root: str, source: str) -> Iterator[SourceResult]:
+    """Remove one source and its attachments from the index. The caller holds the index lock."""
     index = scope.index
-    inside = index.record(root, source) or Record(root, source)
-    names = [f"{source}{ATTACHMENT_SEPARATOR}{name}" for name in inside.details.attachments]
+    parent = index.record(root, source) or Record(root, source)
+    names = [f"{source}{ATTACHMENT_SEPARATOR}{name}" for name in parent.details.attachments]
     for record in [index.record(root, name) for name in (*names, source)]:
         if record:
             yield remove_source(record, index)
 
 
 def forget_root(scope: CheckContext, root: str) -> Iterator[SourceResult]:
-    """Remove all that the index has of a root, wherever that is; the index is held by the caller.
+    """Remove a root from the index, even if it cannot be reached. The caller holds the index lock.
 
-    Raises ConfigError if it knows no such root.
+    Raises ConfigError if the index has nothing of this root.
     """
     index, services = scope.index, scope.services
     known = False
@@ -229,16 +233,15 @@ def forget_root(scope: CheckContext, root: str) -> Iterator[SourceResult]:
     if known:
         scope.retry_policy.wait(index.listing_lag)
     chunks = index.chunks(root, text=False)
-    while some := {chunk.id: chunk.source for chunk in islice(chunks, DELETE_BATCH_IDS)}:
+    while batch := {chunk.id: chunk.source for chunk in islice(chunks, DELETE_BATCH_IDS)}:
         known = True
-        delete_chunks(some, index)
-        for source in sorted(set(some.values())):
-            count = sum(name == source for name in some.values())
+        delete_chunks(batch, index)
+        for source, count in sorted(Counter(batch.values()).items()):
             yield SourceResult(root, source, Outcome.REMOVED, deleted=count)
     for source in sorted({source for name, source in index.cached_page_sources() if name == root}):
         known = True
         index.forget(Record(root, source, details=Details(scanned=(1,))))
     if not known:
         raise ConfigError(
-            f"--forget {root}: the index knows no such root or source; ingest status has them"
+            f"--forget {root}: the index has no such root or source; ingest status lists them"
         )

@@ -1,4 +1,4 @@
-"""What is checked, and with what."""
+"""Context of a check: the index, the roots in scope, and the options."""
 
 from __future__ import annotations
 
@@ -13,58 +13,57 @@ from ingest.sources import Root
 
 T = TypeVar("T")
 
-RECENT_WRITE_SECONDS = (
-    300.0  # seconds; clocks of hosts may differ, so much more than any listing lags behind
-)
+# Much longer than any listing lags behind, because the clocks of hosts may differ.
+RECENT_WRITE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class CheckContext:
-    """What is checked, and with what."""
+    """The index, the roots in scope, and the options of one check."""
 
     services: Services
-    run: Run  # by which it is repaired
+    run: Run  # for repairs
     retry_policy: RetryPolicy
-    named_roots: Sequence[Root]  # what is new in them is a finding too
-    open_root: Callable[[str], Root]  # another root that the index knows; raises ConfigError
-    is_only_named: bool = False  # no root is checked but those that are named
-    thorough: bool = False  # every byte is read, of sources and of vectors
-    has_written: bool = False  # we wrote to the index ourselves, just now
+    named_roots: Sequence[Root]  # new sources are a finding only in these
+    open_root: Callable[[str], Root]  # opens another root in the index; raises ConfigError
+    is_only_named: bool = False  # check only the named roots
+    thorough: bool = False  # read every byte of sources and vectors
+    has_written: bool = False  # this process just wrote to the index
 
     @property
     def index(self) -> Index:
-        """What is checked."""
+        """Index to check."""
         return self.services.index
 
     @property
     def root_filter(self) -> list[str | None]:
-        """The roots that are checked; None for all."""
+        """Names of the roots to check; [None] for all."""
         return [root.name for root in self.named_roots] if self.is_only_named else [None]
 
     def includes_root(self, root: str) -> bool:
-        """Whether a root is checked."""
+        """Return whether a root is in scope."""
         return not self.is_only_named or self.is_named(root)
 
     def includes_source(self, root: str, source: str) -> bool:
-        """Whether a source is checked: of a glob, only what it means."""
+        """Return whether a source is in scope: a glob covers only the sources that it matches."""
         return not self.is_only_named or any(
             r.name == root and r.covers(source) for r in self.named_roots
         )
 
     def is_named(self, root: str) -> bool:
-        """Whether a root is named, so that what is new in it counts."""
+        """Return whether a root is one of the named ones."""
         return any(r.name == root for r in self.named_roots)
 
     def root(self, name: str) -> Root:
-        """A root by the name that the index has for it. Raises ConfigError if it is not there."""
+        """Open a root by its name in the index. Raises ConfigError if it cannot be reached."""
         return next((r for r in self.named_roots if r.name == name), None) or self.open_root(name)
 
     def may_lag(self, idle_seconds: float) -> bool:
-        """Whether listings may lag behind what was written `quiet` seconds ago, or by ourselves."""
+        """Return whether listings may lag behind a write `idle_seconds` ago, or by this process."""
         return idle_seconds < RECENT_WRITE_SECONDS or self.has_written
 
     def until_stopped(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, until somebody asks to stop."""
+        """Yield the items until the run is asked to stop."""
         for item in items:
             if self.run.stop.is_requested():
                 return

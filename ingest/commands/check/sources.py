@@ -1,4 +1,4 @@
-"""What a root holds now, beside what the index knows of it."""
+"""Compare the sources in a root with their records."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES, AbsenceTracker, SkipRule,
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root
 
-# Terms that nothing meets: every source comes with its record, to be judged here. Not by them,
-# because what was read with other settings, or failed, is a run's business and no fault.
+# A rule that skips nothing: every source comes with its record, and is judged here. Sources that
+# failed, or were read with other settings, are the business of the next run and not findings.
 MATCH_NOTHING = SkipRule(recipe_digest="never", max_attempts=0)
 READ_BLOCK_BYTES = 1 << 20
-RECIPE_DIGEST_CHARS = 12  # before the hash of the bytes, in a fingerprint
+RECIPE_DIGEST_CHARS = 12  # a fingerprint is this digest, then the hash of the bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RootComparison:
-    """One root, listed once."""
+    """Comparison of one root, listed once, with its records."""
 
     root: Root
     scope: CheckContext
-    listings_may_lag: bool  # listings of the index may lag behind
+    listings_may_lag: bool  # listings of the index may lag behind its writes
     absences: AbsenceTracker = field(
         default_factory=lambda: AbsenceTracker(prune=True, max_deletes=None)
     )
 
     def find_findings(self) -> Iterator[CheckFinding]:
-        """What changed, what is new, what is gone. Raises ConfigError if it cannot be listed."""
+        """Find changed, new and vanished sources. Raises ConfigError if listing the root fails."""
         for source, record, reading in self.compare_sources():
             if finding := self.check_source(source, record, reading):
                 yield finding
         for record in self.absences.vanished:
-            # What is inside a source goes with it.
+            # Attachments are removed with their source.
             if (
                 self.absences.is_complete
                 and not self.is_hidden(record)
@@ -53,7 +53,7 @@ class RootComparison:
                     )
 
     def compare_sources(self) -> Iterator[tuple[Source, Record | None, Future[str] | None]]:
-        """Every source that is listed, its record, and its bytes' hash if all is read."""
+        """Each listed source, its record, and the hash of its bytes if the check is thorough."""
         index, reader = self.scope.index, self.scope.services.reader
         records = self.absences.aside.filter_records(index.records(self.root.name), self.root)
         changes = compare(self.root.list(), records, MATCH_NOTHING)
@@ -72,16 +72,16 @@ class RootComparison:
     def check_source(
         self, source: Source, listed: Record | None, reading: Future[str] | None
     ) -> CheckFinding | None:
-        """The finding about a source that is there."""
+        """Finding about a listed source; None if it matches its record."""
         record = listed
         if self.listings_may_lag and (listed is None or is_modified(source, listed)):
             record = self.current_record(source.name, listed)
         if record is None:
-            text = "the index does not know it yet"
+            text = "it is not in the index yet"
             new = CheckFinding(FindingKind.NEW, text, source.root, source.name, 0)
             return new if self.scope.is_named(self.root.name) else None
         if not record.fingerprint:
-            return None  # torn, which is found elsewhere
+            return None  # torn: find_problems reports it
         if is_modified(source, record):
             return self.make_finding(
                 FindingKind.CHANGED, "its file changed since it was read", record
@@ -91,12 +91,12 @@ class RootComparison:
                 same = reading.result() == record.fingerprint[RECIPE_DIGEST_CHARS:]
             except DocumentError as error:
                 return self.make_finding(FindingKind.CHANGED, str(error), record)
-            text = "its bytes are others than those that were read"
+            text = "its bytes differ from those that were read"
             return None if same else self.make_finding(FindingKind.CHANGED, text, record)
         return None
 
     def current_record(self, source: str, listed_record: Record | None) -> Record | None:
-        """A record, by its key where the listing may lag behind."""
+        """Current record of a source, read by its key if listings may lag."""
         return (
             self.scope.index.record(self.root.name, source)
             if self.listings_may_lag
@@ -104,27 +104,27 @@ class RootComparison:
         )
 
     def is_hidden(self, record: Record) -> bool:
-        """Whether the listing could not look where a source was."""
+        """Return whether a source was in a folder that could not be listed."""
         return any(record.source.startswith(folder) for folder in self.absences.unlisted_folders)
 
     def make_finding(self, kind: FindingKind, text: str, record: Record) -> CheckFinding:
-        """A finding about a source that the index knows."""
+        """Build a finding about a source with a record."""
         return CheckFinding(kind, text, record.root, record.source, record.chunks)
 
 
 def is_modified(source: Source, record: Record) -> bool:
-    """Whether a source is not the one that was read, by its size and time."""
+    """Return whether a source's size or time differs from its record."""
     if record.size != source.size:
         return True
     return bool(record.modified) and record.modified != source.modified
 
 
 def hash_content(root: Root, source: Source) -> str:
-    """The hash of a source's bytes, and of what it says for fields, as a fingerprint has it."""
+    """Hash the bytes and index fields of a source, as in its fingerprint."""
     hashed = hashlib.sha256()
     with root.open(source) as file:
-        file.seek(0)  # a blob was just written to it
-        while some := file.read(READ_BLOCK_BYTES):
-            hashed.update(some)
+        file.seek(0)  # a blob was just downloaded into it
+        while block := file.read(READ_BLOCK_BYTES):
+            hashed.update(block)
     hashed.update(hash_fields(source.fields).encode())
     return hashed.hexdigest()[:52]

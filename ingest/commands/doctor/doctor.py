@@ -1,7 +1,7 @@
-"""What would keep a run from working, in the order in which it would be met.
+"""Diagnose what would keep a run from working, in the order in which a run would fail.
 
-It writes nothing, and embeds one word at most. The advice is that of the code which a run would
-fail in: here is only decided what is tried, and what a failure leaves unknown.
+Writes nothing, and embeds one word at most. The remedies come from the code in which a run would
+fail; this module only decides what to try, and what a failure leaves unknown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ingest.commands.doctor.env_names import (
 )
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
 from ingest.commands.doctor.services import check_embedding, check_index_access, check_ocr
-from ingest.config import factory as connect
+from ingest.config import factory
 from ingest.config.connections import create_connections
 from ingest.config.settings import Settings, build_settings, environment_settings
 from ingest.errors import ConfigError
@@ -31,7 +31,7 @@ from ingest.sources import Root
 if TYPE_CHECKING:
     from ingest.commands.doctor.network import FetchHeaders, ReachedEndpoint
 
-PROBE_RETRY_SECONDS = 15.0  # seconds to go on trying one request: a person waits
+PROBE_RETRY_SECONDS = 15.0  # limit on retries of one request: a person is waiting
 
 
 def diagnose(
@@ -40,61 +40,63 @@ def diagnose(
     flags: Mapping[str, Any],
     arguments: Sequence[str],
 ) -> Iterator[DoctorFinding]:
-    """Every check, as soon as it is done. `file` is what .env holds, `arguments` are the roots."""
-    told = {
+    """Run all checks; yields each finding as soon as it is known.
+
+    `file` is the content of .env; `arguments` are the roots.
+    """
+    given = {
         item.metadata["env"]: flags[item.name]
         for item in environment_settings()
         if flags.get(item.name)
     }
-    troubles = [*find_misspellings(environment), *find_contradictions({**environment, **told})]
-    for trouble in troubles:
-        yield DoctorFinding("settings", Verdict.WRONG, trouble)
+    problems = [*find_misspellings(environment), *find_contradictions({**environment, **given})]
+    for problem in problems:
+        yield DoctorFinding("settings", Verdict.WRONG, problem)
     try:
-        chosen = build_settings(environment, flags)
+        settings = build_settings(environment, flags)
     except ConfigError as error:
         yield DoctorFinding("settings", Verdict.WRONG, str(error))
-        yield DoctorFinding("all else", Verdict.UNKNOWN, "mend the settings first")
+        yield DoctorFinding("all else", Verdict.UNKNOWN, "fix the settings first")
         return
-    if not troubles:
-        yield DoctorFinding("settings", Verdict.RIGHT, describe_settings(chosen, environment, file))
-    brief = replace(
-        chosen, retry_seconds=min(chosen.retry_seconds, PROBE_RETRY_SECONDS), wait_for_roles=0.0
-    )
+    if not problems:
+        text = describe_settings(settings, environment, file)
+        yield DoctorFinding("settings", Verdict.RIGHT, text)
+    retry_seconds = min(settings.retry_seconds, PROBE_RETRY_SECONDS)
+    brief = replace(settings, retry_seconds=retry_seconds, wait_for_roles=0.0)
     yield from check_services(DoctorContext(brief, create_connections(brief), arguments))
 
 
 def describe_settings(
     settings: Settings, environment: Mapping[str, str], file: Mapping[str, str | None]
 ) -> str:
-    """What the settings come to."""
+    """Describe the settings in effect."""
     number = sum(bool(environment.get(item.metadata["env"])) for item in environment_settings())
     parts = [
         f"{number} set",
-        f"embedder {', '.join(connect.embedder_locations(settings))}",
-        f"index {connect.index_name(settings)}",
+        f"embedder {', '.join(factory.embedder_locations(settings))}",
+        f"index {factory.index_name(settings)}",
         *describe_overrides(environment, file),
     ]
     return "; ".join(parts)
 
 
 def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
-    """All checks but that of the settings."""
-    nobody = ""
+    """Run all checks but that of the settings."""
+    identity_problem = ""
     if context.token_scopes:
         token = TokenCache(context.connections.credential, context.token_scopes[0])
-        identity = run_probe("identity", partial(check_identity, context, token))
-        yield identity
-        nobody = "" if token.cached else "nobody is signed in"
+        yield run_probe("identity", partial(check_identity, context, token))
+        identity_problem = "" if token.cached else "not signed in"
     services: list[ReachedEndpoint] = []
-    lost: dict[str, str] = {}
+    unreachable: dict[str, str] = {}
     for name, url, fetch, trust in probe_targets(context):
         finding = run_probe(name, partial(check_endpoint, url, fetch, trust, services))
         yield finding
         if finding.verdict is Verdict.WRONG:
-            lost[url] = "the service cannot be reached"
-    yield from check_embedding(context, lost, nobody)
-    yield from check_ocr(context, lost, nobody)
-    yield from check_index_access(context, lost, nobody)
+            unreachable[url] = "the service cannot be reached"
+    yield from check_embedding(context, unreachable, identity_problem)
+    yield from check_ocr(context, unreachable, identity_problem)
+    yield from check_index_access(context, unreachable, identity_problem)
     if context.settings.passwords:
         yield run_probe(
             "passwords", lambda: f"{len(read_passwords(context.settings.passwords)):,} to try"
@@ -103,27 +105,26 @@ def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
     if context.embedding_endpoints or context.search_endpoint or context.ocr_endpoint:
         from ingest.commands.doctor.network import check_clock
 
-        told = any(service.clock_ahead is not None for service in services)
-        yield run_probe(
-            "clock", lambda: check_clock(services), "" if told else "no service told the time"
-        )
+        known = any(service.clock_ahead is not None for service in services)
+        unless = "" if known else "no service sent the time"
+        yield run_probe("clock", lambda: check_clock(services), unless)
 
 
 def check_identity(context: DoctorContext, token: TokenCache) -> str:
-    """Which credential answers, and who it is. Raises ConfigError for nobody, or a stranger."""
+    """Describe the identity and its credential. Raises ConfigError for none or a wrong tenant."""
     token.current_token()
-    who, wanted = token.identity(), context.settings.tenant
-    # A tenant may also be named by its domain, which a token does not tell.
-    if wanted.count("-") and who.tenant and who.tenant != wanted.lower():
+    identity, tenant = token.identity(), context.settings.tenant
+    # A tenant may also be given by its domain, which a token does not have.
+    if tenant.count("-") and identity.tenant and identity.tenant != tenant.lower():
         raise ConfigError(
-            f"the token is from tenant {who.tenant}, and AZURE_TENANT_ID is {wanted}: sign in "
-            f"there (az login --tenant {wanted}), or set AZURE_TENANT_ID to the token's"
+            f"the token is from tenant {identity.tenant}, and AZURE_TENANT_ID is {tenant}: sign in "
+            f"there (az login --tenant {tenant}), or set AZURE_TENANT_ID to the token's"
         )
-    return f"{who}, by {credential_name(context.connections.credential.get())}"
+    return f"{identity}, by {credential_name(context.connections.credential.get())}"
 
 
 def probe_targets(context: DoctorContext) -> Iterator[tuple[str, str, FetchHeaders, str]]:
-    """The services: name, URL, how requests go there, and the variable for its certificates."""
+    """Services to reach: name, URL, HTTP client, and the variable that names its certificates."""
     if not (context.embedding_endpoints or context.search_endpoint or context.ocr_endpoint):
         return
     from ingest.commands.doctor.network import fetch_with_openai, fetch_with_requests
@@ -139,7 +140,7 @@ def probe_targets(context: DoctorContext) -> Iterator[tuple[str, str, FetchHeade
 def check_endpoint(
     url: str, fetch: FetchHeaders, trust: str, services: list[ReachedEndpoint]
 ) -> str:
-    """That a service answers, in words; it is added to `services`. Raises ConfigError."""
+    """Describe a service that answers, and add it to `services`. Raises ConfigError."""
     from ingest.commands.doctor.network import reach_endpoint
 
     services.append(reach_endpoint(url, fetch, trust))
@@ -147,27 +148,29 @@ def check_endpoint(
 
 
 def check_roots(context: DoctorContext) -> DoctorFinding:
-    """Whether the roots can be listed, and how much is in them."""
+    """Check that the roots can be listed and hold PDFs."""
     unless = "" if context.named_roots else "name a root, or set INGEST_ROOT"
     return run_probe("source", lambda: describe_roots(context), unless)
 
 
 def describe_roots(context: DoctorContext) -> str:
-    """What is in the roots, in words. Raises ConfigError if that is nothing, or cannot be seen."""
-    with connect.open_roots(context.named_roots, context.settings, context.connections) as roots:
+    """Describe the content of the roots. Raises ConfigError if one is empty or unreachable."""
+    with factory.open_roots(context.named_roots, context.settings, context.connections) as roots:
         return "; ".join(map(describe_root, roots))
 
 
 def describe_root(root: Root) -> str:
-    """What is in one root."""
-    odd: list[ListingIssue] = []
+    """Describe the content of one root. Raises ConfigError if it has no PDFs."""
+    issues: list[ListingIssue] = []
     pdfs = 0
     for item in root.list():
         if isinstance(item, Source):
             pdfs += 1
         elif isinstance(item, ListingIssue) and not item.harmless:
-            odd.append(item)
+            issues.append(item)
     if not pdfs:
         raise ConfigError(f"{root.name} has no PDFs: check the path")
-    more = f", {len(odd):,} that cannot be read ({odd[0].name}: {odd[0].reason})" if odd else ""
-    return f"{root.name}: {pdfs:,} PDFs{more}"
+    unread = ""
+    if issues:
+        unread = f", {len(issues):,} that cannot be read ({issues[0].name}: {issues[0].reason})"
+    return f"{root.name}: {pdfs:,} PDFs{unread}"

@@ -1,6 +1,6 @@
-"""Settings that are misspelt, or say two things at once. Names only: no value of a secret is read.
+"""Find misspelt and contradictory environment variables. Never reads the value of a secret.
 
-A name that is nobody's setting and not like one of ours is somebody else's, and no trouble.
+A name that is neither a setting nor similar to one belongs to another program, and is ignored.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 from ingest.config.settings import environment_settings
 
-# "AZURE_OPENAI_ENPOINT" is 0.98 like the right name; the names of other programs are below 0.9.
+# "AZURE_OPENAI_ENPOINT" has 0.98; the names of other programs are below 0.9.
 MIN_SIMILARITY = 0.9
-# Not the program's settings, but those of scripts/postprovision.sh and scripts/environment.
+# Settings of scripts/postprovision.sh and scripts/environment, and not of the program.
 SCRIPT_VARIABLES = {"INGEST_POSTPROVISION", "INGEST_POSTPROVISION_FAILURE", "INGEST_VENV"}
-# Both of a pair may be set, and then the first is what counts.
+# If both of a pair are set, the first one is used.
 OVERRIDING_VARIABLES = (
     ("INGEST_INDEX", "AZURE_SEARCH_ENDPOINT"),
     ("INGEST_EMBEDDER", "AZURE_OPENAI_ENDPOINT"),
 )
-# The first is of no use without one of the others.
+# The first has no effect without one of the others.
 REQUIRED_VARIABLES = {
     "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": ("AZURE_OPENAI_ENDPOINT", "INGEST_EMBEDDER"),
     "AZURE_SEARCH_INDEX": ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX"),
@@ -36,51 +36,51 @@ ENDPOINT_PATHS = {
 
 
 def find_misspellings(environment: Mapping[str, str]) -> Iterator[str]:
-    """What is meant to be a setting and is none, and what to call it."""
+    """Find variables that look like settings and are none, and suggest the right name."""
     known = [item.metadata["env"] for item in environment_settings()]
     for name in sorted(set(environment) - set(known) - SCRIPT_VARIABLES):
         if not environment[name]:
             continue
         likely = difflib.get_close_matches(name.upper(), known, 1, MIN_SIMILARITY)
         if likely and not environment.get(likely[0]):
-            yield f"{name} is no setting: did you mean {likely[0]}?"
+            yield f"{name} is not a setting: did you mean {likely[0]}?"
         elif name.startswith("INGEST_"):
-            yield f"{name} is no setting: unset it (README.md lists those there are)"
+            yield f"{name} is not a setting: unset it (docs/configuration.md lists the settings)"
 
 
 def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
-    """Settings that cannot all be meant, and which of them to change."""
-    there = {name for name, value in environment.items() if value}
+    """Find settings that contradict each other, and say which to change."""
+    names = {name for name, value in environment.items() if value}
     for name, others in REQUIRED_VARIABLES.items():
-        if name in there and not there & set(others):
+        if name in names and not names & set(others):
             neither = "neither " if len(others) > 1 else "not "
             yield f"{name} is set, but {neither}{' nor '.join(others)}: set one, or unset it"
     for name, paths in ENDPOINT_PATHS.items():
         for url in map(urlsplit, environment.get(name, "").replace(" ", "").split(",")):
             if url.path not in paths or url.query:
                 more = f"?{url.query}" if url.query else ""
-                yield f"{name} goes too far: leave out {url.path}{more}"
+                yield f"{name} is too long: leave out {url.path}{more}"
     one, other = environment.get("AZURE_CLIENT_ID"), environment.get("AZURE_OPENAI_CLIENT_ID")
     if one and other and one != other:
         yield (
-            "AZURE_CLIENT_ID and AZURE_OPENAI_CLIENT_ID name two identities, and the second is "
-            "used: unset one of them"
+            "AZURE_CLIENT_ID and AZURE_OPENAI_CLIENT_ID name different identities, and the second "
+            "is used: unset one of them"
         )
-    if {"AZURE_OPENAI_KEY", "AZURE_OPENAI_CLIENT_ID"} <= there:
+    if {"AZURE_OPENAI_KEY", "AZURE_OPENAI_CLIENT_ID"} <= names:
         yield (
-            "AZURE_OPENAI_KEY is used, and so AZURE_OPENAI_CLIENT_ID is not, for embedding: "
-            "unset one of them"
+            "AZURE_OPENAI_KEY is used for embedding, so AZURE_OPENAI_CLIENT_ID is ignored: unset "
+            "one of them"
         )
 
 
 def describe_overrides(
     environment: Mapping[str, str], file: Mapping[str, str | None]
 ) -> Iterator[str]:
-    """What is set twice and rightly so: which one counts."""
+    """Describe settings that override others: which one is used."""
     for winner, loser in OVERRIDING_VARIABLES:
         if environment.get(winner) and environment.get(loser):
-            yield f"{winner} counts, not {loser}"
+            yield f"{winner} overrides {loser}"
     for item in environment_settings():
         name = item.metadata["env"]
         if file.get(name) and file[name] != environment.get(name):
-            yield f"{name} counts as the environment has it, not .env"
+            yield f"{name} from the environment overrides .env"

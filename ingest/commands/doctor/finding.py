@@ -1,4 +1,4 @@
-"""What is examined, and what is found. A check is a function that answers, or raises the remedy."""
+"""Context and findings of the doctor. A check returns a description, or raises the remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingest.errors import IngestError
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """Result of a check."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -23,7 +23,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """One check: what was found, or what is wrong and the remedy, or why it was not checked."""
+    """One check: a description, or the problem and its remedy, or why it was not checked."""
 
     check: str
     verdict: Verdict
@@ -32,7 +32,7 @@ class DoctorFinding:
 
 @dataclass(frozen=True, slots=True)
 class DoctorContext:
-    """What is examined."""
+    """Settings, connections and roots to check."""
 
     settings: Settings
     connections: Connections
@@ -40,29 +40,29 @@ class DoctorContext:
 
     @property
     def embedding_endpoints(self) -> tuple[str, ...]:
-        """The embedding services; none where the model is local."""
+        """URLs of the embedding services; () for the local model."""
         where = embedder_locations(self.settings)
         return () if where == ("local",) else where
 
     @property
     def search_endpoint(self) -> str:
-        """The search service; "" where the index is local."""
+        """URL of the search service; "" for a local index."""
         where = index_location(self.settings)
         return where if where.startswith("https://") else ""
 
     @property
     def ocr_endpoint(self) -> str:
-        """The service that recognises scanned pages; "" where none does."""
+        """URL of the OCR service; "" for none or local OCR."""
         return self.settings.ocr if self.settings.ocr.startswith("https://") else ""
 
     @property
     def named_roots(self) -> Sequence[str]:
-        """The roots that a run would have."""
+        """Roots of the command line, or else that of the settings."""
         return self.roots or ([self.settings.root] if self.settings.root else [])
 
     @property
     def token_scopes(self) -> list[str]:
-        """The tokens that a run asks for."""
+        """Scopes of the tokens that a run needs."""
         chosen = self.settings
         keyed = chosen.openai_key or chosen.embedder.endswith("/v1")
         needed = {
@@ -74,7 +74,7 @@ class DoctorContext:
 
 
 def run_probe(check: str, call: Callable[[], str], skip_reason: str = "") -> DoctorFinding:
-    """What a check comes to: its answer, its error, or why it was left out."""
+    """Run a check; returns its description, its error, or `skip_reason` if that is not ""."""
     if skip_reason:
         return DoctorFinding(check, Verdict.UNKNOWN, skip_reason)
     try:

@@ -1,6 +1,7 @@
-"""Whether an endpoint can be reached from here, and what time it has. It asks nothing of it.
+"""Check that an endpoint is reachable, and read its clock. Sends no request of its API.
 
-The certificate is checked by the library that will carry the requests: each trusts other files.
+Each endpoint is fetched with the HTTP library that a run uses for it, because each of these trusts
+other certificate files.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from requests.utils import get_environ_proxies
 
 from ingest.errors import ConfigError
 
-PROBE_TIMEOUT_SECONDS = 10.0  # for a connection, and for an answer
-# Entra and the services allow five minutes between clocks.
+PROBE_TIMEOUT_SECONDS = 10.0  # to connect, and to read the response
+# Microsoft Entra ID and the services tolerate five minutes between clocks.
 MAX_CLOCK_SKEW_SECONDS = 300.0
 
-FetchHeaders: TypeAlias = Callable[[str], Mapping[str, str]]  # the headers of what is at a URL
+FetchHeaders: TypeAlias = Callable[[str], Mapping[str, str]]  # response headers of a URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,19 @@ class ReachedEndpoint:
     host: str
     address: str
     secure: bool
-    clock_ahead: float | None  # seconds that its clock is ahead of ours; None if it does not say
+    clock_ahead: float | None  # seconds that its clock is ahead of ours; None for no Date header
 
     def __str__(self) -> str:
         return f"{self.host} at {self.address}" + (", certificate trusted" if self.secure else "")
 
 
 def fetch_with_requests(url: str) -> Mapping[str, str]:
-    """As requests to a search service go."""
+    """Fetch with the HTTP client of requests to Azure AI Search."""
     return requests.get(url, timeout=PROBE_TIMEOUT_SECONDS, allow_redirects=False).headers
 
 
 def fetch_with_openai(url: str) -> Mapping[str, str]:
-    """As requests to an embedding service go."""
+    """Fetch with the HTTP client of requests to an embedding service."""
     import openai
 
     with openai.DefaultHttpx2Client(
@@ -55,42 +56,42 @@ def fetch_with_openai(url: str) -> Mapping[str, str]:
 
 
 def reach_endpoint(url: str, fetch: FetchHeaders, trust: str) -> ReachedEndpoint:
-    """The endpoint, if it answers. `trust` is the variable that names trusted certificates.
+    """Connect to an endpoint. `trust` is the variable that names trusted certificates.
 
-    Raises ConfigError that says which step on the way there failed.
+    Raises ConfigError, which names the step that failed: DNS, TCP, TLS or HTTP.
     """
     host = urlsplit(url).hostname or ""
-    through = get_environ_proxies(url, no_proxy=None).get(urlsplit(url).scheme)
-    address = "the other end of a proxy" if through else connect(url)
+    proxy = get_environ_proxies(url, no_proxy=None).get(urlsplit(url).scheme)
+    address = "the other end of a proxy" if proxy else connect(url)
     before = time.time()
     try:
         headers = fetch(url)
     except Exception as error:
         if "CERTIFICATE_VERIFY_FAILED" in f"{error!r} {error.__cause__!r}":
             raise ConfigError(
-                f"the certificate of {host} is not trusted here: set {trust} to the file of the "
-                "authority that signed it"
+                f"the certificate of {host} is not trusted here: set {trust} to the file of "
+                "the authority that signed it"
             ) from error
         raise ConfigError(
             f"{host} at {address} does not answer ({type(error).__name__}): check the endpoint, "
-            "and firewall and proxy (HTTPS_PROXY, NO_PROXY)"
+            "the firewall and the proxy (HTTPS_PROXY, NO_PROXY)"
         ) from error
     now = (before + time.time()) / 2
     return ReachedEndpoint(host, address, url.startswith("https:"), clock_offset(headers, now))
 
 
 def connect(url: str) -> str:
-    """The address of an endpoint that takes connections. Raises ConfigError if there is none."""
+    """Connect to an endpoint by TCP; returns its address. Raises ConfigError if that fails."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigError(
             f"{host} has no address (DNS: {error.strerror}): check the endpoint's spelling or, for "
             "a private endpoint, that this network is linked to its private DNS zone"
         ) from error
-    address = str(found[0][4][0])
+    address = str(addresses[0][4][0])
     try:
         socket.create_connection((host, port), PROBE_TIMEOUT_SECONDS).close()
     except OSError as error:
@@ -99,26 +100,26 @@ def connect(url: str) -> str:
 
 
 def unreachable_error(host: str, address: str, reason: str) -> ConfigError:
-    """The error for an endpoint that has an address and takes no connections."""
+    """Error for an endpoint that has an address but does not accept connections."""
     if is_private(address):
         return ConfigError(
             f"{host} is a private endpoint ({address}) and cannot be reached from here ({reason}): "
-            "run inside its network, or join it, by VPN for instance"
+            "run inside its network, or connect to that, by VPN for instance"
         )
     return ConfigError(
-        f"{host} ({address}) cannot be reached ({reason}): check the endpoint, and firewall and "
-        "proxy (HTTPS_PROXY)"
+        f"{host} ({address}) cannot be reached ({reason}): check the endpoint, the firewall and "
+        "the proxy (HTTPS_PROXY)"
     )
 
 
 def is_private(address: str) -> bool:
-    """Whether an address is of some network's own, and not this machine's."""
+    """Return whether an address is in a private network, other than loopback."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     return parsed.is_private and not parsed.is_loopback
 
 
 def clock_offset(headers: Mapping[str, str], now: float) -> float | None:
-    """The seconds that a service's clock is ahead of ours, by its Date header."""
+    """Seconds that a service's clock is ahead of ours, from its Date header; None for no header."""
     named = {name.lower(): value for name, value in headers.items()}
     try:
         return parsedate_to_datetime(named["date"]).timestamp() - now
@@ -127,14 +128,14 @@ def clock_offset(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def check_clock(services: list[ReachedEndpoint]) -> str:
-    """How far this machine's clock is off, in words. Raises ConfigError if it is too far."""
+    """Describe the largest clock difference. Raises ConfigError above MAX_CLOCK_SKEW_SECONDS."""
     for service in services:
         if service.clock_ahead is not None and abs(service.clock_ahead) > MAX_CLOCK_SKEW_SECONDS:
-            where = "behind" if service.clock_ahead > 0 else "ahead of"
+            direction = "behind" if service.clock_ahead > 0 else "ahead of"
             raise ConfigError(
-                f"this machine's clock is {abs(service.clock_ahead):,.0f} s {where} that of "
-                f"{service.host}, and tokens allow {MAX_CLOCK_SKEW_SECONDS:.0f} s: set it (timedatectl "
-                "set-ntp true; in WSL, wsl --shutdown)"
+                f"this machine's clock is {abs(service.clock_ahead):,.0f} s {direction} that of "
+                f"{service.host}, and tokens tolerate {MAX_CLOCK_SKEW_SECONDS:.0f} s: set it "
+                "(timedatectl set-ntp true; in WSL, wsl --shutdown)"
             )
     most = max(abs(service.clock_ahead or 0.0) for service in services)
     return f"within {max(1.0, most):.0f} s of the services"

@@ -1,4 +1,4 @@
-"""What the services allow, each asked by the least call that shows it."""
+"""Check roles, deployments and the index, each with the cheapest request that shows it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ingest.azure.roles import (
     SEARCH_SERVICE_CONTRIBUTOR,
 )
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
-from ingest.config import factory as connect
+from ingest.config import factory
 from ingest.config.reader import ocr_engine_name, open_document_intelligence
 from ingest.errors import IngestError, RoleError
 
@@ -24,24 +24,26 @@ if TYPE_CHECKING:
     from ingest.index.azure.index import AzureIndex
 
 ROLE_CHECK = "role"
-KEY_USED = "a key is used, which opens everything"
 ROLE_HELD = "{}: held"
-ROLE_NOT_NEEDED = "{}: not held, and not needed while the index is there"
+ROLE_NOT_NEEDED = "{}: not held, and not needed while the index exists"
 
 
 def check_embedding(
     context: DoctorContext, unreachable: Mapping[str, str], identity_problem: str
 ) -> Iterator[DoctorFinding]:
-    """The role and each deployment, or the local model. `lost` and `nobody` say why not to ask."""
+    """Check the role and each deployment, or the local model.
+
+    `unreachable` (URL: reason) and `identity_problem` say why a service is not asked.
+    """
     if not context.embedding_endpoints:
         yield run_probe("embedder", lambda: check_local_model(context))
         return
     try:
-        endpoints = connect.embedding_endpoints(context.settings, context.embedding_endpoints)
+        endpoints = factory.embedding_endpoints(context.settings, context.embedding_endpoints)
     except IngestError as error:
         yield DoctorFinding("deployment", Verdict.WRONG, str(error))
         return
-    key = connect.embedder_key(context.settings, context.connections)
+    key = factory.embedder_key(context.settings, context.connections)
     for endpoint in endpoints:
         unless = unreachable.get(endpoint.url) or ("" if isinstance(key, str) else identity_problem)
         yield from check_deployment(context, endpoint, key, unless)
@@ -50,8 +52,8 @@ def check_embedding(
 def check_deployment(
     context: DoctorContext, endpoint: Endpoint, key: str | TokenCache, skip_reason: str
 ) -> Iterator[DoctorFinding]:
-    """The role, where one is needed, and the deployment: one word is embedded."""
-    from ingest.embed import openai_probe as trial
+    """Check the role, unless a key is used, and the deployment, by embedding one word."""
+    from ingest.embed.openai_probe import describe_deployment, probe_deployment
 
     def report_role(verdict: Verdict, text: str) -> Iterator[DoctorFinding]:
         if not isinstance(key, str):
@@ -62,21 +64,21 @@ def check_deployment(
         yield DoctorFinding("deployment", Verdict.UNKNOWN, skip_reason)
         return
     try:
-        answer = trial.probe_deployment(endpoint, key, context.connections.retry_policy)
+        answer = probe_deployment(endpoint, key, context.connections.retry_policy)
     except RoleError as error:
         yield from report_role(Verdict.WRONG, str(error))
-        yield DoctorFinding("deployment", Verdict.UNKNOWN, "the role is needed to ask it")
+        yield DoctorFinding("deployment", Verdict.UNKNOWN, "the role is required to check it")
     except IngestError as error:
         yield from report_role(Verdict.UNKNOWN, f"{OPENAI_USER.name} (no deployment answered)")
         yield DoctorFinding("deployment", Verdict.WRONG, str(error))
     else:
         yield from report_role(Verdict.RIGHT, ROLE_HELD.format(OPENAI_USER.name))
-        yield run_probe("deployment", lambda: trial.describe_deployment(answer, endpoint))
+        yield run_probe("deployment", lambda: describe_deployment(answer, endpoint))
 
 
 def check_local_model(context: DoctorContext) -> str:
-    """The model on this machine, in words. Raises ConfigError if it is not installed."""
-    model = connect.create_embedder(context.settings, context.connections)
+    """Describe the local model. Raises ConfigError if it is not installed."""
+    model = factory.create_embedder(context.settings, context.connections)
     model.embed(["probe"])
     return f"{model.model} on this machine, {model.dimensions} dimensions"
 
@@ -84,10 +86,7 @@ def check_local_model(context: DoctorContext) -> str:
 def check_ocr(
     context: DoctorContext, unreachable: Mapping[str, str], identity_problem: str
 ) -> Iterator[DoctorFinding]:
-    """What reads scanned pages: the role and the model of a service, or the local one.
-
-    Nothing is sent.
-    """
+    """Check OCR: the role and the model of a service, or the local engine. Sends no page."""
     if not context.ocr_endpoint:
         if context.settings.ocr:
             yield run_probe("ocr", lambda: f"{ocr_engine_name(context.settings)} on this machine")
@@ -101,7 +100,7 @@ def check_ocr(
         answer = service.describe_model()
     except RoleError as error:
         yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
-        yield DoctorFinding("model", Verdict.UNKNOWN, "the role is needed to ask it")
+        yield DoctorFinding("model", Verdict.UNKNOWN, "the role is required to check it")
     except IngestError as error:
         yield DoctorFinding(
             ROLE_CHECK, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} (no model answered)"
@@ -109,7 +108,7 @@ def check_ocr(
         yield DoctorFinding("model", Verdict.WRONG, str(error))
     else:
         yield DoctorFinding(ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(COGNITIVE_USER.name))
-        yield DoctorFinding("model", Verdict.RIGHT, f"{answer}, paid by the page")
+        yield DoctorFinding("model", Verdict.RIGHT, f"{answer}, billed per page")
     finally:
         service.close()
 
@@ -117,15 +116,15 @@ def check_ocr(
 def check_index_access(
     context: DoctorContext, unreachable: Mapping[str, str], identity_problem: str
 ) -> Iterator[DoctorFinding]:
-    """The roles and the index. Nothing is created and nothing is written."""
-    tokens = context.search_endpoint and not context.settings.search_key
-    unless = unreachable.get(context.search_endpoint) or (identity_problem if tokens else "")
+    """Check the roles and the index. Creates and writes nothing."""
+    uses_tokens = context.search_endpoint and not context.settings.search_key
+    unless = unreachable.get(context.search_endpoint) or (identity_problem if uses_tokens else "")
     try:
-        model = connect.create_embedder(context.settings, context.connections)
+        model = factory.create_embedder(context.settings, context.connections)
     except IngestError:
-        unless = unless or "what embeds must be right first"
+        unless = unless or "fix the embedder first"
     if unless:
-        if tokens:
+        if uses_tokens:
             yield DoctorFinding(
                 ROLE_CHECK, Verdict.UNKNOWN, f"{INDEX_DATA_CONTRIBUTOR.name} ({unless})"
             )
@@ -142,34 +141,34 @@ def check_index_access(
 
 
 def check_local_index(context: DoctorContext, model: Embedder) -> str:
-    """What the folder holds, in words. Raises ConfigError if it cannot be used."""
-    index = connect.open_index(context.settings, model, context.connections)
+    """Describe the index in a folder. Raises ConfigError if it cannot be used."""
+    index = factory.open_index(context.settings, model, context.connections)
     try:
-        held = index.totals()
+        totals = index.totals()
     finally:
         index.close()
-    where = connect.index_location(context.settings)
-    if not held.sources:
-        return f"{where}: empty, or not there yet: ingest run fills it"
-    return f"{where}: {held.sources:,} files, {held.chunks:,} chunks"
+    where = factory.index_location(context.settings)
+    if not totals.sources:
+        return f"{where}: empty or missing; ingest run fills it"
+    return f"{where}: {totals.sources:,} files, {totals.chunks:,} chunks"
 
 
 def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[DoctorFinding]:
-    """Both roles, and the index as far as they show it."""
+    """Check both roles, and the index as far as they give access to it."""
     from ingest.index.azure.probe import check_write_access
 
-    keyed = bool(context.settings.search_key)
-    index = connect.open_azure_index(context.settings, context.connections, may_be_absent=True)
+    has_key = bool(context.settings.search_key)
+    index = factory.open_azure_index(context.settings, context.connections, may_be_absent=True)
     try:
         check_write_access(index)
     except RoleError as error:
         yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
         yield from check_index_definition(context, model, index, can_write=False)
     except IngestError as error:
-        yield DoctorFinding("key" if keyed else ROLE_CHECK, Verdict.WRONG, str(error))
-        yield DoctorFinding("index", Verdict.UNKNOWN, "the service must accept us first")
+        yield DoctorFinding("key" if has_key else ROLE_CHECK, Verdict.WRONG, str(error))
+        yield DoctorFinding("index", Verdict.UNKNOWN, "fix access to the service first")
     else:
-        if not keyed:
+        if not has_key:
             yield DoctorFinding(
                 ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(INDEX_DATA_CONTRIBUTOR.name)
             )
@@ -181,41 +180,40 @@ def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[Docto
 def check_index_definition(
     context: DoctorContext, model: Embedder, index: AzureIndex, *, can_write: bool
 ) -> Iterator[DoctorFinding]:
-    """The role that defines an index, and the index itself; `writes`: the other role is held."""
-    from ingest.index.azure import probe as trial
+    """Check the role to create indexes, and the index; `can_write`: the data role is held."""
+    from ingest.index.azure import probe
 
-    chosen = context.settings
+    settings = context.settings
     try:
-        found = trial.fetch_definition(index)
+        definition = probe.fetch_definition(index)
     except RoleError as error:
-        if can_write and trial.index_exists(index):
+        if can_write and probe.index_exists(index):
             yield DoctorFinding(
                 ROLE_CHECK, Verdict.RIGHT, ROLE_NOT_NEEDED.format(SEARCH_SERVICE_CONTRIBUTOR.name)
             )
             yield run_probe(
-                "index", lambda: f"{trial.describe_contents(index)}; its fields cannot be seen"
+                "index", lambda: f"{probe.describe_contents(index)}; its fields cannot be read"
             )
         else:
-            hint = (
-                ""
-                if can_write
-                else f"; if both are held, it takes keys only: {ENABLE_TOKENS_COMMAND}"
+            keys_only = (
+                f"; if both are held, the service accepts only keys: {ENABLE_TOKENS_COMMAND}"
             )
-            yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, f"{error}{hint}")
-            yield DoctorFinding("index", Verdict.UNKNOWN, "a role is needed to see it")
+            text = f"{error}{'' if can_write else keys_only}"
+            yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, text)
+            yield DoctorFinding("index", Verdict.UNKNOWN, "a role is required to read it")
         return
     except IngestError as error:
         yield DoctorFinding("index", Verdict.WRONG, str(error))
         return
-    if not chosen.search_key:
+    if not settings.search_key:
         yield DoctorFinding(
             ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(SEARCH_SERVICE_CONTRIBUTOR.name)
         )
-    if found is None:
-        text = f"{chosen.search_index}: not there yet; ingest run makes it"
+    if definition is None:
+        text = f"{settings.search_index}: does not exist yet; ingest run creates it"
         yield DoctorFinding("index", Verdict.RIGHT, text)
     elif not can_write:
-        yield DoctorFinding("index", Verdict.UNKNOWN, "a role is needed to look into it")
+        yield DoctorFinding("index", Verdict.UNKNOWN, "a role is required to read it")
     else:
-        wanted = connect.index_definition(chosen, model.dimensions)
-        yield run_probe("index", lambda: trial.describe_azure_index(index, found, wanted))
+        expected = factory.index_definition(settings, model.dimensions)
+        yield run_probe("index", lambda: probe.describe_azure_index(index, definition, expected))

@@ -299,7 +299,7 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
     assert shelf.record("a.pdf") == record  # nor made to look unfinished, which nobody could end
     assert shelf.check(elsewhere, alone=True) != []  # only that: all of it is new
 
-    with pytest.raises(ConfigError, match="knows no such root"):
+    with pytest.raises(ConfigError, match="has no such root"):
         shelf.forget(str(elsewhere))
     gone = {settled.source: settled.deleted for settled in shelf.forget(str(folder))}
     assert gone.keys() == {"a.pdf", "b.pdf", "c.pdf"}

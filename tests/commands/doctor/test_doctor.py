@@ -382,8 +382,8 @@ def test_a_service_of_ones_own(azure: Azure, tmp_path: Path) -> None:
     }
     found = examined(azure, **own)
     assert wrong(found) == {}
-    assert "counts, not AZURE_SEARCH_ENDPOINT" in text(found, "settings")
-    assert "empty, or not there yet" in text(found, "index")
+    assert "overrides AZURE_SEARCH_ENDPOINT" in text(found, "settings")
+    assert "empty or missing" in text(found, "index")
     assert not (tmp_path / "local").exists()
     assert azure.identity.requests == 0
 
@@ -414,13 +414,13 @@ def test_what_counts_is_said(command: Command, tmp_path: Path) -> None:
     done = command("doctor", str(ROOT / "data"), INGEST_WORKERS="3", INGEST_CHUNK_TOKENS="99")
     assert done.returncode == 0
     settings = done.stdout.splitlines()[0]
-    assert "INGEST_WORKERS counts as the environment has it, not .env" in settings
+    assert "INGEST_WORKERS from the environment overrides .env" in settings
     assert "INGEST_CHUNK_TOKENS" not in settings
 
     done = command("doctor", INGEST_WORKERS="many")
     assert done.returncode == 2
     assert "INGEST_WORKERS=many: expected a number" in done.stdout
-    assert "mend the settings first" in done.stdout
+    assert "fix the settings first" in done.stdout
 
 
 def test_an_index_of_another_model(command: Command, tmp_path: Path) -> None:
@@ -438,10 +438,13 @@ def test_an_index_of_another_model(command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"AZURE_OPENAI_ENPOINT": "x"}, ["AZURE_OPENAI_ENPOINT is no setting: did you mean AZURE"]),
+        (
+            {"AZURE_OPENAI_ENPOINT": "x"},
+            ["AZURE_OPENAI_ENPOINT is not a setting: did you mean AZURE"],
+        ),
         ({"azure_search_endpoint": "x"}, ["did you mean AZURE_SEARCH_ENDPOINT?"]),
         ({"INGEST_CHUNK_TOKEN": "9"}, ["did you mean INGEST_CHUNK_TOKENS?"]),
-        ({"INGEST_COLOUR": "9"}, ["INGEST_COLOUR is no setting: unset it"]),
+        ({"INGEST_COLOUR": "9"}, ["INGEST_COLOUR is not a setting: unset it"]),
         ({"AZURE_OPENAI_ENPOINT": "x", "AZURE_OPENAI_ENDPOINT": "y"}, []),
         ({"AZURE_OPENAI_CHATGPT_DEPLOYMENT": "x", "AZURE_CLIENT_ID": "y", "PATH": "z"}, []),
         ({"AZURE_OPENAI_ENPOINT": ""}, []),
@@ -479,14 +482,14 @@ def test_no_setting_is_taken_for_another() -> None:
             "leave out /op",
         ),
         ({"AZURE_SEARCH_ENDPOINT": "https://a/indexes/x"}, "leave out /indexes/x"),
-        ({"AZURE_CLIENT_ID": "a", "AZURE_OPENAI_CLIENT_ID": "b"}, "name two identities"),
+        ({"AZURE_CLIENT_ID": "a", "AZURE_OPENAI_CLIENT_ID": "b"}, "name different identities"),
         (
             {
                 "AZURE_OPENAI_KEY": "k",
                 "AZURE_OPENAI_CLIENT_ID": "b",
                 "AZURE_OPENAI_ENDPOINT": "https://a",
             },
-            "AZURE_OPENAI_KEY is used, and so",
+            "AZURE_OPENAI_KEY is used for embedding",
         ),
     ],
 )
@@ -518,7 +521,7 @@ def test_the_service_that_reads_scans_is_asked_and_nothing_is_sent(azure: Azure)
     found = with_scans(azure, INGEST_OCR_MODEL="layout")
     assert wrong(found) == {}
     assert verdicts(found, "ocr") == [RIGHT]
-    assert "prebuilt-layout, API 2024-11-30, paid by the page" in text(found, "model")
+    assert "prebuilt-layout, API 2024-11-30, billed per page" in text(found, "model")
     assert any(f"{COGNITIVE_USER}: held" in finding.text for finding in found)
     assert azure.count("ocr", "POST") == 0
 
@@ -569,4 +572,4 @@ def test_a_model_without_a_service_is_a_contradiction() -> None:
     (said,) = find_contradictions(
         {"INGEST_OCR": "https://x.cognitiveservices.azure.com/documentintelligence"}
     )
-    assert "INGEST_OCR goes too far: leave out /documentintelligence" in said
+    assert "INGEST_OCR is too long: leave out /documentintelligence" in said
