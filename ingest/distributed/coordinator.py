@@ -74,19 +74,19 @@ class Coordinator:
         self.drop_lost_workers()
         return self.rate_limiter.ask(tokens, worker)
 
-    def answered(self, turn: Permit, headers: Mapping[str, str]) -> None:
+    def report_success(self, turn: Permit, headers: Mapping[str, str]) -> None:
         """Its request was accepted."""
         self.rate_limiter.report_success(turn, headers)
 
-    def refused(self, turn: Permit, headers: Mapping[str, str]) -> float:
+    def report_throttled(self, turn: Permit, headers: Mapping[str, str]) -> float:
         """It was refused for a quota: so many seconds more, all are held back."""
         return self.rate_limiter.report_throttled(turn, headers)
 
-    def failed(self, turn: Permit, ailing: bool) -> None:  # noqa: FBT001 - as the wire has it
+    def report_failure(self, turn: Permit, ailing: bool) -> None:  # noqa: FBT001 - as the wire has it
         """It came to nothing."""
         self.rate_limiter.report_failure(turn, avoid=ailing)
 
-    def known(self) -> Quota:
+    def get_quota(self) -> Quota:
         """What is known of the quotas; nothing where nobody has any."""
         return (
             self.rate_limiter.get_quota()
@@ -94,19 +94,19 @@ class Coordinator:
             else Quota(0, math.inf, math.inf)
         )
 
-    def ask_recognising(self, worker: str) -> float:
+    def ask_ocr(self, worker: str) -> float:
         """Seconds until a worker may ask the service that recognises text; 0: now."""
         return self.ocr_rate_limiter.ask(worker)
 
-    def recognised(self) -> None:
+    def report_ocr_success(self) -> None:
         """It has answered."""
         self.ocr_rate_limiter.report_success()
 
-    def refused_recognising(self, floor: float) -> None:
+    def report_ocr_throttled(self, floor: float) -> None:
         """It was asked too often: nobody asks it before so many seconds from now."""
         self.ocr_rate_limiter.report_throttled(floor)
 
-    def spend(self, tokens: int, pages: int) -> str | None:
+    def reserve_budget(self, tokens: int, pages: int) -> str | None:
         """Whether so much more may be spent: "" for yes, else the limit; None: ask again."""
         with self.lock:
             mine = self.budget
@@ -119,7 +119,7 @@ class Coordinator:
             mine.try_reserve(tokens, pages)
             return mine.limit_reached
 
-    def beat(self, status: WorkerStatus) -> Orders:
+    def heartbeat(self, status: WorkerStatus) -> Orders:
         """A worker is there."""
         with self.lock:
             now = self.clock()
@@ -128,7 +128,7 @@ class Coordinator:
                 return replace(self.orders, driver_lost=True)
             return self.orders
 
-    def gone(self, worker: str) -> bool:
+    def remove_worker(self, worker: str) -> bool:
         """A worker says goodbye. Whether it was the last who needs this, the driver included."""
         self.rate_limiter.forget_client(worker)
         with self.lock:
@@ -148,13 +148,13 @@ class Coordinator:
             self.rate_limiter.forget_client(who)
         self.rate_limiter.expire_permits(REQUEST_TIMEOUT_SECONDS)
 
-    def order(self, orders: Orders, granted: tuple[float, float]) -> ClusterStatus:
+    def update_orders(self, orders: Orders, granted: tuple[float, float]) -> ClusterStatus:
         """The driver says what is to be done and what may be spent, and hears how things are."""
         self.drop_lost_workers()
         with self.lock:
             self.driver_seen = self.clock()
             wanted, self.requested, self.granted = self.requested, (0, 0), granted
-            self.orders = replace(orders, quota=self.known())
+            self.orders = replace(orders, quota=self.get_quota())
             return ClusterStatus(
                 tuple(beat for _, beat in self.statuses.values()),
                 self.budget.tokens,

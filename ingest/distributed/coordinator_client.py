@@ -28,21 +28,21 @@ class RemoteRateLimiter:
     def __init__(self, worker: str, call: CoordinatorCall) -> None:
         self.worker = worker
         self.call = call
-        self.quota: Quota = call("known")
+        self.quota: Quota = call("get_quota")
 
     def ask(self, tokens: float) -> Permit | Wait:
         answer: Permit | Wait = self.call("ask", self.worker, tokens)
         return answer
 
     def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None:
-        self.call("answered", permit, quota_headers(headers))
+        self.call("report_success", permit, quota_headers(headers))
 
     def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float:
-        wait: float = self.call("refused", permit, quota_headers(headers))
+        wait: float = self.call("report_throttled", permit, quota_headers(headers))
         return wait
 
     def report_failure(self, permit: Permit, *, avoid: bool) -> None:
-        self.call("failed", permit, avoid)
+        self.call("report_failure", permit, avoid)
 
     def get_quota(self) -> Quota:
         return self.quota
@@ -77,14 +77,14 @@ class RemoteOcrRateLimiter:
         self.call = call
 
     def ask(self) -> float:
-        seconds: float = self.call("ask_recognising", self.worker)
+        seconds: float = self.call("ask_ocr", self.worker)
         return seconds
 
     def report_success(self) -> None:
-        self.call("recognised")
+        self.call("report_ocr_success")
 
     def report_throttled(self, retry_after: float) -> None:
-        self.call("refused_recognising", retry_after)
+        self.call("report_ocr_throttled", retry_after)
 
 
 def quota_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -101,7 +101,7 @@ def reserve_budget(call: CoordinatorCall, stop: Cancellation, tokens: int, pages
 
     Raises StoppedError if the run is to end before it was granted.
     """
-    while (answer := call("spend", tokens, pages)) is None:
+    while (answer := call("reserve_budget", tokens, pages)) is None:
         if stop.is_overdue():
             raise StoppedError("nobody grants more to be spent; run again to go on")
         time.sleep(COORDINATOR_POLL_SECONDS)

@@ -124,7 +124,7 @@ class DaskEngine:
         if self.client.status != "running":
             return
         with suppress(*UNREACHABLE_ERRORS):
-            self.client.run(session.end, run)
+            self.client.run(session.end_session, run)
             self.coordinator_variable.delete()
 
 

@@ -148,7 +148,7 @@ class WorkerMonitor:
         """The same, for one thread at a time."""
         stop = self.run.stop
         orders = Orders(stop.drained, stop.is_requested() and not stop.drained, stop.is_overdue())
-        status: ClusterStatus | None = self.engine.call_coordinator("order", orders, self.granted)
+        status: ClusterStatus | None = self.engine.call_coordinator("update_orders", orders, self.granted)
         self.slots = self.engine.slots()
         self.warn_if_no_worker()
         if status is None:

@@ -181,7 +181,7 @@ def get_session(job: Job, links: WorkerLinks) -> Session:
     return there.result()
 
 
-def end(run: str) -> None:
+def end_session(run: str) -> None:
     """A run is over: what this process keeps for it is closed as soon as nothing is under way."""
 
     def finish(there: Future[Session]) -> None:
@@ -221,7 +221,7 @@ def leave_coordinator(links: WorkerLinks) -> None:
     """Tell the pacing; who is the last to do so after the driver has left lets it go."""
     last = False
     with suppress(CoordinatorUnavailableError):
-        last = links.call("gone", links.worker)
+        last = links.call("remove_worker", links.worker)
     links.disconnect(last)
 
 
@@ -284,7 +284,7 @@ def send_heartbeats(session: Session) -> None:
     while not session.finished.wait(pause):
         pause = HEARTBEAT_SECONDS
         try:
-            orders: Orders = session.links.call("beat", session.status())
+            orders: Orders = session.links.call("heartbeat", session.status())
         except CoordinatorUnavailableError:
             continue  # there will be another one, or the run is not there any more either
         session.rate_limiter.quota = orders.quota or session.rate_limiter.quota

@@ -92,7 +92,7 @@ class Worker:
             return acted
 
         def look(now: float) -> None:
-            tokens = float(self.world.pacing.known().request_tokens)
+            tokens = float(self.world.pacing.get_quota().request_tokens)
             if self.under_way >= self.at_once:
                 return at(now + 0.05, here(look))
             answer = self.world.pacing.ask(self.name, tokens)
@@ -115,12 +115,12 @@ class Worker:
         def over(turn: Permit, headers: Mapping[str, str], *, refused: bool) -> None:
             self.under_way -= 1
             if refused:
-                self.world.pacing.refused(turn, headers)
+                self.world.pacing.report_throttled(turn, headers)
             else:
-                self.world.pacing.answered(turn, headers)
+                self.world.pacing.report_success(turn, headers)
 
         def beat(now: float) -> None:
-            self.world.pacing.beat(WorkerStatus(self.name))
+            self.world.pacing.heartbeat(WorkerStatus(self.name))
             at(now + 1.0, here(beat))
 
         at(random.random(), here(beat))
@@ -196,8 +196,8 @@ def test_answers_to_turns_of_an_earlier_pacing_mean_nothing() -> None:
     mine = world.pacing.ask("a", 10)
     assert isinstance(mine, Permit)
     assert mine.number != old.number
-    world.pacing.answered(old, {"x-ratelimit-limit-tokens": "7"})
-    assert world.pacing.known().tokens_per_minute == math.inf
+    world.pacing.report_success(old, {"x-ratelimit-limit-tokens": "7"})
+    assert world.pacing.get_quota().tokens_per_minute == math.inf
     assert world.pacing.rate_limiter.deployments[0].under_way == 1
 
 
@@ -206,19 +206,19 @@ def test_what_a_silent_worker_had_comes_back() -> None:
     world = World(10**9)
     pacing, pace = world.pacing, world.pacing.rate_limiter.deployments[0]
     for who in "abc":
-        pacing.beat(WorkerStatus(who))
+        pacing.heartbeat(WorkerStatus(who))
         assert isinstance(pacing.ask(who, 10), Permit)
         world.clock.now += 0.1
-    pacing.gone("a")
+    pacing.remove_worker("a")
     assert pace.under_way == 2
     world.clock.now += WORKER_TIMEOUT_SECONDS - 1
-    pacing.beat(WorkerStatus("c"))
+    pacing.heartbeat(WorkerStatus("c"))
     world.clock.now += 2
-    assert [beat.worker for beat in pacing.order(Orders(), (0, 0)).workers] == ["c"]
+    assert [beat.worker for beat in pacing.update_orders(Orders(), (0, 0)).workers] == ["c"]
     assert pace.under_way == 1
 
     world.clock.now += REQUEST_TIMEOUT_SECONDS
-    pacing.beat(WorkerStatus("c"))
+    pacing.heartbeat(WorkerStatus("c"))
     pacing.drop_lost_workers()
     assert pace.under_way == 0
 
@@ -226,46 +226,46 @@ def test_what_a_silent_worker_had_comes_back() -> None:
 def test_workers_are_told_what_the_driver_wants_and_that_it_has_left() -> None:
     """I stop a run: each hears of it with its next beat; and if nothing is heard of me, too."""
     world = World()
-    world.pacing.order(Orders(stop=True), (0, 0))
-    orders = world.pacing.beat(WorkerStatus("a"))
+    world.pacing.update_orders(Orders(stop=True), (0, 0))
+    orders = world.pacing.heartbeat(WorkerStatus("a"))
     assert (orders.stop, orders.abandon, orders.driver_lost) == (True, False, False)
-    assert orders.quota == world.pacing.known()
+    assert orders.quota == world.pacing.get_quota()
 
-    world.pacing.order(Orders(), (0, 0))
+    world.pacing.update_orders(Orders(), (0, 0))
     world.clock.now += DRIVER_TIMEOUT_SECONDS + 1
-    assert world.pacing.beat(WorkerStatus("a")).driver_lost
-    world.pacing.order(Orders(), (0, 0))
-    assert not world.pacing.beat(WorkerStatus("a")).driver_lost
+    assert world.pacing.heartbeat(WorkerStatus("a")).driver_lost
+    world.pacing.update_orders(Orders(), (0, 0))
+    assert not world.pacing.heartbeat(WorkerStatus("a")).driver_lost
 
 
 def test_nothing_is_spent_that_was_not_granted() -> None:
     """A request waits for the driver to say more, which hears how much is waited for."""
     pacing = Coordinator(limits=BudgetLimits(tokens=1000), granted=(100, 0))
-    assert pacing.spend(60, 0) == ""
-    assert pacing.spend(60, 0) is None
-    assert pacing.order(Orders(), (150, 0)).wanted == (60, 0)
-    assert pacing.spend(60, 0) == ""
+    assert pacing.reserve_budget(60, 0) == ""
+    assert pacing.reserve_budget(60, 0) is None
+    assert pacing.update_orders(Orders(), (150, 0)).wanted == (60, 0)
+    assert pacing.reserve_budget(60, 0) == ""
 
-    status = pacing.order(Orders(), (1000, 0))
+    status = pacing.update_orders(Orders(), (1000, 0))
     assert (status.tokens, status.wanted, status.limit_reached) == (120, (0, 0), "")
 
 
 def test_a_limit_that_is_reached_is_final_for_all() -> None:
     """Nobody is granted less than it; all are told which limit it was, as the driver is."""
     pacing = Coordinator(limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf))
-    assert pacing.spend(60, 0) == ""
-    assert pacing.spend(60, 0) == "--max-tokens 100"
-    assert pacing.spend(1, 0) == "--max-tokens 100"
-    assert pacing.order(Orders(), (0, 0)).limit_reached == "--max-tokens 100"
+    assert pacing.reserve_budget(60, 0) == ""
+    assert pacing.reserve_budget(60, 0) == "--max-tokens 100"
+    assert pacing.reserve_budget(1, 0) == "--max-tokens 100"
+    assert pacing.update_orders(Orders(), (0, 0)).limit_reached == "--max-tokens 100"
 
 
 def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
     """A page that is refused costs nothing: another one may take its place."""
     pacing = Coordinator(limits=BudgetLimits(usd=0.02, rates=PAID), granted=(math.inf, math.inf))
-    assert pacing.spend(0, 2) == ""
-    assert pacing.spend(0, -1) == ""
-    assert pacing.spend(0, 1) == ""
-    assert pacing.spend(0, 1) == "--max-cost 0.02"
+    assert pacing.reserve_budget(0, 2) == ""
+    assert pacing.reserve_budget(0, -1) == ""
+    assert pacing.reserve_budget(0, 1) == ""
+    assert pacing.reserve_budget(0, 1) == "--max-cost 0.02"
 
 
 def test_a_pacing_begun_anew_knows_what_was_spent() -> None:
@@ -273,5 +273,5 @@ def test_a_pacing_begun_anew_knows_what_was_spent() -> None:
     pacing = Coordinator(
         limits=BudgetLimits(tokens=100, spent=(90, 0)), granted=(math.inf, math.inf)
     )
-    assert pacing.spend(10, 0) == ""
-    assert pacing.spend(1, 0) == "--max-tokens 100"
+    assert pacing.reserve_budget(10, 0) == ""
+    assert pacing.reserve_budget(1, 0) == "--max-tokens 100"

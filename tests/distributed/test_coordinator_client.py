@@ -73,7 +73,7 @@ def test_a_limit_is_kept_by_all_budgets_together() -> None:
         Budget(stop, reserve_shared=partial(reserve_budget, asked(pacing), stop)) for stop in stops
     ]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda n: budgets[n % 8].take(30), range(100)))
+        answers = list(threads.map(lambda n: budgets[n % 8].try_reserve(30), range(100)))
     assert sum(answers) == 33
     assert pacing.budget.tokens == 990
     assert all(stop.drained for stop in stops)
@@ -102,10 +102,10 @@ def test_who_misses_the_pacing_waits_for_another_one() -> None:
 
     stop = Cancellation(grace_seconds=0.0)
     ask = wait_for_coordinator(call, stop)
-    assert ask("known") == "known"
+    assert ask("get_quota") == "get_quota"
     threading.Timer(0.3, stop.abandon).start()
     with pytest.raises(StoppedError):
-        ask("known")
+        ask("get_quota")
 
 
 def test_only_what_is_said_of_quotas_goes_to_the_pacing() -> None:

@@ -85,7 +85,7 @@ def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> 
         two = settle_group(
             group(here, 2, "0.pdf", "1.pdf", "broken.pdf", "portfolio.pdf"), job, links
         )
-        session.end(run.id)
+        session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
     assert here.azure.openai.repeated == {}
     assert what(two).items() >= {name: o for name, o in what(one).items() if o == "new"}.items()
@@ -101,14 +101,14 @@ def test_a_session_ends_with_its_run_and_not_under_a_group(here: World) -> None:
     with here.running("sessions") as (all_, run, _):
         job, links = worker(all_, run, here, "sessions")
         with session.use_session(1, job, links) as first:
-            session.end(run.id)
+            session.end_session(run.id)
             assert first.finished.is_set()
             assert not first.try_close()
         wait_until(lambda: first.closed)
         with session.use_session(2, job, links) as second:
             assert second is not first
             assert not second.closed
-        session.end(run.id)
+        session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
 
 
@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
             settle_group(one, replace(job, lease_holder="another:1:run"), links)
         wait_until(lambda: not session.SESSIONS)
         assert what(settle_group(one, job, links)) == {"0.pdf": "new"}
-        session.end(run.id)
+        session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
 
 

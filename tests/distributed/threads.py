@@ -75,7 +75,7 @@ class Threads:
         return self.silent
 
     def end_run(self, run: str) -> None:
-        session.end(run)
+        session.end_session(run)
 
 
 @contextmanager
