@@ -20,16 +20,12 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ingest.config.connections import create_connections
-from ingest.config.factory import (
-    create_embedder,
-    create_run,
-    find_capacity,
-    index_name,
-    open_services,
-)
-from ingest.config.factory import open_index as opened_index
-from ingest.config.factory import open_roots as opened_roots
+from ingest.config.embedding import create_embedder
+from ingest.config.factory import create_run, find_capacity, open_services
+from ingest.config.index import index_name
+from ingest.config.index import open_index as opened_index
 from ingest.config.settings import Settings, validate_settings
+from ingest.config.sources import open_roots as opened_roots
 from ingest.distributed import use_engine
 from ingest.embed import Embedder
 from ingest.embed.validation import validate_vectors
@@ -258,7 +254,9 @@ class Outcomes:
         with (
             stop_at_deadline(run.stop, settings.deadline, lambda: None),
             opened_roots(self._named_roots, settings, to) as where,
-            open_services(settings, run.stop, write=writes, to=to, model=self._embedder) as here,
+            open_services(
+                settings, run.stop, write=writes, connections=to, model=self._embedder
+            ) as here,
             use_engine(settings, here, run) if writes else nullcontext(here) as all_,
         ):
             account = RunRecorder(run, all_, partial(find_capacity, all_, settings), began)

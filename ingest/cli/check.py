@@ -20,15 +20,12 @@ from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.commands.check.repair import forget_root, forgotten_source, repair_index
 from ingest.commands.check.scope import CheckContext
 from ingest.config.connections import Connections, create_connections
-from ingest.config.factory import (
-    check_root_reachable,
-    create_embedder,
-    index_name,
-    open_index,
-    open_roots,
-    open_services,
-)
+from ingest.config.embedding import create_embedder
+from ingest.config.factory import open_services
+from ingest.config.index import index_name, open_index
+from ingest.config.location import Location
 from ingest.config.settings import Settings
+from ingest.config.sources import check_root_reachable, open_roots
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
 from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
@@ -52,7 +49,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         run.handle_signals(execution.stop) as signals,
         ExitStack() as stack,
         open_roots(names, settings, to) as named,
-        open_services(settings, execution.stop, write=write, to=to) as all_,
+        open_services(settings, execution.stop, write=write, connections=to) as all_,
     ):
         opened = root_opener(stack, settings, to)
         scope = CheckContext(
@@ -133,7 +130,7 @@ def root_opener(
 def source_at(index: Index, name: str) -> SourceKey | None:
     """The root and the name of a source that is given as ROOT/NAME; None for no such source."""
     names = [name]
-    if "://" in name:
+    if not Location.parse(name).is_local:
         names.append(unquote(name))
     else:
         path = Path(name)
@@ -151,9 +148,10 @@ def source_at(index: Index, name: str) -> SourceKey | None:
 def forget_and_report(scope: CheckContext, root: str, options: argparse.Namespace) -> CheckContext:
     """Remove a root or one source, and say what that came to; the scope of a check after it."""
     # A program may have called a root of its own anything.
-    known = "://" in root or any(True for _ in scope.index.records(root))
+    is_url = not Location.parse(root).is_local
+    known = is_url or any(True for _ in scope.index.records(root))
     name = root if known else Path(root).resolve().as_posix()
-    place = None if known and "://" not in root else source_at(scope.index, root)
+    place = None if known and not is_url else source_at(scope.index, root)
     totals = RunTotals()
     for event in forgotten_source(scope, *place) if place else forget_root(scope, name):
         totals.add(event)

@@ -31,7 +31,8 @@ from ingest.commands.eval.results import (
     FoundChunk,
 )
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, index_name, open_index
+from ingest.config.embedding import create_embedder
+from ingest.config.index import index_name, open_index
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.models import Mode

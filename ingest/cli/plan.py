@@ -16,7 +16,9 @@ from ingest.cli import output as show
 from ingest.cli.exit_message import CommandExit
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
-from ingest.config.factory import find_capacity, index_location, open_roots, open_services
+from ingest.config.factory import find_capacity, open_services
+from ingest.config.index import index_location
+from ingest.config.sources import open_roots
 from ingest.models import LeftOut, Outcome, SourceResult
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, dry_run
 from ingest.pipeline.totals import RunTotals
@@ -40,7 +42,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     with (
         run.handle_signals(execution.stop) as signals,
         open_roots(names, settings, to) as where,
-        open_services(settings, execution.stop, write=False, to=to) as all_,
+        open_services(settings, execution.stop, write=False, connections=to) as all_,
     ):
         spending = PlanTotals(all_.budget)
         for root in where:
@@ -56,7 +58,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
                 elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
                     print(show.format_outcome(event, "to be "))
         held = all_.index.totals()
-        foreseen = estimate(spending, all_, remote="://" in index_location(settings))
+        foreseen = estimate(spending, all_, remote=not index_location(settings).is_local)
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         took = time.monotonic() - started

@@ -11,7 +11,8 @@ from dataclasses import asdict
 from ingest.cli import load_settings
 from ingest.cli import output as show
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, index_name, open_index
+from ingest.config.embedding import create_embedder
+from ingest.config.index import index_name, open_index
 from ingest.models import Outcome, Record, Summary
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import describe_state

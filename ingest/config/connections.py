@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,6 +13,8 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.request_ids import OnResponse, RequestLog, request_ids
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import Observer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +59,13 @@ def connections_of_run(
         connections,
         retry_policy=replace(connections.retry_policy, request_log=exchanges),
         observer=observer,
+    )
+
+
+def warn_about_key(variable: str) -> None:
+    """Log a warning that a service is called with an API key."""
+    log.warning(
+        "%s is set, so its API key is used; a leaked key works until it is rotated: unset it to "
+        "sign in with Microsoft Entra ID",
+        variable,
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
 from ingest.config.connections import Connections
+from ingest.config.location import Location
 from ingest.config.settings import Settings, count_cores
 from ingest.errors import ConfigError
 from ingest.extract.ocr import MAX_CONCURRENT_PAGES, OCR_API_VERSION
@@ -51,7 +52,7 @@ def open_reader(
     keys = read_passwords(settings.passwords)
     name = ocr_engine_name(settings)
     places = Semaphore(at_once)
-    waiting = MAX_CONCURRENT_PAGES if settings.ocr.startswith("https://") else 0
+    waiting = MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0
     # So that some fetch documents while those of the others are read, or recognised.
     threads = ThreadPoolExecutor(PREFETCH_FACTOR * at_once + waiting, "reader")
     with ExitStack() as opened:
@@ -83,10 +84,15 @@ def ocr_engine_name(settings: Settings) -> str:
     A document that another one has read, or none, is read again. Raises ConfigError if it lacks
     something.
     """
-    if settings.ocr and settings.extractor == "pypdf":
-        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
-    if settings.ocr != "local":
-        return f"azure-{settings.ocr_model}" if settings.ocr else ""
+    if not settings.ocr:
+        return ""
+    if settings.extractor == "pypdf":
+        raise ConfigError("INGEST_EXTRACTOR=pypdf cannot render pages: OCR needs auto or pdfium")
+    return OCR_ENGINE_NAMES[Location.parse(settings.ocr).scheme](settings)
+
+
+def local_engine_name(settings: Settings) -> str:
+    """Return the local OCR engine's name. Raises ConfigError if it cannot run here."""
     local_ocr.check_installed()
     if settings.document_megabytes < local_ocr.MIN_MEGABYTES:
         raise ConfigError(
@@ -96,6 +102,15 @@ def ocr_engine_name(settings: Settings) -> str:
     return local_ocr.ENGINE_NAME
 
 
+def document_intelligence_name(settings: Settings) -> str:
+    """Return the name of a model of Azure Document Intelligence."""
+    return f"azure-{settings.ocr_model}"
+
+
+# Scheme: name of the OCR engine at such a location.
+OCR_ENGINE_NAMES = {"": local_engine_name, "https": document_intelligence_name}
+
+
 def scanned_page_ocr(
     settings: Settings, cache: PageCache, times: Stopwatch, service: DocumentIntelligence | None
 ) -> ScannedPageOcr | None:
@@ -103,7 +118,7 @@ def scanned_page_ocr(
 
     Without the service it only finds what is in `memory`.
     """
-    if not settings.ocr.startswith("https://"):
+    if not Location.parse(settings.ocr).is_service:
         return None
     from ingest.extract.ocr.page_cache import CachedOcr
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr

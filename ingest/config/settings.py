@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from ingest.chunk.limits import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
+from ingest.config.location import Location
 from ingest.errors import ConfigError
 from ingest.index.schema import RESERVED_FIELD_NAMES
 from ingest.runtime.prices import Price, parse_prices
@@ -112,14 +113,14 @@ def parse_amount(text: str) -> float:
 
 def parse_endpoint(text: str) -> str:
     """A parser of a service's address."""
-    if not text.startswith("https://") or " " in text or ";" in text:
+    if not Location.parse(text).is_service or " " in text or ";" in text:
         raise ValueError("an address that begins with https://, or several with commas between")
     return text
 
 
 def parse_ocr(text: str) -> str:
     """A parser of what reads scanned pages."""
-    if text != "local" and (not text.startswith("https://") or set(" ,;") & set(text)):
+    if text != "local" and (not Location.parse(text).is_service or set(" ,;") & set(text)):
         raise ValueError("local, or an endpoint: https://NAME.cognitiveservices.azure.com")
     return text
 

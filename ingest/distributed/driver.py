@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from ingest.config.factory import embedder_locations, embedding_endpoints, to_portable
+from ingest.config.embedding import embedding_endpoints
 from ingest.config.settings import Settings
+from ingest.config.sources import to_portable
 from ingest.distributed.coordinator import BudgetLimits
 from ingest.distributed.messages import (
     ClusterStatus,
@@ -110,9 +111,8 @@ class WorkerMonitor:
         budget.tokens, budget.pages = spent
         limits = BudgetLimits(budget.max_tokens, budget.max_usd, budget.rates, spent)
         self.granted = self.next_grant((0, 0))
-        where = embedder_locations(self.settings)
-        to = [] if where == ("local",) else embedding_endpoints(self.settings, where)
-        self.engine.start_coordinator(to, limits, self.granted)
+        endpoints = embedding_endpoints(self.settings)
+        self.engine.start_coordinator(endpoints, limits, self.granted)
 
     def next_grant(self, requested: tuple[int, int]) -> tuple[float, float]:
         """What may be spent until the next look: a part of what is left, or what is waited for."""
@@ -148,7 +148,9 @@ class WorkerMonitor:
         """The same, for one thread at a time."""
         stop = self.run.stop
         orders = Orders(stop.drained, stop.is_requested() and not stop.drained, stop.is_overdue())
-        status: ClusterStatus | None = self.engine.call_coordinator("update_orders", orders, self.granted)
+        status: ClusterStatus | None = self.engine.call_coordinator(
+            "update_orders", orders, self.granted
+        )
         self.slots = self.engine.slots()
         self.warn_if_no_worker()
         if status is None:

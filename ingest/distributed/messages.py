@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from ingest.config.factory import PortableRoot
 from ingest.config.settings import Settings
+from ingest.config.sources import PortableRoot
 from ingest.embed.rate_limit.limiter import Quota
 from ingest.models import RunProgress, Source, SourceResult
 from ingest.pipeline.diff import SkipRule, Stale

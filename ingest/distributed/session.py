@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ingest.config.connections import Connections, connections_of_run, create_connections
-from ingest.config.factory import PortableRoot, SharedState, open_portable, open_services
+from ingest.config.factory import SharedState, open_services
 from ingest.config.settings import build_settings
+from ingest.config.sources import PortableRoot, open_portable
 from ingest.distributed.coordinator_client import (
     RemoteOcrRateLimiter,
     RemoteRateLimiter,
@@ -267,7 +268,7 @@ def open_session(job: Job, links: WorkerLinks) -> Iterator[Session]:
     beside = SharedState(line, budget, RemoteOcrRateLimiter(links.worker, call))
     run = Run(job.run, has_passwords=bool(mine.passwords), stop=stop)
     with (
-        open_services(mine, stop, write=True, to=to, shared=beside) as all_,
+        open_services(mine, stop, write=True, connections=to, shared=beside) as all_,
         ExitStack() as roots,
     ):
         here = Session(job, links, all_, run, to, line, roots)

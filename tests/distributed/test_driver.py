@@ -11,13 +11,9 @@ import pytest
 
 from ingest import __version__
 from ingest.config.connections import create_connections
-from ingest.config.factory import (
-    embedder_locations,
-    embedding_endpoints,
-    open_portable,
-    to_portable,
-)
+from ingest.config.embedding import embedding_endpoints
 from ingest.config.settings import Settings
+from ingest.config.sources import open_portable, to_portable
 from ingest.distributed import session
 from ingest.distributed.coordinator import Coordinator
 from ingest.distributed.messages import (
@@ -60,7 +56,7 @@ def here(whole: World) -> World:
 def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, WorkerLinks]:
     """A worker that speaks to a pacing of its own."""
     chosen = world_.settings(index)
-    pacing = Coordinator(embedding_endpoints(chosen, embedder_locations(chosen)))
+    pacing = Coordinator(embedding_endpoints(chosen))
     job = Job(
         run.id, __version__, strip_secrets(chosen), build_skip_rule(all_, run), all_.index.holder
     )
@@ -232,5 +228,5 @@ def test_a_root_is_opened_where_it_is_read(tmp_path: Path) -> None:
     url = "https://127.0.0.1:1/devstoreaccount1/docs"
     with open_portable(url, Settings(), to) as container:
         assert to_portable(container) == container.name == url
-    with pytest.raises(ConfigError, match="cannot be read on other machines"):
+    with pytest.raises(ConfigError, match="other machines cannot read a user-supplied root"):
         to_portable(ValidatedRoot(Shelf()))

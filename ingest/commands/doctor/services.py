@@ -13,7 +13,8 @@ from ingest.azure.roles import (
     SEARCH_SERVICE_CONTRIBUTOR,
 )
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
-from ingest.config import factory as connect
+from ingest.config import embedding
+from ingest.config import index as index_config
 from ingest.config.reader import ocr_engine_name, open_document_intelligence
 from ingest.errors import IngestError, RoleError
 
@@ -37,11 +38,11 @@ def check_embedding(
         yield run_probe("embedder", lambda: check_local_model(context))
         return
     try:
-        endpoints = connect.embedding_endpoints(context.settings, context.embedding_endpoints)
+        endpoints = embedding.embedding_endpoints(context.settings)
     except IngestError as error:
         yield DoctorFinding("deployment", Verdict.WRONG, str(error))
         return
-    key = connect.embedder_key(context.settings, context.connections)
+    key = embedding.embedder_key(context.settings, context.connections)
     for endpoint in endpoints:
         unless = unreachable.get(endpoint.url) or ("" if isinstance(key, str) else identity_problem)
         yield from check_deployment(context, endpoint, key, unless)
@@ -76,7 +77,7 @@ def check_deployment(
 
 def check_local_model(context: DoctorContext) -> str:
     """The model on this machine, in words. Raises ConfigError if it is not installed."""
-    model = connect.create_embedder(context.settings, context.connections)
+    model = embedding.create_embedder(context.settings, context.connections)
     model.embed(["probe"])
     return f"{model.model} on this machine, {model.dimensions} dimensions"
 
@@ -121,7 +122,7 @@ def check_index_access(
     tokens = context.search_endpoint and not context.settings.search_key
     unless = unreachable.get(context.search_endpoint) or (identity_problem if tokens else "")
     try:
-        model = connect.create_embedder(context.settings, context.connections)
+        model = embedding.create_embedder(context.settings, context.connections)
     except IngestError:
         unless = unless or "what embeds must be right first"
     if unless:
@@ -143,12 +144,12 @@ def check_index_access(
 
 def check_local_index(context: DoctorContext, model: Embedder) -> str:
     """What the folder holds, in words. Raises ConfigError if it cannot be used."""
-    index = connect.open_index(context.settings, model, context.connections)
+    index = index_config.open_index(context.settings, model, context.connections)
     try:
         held = index.totals()
     finally:
         index.close()
-    where = connect.index_location(context.settings)
+    where = index_config.index_location(context.settings)
     if not held.sources:
         return f"{where}: empty, or not there yet: ingest run fills it"
     return f"{where}: {held.sources:,} files, {held.chunks:,} chunks"
@@ -159,7 +160,7 @@ def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[Docto
     from ingest.index.azure.probe import check_write_access
 
     keyed = bool(context.settings.search_key)
-    index = connect.open_azure_index(context.settings, context.connections, may_be_absent=True)
+    index = index_config.open_azure_index(context.settings, context.connections, may_be_absent=True)
     try:
         check_write_access(index)
     except RoleError as error:
@@ -217,5 +218,5 @@ def check_index_definition(
     elif not can_write:
         yield DoctorFinding("index", Verdict.UNKNOWN, "a role is needed to look into it")
     else:
-        wanted = connect.index_definition(chosen, model.dimensions)
+        wanted = index_config.index_definition(chosen, model.dimensions)
         yield run_probe("index", lambda: trial.describe_azure_index(index, found, wanted))
