@@ -62,7 +62,7 @@ class Coordinator:
             tokens=limits.spent[0],
             pages=limits.spent[1],
         )
-        self.granted = granted  # tokens and pages that may be spent until the driver says more
+        self.grant = granted  # tokens and pages that may be spent until the driver says more
         self.requested = (0, 0)
         self.orders = Orders()
         self.driver_seen = clock()  # of the driver, last
@@ -112,7 +112,7 @@ class Coordinator:
             mine = self.budget
             wanted = mine.tokens + tokens, mine.pages + pages
             if not mine.find_exceeded_limit(*wanted) and any(
-                much > most for much, most in zip(wanted, self.granted, strict=True)
+                much > most for much, most in zip(wanted, self.grant, strict=True)
             ):
                 self.requested = max(self.requested[0], tokens), max(self.requested[1], pages)
                 return None
@@ -153,7 +153,7 @@ class Coordinator:
         self.drop_lost_workers()
         with self.lock:
             self.driver_seen = self.clock()
-            wanted, self.requested, self.granted = self.requested, (0, 0), granted
+            wanted, self.requested, self.grant = self.requested, (0, 0), granted
             self.orders = replace(orders, quota=self.get_quota())
             return ClusterStatus(
                 tuple(beat for _, beat in self.statuses.values()),

@@ -70,7 +70,7 @@ class DaskEngine:
         self.coordinator: distributed.Future[Any] | None = None
 
     def submit(self, group: Group, job: Job) -> Future[GroupResult]:
-        return explain_errors(self.executor.submit(work, group, job), self.address)
+        return explain_errors(self.executor.submit(run_group, group, job), self.address)
 
     def slots(self) -> int:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
@@ -226,7 +226,7 @@ def coordinator_name(run: str) -> str:
 # What a worker does.
 
 
-def work(group: Group, job: Job) -> GroupResult:
+def run_group(group: Group, job: Job) -> GroupResult:
     """A group, settled in the process of a worker."""
     worker = distributed.get_worker()
     reach = coordinator_link(job.run, distributed.get_client())

@@ -32,7 +32,8 @@ from ingest.errors import ServiceError
 from ingest.models import RunEvent, RunProgress, Source, SourceResult, __version__
 from ingest.pipeline.context import RemoteExecutor, Run, Services
 from ingest.pipeline.diff import Stale
-from ingest.pipeline.stages import IDLE_EVENT, build_skip_rule
+from ingest.pipeline.records import IDLE_EVENT
+from ingest.pipeline.stages import create_skip_rule
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root
@@ -251,7 +252,7 @@ def connect_engine(
         run.id,
         __version__,
         strip_secrets(settings),
-        build_skip_rule(services, run),
+        create_skip_rule(services, run),
         services.index.holder,
     )
     watch = WorkerMonitor(engine, settings, services, run, job)

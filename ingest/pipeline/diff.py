@@ -66,7 +66,7 @@ class UnlistedFolder:
     name: str
 
 
-class Passed(NamedTuple):
+class Skipped(NamedTuple):
     """A source that is passed over unread, and not for good, so that its record is to say why."""
 
     source: Source
@@ -75,7 +75,7 @@ class Passed(NamedTuple):
     record: Record | None  # without the ids
 
     @property
-    def settled(self) -> SourceResult:
+    def result(self) -> SourceResult:
         """Its outcome; since when it is so, only if its record says that already."""
         record = self.record
         return SourceResult(
@@ -86,7 +86,9 @@ class Passed(NamedTuple):
             self.code,
             harmless=False,
             chunks=record.chunks if record else 0,
-            details=Details(since=reported(record)) if record and self.is_recorded else Details(),
+            details=Details(since=first_reported_run(record))
+            if record and self.is_recorded
+            else Details(),
         )
 
     @property
@@ -99,7 +101,7 @@ class Passed(NamedTuple):
         )
 
 
-Change: TypeAlias = Stale | Vanished | UnlistedFolder | SourceResult | Passed | Unread
+Change: TypeAlias = Stale | Vanished | UnlistedFolder | SourceResult | Skipped | Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +215,7 @@ def compare_item(
         if item.harmless:
             yield SourceResult(item.root, item.name, Outcome.SKIPPED, item.reason, item.code)
         else:
-            yield Passed(Source(item.root, item.name, "", -1, ""), item.reason, item.code, record)
+            yield Skipped(Source(item.root, item.name, "", -1, ""), item.reason, item.code, record)
         if item.hides:
             yield UnlistedFolder(item.name)
     elif (
@@ -224,7 +226,7 @@ def compare_item(
         again = not item.unreadable and is_improvable(record, rule)
         yield Stale(item, record) if again else unchanged_result(item, record)
     elif item.unreadable:
-        yield Passed(item, item.unreadable, Code.ARCHIVED, record)
+        yield Skipped(item, item.unreadable, Code.ARCHIVED, record)
     elif record is None or not is_unmodified(item, record, rule.recipe_digest):
         whole = (
             record
@@ -268,7 +270,9 @@ def unchanged_result(source: Source, record: Record) -> SourceResult:
         reason=reason_with_attempts(record) if missing else record.error,
         code=record.code,
         harmless=not missing,
-        details=replace(record.details, since=reported(record)) if missing else record.details,
+        details=replace(record.details, since=first_reported_run(record))
+        if missing
+        else record.details,
     )
 
 
@@ -282,11 +286,11 @@ def given_up_result(source: Source, record: Record) -> SourceResult:
         record.code,
         harmless=False,
         chunks=record.chunks,
-        details=Details(since=reported(record)),
+        details=Details(since=first_reported_run(record)),
     )
 
 
-def reported(record: Record) -> str:
+def first_reported_run(record: Record) -> str:
     """The first run, by its id, that reported what is wrong with a source.
 
     A record of an earlier version says only which run reported it last.
@@ -322,11 +326,11 @@ class AbsenceTracker:
     unlisted_folders: list[str] = field(default_factory=list)
     present_count: int = 0
     is_complete: bool = False
-    aside: IgnoredFiles = field(default_factory=IgnoredFiles)
+    ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
 
     def filter_changes(
         self, changes: Iterable[Change], is_stopped: Callable[[], bool]
-    ) -> Iterator[Stale | SourceResult | Passed]:
+    ) -> Iterator[Stale | SourceResult | Skipped]:
         """The changes that are not absences; they end early once `stopped` answers True."""
         for change in changes:
             if is_stopped():
@@ -336,7 +340,7 @@ class AbsenceTracker:
             elif isinstance(change, UnlistedFolder):
                 self.unlisted_folders.append(change.name)
             elif isinstance(change, Unread):
-                self.aside.add(change)
+                self.ignored.add(change)
             else:
                 name = change.source if isinstance(change, SourceResult) else change.source.name
                 self.present_count += not parent_name(name)
@@ -360,7 +364,7 @@ class AbsenceTracker:
             return DeletionsWithheld(
                 root, count, f"{self.unlisted_folders[0]} could not be looked into", True
             )
-        if not (self.present_count or self.aside.excluded_count):
+        if not (self.present_count or self.ignored.excluded_count):
             return DeletionsWithheld(
                 root, count, "the root has no PDFs at all, which may be a mistake", True
             )

@@ -12,14 +12,9 @@ from ingest.errors import DocumentError
 from ingest.index import Index
 from ingest.models import Outcome, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.diff import AbsenceTracker, Passed, unchanged_result
-from ingest.pipeline.stages import (
-    compare_root,
-    extract_documents,
-    is_new_chunk,
-    load_records,
-    new_chunks_of,
-)
+from ingest.pipeline.diff import AbsenceTracker, Skipped, unchanged_result
+from ingest.pipeline.records import load_records
+from ingest.pipeline.stages import compare_root, extract_documents, iterate_new_chunks
 from ingest.pipeline.transaction import (
     Transaction,
     failed_result,
@@ -30,6 +25,7 @@ from ingest.pipeline.writes import (
     NewChunk,
     ReadResult,
     create_transaction,
+    is_new_chunk,
     is_same_content,
     previous_record,
 )
@@ -61,12 +57,12 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     absences = AbsenceTracker(run.prune, run.max_deletes)
 
     listed = absences.filter_changes(
-        compare_root(root, services, run, absences.aside), run.stop.is_requested
+        compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )
-    changes = (change.settled if isinstance(change, Passed) else change for change in listed)
+    changes = (change.result if isinstance(change, Skipped) else change for change in listed)
     sources = load_records(changes, services, run.stop)
     documents = plan_documents(extract_documents(root, sources, services, run.stop), services.index)
-    yield from plan_requests(round_robin(documents, new_chunks_of), services)
+    yield from plan_requests(round_robin(documents, iterate_new_chunks), services)
 
     if kept := absences.withheld_deletions(root.name):
         yield kept
@@ -74,7 +70,7 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
         for record in absences.vanished:
             yield RecordCountChange(-1)
             yield SourceResult(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
-    yield from absences.aside.to_events(root.name)
+    yield from absences.ignored.to_events(root.name)
 
 
 def plan_documents(

@@ -60,19 +60,19 @@ class RunRecorder:
     ) -> None:
         self.run, self.services, self.capacity, self.started = run, services, capacity, started
         self.totals = RunTotals()
-        self.recorder = TimelineRecorder(services.times)
+        self.timeline = TimelineRecorder(services.times)
 
     def add(self, event: RunEvent) -> None:
         """Something has happened."""
         self.totals.add(event)
-        self.recorder.add(event)
+        self.timeline.add(event)
 
     def summary(self, code: int) -> Summary:
         """The run until now, as one that ends with this exit code."""
         of = self.capacity()
         seconds = time.monotonic() - self.started
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, of)
-        timeline, index = self.recorder.timeline(of.tokens), count_index(self.services.index)
+        timeline, index = self.timeline.timeline(of.tokens), count_index(self.services.index)
         return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
 
 

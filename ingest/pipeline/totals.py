@@ -18,8 +18,8 @@ from ingest.models import (
 from ingest.runtime.bottleneck import Capacity, find_bottleneck, stage_seconds
 from ingest.runtime.timing import Stopwatch
 
-MOST_KINDS = 100  # extensions that a summary names
-OTHERS = "others"  # all the rest
+MAX_EXTENSIONS = 100  # extensions that a summary names
+OTHER_EXTENSIONS = "others"  # all the rest
 
 
 @dataclass(slots=True)
@@ -89,9 +89,9 @@ class RunTotals:
         counts: Counter[str] = Counter()
         for left in self.left_out:
             counts.update(left.kinds)
-        first = dict(counts.most_common(MOST_KINDS))
+        first = dict(counts.most_common(MAX_EXTENSIONS))
         rest = counts.total() - sum(first.values())
-        return first | ({OTHERS: rest} if rest else {})
+        return first | ({OTHER_EXTENSIONS: rest} if rest else {})
 
     @property
     def sources(self) -> int:

@@ -23,7 +23,7 @@ from ingest.models import (
     Source,
     SourceResult,
 )
-from ingest.pipeline.diff import is_unmodified, reported
+from ingest.pipeline.diff import first_reported_run, is_unmodified
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -152,7 +152,7 @@ def commit_record(transaction: Transaction, run: str) -> Record:
         chunks=len(transaction.ids),
         settled=utc_timestamp(),
         run=run,
-        details=troubled(transaction, run) if missing else made.details,
+        details=details_with_first_run(transaction, run) if missing else made.details,
     )
 
 
@@ -176,20 +176,22 @@ def failure_record(
         attempts=count_attempts(record, source, recipe.digest),
         settled=utc_timestamp(),
         run=run,
-        details=replace(record.details, since=since(record, source, error.code, run)),
+        details=replace(
+            record.details, since=first_run_with_problem(record, source, error.code, run)
+        ),
     )
 
 
-def since(record: Record, source: Source, code: str, run: str) -> str:
+def first_run_with_problem(record: Record, source: Source, code: str, run: str) -> str:
     """The first run, by its id, that reported this trouble with these bytes; else this one."""
     there = (record.code, record.size, record.modified)
     same = there == (code, source.size, source.modified)
-    return (reported(record) or run) if same else run
+    return (first_reported_run(record) or run) if same else run
 
 
-def troubled(draft: Transaction, run: str) -> Details:
+def details_with_first_run(draft: Transaction, run: str) -> Details:
     """The details of a document that was read, but not whole."""
-    first = since(draft.record, draft.source, Code.PAGES_MISSING, run)
+    first = first_run_with_problem(draft.record, draft.source, Code.PAGES_MISSING, run)
     return replace(draft.document.details, since=first)
 
 
@@ -248,7 +250,7 @@ def indexed_result(transaction: Transaction, run: str = "") -> SourceResult:
         embedded=transaction.embedded_count,
         deleted=len(transaction.surplus_ids.intersection(transaction.record.committed)),
         tokens=transaction.tokens,
-        details=troubled(transaction, run) if made.details.missing else made.details,
+        details=details_with_first_run(transaction, run) if made.details.missing else made.details,
         reused=transaction.reused_count,
     )
 
@@ -265,7 +267,7 @@ def failed_result(
         error.code,
         harmless=False,
         chunks=record.chunks,
-        details=Details(since=since(record, source, error.code, run)),
+        details=Details(since=first_run_with_problem(record, source, error.code, run)),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -27,10 +27,11 @@ from ingest.models import (
     Record,
     Refusal,
     Source,
+    SourceKey,
     SourceResult,
     parent_name,
 )
-from ingest.pipeline.diff import Passed, Stale, unchanged_result
+from ingest.pipeline.diff import Skipped, Stale, unchanged_result
 from ingest.pipeline.transaction import (
     Transaction,
     commit_record,
@@ -77,6 +78,16 @@ class EmbeddedBatch(NamedTuple):
         return dict.fromkeys(piece.transaction for piece in self.chunks)
 
 
+def is_new_chunk(item: object) -> TypeGuard[NewChunk]:
+    """Whether an item must be embedded; other items pass the embedding stage."""
+    return isinstance(item, NewChunk)
+
+
+def source_keys(chunks: Iterable[NewChunk]) -> list[SourceKey]:
+    """Return the sources that have a chunk in a batch, each once."""
+    return list(dict.fromkeys(piece.transaction.source.key for piece in chunks))
+
+
 class Pending(NamedTuple, Generic[T]):
     """What is true once a record says so; None for a record that says so already."""
 
@@ -106,7 +117,7 @@ def begin_transaction(
     return Pending(replace(intent_record(draft), run=run), draft)
 
 
-def passed(change: Passed, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
+def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
     """What the record of a source must say that is passed over; what the index has of it stays."""
     source = change.source
     record = index.record(*source.key) or Record(*source.key)
@@ -115,7 +126,7 @@ def passed(change: Passed, index: Index, recipe: Recipe, run: str) -> Pending[So
     # It was not tried: once it can be read it is.
     said = replace(said, outcome=Outcome.SKIPPED, attempts=0)
     details = Details(since=said.details.since)
-    return Pending(said, replace(change.settled, chunks=record.chunks, details=details))
+    return Pending(said, replace(change.result, chunks=record.chunks, details=details))
 
 
 def is_same_content(document: PreparedDocument, record: Record) -> bool:

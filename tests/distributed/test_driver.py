@@ -28,7 +28,7 @@ from ingest.distributed.worker import settle_group
 from ingest.errors import ConfigError, ServiceError
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.stages import build_skip_rule, ingest_root
+from ingest.pipeline.stages import create_skip_rule, ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
 from ingest.sources.validation import ValidatedRoot
@@ -58,7 +58,7 @@ def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, Wo
     chosen = world_.settings(index)
     pacing = Coordinator(embedding_endpoints(chosen))
     job = Job(
-        run.id, __version__, strip_secrets(chosen), build_skip_rule(all_, run), all_.index.holder
+        run.id, __version__, strip_secrets(chosen), create_skip_rule(all_, run), all_.index.holder
     )
     return job, WorkerLinks("w", lambda method, *more: getattr(pacing, method)(*more))
 
