@@ -109,51 +109,52 @@ class Transaction:
             self.source, self.url, made.fingerprint, made.title, chunk, vector, made.details
         )
 
+    def intent(self, run: str) -> Record:
+        """Return the write-ahead record: it names every chunk that may exist from now on.
+
+        Without a fingerprint and a modification time, no source matches it.
+        """
+        record = self.record
+        attachments = record.details.attachments + self.document.details.attachments
+        return replace(
+            record,
+            pending=tuple(dict.fromkeys(record.pending + self.ids)),
+            details=replace(record.details, attachments=tuple(dict.fromkeys(attachments))),
+            fingerprint="",
+            modified="",
+            run=run,
+        )
+
+    def commit(self, run: str) -> Record:
+        """Return the final record, to save once the index has acknowledged every chunk."""
+        source, document = self.source, self.document
+        reason, code = describe_missing(document)
+        is_partial = bool(document.details.missing)
+        attempts = count_attempts(self.record, source, document.fingerprint)
+        return Record(
+            root=source.root,
+            source=source.name,
+            fingerprint=document.fingerprint,
+            size=source.size,
+            modified=reliable_modified(source),
+            pages=document.pages,
+            empty_pages=document.empty_pages,
+            tokens=sum(chunk.tokens for chunk in document.chunks),
+            outcome=self.outcome,
+            error=reason,
+            code=code,
+            attempts=attempts if is_partial else 0,
+            committed=self.ids,
+            chunks=len(self.ids),
+            settled=utc_timestamp(),
+            run=run,
+            details=details_with_first_run(self, run) if is_partial else document.details,
+        )
+
 
 def possible_ids(record: Record) -> set[str]:
     """The ids of all chunks of a source that may exist."""
     return {*record.committed, *record.pending}
-
-
-def intent_record(transaction: Transaction) -> Record:
-    """The record before the first write: all that may exist, and unchanged by nothing."""
-    record, made = transaction.record, transaction.document
-    inside = dict.fromkeys(record.details.attachments + made.details.attachments)
-    return replace(
-        record,
-        pending=tuple(dict.fromkeys(record.pending + transaction.ids)),
-        details=replace(record.details, attachments=tuple(inside)),
-        fingerprint="",
-        modified="",
-    )
-
-
-def commit_record(transaction: Transaction, run: str) -> Record:
-    """The record after the last acknowledgement."""
-    made = transaction.document
-    reason, code = describe_missing(made)
-    missing = bool(made.details.missing)
-    return Record(
-        root=transaction.source.root,
-        source=transaction.source.name,
-        fingerprint=transaction.document.fingerprint,
-        size=transaction.source.size,
-        modified=reliable_modified(transaction.source),
-        pages=transaction.document.pages,
-        empty_pages=transaction.document.empty_pages,
-        tokens=sum(chunk.tokens for chunk in transaction.document.chunks),
-        outcome=transaction.outcome,
-        error=reason,
-        code=code,
-        attempts=count_attempts(transaction.record, transaction.source, made.fingerprint)
-        if missing
-        else 0,
-        committed=transaction.ids,
-        chunks=len(transaction.ids),
-        settled=utc_timestamp(),
-        run=run,
-        details=details_with_first_run(transaction, run) if missing else made.details,
-    )
 
 
 def refreshed_record(record: Record, source: Source) -> Record:

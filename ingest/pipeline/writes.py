@@ -34,11 +34,9 @@ from ingest.models import (
 from ingest.pipeline.diff import Skipped, Stale, unchanged_result
 from ingest.pipeline.transaction import (
     Transaction,
-    commit_record,
     failed_result,
     failure_record,
     indexed_result,
-    intent_record,
     possible_ids,
     refreshed_record,
 )
@@ -113,8 +111,8 @@ def begin_transaction(
         )
     if is_same_content(made, record):
         return Pending(refreshed_record(record, source), unchanged_result(source, record))
-    draft = create_transaction(source, record, made, index)
-    return Pending(replace(intent_record(draft), run=run), draft)
+    transaction = create_transaction(source, record, made, index)
+    return Pending(transaction.intent(run), transaction)
 
 
 def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
@@ -171,9 +169,9 @@ def finish_transaction(
             f"a chunk was refused: {transaction.refusals[0].reason}", Code.REFUSED
         )
         record = failure_record(transaction.record, transaction.source, error, recipe, run)
-        about = intent_record(transaction)
-        details = replace(about.details, since=record.details.since)
-        record = replace(record, pending=about.pending, details=details)
+        intent = transaction.intent(run)
+        details = replace(intent.details, since=record.details.since)
+        record = replace(record, pending=intent.pending, details=details)
         return Pending(record, failed_result(transaction.record, transaction.source, error, run))
     if transaction.acknowledged_count != len(transaction.ids):
         raise ServiceError(
@@ -185,7 +183,7 @@ def finish_transaction(
         transaction.removed_sources.append(
             remove_source(Record(transaction.source.root, name), index)
         )
-    return Pending(commit_record(transaction, run), indexed_result(transaction, run))
+    return Pending(transaction.commit(run), indexed_result(transaction, run))
 
 
 def remove_source(record: Record, index: Index) -> SourceResult:
