@@ -242,7 +242,7 @@ def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
         f"{totals.empty_pages:,} without text" if totals.empty_pages else "",
         f"{pluralize(totals.scanned, 'picture')} ({OCR_HINT})" if totals.scanned else "",
         f"{totals.missing:,} could not be read" if totals.missing else "",
-        f"{totals.doubtful:,} recognised, but not for sure" if totals.doubtful else "",
+        f"{totals.doubtful:,} recognised with low confidence" if totals.doubtful else "",
     ]
     return [
         f"Files:   {', '.join(counts)}",

@@ -1,4 +1,4 @@
-"""How the services that a process speaks to are reached."""
+"""Connections to services: one credential and one retry policy for all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """How services are reached: one login for all of them, and one patience; and who watches."""
+    """Credential, retry policy and telemetry observer for all services."""
 
     credential: SharedCredential
     retry_policy: RetryPolicy
@@ -29,9 +29,9 @@ class Connections:
 def create_connections(
     settings: Settings, stop: Cancellation | None = None, **time: Any
 ) -> Connections:
-    """The connections of a process; nothing is asked of anybody yet.
+    """Create the connections of a process. Sends no request.
 
-    `time` may hold the `sleep` and the `clock` of the patience.
+    `time` may replace the `sleep` and the `clock` of the retry policy.
     """
     make = partial(
         create_credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted
@@ -50,14 +50,14 @@ def connections_of_run(
     on_response: OnResponse,
     start: int = 1,
 ) -> Connections:
-    """The connections of a run: its requests have its name, and somebody looks on.
+    """Return connections whose requests carry the run's id and are reported to callbacks.
 
-    They are counted from `start`: no two processes may give one name.
+    Request numbers begin at `start`; two processes of one run must not use the same number.
     """
-    exchanges = RequestLog(request_ids(run, start), on_response)
+    request_log = RequestLog(request_ids(run, start), on_response)
     return replace(
         connections,
-        retry_policy=replace(connections.retry_policy, request_log=exchanges),
+        retry_policy=replace(connections.retry_policy, request_log=request_log),
         observer=observer,
     )
 

@@ -1,4 +1,4 @@
-"""What a run would do, by its own stages, up to the first that writes or costs anything."""
+"""Dry run: the stages of a run, up to the first one that writes or costs money."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from ingest.sources import Root
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """One call to the model that a run would make."""
+    """One request to the embedding model that a run would send."""
 
-    tokens: int  # as they are billed
-    quota_tokens: int  # as the quota counts them
-    size_bytes: int  # bytes of its texts in UTF-8
+    tokens: int  # as billed
+    quota_tokens: int  # as the quota counts them, by characters
+    size_bytes: int  # of its texts in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCountChange:
-    """One more record that the index would have, or one less."""
+    """A record that a run would add to the index, or remove from it."""
 
     change: int = 1
 
@@ -53,7 +53,7 @@ DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange
 
 
 def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
-    """What `ingest` would yield, reading what it would read, writing and embedding nothing."""
+    """Yield the events of a run. Reads the sources, but writes and embeds nothing."""
     absences = AbsenceTracker(run.prune, run.max_deletes)
 
     listed = absences.filter_changes(
@@ -76,7 +76,7 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
 def plan_documents(
     items: Iterable[ReadResult | RunEvent], index: Index
 ) -> Iterator[Transaction | DryRunEvent]:
-    """What would become of the documents; of those that are taken, their drafts."""
+    """Yield the results that documents would have; a transaction for those to be embedded."""
     for item in items:
         if not isinstance(item, ReadResult):
             yield item
@@ -96,7 +96,7 @@ def plan_documents(
 def plan_requests(
     chunks: Iterable[NewChunk | Transaction | DryRunEvent], services: Services
 ) -> Iterator[DryRunEvent]:
-    """The requests that embed the chunks, filled as a run fills them, and what they complete."""
+    """Fill embedding requests as a run does; yields them, and the documents they complete."""
     model, budget = services.embedder, services.budget
     filled: Iterator[list[NewChunk] | Transaction | DryRunEvent] = fill_batches(
         chunks,
@@ -105,8 +105,8 @@ def plan_requests(
         max_items=model.inputs,
         max_tokens=lambda: int(
             min(model.room(), budget.remaining_tokens() or math.inf)
-        ),  # it goes on beyond it
-        clock=lambda: 0.0,  # a run waits for documents, and may send less full requests for it
+        ),  # a plan continues beyond the limit
+        clock=lambda: 0.0,  # a run that waits for documents may send requests less full
     )
     for item in filled:
         if isinstance(item, list):
@@ -124,7 +124,7 @@ def plan_requests(
 
 
 def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
-    """What one call comes to."""
+    """Return the request that embeds a batch."""
     texts = [piece.chunk.text_to_embed for piece in batch]
     return EmbeddingRequest(
         sum(piece.chunk.tokens for piece in batch),
@@ -134,7 +134,7 @@ def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
 
 
 def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRunEvent]:
-    """What would become of a document, and of what is no longer inside it."""
+    """Yield the results of a document, and of attachments that it no longer has."""
     index, ocr = services.index, services.reader.ocr
     outcome = indexed_result(transaction)
     if ocr and outcome.details.scanned and not outcome.details.ocr:
@@ -149,7 +149,7 @@ def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRu
 
 
 def result_after_ocr(outcome: SourceResult, transaction: Transaction, ocr: str) -> SourceResult:
-    """The outcome of a document whose scans a service is to read: that they say something."""
+    """Return the result of a document whose scanned pages are to be recognised, assuming text."""
     return replace(
         outcome,
         outcome=Outcome.CHANGED if transaction.record.committed else Outcome.NEW,

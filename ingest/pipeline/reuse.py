@@ -28,7 +28,7 @@ REUSE_BATCH_CHUNKS = 256  # chunks whose vectors are read with one request
 def reuse_vectors(
     chunks: Iterable[NewChunk | Transaction | RunEvent], services: Services, stop: Cancellation
 ) -> Iterator[NewChunk | EmbeddedBatch | Transaction | RunEvent]:
-    """The chunks; those that an earlier index has come with their vectors from there."""
+    """Attach the earlier index's vectors to chunks that it has; other items pass."""
     earlier = services.previous_index
     if earlier is None:
         yield from chunks

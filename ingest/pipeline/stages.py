@@ -131,7 +131,7 @@ def read_with_crash_guard(
 def extract_documents(
     root: Root, changes: Iterable[Stale | RunEvent], services: Services, stop: Cancellation
 ) -> Iterator[ReadResult | RunEvent]:
-    """Every stale source read, extracted and split, or why it could not be."""
+    """Read, extract and split stale sources; yields the document, or the error, of each."""
 
     def start(change: Stale | RunEvent) -> Future[PreparedDocument | None] | None:
         if not isinstance(change, Stale):
@@ -140,7 +140,7 @@ def extract_documents(
             services.reader.threads.submit(partial(services.reader.prepare, root, change))
         )
 
-    # So that no reader waits for the next document.
+    # Twice the readers, so that none waits for the next document.
     ahead = 2 * services.reader.at_once + services.reader.max_waiting
     for change, call in map_concurrent(changes, start, ahead, stop.is_overdue, IDLE_EVENT):
         if not isinstance(change, Stale):
@@ -167,7 +167,7 @@ def extract_documents(
 def write_intents(
     documents: Iterable[ReadResult | RunEvent], services: Services, run: Run
 ) -> Iterator[Transaction | RunEvent]:
-    """The documents whose records say which chunks may exist."""
+    """Begin a transaction for each document; yields it once its intent is saved."""
 
     def start(item: ReadResult | RunEvent) -> Future[Pending[Transaction | SourceResult]] | None:
         if not isinstance(item, ReadResult):
@@ -176,12 +176,12 @@ def write_intents(
         timed = services.times.wrap(WRITING_RECORDS, call, item.stale.source.key)
         return run.stop.track(services.write_threads.submit(timed))
 
-    drafts = map_concurrent(documents, start, services.max_writes, never_abandon, IDLE_EVENT)
-    yield from save_records((call_result(item, call) for item, call in drafts), services, run.stop)
+    begun = map_concurrent(documents, start, services.max_writes, never_abandon, IDLE_EVENT)
+    yield from save_records((call_result(item, call) for item, call in begun), services, run.stop)
 
 
 def iterate_new_chunks(item: object) -> Iterator[NewChunk] | None:
-    """The chunks of a document that must be embedded; None for what passes as it is."""
+    """Iterate over the chunks to embed; None for an item that has none and passes."""
     if not isinstance(item, Transaction) or item.is_complete:
         return None
     return (NewChunk(item, chunk) for chunk in item.new_chunks)
@@ -192,7 +192,7 @@ def embed_chunks(
     services: Services,
     stop: Cancellation,
 ) -> Iterator[EmbeddedBatch | Transaction | RunEvent]:
-    """The chunks with their vectors, in batches filled across documents, within the budget."""
+    """Embed chunks in batches that are filled across documents, within the budget."""
     model, budget = services.embedder, services.budget
 
     def start(
@@ -233,7 +233,7 @@ def upload_batches(
     services: Services,
     stop: Cancellation,
 ) -> Iterator[Transaction | RunEvent]:
-    """The documents whose chunks all are in the index, or were refused."""
+    """Upload embedded chunks; yields a document once the index has answered for all its chunks."""
 
     def start(item: EmbeddedBatch | Transaction | RunEvent) -> Future[dict[str, Refusal]] | None:
         if not isinstance(item, EmbeddedBatch):
@@ -250,17 +250,17 @@ def upload_batches(
             continue
         assert call is not None
         refused = call.result()
-        for draft, chunk in item.chunks:
-            draft.count_answer(chunk, refused.get(chunk.id), paid=item.paid)
+        for transaction, chunk in item.chunks:
+            transaction.count_answer(chunk, refused.get(chunk.id), paid=item.paid)
         tokens = sum(chunk.tokens for _, chunk in item.chunks)
         yield RunProgress(chunks=len(item.chunks), tokens=tokens if item.paid else 0)
-        yield from (draft for draft in item.transactions if draft.is_complete)
+        yield from (each for each in item.transactions if each.is_complete)
 
 
 def commit_documents(
     transactions: Iterable[Transaction | RunEvent], services: Services, run: Run
 ) -> Iterator[RunEvent]:
-    """The documents settled."""
+    """Delete surplus chunks and save the final records; yields the results."""
 
     def start(item: Transaction | RunEvent) -> Future[Pending[SourceResult]] | None:
         if not isinstance(item, Transaction):
@@ -281,7 +281,7 @@ def commit_documents(
 
 
 def remove_vanished(root: Root, absences: AbsenceTracker, services: Services) -> Iterator[RunEvent]:
-    """What the index has of vanished sources is deleted, if their absence is proven."""
+    """Delete vanished sources from the index, unless deletions are withheld."""
     if kept := absences.withheld_deletions(root.name):
         yield kept
         return
@@ -294,10 +294,10 @@ def remove_vanished(root: Root, absences: AbsenceTracker, services: Services) ->
 
 
 def take_until(
-    is_over: Callable[[], bool], items: Iterable[NewChunk | EmbeddedBatch | Transaction | RunEvent]
+    is_done: Callable[[], bool], items: Iterable[NewChunk | EmbeddedBatch | Transaction | RunEvent]
 ) -> Iterator[NewChunk | EmbeddedBatch | Transaction | RunEvent]:
-    """The items, as long as it is not over."""
+    """Yield items until the callback returns True."""
     for item in items:
-        if is_over():
+        if is_done():
             return
         yield item

@@ -209,7 +209,7 @@ def test_a_listing_with_a_blind_spot_removes_nothing() -> None:
     assert UnlistedFolder("x/") in compared([hidden], [])
     kept = absences([source("a"), hidden], [record("b")]).withheld_deletions("/r")
     assert kept is not None
-    assert "x/ could not be looked into" in kept.reason
+    assert "x/ could not be listed" in kept.reason
 
 
 def test_a_run_that_was_stopped_removes_nothing() -> None:
