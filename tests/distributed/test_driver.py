@@ -129,7 +129,7 @@ def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> 
         job, links = worker(all_, run, here, "lost")
         with session.use_session(1, job, links) as session_:
             session_.stop_with_error("its run does not hold the index any more")
-            with pytest.raises(ServiceError, match="a worker stopped, as its run does not hold"):
+            with pytest.raises(ServiceError, match="a worker stopped: its run does not hold"):
                 settle_group(group(here, 2, "0.pdf", "1.pdf"), job, links)
         wait_until(lambda: not session.SESSIONS)
 
@@ -189,7 +189,7 @@ def test_results_that_do_not_arrive_end_the_run(here: World) -> None:
     ):
         engine.silent = True
         (root,) = parse_folder_roots([str(here.folder)])
-        with pytest.raises(ServiceError, match="does not arrive"):
+        with pytest.raises(ServiceError, match="do not arrive"):
             list(ingest_root(root, all_, run))
 
 
