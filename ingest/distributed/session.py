@@ -108,7 +108,7 @@ class Session:
             del self.progress[group]
 
     def try_close(self) -> bool:
-        """Close the session once the run is over and all groups have ended; whether it is closed."""
+        """Close the session if its run is over and all groups have ended; whether it is closed."""
         with self.lock:
             over = self.finished.is_set() or self.run.stop.fault
             self.closed = bool(over) and not self.progress

@@ -1,4 +1,4 @@
-"""The driver, and what a worker does, in one process: what no cluster is needed for."""
+"""The driver and its workers in one process, without a cluster."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def here(whole: World) -> World:
 
 
 def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, WorkerLinks]:
-    """A worker that speaks to a pacing of its own."""
+    """A worker that has a coordinator to itself."""
     chosen = world_.settings(index)
-    pacing = Coordinator(embedding_endpoints(chosen))
+    coordinator = Coordinator(embedding_endpoints(chosen))
     job = Job(
         run.id, __version__, strip_secrets(chosen), create_skip_rule(all_, run), all_.index.holder
     )
-    return job, WorkerLinks("w", lambda method, *more: getattr(pacing, method)(*more))
+    return job, WorkerLinks("w", lambda method, *more: getattr(coordinator, method)(*more))
 
 
 def group(world_: World, number: int, *names: str) -> Group:

@@ -1,4 +1,4 @@
-"""Planning: records and listing side by side."""
+"""Diff of records and listing."""
 
 from __future__ import annotations
 
