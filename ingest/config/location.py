@@ -25,12 +25,12 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine."""
+        """True for a path or name on this machine."""
         return not self.scheme
 
     @property
     def is_service(self) -> bool:
-        """Whether it is a service that is called over HTTPS."""
+        """True for a service called over HTTPS."""
         return self.scheme == "https"
 
     def __str__(self) -> str:

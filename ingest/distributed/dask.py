@@ -289,7 +289,7 @@ class CoordinatorLink:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def is_waiting(self) -> bool:
-        """Whether the coordinator is unavailable at present."""
+        """Return whether the coordinator is unavailable at present."""
         return self.is_missing
 
     def call(self, method: str, *arguments: Any) -> Any:

@@ -28,7 +28,7 @@ NODE_SETTINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all groups of a run have in common."""
+    """Data common to all groups of a run."""
 
     run: str
     version: str

@@ -46,7 +46,7 @@ class Stale(NamedTuple):
 
     @property
     def is_suspect(self) -> bool:
-        """Whether a run ended while it was read, and it may be the cause."""
+        """True if a run ended while it was read, and it may be the cause."""
         return self.record is not None and self.record.error == INTERRUPTED_REASON
 
 
@@ -91,7 +91,7 @@ class Skipped(NamedTuple):
 
     @property
     def is_recorded(self) -> bool:
-        """Whether its record says all this already."""
+        """True if its record says all this already."""
         record, source = self.record, self.source
         return record is not None and (
             (record.outcome, record.error, record.code, record.size, record.modified)
@@ -112,7 +112,7 @@ class SkipRule:
     has_passwords: bool = False  # passwords were given, perhaps other ones than last time
 
     def should_give_up(self, record: Record) -> bool:
-        """Whether a source that failed is not tried again."""
+        """Return whether a source that failed is not tried again."""
         if self.has_passwords and record.code == Code.ENCRYPTED:
             return False
         return record.attempts >= self.max_attempts
@@ -177,7 +177,7 @@ class ParentSource(NamedTuple):
     children: list[Record]
 
     def ends_before(self, name: str) -> bool:
-        """Whether none of its attachments can follow."""
+        """Return whether none of its attachments can follow."""
         prefix = self.source.name + ATTACHMENT_SEPARATOR
         return name > prefix and not name.startswith(prefix)
 
@@ -239,7 +239,7 @@ def compare_item(
 
 
 def is_improvable(record: Record, rule: SkipRule) -> bool:
-    """Whether reading unchanged bytes again may add to the index."""
+    """Return whether reading unchanged bytes again may add to the index."""
     details = record.details
     if details.missing:
         return record.attempts < rule.max_attempts
@@ -247,7 +247,7 @@ def is_improvable(record: Record, rule: SkipRule) -> bool:
 
 
 def is_unmodified(source: Source, record: Record, recipe: str) -> bool:
-    """Whether size and modification time show that the record still describes the source."""
+    """Return whether size and modification time show that the record still describes the source."""
     return (
         record.outcome != ""
         and (record.size, record.modified) == (source.size, source.modified)

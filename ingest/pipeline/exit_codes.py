@@ -29,7 +29,7 @@ def process_exit_code(
 
 
 def is_known(problems: Iterable[SourceResult], run: str) -> bool:
-    """Whether a run that began twelve hours before this one reported each of these problems."""
+    """Return whether a run that began twelve hours before this one reported each problem."""
     now = parse_start_time(run)
     times = [parse_start_time(problem.details.since) for problem in problems]
     return now is not None and all(time is not None and now - time > KNOWN_AFTER for time in times)

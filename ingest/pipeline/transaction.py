@@ -67,7 +67,7 @@ class Transaction:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the index has answered for every new chunk."""
+        """True once the index has answered for every new chunk."""
         return self.embedded_count + self.reused_count == len(self.document.chunks) - len(
             self.existing_ids
         )

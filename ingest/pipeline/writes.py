@@ -77,7 +77,7 @@ class EmbeddedBatch(NamedTuple):
 
 
 def is_new_chunk(item: object) -> TypeGuard[NewChunk]:
-    """Whether an item must be embedded; other items pass the embedding stage."""
+    """Return whether an item must be embedded; other items pass the embedding stage."""
     return isinstance(item, NewChunk)
 
 
@@ -128,7 +128,7 @@ def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pend
 
 
 def is_same_content(document: PreparedDocument, record: Record) -> bool:
-    """Whether a source's content is what its record says.
+    """Return whether a source's content is what its record says.
 
     It may be read for its attachments, or because a listing lags behind a record just saved.
     """
