@@ -55,7 +55,6 @@ DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange
 def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     """Yield the events of a run. Reads the sources, but writes and embeds nothing."""
     absences = AbsenceTracker(run.prune, run.max_deletes)
-
     listed = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )
@@ -64,8 +63,8 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     documents = plan_documents(extract_documents(root, sources, services, run.stop), services.index)
     yield from plan_requests(round_robin(documents, iterate_new_chunks), services)
 
-    if kept := absences.withheld_deletions(root.name):
-        yield kept
+    if withheld := absences.withheld_deletions(root.name):
+        yield withheld
     else:
         for record in absences.vanished:
             yield RecordCountChange(-1)
@@ -81,16 +80,16 @@ def plan_documents(
         if not isinstance(item, ReadResult):
             yield item
             continue
-        source, made = item.stale.source, item.result
+        source, document = item.stale.source, item.result
         record = previous_record(item.stale, index)
         if record == Record(source.root, source.name):
             yield RecordCountChange()
-        if isinstance(made, DocumentError):
-            yield failed_result(record, source, made)
-        elif made is None or is_same_content(made, record):
+        if isinstance(document, DocumentError):
+            yield failed_result(record, source, document)
+        elif document is None or is_same_content(document, record):
             yield unchanged_result(source, record)
         else:
-            yield create_transaction(source, record, made, index)
+            yield create_transaction(source, record, document, index)
 
 
 def plan_requests(
@@ -103,20 +102,20 @@ def plan_requests(
         is_new_chunk,
         lambda piece: piece.chunk.tokens,
         max_items=model.inputs,
-        max_tokens=lambda: int(
-            min(model.room(), budget.remaining_tokens() or math.inf)
-        ),  # a plan continues beyond the limit
-        clock=lambda: 0.0,  # a run that waits for documents may send requests less full
+        # A plan continues beyond the limit.
+        max_tokens=lambda: int(min(model.room(), budget.remaining_tokens() or math.inf)),
+        # A run that waits for documents may send requests that are less full.
+        clock=lambda: 0.0,
     )
     for item in filled:
         if isinstance(item, list):
-            for draft, chunk in item:
-                draft.count_answer(chunk, None)
+            for transaction, chunk in item:
+                transaction.count_answer(chunk, None)
             budget.count_tokens(sum(piece.chunk.tokens for piece in item))
             yield make_request(item)
-            for draft in dict.fromkeys(piece.transaction for piece in item):
-                if draft.is_complete:
-                    yield from plan_results(draft, services)
+            for transaction in dict.fromkeys(piece.transaction for piece in item):
+                if transaction.is_complete:
+                    yield from plan_results(transaction, services)
         elif isinstance(item, Transaction):
             yield from plan_results(item, services)
         else:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ingest.embed.batch import fill_batches
 from ingest.errors import DocumentError, StoppedError
@@ -59,8 +59,6 @@ from ingest.sources import Root
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
-
-T = TypeVar("T")
 
 ATTEMPTS_AHEAD_PER_READER = 8  # sources whose attempts are saved ahead, several in one request
 
@@ -148,20 +146,19 @@ def extract_documents(
             continue
         assert call is not None
         try:
-            made = call.result()
+            document = call.result()
         except StoppedError:
             continue
         except DocumentError as error:
             yield ReadResult(change, error)
         else:
-            attached = made.attached if made else ()
-            yield RunProgress(pages=made.pages if made else 0)
-            yield ReadResult(change, made)
-            for inside in attached:
-                assert isinstance(inside.result, PreparedDocument | DocumentError)
-                if isinstance(inside.result, PreparedDocument):
-                    yield RunProgress(pages=inside.result.pages)
-                yield ReadResult(Stale(inside.source, None), inside.result)
+            yield RunProgress(pages=document.pages if document else 0)
+            yield ReadResult(change, document)
+            for attachment in document.attached if document else ():
+                assert isinstance(attachment.result, PreparedDocument | DocumentError)
+                if isinstance(attachment.result, PreparedDocument):
+                    yield RunProgress(pages=attachment.result.pages)
+                yield ReadResult(Stale(attachment.source, None), attachment.result)
 
 
 def write_intents(
@@ -275,22 +272,22 @@ def commit_documents(
         ):
             yield call_result(item, call)
             if isinstance(item, Transaction):
-                yield from (Pending(None, gone) for gone in item.removed_sources)
+                yield from (Pending(None, removed) for removed in item.removed_sources)
 
     yield from save_records(finish_transactions(), services, run.stop)
 
 
 def remove_vanished(root: Root, absences: AbsenceTracker, services: Services) -> Iterator[RunEvent]:
     """Delete vanished sources from the index, unless deletions are withheld."""
-    if kept := absences.withheld_deletions(root.name):
-        yield kept
+    if withheld := absences.withheld_deletions(root.name):
+        yield withheld
         return
 
     def start(record: Record) -> Future[SourceResult]:
         return services.write_threads.submit(partial(remove_source, record, services.index))
 
-    gone = map_concurrent(absences.vanished, start, services.max_writes, never_abandon)
-    yield from (call.result() for _, call in gone if call)
+    removed = map_concurrent(absences.vanished, start, services.max_writes, never_abandon)
+    yield from (call.result() for _, call in removed if call)
 
 
 def take_until(
