@@ -22,7 +22,7 @@ import numpy as np
 from measure import INGEST, spent, tell, typical, words
 
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder
+from ingest.config.embedding import create_embedder
 from ingest.config.settings import Settings
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Chunk, Code, IndexEntry, Outcome, Record, Source, Summary, Timeline

@@ -20,16 +20,11 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ingest.config.connections import create_connections
-from ingest.config.factory import (
-    create_embedder,
-    create_run,
-    find_capacity,
-    index_name,
-    open_index,
-    open_roots,
-    open_services,
-)
+from ingest.config.embedding import create_embedder
+from ingest.config.factory import create_run, find_capacity, open_services
+from ingest.config.index import index_name, open_index
 from ingest.config.settings import Settings, validate_settings
+from ingest.config.sources import open_roots
 from ingest.distributed import use_engine
 from ingest.embed import Embedder
 from ingest.embed.validation import validate_vectors
@@ -284,7 +279,7 @@ class Outcomes:
             stop_at_deadline(run.stop, settings.deadline, lambda: None),
             open_roots(self._named_roots, settings, connections) as named_roots,
             open_services(
-                settings, run.stop, write=writes, to=connections, model=self._embedder
+                settings, run.stop, write=writes, connections=connections, model=self._embedder
             ) as local,
             use_engine(settings, local, run) if writes else nullcontext(local) as services,
         ):

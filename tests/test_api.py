@@ -599,5 +599,5 @@ def test_what_is_mine_alone_cannot_be_given_to_an_engine(place: Place, shelf: Sh
         ingest(shelf, settings=engine)
     with pytest.raises(ConfigError, match="cannot use a custom root or embedder"):
         ingest("docs", settings=engine, embed=place.model)
-    with pytest.raises(ConfigError, match="an index in a folder is this machine's only"):
+    with pytest.raises(ConfigError, match="workers cannot reach an index in a folder"):
         list(ingest("docs", settings=replace(engine, index="")))

@@ -117,7 +117,8 @@ def open_index_and_model(
     settings: Settings, connections: Connections
 ) -> Iterator[tuple[Index, Embedder]]:
     """Open the index for reading, and the model that filled it, until the end of the block."""
-    from ingest.config.factory import create_embedder, open_index
+    from ingest.config.embedding import create_embedder
+    from ingest.config.index import open_index
 
     with (
         closing(create_embedder(settings, connections)) as model,

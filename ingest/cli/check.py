@@ -19,13 +19,11 @@ from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.commands.check.repair import forget_root, forget_source, repair_index
 from ingest.commands.check.scope import CheckContext
 from ingest.config.connections import Connections, create_connections
-from ingest.config.factory import (
-    check_root_reachable,
-    index_name,
-    open_roots,
-    open_services,
-)
+from ingest.config.factory import open_services
+from ingest.config.index import index_name
+from ingest.config.location import Location
 from ingest.config.settings import Settings
+from ingest.config.sources import check_root_reachable, open_roots
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
 from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
@@ -50,7 +48,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         handle_signals(run.stop) as signals,
         ExitStack() as stack,
         open_roots(names, settings, connections) as named_roots,
-        open_services(settings, run.stop, write=writes, to=connections) as services,
+        open_services(settings, run.stop, write=writes, connections=connections) as services,
     ):
         open_root = root_opener(stack, settings, connections)
         scope = CheckContext(
@@ -134,7 +132,7 @@ def root_opener(
 def source_at(index: Index, name: str) -> SourceKey | None:
     """Find the source that is given as ROOT/NAME in the index; None if there is none."""
     names = [name]
-    if "://" in name:
+    if not Location.parse(name).is_local:
         names.append(unquote(name))
     else:
         path = Path(name)
@@ -152,9 +150,10 @@ def source_at(index: Index, name: str) -> SourceKey | None:
 def forget_and_report(scope: CheckContext, root: str, options: argparse.Namespace) -> CheckContext:
     """Remove a root or one source, print what was removed, and return the context to check next."""
     # A custom root of a Python program may have any name.
-    known = "://" in root or any(True for _ in scope.index.records(root))
+    is_url = not Location.parse(root).is_local
+    known = is_url or any(True for _ in scope.index.records(root))
     name = root if known else Path(root).resolve().as_posix()
-    place = None if known and "://" not in root else source_at(scope.index, root)
+    place = None if known and not is_url else source_at(scope.index, root)
     totals = RunTotals()
     for event in forget_source(scope, *place) if place else forget_root(scope, name):
         totals.add(event)

@@ -31,7 +31,7 @@ from ingest.commands.eval.results import (
     FoundChunk,
 )
 from ingest.config.connections import create_connections
-from ingest.config.factory import index_name
+from ingest.config.index import index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.models import Mode

@@ -15,7 +15,9 @@ from ingest.cli.exit_message import CommandExit
 from ingest.cli.run import handle_signals, named_roots, start_run
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
-from ingest.config.factory import find_capacity, index_location, open_roots, open_services
+from ingest.config.factory import find_capacity, open_services
+from ingest.config.index import index_location
+from ingest.config.sources import open_roots
 from ingest.models import LeftOut, Outcome, SourceResult
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, dry_run
 from ingest.pipeline.totals import RunTotals
@@ -38,7 +40,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     with (
         handle_signals(run.stop) as signals,
         open_roots(names, settings, connections) as roots,
-        open_services(settings, run.stop, write=False, to=connections) as services,
+        open_services(settings, run.stop, write=False, connections=connections) as services,
     ):
         plan_totals = PlanTotals(services.budget)
         for root in roots:
@@ -54,7 +56,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
                 elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
                     print(output.format_outcome(event, "to be "))
         index_totals = services.index.totals()
-        plan = estimate(plan_totals, services, remote="://" in index_location(settings))
+        plan = estimate(plan_totals, services, remote=index_location(settings).is_service)
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
         took = time.monotonic() - started

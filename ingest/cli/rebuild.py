@@ -34,7 +34,8 @@ from ingest.commands.rebuild.rebuild import (
 )
 from ingest.commands.rebuild.verify import HIT_RANK, RebuildProgress
 from ingest.config.connections import create_connections
-from ingest.config.factory import find_capacity, index_location, index_name
+from ingest.config.factory import find_capacity
+from ingest.config.index import index_location, index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
 from ingest.index import IndexTotals
@@ -143,7 +144,7 @@ def list_generations(settings: Settings, options: argparse.Namespace) -> int:
 
 def create_alias(settings: Settings, options: argparse.Namespace) -> int:
     """Create an alias for an index on Azure AI Search."""
-    if "://" not in index_location(settings):
+    if index_location(settings).is_local:
         raise ConfigError("--alias is for an index on Azure AI Search: a folder needs none")
     from ingest.index.azure.generations import AzureGenerations
 

@@ -23,8 +23,10 @@ from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
 from ingest.config import factory
 from ingest.config.connections import Connections, connections_of_run, create_connections
-from ingest.config.factory import find_capacity, index_name, open_roots, open_services
+from ingest.config.factory import find_capacity, open_services
+from ingest.config.index import index_name
 from ingest.config.settings import Settings, environment_settings
+from ingest.config.sources import open_roots
 from ingest.distributed import use_engine
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.models import RunEvent, SourceKey, Summary, __version__
@@ -61,7 +63,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings) as (connections, telemetry),
         open_roots(names, settings, connections) as roots,
-        open_services(settings, run.stop, write=True, to=connections) as local_services,
+        open_services(settings, run.stop, write=True, connections=connections) as local_services,
         use_engine(settings, local_services, run) as services,
     ):
         recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 from ingest.cli import load_settings, open_index_and_model, output
 from ingest.config.connections import create_connections
-from ingest.config.factory import index_name
+from ingest.config.index import index_name
 from ingest.models import Outcome, Record, Summary
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize

@@ -1,1 +1,1 @@
-"""Settings, and the objects that they configure."""
+"""Configuration: settings, and the objects that are created from them."""

@@ -1,7 +1,8 @@
-"""How the services that a process speaks to are reached."""
+"""Connections to services: one credential and one retry policy for all of them."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,10 +14,12 @@ from ingest.runtime.request_ids import OnResponse, RequestLog, request_ids
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import Observer
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """How services are reached: one login for all of them, and one patience; and who watches."""
+    """Credential, retry policy and telemetry observer for all services."""
 
     credential: SharedCredential
     retry_policy: RetryPolicy
@@ -26,9 +29,9 @@ class Connections:
 def create_connections(
     settings: Settings, stop: Cancellation | None = None, **time: Any
 ) -> Connections:
-    """The connections of a process; nothing is asked of anybody yet.
+    """Create the connections of a process. Sends no request.
 
-    `time` may hold the `sleep` and the `clock` of the patience.
+    `time` may replace the `sleep` and the `clock` of the retry policy.
     """
     make = partial(
         create_credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted
@@ -47,13 +50,22 @@ def connections_of_run(
     on_response: OnResponse,
     start: int = 1,
 ) -> Connections:
-    """The connections of a run: its requests have its name, and somebody looks on.
+    """Return connections whose requests carry the run's id and are reported to callbacks.
 
-    They are counted from `start`: no two processes may give one name.
+    Request numbers begin at `start`; two processes of one run must not use the same number.
     """
-    exchanges = RequestLog(request_ids(run, start), on_response)
+    request_log = RequestLog(request_ids(run, start), on_response)
     return replace(
         connections,
-        retry_policy=replace(connections.retry_policy, request_log=exchanges),
+        retry_policy=replace(connections.retry_policy, request_log=request_log),
         observer=observer,
+    )
+
+
+def warn_about_key(variable: str) -> None:
+    """Log a warning that a service is called with an API key."""
+    log.warning(
+        "%s is set, so its API key is used; a leaked key works until it is rotated: unset it to "
+        "sign in with Microsoft Entra ID",
+        variable,
     )

@@ -1,7 +1,4 @@
-"""From settings to what reads documents: children within limits, what recognises scans, passwords.
-
-Nothing outside knows how many processes a document meets, or whether a service has seen a page.
-"""
+"""Open the reader of documents: sandboxed processes, OCR, and passwords."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from typing import TYPE_CHECKING
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
 from ingest.config.connections import Connections
+from ingest.config.location import Location
 from ingest.config.settings import Settings, count_cores
 from ingest.errors import ConfigError
 from ingest.extract.ocr import MAX_CONCURRENT_PAGES, OCR_API_VERSION
@@ -43,50 +41,54 @@ def open_reader(
     times: Stopwatch,
     service: DocumentIntelligence | None,
 ) -> Iterator[Reader]:
-    """What reads documents, until the end of the context; `memory` has the pages paid for.
+    """Open the reader until the end of the context. `cache` has the pages already recognised.
 
-    Without a `service`, no page is sent to be recognised. Raises ConfigError.
+    Without a `service`, pages that are not in the cache stay unrecognised. Raises ConfigError.
     """
     at_once = settings.workers or count_cores()
-    keys = read_passwords(settings.passwords)
-    name = ocr_engine_name(settings)
-    places = Semaphore(at_once)
-    waiting = MAX_CONCURRENT_PAGES if settings.ocr.startswith("https://") else 0
-    # So that some fetch documents while those of the others are read, or recognised.
-    threads = ThreadPoolExecutor(PREFETCH_FACTOR * at_once + waiting, "reader")
-    with ExitStack() as opened:
-        opened.callback(threads.shutdown, cancel_futures=True)
-        children = SandboxPool(prepare, sandbox_limits(settings))
-        opened.callback(children.close)
-        recognising = scanned_page_ocr(settings, cache, times, service)
-        if recognising:
-            opened.callback(recognising.close)
+    passwords = read_passwords(settings.passwords)
+    engine_name = ocr_engine_name(settings)
+    slots = Semaphore(at_once)
+    max_waiting = MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0
+    # More threads than slots: some fetch documents while others are read, or recognised.
+    threads = ThreadPoolExecutor(PREFETCH_FACTOR * at_once + max_waiting, "reader")
+    with ExitStack() as stack:
+        stack.callback(threads.shutdown, cancel_futures=True)
+        sandboxes = SandboxPool(prepare, sandbox_limits(settings))
+        stack.callback(sandboxes.close)
+        ocr = scanned_page_ocr(settings, cache, times, service)
+        if ocr:
+            stack.callback(ocr.close)
         reader = DocumentReader(
-            children, places, times, recipe, settings.extractor, keys, name, recognising
+            sandboxes, slots, times, recipe, settings.extractor, passwords, engine_name, ocr
         )
-        # Threads that wait for a child end only once that has; those that have not begun, at once.
-        opened.callback(threads.shutdown, wait=False, cancel_futures=True)
+        # Calls that wait for a sandbox end when it closes; those that have not begun, now.
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         yield Reader(
             prepare=reader.read,
             threads=threads,
-            warm_up=children.warm_up,
+            warm_up=sandboxes.warm_up,
             at_once=at_once,
-            max_waiting=waiting,
-            ocr=name,
-            unsent_pages=recognising.count_unsent_pages if recognising else lambda: 0,
+            max_waiting=max_waiting,
+            ocr=engine_name,
+            unsent_pages=ocr.count_unsent_pages if ocr else lambda: 0,
         )
 
 
 def ocr_engine_name(settings: Settings) -> str:
-    """What reads scanned pages, as records have it; "" if nothing does.
+    """Return the OCR engine's name for records; "" without OCR.
 
-    A document that another one has read, or none, is read again. Raises ConfigError if it lacks
-    something.
+    Pages recognised by another engine are read again. Raises ConfigError if the engine cannot run.
     """
-    if settings.ocr and settings.extractor == "pypdf":
-        raise ConfigError("INGEST_EXTRACTOR=pypdf draws no pages: OCR needs auto or pdfium")
-    if settings.ocr != "local":
-        return f"azure-{settings.ocr_model}" if settings.ocr else ""
+    if not settings.ocr:
+        return ""
+    if settings.extractor == "pypdf":
+        raise ConfigError("INGEST_EXTRACTOR=pypdf cannot render pages: OCR needs auto or pdfium")
+    return OCR_ENGINE_NAMES[Location.parse(settings.ocr).scheme](settings)
+
+
+def local_engine_name(settings: Settings) -> str:
+    """Return the local OCR engine's name. Raises ConfigError if it cannot run here."""
     local_ocr.check_installed()
     if settings.document_megabytes < local_ocr.MIN_MEGABYTES:
         raise ConfigError(
@@ -96,14 +98,23 @@ def ocr_engine_name(settings: Settings) -> str:
     return local_ocr.ENGINE_NAME
 
 
+def document_intelligence_name(settings: Settings) -> str:
+    """Return the name of a model of Azure Document Intelligence."""
+    return f"azure-{settings.ocr_model}"
+
+
+# Scheme: name of the OCR engine at such a location.
+OCR_ENGINE_NAMES = {"": local_engine_name, "https": document_intelligence_name}
+
+
 def scanned_page_ocr(
     settings: Settings, cache: PageCache, times: Stopwatch, service: DocumentIntelligence | None
 ) -> ScannedPageOcr | None:
-    """What has scanned pages recognised by a service; None where none is set.
+    """Return the OCR of scanned pages by a service; None if the settings name no service.
 
-    Without the service it only finds what is in `memory`.
+    Without the service, it only finds pages in the cache.
     """
-    if not settings.ocr.startswith("https://"):
+    if not Location.parse(settings.ocr).is_service:
         return None
     from ingest.extract.ocr.page_cache import CachedOcr
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
@@ -118,7 +129,10 @@ def open_document_intelligence(
     budget: Budget | None = None,
     rate_limiter: OcrRateLimiter | None = None,
 ) -> DocumentIntelligence:
-    """The service that recognises, asked at a `pace` that others share. Nothing is asked yet."""
+    """Connect to Azure Document Intelligence. Sends no request.
+
+    Other processes may share the budget and the rate limiter.
+    """
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 
     token = TokenCache(connections.credential, COGNITIVE_SERVICES_SCOPE)
@@ -129,7 +143,7 @@ def open_document_intelligence(
 
 
 def sandbox_limits(settings: Settings) -> SandboxLimits:
-    """What one document may take."""
+    """Return the limits for reading one document."""
     return SandboxLimits(
         settings.document_seconds, settings.document_megabytes, settings.page_seconds
     )

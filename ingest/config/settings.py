@@ -1,6 +1,6 @@
-"""Every setting: its name in the environment, its default, and what it means.
+"""Settings: the name of each in the environment, its default, and its meaning.
 
-Flags win over the environment, the environment over `.env`, and an empty variable is an unset one.
+Flags override the environment, which overrides `.env`. An empty variable counts as unset.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from ingest.chunk.limits import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
+from ingest.config.location import Location
 from ingest.errors import ConfigError
 from ingest.index.schema import RESERVED_FIELD_NAMES
 from ingest.runtime.prices import Price, parse_prices
@@ -22,18 +23,18 @@ from ingest.sources.exclude import parse_glob
 OCR_MODELS = ("read", "layout")
 EXITS = ("3", "11", "known")
 EXTRACTORS = ("auto", "pdfium", "pypdf")
-MIN_READ_SECONDS = 0.1  # seconds to read anything in; with none, nothing could be read
+MIN_READ_SECONDS = 0.1  # with less, no document could be read
 
 
 def count_cores() -> int:
-    """The cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def in_range(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], Any]:
-    """A parser of numbers from `low` to `high`."""
+    """Return a parser of numbers from `low` to `high`."""
 
     def parse(text: str) -> float:
         number = kind(text)
@@ -45,7 +46,7 @@ def in_range(kind: Callable[[str], float], low: float, high: float) -> Callable[
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """A parser of one of a few words."""
+    """Return a parser of one of a few words."""
 
     def parse(text: str) -> str:
         if text not in words:
@@ -56,7 +57,7 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 
 def parse_bool(text: str) -> bool:
-    """A parser of what people write for yes and no."""
+    """Parse yes or no, in the usual spellings."""
     answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
     if text.lower() not in answers:
         raise ValueError("true or false")
@@ -70,12 +71,12 @@ def setting_field(
     parse: Callable[[str], Any] = str,
     each: Callable[[str], Any] = str,
 ) -> Any:
-    """A field of Settings that the environment can set; `each` parses one value of several."""
+    """Declare a setting that the environment can set; `each` parses one of several values."""
     return field(default=default, metadata={"env": env, "doc": doc, "parse": parse, "each": each})
 
 
 def parse_duration(text: str) -> float:
-    """A parser of durations: "90", "90s", "10m", "2h"."""
+    """Parse a duration in seconds: "90", "90s", "10m", "2h"."""
     unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
     try:
         number = float(text[:-1] if unit else text) * (unit or 1)
@@ -87,19 +88,19 @@ def parse_duration(text: str) -> float:
 
 
 def parse_scheduler_address(text: str) -> str:
-    """A parser of the address of an engine."""
+    """Parse a scheduler's address."""
     if not re.fullmatch(r"(tcp|tls)://[^/@\s]+:\d+", text):
         raise ValueError("tcp://HOST:PORT or tls://HOST:PORT")
     return text
 
 
 def comma_separated(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    """A parser of one or more values with commas between them."""
+    """Return a parser of values separated by commas."""
     return lambda text: tuple(kind(part.strip()) for part in text.split(",") if part.strip())
 
 
 def parse_amount(text: str) -> float:
-    """A parser of a quota: 350000, 350k, 1.2M."""
+    """Parse a quota: 350000, 350k, 1.2M."""
     unit = {"k": 1e3, "m": 1e6}.get(text[-1:].lower())
     try:
         number = float(text[:-1] if unit else text) * (unit or 1)
@@ -111,35 +112,32 @@ def parse_amount(text: str) -> float:
 
 
 def parse_endpoint(text: str) -> str:
-    """A parser of a service's address."""
-    if not text.startswith("https://") or " " in text or ";" in text:
+    """Parse a service's URL."""
+    if not Location.parse(text).is_service or " " in text or ";" in text:
         raise ValueError("an address that begins with https://, or several with commas between")
     return text
 
 
 def parse_ocr(text: str) -> str:
-    """A parser of what reads scanned pages."""
-    if text != "local" and (not text.startswith("https://") or set(" ,;") & set(text)):
+    """Parse the OCR engine: local, or a service's URL."""
+    if text != "local" and (not Location.parse(text).is_service or set(" ,;") & set(text)):
         raise ValueError("local, or an endpoint: https://NAME.cognitiveservices.azure.com")
     return text
 
 
 def secret_field(env: str, doc: str) -> Any:
-    """A setting that never shows."""
+    """Declare a setting that is never shown."""
     return field(default="", repr=False, metadata={"env": env, "doc": doc, "parse": str})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run works with: values in the place of the text that the environment has.
-
-    Times are in seconds; what may be several is a tuple.
-    """
+    """The settings of a process, parsed. Durations are in seconds; several values are a tuple."""
 
     root: str = setting_field(
         "",
         "INGEST_ROOT",
-        "the root, where the command line names none: a folder, or a blob container's URL",
+        "the root if the command line names none: a folder, or a blob container's URL",
     )
     index: str = setting_field(
         "",
@@ -150,178 +148,189 @@ class Settings:
     embedder: str = setting_field(
         "",
         "INGEST_EMBEDDER",
-        "`local`, or the URL of a service like OpenAI's, ending in `/v1`; "
+        "`local`, or the URL of an OpenAI-compatible service, ending in `/v1`; "
         "unset: `AZURE_OPENAI_ENDPOINT`, else `local`",
     )
     blob_fields: tuple[BlobField, ...] = setting_field(
         (),
         "INGEST_BLOB_FIELDS",
-        "fields filled from blobs, as in `department,title=DocTitle,area=tag:Area`: "
-        "metadata or index tags; new ones on Azure AI Search only",
+        "index fields filled from blob metadata or index tags, as in "
+        "`department,title=DocTitle,area=tag:Area`; new fields on Azure AI Search only",
         blob_fields_parser(RESERVED_FIELD_NAMES),
     )
     extractor: str = setting_field(
         "auto",
         "INGEST_EXTRACTOR",
-        "what reads the pages: auto, pdfium or pypdf (no native code)",
+        "PDF library: auto, pdfium or pypdf (no native code)",
         one_of(*EXTRACTORS),
     )
     ocr: str = setting_field(
         "",
         "INGEST_OCR",
-        "what reads scanned pages: `local`, or the endpoint of Azure Document Intelligence, which "
-        "is paid by the page; unset: nothing",
+        "OCR for scanned pages: `local`, or the endpoint of Azure Document Intelligence, which is "
+        "billed by the page; unset: no OCR",
         parse_ocr,
     )
     ocr_model: str = setting_field(
-        "read", "INGEST_OCR_MODEL", "its model: read, or layout (tables too)", one_of(*OCR_MODELS)
+        "read",
+        "INGEST_OCR_MODEL",
+        "model of Azure Document Intelligence: read, or layout (tables too)",
+        one_of(*OCR_MODELS),
     )
     passwords: str = setting_field(
         "",
         "INGEST_PASSWORDS",
-        "a file of passwords to try on locked PDFs, one a line, in UTF-8",
+        "a file with passwords to try on locked PDFs, one a line, in UTF-8",
     )
     chunk_tokens: int = setting_field(
-        512, "INGEST_CHUNK_TOKENS", "most tokens in a chunk", in_range(int, MIN_CHUNK_TOKENS, 8192)
+        512,
+        "INGEST_CHUNK_TOKENS",
+        "maximum tokens in a chunk",
+        in_range(int, MIN_CHUNK_TOKENS, 8192),
     )
     chunk_overlap: float = setting_field(
         0.12,
         "INGEST_CHUNK_OVERLAP",
-        "share of those that a chunk may repeat of the one before",
+        "share of a chunk that may repeat the end of the previous one",
         in_range(float, 0, MAX_OVERLAP_SHARE),
     )
     workers: int = setting_field(
         0,
         "INGEST_WORKERS",
-        "documents read side by side, 0 for one a core",
+        "documents read in parallel; 0: one for each core",
         in_range(int, 0, 1024),
     )
     engine: str = setting_field(
         "",
         "INGEST_ENGINE",
-        "the scheduler whose workers read, embed and write: `tcp://host:8786`; unset: this machine",
+        "Dask scheduler whose workers do the work: `tcp://host:8786`; unset: this machine does",
         parse_scheduler_address,
     )
     document_seconds: float = setting_field(
         120.0,
         "INGEST_DOCUMENT_SECONDS",
-        "time to read a document, and a second more for each page",
+        "timeout for reading a document, plus one second for each page",
         in_range(parse_duration, MIN_READ_SECONDS, math.inf),
     )
     page_seconds: float = setting_field(
         30.0,
         "INGEST_PAGE_SECONDS",
-        "time to read one page; what takes longer is left out, and the other pages are kept",
+        "timeout for reading one page; a page that exceeds it is left out",
         in_range(parse_duration, MIN_READ_SECONDS, math.inf),
     )
     document_megabytes: int = setting_field(
         2048,
         "INGEST_DOCUMENT_MEGABYTES",
-        "memory to read one document (Linux)",
+        "memory limit for reading one document (Linux)",
         in_range(int, 256, math.inf),
     )
     prune: bool = setting_field(
-        True, "INGEST_PRUNE", "remove what vanished from its root", parse_bool
+        True, "INGEST_PRUNE", "remove sources that vanished from their root", parse_bool
     )
     max_deletes: int | None = setting_field(
         None,
         "INGEST_MAX_DELETES",
-        "most sources a run may remove; unset: a tenth of the root, at least 10",
+        "maximum sources a run may remove; unset: a tenth of the root, at least 10",
         in_range(int, 0, math.inf),
     )
     exclude: tuple[str, ...] = setting_field(
         (),
         "INGEST_EXCLUDE",
-        "globs of sources to leave out, by their names relative to the root, with commas between: "
-        "`drafts/**,**/old-*.pdf`; what the index has of them stays",
+        "globs of sources to leave out, relative to the root, separated by commas: "
+        "`drafts/**,**/old-*.pdf`; chunks of them that are in the index stay",
         comma_separated(parse_glob),
         parse_glob,
     )
     exit_ok: tuple[str, ...] = setting_field(
         (),
         "INGEST_EXIT_OK",
-        "exit codes that a scheduler is given as 0: `3`, `11`, or `known`, which is 3 where all "
-        "troubles were reported twelve hours ago already",
+        "exit codes to replace by 0: `3`, `11`, or `known`, which is 3 if every problem was first "
+        "reported at least twelve hours ago",
         comma_separated(one_of(*EXITS)),
     )
     grace_seconds: float = setting_field(
         20.0,
         "INGEST_GRACE_SECONDS",
-        "time to settle what is under way after ^C or SIGTERM",
+        "time to finish work in progress after ^C or SIGTERM",
         parse_duration,
     )
     deadline: float | None = setting_field(
         None,
         "INGEST_DEADLINE",
-        "stop by then, counted from the start: `25m`; unset: never",
+        "time after the start by which a run must have stopped: `25m`; unset: none",
         parse_duration,
     )
     max_tokens: float | None = setting_field(
         None,
         "INGEST_MAX_TOKENS",
-        "most tokens a run may embed, as in `100k`: it stops before it would be more; unset: any",
+        "maximum tokens a run may embed, as in `100k`: it stops before that; unset: no limit",
         parse_amount,
     )
     max_cost: float | None = setting_field(
         None,
         "INGEST_MAX_COST",
-        "most dollars a run may spend on embedding and on scans, the same",
+        "maximum dollars a run may spend on embedding and OCR; unset: no limit",
         in_range(float, 0, math.inf),
     )
     prices: tuple[Price, ...] = setting_field(
         (),
         "INGEST_PRICES",
-        "dollars for a million tokens or a thousand scanned pages, and their date, as in "
+        "dollars for a million tokens or a thousand scanned pages, and the date of the prices: "
         "`2026-11-01,text-embedding-3-small=0.02,read=1.5`; unset: list prices",
         parse_prices,
     )
     retry_seconds: float = setting_field(
-        900.0, "INGEST_RETRY_SECONDS", "how long to go on trying one request", parse_duration
+        900.0, "INGEST_RETRY_SECONDS", "how long to retry one request", parse_duration
     )
     wait_for_roles: float = setting_field(
         0.0,
         "INGEST_WAIT_FOR_ROLES",
-        "how long to wait for new roles and deployments: `10m`",
+        "how long to wait for new role assignments and deployments to take effect: `10m`",
         parse_duration,
     )
     openai_endpoint: tuple[str, ...] = setting_field(
         (),
         "AZURE_OPENAI_ENDPOINT",
-        "the Azure OpenAI resource that embeds; several, with commas, work side by side",
+        "the Azure OpenAI resource for embedding; several, separated by commas, share the work",
         comma_separated(parse_endpoint),
     )
     openai_deployment: tuple[str, ...] = setting_field(
         (),
         "AZURE_OPENAI_EMBEDDING_DEPLOYMENT",
-        "its deployment of an embedding model; one for all resources, or one for each",
+        "deployment of an embedding model; one for all resources, or one for each",
         comma_separated(str),
     )
     openai_model: str = setting_field(
-        "", "AZURE_OPENAI_EMBEDDING_MODEL", "that model; unset: the deployment's name"
+        "", "AZURE_OPENAI_EMBEDDING_MODEL", "name of that model; unset: the deployment's name"
     )
     openai_dimensions: int | None = setting_field(
         None,
         "AZURE_OPENAI_EMBEDDING_DIMENSIONS",
-        "of its vectors; unset: as many as a known model gives",
+        "dimensions of its vectors; unset: the default of a known model",
         in_range(int, 1, 4096),
     )
     openai_api_version: str = setting_field(
-        "", "AZURE_OPENAI_API_VERSION", "for the older form of URL; unset: the v1 API"
+        "", "AZURE_OPENAI_API_VERSION", "API version, for the older form of URL; unset: the v1 API"
     )
     openai_tpm: tuple[float, ...] = setting_field(
         (),
         "AZURE_OPENAI_TPM",
-        "most tokens a minute, as in `350k`; one for all, or one for each; unset: learnt",
+        "quota in tokens a minute, as in `350k`; one for all, or one for each; unset: learnt",
         comma_separated(parse_amount),
     )
     openai_rpm: tuple[float, ...] = setting_field(
-        (), "AZURE_OPENAI_RPM", "most requests a minute, the same", comma_separated(parse_amount)
+        (),
+        "AZURE_OPENAI_RPM",
+        "quota in requests a minute, likewise",
+        comma_separated(parse_amount),
     )
-    openai_key: str = secret_field("AZURE_OPENAI_KEY", "a key, for who must; unset: no key is used")
+    openai_key: str = secret_field(
+        "AZURE_OPENAI_KEY", "API key; leave unset to sign in with Microsoft Entra ID"
+    )
     openai_client_id: str = setting_field(
         "",
         "AZURE_OPENAI_CLIENT_ID",
-        "the user-assigned managed identity to be; unset: DefaultAzureCredential",
+        "client id of the user-assigned managed identity to use; unset: DefaultAzureCredential",
     )
     tenant: str = setting_field("", "AZURE_TENANT_ID", "the tenant to sign in to")
     search_endpoint: str = setting_field(
@@ -331,42 +340,47 @@ class Settings:
         parse_endpoint,
     )
     search_index: str = setting_field(
-        "ingest", "AZURE_SEARCH_INDEX", "the index's name there, or its alias's"
+        "ingest", "AZURE_SEARCH_INDEX", "name of the index, or of its alias, on that service"
     )
-    search_key: str = secret_field("AZURE_SEARCH_KEY", "a key, for who must; unset: no key is used")
+    search_key: str = secret_field(
+        "AZURE_SEARCH_KEY", "API key; leave unset to sign in with Microsoft Entra ID"
+    )
     search_analyzer: str = setting_field(
-        "standard.lucene", "INGEST_ANALYZER", "analyzer of the texts in a new index there"
+        "standard.lucene", "INGEST_ANALYZER", "text analyzer of a new index on Azure AI Search"
     )
     embed_inputs: int = setting_field(
-        2048, "INGEST_EMBED_INPUTS", "most texts in one embedding request", in_range(int, 1, 2048)
+        2048,
+        "INGEST_EMBED_INPUTS",
+        "maximum texts in one embedding request",
+        in_range(int, 1, 2048),
     )
     embed_tokens: int = setting_field(
         300_000,
         "INGEST_EMBED_TOKENS",
-        "most tokens in one embedding request",
+        "maximum tokens in one embedding request",
         in_range(int, 1, 300_000),
     )
     embed_at_once: int = setting_field(
-        16, "INGEST_EMBED_AT_ONCE", "embedding requests under way at once", in_range(int, 1, 64)
+        16, "INGEST_EMBED_AT_ONCE", "maximum concurrent embedding requests", in_range(int, 1, 64)
     )
     log: str = setting_field(
         "auto",
         "INGEST_LOG",
-        "what stderr gets: `text` (`auto` is the same) or `json`, an object a line",
+        "format of stderr: `text`, `json` (one object a line), or `auto`, which is text",
         one_of("auto", "text", "json"),
     )
-    hosted: bool = False  # the host brings an identity
+    hosted: bool = False  # the host has an identity of its own
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """The settings of an environment, such as `os.environ`, by the names in README.md.
+        """Return the settings of an environment such as `os.environ`, by their names in README.md.
 
-        Raises ConfigError for a value that cannot be meant.
+        Raises ConfigError for an invalid value.
         """
         return build_settings(environment, {})
 
 
-# Any of these says that a process has an identity of its own, and should not borrow a person's.
+# If one of these is set, the process has an identity and should not use a person's login.
 HOST_IDENTITY_VARIABLES = (
     "IDENTITY_ENDPOINT",
     "MSI_ENDPOINT",
@@ -379,14 +393,14 @@ HOST_IDENTITY_VARIABLES = (
 
 
 def environment_settings() -> list[Field[Any]]:
-    """The settings that have a name in the environment."""
+    """Return the settings that the environment can set."""
     return [item for item in fields(Settings) if item.metadata]
 
 
 def build_settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
-    """The settings of the environment, with those flags that are not None in their place.
+    """Return the settings of the environment, overridden by the flags that are not None.
 
-    Raises ConfigError for a value that cannot be meant.
+    Raises ConfigError for an invalid value.
     """
     values: dict[str, Any] = {
         "hosted": any(environment.get(name) for name in HOST_IDENTITY_VARIABLES)
@@ -399,7 +413,7 @@ def build_settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> 
             text = environment.get(name)
         if text is None or text == "":
             continue
-        if isinstance(text, list):  # a flag that was repeated; each has one value, commas and all
+        if isinstance(text, list):  # a repeated flag; each value may contain commas
             values[item.name] = tuple(
                 parse_setting_value(item, each, name, "each") for each in text
             )
@@ -409,7 +423,7 @@ def build_settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> 
 
 
 def validate_settings(settings: Settings) -> Settings:
-    """The settings, if each is one that the environment could give. Raises ConfigError."""
+    """Return the settings if the environment could give each of them. Raises ConfigError."""
     for item in environment_settings():
         value = getattr(settings, item.name)
         if value != item.default and not isinstance(value, tuple):
@@ -418,7 +432,7 @@ def validate_settings(settings: Settings) -> Settings:
 
 
 def parse_setting_value(item: Field[Any], text: str, name: str, parse: str = "parse") -> Any:
-    """The value of a setting that is called `name`. Raises ConfigError if it cannot be meant."""
+    """Parse the value of the setting called `name`. Raises ConfigError if it is invalid."""
     try:
         return item.metadata[parse](text)
     except ValueError as error:

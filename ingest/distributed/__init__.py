@@ -1,10 +1,10 @@
-"""Several machines: groups of sources settled by the workers of an engine.
+"""Distributed runs: workers of a cluster settle groups of sources.
 
-An engine is anything with an Executor of concurrent.futures and one object that all of its workers
-can call, which keeps the pace. Listing, comparing and removing stay with the process that was
-started, the driver; reading, embedding and writing are the same stages as on one machine, run by a
-worker on a few sources. No vector and no byte of a document passes through the driver, and no
-secret of it reaches a worker.
+A cluster engine is anything with an Executor of concurrent.futures and one object that all of its
+workers can call, which is the coordinator. The driver is the process that was started; it lists,
+compares and removes. Workers read, embed and write a few sources at a time, by the stages that run
+on one machine. No vector and no byte of a document passes through the driver, and none of its
+secrets reach a worker.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ingest.pipeline.context import Run, Services
 
 @contextmanager
 def use_engine(settings: Settings, services: Services, run: Run) -> Iterator[Services]:
-    """The services of a run on the engine that the settings name; as they are, if none is.
+    """Connect the services of a run to the engine in the settings; unchanged if there is none.
 
-    Raises ConfigError if what speaks to it is not installed, ServiceError if it does not answer.
+    Raises ConfigError if Dask is not installed, ServiceError if the scheduler does not answer.
     """
     if not settings.engine:
         yield services
@@ -37,6 +37,6 @@ def use_engine(settings: Settings, services: Services, run: Run) -> Iterator[Ser
 
     with (
         connect_cluster(settings.engine, run.id) as engine,
-        connect_engine(engine, settings, services, run) as everywhere,
+        connect_engine(engine, settings, services, run) as remote_services,
     ):
-        yield everywhere
+        yield remote_services

@@ -1,9 +1,9 @@
-"""One quota and one budget for all workers of a run.
+"""Coordinator: the quota and the budget that all workers of a run share.
 
-Workers ask before every request, so what they are given is never more than there is; what was given
-to one that is gone comes back. It remembers nothing that the next answer of the service does not
-say again, so it may be lost and begun anew: only what may be spent is known to the driver, which
-grants it in slices, and counts a slice as spent once whoever had it is lost.
+Workers ask before every request, so that together they never exceed a limit; permits of lost
+workers are reclaimed. The coordinator learns quotas from the next responses, so it may be lost and
+started again. Only the driver knows the budget: it grants it in slices, and counts a slice as spent
+if the coordinator that had it is lost.
 """
 
 from __future__ import annotations
@@ -23,25 +23,23 @@ from ingest.extract.ocr.rate_limit import LocalOcrRateLimiter
 from ingest.runtime.budget import Budget
 from ingest.runtime.prices import Rates
 
-WORKER_TIMEOUT_SECONDS = 10.0  # seconds without a beat, after which a worker is taken for lost
-DRIVER_TIMEOUT_SECONDS = (
-    20.0  # seconds without a word from the driver, after which workers are told to stop
-)
-REQUEST_TIMEOUT_SECONDS = 180.0  # seconds in which every request is answered, or was given up
+WORKER_TIMEOUT_SECONDS = 10.0  # without a heartbeat, after which a worker counts as lost
+DRIVER_TIMEOUT_SECONDS = 20.0  # without a call from the driver, after which workers stop
+REQUEST_TIMEOUT_SECONDS = 180.0  # after which an unreported request counts as failed
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetLimits:
-    """What a run may spend, and has spent."""
+    """Limits of a run's tokens and dollars, and the amounts already spent."""
 
     tokens: float = math.inf
     usd: float = math.inf
     rates: Rates = field(default_factory=Rates)
-    spent: tuple[int, int] = (0, 0)  # tokens, and pages that a service recognises
+    spent: tuple[int, int] = (0, 0)  # tokens, and pages sent to OCR
 
 
 class Coordinator:
-    """What all workers ask. Every method answers at once; any thread may call."""
+    """Rate limiters and budget for all workers. Methods return at once; thread-safe."""
 
     def __init__(
         self,
@@ -52,7 +50,7 @@ class Coordinator:
     ) -> None:
         self.clock = clock
         self.rate_limiter = create_rate_limiter(endpoints, clock)
-        # Answers to turns that another one gave mean nothing to this one.
+        # Reports on permits of an earlier coordinator must match none of this one's.
         self.rate_limiter.permit_numbers = itertools.count(secrets.randbits(48))
         self.ocr_rate_limiter = LocalOcrRateLimiter(clock=clock)
         self.budget = Budget(
@@ -62,65 +60,65 @@ class Coordinator:
             tokens=limits.spent[0],
             pages=limits.spent[1],
         )
-        self.granted = granted  # tokens and pages that may be spent until the driver says more
-        self.requested = (0, 0)
+        self.grant = granted  # totals of tokens and pages, raised by the driver
+        self.requested = (0, 0)  # more tokens and pages than were granted
         self.orders = Orders()
-        self.driver_seen = clock()  # of the driver, last
-        self.statuses: dict[str, tuple[float, WorkerStatus]] = {}  # by who, and when
+        self.driver_seen = clock()
+        self.statuses: dict[str, tuple[float, WorkerStatus]] = {}  # time and status, by worker
         self.lock = threading.Lock()
 
     def ask(self, worker: str, tokens: float) -> Permit | Wait:
-        """Whether a worker may send a request of so many tokens."""
+        """Ask for a permit to send a request of so many tokens."""
         self.drop_lost_workers()
         return self.rate_limiter.ask(tokens, worker)
 
-    def answered(self, turn: Permit, headers: Mapping[str, str]) -> None:
-        """Its request was accepted."""
-        self.rate_limiter.report_success(turn, headers)
+    def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None:
+        """The request was accepted."""
+        self.rate_limiter.report_success(permit, headers)
 
-    def refused(self, turn: Permit, headers: Mapping[str, str]) -> float:
-        """It was refused for a quota: so many seconds more, all are held back."""
-        return self.rate_limiter.report_throttled(turn, headers)
+    def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float:
+        """The request was throttled. Returns the seconds for which all requests are held back."""
+        return self.rate_limiter.report_throttled(permit, headers)
 
-    def failed(self, turn: Permit, ailing: bool) -> None:  # noqa: FBT001 - as the wire has it
-        """It came to nothing."""
-        self.rate_limiter.report_failure(turn, avoid=ailing)
+    def report_failure(self, permit: Permit, avoid: bool) -> None:  # noqa: FBT001 - Dask actors
+        """The request failed for a reason other than throttling."""
+        self.rate_limiter.report_failure(permit, avoid=avoid)
 
-    def known(self) -> Quota:
-        """What is known of the quotas; nothing where nobody has any."""
+    def get_quota(self) -> Quota:
+        """Return the known quota; without limits for the local model."""
         return (
             self.rate_limiter.get_quota()
             if self.rate_limiter.deployments
             else Quota(0, math.inf, math.inf)
         )
 
-    def ask_recognising(self, worker: str) -> float:
-        """Seconds until a worker may ask the service that recognises text; 0: now."""
+    def ask_ocr(self, worker: str) -> float:
+        """Return the seconds until a worker may call the OCR service; 0: now."""
         return self.ocr_rate_limiter.ask(worker)
 
-    def recognised(self) -> None:
-        """It has answered."""
+    def report_ocr_success(self) -> None:
+        """The OCR service accepted a request."""
         self.ocr_rate_limiter.report_success()
 
-    def refused_recognising(self, floor: float) -> None:
-        """It was asked too often: nobody asks it before so many seconds from now."""
-        self.ocr_rate_limiter.report_throttled(floor)
+    def report_ocr_throttled(self, retry_after: float) -> None:
+        """The OCR service throttled a request: hold all back for so many seconds."""
+        self.ocr_rate_limiter.report_throttled(retry_after)
 
-    def spend(self, tokens: int, pages: int) -> str | None:
-        """Whether so much more may be spent: "" for yes, else the limit; None: ask again."""
+    def reserve_budget(self, tokens: int, pages: int) -> str | None:
+        """Reserve tokens and pages: "" if they may be spent, else the limit; None: ask again."""
         with self.lock:
-            mine = self.budget
-            wanted = mine.tokens + tokens, mine.pages + pages
-            if not mine.find_exceeded_limit(*wanted) and any(
-                much > most for much, most in zip(wanted, self.granted, strict=True)
+            budget = self.budget
+            totals = budget.tokens + tokens, budget.pages + pages
+            if not budget.find_exceeded_limit(*totals) and any(
+                total > limit for total, limit in zip(totals, self.grant, strict=True)
             ):
                 self.requested = max(self.requested[0], tokens), max(self.requested[1], pages)
                 return None
-            mine.try_reserve(tokens, pages)
-            return mine.limit_reached
+            budget.try_reserve(tokens, pages)
+            return budget.limit_reached
 
-    def beat(self, status: WorkerStatus) -> Orders:
-        """A worker is there."""
+    def heartbeat(self, status: WorkerStatus) -> Orders:
+        """Record a worker's status; returns its orders."""
         with self.lock:
             now = self.clock()
             self.statuses[status.worker] = now, status
@@ -128,38 +126,40 @@ class Coordinator:
                 return replace(self.orders, driver_lost=True)
             return self.orders
 
-    def gone(self, worker: str) -> bool:
-        """A worker says goodbye. Whether it was the last who needs this, the driver included."""
+    def remove_worker(self, worker: str) -> bool:
+        """Remove a worker that leaves; returns whether nobody else needs this coordinator."""
         self.rate_limiter.forget_client(worker)
         with self.lock:
             self.statuses.pop(worker, None)
             return not self.statuses and self.clock() - self.driver_seen > DRIVER_TIMEOUT_SECONDS
 
     def drop_lost_workers(self) -> None:
-        """What those had who are gone comes back."""
+        """Reclaim permits of workers whose heartbeat stopped, and of requests never reported."""
         with self.lock:
             now = self.clock()
-            silent = [
-                who for who, (at, _) in self.statuses.items() if now - at > WORKER_TIMEOUT_SECONDS
+            lost = [
+                worker
+                for worker, (seen, _) in self.statuses.items()
+                if now - seen > WORKER_TIMEOUT_SECONDS
             ]
-            for who in silent:
-                del self.statuses[who]
-        for who in silent:
-            self.rate_limiter.forget_client(who)
+            for worker in lost:
+                del self.statuses[worker]
+        for worker in lost:
+            self.rate_limiter.forget_client(worker)
         self.rate_limiter.expire_permits(REQUEST_TIMEOUT_SECONDS)
 
-    def order(self, orders: Orders, granted: tuple[float, float]) -> ClusterStatus:
-        """The driver says what is to be done and what may be spent, and hears how things are."""
+    def update_orders(self, orders: Orders, granted: tuple[float, float]) -> ClusterStatus:
+        """Set the driver's orders and grant; returns the status of the cluster."""
         self.drop_lost_workers()
         with self.lock:
             self.driver_seen = self.clock()
-            wanted, self.requested, self.granted = self.requested, (0, 0), granted
-            self.orders = replace(orders, quota=self.known())
+            requested, self.requested, self.grant = self.requested, (0, 0), granted
+            self.orders = replace(orders, quota=self.get_quota())
             return ClusterStatus(
-                tuple(beat for _, beat in self.statuses.values()),
+                tuple(status for _, status in self.statuses.values()),
                 self.budget.tokens,
                 self.budget.pages,
-                wanted,
+                requested,
                 self.budget.limit_reached,
                 self.orders.quota,
             )

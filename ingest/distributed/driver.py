@@ -1,4 +1,4 @@
-"""The driver: groups of sources given to an engine, and what its workers say of themselves."""
+"""Driver: submit groups of sources to an engine, and monitor its workers."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from ingest.config.factory import embedder_locations, embedding_endpoints, to_portable
+from ingest.config.embedding import embedding_endpoints
 from ingest.config.settings import Settings
+from ingest.config.sources import to_portable
 from ingest.distributed.coordinator import BudgetLimits
 from ingest.distributed.messages import (
     ClusterStatus,
@@ -31,91 +32,88 @@ from ingest.errors import ServiceError
 from ingest.models import RunEvent, RunProgress, Source, SourceResult, __version__
 from ingest.pipeline.context import RemoteExecutor, Run, Services
 from ingest.pipeline.diff import Stale
-from ingest.pipeline.stages import IDLE_EVENT, build_skip_rule
+from ingest.pipeline.records import IDLE_EVENT
+from ingest.pipeline.stages import create_skip_rule
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root
 
 log = logging.getLogger(__name__)
 
-MONITOR_INTERVAL_SECONDS = 0.5  # seconds between two looks at how the workers are
-GROUPS_AHEAD_PER_SLOT = (
-    4  # groups for each thing that the engine runs at once, so that no worker waits for one
-)
-MIN_GROUPS_AHEAD = 16  # groups, so that an engine that grows with its work sees some
-BUDGET_SLICES = 20  # parts of what may be spent, of which one is granted at a time
-MIN_GRANT_TOKENS, MIN_GRANT_PAGES = 50_000, 20  # granted at a time, at least: they cost a few cents
-NO_WORKER_WARNING_SECONDS = (
-    5.0,
-    60.0,
-)  # seconds without any worker, after which that is said, and said again
-SHUTDOWN_TIMEOUT_SECONDS = (
-    10.0  # seconds in which workers come to an end that were told to, at once
-)
-STOP_CONFIRMED_POLLS = 4  # looks after which every worker has been told: they beat once a second
+MONITOR_INTERVAL_SECONDS = 0.5
+GROUPS_AHEAD_PER_SLOT = 4  # submitted ahead, so that no worker waits for the next group
+MIN_GROUPS_AHEAD = 16  # so that an engine that scales with its queue sees some work
+BUDGET_SLICES = 20  # a grant is one part in 20 of the remaining budget
+MIN_GRANT_TOKENS, MIN_GRANT_PAGES = 50_000, 20  # which cost a few cents
+NO_WORKER_WARNING_SECONDS = (5.0, 60.0)  # without any worker: first warning, and between others
+SHUTDOWN_TIMEOUT_SECONDS = 10.0  # for workers to become idle after an order to abandon
+STOP_CONFIRMED_POLLS = 4  # after which all workers know: they send a heartbeat every second
 
 
 class ClusterEngine(Protocol):
-    """What runs groups on other machines. Any thread may ask."""
+    """Runs groups on other machines. Thread-safe."""
 
-    # begin to settle a group
+    # submit a group to be settled
     def submit(self, group: Group, job: Job) -> Future[GroupResult]: ...
 
-    # what may run at once, on all workers together
+    # groups that can run at once, on all workers together
     def slots(self) -> int: ...
 
-    # begin a Pacing of these arguments, in place of one that is lost
+    # start a Coordinator with these arguments, replacing a lost one
     def start_coordinator(self, *arguments: Any) -> None: ...
 
-    # call a method of the pacing, None if it does not answer yet; raises ServiceError if it is lost
+    # call a method of the coordinator; None: no answer yet; raises ServiceError if it is lost
     def call_coordinator(self, method: str, *arguments: Any) -> Any: ...
 
-    # whether groups are done, and it cannot be heard what became of them
+    # whether groups are finished whose results do not arrive
     def has_lost_results(self) -> bool: ...
 
-    # let the workers close what they keep for a run
+    # let the workers close their sessions of a run
     def end_run(self, run: str) -> None: ...
 
 
 @dataclass(slots=True)
 class WorkerMonitor:
-    """What the driver knows of the workers, and tells them, twice a second."""
+    """Sends orders to the workers and collects their status, twice a second."""
 
     engine: ClusterEngine
     settings: Settings
     services: Services
     run: Run
     job: Job
-    statuses: dict[str, WorkerStatus] = field(default_factory=dict)  # the last of each, by who
-    present_workers: tuple[str, ...] = ()  # who is there now
-    slots: int = 0  # what may run at once there, when that was last looked at
-    tokens_per_minute: float = math.inf  # a minute, as far as is known
-    granted: tuple[float, float] = (0.0, 0.0)
-    stop_polls: int = 0  # how often the workers were told to end at once
-    is_lost: bool = False  # nothing is heard of them any more
+    statuses: dict[str, WorkerStatus] = field(default_factory=dict)  # latest, by worker
+    present_workers: tuple[str, ...] = ()  # with a heartbeat
+    slots: int = 0  # of the engine, at the last poll
+    tokens_per_minute: float = math.inf  # of the known quota
+    granted: tuple[float, float] = (0.0, 0.0)  # totals of tokens and pages
+    stop_polls: int = 0  # orders to abandon that were sent
+    is_lost: bool = False  # the engine cannot be reached any more
+    # when to warn if there is still no worker
     next_warning: float = field(
         default_factory=lambda: time.monotonic() + NO_WORKER_WARNING_SECONDS[0]
-    )  # if nobody comes
+    )
     finished: threading.Event = field(default_factory=threading.Event)
-    group_numbers: itertools.count[int] = field(default_factory=itertools.count)  # of groups
+    group_numbers: itertools.count[int] = field(default_factory=itertools.count)
     lock: threading.Lock = field(default_factory=threading.Lock)
     poll_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start_coordinator(self) -> None:
-        """Begin the pacing. All that was granted to an earlier one counts as spent."""
+        """Start a coordinator. All that was granted to an earlier one counts as spent."""
         budget = self.services.budget
-        tokens, pages = (int(much) if much < math.inf else 0 for much in self.granted)
-        most = budget.tokens + int(min(budget.remaining_tokens(), tokens))
-        spent = max(budget.tokens, min(tokens, most)), max(budget.pages, pages)
+        tokens, pages = (int(total) if total < math.inf else 0 for total in self.granted)
+        max_tokens = budget.tokens + int(min(budget.remaining_tokens(), tokens))
+        spent = max(budget.tokens, min(tokens, max_tokens)), max(budget.pages, pages)
         budget.tokens, budget.pages = spent
         limits = BudgetLimits(budget.max_tokens, budget.max_usd, budget.rates, spent)
         self.granted = self.next_grant((0, 0))
-        where = embedder_locations(self.settings)
-        to = [] if where == ("local",) else embedding_endpoints(self.settings, where)
-        self.engine.start_coordinator(to, limits, self.granted)
+        endpoints = embedding_endpoints(self.settings)
+        self.engine.start_coordinator(endpoints, limits, self.granted)
 
     def next_grant(self, requested: tuple[int, int]) -> tuple[float, float]:
-        """What may be spent until the next look: a part of what is left, or what is waited for."""
+        """Return the totals that may be spent until the next poll.
+
+        They grow by a slice of the remaining budget, or by what workers wait for if that is more.
+        """
         budget = self.services.budget
         if budget.max_tokens == budget.max_usd == math.inf:
             return math.inf, math.inf
@@ -125,14 +123,14 @@ class WorkerMonitor:
         return tokens, budget.pages + max(MIN_GRANT_PAGES, requested[1])
 
     def watch_workers(self) -> None:
-        """Look after the workers until it is over."""
+        """Poll until the run is over; replaces a lost coordinator."""
         while not self.finished.wait(MONITOR_INTERVAL_SECONDS):
             try:
                 self.poll()
             except ServiceError as error:
                 try:
                     self.start_coordinator()
-                    log.warning("the pacing was begun anew: %s", error)
+                    log.warning("started another coordinator: %s", error)
                 except ServiceError as fault:
                     self.run.stop.fault = self.run.stop.fault or fault
                     self.run.stop.abandon()
@@ -140,101 +138,97 @@ class WorkerMonitor:
                     return
 
     def poll(self) -> None:
-        """Tell the workers what to do, and hear how they are. Raises ServiceError."""
+        """Send orders to the workers and collect their status. Raises ServiceError."""
         with self.poll_lock:
             self.poll_locked()
 
     def poll_locked(self) -> None:
-        """The same, for one thread at a time."""
+        """Poll, with the lock held."""
         stop = self.run.stop
         orders = Orders(stop.drained, stop.is_requested() and not stop.drained, stop.is_overdue())
-        status: ClusterStatus | None = self.engine.call_coordinator("order", orders, self.granted)
+        status: ClusterStatus | None = self.engine.call_coordinator(
+            "update_orders", orders, self.granted
+        )
         self.slots = self.engine.slots()
         self.warn_if_no_worker()
         if status is None:
             return
         self.stop_polls += orders.abandon
-        for beat in status.workers:
-            self.update_status(beat)
+        for worker_status in status.workers:
+            self.update_status(worker_status)
         with self.lock:
-            self.present_workers = tuple(beat.worker for beat in status.workers)
+            self.present_workers = tuple(each.worker for each in status.workers)
         if status.quota:
             self.tokens_per_minute = status.quota.tokens_per_minute
         budget = self.services.budget
-        lately = status.tokens - budget.tokens
+        recent_tokens = status.tokens - budget.tokens
         budget.tokens, budget.pages = status.tokens, status.pages
-        self.granted = self.next_grant((max(status.wanted[0], 2 * lately), status.wanted[1]))
+        self.granted = self.next_grant((max(status.wanted[0], 2 * recent_tokens), status.wanted[1]))
         if status.limit_reached and not budget.limit_reached:
             budget.limit_reached = status.limit_reached
             stop.drain()
         self.mirror_times()
         if self.engine.has_lost_results():
-            why = "what workers have done does not arrive here: check the network; run again"
-            stop.fault = stop.fault or ServiceError(why)
+            reason = "results of workers do not arrive here: check the network, and run again"
+            stop.fault = stop.fault or ServiceError(reason)
             stop.abandon()
 
     def update_status(self, status: WorkerStatus) -> None:
-        """A worker has said how it is."""
+        """Keep a worker's status, unless a later one is known."""
         with self.lock:
             known = self.statuses.get(status.worker)
             if known is None or known.clock_seconds <= status.clock_seconds:
                 self.statuses[status.worker] = status
 
     def warn_if_no_worker(self) -> None:
-        """Say it if nobody is there for long."""
+        """Log a warning if there is no worker for long."""
         now = time.monotonic()
         if self.slots:
             self.next_warning = now + NO_WORKER_WARNING_SECONDS[0]
         elif now > self.next_warning:
             self.next_warning = now + NO_WORKER_WARNING_SECONDS[1]
-            log.warning("no worker is there: the run waits for one (docs/scale.md)")
+            log.warning("no worker is connected: the run waits for one (docs/scale.md)")
 
     def mirror_times(self) -> None:
-        """Let the times of this process be those of all workers together."""
-        beats = list(self.statuses.values())
-        times = self.services.times
-        now = {beat.worker: beat for beat in beats if beat.worker in self.present_workers}
-        spells: dict[str, tuple[float, float]] = {}
+        """Set this process's times and counts to the totals of all workers."""
+        stage_seconds: dict[str, tuple[float, float]] = {}
         counts: dict[str, int] = {}
-        for beat in beats:
-            for what, (wall, threads) in beat.stage_seconds.items():
-                longest, total = spells.get(what, (0.0, 0.0))
-                spells[what] = max(longest, wall), total + threads
-            for what, number in beat.counts.items():
-                counts[what] = counts.get(what, 0) + number
-        waits = [beat.waiting_for for beat in now.values()]
-        times.mirror(spells, counts, max(set(waits), key=waits.count) if waits else "")
+        for status in self.statuses.values():
+            for stage, (wall, threads) in status.stage_seconds.items():
+                longest, total = stage_seconds.get(stage, (0.0, 0.0))
+                stage_seconds[stage] = max(longest, wall), total + threads
+            for name, number in status.counts.items():
+                counts[name] = counts.get(name, 0) + number
+        waits = [s.waiting_for for s in self.statuses.values() if s.worker in self.present_workers]
+        most_frequent = max(set(waits), key=waits.count) if waits else ""
+        self.services.times.mirror(stage_seconds, counts, most_frequent)
 
     def progress_by_group(self) -> dict[int, RunProgress]:
-        """How far each group is that is under way."""
+        """Return the progress of each group that is being settled."""
         with self.lock:
-            beats = [self.statuses[who] for who in self.present_workers]
-        return {number: much for beat in beats for number, much in beat.progress.items()}
+            present = [self.statuses[worker] for worker in self.present_workers]
+        return {number: done for status in present for number, done in status.progress.items()}
 
     def capacity(self) -> Capacity:
-        """How much all workers together, the lost ones too, could have under way at once."""
-        beats = list(self.statuses.values())
-        quotas = self.settings.openai_tpm
-
-        def total(each: Callable[[WorkerStatus], int]) -> int:
-            return max(1, sum(map(each, beats)))
-
+        """Return how many calls of each kind all workers, lost ones included, can run at once."""
+        statuses = list(self.statuses.values())
+        is_configured = bool(self.settings.openai_tpm) and self.tokens_per_minute < math.inf
         return Capacity(
-            total(lambda beat: beat.reading),
-            total(lambda beat: beat.embedding),
-            total(lambda beat: beat.writing),
+            max(1, sum(status.reading for status in statuses)),
+            max(1, sum(status.embedding for status in statuses)),
+            max(1, sum(status.writing for status in statuses)),
             self.tokens_per_minute,
-            is_configured=bool(quotas) and self.tokens_per_minute < math.inf,
-            recognising=sum(beat.recognising for beat in beats),
+            is_configured=is_configured,
+            recognising=sum(status.recognising for status in statuses),
         )
 
     def wait_until_idle(self) -> bool:
-        """Wait until no worker works any more that was told to stop at once; whether that is so."""
-        ends = time.monotonic() + SHUTDOWN_TIMEOUT_SECONDS
-        while time.monotonic() < ends and not self.is_lost:
+        """Wait until workers ordered to abandon are idle; returns whether they are."""
+        deadline = time.monotonic() + SHUTDOWN_TIMEOUT_SECONDS
+        while time.monotonic() < deadline and not self.is_lost:
             time.sleep(MONITOR_INTERVAL_SECONDS)
             if self.stop_polls >= STOP_CONFIRMED_POLLS and not any(
-                self.statuses[who].progress for who in self.present_workers
+                self.statuses[worker].progress for worker in self.present_workers
             ):
                 return True
         return False
@@ -244,50 +238,49 @@ class WorkerMonitor:
 def connect_engine(
     engine: ClusterEngine, settings: Settings, services: Services, run: Run
 ) -> Iterator[Services]:
-    """The services of a run whose groups are settled by an engine."""
+    """Return the services of a run whose groups are settled by the engine's workers."""
     job = Job(
         run.id,
         __version__,
         strip_secrets(settings),
-        build_skip_rule(services, run),
+        create_skip_rule(services, run),
         services.index.holder,
     )
-    watch = WorkerMonitor(engine, settings, services, run, job)
-    watch.start_coordinator()
-    keeper = threading.Thread(target=watch.watch_workers, name="watch", daemon=True)
-    keeper.start()
+    monitor = WorkerMonitor(engine, settings, services, run, job)
+    monitor.start_coordinator()
+    thread = threading.Thread(target=monitor.watch_workers, name="monitor", daemon=True)
+    thread.start()
     try:
-        yield replace(
-            services, remote=RemoteExecutor(partial(settle_on_workers, watch), watch.capacity)
-        )
+        remote = RemoteExecutor(partial(settle_on_workers, monitor), monitor.capacity)
+        yield replace(services, remote=remote)
     except BaseException:
-        # They must not go on for a run that does not hold the index any more.
+        # Workers must not continue once the run has released the index.
         run.stop.abandon()
         raise
     finally:
-        if run.stop.is_overdue() and not watch.wait_until_idle():
-            # They may write for a while, and nobody else is to write meanwhile.
+        if run.stop.is_overdue() and not monitor.wait_until_idle():
+            # Workers may still write: let the lease expire instead of releasing it.
             services.index.stop_renewing()
-        watch.finished.set()
-        keeper.join()
+        monitor.finished.set()
+        thread.join()
         engine.end_run(run.id)
 
 
 def settle_on_workers(
     monitor: WorkerMonitor, root: Root, changes: Iterable[Stale | SourceResult]
 ) -> Iterator[RunEvent]:
-    """Every stale source settled by the workers; what is settled already passes.
+    """Settle stale sources on the workers; results pass.
 
-    Those that may have ended a process come last, each by itself in a process.
+    Suspects, which may crash a process, come last, each alone in a process.
     """
     suspects: list[Source] = []
     yield from settle_groups(monitor, root, group_sources(changes, suspects), suspects)
     if not monitor.run.stop.is_requested():
-        alone = [[suspect] for suspect in suspects]
-        yield from settle_groups(monitor, root, alone, None)
+        isolated = [[suspect] for suspect in suspects]
+        yield from settle_groups(monitor, root, isolated, None)
     if not monitor.run.stop.is_overdue():
         with suppress(ServiceError):
-            monitor.poll()  # what was spent and what took the time, to the end
+            monitor.poll()  # final totals and times
 
 
 def settle_groups(
@@ -296,16 +289,16 @@ def settle_groups(
     groups: Iterable[list[Source] | SourceResult],
     suspects: list[Source] | None,
 ) -> Iterator[RunEvent]:
-    """What becomes of the groups; without a list for suspects, each is one."""
-    where, stop = to_portable(root), monitor.run.stop
-    shown: dict[int, RunProgress] = {}  # of the groups that are under way
+    """Submit groups and yield their events. Without a list of suspects, each group is one."""
+    portable, stop = to_portable(root), monitor.run.stop
+    reported: dict[int, RunProgress] = {}  # progress yielded so far, by group number
 
     def start(item: list[Source] | SourceResult | RunProgress) -> Future[GroupResult] | None:
         if not isinstance(item, list):
             return None
         sources = tuple(sorted(item, key=lambda source: source.name))
-        group = Group(next(monitor.group_numbers), where, sources, is_isolated=suspects is None)
-        shown[group.number] = IDLE_EVENT
+        group = Group(next(monitor.group_numbers), portable, sources, is_isolated=suspects is None)
+        reported[group.number] = IDLE_EVENT
         return stop.track(monitor.engine.submit(group, monitor.job))
 
     def max_ahead() -> int:
@@ -313,23 +306,23 @@ def settle_groups(
 
     for item, call in map_concurrent(groups, start, max_ahead, stop.is_overdue, IDLE_EVENT):
         if call:
-            done = call.result()
-            monitor.update_status(done.status)
-            yield progress_since(shown.pop(done.number), done.progress)
-            yield from done.results
+            result = call.result()
+            monitor.update_status(result.status)
+            yield progress_since(reported.pop(result.number), result.progress)
+            yield from result.results
             if suspects is not None:
-                suspects += done.suspects
+                suspects += result.suspects
         elif isinstance(item, SourceResult):
             yield item
         else:
-            now = monitor.progress_by_group()
-            for number in now.keys() & shown.keys():
-                yield progress_since(shown[number], now[number])
-                shown[number] = now[number]
+            current = monitor.progress_by_group()
+            for number in current.keys() & reported.keys():
+                yield progress_since(reported[number], current[number])
+                reported[number] = current[number]
 
 
 def progress_since(before: RunProgress, now: RunProgress) -> RunProgress:
-    """What was done since; nothing where a lost worker's work is done again."""
+    """Return the progress between two states; zero while a lost worker's work is repeated."""
     return RunProgress(
         max(0, now.pages - before.pages),
         max(0, now.chunks - before.chunks),

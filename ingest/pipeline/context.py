@@ -1,4 +1,4 @@
-"""What a run is given: how it reads, what it works with, what it was asked to do."""
+"""The objects that a run works with, and the options it was given."""
 
 from __future__ import annotations
 
@@ -19,55 +19,52 @@ from ingest.sources import Root
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How documents are read."""
+    """Reads documents, in its own threads."""
 
-    prepare: Callable[
-        [Root, Stale], PreparedDocument | None
-    ]  # None: its fingerprint is the known one
-    threads: Executor  # in which that is called
-    at_once: int = 1  # documents read side by side
-    max_waiting: int = 0  # more that may be under way, since they wait for a service
-    ocr: str = ""  # the name of what recognises text on scanned pages; "" for nothing
+    # read and split a source; None if its fingerprint has not changed
+    prepare: Callable[[Root, Stale], PreparedDocument | None]
+    threads: Executor  # that call `prepare`
+    at_once: int = 1  # documents read in parallel
+    max_waiting: int = 0  # further documents in progress that wait for an OCR service
+    ocr: str = ""  # name of the OCR engine; "" without OCR
     unsent_pages: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
-    warm_up: Callable[[], None] = lambda: None  # make ready for a document before there is one
+    warm_up: Callable[[], None] = lambda: None  # start a sandbox before the first document
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteExecutor:
-    """Other processes that settle what this one has planned."""
+    """Workers on other machines that settle the sources planned here."""
 
-    # every stale source settled; what is settled already passes
+    # settle stale sources; results pass
     settle_sources: Callable[[Root, Iterable[Stale | SourceResult]], Iterator[RunEvent]]
-    capacity: Callable[[], Capacity]  # of all of them together
+    capacity: Callable[[], Capacity]  # of all workers together
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a run works with; `connect` makes it from settings."""
+    """The services of a run; `config.factory.open_services` creates them from settings."""
 
     index: Index
     embedder: Embedder
     recipe: Recipe
     reader: Reader
-    embed_threads: Executor  # threads in which the embedder is called
-    write_threads: Executor  # threads in which the index is written to
-    max_writes: int  # writes under way at once
+    embed_threads: Executor  # that call the embedder
+    write_threads: Executor  # that write to the index
+    max_writes: int  # at once
     times: Stopwatch = field(default_factory=Stopwatch)
     budget: Budget = field(default_factory=Budget)
-    previous_index: Index | None = (
-        None  # the index that this one is to replace, with vectors to reuse
-    )
-    remote: RemoteExecutor | None = None  # who settles stale sources; None: this process
+    previous_index: Index | None = None  # index that a rebuild replaces; its vectors are reused
+    remote: RemoteExecutor | None = None  # settles stale sources; None: this process does
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution, and what it was asked to do."""
+    """One run: its id, its options, and its cancellation."""
 
     id: str
     prune: bool = True
-    max_deletes: int | None = None  # sources; None: as many as plan.usual_deletes allows
+    max_deletes: int | None = None  # sources; None: diff.default_deletion_limit
     retry_failed: bool = False
-    has_passwords: bool = False  # there are some to try on what is locked
-    exclude: tuple[str, ...] = ()  # globs of what its roots leave out
+    has_passwords: bool = False  # passwords were given for locked PDFs
+    exclude: tuple[str, ...] = ()  # globs of excluded sources
     stop: Cancellation = field(default_factory=Cancellation)

@@ -1,8 +1,8 @@
-"""Sources that are being read, each counted as an attempt in its record before it is.
+"""Crash guard: counts the attempt to read a source before reading it.
 
-A document may end the whole process, or the machine. Then nobody is left to write down that it did;
-so its failure is written beforehand, and overwritten once it has been read. What is left of a run
-that ends in good order is taken back.
+A document may crash the whole process, or the machine, and nothing can record that afterwards. So
+the failure is recorded first, and overwritten once the document has been read. A run that ends
+without a crash restores the records of sources it has not read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ReadEvents: TypeAlias = "Iterator[ReadResult | RunEvent]"
 
 @dataclass(frozen=True, slots=True)
 class CrashGuard:
-    """The sources whose records say that they are being read."""
+    """Sources whose records say that they are being read."""
 
     index: Index
     recipe: Recipe
@@ -38,9 +38,9 @@ class CrashGuard:
         changes: Iterable[Stale | RunEvent],
         read: Callable[[Iterable[Stale | RunEvent]], ReadEvents],
     ) -> ReadEvents:
-        """What `read` makes of the changes: of all others first, then of each suspect alone.
+        """Read all other sources first, then each suspect alone.
 
-        So what ends a process hinders no other document, and no other is taken for it.
+        A document that crashes the process then delays no other one, and none is blamed for it.
         """
         suspects: list[Stale] = []
 
@@ -52,7 +52,7 @@ class CrashGuard:
                     yield change
 
         yield from read(others())
-        # Who has been there most often comes last: what a kill meets first need not be its cause.
+        # The most attempts come last: the first source that a kill meets need not be its cause.
         for suspect in sorted(
             suspects, key=lambda stale: stale.record.attempts if stale.record else 0
         ):
@@ -63,7 +63,7 @@ class CrashGuard:
     def record_attempts(
         self, items: Iterable[Stale | RunEvent]
     ) -> Iterator[Pending[Stale | RunEvent]]:
-        """The items; a stale source once its record says that the run ended while it was read."""
+        """Yield stale sources with the record of a crash while they are read; other items pass."""
         for item in items:
             if isinstance(item, Stale):
                 self.started[item.source.name] = item
@@ -72,23 +72,23 @@ class CrashGuard:
                 yield Pending(None, item)
 
     def crash_record(self, stale: Stale) -> Record:
-        """The record of a source that the process does not survive."""
+        """Return the record of a source that crashed the process."""
         before = stale.record or Record(stale.source.root, stale.source.name)
-        death = DocumentError(INTERRUPTED_REASON, Code.CRASHED)
-        return failure_record(before, stale.source, death, self.recipe, self.run)
+        error = DocumentError(INTERRUPTED_REASON, Code.CRASHED)
+        return failure_record(before, stale.source, error, self.recipe, self.run)
 
     def clear_survivors(
         self, items: Iterable[ReadResult | RunEvent]
     ) -> Iterator[ReadResult | RunEvent]:
-        """The items; what was read gets its record from the stages that follow."""
+        """Drop sources that were read: later stages save their records."""
         for item in items:
             if isinstance(item, ReadResult):
                 self.started.pop(item.stale.source.name, None)
             yield item
 
     def restore_records(self) -> None:
-        """Give what was begun and not read the record it had before, as far as that can be done."""
-        with suppress(IngestError):  # it counts as an attempt, then, and is read alone next time
+        """Restore the earlier records of sources that were not read, if the index answers."""
+        with suppress(IngestError):  # a source that stays marked is read alone next time
             for stale in self.started.values():
                 if stale.record:
                     self.index.save(stale.record).result()
@@ -98,11 +98,11 @@ class CrashGuard:
 
 @contextmanager
 def crash_guard(index: Index, recipe: Recipe, run: str, stop: Cancellation) -> Iterator[CrashGuard]:
-    """The attempts of a run, taken back at its end unless that is sudden."""
-    mine = CrashGuard(index, recipe, run, stop)
+    """Guard the sources of a run; restores their records at the end, unless that is a crash."""
+    guard = CrashGuard(index, recipe, run, stop)
     try:
-        yield mine
+        yield guard
     except (Exception, GeneratorExit):
-        mine.restore_records()
+        guard.restore_records()
         raise
-    mine.restore_records()
+    guard.restore_records()

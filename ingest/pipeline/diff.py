@@ -1,7 +1,7 @@
-"""What to do: the records of an index merged with the listing of a root. Pure.
+"""Diff: merge the records of an index with the listing of a root. Pure.
 
-Both come in the order of the names and are held one at a time, so a million sources take no
-more memory than ten.
+Both are sorted by name and consumed one item at a time, so a million sources take no more memory
+than ten.
 """
 
 from __future__ import annotations
@@ -27,56 +27,54 @@ from ingest.pipeline.ignored_files import IgnoredFiles
 
 T = TypeVar("T")
 
-# A document that failed this often with the same bytes and recipe is not read again
-# until someone asks for it.
+# A document that failed this often with the same bytes and recipe is not read again without
+# --retry-failed.
 MAX_ATTEMPTS = 3
 
-# What a record says while its source is read, so that it is there if the process is ended by it.
+# A record says this while its source is read, and still does if the process crashes.
 INTERRUPTED_REASON = "a run ended while this was being read"
 
 NOT_INDEXED_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
 
 
 class Stale(NamedTuple):
-    """A source whose bytes must be looked at."""
+    """A source that must be read."""
 
     source: Source
-    record: Record | None  # without the ids; None for a source the index has not met
-    known_fingerprint: str = (
-        ""  # the fingerprint that makes it unchanged; "" to read it whatever its bytes are
-    )
+    record: Record | None  # without chunk ids; None: a new source
+    known_fingerprint: str = ""  # makes it unchanged; "" to read it whatever its bytes are
 
     @property
     def is_suspect(self) -> bool:
-        """Whether a run ended while it was read, so that it may be what ended it."""
+        """True if a run ended while it was read, and it may be the cause."""
         return self.record is not None and self.record.error == INTERRUPTED_REASON
 
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """A record whose source the listing no longer has."""
+    """A record whose source is no longer listed."""
 
     record: Record
 
 
 @dataclass(frozen=True, slots=True)
 class UnlistedFolder:
-    """The listing could not look below this folder, so absence from it proves nothing."""
+    """A folder that could not be listed, so that absence from it proves nothing."""
 
     name: str
 
 
-class Passed(NamedTuple):
-    """A source that is passed over unread, and not for good, so that its record is to say why."""
+class Skipped(NamedTuple):
+    """A source that is not read in this run for a reason that its record keeps."""
 
     source: Source
     reason: str
     code: Code
-    record: Record | None  # without the ids
+    record: Record | None  # without chunk ids
 
     @property
-    def settled(self) -> SourceResult:
-        """Its outcome; since when it is so, only if its record says that already."""
+    def result(self) -> SourceResult:
+        """Its result, with the first run that reported it if the record has one."""
         record = self.record
         return SourceResult(
             self.source.root,
@@ -86,12 +84,14 @@ class Passed(NamedTuple):
             self.code,
             harmless=False,
             chunks=record.chunks if record else 0,
-            details=Details(since=reported(record)) if record and self.is_recorded else Details(),
+            details=Details(since=first_reported_run(record))
+            if record and self.is_recorded
+            else Details(),
         )
 
     @property
     def is_recorded(self) -> bool:
-        """Whether its record says all this already."""
+        """True if its record says all this already."""
         record, source = self.record, self.source
         return record is not None and (
             (record.outcome, record.error, record.code, record.size, record.modified)
@@ -99,20 +99,20 @@ class Passed(NamedTuple):
         )
 
 
-Change: TypeAlias = Stale | Vanished | UnlistedFolder | SourceResult | Passed | Unread
+Change: TypeAlias = Stale | Vanished | UnlistedFolder | SourceResult | Skipped | Unread
 
 
 @dataclass(frozen=True, slots=True)
 class SkipRule:
-    """What makes a source unchanged."""
+    """Rule that decides whether a source is unchanged."""
 
-    recipe_digest: str  # its digest
-    ocr: str = ""  # the name of what reads scanned pages; "" if nothing does
-    max_attempts: int = MAX_ATTEMPTS  # so many failures, and it is not read again
-    has_passwords: bool = False  # there are some to try; they may be other ones than the last time
+    recipe_digest: str
+    ocr: str = ""  # name of the OCR engine; "" without OCR
+    max_attempts: int = MAX_ATTEMPTS  # failures after which a source is not read again
+    has_passwords: bool = False  # passwords were given, perhaps other ones than last time
 
     def should_give_up(self, record: Record) -> bool:
-        """Whether a source that failed is not tried again."""
+        """Return whether a source that failed is not tried again."""
         if self.has_passwords and record.code == Code.ENCRYPTED:
             return False
         return record.attempts >= self.max_attempts
@@ -121,69 +121,69 @@ class SkipRule:
 def compare(
     listing: Iterable[Source | ListingIssue | Unread], records: Iterable[Record], rule: SkipRule
 ) -> Iterator[Change]:
-    """One change per source in the listing or the records, about in the order of the names.
+    """Yield one change for each source in the listing or the records, roughly in name order.
 
-    A change that is Settled needs nothing more. Sources inside another one come right after it, and
-    not at all if that is stale: they are settled with it. Raises AssertionError if either input is
-    out of order: going on would take sources for vanished that are not.
+    A SourceResult needs nothing more. Attachments follow the document that holds them; they are
+    omitted if it is stale, and settled with it. Raises AssertionError if an input is out of order:
+    present sources would look vanished.
     """
-    holders: list[ParentSource] = []
+    parents: list[ParentSource] = []
     for item, record in merge_by_name(listing, records):
         name = item.name if item else record.source if record else ""
-        while holders and holders[-1].ends_before(name):
-            yield from compare_parent(holders.pop(), rule)
+        while parents and parents[-1].ends_before(name):
+            yield from compare_parent(parents.pop(), rule)
         if item is None:
             assert record is not None
-            of = next((h for h in holders if h.source.name == parent_name(name)), None)
-            if of:
-                of.children.append(record)
+            parent = next((p for p in parents if p.source.name == parent_name(name)), None)
+            if parent:
+                parent.children.append(record)
             else:
                 yield Vanished(record)
         elif isinstance(item, Unread):
             yield item
         elif isinstance(item, Source) and record and record.details.attachments:
-            holders.append(ParentSource(item, record, []))
+            parents.append(ParentSource(item, record, []))
         else:
             yield from compare_item(item, record, rule)
-    while holders:
-        yield from compare_parent(holders.pop(), rule)
+    while parents:
+        yield from compare_parent(parents.pop(), rule)
 
 
 def merge_by_name(
     listing: Iterable[Source | ListingIssue | Unread], records: Iterable[Record]
 ) -> Iterator[tuple[Source | ListingIssue | Unread | None, Record | None]]:
-    """What is listed beside its record, and what is only one of both, in the order of the names."""
-    held = require_sorted(records, lambda record: record.source)
-    record = next(held, None)
+    """Merge two sorted inputs: yields a listed item and its record, either of which may be None."""
+    sorted_records = require_sorted(records, lambda record: record.source)
+    record = next(sorted_records, None)
     for item in require_sorted(listing, lambda item: item.name):
         while record is not None and record.source < item.name:
             yield None, record
-            record = next(held, None)
+            record = next(sorted_records, None)
         if record is not None and record.source == item.name:
             yield item, record
-            record = next(held, None)
+            record = next(sorted_records, None)
         else:
             yield item, None
     while record is not None:
         yield None, record
-        record = next(held, None)
+        record = next(sorted_records, None)
 
 
 class ParentSource(NamedTuple):
-    """A source that had others inside it, and their records as they come."""
+    """A document with attachments, and the records of those as they are met."""
 
     source: Source
     record: Record
     children: list[Record]
 
     def ends_before(self, name: str) -> bool:
-        """Whether no source inside this one can follow."""
-        begins = self.source.name + ATTACHMENT_SEPARATOR
-        return name > begins and not name.startswith(begins)
+        """Return whether none of its attachments can follow."""
+        prefix = self.source.name + ATTACHMENT_SEPARATOR
+        return name > prefix and not name.startswith(prefix)
 
 
 def compare_parent(parent: ParentSource, rule: SkipRule) -> Iterator[Change]:
-    """What a source with others inside calls for: all are read, or none."""
+    """Yield the changes of a document and its attachments: all of them are read, or none."""
     (own,) = compare_item(parent.source, parent.record, rule)
     if not (isinstance(own, SourceResult) and own.outcome is Outcome.UNCHANGED):
         yield own
@@ -208,12 +208,12 @@ def compare_parent(parent: ParentSource, rule: SkipRule) -> Iterator[Change]:
 def compare_item(
     item: Source | ListingIssue, record: Record | None, rule: SkipRule
 ) -> Iterator[Change]:
-    """What one listed item calls for."""
+    """Yield the changes of one listed item."""
     if isinstance(item, ListingIssue):
         if item.harmless:
             yield SourceResult(item.root, item.name, Outcome.SKIPPED, item.reason, item.code)
         else:
-            yield Passed(Source(item.root, item.name, "", -1, ""), item.reason, item.code, record)
+            yield Skipped(Source(item.root, item.name, "", -1, ""), item.reason, item.code, record)
         if item.hides:
             yield UnlistedFolder(item.name)
     elif (
@@ -221,17 +221,17 @@ def compare_item(
         and is_unmodified(item, record, rule.recipe_digest)
         and record.outcome not in NOT_INDEXED_OUTCOMES
     ):
-        again = not item.unreadable and is_improvable(record, rule)
-        yield Stale(item, record) if again else unchanged_result(item, record)
+        read_again = not item.unreadable and is_improvable(record, rule)
+        yield Stale(item, record) if read_again else unchanged_result(item, record)
     elif item.unreadable:
-        yield Passed(item, item.unreadable, Code.ARCHIVED, record)
+        yield Skipped(item, item.unreadable, Code.ARCHIVED, record)
     elif record is None or not is_unmodified(item, record, rule.recipe_digest):
-        whole = (
+        is_complete = (
             record
             and record.outcome not in NOT_INDEXED_OUTCOMES
             and not is_improvable(record, rule)
         )
-        yield Stale(item, record, record.fingerprint if record and whole else "")
+        yield Stale(item, record, record.fingerprint if record and is_complete else "")
     elif rule.should_give_up(record):
         yield given_up_result(item, record)
     else:
@@ -239,7 +239,7 @@ def compare_item(
 
 
 def is_improvable(record: Record, rule: SkipRule) -> bool:
-    """Whether reading the same bytes again may give more than the index has."""
+    """Return whether reading unchanged bytes again may add to the index."""
     details = record.details
     if details.missing:
         return record.attempts < rule.max_attempts
@@ -247,7 +247,7 @@ def is_improvable(record: Record, rule: SkipRule) -> bool:
 
 
 def is_unmodified(source: Source, record: Record, recipe: str) -> bool:
-    """Whether size and time alone say that the record still describes the source."""
+    """Return whether size and modification time show that the record still describes the source."""
     return (
         record.outcome != ""
         and (record.size, record.modified) == (source.size, source.modified)
@@ -256,7 +256,7 @@ def is_unmodified(source: Source, record: Record, recipe: str) -> bool:
 
 
 def unchanged_result(source: Source, record: Record) -> SourceResult:
-    """The outcome of a source that needs nothing."""
+    """Return the result of an unchanged source."""
     missing = bool(record.details.missing)
     return SourceResult(
         source.root,
@@ -268,12 +268,14 @@ def unchanged_result(source: Source, record: Record) -> SourceResult:
         reason=reason_with_attempts(record) if missing else record.error,
         code=record.code,
         harmless=not missing,
-        details=replace(record.details, since=reported(record)) if missing else record.details,
+        details=replace(record.details, since=first_reported_run(record))
+        if missing
+        else record.details,
     )
 
 
 def given_up_result(source: Source, record: Record) -> SourceResult:
-    """The outcome of a source that failed too often to be tried again by itself."""
+    """Return the result of a source that failed too often to be tried again."""
     return SourceResult(
         source.root,
         source.name,
@@ -282,25 +284,25 @@ def given_up_result(source: Source, record: Record) -> SourceResult:
         record.code,
         harmless=False,
         chunks=record.chunks,
-        details=Details(since=reported(record)),
+        details=Details(since=first_reported_run(record)),
     )
 
 
-def reported(record: Record) -> str:
-    """The first run, by its id, that reported what is wrong with a source.
+def first_reported_run(record: Record) -> str:
+    """Return the id of the first run that reported a source's problem.
 
-    A record of an earlier version says only which run reported it last.
+    A record of an earlier version has only the last one.
     """
     return record.details.since or record.run
 
 
 def reason_with_attempts(record: Record) -> str:
-    """Why a source is not there, or not whole, and what has it tried again."""
+    """Return why a source is missing or incomplete, and how to have it tried again."""
     return f"{record.error} (tried {record.attempts} times; --retry-failed tries again)"
 
 
 def require_sorted(items: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:
-    """The items as they come, checked to ascend by key."""
+    """Yield the items, and raise AssertionError unless their keys ascend."""
     previous = None
     for item in items:
         name = key(item)
@@ -311,23 +313,20 @@ def require_sorted(items: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:
 
 @dataclass(slots=True)
 class AbsenceTracker:
-    """What a run's listing did not have, and whether that proves anything.
-
-    Reads the changes on their way to the pipeline and keeps the vanished records.
-    """
+    """Collects vanished records, and decides whether they may be deleted."""
 
     prune: bool
-    max_deletes: int | None  # None: `usual_deletes`
+    max_deletes: int | None  # None: default_deletion_limit()
     vanished: list[Record] = field(default_factory=list)
     unlisted_folders: list[str] = field(default_factory=list)
     present_count: int = 0
     is_complete: bool = False
-    aside: IgnoredFiles = field(default_factory=IgnoredFiles)
+    ignored: IgnoredFiles = field(default_factory=IgnoredFiles)
 
     def filter_changes(
         self, changes: Iterable[Change], is_stopped: Callable[[], bool]
-    ) -> Iterator[Stale | SourceResult | Passed]:
-        """The changes that are not absences; they end early once `stopped` answers True."""
+    ) -> Iterator[Stale | SourceResult | Skipped]:
+        """Yield the changes that are not absences; ends early once the callback returns True."""
         for change in changes:
             if is_stopped():
                 return
@@ -336,7 +335,7 @@ class AbsenceTracker:
             elif isinstance(change, UnlistedFolder):
                 self.unlisted_folders.append(change.name)
             elif isinstance(change, Unread):
-                self.aside.add(change)
+                self.ignored.add(change)
             else:
                 name = change.source if isinstance(change, SourceResult) else change.source.name
                 self.present_count += not parent_name(name)
@@ -344,8 +343,8 @@ class AbsenceTracker:
         self.is_complete = True
 
     def withheld_deletions(self, root: str) -> DeletionsWithheld | None:
-        """Why the vanished sources must stay in the index; None if they may go."""
-        # What is inside a source goes with it.
+        """Return why the vanished sources must stay in the index; None if they may be deleted."""
+        # Attachments are deleted with their document, and not counted.
         count = sum(not parent_name(record.source) for record in self.vanished)
         limit = self.max_deletes
         if limit is None:
@@ -354,13 +353,13 @@ class AbsenceTracker:
             return None
         if not self.is_complete:
             return DeletionsWithheld(
-                root, count, "the run was stopped before it had seen everything", True
+                root, count, "the run was stopped before the listing was complete", True
             )
         if self.unlisted_folders:
             return DeletionsWithheld(
-                root, count, f"{self.unlisted_folders[0]} could not be looked into", True
+                root, count, f"{self.unlisted_folders[0]} could not be listed", True
             )
-        if not (self.present_count or self.aside.excluded_count):
+        if not (self.present_count or self.ignored.excluded_count):
             return DeletionsWithheld(
                 root, count, "the root has no PDFs at all, which may be a mistake", True
             )
@@ -373,5 +372,5 @@ class AbsenceTracker:
 
 
 def default_deletion_limit(sources: int) -> int:
-    """How many of so many sources may vanish between two runs without anyone being asked."""
+    """Return how many of the sources a run may remove without an explicit limit."""
     return max(10, sources // 10)

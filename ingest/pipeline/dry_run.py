@@ -1,4 +1,4 @@
-"""What a run would do, by its own stages, up to the first that writes or costs anything."""
+"""Dry run: the stages of a run, up to the first one that writes or costs money."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ from ingest.errors import DocumentError
 from ingest.index import Index
 from ingest.models import Outcome, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.diff import AbsenceTracker, Passed, unchanged_result
-from ingest.pipeline.stages import (
-    compare_root,
-    extract_documents,
-    is_new_chunk,
-    load_records,
-    new_chunks_of,
-)
+from ingest.pipeline.diff import AbsenceTracker, Skipped, unchanged_result
+from ingest.pipeline.records import load_records
+from ingest.pipeline.stages import compare_root, extract_documents, iterate_new_chunks
 from ingest.pipeline.transaction import (
     Transaction,
     failed_result,
@@ -30,6 +25,7 @@ from ingest.pipeline.writes import (
     NewChunk,
     ReadResult,
     create_transaction,
+    is_new_chunk,
     is_same_content,
     previous_record,
 )
@@ -39,16 +35,16 @@ from ingest.sources import Root
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """One call to the model that a run would make."""
+    """One request to the embedding model that a run would send."""
 
-    tokens: int  # as they are billed
-    quota_tokens: int  # as the quota counts them
-    size_bytes: int  # bytes of its texts in UTF-8
+    tokens: int  # as billed
+    quota_tokens: int  # as the quota counts them, by characters
+    size_bytes: int  # of its texts in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
 class RecordCountChange:
-    """One more record that the index would have, or one less."""
+    """A record that a run would add to the index, or remove from it."""
 
     change: int = 1
 
@@ -57,70 +53,69 @@ DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange
 
 
 def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
-    """What `ingest` would yield, reading what it would read, writing and embedding nothing."""
+    """Yield the events of a run. Reads the sources, but writes and embeds nothing."""
     absences = AbsenceTracker(run.prune, run.max_deletes)
-
     listed = absences.filter_changes(
-        compare_root(root, services, run, absences.aside), run.stop.is_requested
+        compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )
-    changes = (change.settled if isinstance(change, Passed) else change for change in listed)
+    changes = (change.result if isinstance(change, Skipped) else change for change in listed)
     sources = load_records(changes, services, run.stop)
     documents = plan_documents(extract_documents(root, sources, services, run.stop), services.index)
-    yield from plan_requests(round_robin(documents, new_chunks_of), services)
+    yield from plan_requests(round_robin(documents, iterate_new_chunks), services)
 
-    if kept := absences.withheld_deletions(root.name):
-        yield kept
+    if withheld := absences.withheld_deletions(root.name):
+        yield withheld
     else:
         for record in absences.vanished:
             yield RecordCountChange(-1)
             yield SourceResult(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
-    yield from absences.aside.to_events(root.name)
+    yield from absences.ignored.to_events(root.name)
 
 
 def plan_documents(
     items: Iterable[ReadResult | RunEvent], index: Index
 ) -> Iterator[Transaction | DryRunEvent]:
-    """What would become of the documents; of those that are taken, their drafts."""
+    """Yield the results that documents would have; a transaction for those to be embedded."""
     for item in items:
         if not isinstance(item, ReadResult):
             yield item
             continue
-        source, made = item.stale.source, item.result
+        source, document = item.stale.source, item.result
         record = previous_record(item.stale, index)
         if record == Record(source.root, source.name):
             yield RecordCountChange()
-        if isinstance(made, DocumentError):
-            yield failed_result(record, source, made)
-        elif made is None or is_same_content(made, record):
+        if isinstance(document, DocumentError):
+            yield failed_result(record, source, document)
+        elif document is None or is_same_content(document, record):
             yield unchanged_result(source, record)
         else:
-            yield create_transaction(source, record, made, index)
+            yield create_transaction(source, record, document, index)
 
 
 def plan_requests(
     chunks: Iterable[NewChunk | Transaction | DryRunEvent], services: Services
 ) -> Iterator[DryRunEvent]:
-    """The requests that embed the chunks, filled as a run fills them, and what they complete."""
+    """Fill embedding requests as a run does; yields them, and the documents they complete."""
     model, budget = services.embedder, services.budget
     filled: Iterator[list[NewChunk] | Transaction | DryRunEvent] = fill_batches(
         chunks,
         is_new_chunk,
         lambda piece: piece.chunk.tokens,
         max_items=model.inputs,
-        max_tokens=lambda: int(
-            min(model.room(), budget.remaining_tokens() or math.inf)
-        ),  # it goes on beyond it
-        clock=lambda: 0.0,  # a run waits for documents, and may send less full requests for it
+        # A plan continues beyond the limit.
+        max_tokens=lambda: int(min(model.room(), budget.remaining_tokens() or math.inf)),
+        # A run that waits for documents may send requests that are less full.
+        clock=lambda: 0.0,
     )
     for item in filled:
         if isinstance(item, list):
-            for draft, chunk in item:
-                draft.count_answer(chunk, None)
+            for transaction, chunk in item:
+                transaction.count_answer(chunk, None)
             budget.count_tokens(sum(piece.chunk.tokens for piece in item))
             yield make_request(item)
-            for draft in dict.fromkeys(piece.transaction for piece in item):
-                if draft.is_complete:
-                    yield from plan_results(draft, services)
+            for transaction in dict.fromkeys(piece.transaction for piece in item):
+                if transaction.is_complete:
+                    yield from plan_results(transaction, services)
         elif isinstance(item, Transaction):
             yield from plan_results(item, services)
         else:
@@ -128,7 +123,7 @@ def plan_requests(
 
 
 def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
-    """What one call comes to."""
+    """Return the request that embeds a batch."""
     texts = [piece.chunk.text_to_embed for piece in batch]
     return EmbeddingRequest(
         sum(piece.chunk.tokens for piece in batch),
@@ -138,7 +133,7 @@ def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
 
 
 def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRunEvent]:
-    """What would become of a document, and of what is no longer inside it."""
+    """Yield the results of a document, and of attachments that it no longer has."""
     index, ocr = services.index, services.reader.ocr
     outcome = indexed_result(transaction)
     if ocr and outcome.details.scanned and not outcome.details.ocr:
@@ -153,7 +148,7 @@ def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRu
 
 
 def result_after_ocr(outcome: SourceResult, transaction: Transaction, ocr: str) -> SourceResult:
-    """The outcome of a document whose scans a service is to read: that they say something."""
+    """Return the result of a document whose scanned pages are to be recognised, assuming text."""
     return replace(
         outcome,
         outcome=Outcome.CHANGED if transaction.record.committed else Outcome.NEW,

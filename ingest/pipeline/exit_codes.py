@@ -1,6 +1,6 @@
-"""The exit code that a scheduler is given, where `INGEST_EXIT_OK` says that some are no failure.
+"""Map a run's exit code to the process's, by `INGEST_EXIT_OK`.
 
-A summary, a report and the log have the run's own exit code in any case.
+The summary, the report and the log always have the run's own exit code.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from ingest.errors import BusyError, DocumentError
 from ingest.models import SourceResult
 
-# Longer than the tries of a job take together, shorter than from one night to the next.
+# Longer than all retries of a job, shorter than the time between two nightly runs.
 KNOWN_AFTER = timedelta(hours=12)
 
 
 def process_exit_code(
     code: int, exit_ok: Collection[str], problems: Iterable[SourceResult], run: str
 ) -> int:
-    """The exit code of a process whose run, of this id, ended with `code`."""
+    """Return the exit code of a process whose run, with this id, ended with `code`."""
     if code == BusyError.exit_code and "11" in exit_ok:
         return 0
     if code != DocumentError.exit_code:
@@ -29,14 +29,14 @@ def process_exit_code(
 
 
 def is_known(problems: Iterable[SourceResult], run: str) -> bool:
-    """Whether a run that began twelve hours before this one reported each of these troubles."""
+    """Return whether a run that began twelve hours before this one reported each problem."""
     now = parse_start_time(run)
     times = [parse_start_time(problem.details.since) for problem in problems]
     return now is not None and all(time is not None and now - time > KNOWN_AFTER for time in times)
 
 
 def parse_start_time(run: str) -> datetime | None:
-    """When a run began, as its id says; None for an id of another form."""
+    """Return the start time in a run's id; None for an id of another form."""
     with suppress(ValueError):
         return datetime.strptime(run.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return None

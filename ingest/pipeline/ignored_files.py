@@ -1,4 +1,4 @@
-"""A count of what a run leaves alone in a root: files of other kinds, and what is excluded."""
+"""Count the files of a root that a run ignores: other file types, and excluded sources."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ingest.models import LeftOut, Record, Unread
 from ingest.sources import Root
 from ingest.sources.exclude import is_excluded
 
-MAX_NAMES = 1000  # names that are remembered, of each sort
+MAX_NAMES = 1000  # kept of each kind
 NO_EXTENSION = "no extension"
-EXTENSION_PATTERN = re.compile(r"\.\w{1,10}")  # what is longer is a part of the name
+EXTENSION_PATTERN = re.compile(r"\.\w{1,10}")  # a longer one belongs to the name
 
 
 def file_extension(name: str) -> str:
-    """A file's extension in lower case, with its dot."""
+    """Return a file's extension in lower case, with its dot."""
     _, dot, extension = name.rpartition("/")[2].rpartition(".")
     found = dot + extension.lower()
     return found if EXTENSION_PATTERN.fullmatch(found) else NO_EXTENSION
@@ -25,7 +25,7 @@ def file_extension(name: str) -> str:
 
 @dataclass(slots=True)
 class IgnoredFiles:
-    """The count, of one root."""
+    """Ignored files of one root."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     excluded_count: int = 0
@@ -34,7 +34,7 @@ class IgnoredFiles:
     kept_names: list[str] = field(default_factory=list)
 
     def add(self, item: Unread) -> None:
-        """A file was listed that is not read."""
+        """Count a file that is not read."""
         if item.excluded:
             self.excluded_count += 1
             return
@@ -43,7 +43,7 @@ class IgnoredFiles:
             self.unread.append(item.name)
 
     def filter_records(self, records: Iterable[Record], root: Root) -> Iterator[Record]:
-        """The records of what a run on this root lists; those of excluded sources are counted."""
+        """Yield the records of sources that the root covers, and count those of excluded ones."""
         for record in records:
             if root.covers(record.source):
                 yield record
@@ -53,7 +53,7 @@ class IgnoredFiles:
                     self.kept_names.append(record.source)
 
     def to_events(self, root: str) -> Iterator[LeftOut]:
-        """The event that says so; none where nothing was left alone."""
+        """Yield one event with the counts; none if nothing was ignored."""
         if self.kinds or self.excluded_count or self.kept_count:
             names = tuple(self.unread), tuple(self.kept_names)
             yield LeftOut(root, dict(self.kinds), self.excluded_count, self.kept_count, *names)

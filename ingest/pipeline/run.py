@@ -1,6 +1,6 @@
-"""One run from its name to its summary: what the command line and the library have in common.
+"""Life of a run, from its deadline to its summary, for the command line and the Python API.
 
-A run that fails or ends early has a summary too, and the index keeps it like any other.
+A run that fails or ends early has a summary too, which the index keeps like any other.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 def stop_at_deadline(
     stop: Cancellation, deadline: float | None, on_deadline: Callable[[], None]
 ) -> Iterator[None]:
-    """Ask for an early end, and call `then`, when the deadline is near, in seconds from now.
+    """Request the end of a run, and call `on_deadline`, one grace period before its deadline.
 
-    What is left until then is the time to settle what is under way.
+    The deadline is in seconds from now; the grace period is for settling work in progress.
     """
 
     def request_stop() -> None:
@@ -48,46 +48,46 @@ def stop_at_deadline(
 
 
 def run_exit_code(stop: Cancellation, totals: RunTotals) -> int:
-    """How a run ends that did not fail: early with work left, or as its totals say."""
+    """Return the exit code of a run that did not fail."""
     return ServiceError.exit_code if stop.is_requested() else totals.exit_code
 
 
 class RunRecorder:
-    """What one run comes to: told of every event, and asked for the summary at the end."""
+    """Collects the events of a run, and creates its summary."""
 
     def __init__(
         self, run: Run, services: Services, capacity: Callable[[], Capacity], started: float
     ) -> None:
         self.run, self.services, self.capacity, self.started = run, services, capacity, started
         self.totals = RunTotals()
-        self.recorder = TimelineRecorder(services.times)
+        self.timeline = TimelineRecorder(services.times)
 
     def add(self, event: RunEvent) -> None:
-        """Something has happened."""
+        """Count an event."""
         self.totals.add(event)
-        self.recorder.add(event)
+        self.timeline.add(event)
 
     def summary(self, code: int) -> Summary:
-        """The run until now, as one that ends with this exit code."""
-        of = self.capacity()
+        """Return the summary so far, as of a run that ends with this exit code."""
+        capacity = self.capacity()
         seconds = time.monotonic() - self.started
-        made = self.totals.summary(self.run.id, seconds, code, self.services.times, of)
-        timeline, index = self.recorder.timeline(of.tokens), count_index(self.services.index)
+        made = self.totals.summary(self.run.id, seconds, code, self.services.times, capacity)
+        timeline, index = self.timeline.timeline(capacity.tokens), count_index(self.services.index)
         return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
 
 
 def count_index(index: Index) -> dict[str, int]:
-    """What the index holds now; nothing where it cannot be told."""
+    """Return what the index holds; empty if it cannot be counted."""
     try:
         return asdict(index.totals())
     except IngestError as error:
-        log.info("what the index holds could not be counted: %s", error)
+        log.info("could not count the sources and chunks in the index: %s", error)
         return {}
 
 
 def save_run_summary(summary: Summary, index: Index) -> None:
-    """Keep what the run came to, if the index can."""
+    """Save a run's summary in the index, if it can be reached."""
     try:
         index.save_run(summary)
     except IngestError as error:
-        log.info("what this run came to could not be kept: %s", error)
+        log.info("could not save this run's summary in the index: %s", error)

@@ -1,4 +1,4 @@
-"""A run in numbers: what its summary, its JSON and its exit code are made from."""
+"""Totals of a run, for its summary, JSON and exit code."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ingest.models import (
 from ingest.runtime.bottleneck import Capacity, find_bottleneck, stage_seconds
 from ingest.runtime.timing import Stopwatch
 
-MOST_KINDS = 100  # extensions that a summary names
-OTHERS = "others"  # all the rest
+MAX_EXTENSIONS = 100  # that a summary names
+OTHER_EXTENSIONS = "others"  # key for all further ones
 
 
 @dataclass(slots=True)
 class RunTotals:
-    """What has happened so far."""
+    """Totals so far."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     pages: int = 0  # read
     empty_pages: int = 0  # of the documents read
-    scanned: int = 0  # pages in those that are pictures, and nothing read them
-    missing: int = 0  # pages in those that could not be read
-    doubtful: int = 0  # pages in those whose text was recognised without confidence
+    scanned: int = 0  # their pages that are images without text, and not recognised
+    missing: int = 0  # their pages that could not be read
+    doubtful: int = 0  # their pages recognised with low confidence
     chunks: int = 0  # embedded and uploaded
-    tokens: int = 0  # in those
-    reused: int = 0  # chunks uploaded with vectors of the index in use
+    tokens: int = 0  # of those chunks
+    reused: int = 0  # chunks uploaded with vectors of an earlier index
     deleted: int = 0  # chunks
-    problems: list[SourceResult] = field(default_factory=list)  # for the documents' owners
+    problems: list[SourceResult] = field(default_factory=list)  # for the owners of the documents
     kept: list[DeletionsWithheld] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
@@ -64,7 +64,7 @@ class RunTotals:
     def summary(
         self, run: str, seconds: float, code: int, times: Stopwatch, capacity: Capacity
     ) -> Summary:
-        """The run, now that it is over."""
+        """Return the summary of a run that is over."""
         return Summary(
             run=run,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -85,13 +85,13 @@ class RunTotals:
 
     @property
     def other_kinds(self) -> dict[str, int]:
-        """How many files of other kinds were not read, by extension, the most frequent first."""
+        """Files of other types that were not read, by extension, the most frequent first."""
         counts: Counter[str] = Counter()
         for left in self.left_out:
             counts.update(left.kinds)
-        first = dict(counts.most_common(MOST_KINDS))
+        first = dict(counts.most_common(MAX_EXTENSIONS))
         rest = counts.total() - sum(first.values())
-        return first | ({OTHERS: rest} if rest else {})
+        return first | ({OTHER_EXTENSIONS: rest} if rest else {})
 
     @property
     def sources(self) -> int:
@@ -99,7 +99,7 @@ class RunTotals:
 
     @property
     def exit_code(self) -> int:
-        """2 if a limit must be lifted, 3 if a document could not be taken, else 0."""
+        """2 if deletions exceed the limit, 3 if a document failed, else 0."""
         if not all(kept.harmless for kept in self.kept):
             return 2
         return 3 if self.problems else 0

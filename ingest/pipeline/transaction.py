@@ -1,4 +1,4 @@
-"""One document between its intent and its commit, and what its record says at each step. Pure."""
+"""Transaction on one document: its write-ahead record, its chunks, and its final record. Pure."""
 
 from __future__ import annotations
 
@@ -23,33 +23,35 @@ from ingest.models import (
     Source,
     SourceResult,
 )
-from ingest.pipeline.diff import is_unmodified, reported
+from ingest.pipeline.diff import first_reported_run, is_unmodified
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-OCR_HINT = "--ocr local reads them"  # what to do about pages that are pictures
+OCR_HINT = "--ocr local reads them"  # remedy for pages that are images
 NO_TEXT_REASON = "no text on any page"
 SCANNED_REASON = f"its pages are pictures without text; {OCR_HINT}"
 OCR_EMPTY_REASON = "its pages are pictures, and no text was recognised on them"
-MAX_PAGE_RANGES = 5  # ranges of pages that are named
+MAX_PAGE_RANGES = 5  # in a message
 
 
-@dataclass(slots=True, eq=False)  # a document in progress is itself, whatever it holds
+@dataclass(slots=True, eq=False)  # compared by identity
 class Transaction:
-    """What a document is to become, and how far it has come."""
+    """A document being written to the index, and the progress of that."""
 
     source: Source
-    url: str  # where a person opens it
-    record: Record  # whole, as it stood before
+    url: str  # to open it in a browser
+    record: Record  # with chunk ids, as before the transaction
     document: PreparedDocument
-    existing_ids: frozenset[str]  # the ids of its chunks that the index has already
+    existing_ids: frozenset[str]  # ids of its chunks that the index already has
     acknowledged_count: int = 0  # chunks
-    embedded_count: int = 0  # chunks, since `held`
-    reused_count: int = 0  # chunks that came with vectors of an earlier index, likewise
-    tokens: int = 0  # in those
+    embedded_count: int = 0  # chunks embedded and uploaded
+    reused_count: int = 0  # chunks uploaded with vectors of an earlier index
+    tokens: int = 0  # of the embedded chunks
     refusals: list[Refusal] = field(default_factory=list)
-    removed_sources: list[SourceResult] = field(default_factory=list)  # sources that were inside it
+    removed_sources: list[SourceResult] = field(
+        default_factory=list
+    )  # attachments it no longer has
 
     @property
     def new_chunks(self) -> Iterator[Chunk]:
@@ -58,14 +60,14 @@ class Transaction:
 
     @property
     def moved_entries(self) -> list[IndexEntry]:
-        """The chunks that keep their vectors; where they stand may have changed."""
+        """The chunks that keep their vectors; their position in the document may have changed."""
         return [
             self.entry(chunk) for chunk in self.document.chunks if chunk.id in self.existing_ids
         ]
 
     @property
     def is_complete(self) -> bool:
-        """Whether the index has answered for every chunk that had to be embedded."""
+        """True once the index has answered for every new chunk."""
         return self.embedded_count + self.reused_count == len(self.document.chunks) - len(
             self.existing_ids
         )
@@ -76,12 +78,12 @@ class Transaction:
 
     @property
     def surplus_ids(self) -> set[str]:
-        """The chunks that were or may be in the index and are no longer the document's."""
+        """Ids of chunks that may be in the index and no longer belong to the document."""
         return possible_ids(self.record).difference(self.ids)
 
     @property
     def detached_names(self) -> list[str]:
-        """The names of the sources that were or may be inside it and no longer are."""
+        """Names of attachments that may be in the index and no longer belong to the document."""
         gone = set(self.record.details.attachments).difference(self.document.details.attachments)
         return [f"{self.source.name}{ATTACHMENT_SEPARATOR}{name}" for name in sorted(gone)]
 
@@ -92,7 +94,7 @@ class Transaction:
         return Outcome.CHANGED if self.record.committed else Outcome.NEW
 
     def count_answer(self, chunk: Chunk, refusal: Refusal | None, *, paid: bool = True) -> None:
-        """Count what became of one chunk that the index lacked, and whether its vector was paid."""
+        """Count the answer to a new chunk. `paid` is False if its vector was reused."""
         if paid:
             self.embedded_count += 1
             self.tokens += chunk.tokens
@@ -109,62 +111,63 @@ class Transaction:
             self.source, self.url, made.fingerprint, made.title, chunk, vector, made.details
         )
 
+    def intent(self, run: str) -> Record:
+        """Return the write-ahead record: it names every chunk that may exist from now on.
+
+        Without a fingerprint and a modification time, no source matches it.
+        """
+        record = self.record
+        attachments = record.details.attachments + self.document.details.attachments
+        return replace(
+            record,
+            pending=tuple(dict.fromkeys(record.pending + self.ids)),
+            details=replace(record.details, attachments=tuple(dict.fromkeys(attachments))),
+            fingerprint="",
+            modified="",
+            run=run,
+        )
+
+    def commit(self, run: str) -> Record:
+        """Return the final record, to save once the index has acknowledged every chunk."""
+        source, document = self.source, self.document
+        reason, code = describe_missing(document)
+        is_partial = bool(document.details.missing)
+        attempts = count_attempts(self.record, source, document.fingerprint)
+        return Record(
+            root=source.root,
+            source=source.name,
+            fingerprint=document.fingerprint,
+            size=source.size,
+            modified=reliable_modified(source),
+            pages=document.pages,
+            empty_pages=document.empty_pages,
+            tokens=sum(chunk.tokens for chunk in document.chunks),
+            outcome=self.outcome,
+            error=reason,
+            code=code,
+            attempts=attempts if is_partial else 0,
+            committed=self.ids,
+            chunks=len(self.ids),
+            settled=utc_timestamp(),
+            run=run,
+            details=details_with_first_run(self, run) if is_partial else document.details,
+        )
+
 
 def possible_ids(record: Record) -> set[str]:
-    """The ids of all chunks of a source that may exist."""
+    """Return the ids of all chunks of a source that the index may have."""
     return {*record.committed, *record.pending}
 
 
-def intent_record(transaction: Transaction) -> Record:
-    """The record before the first write: all that may exist, and unchanged by nothing."""
-    record, made = transaction.record, transaction.document
-    inside = dict.fromkeys(record.details.attachments + made.details.attachments)
-    return replace(
-        record,
-        pending=tuple(dict.fromkeys(record.pending + transaction.ids)),
-        details=replace(record.details, attachments=tuple(inside)),
-        fingerprint="",
-        modified="",
-    )
-
-
-def commit_record(transaction: Transaction, run: str) -> Record:
-    """The record after the last acknowledgement."""
-    made = transaction.document
-    reason, code = describe_missing(made)
-    missing = bool(made.details.missing)
-    return Record(
-        root=transaction.source.root,
-        source=transaction.source.name,
-        fingerprint=transaction.document.fingerprint,
-        size=transaction.source.size,
-        modified=reliable_modified(transaction.source),
-        pages=transaction.document.pages,
-        empty_pages=transaction.document.empty_pages,
-        tokens=sum(chunk.tokens for chunk in transaction.document.chunks),
-        outcome=transaction.outcome,
-        error=reason,
-        code=code,
-        attempts=count_attempts(transaction.record, transaction.source, made.fingerprint)
-        if missing
-        else 0,
-        committed=transaction.ids,
-        chunks=len(transaction.ids),
-        settled=utc_timestamp(),
-        run=run,
-        details=troubled(transaction, run) if missing else made.details,
-    )
-
-
 def refreshed_record(record: Record, source: Source) -> Record:
-    """The record of a source whose bytes turned out to be the same."""
+    """Return the record of a source whose bytes have not changed."""
     return replace(record, size=source.size, modified=reliable_modified(source))
 
 
 def failure_record(
     record: Record, source: Source, error: DocumentError, recipe: Recipe, run: str
 ) -> Record:
-    """The record of a source that could not be read or taken; what the index has of it stays."""
+    """Return the record of a source that failed. Its chunks in the index stay."""
     return replace(
         record,
         fingerprint=recipe.digest,
@@ -176,52 +179,54 @@ def failure_record(
         attempts=count_attempts(record, source, recipe.digest),
         settled=utc_timestamp(),
         run=run,
-        details=replace(record.details, since=since(record, source, error.code, run)),
+        details=replace(
+            record.details, since=first_run_with_problem(record, source, error.code, run)
+        ),
     )
 
 
-def since(record: Record, source: Source, code: str, run: str) -> str:
-    """The first run, by its id, that reported this trouble with these bytes; else this one."""
-    there = (record.code, record.size, record.modified)
-    same = there == (code, source.size, source.modified)
-    return (reported(record) or run) if same else run
+def first_run_with_problem(record: Record, source: Source, code: str, run: str) -> str:
+    """Return the id of the first run that reported this problem with these bytes."""
+    before = (record.code, record.size, record.modified)
+    is_same = before == (code, source.size, source.modified)
+    return (first_reported_run(record) or run) if is_same else run
 
 
-def troubled(draft: Transaction, run: str) -> Details:
-    """The details of a document that was read, but not whole."""
-    first = since(draft.record, draft.source, Code.PAGES_MISSING, run)
-    return replace(draft.document.details, since=first)
+def details_with_first_run(transaction: Transaction, run: str) -> Details:
+    """Return the details of a partly readable document."""
+    record, source = transaction.record, transaction.source
+    first = first_run_with_problem(record, source, Code.PAGES_MISSING, run)
+    return replace(transaction.document.details, since=first)
 
 
 def count_attempts(record: Record, source: Source, recipe: str) -> int:
-    """How often in a row a source was not taken whole, this time included."""
+    """Return how often in a row a source has failed, including this time."""
     return record.attempts + 1 if is_unmodified(source, record, recipe) else 1
 
 
 def describe_missing(document: PreparedDocument) -> tuple[str, str]:
-    """What the index does not get of a document, in words, and its code; nothing if it is whole."""
-    details, of = document.details, f"of {document.pages:,} pages"
+    """(reason, code) for what is missing from the index; ("", "") if complete."""
+    details = document.details
+
+    def name_pages(pages: Sequence[int]) -> str:
+        return f"{format_page_numbers(pages)} of {document.pages:,} pages"
+
     if details.missing:
-        reason = f"{format_page_numbers(details.missing)} {of} could not be read; the others are in the index"
-        return reason, Code.PAGES_MISSING
+        reason = "could not be read; the others are in the index"
+        return f"{name_pages(details.missing)} {reason}", Code.PAGES_MISSING
     if not document.chunks:
-        seen = OCR_EMPTY_REASON if details.ocr else SCANNED_REASON
-        return seen if details.scanned else NO_TEXT_REASON, Code.NO_TEXT
+        reason = OCR_EMPTY_REASON if details.ocr else SCANNED_REASON
+        return reason if details.scanned else NO_TEXT_REASON, Code.NO_TEXT
     if details.scanned and not details.ocr:
-        return (
-            f"{format_page_numbers(details.scanned)} {of}: pictures without text; {OCR_HINT}",
-            Code.SCANNED,
-        )
+        reason = f"pictures without text; {OCR_HINT}"
+        return f"{name_pages(details.scanned)}: {reason}", Code.SCANNED
     if details.doubtful:
-        return (
-            f"{format_page_numbers(details.doubtful)} {of}: recognised, but not for sure",
-            Code.DOUBTFUL,
-        )
+        return f"{name_pages(details.doubtful)}: recognised with low confidence", Code.DOUBTFUL
     return "", ""
 
 
 def format_page_numbers(pages: Sequence[int]) -> str:
-    """Pages in words: "page 3", "pages 1, 4-9"."""
+    """Format page numbers: "page 3", "pages 1, 4-9"."""
     runs = [
         [page for _, page in run] for _, run in groupby(enumerate(pages), lambda p: p[1] - p[0])
     ]
@@ -232,7 +237,7 @@ def format_page_numbers(pages: Sequence[int]) -> str:
 
 
 def indexed_result(transaction: Transaction, run: str = "") -> SourceResult:
-    """The outcome of a document that was read and taken; by no run where it is only foreseen."""
+    """Return the result of an indexed document. A dry run has no run id."""
     made = transaction.document
     reason, code = describe_missing(made)
     return SourceResult(
@@ -248,7 +253,7 @@ def indexed_result(transaction: Transaction, run: str = "") -> SourceResult:
         embedded=transaction.embedded_count,
         deleted=len(transaction.surplus_ids.intersection(transaction.record.committed)),
         tokens=transaction.tokens,
-        details=troubled(transaction, run) if made.details.missing else made.details,
+        details=details_with_first_run(transaction, run) if made.details.missing else made.details,
         reused=transaction.reused_count,
     )
 
@@ -256,7 +261,7 @@ def indexed_result(transaction: Transaction, run: str = "") -> SourceResult:
 def failed_result(
     record: Record, source: Source, error: DocumentError, run: str = ""
 ) -> SourceResult:
-    """The outcome of a document that could not be read or taken; by no run if only foreseen."""
+    """Return the result of a document that failed. A dry run has no run id."""
     return SourceResult(
         source.root,
         source.name,
@@ -265,15 +270,18 @@ def failed_result(
         error.code,
         harmless=False,
         chunks=record.chunks,
-        details=Details(since=since(record, source, error.code, run)),
+        details=Details(since=first_run_with_problem(record, source, error.code, run)),
     )
 
 
 def reliable_modified(source: Source) -> str:
-    """The time of change to compare with next time; none if another write could share it."""
+    """Return the modification time to compare with next time.
+
+    It is empty if the file was written so recently that another write could share it.
+    """
     return "" if source.recent else source.modified
 
 
 def utc_timestamp() -> str:
-    """The time, UTC, to the second."""
+    """Return the current UTC time, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

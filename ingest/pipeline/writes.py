@@ -1,8 +1,8 @@
-"""What is written about one document, and in which order. The order is the safety.
+"""Writes for one document, in the order that keeps the index consistent.
 
-intent → upload new, move kept → delete surplus → commit. Each function makes its requests one after
-the other, in a thread of the pipeline's; documents are independent of each other. Records are saved
-by the pipeline, many at a time.
+intent → upload new and moved chunks → delete surplus ones → commit. Each function sends its
+requests one after the other, in a thread of the pipeline; documents are independent of each other.
+The pipeline saves the records, many at a time.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -27,17 +27,16 @@ from ingest.models import (
     Record,
     Refusal,
     Source,
+    SourceKey,
     SourceResult,
     parent_name,
 )
-from ingest.pipeline.diff import Passed, Stale, unchanged_result
+from ingest.pipeline.diff import Skipped, Stale, unchanged_result
 from ingest.pipeline.transaction import (
     Transaction,
-    commit_record,
     failed_result,
     failure_record,
     indexed_result,
-    intent_record,
     possible_ids,
     refreshed_record,
 )
@@ -51,34 +50,44 @@ T = TypeVar("T")
 
 
 class ReadResult(NamedTuple):
-    """A stale source and what reading it gave; None where its bytes are the known ones."""
+    """A stale source, and its document or error; None if its bytes have not changed."""
 
     stale: Stale
     result: PreparedDocument | DocumentError | None
 
 
 class NewChunk(NamedTuple):
-    """One chunk that must be embedded."""
+    """A chunk that must be embedded."""
 
     transaction: Transaction
     chunk: Chunk
 
 
 class EmbeddedBatch(NamedTuple):
-    """A batch of chunks and the finished call that gave their vectors."""
+    """A batch of chunks, and the finished call that returned their vectors."""
 
     chunks: list[NewChunk]
     call: Future[Vectors]
-    paid: bool = True  # False: an earlier index had them
+    paid: bool = True  # False: vectors of an earlier index
 
     @property
     def transactions(self) -> Iterable[Transaction]:
-        """Each document that has a chunk in the batch, once."""
+        """The documents that have a chunk in the batch, each once."""
         return dict.fromkeys(piece.transaction for piece in self.chunks)
 
 
+def is_new_chunk(item: object) -> TypeGuard[NewChunk]:
+    """Return whether an item must be embedded; other items pass the embedding stage."""
+    return isinstance(item, NewChunk)
+
+
+def source_keys(chunks: Iterable[NewChunk]) -> list[SourceKey]:
+    """Return the sources that have a chunk in a batch, each once."""
+    return list(dict.fromkeys(piece.transaction.source.key for piece in chunks))
+
+
 class Pending(NamedTuple, Generic[T]):
-    """What is true once a record says so; None for a record that says so already."""
+    """A result that becomes valid once `save` is saved (None: nothing to save)."""
 
     save: Record | None
     result: T
@@ -87,9 +96,9 @@ class Pending(NamedTuple, Generic[T]):
 def begin_transaction(
     read: ReadResult, index: Index, recipe: Recipe, run: str
 ) -> Pending[Transaction | SourceResult]:
-    """What the record must say before anything is written: which chunks are about to exist.
+    """Begin a transaction: the result is pending until its intent is saved.
 
-    Or, of a source that has none to come, what became of it.
+    A source that has failed or has not changed gets its result instead.
     """
     source, made = read.stale.source, read.result
     record = previous_record(read.stale, index)
@@ -102,55 +111,57 @@ def begin_transaction(
         )
     if is_same_content(made, record):
         return Pending(refreshed_record(record, source), unchanged_result(source, record))
-    draft = create_transaction(source, record, made, index)
-    return Pending(replace(intent_record(draft), run=run), draft)
+    transaction = create_transaction(source, record, made, index)
+    return Pending(transaction.intent(run), transaction)
 
 
-def passed(change: Passed, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
-    """What the record of a source must say that is passed over; what the index has of it stays."""
+def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
+    """Return the result of a skipped source, pending until saved. Its chunks in the index stay."""
     source = change.source
     record = index.record(*source.key) or Record(*source.key)
     error = DocumentError(change.reason, change.code)
-    said = failure_record(record, source, error, recipe, run)
-    # It was not tried: once it can be read it is.
-    said = replace(said, outcome=Outcome.SKIPPED, attempts=0)
-    details = Details(since=said.details.since)
-    return Pending(said, replace(change.settled, chunks=record.chunks, details=details))
+    failure = failure_record(record, source, error, recipe, run)
+    # No attempt was made, so a later run reads it once that is possible.
+    skipped = replace(failure, outcome=Outcome.SKIPPED, attempts=0)
+    details = Details(since=skipped.details.since)
+    return Pending(skipped, replace(change.result, chunks=record.chunks, details=details))
 
 
 def is_same_content(document: PreparedDocument, record: Record) -> bool:
-    """Whether reading a source gave what its record says already.
+    """Return whether a source's content is what its record says.
 
-    It was read for what is inside it; or a listing lagged behind a record written just now.
+    It may be read for its attachments, or because a listing lags behind a record just saved.
     """
-    there = (document.fingerprint, document.details) == (record.fingerprint, record.details)
-    return there and not record.details.missing
+    is_same = (document.fingerprint, document.details) == (record.fingerprint, record.details)
+    return is_same and not record.details.missing
 
 
 def upload_batch(batch: EmbeddedBatch, index: Index, dimensions: int) -> dict[str, Refusal]:
-    """Write a batch of chunks; returns those that the model or the index would not take, by id."""
+    """Upload a batch of chunks; returns those that the model or the index refused, by id."""
     refused: dict[str, Refusal] = {}
     pieces = batch.chunks
     try:
         vectors = batch.call.result()
-    except PartialEmbedding as some:
-        vectors = some.vectors
+    except PartialEmbedding as partial:
+        vectors = partial.vectors
         refused = {
             pieces[place].chunk.id: Refusal(pieces[place].chunk.id, reason)
-            for place, reason in some.reasons.items()
+            for place, reason in partial.reasons.items()
         }
         pieces = [piece for piece in pieces if piece.chunk.id not in refused]
     if not pieces:
         return refused
     rows = check_vectors(vectors, len(pieces), dimensions)
-    entries = [d.entry(chunk, row) for (d, chunk), row in zip(pieces, rows, strict=True)]
+    entries = [
+        piece.transaction.entry(piece.chunk, row) for piece, row in zip(pieces, rows, strict=True)
+    ]
     return refused | {refusal.id: refusal for refusal in index.upload(entries)}
 
 
 def finish_transaction(
     transaction: Transaction, index: Index, recipe: Recipe, run: str
 ) -> Pending[SourceResult]:
-    """Move what is kept, delete what is no longer there; then the record may be committed."""
+    """Upload moved chunks and delete surplus ones; the result is pending until the commit."""
     moved = transaction.moved_entries
     refused = index.upload(moved) if moved else []
     transaction.acknowledged_count += len(moved) - len(refused)
@@ -160,62 +171,62 @@ def finish_transaction(
             f"a chunk was refused: {transaction.refusals[0].reason}", Code.REFUSED
         )
         record = failure_record(transaction.record, transaction.source, error, recipe, run)
-        about = intent_record(transaction)
-        details = replace(about.details, since=record.details.since)
-        record = replace(record, pending=about.pending, details=details)
+        intent = transaction.intent(run)
+        details = replace(intent.details, since=record.details.since)
+        record = replace(record, pending=intent.pending, details=details)
         return Pending(record, failed_result(transaction.record, transaction.source, error, run))
     if transaction.acknowledged_count != len(transaction.ids):
         raise ServiceError(
-            f"{transaction.source.name}: the index acknowledged {transaction.acknowledged_count} of "
-            f"{len(transaction.ids)} chunks; run again"
+            f"{transaction.source.name}: the index acknowledged "
+            f"{transaction.acknowledged_count} of {len(transaction.ids)} chunks; run again"
         )
     delete_chunks(transaction.surplus_ids, index)
     for name in transaction.detached_names:
         transaction.removed_sources.append(
             remove_source(Record(transaction.source.root, name), index)
         )
-    return Pending(commit_record(transaction, run), indexed_result(transaction, run))
+    return Pending(transaction.commit(run), indexed_result(transaction, run))
 
 
 def remove_source(record: Record, index: Index) -> SourceResult:
-    """Delete all that the index may have of a source, and only then forget it."""
-    gone = possible_ids(index.record(record.root, record.source) or record)
-    delete_chunks(gone, index)
+    """Delete all chunks of a source, and only then its record."""
+    ids = possible_ids(index.record(record.root, record.source) or record)
+    delete_chunks(ids, index)
     index.forget(record)
-    return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=len(gone))
+    return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=len(ids))
 
 
 def previous_record(stale: Stale, index: Index) -> Record:
-    """A source's record with its ids, as it stood before it was read; an empty one for none."""
+    """Return a source's record with its chunk ids; an empty one for a new source."""
     source, record, _ = stale
     if record is None and parent_name(source.name):
-        record = index.record(source.root, source.name)  # nobody has asked yet
+        record = index.record(source.root, source.name)  # attachments are not in the diff
     return record or Record(source.root, source.name)
 
 
 def create_transaction(
     source: Source, record: Record, document: PreparedDocument, index: Index
 ) -> Transaction:
-    """A document's draft. Only chunks its record names can be in the index already."""
+    """Create a document's transaction. Only chunks that its record names can be in the index."""
     candidates = possible_ids(record).intersection(chunk.id for chunk in document.chunks)
-    held = frozenset(index.existing_ids(candidates)) if candidates else frozenset()
-    return Transaction(source, source_url(source), record, document, held)
+    existing = frozenset(index.existing_ids(candidates)) if candidates else frozenset()
+    return Transaction(source, source_url(source), record, document, existing)
 
 
 def check_vectors(vectors: Vectors, count: int, dimensions: int) -> Vectors:
-    """The vectors, if there is one for each text and each can be compared."""
+    """Return the vectors. Raises ServiceError unless there is a finite one for each text."""
     if vectors.shape != (count, dimensions):
         raise ServiceError(
-            f"the model gave vectors of shape {vectors.shape} for {count} texts and "
+            f"the model returned vectors of shape {vectors.shape} for {count} texts and "
             f"{dimensions} dimensions; run again"
         )
     if not np.isfinite(vectors).all():
-        raise ServiceError("the model gave vectors that are not numbers; run again")
+        raise ServiceError("the model returned vectors with NaN or infinite values; run again")
     return vectors
 
 
 def delete_chunks(ids: Iterable[str], index: Index) -> None:
-    """Delete chunks, all of them."""
-    some = list(ids)
-    if refusals := index.delete(some) if some else []:
-        raise ServiceError(f"the index kept a chunk to be deleted: {refusals[0].reason}; run again")
+    """Delete chunks. Raises ServiceError if the index refuses to delete one."""
+    unwanted = list(ids)
+    if refusals := index.delete(unwanted) if unwanted else []:
+        raise ServiceError(f"the index refused to delete a chunk: {refusals[0].reason}; run again")

@@ -15,7 +15,8 @@ import pytest
 
 from ingest import __version__
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_embedder, open_index
+from ingest.config.embedding import create_embedder
+from ingest.config.index import open_index
 from ingest.config.settings import Settings
 from ingest.models import Mode
 from tests.conftest import ROOT, Command, called, environment, ingested, shared

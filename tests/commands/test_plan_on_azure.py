@@ -55,7 +55,7 @@ def connected(chosen: Settings, *, write: bool) -> Iterator[Services]:
         clock=lambda: time.monotonic() * SPEED,
         sleep=lambda seconds: time.sleep(seconds / SPEED),
     )
-    with open_services(chosen, stop, write=write, to=to) as all_:
+    with open_services(chosen, stop, write=write, connections=to) as all_:
         yield all_
 
 

@@ -66,7 +66,7 @@ class Cluster:
             )
 
     def client(self) -> Any:
-        """What may ask the cluster how it is."""
+        """Return a client of the cluster."""
         return distributed.Client(self.address, timeout=PATIENCE, set_as_default=False)
 
     def holding_actors(self) -> list[int]:
@@ -111,7 +111,7 @@ def with_actors(dask_scheduler: Any) -> list[str]:
 
 
 def kept(dask_scheduler: Any) -> list[str]:
-    """The tasks and variables that a scheduler keeps."""
+    """Return the tasks and variables that a scheduler keeps."""
     tasks = [
         f"{key} {task.state} wanted by {[each.client_key for each in task.who_wants or ()]}"
         for key, task in dask_scheduler.tasks.items()
@@ -120,12 +120,12 @@ def kept(dask_scheduler: Any) -> list[str]:
 
 
 def sessions() -> int:
-    """How many runs a worker is at."""
+    """Return how many sessions a worker has."""
     return len(session.SESSIONS)
 
 
 def asked_to_stop() -> bool:
-    """Whether each run that a worker is at is to end."""
+    """Whether each session of a worker was asked to stop."""
     here = list(session.SESSIONS.values())
     return all(there.done() and there.result().run.stop.is_requested() for there in here)
 
@@ -170,7 +170,7 @@ def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Process[str]:
 
 
 def environment_of_parts() -> dict[str, str]:
-    """What a part of a cluster needs, without the settings of who runs the tests."""
+    """Return the environment of a part of a cluster, without the settings of the test's user."""
     return environment() | QUIET
 
 

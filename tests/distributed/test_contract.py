@@ -1,4 +1,4 @@
-"""What every engine must do, asked of each: the same as one machine does by itself."""
+"""Contract of every engine: it does what one machine does by itself."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def alone(here: World) -> list[tuple[Ran, dict[str, Any]]]:
 def engines(
     request: pytest.FixtureRequest, here: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engines]:
-    """An engine for each run. A new one is one line here."""
+    """An engine for each run. Add another engine here."""
     if request.param == "threads":
         yield lambda _: threads()
         return

@@ -1,4 +1,4 @@
-"""One quota and one budget for all workers, in simulated time; workers and the pacing get lost."""
+"""One quota and one budget for all workers, in simulated time, although parts get lost."""
 
 from __future__ import annotations
 
@@ -55,23 +55,23 @@ class Clock:
 
 @dataclass
 class World:
-    """A pacing in a time of its own, that may be lost, and the workers that it has."""
+    """A coordinator in simulated time, which may be lost."""
 
-    tpm: float = TPM  # that is set; inf: it is to be found out
+    tpm: float = TPM  # as configured; inf: to be learnt
     clock: Clock = field(default_factory=Clock)
-    pacing: Coordinator = field(init=False)
+    coordinator: Coordinator = field(init=False)
 
     def __post_init__(self) -> None:
         self.begin()
 
     def begin(self) -> None:
-        """Another pacing, which knows nothing of the one before."""
-        self.pacing = Coordinator([endpoint(self.tpm)], clock=self.clock)
+        """Start another coordinator, which knows nothing of the one before."""
+        self.coordinator = Coordinator([endpoint(self.tpm)], clock=self.clock)
 
 
 @dataclass
 class Worker:
-    """Several senders of one worker that always have something to send, as threads of it have."""
+    """A worker whose threads always have something to send."""
 
     name: str
     world: World
@@ -82,7 +82,7 @@ class Worker:
 
     def start(self, quota: Quota, at: At) -> None:
         def here(act: Act) -> Act:
-            """The act, at its time by the pacing's clock too, if this worker lives."""
+            """Act at that time, by the coordinator's clock too, if this worker lives."""
 
             def acted(now: float) -> None:
                 self.world.clock.now = now
@@ -92,10 +92,10 @@ class Worker:
             return acted
 
         def look(now: float) -> None:
-            tokens = float(self.world.pacing.known().request_tokens)
+            tokens = float(self.world.coordinator.get_quota().request_tokens)
             if self.under_way >= self.at_once:
                 return at(now + 0.05, here(look))
-            answer = self.world.pacing.ask(self.name, tokens)
+            answer = self.world.coordinator.ask(self.name, tokens)
             if not isinstance(answer, Permit):
                 return at(now + answer.seconds, here(look))
             self.under_way += 1
@@ -115,12 +115,12 @@ class Worker:
         def over(turn: Permit, headers: Mapping[str, str], *, refused: bool) -> None:
             self.under_way -= 1
             if refused:
-                self.world.pacing.refused(turn, headers)
+                self.world.coordinator.report_throttled(turn, headers)
             else:
-                self.world.pacing.answered(turn, headers)
+                self.world.coordinator.report_success(turn, headers)
 
         def beat(now: float) -> None:
-            self.world.pacing.beat(WorkerStatus(self.name))
+            self.world.coordinator.heartbeat(WorkerStatus(self.name))
             at(now + 1.0, here(beat))
 
         at(random.random(), here(beat))
@@ -140,12 +140,12 @@ class Moment:
 
 
 def shares(workers: list[Worker], minutes: float = MINUTES) -> list[float]:
-    """What each worker had of the quota."""
+    """Return each worker's share of the quota."""
     return [sum(t for _, t in w.seen.accepted) / (TPM * minutes) for w in workers]
 
 
 def refused(workers: list[Worker]) -> float:
-    """The share of all requests that were one too many."""
+    """Return the share of requests that were throttled."""
     no = sum(len(w.seen.refused) for w in workers)
     return no / (no + sum(len(w.seen.accepted) for w in workers))
 
@@ -173,7 +173,7 @@ def test_the_quota_of_a_lost_worker_is_for_the_others() -> None:
     simulated(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *dying, *living)
     assert sum(shares([*dying, *living])) >= 0.95
     assert refused([*dying, *living]) <= 0.01
-    assert world.pacing.rate_limiter.deployments[0].under_way <= sum(w.at_once for w in living)
+    assert world.coordinator.rate_limiter.deployments[0].under_way <= sum(w.at_once for w in living)
 
 
 @pytest.mark.parametrize("tpm", [TPM, math.inf])
@@ -190,88 +190,90 @@ def test_a_pacing_that_is_begun_anew_sends_no_burst(tpm: float) -> None:
 def test_answers_to_turns_of_an_earlier_pacing_mean_nothing() -> None:
     """Their numbers are not those of this one, by chance; a refusal is heeded all the same."""
     world = World(math.inf)
-    old = world.pacing.ask("a", 10)
+    old = world.coordinator.ask("a", 10)
     assert isinstance(old, Permit)
     world.begin()
-    mine = world.pacing.ask("a", 10)
+    mine = world.coordinator.ask("a", 10)
     assert isinstance(mine, Permit)
     assert mine.number != old.number
-    world.pacing.answered(old, {"x-ratelimit-limit-tokens": "7"})
-    assert world.pacing.known().tokens_per_minute == math.inf
-    assert world.pacing.rate_limiter.deployments[0].under_way == 1
+    world.coordinator.report_success(old, {"x-ratelimit-limit-tokens": "7"})
+    assert world.coordinator.get_quota().tokens_per_minute == math.inf
+    assert world.coordinator.rate_limiter.deployments[0].under_way == 1
 
 
 def test_what_a_silent_worker_had_comes_back() -> None:
-    """After some seconds without a beat; at once where it says goodbye; and some time at most."""
+    """Some seconds after its last heartbeat; at once if it leaves; and in any case some time."""
     world = World(10**9)
-    pacing, pace = world.pacing, world.pacing.rate_limiter.deployments[0]
+    coordinator, pace = world.coordinator, world.coordinator.rate_limiter.deployments[0]
     for who in "abc":
-        pacing.beat(WorkerStatus(who))
-        assert isinstance(pacing.ask(who, 10), Permit)
+        coordinator.heartbeat(WorkerStatus(who))
+        assert isinstance(coordinator.ask(who, 10), Permit)
         world.clock.now += 0.1
-    pacing.gone("a")
+    coordinator.remove_worker("a")
     assert pace.under_way == 2
     world.clock.now += WORKER_TIMEOUT_SECONDS - 1
-    pacing.beat(WorkerStatus("c"))
+    coordinator.heartbeat(WorkerStatus("c"))
     world.clock.now += 2
-    assert [beat.worker for beat in pacing.order(Orders(), (0, 0)).workers] == ["c"]
+    assert [beat.worker for beat in coordinator.update_orders(Orders(), (0, 0)).workers] == ["c"]
     assert pace.under_way == 1
 
     world.clock.now += REQUEST_TIMEOUT_SECONDS
-    pacing.beat(WorkerStatus("c"))
-    pacing.drop_lost_workers()
+    coordinator.heartbeat(WorkerStatus("c"))
+    coordinator.drop_lost_workers()
     assert pace.under_way == 0
 
 
 def test_workers_are_told_what_the_driver_wants_and_that_it_has_left() -> None:
-    """I stop a run: each hears of it with its next beat; and if nothing is heard of me, too."""
+    """I stop a run: each hears of it with its next heartbeat; and so if my machine is lost."""
     world = World()
-    world.pacing.order(Orders(stop=True), (0, 0))
-    orders = world.pacing.beat(WorkerStatus("a"))
+    world.coordinator.update_orders(Orders(stop=True), (0, 0))
+    orders = world.coordinator.heartbeat(WorkerStatus("a"))
     assert (orders.stop, orders.abandon, orders.driver_lost) == (True, False, False)
-    assert orders.quota == world.pacing.known()
+    assert orders.quota == world.coordinator.get_quota()
 
-    world.pacing.order(Orders(), (0, 0))
+    world.coordinator.update_orders(Orders(), (0, 0))
     world.clock.now += DRIVER_TIMEOUT_SECONDS + 1
-    assert world.pacing.beat(WorkerStatus("a")).driver_lost
-    world.pacing.order(Orders(), (0, 0))
-    assert not world.pacing.beat(WorkerStatus("a")).driver_lost
+    assert world.coordinator.heartbeat(WorkerStatus("a")).driver_lost
+    world.coordinator.update_orders(Orders(), (0, 0))
+    assert not world.coordinator.heartbeat(WorkerStatus("a")).driver_lost
 
 
 def test_nothing_is_spent_that_was_not_granted() -> None:
     """A request waits for the driver to say more, which hears how much is waited for."""
-    pacing = Coordinator(limits=BudgetLimits(tokens=1000), granted=(100, 0))
-    assert pacing.spend(60, 0) == ""
-    assert pacing.spend(60, 0) is None
-    assert pacing.order(Orders(), (150, 0)).wanted == (60, 0)
-    assert pacing.spend(60, 0) == ""
+    coordinator = Coordinator(limits=BudgetLimits(tokens=1000), granted=(100, 0))
+    assert coordinator.reserve_budget(60, 0) == ""
+    assert coordinator.reserve_budget(60, 0) is None
+    assert coordinator.update_orders(Orders(), (150, 0)).wanted == (60, 0)
+    assert coordinator.reserve_budget(60, 0) == ""
 
-    status = pacing.order(Orders(), (1000, 0))
+    status = coordinator.update_orders(Orders(), (1000, 0))
     assert (status.tokens, status.wanted, status.limit_reached) == (120, (0, 0), "")
 
 
 def test_a_limit_that_is_reached_is_final_for_all() -> None:
     """Nobody is granted less than it; all are told which limit it was, as the driver is."""
-    pacing = Coordinator(limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf))
-    assert pacing.spend(60, 0) == ""
-    assert pacing.spend(60, 0) == "--max-tokens 100"
-    assert pacing.spend(1, 0) == "--max-tokens 100"
-    assert pacing.order(Orders(), (0, 0)).limit_reached == "--max-tokens 100"
+    coordinator = Coordinator(limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf))
+    assert coordinator.reserve_budget(60, 0) == ""
+    assert coordinator.reserve_budget(60, 0) == "--max-tokens 100"
+    assert coordinator.reserve_budget(1, 0) == "--max-tokens 100"
+    assert coordinator.update_orders(Orders(), (0, 0)).limit_reached == "--max-tokens 100"
 
 
 def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
     """A page that is refused costs nothing: another one may take its place."""
-    pacing = Coordinator(limits=BudgetLimits(usd=0.02, rates=PAID), granted=(math.inf, math.inf))
-    assert pacing.spend(0, 2) == ""
-    assert pacing.spend(0, -1) == ""
-    assert pacing.spend(0, 1) == ""
-    assert pacing.spend(0, 1) == "--max-cost 0.02"
+    coordinator = Coordinator(
+        limits=BudgetLimits(usd=0.02, rates=PAID), granted=(math.inf, math.inf)
+    )
+    assert coordinator.reserve_budget(0, 2) == ""
+    assert coordinator.reserve_budget(0, -1) == ""
+    assert coordinator.reserve_budget(0, 1) == ""
+    assert coordinator.reserve_budget(0, 1) == "--max-cost 0.02"
 
 
 def test_a_pacing_begun_anew_knows_what_was_spent() -> None:
     """All that an earlier one was granted: then the limit is never exceeded."""
-    pacing = Coordinator(
+    coordinator = Coordinator(
         limits=BudgetLimits(tokens=100, spent=(90, 0)), granted=(math.inf, math.inf)
     )
-    assert pacing.spend(10, 0) == ""
-    assert pacing.spend(1, 0) == "--max-tokens 100"
+    assert coordinator.reserve_budget(10, 0) == ""
+    assert coordinator.reserve_budget(1, 0) == "--max-tokens 100"

@@ -1,4 +1,4 @@
-"""What a worker asks the pacing of its run, and what it makes of the answers."""
+"""A worker's rate limiters and budget, which ask the coordinator."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from tests.emulator.identity import COGNITIVE_USER
 from tests.scans import squares
 
 
-def asked(pacing: Coordinator) -> Any:
-    """The way to a pacing in this process."""
-    return lambda method, *arguments: getattr(pacing, method)(*arguments)
+def asked(coordinator: Coordinator) -> Any:
+    """Return calls to a coordinator in this process."""
+    return lambda method, *arguments: getattr(coordinator, method)(*arguments)
 
 
 def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_takes(
@@ -45,13 +45,13 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
     azure.ocr.tps = azure.ocr.get_tps = 15  # of which ten are used
     out = io.BytesIO()
     squares("Any.").save(out, "PNG")
-    pacing = Coordinator()
+    coordinator = Coordinator()
     token = TokenCache(
         SharedCredential(lambda: create_credential("", "", hosted=True)), COGNITIVE_SERVICES_SCOPE
     )
 
     def work(who: str) -> None:
-        pace = RemoteOcrRateLimiter(who, asked(pacing))
+        pace = RemoteOcrRateLimiter(who, asked(coordinator))
         service = DocumentIntelligence(
             azure.ocr_endpoint, "prebuilt-read", token, RetryPolicy(60.0), rate_limiter=pace
         )
@@ -67,28 +67,29 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
 
 def test_a_limit_is_kept_by_all_budgets_together() -> None:
     """Each worker asks before it spends: eight of them are let through to the token."""
-    pacing = Coordinator(limits=BudgetLimits(tokens=1000))
+    coordinator = Coordinator(limits=BudgetLimits(tokens=1000))
     stops = [Cancellation() for _ in range(8)]
     budgets = [
-        Budget(stop, reserve_shared=partial(reserve_budget, asked(pacing), stop)) for stop in stops
+        Budget(stop, reserve_shared=partial(reserve_budget, asked(coordinator), stop))
+        for stop in stops
     ]
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda n: budgets[n % 8].try_reserve(30), range(100)))
     assert sum(answers) == 33
-    assert pacing.budget.tokens == 990
+    assert coordinator.budget.tokens == 990
     assert all(stop.drained for stop in stops)
     assert {budget.limit_reached for budget in budgets} == {"--max-tokens 1,000"}
 
 
 def test_who_waits_for_a_grant_hears_that_the_run_is_over() -> None:
     """The driver grants nothing any more: a worker does not wait for it for ever."""
-    pacing, stop = (
+    coordinator, stop = (
         Coordinator(limits=BudgetLimits(tokens=1000), granted=(0, 0)),
         Cancellation(grace_seconds=0.0),
     )
     threading.Timer(0.3, stop.abandon).start()
     with pytest.raises(StoppedError):
-        reserve_budget(asked(pacing), stop, 10, 0)
+        reserve_budget(asked(coordinator), stop, 10, 0)
 
 
 def test_who_misses_the_pacing_waits_for_another_one() -> None:
@@ -102,10 +103,10 @@ def test_who_misses_the_pacing_waits_for_another_one() -> None:
 
     stop = Cancellation(grace_seconds=0.0)
     ask = wait_for_coordinator(call, stop)
-    assert ask("known") == "known"
+    assert ask("get_quota") == "get_quota"
     threading.Timer(0.3, stop.abandon).start()
     with pytest.raises(StoppedError):
-        ask("known")
+        ask("get_quota")
 
 
 def test_only_what_is_said_of_quotas_goes_to_the_pacing() -> None:

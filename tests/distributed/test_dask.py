@@ -1,4 +1,4 @@
-"""What Dask does that it should not, and what is done about it."""
+"""Workarounds for Dask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver, and what a worker does, in one process: what no cluster is needed for."""
+"""The driver and its workers in one process, without a cluster."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ import pytest
 
 from ingest import __version__
 from ingest.config.connections import create_connections
-from ingest.config.factory import (
-    embedder_locations,
-    embedding_endpoints,
-    open_portable,
-    to_portable,
-)
+from ingest.config.embedding import embedding_endpoints
 from ingest.config.settings import Settings
+from ingest.config.sources import open_portable, to_portable
 from ingest.distributed import session
 from ingest.distributed.coordinator import Coordinator
 from ingest.distributed.messages import (
@@ -32,7 +28,7 @@ from ingest.distributed.worker import settle_group
 from ingest.errors import ConfigError, ServiceError
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.stages import build_skip_rule, ingest_root
+from ingest.pipeline.stages import create_skip_rule, ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
 from ingest.sources.validation import ValidatedRoot
@@ -58,13 +54,13 @@ def here(whole: World) -> World:
 
 
 def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, WorkerLinks]:
-    """A worker that speaks to a pacing of its own."""
+    """A worker that has a coordinator to itself."""
     chosen = world_.settings(index)
-    pacing = Coordinator(embedding_endpoints(chosen, embedder_locations(chosen)))
+    coordinator = Coordinator(embedding_endpoints(chosen))
     job = Job(
-        run.id, __version__, strip_secrets(chosen), build_skip_rule(all_, run), all_.index.holder
+        run.id, __version__, strip_secrets(chosen), create_skip_rule(all_, run), all_.index.holder
     )
-    return job, WorkerLinks("w", lambda method, *more: getattr(pacing, method)(*more))
+    return job, WorkerLinks("w", lambda method, *more: getattr(coordinator, method)(*more))
 
 
 def group(world_: World, number: int, *names: str) -> Group:
@@ -85,7 +81,7 @@ def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> 
         two = settle_group(
             group(here, 2, "0.pdf", "1.pdf", "broken.pdf", "portfolio.pdf"), job, links
         )
-        session.end(run.id)
+        session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
     assert here.azure.openai.repeated == {}
     assert what(two).items() >= {name: o for name, o in what(one).items() if o == "new"}.items()
@@ -101,14 +97,14 @@ def test_a_session_ends_with_its_run_and_not_under_a_group(here: World) -> None:
     with here.running("sessions") as (all_, run, _):
         job, links = worker(all_, run, here, "sessions")
         with session.use_session(1, job, links) as first:
-            session.end(run.id)
+            session.end_session(run.id)
             assert first.finished.is_set()
             assert not first.try_close()
         wait_until(lambda: first.closed)
         with session.use_session(2, job, links) as second:
             assert second is not first
             assert not second.closed
-        session.end(run.id)
+        session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
 
 
@@ -123,7 +119,7 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
             settle_group(one, replace(job, lease_holder="another:1:run"), links)
         wait_until(lambda: not session.SESSIONS)
         assert what(settle_group(one, job, links)) == {"0.pdf": "new"}
-        session.end(run.id)
+        session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
 
 
@@ -133,7 +129,7 @@ def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> 
         job, links = worker(all_, run, here, "lost")
         with session.use_session(1, job, links) as session_:
             session_.stop_with_error("its run does not hold the index any more")
-            with pytest.raises(ServiceError, match="a worker stopped, as its run does not hold"):
+            with pytest.raises(ServiceError, match="a worker stopped: its run does not hold"):
                 settle_group(group(here, 2, "0.pdf", "1.pdf"), job, links)
         wait_until(lambda: not session.SESSIONS)
 
@@ -193,7 +189,7 @@ def test_results_that_do_not_arrive_end_the_run(here: World) -> None:
     ):
         engine.silent = True
         (root,) = parse_folder_roots([str(here.folder)])
-        with pytest.raises(ServiceError, match="does not arrive"):
+        with pytest.raises(ServiceError, match="do not arrive"):
             list(ingest_root(root, all_, run))
 
 
@@ -232,5 +228,5 @@ def test_a_root_is_opened_where_it_is_read(tmp_path: Path) -> None:
     url = "https://127.0.0.1:1/devstoreaccount1/docs"
     with open_portable(url, Settings(), to) as container:
         assert to_portable(container) == container.name == url
-    with pytest.raises(ConfigError, match="cannot be read on other machines"):
+    with pytest.raises(ConfigError, match="other machines cannot read a user-supplied root"):
         to_portable(ValidatedRoot(Shelf()))

@@ -159,7 +159,7 @@ def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: Wor
     before = len(world.azure.openai.requests)
     with (
         world.quota(120_000),
-        world.run("pacing", "--max-tokens", str(most)) as run,
+        world.run("coordinator", "--max-tokens", str(most)) as run,
         world.held("openai", after=4) as gate,
     ):
         gate.reached(4)

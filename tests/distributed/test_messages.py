@@ -1,4 +1,4 @@
-"""How sources are put into groups."""
+"""Grouping of sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine that is no cluster: two workers that are threads of this process."""
+"""An engine without a cluster: its two workers are threads of this process."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ WORKERS = ("a", "b")
 
 
 class Threads:
-    """Groups go to an Executor, as with any engine; the pacing is an object beside it."""
+    """Runs groups on an Executor, as any engine does; the coordinator is an object here."""
 
     def __init__(self, executor: ThreadPoolExecutor) -> None:
         self.executor = executor
         self.free: SimpleQueue[str] = SimpleQueue()
         for who in WORKERS:
             self.free.put(who)
-        self.pacing: Coordinator | None = None
-        self.begun = 0  # pacings
-        self.after = math.inf  # so many turns, the first pacing is lost
-        self.groups: list[Group] = []  # that were submitted
-        self.silent = False  # what they come to does not arrive
+        self.coordinator: Coordinator | None = None
+        self.begun = 0  # coordinators started
+        self.after = math.inf  # permits, after which the first coordinator is lost
+        self.groups: list[Group] = []  # submitted
+        self.silent = False  # results do not arrive
 
     def submit(self, group: Group, job: Job) -> Future[GroupResult]:
         self.groups.append(group)
@@ -54,33 +54,33 @@ class Threads:
         return len(WORKERS)
 
     def start_coordinator(self, *arguments: Any) -> None:
-        self.pacing = Coordinator(*arguments)
+        self.coordinator = Coordinator(*arguments)
         self.begun += 1
 
     def asked(self, method: str, *arguments: Any) -> Any:
-        """What a worker gets."""
+        """Call the coordinator for a worker."""
         self.after -= method == "ask"
         if self.after < 0:
-            self.after, self.pacing = math.inf, None
-        if self.pacing is None:
+            self.after, self.coordinator = math.inf, None
+        if self.coordinator is None:
             raise CoordinatorUnavailableError
-        return getattr(self.pacing, method)(*arguments)
+        return getattr(self.coordinator, method)(*arguments)
 
     def call_coordinator(self, method: str, *arguments: Any) -> Any:
-        if self.pacing is None:
-            raise ServiceError("the pacing is lost")
-        return getattr(self.pacing, method)(*arguments)
+        if self.coordinator is None:
+            raise ServiceError("the coordinator is lost")
+        return getattr(self.coordinator, method)(*arguments)
 
     def has_lost_results(self) -> bool:
         return self.silent
 
     def end_run(self, run: str) -> None:
-        session.end(run)
+        session.end_session(run)
 
 
 @contextmanager
 def threads() -> Iterator[Threads]:
-    """An engine, until the end of the block."""
+    """An engine, until the end of the context."""
     with ThreadPoolExecutor(len(WORKERS), "worker") as executor:
         yield Threads(executor)
         executor.shutdown(cancel_futures=True)

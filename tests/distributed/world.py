@@ -96,7 +96,7 @@ class World:
         run = Run(f"r{next(numbers)}", max_deletes=99, stop=stop or Cancellation())
         ran = Ran()
         to = create_connections(chosen, run.stop)
-        with open_services(chosen, run.stop, write=True, to=to) as here:
+        with open_services(chosen, run.stop, write=True, connections=to) as here:
             if engines is None:
                 yield here, run, ran
                 return

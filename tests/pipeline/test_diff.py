@@ -1,4 +1,4 @@
-"""Planning: records and listing side by side."""
+"""Diff of records and listing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingest.pipeline.diff import (
     MAX_ATTEMPTS,
     AbsenceTracker,
     Change,
-    Passed,
+    Skipped,
     SkipRule,
     Stale,
     UnlistedFolder,
@@ -122,8 +122,8 @@ def test_an_oddity_is_settled_and_protects_its_record() -> None:
     """A file that became a dead link does not lose what the index has of it."""
     (change,) = compared([ListingIssue("/r", "a", "a link to nothing")], [record("a")])
 
-    assert isinstance(change, Passed)
-    assert (change.settled.outcome, change.settled.chunks) == (Outcome.SKIPPED, 2)
+    assert isinstance(change, Skipped)
+    assert (change.result.outcome, change.result.chunks) == (Outcome.SKIPPED, 2)
     assert not change.is_recorded
 
 
@@ -132,12 +132,12 @@ def test_what_a_record_says_already_is_not_written_again() -> None:
     said = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
     known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **said)
     (change,) = compared([ListingIssue("/r", "a", "a link to nothing")], [known])
-    assert isinstance(change, Passed)
+    assert isinstance(change, Skipped)
     assert change.is_recorded
-    assert change.settled.details.since == "r1"
+    assert change.result.details.since == "r1"
 
     (other,) = compared([ListingIssue("/r", "a", "not a regular file")], [known])
-    assert isinstance(other, Passed)
+    assert isinstance(other, Skipped)
     assert not other.is_recorded
 
 
@@ -150,7 +150,7 @@ def test_files_of_other_kinds_are_counted_and_change_nothing() -> None:
         source("d.pdf"),
     ]
     found = absences(listing, [record("d.pdf"), record("e.pdf")])
-    (left,) = found.aside.to_events("/r")
+    (left,) = found.ignored.to_events("/r")
     assert left.kinds == {".docx": 2, "no extension": 1}
     assert found.present_count == 1
     assert [gone.source for gone in found.vanished] == ["e.pdf"]
@@ -209,7 +209,7 @@ def test_a_listing_with_a_blind_spot_removes_nothing() -> None:
     assert UnlistedFolder("x/") in compared([hidden], [])
     kept = absences([source("a"), hidden], [record("b")]).withheld_deletions("/r")
     assert kept is not None
-    assert "x/ could not be looked into" in kept.reason
+    assert "x/ could not be listed" in kept.reason
 
 
 def test_a_run_that_was_stopped_removes_nothing() -> None:
@@ -259,7 +259,7 @@ def kinds(changes: list[Change]) -> dict[str, str]:
         else c.source
         if isinstance(c, SourceResult)
         else c.source.name
-        if isinstance(c, Stale | Passed)
+        if isinstance(c, Stale | Skipped)
         else c.name: str(c.outcome) if isinstance(c, SourceResult) else type(c).__name__
         for c in changes
     }

@@ -77,7 +77,7 @@ def connected(
     time_ = time_ or Hurried()
     stop = stop or Cancellation()
     to = create_connections(chosen, stop, clock=time_.clock, sleep=time_.sleep)
-    with open_services(chosen, stop, write=True, to=to) as all_:
+    with open_services(chosen, stop, write=True, connections=to) as all_:
         yield all_
 
 

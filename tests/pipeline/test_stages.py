@@ -351,7 +351,7 @@ def test_vectors_that_do_not_fit_are_an_error(bench: Bench, fault: str) -> None:
         return vectors * np.float32("nan") if fault == "not a number" else vectors[:, 1:]
 
     bench.embeds = wrong  # type: ignore[assignment]
-    with pytest.raises(ServiceError, match="the model gave vectors"):
+    with pytest.raises(ServiceError, match="the model returned vectors"):
         bench.run()
     assert chunk_ids(bench, "a.pdf") == ()
 

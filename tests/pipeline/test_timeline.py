@@ -1,4 +1,4 @@
-"""What went on when, however long a run is."""
+"""Timeline of a run, however long it is."""
 
 from __future__ import annotations
 

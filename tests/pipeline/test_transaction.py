@@ -1,4 +1,4 @@
-"""What is said of a document that was read, but not whole."""
+"""Messages about documents that were partly read."""
 
 from __future__ import annotations
 

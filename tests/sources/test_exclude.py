@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.config.factory import to_portable
 from ingest.config.settings import build_settings
+from ingest.config.sources import to_portable
 from ingest.errors import ConfigError
 from ingest.models import ListingIssue, Source, Unread
 from ingest.sources import Root

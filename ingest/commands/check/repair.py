@@ -38,7 +38,8 @@ from ingest.models import (
     parent_name,
 )
 from ingest.pipeline.diff import AbsenceTracker
-from ingest.pipeline.stages import ingest_root, remove_vanished, save_records
+from ingest.pipeline.records import save_records
+from ingest.pipeline.stages import ingest_root, remove_vanished
 from ingest.pipeline.writes import Pending, delete_chunks, remove_source
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root

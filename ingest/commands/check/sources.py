@@ -55,7 +55,7 @@ class RootComparison:
     def compare_sources(self) -> Iterator[tuple[Source, Record | None, Future[str] | None]]:
         """Each listed source, its record, and the hash of its bytes if the check is thorough."""
         index, reader = self.scope.index, self.scope.services.reader
-        records = self.absences.aside.filter_records(index.records(self.root.name), self.root)
+        records = self.absences.ignored.filter_records(index.records(self.root.name), self.root)
         changes = compare(self.root.list(), records, MATCH_NOTHING)
         present = self.absences.filter_changes(changes, self.scope.run.stop.is_requested)
 

@@ -20,9 +20,11 @@ from ingest.commands.doctor.env_names import (
 )
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
 from ingest.commands.doctor.services import check_embedding, check_index_access, check_ocr
-from ingest.config import factory
 from ingest.config.connections import create_connections
+from ingest.config.embedding import embedder_locations
+from ingest.config.index import index_name
 from ingest.config.settings import Settings, build_settings, environment_settings
+from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
 from ingest.extract.passwords import read_passwords
 from ingest.models import ListingIssue, Source
@@ -73,8 +75,8 @@ def describe_settings(
     number = sum(bool(environment.get(item.metadata["env"])) for item in environment_settings())
     parts = [
         f"{number} set",
-        f"embedder {', '.join(factory.embedder_locations(settings))}",
-        f"index {factory.index_name(settings)}",
+        f"embedder {', '.join(embedder_locations(settings))}",
+        f"index {index_name(settings)}",
         *describe_overrides(environment, file),
     ]
     return "; ".join(parts)
@@ -155,7 +157,7 @@ def check_roots(context: DoctorContext) -> DoctorFinding:
 
 def describe_roots(context: DoctorContext) -> str:
     """Describe the content of the roots. Raises ConfigError if one is empty or unreachable."""
-    with factory.open_roots(context.named_roots, context.settings, context.connections) as roots:
+    with open_roots(context.named_roots, context.settings, context.connections) as roots:
         return "; ".join(map(describe_root, roots))
 
 

@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.config.connections import Connections
-from ingest.config.factory import embedder_locations, index_location
+from ingest.config.embedding import embedder_locations
+from ingest.config.index import index_location
+from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.errors import IngestError
 
@@ -48,7 +50,7 @@ class DoctorContext:
     def search_endpoint(self) -> str:
         """URL of the search service; "" for a local index."""
         where = index_location(self.settings)
-        return where if where.startswith("https://") else ""
+        return str(where) if where.is_service else ""
 
     @property
     def ocr_endpoint(self) -> str:
@@ -68,7 +70,7 @@ class DoctorContext:
         needed = {
             COGNITIVE_SERVICES_SCOPE: (self.embedding_endpoints and not keyed) or self.ocr_endpoint,
             SEARCH_SCOPE: self.search_endpoint and not chosen.search_key,
-            STORAGE_SCOPE: any("://" in root for root in self.named_roots),
+            STORAGE_SCOPE: not all(Location.parse(root).is_local for root in self.named_roots),
         }
         return [scope for scope, is_needed in needed.items() if is_needed]
 

@@ -13,7 +13,8 @@ from ingest.azure.roles import (
     SEARCH_SERVICE_CONTRIBUTOR,
 )
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
-from ingest.config import factory
+from ingest.config import embedding
+from ingest.config import index as index_config
 from ingest.config.reader import ocr_engine_name, open_document_intelligence
 from ingest.errors import IngestError, RoleError
 
@@ -39,11 +40,11 @@ def check_embedding(
         yield run_probe("embedder", lambda: check_local_model(context))
         return
     try:
-        endpoints = factory.embedding_endpoints(context.settings, context.embedding_endpoints)
+        endpoints = embedding.embedding_endpoints(context.settings)
     except IngestError as error:
         yield DoctorFinding("deployment", Verdict.WRONG, str(error))
         return
-    key = factory.embedder_key(context.settings, context.connections)
+    key = embedding.embedder_key(context.settings, context.connections)
     for endpoint in endpoints:
         unless = unreachable.get(endpoint.url) or ("" if isinstance(key, str) else identity_problem)
         yield from check_deployment(context, endpoint, key, unless)
@@ -78,7 +79,7 @@ def check_deployment(
 
 def check_local_model(context: DoctorContext) -> str:
     """Describe the local model. Raises ConfigError if it is not installed."""
-    model = factory.create_embedder(context.settings, context.connections)
+    model = embedding.create_embedder(context.settings, context.connections)
     model.embed(["probe"])
     return f"{model.model} on this machine, {model.dimensions} dimensions"
 
@@ -120,7 +121,7 @@ def check_index_access(
     uses_tokens = context.search_endpoint and not context.settings.search_key
     unless = unreachable.get(context.search_endpoint) or (identity_problem if uses_tokens else "")
     try:
-        model = factory.create_embedder(context.settings, context.connections)
+        model = embedding.create_embedder(context.settings, context.connections)
     except IngestError:
         unless = unless or "fix the embedder first"
     if unless:
@@ -142,12 +143,12 @@ def check_index_access(
 
 def check_local_index(context: DoctorContext, model: Embedder) -> str:
     """Describe the index in a folder. Raises ConfigError if it cannot be used."""
-    index = factory.open_index(context.settings, model, context.connections)
+    index = index_config.open_index(context.settings, model, context.connections)
     try:
         totals = index.totals()
     finally:
         index.close()
-    where = factory.index_location(context.settings)
+    where = index_config.index_location(context.settings)
     if not totals.sources:
         return f"{where}: empty or missing; ingest run fills it"
     return f"{where}: {totals.sources:,} files, {totals.chunks:,} chunks"
@@ -158,7 +159,7 @@ def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[Docto
     from ingest.index.azure.probe import check_write_access
 
     has_key = bool(context.settings.search_key)
-    index = factory.open_azure_index(context.settings, context.connections, may_be_absent=True)
+    index = index_config.open_azure_index(context.settings, context.connections, may_be_absent=True)
     try:
         check_write_access(index)
     except RoleError as error:
@@ -215,5 +216,5 @@ def check_index_definition(
     elif not can_write:
         yield DoctorFinding("index", Verdict.UNKNOWN, "a role is required to read it")
     else:
-        expected = factory.index_definition(settings, model.dimensions)
+        expected = index_config.index_definition(settings, model.dimensions)
         yield run_probe("index", lambda: probe.describe_azure_index(index, definition, expected))

@@ -18,8 +18,11 @@ from ingest.commands.eval.evaluate import evaluate
 from ingest.commands.eval.questions import Question
 from ingest.commands.eval.results import Evaluation
 from ingest.config.connections import create_connections
-from ingest.config.factory import embedder_locations, open_roots, open_services
+from ingest.config.embedding import embedder_locations
+from ingest.config.factory import open_services
+from ingest.config.location import Location
 from ingest.config.settings import Settings, environment_settings
+from ingest.config.sources import open_roots
 from ingest.embed import Embedder, PartialEmbedding
 from ingest.errors import ConfigError
 from ingest.models import SourceResult
@@ -101,7 +104,7 @@ def side_settings(settings: Settings, folder: str) -> Settings:
 
     The limits of a run would leave it half filled: what it takes is asked for before.
     """
-    ocr = "" if settings.ocr.startswith("https://") else settings.ocr
+    ocr = "" if Location.parse(settings.ocr).is_service else settings.ocr
     free = replace(settings, max_tokens=None, max_cost=None)
     return replace(free, index=folder, blob_fields=(), ocr=ocr, engine="")
 
@@ -128,7 +131,7 @@ def count_recipe_tokens(settings: Settings, names: Sequence[str]) -> int:
         to = create_connections(chosen, stop)
         with (
             open_roots(names, chosen, to) as where,
-            open_services(chosen, stop, write=False, to=to) as all_,
+            open_services(chosen, stop, write=False, connections=to) as all_,
         ):
             events = (event for root in where for event in dry_run(root, all_, Run("forecast")))
             return sum(event.tokens for event in events if isinstance(event, SourceResult))
@@ -146,7 +149,7 @@ def compare_recipes(
             to = create_connections(chosen, stop)
             with (
                 open_roots(names, chosen, to) as where,
-                open_services(chosen, stop, write=True, to=to) as all_,
+                open_services(chosen, stop, write=True, connections=to) as all_,
             ):
                 model = cache_embeddings(all_.embedder, known)
                 totals = RunTotals()

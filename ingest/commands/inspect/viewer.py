@@ -24,9 +24,9 @@ from ingest.commands.inspect.view import (
     compare_with_index,
 )
 from ingest.config.connections import Connections
-from ingest.config.factory import open_roots
 from ingest.config.reader import sandbox_limits
 from ingest.config.settings import Settings, count_cores
+from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, IngestError
 from ingest.extract.ocr import OCR_API_VERSION
 from ingest.extract.ocr import local as local_ocr

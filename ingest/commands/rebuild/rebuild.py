@@ -22,15 +22,11 @@ from ingest.commands.rebuild.verify import (
     wait_until_complete,
 )
 from ingest.config.connections import Connections
-from ingest.config.factory import (
-    check_root_reachable,
-    create_embedder,
-    create_generations,
-    index_name,
-    open_roots,
-    open_services,
-)
+from ingest.config.embedding import create_embedder
+from ingest.config.factory import open_services
+from ingest.config.index import create_generations, index_name
 from ingest.config.settings import Settings
+from ingest.config.sources import check_root_reachable, open_roots
 from ingest.errors import BusyError, ConfigError
 from ingest.index import Index, IndexTotals
 from ingest.index.generations import Generations, Successor, older_names
@@ -86,7 +82,9 @@ def open_rebuild(
         name, index = line.resume_or_create()
         successor = Successor(index, earlier)
         all_ = opened.enter_context(
-            open_services(settings, run.stop, write=True, to=connections, successor=successor)
+            open_services(
+                settings, run.stop, write=True, connections=connections, successor=successor
+            )
         )
         if earlier:
             copy_run_history(earlier, index)

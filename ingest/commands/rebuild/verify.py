@@ -36,7 +36,7 @@ from ingest.models import (
 )
 from ingest.pipeline.context import Services
 from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES, default_deletion_limit
-from ingest.pipeline.stages import never_give_up
+from ingest.pipeline.records import never_abandon
 from ingest.pipeline.transaction import possible_ids
 from ingest.runtime.concurrency import map_concurrent
 
@@ -127,7 +127,7 @@ def incompleteness(services: Services, documents: int) -> str:
         return services.write_threads.submit(partial(find_missing_chunks, record, index))
 
     taken = least = most = 0
-    for _, call in map_concurrent(index.records(), start, services.max_writes, never_give_up):
+    for _, call in map_concurrent(index.records(), start, services.max_writes, never_abandon):
         assert call is not None
         record, missing = call.result()
         if missing:

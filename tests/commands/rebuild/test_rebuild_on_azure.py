@@ -20,7 +20,8 @@ from ingest.commands.rebuild.rebuild import (
 )
 from ingest.commands.rebuild.verify import RebuildProgress
 from ingest.config.connections import Connections, create_connections
-from ingest.config.factory import create_embedder, open_index
+from ingest.config.embedding import create_embedder
+from ingest.config.index import open_index
 from ingest.config.settings import Settings
 from ingest.errors import BusyError, ConfigError, IngestError, RoleError
 from ingest.index.azure.generations import ALIAS_PROPAGATION_SECONDS, AzureGenerations

@@ -85,7 +85,7 @@ def timed(folder: Path, chosen: Settings) -> Iterator[tuple[list[RunEvent], Stop
     hurried, stop = Hurried(SPEED), Cancellation()
     to = create_connections(chosen, stop, clock=hurried.clock, sleep=hurried.sleep)
     (root,) = parse_folder_roots([str(folder)])
-    with open_services(chosen, stop, write=True, to=to) as all_:
+    with open_services(chosen, stop, write=True, connections=to) as all_:
         yield list(ingest_root(root, all_, Run("r", stop=stop))), all_.times
 
 

@@ -225,7 +225,7 @@ def test_a_limit_that_cannot_be_kept_is_refused() -> None:
 
 def test_ocr_needs_an_engine_that_draws() -> None:
     """Every scan would be doubtful: I am told before the first one."""
-    with pytest.raises(ConfigError, match="pypdf draws no pages"):
+    with pytest.raises(ConfigError, match="pypdf cannot render pages"):
         ocr_engine_name(build_settings({"INGEST_OCR": "local", "INGEST_EXTRACTOR": "pypdf"}, {}))
 
 

@@ -14,8 +14,8 @@ import pytest
 from azure.storage.blob import ContainerClient, StandardBlobTier
 
 from ingest.config.connections import create_connections
-from ingest.config.factory import open_roots
 from ingest.config.settings import build_settings
+from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, RoleError, ServiceError
 from ingest.models import Outcome, Source
 from ingest.runtime.retry import RetryPolicy

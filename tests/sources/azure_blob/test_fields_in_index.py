@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from ingest.config.connections import create_connections
-from ingest.config.factory import open_roots, open_services
+from ingest.config.factory import open_services
 from ingest.config.settings import build_settings
+from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
 from ingest.models import Mode, SourceResult
 from ingest.pipeline.context import Run
@@ -41,7 +42,7 @@ def run(azure: Azure, mapping: str = MAPPING) -> dict[str, SourceResult]:
     chosen = build_settings(variables(azure) | {"INGEST_BLOB_FIELDS": mapping}, {})
     stop, to = Cancellation(), create_connections(chosen)
     with (
-        open_services(chosen, stop, write=True, to=to) as all_,
+        open_services(chosen, stop, write=True, connections=to) as all_,
         open_roots([f"{azure.blob_endpoint}/docs"], chosen, to) as (root,),
     ):
         return settled(list(ingest_root(root, all_, Run("r", stop=stop))))

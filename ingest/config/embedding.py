@@ -1,0 +1,142 @@
+"""Open the embedding model: the local one, or one or several deployments of a service."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeVar
+
+from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
+from ingest.azure.token_cache import TokenCache
+from ingest.config.connections import Connections, warn_about_key
+from ingest.config.location import Location
+from ingest.config.settings import Settings, count_cores
+from ingest.embed import Embedder
+from ingest.embed.deployments import (
+    MODEL_DIMENSIONS,
+    Endpoint,
+    RequestLimits,
+    create_rate_limiter,
+    remote_embedder,
+)
+from ingest.embed.rate_limit.limiter import RateLimiter
+from ingest.errors import ConfigError
+from ingest.runtime.budget import Budget
+from ingest.runtime.timing import Stopwatch
+
+T = TypeVar("T")
+
+
+def create_embedder(
+    settings: Settings,
+    connections: Connections,
+    times: Stopwatch | None = None,
+    budget: Budget | None = None,
+    rate_limiter: RateLimiter | None = None,
+) -> Embedder:
+    """Create the embedding model that the settings name. Sends no request.
+
+    The budget reserves the tokens of requests that are sent again; callers reserve those of the
+    first attempt. A rate limiter may be given that is shared with other processes. Raises
+    ConfigError if a setting is missing.
+    """
+    endpoints = embedding_endpoints(settings)
+    if not endpoints:
+        from ingest.embed.minilm import local_embedder
+
+        return local_embedder(count_cores())
+    if settings.openai_key:
+        warn_about_key("AZURE_OPENAI_KEY")
+    limits = RequestLimits(
+        settings.embed_inputs,
+        settings.embed_tokens,
+        settings.embed_at_once,
+        partial(reserve_resend, budget or Budget()),
+    )
+    return remote_embedder(
+        endpoints,
+        limits,
+        embedder_key(settings, connections),
+        connections.retry_policy,
+        times or Stopwatch(),
+        rate_limiter=rate_limiter or create_rate_limiter(endpoints, connections.retry_policy.clock),
+    )
+
+
+def embedder_locations(settings: Settings) -> tuple[str, ...]:
+    """Return where chunks are embedded: ("local",), or the URLs of services."""
+    return (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
+
+
+def embedding_endpoints(settings: Settings) -> list[Endpoint]:
+    """Return the deployments of the configured model; none if it is the local one.
+
+    Raises ConfigError if the settings are incomplete or contradict each other.
+    """
+    urls = embedder_locations(settings)
+    if urls == ("local",):
+        return []
+    for url in urls:
+        if Location.parse(url).scheme not in {"https", "http"}:
+            raise ConfigError(f"embedder {url}: expected local, or an endpoint: https://...")
+    names = one_per_endpoint(
+        settings.openai_deployment or (settings.openai_model,),
+        urls,
+        "AZURE_OPENAI_EMBEDDING_DEPLOYMENT",
+    )
+    if len(set(zip(urls, names, strict=True))) < len(urls):
+        raise ConfigError("AZURE_OPENAI_ENDPOINT names one deployment twice: leave one out")
+    model = settings.openai_model or names[0]
+    if not model:
+        raise ConfigError(
+            f"which model of {urls[0]} embeds? set AZURE_OPENAI_EMBEDDING_DEPLOYMENT to its name"
+        )
+    if not settings.openai_model and len(set(names)) > 1:
+        raise ConfigError("which model do the deployments have? set AZURE_OPENAI_EMBEDDING_MODEL")
+    dimensions = settings.openai_dimensions or MODEL_DIMENSIONS.get(model)
+    if not dimensions:
+        raise ConfigError(
+            f"how many dimensions do the vectors of {model} have? set "
+            "AZURE_OPENAI_EMBEDDING_DIMENSIONS, or AZURE_OPENAI_EMBEDDING_MODEL to a known model"
+        )
+    return [
+        Endpoint(url, name, model, dimensions, settings.openai_api_version, tpm, rpm)
+        for url, name, tpm, rpm in zip(
+            urls,
+            names,
+            one_per_endpoint(settings.openai_tpm or (math.inf,), urls, "AZURE_OPENAI_TPM"),
+            one_per_endpoint(settings.openai_rpm or (math.inf,), urls, "AZURE_OPENAI_RPM"),
+            strict=True,
+        )
+    ]
+
+
+def one_per_endpoint(values: Sequence[T], urls: Sequence[str], name: str) -> Sequence[T]:
+    """Return one value for each endpoint; a single value is for all of them.
+
+    Raises ConfigError if the number of values is another one.
+    """
+    if len(values) == 1:
+        return list(values) * len(urls)
+    if len(values) != len(urls):
+        raise ConfigError(
+            f"{name} has {len(values)} values for {len(urls)} endpoints: give one, or one for each"
+        )
+    return values
+
+
+def embedder_key(settings: Settings, connections: Connections) -> str | TokenCache:
+    """Return the embedding service's API key if one is set, else a source of Entra ID tokens."""
+    if settings.openai_key:
+        return settings.openai_key
+    if settings.embedder.endswith("/v1"):
+        return "none"  # a self-hosted service needs no key, but the OpenAI client sends one
+    return TokenCache(connections.credential, COGNITIVE_SERVICES_SCOPE)
+
+
+def reserve_resend(budget: Budget, texts: Sequence[str]) -> None:
+    """Reserve tokens to send texts again, which may be billed twice. Raises StoppedError."""
+    from ingest.chunk.tokens import count_tokens
+
+    budget.reserve(sum(count_tokens(texts)))

@@ -1,0 +1,159 @@
+"""Open the index: a folder with an SQLite database, or an index on Azure AI Search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from ingest.azure.credential import SEARCH_SCOPE
+from ingest.azure.token_cache import TokenCache
+from ingest.config.connections import Connections, warn_about_key
+from ingest.config.embedding import embedding_endpoints
+from ingest.config.location import Location
+from ingest.config.settings import Settings
+from ingest.embed import Embedder
+from ingest.errors import ConfigError
+from ingest.index import Index
+from ingest.index.generations import Generations
+from ingest.index.schema import additional_fields
+from ingest.runtime.concurrency import InlineExecutor
+
+if TYPE_CHECKING:
+    from ingest.index.azure.definition import SearchIndex, Vectorizer
+    from ingest.index.azure.index import AzureIndex
+
+# Requests to a search service at once. Most save one record each, and wait for the reply.
+MAX_CONCURRENT_WRITES = 32
+
+IndexOpener: TypeAlias = Callable[[Settings, Embedder, Connections, bool], Index]
+
+
+def index_location(settings: Settings) -> Location:
+    """Return the location of the index: a folder, or a search endpoint."""
+    return Location.parse(settings.index or settings.search_endpoint or ".ingest")
+
+
+def index_name(settings: Settings) -> str:
+    """Return the index's name for messages."""
+    location = index_location(settings)
+    return str(location) if location.is_local else f"{settings.search_index} on {location}"
+
+
+def open_index(
+    settings: Settings, model: Embedder, connections: Connections, *, create: bool = False
+) -> Index:
+    """Open the index. Without `create`, one that does not exist yet is opened as an empty one."""
+    location = index_location(settings)
+    if location.scheme not in INDEX_OPENERS:
+        raise ConfigError(f"index {location}: a service is reached over https:// only")
+    return INDEX_OPENERS[location.scheme](settings, model, connections, create)
+
+
+def open_sqlite_index(
+    settings: Settings,
+    model: Embedder,
+    _connections: Connections,
+    create: bool,  # noqa: FBT001 - as in INDEX_OPENERS
+) -> Index:
+    """Open the index in a folder."""
+    from ingest.index.sqlite.index import SqliteIndex
+
+    folder = Path(index_location(settings).path)
+    return SqliteIndex(folder, model.model, model.dimensions, create=create)
+
+
+def open_search_index(
+    settings: Settings,
+    model: Embedder,
+    connections: Connections,
+    create: bool,  # noqa: FBT001 - as in INDEX_OPENERS
+) -> Index:
+    """Open the index on a search service, and create or update its definition if asked to."""
+    index = open_azure_index(settings, connections, may_be_absent=not create)
+    if create:
+        from ingest.index.azure.create import ensure_index
+
+        ensure_index(index, index_definition(settings, model.dimensions))
+    return index
+
+
+# Scheme: opener of an index at such a location.
+INDEX_OPENERS: Mapping[str, IndexOpener] = {"": open_sqlite_index, "https": open_search_index}
+
+
+def open_azure_index(
+    settings: Settings, connections: Connections, *, may_be_absent: bool
+) -> AzureIndex:
+    """Connect to the index on a search service, and warn if an API key is used. No request."""
+    if settings.search_key:
+        warn_about_key("AZURE_SEARCH_KEY")
+    return connect_azure_index(settings, connections, may_be_absent=may_be_absent)
+
+
+def connect_azure_index(
+    settings: Settings, connections: Connections, *, may_be_absent: bool
+) -> AzureIndex:
+    """Connect to the index on a search service. Sends no request."""
+    from ingest.index.azure.client import DocumentClient
+    from ingest.index.azure.index import AzureIndex
+
+    endpoint, name = str(index_location(settings)), settings.search_index
+    key = settings.search_key or TokenCache(connections.credential, SEARCH_SCOPE)
+    return AzureIndex(
+        DocumentClient(endpoint, name, key, connections.retry_policy, may_be_absent=may_be_absent)
+    )
+
+
+def create_generations(
+    settings: Settings, model: Embedder, connections: Connections
+) -> Generations:
+    """Return the generations of the index; a rebuild adds one, with this model."""
+    location = index_location(settings)
+    if location.is_local:
+        from ingest.index.sqlite.generations import SqliteGenerations
+
+        return SqliteGenerations(Path(location.path), model.model, model.dimensions)
+    from ingest.index.azure.generations import AzureGenerations
+
+    def with_index_name(name: str) -> Settings:
+        return replace(settings, search_index=name)
+
+    if settings.search_key:
+        warn_about_key("AZURE_SEARCH_KEY")
+    return AzureGenerations(
+        settings.search_index,
+        lambda name: connect_azure_index(with_index_name(name), connections, may_be_absent=False),
+        lambda name: index_definition(with_index_name(name), model.dimensions),
+    )
+
+
+def index_definition(settings: Settings, dimensions: int) -> SearchIndex:
+    """Build the definition of an index on a search service."""
+    from ingest.index.azure.definition import build_definition
+
+    extra_fields = additional_fields(field.name for field in settings.blob_fields)
+    name, analyzer = settings.search_index, settings.search_analyzer
+    return build_definition(name, dimensions, analyzer, create_vectorizer(settings), extra_fields)
+
+
+def create_vectorizer(settings: Settings) -> Vectorizer | None:
+    """Return the vectorizer with which the search service embeds queries; None without one.
+
+    The service can call Azure OpenAI, and no other embedding model of ours.
+    """
+    if settings.embedder or not settings.openai_endpoint:
+        return None
+    from ingest.index.azure.definition import Vectorizer
+
+    first = embedding_endpoints(settings)[0]
+    return Vectorizer(first.url, first.deployment, first.model)
+
+
+def create_writers(settings: Settings) -> tuple[Executor, int]:
+    """Return an executor for writes to the index, and how many of them may run at once."""
+    if index_location(settings).is_service:
+        return ThreadPoolExecutor(MAX_CONCURRENT_WRITES, "writer"), MAX_CONCURRENT_WRITES
+    return InlineExecutor(), 1  # SQLite's connection belongs to the thread that opened it

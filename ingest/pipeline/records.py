@@ -1,0 +1,94 @@
+"""Load and save the records of sources, many at a time, as they pass between two stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from ingest.models import Record, RunEvent, RunProgress, SourceResult
+from ingest.pipeline.context import Run, Services
+from ingest.pipeline.diff import Skipped, Stale
+from ingest.pipeline.writes import Pending, skip_source
+from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.concurrency import map_concurrent
+from ingest.runtime.timing import WRITING_RECORDS
+
+T = TypeVar("T")
+
+MAX_CONCURRENT_SAVES = 200  # records, which fill two requests
+
+# Passed on while a stage waits for its calls, so that the next one can collect its own results.
+IDLE_EVENT = RunProgress()
+
+
+def load_records(
+    changes: Iterable[Stale | SourceResult], services: Services, stop: Cancellation
+) -> Iterator[Stale | RunEvent]:
+    """Load the whole records of stale sources, with their chunk ids."""
+    index = services.index
+
+    def start(change: Stale | RunEvent) -> Future[Record | None] | None:
+        if not isinstance(change, Stale) or (change.record is None and index.read_after_write):
+            return None
+        call = partial(index.record, change.source.root, change.source.name)
+        timed = services.times.wrap(WRITING_RECORDS, call, change.source.key)
+        return stop.track(services.write_threads.submit(timed))
+
+    for change, call in map_concurrent(
+        changes, start, services.max_writes, stop.is_overdue, IDLE_EVENT
+    ):
+        if call and isinstance(change, Stale):
+            yield change._replace(record=call.result())
+        else:
+            yield change
+
+
+def record_skipped(
+    changes: Iterable[Stale | SourceResult | Skipped], services: Services, run: Run
+) -> Iterator[Stale | SourceResult]:
+    """Save why sources were skipped, and yield their results; other changes pass."""
+
+    def start(change: Stale | SourceResult | Skipped) -> Future[Pending[SourceResult]] | None:
+        if not isinstance(change, Skipped) or change.is_recorded:
+            return None
+        call = partial(skip_source, change, services.index, services.recipe, run.id)
+        return run.stop.track(services.write_threads.submit(call))
+
+    def results() -> Iterator[Pending[Any]]:
+        for change, call in map_concurrent(changes, start, services.max_writes, never_abandon):
+            yield call_result(change.result if isinstance(change, Skipped) else change, call)
+
+    return save_records(results(), services, run.stop)
+
+
+def save_records(
+    items: Iterable[Pending[T]],
+    services: Services,
+    stop: Cancellation,
+    max_saves: int = MAX_CONCURRENT_SAVES,
+) -> Iterator[T]:
+    """Yield each result once its record is saved."""
+
+    def start(item: Pending[T]) -> Future[None] | None:
+        if item.save is None:
+            return None
+        saving = services.index.save(item.save)
+        return stop.track(services.times.measure_future(WRITING_RECORDS, saving, item.save.key))
+
+    idle = Pending(None, cast("T", IDLE_EVENT))
+    for item, call in map_concurrent(items, start, max_saves, never_abandon, idle):
+        if call:
+            call.result()
+        yield item.result
+
+
+def call_result(item: object, call: Future[Pending[T]] | None) -> Pending[T]:
+    """Return the call's result; items that needed no call are wrapped unchanged."""
+    return call.result() if call else Pending(None, cast("T", item))
+
+
+def never_abandon() -> bool:
+    """Return False: writes are waited for once they have begun, even at the deadline."""
+    return False
