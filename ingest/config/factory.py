@@ -300,6 +300,7 @@ def open_index(
 
         return SqliteIndex(Path(where), model.model, model.dimensions, create=create)
     service = open_azure_index(settings, connections, may_be_absent=not create)
+    service.filled_by = (model.model, model.dimensions)
     if create:
         from ingest.index.azure.create import ensure_index
 
@@ -350,6 +351,7 @@ def create_generations(
         settings.search_index,
         lambda name: connect_azure_index(with_index_name(name), connections, may_be_absent=False),
         lambda name: index_definition(with_index_name(name), model.dimensions),
+        (model.model, model.dimensions),
     )
 
 

@@ -30,7 +30,7 @@ from ingest.runtime.timing import Stopwatch
 
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
-    from ingest.extract.ocr.page_cache import PageCache
+    from ingest.extract.ocr.page_cache import OcrCache
     from ingest.extract.ocr.rate_limit import OcrRateLimiter
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @contextmanager
 def open_reader(
     settings: Settings,
-    cache: PageCache,
+    cache: OcrCache,
     recipe: Recipe,
     times: Stopwatch,
     service: DocumentIntelligence | None,
@@ -97,7 +97,7 @@ def ocr_engine_name(settings: Settings) -> str:
 
 
 def scanned_page_ocr(
-    settings: Settings, cache: PageCache, times: Stopwatch, service: DocumentIntelligence | None
+    settings: Settings, cache: OcrCache, times: Stopwatch, service: DocumentIntelligence | None
 ) -> ScannedPageOcr | None:
     """What has scanned pages recognised by a service; None where none is set.
 
