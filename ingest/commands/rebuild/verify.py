@@ -189,7 +189,7 @@ def pair_records(
 def check_losses(
     lost_documents: Sequence[LostDocument], sources: int, *, prune: bool, max_deletes: int | None
 ) -> None:
-    """Raise ConfigError if more documents are lost than a run would remove, or the caller allows."""
+    """Raise ConfigError if more documents are lost than a run would remove, or as allowed."""
     limit = (
         max_deletes if max_deletes is not None else default_deletion_limit(sources) if prune else 0
     )
@@ -265,7 +265,7 @@ def has_vectors_of(recipe: Recipe, index: Index) -> bool:
 
 
 def stub_embedder(model: Embedder, index: ChunkStore) -> Embedder:
-    """Stub embedder (all ones) for an index whose model is unavailable: only its keyword hits count."""
+    """Stub embedder (all ones) for an index of another model: only its keyword hits count."""
     some = index.vectors([chunk.id for chunk in islice(index.chunks(text=False), 1)])
     dimensions = len(next(iter(some.values()), ()))
 
