@@ -73,6 +73,7 @@ def open_search_index(
 ) -> Index:
     """Open the index on a search service, and create or update its definition if asked to."""
     index = open_azure_index(settings, connections, may_be_absent=not create)
+    index.filled_by = (model.model, model.dimensions)
     if create:
         from ingest.index.azure.create import ensure_index
 
@@ -127,6 +128,7 @@ def create_generations(
         settings.search_index,
         lambda name: connect_azure_index(with_index_name(name), connections, may_be_absent=False),
         lambda name: index_definition(with_index_name(name), model.dimensions),
+        (model.model, model.dimensions),
     )
 
 

@@ -28,7 +28,7 @@ from ingest.runtime.timing import Stopwatch
 
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
-    from ingest.extract.ocr.page_cache import PageCache
+    from ingest.extract.ocr.page_cache import OcrCache
     from ingest.extract.ocr.rate_limit import OcrRateLimiter
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @contextmanager
 def open_reader(
     settings: Settings,
-    cache: PageCache,
+    cache: OcrCache,
     recipe: Recipe,
     times: Stopwatch,
     service: DocumentIntelligence | None,
@@ -108,7 +108,7 @@ OCR_ENGINE_NAMES = {"": local_engine_name, "https": document_intelligence_name}
 
 
 def scanned_page_ocr(
-    settings: Settings, cache: PageCache, times: Stopwatch, service: DocumentIntelligence | None
+    settings: Settings, cache: OcrCache, times: Stopwatch, service: DocumentIntelligence | None
 ) -> ScannedPageOcr | None:
     """Return the OCR of scanned pages by a service; None if the settings name no service.
 

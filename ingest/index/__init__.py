@@ -1,4 +1,7 @@
-"""Where chunks are kept and found. One file per back end, one contract for all."""
+"""Ports of the search index: one Protocol per job, and `Index`, which is all of them.
+
+Any method may raise ServiceError or ConfigError.
+"""
 
 from __future__ import annotations
 
@@ -14,127 +17,154 @@ if TYPE_CHECKING:
     from ingest.models import Vectors
 
 
-MAX_SAVED_RUNS = 100  # the runs an index remembers
+MAX_SAVED_RUNS = 100  # older ones are deleted
 
 
 @dataclass(frozen=True, slots=True)
 class IndexTotals:
-    """How much an index holds."""
+    """Number of sources and chunks in an index, and its size."""
 
-    sources: int  # with a record, whatever their outcome
+    sources: int  # with a record, whatever their outcome; 0 from a ChunkStore without records
     chunks: int
-    size: int  # bytes, -1 where it cannot be told
+    size: int  # bytes; -1: unknown
 
 
 @dataclass(frozen=True, slots=True)
 class FreeSpace:
-    """How much more a place for indexes takes, in bytes; inf where that is not said."""
+    """Bytes that still fit; inf where there is no limit, or none is reported."""
 
     disk: float = math.inf  # free
-    memory: float = math.inf  # of the limit of vectors in memory
-    memory_used: float = 0.0  # by all indexes there
+    memory: float = math.inf  # limit of the vectors held in memory
+    memory_used: float = 0.0  # of that, by all indexes of the service
 
 
-# What can be wrong with a chunk in itself.
+# Kinds of flaw.
 VECTOR_FLAW, TEXT_FLAW, ORPHAN_FLAW = "vector", "words", "extra"
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """Something wrong with a chunk in itself; without a source, with what belongs to no chunk."""
+    """Defect of a stored chunk; without a source: of rows that belong to no chunk."""
 
-    kind: str  # VECTOR, WORDS or STRAY
+    kind: str  # VECTOR_FLAW, TEXT_FLAW or ORPHAN_FLAW
     reason: str
     id: str = ""
     root: str = ""
     source: str = ""
 
 
-class Index(Protocol):
-    """A search index. Any method may raise ServiceError or ConfigError."""
+class ChunkStore(Protocol):
+    """Vector store: chunks with their vectors. A new back end implements these eight methods."""
 
-    # whether it was made just now, so that everything is to be read
-    is_new: bool
-
-    # whether `records` shows all that was written before `hold`: a service's listing lags behind
-    read_after_write: bool
-
-    # seconds that listings may lag behind what was written; 0 where they do not
-    listing_lag: float
-
-    # the name by which it is held, for `stands`; "" where no other machine can write to it
-    @property
-    def holder(self) -> str: ...
-
-    # keep others from writing until close, but for the workers of an engine, if one is named;
-    # raises BusyError if another run does
-    def hold(self, engine: str = "", /) -> None: ...
-
-    # hold it no longer, and let nobody else do so yet: workers of this run may still write
-    def stop_renewing(self) -> None: ...
-
-    # what changes while a holder of that name lives; "" once it does not hold it
-    def lease_stamp(self, holder: str, /) -> str: ...
-
-    # seconds since another run may have written: 0 while one holds it, inf if none is known of
-    def seconds_since_write(self) -> float: ...
-
-    # the records of a root, or of all, by root and source ascending; without the ids
-    def records(self, root: str | None = None) -> Iterator[Record]: ...
-
-    # one record, whole
-    def record(self, root: str, source: str) -> Record | None: ...
-
-    # begin to insert or overwrite a record, which is done when the future is
-    def save(self, record: Record) -> Future[None]: ...
-
-    # remove a record, and the pages paid for in it; its chunks are the caller's business
-    def forget(self, record: Record) -> None: ...
-
-    # which of these chunks it has
-    def existing_ids(self, ids: Collection[str]) -> set[str]: ...
-
-    # insert or overwrite by id, or move what is there; returns the refused ones, never a subset
+    # insert or overwrite by id; an entry without a vector keeps the stored one, and is refused if
+    # there is none; returns every refusal
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]: ...
 
-    # remove by id; what is not there counts as removed
+    # delete by id; an unknown id counts as deleted
     def delete(self, ids: Collection[str]) -> list[Refusal]: ...
 
-    # the best chunks for a question, best first; `vector` has shape (dimensions,)
-    def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
+    # those of the ids that are stored
+    def existing_ids(self, ids: Collection[str]) -> set[str]: ...
 
-    # every chunk, of a root and a source if they are named, by id ascending
+    # all chunks, or those of a root, or of one source in it, by id ascending
     def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True
     ) -> Iterator[StoredChunk]: ...
 
-    # the vectors of these chunks, by id, of those that it has; each has shape (dimensions,)
+    # the stored vectors by chunk id, shape (dimensions,); unknown ids are left out
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]: ...
 
-    # what cannot be found as it should; `thorough`: also where it takes a while to see that
-    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]: ...
-
-    # mend the flaws that need no vector
-    def repair_local(self) -> None: ...
+    # the best chunks for a query, best first; `vector` has shape (dimensions,)
+    def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]: ...
 
     def totals(self) -> IndexTotals: ...
 
-    # how much more would fit, as far as whoever asks may know
-    def free_space(self) -> FreeSpace: ...
+    def close(self) -> None: ...
 
-    # keep what a run came to, and forget those long ago
+
+class RecordStore(Protocol):
+    """Per-source records: what was indexed, from which bytes, with which outcome."""
+
+    # the model that filled the index, and the dimensions of its vectors; None: not recorded
+    def vector_space(self) -> tuple[str, int] | None: ...
+
+    # all records, or those of a root, by root and source ascending; without chunk ids
+    def records(self, root: str | None = None) -> Iterator[Record]: ...
+
+    # one record, with its chunk ids
+    def record(self, root: str, source: str) -> Record | None: ...
+
+    # insert or overwrite; durable once the future is done
+    def save(self, record: Record) -> Future[None]: ...
+
+    # delete a record and the cached pages of its source, not its chunks
+    def forget(self, record: Record) -> None: ...
+
+
+class Lock(Protocol):
+    """Write lock of an index, and how far its reads lag behind its writes."""
+
+    # created by this process, so that there is no record to compare with
+    is_new: bool
+
+    # `records` returns everything written before `hold`, which a service's listing may not
+    read_after_write: bool
+
+    # seconds by which listings may lag behind writes
+    listing_lag: float
+
+    # owner name for `lease_stamp`; "" where no other machine can write to the index
+    @property
+    def holder(self) -> str: ...
+
+    # take the lock until `close`, for this process or the workers of a distributed engine; raises
+    # BusyError if another run has it
+    def hold(self, engine: str = "", /) -> None: ...
+
+    # let the lock expire instead of releasing it at once: workers of this run may still write
+    def stop_renewing(self) -> None: ...
+
+    # timestamp of this owner's last lease renewal; "" if it no longer holds the lease
+    def lease_stamp(self, holder: str, /) -> str: ...
+
+    # seconds since another run may have written; 0 while one holds the lock, inf if none is known
+    def seconds_since_write(self) -> float: ...
+
+
+class RunHistory(Protocol):
+    """Summaries of the last MAX_SAVED_RUNS runs."""
+
     def save_run(self, summary: Summary) -> None: ...
 
-    # the last runs, the newest first
+    # the last runs, newest first
     def runs(self, limit: int) -> list[Summary]: ...
 
-    # what is kept of a page that was paid for, as it was written last; any thread may ask
+
+class PageCache(Protocol):
+    """Scanned pages that a paid OCR service has read. Thread-safe."""
+
+    # the entry as it was last written
     def cached_page(self, key: str) -> CachedPage | None: ...
 
-    # the root and source of each page that is kept
+    # root and source of every entry
     def cached_page_sources(self) -> Iterator[tuple[str, str]]: ...
 
-    # keep what was paid for, whatever becomes of this run; any thread may
+    # insert or overwrite; durable when this returns
     def cache_page(self, page: CachedPage) -> None: ...
 
-    def close(self) -> None: ...
+
+class Diagnosable(Protocol):
+    """Self-check and repair."""
+
+    # chunks that a search cannot find as it should; `thorough` includes slow checks
+    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]: ...
+
+    # repair the flaws that need no new vector
+    def repair_local(self) -> None: ...
+
+    # as far as the caller may know
+    def free_space(self) -> FreeSpace: ...
+
+
+class Index(ChunkStore, RecordStore, Lock, RunHistory, PageCache, Diagnosable, Protocol):
+    """A search index with all that runs, checks and reports need."""

@@ -1,7 +1,7 @@
-"""The fields of an index, as data. The same in every back end.
+"""Fields of an index, and their serialization, for every back end.
 
-The first eight are those of the chat-and-search samples that people already run on Azure AI Search,
-so that an index filled by ingest can take the place of theirs; the rest are ours.
+The first eight fields are those of Azure's chat-and-search samples, so that an index filled by
+ingest can replace theirs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DETAIL_FIELD_NAMES = tuple(field.name for field in fields(Details))
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of an index on Azure AI Search. What is not said is off."""
+    """One field of an index, with its attributes on Azure AI Search."""
 
     name: str
     type: str = "Edm.String"
@@ -33,7 +33,7 @@ class Field:
 
 STRING_COLLECTION = "Collection(Edm.String)"
 
-# Filterable strings hold at most 32,766 bytes of UTF-8, because each is one term of an index.
+# A filterable string is one term of the index, so Azure AI Search limits its UTF-8 to this.
 MAX_TERM_BYTES = 32_766
 
 CHUNK_FIELDS = (
@@ -56,11 +56,11 @@ CHUNK_FIELDS = (
     Field("author", filterable=True, facetable=True),
     Field("language", filterable=True, facetable=True),
     Field("created", "Edm.DateTimeOffset", filterable=True, sortable=True, facetable=True),
-    Field("confidence", "Edm.Double", filterable=True, sortable=True),  # of OCR; null: none needed
+    Field("confidence", "Edm.Double", filterable=True, sortable=True),  # of OCR; null without OCR
 )
 CHUNK_FIELD_NAMES = tuple(field.name for field in CHUNK_FIELDS)
 
-# What of a chunk is needed to look after it.
+# The fields of a StoredChunk.
 STORED_FIELD_NAMES = (
     "id",
     "root",
@@ -73,7 +73,7 @@ STORED_FIELD_NAMES = (
     "content",
 )
 
-# What only records have; `place` orders them in ASCII, whatever a service thinks of Unicode.
+# Fields of records only. `place` is ASCII, so that every service sorts it alike.
 RECORD_FIELDS = (
     Field("place", filterable=True, sortable=True),
     Field("size", "Edm.Int64"),
@@ -93,10 +93,10 @@ RECORD_FIELDS = (
     Field("details"),  # JSON
     Field("summary"),
 )
-SUMMARY_FIELD = "summary"  # JSON, of a run or of a page that was paid for
+SUMMARY_FIELD = "summary"  # JSON of a run, a cached page, a generation or a lease
 VECTOR_FIELD = "embedding"
 
-# What blobs may say instead; no other field of ours is theirs to fill.
+# Fields that INGEST_BLOB_FIELDS may override; no other field of ours.
 REPLACEABLE_FIELD_NAMES = ("category", "title")
 RESERVED_FIELD_NAMES = frozenset(
     {VECTOR_FIELD, *(field.name for field in (*CHUNK_FIELDS, *RECORD_FIELDS))}.difference(
@@ -106,7 +106,7 @@ RESERVED_FIELD_NAMES = frozenset(
 
 
 def additional_fields(names: Iterable[str]) -> list[Field]:
-    """The fields that an index gets beside ours, of those that blobs fill."""
+    """Return the fields that an index needs for INGEST_BLOB_FIELDS."""
     return [
         Field(name, filterable=True, facetable=True)
         for name in names
@@ -115,21 +115,18 @@ def additional_fields(names: Iterable[str]) -> list[Field]:
 
 
 def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
-    """A chunk's fields as they stand in an index, the vector apart.
-
-    CHUNK_FIELDS in their order, then the additional ones of its source.
-    """
+    """Serialize a chunk without its vector: CHUNK_FIELDS in order, then its source's own fields."""
     chunk, source = entry.chunk, entry.source
-    said = {name: truncate_term(value) if value else None for name, value in source.fields}
+    own = {name: truncate_term(value) if value else None for name, value in source.fields}
     folder = source.name.partition("/")[0] if "/" in source.name else None
     return {
         "id": chunk.id,
         "content": chunk.text,
-        "category": said.pop("category", None) or folder,
+        "category": own.pop("category", None) or folder,
         "sourcepage": f"{source.name}#page={chunk.page_start}",
         "sourcefile": source.name,
         "storageUrl": entry.url,
-        "title": said.pop("title", None) or entry.title,
+        "title": own.pop("title", None) or entry.title,
         "headings": list(chunk.headings),
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
@@ -143,12 +140,12 @@ def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
         "language": entry.details.language or None,
         "created": entry.details.created or None,
         "confidence": chunk.confidence,
-        **said,
+        **own,
     }
 
 
 def chunk_from_document(document: Mapping[str, Any]) -> StoredChunk:
-    """A chunk as it stands in an index."""
+    """Deserialize a chunk."""
     return StoredChunk(
         id=document["id"],
         root=document["root"],
@@ -163,57 +160,57 @@ def chunk_from_document(document: Mapping[str, Any]) -> StoredChunk:
 
 
 def details_to_json(details: Details) -> str:
-    """Details as they stand in a record: what is empty is left out."""
-    said = {name: value for name in DETAIL_FIELD_NAMES if (value := getattr(details, name))}
-    return orjson.dumps(said).decode() if said else ""
+    """Serialize details without empty values; "" if all are empty."""
+    values = {name: value for name in DETAIL_FIELD_NAMES if (value := getattr(details, name))}
+    return orjson.dumps(values).decode() if values else ""
 
 
 def details_from_json(text: str) -> Details:
-    """The details that a record holds; what a later version wrote beside ours is left out."""
+    """Deserialize details, ignoring the fields of later versions."""
     if not text:
         return NO_DETAILS
-    said: dict[str, Any] = orjson.loads(text)
-    values = {name: said[name] for name in DETAIL_FIELD_NAMES if name in said}
+    stored: dict[str, Any] = orjson.loads(text)
+    values = {name: stored[name] for name in DETAIL_FIELD_NAMES if name in stored}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Details(**(values | lists))
 
 
 def summary_to_json(summary: Summary) -> str:
-    """A run as an index keeps it."""
+    """Serialize a run summary."""
     return json.dumps(asdict(summary), separators=(",", ":"))
 
 
 def summary_from_json(text: str) -> Summary:
-    """The run that `summary_json` wrote, in this version, an earlier or a later one."""
-    said = drop_unknown_fields(Summary, json.loads(text))
-    if "exclude" in said:
-        said["exclude"] = tuple(said["exclude"])
-    if "timeline" in said:
-        columns = drop_unknown_fields(Timeline, said["timeline"])
+    """Deserialize a run summary of this, an earlier or a later version."""
+    stored = drop_unknown_fields(Summary, json.loads(text))
+    if "exclude" in stored:
+        stored["exclude"] = tuple(stored["exclude"])
+    if "timeline" in stored:
+        columns = drop_unknown_fields(Timeline, stored["timeline"])
         lists = {name: tuple(value) for name, value in columns.items() if isinstance(value, list)}
-        said["timeline"] = Timeline(**(columns | lists))
-    return Summary(**said)
+        stored["timeline"] = Timeline(**(columns | lists))
+    return Summary(**stored)
 
 
 def drop_unknown_fields(kind: type[Summary | Timeline], values: dict[str, Any]) -> dict[str, Any]:
-    """What was said, without what only a later version knows."""
+    """Drop the fields that only a later version knows."""
     return {f.name: values[f.name] for f in fields(kind) if f.name in values}
 
 
 def cached_page_to_json(page: CachedPage) -> str:
-    """What was paid for, as it stands in an index beside its key and its source."""
+    """Serialize a cached page without its key and source."""
     found = page.recognised
-    said = {"operation": page.operation, **(asdict(found) if found else {})}
-    return json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    values = {"operation": page.operation, **(asdict(found) if found else {})}
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def cached_page_from_json(key: str, root: str, source: str, text: str) -> CachedPage:
-    """The page that `paid_json` wrote."""
-    said: dict[str, Any] = json.loads(text)
-    found = OcrResult(said["text"], said["confidence"]) if "text" in said else None
-    return CachedPage(key, root, source, said["operation"], found)
+    """Deserialize a cached page."""
+    stored: dict[str, Any] = json.loads(text)
+    found = OcrResult(stored["text"], stored["confidence"]) if "text" in stored else None
+    return CachedPage(key, root, source, stored["operation"], found)
 
 
 def truncate_term(value: str) -> str:
-    """A value cut to what a filterable field takes."""
+    """Truncate a value to what a filterable field takes."""
     return value.encode()[:MAX_TERM_BYTES].decode(errors="ignore")

@@ -1,4 +1,4 @@
-"""What every index must do, asked of each. A new back end is one line in `index`."""
+"""Contract of the index, tested on each back end. A new one is one line in `index`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import pytest
 from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import BusyError
-from ingest.index import MAX_SAVED_RUNS, Index
+from ingest.index import MAX_SAVED_RUNS, ChunkStore, Index
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.definition import SearchIndex, build_definition
 from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex
+from ingest.index.composite import CompositeIndex, open_state
 from ingest.index.ranking import RRF_K, VECTOR_WEIGHT
 from ingest.index.schema import CHUNK_FIELD_NAMES
 from ingest.index.sqlite.index import SqliteIndex
@@ -40,12 +41,16 @@ from ingest.models import (
 from ingest.runtime.retry import RetryPolicy
 from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.emulator.emulator import Azure
+from tests.test_extending import load_program
 
 
-@pytest.fixture(params=["local", "azure"])
+@pytest.fixture(params=["local", "azure", "composite"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "local":
         opened: Index = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=True)
+    elif request.param == "composite":
+        chunks: ChunkStore = load_program("memory_chunks.py")["MemoryChunks"]()
+        opened = CompositeIndex(chunks, open_state(tmp_path / "state", MODEL, DIMENSIONS))
     else:
         opened = request.getfixturevalue("service")
     yield opened
@@ -63,7 +68,8 @@ def service(azure: Azure) -> AzureIndex:
 def opened(endpoint: str, name: str) -> AzureIndex:
     login = SharedCredential(lambda: create_credential("", "", hosted=True))
     token = TokenCache(login, SEARCH_SCOPE)
-    return AzureIndex(DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False))
+    client = DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False)
+    return AzureIndex(client, (MODEL, DIMENSIONS))
 
 
 def defined(name: str) -> SearchIndex:
@@ -407,11 +413,32 @@ def test_workers_see_whether_their_run_holds_the_index(index: Index, tmp_path: P
     other.close()
 
 
+def test_an_index_says_which_model_filled_it(index: Index, tmp_path: Path) -> None:
+    """A rebuild with another model knows it, and so does whoever opens the index later."""
+    index.hold()
+    index.close()
+    other = again(index, tmp_path)
+    assert other.vector_space() == (MODEL, DIMENSIONS)
+    other.hold()  # as a rebuild does, which writes nothing to it
+    assert other.vector_space() == (MODEL, DIMENSIONS)
+    other.close()
+
+
+def test_every_chunk_has_a_vector(index: Index) -> None:
+    """A check that looks at all of them finds nothing wrong with those that were uploaded."""
+    index.upload([A, B, C])
+    assert list(index.flaws(DIMENSIONS, thorough=True)) == []
+
+
 def again(index: Index, folder: Path) -> Index:
-    """The same index, as another process opens it."""
+    """The index, as another process opens it."""
     if isinstance(index, AzureIndex):
         old = index.documents
         return AzureIndex(
             DocumentClient(old.endpoint, old.name, old.key, old.retry_policy, may_be_absent=False)
         )
+    if not isinstance(index, SqliteIndex):
+        assert isinstance(index, CompositeIndex)
+        state = open_state(folder / "state", MODEL, DIMENSIONS, create=False)
+        return CompositeIndex(index.store, state)
     return SqliteIndex(folder / "index", MODEL, DIMENSIONS, create=False)

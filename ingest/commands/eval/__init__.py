@@ -1,1 +1,1 @@
-"""Whether an index answers: questions with known answers, asked and scored."""
+"""`ingest eval`: ask an index questions with known answers, and score the hits."""

@@ -1,7 +1,7 @@
-"""Recipes side by side: an index of each in a temporary folder, from the same roots, asked alike.
+"""Compare recipes: fill a temporary index by each, from the same roots, and evaluate them.
 
-Nothing of the index in use is read or changed. A text that an earlier recipe has embedded is not
-embedded again; what a recipe would cost by itself is told all the same.
+The user's index is neither read nor changed. A text that an earlier recipe has embedded is not
+embedded again, but counts in the tokens reported for each recipe.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ingest.runtime.cancellation import Cancellation
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-# What may differ between recipes that share a model.
+# Settings that may differ between recipes of one model, by their names on the command line.
 RECIPE_SETTINGS = {
     "chunk-tokens": "chunk_tokens",
     "tokens": "chunk_tokens",
@@ -47,19 +47,19 @@ RECIPE_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class RecipeResult:
-    """What one recipe comes to."""
+    """Size and scores of the index of one recipe."""
 
     name: str
     chunks: int
-    tokens: int  # to embed, were it the only one
+    tokens: int  # to embed, without those of earlier recipes reused
     evaluation: Evaluation
 
 
 def parse_recipes(specifications: Sequence[str], settings: Settings) -> list[Settings]:
-    """The settings as they are, then each variation once: "tokens=256,512" are two of them.
+    """Parse --compare: the settings unchanged, then each distinct variation of them.
 
-    Several names in one specification are varied together: "tokens=256,512,overlap=0,0.2" are four.
-    Raises ConfigError for one that cannot be meant.
+    "tokens=256,512" gives two variations; several names in one specification are combined, so that
+    "tokens=256,512,overlap=0,0.2" gives four. Raises ConfigError for an invalid specification.
     """
     found = [settings]
     for specification in specifications:
@@ -83,7 +83,7 @@ def parse_recipes(specifications: Sequence[str], settings: Settings) -> list[Set
 
 
 def parse_setting(name: str, text: str) -> Any:
-    """The value of a setting. Raises ConfigError if it cannot be meant."""
+    """Parse the value of a setting. Raises ConfigError if it is invalid."""
     (field,) = (field for field in environment_settings() if field.name == name)
     try:
         return field.metadata["parse"](text)
@@ -94,25 +94,25 @@ def parse_setting(name: str, text: str) -> Any:
 
 
 def describe_recipe(settings: Settings) -> str:
-    """A recipe, as people are told of it."""
+    """Describe a recipe to users."""
     parts = f"{settings.chunk_tokens} tokens, overlap {settings.chunk_overlap:g}"
     return parts if settings.extractor == "auto" else f"{parts}, {settings.extractor}"
 
 
 def side_settings(settings: Settings, folder: str) -> Settings:
-    """The settings of a side index. No service is paid to read scans for it.
+    """Return the settings for a temporary index: without paid OCR, and without spending limits.
 
-    The limits of a run would leave it half filled: what it takes is asked for before.
+    A limit would leave the index half filled; `check_token_limit` checks the total beforehand.
     """
     ocr = "" if Location.parse(settings.ocr).is_service else settings.ocr
-    free = replace(settings, max_tokens=None, max_cost=None)
-    return replace(free, index=folder, blob_fields=(), ocr=ocr, engine="")
+    unlimited = replace(settings, max_tokens=None, max_cost=None)
+    return replace(unlimited, index=folder, blob_fields=(), ocr=ocr, engine="")
 
 
 def check_token_limit(
     variations: Sequence[Settings], names: Sequence[str], max_tokens: float | None
 ) -> None:
-    """Raises ConfigError if a model elsewhere would embed more tokens than are allowed."""
+    """Raise ConfigError if a remote model would embed more tokens than allowed."""
     if max_tokens is None and embedder_locations(variations[0]) == ("local",):
         return
     needed = sum(count_recipe_tokens(settings, names) for settings in variations)
@@ -124,23 +124,24 @@ def check_token_limit(
 
 
 def count_recipe_tokens(settings: Settings, names: Sequence[str]) -> int:
-    """The tokens that a recipe would embed."""
+    """Count the tokens that a recipe would embed."""
     stop = Cancellation()
     with TemporaryDirectory(prefix="ingest-") as folder:
         chosen = side_settings(settings, f"{folder}/none")
         to = create_connections(chosen, stop)
         with (
-            open_roots(names, chosen, to) as where,
-            open_services(chosen, stop, write=False, connections=to) as all_,
+            open_roots(names, chosen, to) as roots,
+            open_services(chosen, stop, write=False, connections=to) as services,
         ):
-            events = (event for root in where for event in dry_run(root, all_, Run("forecast")))
+            run = Run("forecast")
+            events = (event for root in roots for event in dry_run(root, services, run))
             return sum(event.tokens for event in events if isinstance(event, SourceResult))
 
 
 def compare_recipes(
     variations: Sequence[Settings], names: Sequence[str], questions: Sequence[Question]
 ) -> Iterator[RecipeResult]:
-    """Each recipe as soon as it is known what it comes to. Raises ServiceError or ConfigError."""
+    """Index and evaluate the recipes one by one. Raises ServiceError or ConfigError."""
     known: dict[str, Vectors] = {}
     for settings in variations:
         stop = Cancellation()
@@ -148,30 +149,30 @@ def compare_recipes(
             chosen = side_settings(settings, folder)
             to = create_connections(chosen, stop)
             with (
-                open_roots(names, chosen, to) as where,
-                open_services(chosen, stop, write=True, connections=to) as all_,
+                open_roots(names, chosen, to) as roots,
+                open_services(chosen, stop, write=True, connections=to) as services,
             ):
-                model = cache_embeddings(all_.embedder, known)
+                model = cache_embeddings(services.embedder, known)
                 totals = RunTotals()
-                for root in where:
+                for root in roots:
                     run = Run("compare", stop=stop)
-                    for event in ingest_root(root, replace(all_, embedder=model), run):
+                    for event in ingest_root(root, replace(services, embedder=model), run):
                         totals.add(event)
                 if not totals.chunks:
                     raise ConfigError(f"no PDF with text in {', '.join(names)}: nothing to compare")
-                evaluation = evaluate(all_.index, model, questions)
+                evaluation = evaluate(services.index, model, questions)
         yield RecipeResult(describe_recipe(settings), totals.chunks, totals.tokens, evaluation)
 
 
 def cache_embeddings(embedder: Embedder, cache: MutableMapping[str, Vectors]) -> Embedder:
-    """The same model, which is asked for each text once."""
+    """Wrap an embedder so that it embeds each text once."""
 
     def embed(texts: Sequence[str]) -> Vectors:
         fresh = [text for text in dict.fromkeys(texts) if text not in cache]
         try:
             vectors: Sequence[Vectors] | Vectors = embedder.embed(fresh) if fresh else []
         except PartialEmbedding:
-            return embedder.embed(texts)  # which of these are refused only it can tell
+            return embedder.embed(texts)  # it reports the refused texts by their place in the call
         cache.update(zip(fresh, vectors, strict=True))
         return np.stack([cache[text] for text in texts])
 

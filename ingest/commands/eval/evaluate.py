@@ -1,7 +1,7 @@
-"""Asking an index what is known. It reads the index and writes nothing.
+"""Evaluate an index by questions with known answers. Reads the index and writes nothing.
 
-Which chunks answer is found out from the index itself before anything is asked: so it is known
-what could have come, and a document that is not there is told from one that was not found.
+The chunks that answer are looked up in the index before the search. So a document that the index
+lacks is told from one that the search did not find.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from ingest.chunk.tokens import count_tokens
 from ingest.commands.eval.metrics import longest_shared_run, tokenize_words
 from ingest.commands.eval.questions import Question
 from ingest.commands.eval.results import AnsweredQuestion, Evaluation, FoundChunk
 from ingest.embed import Embedder
-from ingest.index import Index
+from ingest.index import ChunkStore, RecordStore
 from ingest.models import Hit, Mode, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-TOP_CHUNKS = 20  # chunks for a question: of small ones, as many as fill the budget of tokens
-MIN_PASSAGE_SHARE = 0.5  # of a passage, in a chunk that answers; less where no chunk has as much
+TOP_CHUNKS = 20  # hits for a question; as many small chunks as fill the token budget
+MIN_PASSAGE_SHARE = 0.5  # of the passage in a chunk that answers; or the best chunk's share
 QUESTION_BATCH_SIZE = 100  # questions in one call to the model
 
 NO_SOURCE = "its document is not in the index"
@@ -31,24 +31,25 @@ NO_PAGE = "the page is not in the index, or says nothing"
 NO_PASSAGE = "the passage is not on that page in the index"
 
 
+class SearchableIndex(ChunkStore, RecordStore, Protocol):
+    """The ports of an index that an evaluation reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
-    """What is known of one question before it is asked."""
+    """The expected answer to one question, looked up in the index."""
 
     question: Question
     passage: tuple[str, ...]  # its tokens
-    passage_runs: Mapping[
-        str, range
-    ]  # of those, the part that stands in a chunk, by the chunk's id
+    passage_runs: Mapping[str, range]  # the tokens that a chunk contains, by chunk id
     answers: frozenset[str]  # ids of the chunks that answer
-    missing_reason: str  # why there are none
+    missing_reason: str  # why there are none; "" if there are
 
 
-def evaluate(index: Index, embedder: Embedder, questions: Sequence[Question]) -> Evaluation:
-    """Every question asked by vector, by words and by both.
-
-    Raises ServiceError or ConfigError, as the index and the model do.
-    """
+def evaluate(
+    index: SearchableIndex, embedder: Embedder, questions: Sequence[Question]
+) -> Evaluation:
+    """Ask every question in every search mode. Raises ServiceError or ConfigError."""
     known = chunks_by_source(index, questions)
     vectors = embed_questions(embedder, [question.text for question in questions])
     answered: dict[Mode, list[AnsweredQuestion]] = {mode: [] for mode in Mode}
@@ -62,8 +63,10 @@ def evaluate(index: Index, embedder: Embedder, questions: Sequence[Question]) ->
     return Evaluation(answered)
 
 
-def chunks_by_source(index: Index, questions: Sequence[Question]) -> dict[str, list[StoredChunk]]:
-    """The chunks of every source that the questions name, by the source's name."""
+def chunks_by_source(
+    index: SearchableIndex, questions: Sequence[Question]
+) -> dict[str, list[StoredChunk]]:
+    """Read the chunks of every source that the questions cite, by source name."""
     wanted = defaultdict(set)
     for question in questions:
         for place in question.places:
@@ -79,14 +82,14 @@ def chunks_by_source(index: Index, questions: Sequence[Question]) -> dict[str, l
 def answer_key(
     question: Question, indexed_chunks: Mapping[str, Sequence[StoredChunk]]
 ) -> AnswerKey:
-    """Which of the known chunks answer a question: those with half of its passage, or the page."""
+    """Find the chunks that answer a question: those with half of its passage, or on its pages."""
     passage = tokenize_words(question.passage)
     sources = [
         chunks
         for source, chunks in indexed_chunks.items()
         if any(place.matches_source(source) for place in question.places)
     ]
-    there = [
+    on_page = [
         chunk
         for chunks in sources
         for chunk in chunks
@@ -95,27 +98,27 @@ def answer_key(
         )
     ]
     runs = (
-        {chunk.id: longest_shared_run(passage, tokenize_words(chunk.text)) for chunk in there}
+        {chunk.id: longest_shared_run(passage, tokenize_words(chunk.text)) for chunk in on_page}
         if passage
         else {}
     )
     most = max(map(len, runs.values()), default=0)
     enough = min(MIN_PASSAGE_SHARE * len(passage), most)
     answers = frozenset(
-        chunk.id for chunk in there if not passage or (most and len(runs[chunk.id]) >= enough)
+        chunk.id for chunk in on_page if not passage or (most and len(runs[chunk.id]) >= enough)
     )
-    lacking = NO_SOURCE if not sources else NO_PAGE if not there else NO_PASSAGE
-    return AnswerKey(question, passage, runs, answers, "" if answers else lacking)
+    missing_reason = NO_SOURCE if not sources else NO_PAGE if not on_page else NO_PASSAGE
+    return AnswerKey(question, passage, runs, answers, "" if answers else missing_reason)
 
 
 def embed_questions(embedder: Embedder, texts: Sequence[str]) -> Iterator[Vectors]:
-    """The vector of each text, shape (dimensions,)."""
+    """Embed texts in batches; yields vectors of shape (dimensions,)."""
     for start in range(0, len(texts), at_once := min(QUESTION_BATCH_SIZE, embedder.inputs)):
         yield from embedder.embed(texts[start : start + at_once])
 
 
 def mark_hits(key: AnswerKey, hits: Sequence[Hit]) -> AnsweredQuestion:
-    """What came, held against what should have."""
+    """Mark the hits that answer a question."""
     sizes = count_tokens([str(hit.fields["content"]) for hit in hits])
     found = tuple(
         FoundChunk(

@@ -1,7 +1,7 @@
-"""The measures of retrieval, of one question each. Pure.
+"""Retrieval metrics of single questions. Pure.
 
-Ranks count from 1. Words, and the characters of scripts without spaces, are the tokens that
-coverage counts: the same for every model, and blind to how a table is written.
+Ranks count from 1. Coverage counts words, and characters of scripts without spaces, as tokens. They
+do not depend on the model or on the marks of a table.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 
 from ingest.index.sqlite.tokenize import TERM_PATTERN, UNSPACED_CHARACTER, fold_case
 
-MIN_SHARED_TOKENS = 5  # tokens in a row: less in common is chance
-RANDOMISATION_DRAWS = 10_000  # of the randomisation test: p is good to a hundredth
+MIN_SHARED_TOKENS = 5  # in a row; a shorter match is chance
+RANDOMISATION_DRAWS = 10_000  # gives p to within 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of a passage is in what was retrieved, as Chroma's evaluation of chunking has it."""
+    """Token overlap of a passage and the retrieved chunks, as in Chroma's chunking evaluation."""
 
     recall: float  # of the passage
     precision: float  # of what was retrieved
@@ -33,29 +33,29 @@ class Coverage:
 
 
 def hit_at(ranks: Sequence[int], k: int) -> float:
-    """Whether any of the first k answers: 1 or 0."""
+    """Hit rate at k: 1 if any of the first k answers, else 0."""
     return float(any(rank <= k for rank in ranks))
 
 
 def reciprocal_rank(ranks: Sequence[int], k: int) -> float:
-    """One over the rank of the first answer; 0 if none is among the first k."""
+    """Reciprocal rank of the first answer; 0 if none is among the first k."""
     return max((1 / rank for rank in ranks if rank <= k), default=0.0)
 
 
 def ndcg(ranks: Sequence[int], answers: int, k: int) -> float:
-    """The discounted gain of the first k over the best possible, with so many answers to find."""
+    """Normalised discounted cumulative gain at k; `answers` is the number of relevant chunks."""
     ideal = discounted_gain(range(1, min(answers, k) + 1))
     return discounted_gain(rank for rank in ranks if rank <= k) / ideal if ideal else 0.0
 
 
 def discounted_gain(ranks: Iterable[int]) -> float:
-    """What answers are worth at their ranks: Järvelin and Kekäläinen, TOIS 2002."""
+    """Discounted cumulative gain of answers at ranks: Järvelin and Kekäläinen, TOIS 2002."""
     return sum(1 / math.log2(rank + 1) for rank in ranks)
 
 
-@lru_cache(maxsize=1000)  # one chunk comes for many questions
+@lru_cache(maxsize=1000)  # one chunk is a hit of many questions
 def tokenize_words(text: str) -> tuple[str, ...]:
-    """The words of a text without case and accents; each character where there are no spaces."""
+    """Split a text into words without case and accents, or characters if it has no spaces."""
     return tuple(
         token
         for run in TERM_PATTERN.findall(text)
@@ -64,7 +64,7 @@ def tokenize_words(text: str) -> tuple[str, ...]:
 
 
 def longest_shared_run(passage: Sequence[str], text: Sequence[str]) -> range:
-    """The longest run of a passage's tokens that stands in a text; empty if that says nothing."""
+    """Find the longest run of a passage's tokens in a text; empty if it is too short."""
     matcher: SequenceMatcher[Any] = SequenceMatcher(None, text, passage, autojunk=False)
     found = matcher.find_longest_match()
     enough = min(MIN_SHARED_TOKENS, len(passage))
@@ -72,8 +72,8 @@ def longest_shared_run(passage: Sequence[str], text: Sequence[str]) -> range:
 
 
 def coverage(passage: Sequence[str], retrieved: Sequence[tuple[int, range]]) -> Coverage:
-    """Of texts with so many tokens each, and the runs of the passage that they have."""
-    covered = len({place for _, run in retrieved for place in run})
+    """Compute coverage from (tokens, run of the passage contained) of each retrieved text."""
+    covered = len({offset for _, run in retrieved for offset in run})
     length = sum(tokens for tokens, _ in retrieved)
     union = length + len(passage) - covered
     return Coverage(
@@ -84,19 +84,19 @@ def coverage(passage: Sequence[str], retrieved: Sequence[tuple[int, range]]) -> 
 
 
 def count_within_budget(sizes: Sequence[int], budget: int) -> int:
-    """How many of the first fit into a budget together; one at least, if there is one."""
-    together = list(accumulate(sizes))
-    return max(min(1, len(sizes)), bisect_right(together, budget))
+    """Count the leading sizes that fit into a budget; at least one, if there is one."""
+    sums = list(accumulate(sizes))
+    return max(min(1, len(sizes)), bisect_right(sums, budget))
 
 
 def mean_difference(some: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
-    """How much better some scores are on average than others of the same questions, and p.
+    """Mean difference of paired scores, and its p-value.
 
     Fisher's randomisation test, paired and two-sided: the share of random swaps that differ as much
-    (Smucker, Allan and Carterette, CIKM 2007). The same scores always give the same p.
+    (Smucker, Allan and Carterette, CIKM 2007). Deterministic: the seed is fixed.
     """
-    apart = np.asarray(some) - np.asarray(others)
-    signs = np.random.default_rng(0).choice((-1.0, 1.0), (RANDOMISATION_DRAWS, len(apart)))
-    means = np.abs(signs @ apart) / len(apart)
-    as_much = int(np.count_nonzero(means >= abs(apart.mean()) - 1e-12))
-    return float(apart.mean()), (1 + as_much) / (1 + RANDOMISATION_DRAWS)
+    differences = np.asarray(some) - np.asarray(others)
+    signs = np.random.default_rng(0).choice((-1.0, 1.0), (RANDOMISATION_DRAWS, len(differences)))
+    means = np.abs(signs @ differences) / len(differences)
+    extreme = int(np.count_nonzero(means >= abs(differences.mean()) - 1e-12))
+    return float(differences.mean()), (1 + extreme) / (1 + RANDOMISATION_DRAWS)

@@ -3,8 +3,8 @@
     {"question": "...", "source": "folder/file.pdf", "pages": [3], "passage": "..."}
     {"question": "...", "truth": "... [file.pdf#page=3]"}
 
-The second form is the ground truth of azure-search-openai-demo. A line that cannot be meant is an
-error and never left out: a score over fewer questions than were asked would be a lie.
+The second form is the ground truth of azure-search-openai-demo. An invalid line is an error and
+never skipped: a score over fewer questions would be misleading.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ CITATION_PATTERN = re.compile(r"\[([^\[\]]+?\.pdf)(?:#page=(\d+))?\]", re.IGNORE
 
 @dataclass(frozen=True, slots=True)
 class AnswerLocation:
-    """Where an answer stands."""
+    """Location of an answer."""
 
-    source: str  # its name in its root, or the end of that, from a "/" on
-    pages: tuple[int, ...] = ()  # any of these, counted as a viewer does; () for any page
+    source: str  # name in its root, or its last components
+    pages: tuple[int, ...] = ()  # any of these, from 1; () for any page
 
     def covers_pages(self, source: str, first: int, last: int) -> bool:
-        """Whether the pages from the first to the last of a source are here, some of them."""
+        """Return True if some page from `first` to `last` of a source is one of these."""
         return self.matches_source(source) and (
             not self.pages or any(first <= page <= last for page in self.pages)
         )
 
     def matches_source(self, source: str) -> bool:
-        """Whether this is the source."""
+        """Return True if the location names this source."""
         return f"/{source}".endswith(f"/{self.source}")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What somebody asks, and where the answer stands."""
+    """A question, and the locations of its answer."""
 
     text: str
-    places: tuple[AnswerLocation, ...]  # each of them answers it
-    passage: str = ""  # the words that answer it, as they stand there; "" where it is not known
+    places: tuple[AnswerLocation, ...]  # each one answers it
+    passage: str = ""  # verbatim text that answers it; "": unknown
 
 
 def load_questions(path: Path) -> list[Question]:
-    """The questions of a file, one JSON object a line. Raises ConfigError for any other line."""
+    """Load questions, one JSON object a line. Raises ConfigError for any other line."""
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -62,21 +62,23 @@ def load_questions(path: Path) -> list[Question]:
         if line.strip()
     ]
     if not found:
-        raise ConfigError(f"questions {path}: there are none in it; docs/eval.md shows their form")
+        raise ConfigError(f"questions {path}: the file has none; docs/eval.md shows their form")
     return found
 
 
 def parse_question(line: str, location: str) -> Question:
-    """One line. Raises ConfigError, which says `where` it stands."""
+    """Parse one line. Raises ConfigError, with its location in the file."""
     try:
-        said: Any = json.loads(line)
+        parsed: Any = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"{location}: is no JSON: {error}") from None
-    if not isinstance(said, dict) or not isinstance(text := said.get("question"), str):
+        raise ConfigError(f"{location}: is not JSON: {error}") from None
+    if not isinstance(parsed, dict) or not isinstance(text := parsed.get("question"), str):
         raise ConfigError(f'{location}: has no "question"; docs/eval.md shows its form')
-    passage = said.get("passage") or ""
+    passage = parsed.get("passage") or ""
     places = tuple(
-        parse_citations(said["truth"]) if isinstance(said.get("truth"), str) else parse_source(said)
+        parse_citations(parsed["truth"])
+        if isinstance(parsed.get("truth"), str)
+        else parse_source(parsed)
     )
     if not text.strip() or not places or not isinstance(passage, str):
         raise ConfigError(
@@ -86,16 +88,16 @@ def parse_question(line: str, location: str) -> Question:
     return Question(text.strip(), places, passage.strip())
 
 
-def parse_source(said: dict[str, Any]) -> Iterator[AnswerLocation]:
-    """The place that a line of ours names; none if it is not one."""
-    source, pages = said.get("source"), said.get("pages", [])
-    counts = isinstance(pages, list) and all(type(page) is int and page > 0 for page in pages)
-    if isinstance(source, str) and source.strip() and counts:
+def parse_source(line: dict[str, Any]) -> Iterator[AnswerLocation]:
+    """Parse "source" and "pages"; yields nothing if they are missing or invalid."""
+    source, pages = line.get("source"), line.get("pages", [])
+    is_valid = isinstance(pages, list) and all(type(page) is int and page > 0 for page in pages)
+    if isinstance(source, str) and source.strip() and is_valid:
         yield AnswerLocation(normalize("NFC", source.strip()), tuple(pages))
 
 
 def parse_citations(truth: str) -> Iterator[AnswerLocation]:
-    """The places that an answer cites."""
+    """Parse the citations in an answer."""
     pages: dict[str, list[int]] = {}
     for source, page in CITATION_PATTERN.findall(truth):
         pages.setdefault(normalize("NFC", source.strip()), []).extend([int(page)] if page else [])

@@ -1,7 +1,8 @@
-"""The index made anew beside the one in use, which is held meanwhile and only read.
+"""Rebuild: fill a new index next to the current one, then switch readers over.
 
-Who reads the index never sees a gap: the new one is shown in one step, once it is proven
-(proof.py). A rebuild that ends early has changed nothing, and the next one goes on from there.
+The current index is locked and only read. Readers never see a gap: the switch is one step, and
+happens once the new index passes its checks (verify.py). A rebuild that ends early has changed
+nothing that readers see, and the next one continues it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ingest.config.index import create_generations, index_name
 from ingest.config.settings import Settings
 from ingest.config.sources import check_root_reachable, open_roots
 from ingest.errors import BusyError, ConfigError
-from ingest.index import Index, IndexTotals
+from ingest.index import Index, IndexTotals, RecordStore
 from ingest.index.generations import Generations, Successor, older_names
 from ingest.models import parent_name
 from ingest.pipeline.context import Run, Services
@@ -38,10 +39,10 @@ from ingest.sources.exclude import ExcludingRoot
 
 @dataclass(frozen=True, slots=True)
 class RebuildContext:
-    """What a rebuild works with."""
+    """Everything that a rebuild needs."""
 
     generations: Generations
-    previous: str  # the generation in use; "" if there is none
+    previous: str  # the current generation; "" if there is none
     name: str  # the one being filled
     roots: Sequence[Root]
     services: Services
@@ -50,10 +51,10 @@ class RebuildContext:
 
 @dataclass(frozen=True, slots=True)
 class SwitchResult:
-    """What readers see from now on."""
+    """Outcome of a switch."""
 
-    index: str  # the generation in use
-    before: str  # the one that was; "" if there was none
+    index: str  # the generation that readers see now
+    before: str  # the one that they saw before; "" if there was none
     dropped: list[str]
     scores: Scores | None = None
 
@@ -62,70 +63,71 @@ class SwitchResult:
 def open_rebuild(
     settings: Settings, named_roots: Sequence[str], run: Run, connections: Connections
 ) -> Iterator[RebuildContext]:
-    """All that a rebuild of the named roots needs, or of those that the index has.
+    """Open everything that a rebuild of the named roots needs; without names, of all indexed roots.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
     with ExitStack() as opened:
-        line = opened.enter_context(open_generations(settings, connections))
-        before = line.current()
-        earlier = opened.enter_context(hold_generation(line, before)) if before else None
+        generations = opened.enter_context(open_generations(settings, connections))
+        current = generations.current()
+        earlier = opened.enter_context(hold_generation(generations, current)) if current else None
         names = named_roots or known_roots(earlier) or [settings.root]
         if names == [""]:
             raise ConfigError("which PDFs? name a folder, as in: ingest rebuild docs/")
-        where = opened.enter_context(open_roots(names, settings, connections))
+        roots = opened.enter_context(open_roots(names, settings, connections))
         if not named_roots and earlier:
             for name in names:
-                check_root_reachable(name, where)
+                check_root_reachable(name, roots)
         if earlier:
-            where = [with_what_it_has(root, earlier) for root in where]
-        name, index = line.resume_or_create()
+            roots = [include_indexed(root, earlier) for root in roots]
+        name, index = generations.resume_or_create()
         successor = Successor(index, earlier)
-        all_ = opened.enter_context(
+        services = opened.enter_context(
             open_services(
                 settings, run.stop, write=True, connections=connections, successor=successor
             )
         )
         if earlier:
             copy_run_history(earlier, index)
-        yield RebuildContext(line, before, name, where, all_, connections.retry_policy.wait)
+        wait = connections.retry_policy.wait
+        yield RebuildContext(generations, current, name, roots, services, wait)
 
 
 @contextmanager
 def open_generations(settings: Settings, connections: Connections) -> Iterator[Generations]:
-    """The generations of the index of the settings."""
+    """Open the generations of the index that the settings name."""
     with (
         closing(create_embedder(settings, connections)) as model,
-        closing(create_generations(settings, model, connections)) as line,
+        closing(create_generations(settings, model, connections)) as generations,
     ):
-        yield line
+        yield generations
 
 
 @contextmanager
-def hold_generation(line: Generations, name: str) -> Iterator[Index]:
-    """The generation in use, with everybody else kept from writing to it."""
-    with closing(line.open(name)) as index:
+def hold_generation(generations: Generations, name: str) -> Iterator[Index]:
+    """Open the current generation and lock it against other runs."""
+    with closing(generations.open(name)) as index:
         index.hold()
-        if line.current() != name:
+        if generations.current() != name:
             raise BusyError("another rebuild has just ended: run again")
         yield index
 
 
-def with_what_it_has(root: Root, index: Index) -> Root:
-    """A root with those excluded sources that the index has chunks of: they stay by being read."""
+def include_indexed(root: Root, index: RecordStore) -> Root:
+    """Include the excluded sources that have chunks: to stay in the index, they must be read."""
     if not isinstance(root, ExcludingRoot):
         return root
     records = index.records(root.name)
-    kept = frozenset(
+    indexed = frozenset(
         parent_name(record.source) or record.source
         for record in records
         if record.chunks and root.excludes(record.source)
     )
-    return dataclasses.replace(root, exceptions=kept)
+    return dataclasses.replace(root, exceptions=indexed)
 
 
-def known_roots(index: Index | None) -> list[str]:
-    """The roots that an index has records of."""
+def known_roots(index: RecordStore | None) -> list[str]:
+    """List the roots that an index has records of."""
     return list(dict.fromkeys(record.root for record in index.records())) if index else []
 
 
@@ -136,25 +138,26 @@ def switch_index(
     questions: Sequence[Question],
     keep: int,
 ) -> SwitchResult:
-    """Readers see the new index, if that is proven; of the older ones so many are kept.
+    """Check the new index, switch readers to it, and delete all but `keep` older generations.
 
-    Raises ServiceError or ConfigError if it is not; then nothing was switched.
+    Raises ServiceError or ConfigError if a check fails; then nothing was switched.
     """
-    all_ = work.services
-    wait_until_complete(all_, progress.documents, work.wait)
-    if all_.previous_index:
-        lost = list(find_losses(all_.previous_index, all_.index, progress))
-        sources = all_.previous_index.totals().sources
+    services = work.services
+    wait_until_complete(services, progress.documents, work.wait)
+    if services.previous_index:
+        lost = list(find_losses(services.previous_index, services.index, progress))
+        sources = services.previous_index.totals().sources
         check_losses(lost, sources, prune=run.prune, max_deletes=run.max_deletes)
-    scores = compare_answers(all_, questions) if questions else None
+    scores = compare_answers(services, questions) if questions else None
     work.generations.switch(work.name)
     return SwitchResult(work.name, work.previous, drop_old_generations(work, keep), scores)
 
 
 def drop_old_generations(work: RebuildContext, keep: int) -> list[str]:
-    """The names of the generations that were dropped: all but the last few that were in use.
+    """Delete all but the last `keep` generations that were current; return the deleted names.
 
-    What lies between the one that was and the new one was gone back from.
+    Generations between the previous one and the new one were abandoned by `switch_back`: they are
+    deleted too.
     """
     before = older_names(work.generations.names(), work.name)
     used = [*older_names(before, work.previous), work.previous] if work.previous in before else []
@@ -165,18 +168,18 @@ def drop_old_generations(work: RebuildContext, keep: int) -> list[str]:
 
 
 def switch_back(settings: Settings, connections: Connections) -> tuple[SwitchResult, IndexTotals]:
-    """Readers see the generation before; the one they saw stays. Also how much they see.
+    """Switch readers to the generation before the current one, which stays; return its totals too.
 
     Raises ConfigError if there is none, BusyError if a run is under way.
     """
-    with open_generations(settings, connections) as line:
-        name = line.current()
-        before = older_names(line.names(), name)
+    with open_generations(settings, connections) as generations:
+        name = generations.current()
+        before = older_names(generations.names(), name)
         if not before:
             raise ConfigError(
                 f"there is no index before that of {index_name(settings)} to go back to: "
                 "ingest rebuild --list shows what is kept"
             )
-        with hold_generation(line, name), closing(line.open(before[-1])) as index:
-            line.switch(before[-1])
+        with hold_generation(generations, name), closing(generations.open(before[-1])) as index:
+            generations.switch(before[-1])
             return SwitchResult(before[-1], name, []), index.totals()

@@ -1,7 +1,7 @@
-"""What an index that was made anew must have before readers are shown it.
+"""Checks that a rebuilt index must pass before readers are switched to it.
 
-What must not be broken: it is shown whole or not at all, and to go over to it loses nothing that a
-run would not have removed from the one in use.
+Invariants: readers see a complete index or the old one, and the switch loses no document that a run
+would not have removed from the old one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ from ingest.commands.eval.evaluate import evaluate
 from ingest.commands.eval.questions import Question
 from ingest.embed import Embedder
 from ingest.errors import ConfigError, ServiceError
-from ingest.index import MAX_SAVED_RUNS, Index, IndexTotals
+from ingest.index import (
+    MAX_SAVED_RUNS,
+    ChunkStore,
+    Index,
+    IndexTotals,
+    RecordStore,
+    RunHistory,
+)
 from ingest.models import (
     DeletionsWithheld,
     Mode,
@@ -43,22 +50,22 @@ from ingest.runtime.concurrency import map_concurrent
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-HIT_RANK = 5  # hits among so many chunks count: as many as applications hand to their model
-MAX_HIT_RATE_LOSS = 0.02  # of the hit rate: one question in fifty may be lost
-SAMPLE_CHUNKS = 50  # chunks, to see whether an index has vectors of a model
+HIT_RANK = 5  # rank down to which hits count: as many chunks as applications give their model
+MAX_HIT_RATE_LOSS = 0.02  # one question in fifty
+SAMPLE_CHUNKS = 50  # read to recognise the model of an index that does not record it
 
-COMPLETENESS_POLL_SECONDS = 5.0  # seconds between looks at an index whose service lags behind
+COMPLETENESS_POLL_SECONDS = 5.0  # a service's listings lag behind
 MAX_COMPLETENESS_POLLS = 12
 MAX_NAMED_LOSSES = 3  # documents in a message
 
 
 @dataclass(slots=True)
 class RebuildProgress:
-    """What a run took of its roots, and why not the rest."""
+    """Documents that a rebuild has indexed, and the reasons for those it has not."""
 
     roots: frozenset[str]
-    documents: int = 0  # that are in the index, or have no text
-    seen_by_root: Counter[str] = field(default_factory=Counter)  # documents, by root
+    documents: int = 0  # in the index, or without text
+    seen_by_root: Counter[str] = field(default_factory=Counter)  # documents
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)  # by root and source
 
     def add(self, event: RunEvent) -> None:
@@ -72,28 +79,28 @@ class RebuildProgress:
                 self.documents += 1
 
     def absence_reason(self, record: Record) -> str:
-        """Why a source was not taken; "" if it is gone, which a whole listing proves."""
+        """Return the reason why a source was not indexed; "" if a complete listing lacks it."""
         root, name = record.root, record.source
         if root not in self.roots:
             return "its root was not named"
         if not self.seen_by_root[root]:
             return "its root has no PDFs at all, which may be a mistake"
-        # A folder that could not be looked into hides what is below it, a PDF what is inside it.
-        above = [name[:place] for place, letter in enumerate(name) if letter == "/"]
+        # An unreadable folder hides the files below it, an unreadable PDF its attachments.
+        above = [name[:offset] for offset, letter in enumerate(name) if letter == "/"]
         names = (name, parent_name(name), *above, "")
         return next((self.reasons[root, n] for n in names if (root, n) in self.reasons), "")
 
 
 @dataclass(frozen=True, slots=True)
 class LostDocument:
-    """A document that the index in use has and the new one lacks."""
+    """A document that the old index has and the new one lacks."""
 
     record: Record
     reason: str  # "" if it is gone
 
 
-def copy_run_history(earlier: Index, index: Index) -> None:
-    """Let the new index know of the runs that the other one remembers."""
+def copy_run_history(earlier: RunHistory, index: RunHistory) -> None:
+    """Copy the run summaries that the new index does not have yet."""
     known = {summary.run for summary in index.runs(MAX_SAVED_RUNS)}
     for summary in reversed(earlier.runs(MAX_SAVED_RUNS)):
         if summary.run not in known:
@@ -103,61 +110,63 @@ def copy_run_history(earlier: Index, index: Index) -> None:
 def wait_until_complete(
     services: Services, documents: int, wait: Callable[[float], None]
 ) -> IndexTotals:
-    """How much the new index holds, once all of it is there.
+    """Wait until the new index is complete; return its totals.
 
-    Raises ServiceError if it is not, however long one waits.
+    Raises ServiceError if it is still incomplete after the last poll.
     """
-    for look in range(MAX_COMPLETENESS_POLLS):
+    for poll in range(MAX_COMPLETENESS_POLLS):
         if not (fault := incompleteness(services, documents)):
             break
-        if look < MAX_COMPLETENESS_POLLS - 1:
+        if poll < MAX_COMPLETENESS_POLLS - 1:
             wait(COMPLETENESS_POLL_SECONDS)
     else:
         raise ServiceError(
-            f"the new index is not whole ({fault}), so nothing was switched: run again"
+            f"the new index is incomplete ({fault}), so nothing was switched: run again"
         )
     return services.index.totals()
 
 
 def incompleteness(services: Services, documents: int) -> str:
-    """What keeps an index from being whole: counts that do not close, chunks that are not there."""
+    """Return the reason why an index is incomplete, by its records and counts; "" if it is not."""
     index = services.index
 
     def start(record: Record) -> Future[tuple[Record, set[str]]]:
         return services.write_threads.submit(partial(find_missing_chunks, record, index))
 
-    taken = least = most = 0
+    indexed = least = most = 0
     for _, call in map_concurrent(index.records(), start, services.max_writes, never_abandon):
         assert call is not None
         record, missing = call.result()
         if missing:
             return f"{record.source} lacks {len(missing)} of {len(record.committed)} chunks"
         if record.outcome not in NOT_INDEXED_OUTCOMES:
-            taken += 1
+            indexed += 1
             if record.pending or not record.fingerprint:
                 return f"{record.source} is unfinished"
         least += len(record.committed)
         most += len(possible_ids(record))
-    if taken < documents:
-        return f"it has records of {taken} of {documents} documents"
+    if indexed < documents:
+        return f"it has records of {indexed} of {documents} documents"
     found = index.totals().chunks
     return "" if least <= found <= most else f"it has {found} chunks, and {least} are recorded"
 
 
 def find_missing_chunks(listed: Record, index: Index) -> tuple[Record, set[str]]:
-    """A record, whole, and those of its chunks that are not there."""
+    """Read a record with its chunk ids; return it, and the ids that the index lacks."""
     record = index.record(listed.root, listed.source) or listed
     committed = set(record.committed)
     return record, committed - (index.existing_ids(committed) if committed else set())
 
 
-def find_losses(earlier: Index, index: Index, progress: RebuildProgress) -> Iterator[LostDocument]:
-    """The documents that the index in use has chunks of and the new one lacks."""
+def find_losses(
+    earlier: RecordStore, index: RecordStore, progress: RebuildProgress
+) -> Iterator[LostDocument]:
+    """Find the documents that have chunks in the old index and none in the new one."""
     for root, records in groupby(earlier.records(), lambda record: record.root):
         for record, other in pair_records(records, index.records(root)):
             if not record.chunks:
                 continue
-            # Of what has turned bad since, the new one may have chunks from before, as in a run.
+            # A document that cannot be read any more keeps its chunks, as in a run.
             if other is None or not (other.chunks or other.outcome not in NOT_INDEXED_OUTCOMES):
                 yield LostDocument(record, progress.absence_reason(record))
             elif record.details.ocr and other.details.scanned and not other.details.ocr:
@@ -169,7 +178,7 @@ def find_losses(earlier: Index, index: Index, progress: RebuildProgress) -> Iter
 def pair_records(
     old: Iterator[Record], new: Iterator[Record]
 ) -> Iterator[tuple[Record, Record | None]]:
-    """Each of some records of a root with the other one of its source; both ascend by it."""
+    """Pair the old and new record of each source. Both iterators ascend by source."""
     other = next(new, None)
     for record in old:
         while other is not None and other.source < record.source:
@@ -180,7 +189,7 @@ def pair_records(
 def check_losses(
     lost_documents: Sequence[LostDocument], sources: int, *, prune: bool, max_deletes: int | None
 ) -> None:
-    """Raises ConfigError unless what is lost would be removed by a run too, or may be lost."""
+    """Raise ConfigError if more documents are lost than a run would remove, or as allowed."""
     limit = (
         max_deletes if max_deletes is not None else default_deletion_limit(sources) if prune else 0
     )
@@ -198,45 +207,53 @@ def check_losses(
         else []
     )
     raise ConfigError(
-        f"the new index lacks what the one in use has: {', '.join([*named, *more])}; nothing was "
-        f"switched: put it right and run again, or leave them out by --max-deletes {len(lost_documents)}"
+        f"the new index lacks documents of the current one: {', '.join([*named, *more])}; nothing "
+        "was switched: correct this and run again, or accept the loss with --max-deletes "
+        f"{len(lost_documents)}"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How many of some questions are answered among the first RANK chunks, from 0 to 1."""
+    """Hit rates at HIT_RANK, from 0 to 1, of the old and the new index."""
 
     questions: int
     new: float
-    old: float | None = None  # None: there was nothing to ask
-    by_words: bool = False  # the old index has vectors of another model
+    old: float | None = None  # None: the old index is empty, or there is none
+    by_words: bool = False  # keyword search only: the old index has vectors of another model
 
 
 def compare_answers(services: Services, questions: Sequence[Question]) -> Scores:
-    """How both indexes answer. Raises ConfigError if the new one is worse by more than MARGIN."""
+    """Evaluate both indexes.
+
+    Raises ConfigError if the new one's hit rate is lower by more than MAX_HIT_RATE_LOSS.
+    """
     embed = services.embedder.embed
-    asked = lru_cache(maxsize=None)(lambda texts: embed(list(texts)))  # paid for once
-    model = replace(services.embedder, embed=lambda texts: asked(tuple(texts)))
+    cached = lru_cache(maxsize=None)(lambda texts: embed(list(texts)))
+    model = replace(services.embedder, embed=lambda texts: cached(tuple(texts)))
     new = evaluate(services.index, model, questions).hit_rate[Mode.HYBRID][HIT_RANK]
     earlier = services.previous_index
     if earlier is None or not earlier.totals().chunks:
         return Scores(len(questions), new)
-    alike = has_vectors_of(services.recipe, earlier)
-    rates = evaluate(earlier, model if alike else stub_embedder(model, earlier), questions).hit_rate
-    scores = Scores(
-        len(questions), new, rates[Mode.HYBRID if alike else Mode.TEXT][HIT_RANK], not alike
-    )
-    if scores.old is not None and new < scores.old - MAX_HIT_RATE_LOSS:
+    same_model = has_vectors_of(services.recipe, earlier)
+    asked = model if same_model else stub_embedder(model, earlier)
+    rates = evaluate(earlier, asked, questions).hit_rate
+    old = rates[Mode.HYBRID if same_model else Mode.TEXT][HIT_RANK]
+    scores = Scores(len(questions), new, old, not same_model)
+    if new < old - MAX_HIT_RATE_LOSS:
         raise ConfigError(
             f"the new index answers worse: {new:.3f} of {len(questions)} questions among the first "
-            f"{HIT_RANK} chunks, {scores.old:.3f} now, and {MAX_HIT_RATE_LOSS} may be lost; nothing was switched"
+            f"{HIT_RANK} chunks, {old:.3f} now, and {MAX_HIT_RATE_LOSS} may be lost; nothing was "
+            "switched"
         )
     return scores
 
 
 def has_vectors_of(recipe: Recipe, index: Index) -> bool:
-    """Whether an index has vectors of the recipe's model, as ids of its chunks tell."""
+    """Return True if an index has vectors of the recipe's model."""
+    if recorded := index.vector_space():
+        return recorded == (recipe.model, recipe.dimensions)
+    # An index on a service that an earlier version filled: a chunk's id depends on the model.
     for chunk in islice(index.chunks(), SAMPLE_CHUNKS):
         identify = chunk_id_factory(Source(chunk.root, chunk.source, "", 0, ""), recipe)
         if chunk.id in (
@@ -247,12 +264,12 @@ def has_vectors_of(recipe: Recipe, index: Index) -> bool:
     return False
 
 
-def stub_embedder(model: Embedder, index: Index) -> Embedder:
-    """A model that says nothing, for an index whose own is not at hand."""
+def stub_embedder(model: Embedder, index: ChunkStore) -> Embedder:
+    """Stub embedder (all ones) for an index of another model: only its keyword hits count."""
     some = index.vectors([chunk.id for chunk in islice(index.chunks(text=False), 1)])
-    size = len(next(iter(some.values()), ()))
+    dimensions = len(next(iter(some.values()), ()))
 
     def embed_constant(texts: Sequence[str]) -> Vectors:
-        return np.ones((len(texts), size), np.float32)
+        return np.ones((len(texts), dimensions), np.float32)
 
-    return replace(model, embed=embed_constant, dimensions=size)
+    return replace(model, embed=embed_constant, dimensions=dimensions)

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 MAX_SUBMISSIONS = 3  # operations of one page that come to nothing
 
 
-class PageCache(Protocol):
+class OcrCache(Protocol):
     """Where pages are kept that were paid for: an index."""
 
     def cached_page(self, key: str) -> CachedPage | None: ...
@@ -38,8 +38,8 @@ class PageCache(Protocol):
 class InheritedPageCache:
     """A memory that also knows what another one was paid for, and keeps it from then on."""
 
-    own: PageCache
-    previous: PageCache
+    own: OcrCache
+    previous: OcrCache
 
     def cached_page(self, key: str) -> CachedPage | None:
         found = self.own.cached_page(key)
@@ -86,7 +86,7 @@ class CachedOcr:
     """
 
     def __init__(
-        self, cache: PageCache, service: OcrService | None, name: str, times: Stopwatch
+        self, cache: OcrCache, service: OcrService | None, name: str, times: Stopwatch
     ) -> None:
         self.cache = cache
         self.service = service

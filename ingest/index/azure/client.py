@@ -1,8 +1,8 @@
-"""The documents of one index on Azure AI Search: asked for, written, deleted; every answer read.
+"""Client for the documents of one index on Azure AI Search.
 
-Requests are bounded by count and by bytes, and every result is looked at: a batch can succeed with
-documents refused. The SDK's SearchIndexingBufferedSender loses documents, so it is not used; the
-SDK's retries are off, the policy is retry.py's.
+Requests are bounded by count and by bytes, and every result is checked: a batch can succeed with
+documents refused. The SDK's SearchIndexingBufferedSender loses documents, so it is not used. The
+SDK's retries are off; runtime/retry.py retries.
 """
 
 from __future__ import annotations
@@ -45,15 +45,12 @@ from ingest.runtime.retry import (
 
 T = TypeVar("T")
 
-POOL_CONNECTIONS = 64  # kept open; those beyond would be opened and closed for every request
-MAX_CONCURRENT_UPLOADS = 4  # requests under way of one batch that needs several
-CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = (
-    30.0,
-    120.0,
-)  # seconds; the SDK would wait five minutes for either
+POOL_CONNECTIONS = 64  # kept open; any beyond are opened and closed for every request
+MAX_CONCURRENT_UPLOADS = 4  # requests under way of one upload that needs several
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30.0, 120.0  # the SDK's defaults are 300 s
 SEARCH_API_VERSION = "2026-04-01"
 
-# Statuses of single documents: these may work in a moment, anything else from 400 on will not.
+# Statuses of single documents that a retry may cure; any other from 400 on is final.
 RETRYABLE_DOCUMENT_STATUSES = frozenset(
     {
         HTTPStatus.CONFLICT,
@@ -63,7 +60,7 @@ RETRYABLE_DOCUMENT_STATUSES = frozenset(
     }
 )
 
-# What a service says of a field that came later, asked for or written.
+# Error texts of the service for a field that an index of an earlier version lacks.
 MISSING_FIELD_MESSAGES = ("Could not find a property named", "does not exist on type")
 
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
@@ -73,13 +70,13 @@ CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, "api_version": SEARCH_API_VE
 
 
 class RequestTooLargeError(Exception):
-    """A request has more bytes than the service takes."""
+    """A request has more bytes than the service accepts (413)."""
 
 
 class DocumentClient:
-    """The documents of an index. Safe to call from several threads, but for `close`.
+    """Documents of an index. Thread-safe, except for `close`.
 
-    With `may_be_absent`, an index that is not there is an empty one.
+    With `may_be_absent`, an index that does not exist reads as empty.
     """
 
     def __init__(
@@ -104,24 +101,24 @@ class DocumentClient:
             connection_timeout=CONNECT_TIMEOUT_SECONDS,
             read_timeout=READ_TIMEOUT_SECONDS,
         )
-        noting = RequestIdPolicy(retry_policy.request_log)
+        request_ids = RequestIdPolicy(retry_policy.request_log)
         self.client = SearchClient(
             self.endpoint,
             name,
             self.credential,
             transport=transport,
-            per_retry_policies=[noting],
+            per_retry_policies=[request_ids],
             **CLIENT_OPTIONS,
         )
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_UPLOADS, "upload")
 
     def close(self) -> None:
-        """Give back threads and connections."""
+        """Stop the threads and close the connections."""
         self.threads.shutdown()
         self.client.close()
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """One document by its key, as it was written last."""
+        """Look up one document by its key, as it was last written; None if there is none."""
 
         def ask() -> dict[str, Any] | None:
             return dict(self.client.get_document(key))
@@ -129,7 +126,7 @@ class DocumentClient:
         return self.call_or_default(ask, None)
 
     def search_page(self, **query: Any) -> list[dict[str, Any]]:
-        """One page of a search, and not the pages after it."""
+        """Return the first page of a search."""
 
         def ask() -> list[dict[str, Any]]:
             pages = self.client.search(**query).by_page()
@@ -142,7 +139,7 @@ class DocumentClient:
         )
 
     def count(self, kind: str) -> int:
-        """How many documents of a kind there are."""
+        """Count the documents of a kind."""
 
         def ask() -> int:
             answer = self.client.search(
@@ -150,7 +147,7 @@ class DocumentClient:
             )
             count = answer.get_count()
             if count is None:
-                raise RetryableError(f"{self.endpoint} gave no count")
+                raise RetryableError(f"{self.endpoint} returned no count")
             return int(count)
 
         return (
@@ -160,7 +157,7 @@ class DocumentClient:
         )
 
     def call_or_default(self, ask: Callable[[], T], default: T) -> T:
-        """The answer, or `nothing` where what is asked for does not exist."""
+        """Call the service by the retry policy; return `default` on 404."""
 
         def attempt() -> T:
             try:
@@ -173,20 +170,20 @@ class DocumentClient:
         return self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR)
 
     def write(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
-        """Every document written or deleted, or refused for good; the busy ones are tried again."""
-        requests = list(batch_documents(documents))
-        if len(requests) == 1:
-            return self.write_batch(action, requests[0])
-        parts = self.threads.map(lambda some: self.write_batch(action, some), requests)
+        """Write or delete documents, in several requests if need be; return those refused."""
+        batches = list(batch_documents(documents))
+        if len(batches) == 1:
+            return self.write_batch(action, batches[0])
+        parts = self.threads.map(lambda batch: self.write_batch(action, batch), batches)
         return [refusal for part in parts for refusal in part]
 
     def write_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
-        """One request, and smaller ones for what the service was too busy for."""
+        """Send one request, and again for the documents that the service was too busy for."""
         left = {str(document["id"]): document for document in documents}
         refusals: list[Refusal] = []
 
         def attempt() -> None:
-            busy = "it did not answer for them"
+            busy = "no result for them"
             for result in self.send_batch(action, list(left.values())):
                 key, status = str(result["key"]), int(result["statusCode"])
                 if key in left and status in RETRYABLE_DOCUMENT_STATUSES:
@@ -195,7 +192,7 @@ class DocumentClient:
                     refusals.append(Refusal(key, f"{result.get('errorMessage')} ({status})"))
             if left:
                 raise RetryableError(
-                    f"{self.endpoint} did not take {len(left)} documents yet ({busy})"
+                    f"{self.endpoint} has not accepted {len(left)} documents yet ({busy})"
                 )
 
         try:
@@ -205,10 +202,10 @@ class DocumentClient:
         return refusals
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The answer to one request to write or delete: a result for each document.
+        """Send one request to write or delete; return a result for each document.
 
-        The SDK's own way looks at every component of every vector, which takes ten times as long as
-        all the rest; it is the SDK's pipeline all the same.
+        The SDK's own method serializes vectors component by component, which takes ten times as
+        long as everything else. This sends the request through the SDK's pipeline.
         """
         request = HttpRequest(
             "POST",
@@ -227,7 +224,7 @@ class DocumentClient:
         return results
 
     def write_halves(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
-        """What a service takes less of than it says: in two requests, down to single documents."""
+        """Split a request that the service calls too large, down to single documents."""
         if len(documents) == 1:
             return [Refusal(str(documents[0]["id"]), "it is too large for the service (413)")]
         middle = len(documents) // 2
@@ -237,19 +234,19 @@ class DocumentClient:
         ]
 
     def raise_if_refused(self, refusals: Iterable[Refusal]) -> None:
-        """Raises ServiceError if the index refused a record: then nothing is safe to do."""
+        """Raise ServiceError if the index refused a record: without it no write is safe."""
         for refusal in refusals:
             raise ServiceError(f"{self.endpoint} refused a record: {refusal.reason}")
 
     def call_with_retry(self, call: Callable[[], T], role: Role) -> T:
-        """One call by the policy."""
+        """Call the service by the retry policy."""
         renewals: list[str] = []
         return call_with_retry(
             call, lambda error: self.classify_error(error, role, renewals), self.retry_policy
         )
 
     def classify_error(self, error: Exception, role: Role, renewals: list[str]) -> Exception:
-        """What to make of what the SDK raised: Again, or the error for whoever must act."""
+        """Map an exception of the SDK to RetryableError, or to the error for the user."""
         where = f"{self.endpoint} (index {self.name})"
         if isinstance(error, RequestTooLargeError):
             return error
@@ -260,19 +257,19 @@ class DocumentClient:
     def classify_status(
         self, error: HttpResponseError, where: str, role: Role, renewals: list[str]
     ) -> Exception:
-        """The same, by the status of the answer; texts of services change, statuses do not."""
+        """Map an HTTP status: statuses are stable, texts of services are not."""
         status = error.status_code
         headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        floor = parse_retry_after(headers)
+        retry_after = parse_retry_after(headers)
         if status in TRANSIENT_STATUSES:
             what = (
                 "too many requests to"
                 if status == HTTPStatus.TOO_MANY_REQUESTS
                 else f"an error of the service ({status})"
             )
-            return RetryableError(f"{what} {where}", floor)
+            return RetryableError(f"{what} {where}", retry_after)
         if status is not None and status < HTTPStatus.BAD_REQUEST:
-            return RetryableError(f"{where} gave an answer that cannot be read")
+            return RetryableError(f"{where} returned an unreadable response")
         if status == HTTPStatus.UNAUTHORIZED and isinstance(self.key, TokenCache):
             sent: Any = getattr(error.response, "request", None)
             if self.key.renew_rejected(sent.headers if sent else {}, renewals):
@@ -291,8 +288,8 @@ class DocumentClient:
             words in str(error) for words in MISSING_FIELD_MESSAGES
         ):
             return ConfigError(
-                f"{where} is of an earlier version: ingest run adds the fields that it lacks, as "
-                f"somebody with the role {SEARCH_SERVICE_CONTRIBUTOR.name}"
+                f"{where} is of an earlier version and lacks fields: run ingest run once with the "
+                f"role {SEARCH_SERVICE_CONTRIBUTOR.name}, which adds them"
             )
         if status == HTTPStatus.NOT_FOUND:
             return ConfigError(f"{where} does not exist: run ingest run to create it")

@@ -1,4 +1,4 @@
-"""The index on a service, made or completed: never rebuilt, and nothing in it destroyed."""
+"""Create an index on a service, or add the fields it lacks; never delete or rebuild."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 def ensure_index(index: AzureIndex, wanted: SearchIndex) -> None:
-    """The index is there and has these fields: create it, add what is missing, never destroy.
+    """Create the index, or add the fields that it lacks.
 
-    Raises ConfigError that says exactly what differs and cannot be changed. An identity that may
-    only read and write documents passes: then the index must be there already.
+    Raises ConfigError with every difference that cannot be changed in place. An identity that may
+    only read and write documents passes if the index exists.
     """
 
     def fetch_definition() -> Any:
@@ -45,18 +45,17 @@ def ensure_index(index: AzureIndex, wanted: SearchIndex) -> None:
     if found is wanted:
         check_additional_fields(index, wanted)
     check_compatible_definition(index, found, wanted)
-    if more := missing_fields(found, wanted):
-        log.info(
-            "adding fields to %s: %s", index.documents.name, ", ".join(field.name for field in more)
-        )
-        found.fields = [*found.fields, *more]
+    if missing := missing_fields(found, wanted):
+        names = ", ".join(field.name for field in missing)
+        log.info("adding fields to %s: %s", index.documents.name, names)
+        found.fields = [*found.fields, *missing]
         index.documents.call_with_retry(
             lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE_CONTRIBUTOR
         )
 
 
 def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
-    """Raises ConfigError if an index has what cannot be changed into what is wanted."""
+    """Raise ConfigError if an index differs in ways that cannot be changed in place."""
     if problems := list(find_incompatibilities(found, wanted)):
         where = f"{index.documents.name} on {index.documents.endpoint}"
         raise ConfigError(
@@ -66,7 +65,7 @@ def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: S
 
 
 def check_additional_fields(index: AzureIndex, wanted: SearchIndex) -> None:
-    """Raises ConfigError if an index that cannot be looked at lacks a field that is not ours."""
+    """Raise ConfigError if an index lacks a user-defined field, found out by a query."""
     names = [
         field.name
         for field in wanted.fields
@@ -88,12 +87,12 @@ def check_additional_fields(index: AzureIndex, wanted: SearchIndex) -> None:
         raise ConfigError(
             f"{index.documents.name} on {index.documents.endpoint} lacks fields of "
             f"INGEST_BLOB_FIELDS ({', '.join(names)}), and this identity may not add them: run "
-            f"once as one that has the role {SEARCH_SERVICE_CONTRIBUTOR.name}"
+            f"once as an identity with the role {SEARCH_SERVICE_CONTRIBUTOR.name}"
         )
 
 
 def can_read_documents(index: AzureIndex) -> bool:
-    """Whether documents can be asked for, which needs less than looking at the index does."""
+    """Return True if documents are readable, which takes less than reading the definition."""
     try:
         index.documents.count("source")
     except ConfigError:

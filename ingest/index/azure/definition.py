@@ -1,6 +1,6 @@
-"""The definition of an index on Azure AI Search: made from the fields, compared, completed.
+"""Definition of an index on Azure AI Search: build, compare, extend.
 
-Nothing here deletes or rebuilds anything: what a service cannot change is reported.
+Differences that a service cannot change in place are reported, never forced.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SEMANTIC_CONFIGURATION_NAME = "default"
 
 @dataclass(frozen=True, slots=True)
 class Vectorizer:
-    """What the service embeds queries with, as itself: a deployment of Azure OpenAI."""
+    """Azure OpenAI deployment that the service itself embeds text queries with."""
 
     url: str
     deployment: str
@@ -38,7 +38,7 @@ def build_definition(
     vectorizer: Vectorizer | None,
     additional: Sequence[Field] = (),
 ) -> SearchIndex:
-    """The whole index as `ingest` wants it, with more fields than its own."""
+    """Build the definition: fields, additional fields, vector search and semantic ranking."""
     ours = (*CHUNK_FIELDS, *RECORD_FIELDS)
     return SearchIndex(
         name=name,
@@ -52,7 +52,7 @@ def build_definition(
 
 
 def build_search_fields(fields: Iterable[Field], analyzer: str) -> Iterator[azure.SearchField]:
-    """Every field with all its attributes: what is left out, the service turns on."""
+    """Build fields with every attribute set: the service turns on those left out."""
     for field in fields:
         yield azure.SearchField(
             name=field.name,
@@ -68,7 +68,7 @@ def build_search_fields(fields: Iterable[Field], analyzer: str) -> Iterator[azur
 
 
 def build_vector_field(dimensions: int) -> azure.SearchField:
-    """The vectors. Stored, because a merge drops a vector that is not."""
+    """Build the vector field. Stored, because a merge drops a vector that is not."""
     return azure.SearchField(
         name=VECTOR_FIELD,
         type="Collection(Edm.Single)",
@@ -84,7 +84,7 @@ def build_vector_field(dimensions: int) -> azure.SearchField:
 
 
 def build_vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
-    """HNSW by cosine over int8 copies, rescored with the originals."""
+    """Configure HNSW by cosine over int8 copies, rescored with the originals."""
     return azure.VectorSearch(
         algorithms=[
             azure.HnswAlgorithmConfiguration(
@@ -125,7 +125,7 @@ def build_vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
 
 
 def build_semantic_search() -> azure.SemanticSearch:
-    """What the semantic ranker reads, for the applications that ask for it."""
+    """Configure the semantic ranker, for the applications that use it."""
     return azure.SemanticSearch(
         default_configuration_name=SEMANTIC_CONFIGURATION_NAME,
         configurations=[
@@ -142,27 +142,26 @@ def build_semantic_search() -> azure.SemanticSearch:
 
 
 def missing_fields(found: SearchIndex, wanted: SearchIndex) -> list[azure.SearchField]:
-    """The fields that can be added without touching the others."""
+    """Return the fields that an index lacks; adding them changes no other."""
     names = {field.name for field in found.fields}
     return [field for field in wanted.fields if field.name not in names]
 
 
 def find_incompatibilities(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
-    """What stands in the way and cannot be changed in place, in words.
+    """Describe each difference that cannot be changed in place.
 
-    More than we need is no difference: another application may want it.
+    Attributes beyond ours are no difference: another application may use them.
     """
-    there = {field.name: field for field in found.fields}
+    existing = {field.name: field for field in found.fields}
     for field in wanted.fields:
-        other = there.get(field.name)
+        other = existing.get(field.name)
         if other is None:
             continue
         if other.type != field.type:
             yield f"{field.name} is {other.type}, not {field.type}"
-        needed = ("key", "searchable", "filterable", "sortable")
-        for need in needed:
-            if getattr(field, need) and not getattr(other, need):
-                yield f"{field.name} is not {need}"
+        for attribute in ("key", "searchable", "filterable", "sortable"):
+            if getattr(field, attribute) and not getattr(other, attribute):
+                yield f"{field.name} is not {attribute}"
         size = field.vector_search_dimensions
         if size and other.vector_search_dimensions != size:
             yield f"{field.name} has {other.vector_search_dimensions} dimensions, not {size}"
@@ -174,23 +173,23 @@ def find_incompatibilities(found: SearchIndex, wanted: SearchIndex) -> Iterator[
 
 
 def vectorizer_model(index: SearchIndex) -> str:
-    """The model by which the service embeds a question that is text; "" where it embeds none."""
+    """Return the model that the service embeds text queries with; "" if it embeds none."""
     search = index.vector_search
     ours = (
         v for v in (search and search.vectorizers) or () if v.vectorizer_name == VECTORIZER_NAME
     )
     parameters = getattr(next(ours, None), "parameters", None)
     name = parameters.model_name if parameters else None
-    return str(getattr(name, "value", name) or "")  # the SDK knows some by an enumeration
+    return str(getattr(name, "value", name) or "")  # the SDK has an enumeration of some
 
 
 def find_changed_analyzers(found: SearchIndex, wanted: SearchIndex) -> list[str]:
-    """The fields that have another analyzer than they should, which they keep for ever."""
-    there = {field.name: field.analyzer_name for field in found.fields}
+    """Return the fields with another analyzer than wanted, which no service can change."""
+    existing = {field.name: field.analyzer_name for field in found.fields}
     return [
         field.name
         for field in wanted.fields
-        if there.get(field.name, field.analyzer_name) != field.analyzer_name
+        if existing.get(field.name, field.analyzer_name) != field.analyzer_name
     ]
 
 

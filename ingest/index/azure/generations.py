@@ -1,7 +1,7 @@
-"""The generations of an index on Azure AI Search: indexes, and an alias that names the one in use.
+"""Generations of an index on Azure AI Search: indexes, and an alias that names the current one.
 
-Applications ask the alias. What must not be broken: it is moved only to an index that is whole, and
-is the only thing that is changed about the index in use, but that its vectors can be had meanwhile.
+Applications query the alias. Invariants: the alias moves only to a complete index, and a rebuild
+changes nothing of the current index except that its vectors are retrievable while it runs.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-GENERATION_DOCUMENT_KEY = "generation"  # of the document in which an index says what it replaces
-ALIAS_PROPAGATION_SECONDS = 10.0  # seconds until all of a service follows an alias that was moved
-VECTORS_VISIBLE_SECONDS = 60  # seconds in which a field that was made retrievable is
+GENERATION_DOCUMENT_KEY = "generation"  # of the document that names the index before this one
+ALIAS_PROPAGATION_SECONDS = 10.0  # until every replica of a service follows a moved alias
+VECTORS_VISIBLE_SECONDS = 60  # until a field that was made retrievable can be read, at most
 
 
 class AzureGenerations:
-    """Generations behind an alias, each opened by `open_`, and defined as `wanted` says by name.
+    """Generations behind an alias. New ones take vectors of the model `filled_by`.
 
-    Raises ConfigError if an index has the very name.
+    `current` raises ConfigError if the name belongs to an index instead of an alias.
     """
 
     def __init__(
@@ -45,13 +45,15 @@ class AzureGenerations:
         name: str,
         open_index: Callable[[str], AzureIndex],
         definition_of: Callable[[str], SearchIndex],
+        filled_by: tuple[str, int] | None = None,
     ) -> None:
         self.name = name
         self.open_index = open_index
         self.definition_of = definition_of
+        self.filled_by = filled_by
         self.alias_index = open_index(name)
         self.name_pattern = re.compile(rf"{re.escape(name)}-(\d{{8}}t\d{{6}})")
-        self.hide_on_close: set[str] = set()  # indexes whose vectors are shown only for us
+        self.hide_on_close: set[str] = set()  # indexes whose vectors this rebuild made retrievable
 
     def close(self) -> None:
         try:
@@ -61,11 +63,15 @@ class AzureGenerations:
             self.alias_index.close()
 
     def names(self) -> list[str]:
-        there = set(self.call_with_retry(lambda: list(self.alias_index.indexes.list_index_names())))
-        ours = sorted(name for name in there if self.name_pattern.fullmatch(name))
+        existing = self.list_index_names()
+        ours = sorted(name for name in existing if self.name_pattern.fullmatch(name))
         before = {str(self.read_note(name).get("before", "")) for name in ours} | {self.current()}
-        # What had a name of its own before the alias came is the oldest of all.
-        return [*sorted(before & there - set(ours)), *ours]
+        # An index with a name of its own was there before the alias, so it is the oldest.
+        return [*sorted(before & existing - set(ours)), *ours]
+
+    def list_index_names(self) -> set[str]:
+        """List all indexes of the service."""
+        return set(self.call_with_retry(lambda: list(self.alias_index.indexes.list_index_names())))
 
     def current(self) -> str:
         alias = self.call_or_none(lambda: self.alias_index.indexes.get_alias(self.name))
@@ -74,7 +80,7 @@ class AzureGenerations:
         if self.call_or_none(lambda: self.alias_index.indexes.get_index(self.name)) is not None:
             raise ConfigError(
                 f"{self.name} on {self.endpoint} is an index, and only an alias can be moved to "
-                f"another one: ingest rebuild --alias NAME gives it one, under a new name"
+                "another one: ingest rebuild --alias NAME creates an alias for it, with a new name"
             )
         return ""
 
@@ -83,63 +89,62 @@ class AzureGenerations:
         return self.alias_index.documents.endpoint
 
     def create_alias(self, alias: str) -> None:
-        """Let an alias of another name stand for the index of this one."""
-        known = {
+        """Create an alias for the index that has this object's name."""
+        aliases = {
             a.name: a.indexes
             for a in self.call_with_retry(lambda: list(self.alias_index.indexes.list_aliases()))
         }
-        there = set(self.call_with_retry(lambda: list(self.alias_index.indexes.list_index_names())))
-        if self.name in known:
+        existing = self.list_index_names()
+        if self.name in aliases:
             raise ConfigError(f"{self.name} on {self.endpoint} is an alias already: rebuild it")
-        if self.name not in there:
+        if self.name not in existing:
             raise ConfigError(
-                f"{self.name} on {self.endpoint} does not exist: ingest rebuild makes an index, and "
-                "the alias of that name, without --alias"
+                f"{self.name} on {self.endpoint} does not exist: ingest rebuild without --alias "
+                "creates an index and an alias of that name"
             )
-        if alias in there or known.get(alias, [self.name]) != [self.name]:
-            raise ConfigError(
-                f"{alias} on {self.endpoint} is there already: choose another --alias"
-            )
+        if alias in existing or aliases.get(alias, [self.name]) != [self.name]:
+            raise ConfigError(f"{alias} on {self.endpoint} exists already: choose another --alias")
         self.point_alias(alias, self.name)
 
     def open(self, name: str) -> AzureIndex:
         return self.open_index(name)
 
     def resume_or_create(self) -> tuple[str, AzureIndex]:
-        names, in_use = self.names(), self.current()
-        begun = newest_unfinished(names, in_use)
-        if begun and not self.is_compatible(begun):
-            log.info("%s is not what is wanted any more: removing it", begun)
-            self.drop(begun)
-            begun = ""
-        taken = [match[1] for name in names if (match := self.name_pattern.fullmatch(name))]
-        name = begun or f"{self.name}-{new_timestamp(taken)}"
+        names, current = self.names(), self.current()
+        unfinished = newest_unfinished(names, current)
+        if unfinished and not self.is_compatible(unfinished):
+            log.info("%s was begun with other settings: deleting it", unfinished)
+            self.drop(unfinished)
+            unfinished = ""
+        timestamps = [match[1] for name in names if (match := self.name_pattern.fullmatch(name))]
+        name = unfinished or f"{self.name}-{new_timestamp(timestamps)}"
         index = self.open_index(name)
+        index.filled_by = self.filled_by
         try:
             ensure_index(index, self.definition_of(name))
-            if in_use:
-                self.reveal_vectors(index, in_use)
+            if current:
+                self.reveal_vectors(index, current)
         except BaseException:
             index.close()
             raise
         return name, index
 
     def is_compatible(self, name: str) -> bool:
-        """Whether an index could be filled as it is."""
+        """Return True if an index can be filled without changing its definition."""
         found = self.call_with_retry(lambda: self.alias_index.indexes.get_index(name))
         wanted = self.definition_of(name)
         return not any(find_incompatibilities(found, wanted)) and not find_changed_analyzers(
             found, wanted
         )
 
-    def reveal_vectors(self, index: AzureIndex, in_use: str) -> None:
-        """Let the vectors of the index in use be had while another one is filled.
+    def reveal_vectors(self, index: AzureIndex, current: str) -> None:
+        """Make the vectors of the current index retrievable while a new one is filled.
 
-        The new one says so before, that it is undone in the end however often this one dies.
+        The new index records the change first, so that a later rebuild reverts it if this one dies.
         """
         note = self.read_note(index.documents.name)
-        if note.get("before") != in_use:
-            note = {"before": in_use, "hide": self.has_hidden_vectors(in_use)}
+        if note.get("before") != current:
+            note = {"before": current, "hide": self.has_hidden_vectors(current)}
             document = {
                 "id": GENERATION_DOCUMENT_KEY,
                 "kind": GENERATION_DOCUMENT_KEY,
@@ -147,11 +152,11 @@ class AzureGenerations:
             }
             index.documents.raise_if_refused(index.documents.write("upload", [document]))
         if note["hide"]:
-            self.hide_on_close.add(in_use)
-            self.set_vectors_retrievable(in_use, retrievable=True)
+            self.hide_on_close.add(current)
+            self.set_vectors_retrievable(current, retrievable=True)
 
     def read_note(self, name: str) -> dict[str, Any]:
-        """What an index says of the one before it."""
+        """Read the note of an index about the one before it; empty if there is none."""
         index = self.open_index(name)
         try:
             found = index.documents.get(GENERATION_DOCUMENT_KEY)
@@ -161,12 +166,12 @@ class AzureGenerations:
         return note
 
     def has_hidden_vectors(self, name: str) -> bool:
-        """Whether the vectors of an index cannot be had."""
+        """Return True if the vectors of an index are not retrievable."""
         found = self.call_with_retry(lambda: self.alias_index.indexes.get_index(name))
         return not any(f.name == VECTOR_FIELD and f.retrievable for f in found.fields)
 
     def set_vectors_retrievable(self, name: str, *, retrievable: bool) -> None:
-        """Let the vectors of an index be had, or no longer; when this returns, they can."""
+        """Make the vectors of an index retrievable, and wait until they are; or hide them."""
         found = self.call_with_retry(lambda: self.alias_index.indexes.get_index(name))
         for field in found.fields:
             if field.name == VECTOR_FIELD:
@@ -176,7 +181,7 @@ class AzureGenerations:
             self.wait_for_vectors(name)
 
     def wait_for_vectors(self, name: str) -> None:
-        """Wait until the service shows the vectors. Raises ServiceError if it does not."""
+        """Wait until the service returns the vectors. Raises ServiceError on timeout."""
         index = self.open_index(name)
         try:
             some = [chunk.id for chunk in islice(index.chunks(text=False), 1)]
@@ -189,7 +194,7 @@ class AzureGenerations:
                         raise
                 self.sleep(1)
             raise ServiceError(
-                f"{name} on {self.endpoint} does not show its vectors yet: run again"
+                f"{name} on {self.endpoint} does not return its vectors yet: run again"
             )
         finally:
             index.close()
@@ -201,11 +206,11 @@ class AzureGenerations:
         self.point_alias(self.name, name)
 
     def point_alias(self, alias: str, name: str) -> None:
-        """Let an alias stand for an index, and wait until all of the service does."""
+        """Point an alias at an index, and wait until every replica of the service follows."""
         made = SearchAlias(name=alias, indexes=[name])
         self.call_with_retry(lambda: self.alias_index.indexes.create_or_update_alias(made))
         log.warning(
-            "waiting %.0f s until all of %s follows the alias",
+            "waiting %.0f s until every replica of %s follows the alias",
             ALIAS_PROPAGATION_SECONDS,
             self.endpoint,
         )
@@ -213,17 +218,17 @@ class AzureGenerations:
 
     def drop(self, name: str) -> bool:
         if not self.name_pattern.fullmatch(name):
-            return False  # it has a name of its own, by which somebody may ask it
+            return False  # not created by a rebuild: applications may query it by its own name
         self.call_with_retry(lambda: self.alias_index.indexes.delete_index(name))
         self.hide_on_close.discard(name)
         return True
 
     def call_with_retry(self, ask: Callable[[], T]) -> T:
-        """The answer, by the policy."""
+        """Call the service by the retry policy."""
         return self.alias_index.documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
 
     def call_or_none(self, ask: Callable[[], T]) -> T | None:
-        """The answer, or None where there is no such thing."""
+        """Call the service by the retry policy; None on 404."""
 
         def attempt() -> T | None:
             try:

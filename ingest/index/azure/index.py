@@ -1,4 +1,4 @@
-"""An index on Azure AI Search."""
+"""Index on Azure AI Search."""
 
 from __future__ import annotations
 
@@ -51,22 +51,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_PAGE_DOCUMENTS = 1000  # documents in one answer to a search, at most
+MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
 MAX_FILTER_IDS = 400  # in one filter
 MAX_BATCH_RECORDS = 100  # in one request
-# What a service says of its limits is for who may make indexes, which writing to one does not take.
+# Service statistics take a role that may create indexes; writing documents does not.
 NO_STATISTICS_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-LISTING_LAG_SECONDS = 10.0  # seconds; the service says "a few"
-LISTING_SETTLE_SECONDS = (
-    300.0  # seconds; listings lag behind by a few, and the clocks of hosts may differ
-)
+LISTING_LAG_SECONDS = 10.0  # the service documents "a few"
+LISTING_SETTLE_SECONDS = 300.0  # the lag, and the difference between the clocks of two hosts
 
 
 class AzureIndex:
-    """An Index on a service. Safe to call from several threads, but for `hold` and `close`."""
+    """Index on a service. Thread-safe, except for `hold` and `close`.
 
-    def __init__(self, documents: DocumentClient) -> None:
+    `filled_by` is the model, with its dimensions, of the vectors that this process uploads.
+    """
+
+    def __init__(self, documents: DocumentClient, filled_by: tuple[str, int] | None = None) -> None:
         self.documents = documents
+        self.filled_by = filled_by
         self.indexes = SearchIndexClient(
             self.documents.endpoint,
             self.documents.credential,
@@ -76,8 +78,8 @@ class AzureIndex:
         self.lease = Lease(self.documents)
         self.is_new = self.read_after_write = False
         self.listing_lag = LISTING_LAG_SECONDS
-        self.idle_before_hold: float | None = None  # what `quiet` was when this run took the lease
-        # Records are small and many: those of documents that are under way at once go together.
+        self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
+        # Records are small and many: one request takes those of all documents under way.
         self.record_writer = Coalescer(self.save_records, MAX_BATCH_RECORDS)
 
     @property
@@ -88,10 +90,10 @@ class AzureIndex:
         return self.lease.stamp(holder)
 
     def hold(self, engine: str = "", /) -> None:
-        quiet = self.lease.acquire(engine)
-        self.idle_before_hold = math.inf if quiet is None else quiet
-        # Of two runs that found no index, the later one may find what the other wrote meanwhile.
-        self.read_after_write = self.is_new if quiet is None else quiet > LISTING_SETTLE_SECONDS
+        idle = self.lease.acquire(engine, self.filled_by, is_new=self.is_new)
+        self.idle_before_hold = math.inf if idle is None else idle
+        # Of two runs that found no index, the later one may see what the other has written.
+        self.read_after_write = self.is_new if idle is None else idle > LISTING_SETTLE_SECONDS
 
     def stop_renewing(self) -> None:
         self.lease.stop_renewing()
@@ -108,6 +110,9 @@ class AzureIndex:
         self.lease.release()
         self.documents.close()
         self.indexes.close()
+
+    def vector_space(self) -> tuple[str, int] | None:
+        return self.lease.read_vector_space()
 
     def records(self, root: str | None = None) -> Iterator[Record]:
         order = ["root asc", "place asc"]
@@ -139,7 +144,7 @@ class AzureIndex:
         return self.record_writer.submit(record)
 
     def save_records(self, records: list[Record]) -> None:
-        """Insert or overwrite several records, in one request."""
+        """Insert or overwrite several records in one request."""
         documents = list(map(record_to_document, records))
         self.documents.raise_if_refused(self.documents.write("upload", documents))
 
@@ -151,7 +156,7 @@ class AzureIndex:
             self.delete_cached_pages(record)
 
     def delete_cached_pages(self, record: Record) -> None:
-        """Remove what was paid for in a source."""
+        """Delete the cached pages of a source."""
         root, source = quote_odata(record.root), quote_odata(record.source)
         which = f"kind eq 'page' and root eq {root} and source eq {source}"
         last = ""
@@ -254,8 +259,8 @@ class AzureIndex:
         return found
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
-        # The service looks at the form of each vector itself, so all that can be is that there is
-        # none. Vectors cannot be read: but what has none is near to nothing, however far one looks.
+        # The service validates vectors on upload, so a vector can only be missing. Vectors are not
+        # retrievable, but an exhaustive search returns every chunk that has one.
         probe = [1.0] + [0.0] * (dimensions - 1)
         chunks = self.chunks(text=False) if thorough else iter(())
         while some := {chunk.id: chunk for chunk in islice(chunks, MAX_FILTER_IDS)}:
@@ -276,7 +281,7 @@ class AzureIndex:
                 yield Flaw(VECTOR_FLAW, "it has no vector", id_, some[id_].root, some[id_].source)
 
     def repair_local(self) -> None:
-        """Nothing of a service can be mended without a vector."""
+        """Do nothing: a missing vector takes the model."""
 
     def totals(self) -> IndexTotals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
@@ -285,12 +290,12 @@ class AzureIndex:
     def free_space(self) -> FreeSpace:
         def ask() -> FreeSpace:
             try:
-                told = self.indexes.get_service_statistics().counters
+                reported = self.indexes.get_service_statistics().counters
             except HttpResponseError as error:
                 if error.status_code in NO_STATISTICS_STATUSES:
                     return FreeSpace()
                 raise
-            disk, memory = told.storage_size_counter, told.vector_index_size_counter
+            disk, memory = reported.storage_size_counter, reported.vector_index_size_counter
             return FreeSpace(
                 math.inf if disk.quota is None else max(0, disk.quota - disk.usage),
                 math.inf if memory.quota is None else memory.quota,
@@ -307,12 +312,12 @@ class AzureIndex:
         self.delete([document["id"] for document in old])
 
     def runs(self, limit: int) -> list[Summary]:
-        # Every field, because an index from before this one was thought of cannot select it.
+        # Select every field: an index of an early version has no field `summary` to select.
         texts = (document.get(SUMMARY_FIELD) for document in self.run_documents(limit, None))
         return [summary_from_json(text) for text in texts if text]
 
     def cached_page(self, key: str) -> CachedPage | None:
-        # By key, because a search does not see what was written a moment ago.
+        # By key: a search may not see what was written a moment ago.
         found = self.documents.get(page_key(key))
         return (
             cached_page_from_json(key, found["root"], found["source"], found[SUMMARY_FIELD])
@@ -341,7 +346,7 @@ class AzureIndex:
         self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
 
     def run_documents(self, limit: int, select: list[str] | None) -> list[dict[str, Any]]:
-        """The documents of the last runs, the newest first; None selects every field."""
+        """Read the documents of the last runs, newest first; `select` None: with every field."""
         return self.documents.search_page(
             search_text="*",
             filter="kind eq 'run'",

@@ -1,4 +1,4 @@
-"""What may be done with an index on Azure AI Search, and what it is, without writing to it."""
+"""Probe permissions and contents of an index on Azure AI Search without writing to it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ingest.index.azure.create import check_compatible_definition
 from ingest.index.azure.definition import SearchIndex, missing_fields
 from ingest.index.azure.index import AzureIndex
 
-# What a batch without documents is answered with by who would take one with some.
+# Responses to an empty batch from a service that would accept documents.
 EMPTY_BATCH_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 
 
 def check_write_access(index: AzureIndex) -> None:
-    """Raises RoleError or ConfigError if documents of the index may not be written.
+    """Raise RoleError or ConfigError if the identity may not write documents.
 
-    A batch of nothing needs the same role as one of something.
+    An empty batch takes the role that a full one takes.
     """
 
     def ask() -> None:
@@ -32,7 +32,7 @@ def check_write_access(index: AzureIndex) -> None:
 
 
 def fetch_definition(index: AzureIndex) -> SearchIndex | None:
-    """The definition as it is; None if there is no such index. Raises RoleError, ConfigError."""
+    """Read the definition; None if there is no index. Raises RoleError, ConfigError."""
 
     def ask() -> SearchIndex | None:
         try:
@@ -46,7 +46,7 @@ def fetch_definition(index: AzureIndex) -> SearchIndex | None:
 
 
 def index_exists(index: AzureIndex) -> bool:
-    """Whether the index exists, as who may only read its documents finds out."""
+    """Return True if the index exists; takes only the right to read documents."""
 
     def ask() -> bool:
         try:
@@ -61,13 +61,13 @@ def index_exists(index: AzureIndex) -> bool:
 
 
 def describe_azure_index(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> str:
-    """What an index is and holds, in words. Raises ConfigError if it cannot be used."""
+    """Describe an index and its contents. Raises ConfigError if it cannot be used."""
     check_compatible_definition(index, found, wanted)
     more = len(missing_fields(found, wanted))
     return describe_contents(index) + (f"; the next run adds {more} fields" if more else "")
 
 
 def describe_contents(index: AzureIndex) -> str:
-    """What is in it, in words."""
+    """Describe the contents of an index."""
     totals = index.totals()
     return f"{index.documents.name}: {totals.sources:,} files, {totals.chunks:,} chunks"

@@ -1,4 +1,4 @@
-"""Chunks and records as documents on the wire, in requests that a service takes. Pure."""
+"""Serialize chunks and records as documents, in requests that a service accepts. Pure."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ import orjson
 from ingest.index.schema import VECTOR_FIELD, chunk_to_document, details_from_json, details_to_json
 from ingest.models import IndexEntry, Record
 
-# Of one request: the documented limits are 1,000 and 16 MB.
+# Of one request; the documented limits are 1,000 and 16 MB.
 MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000
-COMPONENT_BYTES = 14  # of one component of a vector, as it is written, and its comma
-MAX_CHARACTER_BYTES = 4  # of UTF-8, at most; those that are escaped take two
-DOCUMENT_OVERHEAD_BYTES = 2000  # of a document beside its strings, its ids and its vector
+COMPONENT_BYTES = 14  # of one component of a vector in JSON, with its comma
+MAX_CHARACTER_BYTES = 4  # of UTF-8; an escaped character takes two
+DOCUMENT_OVERHEAD_BYTES = 2000  # of a document without its strings, ids and vector
 
-# A record without its ids, which may be thousands.
+# Without the chunk ids, which may be thousands.
 LISTED_RECORD_FIELDS = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
 
 
 def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
-    """A chunk's document, with its vector."""
+    """Serialize a chunk with its vector."""
     assert entry.vector is not None
     return {**chunk_to_document(entry), VECTOR_FIELD: np.ascontiguousarray(entry.vector)}
 
 
 def record_key(root: str, source: str) -> str:
-    """The key of a record: letters and digits, whatever the names are made of."""
+    """Return the document key of a record: letters and digits for any names."""
     return "source-" + hashlib.sha256(f"{root}\0{source}".encode()).hexdigest()[:40]
 
 
 def page_key(key: str) -> str:
-    """The key of a page that was paid for, whose own is hex digits."""
+    """Return the document key of a cached page, whose own key is hex digits."""
     return f"page-{key}"
 
 
 def record_to_document(record: Record) -> dict[str, Any]:
-    """A record as a document: no content and no vector, so that no query returns it."""
+    """Serialize a record, without content or vector, so that no query returns it."""
     values: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}
     return {
         **values,
         "id": record_key(record.root, record.source),
         "kind": "source",
-        # Hex digits of UTF-8 sort as the code points do, in any collation.
+        # Hex digits of UTF-8 sort by code point in any collation.
         "place": record.source.encode().hex(),
         "committed": list(record.committed),
         "pending": list(record.pending),
@@ -56,7 +56,7 @@ def record_to_document(record: Record) -> dict[str, Any]:
 
 
 def record_from_document(document: dict[str, Any]) -> Record:
-    """The record that a document is."""
+    """Deserialize a record."""
     values = {f.name: document[f.name] for f in fields(Record) if document.get(f.name) is not None}
     for ids in ("committed", "pending"):
         values[ids] = tuple(values.get(ids, ()))
@@ -65,28 +65,28 @@ def record_from_document(document: dict[str, Any]) -> Record:
 
 
 def batch_documents(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """The documents in requests that the service takes."""
+    """Split documents into requests that the service accepts."""
     batch: list[dict[str, Any]] = []
     size = 0
     for document in documents:
-        more = estimate_bytes(document)
-        if batch and (len(batch) == MAX_BATCH_ACTIONS or size + more > MAX_BATCH_BYTES):
+        added = estimate_bytes(document)
+        if batch and (len(batch) == MAX_BATCH_ACTIONS or size + added > MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(document)
-        size += more
+        size += added
     if batch:
         yield batch
 
 
 def request_body(action: str, documents: Sequence[dict[str, Any]]) -> bytes:
-    """A request to do the same with each of these documents."""
+    """Serialize a request that applies one action to each document."""
     value = [{"@search.action": action, **document} for document in documents]
     return orjson.dumps({"value": value}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def estimate_bytes(document: dict[str, Any]) -> int:
-    """About how many bytes a document is on the wire, rather too many than too few."""
+    """Estimate the size of a document in JSON, in bytes; rather too high than too low."""
     strings = (len(value) for value in document.values() if isinstance(value, str))
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
     texts = MAX_CHARACTER_BYTES * sum(strings)
@@ -99,12 +99,12 @@ def estimate_bytes(document: dict[str, Any]) -> int:
 
 
 def batch_ids(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    """The items in lists of at most `size`."""
+    """Split items into lists of at most `size`."""
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
 
 
 def quote_odata(text: str) -> str:
-    """A string of a filter expression."""
+    """Quote a string for a filter expression."""
     return "'" + text.replace("'", "''") + "'"

@@ -1,7 +1,7 @@
-"""The file of an embedded index, opened; also where nothing may be written, as on a read-only disk.
+"""Connections to SQLite files, including files on a read-only disk.
 
-Readers of a write-ahead log write too: they note beside it where they are. Where they cannot, the
-file can be read if it is told to be one that nobody changes, which is so when there is no log.
+In WAL mode readers write too: they register in the -shm file. Where they cannot, SQLite reads the
+file as `immutable`, which is safe as long as there is no -wal file.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from ingest.index.sqlite.errors import ACCESS_DENIED_CODES, primary_code
 
 
 def open_connection(path: Path, timeout: float, *, any_thread: bool = False) -> sqlite3.Connection:
-    """A connection to a file, which may write if the file and its folder allow it.
+    """Connect to a file, read-only if the file or its folder is.
 
-    It waits `timeout` seconds for those of others. Raises sqlite3.Error, or ConfigError.
+    `timeout` is the seconds to wait for locks of other connections. Raises sqlite3.Error, or
+    ConfigError.
     """
 
     def connect(name: str) -> sqlite3.Connection:
@@ -28,19 +29,19 @@ def open_connection(path: Path, timeout: float, *, any_thread: bool = False) -> 
             uri=True,
         )
 
-    plain = path.absolute().as_uri()
-    db = connect(plain)
+    uri = path.absolute().as_uri()
+    db = connect(uri)
     try:
         db.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         db.close()
-        log = path.with_name(f"{path.name}-wal")
+        wal = path.with_name(f"{path.name}-wal")
         if primary_code(error) not in ACCESS_DENIED_CODES or not path.exists():
             raise
-        if log.exists():
+        if wal.exists():
             raise ConfigError(
-                f"the index in {path.parent} was left by a run that did not end, and nothing may "
-                "be written there: let ingest status mend it where that is allowed"
+                f"the index in {path.parent} was left by a run that did not end, and is read-only: "
+                "run ingest status once with permission to write there"
             ) from error
-        return connect(f"{plain}?immutable=1")
+        return connect(f"{uri}?immutable=1")
     return db

@@ -1,4 +1,4 @@
-"""What goes wrong with files and SQLite, in words for whoever must act."""
+"""Map errors of SQLite and the file system to ours."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ACCESS_DENIED_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3
 
 
 def primary_code(error: Exception) -> int | None:
-    """What kind of error SQLite's is, without its variety; None for another's."""
+    """Return the primary result code of an SQLite error; None for any other error."""
     code = getattr(error, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
 @contextmanager
 def translate_errors(folder: Path) -> Iterator[None]:
-    """Raises ServiceError or ConfigError in place of what SQLite and the system raise."""
+    """Raise ServiceError or ConfigError in place of SQLite's and the system's errors."""
     where = f"the index in {folder}"
     try:
         yield

@@ -1,4 +1,4 @@
-"""The generations of an index in a folder: a file each, and a pointer to the one in use."""
+"""Generations of an index in a folder: one file each, and a pointer to the current one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from filelock import FileLock
 from ingest.errors import ConfigError
 from ingest.index.generations import new_timestamp, newest_unfinished
 from ingest.index.sqlite.connection import open_connection
+from ingest.index.sqlite.database import APPLICATION_ID, read_vector_space
 from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
-from ingest.index.sqlite.index import APPLICATION_ID, SqliteIndex
+from ingest.index.sqlite.index import SqliteIndex
 from ingest.index.sqlite.pointer import (
     FIRST_INDEX_FILE_NAME,
     find_current_file,
@@ -19,11 +20,11 @@ from ingest.index.sqlite.pointer import (
     write_pointer,
 )
 
-BUSY_TIMEOUT_SECONDS = 5.0  # seconds, for others that read or write
+READ_TIMEOUT_SECONDS = 5.0  # for locks of other connections
 
 
 class SqliteGenerations:
-    """Generations in a folder, to be filled with vectors of a model. One lock is for all."""
+    """Generations in a folder. New ones take vectors of the given model; one lock covers all."""
 
     def __init__(self, folder: Path, model: str, dimensions: int) -> None:
         self.folder = folder
@@ -45,33 +46,33 @@ class SqliteGenerations:
         )
 
     def share_lock(self, index: SqliteIndex) -> SqliteIndex:
-        """An index that is held whenever another one of the folder is, and is then free for us."""
+        """Give an index this object's lock, so that holding one generation holds them all."""
         index.lock = self.lock
         return index
 
     def vector_space(self, name: str) -> tuple[str, int]:
-        """The model of its vectors, and their dimensions."""
+        """Read the model that fills a generation, and the dimensions of its vectors."""
         with (
             translate_errors(self.folder),
-            closing(open_connection(self.folder / name, BUSY_TIMEOUT_SECONDS)) as db,
+            closing(open_connection(self.folder / name, READ_TIMEOUT_SECONDS)) as db,
         ):
             if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
                 raise ConfigError(f"{self.folder} {NOT_AN_INDEX_MESSAGE}")
-            model, dimensions = db.execute("SELECT model, dimensions FROM about").fetchone()
-        return str(model), int(dimensions)
+            return read_vector_space(db)
 
     def resume_or_create(self) -> tuple[str, SqliteIndex]:
-        names, in_use = self.names(), self.current()
-        begun = newest_unfinished(names, in_use)
-        if begun and self.vector_space(begun) != (self.model, self.dimensions):
-            self.drop(begun)
-            begun = ""
-        taken = [
+        names, current = self.names(), self.current()
+        unfinished = newest_unfinished(names, current)
+        if unfinished and self.vector_space(unfinished) != (self.model, self.dimensions):
+            self.drop(unfinished)
+            unfinished = ""
+        timestamps = [
             name.removeprefix("index-").removesuffix(".db")
             for name in names
             if name != FIRST_INDEX_FILE_NAME
         ]
-        name = begun or (f"index-{new_timestamp(taken)}.db" if in_use else FIRST_INDEX_FILE_NAME)
+        new = f"index-{new_timestamp(timestamps)}.db" if current else FIRST_INDEX_FILE_NAME
+        name = unfinished or new
         index = SqliteIndex(self.folder, self.model, self.dimensions, create=True, generation=name)
         return name, self.share_lock(index)
 
@@ -81,9 +82,9 @@ class SqliteGenerations:
 
     def drop(self, name: str) -> bool:
         with translate_errors(self.folder):
-            for end in ("", "-wal", "-shm"):
-                (self.folder / f"{name}{end}").unlink(missing_ok=True)
+            for suffix in ("", "-wal", "-shm"):
+                (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
         return True
 
     def close(self) -> None:
-        """Nothing is open but what was handed out."""
+        """Do nothing: callers close the indexes that they opened."""

@@ -1,6 +1,7 @@
-"""What can be wrong with chunks in themselves, in an index in a folder, and what mends it.
+"""Integrity checks of the chunk tables, and repair of what needs no model.
 
-A vector that cannot be compared is only named: to mend it takes the model. Words cost nothing.
+A bad vector is only reported, because a new one takes the model. The text index is rebuilt from the
+chunks.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ import numpy as np
 from ingest.index import ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.sqlite.tokenize import segment
 
-UNIT_LENGTH_TOLERANCE = (
-    0.01  # vectors are kept at length 1; float32 is off by a ten-thousandth of this
-)
+UNIT_LENGTH_TOLERANCE = 0.01  # of stored unit vectors; float32 rounding is 10,000 times smaller
 
-# What belongs to a chunk that is not there: a search would stumble over it.
+# Rows without a chunk, over which a search would fail.
 ORPHAN_QUERIES = {
     "vectors": "SELECT number FROM vectors WHERE number NOT IN (SELECT number FROM chunks)",
     "words": "SELECT id FROM words_docsize WHERE id NOT IN (SELECT number FROM chunks)",
@@ -26,19 +25,19 @@ UNINDEXED_CHUNKS_SQL = "FROM chunks WHERE number NOT IN (SELECT id FROM words_do
 
 
 def scan_for_flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
-    """Every flaw. Raises sqlite3.DatabaseError where the file itself is damaged."""
+    """Find every flaw. Raises sqlite3.DatabaseError if the file itself is damaged."""
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok" and "fts5" not in found.lower():
         damaged = sqlite3.DatabaseError(found)
         damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise damaged
     if not is_text_index_intact(db):
-        yield Flaw(TEXT_FLAW, "the list of words is damaged, so that searches miss chunks")
+        yield Flaw(TEXT_FLAW, "the text index is damaged, so that searches miss chunks")
     for table, query in ORPHAN_QUERIES.items():
         if count := db.execute(f"SELECT count(*) FROM ({query})").fetchone()[0]:
-            yield Flaw(ORPHAN_FLAW, f"{table} that belong to no chunk: {count:,}")
+            yield Flaw(ORPHAN_FLAW, f"{table} without a chunk: {count:,}")
     for id_, root, source in db.execute(f"SELECT id, root, source {UNINDEXED_CHUNKS_SQL}"):
-        yield Flaw(TEXT_FLAW, "no word finds it", id_, root, source)
+        yield Flaw(TEXT_FLAW, "it is not in the text index", id_, root, source)
     query = "SELECT id, root, source, embedding FROM chunks LEFT JOIN vectors USING (number)"
     for id_, root, source, vector in db.execute(query):
         if reason := find_vector_flaw(vector, dimensions):
@@ -46,7 +45,7 @@ def scan_for_flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
 
 
 def repair_flaws(db: sqlite3.Connection) -> None:
-    """Give every chunk its words, and nothing to what is no chunk; inside a transaction."""
+    """Index the text of every chunk, and delete rows without a chunk; inside a transaction."""
     if not is_text_index_intact(db):
         db.execute("INSERT INTO words (words) VALUES ('rebuild')")
     for table, query in ORPHAN_QUERIES.items():
@@ -59,12 +58,12 @@ def repair_flaws(db: sqlite3.Connection) -> None:
 
 
 def is_text_index_intact(db: sqlite3.Connection) -> bool:
-    """Whether the index of words is that of the texts it was made from."""
+    """Return False if the text index does not match its texts."""
     try:
-        # It is written as an insertion, but changes nothing.
+        # The syntax of an FTS5 command; it changes nothing.
         db.execute("INSERT INTO words (words) VALUES ('integrity-check')")
     except sqlite3.OperationalError:
-        return True  # the file is read-only, or somebody is writing: it cannot be known
+        return True  # read-only, or another connection is writing: unknown
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
             raise
@@ -73,17 +72,17 @@ def is_text_index_intact(db: sqlite3.Connection) -> bool:
 
 
 def find_vector_flaw(row: bytes | None, dimensions: int) -> str:
-    """Why a vector, as it is kept, is none of this index; "" where it is one."""
+    """Return the reason why a stored vector is invalid; "" if it is valid."""
     if row is None:
         return "it has no vector"
     if len(row) != dimensions * 4:
         return f"its vector has {len(row):,} bytes instead of {dimensions * 4:,}"
     vector = np.frombuffer(row, "<f4")
     if not np.isfinite(vector).all():
-        return "its vector is not made of numbers"
+        return "its vector has values that are not finite"
     length = float(np.linalg.norm(vector))
     return (
         ""
         if abs(length - 1) < UNIT_LENGTH_TOLERANCE
-        else f"its vector is {length:.3g} long instead of 1"
+        else f"its vector has length {length:.3g} instead of 1"
     )

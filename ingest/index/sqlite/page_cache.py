@@ -1,7 +1,7 @@
-"""The pages that an index in a folder keeps because they were paid for.
+"""Cache of pages that a paid OCR service has read, in SQLite.
 
-They have a connection of their own to the file, which any thread may use: the other one belongs to
-the thread that opened it. Deleting them is always safe: it costs money, never correctness.
+Its connection to the file is its own, because any thread may use it; the index's belongs to the
+thread that opened it. Deleting the table is always safe: it costs money, never correctness.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from ingest.index.schema import cached_page_from_json, cached_page_to_json
 from ingest.index.sqlite.connection import open_connection
 from ingest.models import CachedPage, Record
 
-# Not in the schema of the index: indexes from before there was such a table get it here.
+# Not in the schema: the first write creates it in an older index.
 CREATE_PAGES_SQL = """
 CREATE TABLE IF NOT EXISTS pages (
     key TEXT PRIMARY KEY, root TEXT NOT NULL, source TEXT NOT NULL, paid TEXT NOT NULL
 )
 """
-WRITE_TIMEOUT_SECONDS = 30.0  # that another connection's write is waited for
+WRITE_TIMEOUT_SECONDS = 30.0  # for writes of other connections
 
 
 class SqlitePageCache:
-    """The table, in a file that may not be there yet. Raises what sqlite3 raises."""
+    """PageCache in the table `pages`. Thread-safe. Raises sqlite3.Error."""
 
     def __init__(self, path: Path | None) -> None:
-        self.path = path  # None: there is no index, and none is to be made
+        self.path = path  # None: there is no index, and none may be created
         self.lock = threading.Lock()
         self.db: sqlite3.Connection | None = None
 
     def cached_page(self, key: str) -> CachedPage | None:
-        """What is kept of a page."""
+        """Read one entry."""
         with self.lock:
             if self.path is None or not self.has_table():
                 return None
@@ -41,19 +41,19 @@ class SqlitePageCache:
             return cached_page_from_json(*row) if row else None
 
     def cached_page_sources(self) -> list[tuple[str, str]]:
-        """The root and source of each page."""
+        """List root and source of every entry."""
         with self.lock:
             if self.path is None or not self.has_table():
                 return []
             return self.connection().execute("SELECT root, source FROM pages").fetchall()
 
     def has_table(self) -> bool:
-        """Whether anything was ever kept; under the lock."""
+        """Return True once there was an entry; with the lock held."""
         query = "SELECT 1 FROM sqlite_master WHERE name = 'pages'"
         return self.connection().execute(query).fetchone() is not None
 
     def cache_page(self, page: CachedPage) -> None:
-        """Insert or overwrite; on disk when this returns."""
+        """Insert or overwrite; durable when this returns."""
         values = (page.key, page.root, page.source, cached_page_to_json(page))
         with self.lock:
             assert self.path is not None
@@ -61,7 +61,7 @@ class SqlitePageCache:
             self.connection().execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?)", values)
 
     def forget(self, record: Record) -> None:
-        """Remove what was paid for in a source."""
+        """Delete the entries of a source."""
         with self.lock:
             self.connection().execute(CREATE_PAGES_SQL)
             self.connection().execute(
@@ -69,16 +69,16 @@ class SqlitePageCache:
             )
 
     def connection(self) -> sqlite3.Connection:
-        """The connection, made when it is first needed; under the lock."""
+        """Return the connection, opened on first use; with the lock held."""
         if self.db is None:
             assert self.path is not None
             self.db = open_connection(self.path, WRITE_TIMEOUT_SECONDS, any_thread=True)
-            # What was paid for outlives a power cut too.
+            # FULL: an entry that was paid for survives a power failure.
             self.db.execute("PRAGMA synchronous = FULL")
         return self.db
 
     def close(self) -> None:
-        """Give back the connection."""
+        """Close the connection."""
         with self.lock:
             if self.db is not None:
                 self.db.close()

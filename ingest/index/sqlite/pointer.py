@@ -1,7 +1,7 @@
-"""Which file of a folder is the index in use.
+"""Pointer file that names the current index of a folder.
 
-A folder begins with one file, index.db. A rebuild makes another one beside it, and a file `current`
-that names it: to replace that is the one step in which the index is another one.
+A folder starts with one file, index.db, and no pointer. A rebuild creates another index file and a
+file `current` that names it. Replacing the pointer is the atomic step that switches readers over.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ INDEX_FILE_PATTERN = re.compile(r"index(-\d{8}t\d{6})?\.db")
 
 
 def find_current_file(folder: Path) -> str:
-    """The name of the file. Raises ConfigError if the pointer leads nowhere."""
-    found = FIRST_INDEX_FILE_NAME
+    """Return the name of the current index file. Raises ConfigError if it does not exist."""
+    name = FIRST_INDEX_FILE_NAME
     while True:
-        before, found = found, read_pointer(folder)
-        # What was named a moment ago may be gone by now: then another one is named.
-        if found == FIRST_INDEX_FILE_NAME or (folder / found).exists():
-            return found
-        if found == before:
+        previous, name = name, read_pointer(folder)
+        # A rebuild may have switched and deleted the file since: then the pointer has changed too.
+        if name == FIRST_INDEX_FILE_NAME or (folder / name).exists():
+            return name
+        if name == previous:
             raise ConfigError(
-                f"the index in {folder} cannot be used ({POINTER_FILE_NAME} names {found}, which is not "
-                f"there): delete {folder / POINTER_FILE_NAME} to go back to {FIRST_INDEX_FILE_NAME}, or run again"
+                f"the index in {folder} cannot be used ({POINTER_FILE_NAME} names {name}, which is "
+                f"not there): delete {folder / POINTER_FILE_NAME} to go back to "
+                f"{FIRST_INDEX_FILE_NAME}, or run again"
             )
 
 
 def read_pointer(folder: Path) -> str:
-    """What the pointer says, or what holds without one. Raises ConfigError if it cannot be read."""
+    """Read the pointer; without one, return the first file. Raises ConfigError if unreadable."""
     try:
         text = (folder / POINTER_FILE_NAME).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
@@ -47,15 +48,15 @@ def read_pointer(folder: Path) -> str:
 
 
 def write_pointer(folder: Path, name: str) -> None:
-    """Let this file be the index in use, from one moment to the next."""
+    """Make a file the current index, atomically."""
     new = folder / f"{POINTER_FILE_NAME}.new"
     new.write_text(f"{name}\n", encoding="utf-8")
     new.replace(folder / POINTER_FILE_NAME)
 
 
 def list_index_files(folder: Path) -> list[str]:
-    """The names of all its indexes, the oldest first."""
-    found = [
+    """List the index files of a folder, oldest first."""
+    names = [
         path.name for path in folder.glob("index*.db") if INDEX_FILE_PATTERN.fullmatch(path.name)
     ]
-    return sorted(found, key=lambda name: (name != FIRST_INDEX_FILE_NAME, name))
+    return sorted(names, key=lambda name: (name != FIRST_INDEX_FILE_NAME, name))

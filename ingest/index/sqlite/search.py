@@ -1,4 +1,4 @@
-"""How an embedded index is searched: by meaning with numpy, by words with SQLite's FTS5."""
+"""Search of the embedded index: vectors with numpy, keywords with SQLite's FTS5."""
 
 from __future__ import annotations
 
@@ -16,14 +16,12 @@ if TYPE_CHECKING:
     from ingest.models import Vectors
 
 MIN_QUERY_WORDS = 2
-MAX_DOCUMENT_FREQUENCY = 0.5  # of all chunks: BM25 gives nothing for a word in more of them
-MAX_ROWS_READ = (
-    30_000  # that a question reads, in some 20 ms; in a large index frequent words give way
-)
+MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
+MAX_ROWS_READ = 30_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
 class SqliteSearcher:
-    """The chunks of an index, ranked. It keeps the vectors in memory until the index changes."""
+    """Ranks chunks. Keeps all vectors in memory until the index changes."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
@@ -32,7 +30,7 @@ class SqliteSearcher:
     def rank(
         self, text: str, vector: Vectors | None, mode: Mode, top: int
     ) -> list[tuple[int, float]]:
-        """The numbers of the best chunks for a question, and their scores, best first."""
+        """Rank chunks for a query: (row number, score), best first."""
         depth = max(FUSION_CANDIDATES, top)
         if mode is Mode.TEXT or vector is None:
             return self.search_text(text, top) if mode is not Mode.VECTOR else []
@@ -43,13 +41,13 @@ class SqliteSearcher:
         ]
 
     def nearest(self, vector: Vectors, top: int) -> list[tuple[int, float]]:
-        """The chunks whose vectors have the highest cosine with the vector's, exactly."""
+        """Find the chunks with the highest cosine; exact."""
         if self.matrix is None or self.matrix.version != self.data_version():
             self.matrix = self.load_matrix()
         return self.matrix.nearest(vector, top)
 
     def load_matrix(self) -> Matrix:
-        """All vectors, as they are now."""
+        """Load all vectors."""
         version = self.data_version()
         rows = self.db.execute("SELECT number, embedding FROM vectors ORDER BY number").fetchall()
         dimensions = self.db.execute("SELECT dimensions FROM about").fetchone()[0]
@@ -57,12 +55,12 @@ class SqliteSearcher:
         return Matrix(version, np.array([row[0] for row in rows]), flat.reshape(-1, dimensions))
 
     def data_version(self) -> tuple[int, int]:
-        """Differs once anybody, this connection included, has changed the index."""
+        """Return a value that changes whenever any connection, or this one, writes."""
         version = self.db.execute("PRAGMA data_version").fetchone()[0]
         return int(version), self.db.total_changes
 
     def search_text(self, text: str, top: int) -> list[tuple[int, float]]:
-        """The chunks that BM25 ranks highest for any of the words that tell chunks apart."""
+        """Rank chunks by BM25 for any of the query's rare words."""
         query = match_query(self.select_rare_words(query_terms(text)))
         if not query:
             return []
@@ -70,9 +68,9 @@ class SqliteSearcher:
         return self.db.execute(select, (query, top)).fetchall()
 
     def select_rare_words(self, words: list[str]) -> list[str]:
-        """The words without those that stand in many chunks, the rarest first; few if all do.
+        """Drop the words that occur in many chunks; rarest first. If all do, keep the rarest few.
 
-        This is what a list of stop words is for, in whatever language the index is.
+        This does the job of a stop word list, in any language.
         """
         self.db.execute(
             "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)"
@@ -84,7 +82,7 @@ class SqliteSearcher:
             MAX_DOCUMENT_FREQUENCY
             * self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
         )
-        # What stands in no chunk says nothing, but scripts without spaces are not counted by words.
+        # Drop words of no chunk. Scripts without spaces have no counts by word, so they stay.
         known = [
             word for word in words if fold_case(word) in counts or UNSPACED_CHARACTER.match(word)
         ] or words

@@ -17,7 +17,7 @@ from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.ocr import local as local_ocr
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import Code, OcrResult, PreparedDocument, Recipe, Source, hash_fields
+from ingest.models import Code, Document, OcrResult, PreparedDocument, Recipe, Source, hash_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,12 @@ class Task:
     ] = ()  # the PDF inside the source that is meant, the outermost first
 
 
-def prepare(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument | None:
+def prepare(
+    task: Task,
+    file: BinaryIO,
+    on_page: OnPage,
+    edit: Callable[[Document], Document] | None = None,
+) -> PreparedDocument | None:
     """The chunks of a source; None if its bytes, fields and recipe are those known already.
 
     `beat` is told of each page before it is read, and of page 0 after the last. Raises
@@ -58,6 +63,8 @@ def prepare(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument | N
     if fingerprint == task.known_fingerprint:
         return None
     document = extract(data, allowed, on_page)
+    if edit:
+        document = edit(document)
     return PreparedDocument(
         fingerprint=fingerprint,
         pages=len(document.pages),

@@ -149,9 +149,9 @@ def useless(shelf: Shelf, id_: str, vector: bytes) -> None:
     [
         (vector("x").tobytes()[:-4], "28 bytes instead of 32"),
         (vector("x").tobytes()[:-3], "29 bytes instead of 32"),
-        ((vector("x") * float("nan")).tobytes(), "not made of numbers"),
-        ((vector("x") * 3).tobytes(), "3 long instead of 1"),
-        (bytes(4 * DIMENSIONS), "0 long instead of 1"),
+        ((vector("x") * float("nan")).tobytes(), "values that are not finite"),
+        ((vector("x") * 3).tobytes(), "length 3 instead of 1"),
+        (bytes(4 * DIMENSIONS), "length 0 instead of 1"),
     ],
     ids=["short", "torn", "nan", "long", "zero"],
 )

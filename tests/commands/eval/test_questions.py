@@ -48,7 +48,7 @@ def test_the_ground_truth_of_the_chat_sample_is_read_as_it_is(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[1]", 'has no "question"'),
         ({"question": "Who?"}, 'needs a "question"'),
         ({"question": "", "source": "a.pdf"}, 'needs a "question"'),
@@ -67,7 +67,7 @@ def test_a_line_that_cannot_be_meant_is_named(tmp_path: Path, line: object, said
 def test_a_file_without_questions_is_no_evaluation(tmp_path: Path) -> None:
     """An empty file, one that is not there, and one that is no text."""
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigError, match="there are none in it"):
+    with pytest.raises(ConfigError, match="the file has none"):
         load_questions(written(tmp_path, ""))
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_questions(tmp_path / "missing")

@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
+from ingest.index.sqlite.database import FORMAT_VERSION
 from ingest.index.sqlite.generations import SqliteGenerations
-from ingest.index.sqlite.index import FORMAT_VERSION, SqliteIndex
+from ingest.index.sqlite.index import SqliteIndex
 from ingest.index.sqlite.search import MAX_ROWS_READ, SqliteSearcher
 from ingest.models import Details, Mode
 from tests.conftest import DIMENSIONS, MODEL, vector
@@ -203,7 +204,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     """The upload that did not fit is not there in part, and the index still opens."""
     index = opened(tmp_path / "i")
     index.upload([A])
-    pages = index.pragma("page_count")
+    pages = index.database.pragma("page_count")
     index.db.execute(f"PRAGMA max_page_count = {pages}")
     big = [
         type(A)(

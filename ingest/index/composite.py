@@ -1,0 +1,85 @@
+"""An index made of any vector store, and a SQLite file for all the rest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.index import VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
+from ingest.index.sqlite.database import STATE_SCHEMA, Database
+from ingest.index.sqlite.state import SqliteState
+from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+STATE_FILE_NAME = "state.db"  # not index.db: it has no chunks
+CHECK_BATCH_CHUNKS = 400  # whose vectors are read at once
+
+
+class CompositeIndex(SqliteState):
+    """Index of a ChunkStore and a state file, as `open_state` opens it.
+
+    The two belong together: what is in one and not in the other is a defect, which `ingest check`
+    finds and repairs. Move, copy and delete them together.
+    """
+
+    def __init__(self, chunks: ChunkStore, state: Database) -> None:
+        super().__init__(state)
+        self.store = chunks
+
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
+        return self.store.upload(entries)
+
+    def delete(self, ids: Collection[str]) -> list[Refusal]:
+        return self.store.delete(ids)
+
+    def existing_ids(self, ids: Collection[str]) -> set[str]:
+        return self.store.existing_ids(ids)
+
+    def chunks(
+        self, root: str | None = None, source: str | None = None, *, text: bool = True
+    ) -> Iterator[StoredChunk]:
+        return self.store.chunks(root, source, text=text)
+
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
+        return self.store.vectors(ids)
+
+    def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
+        return self.store.search(text, vector, mode, top)
+
+    def totals(self) -> IndexTotals:
+        return replace(self.store.totals(), sources=self.count_records())
+
+    def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
+        chunks = self.chunks(text=False) if thorough else iter(())
+        while some := list(islice(chunks, CHECK_BATCH_CHUNKS)):
+            vectors = self.vectors([chunk.id for chunk in some])
+            for chunk in some:
+                vector = vectors.get(chunk.id)
+                if vector is None or vector.shape != (dimensions,):
+                    reason = f"it has no vector of {dimensions} dimensions"
+                    yield Flaw(VECTOR_FLAW, reason, chunk.id, chunk.root, chunk.source)
+
+    def repair_local(self) -> None:
+        """Do nothing: a missing vector takes the model."""
+
+    def free_space(self) -> FreeSpace:
+        folder = self.database.folder
+        here = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        with self.database.translate_errors():
+            return FreeSpace(disk=shutil.disk_usage(here).free)
+
+    def close(self) -> None:
+        self.store.close()
+        super().close()
+
+
+def open_state(folder: Path, model: str, dimensions: int, *, create: bool = True) -> Database:
+    """Open the SQLite file for all of an index but its chunks."""
+    path = folder / STATE_FILE_NAME
+    return Database(path, STATE_SCHEMA, model, dimensions, create=create)

@@ -1,0 +1,140 @@
+"""Chunks in SQLite: rows, an FTS5 index of their words, and vectors for numpy to search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.index import IndexTotals
+from ingest.index.schema import (
+    CHUNK_FIELD_NAMES,
+    STORED_FIELD_NAMES,
+    chunk_from_document,
+    chunk_to_document,
+)
+from ingest.index.sqlite.database import Database, Tables
+from ingest.index.sqlite.records import PAGE_ROWS
+from ingest.index.sqlite.search import SqliteSearcher
+from ingest.index.sqlite.tokenize import segment
+from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+MAX_SQL_VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
+
+
+class SqliteChunks(Tables):
+    """ChunkStore in the tables `chunks`, `vectors` and `words`."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.searcher = SqliteSearcher(self.db)
+
+    def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
+        with self.database.transaction():
+            return [refusal for entry in entries if (refusal := self.write_entry(entry))]
+
+    def write_entry(self, entry: IndexEntry) -> Refusal | None:
+        """Write one chunk; inside a transaction."""
+        document = chunk_to_document(entry)
+        values = {name: document[name] for name in CHUNK_FIELD_NAMES}
+        values["headings"] = json.dumps(values["headings"], ensure_ascii=False)
+        row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()
+        if row:
+            number = row[0]
+            changes = ", ".join(f"{name} = ?" for name in values)
+            self.db.execute(
+                f"UPDATE chunks SET {changes} WHERE number = ?", (*values.values(), number)
+            )
+        elif entry.vector is None:
+            return Refusal(entry.chunk.id, "to be moved, but not in the index")
+        else:
+            marks = ", ".join("?" * len(values))
+            number = self.db.execute(
+                f"INSERT INTO chunks ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+            ).lastrowid
+            self.db.execute(
+                "INSERT INTO words (rowid, content) VALUES (?, ?)",
+                (number, segment(entry.chunk.text)),
+            )
+        if entry.vector is not None:
+            unit = np.asarray(entry.vector, "<f4")
+            unit = unit / (np.linalg.norm(unit) or 1)
+            self.db.execute(
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?)", (number, unit.tobytes())
+            )
+        return None
+
+    def delete(self, ids: Collection[str]) -> list[Refusal]:
+        with self.database.transaction():
+            rows = list(self.select_by_ids("SELECT number FROM chunks WHERE id IN ({})", ids))
+            for table, key in (("chunks", "number"), ("vectors", "number"), ("words", "rowid")):
+                self.db.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows)
+        return []
+
+    def existing_ids(self, ids: Collection[str]) -> set[str]:
+        query = "SELECT id FROM chunks WHERE id IN ({})"
+        with self.database.translate_errors():
+            return {row[0] for row in self.select_by_ids(query, ids)}
+
+    def chunks(
+        self, root: str | None = None, source: str | None = None, *, text: bool = True
+    ) -> Iterator[StoredChunk]:
+        names = [name for name in STORED_FIELD_NAMES if text or name != "content"]
+        # Without a source, reading in order of id matters more than the root: the plus keeps SQLite
+        # from using the index on root.
+        also = [] if root is None else ["+root = ?" if source is None else "root = ?"]
+        also += [] if source is None else ["source = ?"]
+        query = (
+            f"SELECT {', '.join(names)} FROM chunks WHERE {' AND '.join(['id > ?', *also])} "
+            "ORDER BY id LIMIT ?"
+        )
+        wanted = [value for value in (root, source) if value is not None]
+        last = ""
+        while True:
+            with self.database.translate_errors():
+                rows = self.db.execute(query, (last, *wanted, PAGE_ROWS)).fetchall()
+            for row in rows:
+                values = dict(zip(names, row, strict=True))
+                yield chunk_from_document(values | {"headings": json.loads(values["headings"])})
+            if len(rows) < PAGE_ROWS:
+                return
+            last = rows[-1][0]
+
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
+        query = "SELECT id, embedding FROM chunks JOIN vectors USING (number) WHERE id IN ({})"
+        with self.database.translate_errors():
+            return {id_: np.frombuffer(row, "<f4") for id_, row in self.select_by_ids(query, ids)}
+
+    def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
+        with self.database.translate_errors():
+            ranked = self.searcher.rank(text, vector, mode, top)
+            return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
+
+    def chunk_fields(self, number: int) -> dict[str, object]:
+        """Read the fields of one chunk."""
+        query = f"SELECT {', '.join(CHUNK_FIELD_NAMES)} FROM chunks WHERE number = ?"
+        values = dict(
+            zip(CHUNK_FIELD_NAMES, self.db.execute(query, (number,)).fetchone(), strict=True)
+        )
+        return values | {"headings": json.loads(values["headings"])}
+
+    def select_by_ids(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
+        """Run a query over a list of ids of any length."""
+        rest = iter(ids)
+        while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
+            yield from self.db.execute(query.format(", ".join("?" * len(some))), some)
+
+    def totals(self) -> IndexTotals:
+        with self.database.translate_errors():
+            chunks = self.db.execute("SELECT count(*) FROM chunks").fetchone()[0]
+            size = self.database.pragma("page_count") * self.database.pragma("page_size")
+            return IndexTotals(0, chunks, size)
+
+    def close(self) -> None:
+        self.db.close()

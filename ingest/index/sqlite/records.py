@@ -1,0 +1,77 @@
+"""Records of sources, in SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import fields
+
+from ingest.index.schema import details_from_json, details_to_json
+from ingest.index.sqlite.database import Tables, read_vector_space
+from ingest.models import Record
+
+RECORD_COLUMNS = [f.name for f in fields(Record)]
+LISTED_COLUMNS = [name for name in RECORD_COLUMNS if name not in ("committed", "pending")]
+PAGE_ROWS = 1000  # rows read at a time
+
+
+class SqliteRecords(Tables):
+    """RecordStore in the table `records`; the page cache is the caller's."""
+
+    def vector_space(self) -> tuple[str, int] | None:
+        with self.database.translate_errors():
+            return read_vector_space(self.db)
+
+    def records(self, root: str | None = None) -> Iterator[Record]:
+        # In pages, because the caller saves records while it reads. A condition on the pair would
+        # make SQLite scan a root from its start for every page.
+        where = "(root, source) > (?, ?)" if root is None else "root = ? AND source > ?"
+        query = (
+            f"SELECT {', '.join(LISTED_COLUMNS)} FROM records WHERE {where} "
+            "ORDER BY root, source LIMIT ?"
+        )
+        last = ("", "") if root is None else (root, "")
+        while True:
+            with self.database.translate_errors():
+                rows = self.db.execute(query, (*last, PAGE_ROWS)).fetchall()
+            for row in rows:
+                values = dict(zip(LISTED_COLUMNS, row, strict=True))
+                yield Record(**(values | {"details": details_from_json(values["details"])}))
+            if len(rows) < PAGE_ROWS:
+                return
+            last = rows[-1][:2]
+
+    def record(self, root: str, source: str) -> Record | None:
+        query = f"SELECT {', '.join(RECORD_COLUMNS)} FROM records WHERE root = ? AND source = ?"
+        with self.database.translate_errors():
+            row = self.db.execute(query, (root, source)).fetchone()
+        if row is None:
+            return None
+        values = dict(zip(RECORD_COLUMNS, row, strict=True))
+        ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
+        return Record(**(values | ids | {"details": details_from_json(values["details"])}))
+
+    def count_records(self) -> int:
+        with self.database.translate_errors():
+            return int(self.db.execute("SELECT count(*) FROM records").fetchone()[0])
+
+    def save(self, record: Record) -> Future[None]:
+        values = {name: getattr(record, name) for name in RECORD_COLUMNS}
+        values["committed"] = " ".join(record.committed)
+        values["pending"] = " ".join(record.pending)
+        values["details"] = details_to_json(record.details)
+        marks = ", ".join("?" * len(values))
+        with self.database.transaction():
+            self.db.execute(
+                f"INSERT OR REPLACE INTO records ({', '.join(values)}) VALUES ({marks})",
+                tuple(values.values()),
+            )
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def forget(self, record: Record) -> None:
+        with self.database.transaction():
+            self.db.execute(
+                "DELETE FROM records WHERE root = ? AND source = ?", (record.root, record.source)
+            )

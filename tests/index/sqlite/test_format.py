@@ -1,0 +1,125 @@
+"""The file of the last version, read by this one.
+
+tests/index/fixtures/format2 was made by the code before the index was split into ports: a run over
+its documents with 64 tokens in a chunk and the embedder below, and the hits of some questions.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+from ingest import Embedder, Settings, Source, ingest, search
+from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import CachedPage, OcrResult
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+FIXTURE = Path(__file__).parent.parent / "fixtures" / "format2"
+MODEL, DIMENSIONS = "words-32", 32
+
+
+class Documents:
+    """The fixture's documents, by the name that the index has for their root."""
+
+    name = "fixture"
+
+    def covers(self, _: str) -> bool:
+        return True
+
+    def list(self) -> Iterator[Source]:
+        names = sorted(p.relative_to(FIXTURE / "docs").as_posix() for p in FIXTURE.rglob("*.pdf"))
+        return map(self.find, names)
+
+    def find(self, name: str) -> Source:
+        size = (FIXTURE / "docs" / name).stat().st_size
+        return Source(self.name, name, f"fixture:{name}", size, "1")
+
+    @contextmanager
+    def open(self, source: Source) -> Iterator[BinaryIO]:
+        yield io.BytesIO((FIXTURE / "docs" / source.name).read_bytes())
+
+
+def embed(texts: Sequence[str]) -> Vectors:
+    vectors = np.zeros((len(texts), DIMENSIONS), np.float32)
+    for row, text in zip(vectors, texts, strict=True):
+        for word in re.findall(r"\w+", text.lower()):
+            row[crc32(word.encode()) % DIMENSIONS] += 1
+    return vectors
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the index."""
+    shutil.copy(FIXTURE / "index.db", tmp_path)
+    return tmp_path
+
+
+def test_nothing_is_read_or_embedded_again(folder: Path) -> None:
+    """After an update a run costs nothing: what was indexed is unchanged."""
+
+    def fail(texts: Sequence[str]) -> Vectors:
+        raise AssertionError(texts)
+
+    model = Embedder(fail, MODEL, DIMENSIONS)
+    done = ingest(Documents(), index=folder, embed=model, settings=Settings(chunk_tokens=64))
+    assert sorted((outcome.source, outcome.outcome.value) for outcome in done) == [
+        ("broken.pdf", "failed"),
+        ("empty.pdf", "unchanged"),
+        ("mills.pdf", "unchanged"),
+        ("tools/lathes.pdf", "unchanged"),
+    ]
+
+
+def test_a_search_gives_the_hits_of_the_last_version(folder: Path) -> None:
+    """After an update I find what I found before, in the order in which it came."""
+    model = Embedder(embed, MODEL, DIMENSIONS)
+    for asked in json.loads((FIXTURE / "hits.json").read_text(encoding="utf-8")):
+        hits = search(asked["question"], mode=asked["mode"], index=folder, embed=model, top=10)
+        assert [hit.fields["id"] for hit in hits] == [id_ for id_, _ in asked["hits"]]
+        assert [hit.score for hit in hits] == pytest.approx([s for _, s in asked["hits"]], abs=1e-5)
+
+
+def test_the_rest_of_the_index_is_there(folder: Path) -> None:
+    """The runs and the pages that were paid for are not forgotten by an update."""
+    index = SqliteIndex(folder, MODEL, DIMENSIONS, create=False)
+    assert index.vector_space() == (MODEL, DIMENSIONS)
+    assert len(index.runs(9)) == 2
+    page = CachedPage("a" * 40, "fixture", "empty.pdf", "operation-1", OcrResult("Spindle", 0.5))
+    assert index.cached_page(page.key) == page
+    assert (index.totals().sources, index.totals().chunks) == (4, 10)
+    assert list(index.flaws(DIMENSIONS, thorough=True)) == []
+    index.close()
+
+
+def test_a_new_index_has_the_tables_of_the_last_version(folder: Path, tmp_path: Path) -> None:
+    """The version before this one can open what this one writes."""
+    new = SqliteIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
+    new.hold()
+    new.close()
+    assert schema(tmp_path / "new/index.db") == {
+        name: sql
+        for name, sql in schema(folder / "index.db").items()
+        if name not in ("runs", "pages", "sqlite_autoindex_pages_1")  # made by the first write
+    }
+
+
+def schema(path: Path) -> dict[str, str]:
+    with closing(sqlite3.connect(path)) as db:
+        rows = db.execute("SELECT name, sql FROM sqlite_master")
+        versions = [
+            db.execute(f"PRAGMA {n}").fetchone() for n in ("user_version", "application_id")
+        ]
+        return dict(rows) | {"versions": str(versions)}
