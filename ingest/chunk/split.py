@@ -15,8 +15,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.chunk.boundaries import AtomicSpans, Boundary, cut_into_spans
-from ingest.chunk.limits import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.chunk.tables import table_at
 from ingest.chunk.tokens import count_tokens
 

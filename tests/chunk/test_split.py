@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunk.limits import MAX_OVERLAP_SHARE
+from ingest.chunk import MAX_OVERLAP_SHARE
 from ingest.chunk.split import ChunkSpan, split
 from ingest.chunk.tokens import count_tokens
 from tests.pdfs import prose

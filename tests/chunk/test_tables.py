@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
+from ingest.chunk import MAX_OVERLAP_SHARE
 from ingest.chunk.chunks import PAGE_BREAK, make_chunks
-from ingest.chunk.limits import MAX_OVERLAP_SHARE
 from ingest.chunk.split import ChunkSpan, split
 from ingest.chunk.tables import find_tables, strip_table_marks
 from ingest.chunk.tokens import count_tokens

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.chunk import MAX_OVERLAP_SHARE
 from ingest.chunk.chunks import PAGE_BREAK, make_chunks
-from ingest.chunk.limits import MAX_OVERLAP_SHARE
 from ingest.chunk.split import split
 from ingest.chunk.tables import find_tables
 from ingest.chunk.tokens import count_tokens
