@@ -105,13 +105,29 @@ class Source:
         return self.root, self.name
 
 
+# Supported document formats, by the ending of a file's name in lower case. Each has an extractor in
+# extract/document.py.
+DOCUMENT_SUFFIXES = {".pdf": "pdf"}
+
+
+def document_kind(name: str) -> str:
+    """Return the format of a document by the ending of its name; "" if it is not supported."""
+    name = name.lower()
+    return next((kind for end, kind in DOCUMENT_SUFFIXES.items() if name.endswith(end)), "")
+
+
+def is_document_name(name: str) -> bool:
+    """Return whether a file's name has the ending of a supported format."""
+    return document_kind(name) != ""
+
+
 ATTACHMENT_SEPARATOR = "//"  # in the name of a source: what follows is a PDF inside what precedes
 
 
 def parent_name(name: str) -> str:
     """The source in the root that a PDF is inside of; "" for one that is in the root itself."""
     outer, inside, _ = name.partition(ATTACHMENT_SEPARATOR)
-    return outer if inside and outer.lower().endswith(".pdf") else ""
+    return outer if inside and is_document_name(outer) else ""
 
 
 def hash_fields(fields: Values) -> str:

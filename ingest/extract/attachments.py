@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import DocumentError
 from ingest.extract.annotations import iter_annotations
+from ingest.extract.engines import is_pdf
 from ingest.extract.safe_call import try_call_catching_oom
 from ingest.models import Code
 
@@ -77,7 +78,7 @@ def list_pdf_names(reader: PdfReader, pinning_pages: Iterable[PageObject]) -> li
     room = MAX_UNPACKED_BYTES
     for name, unpack in assign_unique_names(iter_embedded_files(reader, pinning_pages)):
         data = try_call_catching_oom(unpack, b"")
-        if b"%PDF-" in data[:1024]:
+        if is_pdf(data):
             found.append(name)
         room -= len(data)
         if room < 0 or len(found) >= MAX_ATTACHED_PDFS:

@@ -19,7 +19,7 @@ from ingest.models import Code, Details
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-    from ingest.extract.document import EngineChain
+    from ingest.extract.pdf import EngineChain
 
 XMP_KEYS = (b"dc:title", b"dc:creator")
 MAX_FORM_PAGES = 1000  # of a form, as pypdf's list of a document's pages is slow to make
