@@ -189,7 +189,7 @@ class EngineChain:
         )
 
     def with_same_page_count(self) -> Iterator[PdfEngine]:
-        """Yield the engines that count as many pages as the first: others number pages otherwise."""
+        """Yield the engines that count as many pages as the first: others number them otherwise."""
         yield (first := self.first())
         for engine in self:
             if engine is not first and len(engine) == len(first):
