@@ -117,7 +117,7 @@ def test_what_is_gone_or_damaged_says_so() -> None:
     with pytest.raises(DocumentError, match="no longer in its document") as caught:
         extract_attachment(data, ExtractOptions(), "b.pdf")
     assert caught.value.code is Code.VANISHED
-    with pytest.raises(DocumentError, match="cannot be taken out of its document"):
+    with pytest.raises(DocumentError, match="cannot be extracted from its document"):
         extract_attachment(data[:40], ExtractOptions(), "a.pdf")
 
 

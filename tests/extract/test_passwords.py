@@ -60,7 +60,7 @@ def test_equal_passwords_are_equal(extractor: str) -> None:
     ("tried", "reason"),
     [
         ((), "needs a password; --passwords names a file of them"),
-        (("x",), "needs a password; the one there is does not open it"),
+        (("x",), "needs a password; the configured one does not open it"),
         (("x", "y\0z", "ß"), "needs a password; none of the 3 passwords opens it"),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_list_of_passwords_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_passwords(str(tmp_path))
     file.write_text("\n \n")
-    with pytest.raises(ConfigError, match="has none in it: write them there, one a line"):
+    with pytest.raises(ConfigError, match="has no passwords: write them there, one a line"):
         read_passwords(str(file))
     file.write_bytes(b"geheim\xe4\n")
     with pytest.raises(ConfigError, match="not UTF-8") as caught:
