@@ -80,7 +80,7 @@ def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
     """A document for the holders of certificates is no damaged one."""
     data = locked().replace(b"/Standard", b"/Adobe.PS")
 
-    with pytest.raises(DocumentError, match="not by a password") as caught:
+    with pytest.raises(DocumentError, match="not with a password") as caught:
         extract(data, ExtractOptions(extractor, ("secret",)))
     assert caught.value.code is Code.ENCRYPTED
 

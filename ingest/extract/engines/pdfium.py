@@ -134,7 +134,7 @@ class Pdfium:
 
     @cached_property
     def has_annotations(self) -> bool:
-        """Whether the document may have annotations other than links."""
+        """Return whether the document may have annotations other than links."""
         return may_have_annotations(self.data)
 
     def annotations(self, index: int) -> PageAnnotations:
