@@ -101,18 +101,18 @@ def test_a_damaged_file_says_so(extractor: str) -> None:
 
 def test_a_page_that_is_abandoned_is_missing() -> None:
     """It is not read, it is named, and the others keep their numbers."""
-    beats = []
+    progress = []
 
     document = extract(
         pdf("first", "second", "third"),
         ExtractOptions(skipped_pages=frozenset({2, 9})),
-        lambda page, pages: beats.append((page, pages)),
+        lambda page, pages: progress.append((page, pages)),
     )
 
     assert document.pages == ("first", "", "third")
     assert document.details.missing == (2,)
     # Before each page, and once all are read.
-    assert beats == [(1, 3), (3, 3), (0, 3)]
+    assert progress == [(1, 3), (3, 3), (0, 3)]
 
 
 def test_a_format_is_a_row_in_two_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

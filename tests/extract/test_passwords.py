@@ -40,8 +40,8 @@ def locked(
 def test_every_way_to_lock_is_opened(extractor: str, method: str, password: str) -> None:
     """Whatever program locked it, its password opens it; that of its owner does too."""
     for key in (password, "owner"):
-        means = ExtractOptions(extractor, ("wrong", key))
-        document = extract(locked(password, method=method), means)
+        options = ExtractOptions(extractor, ("wrong", key))
+        document = extract(locked(password, method=method), options)
 
         assert document.pages == ("a secret text",)
         assert document.title == "Secrets"
