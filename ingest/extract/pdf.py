@@ -189,14 +189,14 @@ class EngineChain:
         )
 
     def with_same_page_count(self) -> Iterator[PdfEngine]:
-        """Yield the engines that count as many pages as the first: others number them otherwise."""
+        """Yield the engines with the page count of the first: others may number pages differently."""
         yield (first := self.first())
         for engine in self:
             if engine is not first and len(engine) == len(first):
                 yield engine
 
     def pypdf_reader(self) -> PdfReader:
-        """Return the document as opened by pypdf, on the first call, for what only it can read.
+        """Open the document with pypdf, once, for what only it can read.
 
         Raises any exception of pypdf.
         """
