@@ -102,13 +102,29 @@ class Source:
         return self.root, self.name
 
 
+# Supported document formats, by the ending of a file's name in lower case. Each has an extractor in
+# extract/document.py.
+DOCUMENT_SUFFIXES = {".pdf": "pdf"}
+
+
+def document_kind(name: str) -> str:
+    """Return the format of a document by the ending of its name; "" if it is not supported."""
+    name = name.lower()
+    return next((kind for end, kind in DOCUMENT_SUFFIXES.items() if name.endswith(end)), "")
+
+
+def is_document_name(name: str) -> bool:
+    """Return whether a file's name has the ending of a supported format."""
+    return document_kind(name) != ""
+
+
 ATTACHMENT_SEPARATOR = "//"  # in a source's name, between a PDF and the PDF attached to it
 
 
 def parent_name(name: str) -> str:
     """Name of the source that a PDF is attached to; "" for one that is a file of its own."""
     outer, inside, _ = name.partition(ATTACHMENT_SEPARATOR)
-    return outer if inside and outer.lower().endswith(".pdf") else ""
+    return outer if inside and is_document_name(outer) else ""
 
 
 def hash_fields(fields: Values) -> str:

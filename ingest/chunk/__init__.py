@@ -1,1 +1,8 @@
-"""From a document's text to chunks. Pure."""
+"""Split documents into chunks. Pure.
+
+The limits are here and not in split.py, so that the settings, which are checked against them, do
+not load the tokenizer.
+"""
+
+MIN_CHUNK_TOKENS = 16
+MAX_OVERLAP_SHARE = 0.2  # of a chunk; with more, the shortest chunk could be all repetition

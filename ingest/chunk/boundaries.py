@@ -1,6 +1,6 @@
-"""The spans of a text that are never divided, and what the text breaks at between them. Pure.
+"""Cut a text into atomic spans: the parts that a chunk never divides. Pure.
 
-No span is so long that a chunk cannot hold it; whoever cuts has a choice only between them.
+Each is short enough to fit into a chunk, so the splitter only chooses between their boundaries.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ GRAPHEME = regex.compile(r"\X")
 
 
 class Boundary(IntEnum):
-    """What a chunk can end at, the better the higher."""
+    """Kinds of places where a chunk can end; a higher value is a better place."""
 
-    INSIDE = 0  # of a word that is too long
+    INSIDE = 0  # in the middle of a word that is too long
     WORD = 1
     LINE = 2
     SENTENCE = 3
@@ -32,50 +32,51 @@ class Boundary(IntEnum):
     HEADING = 6
 
 
-MAX_PART_CHARS = 64  # characters
-MAX_HEADER_SHARE = 0.25  # of the limit; a longer one is not repeated
+MAX_PART_CHARS = 64  # of the parts that a long span is cut into
+MAX_HEADER_SHARE = 0.25  # of the token limit; a longer table header is not repeated
 
-# The white space before a line or a sentence belongs to it: so do cl100k's tokens.
+# White space belongs to the line or sentence that follows it, as it does in cl100k's tokens.
 EMPTY_LINES = re.compile(r"\n\s*\n")
 AFTER_SENTENCE = r"""["'”’»)\]）」』]*(?: (?=\ +[^a-z\s]) | (?<=[。！？｡）」』]) )"""
-# One for each character, as a pattern is sought many times as fast by its first one.
+# One pattern for each character: one with a literal first character is found many times as fast.
 SENTENCE_PATTERNS = {
     end: re.compile(re.escape(end) + AFTER_SENTENCE, re.VERBOSE) for end in ".!?…。！？｡"
 }
 LINE_END_PUNCTUATION = frozenset(".!?:…。！？｡")
 CLOSING_PUNCTUATION = frozenset("\"'”’»)]）」』")
-# What a line of a list begins with, and must not be cut from.
+# The marker of a list item, which must not be cut off from its item.
 BULLET = re.compile(
     r"\n[ \t]*(?:[•‣◦▪▫●○■□–—*·-]|\(?(?:[0-9]{1,3}|[A-Za-z]|[ivxIVX]{1,5})[.)])(?=[ \t\n])"
 )
-# A line that ends a sentence this far before the others end, ends a paragraph.
+# A line that ends a sentence ends a paragraph too if it is shorter than this share of an ordinary
+# line, which is as long as the 80th percentile of all.
 SHORT_LINE_SHARE = 0.75
-ORDINARY_LINE_SHARE = 0.8  # the length that this share of the lines stays below
+ORDINARY_LINE_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class AtomicSpans:
-    """A text as spans that are not divided: span i runs from starts[i] to starts[i + 1]."""
+    """The atomic spans of a text: span i runs from starts[i] to starts[i + 1]."""
 
-    starts: list[int]  # one more than there are spans: the last is the end of the text
-    boundaries: list[Boundary]  # what the text breaks at there
-    tokens_before: list[int]  # tokens before it, counted span by span
+    starts: list[int]  # offsets; the last one is the end of the text
+    boundaries: list[Boundary]  # the kind of each start
+    tokens_before: list[int]  # tokens before each start, counted span by span
     tables: list[TableSpan]
-    headers: dict[str, int]  # tokens of the headers that are repeated
+    headers: dict[str, int]  # table headers that chunks repeat, and their tokens
 
-    def header_for(self, place: int) -> str:
-        """What a chunk that begins at a place repeats."""
-        return repeated_header(self.tables, self.headers, self.starts[place])
+    def header_for(self, first: int) -> str:
+        """Return the table header to repeat in a chunk whose first span is `first`."""
+        return repeated_header(self.tables, self.headers, self.starts[first])
 
-    def available_tokens(self, place: int, limit: int) -> int:
-        """The tokens of text that a chunk may have that begins at a place."""
+    def available_tokens(self, first: int, limit: int) -> int:
+        """Return the tokens left for text in a chunk whose first span is `first`."""
         if not self.headers:
             return limit
-        return limit - self.headers.get(self.header_for(place), 0)
+        return limit - self.headers.get(self.header_for(first), 0)
 
 
 def cut_into_spans(text: str, headings: Sequence[int], limit: int) -> AtomicSpans:
-    """The text cut at every boundary, and where there is none, often enough for the limit."""
+    """Cut a text at every boundary; where there is none, often enough for the token limit."""
     found = find_tables(text)
     headers = repeatable_headers(found, limit)
     breaks = add_row_boundaries(find_boundaries(text), found)
@@ -85,8 +86,8 @@ def cut_into_spans(text: str, headings: Sequence[int], limit: int) -> AtomicSpan
     tokens = count_tokens([text[start:end] for start, end in pairwise(starts)])
     long = [span for span, n in zip(pairwise(starts), tokens, strict=True) if n > limit // 8]
     if long:
-        # A character is four tokens at most, so no part is more than half the limit, and a part
-        # fits with the longest header and the largest overlap.
+        # A character has four tokens at most, so a part has at most half the limit, and fits with
+        # the longest header and the largest overlap.
         width = min(MAX_PART_CHARS, limit // 8)
         whole = find_fitting_rows(text, long, found, headers, limit) if found else ()
         known = dict(zip(starts, tokens, strict=False))
@@ -104,7 +105,7 @@ def cut_into_spans(text: str, headings: Sequence[int], limit: int) -> AtomicSpan
 
 
 def repeatable_headers(tables: Sequence[TableSpan], limit: int) -> dict[str, int]:
-    """The tokens of each header that is not too long to be repeated."""
+    """Return the table headers that are short enough to repeat, and their tokens."""
     headers = list({table.header for table in tables})
     tokens = zip(headers, count_tokens(headers), strict=True)
     return {header: n for header, n in tokens if n <= MAX_HEADER_SHARE * limit}
@@ -113,21 +114,21 @@ def repeatable_headers(tables: Sequence[TableSpan], limit: int) -> dict[str, int
 def add_row_boundaries(
     breaks: dict[int, Boundary], tables: Sequence[TableSpan]
 ) -> dict[int, Boundary]:
-    """The boundaries, inside tables only those between rows; the first stays with the header."""
+    """Replace the boundaries inside tables by those between rows, but none before the first row."""
     if not tables:
         return breaks
-    places = sorted(breaks)
+    offsets = sorted(breaks)
     for table in tables:
-        inside = slice(bisect_left(places, table.start), bisect_left(places, table.end))
-        for place in places[inside]:
-            del breaks[place]
+        inside = slice(bisect_left(offsets, table.start), bisect_left(offsets, table.end))
+        for offset in offsets[inside]:
+            del breaks[offset]
         breaks |= dict.fromkeys(table.rows[1:], Boundary.ROW)
         breaks |= {table.start: Boundary.PARAGRAPH, table.end: Boundary.PARAGRAPH}
     return breaks
 
 
 def repeated_header(tables: Sequence[TableSpan], headers: Container[str], start: int) -> str:
-    """What a chunk that begins at an offset repeats: the header of the table, above its rows."""
+    """Return the table header to repeat in a chunk that begins at an offset; "" for none."""
     table = table_at(tables, start + 1) if tables else None
     return table.header if table and start >= table.body and table.header in headers else ""
 
@@ -139,7 +140,7 @@ def find_fitting_rows(
     headers: dict[str, int],
     limit: int,
 ) -> set[int]:
-    """Where the rows begin that fit into a chunk with their header, of these long spans."""
+    """Return the starts of those long spans that are table rows and fit below their header."""
     rows = []
     for start, end in spans:
         if table_at(tables, start + 1):
@@ -149,25 +150,25 @@ def find_fitting_rows(
 
 
 def find_boundaries(text: str) -> dict[int, Boundary]:
-    """Where lines, sentences and paragraphs break."""
-    # A look at an enumeration's member takes longer than all else that is done for a line.
+    """Find the ends of lines, sentences and paragraphs."""
+    # Looking up a member of an enumeration takes longer than all other work for a line.
     by_line, sentence, paragraph = Boundary.LINE, Boundary.SENTENCE, Boundary.PARAGRAPH
     lines = text.split("\n")
     lengths = sorted(map(len, lines))
     short = SHORT_LINE_SHARE * lengths[int(ORDINARY_LINE_SHARE * (len(lengths) - 1))]
     found = dict.fromkeys(find_sentence_ends(text), sentence)
-    place = 0
+    start = 0
     for line in lines:
         length, last = len(line), line[-1:]
-        end = place + length
+        end = start + length
         if last in LINE_END_PUNCTUATION or (
             last in CLOSING_PUNCTUATION and line[-2:-1] in LINE_END_PUNCTUATION
         ):
             found[end] = paragraph if length < short else sentence
         else:
             found[end] = by_line
-        place = end + 1
-    del found[len(text)]  # behind which there is no line
+        start = end + 1
+    del found[len(text)]  # no line follows it
     for match in EMPTY_LINES.finditer(text):
         start, end = match.span()
         found[start] = paragraph
@@ -182,14 +183,14 @@ def find_boundaries(text: str) -> dict[int, Boundary]:
 
 
 def find_sentence_ends(text: str) -> Iterator[int]:
-    """Where sentences end within lines."""
+    """Find the ends of sentences within lines."""
     for end, pattern in SENTENCE_PATTERNS.items():
         if end in text:
             yield from [match.end() for match in pattern.finditer(text)]
 
 
 def cut_long_span(text: str, start: int, end: int, width: int) -> Iterator[tuple[int, Boundary]]:
-    """Where to cut a long span so that no part is wider than `width` characters."""
+    """Find where to cut a long span so that no part has more than `width` characters."""
     bullet = BULLET.match(text, start, end)
     least = bullet.end() + 1 if bullet else start + 1
     while end - start > width:
@@ -199,8 +200,8 @@ def cut_long_span(text: str, start: int, end: int, width: int) -> Iterator[tuple
             start = cell if cell > 0 else space
             yield start, Boundary.LINE if cell > 0 else Boundary.WORD
         else:
-            # What a person sees as one character may be many code points, even more than fit. A
-            # copy, or a flag would be sought from the first of a million flags before it.
+            # A grapheme may have many code points, even more than fit. The slice is a copy on
+            # purpose: in the whole text, a flag is parsed from the first of a million before it.
             whole = (m.end() for m in GRAPHEME.finditer(text[start : start + 2 * width]))
             start += max((e for e in whole if e <= width), default=width)
             yield start, Boundary.INSIDE

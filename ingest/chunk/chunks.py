@@ -1,4 +1,4 @@
-"""A document's chunks: each with its pages, its headings, its offsets and its id. Pure."""
+"""Build the chunks of a document: text, pages, headings, offsets and id of each. Pure."""
 
 from __future__ import annotations
 
@@ -19,72 +19,75 @@ PAGE_BREAK = "\n"
 
 
 def make_chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[Chunk]:
-    """The chunks of a document in reading order.
+    """Split a document into chunks, in reading order.
 
-    Offsets count the characters of the pages joined by PAGE_BREAK: `text[start:end]` is the chunk,
-    or what of it follows on the header of its table, where it begins with a later row of one.
+    Offsets count characters of the pages joined by PAGE_BREAK: `text[start:end]` is the chunk's
+    text, except for a table header that it repeats.
     """
     text = PAGE_BREAK.join(document.pages)
     lengths = (len(page) + len(PAGE_BREAK) for page in document.pages)
     pages = list(accumulate(lengths, initial=0))[:-1]
     outline = locate_headings(document.headings, text, pages)
     identify = chunk_id_factory(source, recipe)
-    marks = sorted({line_break_before(text, offset) for offset, _ in outline})
+    breaks = sorted({line_break_before(text, offset) for offset, _ in outline})
 
-    pieces = split(text, marks, recipe.chunk_tokens, recipe.overlap)
-    for ordinal, (piece, (said, plain, tokens)) in enumerate(
-        zip(pieces, chunk_texts(text, pieces), strict=True)
+    spans = split(text, breaks, recipe.chunk_tokens, recipe.overlap)
+    for ordinal, (span, (content, plain, tokens)) in enumerate(
+        zip(spans, chunk_texts(text, spans), strict=True)
     ):
-        page = bisect_right(pages, piece.start)
-        above = bisect_right(outline, piece.start, key=lambda entry: entry[0])
-        until = bisect_right(pages, piece.end - 1)
+        first_page = bisect_right(pages, span.start)
+        last_page = bisect_right(pages, span.end - 1)
+        heading_count = bisect_right(outline, span.start, key=lambda entry: entry[0])
         yield Chunk(
-            id=identify(f"{said}\0{plain}" if plain else said),
-            text=said,
+            id=identify(f"{content}\0{plain}" if plain else content),
+            text=content,
             tokens=tokens,
             ordinal=ordinal,
-            start=piece.start,
-            end=piece.end,
-            page_start=page,
-            page_end=until,
-            label=document.labels[page - 1] if page <= len(document.labels) else "",
-            headings=outline[above - 1][1] if above else (),
-            confidence=min_confidence(document.confidence, page, until),
+            start=span.start,
+            end=span.end,
+            page_start=first_page,
+            page_end=last_page,
+            label=document.labels[first_page - 1] if first_page <= len(document.labels) else "",
+            headings=outline[heading_count - 1][1] if heading_count else (),
+            confidence=min_confidence(document.confidence, first_page, last_page),
             plain=plain,
         )
 
 
 def chunk_texts(text: str, spans: Sequence[ChunkSpan]) -> Iterator[tuple[str, str, int]]:
-    """What each piece says, the same without the marks of tables if it has any, and its tokens."""
-    for piece in spans:
-        said = piece.text_in(text)
-        plain = strip_table_marks(said)
-        if plain is said or not plain.strip():
-            yield said, "", piece.tokens
+    """Yield each chunk's text, its text without table marks ("" if it has none), and its tokens.
+
+    The tokens are those of the text to embed: without table marks, if there are any.
+    """
+    for span in spans:
+        content = span.text_in(text)
+        plain = strip_table_marks(content)
+        if plain is content or not plain.strip():
+            yield content, "", span.tokens
         else:
-            yield said, plain, count_tokens([plain])[0]
+            yield content, plain, count_tokens([plain])[0]
 
 
 def min_confidence(confidence: Mapping[int, float], first: int, last: int) -> float | None:
-    """The least confidence of the recognised pages from the first to the last; None without any."""
+    """Return the lowest OCR confidence of the pages from first to last; None if OCR read none."""
     if not confidence:
         return None
     return min((confidence[p] for p in range(first, last + 1) if p in confidence), default=None)
 
 
 def chunk_id_factory(source: Source, recipe: Recipe) -> Callable[[str], str]:
-    """Gives each text of a source its id: the same text the same id, wherever it stands.
+    """Return a function that derives a chunk's id from its content, wherever in the source it is.
 
-    What is embedded, if it is not the text, is told with it, so that an id stands for a vector too.
-    A text that stands more than once is counted, so that no two chunks share an id.
+    The content includes the text to embed where that differs, so an id also identifies a vector.
+    Repeated content is numbered, so that no two chunks share an id.
     """
-    seen: Counter[str] = Counter()
-    whose = hashlib.sha256(f"{source.root}\0{source.name}\0{recipe.vector_space}\0".encode())
+    occurrences: Counter[str] = Counter()
+    prefix = hashlib.sha256(f"{source.root}\0{source.name}\0{recipe.vector_space}\0".encode())
 
-    def identify(text: str) -> str:
-        seen[text] += 1
-        digest = whose.copy()
-        digest.update(f"{text}\0{seen[text]}".encode())
+    def identify(content: str) -> str:
+        occurrences[content] += 1
+        digest = prefix.copy()
+        digest.update(f"{content}\0{occurrences[content]}".encode())
         return digest.hexdigest()[:40]
 
     return identify
@@ -93,14 +96,14 @@ def chunk_id_factory(source: Source, recipe: Recipe) -> Callable[[str], str]:
 def locate_headings(
     headings: Sequence[Heading], text: str, pages: Sequence[int]
 ) -> list[tuple[int, tuple[str, ...]]]:
-    """Where each heading of an outline stands, and the titles it stands under, in text order."""
+    """Find the offset of each heading, and its path of titles; in order of the offsets."""
     found = []
     path: list[Heading] = []
     widths: dict[int, int] = {}
     for heading in headings:
         widths[heading.page] = max(widths.get(heading.page, 0), 2 * len(heading.title))
-    # An outline may have many entries for one page, and a page many lines: those of the last page
-    # asked for are kept, or a hostile file would have them made anew for every entry.
+    # Cache the lines of the last page: a hostile outline may have many entries for one page of
+    # many lines.
     lines_of = lru_cache(maxsize=1)(
         lambda page: list_line_starts(text, page_span(page, text, pages), widths[page])
     )
@@ -110,8 +113,8 @@ def locate_headings(
         path.append(heading)
         titles = tuple(" ".join(h.title.split()) for h in path)
         if 1 <= heading.page <= len(pages):
-            where = page_span(heading.page, text, pages)
-            offset = find_heading(titles[-1], text, where, partial(lines_of, heading.page))
+            span = page_span(heading.page, text, pages)
+            offset = find_heading(titles[-1], text, span, partial(lines_of, heading.page))
         else:
             offset = len(text)
         found.append((offset, titles))
@@ -119,17 +122,17 @@ def locate_headings(
 
 
 def page_span(page: int, text: str, pages: Sequence[int]) -> tuple[int, int]:
-    """Where a page begins and ends."""
+    """Return the start and end offset of a page."""
     return pages[page - 1], pages[page] if page < len(pages) else len(text)
 
 
-LineStarts: TypeAlias = list[tuple[int, str]]  # offsets, and how the lines there begin
+LineStarts: TypeAlias = list[tuple[int, str]]  # offset of each line, and its normalized beginning
 
 
 def find_heading(
     title: str, text: str, page: tuple[int, int], lines_of: Callable[[], LineStarts]
 ) -> int:
-    """The offset of the line that is a heading; that of its page where no line is."""
+    """Return the offset of the line that is a heading; of the page, if no line matches."""
     start, end = page
     offset = text.find(f"\n{title}", max(0, start - 1), end)
     if offset >= 0:
@@ -139,11 +142,11 @@ def find_heading(
     wanted = normalize_title(title)
     if not wanted:
         return start
-    return next((line for line, words in lines_of() if words.startswith(wanted)), start)
+    return next((offset for offset, line in lines_of() if line.startswith(wanted)), start)
 
 
 def list_line_starts(text: str, page: tuple[int, int], width: int) -> LineStarts:
-    """The lines of a page, of each as much as so many characters, wherever they end."""
+    """Normalize `width` characters from the start of each line of a page, over line ends."""
     start, end = page
     found = []
     while 0 <= start < end:
@@ -153,16 +156,16 @@ def list_line_starts(text: str, page: tuple[int, int], width: int) -> LineStarts
 
 
 def normalize_title(text: str) -> str:
-    """The same for a title and for its line, however they are numbered, cased or wrapped."""
+    """Normalize a title or a line for comparison: ignore numbering, case and wrapping."""
     return " ".join(text.split()).casefold().lstrip("0123456789. ")
 
 
 def line_break_before(text: str, offset: int) -> int:
-    """The offset of the line break before a line, which belongs to the line."""
+    """Return the offset of the line break before a line; the break belongs to the line."""
     return offset - 1 if offset and text[offset - 1] == "\n" else offset
 
 
 def choose_title(document: Document, name: str) -> str:
-    """What a document is called: by itself, by its first heading, or by its file's name."""
+    """Return a document's own title, or else its first heading, or else its file name."""
     heading = next((" ".join(h.title.split()) for h in document.headings if h.title.strip()), "")
     return document.title or heading or name.rpartition("/")[2].rpartition(".")[0]

@@ -1,7 +1,7 @@
-"""Where the tables of a text stand, which extraction writes in Markdown. Pure.
+"""Find the Markdown tables that extraction wrote into a text. Pure.
 
-A row says little without the names of its columns, so each table is known with its header, and
-goes on over the end of a page. A mistake here costs context, never text: nothing is left out.
+A row says little without the names of its columns, so each table is found with its header, across
+page breaks. A mistake here costs context, never text: nothing is dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 DELIMITER = re.compile(r"\n\|(?: ?:?-{3,}:? ?\|)+(?=\n|\Z)")
-# "Table 3.", "Tab. A-1:", "Tableau II", "表1": a word and what counts, and no sentence after it.
+# "Table 3.", "Tab. A-1:", "Tableau II", "表1": a word and a number that no sentence goes on from.
 CAPTION = re.compile(
     r"[^\W\d_]{1,12}\.? ?(?:\d{1,3}|[A-Z]|[IVX]{1,5})(?:[-.\u2013]\d{1,3})*\b"
     r"(?! *[a-z\u00df-\u00ff])"
@@ -21,44 +21,44 @@ TABLE_ROW = re.compile(r"^\| (.*) \|$", re.MULTILINE)
 BAR = re.compile(r"(?<!\\)\|")
 MAX_CAPTION_LINES = 3
 SENTENCE_ENDS = frozenset(".!?…。！？｡")
-MAX_CAPTION_CHARS = 300  # characters of a line; no typesetter sets longer ones
-# Three running lines at the foot of a page and three at the head of the next; see clean.EDGE.
+MAX_CAPTION_CHARS = 300  # of one line; no typesetter sets longer ones
+# Three running lines at the foot of a page and three at the head of the next: cleaning.EDGE_LINES.
 BETWEEN_PAGES = re.compile(r"(?:\n(?!\|)[^\n]{0,200}){1,6}(?=\n\|)")
 
 
 @dataclass(frozen=True, slots=True)
 class TableSpan:
-    """Offsets of a table in a text: each is that of a line break, which belongs to its line."""
+    """Offsets of a table in a text. A line begins with the line break before it."""
 
-    start: int  # with its caption, if that stands above
-    body: int  # where its rows begin
-    rows: tuple[int, ...]  # where each begins
-    end: int  # with its caption, if that stands below
-    header: str  # its first two lines, each with its line break
+    start: int  # of the table, including a caption above it
+    body: int  # of the first row
+    rows: tuple[int, ...]  # of each row
+    end: int  # of the table, including a caption below it
+    header: str  # names of the columns and delimiter row, each with a line break after it
 
 
 def find_tables(text: str) -> list[TableSpan]:
-    """The tables of a text, in order; one that repeats its header on a page begins anew."""
+    """Find the tables of a text, in order. A repeated header begins another table."""
     found: list[TableSpan] = []
-    heads = find_headers(text)
-    limits = [*(start for start, _ in heads[1:]), len(text)]
-    for (start, body), limit in zip(heads, limits, strict=False):
+    headers = find_headers(text)
+    limits = [*(start for start, _ in headers[1:]), len(text)]
+    for (start, body), limit in zip(headers, limits, strict=False):
         header = text[start:body].removeprefix("\n") + "\n"
-        begun = find_caption_start(text, start, found[-1].end if found else 0)
+        caption = find_caption_start(text, start, found[-1].end if found else 0)
         rows, end = find_rows(text, body, limit)
         while more := find_continued_rows(text, end, limit, header):
             rows += more
             end = find_line_end(text, more[-1] + 1)
         found.append(
-            TableSpan(begun, body, tuple(rows), find_caption_end(text, end, limit), header)
+            TableSpan(caption, body, tuple(rows), find_caption_end(text, end, limit), header)
         )
     return found
 
 
 def strip_table_marks(text: str) -> str:
-    """The text without the marks that make rows of its lines; the same text where there are none.
+    """Remove the bars and delimiter rows of tables; a text without tables is returned unchanged.
 
-    Bars and dashes say nothing to a model, and are paid for.
+    They mean nothing to an embedding model, and each is billed as tokens.
     """
     if not text.startswith("| ") and "\n| " not in text:
         return text
@@ -66,13 +66,13 @@ def strip_table_marks(text: str) -> str:
 
 
 def join_cells(row: re.Match[str]) -> str:
-    """What stands in the cells of a row."""
+    """Join the texts of a row's cells."""
     texts = (cell.strip().replace("\\|", "|") for cell in BAR.split(row[1]))
     return " ".join(filter(None, texts))
 
 
 def find_headers(text: str) -> list[tuple[int, int]]:
-    """From where to where each header runs: the line above a delimiter, and the delimiter."""
+    """Find the start and end of each header: a line and the delimiter row below it."""
     found: list[tuple[int, int]] = []
     if "---" not in text:
         return found
@@ -85,7 +85,7 @@ def find_headers(text: str) -> list[tuple[int, int]]:
 
 
 def find_rows(text: str, start: int, limit: int) -> tuple[list[int], int]:
-    """Where the rows that follow on an offset begin, and where the last of them ends."""
+    """Return the starts of the rows that follow an offset, and the end of the last one."""
     rows = []
     while start < limit and text.startswith("\n|", start):
         rows.append(start)
@@ -94,7 +94,7 @@ def find_rows(text: str, start: int, limit: int) -> tuple[list[int], int]:
 
 
 def find_continued_rows(text: str, end: int, limit: int, header: str) -> list[int]:
-    """Where the rows begin that a table goes on with on the next page, below its running lines."""
+    """Return the starts of a table's rows on the next page, below its running header."""
     gap = BETWEEN_PAGES.match(text, end, limit)
     if gap and count_bars(text, gap.end() + 1) == count_bars(header, 0):
         return find_rows(text, gap.end(), limit)[0]
@@ -102,18 +102,18 @@ def find_continued_rows(text: str, end: int, limit: int, header: str) -> list[in
 
 
 def count_bars(text: str, line: int) -> int:
-    """How many bars the line that begins here has that are not text."""
+    """Count the unescaped bars of the line that begins at `line`."""
     end = find_line_end(text, line)
     return text.count("|", line, end) - text.count("\\|", line, end)
 
 
 def find_caption_start(text: str, start: int, limit: int) -> int:
-    """Where the caption above a table begins; where there is none, where the table does.
+    """Return the start of the caption above a table; without one, the start of the table.
 
-    It is counted, like "Table 3", or a line of its own that is no sentence.
+    A caption is numbered, like "Table 3", or is a line by itself that is no sentence.
     """
     end = start - 1 if text[max(0, start - 1) : start] == "\n" else start
-    alone = start
+    unnumbered = start
     for number in range(MAX_CAPTION_LINES):
         line = text.rfind("\n", limit, end) if end > limit else end
         if line + 1 >= end or end - line > MAX_CAPTION_CHARS:
@@ -121,34 +121,34 @@ def find_caption_start(text: str, start: int, limit: int) -> int:
         if is_caption(text, line + 1):
             return max(0, line)
         if number == 0 and text[end - 1] not in SENTENCE_ENDS:
-            apart = line < 0 or text[max(0, line - 1) : line] in ("", "\n", *SENTENCE_ENDS)
-            alone = max(0, line) if apart else start
+            is_alone = line < 0 or text[max(0, line - 1) : line] in ("", "\n", *SENTENCE_ENDS)
+            unnumbered = max(0, line) if is_alone else start
         end = line
-    return alone
+    return unnumbered
 
 
 def find_caption_end(text: str, end: int, limit: int) -> int:
-    """Where the first line of a caption below a table ends; without one, where the table does."""
+    """Return the end of the caption's first line below a table; without one, of the table."""
     line = end + (2 if text.startswith("\n\n", end) else 1)
-    over = find_line_end(text, line)
-    # One that stands between two tables is that of the second.
-    if over < limit - 1 and is_caption(text, line) and over - line <= MAX_CAPTION_CHARS:
-        return over
+    line_end = find_line_end(text, line)
+    # A caption between two tables belongs to the second.
+    if line_end < limit - 1 and is_caption(text, line) and line_end - line <= MAX_CAPTION_CHARS:
+        return line_end
     return end
 
 
 def is_caption(text: str, line: int) -> bool:
-    """Whether the line that begins here is a caption."""
+    """Return whether the line that begins at `line` is a numbered caption."""
     return bool(CAPTION.match(text, line)) and not text[line].islower()
 
 
-def find_line_end(text: str, place: int) -> int:
-    """The offset of the next line break, or of the end of the text."""
-    end = text.find("\n", place)
+def find_line_end(text: str, start: int) -> int:
+    """Return the offset of the next line break, or of the end of the text."""
+    end = text.find("\n", start)
     return end if end >= 0 else len(text)
 
 
 def table_at(tables: Sequence[TableSpan], offset: int) -> TableSpan | None:
-    """The table that an offset lies in; not the one that begins there."""
-    before = bisect_left(tables, offset, key=lambda table: table.start)
-    return tables[before - 1] if before and offset < tables[before - 1].end else None
+    """Return the table that an offset lies in; not one that begins at it."""
+    count = bisect_left(tables, offset, key=lambda table: table.start)
+    return tables[count - 1] if count and offset < tables[count - 1].end else None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
-from ingest.chunk.limits import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
+from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.config.location import Location
 from ingest.errors import ConfigError
 from ingest.index.schema import RESERVED_FIELD_NAMES

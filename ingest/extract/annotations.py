@@ -1,7 +1,7 @@
-"""What people have written on the pages: notes, comments, free text; and that there are fields.
+"""Read the annotations of a page: notes, and whether it has form fields or attached files.
 
-A page may carry a million annotations, so only so many are looked at. PDFium's plain functions and
-pypdf's objects, each where the page was read with it.
+Each engine reads those of the pages that it read. A page may have a million annotations, so their
+number is limited.
 """
 
 from __future__ import annotations
@@ -20,84 +20,88 @@ if TYPE_CHECKING:
     from pypdf.generic import DictionaryObject
     from pypdfium2 import raw
 
-MAX_PAGE_ANNOTATIONS = 2000  # annotations of a page
-MAX_NOTE_CHARS = 20_000  # of one note, or of one field
+MAX_PAGE_ANNOTATIONS = 2000
+MAX_NOTE_CHARS = 20_000  # of one note, or of one form field
 
-# A link leads elsewhere, a popup shows the note it belongs to, a widget is a field of a form, and
-# a watermark is the printer's.
+# Links, popups that repeat the note they belong to, form fields, and marks of the print shop.
 SKIPPED_SUBTYPES = frozenset(
     {"/Link", "/Popup", "/Widget", "/PrinterMark", "/TrapNet", "/Watermark"}
 )
 HIDDEN_FLAG = 0b10  # ISO 32000-2, table 167
-STATE_MODEL_KEY = "/StateModel"  # "Accepted set by Ann" is no note
+STATE_MODEL_KEY = (
+    "/StateModel"  # of review states such as "Accepted set by Ann", which are no notes
+)
 
 
 SUBTYPE_KEY = b"/Subtype"
-# What else has a subtype: fonts, images, links; these are not looked at one by one.
+# Fonts, images and links have a subtype too, but none of these.
 RELEVANT_SUBTYPE = re.compile(
     rb"\s*/(?:Widget|Text|FreeText|Highlight|Underline|Squiggly|StrikeOut|Stamp|Caret|Ink|Line"
     rb"|Square|Circle|Polygon|PolyLine|FileAttachment|Redact|Sound|Movie|Screen)\b"
 )
 STREAM_START = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
-MAX_OBJECT_STREAM_BYTES = 64 << 20  # bytes of objects that are unpacked to look for them
+MAX_OBJECT_STREAM_BYTES = 64 << 20  # of object streams that are unpacked to search them
 
 
 @dataclass(frozen=True, slots=True)
 class PageAnnotations:
-    """What is on a page beside its content."""
+    """Annotations of one page."""
 
     notes: tuple[str, ...] = ()
-    has_fields: bool = False  # of a form
-    has_files: bool = False
+    has_fields: bool = False  # form fields
+    has_files: bool = False  # attached files
 
 
 NO_ANNOTATIONS = PageAnnotations()
 
 
 def may_have_annotations(data: bytes) -> bool:
-    """Whether a PDF may have marks: to ask PDFium of each of a thousand links takes longer."""
+    """Return whether a PDF may have annotations other than links.
+
+    Searching the file is faster than having PDFium load each of a thousand links.
+    """
     if b"/Encrypt" in data or has_relevant_subtype(data):
         return True
-    room, place = MAX_OBJECT_STREAM_BYTES, 0
-    while (place := data.find(b"/ObjStm", place) + 1) > 0:
-        start = STREAM_START.match(data, place)
-        if start is None or room <= 0:
+    bytes_left, offset = MAX_OBJECT_STREAM_BYTES, 0
+    while (offset := data.find(b"/ObjStm", offset) + 1) > 0:
+        start = STREAM_START.match(data, offset)
+        if start is None or bytes_left <= 0:
             return True
         try:
-            unpacked = zlib.decompressobj().decompress(memoryview(data)[start.end() :], room)
+            unpacked = zlib.decompressobj().decompress(memoryview(data)[start.end() :], bytes_left)
         except zlib.error:
             return True
         if has_relevant_subtype(unpacked):
             return True
-        room -= len(unpacked)
+        bytes_left -= len(unpacked)
     return False
 
 
 def has_relevant_subtype(data: bytes) -> bool:
-    """Whether objects that are not packed have a subtype worth a look."""
-    place = 0
-    while (place := data.find(SUBTYPE_KEY, place) + len(SUBTYPE_KEY)) >= len(SUBTYPE_KEY):
-        if RELEVANT_SUBTYPE.match(data, place):
+    """Return whether uncompressed objects include an annotation of a relevant subtype."""
+    offset = 0
+    while (offset := data.find(SUBTYPE_KEY, offset) + len(SUBTYPE_KEY)) >= len(SUBTYPE_KEY):
+        if RELEVANT_SUBTYPE.match(data, offset):
             return True
     return False
 
 
 def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
-    """The marks on a page that PDFium has loaded, of so many annotations."""
+    """Read the `count` annotations of a page that PDFium has loaded."""
     from pypdfium2 import raw
 
     notes: list[str] = []
     kinds = set()
-    for place in range(min(count, MAX_PAGE_ANNOTATIONS)):
-        annotation = raw.FPDFPage_GetAnnot(page, place)
+    for index in range(min(count, MAX_PAGE_ANNOTATIONS)):
+        annotation = raw.FPDFPage_GetAnnot(page, index)
         if not annotation:
             continue
         kind = raw.FPDFAnnot_GetSubtype(annotation)
         kinds.add(kind)
         if kind not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET):
-            silent = kind in (raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_PRINTERMARK)
-            silent = silent or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN_FLAG)
-            if not silent and not raw.FPDFAnnot_HasKey(annotation, b"StateModel"):
+            skipped = kind in (raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_PRINTERMARK)
+            skipped = skipped or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN_FLAG)
+            if not skipped and not raw.FPDFAnnot_HasKey(annotation, b"StateModel"):
                 notes.append(clean(read_contents(annotation)))
         raw.FPDFPage_CloseAnnot(annotation)
     return PageAnnotations(
@@ -108,11 +112,11 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
 
 
 def read_contents(annotation: raw.FPDF_ANNOTATION) -> str:
-    """The text of one annotation."""
+    """Return the text of an annotation."""
     from pypdfium2 import raw
 
     size = raw.FPDFAnnot_GetStringValue(annotation, b"Contents", None, 0)
-    if not 2 < size <= 2 * MAX_NOTE_CHARS:  # noqa: PLR2004 - a zero alone is an empty string
+    if not 2 < size <= 2 * MAX_NOTE_CHARS:  # noqa: PLR2004 - an empty string is a terminator of 2 bytes
         return ""
     buffer = (ctypes.c_ushort * (size // 2))()
     raw.FPDFAnnot_GetStringValue(annotation, b"Contents", buffer, size)
@@ -120,7 +124,7 @@ def read_contents(annotation: raw.FPDF_ANNOTATION) -> str:
 
 
 def read_annotations_with_pypdf(page: PageObject) -> PageAnnotations:
-    """The same of a page of pypdf's."""
+    """Read the annotations of a page with pypdf."""
     notes: list[str] = []
     kinds = set()
     for annotation in iter_annotations(page):
@@ -144,7 +148,7 @@ def read_annotations_with_pypdf(page: PageObject) -> PageAnnotations:
 
 
 def iter_annotations(page: PageObject) -> Iterator[DictionaryObject]:
-    """The annotations of a page, as far as they are any."""
+    """Yield the well-formed annotations of a page."""
     from pypdf.generic import ArrayObject, DictionaryObject
 
     listed = page.get("/Annots")

@@ -1,7 +1,7 @@
-"""The PDFs inside a PDF: attachments, the members of a portfolio, files pinned to a page.
+"""Find the PDFs embedded in a PDF: attachments, portfolio members, files attached to a page.
 
-Names depend on the order in which the document lists its files, and on nothing else, so that the
-bytes of one can be found again by its name. They are a stranger's: nothing is opened by them.
+A file's name depends on the order in which the document lists its files and on nothing else, so its
+bytes can be found again by that name. Names are untrusted, and never used as paths.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.errors import DocumentError
 from ingest.extract.annotations import iter_annotations
+from ingest.extract.engines import is_pdf
 from ingest.extract.safe_call import try_call_catching_oom
 from ingest.models import Code
 
@@ -21,33 +22,33 @@ if TYPE_CHECKING:
 
     from ingest.extract.document import ExtractOptions
 
-MAX_ATTACHMENT_DEPTH = 4  # PDFs inside PDFs
-MAX_ATTACHED_PDFS = 1000  # PDFs in one
-MAX_ATTACHED_FILES = 10_000  # files of any kind in one
-MAX_UNPACKED_BYTES = 512 << 20  # bytes of all of them, to see which are PDFs
-MAX_NAME_CHARS = 200  # characters of a name
+MAX_ATTACHMENT_DEPTH = 4  # levels of PDFs inside PDFs
+MAX_ATTACHED_PDFS = 1000  # in one document
+MAX_ATTACHED_FILES = 10_000  # of any kind, in one document
+MAX_UNPACKED_BYTES = 512 << 20  # of all files of a document, to see which are PDFs
+MAX_NAME_CHARS = 200
 
 UNSAFE_CHARS = re.compile(r"[/\\]")
 
-EmbeddedFile = tuple[str, Callable[[], bytes]]  # as the document names it, and what unpacks it
+EmbeddedFile = tuple[str, Callable[[], bytes]]  # its name, and a function that unpacks it
 
 
 def assign_unique_names(files: Iterable[EmbeddedFile]) -> Iterator[EmbeddedFile]:
-    """Files by names that are safe and each its own."""
+    """Rename files so that each name is safe and unique."""
     taken: set[str] = set()
     for number, (raw, unpack) in enumerate(files, 1):
         name = sanitize_name(raw) or f"attachment {number}.pdf"
-        again = 1
+        copy = 1
         unique = name
         while unique in taken:
-            again += 1
-            unique = append_number(name, again)
+            copy += 1
+            unique = append_number(name, copy)
         taken.add(unique)
         yield unique, unpack
 
 
 def sanitize_name(raw: str) -> str:
-    """A name without what a path, a terminal or an index would trip over."""
+    """Remove from a name anything unsafe in a path, on a terminal or in an index."""
     name = unicodedata.normalize(
         "NFC", "".join(c for c in raw if unicodedata.category(c)[0] != "C")
     )
@@ -56,7 +57,7 @@ def sanitize_name(raw: str) -> str:
 
 
 def shorten_name(name: str, max_chars: int) -> str:
-    """A name cut before its ending."""
+    """Shorten a name, but keep its ending."""
     stem, dot, ending = name.rpartition(".")
     if not stem or len(ending) > MAX_NAME_CHARS // 10:
         stem, dot, ending = name, "", ""
@@ -64,31 +65,35 @@ def shorten_name(name: str, max_chars: int) -> str:
 
 
 def append_number(name: str, number: int) -> str:
-    """The name for one more file that has it already."""
-    mark = f" ({number})"
-    short = shorten_name(name, MAX_NAME_CHARS - len(mark))
+    """Append a number to a name, before its ending: "report (2).pdf"."""
+    suffix = f" ({number})"
+    short = shorten_name(name, MAX_NAME_CHARS - len(suffix))
     stem, dot, ending = short.rpartition(".")
-    return f"{stem}{mark}{dot}{ending}" if stem else f"{short}{mark}"
+    return f"{stem}{suffix}{dot}{ending}" if stem else f"{short}{suffix}"
 
 
 def list_pdf_names(reader: PdfReader, pinning_pages: Iterable[PageObject]) -> list[str]:
-    """The names of those files that are PDFs; `pinned` are the pages that may have some."""
+    """List the names of the embedded files that are PDFs.
+
+    `pinning_pages` are the pages that may have files attached.
+    """
     found: list[str] = []
-    room = MAX_UNPACKED_BYTES
+    bytes_left = MAX_UNPACKED_BYTES
     for name, unpack in assign_unique_names(iter_embedded_files(reader, pinning_pages)):
         data = try_call_catching_oom(unpack, b"")
-        if b"%PDF-" in data[:1024]:
+        if is_pdf(data):
             found.append(name)
-        room -= len(data)
-        if room < 0 or len(found) >= MAX_ATTACHED_PDFS:
+        bytes_left -= len(data)
+        if bytes_left < 0 or len(found) >= MAX_ATTACHED_PDFS:
             break
     return found
 
 
 def extract_attachment(data: bytes, options: ExtractOptions, name: str) -> bytes:
-    """The bytes of one of the PDFs inside a PDF, by the name it was listed with.
+    """Return the bytes of an embedded PDF, by the name it was listed with.
 
-    Raises DocumentError if the outer one cannot be opened, or has no such file any more.
+    Raises:
+        DocumentError: The outer PDF cannot be opened, or no longer has such a file.
     """
     from ingest.extract.engines.pypdf import Pypdf
 
@@ -101,14 +106,14 @@ def extract_attachment(data: bytes, options: ExtractOptions, name: str) -> bytes
         raise
     except Exception as error:  # noqa: BLE001 - on hostile input the library raises anything
         reason = " ".join(str(error).split()).rstrip(".") or repr(error)
-        raise DocumentError(f"cannot be taken out of its document ({reason})") from None
+        raise DocumentError(f"cannot be extracted from its document ({reason})") from None
     raise DocumentError("is no longer in its document", Code.VANISHED)
 
 
 def iter_embedded_files(
     reader: PdfReader, pinning_pages: Iterable[PageObject]
 ) -> Iterator[EmbeddedFile]:
-    """All files of a document: those it lists, then those on its pages, each once."""
+    """Yield all embedded files: those the document lists, then those on its pages, each once."""
     seen: set[int] = set()
     for count, (raw, specification) in enumerate(iter_file_specifications(reader, pinning_pages)):
         stream = find_file_stream(specification)
@@ -121,7 +126,7 @@ def iter_embedded_files(
 def iter_file_specifications(
     reader: PdfReader, pinning_pages: Iterable[PageObject]
 ) -> Iterator[tuple[str, Any]]:
-    """File specifications, and what each file is called."""
+    """Yield the file specifications of a document, each with the file's name."""
     from pypdf.generic import DictionaryObject
 
     for key, specification in iter_name_tree(reader):
@@ -135,18 +140,18 @@ def iter_file_specifications(
 
 
 def iter_name_tree(reader: PdfReader) -> Iterator[tuple[str, Any]]:
-    """What the document lists as embedded, by its key there. The tree may loop."""
+    """Yield the files that the document lists as embedded, with their keys. The tree may loop."""
     from pypdf.generic import DictionaryObject
 
     names = resolve_reference(reader.root_object.get("/Names"))
-    waiting = (
+    pending = (
         [resolve_reference(names.get("/EmbeddedFiles"))]
         if isinstance(names, DictionaryObject)
         else []
     )
     seen: set[int] = set()
-    while waiting and len(seen) < MAX_ATTACHED_FILES:
-        node = waiting.pop()
+    while pending and len(seen) < MAX_ATTACHED_FILES:
+        node = pending.pop()
         if not isinstance(node, DictionaryObject) or id(node) in seen:
             continue
         seen.add(id(node))
@@ -157,13 +162,13 @@ def iter_name_tree(reader: PdfReader) -> Iterator[tuple[str, Any]]:
             if isinstance(specification, DictionaryObject):
                 yield text_or_empty(resolve_reference(key)), specification
         kids = resolve_reference(node.get("/Kids"))
-        waiting += (
+        pending += (
             [resolve_reference(kid) for kid in reversed(kids)] if isinstance(kids, list) else []
         )
 
 
 def read_file_name(specification: Any) -> str:
-    """The name in a file specification; "" if there is none."""
+    """Return the file name in a file specification; "" if there is none."""
     for key in ("/UF", "/F"):
         if name := text_or_empty(resolve_reference(specification.get(key))):
             return name
@@ -171,12 +176,12 @@ def read_file_name(specification: Any) -> str:
 
 
 def text_or_empty(value: Any) -> str:
-    """A string; "" for anything else."""
+    """Return a string unchanged; "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def find_file_stream(specification: Any) -> Any:
-    """The stream of an embedded file; None where there is none."""
+    """Return the stream of an embedded file; None if there is none."""
     from pypdf.generic import DictionaryObject, StreamObject
 
     embedded = resolve_reference(specification.get("/EF"))
@@ -188,5 +193,5 @@ def find_file_stream(specification: Any) -> Any:
 
 
 def resolve_reference(value: Any) -> Any:
-    """What a reference leads to."""
+    """Return the object that a reference points to."""
     return value.get_object() if value is not None else None

@@ -1,4 +1,4 @@
-"""Text as a person would have typed it, from text as PDFs hold it. Pure."""
+"""Clean the text of pages: Unicode, hyphenation, white space, running headers and footers. Pure."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ INVISIBLE_CHARS = re.compile(
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 # PDFium writes U+FFFE, older versions U+0002, for the hyphen of a word it takes for broken.
 BROKEN_WORD = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
-# Begins with the hyphen and not with a look behind it, which would be taken at every character.
+# Begins with the hyphen and not with a look-behind, which would be tried at every character.
 LINE_END_HYPHEN = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
 
 
-# Chinese and Japanese: no spaces between words, so a line may end anywhere.
+# Chinese and Japanese have no spaces between words, so a line may end anywhere.
 CJK_CHARS = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 WRAPPED_CJK = re.compile(f"[{CJK_CHARS}、，]\n(?=[{CJK_CHARS}])")
-# The same, but sought by the end of a line, which takes a fifth of the time where there is none.
+# Equivalent, but searches for the line end first: five times as fast on a text without a match.
 CJK_LINE_END = re.compile(f"\n(?<=[{CJK_CHARS}、，]\n)(?=[{CJK_CHARS}])")
-FULL_LINE_SHARE = 0.8  # of the longest line: a shorter one ends of its own
+FULL_LINE_SHARE = 0.8  # of the longest line; a shorter one was not wrapped
 
 
-# Putting marks in order takes the square of how many there are, so a run is broken as Unicode
-# Standard Annex 15 says (stream-safe text). No page of fewer characters is worth a look.
+# Normalization sorts combining marks in quadratic time, so long runs of them are broken up as in
+# the Stream-Safe Text Format of Unicode Standard Annex 15. Shorter pages are fast enough without.
 COMBINING_MARK_RUN = regex.compile(r"\P{ccc=0}{30}(?=\P{ccc=0})")
 GRAPHEME_JOINER = "\u034f"
 LONG_PAGE_CHARS = 10_000
 
 
 def clean(text: str) -> str:
-    """One page's text without control characters, ligatures, broken words and stray space."""
+    """Remove control characters, ligatures, hyphenation and stray white space from a text."""
     if text.isascii() and text.isprintable():
-        return text.strip()  # a line of its own: most titles and names
+        return text.strip()  # a single line, such as most titles and names
     text = dehyphenate(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
     before = text
     if not text.replace("\n", " ").isprintable():
         text = SPECIAL_SPACES.sub(" ", INVISIBLE_CHARS.sub("", CONTROL_CHARS.sub("", text)))
-    # What is normal in the stricter form is normal in all of this; most pages are.
+    # NFKC implies NFC and no presentation forms; most pages are in it.
     if not text.isascii() and (
         len(text) > LONG_PAGE_CHARS or not unicodedata.is_normalized("NFKC", text)
     ):
@@ -58,14 +58,14 @@ def clean(text: str) -> str:
             text = COMBINING_MARK_RUN.sub(lambda m: m.group() + GRAPHEME_JOINER, text)
         text = unicodedata.normalize("NFC", text)
     if " \n" in text or ("\t" in text and "\t\n" in text):
-        # No pattern: one for white space at the end of a line takes for ever over one without end.
+        # Not a regular expression: it would take quadratic time on a long run of white space.
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
-    # Once more, now that what stood between a hyphen and the end of its line is gone.
+    # Again, now that nothing is left between a hyphen and the end of its line.
     return (text if text is before else dehyphenate(text)).strip()
 
 
 def unwrap_cjk_lines(text: str) -> str:
-    """A page's clean text without the line ends inside its Chinese and Japanese words."""
+    """Remove line ends within Chinese and Japanese text from a clean page."""
     if text.isascii() or not CJK_LINE_END.search(text):
         return text
     longest = max(
@@ -80,7 +80,7 @@ def unwrap_cjk_lines(text: str) -> str:
 
 
 def dehyphenate(text: str) -> str:
-    """A text without the hyphens, and the line ends behind them, of words broken over two lines."""
+    """Join words that were hyphenated at the end of a line."""
     if "\ufffe" in text or "\x02" in text or "\xad" in text:
         text = BROKEN_WORD.sub("", text)
     if "-\n" in text or "\u2010\n" in text:
@@ -89,7 +89,7 @@ def dehyphenate(text: str) -> str:
 
 
 def join_hyphenated(match: re.Match[str]) -> str:
-    """Nothing where a word was broken; the hyphen where a capital says it is a compound."""
+    """Drop the hyphen of a broken word; keep it if a capital follows, as in a compound name."""
     before, after = (
         match.string[max(0, match.start() - 1) : match.start()],
         match.string[match.end()],
@@ -99,28 +99,26 @@ def join_hyphenated(match: re.Match[str]) -> str:
     return "" if after.islower() else match.group()[0]
 
 
-# A line is running if it stands on this share of the pages, among this many lines from the
-# edge. Left and right pages may differ, so half the pages is not asked for.
+# A running header or footer is on at least this share of the pages. It is less than half, as left
+# and right pages may differ.
 MIN_RUNNING_LINE_SHARE = 0.4
-EDGE_LINES = 3
-# Below this many pages, a repeated line is more likely content.
-MIN_RUNNING_LINE_PAGES = 4
+EDGE_LINES = 3  # a running line is one of so many at the top or bottom of its page
+MIN_RUNNING_LINE_PAGES = 4  # in a shorter document a repeated line is more likely content
 
+# Four in five: front matter and inserted pages have numbers of their own.
 MIN_CONSTANT_SHARE = 0.8
 
 DIGITS = re.compile(r"\d{1,9}")
-NUMBER_PLACEHOLDER, TITLE_PLACEHOLDER = (
-    "\0",
-    "\1",
-)  # stand for them in a pattern; cleaned text has neither
+# In the shape of a line they stand for a number and a title; cleaned text has neither.
+NUMBER_PLACEHOLDER, TITLE_PLACEHOLDER = "\0", "\1"
 
 
 def remove_running_lines(pages: Sequence[str], headings: Sequence[Heading] = ()) -> tuple[str, ...]:
-    """The pages without the headers and footers that repeat on most of them.
+    """Remove headers and footers that repeat on many pages.
 
-    Each stays where it stands first, so that what it says can still be found. Numbers in such a
-    line must be the same on every page or count with the pages, so that the first row of a table is
-    never taken for a header. The headings that a page stands under may differ from page to page.
+    The first occurrence of each stays, so that its text can be found. Numbers in such a line must
+    be constant or count with the pages, so that the first row of a table is never taken for a
+    header. The title of the page's section in it may vary.
     """
     return separate_running_lines(pages, headings)[0]
 
@@ -128,7 +126,11 @@ def remove_running_lines(pages: Sequence[str], headings: Sequence[Heading] = ())
 def separate_running_lines(
     pages: Sequence[str], headings: Sequence[Heading] = ()
 ) -> tuple[tuple[str, ...], tuple[RunningLines, ...]]:
-    """The same, and the lines that each page is without; () where all have all of theirs."""
+    """Remove running headers and footers as remove_running_lines() does.
+
+    Returns:
+        The pages, and the lines removed from each; () if none were removed from any.
+    """
     if len(pages) < MIN_RUNNING_LINE_PAGES:
         return tuple(pages), ()
     above = collect_page_titles(headings, len(pages))
@@ -143,25 +145,25 @@ def separate_running_lines(
     seen: set[str] = set()
     texts, dropped = [], []
     for (head, body, tail), shape in zip(parts, shapes, strict=True):
-        over, first = split_repeated_lines(head, shape, running, seen)
-        under, last = split_repeated_lines(tail, shape, running, seen)
-        texts.append("\n".join([*first, *([body] if body else []), *last]).strip())
-        dropped.append(RunningLines(over, under))
+        headers, top = split_repeated_lines(head, shape, running, seen)
+        footers, bottom = split_repeated_lines(tail, shape, running, seen)
+        texts.append("\n".join([*top, *([body] if body else []), *bottom]).strip())
+        dropped.append(RunningLines(headers, footers))
     return tuple(texts), tuple(dropped)
 
 
 def find_running_lines(shapes: Sequence[dict[str, str]]) -> Iterator[str]:
-    """The patterns of the running lines, from the edge lines of each page with their patterns."""
-    places: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    """Find the shapes of running lines, given the edge lines of each page with their shapes."""
+    occurrences: dict[str, list[tuple[int, str]]] = defaultdict(list)
     for number, page in enumerate(shapes):
         for shape, line in {shape: line for line, shape in page.items()}.items():
-            places[shape].append((number, line))
-    least = max(
+            occurrences[shape].append((number, line))
+    min_pages = max(
         MIN_RUNNING_LINE_PAGES - 1, MIN_RUNNING_LINE_SHARE * sum(any(page) for page in shapes)
     )
-    for shape, found in places.items():
+    for shape, found in occurrences.items():
         if (
-            len(found) >= least
+            len(found) >= min_pages
             and shape not in ("", TITLE_PLACEHOLDER)
             and numbers_follow_pages(shape, found)
         ):
@@ -171,7 +173,7 @@ def find_running_lines(shapes: Sequence[dict[str, str]]) -> Iterator[str]:
 def split_repeated_lines(
     lines: Sequence[str], shapes: dict[str, str], running_shapes: set[str], seen_shapes: set[str]
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The running lines that were seen before, and the other lines; `seen` grows."""
+    """Split lines into repeated running lines and all others; adds to the seen shapes."""
     dropped: list[str] = []
     kept: list[str] = []
     for line in lines:
@@ -182,7 +184,7 @@ def split_repeated_lines(
 
 
 def numbers_follow_pages(shape: str, found: Sequence[tuple[int, str]]) -> bool:
-    """Whether every number in these lines, given with their pages, is constant or counts along."""
+    """Return whether each number in lines of one shape is constant or counts with the pages."""
     width = shape.count(NUMBER_PLACEHOLDER)
     columns = zip(
         *(map(int, DIGITS.findall(line)[-width:]) for _, line in found if width), strict=True
@@ -196,12 +198,12 @@ def numbers_follow_pages(shape: str, found: Sequence[tuple[int, str]]) -> bool:
 
 
 def is_mostly_constant(numbers: Sequence[int]) -> bool:
-    """Whether four in five are the same: front matter and inserts count for themselves."""
+    """Return whether most of the numbers are equal."""
     return Counter(numbers).most_common(1)[0][1] >= MIN_CONSTANT_SHARE * len(numbers)
 
 
 def collect_page_titles(headings: Sequence[Heading], count: int) -> list[tuple[str, ...]]:
-    """For each page the titles it stands under and those that begin on it, the longest first."""
+    """List, for each page, the titles of the sections it is part of, the longest first."""
     starting: dict[int, list[Heading]] = defaultdict(list)
     for heading in headings:
         starting[heading.page].append(heading)
@@ -218,7 +220,7 @@ def collect_page_titles(headings: Sequence[Heading], count: int) -> list[tuple[s
 
 
 def split_edges(page: str) -> tuple[list[str], str, list[str]]:
-    """The lines at the top, what is between, and the lines at the bottom."""
+    """Split a page into its top lines, the text between, and its bottom lines."""
     top = page.split("\n", EDGE_LINES)
     if len(top) <= EDGE_LINES:
         return top, "", []
@@ -229,7 +231,7 @@ def split_edges(page: str) -> tuple[list[str], str, list[str]]:
 
 
 def mask_line(line: str, titles: Sequence[str] = ()) -> str:
-    """A line with its numbers masked, and one of the titles if it holds one."""
+    """Return the shape of a line: its numbers masked, and a section title if it contains one."""
     line = line.strip()
     for title in titles:
         if title in line:

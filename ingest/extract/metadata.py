@@ -1,4 +1,4 @@
-"""What a PDF says of itself, mended or left out: people and programs write anything there. Pure."""
+"""Parse and repair a PDF's metadata, which may hold anything; drop what makes no sense. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from ingest.extract.cleaning import clean
 from ingest.extract.garbled import garbled_share
 
-MAX_ENTRY_CHARS = 500  # characters of a title or a name; what is longer is neither
-MAX_GARBLED_ENTRY_SHARE = 0.1  # more garbage than this share of a string, and it is dropped
-EARLIEST_YEAR = 1980  # no file of a PDF is older than the machines that could make it
+MAX_ENTRY_CHARS = 500  # of a title or a name
+MAX_GARBLED_ENTRY_SHARE = 0.1  # an entry with a larger share of garbage is dropped
+EARLIEST_YEAR = 1980  # of a plausible date: no PDF is older than the machines to make one
 
 PDF_DATE = re.compile(
     r"\s*(?:D:)?\s*(?P<year>\d{4})[-:/.]?(?P<month>\d\d)?[-:/.]?(?P<day>\d\d)?"
@@ -20,8 +20,8 @@ PDF_DATE = re.compile(
     re.ASCII,
 )
 
-# Titles that programs make up: "Microsoft Word - letter.doc", "Untitled-1", "Slide 1", a file's
-# name. What people call a document by has a word in it.
+# Titles that programs make up: "Microsoft Word - letter.doc", "Untitled-1", "Slide 1", a file
+# name; and titles without a letter.
 GENERATED_TITLE = re.compile(
     r"""
     (?: microsoft\ (?:office\ )?(?:word|excel|powerpoint|publisher|visio|outlook)\b .*
@@ -50,30 +50,30 @@ PLACEHOLDER_AUTHOR = re.compile(
 
 
 def read_title(info: Mapping[str, str]) -> str:
-    """What a document is called by whoever made it; "" where it is a program that named it."""
+    """Return the title of a document; "" if there is none or a program made it up."""
     text = clean_entry(info.get("Title", ""))
     return "" if GENERATED_TITLE.fullmatch(text) else text
 
 
 def read_author(info: Mapping[str, str]) -> str:
-    """Who wrote it; "" where nobody is named."""
+    """Return the author of a document; "" if there is none or it is a placeholder."""
     text = clean_entry(info.get("Author", ""))
     return "" if PLACEHOLDER_AUTHOR.fullmatch(text) else text
 
 
 def read_producer(info: Mapping[str, str]) -> str:
-    """The program that made the file, else the one that made what it was made from."""
+    """Return the program that produced the PDF, or else the one that created its source."""
     return clean_entry(info.get("Producer", "")) or clean_entry(info.get("Creator", ""))
 
 
 def clean_entry(raw: str) -> str:
-    """One entry as a line of text; "" where it cannot be read."""
+    """Return an entry as one line of clean text; "" if it is garbled."""
     text = " ".join(clean(repair_encoding(raw[: 4 * MAX_ENTRY_CHARS])).split())
     return text[:MAX_ENTRY_CHARS].rstrip() if garbled_share(text) <= MAX_GARBLED_ENTRY_SHARE else ""
 
 
 def repair_encoding(text: str) -> str:
-    """A string that was decoded wrongly, as it was meant: UTF-16 without a mark, or UTF-8."""
+    """Decode a string again that is UTF-16 without a byte order mark, or UTF-8."""
     if "\0" in text:
         text = text.rstrip("\0")
         text += "\0" * (len(text) % 2)
@@ -96,14 +96,14 @@ def repair_encoding(text: str) -> str:
     return text
 
 
-# What the first byte of a character in UTF-8 looks like, taken for one of Latin-1.
+# Lead bytes of UTF-8 sequences, decoded as Latin-1.
 UTF8_LEADS = frozenset(map(chr, range(0xC2, 0xF5)))
 
 
 def parse_pdf_date(raw: str) -> str:
-    """A date as UTC, "2026-11-24T10:00:00Z"; "" where it cannot be true or is not a date.
+    """Convert a PDF date to UTC, "2026-11-24T10:00:00Z"; "" if it is invalid or implausible.
 
-    A time without a zone is taken for UTC; a time that no clock shows is midnight.
+    A time without a zone is taken as UTC. An invalid time becomes midnight.
     """
     match = PDF_DATE.fullmatch(repair_encoding(raw[:80]).replace("\0", ""))
     if not match:
@@ -115,8 +115,8 @@ def parse_pdf_date(raw: str) -> str:
         return ""
     try:
         clock = {name: part.get(name, 0) for name in ("hour", "minute", "second")}
-        ahead = timedelta(hours=part.get("hours", 0), minutes=part.get("minutes", 0))
-        zone = timezone(-ahead if match["zone"] == "-" else ahead)
+        offset = timedelta(hours=part.get("hours", 0), minutes=part.get("minutes", 0))
+        zone = timezone(-offset if match["zone"] == "-" else offset)
         day = day.replace(tzinfo=zone, **clock).astimezone(UTC)
     except (ValueError, OverflowError):
         pass

@@ -1,8 +1,8 @@
-"""What a page is, as a hash that no renderer has a part in: equal for equal pages of any document.
+"""Hash the content of a page: equal for equal pages of any document, without rendering them.
 
-It covers all that a page is drawn from: its content, its resources down to the bytes of every
-picture, mask and font, its boxes and its rotation. So it outlives a new version of PDFium, and the
-page that stands in two documents is one page. Two pages that differ must never get the same one.
+The hash covers everything that a page is drawn from: its content, its resources down to the bytes
+of every image, mask and font, its boxes and its rotation. So it survives new versions of PDFium,
+and a page that is in two documents is recognised once. Pages that differ must never share a hash.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pypdf.generic import (
 
 from ingest.extract.engines.pypdf import Pypdf
 
-# What a page is drawn from; a page inherits some of it.
+# Entries that a page is drawn from; some may be inherited.
 HASHED_KEYS = (
     "/Contents",
     "/Resources",
@@ -29,41 +29,44 @@ HASHED_KEYS = (
     "/UserUnit",
     "/Annots",
 )
-# Ways back up or to other pages, and what changes without the page: dates, names of programs.
+# Links to parents or other pages, and data that changes without the page: dates, program names.
 IGNORED_KEYS = frozenset(
     {"/Parent", "/P", "/Popup", "/IRT", "/A", "/AA", "/Dest", "/Next", "/Prev"}
     | {"/StructParent", "/StructParents", "/Metadata"}
 )
-# What is said of a stream's bytes in the file, and not of the picture.
+# Entries about a stream's encoding in the file, not about its content.
 IGNORED_STREAM_KEYS = frozenset({"/Length", "/Length1", "/Length2", "/Length3", "/PieceInfo"})
 
-MAX_OBJECT_DEPTH = 60  # levels; a page of an honest document has ten
-MAX_HASHED_OBJECTS = 50_000  # objects of one page
+MAX_OBJECT_DEPTH = 60  # a page of an ordinary document has ten levels
+MAX_HASHED_OBJECTS = 50_000  # of one page
 
 
 class UnhashablePage(Exception):
-    """A page is too deep, too large or too broken to be told from others."""
+    """A page is nested too deeply or has too many objects to be hashed."""
 
 
 class PageHasher:
-    """The hashes of the pages of one PDF. What pages share is looked at once."""
+    """Hashes pages of one PDF. Objects that pages share are hashed once."""
 
     def __init__(self, data: bytes, passwords: Sequence[str] = ()) -> None:
         self.reader = Pypdf(data, passwords).reader
-        self.hashes: dict[int, bytes] = {}  # of indirect objects, by number
+        self.hashes: dict[int, bytes] = {}  # of indirect objects, by object number
         self.objects_left = 0
 
     def hash_page(self, index: int) -> str:
-        """The hash of a page, counted from 0. Raises Unidentified, or what pypdf raises."""
+        """Return the hash of a page, counted from 0.
+
+        Raises UnhashablePage, or any exception of pypdf.
+        """
         self.objects_left = MAX_HASHED_OBJECTS
         page = self.reader.pages[index]
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         for name in HASHED_KEYS:
-            whole.update(name.encode() + self.hash_object(page.get_inherited(name), 0))
-        return whole.hexdigest()
+            digest.update(name.encode() + self.hash_object(page.get_inherited(name), 0))
+        return digest.hexdigest()
 
     def hash_object(self, value: object, depth: int) -> bytes:
-        """The hash of an object and of everything it leads to."""
+        """Hash an object and everything it refers to."""
         self.objects_left -= 1
         if depth > MAX_OBJECT_DEPTH or self.objects_left < 0:
             raise UnhashablePage
@@ -79,21 +82,21 @@ class PageHasher:
         return hashlib.sha256(f"{type(value).__name__}:{value}".encode(errors="replace")).digest()
 
     def hash_reference(self, reference: IndirectObject, depth: int) -> bytes:
-        """The hash of what a reference leads to. What leads to itself runs out of depth."""
+        """Hash the object that a reference points to. A cycle exceeds the maximum depth."""
         number = reference.idnum
         if number not in self.hashes:
             self.hashes[number] = self.hash_object(reference.get_object(), depth + 1)
         return self.hashes[number]
 
     def hash_dictionary(self, value: DictionaryObject, depth: int) -> bytes:
-        """The hash of a dictionary or a stream, whatever the order of its entries."""
-        whole = hashlib.sha256(b"{")
-        passed_over = (
+        """Hash a dictionary or a stream, regardless of the order of its entries."""
+        digest = hashlib.sha256(b"{")
+        ignored = (
             IGNORED_KEYS | IGNORED_STREAM_KEYS if isinstance(value, StreamObject) else IGNORED_KEYS
         )
-        for name in sorted(set(value) - passed_over):
+        for name in sorted(set(value) - ignored):
             part = self.hash_object(value.raw_get(name), depth + 1)
-            whole.update(hashlib.sha256(name.encode(errors="replace")).digest() + part)
+            digest.update(hashlib.sha256(name.encode(errors="replace")).digest() + part)
         if isinstance(value, StreamObject):
-            whole.update(hashlib.sha256(value._data).digest())  # noqa: SLF001 - as it stands in the file
-        return whole.digest()
+            digest.update(hashlib.sha256(value._data).digest())  # noqa: SLF001 - the raw bytes, undecoded
+        return digest.digest()

@@ -1,6 +1,6 @@
-"""Passwords of PDFs: from a file, and in the bytes that a PDF may have been locked with.
+"""Read PDF passwords from a file, and encode them as PDF software may have done.
 
-They are never shown: not in an error, not in a log, not by their number of characters.
+Passwords and their lengths never appear in an error or a log.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from ingest.errors import PASSWORD_NEEDED_REASON, ConfigError, DocumentError
 from ingest.models import Code
 
-# What a PDF asks people not to do, by the bit of its permissions: ISO 32000-2, table 22.
+# Bits of a PDF's permissions, counted from 1: ISO 32000-2, table 22.
 PERMISSION_BITS = {
     "print": 3,
     "modify": 4,
@@ -24,14 +24,15 @@ PERMISSION_BITS = {
     "print-finely": 12,
 }
 UNSUPPORTED_ENCRYPTION = (
-    "encrypted for certificates or in a way of its own, not by a password; ask for a plain copy"
+    "encrypted with a certificate or by other means, not with a password; ask for a plain copy"
 )
 
 
 def read_passwords(path: str) -> tuple[str, ...]:
-    """The lines of a file that are not blank; none without a file.
+    """Read the passwords in a file, one a line; blank lines are ignored. No path means none.
 
-    Raises ConfigError for a file without any: it would pass for one that opens nothing.
+    Raises:
+        ConfigError: The file cannot be read or has no passwords.
     """
     if not path:
         return ()
@@ -39,19 +40,20 @@ def read_passwords(path: str) -> tuple[str, ...]:
         lines = Path(path).expanduser().read_text("utf-8-sig").split("\n")
     except OSError as error:
         raise ConfigError(f"passwords: {path} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:  # whose message would show a part of one
-        raise ConfigError(f"passwords: {path} is not UTF-8: save it as such") from None
+    except UnicodeDecodeError:  # its message would show a part of a password
+        raise ConfigError(f"passwords: {path} is not UTF-8: save it as UTF-8") from None
     found = (line.removesuffix("\r") for line in lines)
     kept = tuple(dict.fromkeys(line for line in found if line.strip()))
     if not kept:
-        raise ConfigError(f"passwords: {path} has none in it: write them there, one a line")
+        raise ConfigError(f"passwords: {path} has no passwords: write them there, one a line")
     return kept
 
 
 def encode_passwords(passwords: Sequence[str]) -> Iterator[bytes]:
-    """No password, then each as the programs that lock PDFs write it, the standard's way first.
+    """Yield the empty password, then each password in every encoding that PDF software uses.
 
-    AES-256 takes UTF-8 after SASLprep, older methods the PDF's own encoding; programs differ.
+    The standard asks for UTF-8 after SASLprep with AES-256, and for PDFDocEncoding with older
+    methods, but programs differ.
     """
     from pypdf.generic import encode_pdfdocencoding
 
@@ -65,17 +67,17 @@ def encode_passwords(passwords: Sequence[str]) -> Iterator[bytes]:
                     found.append(bytes(encode(password)))
                 except UnicodeError:
                     continue
-        # A zero would end it where it is handed over.
-        yield from dict.fromkeys(spelling for spelling in found if spelling and 0 not in spelling)
+        # PDFium takes C strings, which end at a zero byte.
+        yield from dict.fromkeys(encoded for encoded in found if encoded and 0 not in encoded)
 
 
 def encode_cp1252(password: str) -> bytes:
-    """A password as typed on Windows in western Europe. Raises UnicodeError."""
+    """Encode a password as Windows-1252. Raises UnicodeError."""
     return password.encode("cp1252")
 
 
 def saslprep(password: str) -> str:
-    """A password in the form that stands for all its equals: SASLprep, RFC 4013."""
+    """Normalize a password with SASLprep (RFC 4013)."""
     mapped = (
         " " if stringprep.in_table_c12(character) else character
         for character in password
@@ -85,23 +87,23 @@ def saslprep(password: str) -> str:
 
 
 def locked_error(passwords: Sequence[str]) -> DocumentError:
-    """That none of these passwords opens a document."""
+    """Return the error for a document that none of the passwords opens."""
     if not passwords:
         return DocumentError(PASSWORD_NEEDED_REASON, Code.ENCRYPTED)
     count = len(passwords)
     tried = (
         f"none of the {count} passwords opens it"
         if count > 1
-        else "the one there is does not open it"
+        else "the configured one does not open it"
     )
     return DocumentError(f"needs a password; {tried}", Code.ENCRYPTED)
 
 
 def unsupported_encryption_error() -> DocumentError:
-    """That a document is encrypted, and not by a password."""
+    """Return the error for a document that is encrypted, but not with a password."""
     return DocumentError(UNSUPPORTED_ENCRYPTION, Code.ENCRYPTED)
 
 
 def list_denied_permissions(permissions: int) -> tuple[str, ...]:
-    """What the permissions of an encrypted document do not allow."""
-    return tuple(deed for deed, bit in PERMISSION_BITS.items() if not permissions >> (bit - 1) & 1)
+    """List the actions that the permissions of an encrypted document deny."""
+    return tuple(name for name, bit in PERMISSION_BITS.items() if not permissions >> (bit - 1) & 1)

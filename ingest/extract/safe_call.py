@@ -1,4 +1,4 @@
-"""Calls into libraries that read what strangers made."""
+"""Call libraries that parse untrusted data, and survive their exceptions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def try_call(call: Callable[[], T], default: T) -> T:
-    """What `call` gives, or `default` if the library chokes on what it read."""
+    """Return the result of `call`, or `default` if it raises. MemoryError passes through."""
     try:
         return call()
     except MemoryError:
@@ -19,9 +19,10 @@ def try_call(call: Callable[[], T], default: T) -> T:
 
 
 def try_call_catching_oom(call: Callable[[], T], default: T) -> T:
-    """The same for what a document is not worth failing for, even if it takes all the memory.
+    """Return the result of `call`, or `default` if it raises any error, even MemoryError.
 
-    For Python code only: what is native ends its process instead.
+    For extras that a document should not fail for, read in pure Python: native code that runs out
+    of memory ends the process.
     """
     try:
         return try_call(call, default)

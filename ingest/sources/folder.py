@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.models import Code, ListingIssue, Source, Unread
+from ingest.models import Code, ListingIssue, Source, Unread, is_document_name
 from ingest.sources import require_source
 
 # A second write within the resolution of a file system's clock leaves size and time as they are.
@@ -125,7 +125,7 @@ def parse_root_argument(argument: str) -> tuple[Path, str | None]:
             os.scandir(path).close()
             return path.resolve(), None
         if path.exists():
-            if not path.name.lower().endswith(".pdf"):
+            if not is_document_name(path.name):
                 raise ConfigError(f"{argument}: neither a folder nor a .pdf file")
             return path.parent.resolve(), glob.escape(normalize_name(path.name))
     except OSError as error:
@@ -171,7 +171,7 @@ def walk_folder(
                 yield ListingIssue(root.name, name, reason, code=Code.UNREADABLE, hides=True)
         elif not root.covers(name):
             continue
-        elif short.lower().endswith(".pdf"):
+        elif is_document_name(short):
             yield (
                 ListingIssue(root.name, name, DUPLICATE_NAME_REASON)
                 if twin

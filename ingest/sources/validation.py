@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from ingest.errors import ConfigError, DocumentError
-from ingest.models import Code, ListingIssue, Source, Unread, parent_name
+from ingest.models import Code, ListingIssue, Source, Unread, is_document_name, parent_name
 from ingest.sources import Root, require_source
 from ingest.sources.spool import temporary_file, write_block
 
@@ -111,7 +111,7 @@ def find_listing_problem(item: Source | ListingIssue | Unread, root: Root, previ
         return f"after {previous!r}: names ascend, code point by code point, each once"
     if isinstance(item, ListingIssue | Unread):
         return ""
-    if not item.name.lower().endswith(".pdf") or parent_name(item.name):
+    if not is_document_name(item.name) or parent_name(item.name):
         return "as a PDF: its name must end in .pdf, and have no .pdf// in it"
     return "" if root.covers(item.name) else "and does not cover it"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.chunk.limits import MAX_OVERLAP_SHARE
+from ingest.chunk import MAX_OVERLAP_SHARE
 from ingest.chunk.split import ChunkSpan, split
 from ingest.chunk.tokens import count_tokens
 from tests.pdfs import prose
@@ -33,15 +33,15 @@ overlaps = st.sampled_from([0.0, 0.12, MAX_OVERLAP_SHARE])
 @given(texts, limits, overlaps)
 def test_nothing_is_lost_and_nothing_is_too_long(text: str, limit: int, overlap: float) -> None:
     """Every word of my document is in some chunk, in order, and every chunk can be embedded."""
-    pieces = split(text, [], limit, overlap)
+    chunks = split(text, [], limit, overlap)
 
     covered = bytearray(len(text))
-    for piece in pieces:
-        covered[piece.start : piece.end] = b"\1" * (piece.end - piece.start)
-        assert piece.tokens == count_tokens([text[piece.start : piece.end]])[0] <= limit
-        assert text[piece.start : piece.end].strip() == text[piece.start : piece.end] != ""
+    for chunk in chunks:
+        covered[chunk.start : chunk.end] = b"\1" * (chunk.end - chunk.start)
+        assert chunk.tokens == count_tokens([text[chunk.start : chunk.end]])[0] <= limit
+        assert text[chunk.start : chunk.end].strip() == text[chunk.start : chunk.end] != ""
     assert "".join(c for c, seen in zip(text, covered, strict=True) if not seen).strip() == ""
-    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(chunks))
 
 
 @settings(max_examples=50, deadline=None)
@@ -68,11 +68,11 @@ def test_the_worst_texts_are_split_too(text: str) -> None:
     """Whatever a PDF holds, no chunk is over the limit and it does not take for ever."""
     started = time.process_time()
 
-    pieces = split(text, [], 512, 0.12)
+    chunks = split(text, [], 512, 0.12)
 
     assert time.process_time() - started < 20  # a guard against quadratic time, not a benchmark
-    assert all(0 < piece.tokens <= 512 for piece in pieces)
-    end = max(piece.end for piece in pieces)
+    assert all(0 < chunk.tokens <= 512 for chunk in chunks)
+    end = max(chunk.end for chunk in chunks)
     assert end == len(text.rstrip())
 
 
@@ -80,9 +80,9 @@ def test_no_chunk_is_part_of_another() -> None:
     """Empty lines between a few words do not make a chunk that says what the next one says."""
     text = "000000000:0" + "\n" * 24 + "0:0\n\n0000000::0"
 
-    pieces = split(text, [], 16, MAX_OVERLAP_SHARE)
+    chunks = split(text, [], 16, MAX_OVERLAP_SHARE)
 
-    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(chunks))
 
 
 def test_a_character_is_never_cut() -> None:
@@ -90,7 +90,7 @@ def test_a_character_is_never_cut() -> None:
     for whole in ("👩‍👩‍👧‍👦", "e\u0301\u0323", "🇩🇪"):
         text = whole * 3_000
         assert {
-            (piece.end % len(whole), piece.start % len(whole)) for piece in split(text, [], 64, 0)
+            (chunk.end % len(whole), chunk.start % len(whole)) for chunk in split(text, [], 64, 0)
         } == {(0, 0)}
 
 
@@ -98,21 +98,21 @@ def test_chunks_end_at_sentences() -> None:
     """I never read half a sentence where a whole one fits."""
     text = prose("lathes", 200).replace("\n", " ")
 
-    pieces = split(text, [], 512, 0.12)
+    chunks = split(text, [], 512, 0.12)
 
-    assert len(pieces) > 8
-    assert all(text[piece.end - 1] == "." for piece in pieces)
-    assert all(text[piece.start :].startswith("Sentence") for piece in pieces)
+    assert len(chunks) > 8
+    assert all(text[chunk.end - 1] == "." for chunk in chunks)
+    assert all(text[chunk.start :].startswith("Sentence") for chunk in chunks)
 
 
 def test_japanese_sentences_are_sentences_too() -> None:
     """Text without spaces is cut after its full stops."""
     text = "".join(f"これは文{n}です。値段は{n * 3}円になります。" for n in range(400))
 
-    pieces = split(text, [], 128, 0.12)
+    chunks = split(text, [], 128, 0.12)
 
-    assert len(pieces) > 20
-    assert all(text[piece.end - 1] == "。" for piece in pieces)
+    assert len(chunks) > 20
+    assert all(text[chunk.end - 1] == "。" for chunk in chunks)
 
 
 def test_a_heading_begins_a_chunk() -> None:
@@ -121,35 +121,35 @@ def test_a_heading_begins_a_chunk() -> None:
     text = f"{before}\n2 Mills\n{after}"
     heading = text.index("\n2 Mills")
 
-    pieces = split(text, [heading], 512, 0.12)
+    chunks = split(text, [heading], 512, 0.12)
 
-    assert text[pieces[1].start :].startswith("2 Mills")
-    assert pieces[0].end == heading
+    assert text[chunks[1].start :].startswith("2 Mills")
+    assert chunks[0].end == heading
 
 
 def test_chunks_overlap_by_about_an_eighth() -> None:
-    """What is said across a cut can be found."""
+    """A sentence next to a cut is in both chunks, so it is found."""
     text = prose("lathes", 1000).replace("\n", " ")
 
-    pieces = split(text, [], 512, 0.12)
+    chunks = split(text, [], 512, 0.12)
 
-    repeated = sum(count_tokens([text[b.start : a.end]])[0] for a, b in pairwise(pieces))
-    assert 0.04 < repeated / sum(piece.tokens for piece in pieces) < 0.16
-    mean = sum(piece.tokens for piece in pieces) / len(pieces)
+    repeated = sum(count_tokens([text[b.start : a.end]])[0] for a, b in pairwise(chunks))
+    assert 0.04 < repeated / sum(chunk.tokens for chunk in chunks) < 0.16
+    mean = sum(chunk.tokens for chunk in chunks) / len(chunks)
     assert mean > 0.7 * 512
 
 
 def kept(before: str, after: str) -> float:
     """The share of chunk texts of the first that are chunk texts of the second."""
 
-    def chunks(text: str) -> set[str]:
-        def cut(piece: ChunkSpan) -> str:
-            return text[piece.start : piece.end]
+    def texts_of(text: str) -> set[str]:
+        def cut(chunk: ChunkSpan) -> str:
+            return text[chunk.start : chunk.end]
 
         return set(map(cut, split(text, [], 256, 0.12)))
 
-    old = chunks(before)
-    return len(old & chunks(after)) / len(old)
+    old = texts_of(before)
+    return len(old & texts_of(after)) / len(old)
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.7])

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
+from ingest.chunk import MAX_OVERLAP_SHARE
 from ingest.chunk.chunks import PAGE_BREAK, make_chunks
-from ingest.chunk.limits import MAX_OVERLAP_SHARE
 from ingest.chunk.split import ChunkSpan, split
 from ingest.chunk.tables import find_tables, strip_table_marks
 from ingest.chunk.tokens import count_tokens
@@ -32,19 +32,19 @@ def table(topic: str, how_many: int) -> str:
     return HEADER + rows(topic, how_many)
 
 
-def pieces(text: str, limit: int = 128) -> list[ChunkSpan]:
-    """The chunks of a text, after what must hold for any."""
-    made = split(text, [], limit, 0.12)
-    assert [p.tokens for p in made] == count_tokens([p.text_in(text) for p in made])
-    assert max(p.tokens for p in made) <= limit
-    return made
+def split_text(text: str, limit: int = 128) -> list[ChunkSpan]:
+    """The chunks of a text; checks what must hold for any."""
+    chunks = split(text, [], limit, 0.12)
+    assert [p.tokens for p in chunks] == count_tokens([p.text_in(text) for p in chunks])
+    assert max(p.tokens for p in chunks) <= limit
+    return chunks
 
 
 def test_every_chunk_of_a_long_table_has_its_header() -> None:
     """Whichever row I find, I can read what its columns are."""
     text = f"{prose('lathes', 6)}\n\nTable 1. Prices\n{table('Lathe', 90)}\n\n{prose('mills', 6)}"
 
-    parts = [p.text_in(text) for p in pieces(text) if "| Lathe of" in p.text_in(text)]
+    parts = [p.text_in(text) for p in split_text(text) if "| Lathe of" in p.text_in(text)]
 
     assert len(parts) > 10
     for part in parts:
@@ -60,9 +60,9 @@ def test_no_row_is_repeated(limit: int, sentences: int) -> None:
         listed = rows("Lathe", 30, start)
         text = f"{prose('saws', sentences)}\n{HEADER}{listed}\n\n{prose('mills', 30)}"
 
-        said = "\n".join(p.text_in(text) for p in split(text, [], limit, MAX_OVERLAP_SHARE))
+        content = "\n".join(p.text_in(text) for p in split(text, [], limit, MAX_OVERLAP_SHARE))
 
-        assert {said.count(row) for row in listed.split("\n")} == {1}
+        assert {content.count(row) for row in listed.split("\n")} == {1}
 
 
 def test_offsets_are_those_of_the_rows() -> None:
@@ -70,12 +70,12 @@ def test_offsets_are_those_of_the_rows() -> None:
     pages = (table("Lathe", 30), f"{rows('Lathe', 30, 31)}\n\n{prose('mills', 9)}")
     text = PAGE_BREAK.join(pages)
 
-    made = list(make_chunks(Document(pages), SOURCE, RECIPE))
+    chunks = list(make_chunks(Document(pages), SOURCE, RECIPE))
 
-    later = [c for c in made if c.text.startswith(HEADER) and c.start]
+    later = [c for c in chunks if c.text.startswith(HEADER) and c.start]
     assert len(later) > 3
     assert all(c.text == HEADER + text[c.start : c.end] for c in later)
-    assert all(c.text == text[c.start : c.end] for c in made if c not in later)
+    assert all(c.text == text[c.start : c.end] for c in chunks if c not in later)
     assert {c.page_start for c in later} == {1, 2}
 
 
@@ -92,10 +92,10 @@ def test_a_table_goes_on_on_the_next_page(between: str) -> None:
     """A table over two pages is one table, however the second page begins."""
     text = table("Lathe", 40) + between + rows("Lathe", 40, 41)
 
-    for piece in pieces(text):
-        first = re.search(r"\| Lathe", piece.text_in(text))
+    for chunk in split_text(text):
+        first = re.search(r"\| Lathe", chunk.text_in(text))
         assert first
-        assert HEADER in piece.text_in(text)[: first.start()]
+        assert HEADER in chunk.text_in(text)[: first.start()]
 
 
 def test_another_table_is_not_taken_for_the_rest_of_the_one_before() -> None:
@@ -112,9 +112,9 @@ def test_the_header_is_not_left_behind() -> None:
     for sentences in range(1, 9):
         text = f"{prose('lathes', sentences)}\n\nTable 1. Prices\n{table('Lathe', 60)}"
 
-        for piece in pieces(text):
-            assert not piece.text_in(text).rstrip().endswith("| --- |")
-            assert not piece.text_in(text).rstrip().endswith("Prices")
+        for chunk in split_text(text):
+            assert not chunk.text_in(text).rstrip().endswith("| --- |")
+            assert not chunk.text_in(text).rstrip().endswith("Prices")
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_a_caption_stays_with_its_table(before: str, after: str) -> None:
         captioned = f"{before}{table('Lathe', 3)}{after}"
         text = f"{prose('lathes', sentences)}\n\n{captioned}\n\n{prose('saws', 9)}"
 
-        (piece,) = [p for p in pieces(text, 256) if "Lathe of kind 2" in p.text_in(text)]
+        (chunk,) = [p for p in split_text(text, 256) if "Lathe of kind 2" in p.text_in(text)]
 
-        assert (before or after).strip() in piece.text_in(text)
+        assert (before or after).strip() in chunk.text_in(text)
 
 
 def test_a_row_that_fits_is_whole() -> None:
@@ -151,7 +151,7 @@ def test_a_row_that_fits_is_whole() -> None:
         row.replace("number", f"number {n}") for n in range(20)
     )
 
-    parts = [p.text_in(text) for p in pieces(text) if "| 0 " in p.text_in(text)]
+    parts = [p.text_in(text) for p in split_text(text) if "| 0 " in p.text_in(text)]
 
     assert len(parts) == 20
     assert all(header in part and part.endswith("|") for part in parts)
@@ -163,12 +163,14 @@ def test_a_row_that_does_not_fit_is_cut_between_its_cells() -> None:
     long = " | ".join(f"cell {n} of the row" for n in range(300))
     text = f"{header}| one | two |\n| {long} |\n| three | four |"
 
-    made = pieces(text)
+    chunks = split_text(text)
 
-    assert len(made) > 10
-    assert all(p.text_in(text).startswith(header) for p in made)
-    assert sum(p.text_in(text).endswith(("row", "|")) for p in made) >= len(made) - 1
-    assert all(f"cell {n} of the row" in "".join(p.text_in(text) for p in made) for n in range(300))
+    assert len(chunks) > 10
+    assert all(p.text_in(text).startswith(header) for p in chunks)
+    assert sum(p.text_in(text).endswith(("row", "|")) for p in chunks) >= len(chunks) - 1
+    assert all(
+        f"cell {n} of the row" in "".join(p.text_in(text) for p in chunks) for n in range(300)
+    )
 
 
 def test_a_header_that_is_too_long_is_not_repeated() -> None:
@@ -177,16 +179,16 @@ def test_a_header_that_is_too_long_is_not_repeated() -> None:
     text = f"| {names} |\n|{' --- |' * 12}\n" + "\n".join(f"| {'x | ' * 11}x |" for _ in range(9))
     assert 32 < count_tokens([text[: text.index("| x")]])[0] < 128
 
-    made = pieces(text)
+    chunks = split_text(text)
 
-    assert not any(p.header for p in made)
-    assert {p.text_in(text).count("| --- | --- |") > 0 for p in made} == {True, False}
+    assert not any(p.header for p in chunks)
+    assert {p.text_in(text).count("| --- | --- |") > 0 for p in chunks} == {True, False}
 
 
 def kept(before: str, after: str) -> float:
     """The share of the chunks of the first text that are chunks of the second."""
-    old = {p.text_in(before) for p in pieces(before)}
-    return len(old & {p.text_in(after) for p in pieces(after)}) / len(old)
+    old = {p.text_in(before) for p in split_text(before)}
+    return len(old & {p.text_in(after) for p in split_text(after)}) / len(old)
 
 
 @pytest.mark.parametrize("place", [1, 40, 110])
@@ -209,9 +211,9 @@ def test_an_item_is_not_cut_from_its_bullet(bullet: str, after: str) -> None:
     items = [f"{bullet}{after}Item {n} of the list is a line of text" for n in range(200)]
     text = "Here they are:\n" + "\n".join(items)
 
-    for piece in split(text, [], 64, 0.0)[1:]:
-        assert piece.text_in(text).startswith(bullet)
-        assert not piece.text_in(text).endswith(f"\n{bullet}")
+    for chunk in split(text, [], 64, 0.0)[1:]:
+        assert chunk.text_in(text).startswith(bullet)
+        assert not chunk.text_in(text).endswith(f"\n{bullet}")
 
 
 def test_a_japanese_item_is_not_cut_from_its_bullet_either() -> None:
@@ -226,10 +228,10 @@ def test_lists_are_cut_between_items() -> None:
     """An item of two lines is in one chunk."""
     items = [f"• Item {n} of the list is a line\nand another line" for n in range(200)]
 
-    for piece in split("\n".join(items), [], 64, 0.0):
-        said = piece.text_in("\n".join(items))
-        assert said.startswith("•")
-        assert said.endswith("another line")
+    for chunk in split("\n".join(items), [], 64, 0.0):
+        content = chunk.text_in("\n".join(items))
+        assert content.startswith("•")
+        assert content.endswith("another line")
 
 
 def test_confidence_is_the_least_of_the_pages() -> None:

@@ -63,10 +63,10 @@ def test_a_locked_portfolio_is_opened_with_its_password(extractor: str) -> None:
     """One password opens the cover and what is behind it."""
     inner = pdf("inside")
     data = portfolio(("a.pdf", inner), password="secret")
-    means = ExtractOptions(extractor, ("wrong", "secret"))
+    options = ExtractOptions(extractor, ("wrong", "secret"))
 
-    assert extract(data, means).details.attachments == ("a.pdf",)
-    assert extract_attachment(data, means, "a.pdf") == inner
+    assert extract(data, options).details.attachments == ("a.pdf",)
+    assert extract_attachment(data, options, "a.pdf") == inner
     with pytest.raises(DocumentError, match="needs a password"):
         extract_attachment(data, ExtractOptions(extractor), "a.pdf")
 
@@ -117,7 +117,7 @@ def test_what_is_gone_or_damaged_says_so() -> None:
     with pytest.raises(DocumentError, match="no longer in its document") as caught:
         extract_attachment(data, ExtractOptions(), "b.pdf")
     assert caught.value.code is Code.VANISHED
-    with pytest.raises(DocumentError, match="cannot be taken out of its document"):
+    with pytest.raises(DocumentError, match="cannot be extracted from its document"):
         extract_attachment(data[:40], ExtractOptions(), "a.pdf")
 
 

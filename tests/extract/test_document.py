@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pypdf
 import pytest
 
+from ingest import models
 from ingest.errors import DocumentError
 from ingest.extract.annotations import NO_ANNOTATIONS, PageAnnotations
-from ingest.extract.document import ExtractOptions, extract, extract_page_text
+from ingest.extract.document import EXTRACTORS, ExtractOptions, extract, ignore_progress
 from ingest.extract.garbled import garbled_share
-from ingest.models import Heading, Outcome
+from ingest.extract.pdf import extract_page_text
+from ingest.extract.sandbox.pool import OnPage
+from ingest.models import Document, Heading, Outcome, Recipe, Source, Unread
+from ingest.pipeline.reader.prepare import Task, prepare
+from ingest.sources.folder import Folder
 from tests.conftest import ROOT
 from tests.pdfs import pdf, prose
 
@@ -95,18 +101,39 @@ def test_a_damaged_file_says_so(extractor: str) -> None:
 
 def test_a_page_that_is_abandoned_is_missing() -> None:
     """It is not read, it is named, and the others keep their numbers."""
-    beats = []
+    progress = []
 
     document = extract(
         pdf("first", "second", "third"),
         ExtractOptions(skipped_pages=frozenset({2, 9})),
-        lambda page, pages: beats.append((page, pages)),
+        lambda page, pages: progress.append((page, pages)),
     )
 
     assert document.pages == ("first", "", "third")
     assert document.details.missing == (2,)
     # Before each page, and once all are read.
-    assert beats == [(1, 3), (3, 3), (0, 3)]
+    assert progress == [(1, 3), (3, 3), (0, 3)]
+
+
+def test_a_format_is_a_row_in_two_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an ending and an extractor, files of a new format are listed and read."""
+
+    def read_text(data: bytes, _options: ExtractOptions, _on_page: OnPage) -> Document:
+        return Document((data.decode(),))
+
+    (tmp_path / "notes.TXT").write_text("only words")
+    (listed,) = Folder(tmp_path).list()
+    assert isinstance(listed, Unread)
+
+    monkeypatch.setitem(models.DOCUMENT_SUFFIXES, ".txt", "text")
+    monkeypatch.setitem(EXTRACTORS, "text", read_text)
+    (listed,) = Folder(tmp_path).list()
+    assert isinstance(listed, Source)
+    task = Task(listed, "", Recipe("auto", 512, 0.0, "model", 8), "auto")
+    prepared = prepare(task, io.BytesIO(b"only words"), ignore_progress)
+
+    assert prepared is not None
+    assert [chunk.text for chunk in prepared.chunks] == ["only words"]
 
 
 class Reads:

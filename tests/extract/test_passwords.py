@@ -40,8 +40,8 @@ def locked(
 def test_every_way_to_lock_is_opened(extractor: str, method: str, password: str) -> None:
     """Whatever program locked it, its password opens it; that of its owner does too."""
     for key in (password, "owner"):
-        means = ExtractOptions(extractor, ("wrong", key))
-        document = extract(locked(password, method=method), means)
+        options = ExtractOptions(extractor, ("wrong", key))
+        document = extract(locked(password, method=method), options)
 
         assert document.pages == ("a secret text",)
         assert document.title == "Secrets"
@@ -60,7 +60,7 @@ def test_equal_passwords_are_equal(extractor: str) -> None:
     ("tried", "reason"),
     [
         ((), "needs a password; --passwords names a file of them"),
-        (("x",), "needs a password; the one there is does not open it"),
+        (("x",), "needs a password; the configured one does not open it"),
         (("x", "y\0z", "ß"), "needs a password; none of the 3 passwords opens it"),
     ],
 )
@@ -80,7 +80,7 @@ def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
     """A document for the holders of certificates is no damaged one."""
     data = locked().replace(b"/Standard", b"/Adobe.PS")
 
-    with pytest.raises(DocumentError, match="not by a password") as caught:
+    with pytest.raises(DocumentError, match="not with a password") as caught:
         extract(data, ExtractOptions(extractor, ("secret",)))
     assert caught.value.code is Code.ENCRYPTED
 
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_list_of_passwords_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_passwords(str(tmp_path))
     file.write_text("\n \n")
-    with pytest.raises(ConfigError, match="has none in it: write them there, one a line"):
+    with pytest.raises(ConfigError, match="has no passwords: write them there, one a line"):
         read_passwords(str(file))
     file.write_bytes(b"geheim\xe4\n")
     with pytest.raises(ConfigError, match="not UTF-8") as caught:

@@ -1,4 +1,4 @@
-"""Texts that nobody would write, for what cleans and splits those that everybody does.
+"""Fuzz tests of cleaning and splitting, with texts that nobody would write.
 
-`scripts/test tests/fuzz --hypothesis-profile=long` looks for an hour instead of seconds.
+`scripts/test tests/fuzz --hypothesis-profile=long` runs for an hour instead of seconds.
 """

@@ -1,4 +1,4 @@
-"""How long to look."""
+"""Hypothesis profile for a long run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cleaner drops what it says and nothing else, whatever it is given."""
+"""Cleaning drops what it is documented to drop and nothing else, from any text."""
 
 from __future__ import annotations
 

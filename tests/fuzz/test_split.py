@@ -1,4 +1,4 @@
-"""No text is lost on the way into chunks, and none is too long, whatever it is."""
+"""No text is lost on the way into chunks, and no chunk is too long, for any text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.chunk import MAX_OVERLAP_SHARE
 from ingest.chunk.chunks import PAGE_BREAK, make_chunks
-from ingest.chunk.limits import MAX_OVERLAP_SHARE
 from ingest.chunk.split import split
 from ingest.chunk.tables import find_tables
 from ingest.chunk.tokens import count_tokens
@@ -32,26 +32,26 @@ def test_all_of_a_text_is_in_its_chunks(
     text: str, limit: int, overlap: float, data: st.DataObject
 ) -> None:
     """Every character of my page is in a chunk, in order, and every chunk can be embedded."""
-    marks = sorted(data.draw(st.sets(st.integers(0, max(0, len(text) - 1)), max_size=3)))
+    headings = sorted(data.draw(st.sets(st.integers(0, max(0, len(text) - 1)), max_size=3)))
 
-    pieces = split(text, marks, limit, overlap)
+    chunks = split(text, headings, limit, overlap)
 
     lost = list(text)
-    for piece in pieces:
-        lost[piece.start : piece.end] = [""] * (piece.end - piece.start)
-        said = piece.text_in(text)
-        assert piece.tokens == count_tokens([said])[0] <= limit
-        assert said == said.strip() != ""
-        assert piece.header + text[piece.start : piece.end] == said
+    for chunk in chunks:
+        lost[chunk.start : chunk.end] = [""] * (chunk.end - chunk.start)
+        content = chunk.text_in(text)
+        assert chunk.tokens == count_tokens([content])[0] <= limit
+        assert content == content.strip() != ""
+        assert chunk.header + text[chunk.start : chunk.end] == content
     assert "".join(lost).strip() == ""
-    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(pieces))
-    assert pieces == split(text, marks, limit, overlap)
+    assert all(a.start < b.start and a.end < b.end for a, b in pairwise(chunks))
+    assert chunks == split(text, headings, limit, overlap)
 
 
 @settings(deadline=None)
 @given(texts)
 def test_tables_are_lines_of_the_text(text: str) -> None:
-    """What is taken for a table is one, and no two overlap."""
+    """Every table found is one, and no two overlap."""
     found = find_tables(text)
 
     for table in found:
@@ -118,8 +118,8 @@ def test_a_megabyte_of_anything_is_split_in_time(text: str) -> None:
     text, limit = clean(text), 64  # the smaller the chunks, the more there are to make
     started = time.process_time()
 
-    pieces = split(text, [], limit, 0.12)
+    chunks = split(text, [], limit, 0.12)
 
     assert time.process_time() - started < 20  # a guard against quadratic time, not a benchmark
-    assert all(0 < piece.tokens <= limit for piece in pieces)
-    assert max((piece.end for piece in pieces), default=0) == len(text)
+    assert all(0 < chunk.tokens <= limit for chunk in chunks)
+    assert max((chunk.end for chunk in chunks), default=0) == len(text)

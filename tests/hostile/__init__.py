@@ -1,4 +1,4 @@
-"""The hostile set: files that mean harm, or came to it, one after the other."""
+"""The hostile set: malicious and corrupted PDFs, generated one after another."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ BROKEN = ROOT / "tests/data/broken"
 
 
 def generated() -> Iterator[Kind]:
-    """Every kind that is made from nothing."""
+    """Every kind that is made without a sample."""
     return chain(bombs(), trees(), content(), files())
 
 
 def harmed(cuts: int, flips: int, files: int | None = None) -> Iterator[Kind]:
-    """Sample PDFs, `files` of them, each cut at so many places; and so many with bytes flipped."""
+    """`files` samples, each truncated at `cuts` places, and `flips` copies with random bytes."""
     paths = [path for folder in (DATA, BROKEN) for path in sorted(folder.rglob("*.pdf"))]
     samples = [(path.stem.replace(" ", "-"), path.read_bytes()) for path in paths]
     for name, data in sorted(samples, key=lambda sample: len(sample[1]))[:files]:
@@ -32,7 +32,7 @@ def harmed(cuts: int, flips: int, files: int | None = None) -> Iterator[Kind]:
 
 
 def sparse(path: Path, size: int = 4 << 30) -> Path:
-    """A file that has a size, and next to nothing on the disk."""
+    """A sparse file: large, with almost nothing on the disk."""
     with path.open("wb") as file:
         file.write(b"%PDF-1.7\n")
         file.truncate(size)

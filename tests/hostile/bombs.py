@@ -1,4 +1,4 @@
-"""Little that becomes much: streams that grow, numbers that claim, texts that multiply."""
+"""Decompression bombs, false claims of size, and text that multiplies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def bombs() -> Iterator[Kind]:
 
 
 def streams() -> Iterator[Kind]:
-    """Content that is small in the file and large out of it."""
+    """Content streams that are small in the file and huge when decompressed."""
     flate = b"/Filter /FlateDecode"
     spaces, shows = b" " * MEGABYTE, text("again ") + b"\n"
     yield Kind("bomb-spaces-1gb", pdf({4: stream(bomb(spaces, 1024), flate)}))
@@ -48,7 +48,7 @@ def streams() -> Iterator[Kind]:
 
 
 def filters() -> Iterator[Kind]:
-    """Filters in long chains and with lies for parameters."""
+    """Long chains of filters, and filters with false parameters."""
     fifty = reduce(lambda body, _: zlib.compress(body), range(50), text())
     names = b"/Filter [" + b"/FlateDecode " * 50 + b"]"
     yield Kind("filters-flate-50", pdf({4: stream(fifty, names)}))
@@ -109,7 +109,7 @@ def lzw(codes: int) -> bytes:
 
 
 def tables() -> Iterator[Kind]:
-    """Object streams and cross-reference streams that grow or claim."""
+    """Object streams and cross-reference streams that grow or make false claims."""
     zeros, flate = b"\0" * MEGABYTE, b"/Filter /FlateDecode "
     inside = b"/Type /ObjStm /N %d /First %d "
     yield Kind("objstm-bomb", crossed({10: stream(bomb(zeros, 4096), flate + inside % (1, 10))}))
@@ -211,7 +211,7 @@ def images() -> Iterator[Kind]:
 
 
 def texts() -> Iterator[Kind]:
-    """Pages that are small and say far too much."""
+    """Small pages with far too much text."""
     flate = b"/Filter /FlateDecode"
     line = b"(%b) Tj T* " % (b"word " * 19)
     body = b"BT /F 10 Tf 12 TL 20 800 Td "

@@ -1,4 +1,4 @@
-"""Files whose tables lie, files that are no PDF at all, and files that came to harm."""
+"""Files with false cross-reference tables, files that are no PDF, and corrupted files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.hostile.writing import FONT, SHOWN, appended, file, page, pdf, stream
 
 
 def files() -> Iterator[Kind]:
-    """All but the mangled ones."""
+    """All but the corrupted ones."""
     yield from tables()
     yield from lies()
     yield from surroundings()
@@ -176,7 +176,7 @@ def surroundings() -> Iterator[Kind]:
 
 
 def strangers() -> Iterator[Kind]:
-    """What is no PDF, whatever its name."""
+    """Files that are no PDF, despite their names."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("a.txt", "text " * 1000)
@@ -201,7 +201,7 @@ def strangers() -> Iterator[Kind]:
 
 
 def truncated(name: str, data: bytes, times: int) -> Iterator[Kind]:
-    """A file broken off at each of so many places."""
+    """A file truncated at each of so many places."""
     for n in range(times):
         cut = len(data) * n // times
         ends = NO_PDF if cut < 8 else Kind(name, b"").ends | NO_PDF

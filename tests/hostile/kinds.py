@@ -1,4 +1,4 @@
-"""Files that mean harm, or came to it: each with a name, and what may become of it."""
+"""Hostile files: each has a name and the outcomes that are acceptable for it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ingest.models import Code
 
-READ = ""  # stands among codes for a document that was read
+READ = ""  # among codes: the document was read
 
-# Whatever else it is, it has a name. Only a file that was read or is none of these is a surprise.
+# A problem with a name of its own. Only a file that ends otherwise is a surprise.
 NAMED = frozenset(
     {
         READ,
@@ -23,7 +23,7 @@ NAMED = frozenset(
 )
 NO_PDF = frozenset({Code.NOT_A_PDF})
 LOCKED = frozenset({Code.ENCRYPTED, Code.DAMAGED})
-# Nothing is to be had from it, and finding that out must cost neither time nor memory.
+# There is nothing to read, and finding that out must cost neither time nor memory.
 NOTHING = frozenset({READ, Code.NO_TEXT, Code.DAMAGED})
 
 
@@ -33,8 +33,8 @@ class Kind:
 
     name: str
     data: bytes
-    says: str = ""  # what must be read from it; "" where nothing must
-    ends: frozenset[str] = NAMED  # the codes that are acceptable where nothing must be read
+    says: str = ""  # text that must be read from it; "" for none
+    ends: frozenset[str] = NAMED  # acceptable codes, if no text must be read
 
     @property
     def acceptable(self) -> frozenset[str]:

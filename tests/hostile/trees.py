@@ -1,4 +1,4 @@
-"""Trees that are no trees: of pages, of the outline, of names, of fields; and odd values in them."""
+"""Malformed trees of pages, outline entries, names and fields; and odd values in them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def pages() -> Iterator[Kind]:
 
 
 def outlines() -> Iterator[Kind]:
-    """Outlines that loop, go down for ever, or say unspeakable things."""
+    """Outlines that loop, never end, or have unprintable titles."""
     top = b"<< /Type /Outlines /First 11 0 R /Last 11 0 R /Count 1 >>"
     entry = b"<< /Title (Entry) /Parent 10 0 R /Dest [3 0 R /Fit] %b >>"
     for name, links in {
@@ -215,7 +215,7 @@ def names() -> Iterator[Kind]:
 
 
 def metadata() -> Iterator[Kind]:
-    """What a document says about itself."""
+    """Malformed metadata."""
     for name, title in {
         "1mb": b"(" + b"title " * 166_000 + b")",
         "surrogates": b"<FEFFD8000041DC00D800>",
@@ -250,7 +250,7 @@ def metadata() -> Iterator[Kind]:
 
 
 def forms() -> Iterator[Kind]:
-    """Interactive forms, and what acts by itself."""
+    """Interactive forms, and actions that run by themselves."""
     field = b"<< /T (name) /FT /Tx /V (value) /Kids [11 0 R] /Parent 11 0 R >>"
     top = b"<< /Fields [11 0 R 11 0 R] /DR 10 0 R /XFA 10 0 R /NeedAppearances true >>"
     yield Kind("fields-loop", pdf({10: top, 11: field}, b"/AcroForm 10 0 R"), SHOWN)

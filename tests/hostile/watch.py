@@ -1,4 +1,4 @@
-"""How much memory the children of a process take, seen from outside. Linux only."""
+"""Peak memory of the children of a process, measured from outside. Linux only."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-OFTEN = 0.05  # seconds; the kernel remembers peaks, so only the last moment of a child is missed
+POLL_SECONDS = 0.05  # the kernel keeps peaks, so only the last moment of a child is missed
 
 
 class Peaks:
-    """The most that any one child has had, in MB."""
+    """Peak memory of the largest child, in MB."""
 
     resident = 0.0
     address_space = 0.0
 
-    def look(self, pid: int) -> None:
-        """Note what the children of a process have had so far."""
+    def update(self, pid: int) -> None:
+        """Record the peaks of the children of a process so far."""
         for task in Path(f"/proc/{pid}/task").glob("*/children"):
             with suppress(OSError):
                 for child in task.read_text().split():
-                    self.note(Path(f"/proc/{child}/status"))
+                    self.read_status(Path(f"/proc/{child}/status"))
 
-    def note(self, status: Path) -> None:
-        """The peaks of one process."""
+    def read_status(self, status: Path) -> None:
+        """Record the peaks of one process, from its status file."""
         with suppress(OSError):
             lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
             if "VmHWM" in lines:
@@ -33,20 +33,20 @@ class Peaks:
 
 
 def megabytes(text: str) -> float:
-    """What the kernel says in kB."""
+    """Convert an amount that the kernel gives in kB."""
     return int(text.split(maxsplit=1)[0]) / 1024
 
 
 @contextmanager
 def watched(pid: int) -> Iterator[Peaks]:
-    """The peaks of the children of a process, for as long as one looks."""
+    """Measure the peaks of the children of a process during the block."""
     peaks, over = Peaks(), threading.Event()
 
-    def go_on() -> None:
-        while not over.wait(OFTEN):
-            peaks.look(pid)
+    def poll() -> None:
+        while not over.wait(POLL_SECONDS):
+            peaks.update(pid)
 
-    thread = threading.Thread(target=go_on)
+    thread = threading.Thread(target=poll)
     thread.start()
     try:
         yield peaks

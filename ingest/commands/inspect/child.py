@@ -19,7 +19,8 @@ from ingest.chunk.chunks import PAGE_BREAK, choose_title, make_chunks
 from ingest.commands.inspect.view import Box, ChunkView, DocumentView, PageImage, PageView, Segment
 from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
-from ingest.extract.document import EngineChain, ExtractOptions, extract
+from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.pdf import EngineChain
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Chunk, Code, Document, RunningLines
 from ingest.pipeline.reader.page_images import assemble_png

@@ -1,1 +1,59 @@
 """PDF engines: PDFium, and pypdf as the fallback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ingest.extract.annotations import PageAnnotations
+    from ingest.models import GreyImage, Heading
+
+HEADER_BYTES = 1024  # viewers accept the header anywhere in these: ISO 32000, Annex H
+
+
+def is_pdf(data: bytes) -> bool:
+    """Return whether a file has the header of a PDF."""
+    return b"%PDF-" in data[:HEADER_BYTES]
+
+
+class PdfEngine(Protocol):
+    """An open PDF. Methods may raise any exception of the underlying library.
+
+    A page's `index` counts from 0.
+    """
+
+    # the password that opened the document; b"" where it needs none
+    password: bytes
+
+    # number of pages
+    def __len__(self) -> int: ...
+
+    # text of a page; "" if it has none
+    def text(self, index: int) -> str: ...
+
+    # whether a page shows anything besides text: then OCR may find some
+    def has_graphics(self, index: int) -> bool: ...
+
+    # image of a page, for OCR
+    def render(self, index: int) -> GreyImage: ...
+
+    # notes, form fields and attached files of a page; call text() for the page first
+    def annotations(self, index: int) -> PageAnnotations: ...
+
+    # document information dictionary: "Title", "Author", ...
+    def info(self) -> dict[str, str]: ...
+
+    # actions that the permissions deny: "copy", "print", ...
+    def denied_permissions(self) -> tuple[str, ...]: ...
+
+    # whether it is worth looking for form fields
+    def may_have_form(self) -> bool: ...
+
+    # whether it is worth looking for embedded files
+    def may_have_attachments(self) -> bool: ...
+
+    # outline entries that lead to a page; without an outline, headings found by their type
+    def headings(self) -> list[Heading]: ...
+
+    # page labels; [] if the document defines none
+    def labels(self) -> list[str]: ...

@@ -1,6 +1,6 @@
-"""Text, outline, title and page labels by PDFium. Native code: only run it in a child process.
+"""Read PDFs with PDFium. Native code: only run it in a sandbox.
 
-Pages are read with the library's plain functions: the objects that wrap them cost a tenth more.
+Pages are read with PDFium's plain functions: pypdfium2's objects around them cost a tenth more.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ from ingest.extract.passwords import (
 if TYPE_CHECKING:
     from ingest.models import GreyImage, Heading
 
-RENDER_DPI = 200  # what recognition reads well; more costs time and gives little
-MAX_RENDER_PIXELS = 16_000_000  # of a picture at most: A3 at 200 dpi has half of it
-MIN_LETTER_PATHS = 50  # paths on a page: fewer are rules and frames, more may be letters
-MAX_COUNTED_OBJECTS = 5000  # of a page that are looked at
+RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
+MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
+MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
+MAX_COUNTED_OBJECTS = 5000  # of a page
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -92,24 +92,25 @@ class Pdfium:
             close_page(page)
 
     def read_loaded_page(self, index: int, page: PageHandle, text: TextHandle) -> str:
-        """A loaded page as it is read, or as it is drawn where that cannot be told."""
+        """Return the text of a loaded page in reading order; if that fails, in drawing order."""
         count = count_characters(text)
-        found = read_characters(text, count)
-        if not found or len(found) != count:
-            return found
+        drawn = read_characters(text, count)
+        if not drawn or len(drawn) != count:
+            return drawn
         try:
-            lines = measure_all_lines(text, found) if self.heading_detector else None
-            shown = arrange_page(page, text, found, lines)
-            # Of turned lines, the first characters tell how wide they are and not how high.
+            lines = measure_all_lines(text, drawn) if self.heading_detector else None
+            arranged = arrange_page(page, text, drawn, lines)
+            # On a rotated page, the box of a line's first character gives the width of its type
+            # and not the height.
             if self.heading_detector and lines and not rotation_of(page):
-                self.heading_detector.add_page(index + 1, text, found, lines)
-                if TABLE_MARK in shown:
-                    self.heading_detector.forget_table_lines(index + 1, shown)
+                self.heading_detector.add_page(index + 1, text, drawn, lines)
+                if TABLE_MARK in arranged:
+                    self.heading_detector.forget_table_lines(index + 1, arranged)
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001 - whatever a stranger's page does to it, its text is there
-            return found
-        return shown
+        except Exception:  # noqa: BLE001 - hostile pages break the layout in any way; the text is there
+            return drawn
+        return arranged
 
     def has_graphics(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
@@ -117,12 +118,12 @@ class Pdfium:
             return False
         try:
             kinds: Counter[int] = Counter()
-            for place in range(min(raw.FPDFPage_CountObjects(page), MAX_COUNTED_OBJECTS)):
-                kinds[raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, place))] += 1
+            for number in range(min(raw.FPDFPage_CountObjects(page), MAX_COUNTED_OBJECTS)):
+                kinds[raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, number))] += 1
         finally:
             raw.FPDF_ClosePage(page)
-        forms = kinds[raw.FPDF_PAGEOBJ_FORM] + kinds[raw.FPDF_PAGEOBJ_IMAGE]
-        return forms > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= MIN_LETTER_PATHS
+        images = kinds[raw.FPDF_PAGEOBJ_FORM] + kinds[raw.FPDF_PAGEOBJ_IMAGE]
+        return images > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= MIN_LETTER_PATHS
 
     def render(self, index: int) -> GreyImage:
         page = self.document[index]
@@ -133,7 +134,7 @@ class Pdfium:
 
     @cached_property
     def has_annotations(self) -> bool:
-        """Whether it may have annotations that are no links."""
+        """Return whether the document may have annotations other than links."""
         return may_have_annotations(self.data)
 
     def annotations(self, index: int) -> PageAnnotations:
@@ -166,14 +167,16 @@ class Pdfium:
         return [self.page_label(index) for index in range(len(self.document))]
 
     def page_label(self, index: int) -> str:
-        """What one page calls itself."""
+        """Return the label of a page; "" if it has none."""
         return read_utf16(partial(label_of, self.address, index))
 
 
 def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:
-    """A document and the password that opens it.
+    """Open a document; returns it with the password that opened it.
 
-    Raises DocumentError if none does, ValueError if it is damaged.
+    Raises:
+        DocumentError: No password opens it.
+        ValueError: It is damaged.
     """
     for password in encode_passwords(passwords):
         document = raw.FPDF_LoadMemDocument64(data, len(data), password)
@@ -182,20 +185,20 @@ def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfD
                 return pypdfium2.PdfDocument(document), password
             raw.FPDF_CloseDocument(document)
             raise ValueError("it has no pages")
-        fault = raw.FPDF_GetLastError()
-        if fault == raw.FPDF_ERR_SECURITY:
+        error = raw.FPDF_GetLastError()
+        if error == raw.FPDF_ERR_SECURITY:
             raise unsupported_encryption_error()
-        if fault != raw.FPDF_ERR_PASSWORD:
-            known = pypdfium2.internal.ErrorToStr.get(fault, f"error {fault}")
-            raise ValueError(known.rstrip("."))
+        if error != raw.FPDF_ERR_PASSWORD:
+            reason = pypdfium2.internal.ErrorToStr.get(error, f"error {error}")
+            raise ValueError(reason.rstrip("."))
     raise locked_error(passwords)
 
 
 def read_characters(text: TextHandle, count: int) -> str:
-    """All characters of a loaded page, of which there are so many, in reading order."""
+    """Return the `count` characters of a loaded page, in drawing order."""
     if count <= 0:
         return ""
-    # A character beyond the first 65,536 is two units, and a zero ends the whole.
+    # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
     buffer = bytearray(2 * (2 * count + 1))
     units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
     return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")

@@ -1,4 +1,4 @@
-"""The outline of a document by PDFium. Native code: only run it in a child process."""
+"""Read the outline of a document with PDFium. Native code: only run it in a sandbox."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ingest.models import Heading
 
 
 def read_outline(document: int) -> list[Heading]:
-    """The entries of the outline of a document, given by its address, that lead to a page."""
+    """Return the outline entries that lead to a page, of the document at an address."""
     found = []
     for bookmark, level in islice(iter_bookmarks(document), MAX_HEADINGS):
         target = destination_of(document, bookmark)
@@ -30,21 +30,21 @@ def read_outline(document: int) -> list[Heading]:
 
 
 def iter_bookmarks(document: int) -> Iterator[tuple[int, int]]:
-    """The addresses of all entries in order, each once, with their levels; 1 is the highest."""
+    """Yield the address and level of each outline entry, in order and once; level 1 is the top."""
     seen: set[int] = set()
-    above: list[int] = []
+    parents: list[int] = []
     bookmark = first_child(document, None)
     while True:
-        if not bookmark or bookmark in seen:  # an outline may run in circles
-            if not above:
+        if not bookmark or bookmark in seen:  # an outline may be circular
+            if not parents:
                 return
-            bookmark = next_sibling(document, above.pop())
+            bookmark = next_sibling(document, parents.pop())
             continue
         seen.add(bookmark)
-        yield bookmark, len(above) + 1
-        child = first_child(document, bookmark) if len(above) + 1 < MAX_OUTLINE_LEVELS else None
+        yield bookmark, len(parents) + 1
+        child = first_child(document, bookmark) if len(parents) + 1 < MAX_OUTLINE_LEVELS else None
         if child:
-            above.append(bookmark)
+            parents.append(bookmark)
             bookmark = child
         else:
             bookmark = next_sibling(document, bookmark)

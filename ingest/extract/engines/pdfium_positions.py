@@ -1,7 +1,7 @@
-"""Where on the picture of a page its text stands. Native code: only run it in a child process.
+"""Locate texts on the image of a page. Native code: only run it in a sandbox.
 
-The text of a document was cleaned, put in order and joined; what the page draws is found in it
-again by its letters and digits alone, line by line and, where lines do not help, part by part.
+Extraction has cleaned, reordered and joined the text of a document. What the page draws is found
+in it again by letters and digits alone: line by line or, where a line is not found, part by part.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ from ingest.extract.layout.geometry import Boxes, read_char_boxes
 if TYPE_CHECKING:
     from ingest.models import GreyImage
 
-MAX_SEARCHED_CHARS = (
-    30_000  # characters of a page: with more it is not looked at; a dense page has a fifth
-)
-MIN_DISTINCT_LETTERS = 4  # letters: fewer are the right ones only where they come next
-NEARBY_LETTERS = 60  # letters: how far away that may be
-DEVICE_UNITS = 1 << 24  # what a page is measured with, so that whole numbers are exact
-LINE_BREAK = re.compile("\r\n|\ufffe")  # the end of a line; the other is that of a broken word
-POINTS_PER_INCH = 72  # points; a page that is lower is drawn larger by no more than this
+MAX_SEARCHED_CHARS = 30_000  # a page with more is not searched; a dense page has a fifth as many
+MIN_DISTINCT_LETTERS = 4  # a shorter part is matched only near where the last one ended
+NEARBY_LETTERS = 60  # the distance that counts as near
+DEVICE_UNITS = 1 << 24  # size of the canvas that points are mapped to, so that integers are exact
+LINE_BREAK = re.compile("\r\n|\ufffe")  # the end of a line, or of one within a broken word
+POINTS_PER_INCH = 72  # a page is scaled as if no side were shorter than an inch
 
 
 class TextPosition(NamedTuple):
-    """A rectangle of the picture, and which of the texts stands in it; in pixels from the top."""
+    """A rectangle of the image that shows a text, in pixels from the top left."""
 
-    text: int
+    text: int  # index of the text
     left: float
     top: float
     width: float
@@ -49,18 +47,20 @@ class TextPosition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LetterIndex:
-    """What of a text it is found by, and where each letter is from."""
+    """The letters of a text to search for, and the offset of each in it."""
 
-    text: str
+    letters: str
     offsets: Sequence[int]
 
 
 def render_at_height(engine: Pdfium, index: int, height: int) -> GreyImage:
-    """A page in grey, so many pixels high, or less where it is very wide or low."""
+    """Render a page in grey, `height` pixels high; smaller if it is very wide or tiny."""
     page = engine.document[index]
-    width, tall = page.get_size()
-    whole = height - 0.5  # what is drawn is rounded up
-    scale = min(whole / max(tall, POINTS_PER_INCH), 2 * whole / max(width, POINTS_PER_INCH))
+    page_width, page_height = page.get_size()
+    target = height - 0.5  # PDFium rounds up
+    scale = min(
+        target / max(page_height, POINTS_PER_INCH), 2 * target / max(page_width, POINTS_PER_INCH)
+    )
     image = page.render(scale=scale, grayscale=True)
     grey: GreyImage = image.to_numpy().reshape(image.height, image.width)
     return grey
@@ -69,7 +69,7 @@ def render_at_height(engine: Pdfium, index: int, height: int) -> GreyImage:
 def find_text_positions(
     engine: Pdfium, index: int, texts: Sequence[str], shape: tuple[int, int]
 ) -> list[TextPosition]:
-    """Where the texts stand on a page that is drawn in a picture of this shape, as far as known."""
+    """Locate texts on an image of a page with this shape, as far as they can be found."""
     page = engine.document[index]
     handle = load_text(address_of(page.raw))
     if not handle:
@@ -79,109 +79,109 @@ def find_text_positions(
         shown = read_characters(handle, count) if count <= MAX_SEARCHED_CHARS else ""
         if len(shown) != count:
             return []
-        needed = [place for place, sign in enumerate(shown) if plain_letters_of(sign)]
+        with_letters = [place for place, char in enumerate(shown) if plain_letters_of(char)]
         boxes = np.zeros((count, 4), np.float32)
-        if needed:
-            boxes[needed] = read_char_boxes(handle, needed)
+        if with_letters:
+            boxes[with_letters] = read_char_boxes(handle, with_letters)
     finally:
         close_text(handle)
     boxes = to_pixels(page, boxes, shape)
     found = []
-    for text, places in match_texts(shown, boxes, texts):
-        left, top = boxes[places, :2].min(axis=0).tolist()
-        right, bottom = boxes[places, 2:].max(axis=0).tolist()
+    for text, chars in match_texts(shown, boxes, texts):
+        left, top = boxes[chars, :2].min(axis=0).tolist()
+        right, bottom = boxes[chars, 2:].max(axis=0).tolist()
         found.append(TextPosition(text, left, top, right - left, bottom - top))
     return found
 
 
 def to_pixels(page: Any, boxes: Boxes, shape: tuple[int, int]) -> Boxes:
-    """Boxes of a page as left, top, right, bottom in pixels of its picture, and inside it."""
+    """Convert boxes in points to left, top, right, bottom in pixels, clipped to the image."""
     height, width = shape
     origin, along, up = (
         to_device_point(page, x, y) for x, y in ((0, 0), (POINTS_PER_INCH, 0), (0, POINTS_PER_INCH))
     )
-    turn = np.stack([along - origin, up - origin]) / POINTS_PER_INCH
-    first, second = boxes[:, :2] @ turn + origin, boxes[:, 2:] @ turn + origin
+    transform = np.stack([along - origin, up - origin]) / POINTS_PER_INCH
+    first, second = boxes[:, :2] @ transform + origin, boxes[:, 2:] @ transform + origin
     scale = np.array([width, height]) / DEVICE_UNITS
     corners = np.stack([first, second]) * scale
-    inside = np.hstack([corners.min(axis=0), corners.max(axis=0)])
-    within: Boxes = np.clip(inside, 0, [width, height] * 2).astype(np.float32)
-    return within
+    pixels = np.hstack([corners.min(axis=0), corners.max(axis=0)])
+    clipped: Boxes = np.clip(pixels, 0, [width, height] * 2).astype(np.float32)
+    return clipped
 
 
 def to_device_point(page: Any, x: float, y: float) -> NDArray[np.float64]:
-    """A point of a page, in parts of LARGE from the left and from the top of its picture."""
+    """Map a point of a page to device units, from the left and the top of its image."""
     across, down = ctypes.c_int(), ctypes.c_int()
     raw.FPDF_PageToDevice(page, 0, 0, DEVICE_UNITS, DEVICE_UNITS, 0, x, y, across, down)
     return np.array([across.value, down.value], np.float64)
 
 
 def match_texts(shown: str, boxes: Boxes, texts: Sequence[str]) -> Iterator[tuple[int, list[int]]]:
-    """The texts that parts of what a page shows belong to, and the characters of each part."""
-    hay = [index_letters(text) for text in texts]
-    whole = "".join(part.text for part in hay)
-    begins = list(accumulate((len(part.text) for part in hay), initial=0))
-    alone = {part.text: begin for part, begin in zip(hay, begins, strict=False)}
+    """Match parts of a page's characters to texts; yield a text's index and the characters."""
+    indexes = [index_letters(text) for text in texts]
+    haystack = "".join(index.letters for index in indexes)
+    starts = list(accumulate((len(index.letters) for index in indexes), initial=0))
+    by_letters = {index.letters: start for index, start in zip(indexes, starts, strict=False)}
     cursor = 0
-    waiting = split_lines(shown)[::-1]
-    while waiting:
-        start, end = waiting.pop()
+    pending = split_lines(shown)[::-1]
+    while pending:
+        start, end = pending.pop()
         part = index_letters(shown[start:end])
-        if not part.text:
+        if not part.letters:
             continue
-        place = find_part(part.text, whole, cursor)
+        place = find_part(part.letters, haystack, cursor)
         if place is None:
-            place = alone.get(part.text)  # a page's number, say
+            place = by_letters.get(part.letters)  # a page number, for instance
         if place is None:
-            waiting += split_at_widest_gap(shown, boxes, start, end)[::-1]
+            pending += split_at_widest_gap(shown, boxes, start, end)[::-1]
             continue
-        cursor = place + len(part.text)
-        owners = (bisect_right(begins, place + n) - 1 for n in range(len(part.text)))
+        cursor = place + len(part.letters)
+        owners = (bisect_right(starts, place + n) - 1 for n in range(len(part.letters)))
         pairs = zip(owners, part.offsets, strict=True)
         for text, run in groupby(pairs, key=lambda pair: pair[0]):
-            yield text, [start + origin for _, origin in run]
+            yield text, [start + offset for _, offset in run]
 
 
 def split_lines(shown: str) -> list[tuple[int, int]]:
-    """Where the lines of a page begin and end, as PDFium has them."""
+    """Return the start and end of each of PDFium's lines of a page."""
     breaks = [match.span() for match in LINE_BREAK.finditer(shown)]
     edges = [0, *(edge for span in breaks for edge in span), len(shown)]
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def find_part(part: str, whole: str, cursor: int) -> int | None:
-    """Where a part stands in the whole: the next place, else the first one; None where unsure."""
+def find_part(part: str, haystack: str, cursor: int) -> int | None:
+    """Find a part at or after the cursor, or else anywhere; None if it is not found for certain."""
     if len(part) < MIN_DISTINCT_LETTERS:
-        place = whole.find(part, cursor, cursor + NEARBY_LETTERS)
+        place = haystack.find(part, cursor, cursor + NEARBY_LETTERS)
     else:
-        place = whole.find(part, cursor)
-        place = place if place >= 0 else whole.find(part)
+        place = haystack.find(part, cursor)
+        place = place if place >= 0 else haystack.find(part)
     return None if place < 0 else place
 
 
 def split_at_widest_gap(shown: str, boxes: Boxes, start: int, end: int) -> list[tuple[int, int]]:
-    """A part of a line as two, parted at its widest gap; none where that leaves too little."""
+    """Split a part of a line at its widest gap; [] if it is too short to split."""
     places = [place for place in range(start, end) if plain_letters_of(shown[place])]
     if len(places) < MIN_DISTINCT_LETTERS:
         return []
-    left, right = boxes[places[1:]], boxes[places[:-1]]
-    across = np.maximum(left[:, 0] - right[:, 2], right[:, 0] - left[:, 2])
-    down = np.maximum(left[:, 1] - right[:, 3], right[:, 1] - left[:, 3])
+    after, before = boxes[places[1:]], boxes[places[:-1]]
+    across = np.maximum(after[:, 0] - before[:, 2], before[:, 0] - after[:, 2])
+    down = np.maximum(after[:, 1] - before[:, 3], before[:, 1] - after[:, 3])
     widest = places[int(np.maximum(across, down).argmax()) + 1]
     return [(start, widest), (widest, end)]
 
 
 def index_letters(text: str) -> LetterIndex:
-    """The letters and digits of a text, without accents, in their plainest form."""
-    origins, parts = [], []
-    for place, sign in enumerate(text):
-        if plain := plain_letters_of(sign):
+    """Index the letters and digits of a text, decomposed and without accents."""
+    offsets, parts = [], []
+    for offset, char in enumerate(text):
+        if plain := plain_letters_of(char):
             parts.append(plain)
-            origins += [place] * len(plain)
-    return LetterIndex("".join(parts), origins)
+            offsets += [offset] * len(plain)
+    return LetterIndex("".join(parts), offsets)
 
 
 @lru_cache(maxsize=10_000)
-def plain_letters_of(sign: str) -> str:
-    """The letters and digits that a character is made of."""
-    return "".join(c for c in unicodedata.normalize("NFKD", sign) if c.isalnum())
+def plain_letters_of(char: str) -> str:
+    """Return the letters and digits that a character decomposes to (NFKD)."""
+    return "".join(c for c in unicodedata.normalize("NFKD", char) if c.isalnum())

@@ -1,9 +1,9 @@
-"""PDFium's functions, called with bare numbers. Native code: only run it in a child process.
+"""Call PDFium's functions by their addresses. Native code: only run it in a sandbox.
 
-PDFium gives boxes one call at a time, so a page costs what it is asked for: with the addresses of
-its functions that is half of what the declared ones take. They hold Python's lock, which nobody
-else in a child wants. What numpy is needed for is elsewhere, so that a document of plain pages
-never loads it.
+PDFium returns one box a call, so the cost of a call decides that of a page: called by address, it
+is half of what pypdfium2's declared functions take. These calls hold the GIL, which no other thread
+of a sandbox needs. Code that needs numpy is elsewhere, so that documents of plain pages never load
+it.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any, TypeAlias
 
 from pypdfium2 import raw
 
-PageHandle: TypeAlias = int  # the address of a loaded page
-TextHandle: TypeAlias = int  # and of its text
+PageHandle: TypeAlias = int  # address of a loaded page
+TextHandle: TypeAlias = int  # address of its text
 
 BOX_FIELDS = 4
 BOX_BYTES = ctypes.sizeof(raw.FS_RECTF)
-StringBuffer = ctypes.c_char * 1000  # bytes of a string; most have fewer
+StringBuffer = ctypes.c_char * 1000  # bytes; most strings have fewer
 
 
-def bind_by_address(function: Any, answer: Any, *arguments: Any) -> Any:
-    """A function of PDFium that takes addresses as numbers."""
+def bind_by_address(function: Any, result: Any, *arguments: Any) -> Any:
+    """Return a PDFium function that takes pointers as integers."""
     address = ctypes.cast(function, ctypes.c_void_p).value
     assert address
-    return ctypes.PYFUNCTYPE(answer, *arguments)(address)
+    return ctypes.PYFUNCTYPE(result, *arguments)(address)
 
 
 POINTER, INT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_ulong
@@ -63,17 +63,17 @@ bounds_of = bind_by_address(
 )
 
 
-def address_of(thing: Any) -> int:
-    """The address of a document, as the functions above take it."""
-    found = ctypes.cast(thing, POINTER).value
-    assert found
-    return found
+def address_of(handle: Any) -> int:
+    """Return the address of a pypdfium2 object, as the functions above take it."""
+    address = ctypes.cast(handle, POINTER).value
+    assert address
+    return address
 
 
 def read_utf16(call: Callable[[int, int], int]) -> str:
-    """The text that a function writes to an address, given how much room is there, whatever it is.
+    """Return the UTF-16 text that a function writes to an address, given the size of the buffer.
 
-    One that is no Unicode must not take all the others with it.
+    Invalid characters are dropped, so that one bad entry does not cost all others.
     """
     buffer: ctypes.Array[ctypes.c_char] = StringBuffer()
     size = call(ctypes.addressof(buffer), len(buffer))
@@ -83,19 +83,19 @@ def read_utf16(call: Callable[[int, int], int]) -> str:
     return buffer.raw[: max(0, size - 2)].decode("utf-16-le", "ignore")
 
 
-def list_char_edges(text: TextHandle, places: Sequence[int]) -> list[float]:
-    """The boxes of these characters, as high and deep as their font is: four numbers each.
+def list_char_edges(text: TextHandle, indexes: Sequence[int]) -> list[float]:
+    """Return the boxes of characters, as high as their font, in one flat list.
 
-    They are left, top, right and bottom, in points; up is positive.
+    Each box is left, top, right and bottom, in points; up is positive.
     """
-    return fill_char_boxes(text, places)[:]
+    return fill_char_boxes(text, indexes)[:]
 
 
-def fill_char_boxes(text: TextHandle, places: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
-    """The same as PDFium writes it. Raises ValueError where it does not know a character."""
-    found = (ctypes.c_float * (BOX_FIELDS * len(places)))()
-    start = ctypes.addressof(found)
-    addresses = range(start, start + BOX_BYTES * len(places), BOX_BYTES)
-    if not all(map(loose_box, repeat(text), places, addresses)):
+def fill_char_boxes(text: TextHandle, indexes: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
+    """Return the boxes of characters as a C array. Raises ValueError if one has no box."""
+    boxes = (ctypes.c_float * (BOX_FIELDS * len(indexes)))()
+    start = ctypes.addressof(boxes)
+    addresses = range(start, start + BOX_BYTES * len(indexes), BOX_BYTES)
+    if not all(map(loose_box, repeat(text), indexes, addresses)):
         raise ValueError("a character has no box")
-    return found
+    return boxes

@@ -1,4 +1,4 @@
-"""A PDF by pypdf, for what PDFium cannot read. Pure Python: it cannot crash."""
+"""Read PDFs with pypdf, where PDFium cannot. Pure Python: it cannot crash the process."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ingest.models import Heading
 if TYPE_CHECKING:
     from ingest.models import GreyImage
 
-# It reports every repair it makes; that a document is odd is its outcome's business.
+# pypdf logs every repair it makes, but problems are reported in a document's outcome.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
 class Pypdf:
     """A PDF opened by pypdf. Raises DocumentError if no password opens it.
 
-    `known` is a password that another engine has opened it with.
+    `known_password` is one that another engine opened it with; it is tried first.
     """
 
     def __init__(self, data: bytes, passwords: Sequence[str], known_password: bytes = b"") -> None:
@@ -53,7 +53,7 @@ class Pypdf:
         return bool(resources and resources.get_object().get("/XObject"))
 
     def render(self, index: int) -> GreyImage:
-        raise NotImplementedError(f"pypdf draws nothing, so not page {index + 1}")
+        raise NotImplementedError(f"pypdf cannot render page {index + 1}")
 
     def annotations(self, index: int) -> PageAnnotations:
         return read_annotations_with_pypdf(self.reader.pages[index])
@@ -76,7 +76,7 @@ class Pypdf:
         return list(itertools.islice(self.iter_outline(self.reader.outline, 1), MAX_HEADINGS))
 
     def iter_outline(self, outline: object, level: int) -> Iterator[Heading]:
-        """The entries of one level and all below; pypdf nests them as lists in lists."""
+        """Yield the entries of one level and all below it, which pypdf nests as lists in lists."""
         for entry in outline if isinstance(outline, list) else ():
             if isinstance(entry, list):
                 if level < MAX_OUTLINE_LEVELS:
@@ -89,12 +89,12 @@ class Pypdf:
     def labels(self) -> list[str]:
         labels = self.reader.page_labels
         numbers = map(str, itertools.count(1))
-        # Without labels of its own, pypdf counts the pages; that says nothing.
+        # For a document without labels, pypdf returns the page numbers.
         return [] if all(a == b for a, b in zip(labels, numbers, strict=False)) else labels
 
 
 def unlock(reader: pypdf.PdfReader, known_password: bytes, passwords: Sequence[str]) -> bytes:
-    """The password that opens a document. Raises DocumentError if none does."""
+    """Decrypt a document; return the password that opened it. Raises DocumentError if none does."""
     for password in (known_password, *encode_passwords(passwords)):
         if reader.decrypt(password):
             return password

@@ -1,8 +1,8 @@
-"""A page in the order in which it is read, its tables as Markdown. Only run it in a child process.
+"""Put the text of a page into reading order, with tables as Markdown. Only run it in a sandbox.
 
-A page whose lines follow each other downwards and have no holes is left as it is, after one call
-of PDFium for some of its lines; only the others are looked at word by word. Whatever is made of a
-page, it keeps all characters that are not white space: what is moved is whole pieces of its text.
+A page whose lines follow each other downwards without holes stays as it is, after measuring some of
+its lines; only other pages are analysed word by word. Whole segments of the text are moved, so
+every character of a page is kept, except white space.
 """
 
 from __future__ import annotations
@@ -22,25 +22,28 @@ from ingest.extract.layout.lines import (
     measure_some_lines,
 )
 
-TABLE_MARK = "\n| --- |"  # is in the text of a page that has a table
+TABLE_MARK = "\n| --- |"  # in the text of every page that has a table
 
-MAX_RULES = 2  # that an ordinary page may have
-MAX_LAYOUT_CHARS = 20_000  # characters of a page that is looked at word by word
+MAX_RULES = 2  # rules and other drawn objects of an ordinary page
+MAX_LAYOUT_CHARS = 20_000  # the text of a page with more stays as it is
 
 
 def arrange_page(page: PageHandle, handle: TextHandle, text: str, lines: PageLines | None) -> str:
-    """The text of a page in the order in which it is read; `lines` are all of its, if known.
+    """Return the text of a page in reading order.
 
-    `text` must have a character for each of PDFium's.
+    Args:
+        page: The loaded page.
+        handle: Its loaded text.
+        text: Its characters in drawing order, one for each of PDFium's.
+        lines: All lines of the page, if they have been measured.
     """
     if LINE_END not in text or len(text) > MAX_LAYOUT_CHARS:
         return text
     starts = lines.starts if lines else find_line_starts(text)
     count = len(starts) - 1
-    turned = rotation_of(page)
     plain = (
         None
-        if turned
+        if rotation_of(page)
         else arrange_by_lines(handle, text, lines or measure_some_lines(handle, starts), starts)
     )
     if plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe")):
@@ -51,7 +54,7 @@ def arrange_page(page: PageHandle, handle: TextHandle, text: str, lines: PageLin
 
 
 def has_unbroken_lines(page: PageHandle, handle: TextHandle, lines: int) -> bool:
-    """Whether a page writes each of its lines in one go, a rule or two aside."""
+    """Return whether a page draws each of its lines in one piece, apart from a rule or two."""
     if lines / 2 < count_items(page) <= lines + MAX_RULES:
         return True
     return bool(count_rects(handle, 0, -1) <= lines + 1)

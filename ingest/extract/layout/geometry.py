@@ -1,4 +1,4 @@
-"""Where characters and rules stand on a page, as arrays. Only run it in a child process."""
+"""Read the boxes of characters and drawn objects as arrays. Only run it in a sandbox."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from ingest.extract.engines.pdfium_raw import (
     rect_at,
 )
 
-# One row a box: left, top, right, bottom in points; up is positive.
+# One row per box: left, top, right, bottom in points; up is positive.
 Boxes: TypeAlias = NDArray[np.float32]
 CodePoints: TypeAlias = NDArray[np.uint32]
 Indices: TypeAlias = NDArray[np.intp]
 
 NEWLINE = 0x0A
-BROKEN_WORD_CODE = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends behind it
+BROKEN_WORD_CODE = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends after it
 
-MAX_DRAWN_OBJECTS = 3000  # of a page that are looked at
+MAX_DRAWN_OBJECTS = 3000  # of a page; the rest is ignored
 
 
-def read_char_boxes(text: TextHandle, places: Sequence[int]) -> Boxes:
-    """The boxes of these characters, as high and deep as their font is, one row each."""
-    return np.frombuffer(memoryview(fill_char_boxes(text, places)), np.float32).reshape(
+def read_char_boxes(text: TextHandle, indexes: Sequence[int]) -> Boxes:
+    """Return the boxes of characters, as high as their font."""
+    return np.frombuffer(memoryview(fill_char_boxes(text, indexes)), np.float32).reshape(
         -1, BOX_FIELDS
     )
 
 
 def code_points(text: str) -> CodePoints:
-    """The code points of a text."""
+    """Return the code points of a text."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def read_text_boxes(text: TextHandle) -> Boxes:
-    """The boxes of what the page writes in one go: of lines, or of parts of them."""
+    """Return the boxes of the runs of text that the page draws: lines, or parts of them."""
     count = count_rects(text, 0, -1)
     found = (ctypes.c_double * (BOX_FIELDS * count))()
     deque(map(rect_at, repeat(text), range(count), *edge_addresses(found)), maxlen=0)
@@ -57,7 +57,7 @@ def read_text_boxes(text: TextHandle) -> Boxes:
 
 
 def read_drawn_boxes(page: PageHandle) -> Boxes:
-    """The boxes of what is drawn on the page itself and not written."""
+    """Return the boxes of the paths on a page: rules, frames, drawings."""
     count = min(count_items(page), MAX_DRAWN_OBJECTS)
     items = list(map(item_at, repeat(page), range(count)))
     paths = list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))
@@ -67,7 +67,7 @@ def read_drawn_boxes(page: PageHandle) -> Boxes:
 
 
 def edge_addresses(boxes: ctypes.Array[Any]) -> Iterator[range]:
-    """Of each of the four edges the addresses, one a box."""
+    """Yield, for each of the four edges, its addresses in all boxes."""
     start, end = ctypes.addressof(boxes), ctypes.addressof(boxes) + ctypes.sizeof(boxes)
     edge = ctypes.sizeof(boxes._type_)
     return (range(start + field * edge, end, BOX_FIELDS * edge) for field in range(BOX_FIELDS))

@@ -1,6 +1,6 @@
-"""Headings of a document without an outline: lines in larger or bolder type than its text.
+"""Detect headings of a document without an outline: lines in larger or bold type.
 
-Precision comes first: a wrong heading stands above every chunk that follows it.
+Precision comes first: a wrong heading is attached to every chunk that follows it.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from ingest.extract.engines.pdfium_raw import TextHandle, font_name, font_weight
 from ingest.extract.layout.lines import PageLines
 from ingest.models import Heading
 
-MIN_HEADING_SIZE_RATIO = 1.18  # times the type of the text; fonts of one size differ by less
-SAME_SIZE_RATIO = 1.06  # sizes that are closer are one
-MAX_FONT_NAME_BYTES = 100  # bytes of a font's name that are looked at
-MIN_BOLD_WEIGHT = 600  # of a font's weight; 400 is regular
-MAX_SIZE_LEVELS = 3  # of sizes; bold lines of the text's size are one more
-MAX_LARGE_HEADING_CHARS = 120  # characters of a heading
-MAX_BOLD_HEADING_CHARS = 70  # of a bold one
-MIN_RUNNING_HEAD_PAGES = 3  # a line that stands on so many is a running head
-MAX_HEADING_LINE_SHARE = 0.3  # of all lines: what is commoner does not stand out
+MIN_HEADING_SIZE_RATIO = 1.18  # to the size of body text; fonts of one size differ by less
+SAME_SIZE_RATIO = 1.06  # sizes closer than this count as equal
+MAX_FONT_NAME_BYTES = 100  # of a font's name; the rest is ignored
+MIN_BOLD_WEIGHT = 600  # font weight; 400 is regular
+MAX_SIZE_LEVELS = 3  # levels by size; bold lines in the size of body text are one more
+MAX_LARGE_HEADING_CHARS = 120
+MAX_BOLD_HEADING_CHARS = 70
+MIN_RUNNING_HEAD_PAGES = 3  # a line that is on so many pages is a running head
+MAX_HEADING_LINE_SHARE = 0.3  # of all lines; more of a kind are no headings
 NON_HEADING_ENDS = frozenset(".,;:!?。、，|")
 
 
 @dataclass(frozen=True, slots=True)
 class HeadingLine:
-    """A line that stands out."""
+    """A line that may be a heading, or a part of one."""
 
     page: int  # from 1
     line_number: int
     text: str
-    size: float  # height of its type in points; 0 for that of the text, but bold
+    size: float  # height of its type in points; 0 for bold lines in the size of body text
 
 
 @dataclass(slots=True)
 class HeadingDetector:
-    """The lines of a document that stand out, noted while its pages are read."""
+    """Collects lines that may be headings while the pages of a document are read."""
 
     larger_lines: list[HeadingLine] = field(default_factory=list)
     bold_lines: list[HeadingLine] = field(default_factory=list)
-    lines_by_size: Counter[int] = field(default_factory=Counter)  # lines of each, in half points
+    lines_by_size: Counter[int] = field(default_factory=Counter)  # number of lines by half points
 
     def add_page(self, page: int, handle: TextHandle, text: str, lines: PageLines) -> None:
-        """Note what stands out on a page; `lines` are all lines of its text."""
+        """Collect candidates from a page; `lines` are all lines of its text."""
         heights = [
             round(2 * (top - low)) for top, low in zip(lines.tops, lines.bottoms, strict=True)
         ]
@@ -68,25 +68,27 @@ class HeadingDetector:
             self.bold_lines.append(HeadingLine(page, number, text[start:end], 0.0))
 
     def forget_table_lines(self, page: int, shown: str) -> None:
-        """Forget the lines of a page that became rows of a table there."""
-        whole = {" ".join(line.split()) for line in shown.splitlines()}
-        for noted in (self.larger_lines, self.bold_lines):
-            noted[:] = [
-                line for line in noted if line.page != page or " ".join(line.text.split()) in whole
+        """Drop candidates that are no lines of the arranged page: they are in a table there."""
+        kept = {" ".join(line.split()) for line in shown.splitlines()}
+        for candidates in (self.larger_lines, self.bold_lines):
+            candidates[:] = [
+                line
+                for line in candidates
+                if line.page != page or " ".join(line.text.split()) in kept
             ]
 
     def headings(self) -> list[Heading]:
-        """The headings in reading order."""
+        """Return the headings, in reading order."""
         total = self.lines_by_size.total()
         if not total:
             return []
         usual = self.lines_by_size.most_common(1)[0][0] / 2
         larger = [line for line in self.larger_lines if line.size > MIN_HEADING_SIZE_RATIO * usual]
-        marked = self.bold_lines if len(self.bold_lines) <= MAX_HEADING_LINE_SHARE * total else []
+        bold = self.bold_lines if len(self.bold_lines) <= MAX_HEADING_LINE_SHARE * total else []
         if len(larger) > MAX_HEADING_LINE_SHARE * total:
             return []
         found = list(
-            merge_titles(sorted([*larger, *marked], key=lambda line: (line.page, line.line_number)))
+            merge_titles(sorted([*larger, *bold], key=lambda line: (line.page, line.line_number)))
         )
         pages = defaultdict(set)
         for line in found:
@@ -99,7 +101,7 @@ class HeadingDetector:
 def find_bold_lines(
     handle: TextHandle, lines: Sequence[tuple[int, int, int]]
 ) -> Iterator[tuple[int, int, int]]:
-    """Those lines that begin and end in bold type."""
+    """Yield the lines, given as (number, start, end), that begin and end in bold type."""
     weights = list(map(font_weight, repeat(handle), [start for _, start, _ in lines]))
     for line, weight in zip(lines, weights, strict=True):
         if weight >= MIN_BOLD_WEIGHT:
@@ -113,15 +115,15 @@ def find_bold_lines(
             yield line
 
 
-def has_bold_font_name(text: TextHandle, place: int) -> bool:
-    """Whether the font of a character is bold by its name: not every font says its weight."""
+def has_bold_font_name(text: TextHandle, index: int) -> bool:
+    """Return whether the name of a character's font says bold: not every font has a weight."""
     name = ctypes.create_string_buffer(MAX_FONT_NAME_BYTES)
-    font_name(text, place, ctypes.addressof(name), MAX_FONT_NAME_BYTES, None)
+    font_name(text, index, ctypes.addressof(name), MAX_FONT_NAME_BYTES, None)
     return b"Bold" in name.value or b"Black" in name.value
 
 
 def merge_titles(lines: Sequence[HeadingLine]) -> Iterator[HeadingLine]:
-    """The lines as titles: those that follow each other in the same type are one."""
+    """Merge consecutive lines of one size into titles."""
     parts: list[HeadingLine] = []
     for line in [*lines, HeadingLine(0, 0, "", -1.0)]:
         last = parts[-1] if parts else line
@@ -138,12 +140,12 @@ def merge_titles(lines: Sequence[HeadingLine]) -> Iterator[HeadingLine]:
 
 
 def rank_sizes(sizes: set[float]) -> dict[float, int]:
-    """The level of each size: the largest is 1."""
+    """Assign a heading level to each size; 1 is the largest."""
     levels: dict[float, int] = {}
-    level, before = 0, float("inf")
+    level, larger = 0, float("inf")
     for size in sorted(sizes, reverse=True):
-        if size * SAME_SIZE_RATIO < before:
+        if size * SAME_SIZE_RATIO < larger:
             level = min(level + 1, MAX_SIZE_LEVELS + (size == 0.0))
-            before = size
+            larger = size
         levels[size] = level
     return levels

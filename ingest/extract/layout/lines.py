@@ -1,6 +1,6 @@
-"""What the lines of a page tell, each by its first character: enough for most pages.
+"""Order the lines of a page by the box of each one's first character: enough for most pages.
 
-This runs for every page, so it counts microseconds: some of the lines are asked for first.
+This runs for every page, where microseconds count: only some of the lines are measured at first.
 """
 
 from __future__ import annotations
@@ -13,51 +13,53 @@ from operator import itemgetter
 
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
 
-LINE_END = "\r\n"  # of a line, as PDFium writes it
+LINE_END = "\r\n"  # as PDFium writes it
 
-MIN_DROP_HEIGHTS = 0.25  # in heights: a line that begins so much lower follows the one before
-MAX_DROP_HEIGHTS = 8  # in heights: a line that begins so much lower follows nothing
-MAX_OVERLAP_HEIGHTS = 0.3  # in heights: runs may reach so far into each other
-MIN_COLUMN_RUN_LINES = 3  # lines at least
-MAX_LINE_RUNS = 6  # of lines: a page with more is looked at word by word
+# In heights of a line.
+MIN_DROP_HEIGHTS = 0.25  # from one line to the next of a run
+MAX_DROP_HEIGHTS = 8  # a line further down begins another run
+MAX_OVERLAP_HEIGHTS = 0.3  # of runs that are one below the other
 
-OUTER_LINES = 3  # lines at either end of a page that are always asked for
-INNER_LINES = 4  # of those between, about
+MIN_COLUMN_RUN_LINES = 3  # shorter runs side by side may be the cells of a table
+MAX_LINE_RUNS = 6  # a page with more is analysed word by word
+
+OUTER_LINES = 3  # lines at either end of a page that are always measured
+INNER_LINES = 4  # lines between them that are measured at first, approximately
 
 
 @dataclass(slots=True)
 class PageLines:
-    """Some lines of a page, one entry a line, heights in points."""
+    """Measured lines of a page: one entry per line, in points; up is positive."""
 
-    starts: Sequence[int]  # in the text; one more, where the next would begin
+    starts: Sequence[int]  # offsets in the text; the last one is where the next line would begin
     lefts: list[float]
-    tops: list[float]  # up is positive
+    tops: list[float]
     bottoms: list[float]
 
 
 @dataclass(slots=True)
 class LineRun:
-    """Lines that follow each other downwards: their numbers, and how high they reach."""
+    """Lines that follow each other downwards."""
 
-    first: int
+    first: int  # number of the line
     last: int
     top: float
     bottom: float
 
 
 def measure_lines(handle: TextHandle, starts: Sequence[int]) -> PageLines:
-    """The lines that start there; the last entry is where the next one would."""
+    """Measure the lines that start at offsets; the last offset is where the next would begin."""
     boxes = list_char_edges(handle, starts[:-1])
     return PageLines(starts, boxes[::BOX_FIELDS], boxes[1::BOX_FIELDS], boxes[3::BOX_FIELDS])
 
 
 def measure_all_lines(handle: TextHandle, text: str) -> PageLines:
-    """All lines of a page."""
+    """Measure all lines of a page."""
     return measure_lines(handle, find_line_starts(text))
 
 
 def measure_some_lines(handle: TextHandle, starts: Sequence[int]) -> PageLines:
-    """A few of the lines: the outer ones, and some between; all where there are not many."""
+    """Measure the outer lines of a page and some between them; all lines if there are few."""
     count = len(starts) - 1
     return measure_lines(
         handle,
@@ -66,13 +68,13 @@ def measure_some_lines(handle: TextHandle, starts: Sequence[int]) -> PageLines:
 
 
 def find_line_starts(text: str) -> list[int]:
-    """Where each line starts, and where one more would."""
+    """Return the offset of each line, and where the next would begin."""
     return list(accumulate([len(line) + len(LINE_END) for line in text.split(LINE_END)], initial=0))
 
 
 @lru_cache
 def make_line_sampler(count: int) -> Callable[[Sequence[int]], tuple[int, ...]]:
-    """Takes the starts of some lines of so many, and the last start, which is of no line."""
+    """Return a function that picks the starts of some of `count` lines, and the last offset."""
     step = (count - 2 * OUTER_LINES) / (INNER_LINES + 1)
     inner = [OUTER_LINES + round(number * step) for number in range(1, INNER_LINES + 1)]
     return itemgetter(*range(OUTER_LINES), *inner, *range(count - OUTER_LINES, count + 1))
@@ -81,27 +83,27 @@ def make_line_sampler(count: int) -> Callable[[Sequence[int]], tuple[int, ...]]:
 def arrange_by_lines(
     handle: TextHandle, text: str, lines: PageLines, starts: Sequence[int]
 ) -> str | None:
-    """The text with its lines in the order in which they are read; None where they do not tell.
+    """Put the lines of a page into reading order; None if the lines alone do not tell it.
 
-    Headers and footers may be drawn before or after what stands between them, and columns one
-    after the other. `lines` are some or all of those that start there.
+    Headers and footers may be drawn before or after the text between them, and columns one after
+    the other. `lines` are some or all of the lines that begin at `starts`.
     """
     if is_descending(lines):
         return text
     count = len(starts) - 1
-    found = split_runs(lines)
-    # A run that ends at one of the outer lines ends there for certain.
+    runs = split_runs(lines)
+    # Between the outer lines, a run may end at a line that was not measured.
     inner = range(OUTER_LINES, len(lines.tops) - OUTER_LINES + 1)
-    if len(lines.tops) < count and any(run.first in inner for run in found):
+    if len(lines.tops) < count and any(run.first in inner for run in runs):
         lines = measure_lines(handle, starts)
-        found = split_runs(lines)
-    downwards = sorted(found, key=by_top)
+        runs = split_runs(lines)
+    downwards = sorted(runs, key=by_top)
     if not are_disjoint(downwards):
         if len(lines.tops) < count:
             lines = measure_lines(handle, starts)
-            found = split_runs(lines)
-        groups = group_runs(found)
-        if len(found) > MAX_LINE_RUNS or any(map(may_be_cells, groups)):
+            runs = split_runs(lines)
+        groups = group_runs(runs)
+        if len(runs) > MAX_LINE_RUNS or any(map(may_be_cells, groups)):
             return None
         if not all(is_read_as_drawn(handle, group, lines) for group in groups):
             return None
@@ -112,17 +114,17 @@ def arrange_by_lines(
 
 
 def by_top(run: LineRun) -> float:
-    """What runs are sorted by: the highest first."""
+    """Sort key of runs: the highest first."""
     return -run.top
 
 
 def may_be_cells(group: Sequence[LineRun]) -> bool:
-    """Whether runs side by side are too short for columns, and may be the cells of a table."""
+    """Return whether runs side by side are too short for columns, and may be cells of a table."""
     return len(group) > 1 and min(run.last - run.first for run in group) < MIN_COLUMN_RUN_LINES - 1
 
 
 def group_runs(runs: Sequence[LineRun]) -> list[list[LineRun]]:
-    """The runs that stand beside each other, as they are drawn; such groups from the top."""
+    """Group runs that are side by side, from the top; each group is in drawing order."""
     groups: list[list[LineRun]] = []
     bottom = float("inf")
     for run in sorted(runs, key=by_top):
@@ -136,42 +138,42 @@ def group_runs(runs: Sequence[LineRun]) -> list[list[LineRun]]:
 
 
 def is_descending(lines: PageLines) -> bool:
-    """Whether each line begins lower than the one before."""
-    before = float("inf")
-    for high, low in zip(lines.tops, lines.bottoms, strict=True):
-        middle = (high + low) / 2
-        if middle >= before - MIN_DROP_HEIGHTS * (high - low):
+    """Return whether each line is lower than the one before."""
+    previous = float("inf")
+    for top, bottom in zip(lines.tops, lines.bottoms, strict=True):
+        middle = (top + bottom) / 2
+        if middle >= previous - MIN_DROP_HEIGHTS * (top - bottom):
             return False
-        before = middle
+        previous = middle
     return True
 
 
 def split_runs(lines: PageLines) -> list[LineRun]:
-    """The runs of lines, in the order in which they are drawn.
+    """Split lines into runs, in drawing order.
 
-    A wide leap ends a run too: between lines that are known to be neighbours, which are the outer.
+    A wide gap ends a run too, between outer lines only: inner lines may not be neighbours.
     """
-    found = []
+    runs = []
     inner = range(OUTER_LINES, len(lines.tops) - OUTER_LINES + 1)
     first, top, bottom = 0, lines.tops[0], lines.bottoms[0]
-    before = float("inf")
+    previous = float("inf")
     for number, (high, low) in enumerate(zip(lines.tops, lines.bottoms, strict=True)):
         middle, height = (high + low) / 2, high - low
-        fall = before - middle
+        drop = previous - middle
         if number and (
-            fall <= MIN_DROP_HEIGHTS * height
-            or (fall > MAX_DROP_HEIGHTS * height and number not in inner)
+            drop <= MIN_DROP_HEIGHTS * height
+            or (drop > MAX_DROP_HEIGHTS * height and number not in inner)
         ):
-            found.append(LineRun(first, number - 1, top, bottom))
+            runs.append(LineRun(first, number - 1, top, bottom))
             first, top, bottom = number, high, low
         elif low < bottom:
             bottom = low
-        before = middle
-    return [*found, LineRun(first, len(lines.tops) - 1, top, bottom)]
+        previous = middle
+    return [*runs, LineRun(first, len(lines.tops) - 1, top, bottom)]
 
 
 def are_disjoint(downwards: Sequence[LineRun]) -> bool:
-    """Whether each run, from the top, ends where the next one begins, or above."""
+    """Return whether each run, from the top, ends above the next one."""
     bottom = float("inf")
     for run in downwards:
         if run.top > bottom + MAX_OVERLAP_HEIGHTS * (run.top - run.bottom) / (
@@ -183,7 +185,7 @@ def are_disjoint(downwards: Sequence[LineRun]) -> bool:
 
 
 def is_read_as_drawn(handle: TextHandle, group: Sequence[LineRun], lines: PageLines) -> bool:
-    """Whether runs are read as they are drawn: one below the other, or left before right."""
+    """Return whether a group's drawing order is its reading order: top to bottom, left to right."""
     if len(group) == 1:
         return True
     rights = {n: edge for run in group for n, edge in iter_right_edges(handle, lines.starts, run)}
@@ -202,14 +204,14 @@ def is_read_as_drawn(handle: TextHandle, group: Sequence[LineRun], lines: PageLi
 def iter_right_edges(
     handle: TextHandle, starts: Sequence[int], run: LineRun
 ) -> Iterator[tuple[int, float]]:
-    """The numbers of the lines of a run, and how far right they end."""
+    """Yield the number and the right edge of each line of a run."""
     numbers = range(run.first, run.last + 1)
     last = [starts[number + 1] - len(LINE_END) - 1 for number in numbers]
     yield from zip(numbers, list_char_edges(handle, last)[2::BOX_FIELDS], strict=True)
 
 
 def lines_beside(lines: PageLines, run: LineRun, other: LineRun) -> list[int]:
-    """The lines of a run that stand beside another."""
+    """Return the numbers of those lines of a run that are beside another run."""
     return [
         n
         for n in range(run.first, run.last + 1)

@@ -1,6 +1,6 @@
-"""The text of a page as pieces that stand apart: cells, lines of columns, lines.
+"""Split the text of a page into segments that are apart: cells, lines of columns, lines.
 
-Nothing is lost: the pieces are slices of the page's text and hold all of it but white space.
+Segments are slices of the page's text. Together they hold all of it except white space.
 """
 
 from __future__ import annotations
@@ -24,31 +24,30 @@ from ingest.extract.layout.geometry import (
     read_char_boxes,
 )
 
-# Words are further apart than this, in heights of the type, where a new piece begins: the spaces
-# of justified lines stay below it.
-MIN_SEGMENT_GAP_HEIGHTS = 0.75
-MAX_LINE_SHIFT_HEIGHTS = 0.7  # in heights: a line that goes on so much higher or lower is another
+# In heights of the type.
+MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified lines are narrower
+MAX_LINE_SHIFT_HEIGHTS = 0.7  # a word that is so much higher or lower is on another line
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-# What stands before an item of a list, some way off.
+# The marker of a list item, which is at some distance from it.
 LIST_MARKER = re.compile(r"[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]")
 
 
-# What stands between words: white space and controls up to the first, and spaces of other widths.
+# Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
-MAX_MARKER_CHARS = 7  # characters of a marker at most
+MAX_MARKER_CHARS = 7
 
 
 class Direction(IntEnum):
-    """Which way the letters of a line follow each other on the unturned page."""
+    """Direction of a line on the unrotated page. The direction of the script does not count."""
 
     RIGHT = 0
     UP = 1
-    LEFT = 2  # upside down: the direction of scripts is another matter
+    LEFT = 2  # upside down
     DOWN = 3
 
 
-# For each the fields of a box that are u0, v0, u1 and v1 to its reader, and their signs.
+# For each direction: the fields of a box that are u0, v0, u1 and v1 to the reader, and their signs.
 READER_AXES = {
     way: (fields, np.array(signs, np.float32))
     for way, fields, signs in (
@@ -61,47 +60,48 @@ READER_AXES = {
 
 
 class TextSegment(NamedTuple):
-    """Text in a box, in points, as its reader sees it: u runs along a line, v from line to line."""
+    """Text and its box in points, turned to the reader: u runs along a line, v downwards."""
 
     u0: float
     v0: float
     u1: float
     v1: float
     text: str
-    drawing_index: int  # in the order in which the page draws it
-    line: int  # of PDFium's lines
+    drawing_index: int  # position in drawing order
+    line: int  # number of PDFium's line
     is_table: bool = False
 
     @property
     def height(self) -> float:
-        """Of its line, in points."""
+        """Height of its line, in points."""
         return self.v1 - self.v0
 
     @property
     def middle(self) -> float:
-        """Half way down its line."""
+        """Vertical middle of its line."""
         return (self.v0 + self.v1) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class WordBoxes:
-    """Where each word of a page stands; one row a word."""
+    """Offsets and boxes of the words of a page, one row per word."""
 
-    starts: Indices  # in the text
-    ends: Indices  # of the last character
+    starts: Indices  # offset of the first character
+    ends: Indices  # offset of the last character
     lines: Indices  # number of PDFium's line
     first_boxes: Boxes  # of the first character
-    last_boxes: Boxes
+    last_boxes: Boxes  # of the last character
 
     def select(self, rows: Indices) -> WordBoxes:
-        """Some of the words."""
+        """Return some of the words, by their rows."""
         return WordBoxes(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
 def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) -> WordBoxes:
-    """The words of a page: what stands between spaces, ends of lines and broken words.
+    """Find the words of a page, separated by spaces, line ends and hyphens of broken words.
 
-    A line that the page writes in one go, which `written` tells, has no holes and is one word.
+    A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
+    one word.
     """
     blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
     broken = code_points == BROKEN_WORD_CODE
@@ -110,46 +110,47 @@ def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) 
     ends[:-1] &= blank[1:] | broken[:-1]
     starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
     number = np.cumsum(broken | (code_points == NEWLINE))
-    lines = number[starts] - (broken[starts])  # a line ends behind such a mark
-    leads = mark_changes(lines)
-    trails = np.ones_like(leads)
-    trails[:-1] = leads[1:]
-    outer = read_char_boxes(text, np.concatenate([starts[leads], stops[trails]]).tolist())
+    lines = number[starts] - (broken[starts])  # the mark of a broken word is on the line it ends
+    is_first = mark_changes(lines)
+    is_last = np.ones_like(is_first)
+    is_last[:-1] = is_first[1:]
+    outer = read_char_boxes(text, np.concatenate([starts[is_first], stops[is_last]]).tolist())
     half = len(outer) // 2
-    split = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)[np.cumsum(leads) - 1]
-    firsts = leads | split
-    starts, stops = starts[firsts], stops[trails | split]
+    interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
+    split = interrupted[np.cumsum(is_first) - 1]
+    firsts = is_first | split
+    starts, stops = starts[firsts], stops[is_last | split]
     boxes = read_char_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
     return WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
 
 
 def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
-    """Whether each number is another than the one before; the first is."""
-    found = np.ones(len(numbers), bool)
-    np.not_equal(numbers[1:], numbers[:-1], out=found[1:])
-    return found
+    """Mark each number that differs from the one before, and the first one."""
+    changes = np.ones(len(numbers), bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])
+    return changes
 
 
 def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> NDArray[np.bool_]:
-    """Whether several of the boxes of what is written stand in each line, given its two ends."""
+    """Mark the lines that are drawn as several runs, given the boxes of both ends of each line."""
     middle = (first[:, 1] + first[:, 3]) / 2
     level = (written_boxes[:, 3] < middle[:, None]) & (middle[:, None] < written_boxes[:, 1])
     left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
     beside = (written_boxes[:, 0] < right[:, None]) & (left[:, None] < written_boxes[:, 2])
-    turned = np.abs(middle - (last[:, 1] + last[:, 3]) / 2) > first[:, 1] - first[:, 3]
-    several: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | turned
-    return several
+    sloping = np.abs(middle - (last[:, 1] + last[:, 3]) / 2) > first[:, 1] - first[:, 3]
+    interrupted: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | sloping
+    return interrupted
 
 
 def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
-    """Towards where each word's line runs; one that is too short to tell goes with the most."""
+    """Return the direction of each word's line; a line of one character takes the commonest."""
     heads = np.flatnonzero(mark_changes(words.lines))
     tails = np.append(heads[1:], len(words.lines)) - 1
     across = box_centres(words.last_boxes[tails], 0) - box_centres(words.first_boxes[heads], 0)
     upwards = box_centres(words.last_boxes[tails], 1) - box_centres(words.first_boxes[heads], 1)
     if (across >= np.abs(upwards)).all():
-        return np.zeros(len(words.lines), np.intp)  # Towards.RIGHT, all of them
+        return np.zeros(len(words.lines), np.intp)  # all Direction.RIGHT
     long = words.ends[tails] - words.starts[heads]
     ways = np.where(
         np.abs(across) >= np.abs(upwards),
@@ -157,67 +158,67 @@ def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
         np.where(upwards > 0, Direction.UP, Direction.DOWN),
     )
     if RIGHT_TO_LEFT.search(text):
-        for place in np.flatnonzero(ways == Direction.LEFT):
-            line = text[words.starts[heads[place]] : words.ends[tails[place]] + 1]
+        for row in np.flatnonzero(ways == Direction.LEFT):
+            line = text[words.starts[heads[row]] : words.ends[tails[row]] + 1]
             if RIGHT_TO_LEFT.search(line):
-                ways[place] = Direction.RIGHT
+                ways[row] = Direction.RIGHT
     usual = np.bincount(ways, weights=long, minlength=4).argmax()
     ways[long == 0] = usual
     return np.repeat(ways, tails - heads + 1)
 
 
 def box_centres(boxes: Boxes, axis: int) -> NDArray[np.float32]:
-    """The middle of each box, from left to right or from bottom to top."""
+    """Return the middle of each box along an axis: 0 is horizontal, 1 is vertical."""
     middle: NDArray[np.float32] = (boxes[:, axis] + boxes[:, axis + 2]) * np.float32(0.5)
     return middle
 
 
 def turn_to_reader(boxes: Boxes, direction: Direction) -> Boxes:
-    """Boxes as the reader of lines that run this way sees them: u0, v0, u1, v1; v grows downwards.
+    """Turn boxes to the reader of lines in a direction: u0, v0, u1, v1; v grows downwards.
 
-    Lines that run down, turned or of vertical script, follow each other from right to left.
+    Lines that run down, rotated or in vertical script, follow each other from right to left.
     """
     fields, signs = READER_AXES[direction]
     return boxes[:, fields] * signs
 
 
 def join_boxes(first: Boxes, last: Boxes) -> Boxes:
-    """The boxes from the first to the last characters, as they are seen."""
-    found = np.empty_like(first)
-    np.minimum(first[:, :2], last[:, :2], out=found[:, :2])
-    np.maximum(first[:, 2:], last[:, 2:], out=found[:, 2:])
-    return found
+    """Return the boxes that enclose each pair of boxes, turned to the reader."""
+    boxes = np.empty_like(first)
+    np.minimum(first[:, :2], last[:, :2], out=boxes[:, :2])
+    np.maximum(first[:, 2:], last[:, 2:], out=boxes[:, 2:])
+    return boxes
 
 
 def find_gaps(boxes: Boxes, lines: Indices) -> NDArray[np.bool_]:
-    """Whether each word but the first begins a piece: in another line, or some way off."""
+    """Mark each word after the first that begins a segment: on another line, or at a distance."""
     heights = np.maximum(boxes[:-1, 3] - boxes[:-1, 1], boxes[1:, 3] - boxes[1:, 1])
-    # Whichever way the script runs, one of these is how far apart two words are.
+    # The larger one is the distance of two words, whichever way the script runs.
     apart = np.maximum(boxes[1:, 0] - boxes[:-1, 2], boxes[:-1, 0] - boxes[1:, 2])
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
-    leaped = np.abs(np.diff(middles)) > MAX_LINE_SHIFT_HEIGHTS * heights
-    begun: NDArray[np.bool_] = (
-        mark_changes(lines)[1:] | (apart > MIN_SEGMENT_GAP_HEIGHTS * heights) | leaped
+    shifted = np.abs(np.diff(middles)) > MAX_LINE_SHIFT_HEIGHTS * heights
+    gaps: NDArray[np.bool_] = (
+        mark_changes(lines)[1:] | (apart > MIN_SEGMENT_GAP_HEIGHTS * heights) | shifted
     )
-    return begun
+    return gaps
 
 
 def find_ruled_gaps(
     boxes: Boxes, vertical: Sequence[tuple[float, float, float]]
 ) -> NDArray[np.bool_]:
-    """Whether an upright rule stands between each word and the one before."""
-    found = np.zeros(max(0, len(boxes) - 1), bool)
-    for top, bottom, along in vertical:
-        beside = (boxes[:-1, 2] <= along + 1) & (along - 1 <= boxes[1:, 0])
+    """Mark each word after the first that a vertical rule separates from the one before."""
+    gaps = np.zeros(max(0, len(boxes) - 1), bool)
+    for top, bottom, u in vertical:
+        between = (boxes[:-1, 2] <= u + 1) & (u - 1 <= boxes[1:, 0])
         level = (top <= boxes[1:, 3]) & (boxes[1:, 1] <= bottom)
-        found |= beside & level
-    return found
+        gaps |= between & level
+    return gaps
 
 
 def make_segments(
     text: str, words: WordBoxes, boxes: Boxes, cuts: NDArray[np.bool_]
 ) -> Iterator[TextSegment]:
-    """The words between the cuts, as pieces; a list's marker stays with its item."""
+    """Join the words between cuts into segments. A list marker stays with its item."""
     firsts = np.flatnonzero(np.append(True, cuts))
     lasts = np.append(firsts[1:], len(boxes)) - 1
     edges = np.concatenate(
@@ -230,20 +231,20 @@ def make_segments(
     starts, ends = words.starts[firsts].tolist(), (words.ends[lasts] + 1).tolist()
     lines = words.lines[firsts].tolist()
     marker: TextSegment | None = None
-    for place, ((u0, v0, u1, v1), start, end, line) in enumerate(
+    for number, ((u0, v0, u1, v1), start, end, line) in enumerate(
         zip(edges, starts, ends, lines, strict=True)
     ):
-        piece = TextSegment(u0, v0, u1, v1, text[start:end], place, line)
+        segment = TextSegment(u0, v0, u1, v1, text[start:end], number, line)
         if marker:
-            if marker.line == piece.line:
-                piece = merge_segments([marker, piece], f"{marker.text} {piece.text}")
+            if marker.line == segment.line:
+                segment = merge_segments([marker, segment], f"{marker.text} {segment.text}")
             else:
                 yield marker
             marker = None
-        if len(piece.text) <= MAX_MARKER_CHARS and LIST_MARKER.fullmatch(piece.text):
-            marker = piece
+        if len(segment.text) <= MAX_MARKER_CHARS and LIST_MARKER.fullmatch(segment.text):
+            marker = segment
         else:
-            yield piece
+            yield segment
     if marker:
         yield marker
 
@@ -251,14 +252,14 @@ def make_segments(
 def merge_segments(
     segments: Sequence[TextSegment], text: str, *, is_table: bool = False
 ) -> TextSegment:
-    """One piece in the place of several."""
+    """Replace segments by one with the given text, in the box that encloses them."""
     return TextSegment(
-        min(piece.u0 for piece in segments),
-        min(piece.v0 for piece in segments),
-        max(piece.u1 for piece in segments),
-        max(piece.v1 for piece in segments),
+        min(s.u0 for s in segments),
+        min(s.v0 for s in segments),
+        max(s.u1 for s in segments),
+        max(s.v1 for s in segments),
         text,
-        min(piece.drawing_index for piece in segments),
+        min(s.drawing_index for s in segments),
         segments[0].line,
         is_table,
     )

@@ -1,6 +1,6 @@
-"""Tables: which levels of a page are rows of one, and their Markdown. Pure.
+"""Detect tables among the bands of a page, and format them as Markdown. Pure.
 
-Precision comes first: prose, columns, forms and lists that happen to align stay what they are.
+Precision comes first: prose, columns, forms and lists that happen to align stay as they are.
 """
 
 from __future__ import annotations
@@ -28,66 +28,61 @@ from ingest.extract.layout.whitespace import (
     merge_extents,
 )
 
-PAIR_COLUMNS = 2  # columns: of a list of names and what belongs to each
-MIN_TABLE_ROWS = 3  # rows of a table without rules
-MAX_ROW_GAP_HEIGHTS = 2.0  # heights of white between two rows of one table at most
-MIN_ALIGNED_SHARE = 0.6  # share of a column's cells that begin or end at the same place
-FULL_LINE_WIDTH_SHARE = 0.8  # of a column's width: lines of prose reach so far
-MAX_FULL_LINE_SHARE = 0.3  # share of full lines in a column of a table at most
-# Heights: lines of text are at least so long, in narrow columns and in others.
+PAIR_COLUMNS = 2  # of a form, or of a table of contents
+MIN_TABLE_ROWS = 3  # of a table without rules
+MAX_ROW_GAP_HEIGHTS = 2.0  # white space between two rows, in heights of the type
+MIN_ALIGNED_SHARE = 0.6  # of a column's segments, aligned left, right or centred
+FULL_LINE_WIDTH_SHARE = 0.8  # of a column's width, from which a line counts as full
+MAX_FULL_LINE_SHARE = 0.3  # of full lines in a column of a table
+# Minimum length of a line of prose in heights of the type: in narrow columns, and in others.
 SHORT_LINE_HEIGHTS, LONG_LINE_HEIGHTS = 8, 12
-# A row of a ruled table may be as deep as this many heights.
-MAX_ROW_BANDS = 25
+MAX_ROW_BANDS = 25  # of a row of a ruled table
 
 PAGE_NUMBER = re.compile(r"[\divxlc]{1,6}", re.IGNORECASE)
 
 
 @dataclass(slots=True)
 class TableGrid:
-    """Levels of a page that may be a table."""
+    """Segments of a possible table, by row and column."""
 
-    rows: list[list[list[TextSegment]]]  # of each row its cells, of a cell what stands in it
+    rows: list[list[list[TextSegment]]]  # rows of cells of segments
     columns: list[Extent]
 
 
 def split_into_cells(row: Sequence[Band], columns: Sequence[Extent]) -> list[list[TextSegment]]:
-    """The pieces of a row, by column, each from top to bottom."""
-    found: list[list[TextSegment]] = [[] for _ in columns]
+    """Distribute the segments of a row over its columns, each from top to bottom."""
+    cells: list[list[TextSegment]] = [[] for _ in columns]
     for band in row:
-        for piece in band:
-            found[column_of(piece, columns)].append(piece)
-    return found
+        for segment in band:
+            cells[column_of(segment, columns)].append(segment)
+    return cells
 
 
 def replace_tables(
-    levels: Sequence[Band], rulings: Rulings, *, right_to_left: bool
+    bands: Sequence[Band], rulings: Rulings, *, right_to_left: bool
 ) -> Iterator[Band]:
-    """The levels, with those that are a table replaced by one piece that holds its Markdown."""
-    height = median_height([piece for band in levels for piece in band])
-    place = 0
-    while place < len(levels):
-        table, after = detect_table(levels, place, rulings, height)
+    """Replace the bands of each table by one segment that holds its Markdown."""
+    height = median_height([segment for band in bands for segment in band])
+    start = 0
+    while start < len(bands):
+        table, end = detect_table(bands, start, rulings, height)
         if table is None:
-            yield from levels[place:after]
-            place = after
-            continue
-        together = [piece for band in levels[place:after] for piece in band]
-        yield [
-            merge_segments(
-                together, format_table(table, right_to_left=right_to_left), is_table=True
-            )
-        ]
-        place = after
+            yield from bands[start:end]
+        else:
+            segments = [segment for band in bands[start:end] for segment in band]
+            markdown = format_table(table, right_to_left=right_to_left)
+            yield [merge_segments(segments, markdown, is_table=True)]
+        start = end
 
 
 def detect_table(
-    levels: Sequence[Band], start: int, rulings: Rulings, height: float
+    bands: Sequence[Band], start: int, rulings: Rulings, height: float
 ) -> tuple[TableGrid | None, int]:
-    """The table that begins with a level, if it is one, and the level after it."""
-    if len(levels[start]) == 1 or levels[start][0].is_table:
+    """Return the table that begins with a band, or None; and the index of the band after it."""
+    if len(bands[start]) == 1 or bands[start][0].is_table:
         return None, start + 1
-    lines = find_row_rulings(levels[start], rulings)
-    rows, columns = collect_rows(levels, start, lines, height)
+    lines = find_row_rulings(bands[start], rulings)
+    rows, columns = collect_rows(bands, start, lines, height)
     if len(columns) <= 1:
         return None, start + 1
     after = start + sum(map(len, rows))
@@ -105,8 +100,8 @@ def detect_table(
 
 
 def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
-    """How far down the rules are that run as wide as a level, or wider; the nearest kind."""
-    left, right = band[0].u0, max(piece.u1 for piece in band)
+    """Return v of the lines that extend as far as the nearest one that underlines a whole band."""
+    left, right = band[0].u0, max(segment.u1 for segment in band)
     fitting = [
         (level, span)
         for level, span in rulings.horizontal
@@ -124,31 +119,31 @@ def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
 
 
 def collect_rows(
-    levels: Sequence[Band], start: int, lines: Sequence[float], height: float
+    bands: Sequence[Band], start: int, lines: Sequence[float], height: float
 ) -> tuple[list[list[Band]], list[Extent]]:
-    """Rows from a level on downwards, as long as they keep at least two columns."""
+    """Collect rows from a band downwards while they have at least two columns."""
     rows: list[list[Band]] = []
     columns: list[Extent] = []
     place = start
-    bottom = levels[start][0].v0
-    narrow = MIN_WHITE_HEIGHTS * height
-    while place < len(levels):
-        row = take_row(levels, place, lines)
+    bottom = bands[start][0].v0
+    min_gap = MIN_WHITE_HEIGHTS * height
+    while place < len(bands):
+        row = take_row(bands, place, lines)
         first = row[0][0]
-        wider = columns
+        merged = columns
         for band in row:
-            wider = add_band(wider, band, narrow)
-        if any(band[0].is_table for band in row) or len(wider) <= 1:
+            merged = add_band(merged, band, min_gap)
+        if any(band[0].is_table for band in row) or len(merged) <= 1:
             break
-        alone = all(len(band) == 1 for band in row)
+        is_single = all(len(band) == 1 for band in row)
         if columns and (
             first.v0 - bottom > MAX_ROW_GAP_HEIGHTS * height
-            or (alone and (len(wider) < len(columns) or is_outside(first, columns)))
+            or (is_single and (len(merged) < len(columns) or is_outside(first, columns)))
         ):
             break
         rows.append(row)
-        columns = wider
-        bottom = max(piece.v1 for band in row for piece in band)
+        columns = merged
+        bottom = max(segment.v1 for band in row for segment in band)
         place += len(row)
     while (
         rows
@@ -157,46 +152,46 @@ def collect_rows(
     ):
         rows.pop()
     return rows, merge_extents(
-        (span for row in rows for band in row for span in band_extents(band)), narrow
+        (span for row in rows for band in row for span in band_extents(band)), min_gap
     )
 
 
-def take_row(levels: Sequence[Band], place: int, lines: Sequence[float]) -> list[Band]:
-    """The level, with those after it that stand between the same two rules."""
-    middle = levels[place][0].middle
+def take_row(bands: Sequence[Band], start: int, lines: Sequence[float]) -> list[Band]:
+    """Return a band, and those after it that are between the same two lines."""
+    middle = bands[start][0].middle
     below = bisect_right(lines, middle)
     if below == len(lines) or not lines[0] < middle:
-        return [levels[place]]
-    found = []
-    for band in levels[place : place + MAX_ROW_BANDS]:
+        return [bands[start]]
+    row = []
+    for band in bands[start : start + MAX_ROW_BANDS]:
         if band[0].middle > lines[below]:
             break
-        found.append(band)
-    return found
+        row.append(band)
+    return row
 
 
 def is_last_row_attached(
     rows: Sequence[Sequence[Band]], lines: Sequence[float], height: float
 ) -> bool:
-    """Whether the last row, of one cell, is held in the table: by a rule, or close to its cell."""
+    """Return whether the last row, of one cell, belongs to the table: a rule follows, or no gap."""
     last = rows[-1][0][0]
     if any(line > rows[-1][-1][0].middle for line in lines):
         return True
-    before = max(piece.v1 for band in rows[-2] for piece in band) if len(rows) > 1 else last.v0 - 99
-    return last.v0 - before <= 0.5 * height
+    above = max(s.v1 for band in rows[-2] for s in band) if len(rows) > 1 else last.v0 - 99
+    return last.v0 - above <= 0.5 * height
 
 
 def group_table_rows(
-    levels: Sequence[Band], columns: Sequence[Extent], height: float
+    bands: Sequence[Band], columns: Sequence[Extent], height: float
 ) -> list[list[Band]]:
-    """The levels of each row: parted by wider white, else where the first column has something."""
-    white = [below[0].v0 - max(piece.v1 for piece in above) for above, below in pairwise(levels)]
-    wide = (max(white, default=0.0) + min(white, default=0.0)) / 2
-    uneven = bool(white) and max(white) - min(white) > height / 4
-    rows = [[band] for band in levels[:1]]
-    for band, space in zip(levels[1:], white, strict=True):
+    """Group bands into rows: at wider gaps or, without any, where the first column is filled."""
+    gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(bands)]
+    middle = (max(gaps, default=0.0) + min(gaps, default=0.0)) / 2
+    is_uneven = bool(gaps) and max(gaps) - min(gaps) > height / 4
+    rows = [[band] for band in bands[:1]]
+    for band, gap in zip(bands[1:], gaps, strict=True):
         begins = len(band) > 1 and column_of(band[0], columns) == 0
-        if space > wide if uneven else begins:
+        if gap > middle if is_uneven else begins:
             rows.append([band])
         else:
             rows[-1].append(band)
@@ -204,11 +199,11 @@ def group_table_rows(
 
 
 def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
-    """Whether all this is a table and not something else that aligns."""
+    """Return whether a grid is a table and not something else that happens to align."""
     full = sum(sum(map(bool, row)) > 1 for row in table.rows)
     if framed:
         return full > 1
-    columns = [[piece for row in table.rows for piece in row[n]] for n in range(len(table.columns))]
+    columns = [[s for row in table.rows for s in row[n]] for n in range(len(table.columns))]
     return (
         full >= MIN_TABLE_ROWS
         and all(len(column) > 1 for column in columns)
@@ -225,17 +220,17 @@ def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
 
 
 def is_aligned(column: Sequence[TextSegment]) -> bool:
-    """Whether most pieces of a column begin, end, or are centred at the same place."""
+    """Return whether most segments of a column are aligned left, right or centred."""
     enough = MIN_ALIGNED_SHARE * len(column)
     return (
-        count_commonest([piece.u0 for piece in column]) >= enough
-        or count_commonest([piece.u1 for piece in column]) >= enough
-        or count_commonest([(piece.u0 + piece.u1) / 2 for piece in column]) >= enough
+        count_commonest([segment.u0 for segment in column]) >= enough
+        or count_commonest([segment.u1 for segment in column]) >= enough
+        or count_commonest([(segment.u0 + segment.u1) / 2 for segment in column]) >= enough
     )
 
 
 def count_commonest(edges: Sequence[float]) -> int:
-    """How many are at the commonest place, or beside it: rounding may have parted them."""
+    """Count the edges at the commonest position and next to it, as rounding may separate them."""
     counts = Counter([round(edge / SAME_EDGE_POINTS) for edge in edges])
     place, count = max(counts.items(), key=itemgetter(1))
     return count + max(counts[place - 1], counts[place + 1])
@@ -244,32 +239,28 @@ def count_commonest(edges: Sequence[float]) -> int:
 def prose_share(
     column: Sequence[TextSegment], span: Extent, line: float = SHORT_LINE_HEIGHTS
 ) -> float:
-    """The share of a column's lines that are full, and long: at least so many heights."""
+    """Return the share of a column's segments that fill it and are at least `line` heights long."""
     width = FULL_LINE_WIDTH_SHARE * (span[1] - span[0])
-    full = sum(piece.u1 - piece.u0 >= max(width, line * (piece.v1 - piece.v0)) for piece in column)
+    full = sum(s.u1 - s.u0 >= max(width, line * (s.v1 - s.v0)) for s in column)
     return full / len(column) if len(column) > MIN_TABLE_ROWS else 0.0
 
 
 def is_wordy(columns: Sequence[Sequence[TextSegment]]) -> bool:
-    """Whether most cells are as long as a line of a narrow column of text."""
-    long = sum(
-        piece.u1 - piece.u0 >= SHORT_LINE_HEIGHTS * (piece.v1 - piece.v0)
-        for c in columns
-        for piece in c
-    )
+    """Return whether most segments are as long as a line of a narrow column of text."""
+    long = sum(s.u1 - s.u0 >= SHORT_LINE_HEIGHTS * (s.v1 - s.v0) for c in columns for s in c)
     return long > sum(map(len, columns)) / 2
 
 
 def is_table_of_contents(cells: Sequence[Sequence[Sequence[TextSegment]]]) -> bool:
-    """Whether this is a list of titles and the pages they are on."""
-    numbers = [" ".join(piece.text for piece in row[-1]) for row in cells]
+    """Return whether cells are a table of contents: titles and page numbers."""
+    numbers = [" ".join(segment.text for segment in row[-1]) for row in cells]
     return len(cells[0]) == PAIR_COLUMNS and all(
         PAGE_NUMBER.fullmatch(number) for number in numbers
     )
 
 
 def is_form(cells: Sequence[Sequence[Sequence[TextSegment]]]) -> bool:
-    """Whether this is a list of names and values: "Date: today"."""
+    """Return whether cells are a form: names and values, as in "Date: today"."""
     names = [row[0][-1].text for row in cells if row[0]]
     return (
         len(cells[0]) == PAIR_COLUMNS
@@ -278,7 +269,10 @@ def is_form(cells: Sequence[Sequence[Sequence[TextSegment]]]) -> bool:
 
 
 def format_table(table: TableGrid, *, right_to_left: bool) -> str:
-    """A table with its first row as the header; `backwards` where the first column is the last."""
+    """Format a table as Markdown; the first row is the header.
+
+    `right_to_left` reverses the columns.
+    """
     rows = [list(map(format_cell, row)) for row in table.rows]
     if right_to_left:
         rows = [row[::-1] for row in rows]
@@ -286,10 +280,10 @@ def format_table(table: TableGrid, *, right_to_left: bool) -> str:
     return "\n".join([head, "|" + " --- |" * len(table.columns), *body])
 
 
-def format_cell(pieces: Sequence[TextSegment]) -> str:
-    """The text of one cell on one line."""
-    if len(pieces) == 1 and "|" not in pieces[0].text:
-        return pieces[0].text
-    text = "\n".join(piece.text for piece in pieces)
+def format_cell(segments: Sequence[TextSegment]) -> str:
+    """Return the text of one cell on one line, with bars escaped."""
+    if len(segments) == 1 and "|" not in segments[0].text:
+        return segments[0].text
+    text = "\n".join(segment.text for segment in segments)
     text = WRAPPED_CJK.sub(lambda match: match.group()[0], dehyphenate(text))
     return text.replace("\n", " ").replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""Pieces side by side, and the strips of white that run between them down a page. Pure."""
+"""Group segments into bands, and find the gaps that run down a page between them. Pure."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from typing import TypeAlias
 
 from ingest.extract.layout.segments import TextSegment
 
-Band: TypeAlias = "list[TextSegment]"  # on one level, from left to right
-Extent: TypeAlias = "tuple[float, float]"  # from, to; in points
+Band: TypeAlias = "list[TextSegment]"  # segments side by side, from left to right
+Extent: TypeAlias = "tuple[float, float]"  # start and end along a line, in points
 
-MIN_WHITE_HEIGHTS = 0.4  # in heights of the type: white that is narrower parts nothing
+MIN_WHITE_HEIGHTS = 0.4  # in heights of the type; narrower white space is no gap
 
 
 def group_bands(segments: Iterable[TextSegment]) -> list[Band]:
-    """The pieces level by level, from the top; what stands on one level from left to right."""
-    found: list[Band] = []
+    """Group segments into bands, from top to bottom."""
+    bands: list[Band] = []
     top, bottom = 1.0, 0.0
-    for piece in sorted(segments, key=middle_of):
-        # A table is a level of its own; of other levels the first piece says how high.
-        if top <= middle_of(piece) <= bottom and not piece.is_table:
-            found[-1].append(piece)
+    for segment in sorted(segments, key=middle_of):
+        # The height of a band is that of its first segment. A table is a band by itself.
+        if top <= middle_of(segment) <= bottom and not segment.is_table:
+            bands[-1].append(segment)
         else:
-            found.append([piece])
-            top, bottom = (1.0, 0.0) if piece.is_table else (piece.v0, piece.v1)
-    for band in found:
+            bands.append([segment])
+            top, bottom = (1.0, 0.0) if segment.is_table else (segment.v0, segment.v1)
+    for band in bands:
         if len(band) > 1:
             band.sort()
-    return found
+    return bands
 
 
 def middle_of(segment: TextSegment) -> float:
-    """Half way down a piece."""
+    """Return the vertical middle of a segment."""
     return (segment.v0 + segment.v1) / 2
 
 
 def merge_extents(extents: Iterable[Extent], min_gap: float) -> list[Extent]:
-    """The spans joined where they overlap or nearly meet, from left to right."""
+    """Merge extents that overlap or are closer than `min_gap`; returns them from left to right."""
     found: list[Extent] = []
     for start, end in sorted(extents):
         if found and start < found[-1][1] + min_gap:
@@ -49,10 +49,10 @@ def merge_extents(extents: Iterable[Extent], min_gap: float) -> list[Extent]:
 
 
 def add_band(extents: list[Extent], band: Band, min_gap: float) -> list[Extent]:
-    """The spans and what a band covers, joined."""
-    for piece in band:
+    """Merge the extents of a band's segments into sorted extents."""
+    for segment in band:
         for start, end in extents:
-            if start <= piece.u0 and piece.u1 <= end:
+            if start <= segment.u0 and segment.u1 <= end:
                 break
         else:
             return merge_extents([*extents, *band_extents(band)], min_gap)
@@ -60,21 +60,21 @@ def add_band(extents: list[Extent], band: Band, min_gap: float) -> list[Extent]:
 
 
 def band_extents(band: Band) -> list[Extent]:
-    """What the pieces of a band cover."""
-    return [(piece.u0, piece.u1) for piece in band]
+    """Return the extents of a band's segments."""
+    return [(segment.u0, segment.u1) for segment in band]
 
 
 def is_outside(segment: TextSegment, columns: Sequence[Extent]) -> bool:
-    """Whether a piece stands in none of the columns."""
+    """Return whether a segment is outside of all columns."""
     return all(segment.u1 < start or end < segment.u0 for start, end in columns)
 
 
 def column_of(segment: TextSegment, columns: Sequence[Extent]) -> int:
-    """The column that a piece stands in: columns are what the pieces cover."""
+    """Return the index of the column that a segment is in, of columns that cover it."""
     return bisect_right(columns, (segment.u0, float("inf"))) - 1
 
 
 def median_height(segments: Sequence[TextSegment]) -> float:
-    """The median height of the pieces' type."""
-    heights = sorted(piece.v1 - piece.v0 for piece in segments if not piece.is_table)
+    """Return the median height of the segments' type; 0 if all are tables."""
+    heights = sorted(s.v1 - s.v0 for s in segments if not s.is_table)
     return heights[len(heights) // 2] if heights else 0.0

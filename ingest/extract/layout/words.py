@@ -1,4 +1,4 @@
-"""A page whose lines do not tell their order, or have holes: looked at word by word."""
+"""Put a page into reading order by its words, where its lines have holes or do not tell."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from ingest.extract.layout.segments import (
 )
 from ingest.extract.layout.whitespace import Band
 
-PARAGRAPH_GAP_HEIGHTS = 0.9  # in heights: more white between two lines parts paragraphs
+PARAGRAPH_GAP_HEIGHTS = 0.9  # in heights of a line; a larger gap separates paragraphs
 
 
 def arrange_by_words(page: PageHandle, handle: TextHandle, text: str, plain: str | None) -> str:
-    """The text of a page in the order in which it is read.
+    """Return the text of a page in reading order.
 
-    `plain` is what its lines say, which holds where none of them has a hole.
+    `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
     """
     written = read_text_boxes(handle)
     if plain is not None and not has_holes(written):
@@ -48,41 +48,42 @@ def arrange_by_words(page: PageHandle, handle: TextHandle, text: str, plain: str
 
 
 def order_words(page: PageHandle, text: str, words: WordBoxes, plain: str | None) -> str:
-    """The text of a page in the order in which it is read, as the places of its words show it.
+    """Return the text of a page in reading order, by the positions of its words.
 
-    `plain` is what its lines say, which holds where none of them has a hole.
+    `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
     """
-    ways = find_directions(words, text)
-    several = sorted(set(ways.tolist()))
-    usual = Direction(int(np.bincount(ways, minlength=4).argmax()))
-    backwards = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
-    read: list[Band] = []
-    for way in sorted(several, key=lambda way: (way != usual, way)):
-        part = words if len(several) == 1 else words.select(np.flatnonzero(ways == way))
-        sight = join_boxes(
+    directions = find_directions(words, text)
+    present = sorted(set(directions.tolist()))
+    usual = Direction(int(np.bincount(directions, minlength=4).argmax()))
+    right_to_left = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
+    bands: list[Band] = []
+    for way in sorted(present, key=lambda way: (way != usual, way)):
+        part = words if len(present) == 1 else words.select(np.flatnonzero(directions == way))
+        boxes = join_boxes(
             turn_to_reader(part.first_boxes, Direction(way)),
             turn_to_reader(part.last_boxes, Direction(way)),
         )
-        cuts = find_gaps(sight, part.lines)
+        cuts = find_gaps(boxes, part.lines)
         if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
             return plain
-        ruled = find_rulings(turn_to_reader(read_drawn_boxes(page), Direction(way)))
-        cuts |= find_ruled_gaps(sight, ruled.vertical)
-        read += order_segments(
-            list(make_segments(text, part, sight, cuts)), ruled, right_to_left=backwards
+        rulings = find_rulings(turn_to_reader(read_drawn_boxes(page), Direction(way)))
+        cuts |= find_ruled_gaps(boxes, rulings.vertical)
+        bands += order_segments(
+            list(make_segments(text, part, boxes, cuts)), rulings, right_to_left=right_to_left
         )
-    if plain is not None and not any(band[0].is_table for band in read) and is_drawing_order(read):
+    has_table = any(band[0].is_table for band in bands)
+    if plain is not None and not has_table and is_drawing_order(bands):
         return plain
-    return "\n".join(format_bands(read, right_to_left=backwards))
+    return "\n".join(format_bands(bands, right_to_left=right_to_left))
 
 
 def has_holes(written_boxes: Boxes) -> bool:
-    """Whether some of what a page writes is on one level with what it writes next, but apart."""
+    """Return whether some run of text is side by side with the next one, at a distance."""
     if not len(written_boxes):
         return False
     boxes = written_boxes.tolist()
     height = sum([top - low for _, top, _, low in boxes]) / len(boxes)
-    # A list's marker stands apart too, and is no wider than its line is high.
+    # A list marker is at a distance too, but no wider than its line is high.
     return any(
         low < top_above
         and low_above < top
@@ -95,28 +96,28 @@ def has_holes(written_boxes: Boxes) -> bool:
 
 
 def has_cut_in_line(cuts: NDArray[np.bool_], lines: Indices) -> bool:
-    """Whether a cut is within a line."""
+    """Return whether a cut is within a line."""
     return bool((cuts & (np.diff(lines) == 0)).any())
 
 
 def is_drawing_order(bands: Sequence[Band]) -> bool:
-    """Whether a page is read as it is drawn."""
-    places = [piece.drawing_index for band in bands for piece in band]
-    return all(a < b for a, b in pairwise(places))
+    """Return whether the bands are in drawing order."""
+    indexes = [segment.drawing_index for band in bands for segment in band]
+    return all(a < b for a, b in pairwise(indexes))
 
 
 def format_bands(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[str]:
-    """The lines of a page, with an empty one around tables and between paragraphs."""
-    before: Band = []
+    """Yield bands as lines of text, with an empty line around tables and between paragraphs."""
+    previous: Band = []
     for band in bands:
-        if before and is_new_paragraph(before[0], band[0]):
+        if previous and is_new_paragraph(previous[0], band[0]):
             yield ""
-        yield " ".join(piece.text for piece in (reversed(band) if right_to_left else band))
-        before = band
+        yield " ".join(segment.text for segment in (reversed(band) if right_to_left else band))
+        previous = band
 
 
 def is_new_paragraph(above: TextSegment, below: TextSegment) -> bool:
-    """Whether something begins that is not the same paragraph."""
+    """Return whether the lower of two segments begins a paragraph or a table."""
     if above.is_table or below.is_table:
         return True
     return below.v0 - above.v1 > PARAGRAPH_GAP_HEIGHTS * min(above.height, below.height)

@@ -15,8 +15,9 @@ import numpy as np
 
 from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
-from ingest.extract.document import EngineChain, ExtractOptions, render_pdf_page
+from ingest.extract.document import ExtractOptions
 from ingest.extract.page_hash import PageHasher
+from ingest.extract.pdf import EngineChain, render_pdf_page
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Code
 

@@ -17,7 +17,16 @@ from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.ocr import local as local_ocr
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import Code, Document, OcrResult, PreparedDocument, Recipe, Source, hash_fields
+from ingest.models import (
+    Code,
+    Document,
+    OcrResult,
+    PreparedDocument,
+    Recipe,
+    Source,
+    document_kind,
+    hash_fields,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ def extract_options(task: Task) -> ExtractOptions:
         recognise=local_ocr.recognise if task.ocr == local_ocr.ENGINE_NAME else None,
         ocr_results=task.ocr_results,
         depth=len(task.attachment_path),
+        kind="pdf" if task.attachment_path else document_kind(task.source.name),
     )
 
 

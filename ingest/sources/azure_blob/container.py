@@ -25,7 +25,7 @@ from azure.core.exceptions import AzureError
 
 from ingest.azure.roles import BLOB_OWNER, BLOB_READER
 from ingest.errors import ConfigError, DocumentError
-from ingest.models import Code, ListingIssue, Source, Unread, hash_fields
+from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_document_name
 from ingest.runtime.retry import RetryableError
 from ingest.sources import check_size, require_source
 from ingest.sources.azure_blob.client import BlobChangedError, BlobStorageClient
@@ -90,7 +90,7 @@ def parse_container_url(url: str) -> ContainerLocation:
     container, folder = "".join(names[:1]), "/".join(names[1:])
     if not host or not container:
         raise ConfigError(f"{shown}: which container? expected {CONTAINER_URL_FORMAT}")
-    if folder.lower().endswith(".pdf"):
+    if is_document_name(folder):
         raise ConfigError(f"{shown}: name the folder a blob is in, not the blob")
     return ContainerLocation(f"https://{host}{account}/{quote(container)}", folder and folder + "/")
 
@@ -200,7 +200,7 @@ class Container:
 
     def blob_to_source(self, blob: Blob) -> Source | ListingIssue | Unread:
         """The source a blob is, or why it is none."""
-        if not blob.name.lower().endswith(".pdf"):
+        if not is_document_name(blob.name):
             return Unread(self.name, blob.name)
         if blob.name.rpartition("/")[2].startswith("."):
             return ListingIssue(self.name, blob.name, "hidden file", harmless=True)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
+from ingest.models import is_document_name
 from ingest.sources.azure_blob.client import ARCHIVED_REASON
 from ingest.sources.azure_blob.fields import BlobField, read_field_values
 
@@ -39,7 +40,7 @@ def parse_blobs(
         # A folder in its own right, or what some tools put in the place of one.
         if any(item.tag.lower() == "hdi_isfolder" for item in entry.iterfind("Metadata/*")):
             continue
-        if not name.lower().endswith(".pdf"):
+        if not is_document_name(name):
             # A name that ends with a "/" stands for a folder; a hidden file of another kind, for
             # nothing that anybody looks for.
             if not re.search(r"(^|/)(\.[^/]*)?$", name):

@@ -559,7 +559,7 @@ def test_the_local_ocr_and_the_passwords_are_looked_at(tmp_path: Path, command: 
     keys.write_text("\n")
     ill = command(*ask, INGEST_DOCUMENT_MEGABYTES="500")
     assert "✗ ocr         INGEST_DOCUMENT_MEGABYTES=500: the local OCR needs 1600" in ill.stdout
-    assert "✗ passwords   passwords: keys has none in it" in ill.stdout
+    assert "✗ passwords   passwords: keys has no passwords" in ill.stdout
     assert ill.returncode == 2
 
 

@@ -21,9 +21,10 @@ from reportlab.pdfgen.canvas import Canvas
 from ingest.config.reader import ocr_engine_name
 from ingest.config.settings import build_settings
 from ingest.errors import ConfigError, DocumentError
-from ingest.extract.document import MIN_CONFIDENCE, ExtractOptions, extract
+from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.ocr import local
+from ingest.extract.pdf import MIN_CONFIDENCE
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
 from ingest.models import Code, Document, OcrResult, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
