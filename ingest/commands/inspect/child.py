@@ -6,14 +6,11 @@ Joined, the segments of all pages that are not dropped are the text that was spl
 
 from __future__ import annotations
 
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, BinaryIO
-
-import numpy as np
 
 from ingest.chunk.chunks import PAGE_BREAK, choose_title, make_chunks
 from ingest.commands.inspect.view import Box, ChunkView, DocumentView, PageImage, PageView, Segment
@@ -22,7 +19,7 @@ from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import EngineChain, ExtractOptions, extract
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Chunk, Code, Document, RunningLines
-from ingest.pipeline.reader.page_images import assemble_png
+from ingest.pipeline.reader.page_images import encode_png
 from ingest.pipeline.reader.prepare import Task, extract_options
 
 if TYPE_CHECKING:
@@ -179,18 +176,6 @@ def render_page(engines: EngineChain, request: InspectImage) -> PageImage:
 
 
 def compress_image(grey: GreyImage) -> bytes:
-    """A picture as a file: PNG in sixteen shades, or in four where that is heavy."""
+    """Encode a picture as PNG in 16 greys; in 4 if it would be over MAX_IMAGE_BYTES."""
     whole = encode_png(grey, 4)
     return whole if len(whole) <= MAX_IMAGE_BYTES else encode_png(grey, 2)
-
-
-def encode_png(grey: GreyImage, bits: int) -> bytes:
-    """A picture as PNG with so many bits for a pixel, of those that divide eight."""
-    height, width = grey.shape
-    most, each = (1 << bits) - 1, 8 // bits
-    shades = ((grey.astype(np.uint16) * most + 127) // 255).astype(np.uint8)
-    shades = np.pad(shades, [(0, 0), (0, -width % each)])
-    rows = np.zeros((height, 1 + shades.shape[1] // each), np.uint8)  # each as it is: filter 0
-    for place in range(each):
-        rows[:, 1:] |= shades[:, place::each] << (8 - bits * (place + 1))
-    return assemble_png(width, height, bits, zlib.compress(rows.tobytes()))

@@ -138,12 +138,13 @@ def behave(task: tuple[str, Path, int], file: BinaryIO, beat: OnPage) -> object:
 
 
 def work() -> list[object]:
-    """What reading needs: threads, late imports, native code, the model files of a package."""
+    """Use what reading needs: threads, late imports, native code, data files of a package."""
     import numpy as np
     import pypdf
     import pypdfium2
 
     from ingest.embed.minilm import local_embedder
+    from ingest.pipeline.reader.page_images import encode_png
 
     found: list[object] = []
     thread = threading.Thread(target=found.append, args=("a thread",))
@@ -151,6 +152,7 @@ def work() -> list[object]:
     thread.join()
     square = np.ones((300, 300), np.float32)
     found += [float((square @ square)[0, 0]), pypdf.__name__, pypdfium2.__name__]
+    found.append(encode_png(np.zeros((2, 2), np.uint8), 4)[1:4])
     return [*found, local_embedder(2).embed(["some words"]).shape]
 
 

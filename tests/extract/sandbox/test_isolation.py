@@ -105,8 +105,8 @@ def test_a_reader_can_do_nothing_but_read(call: Call, folder: Path) -> None:
 
 @linux
 def test_what_reading_needs_still_works(call: Call) -> None:
-    """Threads, packages that are imported late, a model on several cores: as before."""
-    assert call("work") == ["a thread", 300.0, "pypdf", "pypdfium2", (1, 384)]
+    """Threads, packages that are imported late, PNG files, a model on several cores: as before."""
+    assert call("work") == ["a thread", 300.0, "pypdf", "pypdfium2", b"PNG", (1, 384)]
 
 
 @linux
