@@ -41,7 +41,7 @@ def read_with_recovery(
         with lock.shared():
             return skip_hanging_pages(read, task, file, limits)
     except ProcessDied as death:
-        retry = fallback(task, death)
+        retry = fallback_task(task, death)
         if retry is None:
             raise
         # A slow document is no danger to the others, which would wait for it a long time.
@@ -53,7 +53,7 @@ def read_with_recovery(
             raise death from None
 
 
-def fallback(task: Task, death: ProcessDied) -> Task | None:
+def fallback_task(task: Task, death: ProcessDied) -> Task | None:
     """The task for a second attempt after the first one killed its process; None to give up.
 
     By pypdf, which has no native code, unless the settings name an engine.
@@ -68,7 +68,7 @@ def skip_hanging_pages(
     read: Read, task: Task, file: BinaryIO, limits: SandboxLimits
 ) -> PreparedDocument | None:
     """Read a document without the pages that hang. Raises Stuck if that leaves none."""
-    whole = scaled_limits(task, limits)  # all attempts together
+    whole = scale_limits(task, limits)  # all attempts together
     attempt = whole
     begun = time.monotonic()
     while True:
@@ -84,7 +84,7 @@ def skip_hanging_pages(
         attempt = replace(whole, seconds=left, seconds_per_page=0.0)
 
 
-def scaled_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
+def scale_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
     """The limits of one document: more time where its pages are recognised as they are read."""
     pace = OCR_TIME_FACTOR if task.ocr == ENGINE_NAME else 1
     return replace(
