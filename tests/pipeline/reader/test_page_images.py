@@ -136,7 +136,7 @@ def test_pages_of_any_size_become_pictures_that_the_service_takes(size: tuple[in
 def test_what_cannot_be_drawn_has_no_hash_by_its_looks(tmp_path: Path) -> None:
     """Pypdf alone draws nothing: its page is refused, not sent."""
     task = RenderTask((1,), extractor="pypdf", draw=True)
-    with pytest.raises(DocumentError, match="page 1 cannot be drawn"):
+    with pytest.raises(DocumentError, match="page 1 cannot be rendered"):
         render(task, io.BytesIO(pdf("text")), ignore_progress)
 
 
