@@ -19,25 +19,11 @@ CHART_WIDTH, CHART_HEIGHT = 460, 170  # SVG units; nearly full size on a phone
 MAX_VALUE_TICKS, MAX_TIME_TICKS = 3, 6
 LABEL_STYLE = Style(label_font_size=13, major_label_font_size=13, font_family="sans-serif")
 # Distances between ticks of a time axis: round numbers of seconds, minutes and hours.
-CLOCK_STEPS_SECONDS = [
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    18_000,
-    36_000,
-    86_400,
-]
+CLOCK_STEPS_SECONDS = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 18_000, 36_000, 86_400),
+)
 
 DROPPED_TAGS = ("defs", "title", "desc")  # scripts, styles, and texts for tooltips by script
 

@@ -203,16 +203,12 @@ def timeline_charts(run: Summary) -> list[tuple[str, Markup]]:
         title, rates = "Tokens per second", [number / every for number in timeline.tokens]
     pages = [number / every for number in timeline.pages]
     waits = [min(1.0, waited / every) for waited in timeline.waited]
+    throttled = [SECONDS_PER_MINUTE * number / every for number in timeline.refused]
     shown = [
         (title, rates, timeline.quota if any(timeline.charged) else 0.0, False),
         ("Pages per second", pages, 0.0, False),
         ("Time spent waiting for the quota", waits, 0.0, True),
-        (
-            "Throttled requests per minute",
-            [SECONDS_PER_MINUTE * n / every for n in timeline.refused],
-            0.0,
-            False,
-        ),
+        ("Throttled requests per minute", throttled, 0.0, False),
     ]
     return [
         (title, time_chart(run, title, values, limit, share=share))
