@@ -78,9 +78,9 @@ def build_report(index: Index, name: str, run: str | None) -> Report:
         records=records,
         runs=runs,
         run=chosen or (runs[0] if runs else None),
-        chosen=chosen is not None,
+        is_single_run=chosen is not None,
         duplicates=find_duplicates(records, index.chunks()) if compares and not chosen else None,
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 

@@ -1,1 +1,1 @@
-"""The inspector of a report: a source page by page, beside what the index holds of it."""
+"""The inspector of a report: a source page by page, next to its chunks in the index."""

@@ -1,19 +1,16 @@
-"""What a child process shows of a document to people: its text cut as the index has it, its pages.
+"""Inspect a document in the sandbox: its text, cut into chunks, and images of its pages.
 
-Reading and drawing are apart, so that a page that cannot be drawn costs its picture and no more.
-Joined, the segments of all pages that are not dropped are the text that was split.
+Reading and rendering are separate tasks, so that a page that cannot be rendered loses its image and
+nothing else. The segments that are not dropped, joined over all pages, are the text that was split.
 """
 
 from __future__ import annotations
 
-import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, BinaryIO
-
-import numpy as np
 
 from ingest.chunk.chunks import PAGE_BREAK, choose_title, make_chunks
 from ingest.commands.inspect.view import Box, ChunkView, DocumentView, PageImage, PageView, Segment
@@ -23,80 +20,79 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.pdf import EngineChain
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Chunk, Code, Document, RunningLines
-from ingest.pipeline.reader.page_images import assemble_png
+from ingest.pipeline.reader.page_images import encode_png
 from ingest.pipeline.reader.prepare import Task, extract_options
 
 if TYPE_CHECKING:
     from ingest.models import GreyImage
 
-IMAGE_HEIGHT_PIXELS = 900  # pixels of a picture: a page of small type can be read
-MAX_IMAGE_BYTES = 90_000  # bytes of one: what is heavier has fewer shades
-MAX_SHOWN_CHARS = 20_000  # of a page that are shown; a dense one has a quarter
-NO_IMAGE_REASON = "pypdf draws no pages, and it alone reads this one"
+IMAGE_HEIGHT_PIXELS = 900  # enough to read small type
+MAX_IMAGE_BYTES = 90_000  # a larger image gets fewer shades
+MAX_SHOWN_CHARS = 20_000  # of one page; a dense page has a quarter of that
+NO_IMAGE_REASON = "only pypdf can read this page, and pypdf renders no images"
 
 
 @dataclass(frozen=True, slots=True)
 class InspectText:
-    """A document to read and split, and which of its pages to show."""
+    """Request to read and split a document, and to show some of its pages."""
 
     task: Task
-    first: int  # as a viewer counts
-    last: int
+    first_page: int  # counted from 1
+    last_page: int  # inclusive
 
 
 @dataclass(frozen=True, slots=True)
 class InspectImage:
-    """A page to draw, and the texts to find on it."""
+    """Request to render a page and to find texts on it."""
 
-    page: int  # as a viewer counts
+    page: int  # counted from 1
     texts: tuple[str, ...]
     extractor: str
     passwords: tuple[str, ...] = field(default=(), repr=False)
-    within: tuple[str, ...] = ()
+    attachment_path: tuple[str, ...] = ()
 
 
 def inspect(
     request: InspectText | InspectImage, file: BinaryIO, on_page: OnPage
 ) -> DocumentView | PageImage:
-    """What is wanted of a document. Raises DocumentError."""
+    """Run one request. Raises DocumentError."""
     file.seek(0)
     data = file.read()
     if isinstance(request, InspectImage):
         on_page(request.page, request.page)
-        allowed = ExtractOptions(extractor=request.extractor, passwords=request.passwords)
-        return render_page(
-            EngineChain(unpack_attachment(data, allowed, request.within), allowed), request
-        )
-    allowed = extract_options(request.task)
-    return view_document(
-        extract(unpack_attachment(data, allowed, request.task.attachment_path), allowed, on_page),
-        request,
-    )
+        options = ExtractOptions(extractor=request.extractor, passwords=request.passwords)
+        data = unpack_attachment(data, options, request.attachment_path)
+        return render_page(EngineChain(data, options), request)
+    options = extract_options(request.task)
+    data = unpack_attachment(data, options, request.task.attachment_path)
+    return view_document(extract(data, options, on_page), request)
 
 
-def unpack_attachment(data: bytes, allowed: ExtractOptions, within: Sequence[str]) -> bytes:
-    """The bytes of the PDF inside the source that is meant."""
-    for name in within:
-        data = extract_attachment(data, allowed, name)
+def unpack_attachment(data: bytes, options: ExtractOptions, path: Sequence[str]) -> bytes:
+    """Return the bytes of an attachment, given the names that lead to it, outermost first."""
+    for name in path:
+        data = extract_attachment(data, options, name)
     return data
 
 
 def view_document(document: Document, request: InspectText) -> DocumentView:
-    """The pages wanted, cut into chunks."""
+    """Split a document and show the requested pages."""
     task = request.task
     text = PAGE_BREAK.join(document.pages)
-    found = list(make_chunks(document, task.source, task.recipe))
+    chunks = list(make_chunks(document, task.source, task.recipe))
     return DocumentView(
         title=choose_title(document, task.source.name),
-        pages=len(document.pages),
-        sheets=tuple(view_pages(document, text, found, range(request.first, request.last + 1))),
-        passages=tuple(view_chunk(chunk, text) for chunk in found),
+        page_count=len(document.pages),
+        pages=tuple(
+            view_pages(document, text, chunks, range(request.first_page, request.last_page + 1))
+        ),
+        chunks=tuple(view_chunk(chunk, text) for chunk in chunks),
         ocr=document.details.ocr,
     )
 
 
 def view_chunk(chunk: Chunk, text: str) -> ChunkView:
-    """A chunk without the text that its pages have."""
+    """Describe a chunk without repeating the text of its pages."""
     return ChunkView(
         id=chunk.id,
         ordinal=chunk.ordinal,
@@ -104,14 +100,14 @@ def view_chunk(chunk: Chunk, text: str) -> ChunkView:
         page_start=chunk.page_start,
         page_end=chunk.page_end,
         headings=chunk.headings,
-        header=chunk.text.removesuffix(text[chunk.start : chunk.end]),
+        table_header=chunk.text.removesuffix(text[chunk.start : chunk.end]),
     )
 
 
 def view_pages(
-    document: Document, text: str, document_chunks: Sequence[Chunk], page_range: range
+    document: Document, text: str, chunks: Sequence[Chunk], page_range: range
 ) -> Iterator[PageView]:
-    """The pages wanted, as far as there are such."""
+    """Yield the pages of a range, as far as the document has them."""
     details = document.details
     starts = list(accumulate((len(p) + len(PAGE_BREAK) for p in document.pages), initial=0))
     for page in range(page_range.start, min(page_range.stop, len(document.pages) + 1)):
@@ -124,10 +120,10 @@ def view_pages(
             label=document.labels[page - 1] if page <= len(document.labels) else "",
             segments=(
                 *running_segments(running.headers),
-                *split_segments(text, start, shown, document_chunks),
+                *split_segments(text, start, shown, chunks),
                 *running_segments(running.footers),
             ),
-            cut=end - shown,
+            hidden_chars=end - shown,
             confidence=document.confidence.get(page),
             scanned=page in details.scanned,
             missing=page in details.missing,
@@ -139,59 +135,44 @@ NO_RUNNING_LINES = RunningLines((), ())
 
 
 def running_segments(lines: Sequence[str]) -> Iterator[Segment]:
-    """Running lines, each as a segment."""
+    """Yield a dropped segment for each running header or footer."""
     return (Segment(line, dropped=True) for line in lines if line)
 
 
-def split_segments(
-    text: str, start: int, end: int, document_chunks: Sequence[Chunk]
-) -> Iterator[Segment]:
-    """A span of the text, parted wherever a chunk begins or ends; `found` are in its order."""
-    first = bisect_right(document_chunks, start, key=lambda chunk: chunk.end)
-    last = bisect_left(document_chunks, end, key=lambda chunk: chunk.start)
-    here = document_chunks[first:last]
+def split_segments(text: str, start: int, end: int, chunks: Sequence[Chunk]) -> Iterator[Segment]:
+    """Split text[start:end] wherever a chunk begins or ends. `chunks` are in the text's order."""
+    first = bisect_right(chunks, start, key=lambda chunk: chunk.end)
+    last = bisect_left(chunks, end, key=lambda chunk: chunk.start)
+    here = chunks[first:last]
     edges = {start, end, *(edge for chunk in here for edge in (chunk.start, chunk.end))}
     for left, right in pairwise(sorted(edge for edge in edges if start <= edge <= end)):
-        whose = (chunk.ordinal for chunk in here if chunk.start <= left and right <= chunk.end)
-        yield Segment(text[left:right], tuple(whose))
+        ordinals = (chunk.ordinal for chunk in here if chunk.start <= left and right <= chunk.end)
+        yield Segment(text[left:right], tuple(ordinals))
 
 
 def render_page(engines: EngineChain, request: InspectImage) -> PageImage:
-    """A page, and where on it the texts stand. Raises DocumentError."""
+    """Render a page and locate the texts on it. Raises DocumentError."""
     from ingest.extract.engines.pdfium import Pdfium
-    from ingest.extract.engines.pdfium_positions import find_text_positions
-    from ingest.extract.engines.pdfium_positions import render_at_height as picture_of
+    from ingest.extract.engines.pdfium_positions import find_text_positions, render_at_height
 
     engine = engines.first()
     if not isinstance(engine, Pdfium):
         raise DocumentError(NO_IMAGE_REASON, Code.PAGES_MISSING)
     index = request.page - 1
     try:
-        grey = picture_of(engine, index, IMAGE_HEIGHT_PIXELS)
-        places = find_text_positions(engine, index, request.texts, grey.shape)
+        grey = render_at_height(engine, index, IMAGE_HEIGHT_PIXELS)
+        positions = find_text_positions(engine, index, request.texts, grey.shape)
     except MemoryError:
         raise
     except Exception as error:
-        reason = f"page {request.page} cannot be drawn ({error})"
+        reason = f"page {request.page} cannot be rendered ({error})"
         raise DocumentError(reason, Code.PAGES_MISSING) from error
     height, width = grey.shape
-    boxes = tuple(Box(spot.text, *(round(n, 1) for n in spot[1:])) for spot in places)
+    boxes = tuple(Box(p.text, *(round(side, 1) for side in p[1:])) for p in positions)
     return PageImage(compress_image(grey), width, height, boxes)
 
 
 def compress_image(grey: GreyImage) -> bytes:
-    """A picture as a file: PNG in sixteen shades, or in four where that is heavy."""
+    """Encode a picture as PNG in 16 greys; in 4 if it would be over MAX_IMAGE_BYTES."""
     whole = encode_png(grey, 4)
     return whole if len(whole) <= MAX_IMAGE_BYTES else encode_png(grey, 2)
-
-
-def encode_png(grey: GreyImage, bits: int) -> bytes:
-    """A picture as PNG with so many bits for a pixel, of those that divide eight."""
-    height, width = grey.shape
-    most, each = (1 << bits) - 1, 8 // bits
-    shades = ((grey.astype(np.uint16) * most + 127) // 255).astype(np.uint8)
-    shades = np.pad(shades, [(0, 0), (0, -width % each)])
-    rows = np.zeros((height, 1 + shades.shape[1] // each), np.uint8)  # each as it is: filter 0
-    for place in range(each):
-        rows[:, 1:] |= shades[:, place::each] << (8 - bits * (place + 1))
-    return assemble_png(width, height, bits, zlib.compress(rows.tobytes()))

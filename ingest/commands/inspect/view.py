@@ -1,7 +1,7 @@
-"""What the inspector of a source shows, and which sources get one. Pure.
+"""Values that the inspector shows, and the choice of sources to inspect. Pure.
 
-What a document says, its names included, is a stranger's: all of it is text here, and is escaped
-where it is shown.
+All text of a document, its name included, is untrusted: it is kept as plain text here, and the
+template escapes it.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from fnmatch import fnmatchcase
 
 from ingest.models import Code, Outcome, Record, StoredChunk
 
-# Shown of sources that are named.
+# Limits for sources that are named.
 MAX_NAMED_SOURCES = 100
 MAX_NAMED_PAGES = 200
-# Where none is: as many as a report does not have to wait for.
+# Limits if none are named, so that the report is quick to write.
 MAX_DEFAULT_SOURCES = 16
 MAX_DEFAULT_PAGES = 12
-MAX_DEFAULT_WORK = 60.0  # all of it; to show a page is 1
-READ_COST = 0.05  # to read one
-MAX_GONE_CHUNKS = 20  # chunks that only the index has, and are shown
+MAX_DEFAULT_WORK = 60.0  # in units of showing one page
+READ_COST = 0.05  # of reading one page, in those units
+MAX_GONE_CHUNKS = 20  # shown of the chunks that only the index has
 FATAL_CODES = (Code.TOO_SLOW, Code.CRASHED, Code.TOO_MUCH_MEMORY)
-PAGE_SUFFIX = "#page="  # in a name: show the source from this page on
+PAGE_SUFFIX = "#page="  # after a name: start at this page
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a page's text that belongs to the same chunks throughout."""
+    """Part of a page's text, all of which belongs to the same chunks."""
 
     text: str
-    chunks: tuple[int, ...] = ()  # their ordinals; several where the next repeats the one before
-    dropped: bool = False  # a header or footer that no chunk has
+    chunks: tuple[int, ...] = ()  # their ordinals; more than one where chunks overlap
+    dropped: bool = False  # a header or footer, which is in no chunk
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where part of a segment stands on the picture of its page, in pixels from the top left."""
+    """Position of part of a segment on the image of its page, in pixels from the top left."""
 
-    segment: int  # its place on the page
+    segment: int  # index into PageView.segments
     left: float
     top: float
     width: float
@@ -49,7 +49,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """The picture of a page."""
+    """Image of a page, with the boxes of its segments."""
 
     png: bytes
     width: int
@@ -58,29 +58,29 @@ class PageImage:
 
     @property
     def url(self) -> str:
-        """The picture itself, as the source of an image."""
+        """Data URL of the image."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class PageView:
-    """One page as it was read."""
+    """One page of a document, as it is read now."""
 
-    number: int  # as a viewer counts
-    label: str
+    number: int  # counted from 1
+    label: str  # the number that the document gives it; "" for none
     segments: tuple[Segment, ...]
-    cut: int = 0  # characters at its end that are not shown
+    hidden_chars: int = 0  # characters that are not shown, at the end
     confidence: float | None = None  # of recognised text, from 0 to 1
     scanned: bool = False
-    missing: bool = False  # it could not be read
-    doubtful: bool = False
-    drawn: PageImage | None = None
-    undrawn: str = ""  # why there is no picture
+    missing: bool = False  # could not be read
+    doubtful: bool = False  # recognised with little confidence
+    image: PageImage | None = None
+    image_error: str = ""  # reason for a missing image
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkView:
-    """One chunk, but for its text, which the sheets have."""
+    """One chunk without its text, which the segments of the pages have."""
 
     id: str
     ordinal: int
@@ -88,73 +88,75 @@ class ChunkView:
     page_start: int
     page_end: int
     headings: tuple[str, ...]
-    header: str = ""  # of the table that it goes on with, repeated above its text
+    table_header: str = ""  # repeated above its text if the chunk continues a table
     indexed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentView:
-    """What reading a document gave, as far as it is shown."""
+    """A document as it is read now: the pages to show, and all its chunks."""
 
     title: str
-    pages: int
-    sheets: tuple[PageView, ...]
-    passages: tuple[ChunkView, ...]
-    ocr: str = ""  # what recognised its scanned pages
+    page_count: int
+    pages: tuple[PageView, ...]
+    chunks: tuple[ChunkView, ...]
+    ocr: str = ""  # name of the OCR engine that recognised its scanned pages
 
 
 @dataclass(frozen=True, slots=True)
 class InspectedSource:
-    """One source: what its file says now beside what the index has of it."""
+    """One source: its file as it is now, compared with its chunks in the index."""
 
     record: Record
-    seen: DocumentView | None = None
-    fault: str = ""  # why it was not read, or not drawn to the end
-    remark: str = ""  # why file and index differ, where they do
-    gone: tuple[StoredChunk, ...] = ()  # chunks that only the index has; the first of them
-    lost: int = 0  # how many those are
-    anchor: str = ""  # the id of its part of the page
+    view: DocumentView | None = None
+    error: str = ""  # reason for a source that could not be read
+    difference: str = ""  # why file and index differ; "" if they agree
+    index_only: tuple[
+        StoredChunk, ...
+    ] = ()  # the first MAX_GONE_CHUNKS of those that only the index has
+    index_only_count: int = 0  # number of all chunks that only the index has
+    anchor: str = ""  # HTML id of its part of the report
 
     @property
-    def fresh(self) -> int:
-        """How many chunks the index does not have."""
-        return sum(not passage.indexed for passage in self.seen.passages) if self.seen else 0
+    def unindexed_count(self) -> int:
+        """Number of chunks that are not in the index."""
+        return sum(not passage.indexed for passage in self.view.chunks) if self.view else 0
 
     @property
-    def next(self) -> int:
-        """The first page that is not shown; 0 if all are."""
-        if not self.seen:
+    def next_page(self) -> int:
+        """The first page after those shown; 0 if there is none."""
+        if not self.view:
             return 0
-        last = self.seen.sheets[-1].number if self.seen.sheets else 0
-        return last + 1 if last < self.seen.pages else 0
+        last = self.view.pages[-1].number if self.view.pages else 0
+        return last + 1 if last < self.view.page_count else 0
 
     @property
-    def more(self) -> str:
-        """The command that shows the pages from there on; "" if there are none."""
-        name = shlex.quote(f"{self.record.source}{PAGE_SUFFIX}{self.next}")
-        return f"ingest report --inspect {name}" if self.next else ""
+    def next_command(self) -> str:
+        """Command that shows the pages from `next_page` on; "" if there are none."""
+        name = shlex.quote(f"{self.record.source}{PAGE_SUFFIX}{self.next_page}")
+        return f"ingest report --inspect {name}" if self.next_page else ""
 
     @property
-    def chunk(self) -> dict[int, ChunkView]:
-        """The chunks that its pages name, by ordinal."""
-        return {p.ordinal: p for p in self.seen.passages} if self.seen else {}
+    def chunks_by_ordinal(self) -> dict[int, ChunkView]:
+        """All chunks by ordinal, for the segments that name them."""
+        return {p.ordinal: p for p in self.view.chunks} if self.view else {}
 
 
 @dataclass(frozen=True, slots=True)
 class SourceChoice:
-    """A source to show, and which of its pages."""
+    """A source to show, and the range of its pages."""
 
     record: Record
-    pages: range  # as a viewer counts; it may be longer than the document is
+    pages: range  # counted from 1; may go beyond the end of the document
 
 
 def choose_sources(records: Sequence[Record], names: Sequence[str]) -> list[SourceChoice]:
-    """The sources to show: those named, else those in trouble and then the longest.
+    """Choose the sources to show: those named, else those with problems, then the longest.
 
-    A name may be a glob, and end in "#page=N" to begin there. Without names, what would take long
-    is left out.
+    A name may be a glob, and may end in "#page=N" to start at that page. Without names, slow
+    sources are left out.
     """
-    found = []
+    choices = []
     left: float = MAX_NAMED_PAGES if names else MAX_DEFAULT_WORK
     for record, first in match_sources(records, names):
         count = max(1, record.pages - first + 1)
@@ -162,72 +164,80 @@ def choose_sources(records: Sequence[Record], names: Sequence[str]) -> list[Sour
         work = count if names else count + READ_COST * record.pages
         if work <= left and (names or not is_slow(record)):
             left -= work
-            found.append(SourceChoice(record, range(first, first + count)))
-        if len(found) == (MAX_NAMED_SOURCES if names else MAX_DEFAULT_SOURCES):
+            choices.append(SourceChoice(record, range(first, first + count)))
+        if len(choices) == (MAX_NAMED_SOURCES if names else MAX_DEFAULT_SOURCES):
             break
-    return found
+    return choices
 
 
 def is_slow(record: Record) -> bool:
-    """Whether looking at a source takes a while: seconds for a page, or until its reader dies."""
+    """Return True if a source is slow to show: local OCR, or a document that kills its process."""
     return record.details.ocr.startswith("local:") or record.code in FATAL_CODES
 
 
 def match_sources(records: Sequence[Record], names: Sequence[str]) -> Iterator[tuple[Record, int]]:
-    """The sources that are meant, each once, and the page to begin with."""
+    """Yield each matching source once, with its first page."""
     if not names:
         yield from ((record, 1) for record in sorted(records, key=urgency_key))
         return
     found: dict[tuple[str, str], tuple[Record, int]] = {}
     for name in names:
-        plain, first = split_page_suffix(name)
-        for record in match_name(records, plain):
+        source, first = split_page_suffix(name)
+        for record in match_name(records, source):
             found.setdefault((record.root, record.source), (record, first))
     yield from found.values()
 
 
 def split_page_suffix(name: str) -> tuple[str, int]:
-    """A name without its page, and the page."""
-    plain, mark, page = name.rpartition(PAGE_SUFFIX)
-    return (plain, max(1, int(page))) if mark and page.isdecimal() else (name, 1)
+    """Split "NAME#page=N" into NAME and N; N is 1 without a suffix."""
+    source, suffix, page = name.rpartition(PAGE_SUFFIX)
+    return (source, max(1, int(page))) if suffix and page.isdecimal() else (name, 1)
 
 
 def match_name(records: Sequence[Record], name: str) -> Iterator[Record]:
-    """The sources of this name, else those that it is a glob for."""
+    """Yield the sources of this name; if there are none, those that match it as a glob."""
     exact = [record for record in records if record.source == name]
     yield from exact or (record for record in records if fnmatchcase(record.source, name))
 
 
 def urgency_key(record: Record) -> tuple[bool, int, str]:
-    """What sources are sorted by: in trouble, then the longest."""
+    """Sort key: sources with problems first, then the longest."""
     details = record.details
-    trouble = (
+    has_problem = (
         record.outcome in (Outcome.FAILED, Outcome.SKIPPED, Outcome.EMPTY)
         or bool(details.missing or details.doubtful)
         or (bool(details.scanned) and not details.ocr)
     )
-    return not trouble, -record.pages, record.source
+    return not has_problem, -record.pages, record.source
 
 
 def compare_with_index(
     record: Record, view: DocumentView, recipe: str, stored: Callable[[], Iterator[StoredChunk]]
 ) -> InspectedSource:
-    """A source as it was read, beside what the index has of it; `recipe` is the digest of today."""
+    """Compare a source with its chunks in the index.
+
+    `recipe` is the digest of the current recipe; `stored` reads the source's chunks from the index.
+    """
     committed = set(record.committed)
-    passages = tuple(replace(p, indexed=p.id in committed) for p in view.passages)
-    lost = committed.difference(passage.id for passage in passages)
-    view = replace(view, passages=passages)
-    if not lost and all(passage.indexed for passage in passages):
+    chunks = tuple(replace(chunk, indexed=chunk.id in committed) for chunk in view.chunks)
+    missing = committed.difference(chunk.id for chunk in chunks)
+    view = replace(view, chunks=chunks)
+    if not missing and all(chunk.indexed for chunk in chunks):
         return InspectedSource(record, view)
     if record.fingerprint and not record.fingerprint.startswith(recipe):
-        remark = "the index was filled with other settings, or by another version, than these"
+        reason = "the index was filled with other settings, or by another version of ingest"
     elif record.details.ocr and not view.ocr:
-        remark = f"its scans were read by {record.details.ocr}, which is not to be had here"
+        reason = f"its scans were read by {record.details.ocr}, which is not available here"
     elif not record.fingerprint:
-        remark = "a run is in it, or ended in it"
+        reason = "a run is processing it, or was interrupted while it did"
     else:
-        remark = "the file, or what recognises its scans, has changed since it was indexed"
-    gone = sorted((c for c in stored() if c.id in lost), key=lambda c: c.ordinal) if lost else []
+        reason = "the file, or the OCR result of its scans, has changed since it was indexed"
+    gone = [chunk for chunk in stored() if chunk.id in missing] if missing else []
+    gone.sort(key=lambda chunk: chunk.ordinal)
     return InspectedSource(
-        record, view, remark=remark, gone=tuple(gone[:MAX_GONE_CHUNKS]), lost=len(lost)
+        record,
+        view,
+        difference=reason,
+        index_only=tuple(gone[:MAX_GONE_CHUNKS]),
+        index_only_count=len(missing),
     )

@@ -1,7 +1,8 @@
-"""Sources of an index opened once more, to be looked at: what the inspectors of a report are from.
+"""Read sources of an index again, for the inspector of a report.
 
-Nothing is written and nothing is paid for: what a service recognised comes from the index. What
-reads the documents are children within limits, so a bad one shows its reason and no more.
+Nothing is written and nothing is paid for: text recognised by a service comes from the index.
+Documents are read in the sandbox, so a bad one is shown with its error, and the others are not
+affected.
 """
 
 from __future__ import annotations
@@ -37,19 +38,19 @@ from ingest.index import Index
 from ingest.models import ATTACHMENT_SEPARATOR, Recipe, Record, Source, parent_name
 from ingest.pipeline.reader.page_images import render
 from ingest.pipeline.reader.prepare import Task
-from ingest.pipeline.reader.recovery import fallback, scaled_limits
+from ingest.pipeline.reader.recovery import fallback_task, scale_limits
 from ingest.pipeline.reader.scanned_pages import find_scanned_pages
 from ingest.runtime.timing import Stopwatch
 from ingest.sources import Root, check_size
 
-STORAGE_RETRY_SECONDS = 10.0  # seconds for a storage that does not answer
-MAX_IMAGES_BYTES = 6 << 20  # bytes of all pictures of a report
-IMAGES_FULL_REASON = "the report has as many pictures as it can hold"
+STORAGE_RETRY_SECONDS = 10.0  # for storage that does not answer
+MAX_IMAGES_BYTES = 6 << 20  # of all images of a report
+IMAGES_FULL_REASON = "the report holds no more images"
 
 
 @dataclass(frozen=True, slots=True)
 class IndexAccess:
-    """How an index and the sources it is from are reached, and how they are cut today."""
+    """Access to an index and to its sources, and the current recipe."""
 
     settings: Settings
     connections: Connections
@@ -60,10 +61,10 @@ class IndexAccess:
 def inspect_sources(
     records: Sequence[Record], names: Sequence[str], access: IndexAccess
 ) -> list[InspectedSource]:
-    """The sources named, or those most worth a look, as they are in their roots now.
+    """Read the named sources, or those chosen by default, and compare them with the index.
 
-    Raises ConfigError for a name that means no source. A source that cannot be opened or read says
-    why. `records` may be without ids.
+    A source that cannot be opened or read is returned with its error. `records` may lack chunk ids.
+    Raises ConfigError for a name that matches no source.
     """
     for name in names:
         if not choose_sources(records, [name]):
@@ -77,28 +78,27 @@ def inspect_sources(
             views = list(threads.map(viewer.view, choices))
         finally:
             threads.shutdown(cancel_futures=True)
-    found = [
-        compare_view(choice.record, view, access)
-        for choice, view in zip(choices, views, strict=True)
+    return [
+        replace(compare_view(choice.record, view, access), anchor=f"source-{number}")
+        for number, (choice, view) in enumerate(zip(choices, views, strict=True), 1)
     ]
-    return [replace(one, anchor=f"source-{number}") for number, one in enumerate(found, 1)]
 
 
 def compare_view(
     record: Record, view: DocumentView | IngestError, access: IndexAccess
 ) -> InspectedSource:
-    """A source as it is now, beside what the index has of it."""
+    """Compare a source as it is now with its chunks in the index."""
     if isinstance(view, IngestError):
-        return InspectedSource(record, fault=str(view))
-    whole = access.index.record(record.root, record.source) or record
+        return InspectedSource(record, error=str(view))
+    with_ids = access.index.record(record.root, record.source) or record
     stored = partial(access.index.chunks, record.root, record.source)
-    return compare_with_index(whole, view, access.recipe.digest, stored)
+    return compare_with_index(with_ids, view, access.recipe.digest, stored)
 
 
 class Viewer:
-    """What opens, reads and draws sources, in any number of threads."""
+    """Open, read and render sources. Thread-safe, except for `close`."""
 
-    def __init__(self, access: IndexAccess, names: Iterable[str]) -> None:
+    def __init__(self, access: IndexAccess, root_names: Iterable[str]) -> None:
         self.settings = access.settings
         self.recipe = access.recipe
         self.index = access.index
@@ -106,25 +106,24 @@ class Viewer:
         self.passwords = read_passwords(access.settings.passwords)
         self.inspect_pool = SandboxPool(inspect, self.limits)
         self.render_pool = SandboxPool(render, self.limits)
-        self.image_bytes = 0  # bytes
+        self.image_bytes = 0  # of all images so far
         self.root_stack = ExitStack()
-        patience = access.connections.retry_policy
-        patience = replace(
-            patience, max_seconds=min(STORAGE_RETRY_SECONDS, patience.max_seconds), role_seconds=0.0
-        )
-        to = replace(access.connections, retry_policy=patience)
-        self.roots = {name: self.open_root(name, to) for name in sorted(names)}
+        policy = access.connections.retry_policy
+        max_seconds = min(STORAGE_RETRY_SECONDS, policy.max_seconds)
+        policy = replace(policy, max_seconds=max_seconds, role_seconds=0.0)
+        connections = replace(access.connections, retry_policy=policy)
+        self.roots = {name: self.open_root(name, connections) for name in sorted(root_names)}
 
     def close(self) -> None:
-        """Give back processes and connections."""
+        """End the processes and close the connections."""
         self.inspect_pool.close()
         self.render_pool.close()
         self.root_stack.close()
 
     def open_root(self, name: str, connections: Connections) -> Root | IngestError:
-        """A root by its name in the index, or why it cannot be had."""
+        """Open a root by its name in the index; return the error if that fails."""
         try:
-            # What is excluded from runs, and in the index, can be looked at.
+            # Sources that runs exclude, but that are in the index, can be inspected too.
             settings = replace(self.settings, exclude=())
             (root,) = self.root_stack.enter_context(open_roots([name], settings, connections))
         except IngestError as error:
@@ -132,7 +131,7 @@ class Viewer:
         return root
 
     def view(self, choice: SourceChoice) -> DocumentView | IngestError:
-        """A source as it is now, or why it cannot be seen."""
+        """Read a source as it is now; return the error if that fails."""
         record = choice.record
         root = self.roots[record.root]
         if isinstance(root, IngestError):
@@ -147,7 +146,7 @@ class Viewer:
             return error
 
     def make_task(self, source: Source, record: Record, file: BinaryIO) -> Task:
-        """How to read a source as it was read for the index, without paying for it again."""
+        """Build the task that reads a source as it was read for the index, at no cost."""
         details = record.details
         task = Task(
             source=source,
@@ -164,69 +163,65 @@ class Viewer:
             return replace(task, ocr=details.ocr if can_recognise(self.settings) else "")
         pages = CachedOcr(self.index, None, f"{details.ocr} {OCR_API_VERSION}", Stopwatch())
         with closing(pages):
-            found = pages.recognise(
+            recognised = pages.recognise(
                 find_scanned_pages(task, file, details.scanned, self.render_pool)
             )
-        return replace(task, ocr=details.ocr, ocr_results=found.texts)
+        return replace(task, ocr=details.ocr, ocr_results=recognised.texts)
 
     def read_document(self, task: Task, pages: range, file: BinaryIO) -> DocumentView:
-        """A document read, by the other engine too where it does not survive the first."""
+        """Read a document; with the fallback engine if the first attempt kills the process."""
         try:
-            seen = self.inspect_pool(
-                text_request(task, pages), file, scaled_limits(task, self.limits)
-            )
+            return self.inspect_text(task, pages, file)
         except ProcessDied as death:
-            other = fallback(task, death)
-            if other is None:
+            retry = fallback_task(task, death)
+            if retry is None:
                 raise
-            seen = self.inspect_pool(
-                text_request(other, pages), file, scaled_limits(other, self.limits)
-            )
-        assert isinstance(seen, DocumentView)
-        return seen
+            return self.inspect_text(retry, pages, file)
+
+    def inspect_text(self, task: Task, pages: range, file: BinaryIO) -> DocumentView:
+        """Read a document once in the sandbox. Raises DocumentError."""
+        request = InspectText(task, pages.start, pages.stop - 1)
+        view = self.inspect_pool(request, file, scale_limits(task, self.limits))
+        assert isinstance(view, DocumentView)
+        return view
 
     def add_images(self, view: DocumentView, task: Task, file: BinaryIO) -> DocumentView:
-        """The document with pictures of its pages, up to the first that ends its reader."""
-        sheets, over = [], ""
-        for sheet in view.sheets:
-            reason = over or (IMAGES_FULL_REASON if self.image_bytes > MAX_IMAGES_BYTES else "")
-            if sheet.missing and not sheet.scanned:
-                reason = reason or "it could not be read, so it is not drawn either"
+        """Add images to the pages, up to the first page that kills the sandbox process."""
+        pages, stopped = [], ""
+        for page in view.pages:
+            reason = stopped or (IMAGES_FULL_REASON if self.image_bytes > MAX_IMAGES_BYTES else "")
+            if page.missing and not page.scanned:
+                reason = reason or "the page could not be read, so it is not rendered either"
             if not reason:
                 try:
-                    picture = self.render_image(sheet, task, file)
+                    image = self.render_image(page, task, file)
                 except DocumentError as error:
                     reason = str(error)
                     if isinstance(error, ProcessDied):
-                        over = f"not drawn, since page {sheet.number} ended what draws them"
+                        stopped = f"not rendered, because page {page.number} killed the renderer"
                 else:
-                    self.image_bytes += len(picture.png)
-                    sheets.append(replace(sheet, drawn=picture))
+                    self.image_bytes += len(image.png)
+                    pages.append(replace(page, image=image))
                     continue
-            sheets.append(replace(sheet, undrawn=reason))
-        return replace(view, sheets=tuple(sheets))
+            pages.append(replace(page, image_error=reason))
+        return replace(view, pages=tuple(pages))
 
-    def render_image(self, sheet: PageView, task: Task, file: BinaryIO) -> PageImage:
-        """The picture of a page. Raises DocumentError."""
-        texts = tuple(segment.text for segment in sheet.segments)
-        wanted = InspectImage(
-            sheet.number, texts, task.extractor, task.passwords, task.attachment_path
+    def render_image(self, page: PageView, task: Task, file: BinaryIO) -> PageImage:
+        """Render a page in the sandbox. Raises DocumentError."""
+        texts = tuple(segment.text for segment in page.segments)
+        request = InspectImage(
+            page.number, texts, task.extractor, task.passwords, task.attachment_path
         )
-        drawn = self.inspect_pool(wanted, file)
-        assert isinstance(drawn, PageImage)
-        return drawn
-
-
-def text_request(task: Task, pages: range) -> InspectText:
-    """What a child is asked for of a document."""
-    return InspectText(task, pages.start, pages.stop - 1)
+        image = self.inspect_pool(request, file)
+        assert isinstance(image, PageImage)
+        return image
 
 
 def can_recognise(settings: Settings) -> bool:
-    """Whether this machine can recognise text."""
+    """Return True if this machine can recognise text."""
     try:
         local_ocr.check_installed()
     except ConfigError:
         return False
-    enough = settings.document_megabytes >= local_ocr.MIN_MEGABYTES
-    return enough and settings.extractor != "pypdf"
+    has_memory = settings.document_megabytes >= local_ocr.MIN_MEGABYTES
+    return has_memory and settings.extractor != "pypdf"

@@ -1,1 +1,1 @@
-"""What a run looked like: folds over the events of the pipeline."""
+"""The report: one HTML page of an index, its runs and its sources."""

@@ -1,4 +1,4 @@
-"""What each code means and what to do about it, in the words of docs/outcomes.md."""
+"""Meaning and remedy of each code, in the words of docs/outcomes.md."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import NamedTuple
 
 from ingest.models import Code, Outcome
 
-UNFINISHED = "unfinished"  # the one state that has no code
+UNFINISHED = "unfinished"  # the only state without a code
 
 
 class Advice(NamedTuple):
-    """One thing that may have happened, and what to do then."""
+    """One problem that a code stands for, and its remedy."""
 
-    happened: str
+    problem: str
     remedy: str
-    outcome: str = ""  # the one that it is about; "" for any
+    outcome: str = ""  # it applies to this outcome only; "" for any
 
 
 OCR_REMEDY = "if its pages are pictures, turn on OCR"
@@ -22,43 +22,43 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.NO_TEXT: (
         Advice("no page has text", OCR_REMEDY, Outcome.EMPTY),
         Advice(
-            "an XFA form that nobody filled in, which only Adobe's programs can show",
-            "have them print it to a PDF",
+            "an XFA form without data, which only Adobe software can display",
+            "print it to a PDF with Adobe software",
             Outcome.SKIPPED,
         ),
     ),
     Code.SCANNED: (
-        Advice("some pages are pictures; the text of the others is in the index", OCR_REMEDY),
+        Advice("some pages are scans; the text of the others is in the index", OCR_REMEDY),
     ),
     Code.DOUBTFUL: (
         Advice(
-            "OCR read some pages, but not with confidence", "look at those pages; scan them again"
+            "OCR read some pages, but not with confidence", "check those pages; scan them again"
         ),
     ),
     Code.PAGES_MISSING: (
         Advice(
-            "some pages hung their reader, or none could read them; the others are in the index",
-            "print those pages to a new PDF; or more time: INGEST_PAGE_SECONDS, with "
+            "some pages timed out or could not be read; the others are in the index",
+            "print those pages to a new PDF; or allow more time with INGEST_PAGE_SECONDS, and "
             "--retry-failed once it was tried three times",
         ),
     ),
     Code.ENCRYPTED: (
         Advice(
-            "a password is needed, or none of those there are opens it",
+            "it needs a password, and none of those given opens it",
             "name a file of passwords with --passwords",
         ),
-        Advice("it is encrypted for the holders of certificates", "ask for a plain copy"),
+        Advice("it is encrypted for certificate holders", "ask for a copy without encryption"),
     ),
-    Code.NOT_A_PDF: (Advice("empty, or another kind of file", "rename or remove it"),),
+    Code.NOT_A_PDF: (Advice("an empty file, or not a PDF", "rename or remove it"),),
     Code.TOO_LARGE: (
         Advice(
-            "more bytes than half of INGEST_DOCUMENT_MEGABYTES, over 100,000 pages, or over 50 "
+            "larger than half of INGEST_DOCUMENT_MEGABYTES, over 100,000 pages, or over 50 "
             "million characters",
-            "split it; or, for its bytes, that setting",
+            "split it; or, for its size, raise that setting",
         ),
     ),
-    Code.CHANGED: (Advice("somebody was writing to it", "nothing: the next run reads it"),),
-    Code.VANISHED: (Advice("it was gone before it could be read", "nothing"),),
+    Code.CHANGED: (Advice("it was being written to", "nothing: the next run reads it"),),
+    Code.VANISHED: (Advice("it was deleted before it could be read", "nothing"),),
     Code.ARCHIVED: (Advice("the blob's tier is Archive", "rehydrate it"),),
     Code.IGNORED: (
         Advice(
@@ -68,26 +68,29 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
         ),
     ),
     Code.UNREADABLE: (
-        Advice("the file, its folder or the blob could not be read", "its permissions, its disk"),
+        Advice(
+            "the file, its folder or the blob could not be read",
+            "check its permissions and its disk",
+        ),
     ),
     Code.DAMAGED: (
         Advice(
-            "no PDF reader makes sense of it, or of any of its pages",
-            "get it again from where it is from",
+            "no PDF reader can open it, or read any of its pages",
+            "get a new copy from its origin",
         ),
     ),
-    Code.TOO_SLOW: (Advice("no page could be read in time", "INGEST_DOCUMENT_SECONDS"),),
+    Code.TOO_SLOW: (Advice("no page could be read in time", "raise INGEST_DOCUMENT_SECONDS"),),
     Code.TOO_MUCH_MEMORY: (
-        Advice("it needs more memory than one document may take", "INGEST_DOCUMENT_MEGABYTES"),
+        Advice("it needs more memory than allowed", "raise INGEST_DOCUMENT_MEGABYTES"),
     ),
     Code.CRASHED: (
         Advice(
-            "it ended its reader with both engines, or three runs ended while it was read",
+            "it crashed both PDF readers, or three runs ended while reading it",
             "print it to a new PDF",
         ),
     ),
     Code.REFUSED: (
-        Advice("the model or the index would not take one of its chunks", "as the reason says"),
+        Advice("the model or the index rejected one of its chunks", "as the reason says"),
     ),
-    UNFINISHED: (Advice("a run is in it, or ended in it", "run again: it goes on"),),
+    UNFINISHED: (Advice("a run is processing it, or was interrupted", "run again: it resumes"),),
 }

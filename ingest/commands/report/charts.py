@@ -1,6 +1,6 @@
-"""Charts as SVG that stands in a page: no script, no style, no id of its own.
+"""Render charts as SVG for embedding in HTML, without scripts, styles or ids.
 
-The page's style sheet colours them by their classes, so they follow its light and its dark.
+The style sheet of the page colours them by class, so they follow its light and dark mode.
 """
 
 from __future__ import annotations
@@ -15,53 +15,39 @@ from pygal.style import Style
 
 from ingest.runtime.bottleneck import format_amount
 
-CHART_WIDTH, CHART_HEIGHT = 460, 170  # units; a phone shows them nearly as large as they are
+CHART_WIDTH, CHART_HEIGHT = 460, 170  # SVG units; nearly full size on a phone
 MAX_VALUE_TICKS, MAX_TIME_TICKS = 3, 6
 LABEL_STYLE = Style(label_font_size=13, major_label_font_size=13, font_family="sans-serif")
-# Seconds, for a person who reads a clock.
-CLOCK_STEPS_SECONDS = [
-    1,
-    2,
-    5,
-    10,
-    15,
-    30,
-    60,
-    120,
-    300,
-    600,
-    900,
-    1800,
-    3600,
-    7200,
-    18_000,
-    36_000,
-    86_400,
-]
+# Distances between ticks of a time axis: round numbers of seconds, minutes and hours.
+CLOCK_STEPS_SECONDS = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 18_000, 36_000, 86_400),
+)
 
-DROPPED_TAGS = ("defs", "title", "desc")  # scripts, styles and what scripts would show
+DROPPED_TAGS = ("defs", "title", "desc")  # scripts, styles, and texts for tooltips by script
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One line over time, filled down to zero, and a limit if there is one."""
+    """Line chart over time, filled down to zero, with an optional limit line."""
 
-    label: str  # the same in words, for who does not see it
+    label: str  # text alternative for screen readers
     points: Sequence[Point]
-    x_labels: Sequence[float]  # labels of the horizontal axis, where they stand
-    format_x: Callable[[float], str]  # of such a label
-    min_top: float = 0.0  # the least that the vertical axis shows
-    limit: float = 0.0  # a line across, 0 for none
-    dots: bool = False
-    is_share: bool = False  # the values are shares, of 0 to 1
+    x_labels: Sequence[float]  # x values that get a label
+    format_x: Callable[[float], str]  # formats such a label
+    min_top: float = 0.0  # the vertical axis reaches at least this value
+    limit: float = 0.0  # y value of the limit line; 0 for none
+    dots: bool = False  # mark each point
+    is_share: bool = False  # values are from 0 to 1, labelled as percentages
 
 
 def render_chart(chart: Chart) -> str:
-    """The chart as an element of HTML."""
+    """Render the chart as an `<svg>` element."""
     highest = max(chart.min_top, chart.limit, *(y for _, y in chart.points)) or 1.0
-    up = axis_ticks(highest, MAX_VALUE_TICKS)
+    y_labels = axis_ticks(highest, MAX_VALUE_TICKS)
     graph: Any = pygal.XY(
         width=CHART_WIDTH,
         height=CHART_HEIGHT,
@@ -79,12 +65,12 @@ def render_chart(chart: Chart) -> str:
         show_dots=chart.dots,
         dots_size=3,
         fill=True,
-        range=(0, max(highest, up[-1])),
+        range=(0, max(highest, y_labels[-1])),
         xrange=(chart.x_labels[0], max(chart.x_labels[-1], chart.points[-1][0])),
         x_value_formatter=chart.format_x,
         value_formatter=format_percent if chart.is_share else format_number,
     )
-    graph.x_labels, graph.y_labels = list(chart.x_labels), up
+    graph.x_labels, graph.y_labels = list(chart.x_labels), y_labels
     graph.add("", list(chart.points))
     if chart.limit:
         ends = [(chart.points[0][0], chart.limit), (chart.points[-1][0], chart.limit)]
@@ -95,7 +81,7 @@ def render_chart(chart: Chart) -> str:
 
 
 def strip_svg(root: Any, label: str) -> Any:
-    """The drawing alone, and what it says for who does not see it."""
+    """Remove all but the drawing, and add the text alternative."""
     for parent in list(root.iter()):
         for child in list(parent):
             tooltip = "tooltip-overlay" in str(child.get("class") or "")
@@ -107,24 +93,24 @@ def strip_svg(root: Any, label: str) -> Any:
 
 
 def step_points(values: Sequence[float], every: float, end: float) -> list[Point]:
-    """Values that each hold for a stretch, as a line of steps that ends where the run did."""
-    found: list[Point] = []
-    for place, value in enumerate(values):
-        begins = place * every
-        found += [(begins, value), (max(begins, min(begins + every, end)), value)]
-    return found
+    """Return the points of a step line; a value holds for `every` seconds, the last until `end`."""
+    points: list[Point] = []
+    for index, value in enumerate(values):
+        start = index * every
+        points += [(start, value), (max(start, min(start + every, end)), value)]
+    return points
 
 
 def axis_ticks(highest: float, max_ticks: int) -> list[float]:
-    """Round numbers from 0 up to the highest or just above it."""
+    """Return round numbers from 0 to the highest value or just above it."""
     rough = highest / max_ticks
     unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * by for by in (1, 2, 5, 10) if unit * by >= rough * 0.999)
+    step = next(unit * n for n in (1, 2, 5, 10) if unit * n >= rough * 0.999)
     return [round(step * n, 10) for n in range(math.ceil(highest / step * 0.999) + 1)]
 
 
 def clock_ticks(seconds: float) -> list[float]:
-    """Round times from the start of a run to its end."""
+    """Return round times, in seconds, from the start of a run to its end."""
     step = next(
         (s for s in CLOCK_STEPS_SECONDS if seconds / s <= MAX_TIME_TICKS), CLOCK_STEPS_SECONDS[-1]
     )
@@ -134,7 +120,7 @@ def clock_ticks(seconds: float) -> list[float]:
 
 
 def format_elapsed(seconds: float) -> str:
-    """A time since the start of a run: 0, 30 s, 5 min, 2 h."""
+    """Format the seconds since the start of a run: 0, 30 s, 5 min, 2 h."""
     for unit, name in ((3600, "h"), (60, "min")):
         if seconds >= unit and seconds % unit == 0:
             return f"{seconds / unit:.0f} {name}"
@@ -144,10 +130,10 @@ def format_elapsed(seconds: float) -> str:
 
 
 def format_number(value: float) -> str:
-    """A number of an axis: 0.5, 20, 350k."""
+    """Format a number of an axis: 0.5, 20, 350k."""
     return format_amount(value) if value >= 1000 else f"{value:g}"  # noqa: PLR2004 - thousands
 
 
 def format_percent(share: float) -> str:
-    """A share of an axis: 50%."""
+    """Format a share, from 0 to 1, as a percentage: 50%."""
     return f"{share:.0%}"

@@ -1,4 +1,4 @@
-"""The same text in several sources: answers that crowd out others, and are paid for twice."""
+"""Find text that stands in several sources: it crowds other answers out and is paid for twice."""
 
 from __future__ import annotations
 
@@ -10,34 +10,36 @@ from typing import TypeAlias
 
 from ingest.models import Record, StoredChunk
 
-RECIPE_DIGEST_CHARS = 12  # of a fingerprint; those that follow are the hash of the bytes
-SourceKey: TypeAlias = tuple[str, str]  # of a source: its root and its name
+RECIPE_DIGEST_CHARS = 12  # leading characters of a fingerprint; the rest is the content hash
+SourceKey: TypeAlias = tuple[str, str]  # root and name of a source
 
 
 @dataclass(slots=True)
 class RepeatedText:
-    """A text that stands in sources that differ."""
+    """Text of a chunk that several different documents contain."""
 
     text: str
-    sources: dict[SourceKey, int] = field(default_factory=dict)  # and the page it is on there
+    sources: dict[SourceKey, int] = field(default_factory=dict)  # and the page that it is on
 
     @property
-    def weight(self) -> int:
-        """How many characters are there that need not be."""
+    def wasted_chars(self) -> int:
+        """Number of characters that are repeated."""
         return (len(self.sources) - 1) * len(self.text)
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicates:
-    """What stands more than once in an index."""
+    """Duplicate documents and texts of an index."""
 
-    copies: Sequence[Sequence[Record]]  # documents equal byte by byte
-    repeated: Sequence[RepeatedText]  # texts in other documents, those first that cost most
-    chunks: int  # of which there is one of the same text elsewhere, copies included
+    copies: Sequence[Sequence[Record]]  # groups of identical files
+    repeated: Sequence[
+        RepeatedText
+    ]  # texts of different documents, the most repeated characters first
+    chunk_count: int  # chunks whose text another source has too, copies included
 
 
 def find_copies(records: Iterable[Record]) -> list[list[Record]]:
-    """The sources that are equal byte by byte, the most copied first."""
+    """Group the sources with identical bytes, the largest group first."""
     alike: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if content := record.fingerprint[RECIPE_DIGEST_CHARS:]:
@@ -46,27 +48,27 @@ def find_copies(records: Iterable[Record]) -> list[list[Record]]:
 
 
 def find_duplicates(records: Sequence[Record], chunks: Iterable[StoredChunk]) -> Duplicates:
-    """What stands more than once; a document and its copies count as one for their texts."""
-    equal = find_copies(records)
-    first = {(r.root, r.source): place for place, group in enumerate(equal) for r in group}
-    known_keys: dict[SourceKey, SourceKey] = {}  # each once, however many chunks it has
-    met: dict[bytes, tuple[SourceKey, int]] = {}
+    """Find duplicates. A document and its copies count as one when texts are compared."""
+    copies = find_copies(records)
+    group_of = {(r.root, r.source): number for number, group in enumerate(copies) for r in group}
+    known_keys: dict[SourceKey, SourceKey] = {}  # one object per source saves memory
+    first_seen: dict[bytes, tuple[SourceKey, int]] = {}
     repeated: dict[bytes, RepeatedText] = {}
-    again: dict[bytes, int] = defaultdict(int)
+    counts: dict[bytes, int] = defaultdict(int)  # chunks after the first one of each text
     for chunk in chunks:
         digest = hashlib.blake2b(chunk.text.encode(), digest_size=16).digest()
         key = chunk.root, chunk.source
         source = known_keys.setdefault(key, key)
-        if digest not in met:
-            met[digest] = source, chunk.page_start
+        if digest not in first_seen:
+            first_seen[digest] = source, chunk.page_start
             continue
-        (other, page), known = met[digest], repeated.get(digest)
+        (other, page), known = first_seen[digest], repeated.get(digest)
         if other == source and not known:
-            continue  # a text that a document repeats is nobody else's
-        again[digest] += 1
+            continue  # repeated within one document only
+        counts[digest] += 1
         if known:
             known.sources.setdefault(source, chunk.page_start)
-        elif first.get(source, source) != first.get(other, other):
+        elif group_of.get(source, source) != group_of.get(other, other):
             repeated[digest] = RepeatedText(chunk.text, {other: page, source: chunk.page_start})
-    heaviest = sorted(repeated.values(), key=lambda found: found.weight, reverse=True)
-    return Duplicates(equal, heaviest, sum(again.values()) + len(again))
+    worst = sorted(repeated.values(), key=lambda text: text.wasted_chars, reverse=True)
+    return Duplicates(copies, worst, sum(counts.values()) + len(counts))

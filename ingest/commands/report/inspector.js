@@ -1,9 +1,9 @@
-// The inspector of a report: lights up a chunk on the page and in the text, and finds words.
-// The page says everything without this; nothing here makes markup of what a document says.
+// The inspector of a report: highlights a chunk on the page and in the text, and searches for words.
+// The page is complete without it. Text of documents is never inserted as markup.
 (() => {
   const inspector = document.querySelector(".inspector");
   if (!inspector) return;
-  const MOST = 1000; // hits that are marked
+  const MAX_HITS = 1000; // hits that are marked
   const sources = [...inspector.querySelectorAll("details.source")];
 
   function light(source, chunks) {
@@ -19,7 +19,7 @@
     light(source, chunks);
   }
   const chunksOf = (part) => (part?.dataset.chunk ?? "").split(" ").filter(Boolean);
-  const held = new WeakMap(); // the chunks of a source that stay lit: pinned, or of a hit
+  const held = new WeakMap(); // source -> chunks that stay highlighted: pinned, or of a search hit
 
   for (const source of sources) {
     const pointed = (event) => {
@@ -42,7 +42,7 @@
     if (form) finder(source, form);
   }
 
-  // Letters as they are compared: no accents, no case, any white space as one space.
+  // Normalise a letter for comparison: no accents, no case, all white space is a space.
   const plain = (letter) =>
     /\s/.test(letter) ? " " : letter.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 
@@ -50,7 +50,7 @@
     const nodes = document.createTreeWalker(sheet.querySelector(".text"), NodeFilter.SHOW_TEXT, (node) =>
       node.parentElement.classList.contains("seg") ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_SKIP);
     let text = "";
-    const places = []; // of each letter of it: its node and offset
+    const places = []; // per letter of `text`: node, offset and length
     for (let node = nodes.nextNode(); node; node = nodes.nextNode()) {
       let offset = 0;
       for (const letter of node.data) {
@@ -68,7 +68,7 @@
   function occurrences(pages, words) {
     const found = [];
     for (const { sheet, text, places } of pages) {
-      for (let at = text.indexOf(words); at >= 0 && found.length < MOST; at = text.indexOf(words, at + 1)) {
+      for (let at = text.indexOf(words); at >= 0 && found.length < MAX_HITS; at = text.indexOf(words, at + 1)) {
         const [first, start] = places[at];
         const [last, end, width] = places[at + words.length - 1];
         const range = new Range();
@@ -101,9 +101,9 @@
       part.scrollIntoView({ block: "center" });
       const page = sheet.querySelector("h4").firstChild.data.trim();
       const chunks = chunksOf(part).map((chunk) => Number(chunk) + 1);
-      const where = "dropped" in part.dataset ? "in a line that was dropped, so in no chunk"
+      const where = "dropped" in part.dataset ? "in a dropped line, so in no chunk"
         : chunks.length ? `in chunk ${chunks.join(" and ")}` : "in no chunk";
-      say(`${now + 1} of ${hits.length}${hits.length === MOST ? " or more" : ""}: ${page}, ${where}`);
+      say(`${now + 1} of ${hits.length}${hits.length === MAX_HITS ? " or more" : ""}: ${page}, ${where}`);
       mark();
     }
 
@@ -147,7 +147,7 @@
     });
   }
 
-  // A link to a source, or into one, opens it.
+  // A link to a source, or to a part of one, opens it.
   function arrive() {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     const source = target && target.closest(".inspector details.source");

@@ -1,5 +1,5 @@
-// The list of sources: filtered, sorted, a page of rows at a time, so that 10,000 are no more
-// work than 100. Text goes in as text: nothing here makes HTML of what a file is called.
+// The list of sources: filter, sort, and show 100 rows at a time, so that 10,000 sources render as
+// fast as 100. Names of files are inserted as text, never as HTML.
 "use strict";
 (() => {
   const PAGE = 100;
@@ -133,7 +133,7 @@
 
   states.append(choice("", "all", rows.length));
   const needing = rows.filter((row) => row[NEEDS]).length;
-  if (needing) states.append(choice("!", "needs someone", needing));
+  if (needing) states.append(choice("!", "needs attention", needing));
   for (const [value, count] of counted(rows.map((row) => row[STATE]))) states.append(choice(value, value, count));
   for (const [value, count] of counted(rows.map((row) => row[CODE]).filter(Boolean)))
     code.append(make("option", `${value} (${plain.format(count)})`, { value }));

@@ -1,8 +1,8 @@
-"""The page that shows an index and its runs: one file of HTML that needs nothing else.
+"""Render the report as one self-contained HTML page.
 
-Whatever stands in it was written by strangers: names, titles, reasons, texts. The template escapes
-all of it, the data for the script cannot end its element, and the browser is told to run and to
-load nothing but what has the hash of our own files.
+Names, titles, reasons and texts of documents are untrusted. The template escapes all of them, the
+JSON data cannot end its script element, and the Content-Security-Policy allows only the style and
+the script whose hashes are those of our own files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from markupsafe import Markup
 from ingest.commands.report import charts, overview
 from ingest.commands.report.overview import Report
 from ingest.models import Record, Summary
-from ingest.runtime import formatting as words
+from ingest.runtime import formatting
 from ingest.runtime.bottleneck import NOTHING_TO_EMBED, SECONDS_PER_MINUTE, format_seconds
 from ingest.runtime.timing import (
     EMBEDDING_CHUNKS,
@@ -37,41 +37,41 @@ from ingest.runtime.timing import (
 )
 
 TEMPLATE_FOLDER = Path(__file__).parent
-MAX_SHOWN_SOURCES = 20  # sources of a code, texts, copies: the list has all sources
-MAX_SHOWN_COPIES = 6  # sources of a text or a copy
-EXCERPT_CHARS = 240  # characters
-MIN_STAGE_SECONDS = 0.05  # seconds
-DATES_ONLY_SECONDS = 2 * 86_400.0  # seconds
-DATE_CHARS = 10  # characters
+MAX_SHOWN_SOURCES = 20  # sources of a code, texts, or groups of copies; the list has all sources
+MAX_SHOWN_COPIES = 6  # sources of one text or one group of copies
+EXCERPT_CHARS = 240
+MIN_STAGE_SECONDS = 0.05  # shorter stages are left out
+DATES_ONLY_SECONDS = 2 * 86_400.0  # labels of a longer time axis show dates only
+DATE_CHARS = 10  # of an ISO 8601 timestamp
 
 STAGE_DESCRIPTIONS = {
-    FETCHING_DOCUMENTS: "documents: opened, or copied from where they are",
-    READING_DOCUMENTS: "documents: extracted, split",
-    RECOGNISING_PAGES: "scanned pages, at a service that reads pictures",
-    EMBEDDING_CHUNKS: "calls to the model, with all their waits",
-    EMBEDDING_SERVICE: "the part of those in which its answer is waited for",
+    FETCHING_DOCUMENTS: "documents: opened or downloaded",
+    READING_DOCUMENTS: "documents: extracted and split",
+    RECOGNISING_PAGES: "scanned pages: OCR by a service",
+    EMBEDDING_CHUNKS: "calls to the model, waits included",
+    EMBEDDING_SERVICE: "the part of them spent waiting for a response",
     WRITING_CHUNKS: "chunks to the index",
     WRITING_RECORDS: "records: intents and commits",
     TOKEN_QUOTA: "waits before calls to the model",
     REQUEST_QUOTA: "waits before calls to the model",
-    FIRST_ANSWER: "waits for what tells the quota",
-    NOTHING_TO_EMBED: "the model waited for documents, or was done",
+    FIRST_ANSWER: "waits for the first response, which shows the quota",
+    NOTHING_TO_EMBED: "the model waited for documents, or had finished",
 }
 
 
 class InspectorEntry(Protocol):
-    """A source that the page shows page by page, by a template of its own."""
+    """A source that the inspector shows, by a template of its own."""
 
     @property
     def record(self) -> Record: ...
 
-    # the id of its element
+    # HTML id of its element
     @property
     def anchor(self) -> str: ...
 
 
 def render_report(report: Report, inspected: Sequence[InspectorEntry] = ()) -> str:
-    """The whole page."""
+    """Render the whole page as HTML."""
     css, js = bundle_assets("*.css"), bundle_assets("*.js")
     return (
         template_environment()
@@ -85,7 +85,7 @@ def render_report(report: Report, inspected: Sequence[InspectorEntry] = ()) -> s
             js=Markup(js),  # noqa: S704
             data=htmlsafe_json_dumps(list_sources(report, inspected)),
             several_roots=len({record.root for record in report.records}) > 1,
-            states=overview.count_states(report.records, in_run=report.chosen),
+            states=overview.count_states(report.records, in_run=report.is_single_run),
             troubles=overview.group_troubles(report.records),
             needing=sum(map(overview.needs_action, report.records)),
             there=sum(record.chunks > 0 for record in report.records),
@@ -101,40 +101,40 @@ def render_report(report: Report, inspected: Sequence[InspectorEntry] = ()) -> s
 
 
 def bundle_assets(pattern: str) -> str:
-    """All our files of a kind, as they stand in the page."""
+    """Join all style sheets or scripts of this folder, for inclusion in the page."""
     return "\n".join(
         path.read_text(encoding="utf-8") for path in sorted(TEMPLATE_FOLDER.glob(pattern))
     )
 
 
 def template_environment() -> Environment:
-    """What templates are rendered in."""
-    made = Environment(
+    """Create the Jinja environment, with the filters that the templates use."""
+    environment = Environment(
         loader=FileSystemLoader(TEMPLATE_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    environment.filters |= {
         "count": lambda number: f"{number:,}",
         "duration": format_seconds,
-        "kinds": words.kinds,
-        "many": words.pluralize,
-        "moment": words.shorten_timestamp,
+        "kinds": formatting.kinds,
+        "many": formatting.pluralize,
+        "moment": formatting.shorten_timestamp,
         "percent": charts.format_percent,
-        "printable": words.escape_unprintable,
+        "printable": formatting.escape_unprintable,
         "sentence": lambda text: text[:1].upper() + text[1:],
-        "size": words.format_bytes,
+        "size": formatting.format_bytes,
         "spell": lambda seconds: (
             f"{seconds:.1f} s" if seconds < SECONDS_PER_MINUTE else format_seconds(seconds)
         ),
     }
-    return made
+    return environment
 
 
 def content_security_policy(css: str, js: str) -> str:
-    """What a browser may do with the page: show its pictures, and use this style and script."""
+    """Return a policy that allows embedded images, this style and this script, and nothing else."""
     style, script = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, js)
     )
@@ -145,72 +145,70 @@ def content_security_policy(css: str, js: str) -> str:
 
 
 def list_sources(report: Report, inspected: Sequence[InspectorEntry]) -> dict[str, Any]:
-    """Every source as the script lists it; a row is as short as can be, for there are many."""
+    """Return the data of the list of sources. Rows are arrays, as there may be very many."""
     roots = sorted({record.root for record in report.records})
-    places = {root: place for place, root in enumerate(roots)}
+    root_numbers = {root: number for number, root in enumerate(roots)}
     anchors = {(one.record.root, one.record.source): one.anchor for one in inspected}
     return {
-        "roots": [words.escape_unprintable(root) for root in roots],
-        "rows": [source_row(record, places[record.root], report) for record in report.records],
+        "roots": [formatting.escape_unprintable(root) for root in roots],
+        "rows": [
+            source_row(record, root_numbers[record.root], report) for record in report.records
+        ],
         "anchors": {
-            place: anchors[record.root, record.source]
-            for place, record in enumerate(report.records)
+            number: anchors[record.root, record.source]
+            for number, record in enumerate(report.records)
             if (record.root, record.source) in anchors
         },
     }
 
 
 def source_row(record: Record, root: int, report: Report) -> list[str | int]:
-    """One source, in the order that page.js knows."""
+    """Return the row of one source, in the column order of page.js."""
     return [
-        words.escape_unprintable(record.source),
+        formatting.escape_unprintable(record.source),
         root,
-        overview.state_of(record, in_run=report.chosen),
+        overview.state_of(record, in_run=report.is_single_run),
         overview.code_of(record),
-        words.escape_unprintable(record.error),
+        formatting.escape_unprintable(record.error),
         int(overview.needs_action(record)),
         record.pages,
         record.chunks,
         record.tokens,
         max(record.size, 0),
-        words.shorten_timestamp(record.settled),
+        formatting.shorten_timestamp(record.settled),
     ]
 
 
 def stage_rows(run: Summary) -> list[tuple[str, str, float, float | None]]:
-    """Each stage: its name, what it is, its seconds on the clock and in all threads; longest first.
+    """Return name, description, wall seconds and thread seconds of each stage, longest first.
 
-    What took a moment is left out.
+    Stages under MIN_STAGE_SECONDS are left out.
     """
-    found = [
+    rows = [
         (name, STAGE_DESCRIPTIONS.get(name, ""), spent["wall"], spent.get("threads"))
         for name, spent in run.stages.items()
         if spent["wall"] >= MIN_STAGE_SECONDS
     ]
-    return sorted(found, key=lambda stage: -stage[2])
+    return sorted(rows, key=lambda stage: -stage[2])
 
 
 def timeline_charts(run: Summary) -> list[tuple[str, Markup]]:
-    """The charts of a run over time, each with its heading; none of what never happened."""
-    line, every = run.timeline, run.timeline.every
+    """Return title and chart of each rate of a run; a rate that was always 0 has no chart."""
+    timeline, every = run.timeline, run.timeline.every
     if not every or run.seconds <= 0:
         return []
-    if any(line.charged):
-        what, rates = "Quota used: tokens of the minute before", minute_rates(line.charged, every)
+    if any(timeline.charged):
+        title, rates = "Quota used: tokens per minute", minute_rates(timeline.charged, every)
     else:
-        what, rates = "Tokens a second", [number / every for number in line.tokens]
-    pages = [number / every for number in line.pages]
-    waits = [min(1.0, waited / every) for waited in line.waited]
+        title, rates = "Tokens per second", [number / every for number in timeline.tokens]
+    pages = [number / every for number in timeline.pages]
+    waits = [min(1.0, waited / every) for waited in timeline.waited]
+    throttled = [SECONDS_PER_MINUTE * number / every for number in timeline.refused]
     shown = [
-        (what, rates, line.quota if any(line.charged) else 0.0, False),
-        ("Pages a second", pages, 0.0, False),
+        (title, rates, timeline.quota if any(timeline.charged) else 0.0, False),
+        ("Pages per second", pages, 0.0, False),
         ("Time spent waiting for the quota", waits, 0.0, True),
-        (
-            "Requests throttled a minute",
-            [SECONDS_PER_MINUTE * n / every for n in line.refused],
-            0.0,
-            False,
-        ),
+        ("Throttled requests per minute", throttled, 0.0, False),
     ]
     return [
         (title, time_chart(run, title, values, limit, share=share))
@@ -220,7 +218,7 @@ def timeline_charts(run: Summary) -> list[tuple[str, Markup]]:
 
 
 def minute_rates(values: Sequence[float], every: float) -> list[float]:
-    """What a quota by the minute counts at the end of each stretch."""
+    """Return the sum over the preceding minute, scaled to a minute, at the end of each interval."""
     window = max(1, round(SECONDS_PER_MINUTE / every))
     sums = [sum(values[max(0, end - window) : end]) for end in range(1, len(values) + 1)]
     return [total * SECONDS_PER_MINUTE / (window * every) for total in sums]
@@ -229,13 +227,13 @@ def minute_rates(values: Sequence[float], every: float) -> list[float]:
 def time_chart(
     run: Summary, title: str, values: Sequence[float], limit: float, *, share: bool
 ) -> Markup:
-    """One chart of a run."""
-    number = charts.format_percent if share else charts.format_number
+    """Render one chart of a run."""
+    formatted = charts.format_percent if share else charts.format_number
     mean = sum(values) / len(values)
-    says = f"{title}: {number(mean)} on average, {number(max(values))} at most"
-    says += f", of a quota of {number(limit)}" if limit else ""
+    label = f"{title}: {formatted(mean)} on average, {formatted(max(values))} at most"
+    label += f", of a quota of {formatted(limit)}" if limit else ""
     chart = charts.Chart(
-        label=says,
+        label=label,
         points=charts.step_points(values, run.timeline.every, run.seconds),
         x_labels=charts.clock_ticks(run.seconds),
         format_x=charts.format_elapsed,
@@ -243,30 +241,31 @@ def time_chart(
         limit=limit,
         is_share=share,
     )
-    return Markup(charts.render_chart(chart))  # noqa: S704 - of our own words and numbers
+    return Markup(charts.render_chart(chart))  # noqa: S704 - our own text and numbers
 
 
 def format_timestamp(when: float) -> str:
-    """A time in seconds, for people."""
-    return words.shorten_timestamp(datetime.fromtimestamp(when, UTC).isoformat())
+    """Format a Unix timestamp for display."""
+    return formatting.shorten_timestamp(datetime.fromtimestamp(when, UTC).isoformat())
 
 
 def growth_charts(runs: Sequence[Summary]) -> list[tuple[str, Markup]]:
-    """What the index held after each run, over time; none where there are fewer than two."""
+    """Return charts of the index size after each run; none if fewer than two runs are known."""
     known = [(datetime.fromisoformat(run.ended).timestamp(), run) for run in runs if run.index]
     known.sort(key=lambda pair: pair[0])
     if len({when for when, _ in known}) < 2:  # noqa: PLR2004 - a line has two ends
         return []
     first, last = known[0], known[-1]
-    found = []
-    for what, name in (("chunks", "Chunks"), ("sources", "Sources"), ("size", "Size in MB")):
-        unit = 1e6 if what == "size" else 1
-        points = [(when, run.index.get(what, -1) / unit) for when, run in known]
+    drawings = []
+    for field, name in (("chunks", "Chunks"), ("sources", "Sources"), ("size", "Size in MB")):
+        unit = 1e6 if field == "size" else 1
+        points = [(when, run.index.get(field, -1) / unit) for when, run in known]
         if any(value < 0 for _, value in points):
-            continue  # a service that does not tell its size
-        ends = [charts.format_number(points[end][1]) for end in (0, -1)]
+            continue  # the service does not report its size
+        before, after = (charts.format_number(points[end][1]) for end in (0, -1))
+        count = formatting.pluralize(len(points), "run")
         chart = charts.Chart(
-            label=f"{name}: from {ends[0]} to {ends[1]} over {words.pluralize(len(points), 'run')}",
+            label=f"{name}: from {before} to {after} over {count}",
             points=points,
             x_labels=[first[0], last[0]],
             format_x=lambda when: format_timestamp(when)[
@@ -274,5 +273,5 @@ def growth_charts(runs: Sequence[Summary]) -> list[tuple[str, Markup]]:
             ],
             dots=len(points) <= MAX_SHOWN_SOURCES,
         )
-        found.append((name, Markup(charts.render_chart(chart))))  # noqa: S704
-    return found
+        drawings.append((name, Markup(charts.render_chart(chart))))  # noqa: S704
+    return drawings

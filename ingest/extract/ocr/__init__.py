@@ -1,23 +1,23 @@
-"""Optical character recognition: the text of pages that are pictures. One file per back end."""
+"""Optical character recognition (OCR) of scanned pages. One module per back end."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-OCR_API_VERSION = "2024-11-30"  # of Document Intelligence
-MAX_CONCURRENT_PAGES = 8  # pages under way at a service
+OCR_API_VERSION = "2024-11-30"  # of Azure Document Intelligence
+MAX_CONCURRENT_PAGES = 8  # at a service
 
 
 class PageRejected(Exception):
-    """A page will never be read by this service; the run goes on without its text."""
+    """The service will never accept this page; the run continues without its text."""
 
 
 class ResultLost(Exception):
-    """Of a page that was sent there will be no answer: it has to be sent again."""
+    """The result of a page is lost: the page has to be submitted again."""
 
 
 class SubmittedPage(NamedTuple):
-    """A page that a service has taken, and so is paid for."""
+    """A page that a service has accepted, and has charged for."""
 
-    operation: str  # under which its answer is kept for a day
-    poll_after_seconds: float  # until it is worth asking
+    operation: str  # id of the result, which the service keeps for a day
+    poll_after_seconds: float  # until the first poll

@@ -1,8 +1,8 @@
-"""Azure Document Intelligence: plain REST through azure-core; every refusal is named.
+"""OCR with Azure Document Intelligence, by REST through azure-core.
 
-A page is paid for when the service takes it, not when we hear of its text. So what it was taken as
-is told to the caller at once, and an answer is asked for until it comes: never is a page sent again
-while its answer may still be had. The SDK retries by itself, so it is only the referee in tests.
+A page is charged when the service accepts it, not when its text is returned. So the caller gets the
+operation id at once, and polls it until there is a result: a page is never sent again while its
+result can still be fetched. The SDK retries by itself, so only the tests use it, as a reference.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from ingest.runtime.retry import (
 
 T = TypeVar("T")
 
-CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30, 120  # seconds
-OCR_POLL_SECONDS = 1.0  # seconds between looks at an operation, where the service names none
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30, 120
+OCR_POLL_SECONDS = 1.0  # between polls, if the service sends no Retry-After
 RESULT_URL = re.compile(r"/analyzeResults/([\w-]{8,64})(?:\?|$)")
 
-# Codes of errors, which do not change as their texts do.
-OCR_FIREWALL_CODE = "403"  # a firewall's, with 403
+# Error codes of the service; its messages may change.
+OCR_FIREWALL_CODE = "403"  # with status 403: denied by the firewall
 OCR_PERMISSION_DENIED_CODE = "PermissionDenied"
-OCR_INVALID_ARGUMENT_CODE = "InvalidArgument"  # of a parameter: the same for every page
+OCR_INVALID_ARGUMENT_CODE = "InvalidArgument"  # of a parameter, so it concerns all pages
 PAGE_REJECTED_STATUSES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -65,20 +65,20 @@ PAGE_REJECTED_STATUSES = (
 
 
 class ErrorResponse(Exception):
-    """An answer that is no success."""
+    """A response with an error status."""
 
     def __init__(self, response: HttpResponse) -> None:
         self.status = response.status_code
-        self.codes, said = parse_error(response.content)
+        self.codes, message = parse_error(response.content)
         self.retry_after = parse_retry_after(response.headers)
         self.request_headers: Mapping[str, str] = response.request.headers
-        super().__init__(f"{self.status} {said}".strip())
+        super().__init__(f"{self.status} {message}".strip())
 
 
 class DocumentIntelligence:
-    """One resource and one model of it. Safe to call from several threads, but for `close`."""
+    """Client of one resource and model. Thread-safe, except for `close`."""
 
-    def __init__(  # noqa: PLR0913 - whom to ask, as whom, for how long, for how much, how often
+    def __init__(  # noqa: PLR0913 - independent parts of a client
         self,
         endpoint: str,
         model: str,
@@ -94,7 +94,7 @@ class DocumentIntelligence:
         self.token = token
         self.retry_policy = retry_policy
         self.rate_limiter = rate_limiter or LocalOcrRateLimiter(clock=retry_policy.clock)
-        self.turn_lock = threading.Lock()  # the thread that is next; the others wait behind it
+        self.turn_lock = threading.Lock()  # held by the next thread in line; the others wait for it
         session = requests.Session()
         session.mount("https://", HTTPAdapter(pool_maxsize=MAX_CONCURRENT_PAGES))
         transport = RequestsTransport(
@@ -112,13 +112,14 @@ class DocumentIntelligence:
         )
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         self.client.close()
 
     def submit(self, picture: bytes) -> SubmittedPage:
-        """Send a page. Raises Refused if the service will never take it; or ServiceError.
+        """Send a page.
 
-        StoppedError if there is no money left for it.
+        Raises PageRejected if the service will never accept it, StoppedError if the budget is
+        spent, ServiceError or ConfigError.
         """
 
         def send() -> SubmittedPage:
@@ -130,31 +131,33 @@ class DocumentIntelligence:
                 raise
             found = RESULT_URL.search(response.headers.get("Operation-Location", ""))
             if not found:
-                raise RetryableError(f"{self.endpoint} took a page and did not say as what")
+                raise RetryableError(f"{self.endpoint} accepted a page without an operation id")
             return SubmittedPage(found[1], parse_retry_after(response.headers) or OCR_POLL_SECONDS)
 
         return self.call_with_retry(send)
 
     def wait_for_result(self, submitted: SubmittedPage) -> OcrResult:
-        """The text of a page, waited for. Raises Gone if there is none under this operation.
+        """Wait for the text of a page.
 
-        Raises Refused if the service cannot read the page; ServiceError, ConfigError.
+        Raises ResultLost if the operation has no result, PageRejected if the service cannot read
+        the page, ServiceError or ConfigError.
         """
         began = self.retry_policy.clock()
         seconds = submitted.poll_after_seconds
         while True:
             self.retry_policy.wait(seconds)
-            found, seconds = self.call_with_retry(lambda: self.poll(submitted.operation))
-            if found:
-                return found
-            if self.retry_policy.clock() - began > self.retry_policy.max_seconds:
+            result, seconds = self.call_with_retry(lambda: self.poll(submitted.operation))
+            if result:
+                return result
+            limit = self.retry_policy.max_seconds
+            if self.retry_policy.clock() - began > limit:
                 raise ServiceError(
-                    f"{self.endpoint} has not read a page in {self.retry_policy.max_seconds:.0f} s: "
-                    "run again later, its answer is then asked for"
+                    f"{self.endpoint} has not read a page in {limit:.0f} s: run again later, to "
+                    "fetch its result"
                 )
 
     def describe_model(self) -> str:
-        """The model, in words: it can be asked, and nothing was sent or paid for."""
+        """Return name and API version of the model. A check of access that costs nothing."""
 
         def fetch() -> str:
             body = orjson.loads(self.request("GET", self.model).content)
@@ -163,26 +166,26 @@ class DocumentIntelligence:
         return self.call_with_retry(fetch)
 
     def poll(self, operation: str) -> tuple[OcrResult | None, float]:
-        """The text, or None and the seconds until it is worth looking again."""
+        """Return the text and 0, or None and the seconds until the next poll."""
         try:
             response = self.request("GET", f"{self.model}/analyzeResults/{operation}")
         except ErrorResponse as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise ResultLost("the service has forgotten it") from error
+                raise ResultLost("the service no longer has its result") from error
             raise
         body = orjson.loads(response.content)
         status = body["status"]
         if status == "succeeded":
             return parse_result(body["analyzeResult"]), 0.0
         if status in ("failed", "canceled"):
-            codes, said = parse_error(response.content)
+            codes, message = parse_error(response.content)
             if any(code.startswith("InvalidContent") for code in codes):
-                raise PageRejected(said)
-            raise ResultLost(said or status)
+                raise PageRejected(message)
+            raise ResultLost(message or status)
         return None, parse_retry_after(response.headers) or OCR_POLL_SECONDS
 
     def request(self, method: str, path: str, picture: bytes = b"") -> HttpResponse:
-        """The answer to one request. Raises Unwelcome, or what azure-core raises."""
+        """Send one request. Raises ErrorResponse, or what azure-core raises."""
         self.retry_policy.raise_if_cancelled()
         with self.turn_lock:
             while (seconds := self.rate_limiter.ask()) > 0:
@@ -205,14 +208,14 @@ class DocumentIntelligence:
         return response
 
     def call_with_retry(self, call: Callable[[], T]) -> T:
-        """One request by the policy."""
+        """Call with retries by the policy, and one renewal of a rejected token."""
         renewals: list[str] = []
         return call_with_retry(
             call, lambda error: self.classify_error(error, renewals), self.retry_policy
         )
 
     def classify_error(self, error: Exception, renewals: list[str]) -> Exception:
-        """Again, or the error for whoever must act; texts of services change, codes do not."""
+        """Map an error to a RetryableError or a final error, by status and code only."""
         if isinstance(error, (PageRejected, ResultLost, ConfigError, ServiceError)):
             return error
         if not isinstance(error, ErrorResponse):
@@ -235,15 +238,15 @@ class DocumentIntelligence:
         return ConfigError(f"{self.endpoint} refused the request ({error}): check INGEST_OCR")
 
     def classify_denial(self, error: ErrorResponse, renewals: list[str]) -> Exception | None:
-        """What to make of a refusal that is about who asks, or from where; None if it is not."""
+        """Map an error about identity, role or network; None if it is about something else."""
         where = self.endpoint
         if error.status == HTTPStatus.FORBIDDEN and OCR_FIREWALL_CODE in error.codes:
             return ConfigError(
                 f"{where} takes no requests from this network: go through its private endpoint, "
                 "or allow this address in its network settings"
             )
-        foreign = any("tenant" in code.lower() for code in error.codes)
-        if foreign and error.status == HTTPStatus.BAD_REQUEST:
+        other_tenant = any("tenant" in code.lower() for code in error.codes)
+        if other_tenant and error.status == HTTPStatus.BAD_REQUEST:
             return rejected_token_error(self.token, where)
         if error.status == HTTPStatus.FORBIDDEN or OCR_PERMISSION_DENIED_CODE in error.codes:
             return missing_role_error(self.token, COGNITIVE_USER, where)
@@ -251,21 +254,21 @@ class DocumentIntelligence:
             return None
         if self.token.renew_rejected(error.request_headers, renewals):
             return RetryableError(f"{where} did not accept the token")
-        otherwise = ", it has no custom subdomain, without which it takes no tokens"
-        return rejected_token_error(self.token, where, otherwise)
+        other_cause = ", it has no custom subdomain, without which it accepts no tokens"
+        return rejected_token_error(self.token, where, other_cause)
 
 
 def parse_error(body: bytes) -> tuple[set[str], str]:
-    """All codes of an error, the inner ones too, and the innermost message, short."""
+    """Return all codes of an error, inner ones included, and the innermost message, shortened."""
     codes: set[str] = set()
-    said = ""
+    message = ""
     try:
         error: Any = orjson.loads(body).get("error")
         while isinstance(error, dict):
             parts = [error, *(d for d in error.get("details") or () if isinstance(d, dict))]
             codes |= {str(part.get("code", "")) for part in parts}
-            said = str(error.get("message") or said)
+            message = str(error.get("message") or message)
             error = error.get("innererror")
     except (ValueError, AttributeError, TypeError):
         pass
-    return codes - {""}, " ".join(said.split())[:200]
+    return codes - {""}, " ".join(message.split())[:200]

@@ -1,4 +1,4 @@
-"""What Document Intelligence makes of a page, as text: its tables become Markdown. Pure."""
+"""Parse results of Document Intelligence into text, with tables as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from ingest.models import OcrResult
 
 Json = Mapping[str, Any]
 
-# How the service writes the boxes of a form.
+# Checkboxes of forms, as the service writes them.
 CHECKBOX_MARKS = {":unselected:": "☐", ":selected:": "☒"}
 
 
 def parse_result(result: Json) -> OcrResult:
-    """The text of an `analyzeResult` and the confidence of its words, weighted by their length.
+    """Return the text of an `analyzeResult`, and the mean confidence of its words by length.
 
-    Offsets must count Unicode code points. Raises KeyError, TypeError or ValueError if it is none.
+    Offsets must count Unicode code points. Raises KeyError, TypeError or ValueError for an invalid
+    result.
     """
     content = str(result["content"])
     words = [word for page in result["pages"] for word in page.get("words", ())]
     text = insert_tables(content, result.get("tables", ()))
-    for box, sign in CHECKBOX_MARKS.items():
-        text = text.replace(box, sign)
+    for name, symbol in CHECKBOX_MARKS.items():
+        text = text.replace(name, symbol)
     return OcrResult(text, mean_confidence(words))
 
 
 def mean_confidence(words: Sequence[Json]) -> float:
-    """From 0 to 1; 1 for a page without words, on which nothing was misread."""
+    """Return the mean confidence by length of words, from 0 to 1; 1 for a page without words."""
     length = sum(len(word["content"]) for word in words)
     if not length:
         return 1.0
@@ -35,20 +36,21 @@ def mean_confidence(words: Sequence[Json]) -> float:
 
 
 def insert_tables(content: str, tables: Iterable[Json]) -> str:
-    """The content with each table that stands in one place of it as Markdown."""
-    places = []
+    """Replace each table that occupies one span of the content with Markdown."""
+    found = []
     for table in tables:
         spans = table.get("spans", ())
         if len(spans) == 1:
             start = int(spans[0]["offset"])
-            places.append((start, start + int(spans[0]["length"]), table))
-    for start, end, table in sorted(places, key=lambda place: place[0], reverse=True):
-        content = f"{content[:start].rstrip()}\n\n{format_result_table(table)}\n\n{content[end:].lstrip()}"
+            found.append((start, start + int(spans[0]["length"]), table))
+    for start, end, table in sorted(found, key=lambda each: each[0], reverse=True):
+        before, after = content[:start].rstrip(), content[end:].lstrip()
+        content = f"{before}\n\n{format_result_table(table)}\n\n{after}"
     return content.strip()
 
 
 def format_result_table(table: Json) -> str:
-    """A row a line, the first as the header; a cell over several rows stands in the first."""
+    """Format a table as Markdown, first row as header. A spanning cell goes into its first row."""
     rows = [[""] * int(table["columnCount"]) for _ in range(int(table["rowCount"]))]
     for cell in table["cells"]:
         text = " ".join(str(cell.get("content", "")).split()).replace("|", "\\|")

@@ -1,7 +1,7 @@
-"""The text of a page from the lines found on it: columns, rows, paragraphs. Pure.
+"""Arrange recognised lines in reading order: columns, rows, paragraphs. Pure.
 
-Rows before columns: what stands side by side is one row, as in a table or a form, unless both sides
-are clearly columns of prose. A table read by columns is of no use to anybody.
+Lines side by side form one row, as in a table or a form, unless both sides are clearly columns of
+prose: a table read column by column is useless.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-MIN_PROSE_WIDTH_HEIGHTS = 10  # times its height is the width of a line that is no cell of a table
-MIN_PROSE_LINES = 5  # lines of prose make a column
-MIN_COLUMN_FILL_SHARE = 0.6  # of a column's width is what its lines have in the median
-PARAGRAPH_STEP_RATIO = 1.4  # times the usual step from row to row is one to the next paragraph
+MIN_PROSE_WIDTH_HEIGHTS = 10  # line heights; a narrower line may be a cell of a table
+MIN_PROSE_LINES = 5  # that make a column
+MIN_COLUMN_FILL_SHARE = 0.6  # median width of its lines, as a share of the width of the column
+PARAGRAPH_STEP_RATIO = 1.4  # times the median step between rows: a new paragraph
 
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
-    """A run of text and where it stands: pixels, from the top left corner."""
+    """A line of text and its position, in pixels from the top left corner."""
 
     text: str
     left: float
@@ -38,34 +38,34 @@ class TextLine:
 
     @property
     def middle(self) -> float:
-        """How far down its middle is."""
+        """Vertical position of its middle."""
         return (self.top + self.bottom) / 2
 
 
 def arrange_lines(lines: Sequence[TextLine]) -> str:
-    """The lines in reading order: a row on each line, an empty line between paragraphs."""
+    """Join the lines in reading order: one row per line, an empty line between paragraphs."""
     return "\n\n".join(
         map(join_paragraphs, split_blocks(sorted(lines, key=lambda line: line.middle)))
     )
 
 
 def split_blocks(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
-    """Runs of lines, from top to bottom, in the order in which to read them.
+    """Yield blocks of lines in reading order.
 
-    What stands across columns is read before what is below it, and after what is above.
+    Lines that cross columns are read after what is above them, and before what is below.
     """
     gutter = find_gutter(lines)
     if gutter is None:
         if lines:
             yield list(lines)
         return
-    left, right, across = split_at(lines, gutter)
-    for band in group_crossing_lines(across, [*left, *right]):
-        above = [line for line in left if line.middle < band[0].middle]
-        beside = [line for line in right if line.middle < band[0].middle]
-        left, right = left[len(above) :], right[len(beside) :]
-        yield from split_blocks(above)
-        yield from split_blocks(beside)
+    left, right, crossing = split_at(lines, gutter)
+    for band in group_crossing_lines(crossing, [*left, *right]):
+        left_above = [line for line in left if line.middle < band[0].middle]
+        right_above = [line for line in right if line.middle < band[0].middle]
+        left, right = left[len(left_above) :], right[len(right_above) :]
+        yield from split_blocks(left_above)
+        yield from split_blocks(right_above)
         yield band
     yield from split_blocks(left)
     yield from split_blocks(right)
@@ -74,7 +74,7 @@ def split_blocks(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
 def group_crossing_lines(
     crossing: Sequence[TextLine], others: Sequence[TextLine]
 ) -> Iterator[list[TextLine]]:
-    """The lines across columns, together where no other line is between them."""
+    """Group lines that cross columns and have no other line between them."""
     band: list[TextLine] = []
     for line in crossing:
         if band and any(band[-1].middle < other.middle < line.middle for other in others):
@@ -88,15 +88,18 @@ def group_crossing_lines(
 def split_at(
     lines: Sequence[TextLine], x: float
 ) -> tuple[list[TextLine], list[TextLine], list[TextLine]]:
-    """The lines to the left of a place, to the right of it, and across it."""
+    """Return the lines to the left of x, to the right of it, and across it."""
     left = [line for line in lines if line.right <= x]
     right = [line for line in lines if line.left >= x]
-    across = [line for line in lines if line.left < x < line.right]
-    return left, right, across
+    crossing = [line for line in lines if line.left < x < line.right]
+    return left, right, crossing
 
 
 def find_gutter(lines: Sequence[TextLine]) -> float | None:
-    """Where the first column of prose ends, if there are several: most of the text keeps off it."""
+    """Find the right edge of the first column of prose; None if there is only one column.
+
+    Most of the text must not cross it.
+    """
     prose = [line for line in lines if line.width >= MIN_PROSE_WIDTH_HEIGHTS * line.height]
     if len(prose) < 2 * MIN_PROSE_LINES:
         return None
@@ -110,34 +113,34 @@ def find_gutter(lines: Sequence[TextLine]) -> float | None:
 
 
 def measure_crossing(lines: Sequence[TextLine], x: float) -> float:
-    """How much text stands across a place; infinite where one side of it is next to empty."""
-    left, right, across = split_at(lines, x)
+    """Return the total width of the lines that cross x; infinite if a side has too few lines."""
+    left, right, crossing = split_at(lines, x)
     if min(len(left), len(right)) < MIN_PROSE_LINES:
         return math.inf
-    return sum(line.width for line in across)
+    return sum(line.width for line in crossing)
 
 
 def is_column(lines: Sequence[TextLine]) -> bool:
-    """Whether most lines are as wide as all of them together."""
+    """Return True if most lines fill the width that all of them span."""
     span = max(line.right for line in lines) - min(line.left for line in lines)
     return median(line.width for line in lines) >= MIN_COLUMN_FILL_SHARE * span
 
 
 def join_paragraphs(lines: Sequence[TextLine]) -> str:
-    """The rows of one column, with an empty line where the step to the next is a large one."""
-    found = list(group_rows(lines))
-    middles = [sum(line.middle for line in row) / len(row) for row in found]
+    """Join the rows of one column, with an empty line after each paragraph."""
+    rows = list(group_rows(lines))
+    middles = [sum(line.middle for line in row) / len(row) for row in rows]
     steps = [after - before for before, after in pairwise(middles)]
     usual = median(steps) if steps else 0.0
-    text = [" ".join(line.text for line in row) for row in found]
-    for place, step in enumerate(steps):
+    text = [" ".join(line.text for line in row) for row in rows]
+    for index, step in enumerate(steps):
         if step > PARAGRAPH_STEP_RATIO * usual:
-            text[place] += "\n"
+            text[index] += "\n"
     return "\n".join(text)
 
 
 def group_rows(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
-    """Lines that stand side by side, from left to right; `lines` come from top to bottom."""
+    """Yield rows of lines side by side, left to right. `lines` must be sorted top to bottom."""
     row: list[TextLine] = []
     for line in lines:
         if row and not is_same_row(line, row[-1]):
@@ -149,5 +152,5 @@ def group_rows(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
 
 
 def is_same_row(one: TextLine, other: TextLine) -> bool:
-    """Whether two lines are at one height."""
+    """Return True if two lines are at the same height."""
     return abs(one.middle - other.middle) < min(one.height, other.height) / 2

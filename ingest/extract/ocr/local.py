@@ -1,6 +1,6 @@
-"""Text recognised on this machine. Off unless it is asked for.
+"""Local OCR, off by default.
 
-What does it is imported with the first scan: a process that meets none must not pay for it.
+The engine is imported with the first scanned page: a process without scans does not load it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from ingest.models import OcrResult
 if TYPE_CHECKING:
     from ingest.models import GreyImage
 
-# What recognised a text, in Details.ocr. Another name, and scans are read again.
+# Name of this engine in Details.ocr. If it changes, all scans are read again.
 ENGINE_NAME = "local:rapidocr-3.10"
 
-# Address space that the worst page took, with everything loaded: benchmarks/ocr.py. With far less,
-# native code crashes before it can say that it has too little.
+# Address space that the worst page needed, with everything loaded: benchmarks/ocr.py. With far
+# less, native code crashes before it can report that memory is short.
 MIN_MEGABYTES = 1600
 
-# What native code says of memory it was refused: C++, ONNX Runtime, OpenCV.
+# Words in out-of-memory errors of native code: C++, ONNX Runtime, OpenCV.
 OUT_OF_MEMORY_WORDS = ("bad_alloc", "allocate", "Insufficient memory")
 
 
 def check_installed() -> None:
-    """Raises ConfigError if a package is missing."""
+    """Raise ConfigError if a package is missing."""
     for name in ("rapidocr", "cv2", "onnxruntime"):
         if find_spec(name) is None:
             raise ConfigError(
@@ -36,7 +36,7 @@ def check_installed() -> None:
 
 
 def recognise(picture: GreyImage) -> OcrResult:
-    """The text of a page and how sure it is; that there is nothing on a page is sure.
+    """Recognise the text of a page, with its confidence; a page without text has confidence 1.
 
     A page that the engine fails on has no text and confidence 0. Raises MemoryError.
     """

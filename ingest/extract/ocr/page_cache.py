@@ -1,8 +1,8 @@
-"""The text of scanned pages from a service that is paid by the page: each page is paid for once.
+"""OCR by a service that charges by the page, cached in the index: each page is paid for once.
 
-What a page was taken as, and then its text, is in the index before anything else is done with it,
-so that a run may die anywhere. What must not be broken: there is one call for a page at a time, and
-it looks into the index before it sends anything.
+The id of the operation, and then the text, are saved in the index before anything else happens, so
+a run may be killed at any point. Keep this: there is only one call for a page at a time, and it
+checks the index before it sends anything.
 """
 
 from __future__ import annotations
@@ -23,20 +23,22 @@ from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 
 log = logging.getLogger(__name__)
 
-MAX_SUBMISSIONS = 3  # operations of one page that come to nothing
+MAX_SUBMISSIONS = 3  # of one page, before it is given up
 
 
 class OcrCache(Protocol):
-    """Where pages are kept that were paid for: an index."""
+    """Storage of pages that have been paid for. An index implements it."""
 
+    # the page, None if it is unknown
     def cached_page(self, key: str) -> CachedPage | None: ...
 
+    # insert or replace
     def cache_page(self, page: CachedPage) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class InheritedPageCache:
-    """A memory that also knows what another one was paid for, and keeps it from then on."""
+    """Cache that copies a missing page from another cache, when it is first asked for."""
 
     own: OcrCache
     previous: OcrCache
@@ -52,12 +54,12 @@ class InheritedPageCache:
 
 
 class OcrService(Protocol):
-    """What recognises. Raises ServiceError or ConfigError if it fails whatever the page is."""
+    """OCR service. Raises ServiceError or ConfigError for failures unrelated to the page."""
 
-    # send a page, which is then paid for; raises Refused if it will never be taken
+    # send a page, which is then paid for; raises PageRejected if it will never be accepted
     def submit(self, picture: bytes) -> SubmittedPage: ...
 
-    # wait for its text; raises Gone if it must be sent again, Refused if there will be none
+    # wait for its text; raises ResultLost if it must be sent again, PageRejected if there is none
     def wait_for_result(self, submitted: SubmittedPage) -> OcrResult: ...
 
 
@@ -67,22 +69,22 @@ class ScannedPages:
 
     root: str
     source: str
-    page_hashes: Mapping[int, str]  # what each page is; none of a page that cannot be drawn
-    draw: Callable[[int], bytes]  # a page as a file, for any thread; raises DocumentError
+    page_hashes: Mapping[int, str]  # by page number; without pages that cannot be rendered
+    draw: Callable[[int], bytes]  # renders a page as PNG, in any thread; raises DocumentError
 
 
 @dataclass(frozen=True, slots=True)
 class RecognisedPages:
-    """What came of some pages, by number."""
+    """OCR results of the pages of a document."""
 
-    texts: dict[int, OcrResult]
-    refused: tuple[int, ...] = ()  # that will have no text
+    texts: dict[int, OcrResult]  # by page number
+    refused: tuple[int, ...] = ()  # numbers of the pages without a result
 
 
 class CachedOcr:
-    """A service, and a memory of what it was paid for. For any number of threads, but for `close`.
+    """OCR service with a cache of the pages it was paid for. Thread-safe, except for `close`.
 
-    Without a service, which is how a plan looks, there are only texts from memory.
+    Without a service, as in `ingest plan`, only cached texts are returned.
     """
 
     def __init__(
@@ -90,24 +92,24 @@ class CachedOcr:
     ) -> None:
         self.cache = cache
         self.service = service
-        self.engine_name = name  # of what recognises: by another name the same page is another one
+        self.engine_name = name  # part of the key, as another engine gives another text
         self.times = times
-        self.unsent_keys: set[str] = set()  # keys of the pages that a run would pay for
+        self.unsent_keys: set[str] = set()  # of pages that a run would pay for
         self.lock = threading.Lock()
         self.in_flight: dict[str, Future[OcrResult | None]] = {}
-        # Each holds a picture at most, so their number bounds the memory too.
+        # Each thread holds one picture at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")
 
     def close(self) -> None:
-        """Give back the threads; what waits for them is called off."""
+        """Stop the threads; cancel calls that have not started."""
         self.threads.shutdown(cancel_futures=True)
 
     def recognise(self, pages: ScannedPages) -> RecognisedPages:
-        """The texts of the pages, waited for. Raises ServiceError or ConfigError."""
+        """Recognise pages and wait for the results. Raises ServiceError or ConfigError."""
         calls = {page: self.start_call(page, pages) for page in pages.page_hashes}
         for call in as_completed(set(calls.values())):
             if isinstance(error := call.exception(), (ServiceError, ConfigError)):
-                raise error  # at once: the others would fail as slowly
+                raise error  # at once, as the others would fail as slowly
         texts, refused = {}, []
         for page, call in calls.items():
             try:
@@ -121,9 +123,9 @@ class CachedOcr:
         return RecognisedPages(texts, tuple(refused))
 
     def start_call(self, page: int, pages: ScannedPages) -> Future[OcrResult | None]:
-        """The one call for a page, whoever needs it."""
-        identity = pages.page_hashes[page]
-        key = hashlib.sha256(f"{self.engine_name}\0{identity}".encode()).hexdigest()[:40]
+        """Start the call for a page, or return the one that is under way in any thread."""
+        page_hash = pages.page_hashes[page]
+        key = hashlib.sha256(f"{self.engine_name}\0{page_hash}".encode()).hexdigest()[:40]
         with self.lock:
             call = self.in_flight.get(key)
             if call is None:
@@ -133,47 +135,47 @@ class CachedOcr:
         return call
 
     def end_call(self, key: str, call: Future[OcrResult | None]) -> None:
-        """Whoever needs the page from now on finds it in memory."""
+        """Forget a finished call: its result is in the cache now."""
         with self.lock:
             if self.in_flight.get(key) is call:
                 del self.in_flight[key]
 
     def read_page(self, key: str, page: int, pages: ScannedPages) -> OcrResult | None:
-        """A page's text, from memory or paid for; None where nothing may be sent."""
-        held = self.cache.cached_page(key)
+        """Return the text of a page, cached or paid for; None if there is no service."""
+        cached = self.cache.cached_page(key)
         if self.service is None:
-            if held:
-                return held.recognised
+            if cached:
+                return cached.recognised
             self.unsent_keys.add(key)
             return None
-        if held and (held.root, held.source) != (pages.root, pages.source):
-            # It is forgotten with its source, and this one may outlive the other.
-            held = replace(held, root=pages.root, source=pages.source)
-            self.cache.cache_page(held)
-        if held and held.recognised:
-            return held.recognised
+        if cached and (cached.root, cached.source) != (pages.root, pages.source):
+            # A page is deleted with its source, and this source may outlive the other one.
+            cached = replace(cached, root=pages.root, source=pages.source)
+            self.cache.cache_page(cached)
+        if cached and cached.recognised:
+            return cached.recognised
         with self.times.measure(RECOGNISING_PAGES, (pages.root, pages.source), page=page):
             new = CachedPage(key, pages.root, pages.source, "")
-            return self.fetch_text(held or new, partial(pages.draw, page), self.service)
+            return self.fetch_text(cached or new, partial(pages.draw, page), self.service)
 
     def fetch_text(
         self, page: CachedPage, draw: Callable[[], bytes], service: OcrService
     ) -> OcrResult:
-        """A page's text from the service, under the operation it was taken as or under a new one.
+        """Fetch the text of a page from the service, submitting the page if necessary.
 
-        Raises Refused or DocumentError if there will be none.
+        Raises PageRejected or DocumentError if there will be none.
         """
-        taken = SubmittedPage(page.operation, 0.0) if page.operation else None
-        why = ""
+        submitted = SubmittedPage(page.operation, 0.0) if page.operation else None
+        reason = ""
         for _ in range(MAX_SUBMISSIONS):
-            if taken is None:
-                taken = service.submit(draw())
-                self.cache.cache_page(replace(page, operation=taken.operation))
+            if submitted is None:
+                submitted = service.submit(draw())
+                self.cache.cache_page(replace(page, operation=submitted.operation))
             try:
-                text = service.wait_for_result(taken)
-            except ResultLost as gone:
-                taken, why = None, str(gone)
+                text = service.wait_for_result(submitted)
+            except ResultLost as error:
+                submitted, reason = None, str(error)
             else:
-                self.cache.cache_page(replace(page, operation=taken.operation, recognised=text))
+                self.cache.cache_page(replace(page, operation=submitted.operation, recognised=text))
                 return text
-        raise PageRejected(f"the service failed on it {MAX_SUBMISSIONS} times ({why})")
+        raise PageRejected(f"the service failed on it {MAX_SUBMISSIONS} times ({reason})")

@@ -1,7 +1,7 @@
-"""Pages read by RapidOCR, with the PP-OCRv6 models inside its package.
+"""OCR with RapidOCR and the PP-OCRv6 models inside its package.
 
-Nothing may be downloaded: the models are given by their files, so that the package never looks for
-them elsewhere. Native code, and as greedy as the page it is given: only run it in a child process.
+The models are loaded by path, so that the package never downloads any. This is native code, and its
+memory grows with the page: run it in the sandbox only.
 """
 
 from __future__ import annotations
@@ -23,41 +23,39 @@ if TYPE_CHECKING:
 
     from ingest.models import GreyImage
 
-    # The corners of runs of text, clockwise from their top left: shape (runs, 4, 2), x and y.
+    # Corners of text lines, clockwise from the top left: shape (lines, 4, 2), x and y.
     Quads = NDArray[np.float32]
 
-# Pixels in which text is looked for; it is read in all that there are. An A4 page has them at 145
-# dpi. Memory grows with them, and the default limit holds for a process with everything loaded.
+# Text is located on a page of this size (A4 at 145 dpi), and read at full resolution. Memory grows
+# with it; this fits the default limit of a process with everything loaded.
 MAX_DETECTION_PIXELS = 2_000_000
-MIN_DETECTION_SIDE_PIXELS = 32  # pixels; what the model of where text is divides by
-MIN_LINE_ASPECT = 3  # times as long as it is high: a box that tells which way the text runs
-MAX_LINE_ASPECT = (
-    80  # times its height; a longer line is squeezed, for memory grows with its length
-)
-ORIENTATION_SAMPLE_LINES = 3  # lines that tell whether a page is upside down
-UPRIGHT_CONFIDENCE = 0.9  # mean confidence of those above which the other way is not tried
-MIN_LINE_CONFIDENCE = 0.5  # confidence; a line below is left out
-# Letters to a length of one line height. Scripts that are read have one to three; of others the
-# model sees next to none, and is sure of that.
+MIN_DETECTION_SIDE_PIXELS = 32  # the detection model works in blocks of this size
+MIN_LINE_ASPECT = 3  # width to height; the direction of a longer line is clear
+MAX_LINE_ASPECT = 80  # width to height; a longer line is squeezed, as memory grows with length
+ORIENTATION_SAMPLE_LINES = 3  # read to decide if a page is upside down
+UPRIGHT_CONFIDENCE = 0.9  # mean of those lines above which a page is not turned
+MIN_LINE_CONFIDENCE = 0.5  # a line below is left out
+# Letters per line height of width. Scripts that the model knows have one to three; in others it
+# finds hardly any letters, with high confidence.
 MIN_LETTER_DENSITY = 0.3
 
 
 def read_picture(picture: GreyImage) -> OcrResult:
-    """The text of a page and how sure it is. Raises whatever the libraries raise."""
+    """Recognise the text of a page. Raises whatever the libraries raise."""
     boxes = detect_text(picture)
     if not len(boxes):
         return OcrResult("", 1.0)
     picture, boxes = turn_upright(picture, boxes)
     read_lines = [recognise_line(crop_line(picture, box)) for box in boxes]
     lengths = [width / max(1.0, height) for width, height in map(box_size, boxes)]
-    sure = sum(n * confidence for n, (_, confidence) in zip(lengths, read_lines, strict=True))
+    weighted = sum(n * confidence for n, (_, confidence) in zip(lengths, read_lines, strict=True))
     lines = zip(deskew_lines(boxes, [text for text, _ in read_lines]), read_lines, strict=True)
     readable = [line for line, (_, confidence) in lines if confidence >= MIN_LINE_CONFIDENCE]
-    return OcrResult(arrange_lines(readable), sure / sum(lengths))
+    return OcrResult(arrange_lines(readable), weighted / sum(lengths))
 
 
 def detect_text(picture: GreyImage) -> Quads:
-    """Where text is."""
+    """Locate the lines of text on a page."""
     import cv2
 
     height, width = picture.shape
@@ -72,7 +70,7 @@ def detect_text(picture: GreyImage) -> Quads:
 
 
 def turn_upright(picture: GreyImage, boxes: Quads) -> tuple[GreyImage, Quads]:
-    """Both turned so that most lines run from left to right, and are not upside down."""
+    """Rotate page and boxes so that most lines run from left to right and are upright."""
     sizes = np.array([box_size(box) for box in boxes])
     wide, tall = (
         sizes[:, 0] > MIN_LINE_ASPECT * sizes[:, 1],
@@ -82,30 +80,30 @@ def turn_upright(picture: GreyImage, boxes: Quads) -> tuple[GreyImage, Quads]:
     if sideways:
         picture, boxes = rotate_left(picture, boxes)
     longest = np.argsort([-max(box_size(box)) for box in boxes])[:ORIENTATION_SAMPLE_LINES]
-    samples = [crop_line(picture, boxes[place]) for place in longest]
+    samples = [crop_line(picture, boxes[index]) for index in longest]
     as_is = sum(recognise_line(sample)[1] for sample in samples) / len(samples)
     if as_is < UPRIGHT_CONFIDENCE:
-        other = sum(recognise_line(np.rot90(sample, 2))[1] for sample in samples) / len(samples)
-        if other > as_is:
+        turned = sum(recognise_line(np.rot90(sample, 2))[1] for sample in samples) / len(samples)
+        if turned > as_is:
             return rotate_left(*rotate_left(picture, boxes))
     return picture, boxes
 
 
 def rotate_left(picture: GreyImage, boxes: Quads) -> tuple[GreyImage, Quads]:
-    """A quarter turn to the left."""
+    """Rotate page and boxes a quarter turn to the left."""
     width = picture.shape[1]
-    corners = np.roll(boxes, -1, axis=1)  # what was the top right corner is the top left one
+    corners = np.roll(boxes, -1, axis=1)  # the top right corner becomes the top left one
     return np.rot90(picture), np.stack([corners[..., 1], width - 1 - corners[..., 0]], axis=-1)
 
 
 def box_size(box: NDArray[np.float32]) -> tuple[float, float]:
-    """Width and height of a box, along its own sides."""
-    across, down = np.linalg.norm(box[1] - box[0]), np.linalg.norm(box[3] - box[0])
-    return float(across), float(down)
+    """Return width and height of a box, along its own sides."""
+    width, height = np.linalg.norm(box[1] - box[0]), np.linalg.norm(box[3] - box[0])
+    return float(width), float(height)
 
 
 def crop_line(picture: GreyImage, box: NDArray[np.float32]) -> GreyImage:
-    """One run of text, level; one that runs down the page is laid on its side."""
+    """Cut out one line of text and straighten it; a vertical line is turned on its side."""
     import cv2
 
     width, height = (max(1, round(side)) for side in box_size(box))
@@ -121,7 +119,7 @@ def crop_line(picture: GreyImage, box: NDArray[np.float32]) -> GreyImage:
 
 
 def recognise_line(line: GreyImage) -> tuple[str, float]:
-    """The text of one run, and the confidence of its characters; none for a script unknown."""
+    """Recognise one line: text and confidence; ("", 0.0) for a script unknown to the model."""
     answer = load_engine()(np.ascontiguousarray(line), use_det=False, use_cls=False, use_rec=True)
     text = answer.txts[0].strip() if answer.txts else ""
     height, width = line.shape
@@ -131,7 +129,7 @@ def recognise_line(line: GreyImage) -> tuple[str, float]:
 
 
 def deskew_lines(boxes: Quads, texts: Sequence[str]) -> list[TextLine]:
-    """The runs where they would stand if the page had been laid in straight."""
+    """Correct the positions of lines for a page that was scanned at an angle."""
     slopes = [
         math.atan2(box[1][1] - box[0][1], box[1][0] - box[0][0])
         for box in boxes
@@ -150,12 +148,12 @@ def deskew_lines(boxes: Quads, texts: Sequence[str]) -> list[TextLine]:
 
 @cache
 def load_engine() -> Any:
-    """The models, ready to run on one core: there is a process a core."""
+    """Load the models, for one core each: there is one process per core."""
     try:
         import_onnxruntime()  # before the package imports it in its own way
         import cv2
         import rapidocr
-    except ImportError as error:  # `installed` has seen it, so there was no room for it
+    except ImportError as error:  # check_installed has found it, so memory is short
         raise MemoryError from error
     cv2.setNumThreads(1)
     models = Path(rapidocr.__file__).parent / "models"

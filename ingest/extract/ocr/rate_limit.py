@@ -1,7 +1,8 @@
-"""How often a service is asked: evenly, never more often than it takes, less after a refusal.
+"""Rate limiter for OCR requests: evenly spaced, fewer after a 429.
 
-When a request may be sent is the Pace's to say: it neither sleeps nor sends, so it may be in
-another process, and be asked by many.
+A rate limiter neither sleeps nor sends, so it may be in another process and serve many callers.
+Unlike the one for embedding, this one has no permits: there is one endpoint to choose, every page
+costs the same, and the service sends no headers from which to learn its quota.
 """
 
 from __future__ import annotations
@@ -13,47 +14,46 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-MAX_REQUESTS_PER_SECOND = (
-    10.0  # requests a second; the service's standard tier takes 15 pages and 50 questions
-)
+# The standard tier of the service accepts 15 pages and 50 polls per second.
+MAX_REQUESTS_PER_SECOND = 10.0
 MIN_REQUESTS_PER_SECOND = 0.5
-RECOVERY_FACTOR = 1.05  # times as many after each answer
+RECOVERY_FACTOR = 1.05  # of the rate, after each response
 
 
 class OcrRateLimiter(Protocol):
-    """When the next request may be sent. Any thread may ask, one at a time for each process."""
+    """Decides when the next request may be sent. Thread-safe; one caller at a time per process."""
 
-    # seconds after which to ask again; 0: send it now
+    # seconds to wait before asking again; 0: send now
     def ask(self) -> float: ...
 
-    # a request was taken
+    # the service accepted a request
     def report_success(self) -> None: ...
 
-    # one was too many: nobody sends any before so many seconds from now
+    # the service sent a 429: no request is sent for this number of seconds
     def report_throttled(self, retry_after: float) -> None: ...
 
 
 @dataclass(slots=True)
 class LocalOcrRateLimiter:
-    """Turns for all who ask, each by a name: in the order in which they came."""
+    """Leaky bucket. Callers, each identified by a name, are served in the order of their calls."""
 
     max_rate: float = MAX_REQUESTS_PER_SECOND  # requests a second
-    rate: float = MAX_REQUESTS_PER_SECOND  # that are sent now
-    next_free: float = -math.inf  # when the next one may be sent that nobody has asked for yet
+    rate: float = MAX_REQUESTS_PER_SECOND  # current
+    next_free: float = -math.inf  # time of the next slot that is not reserved
     clock: Callable[[], float] = time.monotonic
-    reserved: dict[str, float] = field(default_factory=dict)  # to whom, and when it may be sent
+    reserved: dict[str, float] = field(default_factory=dict)  # caller -> time of its slot
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def ask(self, who: str = "") -> float:
         with self.lock:
             now = self.clock()
-            when = self.reserved.pop(who, None)
-            if when is None:
-                when = max(now, self.next_free)
-                self.next_free = when + 1 / self.rate
-            if when > now:
-                self.reserved[who] = when
-            return when - now if when > now else 0.0
+            slot = self.reserved.pop(who, None)
+            if slot is None:
+                slot = max(now, self.next_free)
+                self.next_free = slot + 1 / self.rate
+            if slot > now:
+                self.reserved[who] = slot
+            return max(0.0, slot - now)
 
     def report_success(self) -> None:
         with self.lock:

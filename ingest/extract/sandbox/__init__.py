@@ -1,1 +1,1 @@
-"""Child processes that read untrusted documents within limits."""
+"""Sandbox: child processes that read untrusted documents within limits."""

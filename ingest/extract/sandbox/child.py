@@ -1,6 +1,7 @@
-"""The life of a child process: take a task, read, answer, until the parent is gone.
+"""Main loop of a sandbox process: receive a task, run it, send the result.
 
-It has given up all it can before it is given the first document; nothing here may need it back.
+Privileges are dropped for good before the first document is received. Code that runs afterwards
+must not need them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from multiprocessing.reduction import recv_handle
 from typing import Any, BinaryIO
 
 from ingest.errors import IngestError
-from ingest.extract.sandbox import isolation as sandbox
+from ingest.extract.sandbox import isolation
 from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress
 from ingest.extract.sandbox.spawn import open_handle
@@ -24,29 +25,29 @@ from ingest.models import Code
 
 
 def serve(pipe: Connection) -> None:
-    """The child's whole life. Its first answer is which layers hold it back."""
+    """Serve tasks until the parent closes the pipe. The first answer names the active layers."""
     with contextlib.suppress(EOFError, ConnectionError):
         function, megabytes, name = pipe.recv()
-        board = ProgressBuffer(name)
+        progress = ProgressBuffer(name)
         silence_output()
         limit_memory(megabytes)
-        pipe.send(sandbox.enter())
+        pipe.send(isolation.enter())
         for task, limits, file in receive_tasks(pipe):
-            heart = Heartbeat(board, limits)
+            heartbeat = Heartbeat(progress, limits)
             with file:
-                outcome = run_task(partial(function, task, file, heart.on_page), megabytes)
+                outcome = run_task(partial(function, task, file, heartbeat.on_page), megabytes)
             pipe.send(outcome)
 
 
 def receive_tasks(pipe: Connection) -> Iterator[tuple[object, SandboxLimits, BinaryIO]]:
-    """The tasks as they come, with their limits and files; ends with EOFError."""
+    """Yield tasks with their limits and files. Raises EOFError when the parent closes the pipe."""
     while True:
         task, limits = pipe.recv()
         yield task, limits, open_handle(recv_handle(pipe))
 
 
 class Heartbeat:
-    """Shows the parent that reading goes on, and lets the process have the CPU to go on."""
+    """Report progress to the parent, and extend this process's CPU limit as it progresses."""
 
     def __init__(self, progress: ProgressBuffer, limits: SandboxLimits) -> None:
         self.progress = progress
@@ -55,7 +56,7 @@ class Heartbeat:
         self.limit_cpu(limits.seconds)
 
     def on_page(self, page: int, pages: int) -> None:
-        """Page `page` of `pages` is read next; with 0 for the page, none is."""
+        """Record that page `page` of `pages` is read next; page 0: all pages have been read."""
         now = time.monotonic()
         if not page or now - self.checked_at > 1:
             self.checked_at = now
@@ -63,17 +64,17 @@ class Heartbeat:
         self.progress.write(ReadProgress(page, pages, now))
 
     def limit_cpu(self, seconds: float) -> None:
-        """So much CPU from now on: a hang ends even when the parent is gone."""
+        """Limit CPU time from now on, so that a hang ends even if the parent is gone."""
         if sys.platform != "win32":
             import resource
 
-            limit = int(time.process_time() + seconds) + 3  # a second since the last look
+            limit = int(time.process_time() + seconds) + 3  # `on_page` may lag by 1 s
             with contextlib.suppress(ValueError, OSError):
                 resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
 
 
 def run_task(function: Callable[[], Any], megabytes: int) -> object:
-    """The result, or the exception to raise in the parent."""
+    """Return the result of a task, or the exception to raise in the parent."""
     try:
         return function()
     except MemoryError:
@@ -83,21 +84,21 @@ def run_task(function: Callable[[], Any], megabytes: int) -> object:
         )
     except IngestError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - a bug of ours on one document must not hide the others
+    except Exception as error:  # noqa: BLE001 - our bug on one document must not end the run
         return ProcessDied(
             f"the reader failed on it ({type(error).__name__}: {error})", Code.CRASHED
         )
 
 
 def silence_output() -> None:
-    """Keep what native code prints away from the parent's output."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
+    """Discard what native code prints, so that it does not reach the parent's output."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        os.dup2(nothing, stream)
+        os.dup2(devnull, stream)
 
 
 def limit_memory(megabytes: int) -> None:
-    """Limit this process's address space for good, where the platform can."""
+    """Limit this process's address space permanently, where the platform supports it."""
     if sys.platform != "win32":
         import resource
 

@@ -1,8 +1,9 @@
-"""What a process that reads documents gives up for good before it is given the first one.
+"""Drop the privileges of a sandbox process: resource limits, Landlock and seccomp.
 
-Afterwards it can open no connection, change no file, start no program, neither signal nor look into
-another process, and read no file but Python's and the system's own; as far as the platform lets an
-unprivileged process arrange that. Each layer holds by itself, so that a kernel may lack the other.
+Afterwards the process can open no connection, change no file, start no program, neither signal nor
+inspect another process, and read no files except those of Python and the system, as far as the
+platform lets an unprivileged process arrange that. The layers are independent: a kernel that lacks
+one still applies the others.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ingest.extract.sandbox import seccomp as syscalls
+from ingest.extract.sandbox import seccomp
 
 # linux/prctl.h, linux/seccomp.h, linux/audit.h
 PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_SET_MODE_FILTER = 1
-FILTER_FLAG_TSYNC = 1  # all threads, those that libraries may have started too
-FILTER_FLAG_SPEC_ALLOW = 4  # the mitigations of older kernels slow everything, and protect others
+FILTER_FLAG_TSYNC = 1  # apply to all threads, those that libraries have started too
+FILTER_FLAG_SPEC_ALLOW = 4  # mitigations of older kernels slow it, and protect only others
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 EPERM, ENOSYS = 1, 38
@@ -34,13 +35,11 @@ NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 ASK_VERSION, PATH_BENEATH = 1, 1
 READ_FILE, READ_DIR = 1 << 2, 1 << 3
-FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # how many an ABI knows; later ones have 16
-NETWORK_RIGHTS, SCOPE_RIGHTS = (
-    0b11,
-    0b11,
-)  # bind, connect by TCP, from ABI 4; abstract sockets, signals: ABI 6
+FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # number of file rights by ABI; later ones have 16
+NETWORK_RIGHTS = 0b11  # bind and connect by TCP, from ABI 4
+SCOPE_RIGHTS = 0b11  # abstract sockets and signals, from ABI 6
 
-# Besides Python's own: shared libraries, fonts and time zones, what tells the cores and the memory.
+# Readable besides Python's own files: shared libraries, fonts, time zones, CPU and memory counts.
 SYSTEM_PATHS = (
     *("/usr", "/lib", "/lib64", "/nix/store", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts"),
     *("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"),
@@ -52,14 +51,14 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, op
 
 
 def enter() -> tuple[str, ...]:
-    """Give it all up, and say which layers hold: of limits, landlock, seccomp."""
+    """Drop privileges. Return the active layers: a subset of limits, landlock, seccomp."""
     layers = []
     if limit_files():
         layers.append("limits")
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.syscall.restype = ctypes.c_long
-        # Without it neither of the two may be asked for; with it no program has more rights.
+        # Both layers require it. With it, no program can gain privileges.
         if libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0:
             if restrict_paths(libc, readable_paths()):
                 layers.append("landlock")
@@ -69,7 +68,7 @@ def enter() -> tuple[str, ...]:
 
 
 def limit_files() -> bool:
-    """No byte can be added to a file, no core be dumped."""
+    """Forbid writing to files and dumping core. Return False if the platform cannot."""
     if sys.platform == "win32":
         return False
     import resource
@@ -80,25 +79,28 @@ def limit_files() -> bool:
 
 
 def readable_paths() -> Iterator[str]:
-    """The files and folders that may be read: what Python and its packages are made of."""
+    """Yield the readable files and folders: those of Python, its packages and the system."""
     yield from SYSTEM_PATHS
     yield from (sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix)
-    yield str(Path(__file__).resolve().parents[2])  # this package, lately imported parts of it too
+    yield str(Path(__file__).resolve().parents[2])  # modules of this package may be imported later
     private = [Path.cwd(), *home_folders()]
     for entry in map(Path, filter(None, sys.path)):
-        # Where people keep their documents, Python may look for modules too.
-        if not any(place.is_relative_to(entry.resolve()) for place in private):
+        # sys.path may include a folder with documents, such as the current one.
+        if not any(folder.is_relative_to(entry.resolve()) for folder in private):
             yield str(entry)
 
 
 def home_folders() -> Iterator[Path]:
-    """The home of whoever runs this, where there is one."""
-    with contextlib.suppress(RuntimeError):  # a container's user may be a mere number
+    """Yield the home folder of the current user, if there is one."""
+    with contextlib.suppress(RuntimeError):  # a container's user may have no name
         yield Path.home().resolve()
 
 
 def restrict_paths(libc: ctypes.CDLL, paths: Iterator[str]) -> bool:
-    """No file can be changed, none beside these be read; no TCP, where the kernel knows that."""
+    """Apply Landlock: no file can be changed, only `paths` can be read, and no TCP from ABI 4 on.
+
+    Return False if the kernel lacks it.
+    """
     version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ASK_VERSION))
     if version < 1:
         return False
@@ -121,17 +123,17 @@ def restrict_paths(libc: ctypes.CDLL, paths: Iterator[str]) -> bool:
 
 
 def allow_reading(libc: ctypes.CDLL, rules: int, path: str) -> None:
-    """Except one file, or a folder and all below it, if it is there."""
+    """Add a rule that allows reading a file, or a folder and everything in it, if it exists."""
     try:
-        place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
         rights = READ_FILE | READ_DIR if Path(path).is_dir() else READ_FILE
-        rule = struct.pack("=Qi", rights, place)
+        rule = struct.pack("=Qi", rights, handle)
         libc.syscall(ADD_RULE, ctypes.c_int(rules), PATH_BENEATH, rule, ctypes.c_uint(0))
     finally:
-        os.close(place)
+        os.close(handle)
 
 
 class FilterProgram(ctypes.Structure):
@@ -141,14 +143,14 @@ class FilterProgram(ctypes.Structure):
 
 
 def install_filter(libc: ctypes.CDLL) -> bool:
-    """No refused system call can be made."""
+    """Apply the seccomp filter. Return False if the machine or the kernel lacks it."""
     machine = os.uname().machine
-    if machine not in syscalls.MACHINES:
+    if machine not in seccomp.MACHINES:
         return False
     lines = list(build_filter(machine, os.getpid()))
     code = b"".join(struct.pack("HBBI", *line) for line in lines)
     done: int = libc.syscall(
-        ctypes.c_long(syscalls.CALLS_BY_ARGUMENT[machine]["seccomp"]),
+        ctypes.c_long(seccomp.CALLS_BY_ARGUMENT[machine]["seccomp"]),
         ctypes.c_uint(SECCOMP_SET_MODE_FILTER),
         ctypes.c_uint(FILTER_FLAG_TSYNC | FILTER_FLAG_SPEC_ALLOW),
         ctypes.byref(FilterProgram(len(lines), code)),
@@ -157,18 +159,18 @@ def install_filter(libc: ctypes.CDLL) -> bool:
 
 
 def build_filter(machine: str, pid: int) -> Iterator[Instruction]:
-    """The filter, for a process with this number: what it does not name is allowed."""
+    """Yield the BPF program for a process id. System calls that it does not name are allowed."""
     allowed, refused, unknown = ((RETURN, 0, 0, v) for v in (ALLOW, ERRNO | EPERM, ERRNO | ENOSYS))
     yield from [(LOAD, 0, 0, ARCHITECTURE_OFFSET), (EQUAL, 1, 0, AUDIT_ARCH[machine]), refused]
-    # What is newer than the list, or a call by another numbering.
-    yield from [(LOAD, 0, 0, NUMBER_OFFSET), (GREATER, 0, 1, syscalls.NEWEST_NUMBER), unknown]
-    for table in syscalls.REFUSED_CALLS:
+    # Calls newer than the list, or of another calling convention.
+    yield from [(LOAD, 0, 0, NUMBER_OFFSET), (GREATER, 0, 1, seccomp.NEWEST_NUMBER), unknown]
+    for table in seccomp.REFUSED_CALLS:
         for number in table[machine].values():
             yield from [(EQUAL, 0, 1, number), refused]
-    for number in syscalls.NOT_IMPLEMENTED_CALLS[machine].values():
+    for number in seccomp.NOT_IMPLEMENTED_CALLS[machine].values():
         yield from [(EQUAL, 0, 1, number), unknown]
-    numbers = syscalls.CALLS_BY_ARGUMENT[machine]
-    for rule in syscalls.argument_rules(pid):
+    numbers = seccomp.CALLS_BY_ARGUMENT[machine]
+    for rule in seccomp.argument_rules(pid):
         if rule.name in numbers:
             test = EQUAL if rule.exactly else ANY_BIT
             yes, no = (allowed, refused) if rule.allowed else (refused, allowed)

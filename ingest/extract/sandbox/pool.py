@@ -1,9 +1,9 @@
-"""Work on untrusted input in child processes: a hang, a crash or a leak is one DocumentError.
+"""Pool of sandbox processes: a hang, a crash or a memory leak becomes one DocumentError.
 
-Nothing of a child's is trusted, not its answers either: they are read as values of a few types. A
-child that misses a deadline is killed and the next task gets a new one. A task comes with an open
-file, which the child gets as such: not its bytes, which would then be in memory twice, nor its
-path, so that it need not open anything.
+A child is not trusted, nor are its answers: they are unpickled as values of a few types. A child
+that misses a deadline is killed, and the next task gets a new one. Each task comes with an open
+file, whose handle is passed to the child: passing the bytes would hold them in memory twice, and a
+path would require the right to open it.
 """
 
 from __future__ import annotations
@@ -31,50 +31,54 @@ from ingest.models import Code
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Told of the page that is read next, counted from 1, and of how many: a sign of life. Of page 0,
-# once all are read.
+# Progress callback: gets the page that is read next, counted from 1, and the number of pages; page
+# 0 once all are read.
 OnPage: TypeAlias = Callable[[int, int], None]
 
-START_SECONDS = 60.0  # seconds; importing everything on a machine that is busy
-CANNOT_START = "no process can be started to read documents in"
-EXIT_SECONDS = 1.0  # seconds for a dying child to leave its exit code
+START_SECONDS = 60.0  # for all imports, on a busy machine
+CANNOT_START = "cannot start a process to read documents"
+EXIT_SECONDS = 1.0  # for a dying child to leave its exit code
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxLimits:
-    """What one document may take."""
+    """Time and memory limits of one document."""
 
-    seconds: float  # in all, before its pages are counted in
-    megabytes: int
-    page_seconds: float = 30.0  # for one of its pages
-    seconds_per_page: float = 1.0  # in all, for each page that it has
-    max_timed_pages: float = math.inf  # that more is given for, whatever it says of itself
+    seconds: float  # for the document, without the allowance for its pages
+    megabytes: int  # address space of the process
+    page_seconds: float = 30.0  # for any one page
+    seconds_per_page: float = 1.0  # allowance added for each page
+    max_timed_pages: float = math.inf  # pages that add to it, as a file may claim any number
 
     def total_seconds(self, pages: int) -> float:
-        """The seconds for a document of so many pages."""
+        """Return the time limit, in seconds, of a document with this number of pages."""
         return self.seconds + min(pages, self.max_timed_pages) * self.seconds_per_page
 
 
 class ProcessDied(DocumentError):
-    """The child did not survive the document, so another way of reading it may be tried."""
+    """The sandbox process died, so another way of reading the document may succeed."""
 
 
 class TimedOut(ProcessDied):
-    """It took too long, and where it was then."""
+    """The sandbox process exceeded a time limit; says at which page."""
 
     def __init__(self, reason: str, progress: ReadProgress, *, overdue: bool) -> None:
         super().__init__(reason, Code.TOO_SLOW)
         self.page = progress.page
         self.pages = progress.pages
-        self.overdue = overdue  # the whole document is, not the page
+        self.overdue = overdue  # the document took too long, not one page
 
 
 class SandboxPool(Generic[T, R]):
-    """A function of a task and a file, run in a child process within limits.
+    """Run a function of a task and a file in a child process, within limits. Thread-safe.
 
-    Raises what the function raises, Died if the child was killed, Stuck if it exceeded its time,
-    ServiceError if no child can be started.
-    Several threads may call it: there are as many children as were ever needed at the same time.
+    There are as many children as calls were ever made at the same time.
+
+    Raises:
+        ProcessDied: The child was killed.
+        TimedOut: It exceeded a time limit.
+        ServiceError: No child can be started.
+        IngestError: Raised by the function.
     """
 
     def __init__(self, function: Callable[[T, BinaryIO, OnPage], R], limits: SandboxLimits) -> None:
@@ -85,14 +89,14 @@ class SandboxPool(Generic[T, R]):
         self.closed = threading.Event()
 
     def __call__(self, task: T, file: BinaryIO, limits: SandboxLimits | None = None) -> R:
-        """The function's result. A task may have limits of its own, but for its memory."""
+        """Return the function's result. `limits` replace those of the pool, except for memory."""
         try:
             child = self.idle.get_nowait()
         except Empty:
             child = self.start_process()
         try:
             outcome = child.run(task, file, limits or self.limits)
-        except BaseException:  # in the midst of something, or dead: it is not used again
+        except BaseException:  # the child is busy or dead, so it cannot be used again
             child.kill()
             self.processes.discard(child)
             raise
@@ -103,11 +107,11 @@ class SandboxPool(Generic[T, R]):
         return result
 
     def warm_up(self) -> None:
-        """Start a child before it is needed."""
+        """Start a child before the first call."""
         self.idle.put(self.start_process())
 
     def start_process(self) -> SandboxProcess:
-        """One more child. Raises Died once all have been ended."""
+        """Start another child. Raises ProcessDied after `close`."""
         if not self.closed.is_set():
             child = SandboxProcess(self.function, self.limits)
             self.processes.add(child)
@@ -117,38 +121,36 @@ class SandboxPool(Generic[T, R]):
         raise ProcessDied("the run has ended", Code.CRASHED)
 
     def close(self) -> None:
-        """End all children, the busy ones too."""
+        """Kill all children, busy ones too."""
         self.closed.set()
         for child in list(self.processes):
             child.kill()
 
 
 class SandboxProcess:
-    """One process that answers tasks until its pipe closes."""
+    """A child process that serves tasks until its pipe is closed."""
 
     def __init__(
         self, function: Callable[[Any, BinaryIO, OnPage], Any], limits: SandboxLimits
     ) -> None:
-        self.max_answer_bytes = (
-            limits.megabytes << 20
-        )  # bytes in an answer: it fitted into the child
-        self.pipe, theirs = multiprocessing.Pipe()
+        self.max_answer_bytes = limits.megabytes << 20  # the child cannot hold more
+        self.pipe, child_pipe = multiprocessing.Pipe()
         with new_memory() as name:
             self.progress = ProgressBuffer(name)
             try:
-                self.process = spawn_process(theirs, name)
+                self.process = spawn_process(child_pipe, name)
             except OSError as error:
                 raise ServiceError(f"{CANNOT_START} ({error})") from error
             finally:
-                theirs.close()
-        begun = time.monotonic()
-        # What dies before it was given anything to do says nothing about a document.
+                child_pipe.close()
+        started = time.monotonic()
+        # A child that dies before its first task is not the fault of a document.
         try:
             self.pipe.send(preparation_data(function))
             self.pipe.send((function, limits.megabytes, name))
-            # What holds it back, by the names of sandbox.enter.
+            # The active layers, as named by isolation.enter.
             self.layers: tuple[str, ...] = self.wait_for_answer(
-                SandboxLimits(START_SECONDS, 0), begun
+                SandboxLimits(START_SECONDS, 0), started
             )
         except (EOFError, OSError, TimedOut):
             cause = self.exit_cause()
@@ -156,45 +158,47 @@ class SandboxProcess:
             raise ServiceError(f"{CANNOT_START} ({cause})") from None
 
     def run(self, task: object, file: BinaryIO, limits: SandboxLimits) -> Any:
-        """The function's result, or the exception it raised. Raises Died."""
-        begun = time.monotonic()
-        self.progress.write(ReadProgress())  # what stands there is of the document before
+        """Return the function's result, or the exception it raised. Raises ProcessDied."""
+        started = time.monotonic()
+        self.progress.write(ReadProgress())  # clear that of the previous document
         try:
             self.pipe.send((task, limits))
             send_handle(self.pipe, handle_of(file), self.process.pid)
-            return self.wait_for_answer(limits, begun)
+            return self.wait_for_answer(limits, started)
         except (EOFError, OSError):
             raise self.death_error() from None
         except UnpicklingError as error:
-            raise ProcessDied(f"reading it upset the reader ({error})", Code.CRASHED) from None
+            raise ProcessDied(
+                f"its reader sent an invalid result ({error})", Code.CRASHED
+            ) from None
 
-    def wait_for_answer(self, limits: SandboxLimits, begun: float) -> Any:
-        """The answer, if it comes in time. Raises Stuck, EOFError, OSError, UnpicklingError."""
-        now = begun
-        due = begun + min(limits.seconds, limits.page_seconds)
+    def wait_for_answer(self, limits: SandboxLimits, started: float) -> Any:
+        """Wait for the next answer. Raises TimedOut, EOFError, OSError or UnpicklingError."""
+        now = started
+        due = started + min(limits.seconds, limits.page_seconds)
         while not self.pipe.poll(max(0.0, due - now)):
             now = time.monotonic()
-            place = self.progress.read()
-            whole = due = begun + limits.total_seconds(place.pages)
-            if place.page:
-                due = min(whole, place.since + limits.page_seconds)
+            progress = self.progress.read()
+            total = due = started + limits.total_seconds(progress.pages)
+            if progress.page:
+                due = min(total, progress.since + limits.page_seconds)
             if due <= now:
-                raise timed_out_error(place, limits, overdue=due == whole)
+                raise timed_out_error(progress, limits, overdue=due == total)
         return load_answer(self.pipe.recv_bytes(self.max_answer_bytes))
 
     def death_error(self) -> ProcessDied:
-        """What to say of a child that is gone."""
+        """Return the error for a child that has died, by its exit cause."""
         cause = self.exit_cause()
-        if cause == "SIGXCPU":  # its own limit, in case nobody watches
-            place = self.progress.read()
-            return TimedOut(f"reading it took too long ({cause})", place, overdue=False)
+        if cause == "SIGXCPU":  # the CPU limit that it set for itself
+            progress = self.progress.read()
+            return TimedOut(f"reading it took too long ({cause})", progress, overdue=False)
         if cause == "SIGKILL":
-            reason = f"reading it got the reader killed, most likely for want of memory ({cause})"
+            reason = f"its reader was killed, most likely for lack of memory ({cause})"
             return ProcessDied(reason, Code.TOO_MUCH_MEMORY)
         return ProcessDied(f"reading it crashed the reader ({cause})", Code.CRASHED)
 
     def exit_cause(self) -> str:
-        """How the process ended, in words; it is given a moment for it."""
+        """Return the signal or exit code of the process; waits EXIT_SECONDS for it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(EXIT_SECONDS)
         code = self.process.returncode
@@ -206,13 +210,13 @@ class SandboxProcess:
         return f"exit {code}"
 
     def kill(self) -> None:
-        """Kill the process; there is nothing in it to lose. Any thread may do this."""
+        """Kill the process; it holds no state. Thread-safe."""
         self.process.kill()
         self.process.wait()
 
 
 def timed_out_error(progress: ReadProgress, limits: SandboxLimits, *, overdue: bool) -> TimedOut:
-    """What to say of a child that took too long."""
+    """Return the error for a child that took too long."""
     if overdue:
         seconds, setting = limits.total_seconds(progress.pages), "INGEST_DOCUMENT_SECONDS"
         reason = f"reading it took over {seconds:.4g} s; {setting} allows more"

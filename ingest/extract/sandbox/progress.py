@@ -1,7 +1,7 @@
-"""Where a reader is: a few bytes that it writes on at each page, and its parent may look at.
+"""Shared-memory progress of a sandbox process: page, number of pages, timestamp.
 
-Messages would wake the parent at every page, which costs as much as a tenth of reading it. A reader
-that was taken over may write anything here; nothing but its own time depends on it.
+Messages would wake the parent at every page, which costs a tenth of the time to read it. A
+compromised child may write anything here; only its own time limit depends on it.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_GROW = 1033, 2, 4  # linux/fcntl.h
 
 
 class ReadProgress(NamedTuple):
-    """Where a reader is."""
+    """Progress of reading a document."""
 
     page: int = 0  # counted from 1; 0 before the first and after the last
-    pages: int = 0  # how many there are; 0 before they were counted
-    since: float = 0.0  # by the clock of time.monotonic, which is one for all processes
+    pages: int = 0  # number of pages; 0 before they are counted
+    since: float = 0.0  # time.monotonic() when the page was started; one clock for all processes
 
 
 class ProgressBuffer:
-    """Memory that a reader and its parent share; each makes its own of the same name."""
+    """Progress in memory that a child and its parent share; each maps it by its name."""
 
     def __init__(self, name: int | str) -> None:
         if sys.platform == "win32":
@@ -42,29 +42,32 @@ class ProgressBuffer:
             self.memory = mmap.mmap(int(name), LAYOUT.size)
 
     def read(self) -> ReadProgress:
-        """What was written last."""
+        """Return the progress that was written last."""
         return ReadProgress(*LAYOUT.unpack_from(self.memory))
 
     def write(self, progress: ReadProgress) -> None:
-        """Say where this process is."""
+        """Write the progress of this process."""
         LAYOUT.pack_into(self.memory, 0, *progress)
 
 
 @contextmanager
 def new_memory() -> Iterator[int | str]:
-    """The name of new memory: a file's number, but on Windows. It is needed until both have it."""
+    """Create shared memory and yield its name: a file descriptor, or a string on Windows.
+
+    Leave the context once both processes have mapped it.
+    """
     if sys.platform == "win32":
         yield f"ingest-{uuid.uuid4()}"
         return
     if sys.platform == "linux":
         file = os.memfd_create("ingest", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.truncate(file, LAYOUT.size)
-        # A reader could cut it short, and that would kill whoever looks at it.
+        # A child could truncate it, and reading it would then kill the parent.
         fcntl.fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)
     else:
-        with tempfile.TemporaryFile() as made:
-            made.truncate(LAYOUT.size)
-            file = os.dup(made.fileno())
+        with tempfile.TemporaryFile() as temporary:
+            temporary.truncate(LAYOUT.size)
+            file = os.dup(temporary.fileno())
     try:
         yield file
     finally:

@@ -1,8 +1,8 @@
-"""The system calls of Linux that a process which reads documents does without, by their numbers.
+"""Numbers of the Linux system calls that a sandbox process is refused.
 
-A number for x86_64 and one for aarch64, "-" where there is no such call: from the kernel's
-asm/unistd_64.h and asm-generic/unistd.h, as of Linux 6.1. Numbers never change, and what is newer
-than NEWEST is refused as a whole.
+Each has a number for x86_64 and one for aarch64, or "-" where there is no such call: from the
+kernel's asm/unistd_64.h and asm-generic/unistd.h, as of Linux 6.1. Numbers never change, and all
+calls above NEWEST_NUMBER are refused.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ MACHINES = ("x86_64", "aarch64")
 
 
 def parse_table(text: str) -> dict[str, dict[str, int]]:
-    """For each machine, numbers by names."""
+    """Parse "name x86_64 aarch64, ..." into a table of numbers by name for each machine."""
     rows = [row.split() for row in text.split(",")]
     return {
-        machine: {name: int(numbers[place]) for name, *numbers in rows if numbers[place] != "-"}
-        for place, machine in enumerate(MACHINES)
+        machine: {name: int(numbers[column]) for name, *numbers in rows if numbers[column] != "-"}
+        for column, machine in enumerate(MACHINES)
     }
 
 
-# to reach others, also by way of requests that no filter sees
+# Network access; io_uring too, whose requests bypass the filter.
 NETWORK_CALLS = parse_table(
     """
     socket 41 198, socketpair 53 199, connect 42 203, bind 49 200, listen 50 201, accept 43 202,
@@ -31,7 +31,7 @@ NETWORK_CALLS = parse_table(
     """
 )
 
-# to make, change or remove a file, or what is noted of it
+# Creating, changing or removing files and their metadata.
 FILE_CALLS = parse_table(
     """
     creat 85 -, truncate 76 45, ftruncate 77 46, fallocate 285 47, mkdir 83 -, mkdirat 258 34,
@@ -45,14 +45,14 @@ FILE_CALLS = parse_table(
     """
 )
 
-# to start a program or a process
+# Starting programs or processes.
 PROCESS_CALLS = parse_table(
     """
     fork 57 -, vfork 58 -, execve 59 221, execveat 322 281
     """
 )
 
-# to look into other processes, or leave something for them
+# Inspecting other processes, signals, and shared memory between processes.
 FOREIGN_PROCESS_CALLS = parse_table(
     """
     ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271,
@@ -64,7 +64,7 @@ FOREIGN_PROCESS_CALLS = parse_table(
     """
 )
 
-# to rule the machine, if it should be root that runs this
+# Administration, in case the process runs as root.
 ADMIN_CALLS = parse_table(
     """
     unshare 272 97, setns 308 268, chroot 161 51, pivot_root 155 41, mount 165 40,
@@ -76,14 +76,14 @@ ADMIN_CALLS = parse_table(
     """
 )
 
-# what the filter cannot look into; libraries then use the older call
+# Calls whose arguments the filter cannot inspect; libraries fall back to the older call on ENOSYS.
 NOT_IMPLEMENTED_CALLS = parse_table(
     """
     clone3 435 435, openat2 437 437
     """
 )
 
-# what is refused by its arguments, and what sets the filter
+# Calls that are refused depending on an argument, and the call that sets the filter.
 CALLS_BY_ARGUMENT = parse_table(
     """
     seccomp 317 277, open 2 -, openat 257 56, clone 56 220, kill 62 129, tgkill 234 131,
@@ -96,22 +96,22 @@ REFUSED_CALLS = (NETWORK_CALLS, FILE_CALLS, PROCESS_CALLS, FOREIGN_PROCESS_CALLS
 
 
 class ArgumentRule(NamedTuple):
-    """What one argument, counted from 0, makes of a call."""
+    """Rule that allows or refuses a call by one of its arguments."""
 
     name: str
-    argument: int
-    exactly: bool  # it must be the operand; else, have any of its bits
+    argument: int  # counted from 0
+    exactly: bool  # match if it equals the operand; else if it has any bit of it
     operand: int
-    allowed: bool  # if so; else, unless so
+    allowed: bool  # True: allow the call only on a match; False: refuse it on a match
 
 
 WRITE_FLAGS = 0o1103  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
 CLONE_THREAD = 0x10000
-TIOCSTI = 0x5412  # puts words into the mouth of whoever sits at the terminal
+TIOCSTI = 0x5412  # injects input into the terminal
 
 
 def argument_rules(pid: int) -> list[ArgumentRule]:
-    """The rules for the process with this number."""
+    """Return the rules for a process id."""
     return [
         ArgumentRule("open", 1, exactly=False, operand=WRITE_FLAGS, allowed=False),
         ArgumentRule("openat", 2, exactly=False, operand=WRITE_FLAGS, allowed=False),

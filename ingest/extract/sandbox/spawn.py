@@ -1,7 +1,7 @@
-"""A process to read documents in, started with as little of its parent's as possible.
+"""Start a sandbox process that inherits as little as possible from its parent.
 
-multiprocessing would hand down the environment, where secrets are. Its way is kept otherwise: the
-child gets the parent's `sys.path`, and functions by their names.
+multiprocessing would pass on the environment, which holds secrets. Otherwise this follows it: the
+child gets the parent's `sys.path`, and functions by name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from multiprocessing import spawn
 from multiprocessing.connection import Connection
 from typing import Any, BinaryIO
 
-# The child's first words. Its modules are found once it is prepared.
+# Code of the child. Modules of this package can be imported after prepare().
 CHILD_SCRIPT = """
 from multiprocessing.connection import {kind}
 from multiprocessing.spawn import prepare
@@ -27,18 +27,18 @@ from ingest.extract.sandbox.child import serve
 serve(pipe)
 """
 
-# What of the environment a reader needs: how to find libraries, and which conventions hold.
+# Environment variables that are passed on: library paths, locale and time zone.
 KEPT_VARIABLES = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "WINDIR")
 KEPT_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_", "OMP_")
 
 
 def spawn_process(pipe: Connection, memory: int | str) -> subprocess.Popen[bytes]:
-    """A child at the other end of a pipe, which also has the memory of that name.
+    """Start a child with one end of a pipe and the shared memory of this name.
 
-    It is to be told its `preparation` first. Raises OSError if the system starts none.
+    Send it `preparation_data` first. Raises OSError if the process cannot be started.
     """
     code = CHILD_SCRIPT.format(kind=type(pipe).__name__, handle=pipe.fileno())
-    return subprocess.Popen(  # noqa: S603 - ourselves
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
         [find_python(), "-P", "-c", code],
         env=child_environment(),
         stdin=subprocess.DEVNULL,
@@ -48,23 +48,23 @@ def spawn_process(pipe: Connection, memory: int | str) -> subprocess.Popen[bytes
 
 
 def find_python() -> str:
-    """The interpreter itself: on Windows, a virtual environment's is a program that starts it."""
+    """Return the path of the interpreter; on Windows, python.exe of a venv is only a launcher."""
     if sys.platform == "win32":
         return str(getattr(sys, "_base_executable", sys.executable))
     return sys.executable
 
 
 def child_environment() -> dict[str, str]:
-    """The parent's environment without what is not a reader's business."""
+    """Return the environment variables to pass on; the others may hold secrets."""
     return {
-        name: text
-        for name, text in os.environ.items()  # noqa: TID251 - passed on, and not looked into
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - passed on without being read
         if name.upper() in KEPT_VARIABLES or name.upper().startswith(KEPT_PREFIXES)
     }
 
 
 def inherit_options(pipe: Connection, memory: int | str) -> dict[str, Any]:
-    """The arguments that let a child have these two, and nothing else that is open."""
+    """Return the Popen arguments that let a child inherit these two handles and no others."""
     if sys.platform == "win32":
         os.set_handle_inheritable(pipe.fileno(), True)
         handles = {"handle_list": [pipe.fileno()]}
@@ -73,23 +73,23 @@ def inherit_options(pipe: Connection, memory: int | str) -> dict[str, Any]:
 
 
 def new_group_options() -> dict[str, Any]:
-    """The arguments that keep the terminal's ^C from a child: it is for the parent to decide."""
+    """Return the Popen arguments that keep ^C from the child: the parent decides about it."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"process_group": 0}
 
 
 def preparation_data(function: Callable[..., Any]) -> dict[str, Any]:
-    """What a child must be told before it is given a function."""
-    told = spawn.get_preparation_data("reader")
-    wanted = ["sys_path"]
+    """Return what a child needs in order to import the function."""
+    everything = spawn.get_preparation_data("reader")
+    names = ["sys_path"]
     if function.__module__ == "__main__":
-        wanted += ["init_main_from_name", "init_main_from_path"]
-    return {name: told[name] for name in wanted if name in told}
+        names += ["init_main_from_name", "init_main_from_path"]
+    return {name: everything[name] for name in names if name in everything}
 
 
 def handle_of(file: BinaryIO) -> int:
-    """What the system knows an open file by."""
+    """Return the operating system's handle of an open file."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -98,7 +98,7 @@ def handle_of(file: BinaryIO) -> int:
 
 
 def open_handle(handle: int) -> BinaryIO:
-    """The file that came from the parent."""
+    """Open a handle received from the parent as a file."""
     if sys.platform == "win32":
         import msvcrt
 

@@ -1,7 +1,7 @@
-"""What a child's answer means. The child may have been taken over by what it read.
+"""Unpickle answers of sandbox processes safely: a document may have compromised the process.
 
-An answer is pickled, as multiprocessing does, but whoever reads it here makes values of ours and of
-what is built in, and no others: plain pickle would call what it is told to.
+Answers are pickled, as multiprocessing does. Plain pickle would call any function that an answer
+names; this unpickler creates only built-in values and values and errors of our own types.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from ingest.errors import IngestError
 
-# Where the types of an answer are from. Raising an error, holding a value: they do no more.
+# Modules with the types of answers: errors and plain values, whose constructors do nothing else.
 ALLOWED_MODULES = (
     "ingest.models",
     "ingest.errors",
@@ -25,18 +25,18 @@ ALLOWED_MODULES = (
 
 
 def load_answer(message: bytes) -> Any:
-    """What an answer means. Raises UnpicklingError if it is none."""
+    """Unpickle an answer. Raises UnpicklingError if it is invalid."""
     try:
         return AnswerUnpickler(io.BytesIO(message)).load()
-    except Exception as error:  # there is nothing that broken bytes may not lead to
+    except Exception as error:  # invalid bytes may raise anything
         raise pickle.UnpicklingError(f"a broken answer: {error}") from error
 
 
 class AnswerUnpickler(pickle.Unpickler):
-    """Reads values and errors of ours, and what is built in."""
+    """Unpickler restricted to built-in values and to the types of ALLOWED_MODULES."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """A type by its name, where that is harmless."""
+        """Return a harmless type by its name. Raises UnpicklingError for anything else."""
         if module in ALLOWED_MODULES and "." not in name:
             kind = super().find_class(module, name)
             if isinstance(kind, type) and kind.__module__ == module and is_harmless(kind):
@@ -45,9 +45,10 @@ class AnswerUnpickler(pickle.Unpickler):
 
 
 def member_factory(kind: type[Enum]) -> Callable[[object], Enum]:
-    """What makes a member of an enumeration by its value.
+    """Return a function that creates a member of an enumeration from its value.
 
-    A message can set attributes of whatever it names, and only an enumeration's class would let it.
+    A message can set attributes of any object that it names. The class of an enumeration would
+    accept them; a new function for each lookup keeps it out of reach.
     """
 
     def make(value: object) -> Enum:
@@ -57,5 +58,5 @@ def member_factory(kind: type[Enum]) -> Callable[[object], Enum]:
 
 
 def is_harmless(kind: type) -> bool:
-    """Whether making one does nothing else."""
+    """Return True if creating a value of this type has no side effects."""
     return issubclass(kind, IngestError | Enum) or is_dataclass(kind)

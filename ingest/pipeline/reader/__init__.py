@@ -1,1 +1,1 @@
-"""Reading one document: sandbox, recovery, attachments, scanned pages."""
+"""Read one document: attachments, scanned pages, recovery, sandbox. read.py shows the chain."""

@@ -1,4 +1,4 @@
-"""PDFs inside PDFs: sources of their own, read through the file they are in."""
+"""Attachments: each PDF inside a PDF is a source of its own, read through the outer file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ingest.pipeline.reader.prepare import Prepare, Task
 
 log = logging.getLogger(__name__)
 
-MAX_ATTACHMENTS = 1000  # of one file, because all results are held until the last one is read
+MAX_ATTACHMENTS = 1000  # of one file, as all results are in memory until the last one is read
 
 
 def prepare_with_attachments(
@@ -22,21 +22,22 @@ def prepare_with_attachments(
 ) -> PreparedDocument | None:
     """Prepare a document and every PDF inside it, each as a source of its own.
 
-    Attachments of an unchanged document are not read. An attachment that cannot be read is an
-    outcome of its own. The details of the document name all of them, at any depth.
+    Attachments of an unchanged document are not read. An attachment that cannot be read has its
+    error as result. The details of the document name all attachments, at any depth.
     """
-    made = prepare(task, file)
-    if made is None or not made.details.attachments:
-        return made
-    found = list(islice(prepare_attachments(task, made, file, prepare), MAX_ATTACHMENTS + 1))
+    document = prepare(task, file)
+    if document is None or not document.details.attachments:
+        return document
+    found = list(islice(prepare_attachments(task, document, file, prepare), MAX_ATTACHMENTS + 1))
     if len(found) > MAX_ATTACHMENTS:
         log.warning(
             "%s: only the first %d PDFs inside it are read", task.source.name, MAX_ATTACHMENTS
         )
     attached = tuple(found[:MAX_ATTACHMENTS])
-    begins = len(task.source.name + ATTACHMENT_SEPARATOR)
-    names = tuple(one.source.name[begins:] for one in attached)
-    return replace(made, attached=attached, details=replace(made.details, attachments=names))
+    prefix = task.source.name + ATTACHMENT_SEPARATOR
+    names = tuple(each.source.name.removeprefix(prefix) for each in attached)
+    details = replace(document.details, attachments=names)
+    return replace(document, attached=attached, details=details)
 
 
 def prepare_attachments(
@@ -53,7 +54,7 @@ def prepare_attachments(
         except DocumentError as error:
             yield Attachment(source, error)
             continue
-        assert found is not None, "nothing is known of it that could make it unchanged"
-        # The outer record lists all of them; a second list would remove them twice.
+        assert found is not None, "without a known fingerprint it cannot be unchanged"
+        # The outermost record lists all attachments; a second list would remove them twice.
         yield Attachment(source, replace(found, details=replace(found.details, attachments=())))
         yield from prepare_attachments(inner, found, file, prepare)

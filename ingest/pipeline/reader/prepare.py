@@ -1,7 +1,7 @@
-"""What happens to one document before anything is paid for: read, extract, split.
+"""Prepare one document in the sandbox: read, fingerprint, extract, split.
 
-It runs in a child process, because reading a stranger's PDF may hang, crash or eat the memory. The
-child is given an open file and needs no way to the source: no path, no network, no token.
+It runs in a child process, because an untrusted PDF may hang, crash or exhaust the memory. The
+child is given an open file, so it needs no path, no network and no token.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from ingest.models import (
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One source to prepare, unless its fingerprint is the known one."""
+    """Request to prepare a source, unless its fingerprint is the known one."""
 
     source: Source
     known_fingerprint: str
     recipe: Recipe
     extractor: str
-    passwords: tuple[str, ...] = field(default=(), repr=False)  # to try, after none
-    ocr: str = ""  # what recognises text; local_ocr.NAME: this process; else `recognised` has it
-    ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # pages, read elsewhere
-    skipped_pages: frozenset[int] = frozenset()  # pages that are not to be read: they hung a reader
-    attachment_path: tuple[
-        str, ...
-    ] = ()  # the PDF inside the source that is meant, the outermost first
+    passwords: tuple[str, ...] = field(default=(), repr=False)  # tried in turn, after none
+    # name of the OCR engine; local_ocr.ENGINE_NAME runs here, any other one has left `ocr_results`
+    ocr: str = ""
+    ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by page number
+    skipped_pages: frozenset[int] = frozenset()  # pages not to read, as they hang
+    # names that lead to the PDF inside the source, outermost first
+    attachment_path: tuple[str, ...] = ()
 
 
 def prepare(
@@ -52,26 +52,26 @@ def prepare(
     on_page: OnPage,
     edit: Callable[[Document], Document] | None = None,
 ) -> PreparedDocument | None:
-    """The chunks of a source; None if its bytes, fields and recipe are those known already.
+    """Return a document and its chunks; None if its fingerprint is the known one.
 
-    `beat` is told of each page before it is read, and of page 0 after the last. Raises
-    DocumentError if it cannot be read.
+    The fingerprint covers bytes, fields and recipe. `edit` is applied to the extracted document. Raises
+    DocumentError.
     """
     try:
-        file.seek(0)  # it may have been read before, by a process that died of it
+        file.seek(0)  # an earlier attempt may have read it
         data = file.read()
     except OSError as error:
         reason = f"cannot be read: {error.strerror}; check its disk"
         raise DocumentError(reason, Code.UNREADABLE) from error
-    allowed = extract_options(task)
+    options = extract_options(task)
     for name in task.attachment_path:
-        data = extract_attachment(data, allowed, name)
+        data = extract_attachment(data, options, name)
     content = hashlib.sha256(data)
     content.update(hash_fields(task.source.fields).encode())
     fingerprint = task.recipe.digest + content.hexdigest()[:52]
     if fingerprint == task.known_fingerprint:
         return None
-    document = extract(data, allowed, on_page)
+    document = extract(data, options, on_page)
     if edit:
         document = edit(document)
     return PreparedDocument(
@@ -85,7 +85,7 @@ def prepare(
 
 
 def extract_options(task: Task) -> ExtractOptions:
-    """What a task allows its document to be read with."""
+    """Return the options for extracting the document of a task."""
     return ExtractOptions(
         extractor=task.extractor,
         passwords=task.passwords,

@@ -1,7 +1,13 @@
-"""Reading one document: open → attachments → scanned pages → recovery → sandbox.
+"""Read one document, from its source to its chunks.
 
-Each step is a method that calls the next, from top to bottom. Callers do not know how many child
-processes a document meets, or whether a service has seen one of its pages.
+    read                   open the source
+     └ attachments.py       the document, then each PDF inside it
+        └ scanned_pages.py     once; again with the text that a service recognised
+           └ recovery.py          again without pages that hang, or with the other engine
+              └ sandbox/pool.py      one attempt in a child process, within limits
+                 └ prepare.py           extract and split, in that process
+
+Each step calls the next one through a method of DocumentReader.
 """
 
 from __future__ import annotations
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DocumentReader:
-    """Turns sources into chunks. Thread-safe.
+    """Read documents and split them into chunks. Thread-safe.
 
     Every method raises DocumentError if the document cannot be read, and returns None if its
     fingerprint is the known one.
@@ -38,11 +44,11 @@ class DocumentReader:
     extractor: str = "auto"
     passwords: tuple[str, ...] = field(default=(), repr=False)
     ocr: str = ""  # name of the OCR engine; "" for none
-    scanned_page_ocr: ScannedPageOcr | None = None  # a service that recognises scanned pages
+    scanned_page_ocr: ScannedPageOcr | None = None  # OCR by a service; None for none
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
     def read(self, root: Root, stale: Stale) -> PreparedDocument | None:
-        """Open a source and read it, with the PDFs inside it."""
+        """Open a source and read it, including the PDFs inside it."""
         source = stale.source
         check_size(source.size, self.sandbox.limits.megabytes)
         task = Task(
@@ -54,13 +60,13 @@ class DocumentReader:
             return prepare_with_attachments(task, file, self.read_scanned)
 
     def read_scanned(self, task: Task, file: BinaryIO) -> PreparedDocument | None:
-        """Read one PDF; its scanned pages with the text that the service recognises on them."""
+        """Read one PDF, with OCR of its scanned pages by the service, if there is one."""
         if self.scanned_page_ocr is None:
             return self.read_text(task, file)
         return self.scanned_page_ocr.prepare(task, file, self.read_text, self.cpu)
 
     def read_text(self, task: Task, file: BinaryIO) -> PreparedDocument | None:
-        """Read one PDF, if need be without the pages that hang, or with the other engine."""
+        """Read one PDF; after a failure, without the pages that hang or with the other engine."""
         with self.cpu, self.times.measure(READING_DOCUMENTS, task.source.key):
             return read_with_recovery(
                 self.read_in_sandbox, task, file, self.sandbox.limits, self.lock
@@ -69,10 +75,10 @@ class DocumentReader:
     def read_in_sandbox(
         self, task: Task, file: BinaryIO, limits: SandboxLimits
     ) -> PreparedDocument | None:
-        """Read one PDF, once, in a child process. Time in which it hung is counted as lost."""
-        began = self.times.clock()
+        """Read one PDF once, in a child process. Records the time lost if it times out."""
+        started = self.times.clock()
         try:
             return self.sandbox(task, file, limits)
         except TimedOut:
-            self.times.add_elapsed(HANGING_PAGES, began)
+            self.times.add_elapsed(HANGING_PAGES, started)
             raise

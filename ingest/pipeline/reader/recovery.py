@@ -1,8 +1,8 @@
-"""How a document is read that its reader does not survive: less of it, or by the other engine.
+"""Recovery from a crashed or hung sandbox: skip the hanging page, or fall back to pypdf.
 
-A page that hangs its reader is left out and the others are kept. What crashes a reader or takes too
-much memory is read once more, alone, so that nothing else can be the cause and nothing else the
-victim. Every way ends: each attempt leaves out more pages, within the time of the whole document.
+A document that crashes its process or exhausts the memory is read once more, alone, so that no
+other document can be the cause or the victim. Recovery terminates: each attempt skips more pages,
+within the time limit of the whole document.
 """
 
 from __future__ import annotations
@@ -20,91 +20,92 @@ from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, TimedOut
 from ingest.models import Code, PreparedDocument
 from ingest.pipeline.reader.prepare import Task
 
-OCR_TIME_FACTOR = 4  # times the time, where text on pictures is recognised in the reader itself
-BYTES_PER_TIMED_PAGE = 500  # a file may say that it has a million pages, and then has as many bytes
-FINAL_TIME_FACTOR = (
-    2  # times the time for pages that are known to be good, on a machine that may be busy
-)
+OCR_TIME_FACTOR = 4  # times the time limits, if the sandbox runs OCR
+# A page adds to the time limit only if the file has this many bytes for it, as any file can claim
+# to have a million pages.
+BYTES_PER_TIMED_PAGE = 500
+FINAL_TIME_FACTOR = 2  # times the time limit, for pages that are known to be good
 
-# A task and its file, read once within limits. Raises DocumentError, of those Died and Stuck.
+# Reads a task and its file once, within limits. Raises DocumentError; ProcessDied or TimedOut if
+# the process does not survive.
 Read: TypeAlias = Callable[[Task, BinaryIO, SandboxLimits], PreparedDocument | None]
 
 
 def read_with_recovery(
     read: Read, task: Task, file: BinaryIO, limits: SandboxLimits, lock: ReadWriteLock
 ) -> PreparedDocument | None:
-    """Read a document, and once more in another way if that kills its process.
+    """Read a document; if that kills its process, retry with the fallback task.
 
-    Raises DocumentError; if the second attempt fails too, the error of the first.
+    Raises DocumentError: if the retry fails too, the error of the first attempt.
     """
     try:
         with lock.shared():
             return skip_hanging_pages(read, task, file, limits)
     except ProcessDied as death:
-        retry = fallback(task, death)
+        retry = fallback_task(task, death)
         if retry is None:
             raise
-        # A slow document is no danger to the others, which would wait for it a long time.
-        locked = lock.shared if death.code is Code.TOO_SLOW else lock.exclusive
+        # A slow document does not endanger others, which would wait long for it.
+        hold = lock.shared if death.code is Code.TOO_SLOW else lock.exclusive
         try:
-            with locked():
+            with hold():
                 return skip_hanging_pages(read, retry, file, limits)
         except DocumentError:
             raise death from None
 
 
-def fallback(task: Task, death: ProcessDied) -> Task | None:
-    """The task for a second attempt after the first one killed its process; None to give up.
+def fallback_task(task: Task, death: ProcessDied) -> Task | None:
+    """Return the task for the retry after a killed process; None to give up.
 
-    By pypdf, which has no native code, unless the settings name an engine.
+    It uses pypdf, which has no native code, unless the settings name an engine.
     """
     if task.extractor == "auto":
         return replace(task, extractor="pypdf")
-    # The same again would take as long again; whatever else it was may have been chance.
+    # A retry with this engine would be as slow; any other failure may have been chance.
     return None if death.code is Code.TOO_SLOW else task
 
 
 def skip_hanging_pages(
     read: Read, task: Task, file: BinaryIO, limits: SandboxLimits
 ) -> PreparedDocument | None:
-    """Read a document without the pages that hang. Raises Stuck if that leaves none."""
-    whole = scaled_limits(task, limits)  # all attempts together
-    attempt = whole
-    begun = time.monotonic()
+    """Read a document without the pages that hang. Raises TimedOut if that leaves none."""
+    total = scale_limits(task, limits)  # for all attempts together
+    attempt = total
+    started = time.monotonic()
     while True:
         try:
             return read(task, file, attempt)
-        except TimedOut as stuck:
-            left = whole.total_seconds(stuck.pages) - (time.monotonic() - begun)
-            # The time of the document is up, or too little is left for another page that hangs.
-            last = stuck.overdue or left < whole.page_seconds
-            task = skip_page(task, stuck, all_after=last)
-        if last:
-            return read(task, file, replace(whole, seconds=whole.seconds * FINAL_TIME_FACTOR))
-        attempt = replace(whole, seconds=left, seconds_per_page=0.0)
+        except TimedOut as timeout:
+            left = total.total_seconds(timeout.pages) - (time.monotonic() - started)
+            # The time is up, or too short for another page that hangs.
+            is_final = timeout.overdue or left < total.page_seconds
+            task = skip_page(task, timeout, all_after=is_final)
+        if is_final:
+            return read(task, file, replace(total, seconds=total.seconds * FINAL_TIME_FACTOR))
+        attempt = replace(total, seconds=left, seconds_per_page=0.0)
 
 
-def scaled_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
-    """The limits of one document: more time where its pages are recognised as they are read."""
-    pace = OCR_TIME_FACTOR if task.ocr == ENGINE_NAME else 1
+def scale_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
+    """Scale the limits for one document: more time if the sandbox runs OCR."""
+    factor = OCR_TIME_FACTOR if task.ocr == ENGINE_NAME else 1
     return replace(
         limits,
-        page_seconds=limits.page_seconds * pace,
-        seconds_per_page=limits.seconds_per_page * pace,
+        page_seconds=limits.page_seconds * factor,
+        seconds_per_page=limits.seconds_per_page * factor,
         max_timed_pages=task.source.size / BYTES_PER_TIMED_PAGE,
     )
 
 
 def skip_page(task: Task, timeout: TimedOut, *, all_after: bool) -> Task:
-    """The task without the page that it is stuck at, or that one and all after it.
+    """Return the task without the page that timed out, or without that page and all after it.
 
-    Raises Stuck again where that leaves no page.
+    Raises the TimedOut again if no page is left.
     """
     last = timeout.pages if all_after else timeout.page
-    abandoned = task.skipped_pages.union(range(timeout.page, last + 1))
-    if not timeout.page or len(abandoned) >= timeout.pages:
+    skipped = task.skipped_pages.union(range(timeout.page, last + 1))
+    if not timeout.page or len(skipped) >= timeout.pages:
         raise timeout
-    return replace(task, skipped_pages=abandoned)
+    return replace(task, skipped_pages=skipped)
 
 
 @dataclass(slots=True)
@@ -113,7 +114,7 @@ class ReadWriteLock:
 
     condition: threading.Condition = field(default_factory=threading.Condition)
     holders: int = 0
-    exclusive_waiting: int = 0  # for the exclusive lock; no shared holder is added meanwhile
+    exclusive_waiting: int = 0  # waiting for or holding the exclusive lock; blocks shared ones
 
     @contextmanager
     def shared(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
-"""A document whose scanned pages a service recognises: read, looked at, recognised, read again.
+"""OCR of scanned pages by a service: read, render, recognise, read again with the text.
 
-The children have no network, so they say what a page is and draw it; this process, which has the
-token, sends it. A page that the service cannot read is a missing page of its document, no error.
+The sandbox has no network, so it hashes and renders pages, and this process, which has the token,
+sends them. A page that the service cannot read is a missing page of its document, not an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RenderPages: TypeAlias = Callable[[RenderTask, BinaryIO], dict[int, str] | bytes
 
 
 class ScannedPageOcr:
-    """What has the scanned pages of documents recognised."""
+    """OCR of the scanned pages of documents by a service. Thread-safe, except for `close`."""
 
     def __init__(
         self, pages: CachedOcr, service: DocumentIntelligence | None, limits: SandboxLimits
@@ -40,11 +40,11 @@ class ScannedPageOcr:
         self.sandbox = SandboxPool(render, limits)
 
     def count_unsent_pages(self) -> int:
-        """How many pages a run would pay for, as far as a plan has come."""
+        """Return the number of pages seen so far that a run would pay for."""
         return len(self.ocr.unsent_keys)
 
     def close(self) -> None:
-        """Give back processes, threads and connections."""
+        """End the processes and threads, and close the connections."""
         self.sandbox.close()
         self.ocr.close()
         if self.service:
@@ -57,24 +57,25 @@ class ScannedPageOcr:
 
         `cpu` is held while a child process draws a page.
         """
-        made = prepare(task, file)
-        if made is None or not made.details.scanned:
-            return made
-        scans = find_scanned_pages(task, file, made.details.scanned, partial(self.render, cpu))
-        found = self.ocr.recognise(scans)
-        if found.texts:
-            hung = frozenset(made.details.missing)
-            again = replace(task, ocr_results=found.texts, skipped_pages=task.skipped_pages | hung)
-            made = prepare(again, file) or made
-        unread = {*made.details.scanned}.difference(scans.page_hashes).union(found.refused)
-        missing = tuple(sorted(unread.union(made.details.missing)))
-        ocr = task.ocr if found.texts or self.service else ""
-        return replace(made, details=replace(made.details, missing=missing, ocr=ocr))
+        document = prepare(task, file)
+        if document is None or not document.details.scanned:
+            return document
+        scans = find_scanned_pages(task, file, document.details.scanned, partial(self.render, cpu))
+        recognised = self.ocr.recognise(scans)
+        if recognised.texts:
+            skipped = task.skipped_pages.union(document.details.missing)
+            second = replace(task, ocr_results=recognised.texts, skipped_pages=skipped)
+            document = prepare(second, file) or document
+        details = document.details
+        unread = {*details.scanned}.difference(scans.page_hashes).union(recognised.refused)
+        missing = tuple(sorted(unread.union(details.missing)))
+        ocr = task.ocr if recognised.texts or self.service else ""
+        return replace(document, details=replace(details, missing=missing, ocr=ocr))
 
     def render(
         self, cpu: AbstractContextManager[object], task: RenderTask, file: BinaryIO
     ) -> dict[int, str] | bytes:
-        """Hash or draw pages in a child process."""
+        """Hash or render pages in a child process."""
         with cpu:
             return self.sandbox(task, file)
 
@@ -82,27 +83,25 @@ class ScannedPageOcr:
 def find_scanned_pages(
     task: Task, file: BinaryIO, pages: tuple[int, ...], render_pages: RenderPages
 ) -> ScannedPages:
-    """The scanned pages of a document, as far as they can be told from others."""
+    """Hash the scanned pages of a document; those that cannot be rendered are left out."""
     source = task.source
-    lock = Lock()  # who reads a file moves its place, also for another process
+    request = RenderTask(
+        pages, task.passwords, task.extractor, attachment_path=task.attachment_path
+    )
+    lock = Lock()  # processes that read a file share its position
 
     def draw(page: int) -> bytes:
         with lock:
             if file.closed:
-                raise StoppedError("the run ends")
-            drawn = render_pages(
-                RenderTask((page,), task.passwords, task.extractor, True, task.attachment_path),
-                file,
-            )
-        assert isinstance(drawn, bytes)
-        return drawn
+                raise StoppedError("the run is ending")
+            picture = render_pages(replace(request, pages=(page,), draw=True), file)
+        assert isinstance(picture, bytes)
+        return picture
 
-    identities: dict[int, str] | bytes = {}
+    hashes: dict[int, str] | bytes = {}
     try:
-        identities = render_pages(
-            RenderTask(pages, task.passwords, task.extractor, False, task.attachment_path), file
-        )
+        hashes = render_pages(request, file)
     except DocumentError as error:
-        log.warning("%s: its scanned pages cannot be drawn: %s", source.name, error)
-    assert isinstance(identities, dict)
-    return ScannedPages(source.root, source.name, identities, draw)
+        log.warning("%s: its scanned pages cannot be rendered: %s", source.name, error)
+    assert isinstance(hashes, dict)
+    return ScannedPages(source.root, source.name, hashes, draw)

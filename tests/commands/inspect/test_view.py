@@ -96,18 +96,18 @@ def test_file_and_index_are_compared_chunk_by_chunk() -> None:
     )
 
     one = compare_with_index(whole, seen("a", "c"), "r", chunks)
-    assert (one.fresh, one.lost) == (1, 1)
-    assert [chunk.text for chunk in one.gone] == ["old words"]
-    assert "changed" in one.remark
-    assert "other settings" in compare_with_index(whole, seen("c"), "s", chunks).remark
+    assert (one.unindexed_count, one.index_only_count) == (1, 1)
+    assert [chunk.text for chunk in one.index_only] == ["old words"]
+    assert "changed" in one.difference
+    assert "other settings" in compare_with_index(whole, seen("c"), "s", chunks).difference
     read = replace(whole, details=Details(scanned=(1,), ocr="local:x"))
     assert (
-        "read by local:x, which is not to be had"
-        in compare_with_index(read, seen(), "r", chunks).remark
+        "read by local:x, which is not available"
+        in compare_with_index(read, seen(), "r", chunks).difference
     )
     assert (
-        "a run is in it"
-        in compare_with_index(replace(whole, fingerprint=""), seen(), "r", chunks).remark
+        "a run is processing it"
+        in compare_with_index(replace(whole, fingerprint=""), seen(), "r", chunks).difference
     )
 
 
@@ -115,5 +115,5 @@ def test_the_command_for_the_rest_can_be_copied() -> None:
     """Even where the name is one that a shell would read otherwise."""
     name = "a b; rm -rf $HOME.pdf"
     one = InspectedSource(record(name, 3), seen("a", pages=3))
-    assert one.more == "ingest report --inspect 'a b; rm -rf $HOME.pdf#page=2'"
-    assert InspectedSource(record(name), seen("a")).more == ""
+    assert one.next_command == "ingest report --inspect 'a b; rm -rf $HOME.pdf#page=2'"
+    assert InspectedSource(record(name), seen("a")).next_command == ""

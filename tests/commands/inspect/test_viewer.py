@@ -60,23 +60,28 @@ def test_a_file_is_shown_beside_what_the_index_has_of_it(bench: Bench) -> None:
     found = looked(bench)
 
     same, edited = found["same.pdf"], found["edited.pdf"]
-    assert (same.fault, same.remark, same.fresh, same.lost) == ("", "", 0, 0)
-    assert same.seen
-    assert [sheet.number for sheet in same.seen.sheets if sheet.drawn] == [1, 2]
-    assert {p.id for p in same.seen.passages} == {c.id for c in stored(bench, "same.pdf")}
+    assert (same.error, same.difference, same.unindexed_count, same.index_only_count) == (
+        "",
+        "",
+        0,
+        0,
+    )
+    assert same.view
+    assert [sheet.number for sheet in same.view.pages if sheet.image] == [1, 2]
+    assert {p.id for p in same.view.chunks} == {c.id for c in stored(bench, "same.pdf")}
 
-    assert "has changed since it was indexed" in edited.remark
-    assert edited.seen
-    assert edited.fresh == sum(not passage.indexed for passage in edited.seen.passages) > 0
-    assert edited.lost == len(edited.gone) > 0
-    assert any("says of before" in chunk.text for chunk in edited.gone)
+    assert "has changed since it was indexed" in edited.difference
+    assert edited.view
+    assert edited.unindexed_count == sum(not passage.indexed for passage in edited.view.chunks) > 0
+    assert edited.index_only_count == len(edited.index_only) > 0
+    assert any("says of before" in chunk.text for chunk in edited.index_only)
 
-    assert "no longer in its root" in found["gone.pdf"].fault
-    assert "damaged" in found["broken.pdf"].fault
+    assert "no longer in its root" in found["gone.pdf"].error
+    assert "damaged" in found["broken.pdf"].error
     inner = found["holder.pdf//inner.pdf"]
-    assert inner.seen
-    assert "the inside" in inner.seen.sheets[0].segments[0].text
-    assert not inner.remark
+    assert inner.view
+    assert "the inside" in inner.view.pages[0].segments[0].text
+    assert not inner.difference
     assert len({one.anchor for one in found.values()}) == len(found)
 
 
@@ -93,12 +98,12 @@ def test_a_page_that_cannot_be_drawn_keeps_its_text_and_the_others(bench: Bench)
 
     one = looked(bench, ["slow.pdf"], INGEST_PAGE_SECONDS="2")["slow.pdf"]
 
-    assert one.seen
-    first, second, third = one.seen.sheets
-    assert first.drawn
-    assert "page 2 took over 2 s" in second.undrawn
-    assert "page 2" in third.undrawn
-    assert [sheet.segments[0].text for sheet in one.seen.sheets] == [
+    assert one.view
+    first, second, third = one.view.pages
+    assert first.image
+    assert "page 2 took over 2 s" in second.image_error
+    assert "page 2" in third.image_error
+    assert [sheet.segments[0].text for sheet in one.view.pages] == [
         "First page.",
         "Second page.",
         "Third page.",
@@ -110,7 +115,7 @@ def test_other_settings_than_those_of_the_index_are_named_as_the_cause(bench: Be
     write(bench.folder / "a.pdf", prose("size"))
     bench.run()
     other = Recipe("auto", 32, 0.12, bench.recipe.model, bench.recipe.dimensions)
-    assert "other settings" in looked(bench, ["a.pdf"], other)["a.pdf"].remark
+    assert "other settings" in looked(bench, ["a.pdf"], other)["a.pdf"].difference
 
 
 def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
@@ -122,9 +127,9 @@ def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
     found = looked(bench, ["in/*#page=4", "b.pdf"])
 
     assert list(found) == ["in/a.pdf", "b.pdf"]
-    seen = found["in/a.pdf"].seen
+    seen = found["in/a.pdf"].view
     assert seen
-    assert [sheet.number for sheet in seen.sheets] == [4, 5]
+    assert [sheet.number for sheet in seen.pages] == [4, 5]
     with pytest.raises(ConfigError, match=r"c\.pdf: there is no such source"):
         looked(bench, ["b.pdf", "c.pdf"])
 
@@ -137,7 +142,7 @@ def test_a_root_that_is_gone_is_the_matter_of_its_sources_alone(
     bench.run()
     bench.folder.rename(tmp_path / "elsewhere")
     (one,) = looked(bench).values()
-    assert "no such folder" in one.fault
+    assert "no such folder" in one.error
 
 
 def test_looking_at_scans_pays_for_nothing(azure: Azure, folder: Path) -> None:
@@ -154,11 +159,11 @@ def test_looking_at_scans_pays_for_nothing(azure: Azure, folder: Path) -> None:
         (one,) = inspect_sources(list(all_.index.records()), [], access)
 
     assert azure.count("ocr") == asked
-    assert not one.remark
-    assert one.seen
-    typed, scan = one.seen.sheets
+    assert not one.difference
+    assert one.view
+    typed, scan = one.view.pages
     assert (typed.confidence, typed.scanned) == (None, False)
     assert scan.scanned
     assert scan.confidence
     assert "heron" in scan.segments[0].text
-    assert scan.drawn
+    assert scan.image

@@ -89,9 +89,9 @@ def report(*records: Record, chunks: tuple[StoredChunk, ...] = (), **more: objec
         records=records,
         runs=(run(), run("20261123T020000Z-fedcba", 23, 40)),
         run=run(),
-        chosen=False,
+        is_single_run=False,
         duplicates=find_duplicates(records, chunks),
-        made="2026-11-24T09:00:00+00:00",
+        created="2026-11-24T09:00:00+00:00",
     )
     return replace(made, **more)  # type: ignore[arg-type]
 

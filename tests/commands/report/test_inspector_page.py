@@ -48,18 +48,20 @@ def viewed(name: str, pages: range) -> InspectedSource:
     )
     assert isinstance(seen, DocumentView)
     sheets = []
-    for sheet in seen.sheets:
+    for sheet in seen.pages:
         texts = tuple(segment.text for segment in sheet.segments)
         drawn = inspect(InspectImage(sheet.number, texts, "auto"), file, ignore_progress)
         assert isinstance(drawn, PageImage)
-        sheets.append(replace(sheet, drawn=drawn))
-    return InspectedSource(record(name, pages=seen.pages), replace(seen, sheets=tuple(sheets)))
+        sheets.append(replace(sheet, image=drawn))
+    return InspectedSource(record(name, pages=seen.page_count), replace(seen, pages=tuple(sheets)))
 
 
 def hostile() -> InspectedSource:
     """A source that is markup wherever a stranger could have put some."""
     segments = (Segment(HOSTILE, dropped=True), Segment(HOSTILE, (0,)), Segment(HOSTILE, (0, 1)))
-    sheet = PageView(1, HOSTILE, segments, 5, 0.41, scanned=True, doubtful=True, undrawn=HOSTILE)
+    sheet = PageView(
+        1, HOSTILE, segments, 5, 0.41, scanned=True, doubtful=True, image_error=HOSTILE
+    )
     passages = tuple(
         ChunkView(f"{n}abcdef", n, 3, 1, 1, (HOSTILE,), HOSTILE, False) for n in (0, 1)
     )
@@ -122,7 +124,7 @@ def test_words_are_found_and_the_chunk_that_has_them_is_named(page: Page) -> Non
     assert said.inner_text().startswith("1 of 1: Page 7, in chunk ")
     assert page.evaluate("[...CSS.highlights.get('inspector-now')].join()") == "small bird on every"
     words.fill("welcome to larkfield")
-    assert "in a line that was dropped" in step_until(page, "dropped")
+    assert "in a dropped line" in step_until(page, "dropped")
     words.fill("zeppelin")
     assert said.inner_text() == "Not in the text of the 3 pages shown."
     words.fill("bird zeppelin")

@@ -32,10 +32,10 @@ def test_the_advice_is_that_of_the_document() -> None:
     written[Code.SCANNED] = [(written[Code.SCANNED][0][0], written[Code.NO_TEXT][0][1])]
 
     told = {
-        code: [(a.happened, a.remedy) for a in advice] for code, advice in ADVICE_BY_CODE.items()
+        code: [(a.problem, a.remedy) for a in advice] for code, advice in ADVICE_BY_CODE.items()
     }
     assert set(told.pop(UNFINISHED)) == {
-        ("a run is in it, or ended in it", "run again: it goes on")
+        ("a run is processing it, or was interrupted", "run again: it resumes")
     }
     assert told == written
 
@@ -56,9 +56,9 @@ def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
         ("no-text", 2, False),
         ("unfinished", 1, False),
     ]
-    assert [advice.happened for advice in found[2].advice] == ["no page has text"]
-    assert found[2].shared == "its pages are pictures without text"
-    assert found[0].shared == ""
+    assert [advice.problem for advice in found[2].advice] == ["no page has text"]
+    assert found[2].shared_reason == "its pages are pictures without text"
+    assert found[0].shared_reason == ""
 
 
 def test_a_code_of_a_later_version_is_shown_without_advice() -> None:
@@ -102,7 +102,7 @@ def test_copies_and_shared_texts_are_told_apart() -> None:
         (shared,) = found.repeated
         assert shared.text == "terms"
         assert shared.sources[("/srv/documents", "c.pdf")] == 7
-        assert found.chunks == 5
+        assert found.chunk_count == 5
 
 
 def test_what_was_never_read_is_nobodys_copy() -> None:

@@ -47,7 +47,9 @@ def shown(page: Page) -> list[str]:
 def test_the_page_asks_nobody_for_anything_and_says_what_there_is(page: Page) -> None:
     """I open it on a train: it is all there, and nothing is broken or asked for."""
     assert page.title() == ".ingest · ingest report"
-    assert "8,500 of 10,000 sources are in the index; 500 need someone" in page.inner_text("header")
+    assert "8,500 of 10,000 sources are in the index; 500 need attention" in page.inner_text(
+        "header"
+    )
     assert page.inner_text("#found") == "10,000 sources, 1 to 100 shown"
     assert len(shown(page)) == 100
     assert page.locator("svg.chart").count() == 7
@@ -198,7 +200,7 @@ def test_it_prints(chromium: Browser, small: Path, tmp_path: Path) -> None:
     document = pypdfium2.PdfDocument(tmp_path / "report.pdf")
     text = "\n".join(page.get_textpage().get_text_range() for page in document)
     corner = document[0].render().to_numpy()[0, 0]
-    assert "Get it again from where it is from." in text
+    assert "Get a new copy from its origin." in text
     assert "shelf 4/00039.pdf" in text
     assert "Next" not in text
     assert "Name, reason or code" not in text
@@ -228,13 +230,13 @@ def test_sources_of_several_roots_are_told_apart(chromium: Browser, tmp_path: Pa
 def test_a_run_shows_what_it_settled(chromium: Browser, tmp_path: Path) -> None:
     """Of one run I see new and changed apart, and no totals of the index."""
     records = record("a.pdf"), record("b.pdf", outcome=Outcome.CHANGED), damaged("c.pdf")
-    made = report(*records, chosen=True, duplicates=None)
+    made = report(*records, is_single_run=True, duplicates=None)
     with opened(chromium, written(made, tmp_path)) as found:
         page = found.page
         assert "2 of 3 sources settled in this run are in the index" in page.inner_text("header")
         assert page.locator("#states button").all_inner_texts() == [
             "all 3",
-            "needs someone 1",
+            "needs attention 1",
             "new 1",
             "changed 1",
             "failed 1",

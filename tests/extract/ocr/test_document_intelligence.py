@@ -40,7 +40,7 @@ def service(azure: Azure) -> Iterator[DocumentIntelligence]:
 
 
 def connected(
-    azure: Azure, model: str = "prebuilt-read", patience: RetryPolicy | None = None
+    azure: Azure, model: str = "prebuilt-read", policy: RetryPolicy | None = None
 ) -> DocumentIntelligence:
     token = TokenCache(
         SharedCredential(lambda: create_credential("", "", hosted=True)), COGNITIVE_SERVICES_SCOPE
@@ -48,7 +48,7 @@ def connected(
     hurried = RetryPolicy(
         20.0, clock=lambda: time.monotonic() * 5, sleep=lambda seconds: time.sleep(seconds / 5)
     )
-    return DocumentIntelligence(azure.ocr_endpoint, model, token, patience or hurried)
+    return DocumentIntelligence(azure.ocr_endpoint, model, token, policy or hurried)
 
 
 def file(text: str) -> bytes:
@@ -159,8 +159,8 @@ def test_a_firewall_is_named(azure: Azure, service: DocumentIntelligence) -> Non
 def test_a_refusal_for_too_many_requests_slows_all_down(azure: Azure) -> None:
     """What the service asks for is a floor, and afterwards fewer are sent."""
     slept = Slept()
-    patience = RetryPolicy(20.0, clock=slept.clock, sleep=slept.sleep)
-    service = connected(azure, patience=patience)
+    policy = RetryPolicy(20.0, clock=slept.clock, sleep=slept.sleep)
+    service = connected(azure, policy=policy)
     azure.faults.add(faults.too_many(seconds=2), "ocr", "POST", nth=1)
     assert isinstance(service.rate_limiter, LocalOcrRateLimiter)
     before = service.rate_limiter.rate
@@ -188,7 +188,7 @@ def test_a_success_that_cannot_be_read_is_none(azure: Azure, service: DocumentIn
 
 def test_a_run_that_is_called_off_sends_nothing_more(azure: Azure) -> None:
     """No page is paid for after the time to settle things is over."""
-    service = connected(azure, patience=RetryPolicy(is_cancelled=lambda: True))
+    service = connected(azure, policy=RetryPolicy(is_cancelled=lambda: True))
     with pytest.raises(StoppedError):
         service.submit(file("Any."))
     assert azure.count("ocr") == 0

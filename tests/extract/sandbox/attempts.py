@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.extract.sandbox import isolation as sandbox
+from ingest.extract.sandbox import isolation
 from ingest.extract.sandbox.pool import OnPage
 
 Attempt = Callable[[Path, int], object]  # of a folder and a port
@@ -109,7 +109,7 @@ def result(name: str, folder: Path, port: int) -> str:
     return "done"
 
 
-def behave(task: tuple[str, Path, int], file: BinaryIO, beat: OnPage) -> object:
+def behave(task: tuple[str, Path, int], file: BinaryIO, on_page: OnPage) -> object:
     """What whoever took over a reader may want."""
     how, folder, port = task
     if how in ALL:
@@ -138,12 +138,13 @@ def behave(task: tuple[str, Path, int], file: BinaryIO, beat: OnPage) -> object:
 
 
 def work() -> list[object]:
-    """What reading needs: threads, late imports, native code, the model files of a package."""
+    """Use what reading needs: threads, late imports, native code, data files of a package."""
     import numpy as np
     import pypdf
     import pypdfium2
 
     from ingest.embed.minilm import local_embedder
+    from ingest.pipeline.reader.page_images import encode_png
 
     found: list[object] = []
     thread = threading.Thread(target=found.append, args=("a thread",))
@@ -151,6 +152,7 @@ def work() -> list[object]:
     thread.join()
     square = np.ones((300, 300), np.float32)
     found += [float((square @ square)[0, 0]), pypdf.__name__, pypdfium2.__name__]
+    found.append(encode_png(np.zeros((2, 2), np.uint8), 4)[1:4])
     return [*found, local_embedder(2).embed(["some words"]).shape]
 
 
@@ -158,7 +160,7 @@ def enter(layer: str) -> bool:
     """Give up what one layer alone takes."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    assert libc.prctl(sandbox.PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0
+    assert libc.prctl(isolation.PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0
     if layer == "landlock":
-        return sandbox.restrict_paths(libc, sandbox.readable_paths())
-    return sandbox.install_filter(libc)
+        return isolation.restrict_paths(libc, isolation.readable_paths())
+    return isolation.install_filter(libc)

@@ -14,7 +14,7 @@ from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Code
 
 
-def behave(how: str, file: BinaryIO, beat: OnPage) -> str:
+def behave(how: str, file: BinaryIO, on_page: OnPage) -> str:
     """What a document may do to its reader."""
     if how == "read":
         return file.read().decode()
@@ -32,25 +32,25 @@ def behave(how: str, file: BinaryIO, beat: OnPage) -> str:
     if how == "trip":
         raise KeyError("a bug")
     if how in ("step", "page"):
-        beat(3, 9)
+        on_page(3, 9)
         time.sleep(0 if how == "step" else 600)
     if how == "burn":
         resource.setrlimit(resource.RLIMIT_CPU, (1, 100))
-        beat(3, 9)
+        on_page(3, 9)
         while True:
             pass
     if how == "rates":
-        return " ".join(f"{seconds:.0f}" for seconds in allowances(beat))
+        return " ".join(f"{seconds:.0f}" for seconds in allowances(on_page))
     if how == "print":
         os.write(1, b"noise")
         os.write(2, b"noise")
     return f"{how} by {os.getpid()}"
 
 
-def allowances(beat: OnPage) -> Iterator[float]:
+def allowances(on_page: OnPage) -> Iterator[float]:
     """The seconds of CPU left when opening, reading a page, and making something of the pages."""
     for page in (None, 1, 0):
         if page is not None:
             time.sleep(1.1)
-            beat(page, 500)
+            on_page(page, 500)
         yield resource.getrlimit(resource.RLIMIT_CPU)[0] - time.process_time()

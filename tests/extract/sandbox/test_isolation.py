@@ -19,10 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest import models as model
+from ingest import models
 from ingest.errors import DocumentError
-from ingest.extract.sandbox import isolation as sandbox
-from ingest.extract.sandbox import seccomp as syscalls
+from ingest.extract.sandbox import isolation, seccomp, unpickle
 from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, SandboxPool
 from ingest.models import Code
 from tests.conftest import ROOT
@@ -105,8 +104,8 @@ def test_a_reader_can_do_nothing_but_read(call: Call, folder: Path) -> None:
 
 @linux
 def test_what_reading_needs_still_works(call: Call) -> None:
-    """Threads, packages that are imported late, a model on several cores: as before."""
-    assert call("work") == ["a thread", 300.0, "pypdf", "pypdfium2", (1, 384)]
+    """Threads, packages that are imported late, PNG files, a model on several cores: as before."""
+    assert call("work") == ["a thread", 300.0, "pypdf", "pypdfium2", b"PNG", (1, 384)]
 
 
 @linux
@@ -139,7 +138,7 @@ def test_all_layers_hold_that_this_system_has() -> None:
         if sys.platform != "win32":
             expected.append("limits")
         if sys.platform == "linux":
-            if ctypes.CDLL(None).syscall(sandbox.CREATE_RULESET, None, 0, 1) > 0:
+            if ctypes.CDLL(None).syscall(isolation.CREATE_RULESET, None, 0, 1) > 0:
                 expected.append("landlock")
             if platform.machine() in ("x86_64", "aarch64"):
                 expected.append("seccomp")
@@ -226,8 +225,6 @@ def test_an_answer_is_never_code(how: str, call: Call, folder: Path) -> None:
 
 def test_errors_of_ours_are_part_of_an_answer() -> None:
     """Of what an answer may be made of, nothing is lost; of what it may not, nothing is made."""
-    from ingest.extract.sandbox import unpickle as wire
-
     # In a process of its own, as a child is: what is imported here may change how errors travel.
     locked = (
         "import pickle, sys\nfrom ingest.errors import DocumentError\n"
@@ -235,7 +232,7 @@ def test_errors_of_ours_are_part_of_an_answer() -> None:
         "sys.stdout.buffer.write(pickle.dumps(DocumentError('locked', Code.ENCRYPTED)))"
     )
     told = subprocess.run([sys.executable, "-c", locked], capture_output=True, cwd=ROOT, check=True)
-    error = wire.load_answer(told.stdout)
+    error = unpickle.load_answer(told.stdout)
     assert (type(error), str(error), error.code) == (DocumentError, "locked", Code.ENCRYPTED)
     for name in (
         "ingest.models hashlib",
@@ -245,28 +242,26 @@ def test_errors_of_ours_are_part_of_an_answer() -> None:
         module, attribute = name.split()
         broken = pickle.dumps("x")[:2] + f"c{module}\n{attribute}\n.".encode()
         with pytest.raises(pickle.UnpicklingError, match="is no part of an answer"):
-            wire.load_answer(broken)
+            unpickle.load_answer(broken)
 
 
 def test_an_answer_changes_no_type_of_ours() -> None:
     """A message could set what all members of an enumeration share: it does so nowhere."""
-    from ingest.extract.sandbox import unpickle as wire
-
     # Name a type, then a state whose second half is to be set on it, attribute by attribute.
     state = b"N}U\x05takenU\x04overs\x86b."
     for name in ("Code", "Outcome", "Chunk", "Details"):
         with suppress(pickle.UnpicklingError):
-            wire.load_answer(f"cingest.models\n{name}\n".encode() + state)
-        assert not hasattr(getattr(model, name), "taken")
+            unpickle.load_answer(f"cingest.models\n{name}\n".encode() + state)
+        assert not hasattr(getattr(models, name), "taken")
 
 
 def test_the_numbers_are_those_of_this_kernels_headers() -> None:
     """A number that is mistyped refuses the wrong call, and lets the right one through."""
-    tables = (*syscalls.REFUSED_CALLS, syscalls.NOT_IMPLEMENTED_CALLS, syscalls.CALLS_BY_ARGUMENT)
-    for machine in syscalls.MACHINES:
+    tables = (*seccomp.REFUSED_CALLS, seccomp.NOT_IMPLEMENTED_CALLS, seccomp.CALLS_BY_ARGUMENT)
+    for machine in seccomp.MACHINES:
         numbers = [number for table in tables for number in table[machine].values()]
         assert len(numbers) == len(set(numbers))
-        assert max(numbers) <= syscalls.NEWEST_NUMBER
+        assert max(numbers) <= seccomp.NEWEST_NUMBER
     for path, machine in (
         ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "x86_64"),
         ("/usr/include/asm-generic/unistd.h", "aarch64"),
@@ -283,64 +278,66 @@ def test_the_numbers_are_those_of_this_kernels_headers() -> None:
                     assert known[name] == str(number), name
 
 
-def decision(lines: list[sandbox.Instruction], arch: int, number: int, *arguments: int) -> int:
+def decision(lines: list[isolation.Instruction], arch: int, number: int, *arguments: int) -> int:
     """What the kernel would make of a system call, by a filter of these instructions."""
-    memory = {sandbox.NUMBER_OFFSET: number, sandbox.ARCHITECTURE_OFFSET: arch}
-    memory |= {sandbox.ARGUMENTS_OFFSET + 8 * place: value for place, value in enumerate(arguments)}
+    memory = {isolation.NUMBER_OFFSET: number, isolation.ARCHITECTURE_OFFSET: arch}
+    memory |= {
+        isolation.ARGUMENTS_OFFSET + 8 * place: value for place, value in enumerate(arguments)
+    }
     loaded, place = 0, 0
     while True:
         code, yes, no, operand = lines[place]
-        if code == sandbox.RETURN:
+        if code == isolation.RETURN:
             return operand
-        if code == sandbox.LOAD:
+        if code == isolation.LOAD:
             loaded = memory[operand]
             place += 1
             continue
         met = {
-            sandbox.EQUAL: loaded == operand,
-            sandbox.GREATER: loaded > operand,
-            sandbox.ANY_BIT: bool(loaded & operand),
+            isolation.EQUAL: loaded == operand,
+            isolation.GREATER: loaded > operand,
+            isolation.ANY_BIT: bool(loaded & operand),
         }[code]
         place += 1 + (yes if met else no)
 
 
-@pytest.mark.parametrize("machine", syscalls.MACHINES)
+@pytest.mark.parametrize("machine", seccomp.MACHINES)
 def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
     """What this machine cannot try is worked out: all that is listed is refused, no more."""
-    lines = list(sandbox.build_filter(machine, 77))
+    lines = list(isolation.build_filter(machine, 77))
     assert len(lines) < 4096  # BPF_MAXINSNS
-    arch = sandbox.AUDIT_ARCH[machine]
+    arch = isolation.AUDIT_ARCH[machine]
     decide = partial(decision, lines, arch)
-    refused, unknown = sandbox.ERRNO | errno.EPERM, sandbox.ERRNO | errno.ENOSYS
+    refused, unknown = isolation.ERRNO | errno.EPERM, isolation.ERRNO | errno.ENOSYS
 
-    for table in syscalls.REFUSED_CALLS:
+    for table in seccomp.REFUSED_CALLS:
         assert {decide(number) for number in table[machine].values()} == {refused}
-    assert {decide(number) for number in syscalls.NOT_IMPLEMENTED_CALLS[machine].values()} == {
+    assert {decide(number) for number in seccomp.NOT_IMPLEMENTED_CALLS[machine].values()} == {
         unknown
     }
     read, write, mmap, futex = (0, 1, 9, 202) if machine == "x86_64" else (63, 64, 222, 98)
-    assert {decide(number) for number in (read, write, mmap, futex)} == {sandbox.ALLOW}
+    assert {decide(number) for number in (read, write, mmap, futex)} == {isolation.ALLOW}
     assert decision(lines, arch ^ 1, read) == refused
-    assert decide(syscalls.NEWEST_NUMBER + 1) == decide(0x40000000) == unknown
+    assert decide(seccomp.NEWEST_NUMBER + 1) == decide(0x40000000) == unknown
 
-    by_argument = syscalls.CALLS_BY_ARGUMENT[machine]
+    by_argument = seccomp.CALLS_BY_ARGUMENT[machine]
     for arguments, name, expected in (
-        ((0, 0, os.O_RDONLY), "openat", sandbox.ALLOW),
+        ((0, 0, os.O_RDONLY), "openat", isolation.ALLOW),
         ((0, 0, os.O_WRONLY), "openat", refused),
         ((0, 0, os.O_RDWR), "openat", refused),
         ((0, 0, os.O_CREAT), "openat", refused),
         ((0, 0, os.O_TRUNC), "openat", refused),
-        ((0x3D0F00,), "clone", sandbox.ALLOW),  # as glibc makes threads
+        ((0x3D0F00,), "clone", isolation.ALLOW),  # as glibc makes threads
         ((17,), "clone", refused),  # as it forks
-        ((77,), "kill", sandbox.ALLOW),
+        ((77,), "kill", isolation.ALLOW),
         ((76,), "kill", refused),
         ((0,), "kill", refused),
-        ((77,), "tgkill", sandbox.ALLOW),
+        ((77,), "tgkill", isolation.ALLOW),
         ((76,), "tgkill", refused),
-        ((0,), "prlimit64", sandbox.ALLOW),
+        ((0,), "prlimit64", isolation.ALLOW),
         ((76,), "prlimit64", refused),
         ((0, 0x5412), "ioctl", refused),
-        ((0, 0x5401), "ioctl", sandbox.ALLOW),
+        ((0, 0x5401), "ioctl", isolation.ALLOW),
     ):
         assert decide(by_argument[name], *arguments) == expected, name
 

@@ -213,8 +213,8 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
     )
     broken, missing = done.stdout.splitlines()
-    assert broken == "no process can be started to read documents in (exit 1)"
-    assert missing.startswith("no process can be started to read documents in ([Errno 2]")
+    assert broken == "cannot start a process to read documents (exit 1)"
+    assert missing.startswith("cannot start a process to read documents ([Errno 2]")
 
 
 def test_a_reader_can_be_started_before_it_is_needed() -> None:

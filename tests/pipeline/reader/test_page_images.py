@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from pypdf.generic import DictionaryObject, NameObject, NumberObject
 from ingest.errors import DocumentError
 from ingest.extract.document import ignore_progress
 from ingest.pipeline.reader.page_images import MAX_UPLOAD_BYTES, RenderTask, encode_for_ocr, render
+from tests.conftest import ROOT, environment
 from tests.pdfs import pdf
 from tests.scans import read, scan
 
@@ -133,5 +136,23 @@ def test_pages_of_any_size_become_pictures_that_the_service_takes(size: tuple[in
 def test_what_cannot_be_drawn_has_no_hash_by_its_looks(tmp_path: Path) -> None:
     """Pypdf alone draws nothing: its page is refused, not sent."""
     task = RenderTask((1,), extractor="pypdf", draw=True)
-    with pytest.raises(DocumentError, match="page 1 cannot be drawn"):
+    with pytest.raises(DocumentError, match="page 1 cannot be rendered"):
         render(task, io.BytesIO(pdf("text")), ignore_progress)
+
+
+def test_a_document_without_pictures_loads_no_picture_writer() -> None:
+    """Ordinary documents cost what they did."""
+    # PIL itself is no sign: pypdf imports it where it is installed.
+    code = (
+        "import io, sys; from ingest.extract.document import ExtractOptions, extract\n"
+        "from ingest.pipeline.reader.page_images import encode_png\n"
+        "import ingest.commands.inspect.child\n"
+        f"extract(open({str(ROOT / 'data/handbook.pdf')!r}, 'rb').read(), ExtractOptions())\n"
+        "print('PIL.ImageFile' in sys.modules)\n"
+        "import numpy; encode_png(numpy.zeros((9, 9), numpy.uint8))\n"
+        "print('PIL.ImageFile' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]

@@ -42,7 +42,7 @@ def task(**values: Any) -> Task:
     return replace(Task(source, "", RECIPE, "auto"), **values)
 
 
-def misbehave(task: Task, file: BinaryIO, beat: OnPage) -> PreparedDocument:
+def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument:
     """Read a document that says what it does to its reader."""
     file.seek(0)
     does = json.load(file)
@@ -50,14 +50,14 @@ def misbehave(task: Task, file: BinaryIO, beat: OnPage) -> PreparedDocument:
     for page in range(1, does["pages"] + 1):
         if page in task.skipped_pages:
             continue
-        beat(page, does["pages"])
+        on_page(page, does["pages"])
         time.sleep(does.get("every", 0))
         time.sleep(600 * (page in does.get("hangs", ())))
         if page in does.get("crashes", ()) and task.extractor in does["engines"]:
             os.kill(os.getpid(), getattr(signal, does.get("signal", "SIGABRT")))
         if page in does.get("bursts", ()) and task.extractor in does["engines"]:
             bytearray(8 << 30)
-    beat(0, does["pages"])
+    on_page(0, does["pages"])
     time.sleep(does.get("closing", 0))
     details = Details(missing=tuple(sorted(task.skipped_pages)), producer=task.extractor)
     return PreparedDocument("fingerprint", does["pages"], 0, "", (), details)

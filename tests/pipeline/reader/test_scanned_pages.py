@@ -61,4 +61,4 @@ def test_a_document_that_kills_who_looks_at_it_has_no_pages_to_send(
         raise DocumentError("reading it crashed the reader")
 
     assert find_scanned_pages(TASK, io.BytesIO(), (1, 2), seen).page_hashes == {}
-    assert "a.pdf: its scanned pages cannot be drawn: reading it crashed" in caplog.text
+    assert "a.pdf: its scanned pages cannot be rendered: reading it crashed" in caplog.text
