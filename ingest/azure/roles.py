@@ -1,11 +1,8 @@
-"""Which role is missing, for whom, and the command that grants it."""
+"""Azure built-in roles that the services require, and the commands that find their scope."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from ingest.azure.token_cache import TokenCache
-from ingest.errors import ConfigError, RoleError
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +56,3 @@ ENABLE_TOKENS_COMMAND = (
     "az search service update --auth-options aadOrApiKey "
     "--aad-auth-failure-mode http401WithBearerChallenge -g GROUP -n NAME"
 )
-
-
-def missing_role_error(token: TokenCache, role: Role, where: str) -> RoleError:
-    """The error for whoever must grant a role, with the command that does."""
-    who = token.identity()
-    host = where.removeprefix("https://").partition("/")[0].partition(" ")[0]
-    find = role.find_command.format(host=host, name=host.partition(".")[0])
-    kind = "User" if who.is_user else "ServicePrincipal"
-    return RoleError(
-        f"{who} lacks the role {role.name} on {where}; grant it (it takes some minutes to hold): "
-        f'az role assignment create --role "{role.name}" --scope "$({find})" '
-        f"--assignee-object-id {who.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
-        f"{role.alternative}"
-    )
-
-
-def rejected_token_error(token: TokenCache, where: str, other_cause: str = "") -> ConfigError:
-    """The error for whoever must sign in elsewhere: the role does not matter, the token does."""
-    return ConfigError(
-        f"{where} does not accept the token of {token.identity()}: the service is of another tenant "
-        f"(set AZURE_TENANT_ID, az login --tenant), this machine's clock is wrong{other_cause}, or "
-        "the token was revoked (sign in again)"
-    )

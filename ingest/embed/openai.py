@@ -24,7 +24,7 @@ import orjson
 from ingest.azure.token_cache import TokenCache
 from ingest.embed import PartialEmbedding
 from ingest.embed.deployments import Endpoint
-from ingest.embed.openai_errors import SplitRequired, classify_openai_error
+from ingest.embed.openai_errors import SplitRequired, classify_openai_error, create_context
 from ingest.embed.rate_limit.limiter import Gate
 from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import ConfigError
@@ -140,9 +140,9 @@ def embed_with_retry(texts: Sequence[str], deployments: Deployments) -> Vectors:
         try:
             headers, body = send_logged(texts, deployments, turn.deployment_index)
         except Exception as error:
-            verdict = classify_openai_error(
-                error, str(deployments.endpoints[turn.deployment_index]), deployments.key, renewals
-            )
+            endpoint = deployments.endpoints[turn.deployment_index]
+            request = create_context(str(endpoint), deployments.key, renewals)
+            verdict = classify_openai_error(error, request)
             if (
                 not isinstance(error, openai.APIStatusError)
                 or error.status_code >= FIRST_SERVER_ERROR_STATUS

@@ -13,7 +13,7 @@ import orjson
 from ingest.azure.token_cache import TokenCache
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.embed.openai import create_client, parse_vectors, send_request
-from ingest.embed.openai_errors import SplitRequired, classify_openai_error
+from ingest.embed.openai_errors import SplitRequired, classify_openai_error, create_context
 from ingest.errors import ConfigError
 from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
 
@@ -34,7 +34,7 @@ def probe_deployment(
 ) -> ProbeResult:
     """The answer to one word. Raises ConfigError or ServiceError as a run would, for one text."""
     calls = create_client(endpoint, key)
-    renewals: list[str] = []
+    context = create_context(str(endpoint), key, [])
 
     def request() -> ProbeResult:
         headers, body = send_request(
@@ -46,7 +46,7 @@ def probe_deployment(
         )
 
     def classify(error: Exception) -> Exception:
-        verdict = classify_openai_error(error, str(endpoint), key, renewals)
+        verdict = classify_openai_error(error, context)
         if isinstance(verdict, RetryableError):
             verdict.waits_itself = (
                 False  # there is no line here that would hold the next request back

@@ -53,7 +53,7 @@ def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
     chosen = build_settings(variables(azure), {})
     with open_services(chosen, Cancellation(), write=False) as all_:
         query = {"search_text": "*", "filter": f"kind eq 'chunk' and {where}", "top": 100}
-        found: list[dict[str, Any]] = all_.index.documents.found(**query)  # type: ignore[attr-defined]
+        found: list[dict[str, Any]] = all_.index.documents.search_page(**query)  # type: ignore[attr-defined]
         return found
 
 
