@@ -113,8 +113,9 @@ def missing_role(_: ErrorResponse, request: RequestContext) -> Exception:
     find = role.find_command.format(host=host, name=host.partition(".")[0])
     kind = "User" if bearer.is_user else "ServicePrincipal"
     return RoleError(
-        f"{bearer} lacks the role {role.name} on {request.where}; grant it (it takes some minutes "
-        f'to hold): az role assignment create --role "{role.name}" --scope "$({find})" '
+        f"{bearer} lacks the role {role.name} on {request.where}; assign it (this takes a few "
+        f'minutes to take effect): az role assignment create --role "{role.name}" '
+        f'--scope "$({find})" '
         f"--assignee-object-id {bearer.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
         f"{role.alternative}"
     )

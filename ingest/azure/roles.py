@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A built-in role of Azure, and how to find the resource it is needed on."""
+    """An Azure built-in role, and the command that finds the resource to assign it on."""
 
     name: str
     id: str
-    find_command: str  # an az command that prints the resource's id; {host} is its endpoint's host
-    alternative: str = ""  # what else helps
+    # az command that prints the resource id; {host}: the endpoint's host, {name}: its first label
+    find_command: str
+    alternative: str = ""  # appended to the error: what to do instead of assigning the role
 
 
 OPENAI_USER = Role(
@@ -42,16 +43,16 @@ BLOB_READER = Role(
     "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
 )
 
-# Of the built-in roles the least that may read index tags.
+# The least privileged built-in role that can read index tags.
 BLOB_OWNER = Role(
     "Storage Blob Data Owner",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
     BLOB_READER.find_command,
-    "; or take tag: out of INGEST_BLOB_FIELDS, or grant beside Storage Blob Data Reader a role of "
-    "your own with Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
+    "; or remove tag: from INGEST_BLOB_FIELDS, or, in addition to Storage Blob Data Reader, assign "
+    "a custom role with Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
 )
 
-# A search service takes only keys until it is told otherwise.
+# By default a search service accepts API keys only.
 ENABLE_TOKENS_COMMAND = (
     "az search service update --auth-options aadOrApiKey "
     "--aad-auth-failure-mode http401WithBearerChallenge -g GROUP -n NAME"

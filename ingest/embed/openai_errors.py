@@ -1,7 +1,4 @@
-"""What an embedding service means by not answering as it was asked: again, smaller, or never.
-
-Texts of services change, statuses and codes do not: only those are gone by.
-"""
+"""Error table of Azure OpenAI, and of other services with its API."""
 
 from __future__ import annotations
 
@@ -27,12 +24,12 @@ from ingest.runtime.retry import RetryableError
 
 UNRESOLVABLE_HOST_MESSAGES = ("name or service not known", "nodename nor servname")
 
-# A quota's window is a minute. A service that says to come back much later means: never like this.
+# A quota's window is a minute. A much longer Retry-After means that the request exceeds the quota.
 MAX_QUOTA_WAIT_SECONDS = 300.0
 
 
 class SplitRequired(Exception):
-    """The request can only succeed in parts; `reason` is what to say if it has none."""
+    """The request can only succeed in parts; `reason` applies if it has a single text."""
 
     def __init__(self, reason: str, *, by_quota: bool) -> None:
         super().__init__(reason)

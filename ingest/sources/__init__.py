@@ -1,4 +1,4 @@
-"""Where PDFs come from. One file per kind of root."""
+"""Sources of PDFs: the `Root` protocol. One module or package per kind of root."""
 
 from __future__ import annotations
 
@@ -15,58 +15,55 @@ URL_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Root(Protocol):
-    """What a run is pointed at: a place with PDFs in it.
+    """A collection of PDFs that a run indexes, such as a folder or a container.
 
-    * Its name is what the index calls it: the same in every run, and no other root's.
-    * A listing is whole or fails. What it leaves out is removed from the index, so whatever keeps
-      it from seeing everything must be raised, or listed as an Oddity that `hides`.
-    * Names ascend, code point by code point (as `sorted` has them), each once. Those of sources end
-      in ".pdf", with "/" between folders.
-    * Files of other kinds may be listed as Unread: they are counted.
-    * `size` is the number of bytes that `opened` gives. `modified` says whether they changed: a
-      time, a version, a hash; while it and the size stay the same, they are not read again.
-    * What is wrong with one document is a DocumentError, and its outcome. All else that is raised
-      ends the run.
+    * `name` identifies the root in the index. It is unique and never changes.
+    * A listing is complete or it fails. A document that is not listed is removed from the index,
+      so anything that hides documents must be raised, or listed as a ListingIssue with `hides`.
+    * Names are listed in ascending order of code points (the order of `sorted`), each once. A
+      source's name ends in ".pdf"; "/" separates folders.
+    * Files of other kinds may be listed as Unread: they are counted and not read.
+    * `Source.size` is the number of bytes that `open` returns. `Source.modified` is a time, version
+      or hash that changes with them: while both stay the same, the document is not read again.
+    * A problem with one document raises DocumentError and becomes that document's outcome. Any
+      other exception ends the run.
 
-    All but `opened` is called by one thread; `opened` by several at the same time.
+    `open` is called from several threads at once, every other method from one thread.
     """
 
-    # what the index calls it
+    # the root's name in the index
     @property
     def name(self) -> str: ...
 
-    # whether a run on this root would have listed a name
+    # whether a listing of this root could contain the name
     def covers(self, name: str) -> bool: ...
 
-    # every PDF in the order of the names, code point by code point, and every odd thing met on
-    # the way; if it ends without an error, that was all
+    # every PDF and every issue, in order of names; ends without an error only if complete
     def list(self) -> Iterator[Source | ListingIssue | Unread]: ...
 
-    # the source of this name as it is now, for those who look at one; raises DocumentError if it
-    # is gone or cannot be read. A root without this method is listed instead
+    # the current state of one source; raises DocumentError if it is gone or cannot be read
     def find(self, name: str) -> Source: ...
 
-    # the bytes of a source, to be read from the start; raises DocumentError if they cannot be had,
-    # or, at the end, if they may have changed meanwhile
+    # the bytes of a source, positioned at the start; raises DocumentError if they cannot be read
+    # or, on exit, if they may have changed in the meantime
     def open(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
 
 
 def check_size(size: int, max_megabytes: int) -> None:
-    """Look at how many bytes a document has, before the first of them is read or fetched.
+    """Check a document's size in bytes before it is fetched. Raises DocumentError if too large.
 
-    Half of the memory is for the file, the other half to read it with: raises DocumentError for
-    one that is larger.
+    A file may use half of a document's memory limit; the other half is for reading it.
     """
     if size > max_megabytes << 19:
         raise DocumentError(
-            f"it has {size >> 20:,} MB, and half of {max_megabytes:,} MB is the most that a file may "
-            "have; INGEST_DOCUMENT_MEGABYTES allows more",
+            f"it has {size >> 20:,} MB, and a file may have half of {max_megabytes:,} MB; "
+            "INGEST_DOCUMENT_MEGABYTES allows more",
             Code.TOO_LARGE,
         )
 
 
 def require_source(listing: Iterable[Source | ListingIssue | Unread]) -> Source:
-    """The first item of a listing. Raises DocumentError if that is no readable source."""
+    """Return the first item of a listing. Raises DocumentError unless it is a readable source."""
     item = next(iter(listing), None)
     if isinstance(item, ListingIssue):
         raise DocumentError(item.reason, item.code)
@@ -78,6 +75,6 @@ def require_source(listing: Iterable[Source | ListingIssue | Unread]) -> Source:
 
 
 def source_url(source: Source) -> str:
-    """Where a person opens it."""
+    """Return the URL of a source, for a browser to open."""
     place = source.location
     return place if URL_PATTERN.match(place) else Path(place).absolute().as_uri()

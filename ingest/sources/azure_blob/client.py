@@ -1,7 +1,7 @@
-"""How Azure Blob Storage is asked: plain REST through azure-core; every refusal is named.
+"""Client for the REST API of Azure Blob Storage, over azure-core.
 
-The storage SDK is not used: it takes 0.9 s of CPU to read a page of 5,000 names where 0.1 s will
-do, and begins what broke off again, on a schedule of its own. The policy here is retry.py's alone.
+The storage SDK is not used: it takes 0.9 s of CPU time to parse a page of 5,000 names, where 0.1 s
+is enough, and it retries interrupted downloads on a schedule of its own.
 """
 
 from __future__ import annotations
@@ -35,15 +35,10 @@ from ingest.runtime.retry import RetryPolicy, call_with_retry
 
 T = TypeVar("T")
 
-BLOB_API_VERSION = "2023-11-03"  # of the service's API
-POOL_CONNECTIONS = 64  # kept open
-CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = (
-    20,
-    60,
-)  # seconds until a connection is given up; those of the storage SDK
-STREAM_BLOCK_BYTES = (
-    1 << 16
-)  # bytes read from a connection at a time: what may be lost when it breaks
+BLOB_API_VERSION = "2023-11-03"
+POOL_CONNECTIONS = 64
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 20, 60  # as in the storage SDK
+STREAM_BLOCK_BYTES = 1 << 16  # per read: the most that is lost when a connection breaks
 
 ARCHIVED_REASON = "archived; rehydrate it to have it read (az storage blob set-tier --tier Hot)"
 
@@ -62,10 +57,10 @@ MISSING_CONTAINER_CODES = {"ContainerNotFound", "ContainerBeingDeleted", "Contai
 
 FIREWALL = fail(
     ConfigError,
-    "{where} takes no requests from this network: allow it in the networking of the storage "
-    "account, or come by a private endpoint",
+    "{where} takes no requests from this network: allow it in the network settings of the storage "
+    "account, or use a private endpoint",
 )
-NO_ACCESS = fail(ConfigError, "{where} lets nobody in ({response}): check the storage account")
+NO_ACCESS = fail(ConfigError, "{where} denied access ({response}): check the storage account")
 NO_CONTAINER = fail(ConfigError, "{where}: there is no such container; check the URL")
 NO_LISTING = fail(ConfigError, "{where} cannot be listed ({response}): check the URL")
 VANISHED = fail(partial(DocumentError, code=Code.VANISHED), "vanished before it was read")
@@ -94,7 +89,7 @@ BLOB_ERRORS: ErrorTable = (
 
 
 class BlobStorageClient:
-    """The requests of one root, `where`. Safe to call from several threads, but for `close`."""
+    """Client for the requests of one root. Thread-safe, except for `close`."""
 
     def __init__(self, root_url: str, token: TokenCache, retry_policy: RetryPolicy) -> None:
         self.root_url = root_url
@@ -111,13 +106,16 @@ class BlobStorageClient:
         )
 
     def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""
         self.client.close()
 
     def send(
         self, method: str, url: str, headers: Mapping[str, str] | None = None
     ) -> AbstractContextManager[HttpResponse]:
-        """The answer to one request, its body not read yet. Raises Refused, or as azure-core."""
+        """Send one request; the body of the response is not read yet.
+
+        Raises ErrorResponse, or what azure-core raises.
+        """
         request = HttpRequest(
             method, url, headers={"x-ms-version": BLOB_API_VERSION, **(headers or {})}
         )
