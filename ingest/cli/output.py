@@ -32,7 +32,7 @@ from ingest.pipeline.transaction import OCR_HINT
 from ingest.runtime.bottleneck import format_seconds
 from ingest.runtime.formatting import escape_unprintable as escape_unprintable  # noqa: PLC0414 - others say them as show does
 from ingest.runtime.formatting import format_bytes as format_bytes  # noqa: PLC0414 - others say them as show does
-from ingest.runtime.formatting import kinds as other_kinds
+from ingest.runtime.formatting import format_unread_files
 from ingest.runtime.formatting import pluralize as pluralize  # noqa: PLC0414 - others say them as show does
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
 
 def unread(kinds: Mapping[str, int]) -> list[str]:
     """How many files of other kinds were not read; nothing where there are none."""
-    return [f"Unread:  {other_kinds(kinds)}"] if kinds else []
+    return [f"Unread:  {format_unread_files(kinds)}"] if kinds else []
 
 
 def excluded(left_out: int, kept: int) -> list[str]:

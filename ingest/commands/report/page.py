@@ -119,7 +119,7 @@ def template_environment() -> Environment:
     made.filters |= {
         "count": lambda number: f"{number:,}",
         "duration": format_seconds,
-        "kinds": words.kinds,
+        "kinds": words.format_unread_files,
         "many": words.pluralize,
         "moment": words.shorten_timestamp,
         "percent": charts.format_percent,
