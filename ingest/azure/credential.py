@@ -1,7 +1,7 @@
-"""Who this process is to Azure.
+"""The Microsoft Entra ID credential of this process.
 
-A user-assigned managed identity if its client id is set; else the logins of this machine's `azd`
-and `az`, if it has them and its host brings no identity; else what DefaultAzureCredential finds.
+A user-assigned managed identity if its client id is set; otherwise the `azd` and `az` logins of
+this machine, unless its host provides an identity; otherwise DefaultAzureCredential.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-# `az` starts a Python of its own; on a busy laptop its default of ten seconds is not enough.
+# `az` starts another Python; on a busy laptop the SDK's default of ten seconds is not enough.
 LOGIN_TIMEOUT_SECONDS = 60
 
 COGNITIVE_SERVICES_SCOPE = "https://cognitiveservices.azure.com/.default"
@@ -24,9 +24,12 @@ MONITOR_SCOPE = "https://monitor.azure.com//.default"  # two slashes: its audien
 
 
 def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
-    """The credential of this process. `hosted`: the host brings an identity of its own.
+    """Create the credential of this process. No token is requested yet.
 
-    Nothing is asked for yet, so nothing can fail yet.
+    Args:
+        client_id: client id of the user-assigned managed identity to use; "" for none.
+        tenant: tenant id for the `azd` and `az` logins; "" for their default.
+        hosted: the host provides an identity, so the logins of this machine are not used.
     """
     from azure.identity import (
         AzureCliCredential,
@@ -54,13 +57,13 @@ def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCred
 
 
 def credential_name(credential: TokenCredential) -> str:
-    """The name of the credential in a chain that gave the last token; its own if it is no chain."""
+    """Return the class name of the credential, or of the one in a chain that gave a token."""
     inner = getattr(credential, "_successful_credential", None)
     return credential_name(inner) if inner else type(credential).__name__
 
 
 class SharedCredential:
-    """The one credential of a process, made when it is first asked for."""
+    """The credential of a process, shared by all token caches and created on first use."""
 
     def __init__(self, make: Callable[[], TokenCredential]) -> None:
         self.make = make
@@ -68,14 +71,14 @@ class SharedCredential:
         self.cached: TokenCredential | None = None
 
     def get(self) -> TokenCredential:
-        """The credential; always the same one."""
+        """Return the credential."""
         with self.lock:
             if self.cached is None:
                 self.cached = self.make()
             return self.cached
 
     def discard(self, credential: TokenCredential) -> None:
-        """Make a new one next time: this one gives out of its own cache what a service rejected."""
+        """Create a new credential next time: this one's own cache holds a rejected token."""
         with self.lock:
             if self.cached is credential:
                 self.cached = None

@@ -1,35 +1,164 @@
-"""What to make of a request to a service of Azure that got no answer, or none that can be read."""
+"""Error tables: map the status and code of a service's response to the error to raise.
+
+Each service has one table, next to its client. Rows are read top-down; the first row that matches
+and gives a verdict wins. A service's messages change, its statuses and codes do not, so tables
+match on those. No SDK is imported here.
+"""
 
 from __future__ import annotations
 
-from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
 
-from ingest.errors import ConfigError
-from ingest.runtime.retry import RetryableError
+from ingest.azure.roles import Role
+from ingest.azure.token_cache import TokenCache
+from ingest.errors import ConfigError, RoleError, ServiceError
+from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError, parse_retry_after
+
+MAX_MESSAGE_CHARS = 200
 
 
-def classify_transport_error(error: Exception, where: str) -> Exception:
-    """Again, or the error for whoever must act; the error itself if it is of another kind."""
-    if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ConfigError(f"{where}: its certificate is not trusted here: set REQUESTS_CA_BUNDLE")
-    if isinstance(error, ServiceRequestError) and is_unresolvable(error):
+class ErrorResponse(Exception):
+    """An unsuccessful HTTP response. `response` is azure-core's or httpx's."""
+
+    def __init__(self, response: Any, message: str, codes: Collection[str] = ()) -> None:
+        super().__init__(f"{response.status_code} {first_line(message)}".strip())
+        self.status: int = response.status_code
+        self.message = message
+        self.codes = codes
+        self.retry_after = parse_retry_after(response.headers)
+        self.request_headers: Mapping[str, str] = response.request.headers
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """One request over all its attempts: its target, its credential and the role it needs."""
+
+    where: str
+    key: str | TokenCache
+    role: Role
+    key_variable: str = ""  # the environment variable that holds the key
+    renewals: list[str] = field(default_factory=list)  # tokens rejected so far; it grows
+
+
+# The error to raise (RetryableError: try again); None continues with the next row.
+Verdict: TypeAlias = Callable[[ErrorResponse, RequestContext], Exception | None]
+
+# Statuses, codes, verdict. ANY matches everything; a code may contain the wildcard "*".
+ANY = None
+ErrorRow: TypeAlias = tuple[Collection[int] | None, Collection[str] | None, Verdict]
+ErrorTable: TypeAlias = Sequence[ErrorRow]
+
+
+def classify_response(
+    response: ErrorResponse, table: ErrorTable, request: RequestContext
+) -> Exception:
+    """Return the error of the first row that matches and gives a verdict."""
+    for statuses, codes, verdict in table:
+        if (statuses is ANY or response.status in statuses) and (
+            codes is ANY or any(fnmatchcase(c, p) for c in response.codes for p in codes)
+        ):
+            error = verdict(response, request)
+            if error is not None:
+                return error
+    return ServiceError(f"{request.where} refused the request ({response})")
+
+
+def fail(kind: Callable[[str], Exception], template: str) -> Verdict:
+    """Raise an error. `template` may use {where}, {status}, {message} and {response}."""
+    return lambda response, request: kind(format_message(template, response, request))
+
+
+def retry(template: str, *, waits_itself: bool = False) -> Verdict:
+    """Try again, no sooner than the service asks for."""
+    return lambda response, request: RetryableError(
+        format_message(template, response, request),
+        response.retry_after,
+        waits_itself=waits_itself,
+    )
+
+
+def renew_token(response: ErrorResponse, request: RequestContext) -> Exception | None:
+    """Try again with a new token, unless new ones were rejected too."""
+    if isinstance(request.key, TokenCache) and request.key.renew_rejected(
+        response.request_headers, request.renewals
+    ):
+        return RetryableError(f"{request.where} did not accept the token")
+    return None
+
+
+def rejected_token(other_cause: str = "") -> Verdict:
+    """Report a rejected token, whatever roles its bearer has; or a rejected API key."""
+
+    def verdict(_: ErrorResponse, request: RequestContext) -> Exception:
+        if not isinstance(request.key, TokenCache):
+            return rejected_key_error(request)
         return ConfigError(
-            f"{where} cannot be reached ({short_message(error)}): check the endpoint"
+            f"{request.where} does not accept the token of {request.key.identity()}: the service "
+            "is of another tenant (set AZURE_TENANT_ID, az login --tenant), this machine's clock "
+            f"is wrong{other_cause}, or the token was revoked (sign in again)"
         )
-    if isinstance(error, (ServiceRequestError, ServiceResponseError)):
-        return RetryableError(f"the connection to {where} broke ({short_message(error)})")
-    if isinstance(error, (AzureError, ValueError, TypeError, AttributeError, KeyError)):
-        # An answer that is empty, cut short or no JSON: a success that cannot be read is none.
-        return RetryableError(f"{where} gave an answer that cannot be read")
-    return error
+
+    return verdict
 
 
-def short_message(error: Exception) -> str:
-    """What an SDK's error says first."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+def missing_role(_: ErrorResponse, request: RequestContext) -> Exception:
+    """Report the role that the request needs, with the command that assigns it."""
+    if not isinstance(request.key, TokenCache):
+        return rejected_key_error(request)
+    bearer, role = request.key.identity(), request.role
+    host = request.where.removeprefix("https://").partition("/")[0].partition(" ")[0]
+    find = role.find_command.format(host=host, name=host.partition(".")[0])
+    kind = "User" if bearer.is_user else "ServicePrincipal"
+    return RoleError(
+        f"{bearer} lacks the role {role.name} on {request.where}; assign it (this takes a few "
+        f'minutes to take effect): az role assignment create --role "{role.name}" '
+        f'--scope "$({find})" '
+        f"--assignee-object-id {bearer.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
+        f"{role.alternative}"
+    )
 
 
-def is_unresolvable(error: Exception) -> bool:
-    """Whether the name of the service does not exist, which waiting does not change."""
-    text = str(error).lower()
-    return any(sign in text for sign in ("name or service not known", "failed to resolve"))
+def rejected_key_error(request: RequestContext) -> ConfigError:
+    """Return the error for an API key that the service rejects."""
+    return ConfigError(
+        f"{request.where} does not accept the key: check {request.key_variable}, or unset it"
+    )
+
+
+def format_message(template: str, response: ErrorResponse, request: RequestContext) -> str:
+    """Fill the placeholders of a message."""
+    return template.format(
+        where=request.where,
+        status=response.status,
+        message=first_line(response.message),
+        response=response,
+    )
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text, shortened; "" if there is none."""
+    return next(iter(text.strip().splitlines()), "")[:MAX_MESSAGE_CHARS]
+
+
+RETRY_TRANSIENT: ErrorRow = (
+    TRANSIENT_STATUSES,
+    ANY,
+    retry("an error of the service ({response}) at {where}"),
+)
+
+# Azure OpenAI and Document Intelligence are both Azure AI services (Microsoft.CognitiveServices).
+FIREWALL_MESSAGE = (
+    "{where} takes no requests from this network ({message}): go through its private endpoint, or "
+    "allow this address in its network settings"
+)
+AI_SERVICES_ERRORS: ErrorTable = (
+    RETRY_TRANSIENT,
+    ({403}, {"403"}, fail(ConfigError, FIREWALL_MESSAGE)),
+    ({400}, {"*tenant*", "*Tenant*"}, rejected_token()),
+    ({403}, ANY, missing_role),
+    ({401}, {"PermissionDenied"}, missing_role),
+    ({401}, ANY, renew_token),
+)

@@ -1,21 +1,19 @@
-"""Which role is missing, for whom, and the command that grants it."""
+"""Azure built-in roles that the services require, and the commands that find their scope."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest.azure.token_cache import TokenCache
-from ingest.errors import ConfigError, RoleError
-
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A built-in role of Azure, and how to find the resource it is needed on."""
+    """An Azure built-in role, and the command that finds the resource to assign it on."""
 
     name: str
     id: str
-    find_command: str  # an az command that prints the resource's id; {host} is its endpoint's host
-    alternative: str = ""  # what else helps
+    # az command that prints the resource id; {host}: the endpoint's host, {name}: its first label
+    find_command: str
+    alternative: str = ""  # appended to the error: what to do instead of assigning the role
 
 
 OPENAI_USER = Role(
@@ -45,40 +43,17 @@ BLOB_READER = Role(
     "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
 )
 
-# Of the built-in roles the least that may read index tags.
+# The least privileged built-in role that can read index tags.
 BLOB_OWNER = Role(
     "Storage Blob Data Owner",
     "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
     BLOB_READER.find_command,
-    "; or take tag: out of INGEST_BLOB_FIELDS, or grant beside Storage Blob Data Reader a role of "
-    "your own with Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
+    "; or remove tag: from INGEST_BLOB_FIELDS, or, in addition to Storage Blob Data Reader, assign "
+    "a custom role with Microsoft.Storage/storageAccounts/blobServices/containers/blobs/tags/read",
 )
 
-# A search service takes only keys until it is told otherwise.
+# By default a search service accepts API keys only.
 ENABLE_TOKENS_COMMAND = (
     "az search service update --auth-options aadOrApiKey "
     "--aad-auth-failure-mode http401WithBearerChallenge -g GROUP -n NAME"
 )
-
-
-def missing_role_error(token: TokenCache, role: Role, where: str) -> RoleError:
-    """The error for whoever must grant a role, with the command that does."""
-    who = token.identity()
-    host = where.removeprefix("https://").partition("/")[0].partition(" ")[0]
-    find = role.find_command.format(host=host, name=host.partition(".")[0])
-    kind = "User" if who.is_user else "ServicePrincipal"
-    return RoleError(
-        f"{who} lacks the role {role.name} on {where}; grant it (it takes some minutes to hold): "
-        f'az role assignment create --role "{role.name}" --scope "$({find})" '
-        f"--assignee-object-id {who.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
-        f"{role.alternative}"
-    )
-
-
-def rejected_token_error(token: TokenCache, where: str, other_cause: str = "") -> ConfigError:
-    """The error for whoever must sign in elsewhere: the role does not matter, the token does."""
-    return ConfigError(
-        f"{where} does not accept the token of {token.identity()}: the service is of another tenant "
-        f"(set AZURE_TENANT_ID, az login --tenant), this machine's clock is wrong{other_cause}, or "
-        "the token was revoked (sign in again)"
-    )

@@ -1,7 +1,7 @@
-"""The bearer token of one scope, shared by all threads and renewed every five minutes.
+"""Token cache: the bearer token of one scope, shared by all threads, renewed every five minutes.
 
-The credentials that shell out (`az`, `azd`) cache nothing and take a second each, those that do
-cache have no lock; so nobody asks a credential but this.
+Credentials that start a process (`az`, `azd`) take a second and cache nothing; credentials that
+cache have no lock. So every token goes through this cache.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TOKEN_RENEW_SECONDS = 300.0  # seconds
-MIN_TOKEN_LIFE_SECONDS = 60.0  # seconds of life in a token that is handed out
-# After a renewal failed while the old token lives, so long until the next try.
+TOKEN_RENEW_SECONDS = 300.0
+MIN_TOKEN_LIFE_SECONDS = 60.0  # that a token has left when it is handed out
+# Between attempts to renew a token that is still valid.
 RENEW_RETRY_SECONDS = 30.0
-# A request may be refused with so many different tokens before the refusal is believed: the first
-# may have been revoked, the second have met a hiccup of the service.
+# Tokens that may be rejected before a request fails: the first may have been revoked, and the
+# second may have met a transient fault of the service.
 MAX_RENEWALS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token and when it was obtained."""
+    """A token, its expiry, and when it was obtained; both times in seconds since the epoch."""
 
     token: str = field(repr=False)
     expires_at: float
@@ -42,9 +42,9 @@ class CachedToken:
 
 
 class TokenCache:
-    """A value you call: it returns a bearer token. Also a credential, for the clients that ask so.
+    """Callable that returns a bearer token; also a TokenCredential for azure-core's clients.
 
-    Raises ConfigError if no token can be had and none is left.
+    Raises ConfigError if no token can be obtained and none is still valid.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TokenCache:
         return self.current_token().token
 
     def current_token(self) -> CachedToken:
-        """The token in use, renewed if it is time; one thread renews, the others need not wait."""
+        """Return the token, renewed if it is due. One thread renews; the others do not wait."""
         held = self.cached
         if held and self.is_fresh(held):
             return held
@@ -83,7 +83,7 @@ class TokenCache:
         return held
 
     def renew_if_due(self) -> CachedToken:
-        """The token, renewed unless another thread just did; under the lock."""
+        """Renew the token unless another thread just did. The caller holds the lock."""
         held = self.cached
         if held and self.is_fresh(held):
             return held
@@ -92,21 +92,21 @@ class TokenCache:
         except Exception as error:
             if held is None or not self.is_alive(held):
                 raise ConfigError(
-                    f"no token for {self.scope.removesuffix('/.default')}: {summarize_error(error)}; "
-                    "sign in with az login or azd auth login, or set AZURE_OPENAI_CLIENT_ID"
+                    f"no token for {self.scope.removesuffix('/.default')}: "
+                    f"{summarize_error(error)}; sign in with az login or azd auth login, or set "
+                    "AZURE_OPENAI_CLIENT_ID"
                 ) from error
             self.retry_not_before = self.clock() + RENEW_RETRY_SECONDS
-            left = held.expires_at - self.clock()
             log.warning(
-                "the token could not be renewed, the old one lives for %.0f s: %s",
-                left,
+                "the token could not be renewed; the current one is valid for %.0f s: %s",
+                held.expires_at - self.clock(),
                 summarize_error(error),
             )
             return held
         return self.cached
 
     def request_token(self) -> CachedToken:
-        """A token from the credential, and not the one that was rejected out of its own cache."""
+        """Request a token, from a new credential if the old one has the rejected token cached."""
         credential = self.credential.get()
         token = credential.get_token(self.scope)
         if token.token == self.rejected_token:
@@ -116,13 +116,13 @@ class TokenCache:
         return CachedToken(token.token, token.expires_on, self.clock())
 
     def reject(self, token: str) -> None:
-        """A service said 401 to this token: the next call renews, unless that was done already."""
+        """Drop a token that a service answered with 401, so that the next call renews it."""
         with self.lock:
             if self.cached and self.cached.token == token:
                 self.rejected_token, self.cached = token, None
 
     def is_fresh(self, held: CachedToken) -> bool:
-        """Whether the token may be handed out as it is."""
+        """Return whether the token may be handed out without renewal."""
         now = self.clock()
         if now < self.retry_not_before and self.is_alive(held):
             return True
@@ -134,23 +134,25 @@ class TokenCache:
         return self.clock() < held.expires_at
 
     def get_token(self, *_: str, **__: Any) -> AccessToken:
-        """The same token, for clients that take a credential."""
+        """Return the token, as azure-core's TokenCredential."""
         from azure.core.credentials import AccessToken
 
         held = self.current_token()
         return AccessToken(held.token, int(held.expires_at))
 
     def get_token_info(self, *_: str, **__: Any) -> AccessTokenInfo:
-        """The same, in azure-core's newer form."""
+        """Return the token, as azure-core's SupportsTokenInfo."""
         from azure.core.credentials import AccessTokenInfo
 
         held = self.current_token()
         return AccessTokenInfo(held.token, int(held.expires_at))
 
     def renew_rejected(self, headers: Mapping[str, str], renewals: list[str]) -> bool:
-        """Whether a request that got a 401 may be made again, with another token.
+        """Reject the token of a request that got a 401; return whether to send it again.
 
-        `renewals` are the tokens that the same request was refused with before; it grows.
+        Args:
+            headers: headers of the rejected request.
+            renewals: tokens that were rejected for this request so far; it grows.
         """
         named = {name.lower(): value for name, value in headers.items()}
         token = named.get("authorization", "").removeprefix("Bearer ")
@@ -161,13 +163,13 @@ class TokenCache:
         return True
 
     def identity(self) -> Identity:
-        """Whom the token is for, as far as it says."""
+        """Return the bearer of the last token, as far as its claims say."""
         return self.bearer_identity
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a token says of its bearer; not secret."""
+    """Claims about a token's bearer; not secret."""
 
     object_id: str = ""
     tenant: str = ""
@@ -175,13 +177,13 @@ class Identity:
 
     def __str__(self) -> str:
         if not self.object_id:
-            return "an identity that its token does not name"
+            return "an identity whose token has no object id"
         kind = "user" if self.is_user else "identity"
         return f"{kind} {self.object_id} of tenant {self.tenant or 'unknown'}"
 
 
 def parse_identity(token: str) -> Identity:
-    """The bearer of a JWT, unverified: it is only shown to people."""
+    """Read the bearer from a JWT. The signature is not verified: this is for messages only."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -192,9 +194,9 @@ def parse_identity(token: str) -> Identity:
 
 
 def summarize_error(error: Exception) -> str:
-    """An SDK's many-lined error in one, without its advice.
+    """Shorten an SDK's multi-line error to one line, without its advice.
 
-    Of the credentials of a chain, a line each, those count that got as far as asking for a token.
+    A credential chain reports one line per credential; those that were not available are left out.
     """
     lines = str(error).partition("To mitigate")[0].splitlines()
     tried = [line.strip() for line in lines if line.startswith("\t")]

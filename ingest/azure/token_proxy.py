@@ -1,7 +1,8 @@
-"""Tokens of this machine's login for a container that cannot see it, by App Service's protocol.
+"""Token proxy: serve tokens of this machine's login to a container that has no login.
 
-To the container it is a managed identity. Nothing but a token leaves, only for the audiences below,
-and only to who shows the secret; whatever else is asked is refused before anybody is asked for it.
+It speaks App Service's managed-identity protocol, so the container sees a managed identity. It
+serves tokens only, only for the audiences below, and only to clients that send the secret; any
+other request is refused before a credential is used.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ingest.azure.credential import SharedCredential
 from ingest.azure.token_cache import Identity, TokenCache
 from ingest.errors import ConfigError, IngestError
 
-# What this program speaks to: Azure OpenAI by both its names, AI Search, and Storage.
+# The services that this program uses: Azure OpenAI (two audiences), AI Search and Storage.
 AUDIENCES = (
     "https://cognitiveservices.azure.com",
     "https://ai.azure.com",
@@ -34,23 +35,23 @@ AUDIENCES = (
 ENDPOINT_PATH = "/msi/token"
 MSI_API_VERSION = "2019-08-01"
 
-MAX_REQUEST_BYTES = 16 * 1024  # of a request's line and headers; the SDKs send a twentieth of it
-CLIENT_TIMEOUT_SECONDS = 10.0  # seconds for a client to finish its request
+MAX_REQUEST_BYTES = 16 * 1024  # request line and headers; the SDKs send a twentieth of it
+CLIENT_TIMEOUT_SECONDS = 10.0  # for a client to finish sending its request
 
 
 @dataclass(frozen=True, slots=True)
 class ProxiedRequest:
-    """One request and what became of it; never the token itself."""
+    """One request and its result, for the log; never the token itself."""
 
     peer: str
     status: int
     audience: str = ""
-    expires: float = 0.0  # of the token, in seconds since the epoch
-    reason: str = ""  # why it was refused
+    expires: float = 0.0  # expiry of the token, in seconds since the epoch
+    reason: str = ""  # of a refusal
 
 
 class TokenRefusedError(Exception):
-    """The request ends here, with this status and these words."""
+    """The request is refused with this status and message."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -58,10 +59,17 @@ class TokenRefusedError(Exception):
 
 
 class TokenProxy(ThreadingHTTPServer):
-    """The endpoint, listening from the moment it is made; it serves once `serve_forever` runs.
+    """HTTP server. It listens as soon as it is created; `serve_forever` answers requests.
 
-    `port` 0 is any free one; `name` is what its clients call this machine. Raises ConfigError for
-    an address that others could reach, or that this machine does not have.
+    Args:
+        credential: the credential that obtains the tokens.
+        bind: IP address to listen on.
+        port: port to listen on; 0 for any free one.
+        name: host name or address by which clients reach this machine.
+        on_request: callback per request, from any thread.
+
+    Raises:
+        ConfigError: other machines could reach the address, or it is not one of this machine's.
     """
 
     daemon_threads = True
@@ -87,47 +95,47 @@ class TokenProxy(ThreadingHTTPServer):
                 "or --port"
             ) from error
         self.host = f"{bracket_ipv6(name)}:{self.server_port}"
-        # A page in a browser reaches this address under a name of its own choice, and no other.
+        # Against DNS rebinding: a web page reaches this address under a host name of its own.
         self.allowed_hosts = {self.host, f"{bracket_ipv6(str(address))}:{self.server_port}"}
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client process needs; the second one is a secret."""
+        """Environment variables for a client process; IDENTITY_HEADER is a secret."""
         return {
             "IDENTITY_ENDPOINT": f"http://{self.host}{ENDPOINT_PATH}",
             "IDENTITY_HEADER": self.secret,
         }
 
     def identity(self) -> Identity:
-        """Whose tokens there are. Raises ConfigError if nobody is signed in."""
+        """Return the identity whose tokens are served. Raises ConfigError if none is signed in."""
         tokens = self.tokens[AUDIENCES[0]]
         tokens.current_token()
         return tokens.identity()
 
     def answer_request(self, request: BaseHTTPRequestHandler) -> dict[str, Any]:
-        """The answer to a request that may have one. Raises Refused."""
+        """Return the response to an authorized request. Raises TokenRefusedError for others."""
         if request.headers.get_all("Host") not in [[host] for host in self.allowed_hosts]:
-            raise TokenRefusedError(400, "the Host header names another machine than this one")
+            raise TokenRefusedError(400, "the Host header does not name this machine")
         shown = request.headers.get("X-IDENTITY-HEADER", "")
         if not hmac.compare_digest(shown.encode(), self.secret.encode()):
             raise TokenRefusedError(
-                401, "the secret is wrong: take IDENTITY_HEADER from the token-proxy that runs now"
+                401, "the secret is wrong: take IDENTITY_HEADER from the token proxy that runs now"
             )
         if (
             request.headers.get("Content-Length", "0") != "0"
             or "Transfer-Encoding" in request.headers
         ):
-            raise TokenRefusedError(413, "a request for a token has no body")
+            raise TokenRefusedError(413, "a token request has no body")
         url = urlsplit(request.path)
         if url.netloc or url.path != ENDPOINT_PATH:
-            raise TokenRefusedError(404, f"there is nothing here but {ENDPOINT_PATH}")
+            raise TokenRefusedError(404, f"the only path here is {ENDPOINT_PATH}")
         query = dict(parse_qsl(url.query))
         if query.get("api-version") != MSI_API_VERSION:
             raise TokenRefusedError(400, f"api-version must be {MSI_API_VERSION}")
         return self.issue_token(query.get("resource", "").removesuffix("/.default").rstrip("/"))
 
     def issue_token(self, audience: str) -> dict[str, Any]:
-        """A token for an audience, as App Service gives it. Raises Refused."""
+        """Return a token for an audience, in App Service's format. Raises TokenRefusedError."""
         tokens = self.tokens.get(audience)
         if tokens is None:
             raise TokenRefusedError(
@@ -137,7 +145,7 @@ class TokenProxy(ThreadingHTTPServer):
         try:
             held = tokens.current_token()
         except IngestError as error:
-            # The advice first: what shows this to people may cut it.
+            # The remedy comes first, because clients may cut the message when they show it.
             raise TokenRefusedError(
                 403, f"sign in again where ingest token-proxy runs: {error}"
             ) from error
@@ -149,16 +157,16 @@ class TokenProxy(ThreadingHTTPServer):
         }
 
     def handle_error(self, *_: Any) -> None:
-        """A client that breaks off in the middle is no news."""
+        """Ignore a client that closes its connection early."""
 
 
 class BoundedReader(BufferedReader):
-    """Reads the lines of one request, and no more of them than a request may have."""
+    """Reader that limits the total bytes of a request's line and headers."""
 
     remaining_bytes = MAX_REQUEST_BYTES
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """The next line. Raises LineTooLong if those before it were too many."""
+        """Read the next line. Raises LineTooLong if the lines before it exceeded the limit."""
         if self.remaining_bytes < 0:
             raise LineTooLong("request")
         line = super().readline(-1 if size is None else size)
@@ -167,42 +175,42 @@ class BoundedReader(BufferedReader):
 
 
 class TokenRequestHandler(BaseHTTPRequestHandler):
-    """One connection, which is one request."""
+    """Handler of one connection, which carries one request."""
 
     timeout = CLIENT_TIMEOUT_SECONDS
     server: TokenProxy
 
     def setup(self) -> None:
-        """Bound what is read."""
+        """Limit the bytes that are read."""
         super().setup()
         self.rfile = BoundedReader(cast("Any", self.rfile).detach())
 
     def do_GET(self) -> None:
-        """Answer with a token, or with why not."""
+        """Respond with a token, or with the reason for a refusal."""
         try:
             answer = self.server.answer_request(self)
         except TokenRefusedError as refused:
             self.refuse(refused.status, str(refused))
             return
-        told = {"audience": answer["resource"], "expires": float(answer["expires_on"])}
-        self.server.on_request(ProxiedRequest(self.client_address[0], HTTPStatus.OK, **told))
+        peer, expires = self.client_address[0], float(answer["expires_on"])
+        self.server.on_request(ProxiedRequest(peer, HTTPStatus.OK, answer["resource"], expires))
         self.write(HTTPStatus.OK, answer)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What http.server itself refuses: what is too large, malformed, or no GET."""
+        """Refuse what http.server rejects: requests that are too large, malformed, or not GET."""
         del explain
         if code == HTTPStatus.NOT_IMPLEMENTED:
-            self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "a token is asked for with GET")
+            self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "request a token with GET")
         else:
             self.refuse(code, message or HTTPStatus(code).phrase)
 
     def refuse(self, status: int, reason: str) -> None:
-        """Say why there is no token, to the client and to who watches."""
+        """Report a refusal to the client and to the callback."""
         self.server.on_request(ProxiedRequest(self.client_address[0], status, reason=reason))
         self.write(status, {"statusCode": status, "message": reason})
 
     def write(self, status: int, value: Mapping[str, Any]) -> None:
-        """Header and body in one write: two would wait for each other's acknowledgement."""
+        """Send header and body in one write: two would wait for an acknowledgement in between."""
         body = json.dumps(value).encode()
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
@@ -214,11 +222,11 @@ class TokenRequestHandler(BaseHTTPRequestHandler):
         self.wfile.write(head.encode() + body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: `tell` has said it, without what a stranger wrote."""
+        """Log nothing: `on_request` has reported it, without text that the client chose."""
 
 
 def parse_bind_address(bind: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address to listen on. Raises ConfigError if strangers could reach it."""
+    """Parse the address to listen on. Raises ConfigError if other machines could reach it."""
     try:
         address = ipaddress.ip_address(bind)
     except ValueError:
@@ -227,12 +235,12 @@ def parse_bind_address(bind: str) -> ipaddress.IPv4Address | ipaddress.IPv6Addre
     if address.is_unspecified or address.is_multicast or not address.is_private:
         what = "every address of this machine" if address.is_unspecified else "a public address"
         raise ConfigError(
-            f"--bind {bind} is {what}, and whoever reaches it may ask for tokens of your login: "
+            f"--bind {bind} is {what}; anyone who can reach it could request tokens of your login: "
             "use 127.0.0.1, or the address of the container bridge (ip address show docker0)"
         )
     return address
 
 
 def bracket_ipv6(name: str) -> str:
-    """A name or address as it stands in a URL."""
+    """Return a host for use in a URL: an IPv6 address in brackets."""
     return f"[{name}]" if ":" in name else name

@@ -271,7 +271,7 @@ def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
 
 def format_unread(kinds: Mapping[str, int]) -> list[str]:
     """Format how many files of other kinds were not read; nothing if there are none."""
-    return [f"Unread:  {formatting.kinds(kinds)}"] if kinds else []
+    return [f"Unread:  {formatting.format_unread_files(kinds)}"] if kinds else []
 
 
 def format_excluded(left_out: int, kept: int) -> list[str]:

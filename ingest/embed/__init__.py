@@ -1,4 +1,4 @@
-"""From texts to vectors. One file per back end; wrappers take an Embed and give an Embed."""
+"""Embedding models: texts to vectors. One module per back end."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
-    """An embedding model: the call, what it is, and how much it takes at a time.
+    """An embedding model: the function, its name, and its limits.
 
-    `embed` takes texts and gives an array of shape (len(texts), dimensions), float32, a row for
-    each text in their order. It need not be normalised. It is called in threads, in `at_once` of
-    them side by side; what it raises ends the run. Another `model` has everything embedded anew,
-    and an index holds the vectors of one model only, so the name must change with the vectors.
+    `embed` takes texts and returns a float32 array of shape (len(texts), dimensions), one row per
+    text in order. Rows need not be normalized. It is called from `at_once` threads concurrently;
+    an exception ends the run. An index holds the vectors of one model only, so `model` must change
+    whenever the vectors do: every document is then embedded again.
     """
 
     embed: Embed
-    model: str  # names what makes the vectors; part of the recipe
+    model: str  # identifies the vectors; part of the recipe
     dimensions: int
-    inputs: int = 64  # most texts in one call
-    room: Callable[[], int] = lambda: 100_000  # tokens for one call now, all texts together
-    at_once: int = 1  # calls under way that pay off
-    allowed: Callable[[], float] = lambda: math.inf  # tokens a minute, as far as is known
-    open: Callable[[], object] = lambda: None  # do now what the first call would wait for
-    close: Callable[[], None] = lambda: None  # give back connections
-    calls: Callable[[], float] = lambda: math.inf  # calls a minute, as far as is known
+    inputs: int = 64  # texts per call, at most
+    room: Callable[[], int] = lambda: 100_000  # total tokens of the next call, at most
+    at_once: int = 1  # concurrent calls
+    allowed: Callable[[], float] = lambda: math.inf  # tokens per minute, if known
+    open: Callable[[], object] = lambda: None  # do the one-time work of the first call now
+    close: Callable[[], None] = lambda: None  # close connections
+    calls: Callable[[], float] = lambda: math.inf  # calls per minute, if known
 
 
 class PartialEmbedding(Exception):
-    """Some texts of a call cannot be embedded; the rest were.
+    """Some texts of a call were refused; the others were embedded.
 
-    `vectors` has a row for each of the rest, in order; `reasons` is by place in the call.
+    `vectors` has a row for each embedded text, in order; `reasons` maps the position of each
+    refused text in the call to the service's reason.
     """
 
     def __init__(self, vectors: Vectors, reasons: Mapping[int, str]) -> None:

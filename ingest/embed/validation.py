@@ -1,6 +1,7 @@
-"""An embedding function of the caller's, held to what it says of itself.
+"""Validation of vectors, and of a user-supplied embedding function.
 
-What it raises is raised to the caller as it is; nothing of that call is in the index.
+An exception that the function raises reaches its caller unchanged; no chunk of that call is in the
+index.
 """
 
 from __future__ import annotations
@@ -19,30 +20,38 @@ if TYPE_CHECKING:
 
 
 def validate_vectors(embedder: Embedder) -> Embedder:
-    """The embedder, whose answers are float32 vectors as it promises.
+    """Wrap a user-supplied embedder so that each call returns valid float32 vectors.
 
-    Raises ConfigError for one without a name or dimensions; so does a call that answers otherwise.
+    Raises ConfigError if it has no name or dimensions; a call raises it for invalid vectors.
     """
     if not embedder.model or embedder.dimensions < 1:
         raise ConfigError(
-            f"an Embedder needs a model's name and its dimensions, not {embedder.model!r} and "
+            f"an Embedder needs a model name and dimensions, not {embedder.model!r} and "
             f"{embedder.dimensions}"
         )
 
     def embed(texts: Sequence[str]) -> Vectors:
         given = embedder.embed(texts)
         try:
-            vectors: Vectors = np.asarray(given, np.float32)
+            return check_vectors(given, len(texts), embedder.dimensions)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{embedder.model} gave no vectors of one length: {error}") from error
-        wanted = (len(texts), embedder.dimensions)
-        if vectors.shape != wanted:
-            raise ConfigError(
-                f"{embedder.model} gave vectors of shape {vectors.shape} for {len(texts)} texts and "
-                f"{embedder.dimensions} dimensions: a row for each text is needed, shape {wanted}"
-            )
-        if not np.isfinite(vectors).all():
-            raise ConfigError(f"{embedder.model} gave vectors that are not numbers")
-        return vectors
+            raise ConfigError(f"{embedder.model} gave {error}") from error
 
     return replace(embedder, embed=embed)
+
+
+def check_vectors(given: object, count: int, dimensions: int) -> Vectors:
+    """Return vectors as float32 of shape (count, dimensions). Raises ValueError, TypeError."""
+    try:
+        vectors: Vectors = np.asarray(given, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"no vectors of one length: {error}") from error
+    expected = (count, dimensions)
+    if vectors.shape != expected:
+        raise ValueError(
+            f"vectors of shape {vectors.shape} for {count} texts and {dimensions} dimensions, not "
+            f"of shape {expected}"
+        )
+    if not np.isfinite(vectors).all():
+        raise ValueError("vectors that contain NaN or infinity")
+    return vectors

@@ -12,9 +12,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
-import numpy as np
-
 from ingest.embed import PartialEmbedding
+from ingest.embed.validation import check_vectors
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index
 from ingest.models import (
@@ -151,7 +150,10 @@ def upload_batch(batch: EmbeddedBatch, index: Index, dimensions: int) -> dict[st
         pieces = [piece for piece in pieces if piece.chunk.id not in refused]
     if not pieces:
         return refused
-    rows = check_vectors(vectors, len(pieces), dimensions)
+    try:
+        rows = check_vectors(vectors, len(pieces), dimensions)
+    except ValueError as error:
+        raise ServiceError(f"the model returned {error}; run again") from error
     entries = [
         piece.transaction.entry(piece.chunk, row) for piece, row in zip(pieces, rows, strict=True)
     ]
@@ -211,18 +213,6 @@ def create_transaction(
     candidates = possible_ids(record).intersection(chunk.id for chunk in document.chunks)
     existing = frozenset(index.existing_ids(candidates)) if candidates else frozenset()
     return Transaction(source, source_url(source), record, document, existing)
-
-
-def check_vectors(vectors: Vectors, count: int, dimensions: int) -> Vectors:
-    """Return the vectors. Raises ServiceError unless there is a finite one for each text."""
-    if vectors.shape != (count, dimensions):
-        raise ServiceError(
-            f"the model returned vectors of shape {vectors.shape} for {count} texts and "
-            f"{dimensions} dimensions; run again"
-        )
-    if not np.isfinite(vectors).all():
-        raise ServiceError("the model returned vectors with NaN or infinite values; run again")
-    return vectors
 
 
 def delete_chunks(ids: Iterable[str], index: Index) -> None:

@@ -1,4 +1,4 @@
-"""Small requests that go together: whoever comes while some are under way goes with the next."""
+"""Coalescing of single items into batched calls: items that arrive during a call form the next."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-MAX_CONCURRENT_CALLS = 2  # calls under way: more would only make them smaller
+MAX_CONCURRENT_CALLS = 2  # more would only make the batches smaller
 
 
 class Coalescer(Generic[T]):
-    """A call for one item that is made for many at once. For any number of threads."""
+    """Collects items from any thread and makes one call for many of them."""
 
     def __init__(
         self,
@@ -22,22 +22,22 @@ class Coalescer(Generic[T]):
         concurrency: int = MAX_CONCURRENT_CALLS,
     ) -> None:
         self.call = call
-        self.max_items = max_items  # items in one call
+        self.max_items = max_items  # per call
         self.waiting: list[tuple[T, Future[None]]] = []
         self.lock = threading.Lock()
-        self.threads = ThreadPoolExecutor(concurrency, "together")
+        self.threads = ThreadPoolExecutor(concurrency, "coalescer")
 
     def submit(self, item: T) -> Future[None]:
-        """Done when the item is, or raising what the call for its batch raised."""
+        """Add an item. The future is done with the item's batch, or has its exception."""
         done: Future[None] = Future()
         with self.lock:
             self.waiting.append((item, done))
-        # One look for each item, most of which find that it went with another's.
+        # One task per item; most find that their item has gone with an earlier batch.
         self.threads.submit(self.send_batch)
         return done
 
     def send_batch(self) -> None:
-        """Make one call for those who wait, and tell them."""
+        """Make one call for waiting items, and complete their futures."""
         with self.lock:
             batch, self.waiting = self.waiting[: self.max_items], self.waiting[self.max_items :]
         batch = [(item, done) for item, done in batch if done.set_running_or_notify_cancel()]
@@ -45,7 +45,7 @@ class Coalescer(Generic[T]):
             return
         try:
             self.call([item for item, _ in batch])
-        except BaseException as error:  # noqa: BLE001 - each of those who wait raises it
+        except BaseException as error:  # noqa: BLE001 - each future of the batch raises it
             for _, done in batch:
                 done.set_exception(error)
         else:
@@ -53,5 +53,5 @@ class Coalescer(Generic[T]):
                 done.set_result(None)
 
     def close(self) -> None:
-        """Give back the threads, when what waits has been sent."""
+        """Send the waiting items, then end the threads."""
         self.threads.shutdown()

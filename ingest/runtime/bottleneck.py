@@ -1,4 +1,4 @@
-"""What a run waited for, and what would help. Pure."""
+"""Bottleneck of a run, and advice on how to remove it. Pure."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from ingest.runtime.timing import (
     Stopwatch,
 )
 
-NOTHING_TO_EMBED = "nothing to embed"  # embedding waited for documents, or was done
-BURST_SHARE = 0.25  # of a minute's tokens, which a run spends at once (quota.py)
-SHORT_RUN_SECONDS = 5.0  # seconds; of a shorter run nobody wants to hear how to make it faster
-BUSY_SHARE = 0.5  # of the time; what is busy for less holds nothing up
+NOTHING_TO_EMBED = "nothing to embed"  # embedding was waiting for documents, or done
+BURST_SHARE = 0.25  # of a minute's tokens, which a run may use at once (embed/rate_limit/quota.py)
+SHORT_RUN_SECONDS = 5.0  # a shorter run gets no advice
+BUSY_SHARE = 0.5  # of the time: below it, a stage is no bottleneck
 SECONDS_PER_MINUTE = 60.0
-PREFETCH_FACTOR = 2  # documents for each that is read
+PREFETCH_FACTOR = 2  # documents fetched at once for each that is being read
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How much of each could be under way at once."""
+    """Concurrency limits of the stages, and the token quota."""
 
     reading: int
     embedding: int
     writing: int
-    tokens: float  # a minute, as far as is known
-    is_configured: bool = False  # that is a limit of the settings
-    recognising: int = 0  # pages at a service that reads pictures; 0: there is none
+    tokens: float  # per minute, as far as is known
+    is_configured: bool = False  # whether the settings limit the tokens per minute
+    recognising: int = 0  # pages at the OCR service; 0: no OCR service is used
 
 
 @dataclass(frozen=True, slots=True)
 class Utilization:
-    """What part of the time something was as busy as it could be, and what would help."""
+    """Utilization of a stage or quota, and advice on how to relieve it."""
 
-    busy: float
+    busy: float  # share of the time, 0 to 1
     advice: str
 
 
 def stage_seconds(times: Stopwatch, seconds: float) -> dict[str, dict[str, float]]:
-    """The seconds of each stage and each wait: on the clock, and in all threads together."""
+    """Return the wall and thread seconds of each stage and each wait."""
     found = {
         name: {
             "wall": round(times.wall_seconds(name), 3),
@@ -64,7 +64,7 @@ def stage_seconds(times: Stopwatch, seconds: float) -> dict[str, dict[str, float
 
 
 def find_bottleneck(times: Stopwatch, seconds: float, capacity: Capacity) -> str:
-    """In one line, what held a run up and what would help; "" if nothing did for long."""
+    """Describe a run's bottleneck and its remedy in one line; "" if there is none."""
     if seconds < SHORT_RUN_SECONDS:
         return ""
     worst = max(measure_utilization(times, seconds, capacity), key=lambda share: share.busy)
@@ -72,7 +72,7 @@ def find_bottleneck(times: Stopwatch, seconds: float, capacity: Capacity) -> str
 
 
 def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) -> list[Utilization]:
-    """Everything that may have held a run up."""
+    """Return the utilization of everything that can be a bottleneck."""
     quota, calls = (
         times.wall_seconds(TOKEN_QUOTA) / seconds,
         times.wall_seconds(REQUEST_QUOTA) / seconds,
@@ -90,27 +90,27 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
         capacity.writing * seconds
     )
     answers = (
-        f"embedding waited for answers {embedding:.0%} of the time, {capacity.embedding} requests under "
-        f"way: more of them would help (INGEST_EMBED_AT_ONCE)"
+        f"embedding waited for responses {embedding:.0%} of the time, with "
+        f"{capacity.embedding} concurrent requests: more would help (INGEST_EMBED_AT_ONCE)"
     )
     model = f"the local model was busy {embedding:.0%} of the time: more cores would help"
     return [
         Utilization(quota, advise_quota(times, seconds, capacity)),
         Utilization(
             calls,
-            f"embedding waited {calls:.0%} of the time for the quota of requests: a larger one "
+            f"embedding waited {calls:.0%} of the time for the request quota: a larger one "
             "would help",
         ),
         Utilization(reading, advise_reading(times, reading, capacity)),
         Utilization(
             fetching,
-            f"documents were waited for {fetching:.0%} of the time: more at once would help "
+            f"fetching documents was busy {fetching:.0%} of the time: more at once would help "
             "(INGEST_WORKERS)",
         ),
         Utilization(
             recognising,
-            f"scanned pages were recognised {recognising:.0%} of the time, {capacity.recognising} at "
-            "once: the next run has them",
+            f"OCR was busy {recognising:.0%} of the time, {capacity.recognising} pages at once: "
+            "the next run reuses its results",
         ),
         Utilization(embedding, answers if remote else model),
         Utilization(
@@ -122,25 +122,26 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
 
 
 def advise_reading(times: Stopwatch, busy: float, capacity: Capacity) -> str:
-    """What would have the documents read sooner."""
+    """Advise on how to read documents faster."""
+    workers = f"kept {capacity.reading} workers busy {busy:.0%} of the time"
     if times.thread_seconds(HANGING_PAGES) > times.thread_seconds(READING_DOCUMENTS) / 2:
         return (
-            f"pages that hang kept {capacity.reading} workers busy {busy:.0%} of the time: mend those "
-            "documents, or give up sooner (INGEST_PAGE_SECONDS)"
+            f"pages that hang {workers}: repair those documents, or set a shorter timeout "
+            "(INGEST_PAGE_SECONDS)"
         )
-    return f"reading kept {capacity.reading} workers busy {busy:.0%} of the time: more cores would help"
+    return f"reading {workers}: more cores would help"
 
 
 def advise_quota(times: Stopwatch, seconds: float, capacity: Capacity) -> str:
-    """How long the run waited for tokens, and with which quota it would not have."""
+    """Describe the wait for the token quota, and the quota that would have avoided it."""
     waited = times.wall_seconds(TOKEN_QUOTA)
-    said = f"embedding waited {waited / seconds:.0%} of the time for the token quota"
+    wait = f"embedding waited {waited / seconds:.0%} of the time for the token quota"
     if capacity.is_configured:
         return (
-            f"{said} of AZURE_OPENAI_TPM, {format_amount(capacity.tokens)}: a larger one would help"
+            f"{wait} of AZURE_OPENAI_TPM, {format_amount(capacity.tokens)}: a larger one would help"
         )
     if capacity.tokens == math.inf:
-        return f"{said}: a larger one would help"
+        return f"{wait}: a larger one would help"
     others = max(
         times.thread_seconds(FETCHING_DOCUMENTS) / (PREFETCH_FACTOR * capacity.reading),
         times.thread_seconds(READING_DOCUMENTS) / capacity.reading,
@@ -151,20 +152,20 @@ def advise_quota(times: Stopwatch, seconds: float, capacity: Capacity) -> str:
     )
     enough = capacity.tokens * quota_minutes(seconds) / quota_minutes(others)
     return (
-        f"{said} of {format_amount(capacity.tokens)}/min: a quota of {format_amount(enough)} would finish in "
-        f"{format_seconds(others)} instead of {format_seconds(seconds)}"
+        f"{wait} of {format_amount(capacity.tokens)}/min: a quota of {format_amount(enough)} would "
+        f"finish in {format_seconds(others)} instead of {format_seconds(seconds)}"
     )
 
 
 def quota_minutes(seconds: float) -> float:
-    """How many minutes' worth of a quota a run can spend in so many seconds."""
+    """Return the quota that a run can use in this time, in units of a minute's quota."""
     if seconds >= SECONDS_PER_MINUTE:
         return seconds / SECONDS_PER_MINUTE
     return BURST_SHARE + (1 - BURST_SHARE) * seconds / SECONDS_PER_MINUTE
 
 
 def format_amount(number: float) -> str:
-    """A number in two digits: 350k, 1.2M."""
+    """Format a number in two digits: 350k, 1.2M."""
     for unit, size in (("M", 1e6), ("k", 1e3)):
         if number >= 0.995 * size:
             return f"{float(f'{number / size:.2g}'):g}{unit}"
@@ -172,7 +173,7 @@ def format_amount(number: float) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """A time for people: 40 s, 14 min, 3.2 h."""
+    """Format a duration: 40 s, 14 min, 3.2 h."""
     if seconds < 2 * SECONDS_PER_MINUTE:
         return f"{seconds:.0f} s"
     minutes = seconds / SECONDS_PER_MINUTE

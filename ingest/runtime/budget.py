@@ -1,7 +1,7 @@
-"""What a run may spend: spoken for before it is spent, so that it is never more.
+"""Budget: limits on the tokens and money that a run spends.
 
-Once it has to say no it says no for good, and asks the run to end: what is under way was spoken for
-and is settled, the rest is the next run's.
+Every cost is reserved before it is incurred, so a limit is never exceeded. The first refusal is
+final and drains the run: work that was reserved for finishes, the rest is left to the next run.
 """
 
 from __future__ import annotations
@@ -18,25 +18,22 @@ from ingest.runtime.prices import PRICED_PAGES, PRICED_TOKENS, Rates
 
 @dataclass(slots=True)
 class Budget:
-    """Limits of tokens and of money, for any number of threads.
-
-    A limit of money needs rates that are known.
-    """
+    """Limits on tokens and money. Thread-safe. A limit on money requires known prices."""
 
     stop: Cancellation = field(default_factory=Cancellation)
     max_tokens: float = math.inf
     max_usd: float = math.inf
     rates: Rates = field(default_factory=Rates)
-    tokens: int = 0  # spoken for so far, as they are billed
-    pages: int = 0  # the same, of pages that a service recognises
-    limit_reached: str = ""  # the limit that ended it, as a person sets it; "" for none
-    # who must agree too, as others spend from the same: told of tokens and pages, it answers with
-    # the limit that they are beyond, or ""
+    tokens: int = 0  # reserved so far
+    pages: int = 0  # likewise, for OCR
+    limit_reached: str = ""  # the option whose limit was reached, such as "--max-cost 5"
+    # Second check, for a budget shared with other processes: (tokens, pages) -> the exceeded
+    # limit, or "".
     reserve_shared: Callable[[int, int], str] = lambda _tokens, _pages: ""
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def try_reserve(self, tokens: int = 0, pages: int = 0) -> bool:
-        """Whether so much more may be spent. After a yes it counts as spent."""
+        """Reserve tokens and pages; return False, and drain the run, if a limit is reached."""
         with self.lock:
             reached = self.limit_reached or self.find_exceeded_limit(
                 self.tokens + tokens, self.pages + pages
@@ -44,7 +41,7 @@ class Budget:
             if not reached:
                 self.tokens += tokens
                 self.pages += pages
-        # Whoever must agree may take a while, in which no other thread is to wait for this one.
+        # The second check may be slow, so it is made without the lock.
         if not reached and (reached := self.reserve_shared(tokens, pages)):
             with self.lock:
                 self.tokens -= tokens
@@ -55,23 +52,23 @@ class Budget:
         return not reached
 
     def reserve(self, tokens: int = 0, pages: int = 0) -> None:
-        """The same, for who cannot go on without it. Raises StoppedError."""
+        """Reserve tokens and pages. Raises StoppedError if a limit is reached."""
         if not self.try_reserve(tokens, pages):
             raise StoppedError(f"{self.limit_reached} is spent; run again to go on")
 
     def count_tokens(self, tokens: int) -> None:
-        """So much would be spent, whether or not it may be: a plan looks beyond the limit."""
+        """Count tokens without checking limits, since a plan continues beyond them."""
         with self.lock:
             self.tokens += tokens
 
     def release_pages(self, pages: int) -> None:
-        """So many pages were refused, which costs nothing."""
+        """Give back pages that the service refused, which it does not bill."""
         with self.lock:
             self.pages -= pages
         self.reserve_shared(0, -pages)
 
     def find_exceeded_limit(self, tokens: int, pages: int) -> str:
-        """The limit that so much in all is beyond, as a person sets it; "" if it is within both."""
+        """Return the option whose limit these totals exceed; "" if none."""
         if tokens > self.max_tokens:
             return f"--max-tokens {self.max_tokens:,.0f}"
         if self.max_usd < math.inf and (self.rates.usd(tokens, pages) or 0.0) > self.max_usd:
@@ -80,11 +77,11 @@ class Budget:
 
     @property
     def usd(self) -> float | None:
-        """What was spent so far; None if a price is not known."""
+        """The money reserved so far; None if a price is unknown."""
         return self.rates.usd(self.tokens, self.pages)
 
     def remaining_tokens(self) -> float:
-        """The tokens that may still be spent, about."""
+        """Estimate the tokens that may still be reserved."""
         embedding, recognising = self.rates.embedding, self.rates.recognising
         tokens = self.max_tokens - self.tokens
         if self.max_usd < math.inf and embedding and embedding.usd:

@@ -1,4 +1,4 @@
-"""A wish to end a run early, and what of it is worth waiting for."""
+"""Cooperative cancellation with a grace period."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ SENDER_THREADS = "sender"  # name of the threads that a run does not wait for on
 
 @dataclass(slots=True)
 class Cancellation:
-    """A wish to end early. What is under way is settled, as far as `grace` seconds allow."""
+    """Request to end a run early: running work may finish within `grace_seconds`."""
 
     grace_seconds: float = 20.0
     requested_at: float | None = None
-    fault: IngestError | None = None  # why everything ends, if it was an error
-    drained: bool = False  # nothing more is to be begun, and there is no hurry
+    fault: IngestError | None = None  # the error that ends the run, if any
+    drained: bool = False  # start nothing new; running work may take its time
 
     def request(self) -> None:
         self.requested_at = self.requested_at or time.monotonic()
 
     def drain(self) -> None:
-        """Begin nothing more. What is under way has all the time it needs."""
+        """Start nothing new. Running work may take all the time it needs."""
         self.drained = True
 
     def track(self, call: Future[R]) -> Future[R]:
-        """The call. An error of it that ends the run ends the waits of all others at once."""
+        """Watch a call; if it fails with an error that ends the run, abandon all other calls."""
 
         def on_done(done: Future[R]) -> None:
             error = None if done.cancelled() else done.exception()
@@ -46,12 +46,12 @@ class Cancellation:
         return call
 
     def raise_fault(self) -> None:
-        """Raises the error that ended everything, if one did."""
+        """Raise the error that ended the run, if any."""
         if self.fault:
             raise self.fault
 
     def abandon(self) -> None:
-        """End at once: nothing that is under way is worth waiting for."""
+        """End at once, without waiting for running work."""
         self.requested_at = -math.inf
 
     def is_requested(self) -> bool:

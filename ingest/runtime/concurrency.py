@@ -1,4 +1,4 @@
-"""Calls that overlap: a few are under way while their results are used. Knows nothing of PDFs."""
+"""Concurrent calls over streams of items. Knows nothing of PDFs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 P = TypeVar("P")
 R = TypeVar("R")
 
-ROUND_ROBIN_PARTS = 256  # parts of one item, before it is another one's turn
-MAX_OPEN_ITEMS = 8  # items with more parts than that
+ROUND_ROBIN_PARTS = 256  # parts taken from one item before the next item's turn
+MAX_OPEN_ITEMS = 8  # items with more parts than that, at a time
 
-RESULT_POLL_SECONDS = 0.1  # seconds between looks at anything else than the calls under way
+RESULT_POLL_SECONDS = 0.1  # without a result, after which cancellation is checked
 
 
 def map_concurrent(
@@ -26,22 +26,25 @@ def map_concurrent(
     is_abandoned: Callable[[], bool],
     idle_item: T | None = None,
 ) -> Iterator[tuple[T, Future[R] | None]]:
-    """Each item with its finished call, in the order the calls finish.
+    """Start a call for each item; yield items with finished calls, in order of completion.
 
-    `start` begins the call an item needs; an item that needs none comes at once, with None. Items
-    are taken only while fewer than `ahead` calls are under way, which may change with time, so
-    neither they nor the results pile up. Once `given_up` answers True, what is under way is left.
-    While nothing finishes, `idle` is yielded now and then, so that whoever takes the results can
-    look after calls of its own.
+    Args:
+        items: taken only while fewer than `max_in_flight` calls are running, so that neither items
+            nor results pile up.
+        start: starts the call of an item; None for an item that needs no call, which is yielded
+            at once.
+        max_in_flight: limit of running calls, or a function that returns the current limit.
+        is_abandoned: once it returns True, running calls are not waited for.
+        idle_item: yielded while no call finishes, so that the consumer can do other work.
     """
     rest = iter(items)
     under_way: dict[Future[R], T] = {}
     finished: SimpleQueue[Future[R]] = SimpleQueue()
-    most = max_in_flight if callable(max_in_flight) else lambda: max_in_flight
+    limit = max_in_flight if callable(max_in_flight) else lambda: max_in_flight
     more = True
     try:
         while more or under_way:
-            while more and len(under_way) < most() and finished.empty():
+            while more and len(under_way) < limit() and finished.empty():
                 for item in islice(rest, 1):
                     call = start(item)
                     if call is None:
@@ -69,18 +72,18 @@ def map_concurrent(
 
 
 def round_robin(items: Iterable[T], parts: Callable[[T], Iterator[P] | None]) -> Iterator[T | P]:
-    """Items in parts, a share of each in turn, so that a huge one does not hold up the small ones.
+    """Split items into parts and interleave them, so that a huge item does not delay small ones.
 
-    An item that has none, by an answer of None, passes at once. While MOST_OPEN are not at their
-    end no more are taken.
+    ROUND_ROBIN_PARTS of each item are taken in turn, and MAX_OPEN_ITEMS items are open at most. An
+    item for which `parts` returns None is yielded at once.
     """
     open_: deque[Iterator[P]] = deque()
     for item in items:
-        several = parts(item)
-        if several is None:
+        iterator = parts(item)
+        if iterator is None:
             yield item
         else:
-            open_.append(several)
+            open_.append(iterator)
         yield from take_parts_of_each(open_)
         while len(open_) >= MAX_OPEN_ITEMS:
             yield from take_parts_of_each(open_)
@@ -89,20 +92,20 @@ def round_robin(items: Iterable[T], parts: Callable[[T], Iterator[P] | None]) ->
 
 
 def take_parts_of_each(iterators: deque[Iterator[P]]) -> Iterator[P]:
-    """Some parts of each item; those at their end are left out from then on."""
+    """Yield the next parts of each item; drop exhausted iterators."""
     for _ in range(len(iterators)):
-        several = iterators.popleft()
-        some = list(islice(several, ROUND_ROBIN_PARTS))
-        yield from some
-        if len(some) == ROUND_ROBIN_PARTS:
-            iterators.append(several)
+        iterator = iterators.popleft()
+        parts = list(islice(iterator, ROUND_ROBIN_PARTS))
+        yield from parts
+        if len(parts) == ROUND_ROBIN_PARTS:
+            iterators.append(iterator)
 
 
 class InlineExecutor(Executor):
-    """Makes each call where it is submitted: for work that one thread must do."""
+    """Executor that runs each call in the thread that submits it."""
 
     def submit(self, call: Callable[..., R], /, *args: Any, **kwargs: Any) -> Future[R]:
-        """The finished call. What it raises is in the future, as with any executor."""
+        """Run a call and return its finished future."""
         future: Future[R] = Future()
         try:
             future.set_result(call(*args, **kwargs))

@@ -1,4 +1,4 @@
-"""How names, numbers and states are said to people, on a terminal and on a page."""
+"""Formatting of names, numbers and states, for the terminal and the report page."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from ingest.models import Outcome, Record
 
 UNIT_STEP = 1000
-MOST_KINDS = 8  # extensions that are named
+MAX_SHOWN_EXTENSIONS = 8
 
 
 def escape_unprintable(name: str) -> str:
-    """A name that cannot move the cursor, whatever characters a file was given."""
+    """Escape control and other unprintable characters, so that a name cannot move the cursor."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def pluralize(count: int, noun: str) -> str:
-    """A number of things, as one says it."""
+    """Format a count with its noun: "1 file", "2 files"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def format_bytes(count: int) -> str:
-    """A number of bytes for people."""
+    """Format a number of bytes in three digits, with a decimal unit."""
     value, unit = float(count), "B"
     for larger in ("kB", "MB", "GB"):
         if value >= UNIT_STEP:
@@ -29,11 +29,13 @@ def format_bytes(count: int) -> str:
     return f"{value:.3g} {unit}"
 
 
-def kinds(counts: Mapping[str, int]) -> str:
-    """How many files of which other kinds were not read, in words."""
+def format_unread_files(counts: Mapping[str, int]) -> str:
+    """Describe the files that were not read, by number per extension."""
     total = sum(counts.values())
-    by_number = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    shown = [f"{escape_unprintable(name)} {count:,}" for name, count in by_number[:MOST_KINDS]]
+    by_count = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    shown = [
+        f"{escape_unprintable(name)} {count:,}" for name, count in by_count[:MAX_SHOWN_EXTENSIONS]
+    ]
     more = len(counts) - len(shown)
     rest = f", and {pluralize(more, 'other kind')}" if more else ""
     were = "file of another kind was" if total == 1 else "files of other kinds were"
@@ -41,12 +43,12 @@ def kinds(counts: Mapping[str, int]) -> str:
 
 
 def shorten_timestamp(stamp: str) -> str:
-    """A time in UTC, ISO 8601, to the minute; "" for none."""
+    """Shorten an ISO 8601 timestamp to the minute; "" stays ""."""
     return stamp[:16].replace("T", " ")
 
 
 def describe_state(record: Record) -> str:
-    """A record's state: what is new or changed in one run is simply there in the next."""
+    """Return a record's state: "indexed" for new or changed, otherwise its outcome."""
     if record.outcome in (Outcome.NEW, Outcome.CHANGED):
         return "indexed"
     return record.outcome or "unfinished"

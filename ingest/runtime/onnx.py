@@ -1,7 +1,7 @@
-"""ONNX Runtime, which runs the local models, kept from telling anybody.
+"""Import of ONNX Runtime with telemetry disabled.
 
-It makes up an id for the machine, keeps it in the user's home and reports what it runs, beginning
-with the import: that it must not is said before.
+ONNX Runtime creates a machine id, stores it in the user's home and reports the models that it runs,
+starting with the import. So telemetry is disabled before it is imported.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 
 def import_onnxruntime() -> Any:
-    """The library. Raises ImportError if it is not installed."""
-    os.putenv("ORT_DISABLE_TELEMETRY", "1")  # for native code alone, which reads it when loaded
+    """Import ONNX Runtime. Raises ImportError if it is not installed."""
+    os.putenv("ORT_DISABLE_TELEMETRY", "1")  # native code reads it when the library is loaded
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()

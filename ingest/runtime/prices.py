@@ -1,6 +1,6 @@
-"""What embedding and recognising cost, and on which day that was so. Pure.
+"""Prices of embedding and OCR, with the date on which each was valid. Pure.
 
-A price without its date is a rumour: it is shown with it wherever it is used.
+Prices change, so a price is always shown with its date.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
-PRICED_TOKENS, PRICED_PAGES = 1_000_000, 1000  # what a price is for: so many tokens, so many pages
+PRICED_TOKENS, PRICED_PAGES = 1_000_000, 1000  # units of a price
 
 LIST_PRICE_DATE = "2026-11-24"
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model costs, in US dollars."""
+    """A model's price in US dollars."""
 
     model: str
-    usd: float  # for TOKENS of a model that embeds, for PAGES of one that recognises
-    dated: str  # when it was so, ISO 8601; "" for what costs nothing
-    listed: bool = False  # what is listed for everybody, not what somebody set
+    usd: float  # per PRICED_TOKENS of an embedding model, per PRICED_PAGES of an OCR model
+    dated: str  # ISO 8601 date; "" for a free model
+    listed: bool = False  # a list price, not one from the settings
 
 
 FREE_PRICE = Price("", 0.0, "")
 
 # List prices, pay as you go, of azure.microsoft.com/pricing/details/azure-openai and
 # .../document-intelligence (standard tier, the first million pages of a month) as several public
-# pages quoted them on the day LISTED. Regions, currencies and agreements differ.
+# pages quoted them on LIST_PRICE_DATE. Regions, currencies and agreements differ.
 LIST_PRICES = (
     Price("text-embedding-3-small", 0.02, LIST_PRICE_DATE, listed=True),
     Price("text-embedding-3-large", 0.13, LIST_PRICE_DATE, listed=True),
@@ -40,13 +40,13 @@ LIST_PRICES = (
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What a run pays by; None where a price is not known."""
+    """The prices that apply to a run; None for an unknown price."""
 
     embedding: Price | None = FREE_PRICE
     recognising: Price | None = FREE_PRICE
 
     def usd(self, tokens: int, pages: int) -> float | None:
-        """The price of so many tokens and pages; None if one that is needed is not known."""
+        """Return the total price of tokens and pages; None if a price that it needs is unknown."""
         if (tokens and self.embedding is None) or (pages and self.recognising is None):
             return None
         token, page = (price.usd if price else 0.0 for price in (self.embedding, self.recognising))
@@ -54,7 +54,7 @@ class Rates:
 
 
 def parse_prices(text: str) -> tuple[Price, ...]:
-    """A parser of prices and their date: "2026-11-01,text-embedding-3-small=0.02,read=1.5"."""
+    """Parse a date and prices, such as "2026-11-01,text-embedding-3-small=0.02,read=1.5"."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     pairs = [part.rpartition("=") for part in parts if "=" in part]
     dates = [part for part in parts if "=" not in part]
@@ -69,5 +69,5 @@ def parse_prices(text: str) -> tuple[Price, ...]:
 
 
 def find_price(model: str, configured: Iterable[Price]) -> Price | None:
-    """The price of a model: one that was set, else the listed one; None if it is not known."""
+    """Return a model's configured price, otherwise its list price; None if it is unknown."""
     return next((each for each in (*configured, *LIST_PRICES) if each.model == model), None)

@@ -1,7 +1,7 @@
-"""Retrying: one policy for every service. The SDKs' own retries are switched off.
+"""Retries: one policy for every service. The SDKs' own retries are off.
 
-A service's word on when to come back is a floor, never a target to undercut; on top of it the waits
-grow and are scattered, so that clients do not return in step.
+Retry-After is a lower bound of each wait; exponential backoff with jitter is added to it, so that
+clients do not return in step.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-# The first wait without a word from the service, in seconds, doubling up to the longest.
-MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 30.0
-ROLE_POLL_SECONDS = 10.0  # seconds; a new role takes ten minutes to hold, a new deployment five
-SLEEP_SLICE_SECONDS = 0.5  # of a sleep, after which a stop is noticed
-LOGGED_WAIT_SECONDS = 5.0  # seconds of waiting that a person wants to know of
+MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 30.0  # of the backoff, which doubles
+# A role assignment takes up to ten minutes to take effect, a new deployment five.
+ROLE_POLL_SECONDS = 10.0
+SLEEP_SLICE_SECONDS = 0.5  # between checks for cancellation
+LOGGED_WAIT_SECONDS = 5.0  # a longer wait is logged
 
-# What passes by itself: too many requests, time-outs, overload, a gateway's hiccup.
+# Request timeout, too many requests, server and gateway errors: these pass without action.
 TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class RetryableError(Exception):
-    """The call may succeed later, but not before `floor` seconds from now.
+    """The call may succeed if repeated.
 
-    `waits`: the call itself waits until it may be made again.
+    Args:
+        reason: for the log, and for the error when retries are exhausted.
+        retry_after: seconds to wait at least.
+        waits_itself: the call waits by itself, so no wait is added here.
     """
 
     def __init__(
@@ -48,27 +51,24 @@ class RetryableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How requests are made: how long to go on trying, who may call it off, and who is told.
+    """Retry policy: timeouts, cancellation, the clock and the request log."""
 
-    Time is a parameter.
-    """
-
-    max_seconds: float = 900.0
-    role_seconds: float = 0.0  # seconds to wait for roles and deployments that do not hold yet
+    max_seconds: float = 900.0  # in total, after which the last error is raised
+    role_seconds: float = 0.0  # to wait for roles and deployments that are not in effect yet
     is_cancelled: Callable[[], bool] = lambda: False
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = field(default=time.monotonic)
     request_log: RequestLog = field(default_factory=RequestLog)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, unless it is called off. Raises StoppedError then."""
+        """Sleep. Raises StoppedError if the run is cancelled meanwhile."""
         end = self.clock() + seconds
         while (left := end - self.clock()) > 0:
             self.raise_if_cancelled()
             self.sleep(min(left, SLEEP_SLICE_SECONDS))
 
     def raise_if_cancelled(self) -> None:
-        """Raises StoppedError if it is called off."""
+        """Raise StoppedError if the run is cancelled."""
         if self.is_cancelled():
             raise StoppedError("stopped while waiting for a service; run again to go on")
 
@@ -76,10 +76,15 @@ class RetryPolicy:
 def call_with_retry(
     call: Callable[[], T], classify: Callable[[Exception], Exception], policy: RetryPolicy
 ) -> T:
-    """The call's result, tried again for as long as `judge` makes an Again of what it raised.
+    """Call a function, and repeat the call while it fails with a RetryableError.
 
-    Anything else that `judge` returns is raised. Raises ServiceError once the patience is at its
-    end, saying what the service answered last.
+    Args:
+        call: the function.
+        classify: maps an exception to RetryableError, or to the error to raise.
+        policy: the timeouts, among others.
+
+    Raises:
+        ServiceError: retries are exhausted; its message includes the last error.
     """
     started = policy.clock()
 
@@ -93,7 +98,7 @@ def call_with_retry(
             if isinstance(verdict, NotYetError) and policy.clock() - started < policy.role_seconds:
                 verdict = RetryableError(f"not yet: {verdict}", ROLE_POLL_SECONDS)
             if verdict is error:
-                raise  # an error that were its own cause would have no end for who looks for one
+                raise  # an error must not become its own cause
             raise verdict from error
 
     def is_exhausted(state: tenacity.RetryCallState) -> bool:
@@ -103,7 +108,7 @@ def call_with_retry(
         assert state.next_action is not None
         error = last_error(state)
         if isinstance(error, RetryableError) and error.waits_itself:
-            return  # who waits says so
+            return  # the call logs its wait
         waiting = policy.clock() - started
         if state.next_action.sleep + waiting > LOGGED_WAIT_SECONDS:
             log.warning(
@@ -126,7 +131,7 @@ def call_with_retry(
 
 
 def wait_seconds(state: tenacity.RetryCallState) -> float:
-    """The service's floor, and a scattered wait on top that grows with each try."""
+    """Return Retry-After plus exponential backoff with jitter."""
     error = last_error(state)
     assert isinstance(error, RetryableError)
     return 0.0 if error.waits_itself else error.retry_after + JITTERED_BACKOFF(state)
@@ -138,19 +143,23 @@ JITTERED_BACKOFF = tenacity.wait_random_exponential(
 
 
 def last_error(state: tenacity.RetryCallState) -> BaseException | None:
-    """What the last try raised."""
+    """Return the exception of the last attempt."""
     return state.outcome.exception() if state.outcome else None
 
 
 def raise_exhausted(state: tenacity.RetryCallState, seconds: float) -> NoReturn:
-    """Say what was tried for how long."""
+    """Raise ServiceError with the last error and the number of attempts."""
+    error = last_error(state)
     raise ServiceError(
-        f"{last_error(state)}; tried {state.attempt_number} times in {seconds:.0f} s: run again later"
-    ) from last_error(state)
+        f"{error}; tried {state.attempt_number} times in {seconds:.0f} s: run again later"
+    ) from error
 
 
 def parse_retry_after(headers: Mapping[str, str], now: Callable[[], float] = time.time) -> float:
-    """The seconds a service asks for, from whichever header it says it in; 0 if it does not."""
+    """Return the seconds to wait according to a response's headers; 0 if they do not say.
+
+    Reads retry-after-ms, Retry-After (seconds or a date) and x-ratelimit-reset-*.
+    """
     if milliseconds := parse_header_seconds(headers.get("retry-after-ms")):
         return milliseconds / 1000
     after = headers.get("retry-after", "")
@@ -162,14 +171,14 @@ def parse_retry_after(headers: Mapping[str, str], now: Callable[[], float] = tim
         except ValueError:
             pass
     resets = (
-        parse_header_seconds(headers.get(f"x-ratelimit-reset-{what}"))
-        for what in ("tokens", "requests")
+        parse_header_seconds(headers.get(f"x-ratelimit-reset-{unit}"))
+        for unit in ("tokens", "requests")
     )
     return max((seconds for seconds in resets if seconds), default=0.0)
 
 
 def parse_header_seconds(text: str | None) -> float | None:
-    """A header's number of seconds: a plain one, or one with its unit; None for anything else."""
+    """Parse a number of seconds, such as "5" or "5s"; None for anything else."""
     try:
         return max(0.0, float((text or "").strip().removesuffix("s")))
     except ValueError:

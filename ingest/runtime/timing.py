@@ -1,7 +1,4 @@
-"""Where the time goes: what was going on, for how long, in how many threads, and how often.
-
-Whoever wants to know more, of each piece of work by itself, watches.
-"""
+"""Stopwatch: wall and thread seconds of each activity of a run, and an observer of each piece."""
 
 from __future__ import annotations
 
@@ -18,47 +15,49 @@ from ingest.models import SourceKey
 
 R = TypeVar("R")
 
-# Takes what raised, and is called once, from whichever thread the work ended in.
+# Ends a piece of work, with its exception or None. Called once, from any thread.
 End: TypeAlias = Callable[[BaseException | None], None]
 
-FETCHING_DOCUMENTS = "fetching"  # documents: opened, or copied from where they are
-READING_DOCUMENTS = "reading"  # documents: extracted, split
-HANGING_PAGES = "hanging pages"  # the part of that which gave nothing, as the reader was ended
-RECOGNISING_PAGES = "recognising"  # pages at a service that reads pictures, each with all its waits
-REUSING_VECTORS = "reusing"  # vectors of the index in use, asked for
-EMBEDDING_CHUNKS = "embedding"  # calls to the model, with all their waits
-EMBEDDING_SERVICE = "embedding service"  # the part of those in which its answer is waited for
-WRITING_CHUNKS = "writing"  # chunks to the index
-WRITING_RECORDS = "recording"  # records: intents and commits
-TOKEN_QUOTA, REQUEST_QUOTA = "token quota", "request quota"  # waits before calls to a service
-FIRST_ANSWER = "first answer"  # which tells the quota
+# Activities.
+FETCHING_DOCUMENTS = "fetching"  # opening documents, or copying remote ones
+READING_DOCUMENTS = "reading"  # extracting and splitting documents
+HANGING_PAGES = "hanging pages"  # the part of reading that ended in a timeout
+RECOGNISING_PAGES = "recognising"  # OCR of a page by a service, including all waits
+REUSING_VECTORS = "reusing"  # fetching vectors from the index in use
+EMBEDDING_CHUNKS = "embedding"  # calls to the model, including all waits
+EMBEDDING_SERVICE = "embedding service"  # the part of embedding that waits for responses
+WRITING_CHUNKS = "writing"  # uploading chunks to the index
+WRITING_RECORDS = "recording"  # writing records: intents and commits
+TOKEN_QUOTA, REQUEST_QUOTA = "token quota", "request quota"  # waits for a permit
+FIRST_ANSWER = "first answer"  # waits for the first response, which reports the quota
 
+# Counters.
 CHARGED_TOKENS = "charged"  # tokens, as the quota counts them
-THROTTLED_REQUESTS = "refused"  # requests that were one too many for a quota
+THROTTLED_REQUESTS = "refused"  # requests answered with 429
 
 
 @dataclass(slots=True)
 class Span:
-    """One kind of work or waiting."""
+    """Wall and thread seconds of one activity."""
 
-    under_way: int = 0  # threads in it now
+    under_way: int = 0  # threads in the activity now
     changed_at: float = 0.0  # when the number last changed
-    wall_seconds: float = 0.0  # seconds in which at least one thread was in it
-    thread_seconds: float = 0.0  # seconds of all threads together
+    wall_seconds: float = 0.0  # with at least one thread in it
+    thread_seconds: float = 0.0  # total of all threads
 
     def add_threads(self, change: int, now: float) -> None:
-        """A thread came or went."""
-        gone = now - self.changed_at
-        self.wall_seconds += gone if self.under_way else 0.0
-        self.thread_seconds += gone * self.under_way
+        """Add the time since the last change, then change the number of threads."""
+        elapsed = now - self.changed_at
+        self.wall_seconds += elapsed if self.under_way else 0.0
+        self.thread_seconds += elapsed * self.under_way
         self.under_way += change
         self.changed_at = now
 
 
 class Observer(Protocol):
-    """Is told of every piece of work, in any thread; must not fail, and not take long."""
+    """Callback for each piece of work, from any thread. It must be fast and must not raise."""
 
-    # work begins on these sources; `inner`: what this thread begins until it is over is part of it
+    # work on these sources begins; `inner`: work that this thread begins meanwhile is part of it
     def begin(
         self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any], *, inner: bool
     ) -> End: ...
@@ -66,31 +65,31 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class Stopwatch:
-    """The seconds spent in each kind of work and waiting, for any number of threads."""
+    """Wall and thread seconds of all activities. Thread-safe."""
 
     clock: Callable[[], float] = time.monotonic
     observer: Observer | None = None
     spans: dict[str, Span] = field(default_factory=lambda: defaultdict(Span))
     counts: Counter[str] = field(default_factory=Counter)
-    mirrored_wait: str = ""  # what calls of other processes wait for, if this mirrors theirs
+    mirrored_wait: str = ""  # the current wait of other processes, if this mirrors them
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @contextmanager
     def measure(self, activity: str, *sources: SourceKey, **facts: Any) -> Iterator[None]:
-        """Counts as `what` whatever happens inside. The rest is for who watches."""
-        over = self.begin(activity, sources, facts, inner=True)
+        """Time the body of a `with`. `sources` and `facts` are passed to the observer."""
+        end = self.begin(activity, sources, facts, inner=True)
         try:
             yield
         except BaseException as error:
-            over(error)
+            end(error)
             raise
         else:
-            over(None)
+            end(None)
 
     def wrap(
         self, activity: str, call: Callable[[], R], *sources: SourceKey, **facts: Any
     ) -> Callable[[], R]:
-        """The call, counted as `what`."""
+        """Wrap a function so that each call is timed."""
 
         def measured_call() -> R:
             with self.measure(activity, *sources, **facts):
@@ -99,47 +98,47 @@ class Stopwatch:
         return measured_call
 
     def measure_future(self, activity: str, call: Future[R], *sources: SourceKey) -> Future[R]:
-        """The call, counted as `what` until it is done."""
-        over = self.begin(activity, sources, {}, inner=False)
-        call.add_done_callback(lambda done: over(None if done.cancelled() else done.exception()))
+        """Time a future from now until it is done."""
+        end = self.begin(activity, sources, {}, inner=False)
+        call.add_done_callback(lambda done: end(None if done.cancelled() else done.exception()))
         return call
 
     def begin(
         self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any], *, inner: bool
     ) -> End:
-        """Something begins; the answer ends it."""
+        """Begin a piece of work; return the function that ends it."""
         self.add_threads(activity, 1)
-        watched = (
+        end_observed = (
             self.observer.begin(activity, sources, facts, inner=inner) if self.observer else None
         )
 
         def end(error: BaseException | None) -> None:
             self.add_threads(activity, -1)
-            if watched:
-                watched(error)
+            if end_observed:
+                end_observed(error)
 
         return end
 
     def add_elapsed(self, activity: str, started: float) -> None:
-        """Counts as `what` all since a moment, now that it is known what it was."""
+        """Add the time since `started` to an activity that is known only in hindsight."""
         with self.lock:
-            spell, now = self.spans[activity], self.clock()
-            spell.thread_seconds += now - started
-            spell.wall_seconds += now - max(started, spell.changed_at)
-            spell.changed_at = now
+            span, now = self.spans[activity], self.clock()
+            span.thread_seconds += now - started
+            span.wall_seconds += now - max(started, span.changed_at)
+            span.changed_at = now
 
     def add_threads(self, activity: str, change: int) -> None:
-        """A thread begins or ends something."""
+        """Change the number of threads in an activity."""
         with self.lock:
             self.spans[activity].add_threads(change, self.clock())
 
     def count(self, counter: str, number: int = 1) -> None:
-        """So many more of something that takes no time of its own."""
+        """Add to a counter."""
         with self.lock:
             self.counts[counter] += number
 
     def current_wait(self) -> str:
-        """What calls to a service are waiting for at this moment; "" for nothing."""
+        """Return the quota that requests are waiting for now; "" if none is waiting."""
         with self.lock:
             waits = (name for name in (TOKEN_QUOTA, REQUEST_QUOTA) if self.spans[name].under_way)
             return next(waits, self.mirrored_wait)
@@ -147,27 +146,30 @@ class Stopwatch:
     def mirror(
         self, spans: Mapping[str, tuple[float, float]], counts: Mapping[str, int], waits: str
     ) -> None:
-        """What other processes did so far: the seconds of each kind, on the clock and in threads.
+        """Take over the totals of other processes.
 
-        Calls of theirs wait for something now, or for "".
+        Args:
+            spans: wall and thread seconds by activity.
+            counts: counters by name.
+            waits: the quota that their requests are waiting for now; "" for none.
         """
         with self.lock:
             now = self.clock()
-            for what, (wall, total) in spans.items():
-                self.spans[what] = Span(changed_at=now, wall_seconds=wall, thread_seconds=total)
-            self.counts.update({what: n - self.counts[what] for what, n in counts.items()})
+            for activity, (wall, total) in spans.items():
+                self.spans[activity] = Span(changed_at=now, wall_seconds=wall, thread_seconds=total)
+            self.counts.update({name: n - self.counts[name] for name, n in counts.items()})
             self.mirrored_wait = waits
 
     def wall_seconds(self, activity: str) -> float:
-        """Seconds in which at least one thread was in it."""
+        """Return the seconds in which at least one thread was in an activity."""
         return self.span(activity).wall_seconds
 
     def thread_seconds(self, activity: str) -> float:
-        """Seconds of all threads together."""
+        """Return the total seconds of all threads in an activity."""
         return self.span(activity).thread_seconds
 
     def span(self, activity: str) -> Span:
-        """One kind, up to this moment."""
+        """Return an activity's times up to now."""
         with self.lock:
             self.spans[activity].add_threads(0, self.clock())
             return self.spans[activity]

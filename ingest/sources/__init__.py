@@ -1,4 +1,4 @@
-"""Where PDFs come from. One file per kind of root."""
+"""Sources of PDFs: the `Root` protocol. One module or package per kind of root."""
 
 from __future__ import annotations
 
@@ -50,21 +50,20 @@ class Root(Protocol):
 
 
 def check_size(size: int, max_megabytes: int) -> None:
-    """Look at how many bytes a document has, before the first of them is read or fetched.
+    """Check a document's size in bytes before it is fetched. Raises DocumentError if too large.
 
-    Half of the memory is for the file, the other half to read it with: raises DocumentError for
-    one that is larger.
+    A file may use half of a document's memory limit; the other half is for reading it.
     """
     if size > max_megabytes << 19:
         raise DocumentError(
-            f"it has {size >> 20:,} MB, and half of {max_megabytes:,} MB is the most that a file may "
-            "have; INGEST_DOCUMENT_MEGABYTES allows more",
+            f"it has {size >> 20:,} MB, and a file may have half of {max_megabytes:,} MB; "
+            "INGEST_DOCUMENT_MEGABYTES allows more",
             Code.TOO_LARGE,
         )
 
 
 def require_source(listing: Iterable[Source | ListingIssue | Unread]) -> Source:
-    """The first item of a listing. Raises DocumentError if that is no readable source."""
+    """Return the first item of a listing. Raises DocumentError unless it is a readable source."""
     item = next(iter(listing), None)
     if isinstance(item, ListingIssue):
         raise DocumentError(item.reason, item.code)
@@ -76,6 +75,6 @@ def require_source(listing: Iterable[Source | ListingIssue | Unread]) -> Source:
 
 
 def source_url(source: Source) -> str:
-    """Where a person opens it."""
+    """Return the URL of a source, for a browser to open."""
     place = source.location
     return place if URL_PATTERN.match(place) else Path(place).absolute().as_uri()

@@ -1,7 +1,7 @@
-"""A root without the sources that `--exclude` names; what the index has of them stays.
+"""Exclusion of sources by the globs of `--exclude`; their chunks in the index are kept.
 
-A glob is one of a root's own, relative to it: `*` and `?` never match a "/", `**/` any folders. One
-that ends with a "/" means all below a folder.
+A glob matches names relative to the root: `*` and `?` never match a "/", `**/` matches any folders,
+and a glob that ends with a "/" matches everything below a folder.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from ingest.sources.folder import glob_matches
 
 @dataclass(frozen=True, slots=True)
 class ExcludingRoot:
-    """A root, and globs of names that are left out of it."""
+    """A root without the names that match globs."""
 
     root: Root
     globs: tuple[str, ...]
-    exceptions: frozenset[str] = frozenset()  # names that are read all the same
+    exceptions: frozenset[str] = frozenset()  # names that are read even if a glob matches
 
     @property
     def name(self) -> str:
         return self.root.name
 
     def covers(self, name: str) -> bool:
-        """Whether a run on this root would have listed a name."""
+        """Return whether the root covers a name and no glob excludes it."""
         return self.root.covers(name) and not self.excludes(name)
 
     def excludes(self, name: str) -> bool:
-        """Whether a source is left out that the root has otherwise."""
+        """Return whether a glob excludes a name that the root covers."""
         if (parent_name(name) or name) in self.exceptions:
             return False
         return matches_any_glob(self.globs, name) and self.root.covers(name)
 
     def list(self) -> Iterator[Source | ListingIssue | Unread]:
-        """What the root lists; a source that is left out becomes a file that is not read."""
+        """List the root; an excluded source becomes Unread."""
         for item in self.root.list():
             if isinstance(item, ListingIssue) and item.hides:
-                # It says that sources below are unseen, which matters unless all are left out.
+                # It reports that sources below a folder are hidden, unless all are excluded.
                 if not self.excludes_folder(item.name):
                     yield item
             elif isinstance(item, Unread) or item.name in self.exceptions:
@@ -55,7 +55,7 @@ class ExcludingRoot:
                 yield item
 
     def excludes_folder(self, folder: str) -> bool:
-        """Whether every source below a folder is left out, whatever it is called."""
+        """Return whether every possible name below a folder is excluded."""
         if any(name.startswith(folder) for name in self.exceptions):
             return False
         return any(
@@ -64,47 +64,47 @@ class ExcludingRoot:
         )
 
     def find(self, name: str) -> Source:
-        """A source, even one that is left out."""
+        """Return the current state of a source, excluded or not."""
         return self.root.find(name)
 
     def open(self, source: Source) -> AbstractContextManager[BinaryIO]:
-        """The bytes of a source."""
+        """Open a source."""
         return self.root.open(source)
 
 
 def exclude_globs(roots: Iterable[Root], globs: Sequence[str]) -> list[Root]:
-    """The roots without what the globs name."""
+    """Wrap roots so that they exclude what the globs match."""
     return [ExcludingRoot(root, tuple(globs)) if globs else root for root in roots]
 
 
 def is_excluded(root: Root, name: str) -> bool:
-    """Whether a name is left out of a root by a glob."""
+    """Return whether a root excludes a name by a glob."""
     return isinstance(root, ExcludingRoot) and root.excludes(name)
 
 
 def without_exclusion(root: Root) -> Root:
-    """The root with what is left out of it."""
+    """Return the root without its exclusions."""
     return root.root if isinstance(root, ExcludingRoot) else root
 
 
 def matches_any_glob(globs: Iterable[str], name: str) -> bool:
-    """Whether a glob names a source, or the one that it is inside of."""
+    """Return whether a glob matches a source, or the document that it is attached to."""
     of = parent_name(name) or name
     return any(glob_matches(normalize_glob(glob), of) for glob in globs)
 
 
 def normalize_glob(glob: str) -> str:
-    """A glob as it matches names: that of a folder matches all below it."""
+    """Return a glob in which that of a folder ("drafts/") matches all names below it."""
     return f"{glob}**" if glob.endswith("/") else glob
 
 
 def covers_folder(glob: str) -> bool:
-    """Whether a glob that matches a folder matches all below it."""
+    """Return whether a glob that matches a folder also matches all names below it."""
     return glob.endswith("**")
 
 
 def parse_glob(text: str) -> str:
-    """A parser of globs of `--exclude`."""
+    """Parse a glob of `--exclude`. Raises ValueError."""
     if not text or text.startswith(("/", "./", "../")) or "://" in text:
         raise ValueError("a glob of names relative to the root, as in drafts/** or **/old-*.pdf")
     return text

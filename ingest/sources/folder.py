@@ -1,7 +1,7 @@
-"""PDFs on a disk: a folder, one file, or a glob.
+"""Local folders as roots: all PDFs in a folder, one file, or a glob.
 
-The listing is in the order of the names, code point by code point, because it is merged with
-the index's records in that order; a listing in any other order would look like deletions.
+The listing is in code-point order of names, because it is merged with the index's records in that
+order; any other order would look like deletions.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code, ListingIssue, Source, Unread, is_document_name
 from ingest.sources import require_source
 
-# A second write within the resolution of a file system's clock leaves size and time as they are.
-# FAT's two seconds is the coarsest clock in use.
+# A second write within the resolution of a file system's clock can leave size and time unchanged.
+# FAT has the coarsest clock in use: two seconds.
 CLOCK_RESOLUTION_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder, and which of the names in it are meant; None for all of them."""
+    """A folder, and the glob patterns of the names to read in it; None for all names."""
 
     folder: Path
     patterns: tuple[str, ...] | None = None
 
     @property
     def name(self) -> str:
-        """What the index calls it: the absolute path, links resolved, "/" between folders."""
+        """The absolute path, with links resolved and "/" between folders."""
         return escape_non_utf8(self.folder.as_posix())
 
     def covers(self, name: str) -> bool:
-        """Whether a run on this root would have listed `name`."""
+        """Return whether a pattern matches the name."""
         return self.patterns is None or any(glob_matches(p, name) for p in self.patterns)
 
     def may_contain(self, folder: str) -> bool:
-        """Whether anything below `folder` can be meant; it ends with a "/"."""
+        """Return whether a pattern can match a name below `folder`, which ends with a "/"."""
         depth = folder.count("/")
         return self.patterns is None or any(
             "**" in p or p.count("/") >= depth for p in self.patterns
         )
 
     def list(self) -> Iterator[Source | ListingIssue | Unread]:
-        """Every PDF in the order of the names, and every odd thing met on the way.
+        """List every PDF and every issue, in order of names.
 
-        Raises ConfigError if the folder itself cannot be read any more.
+        Raises ConfigError if the folder itself can no longer be read.
         """
         try:
             yield from walk_folder(self, self.folder, "", frozenset())
@@ -62,9 +62,9 @@ class Folder:
             raise ConfigError(f"{self.folder}: {error.strerror}; check the path") from error
 
     def find(self, name: str) -> Source:
-        """The file of this name as it is now. Raises DocumentError if there is none."""
+        """Return the current state of one file. Raises DocumentError if there is none."""
         path = self.folder / name
-        # The index spells names in NFC. Where the folder does not, the listing finds the file.
+        # Names are in NFC. Where the file system spells one differently, the listing finds it.
         with suppress(OSError):
             status = path.stat()
             if stat.S_ISREG(status.st_mode):
@@ -73,13 +73,13 @@ class Folder:
 
     @contextmanager
     def open(self, source: Source) -> Iterator[BinaryIO]:
-        """The file of a source, which must be as listed until the caller is done with it.
+        """Open the file of a source.
 
-        Raises DocumentError if it vanished, cannot be read, or changes meanwhile.
+        Raises DocumentError if it vanished, cannot be read, or changes until the context ends.
         """
         try:
-            # What has become a pipe since it was listed must not be waited for.
-            file = open(source.location, "rb", opener=at_once)  # noqa: SIM115 - closed below
+            # The file may have become a named pipe since it was listed: do not wait for a writer.
+            file = open(source.location, "rb", opener=open_nonblocking)  # noqa: SIM115 - closed below
         except FileNotFoundError:
             raise DocumentError("vanished before it was read", Code.VANISHED) from None
         except OSError as error:
@@ -90,15 +90,15 @@ class Folder:
             try:
                 yield file
             except DocumentError:
-                check_unchanged(file, source)  # what is half written is not damaged
+                check_unchanged(file, source)  # a file still being written is not damaged
                 raise
             check_unchanged(file, source)
 
 
 def parse_folder_roots(arguments: Iterable[str]) -> list[Folder]:
-    """The roots that a command line names; files and globs of one folder become one root.
+    """Parse the arguments that name folders; files and globs of one folder become one root.
 
-    Raises ConfigError for a root that does not exist, cannot be entered, or lies inside another.
+    Raises ConfigError for a root that does not exist, cannot be read, or lies inside another.
     """
     found: dict[Path, set[str] | None] = {}
     for argument in arguments:
@@ -118,7 +118,7 @@ def parse_folder_roots(arguments: Iterable[str]) -> list[Folder]:
 
 
 def parse_root_argument(argument: str) -> tuple[Path, str | None]:
-    """The folder an argument means, and the pattern below it if it does not mean all of it."""
+    """Parse an argument into a folder and a pattern for names in it, or None for all names."""
     path = Path(argument)
     try:
         if path.is_dir():
@@ -141,10 +141,10 @@ def parse_root_argument(argument: str) -> tuple[Path, str | None]:
 def walk_folder(
     root: Folder, folder: Path, prefix: str, ancestors: frozenset[tuple[int, int]]
 ) -> Iterator[Source | ListingIssue | Unread]:
-    """The PDFs below one folder; `above` are the folders it lies in, by device and inode.
+    """List the PDFs below a folder; `ancestors` are its parent folders, by device and inode.
 
-    A folder sorts as its name with a "/", which makes the whole walk come out in the order of
-    the full names without holding them.
+    A folder sorts as its name with a "/", so the walk yields full names in order without
+    collecting them first.
     """
     status = folder.stat()
     ancestors |= {(status.st_dev, status.st_ino)}
@@ -187,19 +187,19 @@ DUPLICATE_NAME_REASON = (
 
 
 def sort_key(entry: os.DirEntry[str]) -> str:
-    """An entry's name as the index spells it, a folder's with a "/"."""
+    """Return an entry's normalized name, a folder's with a "/"."""
     try:
         return normalize_name(entry.name) + ("/" if entry.is_dir() else "")
-    except OSError:  # a link to itself is neither
+    except OSError:  # a link to itself is neither a file nor a folder
         return normalize_name(entry.name)
 
 
 def entry_to_source(root: Folder, name: str, entry: os.DirEntry[str]) -> Source | ListingIssue:
-    """The source an entry is, or why it is none."""
+    """Convert a directory entry to a source, or to the issue that keeps it from being one."""
     if entry.name.startswith("."):
         return ListingIssue(root.name, name, "hidden file", harmless=True)
     try:
-        # Not entry.stat(): an entry keeps what it is told, and all of a folder's are held.
+        # Not entry.stat(), which caches its result: all entries of a folder are in memory.
         status = os.stat(entry.path)  # noqa: PTH116 - a Path costs more than the call
     except OSError as error:
         if entry.is_symlink():
@@ -217,41 +217,41 @@ def entry_to_source(root: Folder, name: str, entry: os.DirEntry[str]) -> Source 
     )
 
 
-def at_once(path: str, flags: int) -> int:
-    """An opener of files that waits for nobody, as the one of a named pipe would."""
+def open_nonblocking(path: str, flags: int) -> int:
+    """Opener for `open` that does not block, as opening a named pipe would."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def check_unchanged(file: BinaryIO, source: Source) -> None:
-    """Raises DocumentError if a file is not the one that was listed, or was written to since."""
+    """Raise DocumentError if a file was replaced or written to since it was listed."""
     status = os.fstat(file.fileno())
     if (status.st_size, str(status.st_mtime_ns)) != (source.size, source.modified):
         raise DocumentError("changed while being read; run again", Code.CHANGED)
 
 
 def normalize_name(name: str) -> str:
-    """A file name in NFC: one name for what macOS and Linux may spell differently."""
+    """Return a file name in NFC, since macOS and Linux may encode one name differently."""
     return unicodedata.normalize("NFC", escape_non_utf8(name))
 
 
 def escape_non_utf8(name: str) -> str:
-    r"""A name any index can hold: bytes that are not UTF-8 become \xNN."""
+    r"""Return a name that any index can store: bytes that are not UTF-8 become \xNN."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def glob_matches(pattern: str, name: str) -> bool:
-    """Whether a glob means a name: `**/` any folders, `*` and `?` never a "/"."""
+    """Match a name against a glob: `**/` matches any folders, `*` and `?` never match a "/"."""
     return re.fullmatch(glob_to_regex(pattern), name, re.DOTALL) is not None
 
 
 def glob_to_regex(pattern: str) -> str:
-    """A glob as a regular expression; glob.translate does this from Python 3.13 on."""
+    """Convert a glob to a regular expression, as glob.translate does from Python 3.13 on."""
     tokens = re.findall(r"\*\*/|\*\*$|\*+|\?|\[[!^]?\]?[^\]]*\]|.", pattern, re.DOTALL)
     return "".join(map(glob_token_to_regex, tokens))
 
 
 def glob_token_to_regex(token: str) -> str:
-    """One token of a glob as a regular expression."""
+    """Convert one token of a glob to a regular expression."""
     if token.startswith("[") and len(token) > 1:
         inside = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
         return f"[^/{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"

@@ -1,4 +1,4 @@
-"""Copies of documents that are no files of this machine: temporary ones, without a name."""
+"""Temporary copies of documents that are not local files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ingest.errors import ServiceError
 
 @contextmanager
 def temporary_file() -> Iterator[BinaryIO]:
-    """A file without a name, so that it is gone even if this process is killed."""
+    """Create a file without a name, which vanishes even if this process is killed."""
     try:
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it is closed below
     except OSError as error:
@@ -22,7 +22,7 @@ def temporary_file() -> Iterator[BinaryIO]:
 
 
 def write_block(file: BinaryIO, piece: bytes) -> None:
-    """Write to a copy. Raises ServiceError if its disk is full."""
+    """Write to a temporary file. Raises ServiceError if its disk is full."""
     try:
         file.write(piece)
     except OSError as error:
@@ -30,7 +30,7 @@ def write_block(file: BinaryIO, piece: bytes) -> None:
 
 
 def disk_full_error(reason: str) -> ServiceError:
-    """The error where nothing temporary can be written."""
+    """Return the error for a temporary file that cannot be written."""
     return ServiceError(
         f"{reason}: documents being read and the listing of a container need room in a temporary "
         "folder; TMPDIR names another one"

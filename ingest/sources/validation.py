@@ -1,7 +1,7 @@
-"""A root of the caller's, held to the contract.
+"""Validation of a user-supplied root against the contract of `Root`.
 
-A listing out of order would look like deletions, and one that names another root would be read anew
-in every run: neither may get as far as the plan.
+A listing out of order would look like deletions, and documents listed under another root's name
+would be read again in every run, so neither may reach the comparison with the index.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ingest.models import Code, ListingIssue, Source, Unread, is_document_name, 
 from ingest.sources import Root, require_source
 from ingest.sources.spool import temporary_file, write_block
 
-COPY_BLOCK_BYTES = 1 << 20  # bytes
+COPY_BLOCK_BYTES = 1 << 20
 
 
 class LegacyRoot(Protocol):
-    """A root as version 0.1 described it. Accepted until version 0.3."""
+    """The `Root` protocol of version 0.1. Accepted until version 0.3."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +35,7 @@ class LegacyRoot(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LegacyRootAdapter:
-    """A Root over a LegacyRoot."""
+    """Adapter from LegacyRoot to Root."""
 
     root: LegacyRoot
 
@@ -58,9 +58,9 @@ class LegacyRootAdapter:
 
 @dataclass(frozen=True, slots=True)
 class ValidatedRoot:
-    """A root whose listing is as a run needs it, and whose sources come as files.
+    """A root whose listing is checked, and whose documents are returned as files.
 
-    Raises ConfigError where the listing is not.
+    Raises ConfigError for an invalid listing.
     """
 
     root: Root
@@ -81,8 +81,10 @@ class ValidatedRoot:
             yield item
 
     def find(self, name: str) -> Source:
-        """The source of this name as it is now. Raises DocumentError if there is none."""
-        return self.root.find(name)
+        """Return the current state of one source. Raises DocumentError if there is none."""
+        if hasattr(self.root, "find"):
+            return self.root.find(name)
+        return require_source(item for item in self.list() if item.name == name)
 
     @contextmanager
     def open(self, source: Source) -> Iterator[BinaryIO]:
@@ -90,7 +92,7 @@ class ValidatedRoot:
             if is_file(file):
                 yield file
                 return
-            # A reader gets the file itself, and a stream or some bytes are none.
+            # The sandbox is given a file descriptor, which a stream or bytes do not have.
             with temporary_file() as made:
                 while made.tell() <= source.size and (piece := file.read(COPY_BLOCK_BYTES)):
                     write_block(made, piece)
@@ -104,7 +106,7 @@ class ValidatedRoot:
 
 
 def find_listing_problem(item: Source | ListingIssue | Unread, root: Root, previous: str) -> str:
-    """What is wrong with a listed item, after which name it comes; "" for nothing."""
+    """Return why an item may not follow the name `previous` in a listing; "" if it may."""
     if item.root != root.name:
         return f"as of the root {item.root!r}: give it the root's own name"
     if item.name <= previous:
@@ -117,8 +119,8 @@ def find_listing_problem(item: Source | ListingIssue | Unread, root: Root, previ
 
 
 def is_file(stream: BinaryIO) -> bool:
-    """Whether the system knows it as a file with just these bytes.
+    """Return whether a stream is a file of the operating system with exactly these bytes.
 
-    A `fileno` does not say so: that of a gzip stream is the packed file's.
+    Having a `fileno` is not enough: that of a gzip stream is the compressed file's.
     """
     return isinstance(getattr(stream, "raw", stream), io.FileIO)

@@ -200,4 +200,4 @@ def test_a_token_says_whom_it_is_for() -> None:
     assert str(parse_identity(jwt(oid="o1", tid="t1"))) == "identity o1 of tenant t1"
     assert str(parse_identity(jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
     for strange in ("", "a", "a.b.c", "a.e30.c", jwt(oid=None)):
-        assert "does not name" in str(parse_identity(strange))
+        assert "no object id" in str(parse_identity(strange))

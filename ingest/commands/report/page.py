@@ -119,7 +119,7 @@ def template_environment() -> Environment:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "duration": format_seconds,
-        "kinds": formatting.kinds,
+        "kinds": formatting.format_unread_files,
         "many": formatting.pluralize,
         "moment": formatting.shorten_timestamp,
         "percent": charts.format_percent,

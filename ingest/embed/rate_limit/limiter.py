@@ -1,7 +1,7 @@
-"""Where requests to one or several deployments wait for their turns.
+"""Rate limiter: when, and to which deployment, the next embedding request may go.
 
-Which request may be sent, and to whom, is the Line's to say: it neither sleeps nor sends, so it may
-be in another process, and be asked by many. Threads wait in Turns.
+A RateLimiter neither sleeps nor sends, so it may be in another process and serve many clients. A
+Gate polls it, and blocks threads until one of them gets a permit.
 """
 
 from __future__ import annotations
@@ -18,118 +18,119 @@ from ingest.embed.rate_limit.quota import SentRequest
 from ingest.runtime.retry import RetryPolicy, parse_retry_after
 from ingest.runtime.timing import Stopwatch
 
-AVOID_FAILED_SECONDS = (
-    5.0  # seconds for which a deployment that failed is passed over, if there are others
-)
-PERMIT_POLL_SECONDS = 0.1  # seconds between looks at whether a turn has come earlier than it seemed
-QUEUE_TIMEOUT_SECONDS = (
-    1.0  # seconds after which who was told to wait has asked again, or does not any more
-)
+AVOID_FAILED_SECONDS = 5.0  # for which other deployments are preferred to one that failed
+PERMIT_POLL_SECONDS = 0.1  # between polls: a response may allow a request earlier than predicted
+QUEUE_TIMEOUT_SECONDS = 1.0  # without a poll, after which a waiting client loses its place
 
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """A request may be sent now."""
+    """Permission to send one request now."""
 
-    deployment_index: int  # of the deployment, as they were named
-    number: int  # by which the line knows this turn
+    deployment_index: int  # in the order of the settings
+    number: int  # unique per rate limiter
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not yet: ask again in so many seconds."""
+    """No permit yet: ask again after `seconds`."""
 
     seconds: float
-    reason: str
+    reason: str  # an activity of ingest.runtime.timing
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is known of the quotas of all deployments together."""
+    """The total quota of all deployments, as far as it is known."""
 
-    request_tokens: int  # tokens that make a good request, wherever it goes
-    tokens_per_minute: float  # that are allowed a minute
-    requests_per_minute: float  # likewise
+    request_tokens: int  # recommended size of a request, for any of the deployments
+    tokens_per_minute: float
+    requests_per_minute: float
 
 
 class RateLimiter(Protocol):
-    """Who may send next. Any thread may ask."""
+    """Rate limiter of embedding requests. Thread-safe."""
 
-    # whether a request of so many tokens may be sent
+    # a permit for a request of this many tokens, or the time to wait
     def ask(self, tokens: float) -> Permit | Wait: ...
 
-    # the request was accepted, with these headers
+    # the request succeeded; `headers` are the response's
     def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None: ...
 
-    # it was refused for a quota: so many seconds more, all are held back
+    # the request was throttled (429); returns the seconds for which all requests are held back
     def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float: ...
 
-    # it came to nothing; where the deployment ails, others are preferred a while
+    # the request failed otherwise; `avoid`: prefer other deployments for a while
     def report_failure(self, permit: Permit, *, avoid: bool) -> None: ...
 
+    # the quota, as far as it is known
     def get_quota(self) -> Quota: ...
 
 
 @dataclass(slots=True)
 class LocalRateLimiter:
-    """The line before some deployments: whichever is ready first is asked.
+    """Rate limiter of several deployments, in this process.
 
-    Where several are, the one named first is taken: it may be paid for anyway. Those who ask by a
-    name stand in the order in which they came: each is told to come back when it may be its turn.
+    A request goes to the deployment that is ready first; of several, to the first in the settings,
+    which may have prepaid capacity. Clients that ask by name are served in order of arrival.
     """
 
     deployments: Sequence[DeploymentLimiter]
     clock: Callable[[], float] = time.monotonic
     permit_numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    permits: dict[int, tuple[str, int, SentRequest]] = field(default_factory=dict)  # to whom, where
-    last_asked: dict[str, float] = field(default_factory=dict)  # who, and when they asked last
+    # by number: the client, the deployment's index, the request
+    permits: dict[int, tuple[str, int, SentRequest]] = field(default_factory=dict)
+    last_asked: dict[str, float] = field(default_factory=dict)  # time of each client's last poll
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def ask(self, tokens: float, who: str = "") -> Permit | Wait:
+    def ask(self, tokens: float, client: str = "") -> Permit | Wait:
         with self.lock:
             now = self.clock()
-            ready = [pace.ready_at(tokens, now) for pace in self.deployments]
-            place = min(range(len(ready)), key=lambda n: self.rank(n, ready[n][0], now))
-            when, why = ready[place]
+            ready = [each.ready_at(tokens, now) for each in self.deployments]
+            index = min(range(len(ready)), key=lambda n: self.rank(n, ready[n][0], now))
+            when, reason = ready[index]
             if when > now:
-                return Wait(min(when - now, PERMIT_POLL_SECONDS) + self.queue_delay(who, now), why)
-            self.last_asked.pop(who, None)
-            turn = Permit(place, next(self.permit_numbers))
-            self.permits[turn.number] = who, place, self.deployments[place].record_sent(tokens, now)
-            return turn
+                seconds = min(when - now, PERMIT_POLL_SECONDS) + self.queue_delay(client, now)
+                return Wait(seconds, reason)
+            self.last_asked.pop(client, None)
+            permit = Permit(index, next(self.permit_numbers))
+            sent = self.deployments[index].record_sent(tokens, now)
+            self.permits[permit.number] = client, index, sent
+            return permit
 
-    def queue_delay(self, who: str, now: float) -> float:
-        """Seconds for which others that asked before would be served first, about."""
+    def queue_delay(self, client: str, now: float) -> float:
+        """Estimate the seconds in which clients that asked earlier are served."""
         for other, asked in list(self.last_asked.items()):
             if now - asked > QUEUE_TIMEOUT_SECONDS:
                 del self.last_asked[other]
-        ahead = list(self.last_asked).index(who) if who in self.last_asked else len(self.last_asked)
-        self.last_asked[who] = now
+        queue = list(self.last_asked)
+        ahead = queue.index(client) if client in queue else len(queue)
+        self.last_asked[client] = now
         return min(
             QUEUE_TIMEOUT_SECONDS / 2,
-            ahead * min(pace.seconds_to_next(now) for pace in self.deployments),
+            ahead * min(each.seconds_to_next(now) for each in self.deployments),
         )
 
     def rank(self, deployment_index: int, when: float, now: float) -> tuple[float, int]:
-        """Orders the deployments: by when they are ready, then as they were named."""
+        """Sort key of a deployment: when it is ready, then its place in the settings."""
         return max(now, when, self.deployments[deployment_index].avoided_until), deployment_index
 
     def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None:
         with self.lock:
-            if sent := self.permits.pop(permit.number, None):
+            if granted := self.permits.pop(permit.number, None):
                 self.deployments[permit.deployment_index].record_success(
-                    sent[2], headers, self.clock()
+                    granted[2], headers, self.clock()
                 )
 
     def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float:
         with self.lock:
-            now, pace = self.clock(), self.deployments[permit.deployment_index]
-            before = pace.held_until
-            if sent := self.permits.pop(permit.number, None):
-                pace.record_throttled(sent[2], headers, now)
-            else:  # another line gave the turn, and is gone: the service's word holds all the same
-                pace.held_until = max(pace.held_until, now + parse_retry_after(headers))
-            return pace.held_until - max(now, before)
+            now, deployment = self.clock(), self.deployments[permit.deployment_index]
+            before = deployment.held_until
+            if granted := self.permits.pop(permit.number, None):
+                deployment.record_throttled(granted[2], headers, now)
+            else:  # the permit is a former coordinator's, but Retry-After applies all the same
+                deployment.held_until = max(deployment.held_until, now + parse_retry_after(headers))
+            return deployment.held_until - max(now, before)
 
     def report_failure(self, permit: Permit, *, avoid: bool) -> None:
         with self.lock:
@@ -138,36 +139,36 @@ class LocalRateLimiter:
                     self.clock() + AVOID_FAILED_SECONDS * avoid
                 )
 
-    def forget_client(self, who: str) -> None:
-        """Who asked by this name is gone: what was granted and not answered comes back."""
+    def forget_client(self, client: str) -> None:
+        """Reclaim the open permits of a client that is gone."""
         with self.lock:
-            self.last_asked.pop(who, None)
-            self.reclaim([n for n, (whose, *_) in self.permits.items() if whose == who])
+            self.last_asked.pop(client, None)
+            self.reclaim([n for n, (holder, *_) in self.permits.items() if holder == client])
 
     def expire_permits(self, seconds: float) -> None:
-        """What was granted so long ago and not answered comes back."""
+        """Reclaim permits granted more than `seconds` ago and not reported on since."""
         with self.lock:
-            old = self.clock() - seconds
-            self.reclaim([n for n, (_, _, turn) in self.permits.items() if turn.sent_at < old])
+            oldest = self.clock() - seconds
+            self.reclaim([n for n, (_, _, sent) in self.permits.items() if sent.sent_at < oldest])
 
     def reclaim(self, numbers: Sequence[int]) -> None:
-        """These turns came to nothing."""
+        """Count the requests of these permits as failed."""
         for number in numbers:
-            _, place, _ = self.permits.pop(number)
-            self.deployments[place].record_failure(self.clock())
+            _, index, _ = self.permits.pop(number)
+            self.deployments[index].record_failure(self.clock())
 
     def get_quota(self) -> Quota:
         with self.lock:
             now = self.clock()
             return Quota(
-                min(pace.request_tokens(now) for pace in self.deployments),
-                sum(pace.allowed_tokens(now) for pace in self.deployments),
-                sum(pace.allowed_requests(now) for pace in self.deployments),
+                min(each.request_tokens(now) for each in self.deployments),
+                sum(each.allowed_tokens(now) for each in self.deployments),
+                sum(each.allowed_requests(now) for each in self.deployments),
             )
 
 
 class Gate:
-    """Threads wait here until a request may be sent."""
+    """Block threads until the rate limiter lets them send a request."""
 
     def __init__(
         self, rate_limiter: RateLimiter, retry_policy: RetryPolicy, times: Stopwatch
@@ -175,14 +176,13 @@ class Gate:
         self.rate_limiter = rate_limiter
         self.retry_policy = retry_policy
         self.times = times
-        self.queue_lock = threading.Lock()  # the thread that is next; the others wait behind it
+        self.queue_lock = threading.Lock()  # held by the one thread that polls the rate limiter
 
     def acquire(self, tokens: float) -> Permit:
-        """The turn, once it has come. Raises ServiceError if the run is stopped meanwhile."""
+        """Wait for a permit. Raises StoppedError if the run is cancelled meanwhile."""
         with self.queue_lock:
-            while isinstance(answer := self.rate_limiter.ask(tokens), Wait):
-                with self.times.measure(answer.reason):
-                    # An answer may change it, so not all of it at once.
-                    self.retry_policy.sleep(answer.seconds)
+            while isinstance(permit := self.rate_limiter.ask(tokens), Wait):
+                with self.times.measure(permit.reason):
+                    self.retry_policy.sleep(permit.seconds)
                 self.retry_policy.raise_if_cancelled()
-            return answer
+            return permit

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 import orjson
-import requests
-from azure.core import PipelineClient
-from azure.core.pipeline.policies import BearerTokenCredentialPolicy
-from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
-from requests.adapters import HTTPAdapter
 
+from ingest.azure.client import classify_azure_error, create_rest_client, create_transport
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
-from ingest.azure.errors import classify_transport_error
-from ingest.azure.request_policy import RequestIdPolicy
-from ingest.azure.roles import COGNITIVE_USER, missing_role_error, rejected_token_error
+from ingest.azure.errors import (
+    AI_SERVICES_ERRORS,
+    ANY,
+    ErrorResponse,
+    ErrorTable,
+    RequestContext,
+    fail,
+    rejected_token,
+)
+from ingest.azure.roles import COGNITIVE_USER
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.extract.ocr import (
@@ -39,7 +42,6 @@ from ingest.extract.ocr.rate_limit import LocalOcrRateLimiter, OcrRateLimiter
 from ingest.models import OcrResult
 from ingest.runtime.budget import Budget
 from ingest.runtime.retry import (
-    TRANSIENT_STATUSES,
     RetryableError,
     RetryPolicy,
     call_with_retry,
@@ -52,27 +54,32 @@ CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30, 120
 OCR_POLL_SECONDS = 1.0  # between polls, if the service sends no Retry-After
 RESULT_URL = re.compile(r"/analyzeResults/([\w-]{8,64})(?:\?|$)")
 
-# Error codes of the service; its messages may change.
-OCR_FIREWALL_CODE = "403"  # with status 403: denied by the firewall
-OCR_PERMISSION_DENIED_CODE = "PermissionDenied"
-OCR_INVALID_ARGUMENT_CODE = "InvalidArgument"  # of a parameter, so it concerns all pages
-PAGE_REJECTED_STATUSES = (
-    HTTPStatus.BAD_REQUEST,
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    HTTPStatus.UNPROCESSABLE_ENTITY,
-)
+REFUSED_REQUEST = fail(ConfigError, "{where} refused the request ({response}): check INGEST_OCR")
 
 
-class ErrorResponse(Exception):
-    """A response with an error status."""
+def create_error_table(model: str) -> ErrorTable:
+    """Return the error table of the service, whose messages name the model."""
 
-    def __init__(self, response: HttpResponse) -> None:
-        self.status = response.status_code
-        self.codes, message = parse_error(response.content)
-        self.retry_after = parse_retry_after(response.headers)
-        self.request_headers: Mapping[str, str] = response.request.headers
-        super().__init__(f"{self.status} {message}".strip())
+    def missing_model(response: ErrorResponse, request: RequestContext) -> Exception:
+        return NotYetError(
+            f"{request.where} has no {model} ({response}): is INGEST_OCR the endpoint of a "
+            "Document Intelligence resource, or of one with all AI services?"
+        )
+
+    rejected_statuses = {400, 413, 415, 422}
+    return (
+        *AI_SERVICES_ERRORS,
+        (
+            {401},
+            ANY,
+            rejected_token(", it has no custom subdomain, without which it accepts no tokens"),
+        ),
+        ({404}, ANY, missing_model),
+        # A parameter is invalid, and would be for every page.
+        (rejected_statuses, {"InvalidArgument"}, REFUSED_REQUEST),
+        (rejected_statuses, ANY, fail(PageRejected, "{response}")),
+        (ANY, ANY, REFUSED_REQUEST),
+    )
 
 
 class DocumentIntelligence:
@@ -95,20 +102,12 @@ class DocumentIntelligence:
         self.retry_policy = retry_policy
         self.rate_limiter = rate_limiter or LocalOcrRateLimiter(clock=retry_policy.clock)
         self.turn_lock = threading.Lock()  # held by the next thread in line; the others wait for it
-        session = requests.Session()
-        session.mount("https://", HTTPAdapter(pool_maxsize=MAX_CONCURRENT_PAGES))
-        transport = RequestsTransport(
-            session=session,
-            connection_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
+        self.error_table = create_error_table(model)
+        transport = create_transport(
+            MAX_CONCURRENT_PAGES, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
         )
-        self.client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
-            self.endpoint,
-            policies=[
-                BearerTokenCredentialPolicy(token, COGNITIVE_SERVICES_SCOPE),
-                RequestIdPolicy(retry_policy.request_log),
-            ],
-            transport=transport,
+        self.client = create_rest_client(
+            self.endpoint, token, COGNITIVE_SERVICES_SCOPE, transport, retry_policy.request_log
         )
 
     def close(self) -> None:
@@ -203,59 +202,21 @@ class DocumentIntelligence:
         )
         response = self.client.send_request(request)
         if response.status_code not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
-            raise ErrorResponse(response)
+            codes, message = parse_error(response.content)
+            raise ErrorResponse(response, message, codes)
         self.rate_limiter.report_success()
         return response
 
     def call_with_retry(self, call: Callable[[], T]) -> T:
         """Call with retries by the policy, and one renewal of a rejected token."""
-        renewals: list[str] = []
-        return call_with_retry(
-            call, lambda error: self.classify_error(error, renewals), self.retry_policy
-        )
+        request = RequestContext(self.endpoint, self.token, COGNITIVE_USER)
 
-    def classify_error(self, error: Exception, renewals: list[str]) -> Exception:
-        """Map an error to a RetryableError or a final error, by status and code only."""
-        if isinstance(error, (PageRejected, ResultLost, ConfigError, ServiceError)):
-            return error
-        if not isinstance(error, ErrorResponse):
-            return classify_transport_error(error, self.endpoint)
-        if error.status in TRANSIENT_STATUSES:
-            if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        def classify(error: Exception) -> Exception:
+            if isinstance(error, ErrorResponse) and error.status == HTTPStatus.TOO_MANY_REQUESTS:
                 self.rate_limiter.report_throttled(error.retry_after)
-            return RetryableError(
-                f"an error of the service ({error}) at {self.endpoint}", error.retry_after
-            )
-        if verdict := self.classify_denial(error, renewals):
-            return verdict
-        if error.status == HTTPStatus.NOT_FOUND:
-            return NotYetError(
-                f"{self.endpoint} has no {self.model} ({error}): is INGEST_OCR the endpoint of a "
-                "Document Intelligence resource, or of one with all AI services?"
-            )
-        if error.status in PAGE_REJECTED_STATUSES and OCR_INVALID_ARGUMENT_CODE not in error.codes:
-            return PageRejected(str(error))
-        return ConfigError(f"{self.endpoint} refused the request ({error}): check INGEST_OCR")
+            return classify_azure_error(error, self.error_table, request)
 
-    def classify_denial(self, error: ErrorResponse, renewals: list[str]) -> Exception | None:
-        """Map an error about identity, role or network; None if it is about something else."""
-        where = self.endpoint
-        if error.status == HTTPStatus.FORBIDDEN and OCR_FIREWALL_CODE in error.codes:
-            return ConfigError(
-                f"{where} takes no requests from this network: go through its private endpoint, "
-                "or allow this address in its network settings"
-            )
-        other_tenant = any("tenant" in code.lower() for code in error.codes)
-        if other_tenant and error.status == HTTPStatus.BAD_REQUEST:
-            return rejected_token_error(self.token, where)
-        if error.status == HTTPStatus.FORBIDDEN or OCR_PERMISSION_DENIED_CODE in error.codes:
-            return missing_role_error(self.token, COGNITIVE_USER, where)
-        if error.status != HTTPStatus.UNAUTHORIZED:
-            return None
-        if self.token.renew_rejected(error.request_headers, renewals):
-            return RetryableError(f"{where} did not accept the token")
-        other_cause = ", it has no custom subdomain, without which it accepts no tokens"
-        return rejected_token_error(self.token, where, other_cause)
+        return call_with_retry(call, classify, self.retry_policy)
 
 
 def parse_error(body: bytes) -> tuple[set[str], str]:

@@ -7,41 +7,42 @@ SDK's retries are off; runtime/retry.py retries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar
 
-import requests
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError
-from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
 from azure.search.documents import SearchClient
-from requests.adapters import HTTPAdapter
 
-from ingest.azure.errors import classify_transport_error, short_message
-from ingest.azure.request_policy import RequestIdPolicy
+from ingest.azure.client import classify_azure_error, create_transport, sdk_options
+from ingest.azure.errors import (
+    ANY,
+    RETRY_TRANSIENT,
+    ErrorResponse,
+    ErrorTable,
+    RequestContext,
+    fail,
+    first_line,
+    missing_role,
+    rejected_token,
+    renew_token,
+    retry,
+)
 from ingest.azure.roles import (
     ENABLE_TOKENS_COMMAND,
     INDEX_DATA_CONTRIBUTOR,
     SEARCH_SERVICE_CONTRIBUTOR,
     Role,
-    missing_role_error,
-    rejected_token_error,
 )
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, ServiceError
 from ingest.index.azure.serialize import batch_documents, request_body
 from ingest.models import Refusal
-from ingest.runtime.retry import (
-    TRANSIENT_STATUSES,
-    RetryableError,
-    RetryPolicy,
-    call_with_retry,
-    parse_retry_after,
-)
+from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
 
 T = TypeVar("T")
 
@@ -64,13 +65,40 @@ RETRYABLE_DOCUMENT_STATUSES = frozenset(
 MISSING_FIELD_MESSAGES = ("Could not find a property named", "does not exist on type")
 
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
-ACCESS_DENIED_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-
-CLIENT_OPTIONS: dict[str, Any] = {"retry_total": 0, "api_version": SEARCH_API_VERSION}
 
 
 class RequestTooLargeError(Exception):
     """A request has more bytes than the service accepts (413)."""
+
+
+def missing_field(response: ErrorResponse, request: RequestContext) -> Exception | None:
+    """Report an index that lacks a field which this version of the program uses."""
+    if any(message in response.message for message in MISSING_FIELD_MESSAGES):
+        return ConfigError(
+            f"{request.where} is of an earlier version and lacks fields: run ingest run once with the "
+            f"role {SEARCH_SERVICE_CONTRIBUTOR.name}, which adds them"
+        )
+    return None
+
+
+def refused_request(response: ErrorResponse, request: RequestContext) -> Exception:
+    """Report any other error; the definition of an index comes from the settings."""
+    kind = ConfigError if request.role is SEARCH_SERVICE_CONTRIBUTOR else ServiceError
+    message = first_line(response.message)
+    return kind(f"{request.where} refused a request ({response.status}: {message})")
+
+
+MISSING_INDEX = fail(ConfigError, "{where} does not exist: run ingest run to create it")
+SEARCH_ERRORS: ErrorTable = (
+    ({429}, ANY, retry("too many requests to {where}")),
+    RETRY_TRANSIENT,
+    ({401}, ANY, renew_token),
+    ({401}, ANY, rejected_token(f", it takes keys only ({ENABLE_TOKENS_COMMAND})")),
+    ({403}, ANY, missing_role),
+    ({400}, ANY, missing_field),
+    ({404}, ANY, MISSING_INDEX),
+    (ANY, ANY, refused_request),
+)
 
 
 class DocumentClient:
@@ -94,21 +122,15 @@ class DocumentClient:
         self.retry_policy = retry_policy
         self.may_be_absent = may_be_absent
         self.credential: Any = AzureKeyCredential(key) if isinstance(key, str) else key
-        session = requests.Session()
-        session.mount("https://", HTTPAdapter(pool_maxsize=POOL_CONNECTIONS))
-        transport = RequestsTransport(
-            session=session,
-            connection_timeout=CONNECT_TIMEOUT_SECONDS,
-            read_timeout=READ_TIMEOUT_SECONDS,
-        )
-        request_ids = RequestIdPolicy(retry_policy.request_log)
         self.client = SearchClient(
             self.endpoint,
             name,
             self.credential,
-            transport=transport,
-            per_retry_policies=[request_ids],
-            **CLIENT_OPTIONS,
+            transport=create_transport(
+                POOL_CONNECTIONS, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+            ),
+            api_version=SEARCH_API_VERSION,
+            **sdk_options(retry_policy.request_log),
         )
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_UPLOADS, "upload")
 
@@ -240,58 +262,10 @@ class DocumentClient:
 
     def call_with_retry(self, call: Callable[[], T], role: Role) -> T:
         """Call the service by the retry policy."""
-        renewals: list[str] = []
-        return call_with_retry(
-            call, lambda error: self.classify_error(error, role, renewals), self.retry_policy
-        )
-
-    def classify_error(self, error: Exception, role: Role, renewals: list[str]) -> Exception:
-        """Map an exception of the SDK to RetryableError, or to the error for the user."""
         where = f"{self.endpoint} (index {self.name})"
-        if isinstance(error, RequestTooLargeError):
-            return error
-        if isinstance(error, HttpResponseError) and error.status_code:
-            return self.classify_status(error, where, role, renewals)
-        return classify_transport_error(error, where)
-
-    def classify_status(
-        self, error: HttpResponseError, where: str, role: Role, renewals: list[str]
-    ) -> Exception:
-        """Map an HTTP status: statuses are stable, texts of services are not."""
-        status = error.status_code
-        headers: Mapping[str, str] = getattr(error.response, "headers", {})
-        retry_after = parse_retry_after(headers)
-        if status in TRANSIENT_STATUSES:
-            what = (
-                "too many requests to"
-                if status == HTTPStatus.TOO_MANY_REQUESTS
-                else f"an error of the service ({status})"
-            )
-            return RetryableError(f"{what} {where}", retry_after)
-        if status is not None and status < HTTPStatus.BAD_REQUEST:
-            return RetryableError(f"{where} returned an unreadable response")
-        if status == HTTPStatus.UNAUTHORIZED and isinstance(self.key, TokenCache):
-            sent: Any = getattr(error.response, "request", None)
-            if self.key.renew_rejected(sent.headers if sent else {}, renewals):
-                return RetryableError(f"{where} did not accept the token")
-        if status in ACCESS_DENIED_STATUSES:
-            if not isinstance(self.key, TokenCache):
-                return ConfigError(
-                    f"{where} does not accept the key: check AZURE_SEARCH_KEY, or unset it"
-                )
-            if status == HTTPStatus.UNAUTHORIZED:
-                return rejected_token_error(
-                    self.key, where, f", it takes keys only ({ENABLE_TOKENS_COMMAND})"
-                )
-            return missing_role_error(self.key, role, where)
-        if status == HTTPStatus.BAD_REQUEST and any(
-            words in str(error) for words in MISSING_FIELD_MESSAGES
-        ):
-            return ConfigError(
-                f"{where} is of an earlier version and lacks fields: run ingest run once with the "
-                f"role {SEARCH_SERVICE_CONTRIBUTOR.name}, which adds them"
-            )
-        if status == HTTPStatus.NOT_FOUND:
-            return ConfigError(f"{where} does not exist: run ingest run to create it")
-        kind = ConfigError if role is SEARCH_SERVICE_CONTRIBUTOR else ServiceError
-        return kind(f"{where} refused a request ({status}: {short_message(error)})")
+        request = RequestContext(where, self.key, role, "AZURE_SEARCH_KEY")
+        return call_with_retry(
+            call,
+            lambda error: classify_azure_error(error, SEARCH_ERRORS, request),
+            self.retry_policy,
+        )

@@ -15,10 +15,10 @@ from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.azure.request_policy import RequestIdPolicy
+from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.index import MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
-from ingest.index.azure.client import CLIENT_OPTIONS, DocumentClient
+from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
@@ -72,8 +72,8 @@ class AzureIndex:
         self.indexes = SearchIndexClient(
             self.documents.endpoint,
             self.documents.credential,
-            per_retry_policies=[RequestIdPolicy(documents.retry_policy.request_log)],
-            **CLIENT_OPTIONS,
+            api_version=SEARCH_API_VERSION,
+            **sdk_options(documents.retry_policy.request_log),
         )
         self.lease = Lease(self.documents)
         self.is_new = self.read_after_write = False

@@ -1,8 +1,7 @@
-"""Traces and metrics of a run, for whoever asked for them by OpenTelemetry's own variables.
+"""OpenTelemetry traces and metrics of a run, switched on by OpenTelemetry's own variables.
 
-What must not be broken: telemetry never fails a run, nor slows one down for more than a few seconds
-at its end; and where nobody asked for it, nothing of it is imported. No text of a document, no
-secret and no error's message is in it.
+Telemetry never fails a run, and delays its end by a few seconds at most. Unless it is switched on,
+nothing of it is imported. It never contains document text, secrets or error messages.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """Who is told of what in a run; by default nobody."""
+    """Telemetry hooks of a run; no-ops by default."""
 
     observer: Observer | None = None
     on_response: OnResponse = lambda _: None
@@ -37,11 +36,11 @@ class Telemetry:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What is the same in a whole run."""
+    """Attributes of a run that do not change."""
 
     run: str
     version: str
-    provider: str  # of the model, by the semantic conventions for generative AI
+    provider: str  # gen_ai.provider.name, by the semantic conventions for generative AI
 
 
 @contextmanager
@@ -50,9 +49,9 @@ def start_telemetry(
     run_info: RunInfo,
     credential: Callable[[], TokenCredential],
 ) -> Iterator[Telemetry]:
-    """The telemetry that the environment asks for, sent by the end of the context.
+    """Start the telemetry that the environment configures; it is sent by the end of the context.
 
-    `credential` signs in where Application Insights is to take no key.
+    `credential` is used if Application Insights requires Microsoft Entra ID.
     """
     choice = choose_exporters(environment)
     for trouble in choice.problems:
@@ -64,7 +63,7 @@ def start_telemetry(
         from ingest.runtime.telemetry.sdk import start_sdk
     except ImportError:
         log.warning(
-            "%s is set, but what sends telemetry is not installed: pip install 'ingest[telemetry]'",
+            "%s is set, but OpenTelemetry is not installed: pip install 'ingest[telemetry]'",
             choice.requested_by,
         )
         yield Telemetry()

@@ -1,4 +1,4 @@
-"""Where telemetry goes, by the variables of OpenTelemetry and of Application Insights. Pure."""
+"""Choice of exporters by the variables of OpenTelemetry and Application Insights. Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 CONSOLE, OTLP, AZURE = "console", "otlp", "azure"
 CONNECTION_STRING_VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 AUTHENTICATION_STRING_VARIABLE = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
-OTLP_PROTOCOL = "http/protobuf"  # the one protocol of OTLP that is here
+OTLP_PROTOCOL = "http/protobuf"  # the only OTLP protocol that is supported
 
 
 @dataclass(frozen=True, slots=True)
 class ExporterChoice:
-    """Which exporters get what."""
+    """The exporters of each signal."""
 
-    requested_by: str = ""  # the variable that asks for telemetry; "" if none does
+    requested_by: str = ""  # the variable that switches telemetry on; "" if none does
     traces: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()  # what was asked for and cannot be
+    problems: tuple[str, ...] = ()  # unsupported values, for the log
 
 
 def choose_exporters(environment: Mapping[str, str]) -> ExporterChoice:
-    """What the environment asks for. An empty variable is an unset one."""
+    """Choose exporters by the environment. An empty variable counts as unset."""
     if environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ExporterChoice()
     troubles: list[str] = []
@@ -34,7 +34,7 @@ def choose_exporters(environment: Mapping[str, str]) -> ExporterChoice:
 def read_exporters(
     environment: Mapping[str, str], signal: str, problems: list[str]
 ) -> tuple[tuple[str, ...], str]:
-    """The exporters of a signal, and the variable that asks for the first of them."""
+    """Return the exporters of a signal, and the variable that selects the first of them."""
     variable = f"OTEL_{signal}_EXPORTER"
     names = [name.strip() for name in environment.get(variable, "").split(",") if name.strip()]
     found: dict[str, str] = {}
@@ -50,8 +50,8 @@ def read_exporters(
         spoken = environment.get(protocol) or OTLP_PROTOCOL
         if spoken != OTLP_PROTOCOL and found.pop(OTLP, ""):
             problems.append(
-                f"{protocol}={spoken}: set it to {OTLP_PROTOCOL}, and the endpoint to the port for that, "
-                "which usually is 4318"
+                f"{protocol}={spoken}: set it to {OTLP_PROTOCOL}, and the endpoint to the port for "
+                "that protocol, usually 4318"
             )
     if environment.get(CONNECTION_STRING_VARIABLE) and "none" not in names:
         found[AZURE] = CONNECTION_STRING_VARIABLE
@@ -59,6 +59,6 @@ def read_exporters(
 
 
 def requires_token(environment: Mapping[str, str]) -> bool:
-    """Whether Application Insights takes tokens, as its resource is set to without local keys."""
+    """Return whether Application Insights requires tokens (its resource has local keys off)."""
     pairs = environment.get(AUTHENTICATION_STRING_VARIABLE, "").replace(" ", "").lower().split(";")
     return "authorization=aad" in pairs

@@ -1,7 +1,7 @@
-"""What is counted and measured in a run, and what it is called.
+"""Metrics of a run.
 
-Names are those of OpenTelemetry's semantic conventions where there are some, else `ingest.`…; the
-sums of the counters are the numbers of the run's summary.
+Names follow OpenTelemetry's semantic conventions where those define one, otherwise they start with
+`ingest.`. The totals of the counters equal the numbers in the run's summary.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ingest.models import RunProgress, SourceResult
 from ingest.runtime.request_ids import LoggedRequest
 from ingest.runtime.timing import EMBEDDING_CHUNKS, EMBEDDING_SERVICE
 
-# Where the buckets of a histogram end, in seconds: those of the conventions, and longer ones.
+# Upper bounds of histogram buckets: the conventions' for requests, longer ones for stages.
 REQUEST_BUCKETS_SECONDS = (
     0.005,
     0.01,
@@ -35,14 +35,14 @@ REQUEST_BUCKETS_SECONDS = (
     10,
 )
 STAGE_BUCKETS_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900)
-# The conventions', in tokens.
+# As in the conventions.
 TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 
 TOO_MANY_REQUESTS = 429
 
 
 class Instruments:
-    """The instruments of one run. `depths` says how much of each kind is under way."""
+    """Instruments of one run. `count_under_way` returns the work under way, by activity."""
 
     def __init__(self, meter: Meter, count_under_way: Callable[[], dict[str, int]]) -> None:
         def counter(name: str, unit: str, description: str) -> Any:
@@ -88,51 +88,51 @@ class Instruments:
         )
 
     def observe_under_way(self, _: CallbackOptions) -> list[Observation]:
-        """How much of each kind of work is under way."""
-        return [
-            Observation(n, {"ingest.stage": what}) for what, n in self.count_under_way().items()
-        ]
+        """Observe the work under way, by activity."""
+        counts = self.count_under_way()
+        return [Observation(n, {"ingest.stage": activity}) for activity, n in counts.items()]
 
     def observe_queue(self, _: CallbackOptions) -> list[Observation]:
-        """How many batches are handed over, and not with a service."""
-        now = self.count_under_way()
-        return [Observation(max(0, now.get(EMBEDDING_CHUNKS, 0) - now.get(EMBEDDING_SERVICE, 0)))]
+        """Observe the batches that wait for a request to the embedding service."""
+        counts = self.count_under_way()
+        waiting = counts.get(EMBEDDING_CHUNKS, 0) - counts.get(EMBEDDING_SERVICE, 0)
+        return [Observation(max(0, waiting))]
 
     def record_stage(self, activity: str, seconds: float, error: str) -> None:
-        """A piece of work is done."""
+        """Record a finished piece of work."""
         self.stages.record(seconds, {"ingest.stage": activity, **error_attributes(error)})
 
     def record_wait(self, activity: str, seconds: float) -> None:
-        """A wait is over."""
+        """Record a finished wait."""
         self.waits.add(seconds, {"ingest.wait": activity})
 
     def record_embedding(
         self, attributes: dict[str, Any], tokens: int, seconds: float, error: str
     ) -> None:
-        """A call to the model is done, with all its requests and waits."""
+        """Record a finished call to the model, including all its requests and waits."""
         self.operations.record(seconds, attributes | error_attributes(error))
         if not error:
             self.usage.record(tokens, attributes | {"gen_ai.token.type": "input"})
 
     def record_request(self, request: LoggedRequest) -> None:
-        """A request was answered, or not."""
-        where = server_attributes(request.url)
+        """Record a request and its status; 0 means that there was no response."""
+        server = server_attributes(request.url)
         status = {"http.response.status_code": request.status} if request.status else {}
         error = "" if 0 < request.status < 400 else str(request.status or "no_answer")  # noqa: PLR2004
         self.request_duration.record(
             request.seconds,
-            {"http.request.method": request.method, **where, **status, **error_attributes(error)},
+            {"http.request.method": request.method, **server, **status, **error_attributes(error)},
         )
         if request.status == TOO_MANY_REQUESTS:
-            self.throttled.add(1, where)
+            self.throttled.add(1, server)
 
     def record_pages(self, event: RunProgress) -> None:
-        """Pages were read."""
+        """Record pages that were read."""
         if event.pages:
             self.pages.add(event.pages)
 
     def record_document(self, event: SourceResult) -> None:
-        """A document is done with."""
+        """Record a finished document."""
         code = {"ingest.code": event.code} if event.code else {}
         self.documents.add(1, {"ingest.outcome": event.outcome.value, **code})
         for counter, number in (
@@ -144,24 +144,24 @@ class Instruments:
                 counter.add(number)
 
     def record_document_duration(self, event: SourceResult, seconds: float) -> None:
-        """A document was under way for so long."""
+        """Record the duration of a document that was read."""
         self.document_duration.record(seconds, {"ingest.outcome": event.outcome.value})
 
 
 def error_attributes(error: str) -> dict[str, str]:
-    """What an error is called, where there is one."""
+    """Return the attribute for an error; none for ""."""
     return {"error.type": error} if error else {}
 
 
 def server_attributes(url: str) -> dict[str, Any]:
-    """Where a request goes: the service, and nothing of what is asked for there."""
+    """Return the attributes for a request's server, without its path and query."""
     scheme, _, rest = url.partition("://")
     return dict(parse_server(f"{scheme}://{rest.split('/', 1)[0]}"))
 
 
 @lru_cache(maxsize=64)
 def parse_server(url: str) -> tuple[tuple[str, Any], ...]:
-    """The name and the port of a service."""
+    """Return the host and port of a URL, as attributes."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return ("server.address", parts.hostname or ""), ("server.port", port)

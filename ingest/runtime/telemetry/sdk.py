@@ -1,7 +1,7 @@
-"""The SDK of OpenTelemetry, set up for one run and taken down within seconds, whoever listens.
+"""OpenTelemetry SDK, set up for one run and shut down within seconds.
 
-Nothing is made global, so no other library in the process is traced. What the SDK has to say goes
-to nobody; that something was lost is said once.
+No global provider is set, so no other library in the process is traced. The SDK's own log messages
+are not shown; instead, lost telemetry is reported once, at the end.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AZURE_LOGGER = "azure.monitor"
-CLOSE_TIMEOUT_SECONDS = 5.0  # seconds at the end of a run in which telemetry may still be sent
-CLOSE_TIMEOUT_AFTER_LOSS_SECONDS = 1.0  # the same, where some could not be sent before
+CLOSE_TIMEOUT_SECONDS = 5.0  # to send the rest at the end of a run
+CLOSE_TIMEOUT_AFTER_LOSS_SECONDS = 1.0  # likewise, if some telemetry was lost before
 
-# So that nothing goes to anybody but whom it was asked to go to: the exporter reports on itself to
-# Microsoft, and asks there for its configuration. (The last would look for what is global.)
+# Azure's exporter would report its own statistics to Microsoft and fetch its configuration from
+# there. (The last variable keeps it from reading global providers.)
 EXPORTER_OPT_OUTS = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
@@ -55,14 +55,14 @@ EXPORTER_OPT_OUTS = {
 
 
 class LossCounter(logging.Handler):
-    """Hears what the SDK and its exporters complain of, so that nobody else must."""
+    """Log handler that counts the SDK's and its exporters' reports of lost telemetry."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.count = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        # OTLP's exporter warns of what it tries again; the other one keeps nothing to try again.
+        # The OTLP exporter warns before it retries; Azure's, without storage, does not retry.
         final = record.levelno >= logging.ERROR or record.name.startswith(AZURE_LOGGER)
         if final or "dropping" in str(record.msg):
             self.count += 1
@@ -75,40 +75,47 @@ def start_sdk(
     run_info: RunInfo,
     credential: Callable[[], TokenCredential],
 ) -> Iterator[Telemetry]:
-    """The telemetry of a run; what cannot be set up is said, and the run goes on without it."""
+    """Start the SDK. If that fails, a warning is logged and the run goes on without telemetry."""
     environment.update(EXPORTER_OPT_OUTS)
     with count_losses() as losses:
         try:
             signed = credential() if requires_token(environment) else None
             tracing, metering = create_providers(choice, environment, run_info, signed)
-        except Exception as error:  # noqa: BLE001 - whatever a variable of theirs does to the SDK
+        except Exception as error:  # noqa: BLE001 - the SDK raises anything for a bad variable
             log.warning(
-                "telemetry is off, it could not be set up (%s): check %s and those beside it",
+                "telemetry is off, it could not be set up (%s): check %s and related variables",
                 type(error).__name__,
                 choice.requested_by,
             )
             yield Telemetry()
             return
         tracer = tracing.get_tracer("ingest", run_info.version)
-        made = TelemetryObserver(tracer, metering.get_meter("ingest", run_info.version), run_info)
-        ended = partial(
+        meter = metering.get_meter("ingest", run_info.version)
+        observer = TelemetryObserver(tracer, meter, run_info)
+        finish = partial(
             finish_telemetry,
-            made,
+            observer,
             (tracing.shutdown, metering.shutdown),
             losses,
             choice.requested_by,
         )
         try:
-            yield Telemetry(made, made.on_response, made.on_event, made.on_summary, made.trace_id)
-        except Exception:  # but not a second ^C, which means at once
-            ended()
+            yield Telemetry(
+                observer,
+                observer.on_response,
+                observer.on_event,
+                observer.on_summary,
+                observer.trace_id,
+            )
+        except Exception:  # not KeyboardInterrupt: a second ^C means at once
+            finish()
             raise
-        ended()
+        finish()
 
 
 @contextmanager
 def count_losses() -> Iterator[LossCounter]:
-    """What is lost meanwhile."""
+    """Count the losses that are logged during the context."""
     losses = LossCounter()
     loggers = [logging.getLogger(name) for name in ("opentelemetry", AZURE_LOGGER)]
     for logger in loggers:
@@ -126,13 +133,13 @@ def finish_telemetry(
     losses: LossCounter,
     requested_by: str,
 ) -> None:
-    """Send what there is, as far as that takes seconds, and say if some of it was lost."""
+    """Send the remaining telemetry within a timeout, and warn if some was lost."""
     observer.close()
     closed = run_within(
         ends, CLOSE_TIMEOUT_AFTER_LOSS_SECONDS if losses.count else CLOSE_TIMEOUT_SECONDS
     )
     if losses.count or not closed:
-        log.warning("not all telemetry arrived, which changes nothing else: check %s", requested_by)
+        log.warning("not all telemetry arrived; the run is not affected: check %s", requested_by)
 
 
 def create_providers(
@@ -141,7 +148,7 @@ def create_providers(
     run_info: RunInfo,
     credential: TokenCredential | None,
 ) -> tuple[TracerProvider, MeterProvider]:
-    """What makes spans and what counts, for the exporters of a choice."""
+    """Create the providers of traces and metrics for the chosen exporters."""
     ours = {
         "service.name": "ingest",
         "service.version": run_info.version,
@@ -169,7 +176,7 @@ def create_providers(
 
 
 def create_span_exporter(name: str, to_azure: dict[str, Any]) -> SpanExporter:
-    """What sends spans."""
+    """Create an exporter of spans."""
     if name == CONSOLE:
         return ConsoleSpanExporter(
             out=sys.stderr, formatter=lambda span: span.to_json(indent=None) + "\n"
@@ -184,7 +191,7 @@ def create_span_exporter(name: str, to_azure: dict[str, Any]) -> SpanExporter:
 
 
 def create_metric_exporter(name: str, to_azure: dict[str, Any]) -> MetricExporter:
-    """What sends metrics."""
+    """Create an exporter of metrics."""
     if name == CONSOLE:
         return ConsoleMetricExporter(
             out=sys.stderr, formatter=lambda data: data.to_json(indent=None) + "\n"
@@ -199,7 +206,7 @@ def create_metric_exporter(name: str, to_azure: dict[str, Any]) -> MetricExporte
 
 
 def run_within(calls: Sequence[Callable[[], object]], seconds: float) -> bool:
-    """Whether all calls came to an end in so many seconds; those that do not are left behind."""
+    """Make calls in parallel; return whether all ended within a timeout. Others are abandoned."""
     ends = time.monotonic() + seconds
     threads = [threading.Thread(target=call, daemon=True) for call in calls]
     for thread in threads:

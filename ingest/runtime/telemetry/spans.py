@@ -1,6 +1,7 @@
-"""Work as spans: one for the run, one for each document that is looked into, one for each stage.
+"""Spans of a run, of each document that is read, and of each stage.
 
-A stage of several documents together, as a batch of embeddings, is the run's, and linked to them.
+A stage that covers several documents, such as a batch of embeddings, is a child of the run's span
+and linked to the documents' spans.
 """
 
 from __future__ import annotations
@@ -13,8 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
-from opentelemetry.trace import set_span_in_context as within
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    set_span_in_context,
+)
 
 from ingest.errors import DocumentError, StoppedError
 from ingest.models import Outcome, RunEvent, RunProgress, SourceKey, SourceResult, Summary
@@ -30,32 +38,28 @@ from ingest.runtime.timing import (
     End,
 )
 
-WAIT_ACTIVITIES = (
-    TOKEN_QUOTA,
-    REQUEST_QUOTA,
-    FIRST_ANSWER,
-)  # tenths of a second each: counted, and no spans
-MAX_LINKS = 128  # of a span, which is the SDK's limit
-SUCCESS_EXIT_CODES = (0, 3)  # exit codes of a run that did what it could
+WAIT_ACTIVITIES = (TOKEN_QUOTA, REQUEST_QUOTA, FIRST_ANSWER)  # too short and many for spans
+MAX_LINKS = 128  # per span, the SDK's limit
+SUCCESS_EXIT_CODES = (0, 3)  # 3: some documents could not be read
 
 
 @dataclass(slots=True)
 class DocumentSpan:
-    """One that is under way."""
+    """Span of a document under way."""
 
     span: Span
-    began_at: float
+    started: float
 
 
 class StageStack(threading.local):
-    """The stages that a thread is in, the innermost last."""
+    """Spans of the stages that the thread is in, innermost last."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
 
 
 class TelemetryObserver:
-    """Makes spans and metrics of what happens in a run, in any of its threads."""
+    """Observer that records spans and metrics. Thread-safe."""
 
     def __init__(self, tracer: Tracer, meter: Meter, run_info: RunInfo) -> None:
         self.tracer = tracer
@@ -69,19 +73,19 @@ class TelemetryObserver:
         self.trace_id = f"{self.run.get_span_context().trace_id:032x}"
 
     def count_under_way(self) -> dict[str, int]:
-        """How many pieces of work of each kind are under way at this moment."""
+        """Return the number of documents and stages under way, by activity."""
         with self.lock:
             return {"document": len(self.documents), **self.under_way}
 
     def begin(
         self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any], *, inner: bool
     ) -> End:
-        """A piece of work begins: a span, or for a wait a number."""
-        began = time.monotonic()
+        """Start the span of a piece of work; a wait has no span and is only counted."""
+        started = time.monotonic()
         with self.lock:
             self.under_way[activity] += 1
         if activity in WAIT_ACTIVITIES:
-            return lambda _: self.end_wait(activity, time.monotonic() - began)
+            return lambda _: self.end_wait(activity, time.monotonic() - started)
         span = self.start_stage(activity, sources, facts)
         if inner:
             self.stages.spans.append(span)
@@ -91,7 +95,7 @@ class TelemetryObserver:
                 self.stages.spans.remove(span)
             with self.lock:
                 self.under_way[activity] -= 1
-            seconds = time.monotonic() - began
+            seconds = time.monotonic() - started
             kind = error_type(error)
             self.instruments.record_stage(activity, seconds, kind)
             if activity == EMBEDDING_CHUNKS:
@@ -103,7 +107,7 @@ class TelemetryObserver:
         return end
 
     def end_wait(self, activity: str, seconds: float) -> None:
-        """A wait is over."""
+        """Record a finished wait."""
         with self.lock:
             self.under_way[activity] -= 1
         self.instruments.record_wait(activity, seconds)
@@ -111,18 +115,19 @@ class TelemetryObserver:
     def start_stage(
         self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any]
     ) -> Span:
-        """A stage's span, below the one that its thread is in, its document's, or the run's."""
-        found = [self.document_span(key).span for key in sources[:MAX_LINKS]]
-        outer = self.stages.spans[-1:] or (found if len(sources) == 1 else [self.run])
-        links = [Link(span.get_span_context()) for span in found] if len(sources) > 1 else []
+        """Start a stage's span below that of its thread's current stage, its document or the run."""
+        documents = [self.document_span(key).span for key in sources[:MAX_LINKS]]
+        parents = self.stages.spans[-1:] or (documents if len(sources) == 1 else [self.run])
+        links = [Link(span.get_span_context()) for span in documents] if len(sources) > 1 else []
         name, kind, more = self.describe_stage(activity, facts)
         attributes = {"ingest.stage": activity, "ingest.run": self.run_info.run, **more}
-        return self.tracer.start_span(name, within(outer[0]), kind, attributes, links)
+        context = set_span_in_context(parents[0])
+        return self.tracer.start_span(name, context, kind, attributes, links)
 
     def describe_stage(
         self, activity: str, facts: Mapping[str, Any]
     ) -> tuple[str, SpanKind, dict[str, Any]]:
-        """The name, the kind and the attributes of a stage, by the semantic conventions."""
+        """Return the name, kind and attributes of a stage, by the semantic conventions."""
         if activity == EMBEDDING_CHUNKS:
             remote = self.run_info.provider != "local"
             attributes = self.embedding_attributes(facts) | {
@@ -141,7 +146,7 @@ class TelemetryObserver:
         )
 
     def embedding_attributes(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """What embedding is called by those who watch models."""
+        """Return the attributes of embedding, by the conventions for generative AI."""
         return {
             "gen_ai.operation.name": "embeddings",
             "gen_ai.provider.name": self.run_info.provider,
@@ -149,7 +154,7 @@ class TelemetryObserver:
         }
 
     def document_span(self, key: SourceKey) -> DocumentSpan:
-        """The document under way; it is, from the first time that anybody asks."""
+        """Return a document's span; the first call for a document starts it."""
         with self.lock:
             if key not in self.documents:
                 root, source = key
@@ -158,33 +163,34 @@ class TelemetryObserver:
                     "ingest.source": source,
                     "ingest.run": self.run_info.run,
                 }
-                span = self.tracer.start_span("document", within(self.run), attributes=attributes)
+                context = set_span_in_context(self.run)
+                span = self.tracer.start_span("document", context, attributes=attributes)
                 self.documents[key] = DocumentSpan(span, time.monotonic())
             return self.documents[key]
 
     def on_response(self, request: LoggedRequest) -> None:
-        """A request was answered, or not."""
+        """Record a request."""
         self.instruments.record_request(request)
 
     def on_event(self, event: RunEvent) -> None:
-        """Something happened."""
+        """Record an event of the run."""
         if isinstance(event, RunProgress):
             self.instruments.record_pages(event)
         elif isinstance(event, SourceResult):
             self.end_document(event)
 
     def end_document(self, event: SourceResult) -> None:
-        """A document is done with. What was not looked into and is unchanged is only counted."""
+        """End a document's span. An unchanged document that was not read is only counted."""
         key = (event.root, event.source)
-        looked_into = key in self.documents
+        has_span = key in self.documents
         self.instruments.record_document(event)
-        if not looked_into and event.outcome is Outcome.UNCHANGED:
+        if not has_span and event.outcome is Outcome.UNCHANGED:
             return
         document = self.document_span(key)
         with self.lock:
             del self.documents[key]
-        if looked_into:
-            self.instruments.record_document_duration(event, time.monotonic() - document.began_at)
+        if has_span:
+            self.instruments.record_document_duration(event, time.monotonic() - document.started)
         document.span.set_attributes(
             {
                 "ingest.outcome": event.outcome.value,
@@ -198,7 +204,7 @@ class TelemetryObserver:
         end_span(document.span, event.code if event.outcome is Outcome.FAILED else "")
 
     def on_summary(self, summary: Summary) -> None:
-        """The run has come to something."""
+        """End the run's span with its totals."""
         outcomes = {f"ingest.documents.{name}": n for name, n in summary.outcomes.items()}
         self.run.set_attributes(
             {
@@ -214,11 +220,11 @@ class TelemetryObserver:
         end_span(self.run, "" if summary.exit in SUCCESS_EXIT_CODES else f"exit {summary.exit}")
 
     def close(self) -> None:
-        """What is still under way ends unfinished."""
+        """End the spans that are still open as unfinished."""
         with self.lock:
-            left = [document.span for document in self.documents.values()]
+            unfinished = [document.span for document in self.documents.values()]
             self.documents.clear()
-        for span in left:
+        for span in unfinished:
             span.set_attribute("ingest.outcome", "unfinished")
             span.end()
         if self.run.is_recording():
@@ -226,7 +232,7 @@ class TelemetryObserver:
 
 
 def error_type(error: BaseException | None) -> str:
-    """What kind of error ended a piece of work, in a word; "" for none."""
+    """Return an error's code, HTTP status or class name; "" for none, or for a cancelled run."""
     if error is None or isinstance(error, StoppedError):
         return ""
     if isinstance(error, DocumentError):
@@ -236,7 +242,7 @@ def error_type(error: BaseException | None) -> str:
 
 
 def end_span(span: Span, error: str) -> None:
-    """A span is over; its status says whether well. An error's message stays here."""
+    """End a span and set its status. Error messages are not exported."""
     if error:
         span.set_attribute("error.type", error)
         if error.isdecimal():

@@ -1,8 +1,8 @@
-"""PDFs in a container of Azure Blob Storage, or in one folder of it.
+"""Azure Blob Storage containers as roots: all PDFs in a container or in one folder of it.
 
-The service lists by UTF-16, or folder by folder where an account has a hierarchical namespace; the
-merge with the index's records needs the order of code points. So a listing is sorted, on disk,
-before any of it is passed on: taken as it comes, it would look like deletions.
+The service lists names in UTF-16 order, or folder by folder in an account with a hierarchical
+namespace; the merge with the index's records needs code-point order. So a listing is sorted on
+disk before any of it is passed on: unsorted, it would look like deletions.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from ingest.sources.spool import disk_full_error, temporary_file, write_block
 
 log = logging.getLogger(__name__)
 
-MAX_PAGE_BLOBS = 5000  # names in one answer; the service gives no more
-URL_SAFE_CHARACTERS = "/~"  # stays as it is in a blob's URL
+MAX_PAGE_BLOBS = 5000  # in one response, the service's limit
+URL_SAFE_CHARACTERS = "/~"  # not percent-encoded in a blob's URL
 CONTAINER_URL_FORMAT = "https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerLocation:
-    """A folder in a container, or all of the container."""
+    """A container, or one folder in it."""
 
     container: str  # its URL
     folder: str = ""  # ends with a "/" unless empty
@@ -53,7 +53,7 @@ class ContainerLocation:
 
 
 def parse_container_urls(urls: Iterable[str]) -> list[ContainerLocation]:
-    """What URLs mean, each once. Raises ConfigError for one that lies inside another."""
+    """Parse URLs, without duplicates. Raises ConfigError for one that lies inside another."""
     found = list(dict.fromkeys(map(parse_container_url, urls)))
     for inner, outer in itertools.permutations(found, 2):
         if inner.url.startswith(outer.url + "/"):
@@ -65,13 +65,13 @@ def parse_container_urls(urls: Iterable[str]) -> list[ContainerLocation]:
 
 
 def parse_container_url(url: str) -> ContainerLocation:
-    """What a URL means. Raises ConfigError, without the secret that may be in it."""
+    """Parse a container's URL. Raises ConfigError, whose text omits any secret in the URL."""
     try:
         parts = urlsplit(url)
         signed = "sig=" in unquote(parts.path)
     except ValueError:  # its text may hold the secret
         raise ConfigError(
-            f"a root looks like a URL and is none; expected {CONTAINER_URL_FORMAT}"
+            f"a root looks like a URL but is not valid; expected {CONTAINER_URL_FORMAT}"
         ) from None
     host = parts.netloc.rpartition("@")[2].lower().removesuffix(":443")
     host = host.replace(".dfs.", ".blob.", 1)
@@ -96,7 +96,7 @@ def parse_container_url(url: str) -> ContainerLocation:
 
 
 def is_host_without_name(host: str) -> bool:
-    """Whether a host has no name of its own: the account then stands in the path."""
+    """Return whether a host is an IP address or localhost: the account is then in the path."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -105,14 +105,18 @@ def is_host_without_name(host: str) -> bool:
 
 
 def blob_url(root: str, name: str) -> str:
-    """The URL of a blob in a root."""
+    """Return the URL of a blob in a root."""
     return f"{root}/{quote(name, safe=URL_SAFE_CHARACTERS)}"
 
 
 class Container:
-    """A root in a container. `opened` may be called from several threads.
+    """A root in a container. `open` may be called from several threads.
 
-    A blob that does not fit into `most` megabytes is not fetched. Its fields are those `wanted`.
+    Args:
+        location: the container and folder.
+        storage: client for the storage account.
+        max_megabytes: memory limit of a document; a blob that exceeds half of it is not fetched.
+        blob_fields: fields of the index that metadata and index tags fill.
     """
 
     def __init__(
@@ -130,20 +134,20 @@ class Container:
 
     @property
     def name(self) -> str:
-        """What the index calls it: its URL."""
+        """The URL of the container or folder."""
         return self.location.url
 
     def covers(self, _: str) -> bool:
-        """All names are meant."""
+        """Return True: a container has no patterns."""
         return True
 
     def list(self) -> Iterator[Source | ListingIssue | Unread]:
-        """Every blob in the order of the names, and every odd thing met on the way.
+        """List every blob and every issue, in order of names.
 
-        Raises ConfigError or ServiceError if any page of the listing cannot be had.
+        Raises ConfigError or ServiceError if any page of the listing cannot be fetched.
         """
         try:
-            # A database without a name lies in a temporary file, and is gone with its connection.
+            # A database without a name is a temporary file, deleted when its connection closes.
             with closing(sqlite3.connect("")) as table:
                 table.execute(
                     "CREATE TABLE blobs (name TEXT PRIMARY KEY, size, etag, unreadable, fields) "
@@ -157,12 +161,12 @@ class Container:
             raise disk_full_error(str(error)) from error
 
     def find(self, name: str) -> Source:
-        """The blob of this name as it is now. Raises DocumentError if there is none."""
+        """Return the current state of one blob. Raises DocumentError if there is none."""
         found = (blob for page in self.list_pages(name) for blob in page if blob.name == name)
         return require_source(map(self.blob_to_source, found))
 
     def list_pages(self, prefix: str = "") -> Iterator[Sequence[Blob]]:
-        """The blobs whose names have a prefix, a page at a time, in the order of the service."""
+        """Yield pages of the blobs whose names have a prefix, in the service's order."""
         marker: str | None = ""
         while marker is not None:
             self.storage.retry_policy.raise_if_cancelled()
@@ -173,7 +177,7 @@ class Container:
             yield page
 
     def fetch_page(self, prefix: str, marker: str) -> tuple[Sequence[Blob], str | None]:
-        """One page, and the marker of the next if there is one."""
+        """Fetch one page; return its blobs and the marker of the next page, or None."""
         include = "metadata,tags" if self.needs_tags else "metadata"
         query = {"restype": "container", "comp": "list", "include": include}
         wanted = {
@@ -189,17 +193,16 @@ class Container:
             listing = ET.fromstring(body)  # noqa: S314 - it comes from the service
         except ET.ParseError as error:
             raise RetryableError(
-                f"{self.name} gave a listing that cannot be read ({error})"
+                f"{self.name} returned a listing that is not valid XML ({error})"
             ) from error
         entries = listing.find("Blobs")
         if entries is None:
-            raise RetryableError(f"{self.name} gave no listing but <{listing.tag}>")
-        return list(parse_blobs(entries, self.location.folder, self.blob_fields)), listing.findtext(
-            "NextMarker"
-        ) or None
+            raise RetryableError(f"{self.name} returned <{listing.tag}> instead of a listing")
+        blobs = list(parse_blobs(entries, self.location.folder, self.blob_fields))
+        return blobs, listing.findtext("NextMarker") or None
 
     def blob_to_source(self, blob: Blob) -> Source | ListingIssue | Unread:
-        """The source a blob is, or why it is none."""
+        """Convert a blob to a source, or to the item that reports why it is not one."""
         if not is_document_name(blob.name):
             return Unread(self.name, blob.name)
         if blob.name.rpartition("/")[2].startswith("."):
@@ -210,7 +213,7 @@ class Container:
             name=blob.name,
             location=blob_url(self.name, blob.name),
             size=blob.size,
-            # A change of tags leaves the etag as it is, and so does one of the mapping.
+            # Changing index tags, or their mapping to fields, does not change the etag.
             modified=f"{blob.etag} {hash_fields(fields)}".rstrip(),
             unreadable=blob.unreadable,
             fields=fields,
@@ -218,9 +221,9 @@ class Container:
 
     @contextmanager
     def open(self, source: Source) -> Iterator[BinaryIO]:
-        """A copy of a blob as it was listed, or else as it was when it was asked for again.
+        """Download a blob as it was listed or, if it changed since, as it is now.
 
-        Raises DocumentError if it vanished, cannot be read, or changed twice.
+        Raises DocumentError if it vanished, cannot be read, or changes again meanwhile.
         """
         with temporary_file() as file:
             try:
@@ -231,7 +234,7 @@ class Container:
             yield file
 
     def download_current(self, url: str, file: BinaryIO) -> None:
-        """Fill a file with a blob as it is now. Raises DocumentError."""
+        """Download the current version of a blob into a file. Raises DocumentError."""
         try:
             etag, size = self.storage.call_with_retry(
                 partial(self.fetch_properties, url), is_blob_request=True
@@ -241,12 +244,12 @@ class Container:
             raise DocumentError("changed while being read; run again", Code.CHANGED) from None
 
     def fetch_properties(self, url: str) -> tuple[str, int]:
-        """A blob's etag and size, as they are now."""
+        """Fetch a blob's current etag and size in bytes."""
         with self.storage.send("HEAD", url) as response:
             return response.headers["ETag"].strip('"'), int(response.headers["Content-Length"])
 
     def download(self, url: str, etag: str, size: int, file: BinaryIO) -> None:
-        """Fill a file with a blob. Raises Changed if it is another one by now, or DocumentError."""
+        """Download a version of a blob into a file. Raises BlobChangedError or DocumentError."""
         check_size(size, self.max_megabytes)
         file.seek(0)
         file.truncate()
@@ -258,20 +261,20 @@ class Container:
             raise BlobChangedError
 
     def resume_download(self, url: str, etag: str, file: BinaryIO) -> None:
-        """Append what a file lacks of a blob, or as much of it as comes before a break."""
+        """Append the missing rest of a blob to a file, as far as the connection lasts."""
         start = file.tell()
         headers = {"If-Match": f'"{etag}"'} | ({"Range": f"bytes={start}-"} if start else {})
         expected = HTTPStatus.PARTIAL_CONTENT if start else HTTPStatus.OK
         try:
             with self.storage.send("GET", url, headers) as response:
                 if response.status_code != expected:
-                    raise RetryableError(f"{url} gave another part than was asked for")
+                    raise RetryableError(f"{url} returned a different range than was requested")
                 for piece in response.iter_raw():
                     self.storage.retry_policy.raise_if_cancelled()
                     write_block(file, piece)
         except AzureError as error:
             if file.tell() == start:
                 raise
-            log.info("%s broke off after %d bytes: %s", url, file.tell(), error)
+            log.info("the download of %s stopped after %d bytes: %s", url, file.tell(), error)
         if file.tell() == start:
-            raise RetryableError(f"{url} gave an empty answer")
+            raise RetryableError(f"{url} returned an empty response")

@@ -1,7 +1,7 @@
-"""Which metadata and index tags of a blob become which fields of the index.
+"""Mapping of a blob's metadata and index tags to fields of the index.
 
-A field is named even where a blob has no value for it: only so does a value that was taken away
-leave the index.
+A field is written even if a blob has no value for it, so that a value that was removed from the
+blob is removed from the index too.
 """
 
 from __future__ import annotations
@@ -16,21 +16,19 @@ if TYPE_CHECKING:
     from ingest.models import Values
 
 TAG_PREFIX = "tag:"
-FIELD_NAME_PATTERN = re.compile(
-    r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}"
-)  # of a field, as services take it
+FIELD_NAME_PATTERN = re.compile(r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}")  # of AI Search
 
 
 class BlobField(NamedTuple):
-    """One field of the index and what fills it."""
+    """A field of the index, and the metadata or index tag that fills it."""
 
     name: str
-    key: str  # of the metadata, in lower case, or of the index tag, as it is
+    key: str  # of the metadata, in lower case; or of the index tag, case-sensitive
     tag: bool
 
 
 def blob_fields_parser(reserved: Collection[str]) -> Callable[[str], tuple[BlobField, ...]]:
-    """A parser of `field=source, ...`; the names in `taken` are other fields of the index."""
+    """Return a parser for `field=source, ...`; `reserved` are names of other fields."""
 
     def parse(text: str) -> tuple[BlobField, ...]:
         found = tuple(parse_blob_field(part.strip()) for part in text.split(",") if part.strip())
@@ -45,7 +43,7 @@ def blob_fields_parser(reserved: Collection[str]) -> Callable[[str], tuple[BlobF
 
 
 def parse_blob_field(text: str) -> BlobField:
-    """One of `field`, `field=metadata`, `field=tag:NAME`. Raises ValueError."""
+    """Parse `field`, `field=metadata` or `field=tag:NAME`. Raises ValueError."""
     name, equals, source = (part.strip() for part in text.partition("="))
     key = source.removeprefix(TAG_PREFIX).strip() if equals else name
     if not FIELD_NAME_PATTERN.fullmatch(name) or not key:
@@ -58,9 +56,9 @@ def parse_blob_field(text: str) -> BlobField:
 
 
 def read_field_values(entry: ET.Element, blob_fields: Sequence[BlobField]) -> Values:
-    """What an entry of a listing says for each field; an empty value is none."""
+    """Read the value of each field from an entry of a listing; an empty value becomes None."""
     if not blob_fields:
-        return ()  # most listings are long, and nothing is wanted of them
+        return ()  # a shortcut: listings are long and usually have no fields to read
     metadata = {item.tag.lower(): item.text for item in entry.iterfind("Metadata/*")}
     tags = {tag.findtext("Key"): tag.findtext("Value") for tag in entry.iterfind("Tags/TagSet/Tag")}
     return tuple(

@@ -1,7 +1,4 @@
-"""What a page of a container's listing says: its blobs, as the service spells them.
-
-A name that XML cannot hold comes percent-encoded, and some entries only stand for a folder.
-"""
+"""Parser for one page of a container's listing (the List Blobs operation)."""
 
 from __future__ import annotations
 
@@ -16,11 +13,11 @@ from ingest.models import is_document_name
 from ingest.sources.azure_blob.client import ARCHIVED_REASON
 from ingest.sources.azure_blob.fields import BlobField, read_field_values
 
-REHYDRATING_REASON = "archived; it is being rehydrated, a run after that reads it"
+REHYDRATING_REASON = "archived; it is being rehydrated, and a run after that reads it"
 
 
 class Blob(NamedTuple):
-    """One blob of a listing; of one that is no PDF, only its name is said."""
+    """One blob of a listing; one that is not a PDF has only a name."""
 
     name: str  # relative to the root
     size: int
@@ -32,17 +29,16 @@ class Blob(NamedTuple):
 def parse_blobs(
     entries: ET.Element, folder: str, blob_fields: Sequence[BlobField]
 ) -> Iterator[Blob]:
-    """The files among the entries of a listing; their names lose that of the folder."""
+    """Yield the files in a listing, with names relative to `folder`."""
     for entry in entries.iter("Blob"):
         name = element_text(entry, "Name").removeprefix(folder)
         if re.search(r"(^|/)\.[^/]*/", name):
             continue
-        # A folder in its own right, or what some tools put in the place of one.
+        # A directory of a hierarchical namespace, or a marker blob that some tools write for one.
         if any(item.tag.lower() == "hdi_isfolder" for item in entry.iterfind("Metadata/*")):
             continue
         if not is_document_name(name):
-            # A name that ends with a "/" stands for a folder; a hidden file of another kind, for
-            # nothing that anybody looks for.
+            # Skip placeholders for folders (names that end with a "/") and other hidden files.
             if not re.search(r"(^|/)(\.[^/]*)?$", name):
                 yield Blob(name, 0, "", "", "[]")
             continue
@@ -58,7 +54,7 @@ def parse_blobs(
 
 
 def element_text(entry: ET.Element, path: str) -> str:
-    """What an element holds; names that XML cannot hold come percent-encoded."""
+    """Return an element's text. The service percent-encodes names that XML cannot represent."""
     found = entry.find(path)
     if found is None or not found.text:
         return ""

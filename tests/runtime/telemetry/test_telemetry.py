@@ -239,7 +239,7 @@ def test_without_the_extra_a_run_goes_on_and_says_so(docs: Path) -> None:
     said, *_, end = done.stderr.splitlines()  # a slow one tells how far it is between them
     assert end.endswith("exit 0: 1 new")
     assert said.endswith(
-        "Z ingest: OTEL_EXPORTER_OTLP_ENDPOINT is set, but what sends telemetry is not installed: "
+        "Z ingest: OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: "
         "pip install 'ingest[telemetry]'"
     )
 
@@ -263,7 +263,7 @@ def test_a_collector_that_is_not_there_costs_a_line(
     begin, end, lost = objects(done.stderr)
     assert (begin["event"], end["event"]) == ("begin", "end")
     assert lost["message"] == (
-        "not all telemetry arrived, which changes nothing else: check OTEL_EXPORTER_OTLP_ENDPOINT"
+        "not all telemetry arrived; the run is not affected: check OTEL_EXPORTER_OTLP_ENDPOINT"
     )
 
 
