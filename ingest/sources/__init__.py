@@ -20,8 +20,8 @@ class Root(Protocol):
     * `name` identifies the root in the index: it never changes, and no other root has it.
     * A listing is complete, or raises. Sources that it omits are removed from the index, so it must
       raise an exception for whatever it cannot see, or yield a ListingIssue with `hides=True`.
-    * A listing is sorted by name, as `sorted` compares strings, without repetitions. A source's name
-      ends with ".pdf", and has "/" between folders.
+    * A listing is sorted by name, as `sorted` compares strings, without repetitions. The name of a
+      source ends with ".pdf", and has "/" between folders.
     * Other files may be listed as Unread, to be counted.
     * `Source.size` is the number of bytes that `open` returns. `Source.modified` is any version of
       them: a time, an ETag, a hash. While both are unchanged, the source is not read again.

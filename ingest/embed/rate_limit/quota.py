@@ -98,7 +98,7 @@ class RemainingWindow:
 
     @property
     def is_reported(self) -> bool:
-        """Whether the service reports a remainder that is plausible."""
+        """True if the service reports a plausible remainder."""
         return not math.isnan(self.level) and self.doubts < MAX_DOUBTS
 
     def record_remaining(

@@ -54,8 +54,8 @@ def prepare(
 ) -> PreparedDocument | None:
     """Return a document and its chunks; None if its fingerprint is the known one.
 
-    The fingerprint covers bytes, fields and recipe. `edit` is applied to the extracted document. Raises
-    DocumentError.
+    The fingerprint covers bytes, fields and recipe. `edit` is applied to the extracted document.
+    Raises DocumentError.
     """
     try:
         file.seek(0)  # an earlier attempt may have read it

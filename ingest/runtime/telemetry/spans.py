@@ -115,7 +115,7 @@ class TelemetryObserver:
     def start_stage(
         self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any]
     ) -> Span:
-        """Start a stage's span below that of its thread's current stage, its document or the run."""
+        """Start a span of a stage, below its thread's current stage, its document or the run."""
         documents = [self.document_span(key).span for key in sources[:MAX_LINKS]]
         parents = self.stages.spans[-1:] or (documents if len(sources) == 1 else [self.run])
         links = [Link(span.get_span_context()) for span in documents] if len(sources) > 1 else []
