@@ -189,7 +189,7 @@ class EngineChain:
         )
 
     def with_same_page_count(self) -> Iterator[PdfEngine]:
-        """Yield the engines with the page count of the first: others may number pages differently."""
+        """Yield the engines with as many pages as the first: others may number them differently."""
         yield (first := self.first())
         for engine in self:
             if engine is not first and len(engine) == len(first):
