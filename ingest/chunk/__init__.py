@@ -5,4 +5,4 @@ not load the tokenizer.
 """
 
 MIN_CHUNK_TOKENS = 16
-MAX_OVERLAP_SHARE = 0.2  # of a chunk; with more, the shortest chunk could be all repetition
+MAX_OVERLAP_SHARE = 0.2  # of the limit; below the shortest chunk, so that none is all repetition
