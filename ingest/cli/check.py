@@ -30,7 +30,7 @@ from ingest.config.factory import (
 )
 from ingest.config.settings import Settings
 from ingest.errors import DocumentError, ServiceError
-from ingest.index import Index
+from ingest.index import RecordStore
 from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
 from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
@@ -130,7 +130,7 @@ def root_opener(
     return open_root
 
 
-def source_at(index: Index, name: str) -> SourceKey | None:
+def source_at(index: RecordStore, name: str) -> SourceKey | None:
     """The root and the name of a source that is given as ROOT/NAME; None for no such source."""
     names = [name]
     if "://" in name:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ingest.embed import PartialEmbedding
 from ingest.errors import DocumentError, ServiceError
-from ingest.index import Index
+from ingest.index import ChunkStore, Index, RecordStore
 from ingest.models import (
     Chunk,
     Code,
@@ -127,7 +127,7 @@ def is_same_content(document: PreparedDocument, record: Record) -> bool:
     return there and not record.details.missing
 
 
-def upload_batch(batch: EmbeddedBatch, index: Index, dimensions: int) -> dict[str, Refusal]:
+def upload_batch(batch: EmbeddedBatch, index: ChunkStore, dimensions: int) -> dict[str, Refusal]:
     """Write a batch of chunks; returns those that the model or the index would not take, by id."""
     refused: dict[str, Refusal] = {}
     pieces = batch.chunks
@@ -185,7 +185,7 @@ def remove_source(record: Record, index: Index) -> SourceResult:
     return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=len(gone))
 
 
-def previous_record(stale: Stale, index: Index) -> Record:
+def previous_record(stale: Stale, index: RecordStore) -> Record:
     """A source's record with its ids, as it stood before it was read; an empty one for none."""
     source, record, _ = stale
     if record is None and parent_name(source.name):
@@ -214,7 +214,7 @@ def check_vectors(vectors: Vectors, count: int, dimensions: int) -> Vectors:
     return vectors
 
 
-def delete_chunks(ids: Iterable[str], index: Index) -> None:
+def delete_chunks(ids: Iterable[str], index: ChunkStore) -> None:
     """Delete chunks, all of them."""
     some = list(ids)
     if refusals := index.delete(some) if some else []:

@@ -53,7 +53,7 @@ def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
     chosen = build_settings(variables(azure), {})
     with open_services(chosen, Cancellation(), write=False) as all_:
         query = {"search_text": "*", "filter": f"kind eq 'chunk' and {where}", "top": 100}
-        found: list[dict[str, Any]] = all_.index.documents.found(**query)  # type: ignore[attr-defined]
+        found: list[dict[str, Any]] = all_.index.documents.search_page(**query)  # type: ignore[attr-defined]
         return found
 
 
@@ -133,7 +133,7 @@ def test_an_index_of_an_earlier_version_is_said_to_be_one_and_completed(azure: A
         del index.fields[name]
     index.definition["fields"] = list(index.fields.values())
     chosen = build_settings(variables(azure), {})
-    advice = r"is of an earlier version and lacks fields: run ingest run .*Search Service Contributor"
+    advice = r"earlier version and lacks fields: run ingest run .*Search Service Contributor"
     with open_services(chosen, Cancellation(), write=False) as all_:
         with pytest.raises(ConfigError, match=advice):
             list(all_.index.records())
