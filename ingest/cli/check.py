@@ -25,7 +25,7 @@ from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.config.sources import check_root_reachable, open_roots
 from ingest.errors import DocumentError, ServiceError
-from ingest.index import Index
+from ingest.index import RecordStore
 from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import escape_unprintable, pluralize
@@ -129,7 +129,7 @@ def root_opener(
     return open_root
 
 
-def source_at(index: Index, name: str) -> SourceKey | None:
+def source_at(index: RecordStore, name: str) -> SourceKey | None:
     """Find the source that is given as ROOT/NAME in the index; None if there is none."""
     names = [name]
     if not Location.parse(name).is_local:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ingest.errors import DocumentError, IngestError
-from ingest.index import Index
+from ingest.index import RecordStore
 from ingest.models import Code, Recipe, Record, RunEvent
 from ingest.pipeline.diff import INTERRUPTED_REASON, Stale
 from ingest.pipeline.transaction import failure_record
@@ -27,7 +27,7 @@ ReadEvents: TypeAlias = "Iterator[ReadResult | RunEvent]"
 class CrashGuard:
     """Sources whose records say that they are being read."""
 
-    index: Index
+    index: RecordStore
     recipe: Recipe
     run: str
     stop: Cancellation
@@ -97,7 +97,9 @@ class CrashGuard:
 
 
 @contextmanager
-def crash_guard(index: Index, recipe: Recipe, run: str, stop: Cancellation) -> Iterator[CrashGuard]:
+def crash_guard(
+    index: RecordStore, recipe: Recipe, run: str, stop: Cancellation
+) -> Iterator[CrashGuard]:
     """Guard the sources of a run; restores their records at the end, unless that is a crash."""
     guard = CrashGuard(index, recipe, run, stop)
     try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 from ingest.errors import IngestError, ServiceError
-from ingest.index import Index
+from ingest.index import ChunkStore, RunHistory
 from ingest.models import RunEvent, Summary
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.timeline import TimelineRecorder
@@ -76,7 +76,7 @@ class RunRecorder:
         return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
 
 
-def count_index(index: Index) -> dict[str, int]:
+def count_index(index: ChunkStore) -> dict[str, int]:
     """Return what the index holds; empty if it cannot be counted."""
     try:
         return asdict(index.totals())
@@ -85,7 +85,7 @@ def count_index(index: Index) -> dict[str, int]:
         return {}
 
 
-def save_run_summary(summary: Summary, index: Index) -> None:
+def save_run_summary(summary: Summary, index: RunHistory) -> None:
     """Save a run's summary in the index, if it can be reached."""
     try:
         index.save_run(summary)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 from ingest.embed import PartialEmbedding
 from ingest.embed.validation import check_vectors
 from ingest.errors import DocumentError, ServiceError
-from ingest.index import Index
+from ingest.index import ChunkStore, Index, RecordStore
 from ingest.models import (
     Chunk,
     Code,
@@ -135,7 +135,7 @@ def is_same_content(document: PreparedDocument, record: Record) -> bool:
     return is_same and not record.details.missing
 
 
-def upload_batch(batch: EmbeddedBatch, index: Index, dimensions: int) -> dict[str, Refusal]:
+def upload_batch(batch: EmbeddedBatch, index: ChunkStore, dimensions: int) -> dict[str, Refusal]:
     """Upload a batch of chunks; returns those that the model or the index refused, by id."""
     refused: dict[str, Refusal] = {}
     pieces = batch.chunks
@@ -198,7 +198,7 @@ def remove_source(record: Record, index: Index) -> SourceResult:
     return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=len(ids))
 
 
-def previous_record(stale: Stale, index: Index) -> Record:
+def previous_record(stale: Stale, index: RecordStore) -> Record:
     """Return a source's record with its chunk ids; an empty one for a new source."""
     source, record, _ = stale
     if record is None and parent_name(source.name):
@@ -215,7 +215,7 @@ def create_transaction(
     return Transaction(source, source_url(source), record, document, existing)
 
 
-def delete_chunks(ids: Iterable[str], index: Index) -> None:
+def delete_chunks(ids: Iterable[str], index: ChunkStore) -> None:
     """Delete chunks. Raises ServiceError if the index refuses to delete one."""
     unwanted = list(ids)
     if refusals := index.delete(unwanted) if unwanted else []:

@@ -22,7 +22,7 @@ from ingest.commands.check.record import RecordCheck, find_problems
 from ingest.commands.check.scope import CheckContext
 from ingest.commands.check.sources import RootComparison
 from ingest.errors import ConfigError
-from ingest.index import Index
+from ingest.index import Index, RecordStore
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     DeletionsWithheld,
@@ -153,7 +153,7 @@ def repair_root(root: Root, scope: CheckContext, names: set[str]) -> Iterator[Ru
         yield from (event for event in events if not isinstance(event, DeletionsWithheld | LeftOut))
 
 
-def mark_unread(root: str, names: Collection[str], index: Index) -> None:
+def mark_unread(root: str, names: Collection[str], index: RecordStore) -> None:
     """Mark records so that the next run reads their sources."""
     for name in names:
         if record := index.record(root, name):
