@@ -82,7 +82,10 @@ def test_a_larger_quota_promises_no_more_than_the_rest_allows() -> None:
             "pages that hang kept 2 workers busy 98% of the time: repair those",
         ),
         (times(reading=(60, 90), fetching=(99, 390)), "fetching documents was busy 98%"),
-        (times(requests=(90, 90), service=(20, 40)), "waited 90% of the time for the request quota"),
+        (
+            times(requests=(90, 90), service=(20, 40)),
+            "waited 90% of the time for the request quota",
+        ),
         (times(service=(99, 1500), reading=(20, 30)), "16 concurrent requests: more would"),
         (times(embedding=(99, 1500), reading=(20, 30)), "the local model was busy 94%"),
         (times(writing=(99, 2900), recording=(50, 200), reading=(9, 9)), "writing to the index"),
