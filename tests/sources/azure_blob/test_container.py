@@ -358,7 +358,7 @@ def test_a_role_that_was_just_granted_is_waited_for(azure: Azure) -> None:
 def test_a_network_that_is_not_allowed_is_no_missing_role(shelf: Emulated) -> None:
     """Granting roles would not help; the message says what does."""
     shelf.azure.blob.firewall = True
-    with pytest.raises(ConfigError, match="networking of the storage account") as caught:
+    with pytest.raises(ConfigError, match="network settings of the storage account") as caught:
         listed(shelf)
     assert not isinstance(caught.value, RoleError)
 
