@@ -128,7 +128,7 @@ def test_outcomes_come_one_by_one_and_then_the_summary(
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
     outcomes = place.run(folder)
-    with pytest.raises(RuntimeError, match="not over"):
+    with pytest.raises(RuntimeError, match="has not ended"):
         _ = outcomes.summary
     found: dict[str, SourceResult] = {}
     for outcome in outcomes:

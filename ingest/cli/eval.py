@@ -222,6 +222,7 @@ def score_differences(result: RecipeResult, first: RecipeResult) -> dict[str, tu
 
 def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
     """JSON objects of an evaluation: one for each question, then the summary."""
+    answers: tuple[AnsweredQuestion, ...]  # to one question, by mode
     for answers in zip(*evaluation.answers_by_mode.values(), strict=True):
         one = answers[0]
         yield {
@@ -229,7 +230,7 @@ def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
             "question": one.question.text,
             "places": [asdict(place) for place in one.question.places],
             "passage": one.question.passage,
-            "lacking": one.lacking,
+            "lacking": one.missing_reason,
             "ranks": {m: a.ranks for m, a in zip(evaluation.answers_by_mode, answers, strict=True)},
             "came": format_found_chunk(one.hits[0]) if one.hits else "",
         }
