@@ -311,9 +311,12 @@ def test_an_embedder_may_give_lists(place: Place, shelf: Shelf) -> None:
     ("answer", "complaint"),
     [
         (lambda texts: np.ones((len(texts), 3), np.float32), r"shape \(\d, 3\) for \d texts and 8"),
-        (lambda texts: np.ones(DIMENSIONS, np.float32), r"a row for each text is needed, shape"),
+        (
+            lambda texts: np.ones(DIMENSIONS, np.float32),
+            r"for \d texts and 8 dimensions, not of shape",
+        ),
         (lambda texts: [[1.0] * 8] * (len(texts) - 1) + [[1.0]], "no vectors of one length"),
-        (lambda texts: np.full((len(texts), 8), np.nan), "not numbers"),
+        (lambda texts: np.full((len(texts), 8), np.nan), "NaN or infinity"),
     ],
     ids=["dimensions", "one row", "ragged", "nan"],
 )

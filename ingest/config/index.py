@@ -48,7 +48,10 @@ def open_index(
     """Open the index. Without `create`, one that does not exist yet is opened as an empty one."""
     location = index_location(settings)
     if location.scheme not in INDEX_OPENERS:
-        raise ConfigError(f"index {location}: a service is reached over https:// only")
+        raise ConfigError(
+            f"index {location}: no index has the scheme {location.scheme}://; "
+            "expected a folder, or https://..."
+        )
     return INDEX_OPENERS[location.scheme](settings, model, connections, create)
 
 

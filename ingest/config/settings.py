@@ -22,7 +22,7 @@ from ingest.sources.exclude import parse_glob
 
 OCR_MODELS = ("read", "layout")
 EXITS = ("3", "11", "known")
-EXTRACTORS = ("auto", "pdfium", "pypdf")
+PDF_ENGINES = ("auto", "pdfium", "pypdf")
 MIN_READ_SECONDS = 0.1  # with less, no document could be read
 
 
@@ -162,7 +162,7 @@ class Settings:
         "auto",
         "INGEST_EXTRACTOR",
         "PDF library: auto, pdfium or pypdf (no native code)",
-        one_of(*EXTRACTORS),
+        one_of(*PDF_ENGINES),
     )
     ocr: str = setting_field(
         "",

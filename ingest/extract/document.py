@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 class ExtractOptions:
     """Options for reading a document."""
 
-    extractor: str = "auto"  # the PDF engine to use: one of settings.EXTRACTORS
+    extractor: str = "auto"  # the PDF engine to use: one of settings.PDF_ENGINES
     passwords: tuple[str, ...] = field(default=(), repr=False)  # tried after the empty one
-    skipped_pages: frozenset[int] = frozenset()  # pages not to read
+    hanging_pages: frozenset[int] = frozenset()  # pages not to read
     depth: int = 0  # number of documents it is nested in
     ocr: str = ""  # name of the OCR engine; "" for none
     recognise: Callable[[GreyImage], OcrResult] | None = None  # OCR engine of this process
     ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by page, made elsewhere
-    kind: str = "pdf"  # the format: one of models.DOCUMENT_SUFFIXES
+    kind: str = "pdf"  # the format: a value of models.DOCUMENT_SUFFIXES
 
 
 Extractor: TypeAlias = Callable[[bytes, ExtractOptions, OnPage], Document]

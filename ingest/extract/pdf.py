@@ -79,7 +79,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
             language=try_call(partial(detect_language, pages), ""),
             scanned=tuple(state.scanned),
             missing=tuple(
-                sorted({p for p in options.skipped_pages if p <= count}.union(state.unreadable))
+                sorted({p for p in options.hanging_pages if p <= count}.union(state.unreadable))
             ),
             doubtful=tuple(
                 p for p, r in state.ocr_results.items() if r.confidence < MIN_CONFIDENCE
@@ -106,7 +106,7 @@ def read_pages(
 ) -> Iterator[str]:
     """Yield the text of each page; "" for a page to skip."""
     for page in range(1, count + 1):
-        if page in options.skipped_pages:
+        if page in options.hanging_pages:
             yield ""
             continue
         on_page(page, count)

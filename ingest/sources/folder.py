@@ -109,6 +109,10 @@ def parse_folder_roots(arguments: Iterable[str]) -> list[Folder]:
         else:
             patterns.add(pattern)
     for inner, outer in itertools.permutations(found, 2):
+        if inner.is_relative_to(outer) and found[inner] and found[outer]:
+            raise ConfigError(
+                f"{inner} lies inside {outer}: name files of one folder, or {outer} with a glob"
+            )
         if inner.is_relative_to(outer):
             raise ConfigError(
                 f"{inner} lies inside {outer}, so its documents would be indexed twice: "

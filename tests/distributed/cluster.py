@@ -148,11 +148,19 @@ def cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
     started = dask(*command, "--scheduler-file", str(where), cwd=folder, env=environment)
     made = Cluster(folder, environment, started, "")
     try:
-        wait_until(where.exists, "a scheduler")
-        made.address = json.loads(where.read_text())["address"]
+        wait_until(lambda: scheduler_address(where), "a scheduler")
+        made.address = scheduler_address(where)
         yield made
     finally:
         made.close()
+
+
+def scheduler_address(file: Path) -> str:
+    """Address that a scheduler has written to a file; "" while it has not."""
+    try:
+        return str(json.loads(file.read_text())["address"])
+    except (FileNotFoundError, json.JSONDecodeError):
+        return ""
 
 
 def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Process[str]:

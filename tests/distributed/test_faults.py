@@ -178,7 +178,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
     """^C, then SIGTERM without time: the workers stop, and serve the next run at once."""
     world.cluster.living(2)
     with (
-        world.held("blob", "docs/1") as unread,  # so that it is not done before it is stopped
+        world.held("blob", "docs/39") as unread,  # so that it is not done before it is stopped
         world.run("stopped") as run,
         world.held("openai") as gate,
     ):

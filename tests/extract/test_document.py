@@ -105,7 +105,7 @@ def test_a_page_that_is_abandoned_is_missing() -> None:
 
     document = extract(
         pdf("first", "second", "third"),
-        ExtractOptions(skipped_pages=frozenset({2, 9})),
+        ExtractOptions(hanging_pages=frozenset({2, 9})),
         lambda page, pages: progress.append((page, pages)),
     )
 

@@ -154,7 +154,7 @@ class Viewer:
             recipe=self.recipe,
             extractor=self.settings.extractor,
             passwords=self.passwords,
-            skipped_pages=frozenset(details.missing).difference(details.scanned),
+            hanging_pages=frozenset(details.missing).difference(details.scanned),
             attachment_path=tuple(record.source.split(ATTACHMENT_SEPARATOR)[1:]),
         )
         if not details.ocr:

@@ -41,7 +41,7 @@ class Task:
     # name of the OCR engine; local_ocr.ENGINE_NAME runs here, any other one has left `ocr_results`
     ocr: str = ""
     ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by page number
-    skipped_pages: frozenset[int] = frozenset()  # pages not to read, as they hang
+    hanging_pages: frozenset[int] = frozenset()  # pages not to read, as they hang
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -89,7 +89,7 @@ def extract_options(task: Task) -> ExtractOptions:
     return ExtractOptions(
         extractor=task.extractor,
         passwords=task.passwords,
-        skipped_pages=task.skipped_pages,
+        hanging_pages=task.hanging_pages,
         ocr=task.ocr,
         recognise=local_ocr.recognise if task.ocr == local_ocr.ENGINE_NAME else None,
         ocr_results=task.ocr_results,

@@ -102,10 +102,10 @@ def skip_page(task: Task, timeout: TimedOut, *, all_after: bool) -> Task:
     Raises the TimedOut again if no page is left.
     """
     last = timeout.pages if all_after else timeout.page
-    skipped = task.skipped_pages.union(range(timeout.page, last + 1))
+    skipped = task.hanging_pages.union(range(timeout.page, last + 1))
     if not timeout.page or len(skipped) >= timeout.pages:
         raise timeout
-    return replace(task, skipped_pages=skipped)
+    return replace(task, hanging_pages=skipped)
 
 
 @dataclass(slots=True)

@@ -63,8 +63,8 @@ class ScannedPageOcr:
         scans = find_scanned_pages(task, file, document.details.scanned, partial(self.render, cpu))
         recognised = self.ocr.recognise(scans)
         if recognised.texts:
-            skipped = task.skipped_pages.union(document.details.missing)
-            second = replace(task, ocr_results=recognised.texts, skipped_pages=skipped)
+            skipped = task.hanging_pages.union(document.details.missing)
+            second = replace(task, ocr_results=recognised.texts, hanging_pages=skipped)
             document = prepare(second, file) or document
         details = document.details
         unread = {*details.scanned}.difference(scans.page_hashes).union(recognised.refused)

@@ -78,7 +78,8 @@ def parse_container_url(url: str) -> ContainerLocation:
     shown = f"{parts.scheme}://{host}{'' if signed else parts.path}"
     if parts.scheme != "https":
         raise ConfigError(
-            f"{shown}: a container is reached over https:// only, as in {CONTAINER_URL_FORMAT}"
+            f"{shown}: no root has the scheme {parts.scheme}://; expected a folder, a glob, or "
+            f"{CONTAINER_URL_FORMAT}"
         )
     if parts.query or parts.fragment or signed or "@" in parts.netloc:
         raise ConfigError(

@@ -48,7 +48,7 @@ def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument:
     does = json.load(file)
     time.sleep(does.get("opening", 0))
     for page in range(1, does["pages"] + 1):
-        if page in task.skipped_pages:
+        if page in task.hanging_pages:
             continue
         on_page(page, does["pages"])
         time.sleep(does.get("every", 0))
@@ -59,7 +59,7 @@ def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument:
             bytearray(8 << 30)
     on_page(0, does["pages"])
     time.sleep(does.get("closing", 0))
-    details = Details(missing=tuple(sorted(task.skipped_pages)), producer=task.extractor)
+    details = Details(missing=tuple(sorted(task.hanging_pages)), producer=task.extractor)
     return PreparedDocument("fingerprint", does["pages"], 0, "", (), details)
 
 
@@ -145,7 +145,7 @@ def test_the_attempts_share_the_time_of_the_document() -> None:
     def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         seen.append(limits)
         time.sleep(0.2)
-        if not task.skipped_pages:
+        if not task.hanging_pages:
             raise TimedOut("slow", ReadProgress(2, 5, 0.0), overdue=False)
         return PreparedDocument("", 5, 0, "", ())
 
@@ -162,7 +162,7 @@ def test_a_page_that_hangs_is_said_to_have_held_up_the_run() -> None:
 
     def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
         time.sleep(0.05)
-        if not task.skipped_pages:
+        if not task.hanging_pages:
             raise TimedOut("slow", ReadProgress(2, 5, 0.0), overdue=False)
         return PreparedDocument("", 5, 0, "", ())
 

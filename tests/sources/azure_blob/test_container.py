@@ -89,8 +89,8 @@ def test_a_url_names_a_container_or_a_folder_in_it(url: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://acc.blob.core.windows.net/docs", "over https:// only"),
-        ("abfss://docs@acc.dfs.core.windows.net/x", "over https:// only"),
+        ("http://acc.blob.core.windows.net/docs", "no root has the scheme"),
+        ("abfss://docs@acc.dfs.core.windows.net/x", "no root has the scheme"),
         (f"{ACCOUNT}/docs?sp=r&sig=SECRET", "no key and no SAS is needed"),
         (f"{ACCOUNT}/docs/x#SECRET", "no key and no SAS is needed"),
         ("https://acc:SECRET@acc.blob.core.windows.net/docs", "no key and no SAS is needed"),
