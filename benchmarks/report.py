@@ -81,7 +81,11 @@ def document(number: int) -> tuple[Record, list[str]]:
     chance = Random(number)
     outcome, code, error = Outcome.NEW, "", ""
     if number % 100 == 0:
-        outcome, code, error = Outcome.FAILED, Code.DAMAGED, "damaged, get it again from its source"
+        outcome, code, error = (
+            Outcome.FAILED,
+            Code.DAMAGED,
+            "damaged; get a new copy from its origin",
+        )
     elif number % 50 == 1:
         outcome, code, error = Outcome.EMPTY, Code.NO_TEXT, "its pages are pictures without text"
     content = number - 1 if number % 20 == 3 else number

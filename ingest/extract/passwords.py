@@ -29,7 +29,7 @@ UNSUPPORTED_ENCRYPTION = (
 
 
 def read_passwords(path: str) -> tuple[str, ...]:
-    """Read the passwords in a file, one a line; blank lines are ignored. No path means none.
+    """Read the passwords in a file, one per line; blank lines are ignored. No path means none.
 
     Raises:
         ConfigError: The file cannot be read or has no passwords.
@@ -45,7 +45,7 @@ def read_passwords(path: str) -> tuple[str, ...]:
     found = (line.removesuffix("\r") for line in lines)
     kept = tuple(dict.fromkeys(line for line in found if line.strip()))
     if not kept:
-        raise ConfigError(f"passwords: {path} has no passwords: write them there, one a line")
+        raise ConfigError(f"passwords: {path} has no passwords: write them there, one per line")
     return kept
 
 

@@ -75,7 +75,7 @@ def create_error_table(model: str) -> ErrorTable:
             rejected_token(", it has no custom subdomain, without which it accepts no tokens"),
         ),
         ({404}, ANY, missing_model),
-        # A parameter is invalid, and would be for every page.
+        # A parameter is invalid, so every page would fail.
         (rejected_statuses, {"InvalidArgument"}, REFUSED_REQUEST),
         (rejected_statuses, ANY, fail(PageRejected, "{response}")),
         (ANY, ANY, REFUSED_REQUEST),

@@ -94,9 +94,9 @@ def test_a_url_names_a_container_or_a_folder_in_it(url: str, name: str) -> None:
         (f"{ACCOUNT}/docs?sp=r&sig=SECRET", "no key and no SAS is needed"),
         (f"{ACCOUNT}/docs/x#SECRET", "no key and no SAS is needed"),
         ("https://acc:SECRET@acc.blob.core.windows.net/docs", "no key and no SAS is needed"),
-        (ACCOUNT, "which container"),
-        ("https://127.0.0.1:10000/acc", "which container"),
-        ("https:///docs", "which container"),
+        (ACCOUNT, "names no container"),
+        ("https://127.0.0.1:10000/acc", "names no container"),
+        ("https:///docs", "names no container"),
         (f"{ACCOUNT}/docs/a.pdf", "name the folder"),
         ("AccountName=acc;AccountKey=SECRET;EndpointSuffix=core.windows.net", "no key"),
         (f"{ACCOUNT}/docs%3Fsp=r&sig=SECRET", "no key and no SAS is needed"),
@@ -358,7 +358,7 @@ def test_a_role_that_was_just_granted_is_waited_for(azure: Azure) -> None:
 def test_a_network_that_is_not_allowed_is_no_missing_role(shelf: Emulated) -> None:
     """Granting roles would not help; the message says what does."""
     shelf.azure.blob.firewall = True
-    with pytest.raises(ConfigError, match="networking of the storage account") as caught:
+    with pytest.raises(ConfigError, match="network settings of the storage account") as caught:
         listed(shelf)
     assert not isinstance(caught.value, RoleError)
 
