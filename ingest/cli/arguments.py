@@ -170,7 +170,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--retry-failed",
         action="store_true",
-        help="try documents again that have failed three times",
+        help="retry documents that failed three times",
     )
     command.add_argument(
         "--workers", metavar="N", help="documents to read in parallel (one per core)"
@@ -189,7 +189,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         "--max-tokens", metavar="N", help="stop before embedding more tokens, as in 100k (no limit)"
     )
     command.add_argument(
-        "--max-cost", metavar="USD", help="stop before it costs more, OCR included (no limit)"
+        "--max-cost", metavar="USD", help="stop before the run costs more, OCR included (no limit)"
     )
     command.add_argument("--chunk-tokens", metavar="N", help="maximum tokens per chunk (512)")
     command.add_argument(
@@ -237,7 +237,10 @@ def add_check(command: argparse.ArgumentParser) -> None:
 def add_report(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `report`."""
     command.add_argument(
-        "run", nargs="?", metavar="RUN", help="report on this run only, by its id or its beginning"
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="report on this run only, by its id or the start of it",
     )
     command.add_argument(
         "--out",

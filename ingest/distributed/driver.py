@@ -289,7 +289,7 @@ def settle_groups(
     groups: Iterable[list[Source] | SourceResult],
     suspects: list[Source] | None,
 ) -> Iterator[RunEvent]:
-    """Submit groups and yield their events. Without a list of suspects, each group is one."""
+    """Submit groups and yield their events. `suspects` None: each group is a single suspect."""
     portable, stop = to_portable(root), monitor.run.stop
     reported: dict[int, RunProgress] = {}  # progress yielded so far, by group number
 

@@ -24,7 +24,8 @@ PERMISSION_BITS = {
     "print-finely": 12,
 }
 UNSUPPORTED_ENCRYPTION = (
-    "encrypted with a certificate or by other means, not with a password; ask for a plain copy"
+    "encrypted with a certificate or by other means, not with a password; "
+    "ask for a copy without encryption"
 )
 
 

@@ -17,7 +17,7 @@ class Advice(NamedTuple):
     outcome: str = ""  # it applies to this outcome only; "" for any
 
 
-OCR_REMEDY = "if its pages are pictures, turn on OCR"
+OCR_REMEDY = "if its pages are scans, turn on OCR"
 ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.NO_TEXT: (
         Advice("no page has text", OCR_REMEDY, Outcome.EMPTY),

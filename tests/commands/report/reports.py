@@ -42,7 +42,7 @@ def empty(name: str) -> Record:
         name,
         outcome=Outcome.EMPTY,
         code=Code.NO_TEXT,
-        error="its pages are pictures without text",
+        error="its pages are scans without text",
         empty_pages=3,
         chunks=0,
         tokens=0,

@@ -1,4 +1,4 @@
-"""The embedded index as a file on a disk, with all that happens to files."""
+"""The local index as a file on a disk, with all that happens to files."""
 
 from __future__ import annotations
 
