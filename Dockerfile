@@ -1,14 +1,14 @@
-# The image of the job: ingest and its locked packages, and nothing that builds.
+# Image of the job: ingest and its locked packages, without build tools.
 #
 #   docker build --tag ingest .                              embeds with Azure OpenAI
-#   docker build --tag ingest --build-arg EXTRAS=local .     and brings the local model
-#   docker build --tag ingest --build-arg EXTRAS=ocr .       and what reads scans, too
+#   docker build --tag ingest --build-arg EXTRAS=local .     with the local model
+#   docker build --tag ingest --build-arg EXTRAS=ocr .       with local OCR, too
 #   docker run --entrypoint dask ingest worker tcp://…       a node of a cluster (docs/scale.md)
 #   docker build --tag azure --target emulator .             Azure on one machine, for compose.yaml
 #
-# It uses nothing of BuildKit's, because a registry that builds images itself may lack it.
+# It uses no BuildKit features, because a registry that builds images may lack BuildKit.
 
-# The digest is that of the multi-platform index; docs/deploy.md says how to renew it.
+# The digest is that of the multi-platform index; docs/deploy.md explains how to update it.
 ARG PYTHON_IMAGE=python:3.13.16-slim-trixie@sha256:70729b46c69b4f1e97c4822c1af3df53a1476cf5ddc6c087c0c10bc3a5678c2f
 
 
@@ -48,16 +48,16 @@ RUN python -m venv /opt/emulator \
         --require-hashes --no-deps --only-binary :all: -r requirements/dev.txt
 COPY ingest/ ingest/
 COPY tests/ tests/
-# The folder that it shares with its clients: certificates, and what a client must set.
+# Folder shared with its clients: certificates, and the variables that a client must set.
 RUN install -d -o 10001 -g 10001 -m 0700 /azure
 ENV PATH=/opt/emulator/bin:$PATH TMPDIR=/azure PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# What an earlier run left there would send clients to ports that nobody listens on.
+# Files of an earlier run would send clients to closed ports.
 ENTRYPOINT ["sh", "-c", "rm -rf /azure/* && exec python -m tests.emulator --write /azure/environment \"$@\"", "emulator"]
 CMD ["--vectors", "local"]
 
 
-# The last stage is what is built when none is named.
+# The last stage is built by default.
 FROM ${PYTHON_IMAGE} AS ingest
 LABEL org.opencontainers.image.title="ingest" \
       org.opencontainers.image.description="Keeps a search index in step with a set of PDFs" \
@@ -68,7 +68,7 @@ ENV PATH=/opt/ingest/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 INGE
 # A number, so that a host that forbids root can see that it is not root.
 USER 10001:10001
 WORKDIR /work
-# In exec form the command is process 1 and gets SIGTERM itself: it settles what is under way and
+# In exec form the command is process 1 and gets SIGTERM itself: it finishes work in progress and
 # ends with 143. There is no HEALTHCHECK: a job is judged by its exit code, and ends.
 ENTRYPOINT ["ingest"]
 CMD ["run"]

@@ -81,9 +81,13 @@ def document(number: int) -> tuple[Record, list[str]]:
     chance = Random(number)
     outcome, code, error = Outcome.NEW, "", ""
     if number % 100 == 0:
-        outcome, code, error = Outcome.FAILED, Code.DAMAGED, "damaged, get it again from its source"
+        outcome, code, error = (
+            Outcome.FAILED,
+            Code.DAMAGED,
+            "damaged; get a new copy from its origin",
+        )
     elif number % 50 == 1:
-        outcome, code, error = Outcome.EMPTY, Code.NO_TEXT, "its pages are pictures without text"
+        outcome, code, error = Outcome.EMPTY, Code.NO_TEXT, "its pages are scans without text"
     content = number - 1 if number % 20 == 3 else number
     chosen = Random(content)
     texts = [" ".join(chosen.choices(WORDS, k=250)) for _ in range(CHUNKS - 1)]

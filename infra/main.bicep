@@ -2,37 +2,37 @@ metadata description = 'All that runs ingest on Azure as a scheduled job, withou
 
 targetScope = 'subscription'
 
-@description('The name of the environment: part of the names of all that is made.')
+@description('Environment name: part of the name of every resource.')
 @minLength(1)
 @maxLength(40)
 param environmentName string
 
-@description('The region; it must offer the embedding model.')
+@description('Region; it must offer the embedding model.')
 param location string
 
-@description('Who deploys, and fills the index first: an object id. Empty: nobody gets roles but the host.')
+@description('Object id of the deployer, who fills the index first. Empty: only the host gets roles.')
 param principalId string = ''
 
 @allowed(['User', 'ServicePrincipal'])
 param principalType string = 'User'
 
-@description('What runs ingest: a scheduled Container Apps job, or an App Service.')
+@description('Host of ingest: a scheduled Container Apps job, or an App Service.')
 @allowed(['job', 'appservice'])
 param host string = 'job'
 
 @description('Reach the services from a private network only. The host then creates the index.')
 param privateEndpoints bool = false
 
-@description('Let whoever deploys put PDFs into the container.')
+@description('Let the deployer upload PDFs to the container.')
 param deployerUploads bool = false
 
-@description('When the job runs: five fields of cron, in UTC.')
+@description('Schedule of the job: cron expression of five fields, in UTC.')
 param schedule string = '0 2 * * *'
 
-@description('Seconds until the platform ends a run.')
+@description('Seconds after which the platform ends a run.')
 param jobTimeout int = 7200
 
-@description('The image of the last deployment; azd knows it.')
+@description('Image of the last deployment, set by azd.')
 param jobImage string = ''
 
 @description('GROUP/NAME of an Azure OpenAI account to use; its custom subdomain must be its name.')
@@ -41,25 +41,25 @@ param existingOpenAi string = ''
 @description('GROUP/NAME of a search service to use; it must accept tokens.')
 param existingSearch string = ''
 
-@description('The object id of that service\'s own identity, if queries may be text.')
+@description('Object id of that service\'s own identity, if it should embed queries.')
 param existingSearchPrincipalId string = ''
 
 @description('GROUP/NAME of a storage account to use.')
 param existingStorage string = ''
 
-@description('Make Document Intelligence, which reads scanned pages and is paid by the page.')
+@description('Create Document Intelligence, which reads scanned pages and is billed per page.')
 param documentIntelligence bool = false
 
 @description('GROUP/NAME of a Document Intelligence account to use; its custom subdomain must be its name.')
 param existingDocumentIntelligence string = ''
 
-@description('Make Application Insights for the job, which is paid by what it is sent.')
+@description('Create Application Insights for the job, which is billed by volume.')
 param applicationInsights bool = false
 
-@description('The container of PDFs.')
+@description('Name of the container of PDFs.')
 param containerName string = 'pdfs'
 
-@description('The index.')
+@description('Name of the index.')
 param indexName string = 'ingest'
 
 param embeddingDeployment string = 'text-embedding-3-small'
@@ -68,7 +68,7 @@ param embeddingModelVersion string = '1'
 param embeddingDimensions int = 1536
 param embeddingSku string = 'GlobalStandard'
 
-@description('Thousands of tokens a minute.')
+@description('Quota in thousands of tokens per minute.')
 param embeddingCapacity int = 100
 
 param searchSku string = 'basic'
@@ -80,7 +80,7 @@ var isJob = host == 'job'
 var isTraced = isJob && applicationInsights
 var publicNetworkAccess = privateEndpoints ? 'Disabled' : 'Enabled'
 
-// Group and name of each service, whether it is made here or was there before.
+// Resource group and name of each service, created here or existing.
 var openAi = empty(existingOpenAi) ? [groupName, 'oai-${token}'] : split(existingOpenAi, '/')
 var search = empty(existingSearch) ? [groupName, 'srch-${token}'] : split(existingSearch, '/')
 var storage = empty(existingStorage) ? [groupName, 'st${token}'] : split(existingStorage, '/')
@@ -244,7 +244,7 @@ module site 'modules/appservice.bicep' = if (!isJob) {
   }
 }
 
-// Who may do what.
+// Role assignments.
 
 module registryPull 'roles/acr-pull.bicep' = if (isJob) {
   scope: group
@@ -296,7 +296,7 @@ module deployerRoles 'modules/access.bicep' = if (!empty(principalId)) {
   dependsOn: [newOpenAi, newSearch, newStorage, newOcr]
 }
 
-// So that the index can embed a query that comes as text.
+// So that the search service can embed text queries.
 module searchEmbeds 'roles/openai-user.bicep' = if (empty(existingSearch) || !empty(existingSearchPrincipalId)) {
   scope: resourceGroup(openAi[0])
   params: {
@@ -307,8 +307,8 @@ module searchEmbeds 'roles/openai-user.bicep' = if (empty(existingSearch) || !em
   dependsOn: [newOpenAi]
 }
 
-// What azd keeps in its environment: the names of ingest's settings, so that `ingest run` after
-// `azd env get-values` means this deployment. The identity of the host is not among them: on a
+// Outputs have the names of ingest's settings, so that `ingest run` after `azd env get-values` uses
+// this deployment. The identity of the host is not among them: on a
 // person's machine AZURE_OPENAI_CLIENT_ID would ask for an identity that only the host has.
 output AZURE_RESOURCE_GROUP string = group.name
 output AZURE_OPENAI_ENDPOINT string = openAiEndpoint

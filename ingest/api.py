@@ -342,7 +342,7 @@ def split_roots(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
         else:
             raise TypeError(f"a root must be a path, a URL or a Root, not {type(root).__name__}")
     if "" in named:
-        raise ConfigError('which PDFs? name a folder, as in: ingest("docs/")')
+        raise ConfigError('no root is given: name a folder, as in: ingest("docs/")')
     return named, custom
 
 

@@ -5,20 +5,20 @@ param principalId string
 @allowed(['User', 'ServicePrincipal'])
 param principalType string
 
-@description('Group and name of each.')
+@description('Resource group and name of each service.')
 param openAi string[]
 param search string[]
 param storage string[]
 param containerName string
 
-@description('Group and name of what reads scanned pages; no name: nothing does.')
+@description('Resource group and name of the OCR account; no name: no OCR.')
 param documentIntelligence string[]
 
-@description('What it may do with the PDFs of the container.')
+@description('Role on the container of PDFs.')
 @allowed(['none', 'read', 'write'])
 param blobs string
 
-@description('Whether it may create the index and add fields to it.')
+@description('Whether the identity may create the index and add fields to it.')
 param createsIndex bool
 
 module embeds '../roles/openai-user.bicep' = {

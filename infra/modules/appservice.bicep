@@ -5,10 +5,10 @@ param planName string
 param location string
 param tags object
 
-@description('The subnet its calls leave by; empty: none of ours.')
+@description('Subnet for outbound calls; empty: no virtual network.')
 param subnetId string
 
-@description('What ingest is told, as pairs of name and value.')
+@description('Environment variables of ingest: name and value.')
 param environmentVariables { name: string, value: string }[]
 
 resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
@@ -16,7 +16,7 @@ resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   location: location
   tags: tags
   kind: 'linux'
-  sku: { name: 'B1' } // the least that is always on, which scheduled WebJobs need
+  sku: { name: 'B1' } // the cheapest with Always On, which scheduled WebJobs need
   properties: { reserved: true }
 }
 
@@ -51,7 +51,7 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
   }
 }
 
-// Deployments come with a token too: no publishing passwords.
+// Deployments use tokens too: publishing passwords are disabled.
 resource passwords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = [
   for channel in ['ftp', 'scm']: {
     parent: site

@@ -4,7 +4,7 @@ param name string
 param location string
 param tags object
 
-@description('Disabled where a private endpoint is the only way in.')
+@description('Enabled or Disabled; Disabled with private endpoints.')
 @allowed(['Enabled', 'Disabled'])
 param publicNetworkAccess string
 
@@ -13,9 +13,9 @@ resource account 'Microsoft.CognitiveServices/accounts@2026-07-01' = {
   location: location
   tags: tags
   kind: 'FormRecognizer'
-  sku: { name: 'S0' } // the free tier reads one page a second, and few in all
+  sku: { name: 'S0' } // the free tier is limited to one page a second and few pages a month
   properties: {
-    customSubDomainName: name // without one, the account takes no tokens
+    customSubDomainName: name // without it, the account accepts no tokens
     disableLocalAuth: true
     publicNetworkAccess: publicNetworkAccess
     networkAcls: {

@@ -5,7 +5,7 @@ param logsName string
 param location string
 param tags object
 
-@description('The subnet it is in; empty: none of ours.')
+@description('Subnet of the environment; empty: no virtual network.')
 param subnetId string
 
 resource logs 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
@@ -24,7 +24,7 @@ resource environment 'Microsoft.App/managedEnvironments@2026-01-01' = {
   location: location
   tags: tags
   properties: {
-    // By way of Azure Monitor, because the direct way takes the workspace's key.
+    // Through Azure Monitor, because direct ingestion needs the workspace's key.
     appLogsConfiguration: { destination: 'azure-monitor' }
     workloadProfiles: [
       {

@@ -4,7 +4,7 @@ param name string
 param location string
 param tags object
 
-@description('Where it keeps what it gets.')
+@description('Log Analytics workspace that stores the telemetry.')
 param workspaceId string
 
 resource insights 'Microsoft.Insights/components@2020-02-02' = {
@@ -20,4 +20,4 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
 }
 
 output name string = insights.name
-output connectionString string = insights.properties.ConnectionString // says where; it lets nobody in
+output connectionString string = insights.properties.ConnectionString // an address, not a secret: local authentication is disabled

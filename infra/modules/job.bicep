@@ -6,24 +6,24 @@ param tags object
 param environmentId string
 param registryServer string
 
-@description('The image to run; empty: one that says hello, until the first deployment.')
+@description('Container image; empty until the first deployment: a placeholder.')
 param image string
 
-@description('The identity: its resource id, and the client id that SDKs choose it by.')
+@description('User-assigned identity: its resource id, and its client id, by which SDKs select it.')
 param identityId string
 param identityClientId string
 
-@description('When it runs: five fields of cron, in UTC.')
+@description('Schedule: cron expression of five fields, in UTC.')
 param schedule string
 
-@description('Seconds until the platform ends a run; ingest ends it in good order five minutes before.')
+@description('Seconds after which the platform ends a run; ingest stops cleanly five minutes earlier.')
 @minValue(900)
 param timeout int
 
-@description('Where it sends traces and metrics; empty: nowhere.')
+@description('Application Insights connection string for traces and metrics; empty: none are sent.')
 param insightsConnection string
 
-@description('What ingest is told, as pairs of name and value.')
+@description('Environment variables of ingest: name and value.')
 param environmentVariables { name: string, value: string }[]
 
 var identityVariables = [
@@ -44,7 +44,7 @@ var identityVariables = [
     value: '${timeout - 300}s'
   }
   {
-    // PDFs that are broken for good do not fail every night; what is new does, and so does its retry.
+    // Permanently broken PDFs do not fail every night; new ones do, and so does the retry of that run.
     name: 'INGEST_EXIT_OK'
     value: 'known'
   }
@@ -73,11 +73,11 @@ resource job 'Microsoft.App/jobs@2026-01-01' = {
       triggerType: 'Schedule'
       scheduleTriggerConfig: {
         cronExpression: schedule
-        parallelism: 1 // two runs on one index do not work side by side: the second would end with 11
+        parallelism: 1 // one run per index: a second one would end with exit code 11
         replicaCompletionCount: 1
       }
       replicaTimeout: timeout
-      replicaRetryLimit: 1 // a run that fails keeps what it did, and the schedule is the next retry
+      replicaRetryLimit: 1 // a failed run keeps its finished work, and the schedule is the next retry
       registries: [
         {
           server: registryServer
@@ -90,7 +90,7 @@ resource job 'Microsoft.App/jobs@2026-01-01' = {
         {
           name: 'ingest'
           image: empty(image) ? 'mcr.microsoft.com/k8se/quickstart-jobs:latest' : image
-          // Without a command the placeholder's own would run; ingest's entry point takes "run".
+          // Without it, the placeholder's own command would run; the entry point of ingest takes "run".
           args: empty(image) ? null : ['run']
           env: concat(environmentVariables, identityVariables)
           resources: {

@@ -4,18 +4,18 @@ param name string
 param location string
 param tags object
 
-@description('The deployment, and the model behind it.')
+@description('Deployment and its model.')
 param deploymentName string
 param modelName string
 param modelVersion string
 
-@description('GlobalStandard, DataZoneStandard or Standard.')
+@description('Deployment type: GlobalStandard, DataZoneStandard or Standard.')
 param deploymentSku string
 
-@description('The quota, in thousands of tokens a minute.')
+@description('Quota in thousands of tokens per minute.')
 param capacity int
 
-@description('Disabled where a private endpoint is the only way in.')
+@description('Enabled or Disabled; Disabled with private endpoints.')
 @allowed(['Enabled', 'Disabled'])
 param publicNetworkAccess string
 
@@ -26,7 +26,7 @@ resource account 'Microsoft.CognitiveServices/accounts@2026-07-01' = {
   kind: 'OpenAI'
   sku: { name: 'S0' }
   properties: {
-    customSubDomainName: name // without one, the account takes no tokens
+    customSubDomainName: name // without it, the account accepts no tokens
     disableLocalAuth: true
     publicNetworkAccess: publicNetworkAccess
     networkAcls: {

@@ -6,11 +6,11 @@ param tags object
 param networkId string
 param subnetId string
 
-@description('The resource, and which of its services: account, searchService or blob.')
+@description('Resource, and its sub-resource: account, searchService or blob.')
 param resourceId string
 param service string
 
-@description('The zone for such services: privatelink.…')
+@description('Private DNS zone: privatelink.…')
 param zone string
 
 resource dns 'Microsoft.Network/privateDnsZones@2024-06-01' = {

@@ -4,7 +4,7 @@ param token string
 param location string
 param tags object
 
-@description('Resource ids; empty for a service that was there before: its network is its owner\'s.')
+@description('Resource ids; empty for an existing service, whose network settings do not change.')
 param openAiId string
 param searchId string
 param storageId string

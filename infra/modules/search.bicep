@@ -4,10 +4,10 @@ param name string
 param location string
 param tags object
 
-@description('free has no identity of its own, so no vectorizer; basic is the least that has.')
+@description('Tier. basic is the lowest with a managed identity, which the vectorizer needs.')
 param sku string
 
-@description('Disabled where a private endpoint is the only way in.')
+@description('Enabled or Disabled; Disabled with private endpoints.')
 @allowed(['Enabled', 'Disabled'])
 param publicNetworkAccess string
 
@@ -18,7 +18,7 @@ resource service 'Microsoft.Search/searchServices@2025-05-01' = {
   sku: { name: sku }
   identity: { type: 'SystemAssigned' }
   properties: {
-    disableLocalAuth: true // and no authOptions: they are refused beside it
+    disableLocalAuth: true // authOptions must be absent then
     publicNetworkAccess: publicNetworkAccess
     semanticSearch: 'free'
   }

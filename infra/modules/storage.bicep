@@ -5,7 +5,7 @@ param location string
 param tags object
 param containerName string
 
-@description('Disabled where a private endpoint is the only way in.')
+@description('Enabled or Disabled; Disabled with private endpoints.')
 @allowed(['Enabled', 'Disabled'])
 param publicNetworkAccess string
 

@@ -1,1 +1,1 @@
-"""Signing in: without a key wherever that is possible."""
+"""Access to Azure services: keyless sign-in, HTTP clients, error tables, role assignments."""

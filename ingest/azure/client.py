@@ -126,6 +126,6 @@ def classify_transport_error(error: Exception, where: str) -> Exception:
     if isinstance(error, (ServiceRequestError, ServiceResponseError)):
         return RetryableError(f"the connection to {where} broke ({reason})")
     if isinstance(error, (AzureError, ValueError, TypeError, AttributeError, KeyError)):
-        # A body that is empty, cut short or not JSON: a success that cannot be read is none.
-        return RetryableError(f"{where} gave an answer that cannot be read")
+        # A body that is empty, cut short or not JSON: an unreadable success is a failure.
+        return RetryableError(f"{where} sent a response that cannot be read")
     return error

@@ -124,7 +124,7 @@ def missing_role(_: ErrorResponse, request: RequestContext) -> Exception:
 def rejected_key_error(request: RequestContext) -> ConfigError:
     """Return the error for an API key that the service rejects."""
     return ConfigError(
-        f"{request.where} does not accept the key: check {request.key_variable}, or unset it"
+        f"{request.where} does not accept the API key: check {request.key_variable}, or unset it"
     )
 
 
@@ -146,13 +146,13 @@ def first_line(text: str) -> str:
 RETRY_TRANSIENT: ErrorRow = (
     TRANSIENT_STATUSES,
     ANY,
-    retry("an error of the service ({response}) at {where}"),
+    retry("{where} returned an error ({response})"),
 )
 
 # Azure OpenAI and Document Intelligence are both Azure AI services (Microsoft.CognitiveServices).
 FIREWALL_MESSAGE = (
-    "{where} takes no requests from this network ({message}): go through its private endpoint, or "
-    "allow this address in its network settings"
+    "{where} rejects requests from this network ({message}): use its private endpoint, or allow "
+    "this address in its network settings"
 )
 AI_SERVICES_ERRORS: ErrorTable = (
     RETRY_TRANSIENT,

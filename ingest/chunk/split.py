@@ -1,9 +1,9 @@
 """Split a text into chunks at the best boundaries: content-defined chunking. Pure.
 
-The text is cut into atomic spans ("atoms"), and a chunk is a run of them. A chunk ends at the best
-kind of boundary in reach and, of several, at the one whose preceding atom has the highest hash.
-That depends on the text near the cut only, not on its offset: after an edit the cuts are as before
-again within a few chunks, whose vectors can be reused.
+The text is cut into atomic spans ("atoms"), and a chunk is a sequence of them. A chunk ends at the
+best kind of boundary in reach and, of several, at the one whose preceding atom has the highest
+hash. That depends on the text near the cut only, not on its offset: within a few chunks after an
+edit the cuts are as before, and vectors can be reused.
 
 A chunk that begins with a row of a table repeats the table's header, which counts as its tokens.
 """
@@ -101,7 +101,7 @@ def drop_contained(chunks: Sequence[ChunkSpan]) -> Iterator[ChunkSpan]:
 def pack_spans(
     text: str, atoms: AtomicSpans, limit: int, overlap: float
 ) -> Iterator[tuple[int, int]]:
-    """Yield each chunk as a run of atoms: the first one, and the one after the last."""
+    """Yield each chunk as a sequence of atoms: the first one, and the one after the last."""
     first, cut, last = 0, 0, len(atoms.boundaries) - 1
     while atoms.tokens_before[last] - atoms.tokens_before[first] > (
         room := atoms.available_tokens(first, limit)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 DELIMITER = re.compile(r"\n\|(?: ?:?-{3,}:? ?\|)+(?=\n|\Z)")
-# "Table 3.", "Tab. A-1:", "Tableau II", "表1": a word and a number that no sentence goes on from.
+# "Table 3.", "Tab. A-1:", "Tableau II", "表1": a word and a number that begin no sentence.
 CAPTION = re.compile(
     r"[^\W\d_]{1,12}\.? ?(?:\d{1,3}|[A-Z]|[IVX]{1,5})(?:[-.\u2013]\d{1,3})*\b"
     r"(?! *[a-z\u00df-\u00ff])"
@@ -110,7 +110,7 @@ def count_bars(text: str, line: int) -> int:
 def find_caption_start(text: str, start: int, limit: int) -> int:
     """Return the start of the caption above a table; without one, the start of the table.
 
-    A caption is numbered, like "Table 3", or is a line by itself that is no sentence.
+    A caption is numbered, like "Table 3", or is a line by itself that is not a sentence.
     """
     end = start - 1 if text[max(0, start - 1) : start] == "\n" else start
     unnumbered = start

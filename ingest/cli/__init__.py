@@ -98,7 +98,7 @@ def map_error_code(error: IngestError, options: argparse.Namespace) -> int:
 def log_mapped_code(code: int, mapped: int) -> None:
     """Log that the process exits with another code than its run, if it does."""
     if mapped != code:
-        text = f"exit code {code} is given as {mapped}, as INGEST_EXIT_OK wants it"
+        text = f"exit code {code} is reported as {mapped}, because of INGEST_EXIT_OK"
         logs.log_event(logging.INFO, text, exit=code, given=mapped)
 
 

@@ -26,13 +26,15 @@ USAGE_EXIT_CODE = 2
 
 EPILOG = """\
 exit codes:
-  0  done                                  3  done, but some documents could not be read;
-  1  a service failed, or a deadline          check: found problems
-     or limit was reached; run again      11  another run holds the index
-  2  wrong usage or settings; the message says what to change
-  130, 143  stopped by ^C or SIGTERM; the next run resumes from there
+    0  done
+    1  a service failed, or a deadline or limit was reached; run again
+    2  wrong usage or settings; the message says what to change
+    3  done, but some documents could not be indexed; check: found problems
+   11  another run holds the index
+  130  stopped by ^C, and 143 by SIGTERM; the next run resumes
 
-Settings come from flags, the environment (INGEST_...) and .env; docs/configuration.md lists them.
+Settings come from flags, the environment (INGEST_...) and .env;
+docs/configuration.md lists them.
 """
 
 
@@ -168,7 +170,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--retry-failed",
         action="store_true",
-        help="try documents again that have failed three times",
+        help="retry documents that failed three times",
     )
     command.add_argument(
         "--workers", metavar="N", help="documents to read in parallel (one per core)"
@@ -187,7 +189,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         "--max-tokens", metavar="N", help="stop before embedding more tokens, as in 100k (no limit)"
     )
     command.add_argument(
-        "--max-cost", metavar="USD", help="stop before it costs more, OCR included (no limit)"
+        "--max-cost", metavar="USD", help="stop before the run costs more, OCR included (no limit)"
     )
     command.add_argument("--chunk-tokens", metavar="N", help="maximum tokens per chunk (512)")
     command.add_argument(
@@ -204,7 +206,7 @@ def add_search(command: argparse.ArgumentParser) -> None:
         default="hybrid",
         help="search by meaning (vector), by words (text), or both (hybrid)",
     )
-    command.add_argument("--full", action="store_true", help="show whole passages")
+    command.add_argument("--full", action="store_true", help="show whole chunks")
     command.add_argument(
         "-n", "--top", type=positive, default=5, metavar="N", help="maximum number of hits (5)"
     )
@@ -235,7 +237,10 @@ def add_check(command: argparse.ArgumentParser) -> None:
 def add_report(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `report`."""
     command.add_argument(
-        "run", nargs="?", metavar="RUN", help="report on this run only, by its id or its beginning"
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="report on this run only, by its id or the start of it",
     )
     command.add_argument(
         "--out",

@@ -212,7 +212,7 @@ def check_and_report(
 
 
 def format_untaken(sources: Sequence[Untaken], most: int | None) -> Iterator[str]:
-    """Format the sources that no run could read, one per line; this is no fault of the index."""
+    """Format the sources that no run could read, one per line; the index is not at fault."""
     shown = sources[:most]
     for source in shown:
         code = f" [{source.code}]" if source.code else ""

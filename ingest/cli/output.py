@@ -243,7 +243,7 @@ def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
     pages = [
         f"{totals.pages:,} read",
         f"{totals.empty_pages:,} without text" if totals.empty_pages else "",
-        f"{pluralize(totals.scanned, 'picture')} ({OCR_HINT})" if totals.scanned else "",
+        f"{pluralize(totals.scanned, 'scan')} ({OCR_HINT})" if totals.scanned else "",
         f"{totals.missing:,} could not be read" if totals.missing else "",
         f"{totals.doubtful:,} recognised with low confidence" if totals.doubtful else "",
     ]

@@ -154,7 +154,7 @@ def create_alias(settings: Settings, options: argparse.Namespace) -> int:
         generations.create_alias(alias)
     message = (
         f"{alias} is now an alias of {index}: set AZURE_SEARCH_INDEX={alias} here and in every "
-        "program that searches the index, then ingest rebuild"
+        "program that searches the index, then run ingest rebuild"
     )
     print_output(
         [json.dumps({"event": "alias", "alias": alias, "index": index})], [message], options

@@ -172,7 +172,9 @@ def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
     """Roots of the command line, else that of the settings. Raises ConfigError for none."""
     arguments: list[str] = options.roots or ([settings.root] if settings.root else [])
     if not arguments:
-        raise ConfigError("which PDFs? name a folder, as in: ingest run docs/ (or set INGEST_ROOT)")
+        raise ConfigError(
+            "no root is given: name a folder, as in: ingest run docs/ (or set INGEST_ROOT)"
+        )
     return arguments
 
 

@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def format_hit(hit: Hit, words: list[str], *, whole: bool) -> Iterator[str]:
-    """Format a hit: its source and pages, then the passage with the query terms highlighted."""
+    """Format a hit: its source and pages, then its text with the query terms highlighted."""
     colour = output.supports_escapes(sys.stdout, os.environ)
     start_mark, end_mark = (BOLD, PLAIN) if colour else ("**", "**")
     dim_mark, plain = (DIM, PLAIN) if colour else ("", "")
@@ -66,7 +66,7 @@ def format_hit(hit: Hit, words: list[str], *, whole: bool) -> Iterator[str]:
 
 
 def wrap_passage(text: str, width: int) -> Iterator[str]:
-    """Wrap a passage into lines; each row of a table begins a new one."""
+    """Wrap the text of a hit into lines; each row of a table begins a new one."""
     for is_table, lines in groupby(text.split("\n"), lambda line: line.startswith("|")):
         for part in lines if is_table else ("\n".join(lines),):
             yield from textwrap.wrap(part, width)

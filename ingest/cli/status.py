@@ -53,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
     if scans := [record for record in records if record.details.scanned and not record.details.ocr]:
         pages = sum(len(record.details.scanned) for record in scans)
         files = pluralize(len(scans), "file")
-        print(f"Scans:   {pluralize(pages, 'picture')} without text in {files}; {OCR_HINT}")
+        print(f"Scans:   {pluralize(pages, 'page')} without text in {files}; {OCR_HINT}")
     for record in unfinished:
         name = escape_unprintable(record.source)
         print(

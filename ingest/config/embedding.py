@@ -90,14 +90,17 @@ def embedding_endpoints(settings: Settings) -> list[Endpoint]:
     model = settings.openai_model or names[0]
     if not model:
         raise ConfigError(
-            f"which model of {urls[0]} embeds? set AZURE_OPENAI_EMBEDDING_DEPLOYMENT to its name"
+            f"{urls[0]}: no embedding deployment is given: set AZURE_OPENAI_EMBEDDING_DEPLOYMENT"
         )
     if not settings.openai_model and len(set(names)) > 1:
-        raise ConfigError("which model do the deployments have? set AZURE_OPENAI_EMBEDDING_MODEL")
+        raise ConfigError(
+            f"the model of the deployments {', '.join(names)} is unknown: set "
+            "AZURE_OPENAI_EMBEDDING_MODEL"
+        )
     dimensions = settings.openai_dimensions or MODEL_DIMENSIONS.get(model)
     if not dimensions:
         raise ConfigError(
-            f"how many dimensions do the vectors of {model} have? set "
+            f"the dimensions of {model}'s vectors are unknown: set "
             "AZURE_OPENAI_EMBEDDING_DIMENSIONS, or AZURE_OPENAI_EMBEDDING_MODEL to a known model"
         )
     return [
@@ -115,7 +118,7 @@ def embedding_endpoints(settings: Settings) -> list[Endpoint]:
 def one_per_endpoint(values: Sequence[T], urls: Sequence[str], name: str) -> Sequence[T]:
     """Return one value for each endpoint; a single value is for all of them.
 
-    Raises ConfigError if the number of values is another one.
+    Raises ConfigError for any other number of values.
     """
     if len(values) == 1:
         return list(values) * len(urls)

@@ -1,7 +1,7 @@
 """Create what a run works with from settings, by one call: `open_services`.
 
-It calls one opener for each role, in the modules beside this one. An opener selects a back end by
-the scheme of its location, and passes it plain values. No back end sees the settings.
+It calls one opener for each role, in the other modules of this package. An opener selects a back
+end by the scheme of its location, and passes it plain values. No back end sees the settings.
 """
 
 from __future__ import annotations
@@ -144,8 +144,8 @@ def create_budget(settings: Settings, stop: Cancellation) -> Budget:
     if max_usd < math.inf and rates.embedding is None:
         model = embedding_endpoints(settings)[0].model
         raise ConfigError(
-            f"--max-cost: what does {model} cost for a million tokens? set INGEST_PRICES, as in "
-            f"2026-11-01,{model}=0.02"
+            f"--max-cost: the price of {model} is unknown: set INGEST_PRICES, in dollars for a "
+            f"million tokens, as in 2026-11-01,{model}=0.02"
         )
     return Budget(stop, settings.max_tokens or math.inf, max_usd, rates)
 

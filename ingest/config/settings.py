@@ -161,7 +161,7 @@ class Settings:
     extractor: str = setting_field(
         "auto",
         "INGEST_EXTRACTOR",
-        "PDF library: auto, pdfium or pypdf (no native code)",
+        "PDF engine: auto, pdfium or pypdf (no native code)",
         one_of(*PDF_ENGINES),
     )
     ocr: str = setting_field(
@@ -180,7 +180,7 @@ class Settings:
     passwords: str = setting_field(
         "",
         "INGEST_PASSWORDS",
-        "a file with passwords to try on locked PDFs, one a line, in UTF-8",
+        "a file with passwords to try on locked PDFs, one per line, in UTF-8",
     )
     chunk_tokens: int = setting_field(
         512,
@@ -366,16 +366,16 @@ class Settings:
     log: str = setting_field(
         "auto",
         "INGEST_LOG",
-        "format of stderr: `text`, `json` (one object a line), or `auto`, which is text",
+        "format of stderr: `text`, `json` (one object per line), or `auto`, which is text",
         one_of("auto", "text", "json"),
     )
     hosted: bool = False  # the host has an identity of its own
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """Return the settings of an environment such as `os.environ`, by their names in README.md.
+        """Return the settings of an environment such as `os.environ`.
 
-        Raises ConfigError for an invalid value.
+        docs/configuration.md lists their names. Raises ConfigError for an invalid value.
         """
         return build_settings(environment, {})
 

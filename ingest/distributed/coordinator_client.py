@@ -98,7 +98,7 @@ def reserve_budget(call: CoordinatorCall, stop: Cancellation, tokens: int, pages
     """
     while (exceeded := call("reserve_budget", tokens, pages)) is None:
         if stop.is_overdue():
-            raise StoppedError("the run ended before its budget was granted; run again to go on")
+            raise StoppedError("the run ended before its budget was granted; run again to continue")
         time.sleep(COORDINATOR_POLL_SECONDS)
     limit: str = exceeded
     return limit

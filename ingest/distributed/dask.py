@@ -102,7 +102,7 @@ class DaskEngine:
             return None
 
     def has_lost_results(self) -> bool:
-        # If fetching a result fails, Dask's Executor lets its caller wait for ever.
+        # If fetching a result fails, Dask's Executor lets its caller wait forever.
         now = time.monotonic()
         coordinator_key = self.coordinator.key if self.coordinator else None
         self.finished_groups = {
@@ -113,7 +113,7 @@ class DaskEngine:
         return any(now - since > self.result_timeout for since in self.finished_groups.values())
 
     def unreachable_error(self) -> ServiceError:
-        """Return the error for a scheduler that does not answer any more."""
+        """Return the error for a scheduler that no longer answers."""
         return scheduler_unreachable(self.address)
 
     def end_run(self, run: str) -> None:
@@ -242,7 +242,7 @@ def run_group(group: Group, job: Job) -> GroupResult:
 def strip_causes(error: IngestError, worker: str) -> IngestError:
     """Return a copy of an error without its causes, and with the worker's name.
 
-    Dask follows the chain of causes, for ever if it has a cycle.
+    Dask follows the chain of causes, forever if it has a cycle.
     """
     stripped = copy(error)  # several groups may fail with one error
     stripped.__cause__ = stripped.__context__ = stripped.__traceback__ = None

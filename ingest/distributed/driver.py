@@ -87,7 +87,7 @@ class WorkerMonitor:
     tokens_per_minute: float = math.inf  # of the known quota
     granted: tuple[float, float] = (0.0, 0.0)  # totals of tokens and pages
     stop_polls: int = 0  # orders to abandon that were sent
-    is_lost: bool = False  # the engine cannot be reached any more
+    is_lost: bool = False  # the engine can no longer be reached
     # when to warn if there is still no worker
     next_warning: float = field(
         default_factory=lambda: time.monotonic() + NO_WORKER_WARNING_SECONDS[0]
@@ -289,7 +289,7 @@ def settle_groups(
     groups: Iterable[list[Source] | SourceResult],
     suspects: list[Source] | None,
 ) -> Iterator[RunEvent]:
-    """Submit groups and yield their events. Without a list of suspects, each group is one."""
+    """Submit groups and yield their events. `suspects` None: each group is a single suspect."""
     portable, stop = to_portable(root), monitor.run.stop
     reported: dict[int, RunProgress] = {}  # progress yielded so far, by group number
 

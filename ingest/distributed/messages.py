@@ -82,7 +82,7 @@ class Orders:
     drain: bool = False  # finish work in progress, begin nothing
     stop: bool = False  # likewise, within the grace period
     abandon: bool = False  # stop at once
-    driver_lost: bool = False  # set by the coordinator: nothing receives the results any more
+    driver_lost: bool = False  # set by the coordinator: nothing receives the results
     quota: Quota | None = None
 
 

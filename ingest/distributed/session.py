@@ -276,7 +276,7 @@ def open_session(job: Job, links: WorkerLinks) -> Iterator[Session]:
         session = Session(job, links, services, run, connections, rate_limiter, roots)
         session.lease_stamp = services.index.lease_stamp(job.lease_holder)
         if not session.lease_stamp:
-            raise ServiceError(f"run {job.run} does not hold the index any more: run again")
+            raise ServiceError(f"run {job.run} no longer holds the index: run again")
         yield session
 
 
@@ -292,7 +292,7 @@ def send_heartbeats(session: Session) -> None:
             continue  # another one will start, or the driver is lost too
         session.rate_limiter.quota = orders.quota or session.rate_limiter.quota
         if orders.driver_lost:
-            session.stop_with_error("the driver of its run does not answer any more")
+            session.stop_with_error("the driver of its run no longer answers")
         if orders.drain:
             stop.drain()
         if orders.stop:
@@ -310,7 +310,7 @@ def watch_lease(session: Session) -> None:
             log.info("could not check the lock of the index: %s", error)
             continue
         if not stamp:
-            session.stop_with_error("its run does not hold the index any more")
+            session.stop_with_error("its run no longer holds the index")
             session.run.stop.abandon()
             return
         if stamp != session.lease_stamp:

@@ -131,7 +131,7 @@ def restore_earlier_result(
     if result.outcome is not Outcome.UNCHANGED or record is None:
         return result
     outcome = Outcome(record.outcome)
-    # The record does not tell how many chunks of a changed source were new.
+    # The record does not show how many chunks of a changed source were new.
     is_new = outcome is Outcome.NEW
     chunks, tokens = (record.chunks, record.tokens) if is_new else (0, 0)
     session.add_progress(group_number, RunProgress(record.pages, chunks, tokens))

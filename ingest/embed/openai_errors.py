@@ -41,13 +41,15 @@ def quota_too_small(response: ErrorResponse, request: RequestContext) -> Excepti
     if response.retry_after <= MAX_QUOTA_WAIT_SECONDS:
         return None
     return SplitRequired(
-        f"{request.where} takes no request this large: raise its quota", by_quota=True
+        f"{request.where} accepts no request this large: raise its quota", by_quota=True
     )
 
 
-NO_QUOTA = fail(ConfigError, "{where} has no quota left at all: raise it or pay for it")
+NO_QUOTA = fail(
+    ConfigError, "{where} has no quota left (insufficient_quota): raise it, or pay for more"
+)
 KEYS_DISABLED = fail(
-    ConfigError, "{where} takes no keys: unset AZURE_OPENAI_KEY to sign in without one"
+    ConfigError, "{where} accepts no API keys: unset AZURE_OPENAI_KEY to sign in instead"
 )
 NO_DEPLOYMENT = fail(
     NotYetError, "{where} does not exist: check the endpoint and the deployment's name"
@@ -86,8 +88,8 @@ def classify_openai_error(error: Exception, request: RequestContext) -> Exceptio
             return ConfigError(f"{where} cannot be reached ({reason}): check the endpoint")
         return RetryableError(f"the connection to {where} broke ({reason})")
     if isinstance(error, (openai.APIError, ValueError)):
-        # A body that is empty, cut short or not JSON: a success that cannot be read is none.
-        return RetryableError(f"{where} gave an answer that cannot be read")
+        # A body that is empty, cut short or not JSON: an unreadable success is a failure.
+        return RetryableError(f"{where} sent a response that cannot be read")
     return error
 
 

@@ -76,13 +76,13 @@ def describe_deployment(result: ProbeResult, endpoint: Endpoint) -> str:
     """Describe a deployment. Raises ConfigError if it does not match the settings."""
     if result.model != endpoint.model and {result.model, endpoint.model} <= set(MODEL_DIMENSIONS):
         raise ConfigError(
-            f"the deployment {endpoint.deployment} is of {result.model}, not {endpoint.model}: "
+            f"the deployment {endpoint.deployment} has {result.model}, not {endpoint.model}: "
             f"set AZURE_OPENAI_EMBEDDING_MODEL={result.model}"
         )
     if result.dimensions != endpoint.dimensions:
         raise ConfigError(
-            f"the deployment {endpoint.deployment} gives {result.dimensions} dimensions, not "
+            f"the deployment {endpoint.deployment} returns {result.dimensions} dimensions, not "
             f"{endpoint.dimensions}: set AZURE_OPENAI_EMBEDDING_DIMENSIONS={result.dimensions}"
         )
-    model, quota = result.model or endpoint.model, result.quota or "the service tells no quota"
+    model, quota = result.model or endpoint.model, result.quota or "quota not reported"
     return f"{endpoint.deployment}: {model}, {result.dimensions} dimensions; {quota}"

@@ -35,7 +35,7 @@ def validate_vectors(embedder: Embedder) -> Embedder:
         try:
             return check_vectors(given, len(texts), embedder.dimensions)
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{embedder.model} gave {error}") from error
+            raise ConfigError(f"{embedder.model} returned {error}") from error
 
     return replace(embedder, embed=embed)
 
@@ -45,7 +45,7 @@ def check_vectors(given: object, count: int, dimensions: int) -> Vectors:
     try:
         vectors: Vectors = np.asarray(given, np.float32)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"no vectors of one length: {error}") from error
+        raise ValueError(f"vectors of different lengths, or no numbers: {error}") from error
     expected = (count, dimensions)
     if vectors.shape != expected:
         raise ValueError(

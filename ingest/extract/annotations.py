@@ -29,7 +29,7 @@ SKIPPED_SUBTYPES = frozenset(
 )
 HIDDEN_FLAG = 0b10  # ISO 32000-2, table 167
 STATE_MODEL_KEY = (
-    "/StateModel"  # of review states such as "Accepted set by Ann", which are no notes
+    "/StateModel"  # of review states such as "Accepted set by Ann", which are not notes
 )
 
 

@@ -26,7 +26,7 @@ MAX_FORM_PAGES = 1000  # forms of more pages are not read: pypdf is slow to list
 MAX_EXTRA_CHARS = 1_000_000  # of all notes, and of all fields, of a document
 
 XFA_ONLY_REASON = (
-    "an XFA form, which only Adobe Acrobat and Reader show: print it to a PDF with one"
+    "an XFA form, which only Adobe Acrobat and Reader show: print it to a PDF with one of them"
 )
 
 

@@ -127,7 +127,7 @@ def read_string(value: Any) -> str:
 
 
 def has_flag(flags: Any, bit: int) -> bool:
-    """Return whether a bit is set; False if the flags are no number."""
+    """Return whether a bit is set; False if the flags are not a number."""
     return isinstance(flags, int) and bool(flags & bit)
 
 

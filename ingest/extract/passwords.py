@@ -24,12 +24,13 @@ PERMISSION_BITS = {
     "print-finely": 12,
 }
 UNSUPPORTED_ENCRYPTION = (
-    "encrypted with a certificate or by other means, not with a password; ask for a plain copy"
+    "encrypted with a certificate or by other means, not with a password; "
+    "ask for a copy without encryption"
 )
 
 
 def read_passwords(path: str) -> tuple[str, ...]:
-    """Read the passwords in a file, one a line; blank lines are ignored. No path means none.
+    """Read the passwords in a file, one per line; blank lines are ignored. No path means none.
 
     Raises:
         ConfigError: The file cannot be read or has no passwords.
@@ -45,7 +46,7 @@ def read_passwords(path: str) -> tuple[str, ...]:
     found = (line.removesuffix("\r") for line in lines)
     kept = tuple(dict.fromkeys(line for line in found if line.strip()))
     if not kept:
-        raise ConfigError(f"passwords: {path} has no passwords: write them there, one a line")
+        raise ConfigError(f"passwords: {path} has no passwords: write them there, one per line")
     return kept
 
 

@@ -57,7 +57,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     raw = list(limit_text(read_pages(engines, options, state, count, on_page)))
     pages = tuple(limit_text(unwrap_cjk_lines(clean(text)) for text in raw))
     if len(state.unreadable) == count:
-        raise DocumentError("damaged, get it again from its source (no page of it can be read)")
+        raise DocumentError("damaged; get a new copy from its origin (no page of it can be read)")
     no_headings: list[Heading] = []
     no_labels: list[str] = []
     headings = tuple(limit_headings(try_call(first.headings, no_headings)[:MAX_HEADINGS]))
@@ -185,7 +185,7 @@ class EngineChain:
         if self.lock_error:
             raise self.lock_error
         raise DocumentError(
-            f"damaged, get it again from its source ({'; '.join(self.open_errors)})"
+            f"damaged; get a new copy from its origin ({'; '.join(self.open_errors)})"
         )
 
     def with_same_page_count(self) -> Iterator[PdfEngine]:

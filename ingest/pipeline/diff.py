@@ -366,7 +366,7 @@ class AbsenceTracker:
         if not self.prune:
             return DeletionsWithheld(root, count, "--no-prune", True)
         if count > limit:
-            reason = f"more than the limit of {limit}; --max-deletes {count} lets them go"
+            reason = f"more than the limit of {limit}; --max-deletes {count} removes them"
             return DeletionsWithheld(root, count, reason, False)
         return None
 

@@ -1,4 +1,4 @@
-"""The pipeline: bring an index in step with a root.
+"""The pipeline: bring an index in sync with a root.
 
     sources ──▶ diff ──▶ extract ──▶ chunk ──▶ embed ──▶ upload ──▶ commit
 
@@ -64,7 +64,7 @@ ATTEMPTS_AHEAD_PER_READER = 8  # sources whose attempts are saved ahead, several
 
 
 def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
-    """Bring the index in step with a root; yields an event for each source as it is settled.
+    """Bring the index in sync with a root; yields an event for each source as it is settled.
 
     Raises ServiceError or ConfigError; sources settled until then stay settled.
     """

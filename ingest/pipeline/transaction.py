@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 OCR_HINT = "--ocr local reads them"  # remedy for pages that are images
 NO_TEXT_REASON = "no text on any page"
-SCANNED_REASON = f"its pages are pictures without text; {OCR_HINT}"
-OCR_EMPTY_REASON = "its pages are pictures, and no text was recognised on them"
+SCANNED_REASON = f"its pages are scans without text; {OCR_HINT}"
+OCR_EMPTY_REASON = "its pages are scans, and no text was recognised on them"
 MAX_PAGE_RANGES = 5  # in a message
 
 
@@ -218,7 +218,7 @@ def describe_missing(document: PreparedDocument) -> tuple[str, str]:
         reason = OCR_EMPTY_REASON if details.ocr else SCANNED_REASON
         return reason if details.scanned else NO_TEXT_REASON, Code.NO_TEXT
     if details.scanned and not details.ocr:
-        reason = f"pictures without text; {OCR_HINT}"
+        reason = f"scans without text; {OCR_HINT}"
         return f"{name_pages(details.scanned)}: {reason}", Code.SCANNED
     if details.doubtful:
         return f"{name_pages(details.doubtful)}: recognised with low confidence", Code.DOUBTFUL

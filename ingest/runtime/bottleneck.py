@@ -104,7 +104,7 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
         Utilization(reading, advise_reading(times, reading, capacity)),
         Utilization(
             fetching,
-            f"fetching documents was busy {fetching:.0%} of the time: more at once would help "
+            f"fetching documents took {fetching:.0%} of the time: more at once would help "
             "(INGEST_WORKERS)",
         ),
         Utilization(
@@ -115,8 +115,8 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
         Utilization(embedding, answers if remote else model),
         Utilization(
             writing,
-            f"writing to the index was busy {writing:.0%} of the time: a faster service or disk "
-            "would help",
+            f"writing to the index took {writing:.0%} of the time: a faster service or disk would "
+            "help",
         ),
     ]
 

@@ -54,7 +54,7 @@ class Budget:
     def reserve(self, tokens: int = 0, pages: int = 0) -> None:
         """Reserve tokens and pages. Raises StoppedError if a limit is reached."""
         if not self.try_reserve(tokens, pages):
-            raise StoppedError(f"{self.limit_reached} is spent; run again to go on")
+            raise StoppedError(f"{self.limit_reached} is spent; run again to continue")
 
     def count_tokens(self, tokens: int) -> None:
         """Count tokens without checking limits, since a plan continues beyond them."""

@@ -1,7 +1,7 @@
 """Retries: one policy for every service. The SDKs' own retries are off.
 
 Retry-After is a lower bound of each wait; exponential backoff with jitter is added to it, so that
-clients do not return in step.
+clients do not return all at once.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class RetryPolicy:
     def raise_if_cancelled(self) -> None:
         """Raise StoppedError if the run is cancelled."""
         if self.is_cancelled():
-            raise StoppedError("stopped while waiting for a service; run again to go on")
+            raise StoppedError("stopped while waiting for a service; run again to continue")
 
 
 def call_with_retry(

@@ -56,7 +56,7 @@ def check_size(size: int, max_megabytes: int) -> None:
     """
     if size > max_megabytes << 19:
         raise DocumentError(
-            f"it has {size >> 20:,} MB, and a file may have half of {max_megabytes:,} MB; "
+            f"it has {size >> 20:,} MB, more than half of the limit of {max_megabytes:,} MB; "
             "INGEST_DOCUMENT_MEGABYTES allows more",
             Code.TOO_LARGE,
         )

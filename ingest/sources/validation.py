@@ -108,9 +108,9 @@ class ValidatedRoot:
 def find_listing_problem(item: Source | ListingIssue | Unread, root: Root, previous: str) -> str:
     """Return why an item may not follow the name `previous` in a listing; "" if it may."""
     if item.root != root.name:
-        return f"as of the root {item.root!r}: give it the root's own name"
+        return f"under the root {item.root!r}: set `root` to the root's own name"
     if item.name <= previous:
-        return f"after {previous!r}: names ascend, code point by code point, each once"
+        return f"after {previous!r}: names must ascend by code point, each once"
     if isinstance(item, ListingIssue | Unread):
         return ""
     if not is_document_name(item.name) or parent_name(item.name):

@@ -82,7 +82,7 @@ def test_the_broken_samples_show_what_exit_code_3_looks_like(command: Command) -
     again = command("run", BROKEN)
     assert again.returncode == 3
     assert "Files:   0 new, 0 changed, 0 unchanged, 0 removed, 1 skipped, 1 failed" in again.stdout
-    assert "failed    truncated.pdf  damaged, get it again from its source" in again.stderr
+    assert "failed    truncated.pdf  damaged; get a new copy from its origin" in again.stderr
     assert "skipped   needs-password.pdf  needs a password" in again.stderr
 
     status = command("status")
@@ -329,7 +329,7 @@ def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["run", "missing"], "missing: no such folder or file"),
-        (["run"], "which PDFs? name a folder"),
+        (["run"], "no root is given: name a folder"),
         (["run", "notes.txt"], "notes.txt: neither a folder nor a .pdf file"),
         (["run", "docs", "--chunk-tokens", "3"], "--chunk-tokens=3: expected from 16 to 8192"),
         (["run", "docs", "--chunk-tokens", "many"], "--chunk-tokens=many: expected a number"),
@@ -385,7 +385,7 @@ def test_more_deletions_than_usual_are_asked_for(command: Command, tmp_path: Pat
 
     done = command("run", "docs")
     assert done.returncode == 2
-    assert "more than the limit of 10; --max-deletes 12 lets them go" in done.stdout
+    assert "more than the limit of 10; --max-deletes 12 removes them" in done.stdout
     assert "12 removed" in command("run", "docs", "--max-deletes", "12").stdout
 
 

@@ -151,7 +151,7 @@ def test_broken_for_good_is_no_news_for_a_scheduler(command: Command, docs: Path
     later = command("run", "docs", "--json", **known)
     assert later.returncode == 0
     assert json.loads(later.stdout.splitlines()[-1])["exit"] == 3
-    assert "exit code 3 is given as 0" in later.stderr
+    assert "exit code 3 is reported as 0" in later.stderr
     assert command("run", "docs").returncode == 3
     assert "exit 3" in command("status").stdout
 

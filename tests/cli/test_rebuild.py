@@ -74,7 +74,7 @@ def test_a_folder_that_moved_is_named(command: Command, tmp_path: Path) -> None:
 def test_what_cannot_be_meant_is_said(command: Command, tmp_path: Path) -> None:
     """Before anything is read, and with what to do instead."""
     for arguments, words in (
-        ((), "which PDFs?"),
+        ((), "no root is given"),
         (("--alias", "live"), "a folder needs none"),
         (("docs", "--questions", "none.jsonl"), "cannot be read"),
     ):

@@ -222,7 +222,7 @@ def test_a_refused_page_costs_nothing(azure: Azure, folder: Path) -> None:
 def test_money_needs_a_price(azure: Azure, folder: Path) -> None:
     """A limit of money on a model of which no price is known is refused before anything is done."""
     chosen = client(azure, AZURE_OPENAI_EMBEDDING_MODEL="mine", INGEST_MAX_COST="1")
-    with pytest.raises(ConfigError, match=r"what does mine cost .* 2026-11-01,mine=0\.02"):
+    with pytest.raises(ConfigError, match=r"price of mine is unknown: .* 2026-11-01,mine=0\.02"):
         run(folder, chosen)
     assert azure.exchanges == []
 

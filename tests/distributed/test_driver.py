@@ -115,7 +115,7 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
         one = group(here, 1, "0.pdf")
         with pytest.raises(ConfigError, match="start the workers from the same image"):
             settle_group(one, replace(job, version="0.0.0"), links)
-        with pytest.raises(ServiceError, match="does not hold the index any more"):
+        with pytest.raises(ServiceError, match="no longer holds the index"):
             settle_group(one, replace(job, lease_holder="another:1:run"), links)
         wait_until(lambda: not session.SESSIONS)
         assert what(settle_group(one, job, links)) == {"0.pdf": "new"}
@@ -128,8 +128,8 @@ def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> 
     with here.running("lost") as (all_, run, _):
         job, links = worker(all_, run, here, "lost")
         with session.use_session(1, job, links) as session_:
-            session_.stop_with_error("its run does not hold the index any more")
-            with pytest.raises(ServiceError, match="a worker stopped: its run does not hold"):
+            session_.stop_with_error("its run no longer holds the index")
+            with pytest.raises(ServiceError, match="a worker stopped: its run no longer holds"):
                 settle_group(group(here, 2, "0.pdf", "1.pdf"), job, links)
         wait_until(lambda: not session.SESSIONS)
 

@@ -93,7 +93,7 @@ def test_what_is_no_pdf_is_skipped(data: bytes, reason: str) -> None:
 @pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
 def test_a_damaged_file_says_so(extractor: str) -> None:
     """A download that broke off is a failure with a remedy, in one line."""
-    with pytest.raises(DocumentError, match="damaged, get it again") as caught:
+    with pytest.raises(DocumentError, match="damaged; get a new copy") as caught:
         extract((ROOT / "tests/data/broken/truncated.pdf").read_bytes(), ExtractOptions(extractor))
     assert caught.value.outcome is Outcome.FAILED
     assert "\n" not in str(caught.value)

@@ -113,7 +113,7 @@ def test_a_file_that_is_no_list_of_passwords_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_passwords(str(tmp_path))
     file.write_text("\n \n")
-    with pytest.raises(ConfigError, match="has no passwords: write them there, one a line"):
+    with pytest.raises(ConfigError, match="has no passwords: write them there, one per line"):
         read_passwords(str(file))
     file.write_bytes(b"geheim\xe4\n")
     with pytest.raises(ConfigError, match="not UTF-8") as caught:

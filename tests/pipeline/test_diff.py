@@ -231,7 +231,7 @@ def test_many_deletions_need_a_word() -> None:
 
     assert kept is not None
     assert not kept.harmless
-    assert "limit of 20; --max-deletes 100 lets them go" in kept.reason
+    assert "limit of 20; --max-deletes 100 removes them" in kept.reason
     assert absences(here, MANY, max_deletes=100).withheld_deletions("/r") is None
     assert absences(here, MANY, max_deletes=99).withheld_deletions("/r") is not None
 

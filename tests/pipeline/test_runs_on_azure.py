@@ -440,7 +440,7 @@ def test_keys_work_for_who_must(azure: Azure, folder: Path) -> None:
     run(folder, client(azure, **keys))
     assert azure.identity.requests == 0
 
-    with pytest.raises(ConfigError, match="does not accept the key") as caught:
+    with pytest.raises(ConfigError, match="does not accept the API key") as caught:
         run(folder, client(azure, **{**keys, "AZURE_OPENAI_KEY": "wrong-key"}))
         azure.search.indexes.clear()
         run(folder, client(azure, **{**keys, "AZURE_OPENAI_KEY": "wrong-key"}))

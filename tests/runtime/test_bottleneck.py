@@ -81,7 +81,7 @@ def test_a_larger_quota_promises_no_more_than_the_rest_allows() -> None:
             times(reading=(99, 195), hanging=(60, 120)),
             "pages that hang kept 2 workers busy 98% of the time: repair those",
         ),
-        (times(reading=(60, 90), fetching=(99, 390)), "fetching documents was busy 98%"),
+        (times(reading=(60, 90), fetching=(99, 390)), "fetching documents took 98%"),
         (
             times(requests=(90, 90), service=(20, 40)),
             "waited 90% of the time for the request quota",

@@ -49,7 +49,7 @@ class CheckTotals:
 
 @dataclass(frozen=True, slots=True)
 class Untaken:
-    """A source that a run could not read, which is no fault of the index."""
+    """A source that a run could not read, which is not a fault of the index."""
 
     root: str
     source: str

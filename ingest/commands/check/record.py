@@ -51,7 +51,7 @@ class RecordCheck:
 def is_interrupted(record: Record) -> bool:
     """Return whether a run ended while it read a source, and the next one tries again.
 
-    Such a record tells nothing else, not even whether it was an intent before.
+    Such a record shows nothing else, not even whether it was an intent before.
     """
     return record.error == INTERRUPTED_REASON and record.attempts < MAX_ATTEMPTS
 

@@ -36,7 +36,7 @@ ENDPOINT_PATHS = {
 
 
 def find_misspellings(environment: Mapping[str, str]) -> Iterator[str]:
-    """Find variables that look like settings and are none, and suggest the right name."""
+    """Find variables that look like settings but are not, and suggest the right name."""
     known = [item.metadata["env"] for item in environment_settings()]
     for name in sorted(set(environment) - set(known) - SCRIPT_VARIABLES):
         if not environment[name]:

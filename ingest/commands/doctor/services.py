@@ -197,7 +197,7 @@ def check_index_definition(
             )
         else:
             keys_only = (
-                f"; if both are held, the service accepts only keys: {ENABLE_TOKENS_COMMAND}"
+                f"; if both are held, the service accepts only API keys: {ENABLE_TOKENS_COMMAND}"
             )
             text = f"{error}{'' if can_write else keys_only}"
             yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, text)

@@ -1,7 +1,7 @@
 """Evaluate an index by questions with known answers. Reads the index and writes nothing.
 
 The chunks that answer are looked up in the index before the search. So a document that the index
-lacks is told from one that the search did not find.
+lacks is distinguished from one that the search did not find.
 """
 
 from __future__ import annotations

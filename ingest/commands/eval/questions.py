@@ -50,7 +50,7 @@ class Question:
 
 
 def load_questions(path: Path) -> list[Question]:
-    """Load questions, one JSON object a line. Raises ConfigError for any other line."""
+    """Load questions, one JSON object per line. Raises ConfigError for any other line."""
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

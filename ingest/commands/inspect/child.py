@@ -173,6 +173,6 @@ def render_page(engines: EngineChain, request: InspectImage) -> PageImage:
 
 
 def compress_image(grey: GreyImage) -> bytes:
-    """Encode a picture as PNG in 16 greys; in 4 if it would be over MAX_IMAGE_BYTES."""
+    """Encode an image as PNG in 16 greys; in 4 if it would be over MAX_IMAGE_BYTES."""
     whole = encode_png(grey, 4)
     return whole if len(whole) <= MAX_IMAGE_BYTES else encode_png(grey, 2)

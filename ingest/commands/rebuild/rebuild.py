@@ -73,7 +73,7 @@ def open_rebuild(
         earlier = opened.enter_context(hold_generation(generations, current)) if current else None
         names = named_roots or known_roots(earlier) or [settings.root]
         if names == [""]:
-            raise ConfigError("which PDFs? name a folder, as in: ingest rebuild docs/")
+            raise ConfigError("no root is given: name a folder, as in: ingest rebuild docs/")
         roots = opened.enter_context(open_roots(names, settings, connections))
         if not named_roots and earlier:
             for name in names:
@@ -177,7 +177,7 @@ def switch_back(settings: Settings, connections: Connections) -> tuple[SwitchRes
         before = older_names(generations.names(), name)
         if not before:
             raise ConfigError(
-                f"there is no index before that of {index_name(settings)} to go back to: "
+                f"there is no index before that of {index_name(settings)} to switch back to: "
                 "ingest rebuild --list shows what is kept"
             )
         with hold_generation(generations, name), closing(generations.open(before[-1])) as index:

@@ -166,7 +166,7 @@ def find_losses(
         for record, other in pair_records(records, index.records(root)):
             if not record.chunks:
                 continue
-            # A document that cannot be read any more keeps its chunks, as in a run.
+            # A document that can no longer be read keeps its chunks, as in a run.
             if other is None or not (other.chunks or other.outcome not in NOT_INDEXED_OUTCOMES):
                 yield LostDocument(record, progress.absence_reason(record))
             elif record.details.ocr and other.details.scanned and not other.details.ocr:
@@ -207,7 +207,7 @@ def check_losses(
         else []
     )
     raise ConfigError(
-        f"the new index lacks documents of the current one: {', '.join([*named, *more])}; nothing "
+        f"the new index lacks documents of the live one: {', '.join([*named, *more])}; nothing "
         "was switched: correct this and run again, or accept the loss with --max-deletes "
         f"{len(lost_documents)}"
     )
@@ -242,9 +242,9 @@ def compare_answers(services: Services, questions: Sequence[Question]) -> Scores
     scores = Scores(len(questions), new, old, not same_model)
     if new < old - MAX_HIT_RATE_LOSS:
         raise ConfigError(
-            f"the new index answers worse: {new:.3f} of {len(questions)} questions among the first "
-            f"{HIT_RANK} chunks, {old:.3f} now, and {MAX_HIT_RATE_LOSS} may be lost; nothing was "
-            "switched"
+            f"the new index answers fewer questions: {new:.3f} of {len(questions)} by the first "
+            f"{HIT_RANK} chunks, the live one {old:.3f}, and at most {MAX_HIT_RATE_LOSS} may be "
+            "lost; nothing was switched: change the settings, or leave out --questions"
         )
     return scores
 

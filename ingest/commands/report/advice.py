@@ -17,7 +17,7 @@ class Advice(NamedTuple):
     outcome: str = ""  # it applies to this outcome only; "" for any
 
 
-OCR_REMEDY = "if its pages are pictures, turn on OCR"
+OCR_REMEDY = "if its pages are scans, turn on OCR"
 ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.NO_TEXT: (
         Advice("no page has text", OCR_REMEDY, Outcome.EMPTY),
@@ -62,7 +62,7 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.ARCHIVED: (Advice("the blob's tier is Archive", "rehydrate it"),),
     Code.IGNORED: (
         Advice(
-            "a hidden file or folder; a dead link, no regular file, or a second file of the same "
+            "a hidden file or folder; a dead link, a special file, or a second file of the same "
             "name (3)",
             "as the reason says",
         ),
@@ -75,7 +75,7 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     ),
     Code.DAMAGED: (
         Advice(
-            "no PDF reader can open it, or read any of its pages",
+            "no PDF engine can open it, or read any of its pages",
             "get a new copy from its origin",
         ),
     ),
@@ -85,7 +85,7 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     ),
     Code.CRASHED: (
         Advice(
-            "it crashed both PDF readers, or three runs ended while reading it",
+            "it crashed both PDF engines, or three runs ended while reading it",
             "print it to a new PDF",
         ),
     ),

@@ -1,4 +1,4 @@
-"""Find text that stands in several sources: it crowds other answers out and is paid for twice."""
+"""Find text that occurs in several sources: it crowds out other hits and is paid for twice."""
 
 from __future__ import annotations
 

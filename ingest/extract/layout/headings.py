@@ -68,7 +68,7 @@ class HeadingDetector:
             self.bold_lines.append(HeadingLine(page, number, text[start:end], 0.0))
 
     def forget_table_lines(self, page: int, shown: str) -> None:
-        """Drop candidates that are no lines of the arranged page: they are in a table there."""
+        """Drop candidates that are not lines of the arranged page: they are in a table there."""
         kept = {" ".join(line.split()) for line in shown.splitlines()}
         for candidates in (self.larger_lines, self.bold_lines):
             candidates[:] = [

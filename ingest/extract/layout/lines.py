@@ -83,7 +83,7 @@ def make_line_sampler(count: int) -> Callable[[Sequence[int]], tuple[int, ...]]:
 def arrange_by_lines(
     handle: TextHandle, text: str, lines: PageLines, starts: Sequence[int]
 ) -> str | None:
-    """Put the lines of a page into reading order; None if the lines alone do not tell it.
+    """Put the lines of a page into reading order; None if the lines alone do not show it.
 
     Headers and footers may be drawn before or after the text between them, and columns one after
     the other. `lines` are some or all of the lines that begin at `starts`.

@@ -24,7 +24,7 @@ from ingest.extract.layout.whitespace import (
 MIN_COLUMN_LINES = 3
 MAX_COLUMN_CHANGES = 2  # in drawing order: from one column to the other, and back
 MIN_BESIDE_OVERLAP_HEIGHTS = 0.25  # of lines that are side by side, with different base lines
-MIN_DRAWN_COLUMN_LINES = 4  # with fewer, the drawing order does not tell whether there are columns
+MIN_DRAWN_COLUMN_LINES = 4  # with fewer, drawing order does not show whether there are columns
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
 MIN_COLUMN_GAP_HEIGHTS = 0.6  # white space between two columns, in heights of the type

@@ -1,4 +1,4 @@
-"""Put a page into reading order by its words, where its lines have holes or do not tell."""
+"""Put a page into reading order by its words, where its lines do not show the order."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ def create_error_table(model: str) -> ErrorTable:
 
     def missing_model(response: ErrorResponse, request: RequestContext) -> Exception:
         return NotYetError(
-            f"{request.where} has no {model} ({response}): is INGEST_OCR the endpoint of a "
-            "Document Intelligence resource, or of one with all AI services?"
+            f"{request.where} has no {model} ({response}): set INGEST_OCR to the endpoint of a "
+            "Document Intelligence resource, or of one with all AI services"
         )
 
     rejected_statuses = {400, 413, 415, 422}
@@ -75,7 +75,7 @@ def create_error_table(model: str) -> ErrorTable:
             rejected_token(", it has no custom subdomain, without which it accepts no tokens"),
         ),
         ({404}, ANY, missing_model),
-        # A parameter is invalid, and would be for every page.
+        # A parameter is invalid, so every page would fail.
         (rejected_statuses, {"InvalidArgument"}, REFUSED_REQUEST),
         (rejected_statuses, ANY, fail(PageRejected, "{response}")),
         (ANY, ANY, REFUSED_REQUEST),

@@ -1,8 +1,8 @@
 """OCR by a service that charges by the page, cached in the index: each page is paid for once.
 
 The id of the operation, and then the text, are saved in the index before anything else happens, so
-a run may be killed at any point. Keep this: there is only one call for a page at a time, and it
-checks the index before it sends anything.
+a run may be killed at any point. Invariant: a page has only one call at a time, which checks the
+index before it sends anything.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class CachedOcr:
         self.unsent_keys: set[str] = set()  # of pages that a run would pay for
         self.lock = threading.Lock()
         self.in_flight: dict[str, Future[OcrResult | None]] = {}
-        # Each thread holds one picture at most, so their number limits memory too.
+        # Each thread holds one image at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")
 
     def close(self) -> None:

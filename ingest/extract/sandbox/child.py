@@ -85,9 +85,7 @@ def run_task(function: Callable[[], Any], megabytes: int) -> object:
     except IngestError as error:
         return error
     except Exception as error:  # noqa: BLE001 - our bug on one document must not end the run
-        return ProcessDied(
-            f"the reader failed on it ({type(error).__name__}: {error})", Code.CRASHED
-        )
+        return ProcessDied(f"reading it failed ({type(error).__name__}: {error})", Code.CRASHED)
 
 
 def silence_output() -> None:

@@ -169,7 +169,7 @@ class SandboxProcess:
             raise self.death_error() from None
         except UnpicklingError as error:
             raise ProcessDied(
-                f"its reader sent an invalid result ({error})", Code.CRASHED
+                f"its sandbox sent an invalid result ({error})", Code.CRASHED
             ) from None
 
     def wait_for_answer(self, limits: SandboxLimits, started: float) -> Any:
@@ -193,9 +193,9 @@ class SandboxProcess:
             progress = self.progress.read()
             return TimedOut(f"reading it took too long ({cause})", progress, overdue=False)
         if cause == "SIGKILL":
-            reason = f"its reader was killed, most likely for lack of memory ({cause})"
+            reason = f"its sandbox was killed, most likely for lack of memory ({cause})"
             return ProcessDied(reason, Code.TOO_MUCH_MEMORY)
-        return ProcessDied(f"reading it crashed the reader ({cause})", Code.CRASHED)
+        return ProcessDied(f"reading it crashed the sandbox ({cause})", Code.CRASHED)
 
     def exit_cause(self) -> str:
         """Return the signal or exit code of the process; waits EXIT_SECONDS for it."""

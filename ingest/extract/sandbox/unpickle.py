@@ -41,7 +41,7 @@ class AnswerUnpickler(pickle.Unpickler):
             kind = super().find_class(module, name)
             if isinstance(kind, type) and kind.__module__ == module and is_harmless(kind):
                 return member_factory(kind) if issubclass(kind, Enum) else kind
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in an answer")
 
 
 def member_factory(kind: type[Enum]) -> Callable[[object], Enum]:

@@ -93,7 +93,7 @@ SEARCH_ERRORS: ErrorTable = (
     ({429}, ANY, retry("too many requests to {where}")),
     RETRY_TRANSIENT,
     ({401}, ANY, renew_token),
-    ({401}, ANY, rejected_token(f", it takes keys only ({ENABLE_TOKENS_COMMAND})")),
+    ({401}, ANY, rejected_token(f", it accepts only API keys ({ENABLE_TOKENS_COMMAND})")),
     ({403}, ANY, missing_role),
     ({400}, ANY, missing_field),
     ({404}, ANY, MISSING_INDEX),

@@ -60,7 +60,7 @@ def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: S
         where = f"{index.documents.name} on {index.documents.endpoint}"
         raise ConfigError(
             f"the index {where} cannot be used: {'; '.join(problems)}; "
-            "ingest rebuild makes a new one beside it, or choose another AZURE_SEARCH_INDEX"
+            "ingest rebuild makes a new one next to it, or choose another AZURE_SEARCH_INDEX"
         )
 
 

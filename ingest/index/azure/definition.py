@@ -150,7 +150,7 @@ def missing_fields(found: SearchIndex, wanted: SearchIndex) -> list[azure.Search
 def find_incompatibilities(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:
     """Describe each difference that cannot be changed in place.
 
-    Attributes beyond ours are no difference: another application may use them.
+    Additional attributes are not a difference: another application may use them.
     """
     existing = {field.name: field for field in found.fields}
     for field in wanted.fields:

@@ -49,7 +49,7 @@ class Lease:
         """Take the lease; return the seconds since another run may have written, None if none has.
 
         Raises BusyError if another run holds it. The lease of a distributed engine outlives its
-        process until it expires, because the workers go on for a while.
+        process until it expires, because the workers continue for a while.
         """
         if engine:
             self.owner = f"workers of {engine} for {self.owner}"

@@ -1,1 +1,1 @@
-"""The embedded index: SQLite, FTS5 and numpy in a folder."""
+"""The local index: SQLite, FTS5 and numpy in a folder."""

@@ -17,7 +17,7 @@ from ingest.index.sqlite.connection import open_connection
 from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
 
 FORMAT_VERSION = 2
-APPLICATION_ID = 0x696E6765  # "inge": tells our files from another program's
+APPLICATION_ID = 0x696E6765  # "inge": distinguishes our files from others
 BUSY_TIMEOUT_SECONDS = 10.0  # for writes of other connections
 
 # Tables that were added later are not here: the first write to one creates it in every index.
@@ -128,7 +128,7 @@ class Database:
         if found != (model, dimensions):
             raise ConfigError(
                 f"the index in {self.folder} holds vectors of {found[0]} ({found[1]} dimensions), "
-                f"not of {model} ({dimensions}): ingest rebuild makes a new one beside it, or "
+                f"not of {model} ({dimensions}): ingest rebuild makes a new one next to it, or "
                 "choose another --index"
             )
 

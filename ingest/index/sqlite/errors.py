@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingest.errors import ConfigError, ServiceError
 
-NOT_AN_INDEX_MESSAGE = "holds a file index.db that is no index of ingest's: choose another --index"
+NOT_AN_INDEX_MESSAGE = "holds a file index.db that ingest did not create: choose another --index"
 ACCESS_DENIED_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 

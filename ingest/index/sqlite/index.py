@@ -1,4 +1,4 @@
-"""The embedded index: one SQLite file in a folder, with chunks and all the rest."""
+"""The local index: one SQLite file in a folder, with chunks and all the rest."""
 
 from __future__ import annotations
 

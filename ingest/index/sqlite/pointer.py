@@ -27,7 +27,7 @@ def find_current_file(folder: Path) -> str:
         if name == previous:
             raise ConfigError(
                 f"the index in {folder} cannot be used ({POINTER_FILE_NAME} names {name}, which is "
-                f"not there): delete {folder / POINTER_FILE_NAME} to go back to "
+                f"not there): delete {folder / POINTER_FILE_NAME} to return to "
                 f"{FIRST_INDEX_FILE_NAME}, or run again"
             )
 
@@ -43,7 +43,7 @@ def read_pointer(folder: Path) -> str:
             f"{folder / POINTER_FILE_NAME} cannot be read ({error}): delete it"
         ) from None
     if not INDEX_FILE_PATTERN.fullmatch(text):
-        raise ConfigError(f"{folder / POINTER_FILE_NAME} names no index of ingest's: delete it")
+        raise ConfigError(f"{folder / POINTER_FILE_NAME} names no index file: delete it")
     return text
 
 

@@ -1,4 +1,4 @@
-"""Search of the embedded index: vectors with numpy, keywords with SQLite's FTS5."""
+"""Search of the local index: vectors with numpy, keywords with SQLite's FTS5."""
 
 from __future__ import annotations
 

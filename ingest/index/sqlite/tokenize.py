@@ -1,4 +1,4 @@
-"""Tokenize text and queries for the embedded index and its search results. Pure."""
+"""Tokenize text and queries for the local index and its search results. Pure."""
 
 from __future__ import annotations
 

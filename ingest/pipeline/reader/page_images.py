@@ -1,6 +1,6 @@
 """Hash and render scanned pages in the sandbox, for an OCR service to read.
 
-The sandbox has no network: it renders the page, and its parent sends the picture.
+The sandbox has no network: it renders the page, and its parent sends the image.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ def render_for_ocr(engines: EngineChain, page: int) -> GreyImage:
 
 
 def encode_for_ocr(grey: GreyImage) -> bytes:
-    """Encode a picture as PNG; in 16 shades of grey if it would be over MAX_UPLOAD_BYTES."""
+    """Encode an image as PNG; in 16 shades of grey if it would be over MAX_UPLOAD_BYTES."""
     whole = encode_png(grey)
     return whole if len(whole) <= MAX_UPLOAD_BYTES else encode_png(grey & np.uint8(0xF0))
 
 
 def encode_png(grey: GreyImage, bits: int = 8) -> bytes:
-    """Encode a picture as PNG; with 4 or 2 bits a pixel, as a palette of 16 or 4 even greys."""
-    from PIL import Image  # not needed in a run without pictures
+    """Encode an image as PNG; with 4 or 2 bits a pixel, as a palette of 16 or 4 even greys."""
+    from PIL import Image  # not needed in a run without images
 
     if bits == 8:  # noqa: PLR2004 - all greys
         image = Image.fromarray(grey)

@@ -57,7 +57,7 @@ MISSING_CONTAINER_CODES = {"ContainerNotFound", "ContainerBeingDeleted", "Contai
 
 FIREWALL = fail(
     ConfigError,
-    "{where} takes no requests from this network: allow it in the network settings of the storage "
+    "{where} rejects requests from this network: allow it in the network settings of the storage "
     "account, or use a private endpoint",
 )
 NO_ACCESS = fail(ConfigError, "{where} denied access ({response}): check the storage account")

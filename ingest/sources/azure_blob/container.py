@@ -90,7 +90,7 @@ def parse_container_url(url: str) -> ContainerLocation:
     account = f"/{names.pop(0)}" if is_host_without_name(parts.hostname or "") else ""
     container, folder = "".join(names[:1]), "/".join(names[1:])
     if not host or not container:
-        raise ConfigError(f"{shown}: which container? expected {CONTAINER_URL_FORMAT}")
+        raise ConfigError(f"{shown}: names no container: expected {CONTAINER_URL_FORMAT}")
     if is_document_name(folder):
         raise ConfigError(f"{shown}: name the folder a blob is in, not the blob")
     return ContainerLocation(f"https://{host}{account}/{quote(container)}", folder and folder + "/")

@@ -154,7 +154,7 @@ def test_a_firewall_is_no_missing_role(azure: Azure) -> None:
     azure.faults.add(faults.instead("blocked", answer), "openai", "POST")
     found = wrong(examined(azure))
     assert list(found) == ["deployment"]
-    assert "takes no requests from this network (Public access is disabled" in found["deployment"]
+    assert "rejects requests from this network (Public access is disabled" in found["deployment"]
 
 
 def test_tokens_that_are_refused_are_said_to_be(azure: Azure) -> None:
@@ -221,12 +221,12 @@ def test_keys(azure: Azure) -> None:
     azure.search.local_auth = True
     search = {"AZURE_SEARCH_KEY": azure.search.key}
     off = wrong(examined(azure, **search, AZURE_OPENAI_KEY="sesame"))
-    assert "takes no keys: unset AZURE_OPENAI_KEY" in off["deployment"]
+    assert "accepts no API keys: unset AZURE_OPENAI_KEY" in off["deployment"]
 
     azure.openai.local_auth = True
     found = wrong(examined(azure, AZURE_OPENAI_KEY="sesame", AZURE_SEARCH_KEY="sesame"))
-    assert "does not accept the key: check AZURE_OPENAI_KEY, or unset it" in found["deployment"]
-    assert "does not accept the key: check AZURE_SEARCH_KEY, or unset it" in found["key"]
+    assert "does not accept the API key: check AZURE_OPENAI_KEY, or unset it" in found["deployment"]
+    assert "does not accept the API key: check AZURE_SEARCH_KEY, or unset it" in found["key"]
     assert "sesame" not in repr(found)
 
     well = examined(azure, **search, AZURE_OPENAI_KEY=azure.openai.key)
@@ -247,12 +247,12 @@ def test_a_deployment_of_another_model(azure: Azure) -> None:
     """The model is what makes the vectors: the setting must say the same as the service."""
     azure.openai.deployments["embeddings"] = Deployment("text-embedding-3-small", 1536)
     found = wrong(examined(azure))["deployment"]
-    assert "is of text-embedding-3-small, not text-embedding-3-large" in found
+    assert "has text-embedding-3-small, not text-embedding-3-large" in found
     assert "set AZURE_OPENAI_EMBEDDING_MODEL=text-embedding-3-small" in found
 
     azure.openai.deployments["embeddings"] = Deployment("own", 24)
     found = wrong(examined(azure, AZURE_OPENAI_EMBEDDING_MODEL="own"))["deployment"]
-    assert "gives 24 dimensions, not 8: set AZURE_OPENAI_EMBEDDING_DIMENSIONS=24" in found
+    assert "returns 24 dimensions, not 8: set AZURE_OPENAI_EMBEDDING_DIMENSIONS=24" in found
 
 
 def test_each_of_several_deployments_is_asked(azure: Azure) -> None:

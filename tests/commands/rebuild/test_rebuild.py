@@ -447,7 +447,7 @@ def test_an_index_that_answers_worse_is_not_shown(library: Library, tmp_path: Pa
     assert (switched.scores.new, switched.scores.old) == (1.0, 1.0)
 
     (library.docs / "cranes.pdf").unlink()
-    with pytest.raises(ConfigError, match=r"answers worse: 0\.667 of 3 questions .* 1\.000 now"):
+    with pytest.raises(ConfigError, match=r"fewer questions: 0\.667 of 3 .* the live one 1\.000"):
         library.rebuild(questions=QUESTIONS)
     assert library.line.current() == switched.index
 
@@ -501,6 +501,6 @@ def test_a_damaged_pointer_is_said_to_be_one(library: Library) -> None:
 def test_a_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """An index.db that is not ours is not rebuilt."""
     (tmp_path / "index.db").write_bytes(b"")
-    with pytest.raises(ConfigError, match="no index of ingest's"):
+    with pytest.raises(ConfigError, match="names no index file"):
         SqliteGenerations(tmp_path, MODEL, DIMENSIONS).open("index.db")
     assert (tmp_path / "index.db").read_bytes() == b""

@@ -31,7 +31,7 @@ def record(name: str, content: str = "", **more: object) -> Record:
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def damaged(name: str, error: str = "damaged, get it again from its source") -> Record:
+def damaged(name: str, error: str = "damaged; get a new copy from its origin") -> Record:
     return record(
         name, outcome=Outcome.FAILED, code=Code.DAMAGED, error=error, pages=0, chunks=0, tokens=0
     )
@@ -42,7 +42,7 @@ def empty(name: str) -> Record:
         name,
         outcome=Outcome.EMPTY,
         code=Code.NO_TEXT,
-        error="its pages are pictures without text",
+        error="its pages are scans without text",
         empty_pages=3,
         chunks=0,
         tokens=0,

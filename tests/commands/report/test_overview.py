@@ -57,7 +57,7 @@ def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
         ("unfinished", 1, False),
     ]
     assert [advice.problem for advice in found[2].advice] == ["no page has text"]
-    assert found[2].shared_reason == "its pages are pictures without text"
+    assert found[2].shared_reason == "its pages are scans without text"
     assert found[0].shared_reason == ""
 
 

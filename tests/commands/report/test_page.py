@@ -222,7 +222,7 @@ def test_sources_of_several_roots_are_told_apart(chromium: Browser, tmp_path: Pa
         assert "/srv/documents" in found.page.inner_text("#troubles")
         assert found.page.locator("#list tbody small").all_inner_texts() == [
             "/srv/documents",
-            "damaged, get it again from its source [damaged]",
+            "damaged; get a new copy from its origin [damaged]",
             "/srv/other",
         ]
 

@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_handed_over_spoils_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("how", "reason"),
-    [("crash", "crashed the reader \\(SIGABRT\\)"), ("leave", "crashed the reader \\(exit 7\\)")],
+    [("crash", "crashed the sandbox \\(SIGABRT\\)"), ("leave", "crashed the sandbox \\(exit 7\\)")],
 )
 def test_a_crash_is_one_failed_document(how: str, reason: str) -> None:
     """Invariant 5: the document that kills its reader is named, and the next one is read."""

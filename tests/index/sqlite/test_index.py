@@ -1,4 +1,4 @@
-"""The embedded index as a file on a disk, with all that happens to files."""
+"""The local index as a file on a disk, with all that happens to files."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
     db.execute("CREATE TABLE mine (x)")
     db.commit()
     db.close()
-    with pytest.raises(ConfigError, match="no index of ingest's"):
+    with pytest.raises(ConfigError, match="ingest did not create"):
         opened(tmp_path)
 
 

@@ -58,7 +58,7 @@ def test_a_document_that_kills_who_looks_at_it_has_no_pages_to_send(
     """It costs itself its scans, and the log says why."""
 
     def seen(_: RenderTask, __: BinaryIO) -> dict[int, str] | bytes:
-        raise DocumentError("reading it crashed the reader")
+        raise DocumentError("reading it crashed the sandbox")
 
     assert find_scanned_pages(TASK, io.BytesIO(), (1, 2), seen).page_hashes == {}
     assert "a.pdf: its scanned pages cannot be rendered: reading it crashed" in caplog.text
