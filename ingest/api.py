@@ -68,7 +68,7 @@ def ingest(
         index: A folder, or the endpoint of a search service. Overrides that of the settings, which
             is the folder ".ingest" by default.
         embed: A custom embedding model. Overrides `settings.embedder`.
-        retry_failed: Try documents again that have failed three times.
+        retry_failed: Retry documents that failed three times.
 
     Returns:
         The outcome of each document, as it is committed. The run begins when the first outcome is

@@ -178,7 +178,7 @@ def describe_unfinished(settings: Settings, totals: IndexTotals, *, in_use: bool
 def describe_switch(result: SwitchResult, settings: Settings, totals: IndexTotals) -> list[str]:
     """Format a switch as lines of text."""
     lines = [f"Index:   {index_name(settings)} holds {output.describe_index(totals)}"]
-    kept = f", before: {result.before}" if result.before not in ("", *result.dropped) else ""
+    kept = f", previously {result.before}" if result.before not in ("", *result.dropped) else ""
     lines.append(f"Switch:  {result.index} is in use{kept}")
     if result.dropped:
         lines.append(f"Dropped: {', '.join(result.dropped)}")

@@ -21,7 +21,7 @@ def test_an_index_is_rebuilt_and_brought_back(command: Command, tmp_path: Path) 
 
     done = command("rebuild", "--chunk-tokens", "32", "--questions", "questions.jsonl")
     assert done.returncode == 0, done.stderr
-    new = re.search(r"^Switch:  (\S+) is in use, before: index.db$", done.stdout, re.MULTILINE)
+    new = re.search(r"^Switch:  (\S+) is in use, previously index.db$", done.stdout, re.MULTILINE)
     assert new
     said = "Answers: 1.000 of 1 questions answered by the first 5 chunks; 1.000 before"
     assert said in done.stdout

@@ -1,4 +1,4 @@
-"""The emulator as a command: for trying `ingest` on Azure without Azure."""
+"""Emulate the Azure services on this machine, to try `ingest` without a subscription."""
 
 from __future__ import annotations
 
@@ -20,16 +20,49 @@ def main() -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser("scripts/azure-emulator", description=__doc__)
-    made.add_argument("--write", type=Path, metavar="FILE", help="the export lines, not printed")
-    made.add_argument("--vectors", choices=CHOICES, default="local", help="what embeds")
-    made.add_argument("--index", default="chunks", metavar="NAME", help="for AZURE_SEARCH_INDEX")
-    made.add_argument("--blobs", type=Path, metavar="FOLDER", help="for a container; INGEST_ROOT")
-    made.add_argument("--latency", type=float, default=0.0, metavar="SECONDS", help="of an answer")
-    made.add_argument("--visible", type=float, default=0.0, metavar="SECONDS", help="until found")
-    made.add_argument("--tpm", type=int, metavar="N", help="tokens a minute")
-    made.add_argument("--rpm", type=int, metavar="N", help="requests a minute")
-    made.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="from 0 to 1")
-    made.add_argument("--seed", type=int, default=0, metavar="N", help="of the faults")
+    made.add_argument(
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="write the variables here instead of printing them",
+    )
+    made.add_argument(
+        "--vectors",
+        choices=CHOICES,
+        default="local",
+        help="embed with the local model, or with meaningless hashes (local)",
+    )
+    made.add_argument(
+        "--index", default="chunks", metavar="NAME", help="value of AZURE_SEARCH_INDEX (chunks)"
+    )
+    made.add_argument(
+        "--blobs",
+        type=Path,
+        metavar="FOLDER",
+        help="serve these PDFs as blobs, and set INGEST_ROOT",
+    )
+    made.add_argument(
+        "--latency", type=float, default=0.0, metavar="SECONDS", help="delay of each response (0)"
+    )
+    made.add_argument(
+        "--visible",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="delay until a search finds what was written (0)",
+    )
+    made.add_argument("--tpm", type=int, metavar="N", help="token quota per minute (unlimited)")
+    made.add_argument("--rpm", type=int, metavar="N", help="request quota per minute (unlimited)")
+    made.add_argument(
+        "--faults",
+        type=float,
+        default=0.0,
+        metavar="RATE",
+        help="share of requests that fail, from 0 to 1 (0)",
+    )
+    made.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the random faults (0)"
+    )
     return made
 
 

@@ -84,7 +84,7 @@ def read_utf16(call: Callable[[int, int], int]) -> str:
 
 
 def list_char_edges(text: TextHandle, indexes: Sequence[int]) -> list[float]:
-    """Return the boxes of characters, as high as their font, in one flat list.
+    """Return the boxes of characters, with the height of their font, in one flat list.
 
     Each box is left, top, right and bottom, in points; up is positive.
     """

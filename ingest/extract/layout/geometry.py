@@ -37,7 +37,7 @@ MAX_DRAWN_OBJECTS = 3000  # of a page; the rest is ignored
 
 
 def read_char_boxes(text: TextHandle, indexes: Sequence[int]) -> Boxes:
-    """Return the boxes of characters, as high as their font."""
+    """Return the boxes of characters, with the height of their font."""
     return np.frombuffer(memoryview(fill_char_boxes(text, indexes)), np.float32).reshape(
         -1, BOX_FIELDS
     )
