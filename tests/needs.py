@@ -16,12 +16,14 @@ UNREACHABLE = "npm cannot reach its registry"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip tests that this machine cannot run."""
+    """Skip tests that this machine cannot run, and put the longest first."""
     for marker, program, _, _ in NEEDS:
         needing = [item for item in items if item.get_closest_marker(marker)]
         if not shutil.which(program):
             config.hook.pytest_deselected(items=needing)
             items[:] = [item for item in items if item not in needing]
+    # The longest come first, so that no worker is left alone with them at the end.
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/distributed/"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

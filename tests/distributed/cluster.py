@@ -75,6 +75,12 @@ class Cluster:
             found = client.run(os.getpid, workers=client.run_on_scheduler(with_actors) or ["none"])
         return list(found.values())
 
+    def owner(self, process: int) -> Process[str]:
+        """The worker, or its nanny, that a process belongs to."""
+        return next(
+            worker for worker in self.workers if process in (worker.pid, *descendants(worker.pid))
+        )
+
     def empty(self) -> None:
         """Until the scheduler keeps nothing of any run, and no worker either."""
         with self.client() as client:

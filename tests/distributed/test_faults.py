@@ -164,7 +164,7 @@ def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: Wor
     ):
         gate.reached(4)
         (keeper,) = world.cluster.holding_actors()
-        end(next(worker for worker in world.cluster.workers if worker.pid == keeper))
+        end(world.cluster.owner(keeper))
         gate.opened.set()
         over = run.over()
     paid = sum(request.tokens for request in world.azure.openai.requests[before:])

@@ -501,6 +501,6 @@ def test_a_damaged_pointer_is_said_to_be_one(library: Library) -> None:
 def test_a_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """An index.db that is not ours is not rebuilt."""
     (tmp_path / "index.db").write_bytes(b"")
-    with pytest.raises(ConfigError, match="names no index file"):
+    with pytest.raises(ConfigError, match="ingest did not create"):
         SqliteGenerations(tmp_path, MODEL, DIMENSIONS).open("index.db")
     assert (tmp_path / "index.db").read_bytes() == b""
