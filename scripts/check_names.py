@@ -44,7 +44,7 @@ def check_top_level(root: Path) -> Iterator[str]:
     found = {
         path.stem
         for path in (root / "ingest").iterdir()
-        if (path.suffix == ".py" or path.is_dir()) and not path.name.startswith("__")
+        if (path.suffix == ".py" or any(path.glob("**/*.py"))) and not path.name.startswith("__")
     }
     for name in sorted(found - TOP_LEVEL):
         yield f"ingest/{name}: not one of the {len(TOP_LEVEL)} names at the top of the package"
