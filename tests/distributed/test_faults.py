@@ -182,7 +182,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
         world.run("stopped") as run,
         world.held("openai") as gate,
     ):
-        gate.reached()
+        gate.reached(2)
         seen = world.cluster.tasks()
         run.kill(signal.SIGINT)
         world.cluster.stopping()
