@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
+import pytest
 
 # Seconds before a test gives up on a process. Generous, because a machine may run several processes
 # per core; on an idle machine the wait is a second or two.
@@ -28,11 +29,15 @@ PATIENCE = 240.0
 Where = Literal["pipe", "terminal", "null"]
 
 
-def wait_until(condition: Callable[[], object], what: str = "the condition") -> None:
+def wait_until(
+    condition: Callable[[], object], what: str | Callable[[], str] = "the condition"
+) -> None:
     """Wait until a condition holds; fail after PATIENCE seconds."""
     ends = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < ends, f"{what}: not so after {PATIENCE:g} s"
+        if time.monotonic() > ends:
+            said = what if isinstance(what, str) else what()
+            pytest.fail(f"{said}: not so after {PATIENCE:g} s")
         time.sleep(0.02)
 
 

@@ -228,7 +228,9 @@ def run_group(group: Group, job: Job) -> GroupResult:
     link = coordinator_link(job.run, distributed.get_client())
     name = f"{worker.name} at {session.process_name()}"
     threads = worker.state.nthreads
-    links = WorkerLinks(name, link.call, link.is_waiting, release_slot, link.disconnect, threads)
+    links = WorkerLinks(
+        name, link.call, link.is_waiting, release_slot, link.connect, link.disconnect, threads
+    )
     THREAD_SLOT.held = True
     try:
         return settle_group(group, job, links)
@@ -280,10 +282,16 @@ def stop_profiler(worker: distributed.Worker) -> None:
 
 @dataclass(slots=True, eq=False)
 class CoordinatorLink:
-    """Link to a run's coordinator, wherever that is now. Thread-safe."""
+    """Link to a run's coordinator, wherever that is now, for the sessions of one process.
+
+    The scheduler keeps a coordinator as long as anyone has a proxy of it. So once no session uses
+    the link, late calls, such as the report on an abandoned request, must not make another proxy.
+    Thread-safe.
+    """
 
     name: str
     client: distributed.Client
+    sessions: int = 0
     actor: Any = None  # each proxy lives until the next garbage collection
     is_missing: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -293,7 +301,12 @@ class CoordinatorLink:
         return self.is_missing
 
     def call(self, method: str, *arguments: Any) -> Any:
-        """Call a method of the coordinator. Raises CoordinatorUnavailableError on no answer."""
+        """Call a method of the coordinator.
+
+        Raises CoordinatorUnavailableError if it does not answer, or no session uses the link.
+        """
+        if not self.sessions:
+            raise CoordinatorUnavailableError
         try:
             with self.client.as_current():
                 result = call_actor(self.find_actor(), method, *arguments)
@@ -302,6 +315,9 @@ class CoordinatorLink:
             # Another coordinator can only start in a free slot.
             release_slot()
             raise CoordinatorUnavailableError from error
+        finally:
+            if not self.sessions:  # it was disconnected meanwhile
+                self.drop_proxies()
         self.is_missing = False
         return result
 
@@ -312,16 +328,32 @@ class CoordinatorLink:
                 future = distributed.Variable(self.name, client=self.client).get(
                     timeout=COORDINATOR_LOOKUP_SECONDS
                 )
-                self.actor = future.result(timeout=COORDINATOR_LOOKUP_SECONDS)
+                try:
+                    self.actor = future.result(timeout=COORDINATOR_LOOKUP_SECONDS)
+                except BaseException:
+                    future.release()  # its error refers to it, so it would outlive this call
+                    raise
             return self.actor
 
+    def connect(self) -> None:
+        """Begin to use the link for a session."""
+        with self.lock:
+            self.sessions += 1
+
     def disconnect(self, last: bool) -> None:  # noqa: FBT001 - as the links have it
-        """Drop the proxy, and end the coordinator if this is its last client."""
-        self.actor = None
-        gc.collect()
+        """End the use for a session, and the coordinator if this is its last client."""
+        with self.lock:
+            self.sessions -= 1
+        if not self.sessions:
+            self.drop_proxies()
         if last:
             with suppress(*UNREACHABLE_ERRORS):
                 distributed.Variable(self.name, client=self.client).delete()
+
+    def drop_proxies(self) -> None:
+        """Drop all proxies of the coordinator, so that the scheduler may end it."""
+        self.actor = None
+        gc.collect()
 
 
 def call_actor(actor: Any, method: str, *arguments: Any) -> Any:

@@ -115,6 +115,8 @@ class WorkerLinks:
     is_waiting: Callable[[], bool] = lambda: False  # for the coordinator
     # let the engine run another task besides the group of this thread; idempotent
     release_slot: Callable[[], None] = lambda: None
+    # begin to use the coordinator for a session
+    connect: Callable[[], None] = lambda: None
     # leave the coordinator, and end it if True: this was the last client
     disconnect: Callable[[bool], None] = lambda _: None
     threads: int = 1  # tasks that the engine runs in this process at once

@@ -198,7 +198,11 @@ def end_session(run: str) -> None:
 def run_session(job: Job, links: WorkerLinks, future: Future[Session]) -> None:
     """Open a session, keep it until its run is over, and close it."""
     try:
-        with open_session(job, links) as session, ThreadPoolExecutor(2, "session") as threads:
+        with (
+            join_coordinator(links),
+            open_session(job, links) as session,
+            ThreadPoolExecutor(2, "session") as threads,
+        ):
             calls = [threads.submit(send_heartbeats, session), threads.submit(watch_lease, session)]
             future.set_result(session)
             try:
@@ -207,7 +211,6 @@ def run_session(job: Job, links: WorkerLinks, future: Future[Session]) -> None:
                 session.finished.set()
                 for call in calls:
                     call.result()
-                leave_coordinator(links)
     except BaseException as error:  # noqa: BLE001 - raised where the future's result is taken
         forget_session(future)
         if future.done():
@@ -218,12 +221,17 @@ def run_session(job: Job, links: WorkerLinks, future: Future[Session]) -> None:
         forget_session(future)
 
 
-def leave_coordinator(links: WorkerLinks) -> None:
-    """Leave the coordinator. The last worker to do so after the driver ends it."""
-    last = False
-    with suppress(CoordinatorUnavailableError):
-        last = links.call("remove_worker", links.worker)
-    links.disconnect(last)
+@contextmanager
+def join_coordinator(links: WorkerLinks) -> Iterator[None]:
+    """Use the coordinator. The last worker to leave it after the driver ends it."""
+    links.connect()
+    try:
+        yield
+    finally:
+        last = False
+        with suppress(CoordinatorUnavailableError):
+            last = links.call("remove_worker", links.worker)
+        links.disconnect(last)
 
 
 def forget_session(future: Future[Session]) -> None:

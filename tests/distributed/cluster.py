@@ -84,12 +84,15 @@ class Cluster:
     def empty(self) -> None:
         """Until the scheduler keeps nothing of any run, and no worker either."""
         with self.client() as client:
-            wait_until(
-                lambda: (
-                    not client.run_on_scheduler(kept) and not any(client.run(sessions).values())
-                ),
-                "nothing is left of any run",
-            )
+
+            def left() -> list[str]:
+                on_workers = client.run(sessions)
+                return [
+                    *client.run_on_scheduler(kept),
+                    *(f"{w}: {n}" for w, n in on_workers.items() if n),
+                ]
+
+            wait_until(lambda: not left(), lambda: f"nothing is left of any run: {left()}")
 
     def stopping(self) -> None:
         """Until every worker has heard that its run is to end."""

@@ -178,9 +178,9 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
     """^C, then SIGTERM without time: the workers stop, and serve the next run at once."""
     world.cluster.living(2)
     with (
-        world.held("blob", "docs/39") as unread,  # so that it is not done before it is stopped
+        world.held("blob", "docs/", after=SOURCES // 2) as unread,  # some are still to be read
+        world.held("openai", after=4) as gate,  # the first request goes alone, to learn the quota
         world.run("stopped") as run,
-        world.held("openai") as gate,
     ):
         gate.reached(2)
         seen = world.cluster.tasks()
@@ -195,7 +195,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
     assert not any(secret.encode() in task for task in seen for secret in world.secrets())
 
     more = {"INGEST_GRACE_SECONDS": "0.5"}
-    with world.run("stopped", **more) as run, world.held("openai") as gate:
+    with world.held("openai") as gate, world.run("stopped", **more) as run:
         gate.reached()
         run.kill(signal.SIGTERM)
         ended = run.over()
