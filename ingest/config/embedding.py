@@ -20,7 +20,7 @@ from ingest.embed.deployments import (
     create_rate_limiter,
     remote_embedder,
 )
-from ingest.embed.rate_limit.limiter import RateLimiter
+from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError
 from ingest.runtime.budget import Budget
 from ingest.runtime.timing import Stopwatch
@@ -33,7 +33,7 @@ def create_embedder(
     connections: Connections,
     times: Stopwatch | None = None,
     budget: Budget | None = None,
-    rate_limiter: RateLimiter | None = None,
+    rate_limiter: EmbeddingRateLimiter | None = None,
 ) -> Embedder:
     """Create the embedding model that the settings name. Sends no request.
 

@@ -21,10 +21,9 @@ from ingest.config.location import Location
 from ingest.config.reader import open_document_intelligence, open_reader
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
-from ingest.embed.rate_limit.limiter import RateLimiter
+from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.ocr.page_cache import InheritedPageCache
-from ingest.extract.ocr.rate_limit import OcrRateLimiter
 from ingest.index.generations import Successor
 from ingest.models import Recipe
 from ingest.pipeline.context import Reader, Run, Services
@@ -32,6 +31,7 @@ from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
+from ingest.runtime.rate_limit import RateLimiter
 from ingest.runtime.timing import Stopwatch
 
 
@@ -39,9 +39,9 @@ from ingest.runtime.timing import Stopwatch
 class SharedState:
     """State that a worker shares with the driver, which holds the index lock."""
 
-    rate_limiter: RateLimiter
+    rate_limiter: EmbeddingRateLimiter
     budget: Budget
-    ocr_rate_limiter: OcrRateLimiter
+    ocr_rate_limiter: RateLimiter
 
 
 @contextmanager

@@ -29,8 +29,8 @@ from ingest.runtime.timing import Stopwatch
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
     from ingest.extract.ocr.page_cache import OcrCache
-    from ingest.extract.ocr.rate_limit import OcrRateLimiter
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
+    from ingest.runtime.rate_limit import RateLimiter
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def open_document_intelligence(
     settings: Settings,
     connections: Connections,
     budget: Budget | None = None,
-    rate_limiter: OcrRateLimiter | None = None,
+    rate_limiter: RateLimiter | None = None,
 ) -> DocumentIntelligence:
     """Connect to Azure Document Intelligence. Sends no request.
 

@@ -16,12 +16,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ingest.distributed.messages import ClusterStatus, Orders, WorkerStatus
+from ingest.distributed.messages import (
+    UNLIMITED,
+    ClusterStatus,
+    Orders,
+    Service,
+    WorkerStatus,
+)
 from ingest.embed.deployments import Endpoint, create_rate_limiter
-from ingest.embed.rate_limit.limiter import Permit, Quota, Wait
-from ingest.extract.ocr.rate_limit import LocalOcrRateLimiter
+from ingest.embed.rate_limit.limiter import LocalRateLimiter, Quota
+from ingest.extract.ocr.rate_limit import LeakyBucket
 from ingest.runtime.budget import Budget
 from ingest.runtime.prices import Rates
+from ingest.runtime.rate_limit import Permit, Wait
 
 WORKER_TIMEOUT_SECONDS = 10.0  # without a heartbeat, after which a worker counts as lost
 DRIVER_TIMEOUT_SECONDS = 20.0  # without a call from the driver, after which workers stop
@@ -52,7 +59,7 @@ class Coordinator:
         self.rate_limiter = create_rate_limiter(endpoints, clock)
         # Reports on permits of an earlier coordinator must match none of this one's.
         self.rate_limiter.permit_numbers = itertools.count(secrets.randbits(48))
-        self.ocr_rate_limiter = LocalOcrRateLimiter(clock=clock)
+        self.ocr_rate_limiter = LeakyBucket(clock=clock)
         self.budget = Budget(
             max_tokens=limits.tokens,
             max_usd=limits.usd,
@@ -67,42 +74,34 @@ class Coordinator:
         self.statuses: dict[str, tuple[float, WorkerStatus]] = {}  # time and status, by worker
         self.lock = threading.Lock()
 
-    def ask(self, worker: str, tokens: float) -> Permit | Wait:
-        """Ask for a permit to send a request of so many tokens."""
+    def ask(self, worker: str, units: float, service: Service = "embedding") -> Permit | Wait:
+        """Ask for a permit to send a request of so many tokens or pages."""
         self.drop_lost_workers()
-        return self.rate_limiter.ask(tokens, worker)
+        return self.find_limiter(service).ask(units, worker)
 
-    def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None:
+    def report_success(
+        self, permit: Permit, headers: Mapping[str, str], service: Service = "embedding"
+    ) -> None:
         """The request was accepted."""
-        self.rate_limiter.report_success(permit, headers)
+        self.find_limiter(service).report_success(permit, headers)
 
-    def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float:
+    def report_throttled(
+        self, permit: Permit, headers: Mapping[str, str], service: Service = "embedding"
+    ) -> float:
         """The request was throttled. Returns the seconds for which all requests are held back."""
-        return self.rate_limiter.report_throttled(permit, headers)
+        return self.find_limiter(service).report_throttled(permit, headers)
 
     def report_failure(self, permit: Permit, avoid: bool) -> None:  # noqa: FBT001 - Dask actors
-        """The request failed for a reason other than throttling."""
+        """The embedding request failed for a reason other than throttling."""
         self.rate_limiter.report_failure(permit, avoid=avoid)
+
+    def find_limiter(self, service: Service) -> LocalRateLimiter | LeakyBucket:
+        """Return the rate limiter of a service."""
+        return self.ocr_rate_limiter if service == "ocr" else self.rate_limiter
 
     def get_quota(self) -> Quota:
         """Return the known quota; without limits for the local model."""
-        return (
-            self.rate_limiter.get_quota()
-            if self.rate_limiter.deployments
-            else Quota(0, math.inf, math.inf)
-        )
-
-    def ask_ocr(self, worker: str) -> float:
-        """Return the seconds until a worker may call the OCR service; 0: now."""
-        return self.ocr_rate_limiter.ask(worker)
-
-    def report_ocr_success(self) -> None:
-        """The OCR service accepted a request."""
-        self.ocr_rate_limiter.report_success()
-
-    def report_ocr_throttled(self, retry_after: float) -> None:
-        """The OCR service throttled a request: hold all back for so many seconds."""
-        self.ocr_rate_limiter.report_throttled(retry_after)
+        return self.rate_limiter.get_quota() if self.rate_limiter.deployments else UNLIMITED
 
     def reserve_budget(self, tokens: int, pages: int) -> str | None:
         """Reserve tokens and pages: "" if they may be spent, else the limit; None: ask again."""

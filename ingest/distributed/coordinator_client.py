@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from ingest.distributed.messages import CoordinatorCall, CoordinatorUnavailableError
-from ingest.embed.rate_limit.limiter import Permit, Quota, Wait
+from ingest.distributed.messages import (
+    UNLIMITED,
+    CoordinatorCall,
+    CoordinatorUnavailableError,
+    Service,
+)
+from ingest.embed.rate_limit.limiter import Quota
 from ingest.errors import ServiceError, StoppedError
 from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.rate_limit import Permit, Wait
 
 QUOTA_HEADER_PREFIXES = ("x-ratelimit-", "retry-after", "policy-id")
 COORDINATOR_POLL_SECONDS = 0.2  # between attempts to reach a coordinator, or to get a grant
@@ -17,23 +24,24 @@ COORDINATOR_POLL_SECONDS = 0.2  # between attempts to reach a coordinator, or to
 COORDINATOR_TIMEOUT_SECONDS = 120.0
 
 
+@dataclass(slots=True)
 class RemoteRateLimiter:
-    """A RateLimiter whose permits come from the coordinator."""
+    """RateLimiter of a service whose permits come from the coordinator."""
 
-    def __init__(self, worker: str, call: CoordinatorCall) -> None:
-        self.worker = worker
-        self.call = call
-        self.quota: Quota = call("get_quota")
+    service: Service
+    worker: str
+    call: CoordinatorCall
+    quota: Quota = UNLIMITED
 
-    def ask(self, tokens: float) -> Permit | Wait:
-        permit: Permit | Wait = self.call("ask", self.worker, tokens)
+    def ask(self, units: float) -> Permit | Wait:
+        permit: Permit | Wait = self.call("ask", self.worker, units, self.service)
         return permit
 
     def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None:
-        self.call("report_success", permit, quota_headers(headers))
+        self.call("report_success", permit, quota_headers(headers), self.service)
 
     def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float:
-        wait: float = self.call("report_throttled", permit, quota_headers(headers))
+        wait: float = self.call("report_throttled", permit, quota_headers(headers), self.service)
         return wait
 
     def report_failure(self, permit: Permit, *, avoid: bool) -> None:
@@ -62,24 +70,6 @@ def wait_for_coordinator(call: CoordinatorCall, stop: Cancellation) -> Coordinat
                 time.sleep(COORDINATOR_POLL_SECONDS)
 
     return call_and_wait
-
-
-class RemoteOcrRateLimiter:
-    """An OcrRateLimiter that asks the coordinator."""
-
-    def __init__(self, worker: str, call: CoordinatorCall) -> None:
-        self.worker = worker
-        self.call = call
-
-    def ask(self) -> float:
-        seconds: float = self.call("ask_ocr", self.worker)
-        return seconds
-
-    def report_success(self) -> None:
-        self.call("report_ocr_success")
-
-    def report_throttled(self, retry_after: float) -> None:
-        self.call("report_ocr_throttled", retry_after)
 
 
 def quota_headers(headers: Mapping[str, str]) -> dict[str, str]:

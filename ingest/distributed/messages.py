@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from ingest.config.settings import Settings
 from ingest.config.sources import PortableRoot
@@ -96,6 +97,11 @@ class ClusterStatus:
     wanted: tuple[int, int] = (0, 0)  # beyond the grant
     limit_reached: str = ""  # "" for none
     quota: Quota | None = None
+
+
+# The services whose requests the coordinator limits.
+Service: TypeAlias = Literal["embedding", "ocr"]
+UNLIMITED = Quota(0, math.inf, math.inf)  # of the local model
 
 
 class CoordinatorUnavailableError(Exception):

@@ -24,7 +24,6 @@ from ingest.config.factory import SharedState, open_services
 from ingest.config.settings import build_settings
 from ingest.config.sources import PortableRoot, open_portable
 from ingest.distributed.coordinator_client import (
-    RemoteOcrRateLimiter,
     RemoteRateLimiter,
     reserve_budget,
     wait_for_coordinator,
@@ -271,9 +270,9 @@ def open_session(job: Job, links: WorkerLinks) -> Iterator[Session]:
         create_connections(settings, stop), job.run, None, lambda _: None, first_request_number()
     )
     call = wait_for_coordinator(links.call, stop)
-    rate_limiter = RemoteRateLimiter(links.worker, call)
+    rate_limiter = RemoteRateLimiter("embedding", links.worker, call, call("get_quota"))
     budget = Budget(stop, reserve_shared=partial(reserve_budget, call, stop))
-    shared = SharedState(rate_limiter, budget, RemoteOcrRateLimiter(links.worker, call))
+    shared = SharedState(rate_limiter, budget, RemoteRateLimiter("ocr", links.worker, call))
     run = Run(job.run, has_passwords=bool(settings.passwords), stop=stop)
     with (
         open_services(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ingest.azure.token_cache import TokenCache
 from ingest.embed import Embedder
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
-from ingest.embed.rate_limit.limiter import Gate, LocalRateLimiter, RateLimiter
+from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate, LocalRateLimiter
 from ingest.embed.rate_limit.quota import LearntLimit
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import Stopwatch
@@ -78,7 +78,7 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
     retry_policy: RetryPolicy,
     times: Stopwatch,
     *,
-    rate_limiter: RateLimiter,
+    rate_limiter: EmbeddingRateLimiter,
 ) -> Embedder:
     """Create the embedder. No request is sent yet."""
     gate = Gate(rate_limiter, retry_policy, times)

@@ -18,8 +18,8 @@ from ingest.distributed.coordinator import (
 )
 from ingest.distributed.messages import Orders, WorkerStatus
 from ingest.embed.deployments import Endpoint
-from ingest.embed.rate_limit.limiter import Permit
 from ingest.runtime.prices import Price, Rates
+from ingest.runtime.rate_limit import Permit
 from tests.embed.rate_limit.simulation import (
     FULL,
     REMAINING,

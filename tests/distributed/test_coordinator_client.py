@@ -14,7 +14,7 @@ from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SharedCredential, 
 from ingest.azure.token_cache import TokenCache
 from ingest.distributed.coordinator import BudgetLimits, Coordinator
 from ingest.distributed.coordinator_client import (
-    RemoteOcrRateLimiter,
+    RemoteRateLimiter,
     quota_headers,
     reserve_budget,
     wait_for_coordinator,
@@ -51,7 +51,7 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
     )
 
     def work(who: str) -> None:
-        pace = RemoteOcrRateLimiter(who, asked(coordinator))
+        pace = RemoteRateLimiter("ocr", who, asked(coordinator))
         service = DocumentIntelligence(
             azure.ocr_endpoint, "prebuilt-read", token, RetryPolicy(60.0), rate_limiter=pace
         )

@@ -1,7 +1,6 @@
-"""Rate limiter: when, and to which deployment, the next embedding request may go.
+"""Rate limiter of embedding: when, and to which deployment, the next request may go.
 
-A RateLimiter neither sleeps nor sends, so it may be in another process and serve many clients. A
-Gate polls it, and blocks threads until one of them gets a permit.
+A Gate polls it, and blocks threads until one of them gets a permit.
 """
 
 from __future__ import annotations
@@ -15,28 +14,13 @@ from typing import Protocol
 
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.quota import SentRequest
+from ingest.runtime.rate_limit import Permit, RateLimiter, Wait
 from ingest.runtime.retry import RetryPolicy, parse_retry_after
 from ingest.runtime.timing import Stopwatch
 
 AVOID_FAILED_SECONDS = 5.0  # for which other deployments are preferred to one that failed
 PERMIT_POLL_SECONDS = 0.1  # between polls: a response may allow a request earlier than predicted
 QUEUE_TIMEOUT_SECONDS = 1.0  # without a poll, after which a waiting client loses its place
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """Permission to send one request now."""
-
-    deployment_index: int  # in the order of the settings
-    number: int  # unique per rate limiter
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """No permit yet: ask again after `seconds`."""
-
-    seconds: float
-    reason: str  # an activity of ingest.runtime.timing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +32,8 @@ class Quota:
     requests_per_minute: float
 
 
-class RateLimiter(Protocol):
-    """Rate limiter of embedding requests. Thread-safe."""
-
-    # a permit for a request of this many tokens, or the time to wait
-    def ask(self, tokens: float) -> Permit | Wait: ...
-
-    # the request succeeded; `headers` are the response's
-    def report_success(self, permit: Permit, headers: Mapping[str, str]) -> None: ...
-
-    # the request was throttled (429); returns the seconds for which all requests are held back
-    def report_throttled(self, permit: Permit, headers: Mapping[str, str]) -> float: ...
+class EmbeddingRateLimiter(RateLimiter, Protocol):
+    """Rate limiter of embedding requests, in tokens. Thread-safe."""
 
     # the request failed otherwise; `avoid`: prefer other deployments for a while
     def report_failure(self, permit: Permit, *, avoid: bool) -> None: ...
@@ -83,10 +58,10 @@ class LocalRateLimiter:
     last_asked: dict[str, float] = field(default_factory=dict)  # time of each client's last poll
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def ask(self, tokens: float, client: str = "") -> Permit | Wait:
+    def ask(self, units: float, client: str = "") -> Permit | Wait:
         with self.lock:
             now = self.clock()
-            ready = [each.ready_at(tokens, now) for each in self.deployments]
+            ready = [each.ready_at(units, now) for each in self.deployments]
             index = min(range(len(ready)), key=lambda n: self.rank(n, ready[n][0], now))
             when, reason = ready[index]
             if when > now:
@@ -94,7 +69,7 @@ class LocalRateLimiter:
                 return Wait(seconds, reason)
             self.last_asked.pop(client, None)
             permit = Permit(index, next(self.permit_numbers))
-            sent = self.deployments[index].record_sent(tokens, now)
+            sent = self.deployments[index].record_sent(units, now)
             self.permits[permit.number] = client, index, sent
             return permit
 
@@ -171,7 +146,7 @@ class Gate:
     """Block threads until the rate limiter lets them send a request."""
 
     def __init__(
-        self, rate_limiter: RateLimiter, retry_policy: RetryPolicy, times: Stopwatch
+        self, rate_limiter: EmbeddingRateLimiter, retry_policy: RetryPolicy, times: Stopwatch
     ) -> None:
         self.rate_limiter = rate_limiter
         self.retry_policy = retry_policy

@@ -38,9 +38,10 @@ from ingest.extract.ocr import (
     SubmittedPage,
 )
 from ingest.extract.ocr.document_intelligence_result import parse_result
-from ingest.extract.ocr.rate_limit import LocalOcrRateLimiter, OcrRateLimiter
+from ingest.extract.ocr.rate_limit import LeakyBucket
 from ingest.models import OcrResult
 from ingest.runtime.budget import Budget
+from ingest.runtime.rate_limit import RateLimiter, Wait
 from ingest.runtime.retry import (
     RetryableError,
     RetryPolicy,
@@ -93,14 +94,14 @@ class DocumentIntelligence:
         retry_policy: RetryPolicy,
         budget: Budget | None = None,
         *,
-        rate_limiter: OcrRateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
     ) -> None:
         self.budget = budget or Budget()
         self.endpoint = endpoint.rstrip("/")
         self.model = model
         self.token = token
         self.retry_policy = retry_policy
-        self.rate_limiter = rate_limiter or LocalOcrRateLimiter(clock=retry_policy.clock)
+        self.rate_limiter = rate_limiter or LeakyBucket(clock=retry_policy.clock)
         self.turn_lock = threading.Lock()  # held by the next thread in line; the others wait for it
         self.error_table = create_error_table(model)
         transport = create_transport(
@@ -187,8 +188,8 @@ class DocumentIntelligence:
         """Send one request. Raises ErrorResponse, or what azure-core raises."""
         self.retry_policy.raise_if_cancelled()
         with self.turn_lock:
-            while (seconds := self.rate_limiter.ask()) > 0:
-                self.retry_policy.wait(seconds)
+            while isinstance(permit := self.rate_limiter.ask(1), Wait):
+                self.retry_policy.wait(permit.seconds)
         query = f"api-version={OCR_API_VERSION}"
         headers = {"Accept": "application/json"}
         if picture:
@@ -201,10 +202,12 @@ class DocumentIntelligence:
             content=picture or None,
         )
         response = self.client.send_request(request)
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            self.rate_limiter.report_throttled(permit, response.headers)
         if response.status_code not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
             codes, message = parse_error(response.content)
             raise ErrorResponse(response, message, codes)
-        self.rate_limiter.report_success()
+        self.rate_limiter.report_success(permit, response.headers)
         return response
 
     def call_with_retry(self, call: Callable[[], T]) -> T:
@@ -212,8 +215,6 @@ class DocumentIntelligence:
         request = RequestContext(self.endpoint, self.token, COGNITIVE_USER)
 
         def classify(error: Exception) -> Exception:
-            if isinstance(error, ErrorResponse) and error.status == HTTPStatus.TOO_MANY_REQUESTS:
-                self.rate_limiter.report_throttled(error.retry_after)
             return classify_azure_error(error, self.error_table, request)
 
         return call_with_retry(call, classify, self.retry_policy)

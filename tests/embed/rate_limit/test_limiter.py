@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
-from ingest.embed.rate_limit.limiter import QUEUE_TIMEOUT_SECONDS, LocalRateLimiter, Permit, Wait
+from ingest.embed.rate_limit.limiter import QUEUE_TIMEOUT_SECONDS, LocalRateLimiter
 from ingest.embed.rate_limit.quota import LearntLimit
+from ingest.runtime.rate_limit import Permit, Wait
 
 TPM = 60_000
 SIZE = 500.0  # tokens of a request: 120 a minute

@@ -16,7 +16,7 @@ from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, NotYetError, ServiceError, StoppedError
 from ingest.extract.ocr import PageRejected, ResultLost, SubmittedPage
 from ingest.extract.ocr.document_intelligence import DocumentIntelligence
-from ingest.extract.ocr.rate_limit import LocalOcrRateLimiter
+from ingest.extract.ocr.rate_limit import LeakyBucket
 from ingest.runtime.retry import RetryPolicy
 from tests.embed.rate_limit.simulation import Slept
 from tests.emulator import faults
@@ -162,7 +162,7 @@ def test_a_refusal_for_too_many_requests_slows_all_down(azure: Azure) -> None:
     policy = RetryPolicy(20.0, clock=slept.clock, sleep=slept.sleep)
     service = connected(azure, policy=policy)
     azure.faults.add(faults.too_many(seconds=2), "ocr", "POST", nth=1)
-    assert isinstance(service.rate_limiter, LocalOcrRateLimiter)
+    assert isinstance(service.rate_limiter, LeakyBucket)
     before = service.rate_limiter.rate
     service.submit(file("Any."))
     service.close()
