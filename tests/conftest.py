@@ -35,6 +35,7 @@ from ingest.sources.folder import parse_folder_roots
 from tests.azurite import azurite  # noqa: F401 - a fixture
 from tests.browser import chromium, judges  # noqa: F401 - fixtures
 from tests.emulator.emulator import Azure, emulator
+from tests.fork_readers import fork_readers
 from tests.fork_server import call_ingest, stop_server
 from tests.guard import (  # noqa: F401 - hooks
     pytest_configure,
@@ -184,7 +185,8 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture(scope="session", autouse=True)
 def server() -> Iterator[None]:
-    """Fork server of `command`; the first call starts it."""
+    """Fork server of commands and of sandbox processes; the first call starts it."""
+    fork_readers()
     yield
     stop_server()
 

@@ -71,6 +71,9 @@ def run(
     time.tzset()
     tempfile.tempdir = None  # cached from another environment
     sys.argv = ["ingest", *arguments]
+    from tests.fork_readers import fork_readers
+
+    fork_readers()
     try:
         code = main(list(arguments))
     except Exception:  # noqa: BLE001 - as the interpreter does

@@ -6,8 +6,13 @@ import importlib
 import pkgutil
 
 import ingest
-import tests.fork_server  # noqa: F401 - has the function that the server runs
+
+# These two have the functions that the server runs.
+import tests.fork_readers
+import tests.fork_server  # noqa: F401 - as above
+from ingest.chunk.tokens import count_tokens
 from ingest.embed.minilm import load_tokenizer
+from ingest.extract.language import load_language_model
 
 # These read the environment when they are imported, or are too large for most calls.
 LATER = ("ingest.distributed", "ingest.runtime.telemetry", "ingest.__main__")
@@ -19,3 +24,5 @@ for module in pkgutil.walk_packages(ingest.__path__, "ingest."):
 for name in OTHERS:
     importlib.import_module(name)
 load_tokenizer()
+load_language_model()
+count_tokens([""])

@@ -1,0 +1,77 @@
+"""Fork the sandbox processes of tests from the fork server, which has their modules loaded.
+
+A new interpreter takes half a second of CPU time to import them, and most tests start several. The
+forked process runs the same loop with the same isolation. Tests of the sandbox itself, and of
+commands that run in a process of their own, start real ones.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from fcntl import F_DUPFD, fcntl
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from typing import Any
+
+from ingest.extract.sandbox import pool
+from ingest.extract.sandbox.child import serve
+from ingest.extract.sandbox.spawn import child_environment
+from tests.fork_server import SERVER
+
+FREE_DESCRIPTOR = 200  # above all that the server has open
+
+
+class ForkedProcess:
+    """A forked process, with the part of Popen's interface that a sandbox uses."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self.process = process
+        assert process.pid
+        self.pid = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self.process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("a forked reader", timeout or 0)
+        return self.returncode
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+def fork_process(pipe: Connection, memory: int | str) -> Any:
+    """Start a sandbox process as `spawn_process` does, by forking it from the server."""
+    memory = int(memory)
+    process = SERVER.Process(
+        target=run_child,
+        args=(pipe, reduction.DupFd(memory), memory, child_environment()),
+        daemon=True,  # it ends with this process
+    )
+    process.start()
+    return ForkedProcess(process)
+
+
+def run_child(pipe: Connection, received: Any, memory: int, env: dict[str, str]) -> None:
+    """Set up the forked process like a new one, and serve tasks."""
+    os.setpgid(0, 0)
+    pipe = Connection(fcntl(pipe.fileno(), F_DUPFD, FREE_DESCRIPTOR))
+    descriptor = received.detach()
+    if descriptor != memory:
+        os.dup2(descriptor, memory)
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.path[:] = pipe.recv()["sys_path"]
+    serve(pipe)
+
+
+def fork_readers() -> None:
+    """Fork all sandbox processes of this process from now on."""
+    vars(pool)["spawn_process"] = fork_process
