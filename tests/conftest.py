@@ -6,6 +6,7 @@ import gc
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from ingest.embed import Embedder
 from ingest.extract.document import ignore_progress
@@ -53,6 +55,10 @@ from tests.processes import call
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+
+# A generated example may take as long as a busy machine needs.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent.parent
 DIMENSIONS = 8
@@ -187,6 +193,8 @@ def command(tmp_path: Path) -> Command:
 def server() -> Iterator[None]:
     """Fork server of commands and of sandbox processes; the first call starts it."""
     fork_readers()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job of a shell's background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     stop_server()
 

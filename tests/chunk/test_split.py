@@ -29,7 +29,7 @@ limits = st.sampled_from([16, 20, 64, 512])
 overlaps = st.sampled_from([0.0, 0.12, MAX_OVERLAP_SHARE])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(texts, limits, overlaps)
 def test_nothing_is_lost_and_nothing_is_too_long(text: str, limit: int, overlap: float) -> None:
     """Every word of my document is in some chunk, in order, and every chunk can be embedded."""
@@ -44,7 +44,7 @@ def test_nothing_is_lost_and_nothing_is_too_long(text: str, limit: int, overlap:
     assert all(a.start < b.start and a.end < b.end for a, b in pairwise(chunks))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts, limits)
 def test_splitting_again_gives_the_same(text: str, limit: int) -> None:
     """A second run does not embed anything again."""

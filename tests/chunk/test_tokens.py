@@ -32,7 +32,7 @@ def referee() -> tiktoken.Encoding:
 ASSIGNED = st.characters(exclude_categories=["Cs", "Cn"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.text(alphabet=ASSIGNED, max_size=80)))
 def test_counts_are_those_that_are_billed(texts: list[str]) -> None:
     """What we count is what the service counts, in every script."""

@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.extract.cleaning import MIN_RUNNING_LINE_PAGES, clean, remove_running_lines
@@ -31,14 +31,12 @@ def shown(text: str) -> Counter[str]:
     return Counter(DROPPED.sub("", plain))
 
 
-@settings(deadline=None)
 @given(raw)
 def test_nothing_is_dropped_but_what_cannot_be_seen(text: str) -> None:
     """Every letter, digit and sign of my page is there, however it was stored."""
     assert shown(clean(text)) == shown(text)
 
 
-@settings(deadline=None)
 @given(raw)
 def test_a_hyphen_is_dropped_only_where_a_line_ends(text: str) -> None:
     """A compound stays a compound; only as many hyphens go as there are broken lines."""
@@ -47,7 +45,6 @@ def test_a_hyphen_is_dropped_only_where_a_line_ends(text: str) -> None:
     assert 0 <= hyphens <= len(re.findall("[\n\r\f]", text))
 
 
-@settings(deadline=None)
 @given(raw | structured)
 def test_cleaning_twice_changes_nothing(text: str) -> None:
     """What is clean can be stored, and stays as it is."""
@@ -59,7 +56,6 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert not re.search(r"[ \t]\n|[\0\r\ufffe]", once)
 
 
-@settings(deadline=None)
 @given(raw)
 def test_quality_is_a_share(text: str) -> None:
     """Any page can be judged."""
@@ -75,7 +71,6 @@ titles = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(pages, titles)
 def test_running_lines_are_said_once(book: list[str], headings: list[Heading]) -> None:
     """Of a line that repeats on my pages, one is left; what stands once is never touched."""

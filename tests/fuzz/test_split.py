@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.chunk import MAX_OVERLAP_SHARE
@@ -26,7 +26,6 @@ overlaps = st.sampled_from([0.0, 0.12, MAX_OVERLAP_SHARE])
 texts = (raw | structured).map(clean)
 
 
-@settings(deadline=None)
 @given(texts, limits, overlaps, st.data())
 def test_all_of_a_text_is_in_its_chunks(
     text: str, limit: int, overlap: float, data: st.DataObject
@@ -48,7 +47,6 @@ def test_all_of_a_text_is_in_its_chunks(
     assert chunks == split(text, headings, limit, overlap)
 
 
-@settings(deadline=None)
 @given(texts)
 def test_tables_are_lines_of_the_text(text: str) -> None:
     """Every table found is one, and no two overlap."""
@@ -67,7 +65,6 @@ titles = st.sampled_from(["Handbook", "3 Heading", "One sentence.", "Table 1", "
 outlines = st.lists(st.builds(Heading, st.integers(-1, 5), titles, st.integers(-1, 8)), max_size=6)
 
 
-@settings(deadline=None)
 @given(st.lists(texts, max_size=6), outlines, st.sampled_from([16, 64, 512]))
 def test_chunks_of_a_document_know_where_they_are(
     pages: list[str], outline: list[Heading], limit: int

@@ -248,7 +248,13 @@ def test_throttling_is_waited_out(
 ) -> None:
     """Invariant 9: the service's word is kept to, and I am told what I wait for."""
     first(folder)
-    azure.faults.add(faults.too_many(seconds=30), "openai", nth={1, 2})
+    throttled, refused = faults.too_many(seconds=30), list[float]()
+
+    def refuse(request: Request, service: Service) -> Response:
+        refused.append(azure.clock.now())
+        return throttled.act(request, service)
+
+    azure.faults.add(faults.Fault("429", refuse), "openai", nth={1, 2})
     hurried = Hurried()
 
     with caplog.at_level(logging.WARNING, "ingest"):
@@ -257,7 +263,7 @@ def test_throttling_is_waited_out(
         with connected(client(azure), time_=hurried) as all_:
             assert set(outcomes(list(ingest_root(root, all_, Run("r")))).values()) == {"new"}
 
-    assert sum(hurried.slept) >= 30
+    assert (azure.openai.requests[0].at - refused[-1]) * SPEED >= 30
     assert all_.times.counts[THROTTLED_REQUESTS] == 2
     charged = sum(request.estimated for request in azure.openai.requests)
     assert all_.times.counts[CHARGED_TOKENS] == charged

@@ -80,7 +80,7 @@ def test_with_a_setting_no_header_is_needed(
         assert client.seen.refused == []
 
 
-@trials(max_examples=25, deadline=None)
+@trials(max_examples=25)
 @given(tpm=st.integers(1_000, 2_000_000), at_once=st.integers(1, 32), seed=st.integers(0, 999))
 def test_no_minute_has_more_than_the_quota(tpm: int, at_once: int, seed: int) -> None:
     """Whatever the quota, and wherever a minute begins: never more, and so nothing is refused."""

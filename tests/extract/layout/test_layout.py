@@ -344,7 +344,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(WORDS, st.sampled_from([0, 90]))
 def test_nothing_is_lost(words: list[tuple[int, int, str, int]], turn: int) -> None:
     """However a page is laid out, and whatever is made of it, all of its text is there."""

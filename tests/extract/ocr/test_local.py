@@ -25,6 +25,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.ocr import local
 from ingest.extract.pdf import MIN_CONFIDENCE
+from ingest.extract.sandbox import pool, spawn
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
 from ingest.models import Code, Document, OcrResult, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
@@ -241,8 +242,9 @@ def test_a_page_that_cannot_be_drawn_is_a_doubtful_page() -> None:
     assert document.details.doubtful == (2,)
 
 
-def test_too_little_memory_is_named() -> None:
+def test_too_little_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a low limit the document fails and I am told which setting allows more."""
+    monkeypatch.setattr(pool, "spawn_process", spawn.spawn_process)  # a forked one starts larger
     path = DATA / "scans/delivery-note.pdf"
     source = Source(str(path.parent), path.name, str(path), 1, "1")
     task = Task(source, "", Recipe("auto", 512, 0.12, "none", 8), "auto", ocr=local.ENGINE_NAME)

@@ -204,6 +204,7 @@ def test_the_console_shows_spans_and_leaves_the_output_alone(command: Command, d
     words: list[str] = []
     for line in done.stderr.splitlines():
         (spans if line.startswith("{") else words).append(line)
+    assert len(words) == 1, words
     (word,) = words
     assert word.endswith("exit 0: 1 new")
     shown = objects("\n".join(spans))
@@ -260,7 +261,9 @@ def test_a_collector_that_is_not_there_costs_a_line(
     done = command("run", "docs", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, INGEST_LOG="json")
 
     assert done.returncode == 0
-    begin, end, lost = objects(done.stderr)
+    said = objects(done.stderr)
+    assert len(said) == 3, said
+    begin, end, lost = said
     assert (begin["event"], end["event"]) == ("begin", "end")
     assert lost["message"] == (
         "not all telemetry arrived; the run is not affected: check OTEL_EXPORTER_OTLP_ENDPOINT"
