@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.extract.cleaning import MIN_RUNNING_LINE_PAGES, clean, remove_running_lines
+from ingest.extract.cleaning import clean
 from ingest.extract.garbled import garbled_share
+from ingest.extract.running_lines import MIN_RUNNING_LINE_PAGES, remove_running_lines
 from ingest.models import Heading
 from tests.fuzz.texts import TRAPS, raw, structured
 
