@@ -7,6 +7,10 @@ import unicodedata
 
 import regex
 
+from ingest.extract.hyphens import Vocabulary, dehyphenate
+
+NO_VOCABULARY = Vocabulary()
+
 # Presentation forms: Latin and Armenian ligatures, Hebrew and Arabic letters by position.
 PRESENTATION_FORMS = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]+")
 CONTROL_CHARS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
@@ -15,13 +19,9 @@ CONTROL_CHARS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 INVISIBLE_CHARS = re.compile(
     "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
 )
+# A minus, or the hyphen of a number: in many fonts one glyph is both a hyphen and a soft hyphen.
+VISIBLE_SOFT_HYPHEN = re.compile(r"\xad(?=\d)|(?<![^\W\d_])(?<!\xad)\xad(?=[^\W_])")
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
-# PDFium writes U+FFFE, older versions U+0002, for the hyphen of a word it takes for broken.
-BROKEN_WORD = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
-# Begins with the hyphen and not with a look-behind, which would be tried at every character.
-LINE_END_HYPHEN = re.compile(r"[-\u2010]\n(?=[^\W\d_])")
-
-
 # Chinese and Japanese have no spaces between words, so a line may end anywhere.
 CJK_CHARS = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 WRAPPED_CJK = re.compile(f"[{CJK_CHARS}、，]\n(?=[{CJK_CHARS}])")
@@ -37,11 +37,17 @@ GRAPHEME_JOINER = "\u034f"
 LONG_PAGE_CHARS = 10_000
 
 
-def clean(text: str) -> str:
-    """Remove control characters, ligatures, hyphenation and stray white space from a text."""
+def clean(text: str, vocabulary: Vocabulary = NO_VOCABULARY) -> str:
+    """Remove control characters, ligatures, hyphenation and stray white space from a text.
+
+    `vocabulary` are the words of its document, which decide on hyphens at line ends.
+    """
     if text.isascii() and text.isprintable():
         return text.strip()  # a single line, such as most titles and names
-    text = dehyphenate(text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    text = dehyphenate(text, vocabulary)
+    if "\xad" in text:
+        text = VISIBLE_SOFT_HYPHEN.sub("-", text)
     before = text
     if not text.replace("\n", " ").isprintable():
         text = SPECIAL_SPACES.sub(" ", INVISIBLE_CHARS.sub("", CONTROL_CHARS.sub("", text)))
@@ -57,7 +63,7 @@ def clean(text: str) -> str:
         # Not a regular expression: it would take quadratic time on a long run of white space.
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
     # Again, now that nothing is left between a hyphen and the end of its line.
-    return (text if text is before else dehyphenate(text)).strip()
+    return (text if text is before else dehyphenate(text, vocabulary)).strip()
 
 
 def unwrap_cjk_lines(text: str) -> str:
@@ -73,23 +79,3 @@ def unwrap_cjk_lines(text: str) -> str:
         return match.group()[0] if length >= FULL_LINE_SHARE * longest else match.group()
 
     return WRAPPED_CJK.sub(join_full_line, text)
-
-
-def dehyphenate(text: str) -> str:
-    """Join words that were hyphenated at the end of a line."""
-    if "\ufffe" in text or "\x02" in text or "\xad" in text:
-        text = BROKEN_WORD.sub("", text)
-    if "-\n" in text or "\u2010\n" in text:
-        text = LINE_END_HYPHEN.sub(join_hyphenated, text)
-    return text
-
-
-def join_hyphenated(match: re.Match[str]) -> str:
-    """Drop the hyphen of a broken word; keep it if a capital follows, as in a compound name."""
-    before, after = (
-        match.string[max(0, match.start() - 1) : match.start()],
-        match.string[match.end()],
-    )
-    if not before.isalpha():
-        return match.group()
-    return "" if after.islower() else match.group()[0]

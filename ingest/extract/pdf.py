@@ -18,6 +18,7 @@ from ingest.extract.cleaning import clean, unwrap_cjk_lines
 from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
 from ingest.extract.garbled import garbled_share
+from ingest.extract.hyphens import Vocabulary
 from ingest.extract.language import detect_language
 from ingest.extract.limits import (
     MAX_HEADINGS,
@@ -56,7 +57,8 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     state = ExtractState()
     # Read all pages before cleaning any: each switch to the engine evicts the processor's cache.
     raw = list(limit_text(read_pages(engines, options, state, count, on_page)))
-    pages = tuple(limit_text(unwrap_cjk_lines(clean(text)) for text in raw))
+    words = Vocabulary(raw, partial(try_call, partial(detect_language, raw), ""))
+    pages = tuple(limit_text(unwrap_cjk_lines(clean(text, words)) for text in raw))
     if len(state.unreadable) == count:
         raise DocumentError("damaged; get a new copy from its origin (no page of it can be read)")
     no_headings: list[Heading] = []

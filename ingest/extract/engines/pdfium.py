@@ -20,6 +20,7 @@ from ingest.extract.annotations import (
     may_have_annotations,
     read_annotations,
 )
+from ingest.extract.engines.pdfium_letters import correct_characters
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
@@ -98,6 +99,7 @@ class Pdfium:
         if not drawn or len(drawn) != count:
             return drawn
         try:
+            drawn = correct_characters(text, drawn)
             lines = measure_all_lines(text, drawn) if self.heading_detector else None
             arranged = arrange_page(page, text, drawn, lines)
             # On a rotated page, the box of a line's first character gives the width of its type
