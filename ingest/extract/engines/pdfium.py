@@ -39,6 +39,7 @@ from ingest.extract.engines.pdfium_raw import (
     rotation_of,
     text_of,
 )
+from ingest.extract.engines.placeholders import Placeholders
 from ingest.extract.layout import TABLE_MARK, arrange_page
 from ingest.extract.layout.headings import HeadingDetector
 from ingest.extract.layout.lines import measure_all_lines
@@ -77,7 +78,8 @@ class Pdfium:
         self.is_copy = False
         self.page_annotations: dict[int, PageAnnotations] = {}
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
-        self.heading_detector = None if outlined else HeadingDetector()
+        self.placeholders = Placeholders()
+        self.heading_detector = None if outlined else HeadingDetector(self.placeholders)
 
     def __len__(self) -> int:
         return len(self.document)
@@ -111,9 +113,9 @@ class Pdfium:
         if not drawn or len(drawn) != count:
             return drawn
         try:
-            drawn = correct_characters(text, drawn)
+            drawn = correct_characters(text, drawn, self.placeholders)
             lines = measure_all_lines(text, drawn) if self.heading_detector else None
-            arranged = arrange_page(page, text, drawn, lines)
+            arranged = self.placeholders.replace(arrange_page(page, text, drawn, lines))
             # On a rotated page, the box of a line's first character gives the width of its type
             # and not the height.
             if self.heading_detector and lines and not rotation_of(page):
@@ -123,7 +125,7 @@ class Pdfium:
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - hostile pages break the layout in any way; the text is there
-            return drawn
+            return self.placeholders.replace(drawn)
         return arranged
 
     def copy_with_glyph_names(self, index: int) -> Pdfium | None:
@@ -142,7 +144,7 @@ class Pdfium:
             return None
         copy = Pdfium(self.glyph_names.complete(), ())
         copy.is_copy = True
-        copy.heading_detector = self.heading_detector
+        copy.heading_detector, copy.placeholders = self.heading_detector, self.placeholders
         return copy
 
     def has_graphics(self, index: int) -> bool:
