@@ -22,6 +22,14 @@ INVISIBLE_CHARS = re.compile(
 # A minus, or the hyphen of a number: in many fonts one glyph is both a hyphen and a soft hyphen.
 VISIBLE_SOFT_HYPHEN = re.compile(r"\xad(?=\d)|(?<![^\W\d_])(?<!\xad)\xad(?=[^\W_])")
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
+# Dots that lead from a title to its page number, or make up a line. Chinese has an ellipsis of two
+# "…", so only the third makes a leader.
+DOTS = ".\u00b7\u2024\u2025\u2026\u22ef\u30fb\uff0e"
+DOT_WIDTHS = {"\u2025": 2, "\u2026": 3, "\u22ef": 3}
+DOT_RUN = re.compile(rf"[{DOTS}](?:[ \t]*[{DOTS}])+")
+PAGE_NUMBER_AFTER = re.compile(r"[ \t]*(?:\d{1,4}|[ivxlc]{1,7})[ \t]*(?:\n|\Z)")
+MIN_SPACED_DOTS, MIN_LEADER_DOTS, MIN_LEADER_WIDTH = 4, 5, 9
+
 # Chinese and Japanese have no spaces between words, so a line may end anywhere.
 CJK_CHARS = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 WRAPPED_CJK = re.compile(f"[{CJK_CHARS}、，]\n(?=[{CJK_CHARS}])")
@@ -43,7 +51,8 @@ def clean(text: str, vocabulary: Vocabulary = NO_VOCABULARY) -> str:
     `vocabulary` are the words of its document, which decide on hyphens at line ends.
     """
     if text.isascii() and text.isprintable():
-        return text.strip()  # a single line, such as most titles and names
+        # A single line, such as most titles and names.
+        return drop_leaders(text).strip() if may_have_leaders(text) else text.strip()
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
     text = dehyphenate(text, vocabulary)
     if "\xad" in text:
@@ -59,11 +68,58 @@ def clean(text: str, vocabulary: Vocabulary = NO_VOCABULARY) -> str:
         if len(text) > LONG_PAGE_CHARS:
             text = COMBINING_MARK_RUN.sub(lambda m: m.group() + GRAPHEME_JOINER, text)
         text = unicodedata.normalize("NFC", text)
+    if may_have_leaders(text):
+        text = drop_leaders(text)
     if " \n" in text or ("\t" in text and "\t\n" in text):
         # Not a regular expression: it would take quadratic time on a long run of white space.
         text = "\n".join([line.rstrip(" \t") for line in text.split("\n")])
     # Again, now that nothing is left between a hyphen and the end of its line.
     return (text if text is before else dehyphenate(text, vocabulary)).strip()
+
+
+def may_have_leaders(text: str) -> bool:
+    """Return whether a text may have rows of dots."""
+    return (
+        "...." in text
+        or ". ." in text
+        or (not text.isascii() and any(2 * dot in text or f"{dot} {dot}" in text for dot in DOTS))
+    )
+
+
+def drop_leaders(text: str) -> str:
+    """Replace each row of dots by a space, and drop the lines that are nothing else."""
+    leaders = [match.span() for match in DOT_RUN.finditer(text) if is_leader(match)]
+    if not leaders:
+        return text
+    shown: list[str] = []
+    is_line_start = True
+    for start, end in zip(
+        [0, *(end for _, end in leaders)], [*(start for start, _ in leaders), None], strict=True
+    ):
+        part = text[start:end].strip(" \t")
+        if start and is_line_start:
+            part = part.removeprefix("\n")
+        elif start and part and part[0] != "\n":
+            shown.append(" ")
+        if part:
+            shown.append(part)
+            is_line_start = part.endswith("\n")
+    return "".join(shown)
+
+
+def is_leader(match: re.Match[str]) -> bool:
+    """Return whether dots lead to something, or are a rule: more than an ellipsis has."""
+    dots = match.group().split()
+    count = sum(map(len, dots))
+    if len(dots) > 1:
+        return count >= MIN_SPACED_DOTS
+    width = sum(DOT_WIDTHS.get(dot, 1) for dot in match.group())
+    if count == width:
+        return count >= MIN_LEADER_DOTS or (
+            count >= MIN_SPACED_DOTS
+            and PAGE_NUMBER_AFTER.match(match.string, match.end()) is not None
+        )
+    return width >= MIN_LEADER_WIDTH
 
 
 def unwrap_cjk_lines(text: str) -> str:

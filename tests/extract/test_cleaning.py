@@ -67,3 +67,24 @@ def test_any_text_becomes_storable(raw: str) -> None:
     text.encode("utf-8")
     assert not {"\0", "\r", "\ufffe"} & set(text)
     assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        pytest.param("Method . . . . . . 5\nRest. . . . 12", "Method 5\nRest 12", id="spaced"),
+        pytest.param("Method ........ 5\nEnd", "Method 5\nEnd", id="close together"),
+        pytest.param("A long title.... xii\nEnd", "A long title xii\nEnd", id="four and a number"),
+        pytest.param("第一章……………… 5\nEnd", "第一章 5\nEnd", id="of three dots each"),
+        pytest.param("概要・・・・・・ 5\nEnd", "概要 5\nEnd", id="in Japanese"),
+        pytest.param("Name: ............", "Name:", id="to write on"),
+        pytest.param("above\n.................\nbelow", "above\nbelow", id="a rule"),
+        pytest.param("| Nails ..... | 5 |", "| Nails | 5 |", id="in a table"),
+        pytest.param("well... and so on.... Then", "well... and so on.... Then", id="ellipses"),
+        pytest.param("a . . . b, 他说……走", "a . . . b, 他说……走", id="ellipses of other kinds"),
+        pytest.param("cd ../../.. and 1..5", "cd ../../.. and 1..5", id="paths and ranges"),
+    ],
+)
+def test_dots_that_lead_to_a_page_number_are_left_out(raw: str, wanted: str) -> None:
+    """A table of contents is titles and numbers; an ellipsis stays."""
+    assert clean(raw) == wanted

@@ -19,10 +19,11 @@ from tests.fuzz.texts import TRAPS, raw, structured
 
 pytestmark = pytest.mark.timeout(7200)  # of the long profile
 
-# Controls, invisible characters, halves of pairs; hyphens, which are counted apart.
+# Controls, invisible characters, halves of pairs; hyphens, which are counted apart; dots, which may
+# be leaders.
 DROPPED = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\xad\u034f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
-    "\ufffe\uffff\ud800-\udfff-\u2010]|\\s"
+    "\ufffe\uffff\ud800-\udfff\u2010.\u00b7\u2024-\u2026\u22ef\u30fb\uff0e-]|\\s"
 )
 
 
@@ -103,6 +104,8 @@ def test_running_lines_are_said_once(book: list[str], headings: list[Heading]) -
         pytest.param("\xad\n" * 300_000 + "a", id="soft hyphens and lines"),
         pytest.param("e" + "\u0301\u0323" * 200_000, id="accents in no order"),
         pytest.param("\u202b\u202c" * 300_000, id="marks of direction"),
+        pytest.param(".  " * 300_000 + "\n. . ", id="leader dots"),
+        pytest.param("a.....\n" * 100_000, id="many leaders"),
         pytest.param("/g1" * 300_000, id="glyph names"),
         pytest.param("ﷺ" * 100_000, id="a ligature of 18 letters"),
         pytest.param("abcdefghij" * 100_000, id="a word of a megabyte"),
