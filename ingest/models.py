@@ -216,6 +216,7 @@ class Details:
     ocr: str = ""  # the OCR engine that read its scanned pages; "" for none
     attachments: tuple[str, ...] = ()  # names of the PDFs attached to it
     since: str = ""  # id of the first run that reported its current problem; "" for none
+    running: int = 0  # number of running headers and footers left out of its text
 
 
 @dataclass(frozen=True, slots=True)

@@ -346,7 +346,7 @@ class Settings:
         "AZURE_SEARCH_KEY", "API key; leave unset to sign in with Microsoft Entra ID"
     )
     search_analyzer: str = setting_field(
-        "standard.lucene", "INGEST_ANALYZER", "text analyzer of a new index on Azure AI Search"
+        "standard-compounds", "INGEST_ANALYZER", "text analyzer of a new index on Azure AI Search"
     )
     embed_inputs: int = setting_field(
         2048,

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import DocumentError
 from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
-from ingest.extract.cleaning import clean, separate_running_lines, unwrap_cjk_lines
+from ingest.extract.cleaning import clean, unwrap_cjk_lines
 from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
 from ingest.extract.garbled import garbled_share
+from ingest.extract.hyphens import Vocabulary
 from ingest.extract.language import detect_language
 from ingest.extract.limits import (
     MAX_HEADINGS,
@@ -28,6 +29,7 @@ from ingest.extract.limits import (
     limit_headings,
     limit_text,
 )
+from ingest.extract.running_lines import separate_running_lines
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Code, Document, Heading, OcrResult
@@ -55,23 +57,24 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     state = ExtractState()
     # Read all pages before cleaning any: each switch to the engine evicts the processor's cache.
     raw = list(limit_text(read_pages(engines, options, state, count, on_page)))
-    pages = tuple(limit_text(unwrap_cjk_lines(clean(text)) for text in raw))
+    words = Vocabulary(raw, partial(try_call, partial(detect_language, raw), ""))
+    pages = tuple(limit_text(unwrap_cjk_lines(clean(text, words)) for text in raw))
     if len(state.unreadable) == count:
         raise DocumentError("damaged; get a new copy from its origin (no page of it can be read)")
     no_headings: list[Heading] = []
     no_labels: list[str] = []
     headings = tuple(limit_headings(try_call(first.headings, no_headings)[:MAX_HEADINGS]))
-    pages, running = separate_running_lines(pages, headings)
+    labels = tuple(
+        clean_line(label, MAX_LABEL_CHARS) for label in try_call(first.labels, no_labels)[:count]
+    )
+    pages, running = separate_running_lines(pages, headings, labels)
     pages = tuple(limit_text(append_extras(engines, pages)))
     title, details = read_title_and_details(engines)
     return Document(
         pages=pages,
         title=title,
         headings=headings,
-        labels=tuple(
-            clean_line(label, MAX_LABEL_CHARS)
-            for label in try_call(first.labels, no_labels)[:count]
-        ),
+        labels=labels,
         confidence={page: result.confidence for page, result in state.ocr_results.items()},
         running=running,
         details=replace(
@@ -85,6 +88,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
                 p for p, r in state.ocr_results.items() if r.confidence < MIN_CONFIDENCE
             ),
             ocr=options.ocr if state.ocr_results else "",
+            running=sum(len(lines.headers) + len(lines.footers) for lines in running),
             attachments=find_attachments(engines, count)
             if options.depth < MAX_ATTACHMENT_DEPTH
             else (),

@@ -7,20 +7,18 @@ bulk load costs nothing extra.
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
+from tests.emulator.analysis import Analyze
 from tests.emulator.filters import Condition
 from tests.emulator.server import Json
 from tests.emulator.vectors import Vectors, units
 
-# A character of a script without spaces is a word.
-WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\W_]+")
 SATURATION, LENGTH = 1.2, 0.75  # k1 and b of BM25
 
 
@@ -121,17 +119,23 @@ class Documents:
         hits = [(keys[i], 1 / (2 - float(cosines[i]))) for i in best]
         return [hit for hit in hits if among is None or hit[0] in among]
 
-    def mentioning(self, text: str, fields: Sequence[str], *, every: bool) -> dict[str, float]:
-        """Keys and BM25 scores of the documents with any, or every, word of the text."""
-        for field in fields:
+    def mentioning(
+        self, text: str, analyzers: dict[str, Analyze], *, every: bool
+    ) -> dict[str, float]:
+        """Keys and BM25 scores of the documents with any, or every, word of the text.
+
+        `analyzers` are those of the fields to search.
+        """
+        for field, analyze in analyzers.items():
             if field not in self.words:
-                self.words[field] = Words({k: d.get(field) for k, d in self.by_key.items()})
+                said = {k: d.get(field) for k, d in self.by_key.items()}
+                self.words[field] = Words(said, analyze)
         scores: defaultdict[str, float] = defaultdict(float)
         hits: Counter[str] = Counter()
-        wanted = dict.fromkeys(WORD.findall(text.lower()))
+        wanted = dict.fromkeys(w for analyze in analyzers.values() for w in analyze(text))
         for word in wanted:
             found: set[str] = set()
-            for field in fields:
+            for field in analyzers:
                 for key, score in self.words[field].scores(word):
                     scores[key] += score
                     found.add(key)
@@ -142,7 +146,8 @@ class Documents:
 class Words:
     """Inverted index of one field: the documents of each word."""
 
-    def __init__(self, texts: dict[str, Any]) -> None:
+    def __init__(self, texts: dict[str, Any], analyze: Analyze) -> None:
+        self.analyze = analyze
         self.counts: dict[str, Counter[str]] = {}  # by document
         self.places: dict[str, dict[str, int]] = {}  # by word, then document
         self.lengths: dict[str, int] = {}  # in words
@@ -159,7 +164,7 @@ class Words:
                 del self.places[word][key]
         if text:
             said = text if isinstance(text, str) else " ".join(text)
-            new = self.counts[key] = Counter(WORD.findall(said.lower()))
+            new = self.counts[key] = Counter(self.analyze(said))
             self.lengths[key] = new.total()
             self.total += self.lengths[key]
             for word, count in new.items():

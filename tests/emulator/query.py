@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tests.emulator.analysis import analyzer
 from tests.emulator.documents import Documents
 from tests.emulator.errors import Rejected, expression, invalid, no_property
 from tests.emulator.filters import Condition, compiled
@@ -170,7 +171,8 @@ class Reader:
 
     def mentioning(self, query: Query, among: set[str] | None) -> Hits:
         """The ranking of the text, best first."""
-        scores = self.documents.mentioning(query.text, query.fields, every=query.every)
+        analyzers = {name: analyzer(self.index.definition, name) for name in query.fields}
+        scores = self.documents.mentioning(query.text, analyzers, every=query.every)
         kept = [(k, s) for k, s in scores.items() if among is None or k in among]
         return sorted(kept, key=lambda hit: (-hit[1], shuffled(hit[0])))
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.extract.cleaning import clean, remove_running_lines
-from ingest.models import Heading
+from ingest.extract.cleaning import clean
 
 
 @pytest.mark.parametrize(
@@ -70,57 +69,22 @@ def test_any_text_becomes_storable(raw: str) -> None:
     assert clean(text) == text
 
 
-WORDS = ["lathe", "mill", "saw", "drill", "file", "vice", "anvil", "tongs", "chisel", "plane"]
-WORDS += ["rasp", "clamp"]
-
-
-def body(number: int) -> str:
-    """Eight lines on a page, no two alike."""
-    return "\n".join(
-        f"{a} before {WORDS[number]} and {b}" for a, b in zip(WORDS, WORDS[4:], strict=False)
-    )
-
-
-def book(count: int = 12) -> list[str]:
-    return [f"The Handbook\n{body(n)}\nPage {n + 1} of {count}" for n in range(count)]
-
-
-def test_running_headers_and_footers_are_left_out() -> None:
-    """The line on top of every page is not in every answer."""
-    pages = remove_running_lines(book())
-
-    assert pages[0] == book()[0]  # what they say is said once
-    assert list(pages[1:]) == [body(n) for n in range(1, 12)]
-
-
-def test_left_and_right_pages_may_differ() -> None:
-    """A book has its title on the left and its author on the right."""
-    pages = [("Left" if n % 2 else "Right") + f"\n{body(n)}" for n in range(12)]
-
-    assert list(remove_running_lines(pages))[2:] == [body(n) for n in range(2, 12)]
-
-
-def test_a_header_may_name_the_chapter() -> None:
-    """A running header that repeats the heading above it goes, the heading itself stays."""
-    headings = [Heading(1, "One", 1), Heading(1, "Two", 7)]
-    starts = {0: "One\n", 6: "Two\n"}
-    pages = [
-        f"{starts.get(n, '')}{body(n)}\nHandbook · {'One' if n < 6 else 'Two'}" for n in range(12)
-    ]
-
-    cleaned = remove_running_lines(pages, headings)
-
-    assert cleaned[0] == pages[0]
-    assert list(cleaned[1:]) == [starts.get(n, "") + body(n) for n in range(1, 12)]
-
-
-def test_the_first_row_of_a_long_table_is_no_header() -> None:
-    """Numbers that neither stay nor count with the pages are content."""
-    pages = [f"Invoice {n * n * 37 % 101} {n * 911 % 77}\n{body(n)}" for n in range(12)]
-
-    assert remove_running_lines(pages) == tuple(pages)
-
-
-def test_a_few_pages_keep_everything() -> None:
-    """In a leaflet, a line that stands twice is content."""
-    assert remove_running_lines(book(3)) == tuple(book(3))
+@pytest.mark.parametrize(
+    ("raw", "wanted"),
+    [
+        pytest.param("Method . . . . . . 5\nRest. . . . 12", "Method 5\nRest 12", id="spaced"),
+        pytest.param("Method ........ 5\nEnd", "Method 5\nEnd", id="close together"),
+        pytest.param("A long title.... xii\nEnd", "A long title xii\nEnd", id="four and a number"),
+        pytest.param("第一章……………… 5\nEnd", "第一章 5\nEnd", id="of three dots each"),
+        pytest.param("概要・・・・・・ 5\nEnd", "概要 5\nEnd", id="in Japanese"),
+        pytest.param("Name: ............", "Name:", id="to write on"),
+        pytest.param("above\n.................\nbelow", "above\nbelow", id="a rule"),
+        pytest.param("| Nails ..... | 5 |", "| Nails | 5 |", id="in a table"),
+        pytest.param("well... and so on.... Then", "well... and so on.... Then", id="ellipses"),
+        pytest.param("a . . . b, 他说……走", "a . . . b, 他说……走", id="ellipses of other kinds"),
+        pytest.param("cd ../../.. and 1..5", "cd ../../.. and 1..5", id="paths and ranges"),
+    ],
+)
+def test_dots_that_lead_to_a_page_number_are_left_out(raw: str, wanted: str) -> None:
+    """A table of contents is titles and numbers; an ellipsis stays."""
+    assert clean(raw) == wanted

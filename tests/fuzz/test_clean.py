@@ -11,17 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.extract.cleaning import MIN_RUNNING_LINE_PAGES, clean, remove_running_lines
+from ingest.extract.cleaning import clean
 from ingest.extract.garbled import garbled_share
+from ingest.extract.running_lines import MIN_RUNNING_LINE_PAGES, remove_running_lines
 from ingest.models import Heading
 from tests.fuzz.texts import TRAPS, raw, structured
 
 pytestmark = pytest.mark.timeout(7200)  # of the long profile
 
-# Controls, invisible characters, halves of pairs; hyphens, which are counted apart.
+# Controls, invisible characters, halves of pairs; hyphens, which are counted apart; dots, which may
+# be leaders.
 DROPPED = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\xad\u034f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff"
-    "\ufffe\uffff\ud800-\udfff-\u2010]|\\s"
+    "\ufffe\uffff\ud800-\udfff\u2010.\u00b7\u2024-\u2026\u22ef\u30fb\uff0e-]|\\s"
 )
 
 
@@ -40,9 +42,10 @@ def test_nothing_is_dropped_but_what_cannot_be_seen(text: str) -> None:
 @given(raw)
 def test_a_hyphen_is_dropped_only_where_a_line_ends(text: str) -> None:
     """A compound stays a compound; only as many hyphens go as there are broken lines."""
-    hyphens = len(re.findall("[-\u2010]", text)) - len(re.findall("[-\u2010]", clean(text)))
+    left = len(re.findall("[-\u2010]", clean(text)))
 
-    assert 0 <= hyphens <= len(re.findall("[\n\r\f]", text))
+    assert left <= len(re.findall("[-\u2010\xad\ufffe\x02]", text))
+    assert len(re.findall("[-\u2010]", text)) - left <= len(re.findall("[\n\r\f]", text))
 
 
 @given(raw | structured)
@@ -96,6 +99,8 @@ def test_running_lines_are_said_once(book: list[str], headings: list[Heading]) -
         pytest.param("\xad\n" * 300_000 + "a", id="soft hyphens and lines"),
         pytest.param("e" + "\u0301\u0323" * 200_000, id="accents in no order"),
         pytest.param("\u202b\u202c" * 300_000, id="marks of direction"),
+        pytest.param(".  " * 300_000 + "\n. . ", id="leader dots"),
+        pytest.param("a.....\n" * 100_000, id="many leaders"),
         pytest.param("/g1" * 300_000, id="glyph names"),
         pytest.param("ﷺ" * 100_000, id="a ligature of 18 letters"),
         pytest.param("abcdefghij" * 100_000, id="a word of a megabyte"),

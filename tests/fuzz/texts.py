@@ -7,7 +7,20 @@ from hypothesis import strategies as st
 # What each of these does is what the cleaner and the splitter must survive.
 TRAPS = [
     *("\n", "\r", "\r\n", "\f", "\v", "\t", " ", "  ", "\x85", "\u2028", "\u2029", "\u3000"),
-    *("-", "\u2010", "-\n", "\u2010\n", "\xad", "\xad\n", "\ufffe", "\x02", "\x02\r\n"),
+    *(
+        "-",
+        "\u2010",
+        "-\n",
+        "\u2010\n",
+        "\xad",
+        "\xad\n",
+        "\ufffe",
+        "\x02",
+        "\x02\r\n",
+        "....",
+        " . . . .",
+        "\u2026\u2026\u2026",
+    ),
     *("\0", "\x07", "\x1b", "\x1c", "\x7f", "\x9f", "\uffff", "\ufdd0", "\U0010ffff"),
     *("\ud800", "\udfff", "\udc00\ud800"),  # halves of pairs, in no order
     *("\u200b", "\u200c", "\u200d", "\u200e", "\u200f", "\u202e", "\u2060", "\ufeff", "\xa0"),

@@ -19,7 +19,11 @@ from ingest.errors import BusyError
 from ingest.index import MAX_SAVED_RUNS, ChunkStore, Index
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.create import ensure_index
-from ingest.index.azure.definition import SearchIndex, build_definition
+from ingest.index.azure.definition import (
+    COMPOUND_ANALYZER_NAME,
+    SearchIndex,
+    build_definition,
+)
 from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex
 from ingest.index.composite import CompositeIndex, open_state
@@ -73,7 +77,7 @@ def opened(endpoint: str, name: str) -> AzureIndex:
 
 
 def defined(name: str) -> SearchIndex:
-    return build_definition(name, DIMENSIONS, "standard.lucene", None)
+    return build_definition(name, DIMENSIONS, COMPOUND_ANALYZER_NAME, None)
 
 
 DETAILS = Details(author="A. Miller", created="2024-05-01T10:00:00Z", language="en", missing=(3, 7))
@@ -121,6 +125,28 @@ def test_what_is_uploaded_is_found(index: Index) -> None:
     assert ids(index, A.chunk.text, Mode.VECTOR)[0] == A.chunk.id
     assert ids(index, B.chunk.text, Mode.HYBRID)[0] == B.chunk.id
     assert len(ids(index, A.chunk.text, Mode.VECTOR, top=2)) == 2
+
+
+@pytest.mark.parametrize("index", ["local", "azure"], indirect=True)
+@pytest.mark.parametrize(
+    ("written", "question"),
+    [
+        ("The COVID-19 pandemic", "COVID19"),
+        ("The COVID19 pandemic", "covid-19"),
+        ("The COVID\u201119-Impfung", "Covid19Impfung"),
+        ("A longterm plan", "long-term"),
+        ("A long-\nterm plan", "longterm"),
+        ("A state-of-the-art lathe", "stateoftheart"),
+        ("Part ＡＢ１", "ab1"),
+        ("Part AB1", "ＡＢ１"),
+    ],
+)
+def test_both_spellings_of_a_compound_are_found(index: Index, written: str, question: str) -> None:
+    """With a hyphen or without one, in wide letters or plain ones, whoever wrote it how."""
+    said = entry("d" * 40, written)
+    index.upload([A, B, C, said])
+
+    assert ids(index, question, Mode.TEXT)[:1] == [said.chunk.id]
 
 
 def test_meaning_counts_for_more_than_words(index: Index) -> None:

@@ -88,6 +88,7 @@ def view_document(document: Document, request: InspectText) -> DocumentView:
         ),
         chunks=tuple(view_chunk(chunk, text) for chunk in chunks),
         ocr=document.details.ocr,
+        running=document.details.running,
     )
 
 

@@ -101,6 +101,7 @@ class DocumentView:
     pages: tuple[PageView, ...]
     chunks: tuple[ChunkView, ...]
     ocr: str = ""  # name of the OCR engine that recognised its scanned pages
+    running: int = 0  # number of running headers and footers left out of its text
 
 
 @dataclass(frozen=True, slots=True)

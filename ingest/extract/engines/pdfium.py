@@ -6,6 +6,7 @@ Pages are read with PDFium's plain functions: pypdfium2's objects around them co
 from __future__ import annotations
 
 import ctypes
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from ingest.extract.annotations import (
     may_have_annotations,
     read_annotations,
 )
+from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
@@ -37,6 +39,7 @@ from ingest.extract.engines.pdfium_raw import (
     rotation_of,
     text_of,
 )
+from ingest.extract.engines.placeholders import Placeholders
 from ingest.extract.layout import TABLE_MARK, arrange_page
 from ingest.extract.layout.headings import HeadingDetector
 from ingest.extract.layout.lines import measure_all_lines
@@ -46,14 +49,19 @@ from ingest.extract.passwords import (
     locked_error,
     unsupported_encryption_error,
 )
+from ingest.extract.safe_call import try_call
 
 if TYPE_CHECKING:
+    from ingest.extract.engines.glyph_names import GlyphNames
     from ingest.models import GreyImage, Heading
 
 RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
 MAX_COUNTED_OBJECTS = 5000  # of a page
+
+# A glyph of the letters f, f and i. Most programs that write such names do not compress them.
+LIGATURE_NAMES = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -65,9 +73,13 @@ class Pdfium:
         self.document, self.password = open_document(data, passwords)
         self.address = address_of(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
+        self.copy: Pdfium | None = None  # with the letters that only its glyph names tell
+        self.glyph_names: GlyphNames | None = None
+        self.is_copy = False
         self.page_annotations: dict[int, PageAnnotations] = {}
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
-        self.heading_detector = None if outlined else HeadingDetector()
+        self.placeholders = Placeholders()
+        self.heading_detector = None if outlined else HeadingDetector(self.placeholders)
 
     def __len__(self) -> int:
         return len(self.document)
@@ -95,11 +107,15 @@ class Pdfium:
         """Return the text of a loaded page in reading order; if that fails, in drawing order."""
         count = count_characters(text)
         drawn = read_characters(text, count)
+        doubtful = self.has_named_ligatures or has_undecoded(text, drawn, count)
+        if doubtful and (copy := self.copy_with_glyph_names(index)):
+            return copy.text(index)
         if not drawn or len(drawn) != count:
             return drawn
         try:
+            drawn = correct_characters(text, drawn, self.placeholders)
             lines = measure_all_lines(text, drawn) if self.heading_detector else None
-            arranged = arrange_page(page, text, drawn, lines)
+            arranged = self.placeholders.replace(arrange_page(page, text, drawn, lines))
             # On a rotated page, the box of a line's first character gives the width of its type
             # and not the height.
             if self.heading_detector and lines and not rotation_of(page):
@@ -109,8 +125,27 @@ class Pdfium:
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - hostile pages break the layout in any way; the text is there
-            return drawn
+            return self.placeholders.replace(drawn)
         return arranged
+
+    def copy_with_glyph_names(self, index: int) -> Pdfium | None:
+        """Return a copy of the document that decodes a page's letters; None if none does."""
+        if self.copy is None and not self.is_copy:
+            self.copy = try_call(partial(self.make_copy, index), None)
+        return self.copy
+
+    def make_copy(self, index: int) -> Pdfium | None:
+        """Copy the document if a page's fonts can be completed. Raises any exception of pypdf."""
+        from ingest.extract.engines.glyph_names import GlyphNames
+
+        if self.glyph_names is None:
+            self.glyph_names = GlyphNames(self.data, self.password)
+        if not self.glyph_names.has_incomplete_fonts(index):
+            return None
+        copy = Pdfium(self.glyph_names.complete(), ())
+        copy.is_copy = True
+        copy.heading_detector, copy.placeholders = self.heading_detector, self.placeholders
+        return copy
 
     def has_graphics(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
@@ -136,6 +171,11 @@ class Pdfium:
     def has_annotations(self) -> bool:
         """Return whether the document may have annotations other than links."""
         return may_have_annotations(self.data)
+
+    @cached_property
+    def has_named_ligatures(self) -> bool:
+        """Return whether a font may name ligatures that PDFium reads as any other character."""
+        return bool(LIGATURE_NAMES.search(self.data))
 
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)

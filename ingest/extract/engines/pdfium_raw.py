@@ -49,6 +49,8 @@ label_of = bind_by_address(raw.FPDF_GetPageLabel, SIZE, POINTER, INT, POINTER, S
 entry_of = bind_by_address(raw.FPDF_GetMetaText, SIZE, POINTER, ctypes.c_char_p, POINTER, SIZE)
 count_rects = bind_by_address(raw.FPDFText_CountRects, INT, POINTER, INT, INT)
 loose_box = bind_by_address(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
+char_unicode = bind_by_address(raw.FPDFText_GetUnicode, ctypes.c_uint, POINTER, INT)
+is_generated = bind_by_address(raw.FPDFText_IsGenerated, INT, POINTER, INT)
 font_weight = bind_by_address(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
 font_name = bind_by_address(
     raw.FPDFText_GetFontInfo, INT, POINTER, INT, POINTER, ctypes.c_ulong, POINTER

@@ -6,13 +6,20 @@ Precision comes first: a wrong heading is attached to every chunk that follows i
 from __future__ import annotations
 
 import ctypes
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
 from ingest.extract.cleaning import clean
-from ingest.extract.engines.pdfium_raw import TextHandle, font_name, font_weight
+from ingest.extract.engines.pdfium_raw import (
+    TextHandle,
+    font_name,
+    font_weight,
+    list_char_edges,
+)
+from ingest.extract.engines.placeholders import NOTHING, Placeholders
 from ingest.extract.layout.lines import PageLines
 from ingest.models import Heading
 
@@ -25,6 +32,7 @@ MAX_LARGE_HEADING_CHARS = 120
 MAX_BOLD_HEADING_CHARS = 70
 MIN_RUNNING_HEAD_PAGES = 3  # a line that is on so many pages is a running head
 MAX_HEADING_LINE_SHARE = 0.3  # of all lines; more of a kind are no headings
+INITIAL = re.compile(r"[^\w\s]{0,2}[^\W\d_](?=[^\W\d_])")
 NON_HEADING_ENDS = frozenset(".,;:!?。、，|")
 
 
@@ -42,6 +50,7 @@ class HeadingLine:
 class HeadingDetector:
     """Collects lines that may be headings while the pages of a document are read."""
 
+    placeholders: Placeholders  # in the texts of the pages
     larger_lines: list[HeadingLine] = field(default_factory=list)
     bold_lines: list[HeadingLine] = field(default_factory=list)
     lines_by_size: Counter[int] = field(default_factory=Counter)  # number of lines by half points
@@ -55,17 +64,23 @@ class HeadingDetector:
         usual = sorted(heights)[len(heights) // 2]
         short = []
         for number, height in enumerate(heights):
-            start, end = lines.starts[number], lines.starts[number + 1] - 2
+            start = lines.starts[number]
+            line = text[start : lines.starts[number + 1] - 2].rstrip(NOTHING)
+            end = start + len(line)
             if height > MIN_HEADING_SIZE_RATIO * usual or len(heights) < MAX_SIZE_LEVELS:
-                if end - start <= MAX_LARGE_HEADING_CHARS:
-                    self.larger_lines.append(HeadingLine(page, number, text[start:end], height / 2))
+                if end - start <= MAX_LARGE_HEADING_CHARS and not (
+                    has_large_initial(handle, start, line, height)
+                ):
+                    shown = self.placeholders.replace(line)
+                    self.larger_lines.append(HeadingLine(page, number, shown, height / 2))
             elif (
                 end - start <= MAX_BOLD_HEADING_CHARS
                 and text[end - 1 : end] not in NON_HEADING_ENDS
             ):
                 short.append((number, start, end))
         for number, start, end in find_bold_lines(handle, short):
-            self.bold_lines.append(HeadingLine(page, number, text[start:end], 0.0))
+            shown = self.placeholders.replace(text[start:end])
+            self.bold_lines.append(HeadingLine(page, number, shown, 0.0))
 
     def forget_table_lines(self, page: int, shown: str) -> None:
         """Drop candidates that are not lines of the arranged page: they are in a table there."""
@@ -96,6 +111,18 @@ class HeadingDetector:
         kept = [line for line in found if len(pages[line.text]) < MIN_RUNNING_HEAD_PAGES]
         levels = rank_sizes({line.size for line in kept})
         return [Heading(levels[line.size], line.text, line.page) for line in kept]
+
+
+def has_large_initial(handle: TextHandle, start: int, line: str, height: float) -> bool:
+    """Return whether only the first letter of a line is as high as it is, in half points.
+
+    Small capitals with a large initial make a heading as other lines do.
+    """
+    match = INITIAL.match(line)
+    if line.isupper() or match is None:
+        return False
+    _, top, _, bottom = list_char_edges(handle, (start + match.end(),))
+    return height > MIN_HEADING_SIZE_RATIO * 2 * (top - bottom) + 1
 
 
 def find_bold_lines(

@@ -12,6 +12,7 @@ from itertools import accumulate
 from operator import itemgetter
 
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
+from ingest.extract.engines.placeholders import NOTHING
 
 LINE_END = "\r\n"  # as PDFium writes it
 
@@ -69,7 +70,12 @@ def measure_some_lines(handle: TextHandle, starts: Sequence[int]) -> PageLines:
 
 def find_line_starts(text: str) -> list[int]:
     """Return the offset of each line, and where the next would begin."""
-    return list(accumulate([len(line) + len(LINE_END) for line in text.split(LINE_END)], initial=0))
+    starts = list(
+        accumulate([len(line) + len(LINE_END) for line in text.split(LINE_END)], initial=0)
+    )
+    if text.startswith(NOTHING):  # an initial that was put back on its word
+        starts[0] = len(text) - len(text.lstrip(NOTHING))
+    return starts
 
 
 @lru_cache

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import TextHandle
+from ingest.extract.engines.placeholders import NOTHING
 from ingest.extract.layout.geometry import (
     BROKEN_WORD_CODE,
     NEWLINE,
@@ -35,6 +36,7 @@ LIST_MARKER = re.compile(r"[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-zA
 
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
+OTHER_BLANKS = (UNBROKEN_SPACE, WIDE_SPACE, ord(NOTHING))
 MAX_MARKER_CHARS = 7
 
 
@@ -103,7 +105,7 @@ def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) 
     A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
     one word.
     """
-    blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
+    blank = (code_points <= SPACE) | np.isin(code_points, OTHER_BLANKS)
     broken = code_points == BROKEN_WORD_CODE
     begins, ends = ~blank, ~blank
     begins[1:] &= blank[:-1] | broken[:-1]

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
-from ingest.extract.cleaning import WRAPPED_CJK, dehyphenate
+from ingest.extract.cleaning import WRAPPED_CJK
+from ingest.extract.hyphens import mark_line_ends
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
 from ingest.extract.layout.whitespace import (
@@ -285,5 +286,5 @@ def format_cell(segments: Sequence[TextSegment]) -> str:
     if len(segments) == 1 and "|" not in segments[0].text:
         return segments[0].text
     text = "\n".join(segment.text for segment in segments)
-    text = WRAPPED_CJK.sub(lambda match: match.group()[0], dehyphenate(text))
+    text = WRAPPED_CJK.sub(lambda match: match.group()[0], mark_line_ends(text))
     return text.replace("\n", " ").replace("|", "\\|")

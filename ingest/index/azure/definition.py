@@ -21,6 +21,17 @@ VECTOR_PROFILE_NAME, HNSW_ALGORITHM_NAME, COMPRESSION_NAME, VECTORIZER_NAME = (
 )
 SEMANTIC_CONFIGURATION_NAME = "default"
 
+# The analyzer of new indexes: standard.lucene, to which it adds compounds written as one word, so
+# that COVID-19 and COVID19 find each other, and full-width letters as plain ones.
+COMPOUND_ANALYZER_NAME, COMPOUND_FILTER_NAME = "standard-compounds", "compounds"
+COMPOUND_PART = r"[\p{L}\p{M}\p{N}]+"
+COMPOUND_HYPHEN = r"[-\u2010\u2011]\n?"
+COMPOUND_PATTERN = (
+    f"({COMPOUND_PART}){COMPOUND_HYPHEN}({COMPOUND_PART})"
+    f"(?:{COMPOUND_HYPHEN}({COMPOUND_PART}))?(?:{COMPOUND_HYPHEN}({COMPOUND_PART}))?"
+)
+COMPOUND_REPLACEMENT = "$0 $1$2$3$4"
+
 
 @dataclass(frozen=True, slots=True)
 class Vectorizer:
@@ -46,6 +57,8 @@ def build_definition(
             *build_search_fields((*ours, *additional), analyzer),
             build_vector_field(dimensions),
         ],
+        analyzers=[build_compound_analyzer()] if analyzer == COMPOUND_ANALYZER_NAME else None,
+        char_filters=[build_compound_filter()] if analyzer == COMPOUND_ANALYZER_NAME else None,
         vector_search=build_vector_search(vectorizer),
         semantic_search=build_semantic_search(),
     )
@@ -65,6 +78,23 @@ def build_search_fields(fields: Iterable[Field], analyzer: str) -> Iterator[azur
             retrievable=True,
             analyzer_name=analyzer if field.searchable else None,
         )
+
+
+def build_compound_analyzer() -> azure.CustomAnalyzer:
+    """Build the analyzer that finds both spellings of a compound."""
+    return azure.CustomAnalyzer(
+        name=COMPOUND_ANALYZER_NAME,
+        tokenizer_name="standard_v2",
+        token_filters=["lowercase", "cjk_width"],
+        char_filters=[COMPOUND_FILTER_NAME],
+    )
+
+
+def build_compound_filter() -> azure.PatternReplaceCharFilter:
+    """Build the filter that adds to each compound, of up to four words, its spelling as one."""
+    return azure.PatternReplaceCharFilter(
+        name=COMPOUND_FILTER_NAME, pattern=COMPOUND_PATTERN, replacement=COMPOUND_REPLACEMENT
+    )
 
 
 def build_vector_field(dimensions: int) -> azure.SearchField:
@@ -142,9 +172,16 @@ def build_semantic_search() -> azure.SemanticSearch:
 
 
 def missing_fields(found: SearchIndex, wanted: SearchIndex) -> list[azure.SearchField]:
-    """Return the fields that an index lacks; adding them changes no other."""
-    names = {field.name for field in found.fields}
-    return [field for field in wanted.fields if field.name not in names]
+    """Return the fields that an index lacks; adding them changes no other.
+
+    A text field gets the analyzer that the index has for the others: it may lack the wanted one.
+    """
+    existing = {field.name: field.analyzer_name for field in found.fields}
+    missing = [field for field in wanted.fields if field.name not in existing]
+    for field in missing:
+        if field.analyzer_name:
+            field.analyzer_name = existing.get("content") or field.analyzer_name
+    return missing
 
 
 def find_incompatibilities(found: SearchIndex, wanted: SearchIndex) -> Iterator[str]:

@@ -19,7 +19,7 @@ from ingest.index.schema import (
 from ingest.index.sqlite.database import Database, Tables
 from ingest.index.sqlite.records import PAGE_ROWS
 from ingest.index.sqlite.search import SqliteSearcher
-from ingest.index.sqlite.tokenize import segment
+from ingest.index.sqlite.tokenize import index_words
 from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class SqliteChunks(Tables):
             self.db.execute(
                 f"UPDATE chunks SET {changes} WHERE number = ?", (*values.values(), number)
             )
+            self.update_words(number, entry.chunk.text)
         elif entry.vector is None:
             return Refusal(entry.chunk.id, "to be moved, but not in the index")
         else:
@@ -60,7 +61,7 @@ class SqliteChunks(Tables):
             ).lastrowid
             self.db.execute(
                 "INSERT INTO words (rowid, content) VALUES (?, ?)",
-                (number, segment(entry.chunk.text)),
+                (number, index_words(entry.chunk.text)),
             )
         if entry.vector is not None:
             unit = np.asarray(entry.vector, "<f4")
@@ -69,6 +70,14 @@ class SqliteChunks(Tables):
                 "INSERT OR REPLACE INTO vectors VALUES (?, ?)", (number, unit.tobytes())
             )
         return None
+
+    def update_words(self, number: int, text: str) -> None:
+        """Index the words of a chunk again if an earlier version indexed them differently."""
+        words = index_words(text)
+        query = "SELECT 1 FROM words WHERE rowid = ? AND content = ?"
+        if not self.db.execute(query, (number, words)).fetchone():
+            self.db.execute("DELETE FROM words WHERE rowid = ?", (number,))
+            self.db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, words))
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         with self.database.transaction():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ingest.index import ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
-from ingest.index.sqlite.tokenize import segment
+from ingest.index.sqlite.tokenize import index_words
 
 UNIT_LENGTH_TOLERANCE = 0.01  # of stored unit vectors; float32 rounding is 10,000 times smaller
 
@@ -54,7 +54,7 @@ def repair_flaws(db: sqlite3.Connection) -> None:
         db.executemany(f"DELETE FROM {table} WHERE {key} = ?", numbers)
     for (number,) in db.execute(f"SELECT number {UNINDEXED_CHUNKS_SQL}").fetchall():
         (text,) = db.execute("SELECT content FROM chunks WHERE number = ?", (number,)).fetchone()
-        db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, segment(text)))
+        db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, index_words(text)))
 
 
 def is_text_index_intact(db: sqlite3.Connection) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import pairwise
 
 # Scripts without spaces, of which every character is indexed as a word: Han, kana, hangul, and the
 # range from Thai to Khmer.
@@ -12,7 +13,44 @@ UNSPACED_SCRIPTS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 )
 UNSPACED_CHARACTER = re.compile(f"([{UNSPACED_SCRIPTS}])")
+# Compounds such as "COVID-19", also over the end of a line. The class of its first character is
+# looked for last: it would be tried at every character.
+COMPOUND_HYPHENS = "-\u2010\u2011"
+COMPOUND_PATTERN = re.compile(rf"[^\W_]+(?:[{COMPOUND_HYPHENS}]\n?[^\W_]+)+")
+COMPOUND_HYPHEN = re.compile(rf"[{COMPOUND_HYPHENS}]\n?")
+# A footnote mark behind its word, or an exponent.
+RAISED_OR_LOWERED = re.compile("(?<=\\w)(?=[\u00b2\u00b3\u00b9\u2070-\u209c])")
 TERM_PATTERN = re.compile(rf"[{UNSPACED_SCRIPTS}]+|[^\W_{UNSPACED_SCRIPTS}]+")
+
+
+def fold_text(text: str) -> str:
+    """Fold a text for the word index, and add the spelling of its compounds in one word.
+
+    Full-width and mathematical letters, ligatures and the like become plain ones, in lower case.
+    """
+    if not text.isascii():
+        text = RAISED_OR_LOWERED.sub(" ", text)
+        if not unicodedata.is_normalized("NFKC", text):
+            text = unicodedata.normalize("NFKC", text)
+    text = text.casefold()
+    joined = " ".join(join_compounds(text))
+    return f"{text}\n{joined}" if joined else text
+
+
+def join_compounds(text: str) -> Iterator[str]:
+    """Yield each compound of a text without hyphens, and each two neighbours of a longer one."""
+    if not any(hyphen in text for hyphen in COMPOUND_HYPHENS):
+        return
+    for match in COMPOUND_PATTERN.finditer(text):
+        parts = COMPOUND_HYPHEN.split(match.group())
+        yield "".join(parts)
+        if len(parts) > len(("COVID", "19")):
+            yield from map("".join, pairwise(parts))
+
+
+def index_words(text: str) -> str:
+    """Return a text as the word index holds it."""
+    return segment(fold_text(text))
 
 
 def segment(text: str) -> str:
@@ -21,10 +59,9 @@ def segment(text: str) -> str:
 
 
 def query_terms(text: str) -> list[str]:
-    """Split a query into unique terms, in order; scripts without spaces into character pairs."""
-    return list(
-        dict.fromkeys(term for run in TERM_PATTERN.findall(text) for term in character_bigrams(run))
-    )
+    """Split a query into unique terms, folded, in order; unspaced scripts into character pairs."""
+    runs = TERM_PATTERN.findall(fold_text(text))
+    return list(dict.fromkeys(term for run in runs for term in character_bigrams(run)))
 
 
 def character_bigrams(run: str) -> Iterator[str]:
@@ -41,7 +78,7 @@ def match_query(words: list[str]) -> str:
 
 
 def highlight(text: str, words: list[str], before: str, after: str) -> str:
-    """Put marks around the given folded terms in a text, ignoring case and accents."""
+    """Put marks around the given folded terms in a text, ignoring case, accents and hyphens."""
 
     def mark(match: re.Match[str]) -> str:
         run = match.group()
@@ -56,10 +93,22 @@ def highlight(text: str, words: list[str], before: str, after: str) -> str:
         }
         return "".join(f"{before}{c}{after}" if i in hits else c for i, c in enumerate(run))
 
-    return TERM_PATTERN.sub(mark, text).replace(after + before, "")
+    def mark_compound(match: re.Match[str]) -> str:
+        compound = match.group()
+        if fold_case("".join(COMPOUND_HYPHEN.split(compound))) in words:
+            return f"{before}{compound}{after}"
+        return TERM_PATTERN.sub(mark, compound)
+
+    parts = []
+    end = 0
+    for match in COMPOUND_PATTERN.finditer(text):
+        parts += [TERM_PATTERN.sub(mark, text[end : match.start()]), mark_compound(match)]
+        end = match.end()
+    parts.append(TERM_PATTERN.sub(mark, text[end:]))
+    return "".join(parts).replace(after + before, "")
 
 
 def fold_case(word: str) -> str:
-    """Remove case and accents from a word."""
-    parts = unicodedata.normalize("NFD", word.casefold())
+    """Remove case, accents and the width of letters from a word."""
+    parts = unicodedata.normalize("NFKD", word.casefold())
     return "".join(c for c in parts if not unicodedata.combining(c))

@@ -94,7 +94,8 @@ def test_a_dropped_line_stood_on_its_page_and_is_in_no_chunk() -> None:
     data = sample("handbook")
     engine = Pdfium(data, ())
     count = 0
-    for sheet in seen(data).pages:
+    view = seen(data)
+    for sheet in view.pages:
         raw = clean(engine.text(sheet.number - 1)).split("\n")
         for segment in sheet.segments:
             if segment.dropped:
@@ -102,6 +103,7 @@ def test_a_dropped_line_stood_on_its_page_and_is_in_no_chunk() -> None:
                 assert segment.text in raw
                 assert not segment.chunks
     assert count > 40
+    assert view.running == count
 
 
 @pytest.mark.parametrize("name", SAMPLES)

@@ -128,7 +128,7 @@ def test_another_analyzer_costs_no_token(azure: Azure, folder: Path, live: Setti
     assert billed(azure) == before
     assert {(event.outcome, event.tokens) for event in found} == {("new", 0)}
     assert azure.search.aliases[ALIAS]["indexes"] == [switched.index] != [INDEX]
-    assert analyzers(azure, INDEX) == {"standard.lucene"}
+    assert analyzers(azure, INDEX) == {"standard-compounds"}
     assert analyzers(azure, switched.index) == {"en.microsoft"}
     assert vectors(azure, switched.index) == vectors(azure, INDEX)
     assert hidden(azure, INDEX)

@@ -68,7 +68,7 @@ def hostile() -> InspectedSource:
     gone = StoredChunk("x", "/data", HOSTILE, "", 0, 1, 1, (HOSTILE,), HOSTILE)
     return InspectedSource(
         record(HOSTILE, error=HOSTILE, code="damaged"),
-        DocumentView(HOSTILE, 9, (sheet,), passages, HOSTILE),
+        DocumentView(HOSTILE, 9, (sheet,), passages, HOSTILE, running=7),
         HOSTILE,
         "the file has changed",
         (gone,),
@@ -156,6 +156,7 @@ def test_nothing_that_a_document_says_becomes_markup(page: Page) -> None:
     page.fill("#source-3-find", "onerror=")
     assert page.locator("#source-3 output").inner_text().startswith("1 of 3")
     assert "41% sure: doubtful" in source.inner_text()
+    assert "7 running headers or footers" in source.inner_text()
 
 
 def test_a_link_opens_the_source_it_leads_to(page: Page) -> None:

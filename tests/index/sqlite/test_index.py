@@ -268,3 +268,18 @@ def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     again.save(RECORD).result()
     assert again.record(RECORD.root, RECORD.source) == RECORD
     again.close()
+
+
+def test_words_that_an_earlier_version_indexed_are_indexed_again(tmp_path: Path) -> None:
+    """After an update, a source that is read again is found by both spellings too."""
+    index = opened(tmp_path)
+    said = entry("a", "The COVID-19 pandemic")
+    index.upload([said])
+    index.db.execute("DELETE FROM words")
+    index.db.execute("INSERT INTO words (rowid, content) VALUES (1, 'The COVID-19 pandemic')")
+    assert index.search("COVID19", None, Mode.TEXT, 5) == []
+
+    index.upload([replace(said, vector=None)])
+
+    assert len(index.search("COVID19", None, Mode.TEXT, 5)) == 1
+    assert list(index.flaws(DIMENSIONS, thorough=True)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.index.sqlite.tokenize import highlight, match_query, query_terms, segment
+from ingest.index.sqlite.tokenize import highlight, index_words, match_query, query_terms, segment
 
 
 def test_unspaced_scripts_come_in_pairs() -> None:
@@ -17,7 +17,7 @@ def test_unspaced_scripts_come_in_pairs() -> None:
 
 def test_a_question_cannot_break_the_query() -> None:
     """Quotes, operators and brackets are just characters I typed."""
-    assert query_terms('"a" OR (b* NEAR c) -d ^e:') == ["a", "OR", "b", "NEAR", "c", "d", "e"]
+    assert query_terms('"a" OR (b* NEAR c) -d ^e:') == ["a", "or", "b", "near", "c", "d", "e"]
 
 
 @given(st.text(), st.lists(st.text(min_size=1), max_size=5))
@@ -31,3 +31,23 @@ def test_marking_changes_nothing_but_adds_marks(text: str, words: list[str]) -> 
 def test_marks_ignore_case_and_accents() -> None:
     """I type resume and see Résumé marked."""
     assert highlight("Résumé, 東京都", ["resume", "京都"], "[", "]") == "[Résumé], 東[京都]"
+
+
+def test_marks_ignore_hyphens_and_the_width_of_letters() -> None:
+    """I typed COVID19, and see COVID-19; a plain name, and see it as it is printed."""
+    assert highlight("of COVID-19, of COVID", ["covid19"], "[", "]") == "of [COVID-19], of COVID"
+    assert highlight("of COVID-19", ["covid", "19", "covid19"], "[", "]") == "of [COVID-19]"
+    assert highlight("Part ＡＢ１", ["ab1"], "[", "]") == "Part [ＡＢ１]"
+
+
+def test_words_are_indexed_in_their_plainest_form() -> None:
+    """Mathematical letters, footnote marks and ligatures do not hide a word."""
+    assert index_words("𝐄𝐧𝐞𝐫𝐠𝐲 of months¹ in m² ﬁnds Straße").split() == (
+        ["energy", "of", "months", "1", "in", "m", "2", "finds", "strasse"]
+    )
+    assert index_words("COVID-19-Test").split("\n")[1].split() == [
+        "covid19test",
+        "covid19",
+        "19test",
+    ]
+    assert query_terms("Straße m² COVID-19") == ["strasse", "m", "2", "covid", "19", "covid19"]

@@ -1,0 +1,82 @@
+"""Put the large initial of a paragraph, a drop cap, back on its word."""
+
+from __future__ import annotations
+
+import re
+
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
+from ingest.extract.engines.placeholders import NOTHING, Placeholders
+
+LINE_END = "\r\n"  # as PDFium writes it
+LONE_CAPITAL = re.compile(r"(?:\A|(?<=\r\n))[\"'“”„«»‘’¿¡(]{0,2}([^\W\d_])[ \"'’”»]?(?=\r\n|\Z)")
+FIRST_WORD = re.compile(r"[^\W\d_]+")
+WORDS = re.compile(r"[^\W\d_]+")
+WORD_LETTERS = frozenset("AIOYÀÉEÓUVKSZВИКОСУЯА")  # that are words in some language
+
+MIN_INITIAL_HEIGHTS = 1.6  # in heights of the type of its paragraph
+MAX_GAP_HEIGHTS = 1.2  # from an initial to its word
+MAX_INITIALS = 20  # of a page; with more, they are something else
+
+
+def attach_initials(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
+    """Join each large initial to the first word of the lines beside it.
+
+    The line of the initial becomes part of the line before, as placeholders for nothing.
+    """
+    initials = [m for m in LONE_CAPITAL.finditer(text) if m[1].isupper()]
+    if not initials or len(initials) > MAX_INITIALS:
+        return text
+    starts = [0, *(m.end() for m in re.finditer(LINE_END, text))]
+    starts = [start for start in starts if start < len(text)]
+    boxes = list_char_edges(handle, starts)
+    lines = [
+        (start, boxes[BOX_FIELDS * number : BOX_FIELDS * (number + 1)])
+        for number, start in enumerate(starts)
+    ]
+    chars = list(text)
+    for match in initials:
+        box = list_char_edges(handle, (match.start(1),))
+        start = find_first_line(box, [line for line in lines if line[0] != match.start()], text)
+        if start is None or chars[start] != text[start]:
+            continue
+        gap = " " if is_separate_word(match[1], text, start) else ""
+        chars[start] = placeholders.standing_for(match.group().strip() + gap + text[start])
+        # The line ends after the placeholders, or before the first line.
+        first = max(0, match.start() - len(LINE_END))
+        end = match.end()
+        chars[first:end] = NOTHING * (end - first)
+        if not match.start():
+            chars[: end + len(LINE_END)] = NOTHING * len(chars[: end + len(LINE_END)])
+    return "".join(chars)
+
+
+def find_first_line(
+    initial: list[float], lines: list[tuple[int, list[float]]], text: str
+) -> int | None:
+    """Return the offset of the highest line beside an initial, if its first word lacks a letter."""
+    left, top, right, bottom = initial
+    beside = [
+        (line[1], start)
+        for start, line in lines
+        if bottom < (line[1] + line[3]) / 2 < top
+        and top - bottom >= MIN_INITIAL_HEIGHTS * (line[1] - line[3])
+        and (left + right) / 2 < line[0] <= right + MAX_GAP_HEIGHTS * (line[1] - line[3])
+    ]
+    if not beside:
+        return None
+    start = max(beside)[1]
+    word = FIRST_WORD.match(text, start)
+    if word is None or not (word[0][0].islower() or (word[0].isupper() and len(word[0]) > 1)):
+        return None
+    return start
+
+
+def is_separate_word(initial: str, text: str, start: int) -> bool:
+    """Return whether an initial is a word, by the other words of the page."""
+    if initial not in WORD_LETTERS:
+        return False
+    word = FIRST_WORD.match(text, start)
+    assert word is not None
+    words = WORDS.findall(text.casefold())
+    rest = word[0].casefold()
+    return (initial.casefold() + rest) not in words and words.count(rest) > 1

@@ -1,0 +1,143 @@
+"""Correct the characters that PDFium reads, one for one, where the page shows something else.
+
+Pages without such characters are not looked at more closely: their text decides. A character that
+stands for several, or for none, is a placeholder until the page is in reading order.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ingest.extract.engines.pdfium_accents import SPACED_ACCENT, compose_accents
+from ingest.extract.engines.pdfium_initials import LONE_CAPITAL, attach_initials
+from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
+    TextHandle,
+    char_unicode,
+    list_char_edges,
+)
+from ingest.extract.engines.placeholders import Placeholders
+
+UNDECODED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uefff]")
+HYPHEN_MARK = re.compile("\ufffe")
+SOFT_HYPHEN = re.compile("\xad")
+MIN_DRAWN_HEIGHTS = 0.05  # width of a hyphen that is drawn, in heights of its font
+
+# Symbol fonts have the codes of their glyphs from U+F000 on, those of text fonts too.
+SYMBOL_CHARS = re.compile("[\uf020-\uf07e]")
+SYMBOL_WORD = re.compile("[\uf021-\uf07e]+")
+SYMBOL_BASE = 0xF000
+PLAIN_WORD = re.compile("[A-Za-z]{3,}[.,:;!?]?")
+VOWELS = frozenset("aeiouyAEIOUY")
+MIN_WORD_SHARE = 0.5  # of the runs of symbols of a line, that are words if read as ASCII
+
+# A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
+# of a footnote.
+NUMBER_AFTER_WORD = re.compile(
+    r"(?:(?<=[^\W\d_]{3})|(?<=[^\W\d_][.,:;!?])|(?<=[)\]”’»\"]))\d{1,3}(?![^\W_])"
+)
+MAX_MARK_HEIGHTS = 0.85  # of the type of the word
+MIN_RAISED_HEIGHTS = 0.15
+
+
+def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
+    """Return the characters of a page as it shows them; as many as PDFium reads."""
+    if "\ufffe" in text:
+        text = correct_unmapped(handle, text)
+    if "\xad" in text:
+        text = correct_soft_hyphens(handle, text)
+    if not text.isascii() and SYMBOL_CHARS.search(text):
+        text = correct_symbols(text)
+    if SPACED_ACCENT.search(text):
+        text = compose_accents(handle, text)
+    if NUMBER_AFTER_WORD.search(text):
+        text = part_footnote_marks(handle, text, placeholders)
+    if LONE_CAPITAL.search(text):
+        text = attach_initials(handle, text, placeholders)
+    return text
+
+
+def has_undecoded(handle: TextHandle, text: str, count: int) -> bool:
+    """Return whether some of a page's `count` characters are unknown to PDFium."""
+    if len(text) != count or UNDECODED.search(text):
+        return True
+    # U+FFFE is a hyphen at a line end, or a character that is mapped to nothing.
+    return "\ufffe" in text and not all(
+        char_unicode(handle, match.start()) for match in HYPHEN_MARK.finditer(text)
+    )
+
+
+def correct_unmapped(handle: TextHandle, text: str) -> str:
+    """Replace characters that a font maps to nothing by U+FFFD: PDFium reads them as U+FFFE."""
+    return HYPHEN_MARK.sub(
+        lambda match: match.group() if char_unicode(handle, match.start()) else "\ufffd", text
+    )
+
+
+def correct_soft_hyphens(handle: TextHandle, text: str) -> str:
+    """Replace the soft hyphens that are drawn by hyphens.
+
+    Many fonts name one glyph as both, so that a minus or a hyphen is read as U+00AD.
+    """
+    places = [match.start() for match in SOFT_HYPHEN.finditer(text)]
+    boxes = list_char_edges(handle, places)
+    chars = list(text)
+    for place, left, top, right, bottom in zip(
+        places, *(boxes[field::BOX_FIELDS] for field in range(BOX_FIELDS)), strict=True
+    ):
+        if right - left > MIN_DRAWN_HEIGHTS * (top - bottom):
+            chars[place] = "-"
+    return "".join(chars)
+
+
+def correct_symbols(text: str) -> str:
+    """Read the symbols of a line as ASCII if that makes words. A bullet or an arrow stays."""
+    lines = text.split("\r\n")
+    worded = [is_text_in_symbols(line) for line in lines]
+    if not any(worded):
+        return text
+    return "\r\n".join(
+        SYMBOL_CHARS.sub(lambda match: chr(ord(match.group()) - SYMBOL_BASE), line)
+        if is_worded or not has_letters_in_symbols(line)
+        else line
+        for line, is_worded in zip(lines, worded, strict=True)
+    )
+
+
+def is_text_in_symbols(line: str) -> bool:
+    """Return whether the symbols of a line make words if read as ASCII."""
+    runs = [to_ascii(run) for run in SYMBOL_WORD.findall(line)]
+    words = [
+        run
+        for run in runs
+        if PLAIN_WORD.fullmatch(run) and VOWELS.intersection(run) and len(set(run)) > 1
+    ]
+    return bool(words) and len(words) >= MIN_WORD_SHARE * sum(len(run) > 1 for run in runs)
+
+
+def has_letters_in_symbols(line: str) -> bool:
+    """Return whether symbols of a line are letters if read as ASCII: they may be dingbats."""
+    return any(map(str.isalpha, map(to_ascii, SYMBOL_WORD.findall(line))))
+
+
+def to_ascii(symbols: str) -> str:
+    """Read symbols as ASCII."""
+    return "".join(chr(ord(symbol) - SYMBOL_BASE) for symbol in symbols)
+
+
+def part_footnote_marks(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
+    """Put a space between a word and the number of its footnote."""
+    places = [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]
+    before = list_char_edges(handle, [place - 1 for place in places])
+    marks = list_char_edges(handle, places)
+    chars = list(text)
+    for number, place in enumerate(places):
+        _, top, _, bottom = before[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
+        _, mark_top, _, mark_bottom = marks[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
+        height = top - bottom
+        if (
+            mark_top - mark_bottom <= MAX_MARK_HEIGHTS * height
+            and mark_bottom - bottom >= MIN_RAISED_HEIGHTS * height
+        ):
+            chars[place] = placeholders.standing_for(f" {text[place]}")
+    return "".join(chars)

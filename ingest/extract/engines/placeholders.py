@@ -1,0 +1,31 @@
+"""Characters that stand for other text, or none, while a page is put into reading order.
+
+One character has one box, so a page's text must keep the number of its characters until then.
+"""
+
+from __future__ import annotations
+
+NOTHING = "\u2060"  # word joiner: cleaning drops it
+FIRST, LAST = 0xD800, 0xDFFF  # lone surrogates, which no decoded text has
+
+
+class Placeholders:
+    """Placeholders of a document, and the text that each stands for."""
+
+    def __init__(self) -> None:
+        self.texts: dict[int, str] = {ord(NOTHING): ""}
+        self.chars: dict[str, str] = {}
+
+    def standing_for(self, text: str) -> str:
+        """Return a character that stands for a text; its last character if all are in use."""
+        if text not in self.chars:
+            code = FIRST + len(self.chars)
+            if code > LAST:
+                return text[-1]
+            self.chars[text] = chr(code)
+            self.texts[code] = text
+        return self.chars[text]
+
+    def replace(self, text: str) -> str:
+        """Replace the placeholders in a text by what they stand for."""
+        return text.translate(self.texts)

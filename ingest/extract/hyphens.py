@@ -1,0 +1,222 @@
+"""Join words that were hyphenated at the end of a line, and keep every other hyphen. Pure.
+
+A drawn hyphen stays unless it only marks where a line was broken. The spelling of the rest of the
+document decides: a word that it writes in one piece is joined, a compound keeps its hyphen.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+
+# PDFium writes U+FFFE, older versions U+0002, for a hyphen at the end of a line, without the line
+# end. The spelling of some languages repeats the hyphen of a compound on the next line.
+LINE_END_HYPHEN = re.compile(
+    "(?P<hyphen>[-\u2010\xad](?=\r?\n)|[\ufffe\x02])(?P<end>\r?\n)?(?P<again>[-\u2010](?=[^\\W\\d_]))?"
+)
+HYPHEN_MARK = "\ufffe"  # for a hyphen at a line end that is no longer there
+
+WORDS = re.compile(r"[^\W\d_]+")
+# Begins with the hyphen and not with the letter before, which would be tried at every character.
+COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
+COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
+LAST_WORD = re.compile(r"[^\W\d_]+\Z")
+MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
+MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
+
+# What precedes the hyphen of an option, a path, an address, a formula or the name of a package.
+CODE = re.compile(
+    r"(?:^|[(\[{\"'“‘])-|--|[@_\\=#$<>{}~^]|://|::|^\.?/|www\.|[^\W_]\.[^\W\d_]|\d[^\W\d_]*\Z"
+)
+
+# After a hyphen they begin the rest of an ellipsis such as "pre- and post-war". Some are the end of
+# a word in other languages: they count in the languages named.
+CONJUNCTIONS: dict[str, str] = dict.fromkeys(
+    WORDS.findall("and or und oder bzw sowie och eller og sekä és vagy oraz lub eta resp"),
+    "",
+) | {"en": "nl af", "of": "nl af", "ja": "fi et", "tai": "fi", "i": "pl hr sr", "a": "cs sk"}
+
+# They write compounds as one word, so a hyphen at a line end is hardly ever part of one.
+CLOSED_COMPOUND_LANGUAGES = frozenset(WORDS.findall("de nl af da no nb nn sv is fi et hu lb fy"))
+# First parts of words that are written in one piece, and last parts that are no words.
+PREFIXES = frozenset(
+    WORDS.findall(
+        "a an anti any auto be bi can co counter de di dis down en every ex extra fore here hyper "
+        "il im in inter ir it macro meta micro mid mis mono multi my no not off on our out over "
+        "para per poly post pre pro re semi some sub super sur tele there through to trans tri "
+        "ultra un under up where with"
+    )
+)
+SUFFIXES = frozenset(
+    WORDS.findall("able al ed en er es est ful ing ion ism ist ity ive less ly ment ness s")
+)
+# First parts of English compounds.
+COMPOUND_STARTS = frozenset(
+    WORDS.findall(
+        "cost ex long quasi self well twenty thirty forty fifty sixty seventy eighty ninety"
+    )
+)
+MIN_AUTO_HYPHENS = 3  # at line ends, to know the character that a program hyphenates with
+
+
+class Vocabulary:
+    """Words and compounds of a document's pages, apart from those broken at a line end."""
+
+    def __init__(
+        self, pages: Sequence[str] = (), detect_language: Callable[[], str] = lambda: ""
+    ) -> None:
+        self.pages = pages
+        self.detect_language = detect_language
+
+    @cached_property
+    def language(self) -> str:
+        """ISO 639-1 code of the document's language; "" if it is uncertain."""
+        return self.detect_language()
+
+    @cached_property
+    def words(self) -> Counter[str]:
+        """Number of occurrences of each word, in lower case."""
+        found: Counter[str] = Counter()
+        for page in self.sample:
+            found.update(WORDS.findall(page.casefold()))
+            for match in LINE_END_HYPHEN.finditer(page):
+                found.subtract(
+                    {word_before(page, match.start()).casefold(): 1}
+                    | {word_after(page, match.end()).casefold(): 1}
+                )
+        return found
+
+    @cached_property
+    def compounds(self) -> Counter[tuple[str, str]]:
+        """Number of occurrences of each two words with a hyphen between them, in lower case."""
+        return Counter(
+            (
+                word_before(page, match.start()).casefold(),
+                word_after(page, match.end()).casefold(),
+            )
+            for page in self.sample
+            for match in COMPOUND_HYPHEN.finditer(page)
+        )
+
+    @cached_property
+    def sample(self) -> list[str]:
+        """The pages, up to a limit."""
+        left = MAX_VOCABULARY_CHARS
+        chosen = []
+        for page in self.pages:
+            if left <= 0:
+                break
+            chosen.append(page)
+            left -= len(page)
+        return chosen
+
+    @cached_property
+    def has_auto_hyphens(self) -> bool:
+        """Whether U+2010 stands at line ends only: it is what a program hyphenates with."""
+        ends = [len(re.findall("\u2010(?=\r?\n|$)", page)) for page in self.sample]
+        return sum(ends) >= MIN_AUTO_HYPHENS and sum(ends) == sum(
+            page.count("\u2010") for page in self.sample
+        )
+
+
+def dehyphenate(text: str, vocabulary: Vocabulary) -> str:
+    """Join the words of a text that were hyphenated at the end of a line."""
+    if (
+        "\ufffe" in text
+        or "\x02" in text
+        or "-\n" in text
+        or "\u2010\n" in text
+        or "\xad\n" in text
+    ):
+        return LINE_END_HYPHEN.sub(partial(join_line_end, vocabulary), text)
+    return text
+
+
+def mark_line_ends(text: str) -> str:
+    """Replace each hyphen at a line end, with the line end, by a mark to decide on later."""
+    return re.sub("[-\u2010\xad]\r?\n", HYPHEN_MARK, text)
+
+
+def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
+    """Return what a hyphen at a line end is replaced by."""
+    text, (start, end) = match.string, match.span()
+    hyphen = "\u2010" if match["hyphen"] == "\u2010" else "-"
+    before, after = word_before(text, start), text[end : end + 1]
+    if COUNT.search(text, max(0, start - MAX_WORD_CHARS), start) and after.islower():
+        return hyphen  # "5-year", "A4711-b"
+    if not (before and after.isalnum()):
+        # Not within a word: a minus, a range of numbers, a dash.
+        return hyphen + (match["end"] or "") + (match["again"] or "")
+    if match["again"] or not after.isalpha():
+        return hyphen
+    following = word_after(text, end)
+    if not after.islower():
+        return "" if is_broken_capitals(before, following, vocabulary) else hyphen
+    token = text[max(0, start - MAX_WORD_CHARS) : start].rsplit(None, 1)[-1]
+    if CODE.search(token):
+        return hyphen
+    rest = text[end + len(following) : end + len(following) + 1]
+    if is_conjunction(before, following, rest, vocabulary):
+        return f"{hyphen} "
+    return "" if is_broken_word(before, following, match["hyphen"], token, vocabulary) else hyphen
+
+
+def is_broken_word(
+    before: str, after: str, hyphen: str, token: str, vocabulary: Vocabulary
+) -> bool:
+    """Return whether a hyphen only marks where a line was broken, between two parts of a word."""
+    first, last = (unicodedata.normalize("NFC", part.casefold()) for part in (before, after))
+    joined, hyphenated = vocabulary.words[first + last], vocabulary.compounds[first, last]
+    if joined or hyphenated:
+        return joined >= hyphenated
+    if len(before) == 1 or before.isupper():
+        return False  # "e-mail", "DNA-based"
+    if hyphen == "\xad":
+        return True
+    if vocabulary.has_auto_hyphens:
+        return hyphen == "\u2010"
+    if first in COMPOUND_STARTS and last not in SUFFIXES:
+        return vocabulary.language not in ("en", "")
+    is_word = vocabulary.words[first] > 0
+    if "-" in token and before[0].islower():
+        return not is_word  # "state-of-the-art"
+    return not (
+        is_word
+        and vocabulary.words[last] > 0
+        and first not in PREFIXES
+        and last not in SUFFIXES
+        and vocabulary.language not in CLOSED_COMPOUND_LANGUAGES
+    )
+
+
+def is_broken_capitals(before: str, after: str, vocabulary: Vocabulary) -> bool:
+    """Return whether a word in capitals was broken, which the document writes in one piece."""
+    if not (before.isupper() and after.isupper() and len(before) > 1 < len(after)):
+        return False
+    first, last = before.casefold(), after.casefold()
+    return vocabulary.words[first + last] > vocabulary.compounds[first, last]
+
+
+def is_conjunction(before: str, after: str, rest: str, vocabulary: Vocabulary) -> bool:
+    """Return whether the word after a hyphen is a conjunction, and no end of a word."""
+    languages = CONJUNCTIONS.get(after)
+    if languages is None or rest == "-":
+        return False
+    if vocabulary.words[f"{before}{after}".casefold()]:
+        return False
+    return not languages or vocabulary.language in languages.split()
+
+
+def word_before(text: str, offset: int) -> str:
+    """Return the letters that end at an offset."""
+    match = LAST_WORD.search(text, max(0, offset - MAX_WORD_CHARS), offset)
+    return match.group() if match else ""
+
+
+def word_after(text: str, offset: int) -> str:
+    """Return the letters that begin at an offset."""
+    match = WORDS.match(text, offset, offset + MAX_WORD_CHARS)
+    return match.group() if match else ""

@@ -1,0 +1,118 @@
+"""A hyphen at the end of a line goes only where it marks the line's end."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from ingest.extract.cleaning import clean
+from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.hyphens import Vocabulary
+from tests.pdfs import pdf
+
+
+def cleaned(text: str, document: str = "", language: str = "en") -> str:
+    """A text of a document whose other pages are given."""
+    return clean(text, Vocabulary([text, document], lambda: language))
+
+
+@pytest.mark.parametrize("mark", ["-\n", "\ufffe", "\ufffe\n", "-\r\n"])
+@pytest.mark.parametrize(
+    ("written", "wanted"),
+    [
+        pytest.param("COVID|19", "COVID-19", id="a digit"),
+        pytest.param("Smith|Jones", "Smith-Jones", id="a capital"),
+        pytest.param("e|mail", "e-mail", id="a single letter"),
+        pytest.param("DNA|based", "DNA-based", id="an abbreviation"),
+        pytest.param("Haupt|und Nebenfach", "Haupt- und Nebenfach", id="und"),
+        pytest.param("pre|or postwar", "pre- or postwar", id="or"),
+        pytest.param("--no|prune", "--no-prune", id="an option"),
+        pytest.param("(-n|prune", "(-n-prune", id="an option in brackets"),
+        pytest.param("https://example.com/long|path", "https://example.com/long-path", id="a URL"),
+        pytest.param("jane@some|where.org", "jane@some-where.org", id="an address"),
+        pytest.param("/usr/lib/foo|bar", "/usr/lib/foo-bar", id="a path"),
+        pytest.param("the ABC_foo|bar", "the ABC_foo-bar", id="a name in code"),
+        pytest.param("a 5|year plan", "a 5-year plan", id="a count"),
+        pytest.param("the A4711|b", "the A4711-b", id="a part number"),
+        pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
+        pytest.param("guarda|-chuva", "guarda-chuva", id="a hyphen said twice"),
+        pytest.param("infor|mation", "information", id="a broken word"),
+        pytest.param("конфи|денциальность", "конфиденциальность", id="a broken word in Cyrillic"),
+    ],
+)
+def test_what_stands_around_a_hyphen_decides(written: str, mark: str, wanted: str) -> None:
+    """Names, codes and compounds are found as they are written."""
+    assert cleaned(f"Of {written.replace('|', mark)} they say.") == f"Of {wanted} they say."
+
+
+def test_the_document_decides_how_a_word_is_written() -> None:
+    """What is written in one piece elsewhere is joined; a compound keeps its hyphen."""
+    text = "The long-\nterm data-\nbase"
+
+    assert cleaned(text, "A long-term plan. A database.") == "The long-term database"
+    assert cleaned(text, "A longterm plan. A data-base.") == "The longterm data-base"
+    assert cleaned(text, "long-term, longterm, Long-term") == "The long-term database"
+
+
+def test_two_words_of_the_document_are_a_compound_where_the_language_has_them() -> None:
+    """English parts its compounds, German does not."""
+    other = "A machine is dependent on power. Die Noten und ein Symbol."
+
+    assert cleaned("machine-\ndependent", other) == "machine-dependent"
+    assert cleaned("Noten-\nsymbol", other, "de") == "Notensymbol"
+    assert cleaned("through-\nout", "It goes through and out.") == "throughout"
+
+
+def test_a_conjunction_may_be_the_end_of_a_word() -> None:
+    """A word that the document knows is not torn apart, and languages differ."""
+    assert cleaned("the vend-\nor is", "Each vendor has a number.") == "the vendor is"
+    assert cleaned("voor-\nen nadelen", language="nl") == "voor- en nadelen"
+    assert cleaned("wir bau-\nen ein Haus", language="de") == "wir bauen ein Haus"
+
+
+def test_capitals_are_joined_only_if_the_document_joins_them() -> None:
+    """A title in capitals may be broken; two abbreviations may not be one word."""
+    assert cleaned("INFOR-\nMATION", "Information for you") == "INFORMATION"
+    assert cleaned("TCP-\nIP", "the protocol") == "TCP-IP"
+
+
+def test_the_hyphen_that_a_browser_sets_tells_it_from_one_that_was_written() -> None:
+    """U+2010 at line ends only is the mark of a program that hyphenates; "-" is the author's."""
+    text = "infor~\nmation and pa~\nper and gar~\nden of a cost-\neffective, blue-\ngreen bird"
+
+    assert (
+        cleaned(text.replace("~", "\u2010"))
+        == "information and paper and garden of a cost-effective, blue-green bird"
+    )
+    assert "bluegreen" in cleaned("of a blue-\ngreen bird")
+
+
+def test_a_minus_stays_where_no_word_is_broken() -> None:
+    """Amounts, ranges and dashes are as they were."""
+    for text in ("1,250.00-\nand more", "1990-\n1999", "so it is -\nor not", "word--\nnext"):
+        assert cleaned(text) == text
+
+
+def test_soft_hyphens_that_are_drawn_are_hyphens() -> None:
+    """A font that calls its hyphen a soft one changes no amount and no number."""
+    out = io.BytesIO()
+    canvas = Canvas(out, pageCompression=0)
+    canvas.drawString(72, 760, "Total: ~6,39 EUR, call 020~7946~0000, a well~known firm")
+    canvas.save()
+    data = out.getvalue().replace(b"~", b"\xad")
+
+    (page,) = extract(data, ExtractOptions()).pages
+
+    assert page == "Total: -6,39 EUR, call 020-7946-0000, a well-known firm"
+
+
+def test_a_document_is_read_with_its_own_words() -> None:
+    """What page two writes in full decides on page one, and a table's cells are no exception."""
+    first = "The cut-\noff value is a mile-\nstone for all of us who work in the place."
+    second = "A cut-off. Two milestones and a milestone."
+
+    assert extract(pdf(first, second), ExtractOptions()).pages[0] == (
+        "The cut-off value is a milestone for all of us who work in the place."
+    )

@@ -1,0 +1,262 @@
+"""Letters are read as the page shows them, whatever its fonts call them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import pypdf
+import pytest
+from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NumberObject, StreamObject
+from reportlab.pdfbase.pdfmetrics import stringWidth
+from reportlab.pdfgen.canvas import Canvas
+
+from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.pdfium_letters import correct_symbols
+from tests.pdfs import pdf
+
+# Codes of a font and the names of their glyphs.
+NAMES = {ord("~"): "/f_f_i", ord("|"): "/f_f", ord("{"): "/T_h", ord("}"): "/ffi.alt"}
+WRITTEN = "{e di~cult o}ce shut o| again"
+
+
+def unicode_map(texts: Mapping[int, str]) -> bytes:
+    """A ToUnicode map of these codes."""
+    pairs = "\n".join(f"<{code:02x}> <{text}>" for code, text in texts.items())
+    return f"begincmap\n{len(texts)} beginbfchar\n{pairs}\nendbfchar\nendcmap".encode()
+
+
+def with_glyph_names(data: bytes, names: Mapping[int, str], texts: Mapping[int, str]) -> bytes:
+    """A PDF whose font has these names, and this map if it is not empty."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    for page in writer.pages:
+        for reference in page["/Resources"]["/Font"].values():  # type: ignore[index]
+            font = reference.get_object()
+            differences = ArrayObject()
+            for code, name in names.items():
+                differences += [NumberObject(code), NameObject(name)]
+            font[NameObject("/Encoding")] = DictionaryObject(
+                {
+                    NameObject("/Type"): NameObject("/Encoding"),
+                    NameObject("/BaseEncoding"): NameObject("/WinAnsiEncoding"),
+                    NameObject("/Differences"): differences,
+                }
+            )
+            if texts:
+                stream = StreamObject()
+                stream.set_data(unicode_map(texts))
+                font[NameObject("/ToUnicode")] = writer._add_object(stream)
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+ASCII = {code: f"{code:04x}" for code in range(32, 123)}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param({}, id="without a map"),
+        pytest.param(ASCII, id="left out of the map"),
+        pytest.param(ASCII | dict.fromkeys(NAMES, "0000"), id="mapped to NUL"),
+        pytest.param(ASCII | dict.fromkeys(NAMES, "FFFD"), id="mapped to U+FFFD"),
+        pytest.param(ASCII | dict.fromkeys(NAMES, "E007"), id="mapped to a private character"),
+        pytest.param(ASCII | dict.fromkeys(NAMES, "0001"), id="mapped to a control character"),
+    ],
+)
+def test_the_name_of_a_glyph_tells_its_letters(texts: Mapping[int, str]) -> None:
+    """A ligature that the font does not translate is read all the same, on every page."""
+    data = with_glyph_names(pdf("plain", WRITTEN, WRITTEN), NAMES, texts)
+
+    assert extract(data, ExtractOptions()).pages[1:] == ("The difficult office shut off again",) * 2
+
+
+def test_a_map_that_says_something_is_believed() -> None:
+    """A name never overrules what the font translates."""
+    data = with_glyph_names(pdf("o~ and }"), NAMES, ASCII | {ord("~"): "006b", ord("}"): "0000"})
+
+    assert extract(data, ExtractOptions()).pages == ("ok and ffi",)
+
+
+def test_a_locked_document_is_completed_too() -> None:
+    """The copy with the letters opens without a password, and nobody else sees it."""
+    data = with_glyph_names(pdf(WRITTEN), NAMES, ASCII | dict.fromkeys(NAMES, "0000"))
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    writer.encrypt("secret", algorithm="AES-256")
+    out = io.BytesIO()
+    writer.write(out)
+
+    (page,) = extract(out.getvalue(), ExtractOptions(passwords=("secret",))).pages
+
+    assert page == "The difficult office shut off again"
+
+
+def test_a_letter_that_nothing_tells_is_not_dropped() -> None:
+    """A glyph without name or translation leaves a mark, not a hole."""
+    data = with_glyph_names(
+        pdf("an o~ce of the town, and a longer line of text"),
+        {ord("~"): "/g17"},
+        ASCII | {ord("~"): "0000"},
+    )
+
+    assert "an o\ufffdce" in extract(data, ExtractOptions()).pages[0]
+
+
+def drawn(*pieces: tuple[float, float, float, str], font: str = "Helvetica") -> bytes:
+    """A PDF with these pieces: x, y, size and text."""
+    out = io.BytesIO()
+    canvas = Canvas(out, pageCompression=0)
+    for x, y, size, text in pieces:
+        canvas.setFont(font, size)
+        canvas.drawString(x, y, text)
+    canvas.save()
+    return out.getvalue()
+
+
+def read(data: bytes) -> str:
+    """The text of the only page."""
+    (page,) = extract(data, ExtractOptions()).pages
+    return page
+
+
+def shown(text: str, size: float = 12, font: str = "Helvetica") -> float:
+    """The width of a text."""
+    return float(stringWidth(text, font, size))
+
+
+@pytest.mark.parametrize(
+    ("parts", "wanted"),
+    [
+        (("M", "¨", "u", "ller"), "Müller"),
+        (("", "¨", "U", "bung"), "Übung"),
+        (("caf", "´", "e", ""), "café"),
+        (("", "`", "a", " la carte"), "à la carte"),
+        (("for", "ˆ", "e", "t"), "forêt"),
+        (("Espa", "˜", "n", "a"), "España"),
+        (("gar", "¸", "c", "on"), "garçon"),
+    ],
+)
+@pytest.mark.parametrize("first", ["accent", "letter"])
+def test_an_accent_is_on_its_letter(
+    parts: tuple[str, str, str, str], wanted: str, first: str
+) -> None:
+    """TeX draws the accent and then the letter below it, others the other way round."""
+    before, accent, letter, after = parts
+    x, y = 72 + shown(before), 700
+    middle = x + shown(letter) / 2
+    over = (middle - shown(accent) / 2, y, 12, accent)
+    pair = [over, (x, y, 12, letter)]
+    data = drawn(
+        *([(72, y, 12, before)] if before else []),
+        *(pair if first == "accent" else pair[::-1]),
+        *([(x + shown(letter), y, 12, after)] if after else []),
+        (72, 680, 12, "and another line"),
+    )
+
+    assert read(data) == f"{wanted}\nand another line"
+
+
+def test_an_accent_beside_a_letter_is_a_sign() -> None:
+    """Apostrophes, code and footnote signs stay what they are."""
+    text = "it´s `code` and x^2 ~user ¨a¨"
+
+    assert read(drawn((72, 700, 12, text))) == text
+
+
+PROSE = ["nce upon a time there was a miller", "had three sons, a mill and a cat.", "They worked."]
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+@pytest.mark.parametrize(("initial", "rest"), [("O", "nce"), ("O", "NCE"), ("“O", "nce")])
+def test_a_drop_cap_is_on_its_word_and_no_heading(order: str, initial: str, rest: str) -> None:
+    """Wherever in the file it is drawn, a large initial begins the first word."""
+    top, second, third = PROSE
+    cap = (72, 676, 40, initial)
+    right = 74 + shown(initial, 40)
+    lines = [
+        (72, 730, 12, "A tale that is told to children"),
+        (right, 696, 12, rest + top[3:]),
+        (right, 680, 12, second),
+        (72, 664, 12, third),
+    ]
+    place = {"first": 1, "last": 4}[order]
+    document = extract(drawn(*lines[:place], cap, *lines[place:]), ExtractOptions())
+
+    assert " ".join(document.pages[0].split()) == (
+        f"A tale that is told to children {initial}{rest}{top[3:]} {second} {third}"
+    )
+    assert [h.title for h in document.headings] == []
+
+
+def test_a_drop_cap_may_be_a_word() -> None:
+    """The page knows whether it says "A long road" or "Along a road"."""
+    data = drawn(
+        (72, 676, 40, "A"),
+        (101, 696, 12, "long road leads to the mill, and it"),
+        (101, 680, 12, "is as long as the river, where once"),
+        (72, 664, 12, "a miller had his home."),
+    )
+
+    assert read(data).startswith("A long road leads")
+
+
+def test_a_raised_initial_is_no_heading() -> None:
+    """A large first letter on the line of its word makes no title of the line."""
+    lines = [(72, 640 - 14 * n, 10, f"Line {n} of a text that goes on and on.") for n in range(9)]
+    document = extract(
+        drawn((72, 700, 24, "T"), (72 + shown("T", 24), 700, 10, "he quick brown fox"), *lines),
+        ExtractOptions(),
+    )
+
+    assert document.pages[0].startswith("The quick brown fox")
+    assert document.headings == ()
+
+
+def test_a_letter_over_an_index_is_no_drop_cap() -> None:
+    """Letters above the entries of a glossary stay lines of their own."""
+    data = drawn(
+        (72, 700, 24, "A"),
+        (72, 680, 10, "adze: a tool for wood"),
+        (72, 666, 10, "anvil: a block of iron"),
+        (72, 630, 24, "B"),
+        (72, 610, 10, "bevel: an edge"),
+    )
+
+    assert [line for line in read(data).split("\n") if line] == [
+        "A",
+        "adze: a tool for wood",
+        "anvil: a block of iron",
+        "B",
+        "bevel: an edge",
+    ]
+
+
+def test_a_footnote_mark_is_parted_from_its_word() -> None:
+    """The word is found without the number that is raised behind it."""
+    word, line = "three months", "The notice is three months"
+    end = 72 + shown(line)
+    data = drawn(
+        (72, 700, 12, line),
+        (end, 705, 7, "12"),
+        (end + shown("12", 7), 700, 12, ", as in COVID19 and H2O."),
+        (72, 660, 12, "Notes follow."),
+        (72 + shown("Notes follow."), 665, 7, "3"),
+    )
+
+    assert f"{word} 12, as in COVID19 and H2O.\n" in read(data)
+    assert read(data).endswith("Notes follow. 3")
+
+
+def in_symbols(data: bytes) -> bytes:
+    """A PDF whose font has the codes of a symbol font."""
+    texts = {code: f"{0xF000 + code:04x}" for code in range(32, 127)}
+    return with_glyph_names(data, {}, texts)
+
+
+def test_a_text_in_a_symbol_font_is_read_as_letters() -> None:
+    """Words are words though a font numbers its letters as symbols; dingbats are none."""
+    assert read(in_symbols(pdf("The notice period, 1990.\n4711"))) == (
+        "The notice period, 1990.\n4711"
+    )
+    assert correct_symbols("ok \uf06c\uf06c\uf06c \uf0b7") == "ok \uf06c\uf06c\uf06c \uf0b7"
