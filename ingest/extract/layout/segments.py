@@ -6,7 +6,7 @@ Segments are slices of the page's text. Together they hold all of it except whit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -26,16 +26,19 @@ from ingest.extract.layout.geometry import (
 
 # In heights of the type.
 MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified lines are narrower
+MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
 MAX_LINE_SHIFT_HEIGHTS = 0.7  # a word that is so much higher or lower is on another line
 
+MIN_CELL_GAP_HEIGHTS = 0.3  # between two cells whose columns are shown by the lines below
+MAX_HEADER_DROP_HEIGHTS = 8  # of those lines below the header
+
+SAME_CELL_EDGE_POINTS = 0.8  # edges closer than this are aligned
+MIN_ALIGNED_CELLS = 2
+
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-# The marker of a list item, which is at some distance from it.
-LIST_MARKER = re.compile(r"[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]")
-
-
+DASH_CODES = [ord(dash) for dash in "-–—−"]
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
-MAX_MARKER_CHARS = 7
 
 
 class Direction(IntEnum):
@@ -122,7 +125,29 @@ def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) 
     starts, stops = starts[firsts], stops[is_last | split]
     boxes = read_char_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
-    return WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+    words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+    return part_dashes(text, words, code_points)
+
+
+def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
+    """Part each dash from the word before it that is on another line: PDFium joins them."""
+    dashes = np.isin(code_points[words.ends], DASH_CODES) & (words.ends > words.starts)
+    if not dashes.any():
+        return words
+    middles = box_centres(words.first_boxes, 1), box_centres(words.last_boxes, 1)
+    heights = words.first_boxes[:, 1] - words.first_boxes[:, 3]
+    away = np.flatnonzero(dashes & (np.abs(middles[0] - middles[1]) > heights / 2))
+    if not len(away):
+        return words
+    order = np.sort(np.append(np.arange(len(dashes)), away))
+    rests = away + np.arange(len(away))  # rows of the words without their dashes
+    parted = words.select(order)
+    parted.lines[:] += np.cumsum(np.isin(np.arange(len(order)), rests + 1))
+    parted.ends[rests] -= 1
+    parted.last_boxes[rests] = read_char_boxes(text, parted.ends[rests].tolist())
+    parted.starts[rests + 1] = parted.ends[rests + 1]
+    parted.first_boxes[rests + 1] = parted.last_boxes[rests + 1]
+    return parted
 
 
 def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
@@ -135,10 +160,13 @@ def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
 def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> NDArray[np.bool_]:
     """Mark the lines that are drawn as several runs, given the boxes of both ends of each line."""
     middle = (first[:, 1] + first[:, 3]) / 2
-    level = (written_boxes[:, 3] < middle[:, None]) & (middle[:, None] < written_boxes[:, 1])
+    # A written box is as high as its letters: that of a dash is flat.
+    written = (written_boxes[:, 1] + written_boxes[:, 3]) / 2
+    level = (first[:, 3, None] < written) & (written < first[:, 1, None])
     left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
     beside = (written_boxes[:, 0] < right[:, None]) & (left[:, None] < written_boxes[:, 2])
-    sloping = np.abs(middle - (last[:, 1] + last[:, 3]) / 2) > first[:, 1] - first[:, 3]
+    shift = np.abs(middle - (last[:, 1] + last[:, 3]) / 2)
+    sloping = shift > MAX_LEVEL_SHIFT_HEIGHTS * (first[:, 1] - first[:, 3])
     interrupted: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | sloping
     return interrupted
 
@@ -147,8 +175,17 @@ def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     """Return the direction of each word's line; a line of one character takes the commonest."""
     heads = np.flatnonzero(mark_changes(words.lines))
     tails = np.append(heads[1:], len(words.lines)) - 1
-    across = box_centres(words.last_boxes[tails], 0) - box_centres(words.first_boxes[heads], 0)
-    upwards = box_centres(words.last_boxes[tails], 1) - box_centres(words.first_boxes[heads], 1)
+    across, upwards = (
+        np.add.reduceat(
+            box_centres(words.last_boxes, axis) - box_centres(words.first_boxes, axis), heads
+        )
+        for axis in (0, 1)
+    )
+    # Only words of one letter do not show it, and words that PDFium joins may be on several levels.
+    still = np.flatnonzero((across == 0) & (upwards == 0))
+    first, last = words.first_boxes[heads[still]], words.last_boxes[tails[still]]
+    across[still] = box_centres(last, 0) - box_centres(first, 0)
+    upwards[still] = box_centres(last, 1) - box_centres(first, 1)
     if (across >= np.abs(upwards)).all():
         return np.zeros(len(words.lines), np.intp)  # all Direction.RIGHT
     long = words.ends[tails] - words.starts[heads]
@@ -215,10 +252,45 @@ def find_ruled_gaps(
     return gaps
 
 
+def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark each word after the first that begins a cell close to the one before it.
+
+    The header of a narrow column may be as close to the next one as two words are. It is parted
+    from it where the cells of at least two lines below begin, or end, as the header does.
+    """
+    gaps = np.zeros(len(cuts), bool)
+    inner = np.flatnonzero(cuts & (np.diff(lines) == 0))
+    if len(inner) < MIN_ALIGNED_CELLS:
+        return gaps
+    heights = boxes[:-1, 3] - boxes[:-1, 1]
+    close = boxes[1:, 0] - boxes[:-1, 2] > MIN_CELL_GAP_HEIGHTS * heights
+    close &= ~cuts & np.isin(lines[:-1], lines[inner])
+    begins, ends = boxes[np.append(0, np.flatnonzero(cuts) + 1)], boxes[inner]
+    for row in np.flatnonzero(close).tolist():
+        left, right = boxes[row], boxes[row + 1]
+        depth = left[1] + MAX_HEADER_DROP_HEIGHTS * heights[row]
+        starts = count_level(begins, 0, right[0], left[3], depth)
+        starts_before = count_level(begins, 0, left[0], left[3], depth)
+        stops = count_level(ends, 2, left[2], left[3], depth)
+        gaps[row] = max(min(starts, starts_before), stops) >= MIN_ALIGNED_CELLS
+    return gaps
+
+
+def count_level(boxes: Boxes, field: int, edge: float, top: float, bottom: float) -> int:
+    """Count the boxes between two levels that have an edge at the given place."""
+    return int(
+        (
+            (np.abs(boxes[:, field] - edge) <= SAME_CELL_EDGE_POINTS)
+            & (boxes[:, 3] > top)
+            & (boxes[:, 1] < bottom)
+        ).sum()
+    )
+
+
 def make_segments(
     text: str, words: WordBoxes, boxes: Boxes, cuts: NDArray[np.bool_]
-) -> Iterator[TextSegment]:
-    """Join the words between cuts into segments. A list marker stays with its item."""
+) -> list[TextSegment]:
+    """Join the words between cuts into segments."""
     firsts = np.flatnonzero(np.append(True, cuts))
     lasts = np.append(firsts[1:], len(boxes)) - 1
     edges = np.concatenate(
@@ -230,23 +302,12 @@ def make_segments(
     ).tolist()
     starts, ends = words.starts[firsts].tolist(), (words.ends[lasts] + 1).tolist()
     lines = words.lines[firsts].tolist()
-    marker: TextSegment | None = None
-    for number, ((u0, v0, u1, v1), start, end, line) in enumerate(
-        zip(edges, starts, ends, lines, strict=True)
-    ):
-        segment = TextSegment(u0, v0, u1, v1, text[start:end], number, line)
-        if marker:
-            if marker.line == segment.line:
-                segment = merge_segments([marker, segment], f"{marker.text} {segment.text}")
-            else:
-                yield marker
-            marker = None
-        if len(segment.text) <= MAX_MARKER_CHARS and LIST_MARKER.fullmatch(segment.text):
-            marker = segment
-        else:
-            yield segment
-    if marker:
-        yield marker
+    return [
+        TextSegment(u0, v0, u1, v1, text[start:end], number, line)
+        for number, ((u0, v0, u1, v1), start, end, line) in enumerate(
+            zip(edges, starts, ends, lines, strict=True)
+        )
+    ]
 
 
 def merge_segments(

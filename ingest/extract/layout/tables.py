@@ -14,8 +14,15 @@ from itertools import pairwise
 from operator import itemgetter
 
 from ingest.extract.cleaning import WRAPPED_CJK, dehyphenate
+from ingest.extract.layout.pieces import LIST_MARKER
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
+from ingest.extract.layout.table_rows import (
+    RowSplitter,
+    could_wrap,
+    is_drawn_by_columns,
+    is_value_column,
+)
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
@@ -38,6 +45,9 @@ MAX_FULL_LINE_SHARE = 0.3  # of full lines in a column of a table
 SHORT_LINE_HEIGHTS, LONG_LINE_HEIGHTS = 8, 12
 MAX_ROW_BANDS = 25  # of a row of a ruled table
 
+MIN_APART_HEIGHTS = 0.2  # more white space between rows than within them
+
+LIST_ITEM = re.compile(rf"(?:{LIST_MARKER.pattern})(?:\s|$)")
 PAGE_NUMBER = re.compile(r"[\divxlc]{1,6}", re.IGNORECASE)
 
 
@@ -90,11 +100,9 @@ def detect_table(
         rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
     )
     framed = count >= MIN_TABLE_ROWS
-    if not framed:
-        rows = group_table_rows([band for row in rows for band in row], columns, height)
-    elif count <= MIN_TABLE_ROWS and len(rows) < MIN_TABLE_ROWS:
-        head, *body = rows
-        rows = [head, *group_table_rows([band for row in body for band in row], columns, height)]
+    flat = [band for row in rows for band in row]
+    splitter = RowSplitter(flat, columns, height)
+    rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_into_cells(row, columns) for row in rows], columns)
     return (table if is_plausible_table(table, framed=framed) else None), after
 
@@ -181,23 +189,6 @@ def is_last_row_attached(
     return last.v0 - above <= 0.5 * height
 
 
-def group_table_rows(
-    bands: Sequence[Band], columns: Sequence[Extent], height: float
-) -> list[list[Band]]:
-    """Group bands into rows: at wider gaps or, without any, where the first column is filled."""
-    gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(bands)]
-    middle = (max(gaps, default=0.0) + min(gaps, default=0.0)) / 2
-    is_uneven = bool(gaps) and max(gaps) - min(gaps) > height / 4
-    rows = [[band] for band in bands[:1]]
-    for band, gap in zip(bands[1:], gaps, strict=True):
-        begins = len(band) > 1 and column_of(band[0], columns) == 0
-        if gap > middle if is_uneven else begins:
-            rows.append([band])
-        else:
-            rows[-1].append(band)
-    return rows
-
-
 def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
     """Return whether a grid is a table and not something else that happens to align."""
     full = sum(sum(map(bool, row)) > 1 for row in table.rows)
@@ -216,7 +207,34 @@ def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
         and not is_wordy(columns)
         and not is_table_of_contents(table.rows)
         and not is_form(table.rows)
+        and not is_list(columns)
+        and (
+            not is_drawn_by_columns(columns)
+            or any(map(is_value_column, columns))
+            or has_apart_rows(table)
+        )
     )
+
+
+def is_list(columns: Sequence[Sequence[TextSegment]]) -> bool:
+    """Return whether most pieces begin with the marker of a list's item, or are one."""
+    return all(
+        sum(LIST_ITEM.match(s.text) is not None for s in column) > len(column) / 2
+        for column in columns[: max(1, len(columns) - 1)]
+    )
+
+
+def has_apart_rows(table: TableGrid) -> bool:
+    """Return whether white space runs across a grid between its rows, and not within them."""
+    within, between = [0.0], []
+    bottom = 0.0
+    for row in table.rows:
+        spans = merge_extents([(s.v0, s.v1) for cell in row for s in cell], 0.0)
+        between.append(spans[0][0] - bottom)
+        within += [below[0] - above[1] for above, below in pairwise(spans)]
+        bottom = spans[-1][1]
+    height = median_height([s for cell in table.rows[0] for s in cell])
+    return min(between[1:]) > max(within) + MIN_APART_HEIGHTS * height
 
 
 def is_aligned(column: Sequence[TextSegment]) -> bool:
@@ -243,6 +261,26 @@ def prose_share(
     width = FULL_LINE_WIDTH_SHARE * (span[1] - span[0])
     full = sum(s.u1 - s.u0 >= max(width, line * (s.v1 - s.v0)) for s in column)
     return full / len(column) if len(column) > MIN_TABLE_ROWS else 0.0
+
+
+def flow_share(column: Sequence[TextSegment], span: Extent) -> float:
+    """Return the share of a column's segments in sentences that go on from line to line.
+
+    A line goes on in the next one if it is as long as a line of prose, the next word had no room on
+    it, and that begins with a small letter, or with one of a script without capitals.
+    """
+    lines = sorted(column, key=lambda segment: segment.v0)
+    flowing = set()
+    for number, (above, below) in enumerate(pairwise(lines)):
+        first = below.text[:1]
+        if (
+            above.u1 - above.u0 >= SHORT_LINE_HEIGHTS * above.height
+            and first.isalpha()
+            and first == first.lower()
+            and could_wrap(above, below, span)
+        ):
+            flowing |= {number, number + 1}
+    return len(flowing) / len(lines)
 
 
 def is_wordy(columns: Sequence[Sequence[TextSegment]]) -> bool:
