@@ -7,15 +7,19 @@ reading it line by line across the boxes would mix them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ingest.extract.layout.segments import MIN_SEGMENT_GAP_HEIGHTS, TextSegment
-from ingest.extract.layout.whitespace import Band
+from ingest.extract.layout.whitespace import Band, group_bands
 
 # In heights of the type.
+MAX_DROP_HEIGHTS = 8  # a line further down is not the next one
 MAX_LINE_GAP_HEIGHTS = 0.6  # between two lines of a piece of text
 SAME_EDGE_HEIGHTS = 0.25  # of lines that are aligned
 
+MAX_BANDS_BELOW = 4  # among which the next line is
 SAME_SIZE_RATIO = 1.25  # of the type of two lines of a piece
+MIN_MORE_PARTED = 3  # neighbours
 LABEL_ENDS = (":", "：")
 
 
@@ -35,11 +39,25 @@ def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterato
         for run in group
         for segment in run
     ]
-    neighbours = list(find_neighbours(segments, right_to_left=right_to_left))
+    neighbours = list(find_neighbours(bands, right_to_left=right_to_left))
     if count_parted(drawn, neighbours) <= count_parted(segments, neighbours):
         yield from split_lines(drawn, right_to_left=right_to_left)
     else:
         yield from bands
+
+
+def find_better_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> list[Band]:
+    """Return the lines of a page in drawing order if that keeps clearly more together, else none.
+
+    Columns that are not prose are found region by region, and a region may cut through others.
+    """
+    segments = [segment for band in bands for segment in band]
+    drawn = sorted(segments, key=lambda segment: segment.drawing_index)
+    if drawn == segments:
+        return []
+    neighbours = list(find_neighbours(group_bands(segments), right_to_left=right_to_left))
+    more = count_parted(segments, neighbours) - count_parted(drawn, neighbours)
+    return list(split_lines(drawn, right_to_left=right_to_left)) if more >= MIN_MORE_PARTED else []
 
 
 def split_runs(drawn: Sequence[TextSegment], *, right_to_left: bool) -> list[list[TextSegment]]:
@@ -48,7 +66,8 @@ def split_runs(drawn: Sequence[TextSegment], *, right_to_left: bool) -> list[lis
     previous: TextSegment | None = None
     for segment in drawn:
         if previous and (
-            segment.middle >= previous.v1
+            previous.v1 <= segment.middle <= previous.v1 + MAX_DROP_HEIGHTS * previous.height
+            or segment.line == previous.line
             or is_next_on_line(previous, segment, right_to_left=right_to_left)
         ):
             runs[-1].append(segment)
@@ -62,6 +81,13 @@ def is_next_on_line(above: TextSegment, below: TextSegment, *, right_to_left: bo
     """Return whether a segment is level with another one and after it."""
     is_after = below.u1 <= above.u0 + 1 if right_to_left else above.u1 <= below.u0 + 1
     return is_after and above.v0 < below.middle < above.v1
+
+
+def is_raised(one: TextSegment, other: TextSegment) -> bool:
+    """Return whether two segments touch, one a little higher: a mark, or a part of a formula."""
+    gap = max(other.u0 - one.u1, one.u0 - other.u1)
+    is_level = one.v0 < other.v1 and other.v0 < one.v1
+    return is_level and -1 <= gap <= MIN_SEGMENT_GAP_HEIGHTS * max(one.height, other.height)
 
 
 def group_runs(runs: Sequence[Sequence[TextSegment]]) -> list[list[Sequence[TextSegment]]]:
@@ -79,37 +105,38 @@ def group_runs(runs: Sequence[Sequence[TextSegment]]) -> list[list[Sequence[Text
 
 
 def find_neighbours(
-    segments: Sequence[TextSegment], *, right_to_left: bool
+    bands: Sequence[Band], *, right_to_left: bool
 ) -> Iterator[tuple[TextSegment, TextSegment]]:
     """Yield each two segments that belong together by their places, the first one first.
 
     They are on one line with no more than a space between them, or a label and its value, or two
-    lines of a piece of text.
+    lines of a piece of text. Bands come from the top.
     """
-    downwards = sorted(segments, key=lambda segment: segment.v0)
     claimed: set[int] = set()  # lines that are below another one
-    for number, segment in enumerate(downwards):
-        height = segment.height
-        beside: TextSegment | None = None
-        below: TextSegment | None = None
-        for other in downwards[number + 1 :]:
-            if other.v0 > segment.v1 + MAX_LINE_GAP_HEIGHTS * height:
-                break
-            if below is None and are_stacked(segment, other):
-                below = other
-        is_label = segment.text.endswith(LABEL_ENDS)
-        for other in downwards[max(0, number - 30) : number + 30]:
-            if is_next_on_line(segment, other, right_to_left=right_to_left):
-                gap = max(other.u0 - segment.u1, segment.u0 - other.u1)
-                if gap <= MIN_SEGMENT_GAP_HEIGHTS * height or is_label:
-                    nearest = beside.u0 if beside else other.u0
-                    if (other.u0 < nearest) != right_to_left or beside is None:
-                        beside = other
-        if beside:
-            yield segment, beside
-        if below and not is_label and below.drawing_index not in claimed:
-            claimed.add(below.drawing_index)
-            yield segment, below
+    for number, band in enumerate(bands):
+        for left, right in pairwise(band):
+            first, second = (right, left) if right_to_left else (left, right)
+            near = right.u0 - left.u1 <= MIN_SEGMENT_GAP_HEIGHTS * left.height
+            if near or first.text.endswith(LABEL_ENDS):
+                yield first, second
+        lower = bands[number + 1 : number + 1 + MAX_BANDS_BELOW]
+        for segment in band:
+            if segment.text.endswith(LABEL_ENDS):
+                continue
+            below = find_line_below(segment, lower)
+            if below and below.drawing_index not in claimed:
+                claimed.add(below.drawing_index)
+                yield segment, below
+
+
+def find_line_below(above: TextSegment, bands: Sequence[Band]) -> TextSegment | None:
+    """Return the next line of the piece of text that a segment is in, out of the bands below."""
+    bottom = above.v1 + MAX_LINE_GAP_HEIGHTS * above.height
+    for band in bands:
+        for segment in band:
+            if segment.v0 <= bottom and are_stacked(above, segment):
+                return segment
+    return None
 
 
 def are_stacked(above: TextSegment, below: TextSegment) -> bool:
@@ -140,7 +167,10 @@ def split_lines(ordered: Sequence[TextSegment], *, right_to_left: bool) -> Itera
     """Yield segments in the given order, those that follow each other on one line together."""
     band: Band = []
     for segment in ordered:
-        if band and not is_next_on_line(band[-1], segment, right_to_left=right_to_left):
+        if band and not (
+            is_raised(band[-1], segment)
+            or is_next_on_line(band[-1], segment, right_to_left=right_to_left)
+        ):
             yield sorted(band)
             band = []
         band.append(segment)

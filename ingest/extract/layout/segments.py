@@ -34,6 +34,7 @@ MAX_HEADER_DROP_HEIGHTS = 8  # of those lines below the header
 
 SAME_CELL_EDGE_POINTS = 0.8  # edges closer than this are aligned
 MIN_ALIGNED_CELLS = 2
+MAX_CLOSE_GAPS = 100  # of a page, that are looked at for cells
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 DASH_CODES = [ord(dash) for dash in "-–—−"]
@@ -265,25 +266,40 @@ def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> N
     heights = boxes[:-1, 3] - boxes[:-1, 1]
     close = boxes[1:, 0] - boxes[:-1, 2] > MIN_CELL_GAP_HEIGHTS * heights
     close &= ~cuts & np.isin(lines[:-1], lines[inner])
-    begins, ends = boxes[np.append(0, np.flatnonzero(cuts) + 1)], boxes[inner]
-    for row in np.flatnonzero(close).tolist():
+    begins = boxes[np.append(0, np.flatnonzero(cuts) + 1)]
+    ends = boxes[inner]
+    starts, stops = np.sort(begins[:, 0]), np.sort(ends[:, 2])
+    # Few places have enough edges on a page, and fewer have them on the lines below.
+    close &= (
+        (count_edges(starts, boxes[1:, 0]) >= MIN_ALIGNED_CELLS)
+        & (count_edges(starts, boxes[:-1, 0]) >= MIN_ALIGNED_CELLS)
+    ) | (count_edges(stops, boxes[:-1, 2]) >= MIN_ALIGNED_CELLS)
+    for row in np.flatnonzero(close)[:MAX_CLOSE_GAPS].tolist():
         left, right = boxes[row], boxes[row + 1]
-        depth = left[1] + MAX_HEADER_DROP_HEIGHTS * heights[row]
-        starts = count_level(begins, 0, right[0], left[3], depth)
-        starts_before = count_level(begins, 0, left[0], left[3], depth)
-        stops = count_level(ends, 2, left[2], left[3], depth)
-        gaps[row] = max(min(starts, starts_before), stops) >= MIN_ALIGNED_CELLS
+        extent = left[3], left[1] + MAX_HEADER_DROP_HEIGHTS * heights[row]
+        gaps[row] = (
+            count_level(begins, 0, right[0], extent) >= MIN_ALIGNED_CELLS
+            and count_level(begins, 0, left[0], extent) >= MIN_ALIGNED_CELLS
+        ) or count_level(ends, 2, left[2], extent) >= MIN_ALIGNED_CELLS
     return gaps
 
 
-def count_level(boxes: Boxes, field: int, edge: float, top: float, bottom: float) -> int:
+def count_edges(edges: NDArray[np.float32], places: NDArray[np.float32]) -> Indices:
+    """Count the sorted edges at each place."""
+    counts: Indices = np.searchsorted(edges, places + SAME_CELL_EDGE_POINTS) - np.searchsorted(
+        edges, places - SAME_CELL_EDGE_POINTS
+    )
+    return counts
+
+
+def count_level(boxes: Boxes, field: int, edge: float, extent: tuple[float, float]) -> int:
     """Count the boxes between two levels that have an edge at the given place."""
     return int(
-        (
+        np.count_nonzero(
             (np.abs(boxes[:, field] - edge) <= SAME_CELL_EDGE_POINTS)
-            & (boxes[:, 3] > top)
-            & (boxes[:, 1] < bottom)
-        ).sum()
+            & (boxes[:, 3] > extent[0])
+            & (boxes[:, 1] < extent[1])
+        )
     )
 
 

@@ -72,7 +72,11 @@ class RowSplitter:
                 or (
                     gap > -self.height / 4  # else it is beside the lines of a higher cell
                     and column_of(band[0], self.columns) == 0
-                    and not self.continues(band, rows[-1], is_certain=not is_uneven)
+                    and (
+                        not self.may_continue(band, rows[-1])
+                        if is_uneven
+                        else len(band) > 1 or not self.goes_on_in_first_column(band, rows[-1])
+                    )
                 )
             )
             if begins:
@@ -87,18 +91,14 @@ class RowSplitter:
         found = {column_of(s, self.columns) for s in band if is_value(s.text)}
         return bool(found & filled & self.value_columns)
 
-    def continues(self, band: Band, row: Sequence[Band], *, is_certain: bool) -> bool:
+    def may_continue(self, band: Band, row: Sequence[Band]) -> bool:
         """Return whether a band that fills the first column may continue the row above it.
 
-        Its pieces had no room on the line above, and some begin with a small letter; all do if the
-        gaps between the lines do not show rows, as `is_certain` says.
+        White space shows that it does. Against it are values, words that had room on the line
+        above, and if it has several pieces, that none begins with a small letter.
         """
         last = {column_of(s, self.columns): s for above in row for s in above}
-        if len(band) == 1:
-            above = last.get(0)
-            return above is None or self.goes_on(above, band[0], is_certain=is_certain)
-        small = [is_small(s.text) for s in band]
-        if not (all(small) if is_certain else any(small)):
+        if len(band) > 1 and not any(is_small(s.text) for s in band):
             return False
         for segment in band:
             column = column_of(segment, self.columns)
@@ -109,16 +109,17 @@ class RowSplitter:
                 return False
         return True
 
-    def goes_on(self, above: TextSegment, below: TextSegment, *, is_certain: bool = True) -> bool:
-        """Return whether one line of a cell may go on in another.
+    def goes_on_in_first_column(self, band: Band, row: Sequence[Band]) -> bool:
+        """Return whether a band continues the first cell of the row above it."""
+        cells = [s for above in row for s in above if column_of(s, self.columns) == 0]
+        return not cells or self.goes_on(cells[-1], band[0])
 
-        If not `is_certain`, white space shows that they are of one row, and only the lack of a
-        reason for a new line speaks against it.
-        """
-        if not could_wrap(above, below, self.columns[column_of(below, self.columns)]):
-            return False
+    def goes_on(self, above: TextSegment, below: TextSegment) -> bool:
+        """Return whether one line of a cell goes on in another, by its end and its beginning."""
         is_long = above.u1 - above.u0 > MIN_LONG_LINE_HEIGHTS * self.height
-        return not is_certain or is_small(below.text) or (is_long and not is_value(below.text))
+        return could_wrap(above, below, self.columns[column_of(below, self.columns)]) and (
+            is_small(below.text) or (is_long and not is_value(below.text))
+        )
 
     def split_drawn_cells(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split bands into rows of cells that were drawn one after the other, each as a whole.
@@ -131,15 +132,22 @@ class RowSplitter:
         rows: list[list[list[TextSegment]]] = []
         bottom = float("-inf")
         for cell in sorted(cells, key=lambda cell: cell[0].v0):
-            if rows and cell[0].middle < bottom:
+            if rows and cell[0].v0 < bottom - self.height / 4:
                 rows[-1].append(cell)
                 bottom = max(bottom, cell[-1].v1)
             else:
                 rows.append([cell])
                 bottom = cell[-1].v1
         for row in rows:
+            row.sort(key=lambda cell: cell[0].drawing_index)
             places = [column_of(cell[0], self.columns) for cell in row]
             if len(places) != len(set(places)):
+                return []
+            # After a cell that is drawn as a whole, the drawing goes up to the next one.
+            if any(
+                len(one) >= MIN_CELL_LINES and one[-1].v0 < other[0].middle < one[-1].v1
+                for one, other in pairwise(row)
+            ):
                 return []
         return [[[segment] for cell in row for segment in cell] for row in rows]
 

@@ -226,7 +226,8 @@ def is_list(columns: Sequence[Sequence[TextSegment]]) -> bool:
 
 def has_apart_rows(table: TableGrid) -> bool:
     """Return whether white space runs across a grid between its rows, and not within them."""
-    within, between = [0.0], []
+    within: list[float] = []
+    between: list[float] = []
     bottom = 0.0
     for row in table.rows:
         spans = merge_extents([(s.v0, s.v1) for cell in row for s in cell], 0.0)
@@ -234,7 +235,7 @@ def has_apart_rows(table: TableGrid) -> bool:
         within += [below[0] - above[1] for above, below in pairwise(spans)]
         bottom = spans[-1][1]
     height = median_height([s for cell in table.rows[0] for s in cell])
-    return min(between[1:]) > max(within) + MIN_APART_HEIGHTS * height
+    return bool(within) and min(between[1:]) > max(within) + MIN_APART_HEIGHTS * height
 
 
 def is_aligned(column: Sequence[TextSegment]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle
+from ingest.extract.layout.drawing_order import find_better_drawing_order
 from ingest.extract.layout.geometry import (
     Boxes,
     Indices,
@@ -81,6 +82,8 @@ def order_words(page: PageHandle, text: str, words: WordBoxes, plain: str | None
             rulings,
             right_to_left=right_to_left,
         )
+    if len(present) == 1:
+        bands = find_better_drawing_order(bands, right_to_left=right_to_left) or bands
     has_table = any(band[0].is_table for band in bands)
     if plain is not None and not has_table and is_drawing_order(bands):
         return plain
