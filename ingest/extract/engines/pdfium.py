@@ -37,9 +37,10 @@ from ingest.extract.engines.pdfium_raw import (
     rotation_of,
     text_of,
 )
+from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
 from ingest.extract.layout import TABLE_MARK, arrange_page
 from ingest.extract.layout.headings import HeadingDetector
-from ingest.extract.layout.lines import measure_all_lines
+from ingest.extract.layout.lines import DrawingOrder, measure_all_lines
 from ingest.extract.passwords import (
     encode_passwords,
     list_denied_permissions,
@@ -68,6 +69,7 @@ class Pdfium:
         self.page_annotations: dict[int, PageAnnotations] = {}
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
         self.heading_detector = None if outlined else HeadingDetector()
+        self.structure = StructureReader() if is_tagged(self.address) else None
 
     def __len__(self) -> int:
         return len(self.document)
@@ -99,7 +101,10 @@ class Pdfium:
             return drawn
         try:
             lines = measure_all_lines(text, drawn) if self.heading_detector else None
-            arranged = arrange_page(page, text, drawn, lines)
+            tagged, order = "", DrawingOrder.UNKNOWN
+            if self.structure:
+                tagged, order = self.structure.arrange(page, text, drawn, index + 1)
+            arranged = tagged or arrange_page(page, text, drawn, lines, order)
             # On a rotated page, the box of a line's first character gives the width of its type
             # and not the height.
             if self.heading_detector and lines and not rotation_of(page):
@@ -157,8 +162,11 @@ class Pdfium:
         return bool(raw.FPDFDoc_GetAttachmentCount(self.document) > 0)
 
     def headings(self) -> list[Heading]:
-        return read_outline(self.address) or (
-            self.heading_detector.headings() if self.heading_detector else []
+        tagged = self.structure.headings if self.structure else []
+        return (
+            read_outline(self.address)
+            or tagged
+            or (self.heading_detector.headings() if self.heading_detector else [])
         )
 
     def labels(self) -> list[str]:

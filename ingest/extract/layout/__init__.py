@@ -16,6 +16,7 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.layout.lines import (
     LINE_END,
+    DrawingOrder,
     PageLines,
     arrange_by_lines,
     find_line_starts,
@@ -28,7 +29,13 @@ MAX_RULES = 2  # rules and other drawn objects of an ordinary page
 MAX_LAYOUT_CHARS = 20_000  # the text of a page with more stays as it is
 
 
-def arrange_page(page: PageHandle, handle: TextHandle, text: str, lines: PageLines | None) -> str:
+def arrange_page(
+    page: PageHandle,
+    handle: TextHandle,
+    text: str,
+    lines: PageLines | None,
+    order: DrawingOrder = DrawingOrder.UNKNOWN,
+) -> str:
     """Return the text of a page in reading order.
 
     Args:
@@ -36,21 +43,25 @@ def arrange_page(page: PageHandle, handle: TextHandle, text: str, lines: PageLin
         handle: Its loaded text.
         text: Its characters in drawing order, one for each of PDFium's.
         lines: All lines of the page, if they have been measured.
+        order: What its structure tree says of the drawing order.
     """
     if LINE_END not in text or len(text) > MAX_LAYOUT_CHARS:
         return text
     starts = lines.starts if lines else find_line_starts(text)
     count = len(starts) - 1
-    plain = (
-        None
-        if rotation_of(page)
-        else arrange_by_lines(handle, text, lines or measure_some_lines(handle, starts), starts)
-    )
+    if order is not DrawingOrder.UNKNOWN:
+        plain: str | None = text
+    elif rotation_of(page):
+        plain = None
+    else:
+        plain = arrange_by_lines(handle, text, lines or measure_some_lines(handle, starts), starts)
     if plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe")):
         return plain
+    if order == DrawingOrder.READING_NO_TABLES:
+        return text
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain)
+    return arrange_by_words(page, handle, text, plain, order)
 
 
 def has_unbroken_lines(page: PageHandle, handle: TextHandle, lines: int) -> bool:

@@ -323,6 +323,10 @@ def format_cell(segments: Sequence[TextSegment]) -> str:
     """Return the text of one cell on one line, with bars escaped."""
     if len(segments) == 1 and "|" not in segments[0].text:
         return segments[0].text
-    text = "\n".join(segment.text for segment in segments)
+    return flatten_cell("\n".join(segment.text for segment in segments))
+
+
+def flatten_cell(text: str) -> str:
+    """Put the lines of a cell on one line, with bars escaped."""
     text = WRAPPED_CJK.sub(lambda match: match.group()[0], dehyphenate(text))
     return text.replace("\n", " ").replace("|", "\\|")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle
-from ingest.extract.layout.drawing_order import find_better_drawing_order
+from ingest.extract.layout.drawing_order import find_better_drawing_order, split_lines
 from ingest.extract.layout.geometry import (
     Boxes,
     Indices,
@@ -17,6 +17,7 @@ from ingest.extract.layout.geometry import (
     read_drawn_boxes,
     read_text_boxes,
 )
+from ingest.extract.layout.lines import DrawingOrder
 from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.reading_order import order_segments
 from ingest.extract.layout.rulings import find_rulings
@@ -44,21 +45,30 @@ LONG_LINE_SHARE = 0.75  # of the width of the longest line
 MIN_LINE_GAPS = 2  # after long lines, to know the usual one
 
 
-def arrange_by_words(page: PageHandle, handle: TextHandle, text: str, plain: str | None) -> str:
+def arrange_by_words(
+    page: PageHandle,
+    handle: TextHandle,
+    text: str,
+    plain: str | None,
+    order: DrawingOrder = DrawingOrder.UNKNOWN,
+) -> str:
     """Return the text of a page in reading order.
 
     `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
+    If the drawing order is known to be right, only tables are to be found.
     """
     written = read_text_boxes(handle)
     if plain is not None and not has_holes(written):
         return plain
-    return order_words(page, text, find_words(handle, code_points(text), written), plain)
+    return order_words(page, text, find_words(handle, code_points(text), written), plain, order)
 
 
-def order_words(page: PageHandle, text: str, words: WordBoxes, plain: str | None) -> str:
+def order_words(
+    page: PageHandle, text: str, words: WordBoxes, plain: str | None, order: DrawingOrder
+) -> str:
     """Return the text of a page in reading order, by the positions of its words.
 
-    `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
+    See arrange_by_words() for `plain` and `order`.
     """
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
@@ -82,11 +92,16 @@ def order_words(page: PageHandle, text: str, words: WordBoxes, plain: str | None
             rulings,
             right_to_left=right_to_left,
         )
-    if len(present) == 1:
+    if order is not DrawingOrder.UNKNOWN:
+        drawn = sorted((s for band in bands for s in band), key=lambda s: s.drawing_index)
+        bands = list(split_lines(drawn, right_to_left=right_to_left))
+    elif len(present) == 1:
         bands = find_better_drawing_order(bands, right_to_left=right_to_left) or bands
     has_table = any(band[0].is_table for band in bands)
-    if plain is not None and not has_table and is_drawing_order(bands):
-        return plain
+    if not has_table and (
+        order is not DrawingOrder.UNKNOWN or (plain is not None and is_drawing_order(bands))
+    ):
+        return text if plain is None else plain
     return "\n".join(format_bands(bands, right_to_left=right_to_left))
 
 
