@@ -39,8 +39,14 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
 from ingest.extract.layout import TABLE_MARK, arrange_page
+from ingest.extract.layout.continued import (
+    ArrangedPage,
+    OpenTable,
+    continue_table,
+    find_open_table,
+)
 from ingest.extract.layout.headings import HeadingDetector
-from ingest.extract.layout.lines import DrawingOrder, measure_all_lines
+from ingest.extract.layout.lines import measure_all_lines
 from ingest.extract.passwords import (
     encode_passwords,
     list_denied_permissions,
@@ -69,7 +75,10 @@ class Pdfium:
         self.page_annotations: dict[int, PageAnnotations] = {}
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
         self.heading_detector = None if outlined else HeadingDetector()
-        self.structure = StructureReader() if is_tagged(self.address) else None
+        self.open_table: tuple[int, OpenTable] | None = None  # with the index of its page
+        self.structure = (
+            StructureReader(wants_headings=not outlined) if is_tagged(self.address) else None
+        )
 
     def __len__(self) -> int:
         return len(self.document)
@@ -101,10 +110,11 @@ class Pdfium:
             return drawn
         try:
             lines = measure_all_lines(text, drawn) if self.heading_detector else None
-            tagged, order = "", DrawingOrder.UNKNOWN
             if self.structure:
-                tagged, order = self.structure.arrange(page, text, drawn, index + 1)
-            arranged = tagged or arrange_page(page, text, drawn, lines, order)
+                self.structure.page_number = index + 1
+            arranged = self.continue_table(
+                index, arrange_page(page, text, drawn, lines, self.structure)
+            )
             # On a rotated page, the box of a line's first character gives the width of its type
             # and not the height.
             if self.heading_detector and lines and not rotation_of(page):
@@ -116,6 +126,16 @@ class Pdfium:
         except Exception:  # noqa: BLE001 - hostile pages break the layout in any way; the text is there
             return drawn
         return arranged
+
+    def continue_table(self, index: int, page: ArrangedPage) -> str:
+        """Return the text of a page; its first table may go on from the page before."""
+        before, self.open_table = self.open_table, None
+        if not page.tables:
+            return page.text
+        text = continue_table(page, before[1] if before and before[0] == index - 1 else None)
+        if table := find_open_table(text, page.tables):
+            self.open_table = index, table
+        return text
 
     def has_graphics(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise, repeat
 
 from pypdfium2 import raw
@@ -24,6 +24,7 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
     rotation_of,
 )
+from ingest.extract.layout.continued import ArrangedPage, Columns
 from ingest.extract.layout.lines import (
     LINE_END,
     DrawingOrder,
@@ -50,7 +51,11 @@ MAX_TITLE_CHARS = 200  # a longer heading is a paragraph
 MANY_CHILDREN = 200  # of an element; with more, only those around the last page's are looked at
 MIN_COVERED_SHARE = 0.8  # of a page's text; with less in the tree, positions show the order
 MAX_LINES_OF_PART = 30  # on average; a tree of longer parts says nothing
+MAX_CHILDREN = 3000  # with more, PDFium takes longer for a page's tree than for its text
 MAX_GAP = 50  # children of other pages between two of this page
+
+TYPE_BUFFER = ctypes.create_string_buffer(MAX_TYPE_BYTES)
+TYPE_ADDRESS = ctypes.addressof(TYPE_BUFFER)
 
 is_tagged = bind_by_address(raw.FPDFCatalog_IsTagged, INT, POINTER)
 open_tree = bind_by_address(raw.FPDF_StructTree_GetForPage, POINTER, POINTER)
@@ -73,20 +78,23 @@ class TaggedPage:
     is_in_order: bool = False  # the tree covers the page, and the page draws in its order
     headings: tuple[tuple[int, str], ...] = ()  # level and title
     has_tables: bool = False
+    tables: tuple[Columns, ...] = ()  # the columns of each
 
 
 @dataclass(slots=True)
 class StructureReader:
     """Reads the structure tree of a document's pages, one after the other."""
 
+    wants_headings: bool  # of all pages: the document has no outline
+    page_number: int = 0  # of the page that is being read, from 1
     headings: list[Heading] = field(default_factory=list)
     has_tables: bool = False  # somewhere in the pages read so far
     last_children: dict[tuple[int, int], int] = field(default_factory=dict)
     count: int = 0  # elements of the page that is being read
 
     def arrange(
-        self, page: PageHandle, handle: TextHandle, text: str, number: int
-    ) -> tuple[str, DrawingOrder]:
+        self, page: PageHandle, handle: TextHandle, text: str
+    ) -> tuple[ArrangedPage, DrawingOrder]:
         """Return the text of a page in the order of its structure tree, or what that says of it.
 
         The text is "" if the page draws it in the order of the tree, or if the tree does not cover
@@ -96,22 +104,22 @@ class StructureReader:
             page: The loaded page.
             handle: Its loaded text.
             text: Its characters in drawing order, one for each of PDFium's.
-            number: Number of the page, from 1.
         """
         try:
             found = read_tagged_page(self.read(page), page, handle, text)
         except ValueError:  # the tree is too large, or names what is not there
-            return "", DrawingOrder.UNKNOWN
+            return ArrangedPage(""), DrawingOrder.UNKNOWN
         self.has_tables |= found.has_tables
         self.headings += [
-            Heading(level, title, number)
+            Heading(level, title, self.page_number)
             for level, title in found.headings
             if len(title) <= MAX_TITLE_CHARS and any(map(str.isalpha, title))
         ]
         if not found.is_in_order:
-            return found.text, DrawingOrder.UNKNOWN
+            return ArrangedPage(found.text, found.tables), DrawingOrder.UNKNOWN
         # Who tags tables tags all of them; of others, some may be lines with tabs.
-        return "", DrawingOrder.READING_NO_TABLES if self.has_tables else DrawingOrder.READING
+        order = DrawingOrder.READING_NO_TABLES if self.has_tables else DrawingOrder.READING
+        return ArrangedPage(""), order
 
     def read(self, page: PageHandle) -> list[Element]:
         """Return the elements at the top of a page's structure tree; none if it has no tree."""
@@ -143,6 +151,8 @@ class StructureReader:
     def iter_children(self, handle: int, depth: int) -> Iterator[tuple[int, int]]:
         """Yield the number and the handle of each child; 0 for content, and for other pages."""
         count = count_children(handle)
+        if count > MAX_CHILDREN:
+            self.wants_headings = False
         if count <= MANY_CHILDREN:
             yield from enumerate(map(child_at, repeat(handle), range(count)))
             return
@@ -169,9 +179,14 @@ class StructureReader:
 
 def read_type(handle: int) -> str:
     """Return the standard type of an element, such as H1 or Table."""
-    buffer = ctypes.create_string_buffer(MAX_TYPE_BYTES)
-    size = type_of(handle, ctypes.addressof(buffer), MAX_TYPE_BYTES)
-    return buffer.raw[: max(0, min(size, MAX_TYPE_BYTES) - 2)].decode("utf-16-le", "ignore")
+    size = type_of(handle, TYPE_ADDRESS, MAX_TYPE_BYTES)
+    return decode_type(TYPE_BUFFER.raw[: max(0, min(size, MAX_TYPE_BYTES) - 2)])
+
+
+@lru_cache
+def decode_type(name: bytes) -> str:
+    """Decode the name of a type; there are few."""
+    return name.decode("utf-16-le", "ignore")
 
 
 def read_contents(page: PageHandle) -> dict[int, int]:
@@ -224,12 +239,15 @@ def read_tagged_page(
     runs = split_runs(offsets, known)
     above, below = split_untagged(page, handle, text, runs)
     measure = None if rotation_of(page) else partial(list_char_edges, handle)
-    body = TaggedText(text, runs, measure).write(structure)
+    writer = TaggedText(text, runs, measure)
+    body = writer.write(structure)
     titles = [
         (level, TaggedText(text, runs).join_line(numbers)) for level, numbers in structure.headings
     ]
     shown = "\n".join(filter(None, [*above, body, *below]))
-    return TaggedPage(shown, headings=tuple(titles), has_tables=structure.has_tables)
+    return TaggedPage(
+        shown, headings=tuple(titles), has_tables=structure.has_tables, tables=tuple(writer.tables)
+    )
 
 
 def is_from_the_top(page: PageHandle, handle: TextHandle, text: str) -> bool:

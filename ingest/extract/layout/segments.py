@@ -73,7 +73,12 @@ class TextSegment(NamedTuple):
     text: str
     drawing_index: int  # position in drawing order
     line: int  # number of PDFium's line
-    is_table: bool = False
+    columns: tuple[tuple[float, float], ...] = ()  # of a table: the extent of each
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, as Markdown."""
+        return bool(self.columns)
 
     @property
     def height(self) -> float:
@@ -327,7 +332,7 @@ def make_segments(
 
 
 def merge_segments(
-    segments: Sequence[TextSegment], text: str, *, is_table: bool = False
+    segments: Sequence[TextSegment], text: str, columns: tuple[tuple[float, float], ...] = ()
 ) -> TextSegment:
     """Replace segments by one with the given text, in the box that encloses them."""
     return TextSegment(
@@ -338,5 +343,5 @@ def merge_segments(
         text,
         min(s.drawing_index for s in segments),
         segments[0].line,
-        is_table,
+        columns,
     )

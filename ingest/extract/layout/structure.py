@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ingest.extract.layout.continued import Columns, Extent
 from ingest.extract.layout.tables import flatten_cell
 
 # Elements that begin a line. Others are within one, or hold some that begin one.
@@ -16,6 +17,8 @@ LINE_KINDS = frozenset(
 )
 HEADING_LEVELS = {"Title": 1, "H": 1} | {f"H{level}": level for level in range(1, 7)}
 LINES = re.compile(r"[^\s](?:[^\r\n]*[^\s])?")
+NOWHERE = (float("inf"), float("-inf"))  # the extent of a column without text
+MAX_MEASURED_CELLS = 8  # of a column, to know where it is
 MIN_TABLE_SIZE = 2  # rows, and columns; a smaller table is layout
 
 Cell: TypeAlias = "list[Part]"
@@ -77,11 +80,11 @@ def add_element(structure: Structure, element: Element) -> None:
             structure.parts.append(TaggedTable(rows))
             structure.has_tables = True
             return
-    level = HEADING_LEVELS.get(element.kind)
-    parts = list(list_parts(element))
-    if level and parts:
-        structure.headings.append((level, [part.content for part in parts]))
     if element.kind in LINE_KINDS and not holds_table(element):
+        parts = list(list_parts(element))
+        level = HEADING_LEVELS.get(element.kind)
+        if level and parts:
+            structure.headings.append((level, [part.content for part in parts]))
         structure.parts += parts
         return
     begins = True
@@ -184,6 +187,7 @@ class TaggedText:
         self.runs = runs
         self.measure = measure  # left, top, right and bottom of each of some characters
         self.written: set[int] = set()  # numbers of marked content
+        self.tables: list[Columns] = []  # the columns of each table
 
     def write(self, structure: Structure) -> str:
         """Return the text of a structure, with tables as Markdown."""
@@ -248,19 +252,23 @@ class TaggedText:
         Trees leave out empty cells, or join several to one.
         """
         width = max(map(len, rows))
-        whole = [row for row in rows if len(row) == width]
-        if len(whole) == len(rows) or not self.measure:
+        columns = self.find_columns([row for row in rows if len(row) == width])
+        self.tables.append(tuple(columns))
+        if all(len(row) == width for row in rows) or not self.measure:
             return [[*row, *[None] * (width - len(row))] for row in rows]
-        extents = [[self.extent(row[n]) for row in whole] for n in range(width)]
-        columns = [
-            (min(e[0] for e in found), max(e[1] for e in found)) if found else None
-            for found in ([e for e in column if e] for column in extents)
-        ]
         return [list(row) if len(row) == width else self.place(row, columns) for row in rows]
 
-    def place(
-        self, row: Sequence[Cell | None], columns: Sequence[tuple[float, float] | None]
-    ) -> list[Cell | None]:
+    def find_columns(self, rows: Sequence[Sequence[Cell | None]]) -> list[Extent]:
+        """Return the extent of each column of some rows of one length."""
+        columns = []
+        for cells in zip(*rows, strict=True):
+            found = [extent for cell in cells[:MAX_MEASURED_CELLS] if (extent := self.extent(cell))]
+            columns.append(
+                (min(e[0] for e in found), max(e[1] for e in found)) if found else NOWHERE
+            )
+        return columns
+
+    def place(self, row: Sequence[Cell | None], columns: Sequence[Extent]) -> list[Cell | None]:
         """Return a row with each cell in the column that it overlaps most, in their order."""
         placed: list[Cell | None] = [None] * len(columns)
         least = 0
@@ -272,7 +280,7 @@ class TaggedText:
             least = best + 1
         return placed
 
-    def extent(self, cell: Cell | None) -> tuple[float, float] | None:
+    def extent(self, cell: Cell | None) -> Extent | None:
         """Return the left and the right edge of a cell's text."""
         offsets = [
             offset
@@ -287,8 +295,8 @@ class TaggedText:
         return min(edges[::4]), max(edges[2::4])
 
 
-def overlap(one: tuple[float, float] | None, other: tuple[float, float] | None) -> float:
+def overlap(one: Extent | None, other: Extent) -> float:
     """Return by how much two extents overlap; how far they are apart is negative."""
-    if not one or not other:
+    if not one:
         return float("-inf")
     return min(one[1], other[1]) - max(one[0], other[0])

@@ -81,7 +81,7 @@ def replace_tables(
         else:
             segments = [segment for band in bands[start:end] for segment in band]
             markdown = format_table(table, right_to_left=right_to_left)
-            yield [merge_segments(segments, markdown, is_table=True)]
+            yield [merge_segments(segments, markdown, tuple(table.columns))]
         start = end
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle
+from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.drawing_order import find_better_drawing_order, split_lines
 from ingest.extract.layout.geometry import (
     Boxes,
@@ -51,7 +52,7 @@ def arrange_by_words(
     text: str,
     plain: str | None,
     order: DrawingOrder = DrawingOrder.UNKNOWN,
-) -> str:
+) -> ArrangedPage:
     """Return the text of a page in reading order.
 
     `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
@@ -59,13 +60,13 @@ def arrange_by_words(
     """
     written = read_text_boxes(handle)
     if plain is not None and not has_holes(written):
-        return plain
+        return ArrangedPage(plain)
     return order_words(page, text, find_words(handle, code_points(text), written), plain, order)
 
 
 def order_words(
     page: PageHandle, text: str, words: WordBoxes, plain: str | None, order: DrawingOrder
-) -> str:
+) -> ArrangedPage:
     """Return the text of a page in reading order, by the positions of its words.
 
     See arrange_by_words() for `plain` and `order`.
@@ -83,7 +84,7 @@ def order_words(
         )
         cuts = find_gaps(boxes, part.lines)
         if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
-            return plain
+            return ArrangedPage(plain)
         rulings = find_rulings(turn_to_reader(read_drawn_boxes(page), Direction(way)))
         cuts |= find_ruled_gaps(boxes, rulings.vertical)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
@@ -101,8 +102,11 @@ def order_words(
     if not has_table and (
         order is not DrawingOrder.UNKNOWN or (plain is not None and is_drawing_order(bands))
     ):
-        return text if plain is None else plain
-    return "\n".join(format_bands(bands, right_to_left=right_to_left))
+        return ArrangedPage(text if plain is None else plain)
+    return ArrangedPage(
+        "\n".join(format_bands(bands, right_to_left=right_to_left)),
+        tuple(band[0].columns for band in bands if band[0].is_table),
+    )
 
 
 def has_holes(written_boxes: Boxes) -> bool:

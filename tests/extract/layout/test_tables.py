@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
@@ -290,3 +290,59 @@ def test_the_heading_of_a_section_is_a_row() -> None:
     rows = [CITIES[0], ["North", "", "", ""], *CITIES[1:3], ["South", "", "", ""], *CITIES[3:]]
 
     assert pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
+
+
+STOCK = [["No.", "Part", "Price"]]
+STOCK += [[str(2000 + 7 * n), f"Bracket of size {n}", f"{n * 1.5:.2f}"] for n in range(1, 40)]
+
+
+def two_pages(first: Cells, second: Cells, places: Sequence[int], *above: str) -> list[list[str]]:
+    """The lines of two pages with a table each, and running lines."""
+
+    def page(number: int, rows: Cells, columns: Sequence[int]) -> Callable[[Canvas], None]:
+        def paint(canvas: Canvas) -> None:
+            canvas.drawString(60, 810, "Price list")
+            down(canvas, list(above) if number > 1 else [], 60, 780)
+            put(canvas, rows, columns, 740)
+            canvas.drawString(300, 30, f"Page {number}")
+
+        return paint
+
+    return pages(page(1, first, THREE), page(2, second, places))
+
+
+def header_of(lines: list[str]) -> str:
+    """The header of the only table of a page."""
+    return lines[lines.index("| --- | --- | --- |") - 1]
+
+
+def test_a_table_that_goes_on_has_the_header_of_its_first_page() -> None:
+    """Rows on the next page are found by the names of their columns, and none is a header."""
+    first, second = two_pages(STOCK[:20], STOCK[20:], THREE)
+
+    assert header_of(first) == header_of(second) == "| No. | Part | Price |"
+    assert [line for line in second if line.startswith("|")] == markdown([STOCK[0], *STOCK[20:]])
+
+
+def test_a_table_whose_columns_do_not_align_has_no_header() -> None:
+    """Its first row is data all the same."""
+    _, second = two_pages(STOCK[:20], STOCK[20:], (60, 250, 400))
+
+    assert [line for line in second if line.startswith("|")] == markdown(
+        [["", "", ""], *STOCK[20:]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "above"),
+    [
+        pytest.param(["No.", "Part", "Price"], (), id="repeated"),
+        pytest.param(["Code", "Tool", "Rent"], (), id="its own"),
+        pytest.param(["2001", "Tool", "12.50"], ("Table 2: tools",), id="below a caption"),
+    ],
+)
+def test_another_table_keeps_its_own_header(header: list[str], above: tuple[str, ...]) -> None:
+    """Only a table without a header goes on from the page before."""
+    _, second = two_pages(STOCK[:20], [header, *STOCK[20:]], THREE, *above)
+
+    assert header_of(second) == f"| {' | '.join(header)} |"
