@@ -19,7 +19,6 @@ SAME_EDGE_HEIGHTS = 0.25  # of lines that are aligned
 
 MAX_BANDS_BELOW = 4  # among which the next line is
 SAME_SIZE_RATIO = 1.25  # of the type of two lines of a piece
-MIN_MORE_PARTED = 3  # neighbours
 LABEL_ENDS = (":", "：")
 
 
@@ -29,16 +28,11 @@ def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterato
     Otherwise, bands stay as they are. What is wholly below something else comes after it.
     """
     segments = [segment for band in bands for segment in band]
-    drawn = sorted(segments, key=lambda segment: segment.drawing_index)
-    if drawn == segments:
+    if is_drawn_in_order(segments):
         yield from bands
         return
-    drawn = [
-        segment
-        for group in group_runs(split_runs(drawn, right_to_left=right_to_left))
-        for run in group
-        for segment in run
-    ]
+    groups = group_drawn(segments, right_to_left=right_to_left)
+    drawn = [segment for group in groups for run in group for segment in run]
     neighbours = list(find_neighbours(bands, right_to_left=right_to_left))
     if count_parted(drawn, neighbours) <= count_parted(segments, neighbours):
         yield from split_lines(drawn, right_to_left=right_to_left)
@@ -47,17 +41,44 @@ def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterato
 
 
 def find_better_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> list[Band]:
-    """Return the lines of a page in drawing order if that keeps clearly more together, else none.
+    """Return the lines of a page in drawing order if that keeps more together, else none.
 
-    Columns that are not prose are found region by region, and a region may cut through others.
+    Columns are found region by region, and a region may cut through boxes that are drawn as a
+    whole. If both keep as much together, the drawing order is right if it goes from left to right.
     """
     segments = [segment for band in bands for segment in band]
-    drawn = sorted(segments, key=lambda segment: segment.drawing_index)
-    if drawn == segments:
+    if is_drawn_in_order(segments):
         return []
+    groups = group_drawn(segments, right_to_left=right_to_left)
+    drawn = [segment for group in groups for run in group for segment in run]
     neighbours = list(find_neighbours(group_bands(segments), right_to_left=right_to_left))
     more = count_parted(segments, neighbours) - count_parted(drawn, neighbours)
-    return list(split_lines(drawn, right_to_left=right_to_left)) if more >= MIN_MORE_PARTED else []
+    if more > 0 or (more == 0 and goes_on_sideways(drawn, right_to_left=right_to_left)):
+        return list(split_lines(drawn, right_to_left=right_to_left))
+    return []
+
+
+def is_drawn_in_order(segments: Sequence[TextSegment]) -> bool:
+    """Return whether segments are in drawing order."""
+    return all(a.drawing_index < b.drawing_index for a, b in pairwise(segments))
+
+
+def group_drawn(
+    segments: Sequence[TextSegment], *, right_to_left: bool
+) -> list[list[Sequence[TextSegment]]]:
+    """Group segments into runs as they are drawn, and runs into those side by side."""
+    drawn = sorted(segments, key=lambda segment: segment.drawing_index)
+    return group_runs(split_runs(drawn, right_to_left=right_to_left))
+
+
+def goes_on_sideways(drawn: Sequence[TextSegment], *, right_to_left: bool) -> bool:
+    """Return whether each segment that is not below the one before is after it on the line."""
+    return all(
+        below.middle >= above.v1
+        or below.line == above.line
+        or (below.u1 <= above.u0 + 1 if right_to_left else above.u1 <= below.u0 + 1)
+        for above, below in pairwise(drawn)
+    )
 
 
 def split_runs(drawn: Sequence[TextSegment], *, right_to_left: bool) -> list[list[TextSegment]]:

@@ -39,6 +39,7 @@ MIN_FLOW_SHARE = 0.6  # of a column's lines in sentences that go on from line to
 MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in heights of the type
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
 MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
+MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
 MAX_HEADER_BANDS = 3  # lines of a table's header
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
@@ -61,7 +62,10 @@ def order_segments(
     for region in split_regions(group_bands(segments), MIN_WHITE_HEIGHTS * height):
         parts = split_columns(region, height, rulings) if depth < MAX_COLUMN_DEPTH else []
         if len(parts) <= 1:
-            for band in replace_tables(region, rulings, right_to_left=right_to_left):
+            # The first lines of a table's first row may be in the region above.
+            kept = max(0, len(loose) - MAX_CELL_LINES_ABOVE)
+            lines, loose = [*loose[kept:], *region], loose[:kept]
+            for band in replace_tables(lines, rulings, right_to_left=right_to_left):
                 if band[0].is_table:
                     yield from keep_drawing_order(loose, right_to_left=right_to_left)
                     yield band

@@ -32,6 +32,7 @@ MAX_LINE_SHIFT_HEIGHTS = 0.7  # a word that is so much higher or lower is on ano
 MIN_CELL_GAP_HEIGHTS = 0.3  # between two cells whose columns are shown by the lines below
 MAX_HEADER_DROP_HEIGHTS = 8  # of those lines below the header
 
+MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
 SAME_CELL_EDGE_POINTS = 0.8  # edges closer than this are aligned
 MIN_ALIGNED_CELLS = 2
 MAX_CLOSE_GAPS = 100  # of a page, that are looked at for cells
@@ -106,11 +107,13 @@ class WordBoxes:
         return WordBoxes(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
-def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) -> WordBoxes:
+def find_words(
+    text: TextHandle, code_points: CodePoints, written_boxes: Boxes, drawn_boxes: Boxes
+) -> WordBoxes:
     """Find the words of a page, separated by spaces, line ends and hyphens of broken words.
 
     A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
-    one word.
+    one word, unless a rule runs down through it.
     """
     blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
     broken = code_points == BROKEN_WORD_CODE
@@ -126,7 +129,8 @@ def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) 
     outer = read_char_boxes(text, np.concatenate([starts[is_first], stops[is_last]]).tolist())
     half = len(outer) // 2
     interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
-    split = interrupted[np.cumsum(is_first) - 1]
+    crossed = mark_crossed_lines(outer[:half], outer[half:], drawn_boxes)
+    split = (interrupted | crossed)[np.cumsum(is_first) - 1]
     firsts = is_first | split
     starts, stops = starts[firsts], stops[is_last | split]
     boxes = read_char_boxes(text, np.concatenate([starts, stops]).tolist())
@@ -175,6 +179,22 @@ def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> N
     sloping = shift > MAX_LEVEL_SHIFT_HEIGHTS * (first[:, 1] - first[:, 3])
     interrupted: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | sloping
     return interrupted
+
+
+def mark_crossed_lines(first: Boxes, last: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
+    """Mark the lines that a rule, or the edge of a frame, runs down through."""
+    high = drawn_boxes[drawn_boxes[:, 1] - drawn_boxes[:, 3] > MIN_CROSSING_POINTS]
+    places = np.concatenate([high[:, 0], high[:, 2]])
+    tops, bottoms = np.tile(high[:, 1], 2), np.tile(high[:, 3], 2)
+    left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
+    middle = (first[:, 1] + first[:, 3]) / 2
+    through = (
+        (left[:, None] + 1 < places)
+        & (places < right[:, None] - 1)
+        & (bottoms < middle[:, None])
+        & (middle[:, None] < tops)
+    )
+    return np.asarray(through.any(axis=1), bool)
 
 
 def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ MIN_VALUE_SHARE = 0.6  # of the pieces of a column of values, below its header
 MAX_SECTIONS = 3  # between rules: header, body and total; more rules separate the rows
 WRAP_WIDTH_SHARE = 0.95  # of a column's width, which the next word would have gone beyond
 MIN_CELL_LINES = 2
+MAX_LINE_GAP_HEIGHTS = 0.45  # between two lines of a cell
 MIN_LONG_LINE_HEIGHTS = 6  # of a line that goes on in the next one, whatever begins that
 
 
@@ -165,16 +166,32 @@ class RowSplitter:
         )
 
     def list_drawn_cells(self, bands: Sequence[Band]) -> list[list[TextSegment]]:
-        """Group pieces that were drawn one after the other and below each other into cells."""
+        """Group pieces that were drawn one after the other and below each other into cells.
+
+        A drawing that goes up from the end of one cell to the next shows that it is cell by cell.
+        Otherwise, the end of each line has to show that it goes on.
+        """
+        drawn = sorted((s for band in bands for s in band), key=lambda s: s.drawing_index)
+        columns = [column_of(segment, self.columns) for segment in drawn]
+        goes_up = any(
+            one != other and below.middle < above.middle - self.height / 3
+            for one, other, (above, below) in zip(
+                columns, columns[1:], pairwise(drawn), strict=False
+            )
+        )
         cells: list[list[TextSegment]] = []
-        for segment in sorted((s for band in bands for s in band), key=lambda s: s.drawing_index):
-            above = cells[-1][-1] if cells else None
-            column = column_of(segment, self.columns)
+        for number, segment in enumerate(drawn):
+            above = drawn[number - 1] if number else None
             if (
                 above
-                and column_of(above, self.columns) == column
-                and 0 < segment.middle - above.middle < 1.7 * self.height
-                and self.goes_on(above, segment)
+                and columns[number - 1] == columns[number]
+                and segment.middle - above.middle > 0
+                and segment.v0 - above.v1 < MAX_LINE_GAP_HEIGHTS * self.height
+                and (
+                    not (is_value(above.text) and is_value(segment.text))
+                    if goes_up
+                    else self.goes_on(above, segment)
+                )
             ):
                 cells[-1].append(segment)
             else:

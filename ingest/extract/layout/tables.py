@@ -43,6 +43,7 @@ FULL_LINE_WIDTH_SHARE = 0.8  # of a column's width, from which a line counts as 
 MAX_FULL_LINE_SHARE = 0.3  # of full lines in a column of a table
 # Minimum length of a line of prose in heights of the type: in narrow columns, and in others.
 SHORT_LINE_HEIGHTS, LONG_LINE_HEIGHTS = 8, 12
+MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
 MAX_ROW_BANDS = 25  # of a row of a ruled table
 
 MIN_APART_HEIGHTS = 0.2  # more white space between rows than within them
@@ -74,37 +75,77 @@ def replace_tables(
     """Replace the bands of each table by one segment that holds its Markdown."""
     height = median_height([segment for band in bands for segment in band])
     start = 0
+    outside: list[Band] = []  # bands above the next table, of which the last may belong to it
     while start < len(bands):
-        table, end = detect_table(bands, start, rulings, height)
+        table, first, end = detect_table(bands, start, rulings, height)
         if table is None:
-            yield from bands[start:end]
+            outside += bands[start:end]
         else:
-            segments = [segment for band in bands[start:end] for segment in band]
+            first = max(first, start - len(outside))
+            yield from outside[: len(outside) - (start - first)]
+            segments = [segment for band in bands[first:end] for segment in band]
             markdown = format_table(table, right_to_left=right_to_left)
             yield [merge_segments(segments, markdown, tuple(table.columns))]
+            outside = []
         start = end
+    yield from outside
 
 
 def detect_table(
     bands: Sequence[Band], start: int, rulings: Rulings, height: float
-) -> tuple[TableGrid | None, int]:
-    """Return the table that begins with a band, or None; and the index of the band after it."""
+) -> tuple[TableGrid | None, int, int]:
+    """Return the table around a band, or None; and the indexes of its first band, and after it."""
     if len(bands[start]) == 1 or bands[start][0].is_table:
-        return None, start + 1
+        return None, start, start + 1
     lines = find_row_rulings(bands[start], rulings)
-    rows, columns = collect_rows(bands, start, lines, height)
+    # Where rules part the columns, they may be as close as words.
+    inner = (bands[start][0].u1, bands[start][-1].u0)
+    is_parted = any(
+        top < bands[start][0].middle < bottom and inner[0] - 1 < u < inner[1] + 1
+        for top, bottom, u in rulings.vertical
+    )
+    min_gap = MIN_RULED_GAP_POINTS if is_parted else MIN_WHITE_HEIGHTS * height
+    rows, columns = collect_rows(bands, start, lines, height, min_gap)
     if len(columns) <= 1:
-        return None, start + 1
+        return None, start, start + 1
     after = start + sum(map(len, rows))
     count = sum(
         rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
     )
     framed = count >= MIN_TABLE_ROWS
+    first, end = (start, after) if framed else find_drawn_with(bands, start, after)
+    if (first, end) != (start, after):
+        rows = [[band] for band in bands[first:end]]
+        columns = merge_extents(
+            (span for band in bands[first:end] for span in band_extents(band)),
+            min_gap,
+        )
+        if len(columns) <= 1:
+            return None, start, after
     flat = [band for row in rows for band in row]
     splitter = RowSplitter(flat, columns, height)
     rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_into_cells(row, columns) for row in rows], columns)
-    return (table if is_plausible_table(table, framed=framed) else None), after
+    is_table = is_plausible_table(table, framed=framed)
+    return (table, first, end) if is_table else (None, start, after)
+
+
+def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, int]:
+    """Extend a range of bands by those next to it that are drawn in the midst of it.
+
+    They are further lines of cells in its first or its last row.
+    """
+    indexes = [segment.drawing_index for band in bands[start:end] for segment in band]
+    low, high = min(indexes), max(indexes)
+
+    def is_within(band: Band) -> bool:
+        return not band[0].is_table and all(low < s.drawing_index < high for s in band)
+
+    while start and is_within(bands[start - 1]):
+        start -= 1
+    while end < len(bands) and is_within(bands[end]):
+        end += 1
+    return start, end
 
 
 def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
@@ -127,14 +168,13 @@ def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
 
 
 def collect_rows(
-    bands: Sequence[Band], start: int, lines: Sequence[float], height: float
+    bands: Sequence[Band], start: int, lines: Sequence[float], height: float, min_gap: float
 ) -> tuple[list[list[Band]], list[Extent]]:
     """Collect rows from a band downwards while they have at least two columns."""
     rows: list[list[Band]] = []
     columns: list[Extent] = []
     place = start
     bottom = bands[start][0].v0
-    min_gap = MIN_WHITE_HEIGHTS * height
     while place < len(bands):
         row = take_row(bands, place, lines)
         first = row[0][0]

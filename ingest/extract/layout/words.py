@@ -61,15 +61,17 @@ def arrange_by_words(
     written = read_text_boxes(handle)
     if plain is not None and not has_holes(written):
         return ArrangedPage(plain)
-    return order_words(page, text, find_words(handle, code_points(text), written), plain, order)
+    drawn = read_drawn_boxes(page)
+    words = find_words(handle, code_points(text), written, drawn)
+    return order_words(drawn, text, words, plain, order)
 
 
 def order_words(
-    page: PageHandle, text: str, words: WordBoxes, plain: str | None, order: DrawingOrder
+    drawn: Boxes, text: str, words: WordBoxes, plain: str | None, order: DrawingOrder
 ) -> ArrangedPage:
     """Return the text of a page in reading order, by the positions of its words.
 
-    See arrange_by_words() for `plain` and `order`.
+    See arrange_by_words() for `plain` and `order`. `drawn` are the boxes of rules and frames.
     """
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
@@ -85,7 +87,7 @@ def order_words(
         cuts = find_gaps(boxes, part.lines)
         if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
             return ArrangedPage(plain)
-        rulings = find_rulings(turn_to_reader(read_drawn_boxes(page), Direction(way)))
+        rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
         cuts |= find_ruled_gaps(boxes, rulings.vertical)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
@@ -94,8 +96,8 @@ def order_words(
             right_to_left=right_to_left,
         )
     if order is not DrawingOrder.UNKNOWN:
-        drawn = sorted((s for band in bands for s in band), key=lambda s: s.drawing_index)
-        bands = list(split_lines(drawn, right_to_left=right_to_left))
+        segments = sorted((s for band in bands for s in band), key=lambda s: s.drawing_index)
+        bands = list(split_lines(segments, right_to_left=right_to_left))
     elif len(present) == 1:
         bands = find_better_drawing_order(bands, right_to_left=right_to_left) or bands
     has_table = any(band[0].is_table for band in bands)
