@@ -39,8 +39,15 @@ from ingest.extract.engines.pdfium_raw import (
     rotation_of,
     text_of,
 )
+from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
 from ingest.extract.engines.placeholders import Placeholders
 from ingest.extract.layout import TABLE_MARK, arrange_page
+from ingest.extract.layout.continued import (
+    ArrangedPage,
+    OpenTable,
+    continue_table,
+    find_open_table,
+)
 from ingest.extract.layout.headings import HeadingDetector
 from ingest.extract.layout.lines import measure_all_lines
 from ingest.extract.passwords import (
@@ -80,6 +87,10 @@ class Pdfium:
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
         self.placeholders = Placeholders()
         self.heading_detector = None if outlined else HeadingDetector(self.placeholders)
+        self.open_table: tuple[int, OpenTable] | None = None  # with the index of its page
+        self.structure = (
+            StructureReader(wants_headings=not outlined) if is_tagged(self.address) else None
+        )
 
     def __len__(self) -> int:
         return len(self.document)
@@ -115,7 +126,10 @@ class Pdfium:
         try:
             drawn = correct_characters(text, drawn, self.placeholders)
             lines = measure_all_lines(text, drawn) if self.heading_detector else None
-            arranged = self.placeholders.replace(arrange_page(page, text, drawn, lines))
+            if self.structure:
+                self.structure.page_number = index + 1
+            whole = arrange_page(page, text, drawn, lines, self.structure)
+            arranged = self.placeholders.replace(self.continue_table(index, whole))
             # On a rotated page, the box of a line's first character gives the width of its type
             # and not the height.
             if self.heading_detector and lines and not rotation_of(page):
@@ -146,6 +160,16 @@ class Pdfium:
         copy.is_copy = True
         copy.heading_detector, copy.placeholders = self.heading_detector, self.placeholders
         return copy
+
+    def continue_table(self, index: int, page: ArrangedPage) -> str:
+        """Return the text of a page; its first table may go on from the page before."""
+        before, self.open_table = self.open_table, None
+        if not page.tables:
+            return page.text
+        text = continue_table(page, before[1] if before and before[0] == index - 1 else None)
+        if table := find_open_table(text, page.tables):
+            self.open_table = index, table
+        return text
 
     def has_graphics(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
@@ -197,8 +221,11 @@ class Pdfium:
         return bool(raw.FPDFDoc_GetAttachmentCount(self.document) > 0)
 
     def headings(self) -> list[Heading]:
-        return read_outline(self.address) or (
-            self.heading_detector.headings() if self.heading_detector else []
+        tagged = self.structure.headings if self.structure else []
+        return (
+            read_outline(self.address)
+            or tagged
+            or (self.heading_detector.headings() if self.heading_detector else [])
         )
 
     def labels(self) -> list[str]:

@@ -7,6 +7,8 @@ every character of a page is kept, except white space.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     TextHandle,
@@ -14,13 +16,18 @@ from ingest.extract.engines.pdfium_raw import (
     count_rects,
     rotation_of,
 )
+from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.lines import (
     LINE_END,
+    DrawingOrder,
     PageLines,
     arrange_by_lines,
     find_line_starts,
     measure_some_lines,
 )
+
+if TYPE_CHECKING:
+    from ingest.extract.engines.pdfium_structure import StructureReader
 
 TABLE_MARK = "\n| --- |"  # in the text of every page that has a table
 
@@ -28,7 +35,13 @@ MAX_RULES = 2  # rules and other drawn objects of an ordinary page
 MAX_LAYOUT_CHARS = 20_000  # the text of a page with more stays as it is
 
 
-def arrange_page(page: PageHandle, handle: TextHandle, text: str, lines: PageLines | None) -> str:
+def arrange_page(
+    page: PageHandle,
+    handle: TextHandle,
+    text: str,
+    lines: PageLines | None,
+    structure: StructureReader | None = None,
+) -> ArrangedPage:
     """Return the text of a page in reading order.
 
     Args:
@@ -36,9 +49,11 @@ def arrange_page(page: PageHandle, handle: TextHandle, text: str, lines: PageLin
         handle: Its loaded text.
         text: Its characters in drawing order, one for each of PDFium's.
         lines: All lines of the page, if they have been measured.
+        structure: Reads the structure tree of a tagged page, which comes before positions. It
+            costs more than most pages' text, so it is left alone where lines show all.
     """
     if LINE_END not in text or len(text) > MAX_LAYOUT_CHARS:
-        return text
+        return ArrangedPage(text)
     starts = lines.starts if lines else find_line_starts(text)
     count = len(starts) - 1
     plain = (
@@ -46,11 +61,19 @@ def arrange_page(page: PageHandle, handle: TextHandle, text: str, lines: PageLin
         if rotation_of(page)
         else arrange_by_lines(handle, text, lines or measure_some_lines(handle, starts), starts)
     )
-    if plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe")):
-        return plain
+    is_plain = plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe"))
+    order = DrawingOrder.UNKNOWN
+    if structure and (structure.wants_headings or not is_plain):
+        shown, order = structure.arrange(page, handle, text)
+        if shown.text:
+            return shown
+    if order is not DrawingOrder.UNKNOWN:
+        plain = text
+    if plain is not None and (is_plain or order is DrawingOrder.READING_NO_TABLES):
+        return ArrangedPage(plain)
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain)
+    return arrange_by_words(page, handle, text, plain, order)
 
 
 def has_unbroken_lines(page: PageHandle, handle: TextHandle, lines: int) -> bool:

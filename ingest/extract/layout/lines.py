@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
@@ -24,8 +25,20 @@ MAX_OVERLAP_HEIGHTS = 0.3  # of runs that are one below the other
 MIN_COLUMN_RUN_LINES = 3  # shorter runs side by side may be the cells of a table
 MAX_LINE_RUNS = 6  # a page with more is analysed word by word
 
+MIN_TABLE_RUNS = 3  # level columns of text are as many as a table's; prose has two as a rule
+MIN_LEVEL_SHARE = 0.7  # of a run's lines, level with those of another run
+LETTERS_OF_VALUES = "0123456789.,'’:/%+-–—−()$€£¥ "
+
 OUTER_LINES = 3  # lines at either end of a page that are always measured
 INNER_LINES = 4  # lines between them that are measured at first, approximately
+
+
+class DrawingOrder(Enum):
+    """What is known of the order in which a page draws its text, before positions are looked at."""
+
+    UNKNOWN = 0
+    READING = 1  # it is the reading order
+    READING_NO_TABLES = 2  # the same, and the page has no table
 
 
 @dataclass(slots=True)
@@ -109,7 +122,9 @@ def arrange_by_lines(
             lines = measure_lines(handle, starts)
             runs = split_runs(lines)
         groups = group_runs(runs)
-        if len(runs) > MAX_LINE_RUNS or any(map(may_be_cells, groups)):
+        if len(runs) > MAX_LINE_RUNS or any(
+            may_be_cells(group) or may_be_table_columns(group, lines, text) for group in groups
+        ):
             return None
         if not all(is_read_as_drawn(handle, group, lines) for group in groups):
             return None
@@ -127,6 +142,33 @@ def by_top(run: LineRun) -> float:
 def may_be_cells(group: Sequence[LineRun]) -> bool:
     """Return whether runs side by side are too short for columns, and may be cells of a table."""
     return len(group) > 1 and min(run.last - run.first for run in group) < MIN_COLUMN_RUN_LINES - 1
+
+
+def may_be_table_columns(group: Sequence[LineRun], lines: PageLines, text: str) -> bool:
+    """Return whether runs side by side may be columns of a table, drawn one after the other.
+
+    They are level, line by line, and either short or mostly figures.
+    """
+    one, *others = [
+        [lines.tops[n] for n in range(run.first, run.last + 1)]
+        for run in sorted(group, key=lambda run: run.last - run.first)[::-1]
+    ]
+    levels = {round(top) for top in one}
+    for tops in others:
+        level = sum(not levels.isdisjoint((round(t) - 1, round(t), round(t) + 1)) for t in tops)
+        if level < MIN_LEVEL_SHARE * len(tops):
+            return False
+    if len(group) >= MIN_TABLE_RUNS:
+        return True
+    return any(
+        sum(
+            not text[lines.starts[n] : lines.starts[n + 1] - 2].strip(LETTERS_OF_VALUES)
+            for n in range(run.first, run.last + 1)
+        )
+        > (run.last - run.first) / 2
+        for run in group
+        if len(group) > 1
+    )
 
 
 def group_runs(runs: Sequence[LineRun]) -> list[list[LineRun]]:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from ingest.extract.layout.drawing_order import keep_drawing_order
 from ingest.extract.layout.rulings import Rulings
-from ingest.extract.layout.segments import TextSegment
-from ingest.extract.layout.tables import SHORT_LINE_HEIGHTS, prose_share, replace_tables
+from ingest.extract.layout.segments import MAX_LEVEL_SHIFT_HEIGHTS, TextSegment
+from ingest.extract.layout.table_rows import is_value_column
+from ingest.extract.layout.tables import (
+    MAX_ROW_GAP_HEIGHTS,
+    MIN_TABLE_ROWS,
+    PAIR_COLUMNS,
+    SHORT_LINE_HEIGHTS,
+    flow_share,
+    prose_share,
+    replace_tables,
+)
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
@@ -25,6 +35,12 @@ MIN_COLUMN_LINES = 3
 MAX_COLUMN_CHANGES = 2  # in drawing order: from one column to the other, and back
 MIN_BESIDE_OVERLAP_HEIGHTS = 0.25  # of lines that are side by side, with different base lines
 MIN_DRAWN_COLUMN_LINES = 4  # with fewer, drawing order does not show whether there are columns
+MIN_FLOW_SHARE = 0.6  # of a column's lines in sentences that go on from line to line
+MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in heights of the type
+MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
+MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
+MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
+MAX_HEADER_BANDS = 3  # lines of a table's header
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
 MIN_COLUMN_GAP_HEIGHTS = 0.6  # white space between two columns, in heights of the type
@@ -42,13 +58,26 @@ def order_segments(
         depth: Number of columns that these segments are inside of.
     """
     height = median_height(segments)
+    loose: list[Band] = []  # bands that are neither tables nor columns of text
     for region in split_regions(group_bands(segments), MIN_WHITE_HEIGHTS * height):
-        parts = split_columns(region, height) if depth < MAX_COLUMN_DEPTH else []
+        parts = split_columns(region, height, rulings) if depth < MAX_COLUMN_DEPTH else []
         if len(parts) <= 1:
-            yield from replace_tables(region, rulings, right_to_left=right_to_left)
+            # The first lines of a table's first row may be in the region above.
+            kept = max(0, len(loose) - MAX_CELL_LINES_ABOVE)
+            lines, loose = [*loose[kept:], *region], loose[:kept]
+            for band in replace_tables(lines, rulings, right_to_left=right_to_left):
+                if band[0].is_table:
+                    yield from keep_drawing_order(loose, right_to_left=right_to_left)
+                    yield band
+                    loose = []
+                else:
+                    loose.append(band)
             continue
+        yield from keep_drawing_order(loose, right_to_left=right_to_left)
+        loose = []
         for part in reversed(parts) if right_to_left else parts:
             yield from order_segments(part, rulings, right_to_left=right_to_left, depth=depth + 1)
+    yield from keep_drawing_order(loose, right_to_left=right_to_left)
 
 
 def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]:
@@ -68,12 +97,39 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
         elif region and (
             is_stray or (bridges or len(merged) == 1 if has_columns else has_gap(band, min_gap))
         ):
-            yield from split_off_tail(region)
-            region, merged = [], merge_extents(band_extents(band), min_gap)
+            kept = find_header_start(region, band, min_gap) if bridges else len(region)
+            yield from split_off_tail(region[:kept])
+            region = region[kept:]
+            merged = merge_extents(
+                (span for part in [*region, band] for span in band_extents(part)), min_gap
+            )
         region.append(band)
         spans = merged
     if region:
         yield from split_off_tail(region)
+
+
+def find_header_start(region: Sequence[Band], below: Band, min_gap: float) -> int:
+    """Return where the end of a region begins that has its columns in common with a band below it.
+
+    Such an end is the header of a table: after a wide gap, or with more columns than the rest.
+    """
+    count, height = len(region), region[-1][0].height
+    start = next(
+        (
+            n
+            for n in range(count - 1, max(0, count - MAX_HEADER_BANDS - 1), -1)
+            if region[n][0].v0 - region[n - 1][0].v1 > MAX_ROW_GAP_HEIGHTS * height
+        ),
+        count - 1,
+    )
+    spans = [
+        merge_extents((span for band in part for span in band_extents(band)), min_gap)
+        for part in (region[:start], [*region[start:], below])
+    ]
+    widest = max(map(len, region[start:]))
+    is_header = widest > PAIR_COLUMNS and len(spans[1]) >= max(widest, len(spans[0]) + 1)
+    return start if is_header else count
 
 
 def is_beside(above: Band, below: Band) -> bool:
@@ -111,7 +167,9 @@ def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
         yield region[end:]
 
 
-def split_columns(region: Sequence[Band], height: float) -> list[list[TextSegment]]:
+def split_columns(
+    region: Sequence[Band], height: float, rulings: Rulings
+) -> list[list[TextSegment]]:
     """Return the segments of each column of a region, from left to right; at least one column."""
     spans = merge_extents(
         (span for band in region for span in band_extents(band)), MIN_WHITE_HEIGHTS * height
@@ -127,11 +185,26 @@ def split_columns(region: Sequence[Band], height: float) -> list[list[TextSegmen
         if found:
             left, before = found[-1]
             narrow = span[0] - before[1] < MIN_COLUMN_GAP_HEIGHTS * height
-            if narrow or not are_text_columns(left, group, before, span):
+            if (
+                narrow
+                or is_crossed(left + group, (before[1], span[0]), rulings)
+                or not are_text_columns(left, group, before, span)
+            ):
                 found[-1] = left + group, (before[0], span[1])
                 continue
         found.append((group, span))
     return [group for group, _ in found]
+
+
+def is_crossed(segments: Sequence[TextSegment], gap: Extent, rulings: Rulings) -> bool:
+    """Return whether rules run across the gap between two groups of segments: a table's."""
+    top, bottom = min(s.middle for s in segments), max(s.middle for s in segments)
+    crossing = [
+        level
+        for level, (start, end) in rulings.horizontal
+        if top < level < bottom and start < gap[0] and end > gap[1]
+    ]
+    return len(crossing) >= MIN_CROSSING_RULES
 
 
 def are_text_columns(
@@ -139,23 +212,50 @@ def are_text_columns(
 ) -> bool:
     """Return whether two groups side by side are columns of text, and not of a table.
 
-    They are if both have full lines of prose; or if one is drawn after the other, as otherwise only
-    tables drawn column by column are.
+    They are if both have full lines of prose, or sentences that go on from line to line; or if one
+    is drawn after the other and neither has values beside the other's lines.
     """
     if min(len(left), len(right)) < MIN_COLUMN_LINES:
         return False
     if min(prose_share(left, one), prose_share(right, other)) > MIN_PROSE_SHARE:
         return True
-    sides = [
-        side
-        for _, side in sorted(
-            [(s.drawing_index, 0) for s in left] + [(s.drawing_index, 1) for s in right]
-        )
-    ]
-    changes = sum(a != b for a, b in pairwise(sides))
+    if min(flow_share(left, one), flow_share(right, other)) > MIN_FLOW_SHARE:
+        return True
     is_wide = min(one[1] - one[0], other[1] - other[0]) >= SHORT_LINE_HEIGHTS * left[0].height
     return (
         min(len(left), len(right)) >= MIN_DRAWN_COLUMN_LINES
-        and changes <= MAX_COLUMN_CHANGES
+        and count_side_changes(left, right) <= MAX_COLUMN_CHANGES
         and is_wide
+        and not (
+            are_level(left, right)
+            and (is_value_column(left) or is_value_column(right) or have_common_rows(left, right))
+        )
     )
+
+
+def have_common_rows(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> bool:
+    """Return whether the same white space parts both groups, more than once, into rows."""
+    gap = MIN_ROW_GAP_HEIGHTS * left[0].height
+    rows = merge_extents([(s.v0, s.v1) for s in [*left, *right]], gap)
+    filled = [
+        row
+        for row in rows
+        if all(any(row[0] <= s.middle <= row[1] for s in side) for side in (left, right))
+    ]
+    return MIN_TABLE_ROWS <= len(filled) < max(len(left), len(right))
+
+
+def count_side_changes(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> int:
+    """Count how often the drawing order changes from one group to the other."""
+    drawn = sorted([(s.drawing_index, 0) for s in left] + [(s.drawing_index, 1) for s in right])
+    return sum(a[1] != b[1] for a, b in pairwise(drawn))
+
+
+def are_level(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> bool:
+    """Return whether most lines of the shorter of two groups are level with one of the other."""
+    few, many = sorted((left, right), key=len)
+    level = sum(
+        any(abs(s.middle - t.middle) < MAX_LEVEL_SHIFT_HEIGHTS * s.height for t in many)
+        for s in few
+    )
+    return level >= MIN_LEVEL_SHARE * len(few)

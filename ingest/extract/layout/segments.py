@@ -6,7 +6,7 @@ Segments are slices of the page's text. Together they hold all of it except whit
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -27,17 +27,22 @@ from ingest.extract.layout.geometry import (
 
 # In heights of the type.
 MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified lines are narrower
+MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
 MAX_LINE_SHIFT_HEIGHTS = 0.7  # a word that is so much higher or lower is on another line
 
+MIN_CELL_GAP_HEIGHTS = 0.3  # between two cells whose columns are shown by the lines below
+MAX_HEADER_DROP_HEIGHTS = 8  # of those lines below the header
+
+MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
+SAME_CELL_EDGE_POINTS = 0.8  # edges closer than this are aligned
+MIN_ALIGNED_CELLS = 2
+MAX_CLOSE_GAPS = 100  # of a page, that are looked at for cells
+
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-# The marker of a list item, which is at some distance from it.
-LIST_MARKER = re.compile(r"[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-zA-Z]|[ivx]{1,4})[.)]")
-
-
+DASH_CODES = [ord(dash) for dash in "-–—−"]
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
 OTHER_BLANKS = (UNBROKEN_SPACE, WIDE_SPACE, ord(NOTHING))
-MAX_MARKER_CHARS = 7
 
 
 class Direction(IntEnum):
@@ -71,7 +76,12 @@ class TextSegment(NamedTuple):
     text: str
     drawing_index: int  # position in drawing order
     line: int  # number of PDFium's line
-    is_table: bool = False
+    columns: tuple[tuple[float, float], ...] = ()  # of a table: the extent of each
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, as Markdown."""
+        return bool(self.columns)
 
     @property
     def height(self) -> float:
@@ -99,11 +109,13 @@ class WordBoxes:
         return WordBoxes(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
-def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) -> WordBoxes:
+def find_words(
+    text: TextHandle, code_points: CodePoints, written_boxes: Boxes, drawn_boxes: Boxes
+) -> WordBoxes:
     """Find the words of a page, separated by spaces, line ends and hyphens of broken words.
 
     A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
-    one word.
+    one word, unless a rule runs down through it.
     """
     blank = (code_points <= SPACE) | np.isin(code_points, OTHER_BLANKS)
     broken = code_points == BROKEN_WORD_CODE
@@ -119,12 +131,35 @@ def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) 
     outer = read_char_boxes(text, np.concatenate([starts[is_first], stops[is_last]]).tolist())
     half = len(outer) // 2
     interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
-    split = interrupted[np.cumsum(is_first) - 1]
+    crossed = mark_crossed_lines(outer[:half], outer[half:], drawn_boxes)
+    split = (interrupted | crossed)[np.cumsum(is_first) - 1]
     firsts = is_first | split
     starts, stops = starts[firsts], stops[is_last | split]
     boxes = read_char_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
-    return WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+    words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+    return part_dashes(text, words, code_points)
+
+
+def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
+    """Part each dash from the word before it that is on another line: PDFium joins them."""
+    dashes = np.isin(code_points[words.ends], DASH_CODES) & (words.ends > words.starts)
+    if not dashes.any():
+        return words
+    middles = box_centres(words.first_boxes, 1), box_centres(words.last_boxes, 1)
+    heights = words.first_boxes[:, 1] - words.first_boxes[:, 3]
+    away = np.flatnonzero(dashes & (np.abs(middles[0] - middles[1]) > heights / 2))
+    if not len(away):
+        return words
+    order = np.sort(np.append(np.arange(len(dashes)), away))
+    rests = away + np.arange(len(away))  # rows of the words without their dashes
+    parted = words.select(order)
+    parted.lines[:] += np.cumsum(np.isin(np.arange(len(order)), rests + 1))
+    parted.ends[rests] -= 1
+    parted.last_boxes[rests] = read_char_boxes(text, parted.ends[rests].tolist())
+    parted.starts[rests + 1] = parted.ends[rests + 1]
+    parted.first_boxes[rests + 1] = parted.last_boxes[rests + 1]
+    return parted
 
 
 def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
@@ -137,20 +172,48 @@ def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
 def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> NDArray[np.bool_]:
     """Mark the lines that are drawn as several runs, given the boxes of both ends of each line."""
     middle = (first[:, 1] + first[:, 3]) / 2
-    level = (written_boxes[:, 3] < middle[:, None]) & (middle[:, None] < written_boxes[:, 1])
+    # A written box is as high as its letters: that of a dash is flat.
+    written = (written_boxes[:, 1] + written_boxes[:, 3]) / 2
+    level = (first[:, 3, None] < written) & (written < first[:, 1, None])
     left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
     beside = (written_boxes[:, 0] < right[:, None]) & (left[:, None] < written_boxes[:, 2])
-    sloping = np.abs(middle - (last[:, 1] + last[:, 3]) / 2) > first[:, 1] - first[:, 3]
+    shift = np.abs(middle - (last[:, 1] + last[:, 3]) / 2)
+    sloping = shift > MAX_LEVEL_SHIFT_HEIGHTS * (first[:, 1] - first[:, 3])
     interrupted: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | sloping
     return interrupted
+
+
+def mark_crossed_lines(first: Boxes, last: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
+    """Mark the lines that a rule, or the edge of a frame, runs down through."""
+    high = drawn_boxes[drawn_boxes[:, 1] - drawn_boxes[:, 3] > MIN_CROSSING_POINTS]
+    places = np.concatenate([high[:, 0], high[:, 2]])
+    tops, bottoms = np.tile(high[:, 1], 2), np.tile(high[:, 3], 2)
+    left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
+    middle = (first[:, 1] + first[:, 3]) / 2
+    through = (
+        (left[:, None] + 1 < places)
+        & (places < right[:, None] - 1)
+        & (bottoms < middle[:, None])
+        & (middle[:, None] < tops)
+    )
+    return np.asarray(through.any(axis=1), bool)
 
 
 def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     """Return the direction of each word's line; a line of one character takes the commonest."""
     heads = np.flatnonzero(mark_changes(words.lines))
     tails = np.append(heads[1:], len(words.lines)) - 1
-    across = box_centres(words.last_boxes[tails], 0) - box_centres(words.first_boxes[heads], 0)
-    upwards = box_centres(words.last_boxes[tails], 1) - box_centres(words.first_boxes[heads], 1)
+    across, upwards = (
+        np.add.reduceat(
+            box_centres(words.last_boxes, axis) - box_centres(words.first_boxes, axis), heads
+        )
+        for axis in (0, 1)
+    )
+    # Only words of one letter do not show it, and words that PDFium joins may be on several levels.
+    still = np.flatnonzero((across == 0) & (upwards == 0))
+    first, last = words.first_boxes[heads[still]], words.last_boxes[tails[still]]
+    across[still] = box_centres(last, 0) - box_centres(first, 0)
+    upwards[still] = box_centres(last, 1) - box_centres(first, 1)
     if (across >= np.abs(upwards)).all():
         return np.zeros(len(words.lines), np.intp)  # all Direction.RIGHT
     long = words.ends[tails] - words.starts[heads]
@@ -217,10 +280,60 @@ def find_ruled_gaps(
     return gaps
 
 
+def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Mark each word after the first that begins a cell close to the one before it.
+
+    The header of a narrow column may be as close to the next one as two words are. It is parted
+    from it where the cells of at least two lines below begin, or end, as the header does.
+    """
+    gaps = np.zeros(len(cuts), bool)
+    inner = np.flatnonzero(cuts & (np.diff(lines) == 0))
+    if len(inner) < MIN_ALIGNED_CELLS:
+        return gaps
+    heights = boxes[:-1, 3] - boxes[:-1, 1]
+    close = boxes[1:, 0] - boxes[:-1, 2] > MIN_CELL_GAP_HEIGHTS * heights
+    close &= ~cuts & np.isin(lines[:-1], lines[inner])
+    begins = boxes[np.append(0, np.flatnonzero(cuts) + 1)]
+    ends = boxes[inner]
+    starts, stops = np.sort(begins[:, 0]), np.sort(ends[:, 2])
+    # Few places have enough edges on a page, and fewer have them on the lines below.
+    close &= (
+        (count_edges(starts, boxes[1:, 0]) >= MIN_ALIGNED_CELLS)
+        & (count_edges(starts, boxes[:-1, 0]) >= MIN_ALIGNED_CELLS)
+    ) | (count_edges(stops, boxes[:-1, 2]) >= MIN_ALIGNED_CELLS)
+    for row in np.flatnonzero(close)[:MAX_CLOSE_GAPS].tolist():
+        left, right = boxes[row], boxes[row + 1]
+        extent = left[3], left[1] + MAX_HEADER_DROP_HEIGHTS * heights[row]
+        gaps[row] = (
+            count_level(begins, 0, right[0], extent) >= MIN_ALIGNED_CELLS
+            and count_level(begins, 0, left[0], extent) >= MIN_ALIGNED_CELLS
+        ) or count_level(ends, 2, left[2], extent) >= MIN_ALIGNED_CELLS
+    return gaps
+
+
+def count_edges(edges: NDArray[np.float32], places: NDArray[np.float32]) -> Indices:
+    """Count the sorted edges at each place."""
+    counts: Indices = np.searchsorted(edges, places + SAME_CELL_EDGE_POINTS) - np.searchsorted(
+        edges, places - SAME_CELL_EDGE_POINTS
+    )
+    return counts
+
+
+def count_level(boxes: Boxes, field: int, edge: float, extent: tuple[float, float]) -> int:
+    """Count the boxes between two levels that have an edge at the given place."""
+    return int(
+        np.count_nonzero(
+            (np.abs(boxes[:, field] - edge) <= SAME_CELL_EDGE_POINTS)
+            & (boxes[:, 3] > extent[0])
+            & (boxes[:, 1] < extent[1])
+        )
+    )
+
+
 def make_segments(
     text: str, words: WordBoxes, boxes: Boxes, cuts: NDArray[np.bool_]
-) -> Iterator[TextSegment]:
-    """Join the words between cuts into segments. A list marker stays with its item."""
+) -> list[TextSegment]:
+    """Join the words between cuts into segments."""
     firsts = np.flatnonzero(np.append(True, cuts))
     lasts = np.append(firsts[1:], len(boxes)) - 1
     edges = np.concatenate(
@@ -232,27 +345,16 @@ def make_segments(
     ).tolist()
     starts, ends = words.starts[firsts].tolist(), (words.ends[lasts] + 1).tolist()
     lines = words.lines[firsts].tolist()
-    marker: TextSegment | None = None
-    for number, ((u0, v0, u1, v1), start, end, line) in enumerate(
-        zip(edges, starts, ends, lines, strict=True)
-    ):
-        segment = TextSegment(u0, v0, u1, v1, text[start:end], number, line)
-        if marker:
-            if marker.line == segment.line:
-                segment = merge_segments([marker, segment], f"{marker.text} {segment.text}")
-            else:
-                yield marker
-            marker = None
-        if len(segment.text) <= MAX_MARKER_CHARS and LIST_MARKER.fullmatch(segment.text):
-            marker = segment
-        else:
-            yield segment
-    if marker:
-        yield marker
+    return [
+        TextSegment(u0, v0, u1, v1, text[start:end], number, line)
+        for number, ((u0, v0, u1, v1), start, end, line) in enumerate(
+            zip(edges, starts, ends, lines, strict=True)
+        )
+    ]
 
 
 def merge_segments(
-    segments: Sequence[TextSegment], text: str, *, is_table: bool = False
+    segments: Sequence[TextSegment], text: str, columns: tuple[tuple[float, float], ...] = ()
 ) -> TextSegment:
     """Replace segments by one with the given text, in the box that encloses them."""
     return TextSegment(
@@ -263,5 +365,5 @@ def merge_segments(
         text,
         min(s.drawing_index for s in segments),
         segments[0].line,
-        is_table,
+        columns,
     )

@@ -15,8 +15,15 @@ from operator import itemgetter
 
 from ingest.extract.cleaning import WRAPPED_CJK
 from ingest.extract.hyphens import mark_line_ends
+from ingest.extract.layout.pieces import LIST_MARKER
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
+from ingest.extract.layout.table_rows import (
+    RowSplitter,
+    could_wrap,
+    is_drawn_by_columns,
+    is_value_column,
+)
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
@@ -37,8 +44,12 @@ FULL_LINE_WIDTH_SHARE = 0.8  # of a column's width, from which a line counts as 
 MAX_FULL_LINE_SHARE = 0.3  # of full lines in a column of a table
 # Minimum length of a line of prose in heights of the type: in narrow columns, and in others.
 SHORT_LINE_HEIGHTS, LONG_LINE_HEIGHTS = 8, 12
+MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
 MAX_ROW_BANDS = 25  # of a row of a ruled table
 
+MIN_APART_HEIGHTS = 0.2  # more white space between rows than within them
+
+LIST_ITEM = re.compile(rf"(?:{LIST_MARKER.pattern})(?:\s|$)")
 PAGE_NUMBER = re.compile(r"[\divxlc]{1,6}", re.IGNORECASE)
 
 
@@ -65,39 +76,77 @@ def replace_tables(
     """Replace the bands of each table by one segment that holds its Markdown."""
     height = median_height([segment for band in bands for segment in band])
     start = 0
+    outside: list[Band] = []  # bands above the next table, of which the last may belong to it
     while start < len(bands):
-        table, end = detect_table(bands, start, rulings, height)
+        table, first, end = detect_table(bands, start, rulings, height)
         if table is None:
-            yield from bands[start:end]
+            outside += bands[start:end]
         else:
-            segments = [segment for band in bands[start:end] for segment in band]
+            first = max(first, start - len(outside))
+            yield from outside[: len(outside) - (start - first)]
+            segments = [segment for band in bands[first:end] for segment in band]
             markdown = format_table(table, right_to_left=right_to_left)
-            yield [merge_segments(segments, markdown, is_table=True)]
+            yield [merge_segments(segments, markdown, tuple(table.columns))]
+            outside = []
         start = end
+    yield from outside
 
 
 def detect_table(
     bands: Sequence[Band], start: int, rulings: Rulings, height: float
-) -> tuple[TableGrid | None, int]:
-    """Return the table that begins with a band, or None; and the index of the band after it."""
+) -> tuple[TableGrid | None, int, int]:
+    """Return the table around a band, or None; and the indexes of its first band, and after it."""
     if len(bands[start]) == 1 or bands[start][0].is_table:
-        return None, start + 1
+        return None, start, start + 1
     lines = find_row_rulings(bands[start], rulings)
-    rows, columns = collect_rows(bands, start, lines, height)
+    # Where rules part the columns, they may be as close as words.
+    inner = (bands[start][0].u1, bands[start][-1].u0)
+    is_parted = any(
+        top < bands[start][0].middle < bottom and inner[0] - 1 < u < inner[1] + 1
+        for top, bottom, u in rulings.vertical
+    )
+    min_gap = MIN_RULED_GAP_POINTS if is_parted else MIN_WHITE_HEIGHTS * height
+    rows, columns = collect_rows(bands, start, lines, height, min_gap)
     if len(columns) <= 1:
-        return None, start + 1
+        return None, start, start + 1
     after = start + sum(map(len, rows))
     count = sum(
         rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
     )
     framed = count >= MIN_TABLE_ROWS
-    if not framed:
-        rows = group_table_rows([band for row in rows for band in row], columns, height)
-    elif count <= MIN_TABLE_ROWS and len(rows) < MIN_TABLE_ROWS:
-        head, *body = rows
-        rows = [head, *group_table_rows([band for row in body for band in row], columns, height)]
+    first, end = (start, after) if framed else find_drawn_with(bands, start, after)
+    if (first, end) != (start, after):
+        rows = [[band] for band in bands[first:end]]
+        columns = merge_extents(
+            (span for band in bands[first:end] for span in band_extents(band)),
+            min_gap,
+        )
+        if len(columns) <= 1:
+            return None, start, after
+    flat = [band for row in rows for band in row]
+    splitter = RowSplitter(flat, columns, height)
+    rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_into_cells(row, columns) for row in rows], columns)
-    return (table if is_plausible_table(table, framed=framed) else None), after
+    is_table = is_plausible_table(table, framed=framed)
+    return (table, first, end) if is_table else (None, start, after)
+
+
+def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, int]:
+    """Extend a range of bands by those next to it that are drawn in the midst of it.
+
+    They are further lines of cells in its first or its last row.
+    """
+    indexes = [segment.drawing_index for band in bands[start:end] for segment in band]
+    low, high = min(indexes), max(indexes)
+
+    def is_within(band: Band) -> bool:
+        return not band[0].is_table and all(low < s.drawing_index < high for s in band)
+
+    while start and is_within(bands[start - 1]):
+        start -= 1
+    while end < len(bands) and is_within(bands[end]):
+        end += 1
+    return start, end
 
 
 def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
@@ -120,14 +169,13 @@ def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
 
 
 def collect_rows(
-    bands: Sequence[Band], start: int, lines: Sequence[float], height: float
+    bands: Sequence[Band], start: int, lines: Sequence[float], height: float, min_gap: float
 ) -> tuple[list[list[Band]], list[Extent]]:
     """Collect rows from a band downwards while they have at least two columns."""
     rows: list[list[Band]] = []
     columns: list[Extent] = []
     place = start
     bottom = bands[start][0].v0
-    min_gap = MIN_WHITE_HEIGHTS * height
     while place < len(bands):
         row = take_row(bands, place, lines)
         first = row[0][0]
@@ -182,23 +230,6 @@ def is_last_row_attached(
     return last.v0 - above <= 0.5 * height
 
 
-def group_table_rows(
-    bands: Sequence[Band], columns: Sequence[Extent], height: float
-) -> list[list[Band]]:
-    """Group bands into rows: at wider gaps or, without any, where the first column is filled."""
-    gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(bands)]
-    middle = (max(gaps, default=0.0) + min(gaps, default=0.0)) / 2
-    is_uneven = bool(gaps) and max(gaps) - min(gaps) > height / 4
-    rows = [[band] for band in bands[:1]]
-    for band, gap in zip(bands[1:], gaps, strict=True):
-        begins = len(band) > 1 and column_of(band[0], columns) == 0
-        if gap > middle if is_uneven else begins:
-            rows.append([band])
-        else:
-            rows[-1].append(band)
-    return rows
-
-
 def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
     """Return whether a grid is a table and not something else that happens to align."""
     full = sum(sum(map(bool, row)) > 1 for row in table.rows)
@@ -217,7 +248,35 @@ def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
         and not is_wordy(columns)
         and not is_table_of_contents(table.rows)
         and not is_form(table.rows)
+        and not is_list(columns)
+        and (
+            not is_drawn_by_columns(columns)
+            or any(map(is_value_column, columns))
+            or has_apart_rows(table)
+        )
     )
+
+
+def is_list(columns: Sequence[Sequence[TextSegment]]) -> bool:
+    """Return whether most pieces begin with the marker of a list's item, or are one."""
+    return all(
+        sum(LIST_ITEM.match(s.text) is not None for s in column) > len(column) / 2
+        for column in columns[: max(1, len(columns) - 1)]
+    )
+
+
+def has_apart_rows(table: TableGrid) -> bool:
+    """Return whether white space runs across a grid between its rows, and not within them."""
+    within: list[float] = []
+    between: list[float] = []
+    bottom = 0.0
+    for row in table.rows:
+        spans = merge_extents([(s.v0, s.v1) for cell in row for s in cell], 0.0)
+        between.append(spans[0][0] - bottom)
+        within += [below[0] - above[1] for above, below in pairwise(spans)]
+        bottom = spans[-1][1]
+    height = median_height([s for cell in table.rows[0] for s in cell])
+    return bool(within) and min(between[1:]) > max(within) + MIN_APART_HEIGHTS * height
 
 
 def is_aligned(column: Sequence[TextSegment]) -> bool:
@@ -244,6 +303,26 @@ def prose_share(
     width = FULL_LINE_WIDTH_SHARE * (span[1] - span[0])
     full = sum(s.u1 - s.u0 >= max(width, line * (s.v1 - s.v0)) for s in column)
     return full / len(column) if len(column) > MIN_TABLE_ROWS else 0.0
+
+
+def flow_share(column: Sequence[TextSegment], span: Extent) -> float:
+    """Return the share of a column's segments in sentences that go on from line to line.
+
+    A line goes on in the next one if it is as long as a line of prose, the next word had no room on
+    it, and that begins with a small letter, or with one of a script without capitals.
+    """
+    lines = sorted(column, key=lambda segment: segment.v0)
+    flowing = set()
+    for number, (above, below) in enumerate(pairwise(lines)):
+        first = below.text[:1]
+        if (
+            above.u1 - above.u0 >= SHORT_LINE_HEIGHTS * above.height
+            and first.isalpha()
+            and first == first.lower()
+            and could_wrap(above, below, span)
+        ):
+            flowing |= {number, number + 1}
+    return len(flowing) / len(lines)
 
 
 def is_wordy(columns: Sequence[Sequence[TextSegment]]) -> bool:
@@ -285,6 +364,10 @@ def format_cell(segments: Sequence[TextSegment]) -> str:
     """Return the text of one cell on one line, with bars escaped."""
     if len(segments) == 1 and "|" not in segments[0].text:
         return segments[0].text
-    text = "\n".join(segment.text for segment in segments)
+    return flatten_cell("\n".join(segment.text for segment in segments))
+
+
+def flatten_cell(text: str) -> str:
+    """Put the lines of a cell on one line, with bars escaped."""
     text = WRAPPED_CJK.sub(lambda match: match.group()[0], mark_line_ends(text))
     return text.replace("\n", " ").replace("|", "\\|")

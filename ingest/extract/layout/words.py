@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle
+from ingest.extract.layout.continued import ArrangedPage
+from ingest.extract.layout.drawing_order import find_better_drawing_order, split_lines
 from ingest.extract.layout.geometry import (
     Boxes,
     Indices,
@@ -16,6 +18,8 @@ from ingest.extract.layout.geometry import (
     read_drawn_boxes,
     read_text_boxes,
 )
+from ingest.extract.layout.lines import DrawingOrder
+from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.reading_order import order_segments
 from ingest.extract.layout.rulings import find_rulings
 from ingest.extract.layout.segments import (
@@ -23,6 +27,7 @@ from ingest.extract.layout.segments import (
     Direction,
     TextSegment,
     WordBoxes,
+    find_column_gaps,
     find_directions,
     find_gaps,
     find_ruled_gaps,
@@ -33,24 +38,40 @@ from ingest.extract.layout.segments import (
 )
 from ingest.extract.layout.whitespace import Band
 
-PARAGRAPH_GAP_HEIGHTS = 0.9  # in heights of a line; a larger gap separates paragraphs
+# In heights of a line.
+PARAGRAPH_GAP_HEIGHTS = 0.9  # a larger gap separates paragraphs
+MIN_WIDER_GAP_HEIGHTS = 0.3  # more than the usual gap of a page with wide line spacing
+
+LONG_LINE_SHARE = 0.75  # of the width of the longest line
+MIN_LINE_GAPS = 2  # after long lines, to know the usual one
 
 
-def arrange_by_words(page: PageHandle, handle: TextHandle, text: str, plain: str | None) -> str:
+def arrange_by_words(
+    page: PageHandle,
+    handle: TextHandle,
+    text: str,
+    plain: str | None,
+    order: DrawingOrder = DrawingOrder.UNKNOWN,
+) -> ArrangedPage:
     """Return the text of a page in reading order.
 
     `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
+    If the drawing order is known to be right, only tables are to be found.
     """
     written = read_text_boxes(handle)
     if plain is not None and not has_holes(written):
-        return plain
-    return order_words(page, text, find_words(handle, code_points(text), written), plain)
+        return ArrangedPage(plain)
+    drawn = read_drawn_boxes(page)
+    words = find_words(handle, code_points(text), written, drawn)
+    return order_words(drawn, text, words, plain, order)
 
 
-def order_words(page: PageHandle, text: str, words: WordBoxes, plain: str | None) -> str:
+def order_words(
+    drawn: Boxes, text: str, words: WordBoxes, plain: str | None, order: DrawingOrder
+) -> ArrangedPage:
     """Return the text of a page in reading order, by the positions of its words.
 
-    `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
+    See arrange_by_words() for `plain` and `order`. `drawn` are the boxes of rules and frames.
     """
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
@@ -65,16 +86,29 @@ def order_words(page: PageHandle, text: str, words: WordBoxes, plain: str | None
         )
         cuts = find_gaps(boxes, part.lines)
         if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
-            return plain
-        rulings = find_rulings(turn_to_reader(read_drawn_boxes(page), Direction(way)))
+            return ArrangedPage(plain)
+        rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
         cuts |= find_ruled_gaps(boxes, rulings.vertical)
+        cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
-            list(make_segments(text, part, boxes, cuts)), rulings, right_to_left=right_to_left
+            list(join_markers(make_segments(text, part, boxes, cuts))),
+            rulings,
+            right_to_left=right_to_left,
         )
+    if order is not DrawingOrder.UNKNOWN:
+        segments = sorted((s for band in bands for s in band), key=lambda s: s.drawing_index)
+        bands = list(split_lines(segments, right_to_left=right_to_left))
+    elif len(present) == 1:
+        bands = find_better_drawing_order(bands, right_to_left=right_to_left) or bands
     has_table = any(band[0].is_table for band in bands)
-    if plain is not None and not has_table and is_drawing_order(bands):
-        return plain
-    return "\n".join(format_bands(bands, right_to_left=right_to_left))
+    if not has_table and (
+        order is not DrawingOrder.UNKNOWN or (plain is not None and is_drawing_order(bands))
+    ):
+        return ArrangedPage(text if plain is None else plain)
+    return ArrangedPage(
+        "\n".join(format_bands(bands, right_to_left=right_to_left)),
+        tuple(band[0].columns for band in bands if band[0].is_table),
+    )
 
 
 def has_holes(written_boxes: Boxes) -> bool:
@@ -108,16 +142,36 @@ def is_drawing_order(bands: Sequence[Band]) -> bool:
 
 def format_bands(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[str]:
     """Yield bands as lines of text, with an empty line around tables and between paragraphs."""
+    usual = find_line_gap(bands)
     previous: Band = []
     for band in bands:
-        if previous and is_new_paragraph(previous[0], band[0]):
+        if previous and is_new_paragraph(previous[0], band[0], usual):
             yield ""
         yield " ".join(segment.text for segment in (reversed(band) if right_to_left else band))
         previous = band
 
 
-def is_new_paragraph(above: TextSegment, below: TextSegment) -> bool:
+def find_line_gap(bands: Sequence[Band]) -> float:
+    """Return the usual gap after the long lines of a page, which go on in the next line."""
+    lines = [band for band in bands if not band[0].is_table]
+    if not lines:
+        return 0.0
+    long = LONG_LINE_SHARE * max(band[-1].u1 - band[0].u0 for band in lines)
+    gaps = sorted(
+        below[0].v0 - above[0].v1
+        for above, below in pairwise(bands)
+        if not above[0].is_table
+        and not below[0].is_table
+        and above[-1].u1 - above[0].u0 >= long
+        and above[0].middle < below[0].middle
+    )
+    return gaps[len(gaps) // 2] if len(gaps) >= MIN_LINE_GAPS else 0.0
+
+
+def is_new_paragraph(above: TextSegment, below: TextSegment, usual_gap: float) -> bool:
     """Return whether the lower of two segments begins a paragraph or a table."""
     if above.is_table or below.is_table:
         return True
-    return below.v0 - above.v1 > PARAGRAPH_GAP_HEIGHTS * min(above.height, below.height)
+    height = min(above.height, below.height)
+    least = max(PARAGRAPH_GAP_HEIGHTS * height, usual_gap + MIN_WIDER_GAP_HEIGHTS * height)
+    return below.v0 - above.v1 > least

@@ -369,8 +369,9 @@ def test_nothing_of_the_samples_is_lost() -> None:
     paths = sorted(Path(DATA).rglob("*.pdf"))
     assert len(paths) > 10
     for path in paths:
-        engine = Pdfium(path.read_bytes(), ())
+        data = path.read_bytes()
         with PdfDocument(path, password="") as document:
             plain = [page.get_textpage().get_text_range() for page in document]
-        found = [letters(engine.text(index)) for index in range(len(engine))]
+        # Read alone, as a table that goes on over a page repeats its header there.
+        found = [letters(Pdfium(data, ()).text(index)) for index in range(len(plain))]
         assert found == [letters(page) for page in plain], path.name

@@ -1,0 +1,199 @@
+"""Keep the order in which a page draws its text where that keeps lines together. Pure.
+
+A page may draw in any order. What stands in boxes side by side is drawn box by box as a rule, and
+reading it line by line across the boxes would mix them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ingest.extract.layout.segments import MIN_SEGMENT_GAP_HEIGHTS, TextSegment
+from ingest.extract.layout.whitespace import Band, group_bands
+
+# In heights of the type.
+MAX_DROP_HEIGHTS = 8  # a line further down is not the next one
+MAX_LINE_GAP_HEIGHTS = 0.6  # between two lines of a piece of text
+SAME_EDGE_HEIGHTS = 0.25  # of lines that are aligned
+
+MAX_BANDS_BELOW = 4  # among which the next line is
+SAME_SIZE_RATIO = 1.25  # of the type of two lines of a piece
+LABEL_ENDS = (":", "：")
+
+
+def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[Band]:
+    """Yield the segments of bands in drawing order if that keeps at least as many together.
+
+    Otherwise, bands stay as they are. What is wholly below something else comes after it.
+    """
+    segments = [segment for band in bands for segment in band]
+    if is_drawn_in_order(segments):
+        yield from bands
+        return
+    groups = group_drawn(segments, right_to_left=right_to_left)
+    drawn = [segment for group in groups for run in group for segment in run]
+    neighbours = list(find_neighbours(bands, right_to_left=right_to_left))
+    if count_parted(drawn, neighbours) <= count_parted(segments, neighbours):
+        yield from split_lines(drawn, right_to_left=right_to_left)
+    else:
+        yield from bands
+
+
+def find_better_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> list[Band]:
+    """Return the lines of a page in drawing order if that keeps more together, else none.
+
+    Columns are found region by region, and a region may cut through boxes that are drawn as a
+    whole. If both keep as much together, the drawing order is right if it goes from left to right.
+    """
+    segments = [segment for band in bands for segment in band]
+    if is_drawn_in_order(segments):
+        return []
+    groups = group_drawn(segments, right_to_left=right_to_left)
+    drawn = [segment for group in groups for run in group for segment in run]
+    neighbours = list(find_neighbours(group_bands(segments), right_to_left=right_to_left))
+    more = count_parted(segments, neighbours) - count_parted(drawn, neighbours)
+    if more > 0 or (more == 0 and goes_on_sideways(drawn, right_to_left=right_to_left)):
+        return list(split_lines(drawn, right_to_left=right_to_left))
+    return []
+
+
+def is_drawn_in_order(segments: Sequence[TextSegment]) -> bool:
+    """Return whether segments are in drawing order."""
+    return all(a.drawing_index < b.drawing_index for a, b in pairwise(segments))
+
+
+def group_drawn(
+    segments: Sequence[TextSegment], *, right_to_left: bool
+) -> list[list[Sequence[TextSegment]]]:
+    """Group segments into runs as they are drawn, and runs into those side by side."""
+    drawn = sorted(segments, key=lambda segment: segment.drawing_index)
+    return group_runs(split_runs(drawn, right_to_left=right_to_left))
+
+
+def goes_on_sideways(drawn: Sequence[TextSegment], *, right_to_left: bool) -> bool:
+    """Return whether each segment that is not below the one before is after it on the line."""
+    return all(
+        below.middle >= above.v1
+        or below.line == above.line
+        or (below.u1 <= above.u0 + 1 if right_to_left else above.u1 <= below.u0 + 1)
+        for above, below in pairwise(drawn)
+    )
+
+
+def split_runs(drawn: Sequence[TextSegment], *, right_to_left: bool) -> list[list[TextSegment]]:
+    """Split segments into runs that go on along the line, or further down."""
+    runs: list[list[TextSegment]] = []
+    previous: TextSegment | None = None
+    for segment in drawn:
+        if previous and (
+            previous.v1 <= segment.middle <= previous.v1 + MAX_DROP_HEIGHTS * previous.height
+            or segment.line == previous.line
+            or is_next_on_line(previous, segment, right_to_left=right_to_left)
+        ):
+            runs[-1].append(segment)
+        else:
+            runs.append([segment])
+        previous = segment
+    return runs
+
+
+def is_next_on_line(above: TextSegment, below: TextSegment, *, right_to_left: bool) -> bool:
+    """Return whether a segment is level with another one and after it."""
+    is_after = below.u1 <= above.u0 + 1 if right_to_left else above.u1 <= below.u0 + 1
+    return is_after and above.v0 < below.middle < above.v1
+
+
+def is_raised(one: TextSegment, other: TextSegment) -> bool:
+    """Return whether two segments touch, one a little higher: a mark, or a part of a formula."""
+    gap = max(other.u0 - one.u1, one.u0 - other.u1)
+    is_level = one.v0 < other.v1 and other.v0 < one.v1
+    return is_level and -1 <= gap <= MIN_SEGMENT_GAP_HEIGHTS * max(one.height, other.height)
+
+
+def group_runs(runs: Sequence[Sequence[TextSegment]]) -> list[list[Sequence[TextSegment]]]:
+    """Group runs that are side by side, from the top; each group is in drawing order."""
+    groups: list[list[Sequence[TextSegment]]] = []
+    bottom = float("-inf")
+    for run in sorted(runs, key=lambda run: min(s.v0 for s in run)):
+        if groups and min(s.middle for s in run) < bottom:
+            groups[-1].append(run)
+            bottom = max(bottom, *(s.middle for s in run))
+        else:
+            groups.append([run])
+            bottom = max(s.middle for s in run)
+    return [sorted(group, key=lambda run: run[0].drawing_index) for group in groups]
+
+
+def find_neighbours(
+    bands: Sequence[Band], *, right_to_left: bool
+) -> Iterator[tuple[TextSegment, TextSegment]]:
+    """Yield each two segments that belong together by their places, the first one first.
+
+    They are on one line with no more than a space between them, or a label and its value, or two
+    lines of a piece of text. Bands come from the top.
+    """
+    claimed: set[int] = set()  # lines that are below another one
+    for number, band in enumerate(bands):
+        for left, right in pairwise(band):
+            first, second = (right, left) if right_to_left else (left, right)
+            near = right.u0 - left.u1 <= MIN_SEGMENT_GAP_HEIGHTS * left.height
+            if near or first.text.endswith(LABEL_ENDS):
+                yield first, second
+        lower = bands[number + 1 : number + 1 + MAX_BANDS_BELOW]
+        for segment in band:
+            if segment.text.endswith(LABEL_ENDS):
+                continue
+            below = find_line_below(segment, lower)
+            if below and below.drawing_index not in claimed:
+                claimed.add(below.drawing_index)
+                yield segment, below
+
+
+def find_line_below(above: TextSegment, bands: Sequence[Band]) -> TextSegment | None:
+    """Return the next line of the piece of text that a segment is in, out of the bands below."""
+    bottom = above.v1 + MAX_LINE_GAP_HEIGHTS * above.height
+    for band in bands:
+        for segment in band:
+            if segment.v0 <= bottom and are_stacked(above, segment):
+                return segment
+    return None
+
+
+def are_stacked(above: TextSegment, below: TextSegment) -> bool:
+    """Return whether a segment may be the next line of the piece of text that another is in."""
+    if below.middle < above.v1 or not (
+        1 / SAME_SIZE_RATIO < above.height / max(below.height, 0.1) < SAME_SIZE_RATIO
+    ):
+        return False
+    near = SAME_EDGE_HEIGHTS * above.height
+    return (
+        abs(above.u0 - below.u0) < near
+        or abs(above.u1 - below.u1) < near
+        or abs(above.u0 + above.u1 - below.u0 - below.u1) < 2 * near
+    )
+
+
+def count_parted(
+    ordered: Sequence[TextSegment], neighbours: Sequence[tuple[TextSegment, TextSegment]]
+) -> int:
+    """Count the neighbours that do not follow each other in an order."""
+    places = {segment.drawing_index: place for place, segment in enumerate(ordered)}
+    return sum(
+        places[one.drawing_index] + 1 != places[other.drawing_index] for one, other in neighbours
+    )
+
+
+def split_lines(ordered: Sequence[TextSegment], *, right_to_left: bool) -> Iterator[Band]:
+    """Yield segments in the given order, those that follow each other on one line together."""
+    band: Band = []
+    for segment in ordered:
+        if band and not (
+            is_raised(band[-1], segment)
+            or is_next_on_line(band[-1], segment, right_to_left=right_to_left)
+        ):
+            yield sorted(band)
+            band = []
+        band.append(segment)
+    if band:
+        yield sorted(band)

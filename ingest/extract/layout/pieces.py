@@ -1,0 +1,72 @@
+"""Tell list markers and values from other text. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ingest.extract.layout.segments import TextSegment, merge_segments
+
+MAX_MARKER_CHARS = 7
+# The marker of a list item, which is at some distance from it.
+BULLETS = "•‣▪●○◦∙·"
+DASHES = "-–—−*"
+LIST_MARKER = re.compile(rf"[{BULLETS}*–—−-]|\(?(?:\d{{1,2}}|[a-zA-Z]|[ivx]{{1,4}})[.)]")
+# A number, an amount, a share, or the dash that stands for none.
+VALUE = re.compile(
+    r"[(+±<>≤≥~–—−-]{0,2}\s?(?:[^\W\d_]{1,3}\.?|[$€£¥₹₽₩₺])?\s?[+–−-]?\d[\d.,'’:/\s]*"
+    r"(?:[%‰°$€£¥₹₽₩₺]|[^\W\d_]{1,3}\.?)?[)*†‡–-]{0,2}|[–—−-]"
+)
+MAX_VALUE_CHARS = 24
+MAX_PIECES_AFTER_MARKER = 4
+# In heights of the type.
+MAX_MARKER_GAP_HEIGHTS = 3.5  # from a marker to its item
+MAX_INNER_MARKER_GAP_HEIGHTS = 2.0  # the same, if something else is to the left of the marker
+
+
+def is_value(text: str) -> bool:
+    """Return whether a text is a number, an amount, or a dash for none."""
+    return len(text) <= MAX_VALUE_CHARS and VALUE.fullmatch(text) is not None
+
+
+def join_markers(segments: Sequence[TextSegment]) -> Iterator[TextSegment]:
+    """Join each list marker with its item."""
+    skipped = False
+    for number, segment in enumerate(segments):
+        if skipped:
+            skipped = False
+            continue
+        if is_list_marker(segments, number):
+            item = segments[number + 1]
+            skipped = True
+            yield merge_segments([segment, item], f"{segment.text} {item.text}")
+        else:
+            yield segment
+
+
+def is_list_marker(segments: Sequence[TextSegment], number: int) -> bool:
+    """Return whether a segment is the marker of the item after it, and no cell of a table."""
+    marker = segments[number]
+    if len(marker.text) > MAX_MARKER_CHARS or not LIST_MARKER.fullmatch(marker.text):
+        return False
+    after = segments[number + 1 : number + 1 + MAX_PIECES_AFTER_MARKER]
+    if not after or after[0].line != marker.line:
+        return False
+    if marker.text in BULLETS:
+        return True
+    item, height = after[0], marker.height
+    gap = max(item.u0 - marker.u1, marker.u0 - item.u1)
+    above = segments[number - 1] if number else marker
+    has_left = above.u1 < marker.u0 and above.v0 < marker.middle < above.v1
+    return not (
+        gap > MAX_MARKER_GAP_HEIGHTS * height
+        or (has_left and gap > MAX_INNER_MARKER_GAP_HEIGHTS * height)
+        or (marker.text in DASHES and is_value(item.text) and gap > height)
+        or any(
+            s.text not in DASHES
+            and is_value(s.text)
+            and s.u0 > item.u1
+            and marker.v0 < s.middle < marker.v1
+            for s in after[1:]
+        )
+    )

@@ -1,0 +1,348 @@
+"""Tables as a person sees them: a row for each row, whatever the rules and the drawing order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+
+from ingest.extract.document import ExtractOptions, extract
+from tests.extract.layout.test_layout import FONT, SIZE, down, drawn, pages, prose
+
+Cells = Sequence[Sequence[str]]
+
+CITIES = [
+    ["City", "People", "Area", "Founded"],
+    ["Ghent", "265,086", "156.2", "650"],
+    ["Lille", "236,710", "34.8", "1066"],
+    ["Trier", "112,195", "117.1", "16 BC"],
+    ["Turin", "841,600", "130.0", "-"],
+]
+TOTAL = ["Total", "1,455,591", "438.1", ""]
+LEAVE = [
+    ["Kind", "Who holds it", "Conditions"],
+    [
+        "Annual leave",
+        "Every employee who has worked\nfor at least six months in the\nsame department",
+        "Must be asked for four weeks\nahead and may be moved once by\nthe supervisor",
+    ],
+    [
+        "Parental leave",
+        "Parents of children below the\nage of three",
+        "Up to fourteen months, shared\nbetween both parents",
+    ],
+    ["Sick leave", "Everyone", "A certificate is due on the third\nday of absence"],
+]
+FOUR, THREE = (60, 200, 300, 400), (60, 150, 320)
+
+
+def markdown(rows: Cells) -> list[str]:
+    """The lines of a table."""
+    head, *body = ["| " + " | ".join(" ".join(c.split("\n")) for c in row) + " |" for row in rows]
+    return [head, "|" + " --- |" * len(rows[0]), *body]
+
+
+def put(
+    canvas: Canvas, rows: Cells, places: Sequence[int], top: float = 700, order: str = "rows"
+) -> None:
+    """Draw cells of one line each."""
+    cells = [
+        (x, top - 14 * n, cell)
+        for n, row in enumerate(rows)
+        for x, cell in zip(places, row, strict=True)
+    ]
+    if order == "columns":
+        cells.sort(key=lambda cell: cell[0])
+    if order == "any":
+        random.Random(1).shuffle(cells)
+    for x, y, text in cells:
+        if text:
+            canvas.drawString(x, y, text)
+
+
+def put_wrapped(
+    canvas: Canvas, rows: Cells, *, gap: float, order: str = "cells", centred: bool = False
+) -> None:
+    """Draw cells of several lines."""
+    lines, top = [], 700.0
+    for number, row in enumerate(rows):
+        count = max(len(cell.split("\n")) for cell in row)
+        for column, cell in enumerate(row):
+            parts = cell.split("\n")
+            first = top - 6 * (count - len(parts)) * centred
+            for place, part in enumerate(parts):
+                lines.append((number, column, place, first - 12 * place, part))
+        top -= 12 * count + gap
+    if order == "columns":
+        lines.sort(key=lambda line: (line[1], line[0], line[2]))
+    if order == "lines":
+        lines.sort(key=lambda line: (-line[3], line[1]))
+    for _, column, _, y, part in lines:
+        canvas.drawString(THREE[column], y, part)
+
+
+def rules(canvas: Canvas, *levels: float) -> None:
+    for level in levels:
+        canvas.line(58, level, 500, level)
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        pytest.param((712, 696, 626), id="none before the total"),
+        pytest.param((712, 696, 640, 626), id="one before the total"),
+        pytest.param((712, 696, 668, 640, 626), id="one in the middle too"),
+        pytest.param((), id="none"),
+    ],
+)
+def test_rows_between_two_rules_are_rows_each(levels: Sequence[float]) -> None:
+    """A rule below the header or above the total makes no row of what is between them."""
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, [*CITIES, TOTAL], FOUR)
+        rules(canvas, *levels)
+
+    assert pages(page)[0] == markdown([*CITIES, TOTAL])
+
+
+def test_rows_of_words_between_two_rules_are_rows_each() -> None:
+    """Figures are not needed to tell rows."""
+    rows = [
+        ["Tree", "Place", "Remark"],
+        ["Alder", "Riverside", "Likes wet feet"],
+        ["Birch", "Heath", "Grows fast"],
+        ["Cedar", "Slope", "Smells good"],
+        ["All", "Everywhere", "See below"],
+    ]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, THREE)
+        rules(canvas, 712, 696, 654, 640)
+
+    assert pages(page)[0] == markdown(rows)
+
+
+@pytest.mark.parametrize("order", ["cells", "lines"])
+def test_a_wrapped_cell_between_two_rules_is_one_cell(order: str) -> None:
+    """A row goes on where its cells do."""
+
+    def page(canvas: Canvas) -> None:
+        put_wrapped(canvas, LEAVE, gap=0, order=order)
+        rules(canvas, 712, 696, 610)
+
+    assert pages(page)[0] == markdown(LEAVE)
+
+
+@pytest.mark.parametrize("top", [700, 706])
+def test_a_header_above_the_grid_belongs_to_it(top: float) -> None:
+    """Some tables have their frame around the rows only."""
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, CITIES[:1], FOUR, top)
+        put(canvas, CITIES[1:], FOUR, 686)
+        rules(canvas, 696, 682, 668, 654, 640)
+        for x in (56, 196, 296, 396, 500):
+            canvas.line(x, 696, x, 640)
+
+    assert pages(page)[0] == markdown(CITIES)
+
+
+def test_an_invoice_has_a_header_and_a_total() -> None:
+    """A narrow column keeps its header, whatever aligns above; each sum has its own row."""
+    rows = [
+        ["No.", "Article", "Amount", "EUR"],
+        ["1", "Steel screws, a box of one hundred", "2", "12.00"],
+        ["2", "Hex key set", "1", "8.50"],
+        ["", "", "Net", "20.50"],
+        ["", "", "VAT", "3.90"],
+        ["", "", "Total", "24.40"],
+    ]
+    drawn_rows = [
+        rows[0],
+        ["1", "Steel screws, a box of", "2", "12.00"],
+        ["", "one hundred", "", ""],
+    ]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, [["Invoice number", "4711"], ["Date", "3 May"], ["Due", "2 June"]], (60, 150))
+        put(canvas, [*drawn_rows, *rows[2:]], (60, 84, 300, 400), 620)
+
+    assert pages(page)[0][-len(rows) - 1 :] == markdown(rows)
+
+
+@pytest.mark.parametrize("order", ["columns", "any"])
+def test_cells_drawn_in_another_order_keep_their_rows(order: str) -> None:
+    """Some programs draw a table column by column."""
+    assert pages(lambda canvas: put(canvas, CITIES, FOUR, order=order))[0] == markdown(CITIES)
+
+
+@pytest.mark.parametrize(
+    ("order", "centred"),
+    [("cells", False), ("lines", False), ("columns", False), ("cells", True), ("lines", True)],
+)
+def test_wrapped_cells_without_rules_are_whole(order: str, centred: bool) -> None:
+    """White space between the rows shows them; in each, a cell may be higher than another."""
+
+    def page(canvas: Canvas) -> None:
+        put_wrapped(canvas, LEAVE, gap=8, order=order, centred=centred)
+
+    assert pages(page)[0] == markdown(LEAVE)
+
+
+@pytest.mark.parametrize("dash", ["-", "–", "—"])
+def test_a_dash_for_none_is_a_cell(dash: str) -> None:
+    """It is no bullet of a list."""
+    rows = [["Fund", "2023", "2024"], [dash, "12", "13"], ["Bonds", dash, "7"]]
+    rows += [["Shares", "5", dash], ["Cash", dash, dash], ["Sum", "17", "20"]]
+
+    assert pages(lambda canvas: put(canvas, rows, THREE))[0] == markdown(rows)
+
+
+def test_numbers_with_dots_may_be_a_column() -> None:
+    """Not only lists are numbered."""
+    rows = [["Pos", "Item", "Qty", "Price"], ["1.", "Hammer", "2", "9.50"]]
+    rows += [["2.", "Saw", "1", "14.00"], ["3.", "Nails", "11", "3.20"], ["", "", "Sum", "26.70"]]
+
+    assert pages(lambda canvas: put(canvas, rows, (60, 90, 300, 400)))[0] == markdown(rows)
+
+
+@pytest.mark.parametrize("marker", ["-", "\u2022", "1."])
+def test_lists_side_by_side_are_no_table(marker: str) -> None:
+    """A bullet stays with its item."""
+    items = [("passport", "pens"), ("two photographs", "paper"), ("proof of address", "ink")]
+
+    def page(canvas: Canvas) -> None:
+        for number, (left, right) in enumerate(items):
+            y = 700 - 14 * number
+            for x, text in ((60, marker), (75, left), (300, marker), (315, right)):
+                canvas.drawString(x, y, text)
+
+    assert pages(page)[0] == [f"{marker} {left} {marker} {right}" for left, right in items]
+
+
+BOXES = [
+    ["Strengths", "Known brand and loyal", "customers in the north", "of the country"],
+    ["Weaknesses", "Old machines that", "need much repair"],
+    ["Openings", "New markets in the", "east and the south"],
+    ["Threats", "Rising prices of", "steel and energy"],
+]
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        pytest.param([(60, 600), (320, 594), (60, 500), (320, 497)], id="four"),
+        pytest.param([(60, 600), (320, 600), (60, 500), (320, 500)], id="four, level"),
+        pytest.param([(60, 600), (190, 600), (320, 600), (450, 600)], id="in a row"),
+    ],
+)
+def test_boxes_side_by_side_are_read_one_by_one(places: list[tuple[int, int]]) -> None:
+    """What a page draws box by box is read so; its title comes first and its foot last."""
+
+    def page(canvas: Canvas) -> None:
+        canvas.drawString(60, 40, "Confidential")
+        for box, (x, y) in zip(BOXES, places, strict=True):
+            down(canvas, box, x, y)
+        canvas.drawString(60, 780, "Where we stand")
+
+    wanted = ["Where we stand", *[line for box in BOXES for line in box], "Confidential"]
+    assert pages(page)[0] == wanted
+
+
+CLAUSES = [
+    ("1. The tenant pays the rent on the", "1. Der Mieter zahlt die Miete am"),
+    ("first day of each month.", "ersten Tag jedes Monats."),
+    ("2. The landlord keeps the house in", "2. Der Vermieter erhält das Haus auf"),
+    ("good repair at his own cost.", "eigene Kosten in gutem Zustand."),
+]
+
+
+@pytest.mark.parametrize("order", ["rows", "columns"])
+def test_two_languages_side_by_side_are_columns(order: str) -> None:
+    """A sentence is not cut by its translation."""
+    found = pages(lambda canvas: put(canvas, CLAUSES, (60, 320), order=order))[0]
+
+    assert found == [line for column in zip(*CLAUSES, strict=True) for line in column]
+
+
+@pytest.mark.parametrize("leading", [13, 20, 27, 30])
+def test_wide_line_spacing_is_no_paragraph(leading: float) -> None:
+    """Only a gap wider than a page's usual one parts paragraphs."""
+    first, second = prose(1, 440, 5), prose(2, 440, 4)
+
+    def page(canvas: Canvas) -> None:
+        canvas.setFont(FONT, SIZE)
+        for number, line in enumerate(first):
+            canvas.drawString(60, 760 - leading * number, line)
+        for number, line in enumerate(second):
+            canvas.drawString(60, 760 - leading * (number + 5.8), line)
+        put(canvas, CITIES, FOUR, 400)
+
+    paragraphs = extract(drawn(page), ExtractOptions("pdfium")).pages[0].split("\n\n")
+
+    assert paragraphs == ["\n".join(first), "\n".join(second), "\n".join(markdown(CITIES))]
+
+
+def test_the_heading_of_a_section_is_a_row() -> None:
+    """A row of one cell is a row."""
+    rows = [CITIES[0], ["North", "", "", ""], *CITIES[1:3], ["South", "", "", ""], *CITIES[3:]]
+
+    assert pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
+
+
+STOCK = [["No.", "Part", "Price"]]
+STOCK += [[str(2000 + 7 * n), f"Bracket of size {n}", f"{n * 1.5:.2f}"] for n in range(1, 40)]
+
+
+def two_pages(first: Cells, second: Cells, places: Sequence[int], *above: str) -> list[list[str]]:
+    """The lines of two pages with a table each, and running lines."""
+
+    def page(number: int, rows: Cells, columns: Sequence[int]) -> Callable[[Canvas], None]:
+        def paint(canvas: Canvas) -> None:
+            canvas.drawString(60, 810, "Price list")
+            down(canvas, list(above) if number > 1 else [], 60, 780)
+            put(canvas, rows, columns, 740)
+            canvas.drawString(300, 30, f"Page {number}")
+
+        return paint
+
+    return pages(page(1, first, THREE), page(2, second, places))
+
+
+def header_of(lines: list[str]) -> str:
+    """The header of the only table of a page."""
+    return lines[lines.index("| --- | --- | --- |") - 1]
+
+
+def test_a_table_that_goes_on_has_the_header_of_its_first_page() -> None:
+    """Rows on the next page are found by the names of their columns, and none is a header."""
+    first, second = two_pages(STOCK[:20], STOCK[20:], THREE)
+
+    assert header_of(first) == header_of(second) == "| No. | Part | Price |"
+    assert [line for line in second if line.startswith("|")] == markdown([STOCK[0], *STOCK[20:]])
+
+
+def test_a_table_whose_columns_do_not_align_has_no_header() -> None:
+    """Its first row is data all the same."""
+    _, second = two_pages(STOCK[:20], STOCK[20:], (60, 250, 400))
+
+    assert [line for line in second if line.startswith("|")] == markdown(
+        [["", "", ""], *STOCK[20:]]
+    )
+
+
+@pytest.mark.parametrize(
+    ("header", "above"),
+    [
+        pytest.param(["No.", "Part", "Price"], (), id="repeated"),
+        pytest.param(["Code", "Tool", "Rent"], (), id="its own"),
+        pytest.param(["2001", "Tool", "12.50"], ("Table 2: tools",), id="below a caption"),
+    ],
+)
+def test_another_table_keeps_its_own_header(header: list[str], above: tuple[str, ...]) -> None:
+    """Only a table without a header goes on from the page before."""
+    _, second = two_pages(STOCK[:20], [header, *STOCK[20:]], THREE, *above)
+
+    assert header_of(second) == f"| {' | '.join(header)} |"
