@@ -36,7 +36,7 @@ LIST_MARKER = re.compile(r"[•‣▪●○◦∙·–—*-]|\(?(?:\d{1,2}|[a-zA
 
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
-OTHER_BLANKS = (UNBROKEN_SPACE, WIDE_SPACE, ord(NOTHING))
+NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
 MAX_MARKER_CHARS = 7
 
 
@@ -105,7 +105,8 @@ def find_words(text: TextHandle, code_points: CodePoints, written_boxes: Boxes) 
     A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
     one word.
     """
-    blank = (code_points <= SPACE) | np.isin(code_points, OTHER_BLANKS)
+    blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
+    blank |= code_points == NOTHING_CODE
     broken = code_points == BROKEN_WORD_CODE
     begins, ends = ~blank, ~blank
     begins[1:] &= blank[:-1] | broken[:-1]
