@@ -21,7 +21,7 @@ from ingest.extract.annotations import (
     may_have_annotations,
     read_annotations,
 )
-from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded
+from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
@@ -118,28 +118,30 @@ class Pdfium:
         """Return the text of a loaded page in reading order; if that fails, in drawing order."""
         count = count_characters(text)
         drawn = read_characters(text, count)
-        doubtful = self.has_named_ligatures or has_undecoded(text, drawn, count)
+        doubtful = self.has_named_ligatures or has_undecoded_letters(text, drawn)
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
         if not drawn or len(drawn) != count:
             return drawn
         try:
-            drawn = correct_characters(text, drawn, self.placeholders)
-            lines = measure_all_lines(text, drawn) if self.heading_detector else None
+            shown = correct_characters(text, drawn, self.placeholders)
+            lines = measure_all_lines(text, shown) if self.heading_detector else None
             if self.structure:
                 self.structure.page_number = index + 1
-            whole = arrange_page(page, text, drawn, lines, self.structure)
-            arranged = self.placeholders.replace(self.continue_table(index, whole))
+            whole = arrange_page(page, text, shown, lines, self.structure)
+            arranged = self.continue_table(index, whole)
+            if shown is not drawn:
+                arranged = self.placeholders.replace(arranged)
             # On a rotated page, the box of a line's first character gives the width of its type
             # and not the height.
             if self.heading_detector and lines and not rotation_of(page):
-                self.heading_detector.add_page(index + 1, text, drawn, lines)
+                self.heading_detector.add_page(index + 1, text, shown, lines)
                 if TABLE_MARK in arranged:
                     self.heading_detector.forget_table_lines(index + 1, arranged)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - hostile pages break the layout in any way; the text is there
-            return self.placeholders.replace(drawn)
+            return drawn
         return arranged
 
     def copy_with_glyph_names(self, index: int) -> Pdfium | None:

@@ -17,9 +17,7 @@ from ingest.extract.engines.placeholders import NOTHING
 COMBINING = {
     "`": "\u0300",
     "\u00b4": "\u0301",
-    "^": "\u0302",
     "\u02c6": "\u0302",
-    "~": "\u0303",
     "\u02dc": "\u0303",
     "\u00af": "\u0304",
     "\u02c9": "\u0304",
@@ -36,6 +34,7 @@ ACCENTS = re.escape("".join(COMBINING))
 DOTTED = {"\u0131": "i", "\u0237": "j"}  # letters that lose their dot below an accent
 
 # Accents next to a letter, with the space that PDFium puts before an accent or a letter.
+ACCENT = re.compile(f"[{ACCENTS}]")
 SPACED_ACCENT = re.compile(rf"(?<=[^\W\d_])[{ACCENTS}]|[{ACCENTS}](?=[ {ACCENTS}]{{0,3}}[^\W\d_])")
 
 MAX_WORD_GAP_HEIGHTS = 0.15  # between letters of a word
@@ -46,15 +45,16 @@ Box = tuple[float, float, float, float]
 def compose_accents(handle: TextHandle, text: str) -> str:
     """Compose each letter with the accents over it; a character that goes is a placeholder."""
     chars = list(text)
+    composed = False
     for match in SPACED_ACCENT.finditer(text):
         place = match.start()
         if chars[place] != NOTHING:
-            compose_accent(handle, chars, place)
-    return "".join(chars)
+            composed |= compose_accent(handle, chars, place)
+    return "".join(chars) if composed else text
 
 
-def compose_accent(handle: TextHandle, chars: list[str], place: int) -> None:
-    """Compose an accent with the letter that it is over, if there is one."""
+def compose_accent(handle: TextHandle, chars: list[str], place: int) -> bool:
+    """Compose an accent with the letter that it is over; return False if there is none."""
     accent = COMBINING[chars[place]]
     box = char_box(handle, place)
     bases = [next_letter(chars, place), previous_letter(chars, place)]
@@ -71,7 +71,8 @@ def compose_accent(handle: TextHandle, chars: list[str], place: int) -> None:
             if not is_repeated:
                 chars[base] = composed
             drop_accent(handle, chars, place, base)
-            return
+            return True
+    return False
 
 
 def drop_accent(handle: TextHandle, chars: list[str], place: int, base: int) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
 
 LINE_END = "\r\n"  # as PDFium writes it
-LONE_CAPITAL = re.compile(r"(?:\A|(?<=\r\n))[\"'“”„«»‘’¿¡(]{0,2}([^\W\d_])[ \"'’”»]?(?=\r\n|\Z)")
+LONE_CAPITAL = re.compile(r"\r\n([\"'“”„«»‘’¿¡(]{0,2}([^\W\d_])[ \"'’”»]?)(?=\r\n|\Z)")
 FIRST_WORD = re.compile(r"[^\W\d_]+")
 WORDS = re.compile(r"[^\W\d_]+")
 WORD_LETTERS = frozenset("AIOYÀÉEÓUVKSZВИКОСУЯА")  # that are words in some language
@@ -18,13 +19,23 @@ MAX_GAP_HEIGHTS = 1.2  # from an initial to its word
 MAX_INITIALS = 20  # of a page; with more, they are something else
 
 
+class Initial(NamedTuple):
+    """A line of one capital letter."""
+
+    shown: str  # with quotation marks
+    letter: str
+    start: int  # offset in the page
+
+
 def attach_initials(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
     """Join each large initial to the first word of the lines beside it.
 
     The line of the initial becomes part of the line before, as placeholders for nothing.
     """
-    initials = [m for m in LONE_CAPITAL.finditer(text) if m[1].isupper()]
-    if not initials or len(initials) > MAX_INITIALS:
+    # In the pattern a line begins with the end of the one before.
+    found = LONE_CAPITAL.finditer(LINE_END + text)
+    initials = [Initial(m[1], m[2], m.start()) for m in found if m[2].isupper()]
+    if not 0 < len(initials) <= MAX_INITIALS:
         return text
     starts = [0, *(m.end() for m in re.finditer(LINE_END, text))]
     starts = [start for start in starts if start < len(text)]
@@ -34,20 +45,21 @@ def attach_initials(handle: TextHandle, text: str, placeholders: Placeholders) -
         for number, start in enumerate(starts)
     ]
     chars = list(text)
-    for match in initials:
-        box = list_char_edges(handle, (match.start(1),))
-        start = find_first_line(box, [line for line in lines if line[0] != match.start()], text)
+    attached = False
+    for initial in initials:
+        box = list_char_edges(handle, (initial.start + initial.shown.index(initial.letter),))
+        others = [line for line in lines if line[0] != initial.start]
+        start = find_first_line(box, others, text)
         if start is None or chars[start] != text[start]:
             continue
-        gap = " " if is_separate_word(match[1], text, start) else ""
-        chars[start] = placeholders.standing_for(match.group().strip() + gap + text[start])
-        # The line ends after the placeholders, or before the first line.
-        first = max(0, match.start() - len(LINE_END))
-        end = match.end()
+        attached = True
+        gap = " " if is_separate_word(initial.letter, text, start) else ""
+        chars[start] = placeholders.standing_for(initial.shown.strip() + gap + text[start])
+        # The line before ends after the placeholders; the first line begins after them.
+        first = max(0, initial.start - len(LINE_END))
+        end = initial.start + len(initial.shown) + (0 if initial.start else len(LINE_END))
         chars[first:end] = NOTHING * (end - first)
-        if not match.start():
-            chars[: end + len(LINE_END)] = NOTHING * len(chars[: end + len(LINE_END)])
-    return "".join(chars)
+    return "".join(chars) if attached else text
 
 
 def find_first_line(

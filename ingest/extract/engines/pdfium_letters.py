@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import re
 
-from ingest.extract.engines.pdfium_accents import SPACED_ACCENT, compose_accents
-from ingest.extract.engines.pdfium_initials import LONE_CAPITAL, attach_initials
+from ingest.extract.engines.pdfium_accents import ACCENT, compose_accents
+from ingest.extract.engines.pdfium_initials import (
+    LINE_END,
+    LONE_CAPITAL,
+    attach_initials,
+)
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     TextHandle,
@@ -18,7 +22,10 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.placeholders import Placeholders
 
-UNDECODED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uefff]")
+# Next to a letter: a glyph by itself is a sign, or music.
+UNDECODED_LETTER = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uefff](?:(?=[^\\W\\d_])|(?<=[^\\W\\d_].))"
+)
 HYPHEN_MARK = re.compile("\ufffe")
 SOFT_HYPHEN = re.compile("\xad")
 MIN_DRAWN_HEIGHTS = 0.05  # width of a hyphen that is drawn, in heights of its font
@@ -34,8 +41,10 @@ MIN_WORD_SHARE = 0.5  # of the runs of symbols of a line, that are words if read
 # A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
 # of a footnote.
 NUMBER_AFTER_WORD = re.compile(
-    r"(?:(?<=[^\W\d_]{3})|(?<=[^\W\d_][.,:;!?])|(?<=[)\]”’»\"]))\d{1,3}(?![^\W_])"
+    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9]))"
+    r"[0-9]{0,2}(?![^\W_])"
 )
+MAX_INITIAL_CHARS = 6  # of the line of an initial
 MAX_MARK_HEIGHTS = 0.85  # of the type of the word
 MIN_RAISED_HEIGHTS = 0.15
 
@@ -48,18 +57,18 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
         text = correct_soft_hyphens(handle, text)
     if not text.isascii() and SYMBOL_CHARS.search(text):
         text = correct_symbols(text)
-    if SPACED_ACCENT.search(text):
+    if "`" in text or (not text.isascii() and ACCENT.search(text)):
         text = compose_accents(handle, text)
     if NUMBER_AFTER_WORD.search(text):
         text = part_footnote_marks(handle, text, placeholders)
-    if LONE_CAPITAL.search(text):
+    if LONE_CAPITAL.search(text, 0) or not text.find(LINE_END, 0, MAX_INITIAL_CHARS) < 0:
         text = attach_initials(handle, text, placeholders)
     return text
 
 
-def has_undecoded(handle: TextHandle, text: str, count: int) -> bool:
-    """Return whether some of a page's `count` characters are unknown to PDFium."""
-    if len(text) != count or UNDECODED.search(text):
+def has_undecoded_letters(handle: TextHandle, text: str) -> bool:
+    """Return whether some letters of a page are unknown to PDFium."""
+    if UNDECODED_LETTER.search(text):
         return True
     # U+FFFE is a hyphen at a line end, or a character that is mapped to nothing.
     return "\ufffe" in text and not all(
@@ -69,9 +78,15 @@ def has_undecoded(handle: TextHandle, text: str, count: int) -> bool:
 
 def correct_unmapped(handle: TextHandle, text: str) -> str:
     """Replace characters that a font maps to nothing by U+FFFD: PDFium reads them as U+FFFE."""
-    return HYPHEN_MARK.sub(
-        lambda match: match.group() if char_unicode(handle, match.start()) else "\ufffd", text
-    )
+    unmapped = [
+        m.start() for m in HYPHEN_MARK.finditer(text) if not char_unicode(handle, m.start())
+    ]
+    if not unmapped:
+        return text
+    chars = list(text)
+    for place in unmapped:
+        chars[place] = "\ufffd"
+    return "".join(chars)
 
 
 def correct_soft_hyphens(handle: TextHandle, text: str) -> str:
@@ -130,7 +145,7 @@ def part_footnote_marks(handle: TextHandle, text: str, placeholders: Placeholder
     places = [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]
     before = list_char_edges(handle, [place - 1 for place in places])
     marks = list_char_edges(handle, places)
-    chars = list(text)
+    raised = []
     for number, place in enumerate(places):
         _, top, _, bottom = before[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
         _, mark_top, _, mark_bottom = marks[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
@@ -139,5 +154,10 @@ def part_footnote_marks(handle: TextHandle, text: str, placeholders: Placeholder
             mark_top - mark_bottom <= MAX_MARK_HEIGHTS * height
             and mark_bottom - bottom >= MIN_RAISED_HEIGHTS * height
         ):
-            chars[place] = placeholders.standing_for(f" {text[place]}")
+            raised.append(place)
+    if not raised:
+        return text
+    chars = list(text)
+    for place in raised:
+        chars[place] = placeholders.standing_for(f" {text[place]}")
     return "".join(chars)

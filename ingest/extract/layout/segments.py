@@ -42,7 +42,7 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 DASH_CODES = [ord(dash) for dash in "-–—−"]
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
-OTHER_BLANKS = (UNBROKEN_SPACE, WIDE_SPACE, ord(NOTHING))
+NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
 
 
 class Direction(IntEnum):
@@ -117,7 +117,8 @@ def find_words(
     A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
     one word, unless a rule runs down through it.
     """
-    blank = (code_points <= SPACE) | np.isin(code_points, OTHER_BLANKS)
+    blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
+    blank |= code_points == NOTHING_CODE
     broken = code_points == BROKEN_WORD_CODE
     begins, ends = ~blank, ~blank
     begins[1:] &= blank[:-1] | broken[:-1]
