@@ -62,10 +62,9 @@ def order_segments(
     for region in split_regions(group_bands(segments), MIN_WHITE_HEIGHTS * height):
         parts = split_columns(region, height, rulings) if depth < MAX_COLUMN_DEPTH else []
         if len(parts) <= 1:
-            # The first lines of a table's first row may be in the region above.
             kept = max(0, len(loose) - MAX_CELL_LINES_ABOVE)
-            lines, loose = [*loose[kept:], *region], loose[:kept]
-            for band in replace_tables(lines, rulings, right_to_left=right_to_left):
+            above, loose = loose[kept:], loose[:kept]
+            for band in replace_tables(region, above, rulings, right_to_left=right_to_left):
                 if band[0].is_table:
                     yield from keep_drawing_order(loose, right_to_left=right_to_left)
                     yield band

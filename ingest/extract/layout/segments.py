@@ -39,7 +39,7 @@ MIN_ALIGNED_CELLS = 2
 MAX_CLOSE_GAPS = 100  # of a page, that are looked at for cells
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-DASH_CODES = [ord(dash) for dash in "-–—−"]
+HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
 NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
@@ -144,7 +144,9 @@ def find_words(
 
 def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
     """Part each dash from the word before it that is on another line: PDFium joins them."""
-    dashes = np.isin(code_points[words.ends], DASH_CODES) & (words.ends > words.starts)
+    codes = code_points[words.ends]
+    dashes = (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
+    dashes &= words.ends > words.starts
     if not dashes.any():
         return words
     middles = box_centres(words.first_boxes, 1), box_centres(words.last_boxes, 1)
@@ -293,7 +295,9 @@ def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> N
         return gaps
     heights = boxes[:-1, 3] - boxes[:-1, 1]
     close = boxes[1:, 0] - boxes[:-1, 2] > MIN_CELL_GAP_HEIGHTS * heights
-    close &= ~cuts & np.isin(lines[:-1], lines[inner])
+    has_cell = np.zeros(lines[-1] + 1, bool)
+    has_cell[lines[inner]] = True
+    close &= ~cuts & has_cell[lines[:-1]]
     begins = boxes[np.append(0, np.flatnonzero(cuts) + 1)]
     ends = boxes[inner]
     starts, stops = np.sort(begins[:, 0]), np.sort(ends[:, 2])

@@ -10,11 +10,17 @@ from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.whitespace import Band, Extent, column_of
 
 MIN_VALUE_SHARE = 0.6  # of the pieces of a column of values, below its header
+MAX_HEADER_LINES = 3
 MAX_SECTIONS = 3  # between rules: header, body and total; more rules separate the rows
 WRAP_WIDTH_SHARE = 0.95  # of a column's width, which the next word would have gone beyond
 MIN_CELL_LINES = 2
 MAX_LINE_GAP_HEIGHTS = 0.45  # between two lines of a cell
 MIN_LONG_LINE_HEIGHTS = 6  # of a line that goes on in the next one, whatever begins that
+
+
+def has_value(bands: Sequence[Band]) -> bool:
+    """Return whether some piece is a value."""
+    return any(is_value(segment.text) for band in bands for segment in band)
 
 
 def is_value_column(column: Sequence[TextSegment]) -> bool:
@@ -44,9 +50,12 @@ class RowSplitter:
 
     def split_sections(self, sections: Sequence[Sequence[Band]]) -> list[list[Band]]:
         """Split what is between two rules into rows, section by section."""
-        if len(sections) > MAX_SECTIONS:
-            return [row for section in sections for row in self.split_ruled(section)]
-        return [row for section in sections for row in self.split(section)]
+        split = self.split_ruled if len(sections) > MAX_SECTIONS else self.split
+        head, *body = sections
+        # A header of several lines, above rows with values.
+        if body and len(head) <= MAX_HEADER_LINES and self.value_columns and not has_value(head):
+            return [list(head), *(row for section in body for row in split(section))]
+        return [row for section in sections for row in split(section)]
 
     def split_ruled(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split a row of a table with a rule below each row: only values on new levels do."""

@@ -50,6 +50,7 @@ MAX_ROW_BANDS = 25  # of a row of a ruled table
 MIN_APART_HEIGHTS = 0.2  # more white space between rows than within them
 
 LIST_ITEM = re.compile(rf"(?:{LIST_MARKER.pattern})(?:\s|$)")
+LEADER = re.compile(r"(?:\. ?){4}\W*\d*$")
 PAGE_NUMBER = re.compile(r"[\divxlc]{1,6}", re.IGNORECASE)
 
 
@@ -71,12 +72,16 @@ def split_into_cells(row: Sequence[Band], columns: Sequence[Extent]) -> list[lis
 
 
 def replace_tables(
-    bands: Sequence[Band], rulings: Rulings, *, right_to_left: bool
+    region: Sequence[Band], above: Sequence[Band], rulings: Rulings, *, right_to_left: bool
 ) -> Iterator[Band]:
-    """Replace the bands of each table by one segment that holds its Markdown."""
+    """Replace the bands of each table by one segment that holds its Markdown.
+
+    The last bands `above` the region may be the first lines of a table's first row.
+    """
+    bands = [*above, *region]
     height = median_height([segment for band in bands for segment in band])
-    start = 0
-    outside: list[Band] = []  # bands above the next table, of which the last may belong to it
+    start = len(above)
+    outside = list(above)  # bands above the next table, of which the last may belong to it
     while start < len(bands):
         table, first, end = detect_table(bands, start, rulings, height)
         if table is None:
@@ -127,7 +132,9 @@ def detect_table(
     splitter = RowSplitter(flat, columns, height)
     rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_into_cells(row, columns) for row in rows], columns)
-    is_table = is_plausible_table(table, framed=framed)
+    is_table = is_plausible_table(table, framed=framed) and (
+        framed or not is_torn(bands, first, end)
+    )
     return (table, first, end) if is_table else (None, start, after)
 
 
@@ -147,6 +154,17 @@ def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, i
     while end < len(bands) and is_within(bands[end]):
         end += 1
     return start, end
+
+
+def is_torn(bands: Sequence[Band], start: int, end: int) -> bool:
+    """Return whether something outside of a range of bands is drawn in the midst of it."""
+    indexes = [segment.drawing_index for band in bands[start:end] for segment in band]
+    low, high = min(indexes), max(indexes)
+    return any(
+        low < segment.drawing_index < high
+        for band in (*bands[:start], *bands[end:])
+        for segment in band
+    )
 
 
 def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
@@ -334,6 +352,8 @@ def is_wordy(columns: Sequence[Sequence[TextSegment]]) -> bool:
 def is_table_of_contents(cells: Sequence[Sequence[Sequence[TextSegment]]]) -> bool:
     """Return whether cells are a table of contents: titles and page numbers."""
     numbers = [" ".join(segment.text for segment in row[-1]) for row in cells]
+    if sum(LEADER.search(number) is not None for number in numbers) > len(numbers) / 2:
+        return True
     return len(cells[0]) == PAIR_COLUMNS and all(
         PAGE_NUMBER.fullmatch(number) for number in numbers
     )

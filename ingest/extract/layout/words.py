@@ -38,6 +38,8 @@ from ingest.extract.layout.segments import (
 )
 from ingest.extract.layout.whitespace import Band
 
+MAX_LONE_HOLES = 2  # of a page without a table
+
 # In heights of a line.
 PARAGRAPH_GAP_HEIGHTS = 0.9  # a larger gap separates paragraphs
 MIN_WIDER_GAP_HEIGHTS = 0.3  # more than the usual gap of a page with wide line spacing
@@ -111,22 +113,23 @@ def order_words(
     )
 
 
-def has_holes(written_boxes: Boxes) -> bool:
-    """Return whether some run of text is side by side with the next one, at a distance."""
-    if not len(written_boxes):
+def has_holes(written: Boxes) -> bool:
+    """Return whether some runs of text are side by side with the next ones, at a distance.
+
+    A hole or two are those of a running head: a table or columns have more.
+    """
+    if len(written) <= MAX_LONE_HOLES:
         return False
-    boxes = written_boxes.tolist()
-    height = sum([top - low for _, top, _, low in boxes]) / len(boxes)
+    height = (written[:, 1] - written[:, 3]).mean()
+    one, other = written[:-1], written[1:]
     # A list marker is at a distance too, but no wider than its line is high.
-    return any(
-        low < top_above
-        and low_above < top
-        and right_above - left_above > height
-        and (left - right_above > height or left_above - right > height)
-        for (left_above, top_above, right_above, low_above), (left, top, right, low) in pairwise(
-            boxes
-        )
+    holes = (
+        (other[:, 3] < one[:, 1])
+        & (one[:, 3] < other[:, 1])
+        & (one[:, 2] - one[:, 0] > height)
+        & ((other[:, 0] - one[:, 2] > height) | (one[:, 0] - other[:, 2] > height))
     )
+    return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
 
 
 def has_cut_in_line(cuts: NDArray[np.bool_], lines: Indices) -> bool:

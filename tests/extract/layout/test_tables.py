@@ -135,6 +135,19 @@ def test_a_wrapped_cell_between_two_rules_is_one_cell(order: str) -> None:
     assert pages(page)[0] == markdown(LEAVE)
 
 
+def test_a_header_of_two_lines_is_one_row() -> None:
+    """Units below the names of columns are part of the header, down to its rule."""
+    rows = [["", "Sales", "Cost", "Margin"], ["Region", "EUR m", "EUR m", "%"]]
+    rows += [["North", "12.1", "8.2", "32"], ["South", "9.0", "7.1", "21"]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, FOUR)
+        rules(canvas, 712, 682, 654)
+
+    header = ["Region", "Sales EUR m", "Cost EUR m", "Margin %"]
+    assert pages(page)[0] == markdown([header, *rows[2:]])
+
+
 @pytest.mark.parametrize("top", [700, 706])
 def test_a_header_above_the_grid_belongs_to_it(top: float) -> None:
     """Some tables have their frame around the rows only."""
