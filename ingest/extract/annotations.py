@@ -7,8 +7,6 @@ number is limited.
 from __future__ import annotations
 
 import ctypes
-import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,16 +31,6 @@ STATE_MODEL_KEY = (
 )
 
 
-SUBTYPE_KEY = b"/Subtype"
-# Fonts, images and links have a subtype too, but none of these.
-RELEVANT_SUBTYPE = re.compile(
-    rb"\s*/(?:Widget|Text|FreeText|Highlight|Underline|Squiggly|StrikeOut|Stamp|Caret|Ink|Line"
-    rb"|Square|Circle|Polygon|PolyLine|FileAttachment|Redact|Sound|Movie|Screen)\b"
-)
-STREAM_START = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
-MAX_OBJECT_STREAM_BYTES = 64 << 20  # of object streams that are unpacked to search them
-
-
 @dataclass(frozen=True, slots=True)
 class PageAnnotations:
     """Annotations of one page."""
@@ -53,37 +41,6 @@ class PageAnnotations:
 
 
 NO_ANNOTATIONS = PageAnnotations()
-
-
-def may_have_annotations(data: bytes) -> bool:
-    """Return whether a PDF may have annotations other than links.
-
-    Searching the file is faster than having PDFium load each of a thousand links.
-    """
-    if b"/Encrypt" in data or has_relevant_subtype(data):
-        return True
-    bytes_left, offset = MAX_OBJECT_STREAM_BYTES, 0
-    while (offset := data.find(b"/ObjStm", offset) + 1) > 0:
-        start = STREAM_START.match(data, offset)
-        if start is None or bytes_left <= 0:
-            return True
-        try:
-            unpacked = zlib.decompressobj().decompress(memoryview(data)[start.end() :], bytes_left)
-        except zlib.error:
-            return True
-        if has_relevant_subtype(unpacked):
-            return True
-        bytes_left -= len(unpacked)
-    return False
-
-
-def has_relevant_subtype(data: bytes) -> bool:
-    """Return whether uncompressed objects include an annotation of a relevant subtype."""
-    offset = 0
-    while (offset := data.find(SUBTYPE_KEY, offset) + len(SUBTYPE_KEY)) >= len(SUBTYPE_KEY):
-        if RELEVANT_SUBTYPE.match(data, offset):
-            return True
-    return False
 
 
 def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:

@@ -205,7 +205,7 @@ def urgency_key(record: Record) -> tuple[bool, int, str]:
     details = record.details
     has_problem = (
         record.outcome in (Outcome.FAILED, Outcome.SKIPPED, Outcome.EMPTY)
-        or bool(details.missing or details.doubtful)
+        or bool(details.needs_attention or details.doubtful or details.hidden)
         or (bool(details.scanned) and not details.ocr)
     )
     return not has_problem, -record.pages, record.source

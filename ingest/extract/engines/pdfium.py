@@ -17,9 +17,11 @@ from pypdfium2 import raw
 from ingest.extract.annotations import (
     NO_ANNOTATIONS,
     PageAnnotations,
-    may_have_annotations,
     read_annotations,
 )
+from ingest.extract.engines.pdfium_hidden import Candidate, confirm_hidden, find_candidates
+from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
+from ingest.extract.engines.pdfium_objects import leave_out, list_objects
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
@@ -36,6 +38,7 @@ from ingest.extract.engines.pdfium_raw import (
     read_utf16,
     rotation_of,
     text_of,
+    text_of_item,
 )
 from ingest.extract.layout import TABLE_MARK, arrange_page
 from ingest.extract.layout.headings import HeadingDetector
@@ -46,6 +49,8 @@ from ingest.extract.passwords import (
     locked_error,
     unsupported_encryption_error,
 )
+from ingest.extract.safe_call import try_call
+from ingest.extract.traits import Traits, find_traits
 
 if TYPE_CHECKING:
     from ingest.models import GreyImage, Heading
@@ -54,6 +59,8 @@ RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
 MAX_COUNTED_OBJECTS = 5000  # of a page
+# Pages of a document that are rendered to see if text is hidden.
+MAX_LIKELY_RENDERS, MAX_UNLIKELY_RENDERS = 50, 5
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -66,6 +73,9 @@ class Pdfium:
         self.address = address_of(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
         self.page_annotations: dict[int, PageAnnotations] = {}
+        self.pages_with_unseen_text: set[int] = set()
+        self.pages_with_hidden_text: set[int] = set()
+        self.renders: Counter[bool] = Counter()  # to find hidden text, by whether it was likely
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
         self.heading_detector = None if outlined else HeadingDetector()
 
@@ -77,19 +87,47 @@ class Pdfium:
         if not page:
             raise ValueError(f"page {index + 1} cannot be loaded")
         try:
-            if (count := count_annotations(page)) > 0 and self.has_annotations:
+            if (count := count_annotations(page)) > 0 and self.traits.annotations:
                 self.page_annotations[index] = read_annotations(
                     ctypes.cast(page, raw.FPDF_PAGE), count
                 )
+            no_candidates: list[Candidate] = []
+            # Hostile pages break this in any way; their text is there.
+            candidates = try_call(partial(self.leave_out_unseen, index, page), no_candidates)
             text = load_text(page)
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
+                if candidates:
+                    try_call(partial(self.find_hidden_text, index, page, text, candidates), None)
                 return self.read_loaded_page(index, page, text)
             finally:
                 close_text(text)
         finally:
             close_page(page)
+
+    def leave_out_unseen(self, index: int, page: PageHandle) -> list[Candidate]:
+        """Leave the text that no viewer shows out of a page; return what may be hidden else."""
+        objects = list_objects(page)
+        if self.traits.layers:
+            objects.unseen += find_switched_off(page)
+        if objects.unseen:
+            leave_out(objects.unseen)
+            self.pages_with_unseen_text.add(index)
+        return find_candidates(objects)
+
+    def find_hidden_text(
+        self, index: int, page: PageHandle, text: TextHandle, candidates: list[Candidate]
+    ) -> None:
+        """Note whether some of the candidates are text that a reader cannot see."""
+
+        def may_render(likely: bool) -> bool:  # noqa: FBT001 - a callback
+            self.renders[likely] += 1
+            limit = MAX_LIKELY_RENDERS if likely else MAX_UNLIKELY_RENDERS
+            return self.renders[likely] <= limit
+
+        if confirm_hidden(page, candidates, partial(count_letters, text), may_render):
+            self.pages_with_hidden_text.add(index)
 
     def read_loaded_page(self, index: int, page: PageHandle, text: TextHandle) -> str:
         """Return the text of a loaded page in reading order; if that fails, in drawing order."""
@@ -112,6 +150,15 @@ class Pdfium:
             return drawn
         return arranged
 
+    def shows_text(self, index: int) -> bool:
+        page = load_page(self.address, index)
+        if not page:
+            return False
+        try:
+            return draws_letters(page)
+        finally:
+            close_page(page)
+
     def has_graphics(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
         if not page:
@@ -133,9 +180,15 @@ class Pdfium:
         return grey
 
     @cached_property
-    def has_annotations(self) -> bool:
-        """Return whether the document may have annotations other than links."""
-        return may_have_annotations(self.data)
+    def traits(self) -> Traits:
+        """What the pages of the document may need."""
+        return find_traits(self.data)
+
+    def has_unseen_text(self, index: int) -> bool:
+        return index in self.pages_with_unseen_text
+
+    def has_hidden_text(self, index: int) -> bool:
+        return index in self.pages_with_hidden_text
 
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)
@@ -192,6 +245,14 @@ def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfD
             reason = pypdfium2.internal.ErrorToStr.get(error, f"error {error}")
             raise ValueError(reason.rstrip("."))
     raise locked_error(passwords)
+
+
+def count_letters(text: TextHandle, item: int) -> int:
+    """Return the number of letters and digits that an object draws on a loaded page."""
+    size = text_of_item(item, text, None, 0)
+    buffer = (ctypes.c_char * max(2, size))()
+    text_of_item(item, text, ctypes.addressof(buffer), size)
+    return sum(map(str.isalnum, buffer.raw.decode("utf-16-le", "ignore")))
 
 
 def read_characters(text: TextHandle, count: int) -> str:

@@ -48,6 +48,15 @@ class Pypdf:
     def text(self, index: int) -> str:
         return self.reader.pages[index].extract_text()
 
+    def has_unseen_text(self, index: int) -> bool:  # noqa: ARG002 - it reads all text
+        return False
+
+    def has_hidden_text(self, index: int) -> bool:  # noqa: ARG002 - it looks at no colours
+        return False
+
+    def shows_text(self, index: int) -> bool:  # noqa: ARG002 - it renders nothing
+        return False
+
     def has_graphics(self, index: int) -> bool:
         resources = self.reader.pages[index].get("/Resources", {})
         return bool(resources and resources.get_object().get("/XObject"))
