@@ -25,7 +25,7 @@ MAX_NOTE_CHARS = 20_000  # of one note, or of one form field
 SKIPPED_SUBTYPES = frozenset(
     {"/Link", "/Popup", "/Widget", "/PrinterMark", "/TrapNet", "/Watermark"}
 )
-HIDDEN_FLAG = 0b10  # ISO 32000-2, table 167
+HIDDEN_FLAG, NO_VIEW_FLAG = 1 << 1, 1 << 5  # ISO 32000-2, table 167
 STATE_MODEL_KEY = (
     "/StateModel"  # of review states such as "Accepted set by Ann", which are not notes
 )
@@ -38,6 +38,8 @@ class PageAnnotations:
     notes: tuple[str, ...] = ()
     has_fields: bool = False  # form fields
     has_files: bool = False  # attached files
+    has_appearances: bool = False  # annotations that may show other text than their notes
+    appearances: tuple[str, ...] = ()  # lines of text that they show
 
 
 NO_ANNOTATIONS = PageAnnotations()
@@ -47,14 +49,18 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
     """Read the `count` annotations of a page that PDFium has loaded."""
     from pypdfium2 import raw
 
+    from ingest.extract.engines.pdfium_appearances import has_appearance
+
     notes: list[str] = []
     kinds = set()
+    has_appearances = False
     for index in range(min(count, MAX_PAGE_ANNOTATIONS)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
         if not annotation:
             continue
         kind = raw.FPDFAnnot_GetSubtype(annotation)
         kinds.add(kind)
+        has_appearances = has_appearances or has_appearance(annotation)
         if kind not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET):
             skipped = kind in (raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_PRINTERMARK)
             skipped = skipped or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN_FLAG)
@@ -65,6 +71,7 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
         tuple(dict.fromkeys(filter(None, notes))),
         has_fields=raw.FPDF_ANNOT_WIDGET in kinds,
         has_files=raw.FPDF_ANNOT_FILEATTACHMENT in kinds,
+        has_appearances=has_appearances,
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ctypes
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pypdfium2
@@ -19,6 +20,8 @@ from ingest.extract.annotations import (
     PageAnnotations,
     read_annotations,
 )
+from ingest.extract.cleaning import clean
+from ingest.extract.engines.pdfium_appearances import read_appearances
 from ingest.extract.engines.pdfium_hidden import Candidate, confirm_hidden, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
 from ingest.extract.engines.pdfium_objects import leave_out, list_objects
@@ -35,9 +38,9 @@ from ingest.extract.engines.pdfium_raw import (
     label_of,
     load_page,
     load_text,
+    read_characters,
     read_utf16,
     rotation_of,
-    text_of,
     text_of_item,
 )
 from ingest.extract.layout import TABLE_MARK, arrange_page
@@ -50,7 +53,7 @@ from ingest.extract.passwords import (
     unsupported_encryption_error,
 )
 from ingest.extract.safe_call import try_call
-from ingest.extract.traits import Traits, find_traits
+from ingest.extract.traits import find_traits
 
 if TYPE_CHECKING:
     from ingest.models import GreyImage, Heading
@@ -70,8 +73,14 @@ class Pdfium:
 
     def __init__(self, data: bytes, passwords: Sequence[str]) -> None:
         self.document, self.password = open_document(data, passwords)
+        self.denied = read_denied_permissions(self.document)
+        self.traits = find_traits(data)
+        if self.traits.pages > len(self.document):
+            data = try_call(partial(self.rewrite_page_tree, data), b"") or data
+            self.document, _ = open_document(data, (), self.password)
         self.address = address_of(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
+        self.copy: pypdfium2.PdfDocument | None = None  # with appearances merged into its pages
         self.page_annotations: dict[int, PageAnnotations] = {}
         self.pages_with_unseen_text: set[int] = set()
         self.pages_with_hidden_text: set[int] = set()
@@ -88,9 +97,7 @@ class Pdfium:
             raise ValueError(f"page {index + 1} cannot be loaded")
         try:
             if (count := count_annotations(page)) > 0 and self.traits.annotations:
-                self.page_annotations[index] = read_annotations(
-                    ctypes.cast(page, raw.FPDF_PAGE), count
-                )
+                self.page_annotations[index] = self.read_annotations(index, page, count)
             no_candidates: list[Candidate] = []
             # Hostile pages break this in any way; their text is there.
             candidates = try_call(partial(self.leave_out_unseen, index, page), no_candidates)
@@ -105,6 +112,22 @@ class Pdfium:
                 close_text(text)
         finally:
             close_page(page)
+
+    def rewrite_page_tree(self, data: bytes) -> bytes:
+        """Return the document with the right page count, if its own is too low; else b""."""
+        from ingest.extract.engines.page_tree import rewrite_page_tree  # few documents need pypdf
+
+        return rewrite_page_tree(data, self.password, len(self.document))
+
+    def read_annotations(self, index: int, page: PageHandle, count: int) -> PageAnnotations:
+        """Read the annotations of a page, with the text that they show."""
+        found = read_annotations(ctypes.cast(page, raw.FPDF_PAGE), count)
+        if not found.has_appearances:
+            return found
+        if self.copy is None:
+            self.copy, _ = open_document(self.data, (), self.password)
+        text = try_call(partial(read_appearances, address_of(self.copy), index), "")
+        return replace(found, appearances=tuple(clean(text).split("\n")))
 
     def leave_out_unseen(self, index: int, page: PageHandle) -> list[Candidate]:
         """Leave the text that no viewer shows out of a page; return what may be hidden else."""
@@ -179,11 +202,6 @@ class Pdfium:
         grey: GreyImage = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
         return grey
 
-    @cached_property
-    def traits(self) -> Traits:
-        """What the pages of the document may need."""
-        return find_traits(self.data)
-
     def has_unseen_text(self, index: int) -> bool:
         return index in self.pages_with_unseen_text
 
@@ -199,9 +217,7 @@ class Pdfium:
         }
 
     def denied_permissions(self) -> tuple[str, ...]:
-        if raw.FPDF_GetSecurityHandlerRevision(self.document) < 0:
-            return ()
-        return list_denied_permissions(raw.FPDF_GetDocUserPermissions(self.document))
+        return self.denied
 
     def may_have_form(self) -> bool:
         return bool(raw.FPDF_GetFormType(self.document) != raw.FORMTYPE_NONE)
@@ -224,14 +240,25 @@ class Pdfium:
         return read_utf16(partial(label_of, self.address, index))
 
 
-def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:
+def read_denied_permissions(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
+    """Return the actions that the permissions of a document deny."""
+    if raw.FPDF_GetSecurityHandlerRevision(document) < 0:
+        return ()
+    return list_denied_permissions(raw.FPDF_GetDocUserPermissions(document))
+
+
+def open_document(
+    data: bytes, passwords: Sequence[str], known_password: bytes = b""
+) -> tuple[pypdfium2.PdfDocument, bytes]:
     """Open a document; returns it with the password that opened it.
+
+    `known_password` is tried first.
 
     Raises:
         DocumentError: No password opens it.
         ValueError: It is damaged.
     """
-    for password in encode_passwords(passwords):
+    for password in (known_password, *encode_passwords(passwords)):
         document = raw.FPDF_LoadMemDocument64(data, len(data), password)
         if document:
             if raw.FPDF_GetPageCount(document) > 0:
@@ -253,13 +280,3 @@ def count_letters(text: TextHandle, item: int) -> int:
     buffer = (ctypes.c_char * max(2, size))()
     text_of_item(item, text, ctypes.addressof(buffer), size)
     return sum(map(str.isalnum, buffer.raw.decode("utf-16-le", "ignore")))
-
-
-def read_characters(text: TextHandle, count: int) -> str:
-    """Return the `count` characters of a loaded page, in drawing order."""
-    if count <= 0:
-        return ""
-    # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
-    buffer = bytearray(2 * (2 * count + 1))
-    units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
-    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, repeat
 from operator import add, sub
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pypdfium2 import raw
 
@@ -46,9 +46,7 @@ from ingest.extract.engines.pdfium_raw import (
     has_transparency,
     set_active,
 )
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
+from ingest.extract.engines.pdfium_render import render_page, to_pixels
 
 Colour = tuple[int, int, int, int]  # red, green, blue, opacity; 0 to 255
 
@@ -62,8 +60,6 @@ MIN_COVERED_SHARE = 0.8  # of a text's area
 MIN_TYPE_POINTS = 1.0  # smaller type cannot be read
 MIN_HIDDEN_LETTERS = 4  # on a page; fewer are anchors and accidents
 MAX_CANDIDATES = 2000  # texts of a page that are looked at
-RENDER_SCALE = 1.5  # pixels per point
-MAX_RENDER_PIXELS = 4_000_000
 INVISIBLE_MODES = (raw.FPDF_TEXTRENDERMODE_INVISIBLE, raw.FPDF_TEXTRENDERMODE_CLIP)
 
 
@@ -343,40 +339,3 @@ def find_without_trace(page: PageHandle, candidates: Sequence[Candidate]) -> Ite
             hidden = bool(difference.max() <= MAX_SAME_COLOUR)
         if hidden:
             yield one
-
-
-def render_page(page: PageHandle) -> GreyImage:
-    """Render a page with its objects as they are now, in colour: (height, width, 4)."""
-    import numpy as np  # few documents need it
-
-    handle = ctypes.cast(page, raw.FPDF_PAGE)
-    width, height = raw.FPDF_GetPageWidthF(handle), raw.FPDF_GetPageHeightF(handle)
-    scale = min(RENDER_SCALE, (MAX_RENDER_PIXELS / max(1.0, width * height)) ** 0.5)
-    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
-    image = np.empty((rows, columns, 4), np.uint8)
-    bitmap = raw.FPDFBitmap_CreateEx(
-        columns, rows, raw.FPDFBitmap_BGRx, image.ctypes.data_as(ctypes.c_void_p), columns * 4
-    )
-    if not bitmap:
-        raise MemoryError
-    try:
-        raw.FPDFBitmap_FillRect(bitmap, 0, 0, columns, rows, 0xFFFFFFFF)
-        raw.FPDF_RenderPageBitmap(bitmap, handle, 0, 0, columns, rows, 0, raw.FPDF_ANNOT)
-    finally:
-        raw.FPDFBitmap_Destroy(bitmap)
-    return image
-
-
-def to_pixels(page: PageHandle, box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Return the first and last row and column of a box on a rendered page."""
-    rows, columns = shape[:2]
-    handle = ctypes.cast(page, raw.FPDF_PAGE)
-    x, y = ctypes.c_int(), ctypes.c_int()
-    corners = []
-    for corner in (box[:2], box[2:]):
-        raw.FPDF_PageToDevice(handle, 0, 0, columns, rows, 0, *corner, x, y)
-        corners.append((x.value, y.value))
-    (x0, y0), (x1, y1) = corners
-    left, right = sorted((x0, x1))
-    top, bottom = sorted((y0, y1))
-    return max(0, top), bottom + 1, max(0, left), right + 1

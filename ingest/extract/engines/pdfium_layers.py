@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from itertools import repeat
 
 from pypdfium2 import raw
@@ -37,6 +36,7 @@ from ingest.extract.engines.pdfium_raw import (
     mode_of,
     set_active,
 )
+from ingest.extract.engines.pdfium_render import render_alpha
 
 LAYER_MARK = "OC"  # ISO 32000-2, 14.6: the tag of content in a layer
 MAX_MARKS = 4000  # of a page that are tried; the others count as shown
@@ -44,7 +44,6 @@ MAX_FORMS = 60  # of a page that are tried
 TILE_PIXELS = 4  # side of the rectangle that stands for a layer
 TILES_PER_ROW = 64
 FORM_PIXELS = 1200  # longer side of the image that a form is drawn on
-BYTES_PER_PIXEL = 4
 MIN_LETTER_PIXELS = 200  # at 72 dpi: ten letters of a text, or a large ornament
 INVISIBLE_MODES = (raw.FPDF_TEXTRENDERMODE_INVISIBLE, raw.FPDF_TEXTRENDERMODE_CLIP)
 SHOW_INVISIBLE = raw.FPDF_TEXTRENDERMODE_FILL
@@ -180,19 +179,3 @@ def inactive(items: Sequence[Item]) -> Iterator[None]:
         yield
     finally:
         list(map(set_active, items, repeat(1)))
-
-
-def render_alpha(page: PageHandle, width: int, height: int, rotation: int) -> bytes:
-    """Render a page on nothing; return the opacity of each pixel, row by row."""
-    buffer = ctypes.create_string_buffer(width * height * BYTES_PER_PIXEL)
-    bitmap = raw.FPDFBitmap_CreateEx(
-        width, height, raw.FPDFBitmap_BGRA, buffer, width * BYTES_PER_PIXEL
-    )
-    if not bitmap:
-        raise MemoryError
-    render = partial(raw.FPDF_RenderPageBitmap, bitmap, ctypes.cast(page, raw.FPDF_PAGE))
-    try:
-        render(0, 0, width, height, rotation, 0)
-    finally:
-        raw.FPDFBitmap_Destroy(bitmap)
-    return buffer.raw[BYTES_PER_PIXEL - 1 :: BYTES_PER_PIXEL]

@@ -120,3 +120,13 @@ def fill_char_boxes(text: TextHandle, indexes: Sequence[int]) -> ctypes.Array[ct
     if not all(map(loose_box, repeat(text), indexes, addresses)):
         raise ValueError("a character has no box")
     return boxes
+
+
+def read_characters(text: TextHandle, count: int) -> str:
+    """Return the `count` characters of a loaded page, in drawing order."""
+    if count <= 0:
+        return ""
+    # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
+    buffer = bytearray(2 * (2 * count + 1))
+    units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
+    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")
