@@ -217,6 +217,8 @@ class Details:
     undecoded: tuple[int, ...] = ()  # pages that show text which no engine decodes
     doubtful: tuple[int, ...] = ()  # pages whose text is probably not what they show
     hidden: tuple[int, ...] = ()  # pages with text that a reader cannot see
+    verified: tuple[int, ...] = ()  # pages with lines that were compared with their images
+    agreement: tuple[float, ...] = ()  # of each of those, from 0 to 1
     ocr: str = ""  # the OCR engine that read its scanned pages; "" for none
     attachments: tuple[str, ...] = ()  # names of the PDFs attached to it
     since: str = ""  # id of the first run that reported its current problem; "" for none

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 
@@ -21,9 +22,12 @@ def pdf(*pages: str, title: str = "", outline: Sequence[tuple[int, str, int]] = 
             if page == number:
                 canvas.bookmarkPage(f"{number} {entry}")
                 canvas.addOutlineEntry(entry, f"{number} {entry}", level - 1)
-        place = canvas.beginText(50, 800)
+        lines = text.split("\n")
+        height = max(A4[1], 12 * len(lines) + 60)  # no line is outside of the page
+        canvas.setPageSize((A4[0], height))
+        place = canvas.beginText(50, height - A4[1] + 800)
         place.setFont("Helvetica", 10)
-        for line in text.split("\n"):
+        for line in lines:
             place.textLine(line)
         canvas.drawText(place)
         canvas.showPage()

@@ -31,6 +31,7 @@ from ingest.extract.limits import (
 from ingest.extract.plausible import decipher, is_implausible
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
+from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
 from ingest.models import Code, Document, Heading, OcrResult
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     first = engines.first()
     count = check_page_count(count_pages(engines, len(data)))
     state = ExtractState()
+    if options.verify_share and options.recognise_line:
+        state.verifier = TextVerifier(options.verify_share, options.recognise_line)
     # Read all pages before cleaning any: each switch to the engine evicts the processor's cache.
     raw = list(limit_text(read_pages(engines, options, state, count, on_page)))
     pages = tuple(limit_text(unwrap_cjk_lines(clean(text)) for text in raw))
@@ -86,6 +89,8 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
             ),
             undecoded=tuple(state.undecoded),
             doubtful=tuple(sorted(state.doubtful)),
+            verified=tuple(agreement := state.verifier.agreement if state.verifier else {}),
+            agreement=tuple(agreement.values()),
             hidden=tuple(state.hidden),
             ocr=options.ocr if state.ocr_results else "",
             attachments=find_attachments(engines, count)
@@ -105,6 +110,7 @@ class ExtractState:
     doubtful: set[int] = field(default_factory=set)
     hidden: list[int] = field(default_factory=list)  # with text that a reader cannot see
     ocr_results: dict[int, OcrResult] = field(default_factory=dict)
+    verifier: TextVerifier | None = None
 
 
 def read_pages(
@@ -129,6 +135,8 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
     if asks_any(engines, "has_hidden_text", page):
         state.hidden.append(page)
     if found.garbled <= MAX_GARBLED_SHARE:
+        if state.verifier:
+            try_call(partial(verify_page, engines, page, found.text, state), None)
         return found.text
     text = found.text if found.garbled <= DISCARD_GARBLED_SHARE else ""
     # What no engine decodes is a picture of text. A garbled layer behind a scan shows nothing.
@@ -151,6 +159,14 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
     elif is_visible and result is None:
         state.doubtful.add(page)
     return text
+
+
+def verify_page(engines: EngineChain, page: int, text: str, state: ExtractState) -> None:
+    """Compare lines of a page with their images. Raises any exception of the engine."""
+    assert state.verifier
+    drawn = engines.first().drawn_lines(page - 1)
+    if state.verifier.check(page, text, drawn) < MIN_AGREEMENT:
+        state.doubtful.add(page)
 
 
 def is_unlike_language(result: OcrResult) -> bool:

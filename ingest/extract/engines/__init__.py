@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ingest.extract.annotations import PageAnnotations
+    from ingest.extract.engines.pdfium_lines import DrawnLines
     from ingest.models import GreyImage, Heading
 
 HEADER_BYTES = 1024  # viewers accept the header anywhere in these: ISO 32000, Annex H
@@ -45,6 +46,9 @@ class PdfEngine(Protocol):
 
     # image of a page, for OCR
     def render(self, index: int) -> GreyImage: ...
+
+    # lines of a page, and images of them
+    def drawn_lines(self, index: int) -> DrawnLines: ...
 
     # notes, form fields and attached files of a page; call text() for the page first
     def annotations(self, index: int) -> PageAnnotations: ...

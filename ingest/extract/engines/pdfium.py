@@ -56,6 +56,7 @@ from ingest.extract.safe_call import try_call
 from ingest.extract.traits import find_traits
 
 if TYPE_CHECKING:
+    from ingest.extract.engines.pdfium_lines import DrawnLines
     from ingest.models import GreyImage, Heading
 
 RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
@@ -210,6 +211,11 @@ class Pdfium:
 
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)
+
+    def drawn_lines(self, index: int) -> DrawnLines:
+        from ingest.extract.engines.pdfium_lines import DrawnLines  # few runs check the text
+
+        return DrawnLines(self, index)
 
     def info(self) -> dict[str, str]:
         return {

@@ -40,6 +40,7 @@ from ingest.extract.engines.pdfium_objects import (
 )
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
+    count_items,
     draw_mode_of,
     fill_of,
     font_size_of,
@@ -59,6 +60,7 @@ MAX_BOXES = 500  # filled paths of a page that are compared with its text
 MIN_COVERED_SHARE = 0.8  # of a text's area
 MIN_TYPE_POINTS = 1.0  # smaller type cannot be read
 MIN_HIDDEN_LETTERS = 4  # on a page; fewer are anchors and accidents
+MAX_RENDERED_OBJECTS = 3000  # of a page; one with more is judged by colours and positions alone
 MAX_CANDIDATES = 2000  # texts of a page that are looked at
 INVISIBLE_MODES = (raw.FPDF_TEXTRENDERMODE_INVISIBLE, raw.FPDF_TEXTRENDERMODE_CLIP)
 
@@ -309,10 +311,12 @@ def confirm_hidden(
     letters = {one.item: count_letters(one.item) for one in candidates}
     if sum(letters.values()) < MIN_HIDDEN_LETTERS:
         return False
-    hidden = sum(letters[one.item] for one in candidates if one.tiny)
+    is_slow = count_items(page) > MAX_RENDERED_OBJECTS
+    certain = [one for one in candidates if one.tiny or (is_slow and not one.on_picture)]
+    hidden = sum(letters[one.item] for one in certain)
     others = [one for one in candidates if not one.tiny and letters[one.item]]
     likely = not all(one.on_picture for one in others)
-    if hidden < MIN_HIDDEN_LETTERS and others and may_render(likely):
+    if hidden < MIN_HIDDEN_LETTERS and others and not is_slow and may_render(likely):
         hidden += sum(letters[one.item] for one in find_without_trace(page, others))
     return hidden >= MIN_HIDDEN_LETTERS
 

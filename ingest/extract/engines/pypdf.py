@@ -21,6 +21,7 @@ from ingest.extract.passwords import (
 from ingest.models import Heading
 
 if TYPE_CHECKING:
+    from ingest.extract.engines.pdfium_lines import DrawnLines
     from ingest.models import GreyImage
 
 # pypdf logs every repair it makes, but problems are reported in a document's outcome.
@@ -62,6 +63,9 @@ class Pypdf:
         return bool(resources and resources.get_object().get("/XObject"))
 
     def render(self, index: int) -> GreyImage:
+        raise NotImplementedError(f"pypdf cannot render page {index + 1}")
+
+    def drawn_lines(self, index: int) -> DrawnLines:
         raise NotImplementedError(f"pypdf cannot render page {index + 1}")
 
     def annotations(self, index: int) -> PageAnnotations:
