@@ -305,7 +305,8 @@ def measure_text(text: str) -> PageText:
         if not try_call(partial(is_implausible, text), False):
             return PageText(text, garbled)
         garbled = IMPLAUSIBLE_SHARE
-    if read := try_call(partial(decipher, text), ""):
+    read = try_call(partial(decipher, text), "")
+    if read and garbled_share(read) <= MAX_GARBLED_SHARE:
         return PageText(read, DECIPHERED_SHARE, is_deciphered=True)
     return PageText(text, garbled)
 

@@ -45,6 +45,7 @@ CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
 GLYPH_SHIFT = 29  # from the glyph numbers of common TrueType fonts to ASCII
 CONTROL_CODES = re.compile("[\x03-\x08\x0e-\x1f]")  # glyph numbers of spaces and punctuation
 MAX_SHIFT = 64
+MAX_DECIPHERED_CHARS = 50_000  # of a page
 COMMON_LETTERS = "etaoinsrетаоинсрεταοινσρ"  # Latin, Cyrillic, Greek
 MIN_COMMON_LETTERS = 0.52  # share of a text's letters; 0.6 in English, 0.3 in shifted English
 SAMPLE_CHARS = 800
@@ -108,6 +109,8 @@ def is_prose(text: str) -> bool:
 
 def decipher(text: str) -> str:
     """Return a text with its letters shifted or decoded so that it is a language; "" if none is."""
+    if len(text) > MAX_DECIPHERED_CHARS or has_mixed_words(text):
+        return ""
     best, probability = "", KNOWN_LANGUAGE
     for read in iter_readings(text):
         if (

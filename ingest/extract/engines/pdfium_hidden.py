@@ -142,9 +142,8 @@ def text_orders(one: ObjectList) -> Sequence[int]:
     """Return the order of each text of a list among all objects of the page."""
     if not one.others:
         return one.orders
-    return [
-        order for item, order in zip(one.items, one.orders, strict=True) if item not in one.others
-    ]
+    no_text = set(one.others)
+    return [order for index, order in enumerate(one.orders) if index not in no_text]
 
 
 def find_suspects(page: TextLook, boxes: Sequence[FilledBox]) -> set[int]:
@@ -218,15 +217,21 @@ def read_colours(items: Sequence[Item]) -> list[Colour]:
 def find_filled_boxes(objects: PageObjects, first_text: int) -> Iterator[FilledBox]:
     """Yield the filled paths that may hide text or be seen behind it."""
     fill, stroke = ctypes.c_int(), ctypes.c_int()
-    addresses = ctypes.addressof(fill), ctypes.addressof(stroke)
+    modes = ctypes.addressof(fill), ctypes.addressof(stroke)
+    found = (ctypes.c_uint * 4)()
+    parts = range(ctypes.addressof(found), ctypes.addressof(found) + COLOUR_BYTES, 4)
     left = MAX_BOXES
     for item, order, box in iter_objects(objects, PATH):
-        if not left or not draw_mode_of(item, *addresses) or not fill.value:
+        if not left or not draw_mode_of(item, *modes) or not fill.value:
             continue
-        (colour,) = read_colours([item])
-        if colour[:3] != PAPER[:3] or order > first_text:
+        found[:] = [0, 0, 0, 255]  # where it has no plain colour
+        fill_of(item, *parts)
+        red, green, blue, opacity = found
+        if (red, green, blue) != PAPER[:3] or order > first_text:
             left -= 1
-            yield FilledBox(order, box, colour, opaque=not has_transparency(item))
+            yield FilledBox(
+                order, box, (red, green, blue, opacity), opaque=not has_transparency(item)
+            )
 
 
 def find_pictures(objects: PageObjects) -> Iterator[FilledBox]:
@@ -239,13 +244,12 @@ def find_pictures(objects: PageObjects) -> Iterator[FilledBox]:
 def iter_objects(objects: PageObjects, kind: int) -> Iterator[tuple[Item, int, Box]]:
     """Yield the objects of a kind that are not too small to hide text: order and bounds."""
     for one in objects.lists:
-        chosen = [item for item, each in one.others.items() if each == kind]
-        orders = dict(zip(one.items, one.orders, strict=True)) if chosen else {}
-        for item, box in zip(chosen, iter_boxes(read_edges(chosen)), strict=True):
-            shown = transform_box(one.matrix, box) if one.matrix else box
-            left, bottom, right, top = shown
+        places = [n for n, each in zip(one.others, one.kinds, strict=True) if each == kind]
+        edges = read_edges([one.items[place] for place in places])
+        for place, box in zip(places, iter_boxes(edges), strict=True):
+            left, bottom, right, top = transform_box(one.matrix, box) if one.matrix else box
             if right - left >= MIN_BOX_POINTS and top - bottom >= MIN_BOX_POINTS:
-                yield item, orders[item], shown
+                yield one.items[place], one.orders[place], (left, bottom, right, top)
 
 
 def is_on_picture(box: Box, boxes: Sequence[FilledBox]) -> bool:

@@ -52,22 +52,33 @@ SHOW_INVISIBLE = raw.FPDF_TEXTRENDERMODE_FILL
 def find_switched_off(page: PageHandle) -> list[Item]:
     """Return the objects of a loaded page whose layers are switched off."""
     items = list(map(item_at, repeat(page), range(min(count_items(page), MAX_OBJECTS))))
-    found = find_hidden_forms(page, items, 0)
-    tagged = list(iter_tagged(items, 0))
+    found = find_hidden_forms(page, items, iter(range(MAX_FORMS)))
+    tagged = list(iter_tagged(items))
     marks = list(dict.fromkeys(mark for _, mark in tagged))[:MAX_MARKS]
     hidden = set(find_hidden_marks(page, items, marks)) if marks else set()
     return found + [item for item, mark in tagged if mark in hidden]
 
 
-def iter_tagged(items: Sequence[Item], level: int) -> Iterator[tuple[Item, int]]:
+def iter_tagged(items: Sequence[Item]) -> Iterator[tuple[Item, int]]:
     """Yield the objects that have marks of layers, those in forms included, with each mark."""
-    for item, count in zip(items, map(count_marks, items), strict=True):
-        for index in range(max(0, count)):
+    for item in walk(items):
+        for index in range(max(0, count_marks(item))):
             mark = mark_at(item, index)
             if mark and read_mark_name(mark) == LAYER_MARK:
                 yield item, mark
+
+
+def walk(items: Sequence[Item]) -> Iterator[Item]:
+    """Yield objects and those in their forms, up to a limit: forms may hold each other."""
+    waiting = [(item, 0) for item in reversed(items)]
+    for _ in range(MAX_OBJECTS):
+        if not waiting:
+            return
+        item, level = waiting.pop()
+        yield item
         if level < MAX_FORM_LEVELS and kind_of(item) == FORM:
-            yield from iter_tagged(list_form_items(item, MAX_OBJECTS), level + 1)
+            inside = list_form_items(item, MAX_OBJECTS)
+            waiting += [(each, level + 1) for each in reversed(inside)]
 
 
 def read_mark_name(mark: int) -> str:
@@ -113,31 +124,24 @@ def find_hidden_marks(page: PageHandle, items: Sequence[Item], marks: Sequence[i
     return hidden
 
 
-def find_hidden_forms(page: PageHandle, siblings: Sequence[Item], level: int) -> list[Item]:
+def find_hidden_forms(
+    page: PageHandle, siblings: Sequence[Item], trials: Iterator[int]
+) -> list[Item]:
     """Return the forms with text that draw nothing, among these objects and in their forms."""
-    forms = [item for item in siblings if kind_of(item) == FORM][:MAX_FORMS]
     hidden = []
-    for form in forms if level < MAX_FORM_LEVELS else ():
+    for form in [item for item in siblings if kind_of(item) == FORM]:
         inside = list_form_items(form, MAX_OBJECTS)
-        texts = list(iter_texts(inside, level + 1))
+        texts = [item for item in walk(inside) if kind_of(item) == TEXT]
         if not texts:
             continue
+        if next(trials, None) is None:
+            break
         with inactive([item for item in siblings if item != form]):
             if not draws_anything(page, texts):
                 hidden.append(form)
                 continue
-            hidden += find_hidden_forms(page, inside, level + 1)
+            hidden += find_hidden_forms(page, inside, trials)
     return hidden
-
-
-def iter_texts(items: Sequence[Item], level: int) -> Iterator[Item]:
-    """Yield the texts among objects and in their forms."""
-    for item in items:
-        kind = kind_of(item)
-        if kind == TEXT:
-            yield item
-        elif kind == FORM and level < MAX_FORM_LEVELS:
-            yield from iter_texts(list_form_items(item, MAX_OBJECTS), level + 1)
 
 
 def draws_anything(page: PageHandle, texts: Sequence[Item]) -> bool:
@@ -158,7 +162,13 @@ def draws_anything(page: PageHandle, texts: Sequence[Item]) -> bool:
 def draws_letters(page: PageHandle) -> bool:
     """Return whether the texts of a page leave more than a few pixels on it."""
     objects = list_objects(page)
-    leave_out([item for one in objects.lists for item, kind in one.others.items() if kind != FORM])
+    drawings = (
+        one.items[place]
+        for one in objects.lists
+        for place, kind in zip(one.others, one.kinds, strict=True)
+        if kind != FORM
+    )
+    leave_out(list(drawings))
     left, bottom, right, top = objects.window
     scale = min(1.0, FORM_PIXELS / max(1.0, right - left, top - bottom))
     width, height = (max(1, round(side * scale)) for side in (right - left, top - bottom))

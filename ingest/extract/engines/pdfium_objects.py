@@ -62,7 +62,8 @@ class ObjectList:
     """The objects of a page or of a form on it, without those in its own forms."""
 
     items: list[Item]
-    others: dict[Item, int]  # those that are no text, with their kinds
+    others: list[int]  # indexes of those that are no text
+    kinds: list[int]  # of the others
     orders: Sequence[int]  # of each among all objects of the page, as they are drawn
     matrix: Matrix | None  # from the form's space to the page's; None for the page itself
     texts: list[Item]
@@ -93,13 +94,14 @@ def add_objects(
 ) -> None:
     """Add the objects of a page or form that is seen through a window in the page's space."""
     modes = list(map(mode_of, items))
-    others: dict[Item, int] = {}
+    others: list[int] = []
+    kinds: list[int] = []
     texts = items
     if NO_TEXT in modes:
-        not_text = list(compress(items, map(NO_TEXT.__eq__, modes)))
-        others = dict(zip(not_text, map(kind_of, not_text), strict=True))
-        texts = [item for item in items if item not in others]
-        modes = [mode for mode in modes if mode != NO_TEXT]
+        others = [index for index, mode in enumerate(modes) if mode == NO_TEXT]
+        kinds = [kind_of(items[index]) for index in others]
+        texts = list(compress(items, map(NO_TEXT.__ne__, modes)))
+        modes = list(filter(NO_TEXT.__ne__, modes))
     edges = read_edges(texts)
     if matrix:
         boxes = (transform_box(matrix, box) for box in iter_boxes(edges))
@@ -108,18 +110,19 @@ def add_objects(
         objects.unseen += find_clipped(texts, edges, matrix)
     objects.unseen += find_outside(texts, edges, window)
     orders: list[int] | range = range(objects.count, objects.count + len(items))
-    if FORM in others.values() and level < MAX_FORM_LEVELS:
+    if FORM in kinds and level < MAX_FORM_LEVELS:
         orders = []
+        forms = {items[index] for index, kind in zip(others, kinds, strict=True) if kind == FORM}
         for item in items:
             orders.append(objects.count)
             objects.count += 1
-            if others.get(item) == FORM:
+            if item in forms:
                 inside = list_form_items(item, MAX_OBJECTS - objects.count)
                 seen = intersect(window, clip_window(item, matrix))
                 add_objects(objects, inside, multiply(read_matrix(item), matrix), seen, level + 1)
     else:
         objects.count += len(items)
-    objects.lists.append(ObjectList(items, others, orders, matrix, texts, modes, edges))
+    objects.lists.append(ObjectList(items, others, kinds, orders, matrix, texts, modes, edges))
 
 
 def list_form_items(form: Item, limit: int) -> list[Item]:
