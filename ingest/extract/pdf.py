@@ -18,7 +18,7 @@ from ingest.extract.cleaning import clean, separate_running_lines, unwrap_cjk_li
 from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
 from ingest.extract.garbled import garbled_share
-from ingest.extract.language import detect_language
+from ingest.extract.language import detect_language, language_probability
 from ingest.extract.limits import (
     MAX_HEADINGS,
     MAX_LABEL_CHARS,
@@ -28,7 +28,7 @@ from ingest.extract.limits import (
     limit_headings,
     limit_text,
 )
-from ingest.extract.plausible import decipher, is_implausible
+from ingest.extract.plausible import UNCERTAIN_LANGUAGE, decipher, is_implausible
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
 from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
@@ -152,7 +152,9 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
         state.ocr_results[page] = result
         if result.confidence < MIN_CONFIDENCE:
             state.doubtful.add(page)
-        if not (found.is_deciphered and is_unlike_language(result)):
+        if found.is_deciphered and is_unlike_language(result):
+            state.doubtful.add(page)
+        else:
             text = result.text
     if is_visible and not text:
         state.undecoded.append(page)
@@ -173,7 +175,7 @@ def is_unlike_language(result: OcrResult) -> bool:
     """Return whether what OCR recognised is hardly text."""
     if result.confidence < MIN_CONFIDENCE or not result.text:
         return True
-    return try_call(partial(is_implausible, result.text), False)
+    return try_call(partial(language_probability, result.text), 0.0) < UNCERTAIN_LANGUAGE
 
 
 def count_pages(engines: EngineChain, size: int) -> int:

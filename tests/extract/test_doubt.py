@@ -183,3 +183,14 @@ def test_ocr_reads_a_page_of_garbage_that_looks_like_text() -> None:
 
     assert document.pages == (LETTER,)
     assert document.details.doubtful == ()
+
+
+def test_what_ocr_makes_of_a_missing_font_is_worth_less_than_a_deciphered_text() -> None:
+    """A font that is not in the file is drawn with the wrong letters, which OCR reads well."""
+    wrong = OcrResult("V@^Ác^}æ}cÁ{·cÁ*āç^Á}[cã&^Ác@|^^Á{[}c@·Áà^~[I^", 0.83)
+    options = ExtractOptions(ocr="an engine", recognise=lambda _: wrong)
+
+    document = extract(ciphered("".join(chr(ord(c) - 29) for c in LETTER)), options)
+
+    assert "tenant must give notice" in " ".join(document.pages[0].split())
+    assert document.details.doubtful == (1,)
