@@ -53,6 +53,8 @@ class Code(StrEnum):
     CRASHED = "crashed"
     REFUSED = "refused"
     PAGES_MISSING = "pages-missing"
+    UNDECODED = "undecoded-text"
+    HIDDEN_TEXT = "hidden-text"
     SCANNED = "scanned-pages"
     DOUBTFUL = "doubtful-text"
 
@@ -210,13 +212,27 @@ class Details:
     language: str = ""  # of most of its text, ISO 639-1; "" if unknown
     producer: str = ""  # the program that wrote it
     forbids: tuple[str, ...] = ()  # actions that its permissions forbid: "copy", "print"
-    scanned: tuple[int, ...] = ()  # pages that are images, with or without OCR
+    scanned: tuple[int, ...] = ()  # pages that OCR reads: images, and text that is not decoded
     missing: tuple[int, ...] = ()  # pages that could not be read
-    doubtful: tuple[int, ...] = ()  # pages whose text OCR recognised with low confidence
+    undecoded: tuple[int, ...] = ()  # pages that show text which no engine decodes
+    doubtful: tuple[int, ...] = ()  # pages whose text is probably not what they show
+    hidden: tuple[int, ...] = ()  # pages with text that a reader cannot see
+    verified: tuple[int, ...] = ()  # pages with lines that were compared with their images
+    agreement: tuple[float, ...] = ()  # of each of those, from 0 to 1
     ocr: str = ""  # the OCR engine that read its scanned pages; "" for none
     attachments: tuple[str, ...] = ()  # names of the PDFs attached to it
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether some pages could not be read, or not decoded."""
+        return bool(self.missing or self.undecoded)
+
+    def count_unread_scans(self) -> int:
+        """Count the pages that are images without text, and were not recognised."""
+        with_text = (*self.undecoded, *self.doubtful)
+        return 0 if self.ocr else len({*self.scanned}.difference(with_text))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 
@@ -21,9 +22,12 @@ def pdf(*pages: str, title: str = "", outline: Sequence[tuple[int, str, int]] = 
             if page == number:
                 canvas.bookmarkPage(f"{number} {entry}")
                 canvas.addOutlineEntry(entry, f"{number} {entry}", level - 1)
-        place = canvas.beginText(50, 800)
+        lines = text.split("\n")
+        height = max(A4[1], 12 * len(lines) + 60)  # no line is outside of the page
+        canvas.setPageSize((A4[0], height))
+        place = canvas.beginText(50, height - A4[1] + 800)
         place.setFont("Helvetica", 10)
-        for line in text.split("\n"):
+        for line in lines:
             place.textLine(line)
         canvas.drawText(place)
         canvas.showPage()
@@ -51,3 +55,31 @@ def prose(topic: str, sentences: int = 40) -> str:
         f"Sentence {n} says of {topic} that item {n * 7} costs {n * 13} crowns in year {1900 + n}."
         for n in range(1, sentences + 1)
     )
+
+
+def objects_pdf(*objects: str) -> bytes:
+    """A PDF of these objects, numbered from 1; the first is the catalog."""
+    out = b"%PDF-1.7\n"
+    offsets = []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content.encode("latin-1"))
+    size = len(objects) + 1
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % size
+    return (
+        out
+        + head
+        + table
+        + b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(out))
+    )
+
+
+def stream(content: str, entries: str = "") -> str:
+    """A stream object."""
+    return f"<< /Length {len(content)} {entries} >>\nstream\n{content}\nendstream"
+
+
+def shown(text: str, y: int, x: int = 72) -> str:
+    """Operators that draw a text in the font F1."""
+    return f"BT /F1 12 Tf {x} {y} Td ({text}) Tj ET "

@@ -245,7 +245,9 @@ def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
         f"{totals.empty_pages:,} without text" if totals.empty_pages else "",
         f"{pluralize(totals.scanned, 'scan')} ({OCR_HINT})" if totals.scanned else "",
         f"{totals.missing:,} could not be read" if totals.missing else "",
-        f"{totals.doubtful:,} recognised with low confidence" if totals.doubtful else "",
+        f"{totals.undecoded:,} not decoded" if totals.undecoded else "",
+        f"{totals.doubtful:,} with doubtful text" if totals.doubtful else "",
+        f"{totals.hidden:,} with hidden text" if totals.hidden else "",
     ]
     return [
         f"Files:   {', '.join(counts)}",

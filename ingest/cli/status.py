@@ -28,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
         totals = index.totals()
         runs = index.runs(MAX_SHOWN_RUNS)
     shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
-    troubles = [r for r in records if r.outcome in shown_outcomes or r.details.missing]
+    troubles = [r for r in records if r.outcome in shown_outcomes or r.details.needs_attention]
     unfinished = [record for record in records if not record.fingerprint]
     if options.json:
         for record in records:
@@ -50,8 +50,8 @@ def main(options: argparse.Namespace) -> int:
         code = f" [{record.code}]" if record.code else ""
         why = record.error or NO_TEXT_REASON
         print(f"{describe_state(record):<9}{escape_unprintable(record.source)}  {why}{code}{tried}")
-    if scans := [record for record in records if record.details.scanned and not record.details.ocr]:
-        pages = sum(len(record.details.scanned) for record in scans)
+    if scans := list(filter(None, (record.details.count_unread_scans() for record in records))):
+        pages = sum(scans)
         files = pluralize(len(scans), "file")
         print(f"Scans:   {pluralize(pages, 'page')} without text in {files}; {OCR_HINT}")
     for record in unfinished:

@@ -60,7 +60,15 @@ def open_reader(
         if ocr:
             stack.callback(ocr.close)
         reader = DocumentReader(
-            sandboxes, slots, times, recipe, settings.extractor, passwords, engine_name, ocr
+            sandboxes,
+            slots,
+            times,
+            recipe,
+            settings.extractor,
+            passwords,
+            engine_name,
+            ocr,
+            verify_share=verify_share(settings),
         )
         # Calls that wait for a sandbox end when it closes; those that have not begun, now.
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
@@ -85,6 +93,21 @@ def ocr_engine_name(settings: Settings) -> str:
     if settings.extractor == "pypdf":
         raise ConfigError("INGEST_EXTRACTOR=pypdf cannot render pages: OCR needs auto or pdfium")
     return OCR_ENGINE_NAMES[Location.parse(settings.ocr).scheme](settings)
+
+
+def verify_share(settings: Settings) -> float:
+    """Return the share of lines to compare with their images.
+
+    Raises ConfigError if the local OCR cannot run here.
+    """
+    if settings.verify_text:
+        if settings.extractor == "pypdf":
+            raise ConfigError(
+                "INGEST_EXTRACTOR=pypdf cannot render pages: INGEST_VERIFY_TEXT needs auto or "
+                "pdfium"
+            )
+        local_engine_name(settings)
+    return settings.verify_text
 
 
 def local_engine_name(settings: Settings) -> str:

@@ -177,6 +177,13 @@ class Settings:
         "model of Azure Document Intelligence: read, or layout (tables too)",
         one_of(*OCR_MODELS),
     )
+    verify_text: float = setting_field(
+        0.0,
+        "INGEST_VERIFY_TEXT",
+        "share of the lines that the local OCR reads too, to find text that is not what is shown; "
+        "0.02 is enough",
+        in_range(float, 0, 1),
+    )
     passwords: str = setting_field(
         "",
         "INGEST_PASSWORDS",

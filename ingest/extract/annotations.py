@@ -7,8 +7,6 @@ number is limited.
 from __future__ import annotations
 
 import ctypes
-import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,20 +25,10 @@ MAX_NOTE_CHARS = 20_000  # of one note, or of one form field
 SKIPPED_SUBTYPES = frozenset(
     {"/Link", "/Popup", "/Widget", "/PrinterMark", "/TrapNet", "/Watermark"}
 )
-HIDDEN_FLAG = 0b10  # ISO 32000-2, table 167
+HIDDEN_FLAG, NO_VIEW_FLAG = 1 << 1, 1 << 5  # ISO 32000-2, table 167
 STATE_MODEL_KEY = (
     "/StateModel"  # of review states such as "Accepted set by Ann", which are not notes
 )
-
-
-SUBTYPE_KEY = b"/Subtype"
-# Fonts, images and links have a subtype too, but none of these.
-RELEVANT_SUBTYPE = re.compile(
-    rb"\s*/(?:Widget|Text|FreeText|Highlight|Underline|Squiggly|StrikeOut|Stamp|Caret|Ink|Line"
-    rb"|Square|Circle|Polygon|PolyLine|FileAttachment|Redact|Sound|Movie|Screen)\b"
-)
-STREAM_START = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
-MAX_OBJECT_STREAM_BYTES = 64 << 20  # of object streams that are unpacked to search them
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,54 +38,29 @@ class PageAnnotations:
     notes: tuple[str, ...] = ()
     has_fields: bool = False  # form fields
     has_files: bool = False  # attached files
+    has_appearances: bool = False  # annotations that may show other text than their notes
+    appearances: tuple[str, ...] = ()  # lines of text that they show
 
 
 NO_ANNOTATIONS = PageAnnotations()
-
-
-def may_have_annotations(data: bytes) -> bool:
-    """Return whether a PDF may have annotations other than links.
-
-    Searching the file is faster than having PDFium load each of a thousand links.
-    """
-    if b"/Encrypt" in data or has_relevant_subtype(data):
-        return True
-    bytes_left, offset = MAX_OBJECT_STREAM_BYTES, 0
-    while (offset := data.find(b"/ObjStm", offset) + 1) > 0:
-        start = STREAM_START.match(data, offset)
-        if start is None or bytes_left <= 0:
-            return True
-        try:
-            unpacked = zlib.decompressobj().decompress(memoryview(data)[start.end() :], bytes_left)
-        except zlib.error:
-            return True
-        if has_relevant_subtype(unpacked):
-            return True
-        bytes_left -= len(unpacked)
-    return False
-
-
-def has_relevant_subtype(data: bytes) -> bool:
-    """Return whether uncompressed objects include an annotation of a relevant subtype."""
-    offset = 0
-    while (offset := data.find(SUBTYPE_KEY, offset) + len(SUBTYPE_KEY)) >= len(SUBTYPE_KEY):
-        if RELEVANT_SUBTYPE.match(data, offset):
-            return True
-    return False
 
 
 def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
     """Read the `count` annotations of a page that PDFium has loaded."""
     from pypdfium2 import raw
 
+    from ingest.extract.engines.pdfium_appearances import has_appearance
+
     notes: list[str] = []
     kinds = set()
+    has_appearances = False
     for index in range(min(count, MAX_PAGE_ANNOTATIONS)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
         if not annotation:
             continue
         kind = raw.FPDFAnnot_GetSubtype(annotation)
         kinds.add(kind)
+        has_appearances = has_appearances or has_appearance(annotation)
         if kind not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET):
             skipped = kind in (raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_PRINTERMARK)
             skipped = skipped or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN_FLAG)
@@ -108,6 +71,7 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
         tuple(dict.fromkeys(filter(None, notes))),
         has_fields=raw.FPDF_ANNOT_WIDGET in kinds,
         has_files=raw.FPDF_ANNOT_FILEATTACHMENT in kinds,
+        has_appearances=has_appearances,
     )
 
 

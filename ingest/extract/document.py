@@ -28,6 +28,8 @@ class ExtractOptions:
     ocr: str = ""  # name of the OCR engine; "" for none
     recognise: Callable[[GreyImage], OcrResult] | None = None  # OCR engine of this process
     ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by page, made elsewhere
+    verify_share: float = 0.0  # of the lines, to be compared with their images
+    recognise_line: Callable[[GreyImage], OcrResult] | None = None  # local OCR, for that
     kind: str = "pdf"  # the format: a value of models.DOCUMENT_SUFFIXES
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 XMP_KEYS = (b"dc:title", b"dc:creator")
 MAX_FORM_PAGES = 1000  # forms of more pages are not read: pypdf is slow to list its pages
+MIN_APPEARANCE_LETTERS = 2  # of a line; one letter is a tick or a bullet
 MAX_EXTRA_CHARS = 1_000_000  # of all notes, and of all fields, of a document
 
 XFA_ONLY_REASON = (
@@ -42,7 +43,7 @@ def append_extras(engines: EngineChain, pages: Sequence[str]) -> tuple[str, ...]
     ]
     reader = (
         try_call_catching_oom(engines.pypdf_reader, None)
-        if try_call(first.may_have_form, False)
+        if try_call(first.may_have_form, False) or any(one.has_fields for one in annotations)
         else None
     )
     fields: dict[int, list[str]] = {}
@@ -59,7 +60,23 @@ def append_extras(engines: EngineChain, pages: Sequence[str]) -> tuple[str, ...]
         format_new_notes(on_page.notes, page)
         for on_page, page in zip(annotations, pages, strict=True)
     )
-    return tuple(append_paragraphs(append_paragraphs(pages, lines), notes))
+    noted = tuple(append_paragraphs(append_paragraphs(pages, lines), notes))
+    shown = (
+        format_new_lines(on_page.appearances, page)
+        for on_page, page in zip(annotations, noted, strict=True)
+    )
+    return tuple(append_paragraphs(noted, shown))
+
+
+def format_new_lines(lines: Sequence[str], text: str) -> str:
+    """Format the lines that annotations show, without those that the text of the page has."""
+    shown = " ".join(text.split()) if lines else ""
+    flat = (" ".join(line.split()) for line in lines)
+    return "\n".join(
+        line
+        for line in flat
+        if line not in shown and sum(map(str.isalnum, line)) >= MIN_APPEARANCE_LETTERS
+    )
 
 
 def format_new_notes(notes: Sequence[str], text: str) -> str:

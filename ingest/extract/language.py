@@ -14,6 +14,7 @@ from typing import Any
 
 SAMPLE_CHARS = 160, 600  # the second size is used only if the first gives no certain answer
 SAMPLE_PAGES = 4  # spread over the document, as a cover or an index says little
+MAX_PREDICTED_CHARS = 400
 MIN_LETTERS = 12  # in a sample; with fewer, nothing is detected
 CERTAIN_PROBABILITY = 0.75  # from here on, more text does not change the answer
 MIN_PROBABILITY = 0.4  # below it, no language is reported
@@ -47,6 +48,12 @@ def detect_language(pages: Sequence[str]) -> str:
     code = code.removeprefix("__label__")
     code = PARENT_LANGUAGES.get(code, code)
     return code if len(code) == CODE_LETTERS and probability >= MIN_PROBABILITY else ""
+
+
+def language_probability(text: str) -> float:
+    """Return the probability of the most likely language of a text; 0 if it has none."""
+    _, probabilities = load_language_model().predict(sample_text([text], MAX_PREDICTED_CHARS))
+    return float(probabilities[0]) if len(probabilities) else 0.0
 
 
 def sample_text(pages: Sequence[str], size: int) -> str:

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import DocumentError
 from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
@@ -19,7 +19,7 @@ from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
 from ingest.extract.garbled import garbled_share
 from ingest.extract.hyphens import Vocabulary
-from ingest.extract.language import detect_language
+from ingest.extract.language import detect_language, language_probability
 from ingest.extract.limits import (
     MAX_HEADINGS,
     MAX_LABEL_CHARS,
@@ -29,9 +29,11 @@ from ingest.extract.limits import (
     limit_headings,
     limit_text,
 )
+from ingest.extract.plausible import UNCERTAIN_LANGUAGE, decipher, is_implausible
 from ingest.extract.running_lines import separate_running_lines
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
+from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
 from ingest.models import Code, Document, Heading, OcrResult
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 # Shares of a page's characters that are garbage.
 MAX_GARBLED_SHARE = 0.1  # with more, the other engine reads the page
 DISCARD_GARBLED_SHARE = 0.5  # with more, the text is worse than none
+IMPLAUSIBLE_SHARE = 0.3  # is assumed of a page whose text is no language
+DECIPHERED_SHARE = 0.15  # is assumed of a page whose text was one after shifting its letters
 MIN_CONFIDENCE = 0.8  # recognised text below it is reported as doubtful
 
 
@@ -55,6 +59,8 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     first = engines.first()
     count = check_page_count(count_pages(engines, len(data)))
     state = ExtractState()
+    if options.verify_share and options.recognise_line:
+        state.verifier = TextVerifier(options.verify_share, options.recognise_line)
     # Read all pages before cleaning any: each switch to the engine evicts the processor's cache.
     raw = list(limit_text(read_pages(engines, options, state, count, on_page)))
     words = Vocabulary(raw, partial(try_call, partial(detect_language, raw), ""))
@@ -84,9 +90,11 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
             missing=tuple(
                 sorted({p for p in options.hanging_pages if p <= count}.union(state.unreadable))
             ),
-            doubtful=tuple(
-                p for p, r in state.ocr_results.items() if r.confidence < MIN_CONFIDENCE
-            ),
+            undecoded=tuple(state.undecoded),
+            doubtful=tuple(sorted(state.doubtful)),
+            verified=tuple(agreement := state.verifier.agreement if state.verifier else {}),
+            agreement=tuple(agreement.values()),
+            hidden=tuple(state.hidden),
             ocr=options.ocr if state.ocr_results else "",
             running=sum(len(lines.headers) + len(lines.footers) for lines in running),
             attachments=find_attachments(engines, count)
@@ -102,7 +110,11 @@ class ExtractState:
 
     scanned: list[int] = field(default_factory=list)
     unreadable: list[int] = field(default_factory=list)  # by any engine
+    undecoded: list[int] = field(default_factory=list)  # with visible text that no engine decodes
+    doubtful: set[int] = field(default_factory=set)
+    hidden: list[int] = field(default_factory=list)  # with text that a reader cannot see
     ocr_results: dict[int, OcrResult] = field(default_factory=dict)
+    verifier: TextVerifier | None = None
 
 
 def read_pages(
@@ -120,25 +132,54 @@ def read_pages(
 
 def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: ExtractState) -> str:
     """Return the text of a page as the engines read it, or else as OCR recognised it."""
-    text, garbled = extract_page_text(engines.with_same_page_count(), page - 1)
-    if text is None:
+    found = extract_page_text(engines.with_same_page_count(), page - 1)
+    if found is None:
         state.unreadable.append(page)
         return ""
-    if garbled <= MAX_GARBLED_SHARE:
-        return text
-    if garbled > DISCARD_GARBLED_SHARE:
-        text = ""
-    if not has_graphics(engines, page - 1):
+    if asks_any(engines, "has_hidden_text", page):
+        state.hidden.append(page)
+    if found.garbled <= MAX_GARBLED_SHARE:
+        if state.verifier:
+            try_call(partial(verify_page, engines, page, found.text, state), None)
+        return found.text
+    text = found.text if found.garbled <= DISCARD_GARBLED_SHARE else ""
+    # What no engine decodes is a picture of text. A garbled layer behind a scan shows nothing.
+    is_visible = asks_any(engines, "shows_text", page)
+    if not is_visible and not asks_any(engines, "has_graphics", page):
         return text
     state.scanned.append(page)
     result = options.ocr_results.get(page)
     if result is None and options.recognise:
         image = try_call(partial(render_pdf_page, engines, page - 1), None)
         result = OcrResult("", 0.0) if image is None else options.recognise(image)
-    if result is None:
-        return text
-    state.ocr_results[page] = result
-    return result.text
+    if result is not None:
+        state.ocr_results[page] = result
+        if result.confidence < MIN_CONFIDENCE:
+            state.doubtful.add(page)
+        if found.is_deciphered and is_unlike_language(result):
+            state.doubtful.add(page)
+        else:
+            text = result.text
+    if is_visible and not text:
+        state.undecoded.append(page)
+    elif is_visible and result is None:
+        state.doubtful.add(page)
+    return text
+
+
+def verify_page(engines: EngineChain, page: int, text: str, state: ExtractState) -> None:
+    """Compare lines of a page with their images. Raises any exception of the engine."""
+    assert state.verifier
+    drawn = engines.first().drawn_lines(page - 1)
+    if state.verifier.check(page, text, drawn) < MIN_AGREEMENT:
+        state.doubtful.add(page)
+
+
+def is_unlike_language(result: OcrResult) -> bool:
+    """Return whether what OCR recognised is hardly text."""
+    if result.confidence < MIN_CONFIDENCE or not result.text:
+        return True
+    return try_call(partial(language_probability, result.text), 0.0) < UNCERTAIN_LANGUAGE
 
 
 def count_pages(engines: EngineChain, size: int) -> int:
@@ -153,9 +194,11 @@ def count_pages(engines: EngineChain, size: int) -> int:
     return count
 
 
-def has_graphics(engines: EngineChain, index: int) -> bool:
-    """Return whether a page without text shows something else."""
-    return any(try_call(partial(engine.has_graphics, index), False) for engine in engines.opened)
+def asks_any(engines: EngineChain, question: str, page: int) -> bool:
+    """Return whether an engine that read a page says yes to a question about it."""
+    return any(
+        try_call(partial(getattr(engine, question), page - 1), False) for engine in engines.opened
+    )
 
 
 class EngineChain:
@@ -231,24 +274,47 @@ class EngineChain:
                 yield engine
 
 
-def extract_page_text(engines: Iterable[PdfEngine], index: int) -> tuple[str | None, float]:
+class PageText(NamedTuple):
+    """Text of a page, as an engine read it."""
+
+    text: str
+    garbled: float  # share of it that is garbage, from 0 to 1; 1 for a page without text
+    is_deciphered: bool = False
+
+
+def extract_page_text(engines: Iterable[PdfEngine], index: int) -> PageText | None:
     """Return a page's text from the first engine that reads it well, or else the least garbled.
 
-    Returns:
-        The text, or None if every engine fails on the page, which differs from a page without
-        text; and the share of it that is garbage, from 0 to 1. It is 1 for a page without text.
+    Returns None if every engine fails on the page, which differs from a page without text.
     """
-    best: tuple[str | None, float] = None, 1.0
+    best: PageText | None = None
     for engine in engines:
         text = try_call(partial(engine.text, index), None)
         if text is None:
             continue
-        garbled = garbled_share(text) if text and not text.isspace() else 1.0
-        if garbled <= MAX_GARBLED_SHARE:
-            return text, garbled
-        if best[0] is None or garbled < best[1]:
-            best = text, garbled
+        found = measure_text(text)
+        if found.garbled <= MAX_GARBLED_SHARE or try_call(
+            partial(engine.has_unseen_text, index), False
+        ):
+            return found
+        if best is None or found.garbled < best.garbled:
+            best = found
     return best
+
+
+def measure_text(text: str) -> PageText:
+    """Measure how much of a page's text is garbage, and decipher it if need be and possible."""
+    if not text or text.isspace():
+        return PageText(text, 1.0)
+    garbled = garbled_share(text)
+    if garbled <= MAX_GARBLED_SHARE:
+        if not try_call(partial(is_implausible, text), False):
+            return PageText(text, garbled)
+        garbled = IMPLAUSIBLE_SHARE
+    read = try_call(partial(decipher, text), "")
+    if read and garbled_share(read) <= MAX_GARBLED_SHARE:
+        return PageText(read, DECIPHERED_SHARE, is_deciphered=True)
+    return PageText(text, garbled)
 
 
 def render_pdf_page(engines: EngineChain, index: int) -> GreyImage:

@@ -257,7 +257,7 @@ def is_unmodified(source: Source, record: Record, recipe: str) -> bool:
 
 def unchanged_result(source: Source, record: Record) -> SourceResult:
     """Return the result of an unchanged source."""
-    missing = bool(record.details.missing)
+    needs_attention = record.details.needs_attention
     return SourceResult(
         source.root,
         source.name,
@@ -265,11 +265,11 @@ def unchanged_result(source: Source, record: Record) -> SourceResult:
         pages=record.pages,
         empty_pages=record.empty_pages,
         chunks=record.chunks,
-        reason=reason_with_attempts(record) if missing else record.error,
+        reason=reason_with_attempts(record) if record.details.missing else record.error,
         code=record.code,
-        harmless=not missing,
+        harmless=not needs_attention,
         details=replace(record.details, since=first_reported_run(record))
-        if missing
+        if needs_attention
         else record.details,
     )
 

@@ -154,5 +154,6 @@ def result_after_ocr(outcome: SourceResult, transaction: Transaction, ocr: str) 
         outcome=Outcome.CHANGED if transaction.record.committed else Outcome.NEW,
         reason=f"{format_page_numbers(outcome.details.scanned)}: to be recognised first",
         code="",
-        details=replace(outcome.details, ocr=ocr),
+        harmless=not outcome.details.missing,
+        details=replace(outcome.details, ocr=ocr, undecoded=()),
     )

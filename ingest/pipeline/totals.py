@@ -31,7 +31,9 @@ class RunTotals:
     empty_pages: int = 0  # of the documents read
     scanned: int = 0  # their pages that are images without text, and not recognised
     missing: int = 0  # their pages that could not be read
-    doubtful: int = 0  # their pages recognised with low confidence
+    undecoded: int = 0  # their pages that show text which no engine decodes
+    doubtful: int = 0  # their pages whose text is probably not what they show
+    hidden: int = 0  # their pages with text that a reader cannot see
     chunks: int = 0  # embedded and uploaded
     tokens: int = 0  # of those chunks
     reused: int = 0  # chunks uploaded with vectors of an earlier index
@@ -55,8 +57,10 @@ class RunTotals:
             self.deleted += event.deleted
             if event.outcome is not Outcome.UNCHANGED:
                 self.empty_pages += event.empty_pages
-                self.scanned += 0 if event.details.ocr else len(event.details.scanned)
+                self.scanned += event.details.count_unread_scans()
                 self.missing += len(event.details.missing)
+                self.undecoded += len(event.details.undecoded)
+                self.hidden += len(event.details.hidden)
                 self.doubtful += len(event.details.doubtful)
             if not event.harmless:
                 self.problems.append(event)

@@ -32,6 +32,7 @@ OCR_HINT = "--ocr local reads them"  # remedy for pages that are images
 NO_TEXT_REASON = "no text on any page"
 SCANNED_REASON = f"its pages are scans without text; {OCR_HINT}"
 OCR_EMPTY_REASON = "its pages are scans, and no text was recognised on them"
+HIDDEN_HINT = "which is in the index: in the colour of its background, covered, or tiny"
 MAX_PAGE_RANGES = 5  # in a message
 
 
@@ -131,7 +132,7 @@ class Transaction:
         """Return the final record, to save once the index has acknowledged every chunk."""
         source, document = self.source, self.document
         reason, code = describe_missing(document)
-        is_partial = bool(document.details.missing)
+        is_partial = bool(document.details.needs_attention)
         attempts = count_attempts(self.record, source, document.fingerprint)
         return Record(
             root=source.root,
@@ -195,7 +196,8 @@ def first_run_with_problem(record: Record, source: Source, code: str, run: str) 
 def details_with_first_run(transaction: Transaction, run: str) -> Details:
     """Return the details of a partly readable document."""
     record, source = transaction.record, transaction.source
-    first = first_run_with_problem(record, source, Code.PAGES_MISSING, run)
+    _, code = describe_missing(transaction.document)
+    first = first_run_with_problem(record, source, code, run)
     return replace(transaction.document.details, since=first)
 
 
@@ -211,17 +213,27 @@ def describe_missing(document: PreparedDocument) -> tuple[str, str]:
     def name_pages(pages: Sequence[int]) -> str:
         return f"{format_page_numbers(pages)} of {document.pages:,} pages"
 
+    rest = "; the others are in the index" if document.chunks else ""
     if details.missing:
-        reason = "could not be read; the others are in the index"
-        return f"{name_pages(details.missing)} {reason}", Code.PAGES_MISSING
+        reason = f"{name_pages(details.missing)} could not be read{rest}"
+        return reason, Code.PAGES_MISSING
+    if details.undecoded:
+        reason = "text that no PDF engine decodes"
+        remedy = "and OCR did not recognise it" if details.ocr else OCR_HINT
+        return f"{name_pages(details.undecoded)}: {reason}; {remedy}", Code.UNDECODED
+    if details.hidden:
+        reason = f"text that a reader cannot see, {HIDDEN_HINT}"
+        return f"{name_pages(details.hidden)}: {reason}", Code.HIDDEN_TEXT
     if not document.chunks:
         reason = OCR_EMPTY_REASON if details.ocr else SCANNED_REASON
         return reason if details.scanned else NO_TEXT_REASON, Code.NO_TEXT
-    if details.scanned and not details.ocr:
+    scans = sorted({*details.scanned}.difference(details.doubtful))
+    if scans and not details.ocr:
         reason = f"scans without text; {OCR_HINT}"
-        return f"{name_pages(details.scanned)}: {reason}", Code.SCANNED
+        return f"{name_pages(scans)}: {reason}", Code.SCANNED
     if details.doubtful:
-        return f"{name_pages(details.doubtful)}: recognised with low confidence", Code.DOUBTFUL
+        reason = "text that is probably not what the page shows"
+        return f"{name_pages(details.doubtful)}: {reason}", Code.DOUBTFUL
     return "", ""
 
 
@@ -246,14 +258,16 @@ def indexed_result(transaction: Transaction, run: str = "") -> SourceResult:
         outcome=transaction.outcome,
         reason=reason,
         code=code,
-        harmless=not made.details.missing,
+        harmless=not made.details.needs_attention,
         pages=made.pages,
         empty_pages=made.empty_pages,
         chunks=len(made.chunks),
         embedded=transaction.embedded_count,
         deleted=len(transaction.surplus_ids.intersection(transaction.record.committed)),
         tokens=transaction.tokens,
-        details=details_with_first_run(transaction, run) if made.details.missing else made.details,
+        details=details_with_first_run(transaction, run)
+        if made.details.needs_attention
+        else made.details,
         reused=transaction.reused_count,
     )
 

@@ -19,6 +19,9 @@ NAMED = frozenset(
         Code.TOO_MUCH_MEMORY,
         Code.CRASHED,
         Code.PAGES_MISSING,
+        Code.UNDECODED,
+        Code.HIDDEN_TEXT,
+        Code.DOUBTFUL,
     }
 )
 NO_PDF = frozenset({Code.NOT_A_PDF})
@@ -39,4 +42,5 @@ class Kind:
     @property
     def acceptable(self) -> frozenset[str]:
         """The codes with which it may end."""
-        return frozenset({READ, Code.PAGES_MISSING}) if self.says else self.ends
+        read = frozenset({READ, Code.PAGES_MISSING, Code.HIDDEN_TEXT})
+        return read if self.says else self.ends

@@ -27,6 +27,18 @@ def made(*chunks: Chunk, **details: object) -> PreparedDocument:
         pytest.param(
             made(CHUNK, scanned=(2,), missing=(4,)), Code.PAGES_MISSING, "page 4", id="the worst"
         ),
+        pytest.param(
+            made(CHUNK, scanned=(2,), undecoded=(2,), hidden=(1,)),
+            Code.UNDECODED,
+            "page 2",
+            id="not decoded",
+        ),
+        pytest.param(
+            made(CHUNK, scanned=(2,), hidden=(1,)), Code.HIDDEN_TEXT, "page 1", id="hidden text"
+        ),
+        pytest.param(
+            made(CHUNK, scanned=(2, 3), doubtful=(2,)), Code.SCANNED, "page 3", id="a scan"
+        ),
     ],
 )
 def test_the_worst_that_is_lacking_is_said(
@@ -36,6 +48,14 @@ def test_the_worst_that_is_lacking_is_said(
     reason, found = describe_missing(document)
     assert found == code
     assert words in reason
+
+
+def test_a_document_without_any_text_has_no_others_in_the_index() -> None:
+    """A message about missing pages does not promise what is not there."""
+    whole, partly = made(missing=(1, 2)), made(CHUNK, missing=(2,))
+
+    assert describe_missing(whole)[0] == "pages 1-2 of 9 pages could not be read"
+    assert describe_missing(partly)[0].endswith("could not be read; the others are in the index")
 
 
 @pytest.mark.parametrize(

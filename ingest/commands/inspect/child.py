@@ -129,6 +129,8 @@ def view_pages(
             scanned=page in details.scanned,
             missing=page in details.missing,
             doubtful=page in details.doubtful,
+            undecoded=page in details.undecoded,
+            hidden=page in details.hidden,
         )
 
 

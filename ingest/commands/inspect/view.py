@@ -73,7 +73,10 @@ class PageView:
     confidence: float | None = None  # of recognised text, from 0 to 1
     scanned: bool = False
     missing: bool = False  # could not be read
-    doubtful: bool = False  # recognised with little confidence
+    doubtful: bool = False  # its text is probably not what it shows
+    undecoded: bool = False  # shows text that no engine decodes
+    hidden: bool = False  # has text that a reader cannot see
+    agreement: float | None = None  # of its lines with their images, from 0 to 1
     image: PageImage | None = None
     image_error: str = ""  # reason for a missing image
 
@@ -206,7 +209,7 @@ def urgency_key(record: Record) -> tuple[bool, int, str]:
     details = record.details
     has_problem = (
         record.outcome in (Outcome.FAILED, Outcome.SKIPPED, Outcome.EMPTY)
-        or bool(details.missing or details.doubtful)
+        or bool(details.needs_attention or details.doubtful or details.hidden)
         or (bool(details.scanned) and not details.ocr)
     )
     return not has_problem, -record.pages, record.source

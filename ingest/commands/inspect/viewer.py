@@ -35,7 +35,7 @@ from ingest.extract.ocr.page_cache import CachedOcr
 from ingest.extract.passwords import read_passwords
 from ingest.extract.sandbox.pool import ProcessDied, SandboxPool
 from ingest.index import Index
-from ingest.models import ATTACHMENT_SEPARATOR, Recipe, Record, Source, parent_name
+from ingest.models import ATTACHMENT_SEPARATOR, Details, Recipe, Record, Source, parent_name
 from ingest.pipeline.reader.page_images import render
 from ingest.pipeline.reader.prepare import Task
 from ingest.pipeline.reader.recovery import fallback_task, scale_limits
@@ -141,7 +141,8 @@ class Viewer:
             check_size(source.size, self.settings.document_megabytes)
             with root.open(source) as file:
                 task = self.make_task(replace(source, name=record.source), record, file)
-                return self.add_images(self.read_document(task, choice.pages, file), task, file)
+                view = self.read_document(task, choice.pages, file)
+                return self.add_images(add_agreement(view, record.details), task, file)
         except IngestError as error:
             return error
 
@@ -225,3 +226,19 @@ def can_recognise(settings: Settings) -> bool:
         return False
     has_memory = settings.document_megabytes >= local_ocr.MIN_MEGABYTES
     return has_memory and settings.extractor != "pypdf"
+
+
+def add_agreement(view: DocumentView, details: Details) -> DocumentView:
+    """Add how far the text of pages agreed with their images when the document was indexed."""
+    if not details.verified:
+        return view
+    agreement = dict(zip(details.verified, details.agreement, strict=False))
+    pages = (
+        replace(
+            page,
+            agreement=agreement.get(page.number),
+            doubtful=page.doubtful or page.number in details.doubtful,
+        )
+        for page in view.pages
+    )
+    return replace(view, pages=tuple(pages))

@@ -32,7 +32,9 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     ),
     Code.DOUBTFUL: (
         Advice(
-            "OCR read some pages, but not with confidence", "check those pages; scan them again"
+            "the text of some pages is probably not what they show: OCR read it without "
+            "confidence, or the file's fonts encode other letters",
+            "check those pages; scan them again, or turn on OCR",
         ),
     ),
     Code.PAGES_MISSING: (
@@ -40,6 +42,20 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
             "some pages timed out or could not be read; the others are in the index",
             "print those pages to a new PDF; or allow more time with INGEST_PAGE_SECONDS, and "
             "--retry-failed once it was tried three times",
+        ),
+    ),
+    Code.UNDECODED: (
+        Advice(
+            "some pages show text that no PDF engine decodes; the text of the others is in the "
+            "index",
+            "turn on OCR; or print those pages to a new PDF",
+        ),
+    ),
+    Code.HIDDEN_TEXT: (
+        Advice(
+            "some pages have text that a reader cannot see: in the colour of its background, "
+            "covered, invisible, or tiny. It is in the index",
+            "check those pages: hidden text may be meant to instruct a language model",
         ),
     ),
     Code.ENCRYPTED: (

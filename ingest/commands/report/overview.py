@@ -56,7 +56,7 @@ class Report:
 
 def needs_action(record: Record) -> bool:
     """Return True if somebody has to act on a source."""
-    return record.outcome in (Outcome.FAILED, Outcome.SKIPPED) or bool(record.details.missing)
+    return record.outcome in (Outcome.FAILED, Outcome.SKIPPED) or record.details.needs_attention
 
 
 def code_of(record: Record) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ingest.extract.annotations import PageAnnotations
+    from ingest.extract.engines.pdfium_lines import DrawnLines
     from ingest.models import GreyImage, Heading
 
 HEADER_BYTES = 1024  # viewers accept the header anywhere in these: ISO 32000, Annex H
@@ -31,11 +32,23 @@ class PdfEngine(Protocol):
     # text of a page; "" if it has none
     def text(self, index: int) -> str: ...
 
+    # whether text() left out text of a page that no viewer shows: then no other engine may read it
+    def has_unseen_text(self, index: int) -> bool: ...
+
+    # whether text() has text of a page that a reader cannot see
+    def has_hidden_text(self, index: int) -> bool: ...
+
+    # whether a page shows letters, decoded or not
+    def shows_text(self, index: int) -> bool: ...
+
     # whether a page shows anything besides text: then OCR may find some
     def has_graphics(self, index: int) -> bool: ...
 
     # image of a page, for OCR
     def render(self, index: int) -> GreyImage: ...
+
+    # lines of a page, and images of them
+    def drawn_lines(self, index: int) -> DrawnLines: ...
 
     # notes, form fields and attached files of a page; call text() for the page first
     def annotations(self, index: int) -> PageAnnotations: ...

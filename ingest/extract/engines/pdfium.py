@@ -9,6 +9,7 @@ import ctypes
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,14 @@ from pypdfium2 import raw
 from ingest.extract.annotations import (
     NO_ANNOTATIONS,
     PageAnnotations,
-    may_have_annotations,
     read_annotations,
 )
+from ingest.extract.cleaning import clean
+from ingest.extract.engines.pdfium_appearances import read_appearances
+from ingest.extract.engines.pdfium_hidden import Candidate, confirm_hidden, find_candidates
+from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
 from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
+from ingest.extract.engines.pdfium_objects import leave_out, list_objects
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
@@ -35,9 +40,10 @@ from ingest.extract.engines.pdfium_raw import (
     label_of,
     load_page,
     load_text,
+    read_characters,
     read_utf16,
     rotation_of,
-    text_of,
+    text_of_item,
 )
 from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
 from ingest.extract.engines.placeholders import Placeholders
@@ -57,15 +63,19 @@ from ingest.extract.passwords import (
     unsupported_encryption_error,
 )
 from ingest.extract.safe_call import try_call
+from ingest.extract.traits import find_traits
 
 if TYPE_CHECKING:
     from ingest.extract.engines.glyph_names import GlyphNames
+    from ingest.extract.engines.pdfium_lines import DrawnLines
     from ingest.models import GreyImage, Heading
 
 RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
 MAX_COUNTED_OBJECTS = 5000  # of a page
+# Pages of a document that are rendered to see if text is hidden.
+MAX_LIKELY_RENDERS, MAX_UNLIKELY_RENDERS = 50, 5
 
 # A glyph of the letters f, f and i. Most programs that write such names do not compress them.
 LIGATURE_NAMES = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
@@ -78,12 +88,21 @@ class Pdfium:
 
     def __init__(self, data: bytes, passwords: Sequence[str]) -> None:
         self.document, self.password = open_document(data, passwords)
+        self.denied = read_denied_permissions(self.document)
+        self.traits = find_traits(data)
+        if self.traits.pages > len(self.document):
+            data = try_call(partial(self.rewrite_page_tree, data), b"") or data
+            self.document, _ = open_document(data, (), self.password)
         self.address = address_of(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
-        self.copy: Pdfium | None = None  # with the letters that only its glyph names tell
+        self.named_copy: Pdfium | None = None  # with the letters that only its glyph names tell
         self.glyph_names: GlyphNames | None = None
         self.is_copy = False
+        self.merged_copy: pypdfium2.PdfDocument | None = None  # with its appearances as content
         self.page_annotations: dict[int, PageAnnotations] = {}
+        self.pages_with_unseen_text: set[int] = set()
+        self.pages_with_hidden_text: set[int] = set()
+        self.renders: Counter[bool] = Counter()  # to find hidden text, by whether it was likely
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
         self.placeholders = Placeholders()
         self.heading_detector = None if outlined else HeadingDetector(self.placeholders)
@@ -100,19 +119,61 @@ class Pdfium:
         if not page:
             raise ValueError(f"page {index + 1} cannot be loaded")
         try:
-            if (count := count_annotations(page)) > 0 and self.has_annotations:
-                self.page_annotations[index] = read_annotations(
-                    ctypes.cast(page, raw.FPDF_PAGE), count
-                )
+            if (count := count_annotations(page)) > 0 and self.traits.annotations:
+                self.page_annotations[index] = self.read_annotations(index, page, count)
+            no_candidates: list[Candidate] = []
+            # Hostile pages break this in any way; their text is there.
+            candidates = try_call(partial(self.leave_out_unseen, index, page), no_candidates)
             text = load_text(page)
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
+                if candidates:
+                    try_call(partial(self.find_hidden_text, index, page, text, candidates), None)
                 return self.read_loaded_page(index, page, text)
             finally:
                 close_text(text)
         finally:
             close_page(page)
+
+    def rewrite_page_tree(self, data: bytes) -> bytes:
+        """Return the document with the right page count, if its own is too low; else b""."""
+        from ingest.extract.engines.page_tree import rewrite_page_tree  # few documents need pypdf
+
+        return rewrite_page_tree(data, self.password, len(self.document))
+
+    def read_annotations(self, index: int, page: PageHandle, count: int) -> PageAnnotations:
+        """Read the annotations of a page, with the text that they show."""
+        found = read_annotations(ctypes.cast(page, raw.FPDF_PAGE), count)
+        if not found.has_appearances:
+            return found
+        if self.merged_copy is None:
+            self.merged_copy, _ = open_document(self.data, (), self.password)
+        text = try_call(partial(read_appearances, address_of(self.merged_copy), index), "")
+        return replace(found, appearances=tuple(clean(text).split("\n")))
+
+    def leave_out_unseen(self, index: int, page: PageHandle) -> list[Candidate]:
+        """Leave the text that no viewer shows out of a page; return what may be hidden else."""
+        objects = list_objects(page)
+        if self.traits.layers:
+            objects.unseen += find_switched_off(page)
+        if objects.unseen:
+            leave_out(objects.unseen)
+            self.pages_with_unseen_text.add(index)
+        return find_candidates(objects)
+
+    def find_hidden_text(
+        self, index: int, page: PageHandle, text: TextHandle, candidates: list[Candidate]
+    ) -> None:
+        """Note whether some of the candidates are text that a reader cannot see."""
+
+        def may_render(likely: bool) -> bool:  # noqa: FBT001 - a callback
+            self.renders[likely] += 1
+            limit = MAX_LIKELY_RENDERS if likely else MAX_UNLIKELY_RENDERS
+            return self.renders[likely] <= limit
+
+        if confirm_hidden(page, candidates, partial(count_letters, text), may_render):
+            self.pages_with_hidden_text.add(index)
 
     def read_loaded_page(self, index: int, page: PageHandle, text: TextHandle) -> str:
         """Return the text of a loaded page in reading order; if that fails, in drawing order."""
@@ -146,9 +207,9 @@ class Pdfium:
 
     def copy_with_glyph_names(self, index: int) -> Pdfium | None:
         """Return a copy of the document that decodes a page's letters; None if none does."""
-        if self.copy is None and not self.is_copy:
-            self.copy = try_call(partial(self.make_copy, index), None)
-        return self.copy
+        if self.named_copy is None and not self.is_copy:
+            self.named_copy = try_call(partial(self.make_copy, index), None)
+        return self.named_copy
 
     def make_copy(self, index: int) -> Pdfium | None:
         """Copy the document if a page's fonts can be completed. Raises any exception of pypdf."""
@@ -173,6 +234,15 @@ class Pdfium:
             self.open_table = index, table
         return text
 
+    def shows_text(self, index: int) -> bool:
+        page = load_page(self.address, index)
+        if not page:
+            return False
+        try:
+            return draws_letters(page)
+        finally:
+            close_page(page)
+
     def has_graphics(self, index: int) -> bool:
         page = raw.FPDF_LoadPage(self.document, index)
         if not page:
@@ -193,10 +263,11 @@ class Pdfium:
         grey: GreyImage = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
         return grey
 
-    @cached_property
-    def has_annotations(self) -> bool:
-        """Return whether the document may have annotations other than links."""
-        return may_have_annotations(self.data)
+    def has_unseen_text(self, index: int) -> bool:
+        return index in self.pages_with_unseen_text
+
+    def has_hidden_text(self, index: int) -> bool:
+        return index in self.pages_with_hidden_text
 
     @cached_property
     def has_named_ligatures(self) -> bool:
@@ -206,15 +277,18 @@ class Pdfium:
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)
 
+    def drawn_lines(self, index: int) -> DrawnLines:
+        from ingest.extract.engines.pdfium_lines import DrawnLines  # few runs check the text
+
+        return DrawnLines(self, index)
+
     def info(self) -> dict[str, str]:
         return {
             name: read_utf16(partial(entry_of, self.address, name.encode())) for name in INFO_KEYS
         }
 
     def denied_permissions(self) -> tuple[str, ...]:
-        if raw.FPDF_GetSecurityHandlerRevision(self.document) < 0:
-            return ()
-        return list_denied_permissions(raw.FPDF_GetDocUserPermissions(self.document))
+        return self.denied
 
     def may_have_form(self) -> bool:
         return bool(raw.FPDF_GetFormType(self.document) != raw.FORMTYPE_NONE)
@@ -240,14 +314,25 @@ class Pdfium:
         return read_utf16(partial(label_of, self.address, index))
 
 
-def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfDocument, bytes]:
+def read_denied_permissions(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
+    """Return the actions that the permissions of a document deny."""
+    if raw.FPDF_GetSecurityHandlerRevision(document) < 0:
+        return ()
+    return list_denied_permissions(raw.FPDF_GetDocUserPermissions(document))
+
+
+def open_document(
+    data: bytes, passwords: Sequence[str], known_password: bytes = b""
+) -> tuple[pypdfium2.PdfDocument, bytes]:
     """Open a document; returns it with the password that opened it.
+
+    `known_password` is tried first.
 
     Raises:
         DocumentError: No password opens it.
         ValueError: It is damaged.
     """
-    for password in encode_passwords(passwords):
+    for password in (known_password, *encode_passwords(passwords)):
         document = raw.FPDF_LoadMemDocument64(data, len(data), password)
         if document:
             if raw.FPDF_GetPageCount(document) > 0:
@@ -263,11 +348,9 @@ def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfD
     raise locked_error(passwords)
 
 
-def read_characters(text: TextHandle, count: int) -> str:
-    """Return the `count` characters of a loaded page, in drawing order."""
-    if count <= 0:
-        return ""
-    # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
-    buffer = bytearray(2 * (2 * count + 1))
-    units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
-    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")
+def count_letters(text: TextHandle, item: int) -> int:
+    """Return the number of letters and digits that an object draws on a loaded page."""
+    size = text_of_item(item, text, None, 0)
+    buffer = (ctypes.c_char * max(2, size))()
+    text_of_item(item, text, ctypes.addressof(buffer), size)
+    return sum(map(str.isalnum, buffer.raw.decode("utf-16-le", "ignore")))

@@ -20,8 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pypdfium2 import raw
 
-from ingest.extract.engines.pdfium import Pdfium, read_characters
-from ingest.extract.engines.pdfium_raw import address_of, close_text, count_characters, load_text
+from ingest.extract.engines.pdfium import Pdfium
+from ingest.extract.engines.pdfium_raw import (
+    address_of,
+    close_text,
+    count_characters,
+    load_text,
+    read_characters,
+)
 from ingest.extract.layout.geometry import Boxes, read_char_boxes
 
 if TYPE_CHECKING:

@@ -37,7 +37,9 @@ load_text = bind_by_address(raw.FPDFText_LoadPage, POINTER, POINTER)
 close_text = bind_by_address(raw.FPDFText_ClosePage, None, POINTER)
 count_characters = bind_by_address(raw.FPDFText_CountChars, INT, POINTER)
 text_of = bind_by_address(raw.FPDFText_GetText, INT, POINTER, INT, INT, POINTER)
+text_of_item = bind_by_address(raw.FPDFTextObj_GetText, SIZE, POINTER, POINTER, POINTER, SIZE)
 count_annotations = bind_by_address(raw.FPDFPage_GetAnnotCount, INT, POINTER)
+page_box_of = bind_by_address(raw.FPDF_GetPageBoundingBox, INT, POINTER, POINTER)
 rotation_of = bind_by_address(raw.FPDFPage_GetRotation, INT, POINTER)
 count_items = bind_by_address(raw.FPDFPage_CountObjects, INT, POINTER)
 first_child = bind_by_address(raw.FPDFBookmark_GetFirstChild, POINTER, POINTER, POINTER)
@@ -60,6 +62,25 @@ rect_at = bind_by_address(
 )
 item_at = bind_by_address(raw.FPDFPage_GetObject, POINTER, POINTER, INT)
 kind_of = bind_by_address(raw.FPDFPageObj_GetType, INT, POINTER)
+mode_of = bind_by_address(raw.FPDFTextObj_GetTextRenderMode, INT, POINTER)
+fill_of = bind_by_address(
+    raw.FPDFPageObj_GetFillColor, INT, POINTER, POINTER, POINTER, POINTER, POINTER
+)
+matrix_of = bind_by_address(raw.FPDFPageObj_GetMatrix, INT, POINTER, POINTER)
+font_size_of = bind_by_address(raw.FPDFTextObj_GetFontSize, INT, POINTER, POINTER)
+set_active = bind_by_address(raw.FPDFPageObj_SetIsActive, INT, POINTER, INT)
+has_transparency = bind_by_address(raw.FPDFPageObj_HasTransparency, INT, POINTER)
+draw_mode_of = bind_by_address(raw.FPDFPath_GetDrawMode, INT, POINTER, POINTER, POINTER)
+count_form_items = bind_by_address(raw.FPDFFormObj_CountObjects, INT, POINTER)
+form_item_at = bind_by_address(raw.FPDFFormObj_GetObject, POINTER, POINTER, SIZE)
+clip_of = bind_by_address(raw.FPDFPageObj_GetClipPath, POINTER, POINTER)
+count_clips = bind_by_address(raw.FPDFClipPath_CountPaths, INT, POINTER)
+count_clip_segments = bind_by_address(raw.FPDFClipPath_CountPathSegments, INT, POINTER, INT)
+clip_segment = bind_by_address(raw.FPDFClipPath_GetPathSegment, POINTER, POINTER, INT, INT)
+point_of = bind_by_address(raw.FPDFPathSegment_GetPoint, INT, POINTER, POINTER, POINTER)
+count_marks = bind_by_address(raw.FPDFPageObj_CountMarks, INT, POINTER)
+mark_at = bind_by_address(raw.FPDFPageObj_GetMark, POINTER, POINTER, SIZE)
+mark_name_of = bind_by_address(raw.FPDFPageObjMark_GetName, INT, POINTER, POINTER, SIZE, POINTER)
 bounds_of = bind_by_address(
     raw.FPDFPageObj_GetBounds, INT, POINTER, POINTER, POINTER, POINTER, POINTER
 )
@@ -101,3 +122,13 @@ def fill_char_boxes(text: TextHandle, indexes: Sequence[int]) -> ctypes.Array[ct
     if not all(map(loose_box, repeat(text), indexes, addresses)):
         raise ValueError("a character has no box")
     return boxes
+
+
+def read_characters(text: TextHandle, count: int) -> str:
+    """Return the `count` characters of a loaded page, in drawing order."""
+    if count <= 0:
+        return ""
+    # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
+    buffer = bytearray(2 * (2 * count + 1))
+    units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
+    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")

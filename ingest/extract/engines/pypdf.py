@@ -21,6 +21,7 @@ from ingest.extract.passwords import (
 from ingest.models import Heading
 
 if TYPE_CHECKING:
+    from ingest.extract.engines.pdfium_lines import DrawnLines
     from ingest.models import GreyImage
 
 # pypdf logs every repair it makes, but problems are reported in a document's outcome.
@@ -48,11 +49,23 @@ class Pypdf:
     def text(self, index: int) -> str:
         return self.reader.pages[index].extract_text()
 
+    def has_unseen_text(self, index: int) -> bool:  # noqa: ARG002 - it reads all text
+        return False
+
+    def has_hidden_text(self, index: int) -> bool:  # noqa: ARG002 - it looks at no colours
+        return False
+
+    def shows_text(self, index: int) -> bool:  # noqa: ARG002 - it renders nothing
+        return False
+
     def has_graphics(self, index: int) -> bool:
         resources = self.reader.pages[index].get("/Resources", {})
         return bool(resources and resources.get_object().get("/XObject"))
 
     def render(self, index: int) -> GreyImage:
+        raise NotImplementedError(f"pypdf cannot render page {index + 1}")
+
+    def drawn_lines(self, index: int) -> DrawnLines:
         raise NotImplementedError(f"pypdf cannot render page {index + 1}")
 
     def annotations(self, index: int) -> PageAnnotations:

@@ -50,3 +50,11 @@ def recognise(picture: GreyImage) -> OcrResult:
         if any(words in str(error) for words in OUT_OF_MEMORY_WORDS):
             raise MemoryError from error
         return OcrResult("", 0.0)
+
+
+def recognise_line(picture: GreyImage) -> OcrResult:
+    """Recognise one line of text. Raises MemoryError, or whatever the libraries raise."""
+    from ingest.extract.ocr import rapidocr
+
+    text, confidence = rapidocr.recognise_line(picture)
+    return OcrResult(text, confidence)

@@ -42,6 +42,7 @@ class Task:
     ocr: str = ""
     ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by page number
     hanging_pages: frozenset[int] = frozenset()  # pages not to read, as they hang
+    verify_share: float = 0.0  # of the lines, to be compared with their images
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -94,6 +95,8 @@ def extract_options(task: Task) -> ExtractOptions:
         recognise=local_ocr.recognise if task.ocr == local_ocr.ENGINE_NAME else None,
         ocr_results=task.ocr_results,
         depth=len(task.attachment_path),
+        verify_share=task.verify_share,
+        recognise_line=local_ocr.recognise_line if task.verify_share else None,
         kind="pdf" if task.attachment_path else document_kind(task.source.name),
     )
 

@@ -45,6 +45,7 @@ class DocumentReader:
     passwords: tuple[str, ...] = field(default=(), repr=False)
     ocr: str = ""  # name of the OCR engine; "" for none
     scanned_page_ocr: ScannedPageOcr | None = None  # OCR by a service; None for none
+    verify_share: float = 0.0  # of the lines, to be compared with their images
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
     def read(self, root: Root, stale: Stale) -> PreparedDocument | None:
@@ -52,7 +53,13 @@ class DocumentReader:
         source = stale.source
         check_size(source.size, self.sandbox.limits.megabytes)
         task = Task(
-            source, stale.known_fingerprint, self.recipe, self.extractor, self.passwords, self.ocr
+            source,
+            stale.known_fingerprint,
+            self.recipe,
+            self.extractor,
+            self.passwords,
+            self.ocr,
+            verify_share=self.verify_share,
         )
         with ExitStack() as opened:
             with self.times.measure(FETCHING_DOCUMENTS, source.key):

@@ -1,0 +1,252 @@
+"""List the objects that a page draws, and leave out text that no viewer shows.
+
+Native code: only run it in a sandbox. PDFium's text of a page has the objects that are active, so
+text outside of the page, or clipped away, is set inactive before its text is loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, compress, repeat
+from typing import TypeAlias
+
+from pypdfium2 import raw
+
+from ingest.extract.engines.pdfium_raw import (
+    BOX_BYTES,
+    BOX_FIELDS,
+    PageHandle,
+    bounds_of,
+    clip_of,
+    clip_segment,
+    count_clip_segments,
+    count_clips,
+    count_form_items,
+    count_items,
+    form_item_at,
+    item_at,
+    kind_of,
+    matrix_of,
+    mode_of,
+    page_box_of,
+    point_of,
+    set_active,
+)
+
+FloatArray: TypeAlias = "array[float]"
+Item: TypeAlias = int  # address of a page object
+Box: TypeAlias = tuple[float, float, float, float]  # left, bottom, right, top in points
+Matrix: TypeAlias = tuple[float, float, float, float, float, float]
+
+TEXT, PATH, IMAGE, SHADING, FORM = (
+    raw.FPDF_PAGEOBJ_TEXT,
+    raw.FPDF_PAGEOBJ_PATH,
+    raw.FPDF_PAGEOBJ_IMAGE,
+    raw.FPDF_PAGEOBJ_SHADING,
+    raw.FPDF_PAGEOBJ_FORM,
+)
+NO_TEXT = raw.FPDF_TEXTRENDERMODE_UNKNOWN
+MAX_OBJECTS = 20_000  # of a page; the rest is not looked at
+MAX_FORM_LEVELS = 8  # forms within forms
+MAX_CLIP_SEGMENTS = 200  # of one clip path; a longer one is taken to show everything
+MIN_SEEN_SHARE = 0.3  # of a line's height; with less of it inside of the page, it cannot be read
+IDENTITY: Matrix = (1, 0, 0, 1, 0, 0)
+
+
+@dataclass(slots=True)
+class ObjectList:
+    """The objects of a page or of a form on it, without those in its own forms."""
+
+    items: list[Item]
+    others: list[int]  # indexes of those that are no text
+    kinds: list[int]  # of the others
+    orders: Sequence[int]  # of each among all objects of the page, as they are drawn
+    matrix: Matrix | None  # from the form's space to the page's; None for the page itself
+    texts: list[Item]
+    text_modes: list[int]  # how each is drawn: filled, invisible, ...
+    text_edges: FloatArray  # four of each text, as in a Box, in the page's space
+
+
+@dataclass(slots=True)
+class PageObjects:
+    """The objects of a page."""
+
+    window: Box  # the part of the page that viewers show
+    lists: list[ObjectList] = field(default_factory=list)
+    count: int = 0
+    unseen: list[Item] = field(default_factory=list)  # texts outside of the page or clipped away
+
+
+def list_objects(page: PageHandle) -> PageObjects:
+    """List what a loaded page draws."""
+    objects = PageObjects(page_box(page))
+    items = list(map(item_at, repeat(page), range(min(count_items(page), MAX_OBJECTS))))
+    add_objects(objects, items, None, objects.window, 0)
+    return objects
+
+
+def add_objects(
+    objects: PageObjects, items: list[Item], matrix: Matrix | None, window: Box, level: int
+) -> None:
+    """Add the objects of a page or form that is seen through a window in the page's space."""
+    modes = list(map(mode_of, items))
+    others: list[int] = []
+    kinds: list[int] = []
+    texts = items
+    if NO_TEXT in modes:
+        others = [index for index, mode in enumerate(modes) if mode == NO_TEXT]
+        kinds = [kind_of(items[index]) for index in others]
+        texts = list(compress(items, map(NO_TEXT.__ne__, modes)))
+        modes = list(filter(NO_TEXT.__ne__, modes))
+    edges = read_edges(texts)
+    if matrix:
+        boxes = (transform_box(matrix, box) for box in iter_boxes(edges))
+        edges = array("f", chain.from_iterable(boxes))
+    if max(map(count_clips, map(clip_of, texts)), default=0) > 0:
+        objects.unseen += find_clipped(texts, edges, matrix)
+    objects.unseen += find_outside(texts, edges, window)
+    orders: list[int] | range = range(objects.count, objects.count + len(items))
+    if FORM in kinds and level < MAX_FORM_LEVELS:
+        orders = []
+        forms = {items[index] for index, kind in zip(others, kinds, strict=True) if kind == FORM}
+        for item in items:
+            orders.append(objects.count)
+            objects.count += 1
+            if item in forms:
+                inside = list_form_items(item, MAX_OBJECTS - objects.count)
+                seen = intersect(window, clip_window(item, matrix))
+                add_objects(objects, inside, multiply(read_matrix(item), matrix), seen, level + 1)
+    else:
+        objects.count += len(items)
+    objects.lists.append(ObjectList(items, others, kinds, orders, matrix, texts, modes, edges))
+
+
+def list_form_items(form: Item, limit: int) -> list[Item]:
+    """List the objects of a form, up to a limit."""
+    count = max(0, min(count_form_items(form), limit))
+    return list(filter(None, map(form_item_at, repeat(form), range(count))))
+
+
+def leave_out(items: Sequence[Item]) -> None:
+    """Take objects out of the text and the image of their page."""
+    deque(map(set_active, items, repeat(0)), maxlen=0)
+
+
+def page_box(page: PageHandle) -> Box:
+    """Return the part of a page that viewers show: its crop box within its media box."""
+    found = raw.FS_RECTF()
+    page_box_of(page, ctypes.addressof(found))
+    return found.left, found.bottom, found.right, found.top
+
+
+def read_edges(items: Sequence[Item]) -> FloatArray:
+    """Return the bounds of objects, in the space of their page or form."""
+    found = array("f", bytes(BOX_BYTES * len(items)))
+    start, _ = found.buffer_info()
+    end = start + BOX_BYTES * len(items)
+    edges = (range(start + 4 * edge, end, BOX_BYTES) for edge in range(BOX_FIELDS))
+    deque(map(bounds_of, items, *edges), maxlen=0)
+    return found
+
+
+def iter_boxes(edges: FloatArray) -> Iterator[Box]:
+    """Yield the boxes of objects."""
+    return zip(edges[0::4], edges[1::4], edges[2::4], edges[3::4], strict=True)
+
+
+def find_outside(texts: Sequence[Item], edges: FloatArray, window: Box) -> list[Item]:
+    """Return the texts that are outside of a window."""
+    flat = edges.tolist()
+    if not texts or (
+        min(flat[0::4]) >= window[0]
+        and min(flat[1::4]) >= window[1]
+        and max(flat[2::4]) <= window[2]
+        and max(flat[3::4]) <= window[3]
+    ):
+        return []
+    boxes = zip(texts, iter_boxes(edges), strict=True)
+    return [text for text, box in boxes if has_ink(box) and is_cut(box, window)]
+
+
+def has_ink(box: Box) -> bool:
+    """Return whether a text has an extent: white space has none."""
+    return box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01  # noqa: PLR2004 - points
+
+
+def is_cut(box: Box, window: Box) -> bool:
+    """Return whether a window shows too little of a line of text to read it."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    seen_width = min(box[2], window[2]) - max(box[0], window[0])
+    seen_height = min(box[3], window[3]) - max(box[1], window[1])
+    if seen_width <= 0 or seen_height <= 0:
+        return True
+    across = seen_height / height if width >= height else seen_width / width
+    return across < MIN_SEEN_SHARE
+
+
+def find_clipped(texts: Sequence[Item], edges: FloatArray, matrix: Matrix | None) -> list[Item]:
+    """Return the texts that their clip paths hide."""
+    boxes = zip(texts, iter_boxes(edges), strict=True)
+    return [text for text, box in boxes if has_ink(box) and is_cut(box, clip_window(text, matrix))]
+
+
+def clip_window(item: Item, matrix: Matrix | None) -> Box:
+    """Return the bounds of an object's clip paths, in the page's space."""
+    window: Box = (float("-inf"), float("-inf"), float("inf"), float("inf"))
+    clip = clip_of(item)
+    for index in range(max(0, count_clips(clip))):
+        count = count_clip_segments(clip, index)
+        if 0 < count <= MAX_CLIP_SEGMENTS:
+            bounds = bound_segments([clip_segment(clip, index, n) for n in range(count)])
+            window = intersect(window, transform_box(matrix, bounds) if matrix else bounds)
+    return window
+
+
+def bound_segments(segments: Sequence[int]) -> Box:
+    """Return the bounds of the points of path segments."""
+    found = array("f", bytes(8 * len(segments)))
+    start, _ = found.buffer_info()
+    end = start + 8 * len(segments)
+    deque(map(point_of, segments, range(start, end, 8), range(start + 4, end, 8)), maxlen=0)
+    across, along = found[0::2], found[1::2]
+    return min(across), min(along), max(across), max(along)
+
+
+def intersect(a: Box, b: Box) -> Box:
+    """Return what two boxes have in common; its sides are in reverse if that is nothing."""
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def read_matrix(item: Item) -> Matrix:
+    """Return the matrix of an object; the identity if it has none."""
+    found = (ctypes.c_float * 6)()
+    if not matrix_of(item, ctypes.addressof(found)):
+        return IDENTITY
+    a, b, c, d, e, f = found
+    return a, b, c, d, e, f
+
+
+def multiply(first: Matrix, then: Matrix | None) -> Matrix:
+    """Return the matrix that applies one matrix and then another."""
+    if then is None:
+        return first
+    a, b, c, d, e, f = first
+    g, h, i, j, k, m = then
+    return (
+        a * g + b * i, a * h + b * j,
+        c * g + d * i, c * h + d * j,
+        e * g + f * i + k, e * h + f * j + m,
+    )  # fmt: skip
+
+
+def transform_box(matrix: Matrix, box: Box) -> Box:
+    """Return the bounds of a transformed box."""
+    a, b, c, d, e, f = matrix
+    corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
+    across = [a * x + c * y + e for x, y in corners]
+    along = [b * x + d * y + f for x, y in corners]
+    return min(across), min(along), max(across), max(along)

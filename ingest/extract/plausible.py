@@ -1,0 +1,164 @@
+"""Tell text from what only looks like text: a font's codes taken for letters. Pure.
+
+A font without a map to Unicode may show the right letters and yield others: each letter shifted by
+the same distance, or in the code page of another script. Such text has no undecoded characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from ingest.extract.language import language_probability
+
+NOT_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))  # noqa: PLR2004 - ASCII
+VOWELS = b"aeiouAEIOU"
+# Shares of vowels among a page's letters. In prose of languages in Latin script it is 0.3 to 0.45.
+USUAL_VOWELS = 0.33, 0.55
+RARE_VOWELS = 0.22
+MIN_LETTERS = 60  # of a page; with fewer, shares say nothing
+MIN_LETTER_SHARE = 0.5  # of a page's characters without spaces
+MAX_OTHER_LATIN = 0.4  # share of characters beyond ASCII, as in Cyrillic text taken for Latin
+
+# Probabilities of the most likely language. That of prose is above 0.9, that of program listings
+# 0.1 to 0.5, that of garbage mostly below 0.3.
+KNOWN_LANGUAGE, UNCERTAIN_LANGUAGE, NO_LANGUAGE = 0.8, 0.4, 0.2
+STRANGE_LANGUAGE = 0.12  # of words that look like prose
+MIN_PROSE_LETTERS = 150
+MIN_PROSE_WORDS = 0.9  # share of words that are letters only
+PROSE_WORD = re.compile(r"[\"'(\u201c\u201e]*[^\W\d_]{1,20}[.,;:!?)\"'\u201d]*")
+
+MAX_MIXED_WORDS = 0.15  # share of words with letters of two scripts
+MIN_MIXED_WORDS = 4
+MIN_OTHER_LETTERS = 0.015  # share of a page's characters, to look for such words
+LONG_WORD = re.compile(r"[^\W\d_]{3,}")
+# Without the letters that look the same in Cyrillic: some fonts share them.
+LATIN = re.compile("[DFGLNQRUVWZbdfghklmnqrtuvwz\u00c0-\u024f]")
+# Scripts with spaces between words, whose words take no Latin letters. One Greek letter makes a
+# word of mathematics.
+OTHER_SCRIPT = re.compile(
+    "[\u0400-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u06d3\u0900-\u0dff\u10a0-\u10ff]"
+    "|[\u0370-\u03ff].*[\u0370-\u03ff]"
+)
+CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
+GLYPH_SHIFT = 29  # from the glyph numbers of common TrueType fonts to ASCII
+CONTROL_CODES = re.compile("[\x03-\x08\x0e-\x1f]")  # glyph numbers of spaces and punctuation
+MAX_SHIFT = 64
+MAX_DECIPHERED_CHARS = 50_000  # of a page
+COMMON_LETTERS = "etaoinsrетаоинсрεταοινσρ"  # Latin, Cyrillic, Greek
+MIN_COMMON_LETTERS = 0.52  # share of a text's letters; 0.6 in English, 0.3 in shifted English
+SAMPLE_CHARS = 800
+
+
+def is_implausible(text: str) -> bool:
+    """Return whether a page's text is no language, though its characters are letters."""
+    if not text.isascii():
+        beyond_latin = len(text) - len(text.encode("latin-1", "ignore"))
+        if beyond_latin > MIN_OTHER_LETTERS * len(text) and has_mixed_words(text):
+            return True
+        if is_mostly_accented(text):
+            return decipher(text) != ""
+    if not has_unusual_vowels(text):
+        return False
+    known = language_probability(text[:SAMPLE_CHARS])
+    if known >= UNCERTAIN_LANGUAGE:
+        return False
+    letters, vowels = count_vowels(text)
+    if known < NO_LANGUAGE and letters >= MIN_LETTERS and vowels < RARE_VOWELS * letters:
+        return True
+    if known < STRANGE_LANGUAGE and letters >= MIN_PROSE_LETTERS and is_prose(text):
+        return True
+    return decipher(text) != ""
+
+
+def is_mostly_accented(text: str) -> bool:
+    """Return whether many letters are beyond ASCII, as of Cyrillic taken for Latin; fast."""
+    ascii_length = len(text.encode("ascii", "ignore"))
+    accented = len(text.encode("latin-1", "ignore")) - ascii_length
+    return accented >= MIN_LETTERS and accented > MAX_OTHER_LATIN * (accented + ascii_length)
+
+
+def has_unusual_vowels(text: str) -> bool:
+    """Return whether a page of letters has few or many vowels; fast."""
+    letters, vowels = count_vowels(text)
+    low, high = USUAL_VOWELS
+    if letters < MIN_LETTERS or low * letters <= vowels <= high * letters:
+        return False
+    return letters >= MIN_LETTER_SHARE * (len(text) - text.count(" ") - text.count("\n"))
+
+
+def count_vowels(text: str) -> tuple[int, int]:
+    """Count the ASCII letters of a text, and the vowels among them."""
+    letters = text.encode("ascii", "ignore").translate(None, NOT_LETTERS)
+    return len(letters), len(letters) - len(letters.translate(None, VOWELS))
+
+
+def has_mixed_words(text: str) -> bool:
+    """Return whether many words have letters of two scripts."""
+    words = LONG_WORD.findall(text)
+    mixed = sum(1 for word in words if OTHER_SCRIPT.search(word) and LATIN.search(word))
+    return mixed >= MIN_MIXED_WORDS and mixed > MAX_MIXED_WORDS * len(words)
+
+
+def is_prose(text: str) -> bool:
+    """Return whether nearly all words of a text are letters only."""
+    words = text.split()
+    return sum(map(bool, map(PROSE_WORD.fullmatch, words))) >= MIN_PROSE_WORDS * len(words)
+
+
+def decipher(text: str) -> str:
+    """Return a text with its letters shifted or decoded so that it is a language; "" if none is."""
+    if len(text) > MAX_DECIPHERED_CHARS or has_mixed_words(text):
+        return ""
+    best, probability = "", KNOWN_LANGUAGE
+    for read in iter_readings(text):
+        if (
+            has_usual_letters(read[:SAMPLE_CHARS])
+            and (found := language_probability(read[:SAMPLE_CHARS])) > probability
+        ):
+            best, probability = read, found
+    return best
+
+
+def has_usual_letters(text: str) -> bool:
+    """Return whether the most common letters of languages are common in a text."""
+    lower = text.lower()
+    letters = sum(map(str.isalpha, lower))
+    common = sum(map(lower.count, COMMON_LETTERS))
+    return letters >= MIN_LETTERS and common >= MIN_COMMON_LETTERS * letters
+
+
+def iter_readings(text: str) -> Iterator[str]:
+    """Yield a text with all letters shifted, and in other code pages."""
+    # The most frequent character of a page is the space, or else "e".
+    for code in {ord(char) for char, _ in Counter(text).most_common(3) if not char.isspace()}:
+        for shift in {ord(" ") - code, ord("e") - code}:
+            if 0 < abs(shift) <= MAX_SHIFT:
+                yield shift_codes(text, shift)
+    if CONTROL_CODES.search(text):
+        yield shift_codes(text, GLYPH_SHIFT)
+    for shift in range(1, 26):
+        yield rotate_letters(text, shift)
+    if not text.isascii():
+        raw = text.encode("cp1252", "replace")
+        for code_page in CODE_PAGES:
+            yield raw.decode(code_page, "replace")
+
+
+def shift_codes(text: str, shift: int) -> str:
+    """Return a text with the code of each character shifted, except those of line ends."""
+    codes = {
+        ord(char): ord(char) + shift
+        for char in set(text)
+        if char not in "\r\n\ufffe" and ord(char) + shift >= ord(" ")
+    }
+    return text.translate(codes)
+
+
+def rotate_letters(text: str, shift: int) -> str:
+    """Return a text with each letter of the alphabet shifted round."""
+    table = {
+        first + n: first + (n + shift) % 26 for first in (ord("a"), ord("A")) for n in range(26)
+    }
+    return text.translate(table)

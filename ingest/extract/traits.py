@@ -1,0 +1,81 @@
+"""Search the bytes of a PDF for what its pages may need: annotations, layers, further pages.
+
+Searching the file, object streams included, is faster than asking an engine about every page.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SUBTYPE_KEY = b"/Subtype"
+# Fonts, images and links have a subtype too, but none of these.
+RELEVANT_SUBTYPE = re.compile(
+    rb"\s*/(?:Widget|Text|FreeText|Highlight|Underline|Squiggly|StrikeOut|Stamp|Caret|Ink|Line"
+    rb"|Square|Circle|Polygon|PolyLine|FileAttachment|Redact|Sound|Movie|Screen|Watermark)\b"
+)
+LAYERS_KEY = b"/OCProperties"
+PAGE_TYPE = b"/Page"
+TYPE_BEFORE = re.compile(rb"/Type\s*$")
+LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+STREAM_START = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
+MAX_OBJECT_STREAM_BYTES = 64 << 20  # of object streams that are unpacked to search them
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Findings about a file; True where they are unknown."""
+
+    annotations: bool  # other than links
+    layers: bool  # optional content: layers that may be switched off
+    pages: int  # page objects, those of earlier revisions included
+
+
+def find_traits(data: bytes) -> Traits:
+    """Search a PDF. Object streams of an encrypted one cannot be searched."""
+    annotations = layers = b"/Encrypt" in data
+    pages = 0
+    for part in (data, *iter_object_streams(data)):
+        if not part:
+            return Traits(True, True, pages)
+        annotations = annotations or has_relevant_subtype(part)
+        layers = layers or LAYERS_KEY in part
+        pages += count_page_objects(part)
+    return Traits(annotations, layers, pages)
+
+
+def iter_object_streams(data: bytes) -> Iterator[bytes]:
+    """Yield the object streams of a PDF unpacked; b"" for one that cannot be."""
+    bytes_left, offset = MAX_OBJECT_STREAM_BYTES, 0
+    while (offset := data.find(b"/ObjStm", offset) + 1) > 0:
+        start = STREAM_START.match(data, offset)
+        if start is None or bytes_left <= 0:
+            yield b""
+            return
+        try:
+            unpacked = zlib.decompressobj().decompress(memoryview(data)[start.end() :], bytes_left)
+        except zlib.error:
+            unpacked = b""
+        yield unpacked
+        bytes_left -= len(unpacked)
+
+
+def has_relevant_subtype(data: bytes) -> bool:
+    """Return whether uncompressed objects include an annotation of a relevant subtype."""
+    offset = 0
+    while (offset := data.find(SUBTYPE_KEY, offset) + len(SUBTYPE_KEY)) >= len(SUBTYPE_KEY):
+        if RELEVANT_SUBTYPE.match(data, offset):
+            return True
+    return False
+
+
+def count_page_objects(data: bytes) -> int:
+    """Count the page objects among uncompressed objects."""
+    count = offset = 0
+    while (offset := data.find(PAGE_TYPE, offset) + len(PAGE_TYPE)) >= len(PAGE_TYPE):
+        start = offset - len(PAGE_TYPE)
+        if data[offset : offset + 1] not in LETTERS or offset == len(data):
+            count += bool(TYPE_BEFORE.search(data, max(0, start - 20), start))
+    return count
