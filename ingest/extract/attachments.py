@@ -53,7 +53,7 @@ def sanitize_name(raw: str) -> str:
         "NFC", "".join(c for c in raw if unicodedata.category(c)[0] != "C")
     )
     name = " ".join(UNSAFE_CHARS.sub("_", name).split())
-    return "" if not name.strip(".") else shorten_name(name, MAX_NAME_CHARS)
+    return "" if not name.strip(". ") else shorten_name(name, MAX_NAME_CHARS)
 
 
 def shorten_name(name: str, max_chars: int) -> str:
