@@ -23,6 +23,7 @@ MIN_RUNNING_LINE_PAGES = 4  # in a shorter document a repeated line is more like
 
 # Four in five: front matter and inserted pages have numbers of their own.
 MIN_CONSTANT_SHARE = 0.8
+MAX_SHAPE_CHARS = 300  # of a line with the number of the page
 MAX_TITLE_SHARE = 0.25  # of the pages: a title is a line by itself on the cover, not everywhere
 
 DIGITS = re.compile(r"\d{1,9}")
@@ -194,6 +195,8 @@ def classify_number(
     shape: str, column: int, shapes: Container[str], pages: Sequence[str]
 ) -> PageNumber:
     """Return the signs that a number in lines of a shape is the number of the page."""
+    if len(shape) > MAX_SHAPE_CHARS:
+        return PageNumber.NONE
     before = 0
     for part in FIELD_SEPARATOR.split(shape):
         count = part.count(NUMBER_PLACEHOLDER)
