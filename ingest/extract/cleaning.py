@@ -17,8 +17,11 @@ CONTROL_CHARS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 # Soft hyphens, byte order marks, bidi marks, word joiners; and lone surrogates, which no
 # index can store. Joiners stay: Persian words and emoji are spelt with them.
 INVISIBLE_CHARS = re.compile(
-    "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
+    "[\xad\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
 )
+# Between letters of Thai, Lao, Burmese or Khmer, which are written without spaces, it parts words.
+UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\uaa60-\uaa7f"
+STRAY_WORD_MARK = re.compile(f"\u200b(?![{UNSPACED_LETTERS}])|(?<![{UNSPACED_LETTERS}])\u200b")
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 # PDFium writes U+FFFE, older versions U+0002, for the hyphen of a word it takes for broken.
 BROKEN_WORD = re.compile("(?:[\x02\ufffe]|\xad\n)\n?")
@@ -49,6 +52,7 @@ def clean(text: str) -> str:
     before = text
     if not text.replace("\n", " ").isprintable():
         text = SPECIAL_SPACES.sub(" ", INVISIBLE_CHARS.sub("", CONTROL_CHARS.sub("", text)))
+        text = STRAY_WORD_MARK.sub("", text)
     # NFKC implies NFC and no presentation forms; most pages are in it.
     if not text.isascii() and (
         len(text) > LONG_PAGE_CHARS or not unicodedata.is_normalized("NFKC", text)

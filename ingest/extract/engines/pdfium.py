@@ -6,6 +6,7 @@ Pages are read with PDFium's plain functions: pypdfium2's objects around them co
 from __future__ import annotations
 
 import ctypes
+import io
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from ingest.extract.annotations import (
     may_have_annotations,
     read_annotations,
 )
+from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
@@ -36,6 +38,7 @@ from ingest.extract.engines.pdfium_raw import (
     read_utf16,
     rotation_of,
     text_of,
+    use_installed_fonts,
 )
 from ingest.extract.layout import TABLE_MARK, arrange_page
 from ingest.extract.layout.headings import HeadingDetector
@@ -50,10 +53,15 @@ from ingest.extract.passwords import (
 if TYPE_CHECKING:
     from ingest.models import GreyImage, Heading
 
+use_installed_fonts(used=False)  # the text of a document must be that of any machine
+
 RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
 MAX_COUNTED_OBJECTS = 5000  # of a page
+
+# As PDFium writes them, of the same length.
+RIGHT_TO_LEFT_PAGES, LEFT_TO_RIGHT_PAGES = b"/Direction/R2L", b"/Direction/L2R"
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -63,6 +71,8 @@ class Pdfium:
 
     def __init__(self, data: bytes, passwords: Sequence[str]) -> None:
         self.document, self.password = open_document(data, passwords)
+        if reads_from_right(self.document):
+            self.document, data = copy_for_reading(self.document, data, self.password)
         self.address = address_of(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
         self.page_annotations: dict[int, PageAnnotations] = {}
@@ -95,9 +105,12 @@ class Pdfium:
         """Return the text of a loaded page in reading order; if that fails, in drawing order."""
         count = count_characters(text)
         drawn = read_characters(text, count)
-        if not drawn or len(drawn) != count:
+        is_reordered = needs_reordering(drawn)
+        if not drawn or (len(drawn) != count and not is_reordered):
             return drawn
         try:
+            if is_reordered:
+                text, drawn = reorder_page(page, text, drawn)
             lines = measure_all_lines(text, drawn) if self.heading_detector else None
             arranged = arrange_page(page, text, drawn, lines)
             # On a rotated page, the box of a line's first character gives the width of its type
@@ -192,6 +205,37 @@ def open_document(data: bytes, passwords: Sequence[str]) -> tuple[pypdfium2.PdfD
             reason = pypdfium2.internal.ErrorToStr.get(error, f"error {error}")
             raise ValueError(reason.rstrip("."))
     raise locked_error(passwords)
+
+
+def reads_from_right(document: pypdfium2.PdfDocument) -> bool:
+    """Return whether the pages of a document follow each other from right to left.
+
+    PDFium then takes every line of it for one that is read from the right.
+    """
+    name = ctypes.create_string_buffer(len(b"R2L") + 1)
+    raw.FPDF_VIEWERREF_GetName(document, b"Direction", name, len(name))
+    return name.value == b"R2L"
+
+
+def copy_for_reading(
+    document: pypdfium2.PdfDocument, data: bytes, password: bytes
+) -> tuple[pypdfium2.PdfDocument, bytes]:
+    """Return a copy of a document whose pages follow each other from left to right, and its bytes.
+
+    Returns the document itself if it cannot be copied.
+    """
+    buffer = io.BytesIO()
+    try:
+        document.save(buffer, flags=raw.FPDF_NO_INCREMENTAL)
+        copied = buffer.getvalue().replace(RIGHT_TO_LEFT_PAGES, LEFT_TO_RIGHT_PAGES)
+        copy = pypdfium2.PdfDocument(copied, password=password.decode("latin-1") or None)
+    except pypdfium2.PdfiumError:
+        return document, data
+    if len(copy) != len(document):
+        copy.close()
+        return document, data
+    document.close()
+    return copy, copied
 
 
 def read_characters(text: TextHandle, count: int) -> str:
