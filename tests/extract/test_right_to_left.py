@@ -7,8 +7,11 @@ import io
 import pypdf
 import pytest
 from bidi.algorithm import get_display
+from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.pdfium import Pdfium
+from ingest.extract.engines.pdfium_positions import find_text_positions
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
 
@@ -111,7 +114,9 @@ def test_a_document_bound_on_the_right_is_read_as_any_other(direction: bytes) ->
 def test_a_locked_document_bound_on_the_right_is_read() -> None:
     """A password does not keep the direction of the pages from being ignored."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("Plain words in order")))
-    writer.create_viewer_preferences().direction = "/R2L"
+    writer.root_object[NameObject("/ViewerPreferences")] = DictionaryObject(
+        {NameObject("/Direction"): NameObject("/R2L")}
+    )
     writer.encrypt("geheim", algorithm="AES-256")
     out = io.BytesIO()
     writer.write(out)
@@ -138,3 +143,11 @@ def test_the_columns_of_a_line_are_read_apart() -> None:
         )
     )
     assert read(data).split("\n")[-1].replace("|", " ").split() == ["מחיר", "ABC", "כמות", "XYZ"]
+
+
+def test_a_line_is_found_on_the_picture_of_its_page() -> None:
+    """The inspector marks an Arabic line where it is drawn, though its letters are turned."""
+    engine = Pdfium(shown(*one_by_one(get_display(ARABIC))), ())
+    (found,) = find_text_positions(engine, 0, [ARABIC], (842, 595))
+    assert found.left == pytest.approx(LEFT, abs=2)
+    assert found.width == pytest.approx(WIDTH * len(ARABIC), abs=WIDTH)
