@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import cache
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -109,13 +108,8 @@ def use_installed_fonts(*, used: bool) -> None:
 
     For a font that a document does not embed, PDFium then takes one of these, and else its own.
     """
-    raw.FPDF_SetSystemFontInfo(find_installed_fonts() if used else None)
-
-
-@cache
-def find_installed_fonts() -> Any:
-    """Return PDFium's access to the fonts of this machine."""
-    return raw.FPDF_GetDefaultSystemFontInfo()
+    # PDFium releases what it was given before, so this takes a new one each time.
+    raw.FPDF_SetSystemFontInfo(raw.FPDF_GetDefaultSystemFontInfo() if used else None)
 
 
 def address_of(handle: Any) -> int:
