@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 
 import pypdf
 import pytest
 from bidi.algorithm import get_display
+from hypothesis import given
+from hypothesis import strategies as st
 from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
-from ingest.extract.engines.pdfium import Pdfium
+from ingest.extract.engines.pdfium import Pdfium, read_characters
+from ingest.extract.engines.pdfium_bidi import reorder_page
 from ingest.extract.engines.pdfium_positions import find_text_positions
+from ingest.extract.engines.pdfium_raw import (
+    close_page,
+    close_text,
+    count_characters,
+    load_page,
+    load_text,
+)
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
 
@@ -151,3 +162,40 @@ def test_a_line_is_found_on_the_picture_of_its_page() -> None:
     (found,) = find_text_positions(engine, 0, [ARABIC], (842, 595))
     assert found.left == pytest.approx(LEFT, abs=2)
     assert found.width == pytest.approx(WIDTH * len(ARABIC), abs=WIDTH)
+
+
+PARTS = st.lists(
+    st.builds(
+        Shown,
+        st.integers(0, 550).map(float),
+        st.integers(0, 60).map(lambda place: 100.0 + place * 12),
+        st.text("אבםןلاةmn1٣-.(\u05b8\u0e48ทकि \u200b", min_size=1, max_size=8),
+        replaced=st.none(),
+        apart=st.just(False),
+        matrix=st.sampled_from(
+            ["1 0 0 1", "1 0 0 1", "-1 0 0 1", "0 1 -1 0", "1 0 0 -1", "0 0 0 0"]
+        ),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(PARTS)
+def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
+    """However letters of many scripts are strewn over a page, each of them is read once."""
+    engine = Pdfium(shown(*parts), ())
+    page = load_page(engine.address, 0)
+    text = load_text(page)
+    try:
+        drawn = read_characters(text, count_characters(text))
+        _, read_text = reorder_page(page, text, drawn)
+    finally:
+        close_text(text)
+        close_page(page)
+    assert letters(read_text) == letters(drawn)
+
+
+def letters(text: str) -> Counter[str]:
+    """The characters of a text that are not white space; a bracket is as good as its other."""
+    return Counter("".join(text.split()).replace(")", "(").replace("\ufffe", "-"))

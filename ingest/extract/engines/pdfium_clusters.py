@@ -130,7 +130,7 @@ def make_clusters(chars: PageChars, item: TextItem, mark: Mark, number: int) -> 
         yield Cluster(mark.text, left, right, y, size, place, number, left, is_exact=True)
     elif places and not item.is_level():
         text = "".join(read_char(chars, place) for place in places)
-        yield Cluster(text, x, x, y, size, places[0], number, x, is_exact=True)
+        yield Cluster(text, x, x, y, size, places[0], number, x)
     elif places:
         yield from split_item(chars, places, number, size)
     else:
