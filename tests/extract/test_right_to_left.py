@@ -89,6 +89,16 @@ def test_words_stored_in_order_stay_so() -> None:
     assert read(shown(*parts)) == " ".join(words)
 
 
+def test_mirrored_words_are_in_order() -> None:
+    """Text behind a scan may be drawn leftwards, by a matrix that mirrors it."""
+    words = ["שלום", "לכולם", "באתר", "example.com", "12.50"]
+    x, parts = 540.0, []
+    for word in words:
+        parts.append(Shown(x, TOP, word, matrix="-1 0 0 1"))
+        x -= WIDTH * (len(word) + 1)
+    assert read(shown(*parts)) == " ".join(words)
+
+
 def test_a_ligature_is_in_order() -> None:
     """A glyph that stands for several letters gives them in the order of reading."""
     glyphs = ["م", "لا", "س"]  # as seen from the left

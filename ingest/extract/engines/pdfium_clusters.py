@@ -10,7 +10,7 @@ import ctypes
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import groupby, repeat
 from math import hypot
@@ -120,7 +120,7 @@ def read_chars(handle: TextHandle, drawn: str, turn: Matrix) -> PageChars:
 def make_clusters(chars: PageChars, item: TextItem, mark: Mark, number: int) -> Iterator[Cluster]:
     """Yield the clusters of an object. It has none if it is drawn a second time, to look bold."""
     places = chars.owned.get(item.address, [])
-    _, _, c, d, x, y = item.matrix
+    a, _, c, d, x, y = item.matrix
     size = item.size * hypot(c, d)
     if mark.text:
         left, right = read_extent(item)
@@ -131,12 +131,22 @@ def make_clusters(chars: PageChars, item: TextItem, mark: Mark, number: int) -> 
     elif places and not item.is_level():
         text = "".join(read_char(chars, place) for place in places)
         yield Cluster(text, x, x, y, size, places[0], number, x)
+    elif places and a < 0:
+        yield from join_mirrored(list(split_item(chars, places, number, size)))
     elif places:
         yield from split_item(chars, places, number, size)
     else:
         left, right = read_extent(item)
         if right - left < SAME_PLACE_POINTS:
             yield Cluster(" ", x, x, y, size, -1, number, x)
+
+
+def join_mirrored(clusters: Sequence[Cluster]) -> Iterator[Cluster]:
+    """Yield what is drawn leftwards as one: programs that recognise text do so, in its order."""
+    if clusters:
+        text = "".join(cluster.text for cluster in reversed(clusters))
+        left, right = clusters[0].left, max(cluster.right for cluster in clusters)
+        yield replace(clusters[0], text=text, left=left, right=right)
 
 
 def widen(cluster: Cluster, item: TextItem) -> None:
