@@ -177,19 +177,35 @@ def split_item(
     chars: PageChars, places: Sequence[int], number: int, size: float
 ) -> Iterator[Cluster]:
     """Yield the clusters that an object draws, from left to right."""
+    if len(places) == 1:
+        x, _, y, low, high = read_glyph(chars, places[0])
+        yield from make_cluster(chars, places, (x, y, low, high), number, size)
+        return
     glyphs = sorted(read_glyph(chars, place) for place in places)
     if chars.turn is not IDENTITY:
         glyphs = [*map(reach_next, glyphs, glyphs[1:], repeat(size)), *glyphs[-1:]]
     for glyph, same in groupby(glyphs, key=lambda glyph: (glyph[0], glyph[2:])):
         x, (y, low, high) = glyph
         group = sorted(abs(order) for _, order, *_ in same)
-        text = restore_order("".join(read_char(chars, place) for place in group))
-        left = x if low <= x < high else low  # the advance, and not what is drawn
-        if text in ("", " ") and left == high:
-            continue  # a control character; a space of PDFium's, for a gap
-        if is_mark(text):
-            left, high = read_drawn_extent(chars, group[0])
-        yield Cluster(text, left, high, y, size, group[0], number, x)
+        yield from make_cluster(chars, group, (x, y, low, high), number, size)
+
+
+def make_cluster(
+    chars: PageChars,
+    places: Sequence[int],
+    box: tuple[float, float, float, float],
+    number: int,
+    size: float,
+) -> Iterator[Cluster]:
+    """Yield the cluster of a glyph, given its origin and its edges; none for what is no glyph."""
+    x, y, low, high = box
+    text = restore_order("".join([read_char(chars, place) for place in places]))
+    left = x if low <= x < high else low  # the advance, and not what is drawn
+    if text in ("", " ") and left == high:
+        return  # a control character; a space of PDFium's, for a gap
+    if is_mark(text):
+        left, high = read_drawn_extent(chars, places[0])
+    yield Cluster(text, left, high, y, size, places[0], number, x)
 
 
 def reach_next(glyph: Glyph, following: Glyph, size: float) -> Glyph:

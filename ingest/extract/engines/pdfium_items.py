@@ -42,7 +42,10 @@ MAX_FORM_DEPTH = 8
 MAX_MARK_BYTES = 8192  # of a replacement text; a longer one is ignored
 
 
-MARK_BUFFER = ctypes.create_string_buffer(MAX_MARK_BYTES)  # used again and again
+# Used again and again.
+MARK_BUFFER = ctypes.create_string_buffer(MAX_MARK_BYTES)
+SIZE_BUFFER, MATRIX_BUFFER = ctypes.c_float(), (ctypes.c_float * 6)()
+SIZE_ADDRESS, MATRIX_ADDRESS = map(ctypes.addressof, (SIZE_BUFFER, MATRIX_BUFFER))
 REVERSED_CHARS = "ReversedChars\0".encode("utf-16-le")
 
 
@@ -98,16 +101,14 @@ def iter_items(holder: int, form: Matrix, depth: int) -> Iterator[TextItem]:
 
 def read_item(address: int, form: Matrix) -> TextItem:
     """Return an object that draws text."""
-    size = ctypes.c_float()
-    font_size_of(address, ctypes.addressof(size))
-    return TextItem(address, multiply(read_matrix(address), form), form, size.value)
+    font_size_of(address, SIZE_ADDRESS)
+    return TextItem(address, multiply(read_matrix(address), form), form, SIZE_BUFFER.value)
 
 
 def read_matrix(item: int) -> Matrix:
     """Return the matrix of an object."""
-    found = (ctypes.c_float * 6)()
-    matrix_of(item, ctypes.addressof(found))
-    a, b, c, d, e, f = found
+    matrix_of(item, MATRIX_ADDRESS)
+    a, b, c, d, e, f = MATRIX_BUFFER
     return a, b, c, d, e, f
 
 
