@@ -28,9 +28,10 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.word_order import are_words_forwards
 
-# Scripts from right to left, and those of India and South-East Asia.
+# Scripts from right to left, and those of India and South-East Asia, without the sign of the baht.
 COMPLEX_SCRIPT = re.compile(
-    "[\u0590-\u08ff\u0900-\u0e3e\u0e40-\u0eff\u0f40-\u109f\u1780-\u17ff\u1a20-\u1aaf\ua980-\ua9df\uaa00-\uaadf"
+    "[\u0590-\u08ff\u0900-\u0e3e\u0e40-\u0eff\u0f40-\u109f\u1780-\u17ff\u1a20-\u1aaf"
+    "\ua980-\ua9df\uaa00-\uaadf"
     "\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U00011000-\U000114ff\U0001e800-\U0001efff]"
 )
 # Of Thai and Lao; they are written after the vowel that is below them.
