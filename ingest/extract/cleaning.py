@@ -17,10 +17,13 @@ CONTROL_CHARS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 # Soft hyphens, byte order marks, bidi marks, word joiners; and lone surrogates, which no
 # index can store. Joiners stay: Persian words and emoji are spelt with them.
 INVISIBLE_CHARS = re.compile(
-    "[\xad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
+    "[\xad\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\uffff\ud800-\udfff]"
 )
 # A minus, or the hyphen of a number: in many fonts one glyph is both a hyphen and a soft hyphen.
 VISIBLE_SOFT_HYPHEN = re.compile(r"\xad(?=\d)|(?<![^\W\d_])(?<!\xad)\xad(?=[^\W_])")
+# Between letters of Thai, Lao, Burmese or Khmer, which are written without spaces, it parts words.
+UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\uaa60-\uaa7f"
+STRAY_WORD_MARK = re.compile(f"\u200b(?![{UNSPACED_LETTERS}])|(?<![{UNSPACED_LETTERS}])\u200b")
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 # Dots that lead from a title to its page number, or make up a line. Chinese has an ellipsis of two
 # "…", so only the third makes a leader.
@@ -60,6 +63,7 @@ def clean(text: str, vocabulary: Vocabulary = NO_VOCABULARY) -> str:
     before = text
     if not text.replace("\n", " ").isprintable():
         text = SPECIAL_SPACES.sub(" ", INVISIBLE_CHARS.sub("", CONTROL_CHARS.sub("", text)))
+        text = STRAY_WORD_MARK.sub("", text)
     # NFKC implies NFC and no presentation forms; most pages are in it.
     if not text.isascii() and (
         len(text) > LONG_PAGE_CHARS or not unicodedata.is_normalized("NFKC", text)

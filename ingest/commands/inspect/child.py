@@ -154,6 +154,20 @@ def split_segments(text: str, start: int, end: int, chunks: Sequence[Chunk]) -> 
 
 
 def render_page(engines: EngineChain, request: InspectImage) -> PageImage:
+    """Render a page, with the fonts of this machine, and locate the texts on it.
+
+    Raises DocumentError.
+    """
+    from ingest.extract.engines.pdfium_raw import use_installed_fonts
+
+    use_installed_fonts(used=True)
+    try:
+        return render_opened_page(engines, request)
+    finally:
+        use_installed_fonts(used=False)
+
+
+def render_opened_page(engines: EngineChain, request: InspectImage) -> PageImage:
     """Render a page and locate the texts on it. Raises DocumentError."""
     from ingest.extract.engines.pdfium import Pdfium
     from ingest.extract.engines.pdfium_positions import find_text_positions, render_at_height

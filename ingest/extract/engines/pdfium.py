@@ -6,6 +6,7 @@ Pages are read with PDFium's plain functions: pypdfium2's objects around them co
 from __future__ import annotations
 
 import ctypes
+import io
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from ingest.extract.annotations import (
 )
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_appearances import read_appearances
+from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
 from ingest.extract.engines.pdfium_hidden import Candidate, confirm_hidden, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
 from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
@@ -44,6 +46,7 @@ from ingest.extract.engines.pdfium_raw import (
     read_utf16,
     rotation_of,
     text_of_item,
+    use_installed_fonts,
 )
 from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
 from ingest.extract.engines.placeholders import Placeholders
@@ -70,6 +73,8 @@ if TYPE_CHECKING:
     from ingest.extract.engines.pdfium_lines import DrawnLines
     from ingest.models import GreyImage, Heading
 
+use_installed_fonts(used=False)  # the text of a document must be that of any machine
+
 RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
@@ -79,6 +84,9 @@ MAX_LIKELY_RENDERS, MAX_UNLIKELY_RENDERS = 50, 5
 
 # A glyph of the letters f, f and i. Most programs that write such names do not compress them.
 LIGATURE_NAMES = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
+
+# As PDFium writes them, of the same length.
+RIGHT_TO_LEFT_PAGES, LEFT_TO_RIGHT_PAGES = b"/Direction/R2L", b"/Direction/L2R"
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -93,6 +101,8 @@ class Pdfium:
         if self.traits.pages > len(self.document):
             data = try_call(partial(self.rewrite_page_tree, data), b"") or data
             self.document, _ = open_document(data, (), self.password)
+        if reads_from_right(self.document):
+            self.document, data = copy_for_reading(self.document, data, self.password)
         self.address = address_of(self.document)
         self.data = data  # PDFium keeps no copy, so it must outlive the document
         self.named_copy: Pdfium | None = None  # with the letters that only its glyph names tell
@@ -179,17 +189,21 @@ class Pdfium:
         """Return the text of a loaded page in reading order; if that fails, in drawing order."""
         count = count_characters(text)
         drawn = read_characters(text, count)
+        is_reordered = needs_reordering(drawn)
         doubtful = self.has_named_ligatures or has_undecoded_letters(text, drawn)
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
-        if not drawn or len(drawn) != count:
+        if not drawn or (len(drawn) != count and not is_reordered):
             return drawn
         try:
-            shown = correct_characters(text, drawn, self.placeholders)
+            if is_reordered:
+                text, drawn = reorder_page(page, text, drawn)
+            shown = drawn if is_reordered else correct_characters(text, drawn, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None
-            if self.structure:
-                self.structure.page_number = index + 1
-            whole = arrange_page(page, text, shown, lines, self.structure)
+            structure = None if is_reordered else self.structure  # which knows PDFium's order
+            if structure:
+                structure.page_number = index + 1
+            whole = arrange_page(page, text, shown, lines, structure)
             arranged = self.continue_table(index, whole)
             if shown is not drawn:
                 arranged = self.placeholders.replace(arranged)
@@ -354,3 +368,44 @@ def count_letters(text: TextHandle, item: int) -> int:
     buffer = (ctypes.c_char * max(2, size))()
     text_of_item(item, text, ctypes.addressof(buffer), size)
     return sum(map(str.isalnum, buffer.raw.decode("utf-16-le", "ignore")))
+
+
+def reads_from_right(document: pypdfium2.PdfDocument) -> bool:
+    """Return whether the pages of a document follow each other from right to left.
+
+    PDFium then takes every line of it for one that is read from the right.
+    """
+    name = ctypes.create_string_buffer(len(b"R2L") + 1)
+    raw.FPDF_VIEWERREF_GetName(document, b"Direction", name, len(name))
+    return name.value == b"R2L"
+
+
+def copy_for_reading(
+    document: pypdfium2.PdfDocument, data: bytes, password: bytes
+) -> tuple[pypdfium2.PdfDocument, bytes]:
+    """Return a copy of a document whose pages follow each other from left to right, and its bytes.
+
+    Returns the document itself if it cannot be copied.
+    """
+    buffer = io.BytesIO()
+    try:
+        document.save(buffer, flags=raw.FPDF_NO_INCREMENTAL)
+        copied = buffer.getvalue().replace(RIGHT_TO_LEFT_PAGES, LEFT_TO_RIGHT_PAGES)
+        copy = pypdfium2.PdfDocument(copied, password=password.decode("latin-1") or None)
+    except pypdfium2.PdfiumError:
+        return document, data
+    if len(copy) != len(document):
+        copy.close()
+        return document, data
+    document.close()
+    return copy, copied
+
+
+def read_characters(text: TextHandle, count: int) -> str:
+    """Return the `count` characters of a loaded page, in drawing order."""
+    if count <= 0:
+        return ""
+    # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
+    buffer = bytearray(2 * (2 * count + 1))
+    units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
+    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium import Pdfium
+from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
 from ingest.extract.engines.pdfium_raw import (
     address_of,
     close_text,
@@ -83,10 +84,12 @@ def find_text_positions(
     try:
         count = count_characters(handle)
         shown = read_characters(handle, count) if count <= MAX_SEARCHED_CHARS else ""
-        if len(shown) != count:
+        if needs_reordering(shown):
+            handle, shown = reorder_page(address_of(page.raw), handle, shown)
+        elif len(shown) != count:
             return []
         with_letters = [place for place, char in enumerate(shown) if plain_letters_of(char)]
-        boxes = np.zeros((count, 4), np.float32)
+        boxes = np.zeros((len(shown), 4), np.float32)
         if with_letters:
             boxes[with_letters] = read_char_boxes(handle, with_letters)
     finally:

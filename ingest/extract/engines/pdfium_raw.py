@@ -86,6 +86,55 @@ bounds_of = bind_by_address(
 )
 
 
+# For the closer look at pages in scripts that are not stored in the order they are drawn in.
+char_owner = bind_by_address(raw.FPDFText_GetTextObject, POINTER, POINTER, INT)
+char_code = bind_by_address(raw.FPDFText_GetUnicode, ctypes.c_uint, POINTER, INT)
+is_hyphen = bind_by_address(raw.FPDFText_IsHyphen, INT, POINTER, INT)
+origin_of = bind_by_address(raw.FPDFText_GetCharOrigin, INT, POINTER, INT, POINTER, POINTER)
+drawn_box = bind_by_address(
+    raw.FPDFText_GetCharBox, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER
+)
+matrix_of = bind_by_address(raw.FPDFPageObj_GetMatrix, INT, POINTER, POINTER)
+font_size_of = bind_by_address(raw.FPDFTextObj_GetFontSize, INT, POINTER, POINTER)
+count_form_items = bind_by_address(raw.FPDFFormObj_CountObjects, INT, POINTER)
+form_item_at = bind_by_address(raw.FPDFFormObj_GetObject, POINTER, POINTER, ctypes.c_ulong)
+count_marks = bind_by_address(raw.FPDFPageObj_CountMarks, INT, POINTER)
+mark_at = bind_by_address(raw.FPDFPageObj_GetMark, POINTER, POINTER, ctypes.c_ulong)
+mark_name = bind_by_address(
+    raw.FPDFPageObjMark_GetName, INT, POINTER, POINTER, ctypes.c_ulong, POINTER
+)
+mark_bytes = bind_by_address(
+    raw.FPDFPageObjMark_GetParamBlobValue,
+    INT,
+    POINTER,
+    ctypes.c_char_p,
+    POINTER,
+    ctypes.c_ulong,
+    POINTER,
+)
+
+
+class ReorderedText(int):
+    """The address of a page's text whose characters are put into another order than PDFium's."""
+
+    places: Sequence[int]  # PDFium's index of each character
+    edges: Sequence[float]  # left, top, right and bottom of each character
+
+
+def place_of(text: TextHandle, index: int) -> int:
+    """Return PDFium's index of a character."""
+    return text.places[index] if isinstance(text, ReorderedText) else index
+
+
+def use_installed_fonts(*, used: bool) -> None:
+    """Choose whether documents opened from now on may use the fonts of this machine.
+
+    For a font that a document does not embed, PDFium then takes one of these, and else its own.
+    """
+    # PDFium releases what it was given before, so this takes a new one each time.
+    raw.FPDF_SetSystemFontInfo(raw.FPDF_GetDefaultSystemFontInfo() if used else None)
+
+
 def address_of(handle: Any) -> int:
     """Return the address of a pypdfium2 object, as the functions above take it."""
     address = ctypes.cast(handle, POINTER).value
@@ -117,6 +166,10 @@ def list_char_edges(text: TextHandle, indexes: Sequence[int]) -> list[float]:
 def fill_char_boxes(text: TextHandle, indexes: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
     """Return the boxes of characters as a C array. Raises ValueError if one has no box."""
     boxes = (ctypes.c_float * (BOX_FIELDS * len(indexes)))()
+    if isinstance(text, ReorderedText):
+        fields = range(BOX_FIELDS)
+        boxes[:] = [text.edges[BOX_FIELDS * index + field] for index in indexes for field in fields]
+        return boxes
     start = ctypes.addressof(boxes)
     addresses = range(start, start + BOX_BYTES * len(indexes), BOX_BYTES)
     if not all(map(loose_box, repeat(text), indexes, addresses)):

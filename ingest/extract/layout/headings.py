@@ -18,6 +18,7 @@ from ingest.extract.engines.pdfium_raw import (
     font_name,
     font_weight,
     list_char_edges,
+    place_of,
 )
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
 from ingest.extract.layout.lines import PageLines
@@ -129,10 +130,11 @@ def find_bold_lines(
     handle: TextHandle, lines: Sequence[tuple[int, int, int]]
 ) -> Iterator[tuple[int, int, int]]:
     """Yield the lines, given as (number, start, end), that begin and end in bold type."""
-    weights = list(map(font_weight, repeat(handle), [start for _, start, _ in lines]))
+    starts = [place_of(handle, start) for _, start, _ in lines]
+    weights = list(map(font_weight, repeat(handle), starts))
     for line, weight in zip(lines, weights, strict=True):
         if weight >= MIN_BOLD_WEIGHT:
-            if font_weight(handle, line[2] - 1) >= MIN_BOLD_WEIGHT:
+            if font_weight(handle, place_of(handle, line[2] - 1)) >= MIN_BOLD_WEIGHT:
                 yield line
         elif (
             weight <= 0
@@ -145,7 +147,7 @@ def find_bold_lines(
 def has_bold_font_name(text: TextHandle, index: int) -> bool:
     """Return whether the name of a character's font says bold: not every font has a weight."""
     name = ctypes.create_string_buffer(MAX_FONT_NAME_BYTES)
-    font_name(text, index, ctypes.addressof(name), MAX_FONT_NAME_BYTES, None)
+    font_name(text, place_of(text, index), ctypes.addressof(name), MAX_FONT_NAME_BYTES, None)
     return b"Bold" in name.value or b"Black" in name.value
 
 

@@ -1,0 +1,276 @@
+"""Put the characters of a page's lines into the order of reading, by the places of its clusters."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise, repeat
+from typing import NamedTuple
+
+from ingest.extract.bidi import (
+    MIRRORED,
+    RIGHT_TO_LEFT,
+    count_pairs,
+    is_read_from_right,
+    mirror,
+    read_order,
+    unmirror,
+)
+from ingest.extract.engines.pdfium_clusters import HYPHEN_MARK, Cluster, is_mark, read_clusters
+from ingest.extract.engines.pdfium_raw import (
+    PageHandle,
+    ReorderedText,
+    TextHandle,
+    char_code,
+    count_characters,
+)
+from ingest.extract.word_order import are_words_forwards
+
+# Scripts from right to left, and those of India and South-East Asia, without the sign of the baht.
+COMPLEX_SCRIPT = re.compile(
+    "[\u0590-\u08ff\u0900-\u0e3e\u0e40-\u0eff\u0f40-\u109f\u1780-\u17ff\u1a20-\u1aaf"
+    "\ua980-\ua9df\uaa00-\uaadf"
+    "\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U00011000-\U000114ff\U0001e800-\U0001efff]"
+)
+# Of Thai and Lao; they are written after the vowel that is below them.
+TONE_MARKS = frozenset("\u0e48\u0e49\u0e4a\u0e4b\u0e4c\u0ec8\u0ec9\u0eca\u0ecb\u0ecc")
+BULLETS = frozenset("•‣▪●○◦∙")  # drawn right of their item
+NEAR_LETTERS = 4  # on either side of a mark; it is drawn on one of them
+SURROGATES = range(0xD800, 0xE000)
+LINE_END = "\r\n"
+
+MAX_REORDERED_CHARS = 50_000  # the text of a page with more stays as it is
+
+# In heights of the type.
+MAX_LINE_SHIFT = 0.45  # from the base line of a line to that of a part of it
+MIN_SPACE = 0.17  # between two words of a line without drawn spaces
+MIN_EXTRA_SPACE = 0.2  # between two words of a line with drawn spaces
+MIN_PIECE_GAP = 0.75  # between two pieces of a line that are read apart: cells, columns
+MAX_PIECE_GAP = 1.5  # within a piece
+MIN_PIECE_GAP_SPACES = 1.8  # between two pieces, in spaces of the line, which may be justified
+SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
+ASCENT = 0.75  # of the type
+
+
+class ReadCluster(NamedTuple):
+    """A cluster in the order of reading, and its text there."""
+
+    cluster: Cluster
+    text: str
+    leftward: bool  # whether it is part of a run that is read from the right
+
+
+def needs_reordering(drawn: str) -> bool:
+    """Return whether a page has letters of a script that may be drawn in another order."""
+    return not drawn.isascii() and COMPLEX_SCRIPT.search(drawn) is not None
+
+
+def reorder_page(page: PageHandle, handle: TextHandle, drawn: str) -> tuple[TextHandle, str]:
+    """Return the text of a page with the characters of each line in the order of reading.
+
+    The handle that is returned with it gives the boxes of its characters.
+    """
+    count = count_characters(handle)
+    if count > MAX_REORDERED_CHARS:
+        return handle, drawn
+    if len(drawn) != count:  # PDFium leaves control characters out, but counts them
+        codes = map(char_code, repeat(handle), range(count))
+        drawn = "".join(chr(code) if code not in SURROGATES else HYPHEN_MARK for code in codes)
+    raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
+    clusters = read_clusters(page, handle, raw)
+    if not clusters:
+        return handle, drawn
+    rows = [split_line(sort_line(line)) for line in group_lines(drop_repeated(clusters))]
+    seen = ["".join(cluster.text for cluster in piece) for row in rows for piece in row]
+    usual = is_read_from_right("\n".join(seen), usual=False)
+    if any(map(RIGHT_TO_LEFT.search, seen)) and are_words_forwards(seen):
+        return build_text(handle, [read_as_drawn(row) for row in rows])
+    return build_text(handle, mirror_brackets([read_row(row, usual=usual) for row in rows]))
+
+
+def drop_repeated(clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Drop what is drawn a second time at nearly the same place, to look bold.
+
+    PDFium does so itself, unless the document says what a cluster stands for.
+    """
+    kept: list[Cluster] = []
+    known: dict[str, Cluster] = {}
+    for cluster in clusters:
+        if cluster.is_exact:
+            reach = SAME_PLACE * cluster.size
+            other = known.get(cluster.text)
+            known[cluster.text] = cluster
+            if (
+                other
+                and abs(other.left - cluster.left) < reach
+                and abs(other.base - cluster.base) < reach
+            ):
+                continue
+        kept.append(cluster)
+    return kept
+
+
+def group_lines(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
+    """Group clusters into lines, in drawing order."""
+    lines: list[list[Cluster]] = []
+    base = size = 0.0
+    for cluster in clusters:
+        shift = abs(cluster.base - base)
+        if lines and shift <= MAX_LINE_SHIFT * max(size, cluster.size):
+            lines[-1].append(cluster)
+            if cluster.size > size:
+                base, size = cluster.base, cluster.size
+        else:
+            lines.append([cluster])
+            base, size = cluster.base, cluster.size
+    return lines
+
+
+def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
+    """Return the clusters of a line from left to right, with marks joined to their letters."""
+    bases = sorted(
+        (cluster for cluster in line if not is_mark(cluster.text)), key=lambda cluster: cluster.key
+    )
+    letters = sorted((b for b in bases if not b.text.isspace()), key=lambda base: base.left)
+    if not letters or len(bases) == len(line):
+        return sorted(line, key=lambda cluster: cluster.key)
+    lefts = [base.left for base in letters]
+    marks = (cluster for cluster in line if is_mark(cluster.text))
+    for mark in sorted(marks, key=lambda mark: mark.text in TONE_MARKS):
+        middle = (mark.left + mark.right) / 2
+        place = bisect_right(lefts, middle)
+        near = letters[max(0, place - NEAR_LETTERS) : place + NEAR_LETTERS]
+        base = min(near, key=lambda base: max(base.left - middle, middle - base.right, 0.0))
+        base.text += mark.text
+    return bases
+
+
+def split_line(line: list[Cluster]) -> list[list[Cluster]]:
+    """Split a line at wide gaps into pieces, from left to right."""
+    inked = [cluster for cluster in line if not cluster.text.isspace()]
+    gaps = [right.left - left.right for left, right in pairwise(inked)]
+    usual = min((gap for gap in gaps if gap > MIN_SPACE * inked[0].size), default=0.0)
+    pieces: list[list[Cluster]] = [[]]
+    edge = line[0].left if line else 0.0
+    for cluster in line:
+        if not cluster.text.isspace():
+            limit = max(MIN_PIECE_GAP * cluster.size, MIN_PIECE_GAP_SPACES * usual)
+            if cluster.left - edge > min(limit, MAX_PIECE_GAP * cluster.size):
+                pieces.append([])
+            edge = max(edge, cluster.right)
+        pieces[-1].append(cluster)
+    return [add_spaces(piece) for piece in map(strip_spaces, pieces) if piece]
+
+
+def strip_spaces(piece: Sequence[Cluster]) -> list[Cluster]:
+    """Return a piece of a line without the spaces at its ends, and without repeated ones."""
+    kept: list[Cluster] = []
+    for cluster in piece:
+        if not cluster.text.isspace() or (kept and not kept[-1].text.isspace()):
+            kept.append(cluster)
+    return kept[:-1] if kept and kept[-1].text.isspace() else kept
+
+
+def add_spaces(piece: Sequence[Cluster]) -> list[Cluster]:
+    """Return a piece of a line, from left to right, with a space in each gap."""
+    has_spaces = any(cluster.text.isspace() for cluster in piece)
+    least = MIN_EXTRA_SPACE if has_spaces else MIN_SPACE
+    found = list(piece[:1])
+    edge = piece[0].right  # a letter may reach over those that follow it
+    for left, right in pairwise(piece):
+        blank = left.text.isspace() or right.text.isspace()
+        is_run = left.run and left.run == right.run  # draws its spaces
+        is_gap = right.left - edge > least * max(left.size, right.size)
+        is_bullet = right.text in BULLETS and left.text.isalnum()
+        if not blank and ((is_gap and not is_run) or is_bullet):
+            found.append(replace(left, text=" ", left=edge, right=right.left))
+        found.append(right)
+        edge = max(edge, right.right)
+    return found
+
+
+def read_row(row: Sequence[Sequence[Cluster]], *, usual: bool) -> list[ReadCluster]:
+    """Return the clusters of a line in the order of reading."""
+    found: list[ReadCluster] = []
+    for piece in reversed(row) if usual else row:
+        texts = [cluster.text for cluster in piece]
+        from_right = is_read_from_right("".join(texts), usual=usual)
+        if found:
+            found.append(ReadCluster(found[-1].cluster, " ", leftward=False))
+        found += [
+            ReadCluster(piece[index], texts[index], leftward)
+            for index, leftward in read_order(texts, right_to_left=from_right)
+        ]
+    return found
+
+
+def read_as_drawn(row: Sequence[Sequence[Cluster]]) -> list[ReadCluster]:
+    """Return the clusters of a line in the order they are drawn in: item by item."""
+    found: list[ReadCluster] = []
+    items: dict[int, list[Cluster]] = {}
+    for cluster in (cluster for piece in row for cluster in piece):
+        items.setdefault(cluster.item, []).append(cluster)
+    for _, item in sorted(items.items()):
+        if found and not found[-1].text.isspace():
+            found.append(ReadCluster(found[-1].cluster, " ", leftward=False))
+        found += [ReadCluster(cluster, cluster.text, leftward=False) for cluster in item]
+    return found
+
+
+def mirror_brackets(rows: Sequence[list[ReadCluster]]) -> list[list[ReadCluster]]:
+    """Return lines with their leftward brackets mirrored, if only then they pair up.
+
+    Some documents say what a bracket stands for, others what it looks like. Each line decides for
+    itself, or else as all lines do.
+    """
+    mirrored = [mirror_row(row) for row in rows]
+    gains = [
+        0 if after is before else count_pairs(texts_of(after)) - count_pairs(texts_of(before))
+        for before, after in zip(rows, mirrored, strict=True)
+    ]
+    usual = sum(gains) > 0
+    return [
+        after if gain > 0 or (gain == 0 and usual) else before
+        for before, after, gain in zip(rows, mirrored, gains, strict=True)
+    ]
+
+
+def texts_of(row: Sequence[ReadCluster]) -> Iterator[str]:
+    """Yield the texts of a line in the order of reading."""
+    return (read.text for read in row)
+
+
+def mirror_row(row: list[ReadCluster]) -> list[ReadCluster]:
+    """Return the clusters of a line with the leftward brackets mirrored; itself if it has none."""
+    found = {
+        place: read._replace(text=mirror(read.text))
+        for place, read in enumerate(row)
+        if read.text in MIRRORED and read.leftward and not read.cluster.is_exact
+    }
+    return [found.get(place, read) for place, read in enumerate(row)] if found else row
+
+
+def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tuple[TextHandle, str]:
+    """Return the text of lines, and the handle that gives the boxes of its characters."""
+    parts: list[str] = []
+    places: list[int] = []
+    edges: list[float] = []
+    box = (0.0, 0.0, 0.0, 0.0)
+    place = 0
+    for row in rows:
+        if parts:
+            parts.append(LINE_END)
+            places += [place] * len(LINE_END)
+            edges += box * len(LINE_END)
+        for cluster, text, _ in row:
+            low = cluster.base - (1 - ASCENT) * cluster.size
+            box = (cluster.left, low + cluster.size, cluster.right, low)
+            place = cluster.place if cluster.place >= 0 else place
+            parts.append(text)
+            places += [place] * len(text)
+            edges += box * len(text)
+    arranged = ReorderedText(handle)
+    arranged.places, arranged.edges = places, edges
+    return arranged, "".join(parts)

@@ -1,0 +1,194 @@
+"""List what draws the text of a page, and what is said of it. Only run it in a sandbox."""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+from collections.abc import Iterator
+from itertools import repeat
+from typing import NamedTuple, TypeAlias
+
+from pypdfium2 import raw
+
+from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
+    PageHandle,
+    bounds_of,
+    count_form_items,
+    count_items,
+    count_marks,
+    font_size_of,
+    form_item_at,
+    item_at,
+    kind_of,
+    mark_at,
+    mark_bytes,
+    mark_name,
+    matrix_of,
+)
+
+Matrix: TypeAlias = "tuple[float, float, float, float, float, float]"
+
+IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+# For text that runs up, upside down, and down: what makes it run to the right.
+TURNS: tuple[Matrix, ...] = (
+    (0.0, -1.0, 1.0, 0.0, 0.0, 0.0),
+    (-1.0, 0.0, 0.0, -1.0, 0.0, 0.0),
+    (0.0, 1.0, -1.0, 0.0, 0.0, 0.0),
+)
+MAX_SLANT = 0.2  # of text that counts as level
+
+MAX_FORM_DEPTH = 8
+MAX_MARK_BYTES = 8192  # of a replacement text; a longer one is ignored
+
+
+# Used again and again.
+MARK_BUFFER = ctypes.create_string_buffer(MAX_MARK_BYTES)
+SIZE_BUFFER, MATRIX_BUFFER = ctypes.c_float(), (ctypes.c_float * 6)()
+SIZE_ADDRESS, MATRIX_ADDRESS = map(ctypes.addressof, (SIZE_BUFFER, MATRIX_BUFFER))
+REVERSED_CHARS = "ReversedChars\0".encode("utf-16-le")
+
+
+class TextItem(NamedTuple):
+    """An object of a page that draws text."""
+
+    address: int
+    matrix: Matrix  # of its text, on the page
+    form: Matrix  # of the form that it is part of
+    size: float  # of its font
+
+    def is_level(self) -> bool:
+        """Return whether it runs to the right, perhaps mirrored."""
+        a, b, c, d, _, _ = self.matrix
+        return d > 0 and abs(b) + abs(c) <= MAX_SLANT * (abs(a) + d)
+
+
+class Mark(NamedTuple):
+    """What the marked content around an object says of its text."""
+
+    address: int
+    text: str  # that stands for what is drawn; "" if it is not replaced
+    run: int  # address of a mark that says the text is drawn in reverse; 0 if it is not
+
+
+NO_MARK = Mark(0, "", 0)
+
+
+def list_items(page: PageHandle) -> tuple[list[TextItem], Matrix]:
+    """Return the objects of a page that draw text, in drawing order, and how the page is turned.
+
+    The page is turned such that most of its text runs to the right.
+    """
+    items = list(iter_items(page, IDENTITY, 0))
+    level = sum(item.is_level() for item in items)
+    for turn in TURNS if 2 * level < len(items) else ():
+        turned = list(iter_items(page, turn, 0))
+        if 2 * sum(item.is_level() for item in turned) > len(items):
+            return turned, turn
+    return items, IDENTITY
+
+
+def iter_items(holder: int, form: Matrix, depth: int) -> Iterator[TextItem]:
+    """Yield the objects of a page, or of a form on it, that draw text, in drawing order."""
+    count, item_of = (count_form_items, form_item_at) if depth else (count_items, item_at)
+    for item in map(item_of, repeat(holder), range(count(holder))):
+        kind = kind_of(item)
+        if kind == raw.FPDF_PAGEOBJ_TEXT:
+            yield read_item(item, form)
+        elif kind == raw.FPDF_PAGEOBJ_FORM and depth < MAX_FORM_DEPTH:
+            yield from iter_items(item, multiply(read_matrix(item), form), depth + 1)
+
+
+def read_item(address: int, form: Matrix) -> TextItem:
+    """Return an object that draws text."""
+    font_size_of(address, SIZE_ADDRESS)
+    return TextItem(address, multiply(read_matrix(address), form), form, SIZE_BUFFER.value)
+
+
+def read_matrix(item: int) -> Matrix:
+    """Return the matrix of an object."""
+    matrix_of(item, MATRIX_ADDRESS)
+    a, b, c, d, e, f = MATRIX_BUFFER
+    return a, b, c, d, e, f
+
+
+def multiply(one: Matrix, two: Matrix) -> Matrix:
+    """Return the matrix that applies one after the other."""
+    if two is IDENTITY:
+        return one
+    a, b, c, d, e, f = one
+    g, h, i, j, k, m = two
+    return (
+        a * g + b * i,
+        a * h + b * j,
+        c * g + d * i,
+        c * h + d * j,
+        e * g + f * i + k,
+        e * h + f * j + m,
+    )
+
+
+def move_point(x: float, y: float, matrix: Matrix) -> tuple[float, float]:
+    """Return a point after a matrix has been applied."""
+    a, b, c, d, e, f = matrix
+    return a * x + c * y + e, b * x + d * y + f
+
+
+def read_extent(item: TextItem) -> tuple[float, float]:
+    """Return the left and right edge of what an object draws."""
+    box = (ctypes.c_float * BOX_FIELDS)()
+    start = ctypes.addressof(box)
+    bounds_of(item.address, start, start + 4, start + 8, start + 12)
+    x, y, right, top = box
+    if item.form is IDENTITY:
+        return x, right
+    one, two = move_point(x, y, item.form)[0], move_point(right, top, item.form)[0]
+    return min(one, two), max(one, two)
+
+
+def read_mark(item: int, known: dict[tuple[int, int], Mark]) -> Mark:
+    """Return what the innermost marks around an object say of its text; `known` are those read."""
+    count = count_marks(item)
+    if count <= 0:
+        return NO_MARK
+    key = count, mark_at(item, count - 1)
+    if key not in known:
+        addresses = [mark_at(item, number) for number in range(count)]
+        for address in addresses:
+            if (0, address) not in known:
+                known[0, address] = load_mark(address)
+        known[key] = join_marks([known[0, address] for address in addresses])
+    return known[key]
+
+
+def join_marks(marks: list[Mark]) -> Mark:
+    """Return what nested marks say together: the inner ones count."""
+    replaced = next((mark for mark in reversed(marks) if mark.text), NO_MARK)
+    run = next((mark.run for mark in reversed(marks) if mark.run), 0)
+    return replaced._replace(run=run)
+
+
+def load_mark(address: int) -> Mark:
+    """Return what a mark says of the text inside."""
+    size = ctypes.c_ulong()
+    arguments = (ctypes.addressof(MARK_BUFFER), MAX_MARK_BYTES, ctypes.addressof(size))
+    named = mark_name(address, *arguments)
+    run = address if named and read_buffer(size) == REVERSED_CHARS else 0
+    replaced = mark_bytes(address, b"ActualText", *arguments)
+    return Mark(address, decode_string(read_buffer(size)) if replaced else "", run)
+
+
+def read_buffer(size: ctypes.c_ulong) -> bytes:
+    """Return what has been written to the buffer; nothing if it was too small."""
+    return ctypes.string_at(MARK_BUFFER, size.value) if size.value <= MAX_MARK_BYTES else b""
+
+
+def decode_string(string: bytes) -> str:
+    """Return the text of a PDF's string. Control characters in it mean nothing."""
+    if string.startswith(codecs.BOM_UTF16_BE):
+        text = string[len(codecs.BOM_UTF16_BE) :].decode("utf-16-be", "ignore")
+    elif string.startswith(codecs.BOM_UTF8):
+        text = string.decode("utf-8-sig", "ignore")
+    else:
+        text = string.decode("latin-1")
+    return "".join(max(char, " ") for char in text)

@@ -1,0 +1,211 @@
+"""Pages in Hebrew, Arabic and the scripts of India and Thailand, as programs draw them."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+
+import pypdf
+import pytest
+from bidi.algorithm import get_display
+from hypothesis import given
+from hypothesis import strategies as st
+from pypdf.generic import DictionaryObject, NameObject
+
+from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.pdfium import Pdfium, read_characters
+from ingest.extract.engines.pdfium_bidi import reorder_page
+from ingest.extract.engines.pdfium_positions import find_text_positions
+from ingest.extract.engines.pdfium_raw import (
+    close_page,
+    close_text,
+    count_characters,
+    load_page,
+    load_text,
+)
+from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
+from tests.pdfs import pdf
+
+ARABIC = "مدير المكتب الرئيسي"
+HEBREW = "שלחו דואר אל office@example.com עד 12.5"
+R2L = b"/ViewerPreferences << /Direction /R2L >>"
+
+
+def read(data: bytes) -> str:
+    """The text of a document."""
+    return "\n".join(extract(data, ExtractOptions("pdfium")).pages)
+
+
+def seen(*texts: str) -> list[str]:
+    """Lines as they are seen from the left."""
+    return [get_display(text, base_dir="R") for text in texts]
+
+
+def test_letters_drawn_one_by_one_are_words() -> None:
+    """A print of Chromium, which says for each glyph what it stands for, is read as written."""
+    assert read(shown(*one_by_one(get_display(ARABIC)))) == ARABIC
+
+
+def test_letters_without_a_replacement_are_words_too() -> None:
+    """Where Chromium's font says what a letter is, it says nothing more; the word is whole."""
+    assert read(shown(*one_by_one(get_display(ARABIC), plain="دا "))) == ARABIC
+
+
+def test_a_space_is_where_there_is_a_gap() -> None:
+    """A syllable of several glyphs is given by its first; what follows is no gap in the word."""
+    syllable = Shown(LEFT, TOP, "ab", "की", apart=True)
+    parts = [
+        syllable,
+        Shown(LEFT + 2 * WIDTH, TOP, "c", "ल"),
+        Shown(LEFT + 4 * WIDTH, TOP, "d", "है"),
+    ]
+    assert read(shown(*parts)) == "कील है"
+
+
+def test_mixed_lines_are_read_from_the_right() -> None:
+    """An address inside of a Hebrew line keeps its order, and so do the words around it."""
+    assert read(shown(*lines(*seen(HEBREW, "הסכם Microsoft Azure בתוקף")))) == (
+        f"{HEBREW}\nהסכם Microsoft Azure בתוקף"
+    )
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_brackets_pair_up(mirrored: bool) -> None:
+    """Brackets are right, whether a document says what they look like or what they are."""
+    line = "לפי סעיף (ב) לחוק (נטו) אגף"
+    drawn = get_display(line, base_dir="R")
+    if not mirrored:
+        drawn = drawn.translate(str.maketrans("()", ")("))
+    assert read(shown(*lines(drawn, drawn))) == f"{line}\n{line}"
+
+
+def test_words_stored_in_order_stay_so() -> None:
+    """Behind a scan, words are drawn from the right and their letters from the left."""
+    words = ["يجب", "على", "المستأجر", "تقديم", "12.50", "إشعار"]
+    x, parts = 540.0, []
+    for word in words:
+        x -= WIDTH * (len(word) + 1)
+        parts.append(Shown(x, TOP, word))
+    assert read(shown(*parts)) == " ".join(words)
+
+
+def test_mirrored_words_are_in_order() -> None:
+    """Text behind a scan may be drawn leftwards, by a matrix that mirrors it."""
+    words = ["שלום", "לכולם", "באתר", "example.com", "12.50"]
+    x, parts = 540.0, []
+    for word in words:
+        parts.append(Shown(x, TOP, word, matrix="-1 0 0 1"))
+        x -= WIDTH * (len(word) + 1)
+    assert read(shown(*parts)) == " ".join(words)
+
+
+def test_a_ligature_is_in_order() -> None:
+    """A glyph that stands for several letters gives them in the order of reading."""
+    glyphs = ["م", "لا", "س"]  # as seen from the left
+    assert read(shown(Shown(LEFT, TOP, glyphs))) == "سلام"
+
+
+def test_vowel_points_stay_on_their_letters() -> None:
+    """A point that is drawn over a letter follows it."""
+    letters = Shown(LEFT, TOP, get_display("שלום"))
+    point = Shown(LEFT + 2 * WIDTH, TOP, "\u05b8")
+    assert read(shown(letters, point)) == "של\u05b8ום"
+
+
+def test_thai_tone_marks_follow_the_vowels() -> None:
+    """Marks drawn one above the other are stored from the lower to the upper."""
+    parts = [Shown(LEFT, TOP, "ท"), Shown(LEFT, TOP, "\u0e48"), Shown(LEFT, TOP, "\u0e35")]
+    assert read(shown(*parts)) == "ท\u0e35\u0e48"
+
+
+def test_a_thai_word_mark_stays() -> None:
+    """The mark of no width that parts the words of a Thai text is kept; elsewhere it is not."""
+    data = shown(*lines("ภาพ\u200bไทย", "ab\u200bcd"))
+    assert read(data) == "ภาพ\u200bไทย\nabcd"
+
+
+@pytest.mark.parametrize("direction", [b"", R2L])
+def test_a_document_bound_on_the_right_is_read_as_any_other(direction: bytes) -> None:
+    """The direction of the pages turns no line around: neither an English one nor a Hebrew one."""
+    english = "The notice period is three months (at least)."
+    data = shown(*lines(english, *seen(HEBREW)), catalog=direction)
+    assert read(data) == f"{english}\n{HEBREW}"
+
+
+def test_a_locked_document_bound_on_the_right_is_read() -> None:
+    """A password does not keep the direction of the pages from being ignored."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("Plain words in order")))
+    writer.root_object[NameObject("/ViewerPreferences")] = DictionaryObject(
+        {NameObject("/Direction"): NameObject("/R2L")}
+    )
+    writer.encrypt("geheim", algorithm="AES-256")
+    out = io.BytesIO()
+    writer.write(out)
+    document = extract(out.getvalue(), ExtractOptions("pdfium", passwords=("geheim",)))
+    assert document.pages == ("Plain words in order",)
+
+
+@pytest.mark.parametrize("matrix", ["0 1 -1 0", "0 -1 1 0"])
+def test_a_turned_page_is_read_from_the_right_too(matrix: str) -> None:
+    """A landscape page that is stored sideways has its Hebrew lines in order."""
+    line = get_display("שלום לכולם באתר example.com היום", base_dir="R")
+    parts = [Shown(300, 400, line, matrix=matrix)]
+    assert read(shown(*parts)) == "שלום לכולם באתר example.com היום"
+
+
+def test_the_columns_of_a_line_are_read_apart() -> None:
+    """Cells side by side keep their own order; the right one comes first."""
+    right, left = seen("מחיר ABC", "כמות XYZ")
+    data = shown(
+        *(
+            Shown(x, TOP - LEADING * row, text)
+            for row in range(2)
+            for x, text in ((LEFT, left), (400, right))
+        )
+    )
+    assert read(data).split("\n")[-1].replace("|", " ").split() == ["מחיר", "ABC", "כמות", "XYZ"]
+
+
+def test_a_line_is_found_on_the_picture_of_its_page() -> None:
+    """The inspector marks an Arabic line where it is drawn, though its letters are turned."""
+    engine = Pdfium(shown(*one_by_one(get_display(ARABIC))), ())
+    (found,) = find_text_positions(engine, 0, [ARABIC], (842, 595))
+    assert found.left == pytest.approx(LEFT, abs=2)
+    assert found.width == pytest.approx(WIDTH * len(ARABIC), abs=WIDTH)
+
+
+PARTS = st.lists(
+    st.builds(
+        Shown,
+        st.integers(0, 550).map(float),
+        st.integers(0, 60).map(lambda place: 100.0 + place * 12),
+        st.text("אבםןلاةmn1٣-.(\u05b8\u0e48ทकि \u200b", min_size=1, max_size=8),
+        replaced=st.none(),
+        apart=st.just(False),
+        matrix=st.sampled_from(
+            ["1 0 0 1", "1 0 0 1", "-1 0 0 1", "0 1 -1 0", "1 0 0 -1", "0 0 0 0"]
+        ),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(PARTS)
+def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
+    """However letters of many scripts are strewn over a page, each of them is read once."""
+    engine = Pdfium(shown(*parts), ())
+    page = load_page(engine.address, 0)
+    text = load_text(page)
+    try:
+        drawn = read_characters(text, count_characters(text))
+        _, read_text = reorder_page(page, text, drawn)
+    finally:
+        close_text(text)
+        close_page(page)
+    assert letters(read_text) == letters(drawn)
+
+
+def letters(text: str) -> Counter[str]:
+    """The characters of a text that are not white space; a bracket is as good as its other."""
+    return Counter("".join(text.split()).replace(")", "(").replace("\ufffe", "-"))
