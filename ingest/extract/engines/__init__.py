@@ -31,6 +31,9 @@ class PdfEngine(Protocol):
     # text of a page; "" if it has none
     def text(self, index: int) -> str: ...
 
+    # whether a page has no text for certain, so that no other engine needs to read it
+    def has_no_text(self, index: int) -> bool: ...
+
     # whether a page shows anything besides text: then OCR may find some
     def has_graphics(self, index: int) -> bool: ...
 

@@ -6,6 +6,7 @@ Pages are read with PDFium's plain functions: pypdfium2's objects around them co
 from __future__ import annotations
 
 import ctypes
+import io
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property, partial
@@ -29,7 +30,10 @@ from ingest.extract.engines.pdfium_raw import (
     close_text,
     count_annotations,
     count_characters,
+    count_items,
     entry_of,
+    item_at,
+    kind_of,
     label_of,
     load_page,
     load_text,
@@ -54,6 +58,7 @@ RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
 MAX_COUNTED_OBJECTS = 5000  # of a page
+TEXT_KINDS = {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM}  # objects that may have text
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -124,6 +129,31 @@ class Pdfium:
             raw.FPDF_ClosePage(page)
         images = kinds[raw.FPDF_PAGEOBJ_FORM] + kinds[raw.FPDF_PAGEOBJ_IMAGE]
         return images > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= MIN_LETTER_PATHS
+
+    def has_no_text(self, index: int) -> bool:
+        page = load_page(self.address, index)
+        if not page:
+            return False
+        try:
+            count = count_items(page)
+            if count:
+                # Paths and images at most.
+                return count <= MAX_COUNTED_OBJECTS and not any(
+                    kind_of(item_at(page, number)) in TEXT_KINDS for number in range(count)
+                )
+        finally:
+            close_page(page)
+        from ingest.extract.engines.pypdf import draws_no_text
+
+        # PDFium may have found nothing because the page is damaged.
+        return draws_no_text(self.copy_page(index))
+
+    def copy_page(self, index: int) -> bytes:
+        """Return a PDF of one page, with its content as it is in the file."""
+        with pypdfium2.PdfDocument.new() as copy, io.BytesIO() as file:
+            copy.import_pages(self.document, [index])
+            copy.save(file)
+            return file.getvalue()
 
     def render(self, index: int) -> GreyImage:
         page = self.document[index]
