@@ -163,6 +163,9 @@ class Reads:
             raise self.answer
         return self.answer
 
+    def has_no_text(self, _: int) -> bool:
+        return False
+
     def has_graphics(self, _: int) -> bool:
         return False
 
