@@ -151,14 +151,20 @@ def halves(lines: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def known_texts(text: Text) -> list[str]:
-    """Return the text in the orders that a reader may take: a sidebar in its place, or last."""
+    """Return the text in the orders that a reader may take.
+
+    A sidebar is read in its place, after the next paragraph, or last; footnotes are read last, or
+    where their marks are.
+    """
     orders = [text.blocks]
     if "sidebar" in text.kinds:
         sidebars = [block for block in text.blocks if block.kind == "sidebar"]
         others = [block for block in text.blocks if block.kind != "sidebar"]
-        orders.append((*others, *sidebars))
-        orders += [put_later(text.blocks)]
-    return [" \n".join(read_blocks(blocks)) for blocks in orders]
+        orders += [(*others, *sidebars), put_later(text.blocks)]
+    known = [
+        read_blocks(blocks, at_marks=at_marks) for blocks in orders for at_marks in (False, True)
+    ]
+    return ["\n".join(parts) for parts in known]
 
 
 def put_later(blocks: Sequence[Block]) -> tuple[Block, ...]:
@@ -170,8 +176,8 @@ def put_later(blocks: Sequence[Block]) -> tuple[Block, ...]:
     return tuple(result)
 
 
-def read_blocks(blocks: Sequence[Block]) -> list[str]:
-    """List what a reader reads, part by part; footnotes last, since each text fits on a page."""
+def read_blocks(blocks: Sequence[Block], *, at_marks: bool) -> list[str]:
+    """List what a reader reads, part by part; footnotes at their marks or last, as on one page."""
     parts: list[str] = []
     notes: list[str] = []
     for block in blocks:
@@ -187,6 +193,9 @@ def read_blocks(blocks: Sequence[Block]) -> list[str]:
         for line in lines:
             for note in NOTE.findall(line):
                 notes.append(note)
-                line = NOTE.sub(f" {len(notes)} ", line, count=1)  # noqa: PLW2901 - one at a time
+                number = len(notes)
+                shown = f" {number} {number} {note} " if at_marks else f" {number} "
+                line = NOTE.sub(lambda _, shown=shown: shown, line, count=1)  # noqa: PLW2901 - one at a time
             parts.append(line)
-    return [*parts, *(f"{number} {note}" for number, note in enumerate(notes, 1))]
+    last = [] if at_marks else [f"{number} {note}" for number, note in enumerate(notes, 1)]
+    return [*parts, *last]
