@@ -132,7 +132,7 @@ def read_pages(
 
 def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: ExtractState) -> str:
     """Return the text of a page as the engines read it, or else as OCR recognised it."""
-    found = extract_page_text(engines.with_same_page_count(), page - 1)
+    found = extract_page_text(engines.for_page(page - 1), page - 1)
     if found is None:
         state.unreadable.append(page)
         return ""
@@ -235,9 +235,15 @@ class EngineChain:
             f"damaged; get a new copy from its origin ({'; '.join(self.open_errors)})"
         )
 
-    def with_same_page_count(self) -> Iterator[PdfEngine]:
-        """Yield the engines with the page count of the first; others may number pages otherwise."""
+    def for_page(self, index: int) -> Iterator[PdfEngine]:
+        """Yield the engines to read a page with, until one reads it well.
+
+        Others than the first one must count as many pages, or they may number them otherwise; and
+        they take a hundred times as long to open, which a blank page or a picture is not worth.
+        """
         yield (first := self.first())
+        if try_call(partial(first.has_no_text, index), False):
+            return
         for engine in self:
             if engine is not first and len(engine) == len(first):
                 yield engine

@@ -13,8 +13,9 @@ from ingest import models
 from ingest.errors import DocumentError
 from ingest.extract.annotations import NO_ANNOTATIONS, PageAnnotations
 from ingest.extract.document import EXTRACTORS, ExtractOptions, extract, ignore_progress
+from ingest.extract.engines.pdfium_lines import DrawnLines
 from ingest.extract.garbled import garbled_share
-from ingest.extract.pdf import extract_page_text
+from ingest.extract.pdf import EngineChain, extract_page_text
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Document, Heading, Outcome, Recipe, Source, Unread
 from ingest.pipeline.reader.prepare import Task, prepare
@@ -60,6 +61,18 @@ def test_the_handbook_is_read_whole(extractor: str) -> None:
     body = document.pages[6:]
     assert sum("The Larkfield Handbook" in page for page in body) <= 1
     assert all(page == page.strip() != "" for page in body)
+
+
+def test_a_blank_page_is_read_once() -> None:
+    """A book of blank pages does not wait for the slow engine, unless a page of it is damaged."""
+    data = pdf("some words", "")
+    chain = EngineChain(data, ExtractOptions())
+    assert len(list(chain.for_page(1))) == 1
+    assert len(list(chain.for_page(0))) == 2  # as its text may be garbage
+
+    damaged = EngineChain(pdf("some words", "X").replace(b"(X)", b"(X\\"), ExtractOptions())
+    assert damaged.first().text(1) == ""
+    assert len(list(damaged.for_page(1))) == 2
 
 
 def test_an_empty_user_password_is_no_obstacle() -> None:
@@ -160,10 +173,16 @@ class Reads:
     def shows_text(self, _: int) -> bool:
         return False
 
+    def has_no_text(self, _: int) -> bool:
+        return False
+
     def has_graphics(self, _: int) -> bool:
         return False
 
     def render(self, index: int) -> GreyImage:
+        raise NotImplementedError(index)
+
+    def drawn_lines(self, index: int) -> DrawnLines:
         raise NotImplementedError(index)
 
     def annotations(self, _: int) -> PageAnnotations:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
-from ingest.extract.engines.pdfium import Pdfium, read_characters
+from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import reorder_page
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
@@ -22,6 +22,7 @@ from ingest.extract.engines.pdfium_raw import (
     count_characters,
     load_page,
     load_text,
+    read_characters,
 )
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf

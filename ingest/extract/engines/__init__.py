@@ -41,6 +41,9 @@ class PdfEngine(Protocol):
     # whether a page shows letters, decoded or not
     def shows_text(self, index: int) -> bool: ...
 
+    # whether a page has no text for certain, so that no other engine needs to read it
+    def has_no_text(self, index: int) -> bool: ...
+
     # whether a page shows anything besides text: then OCR may find some
     def has_graphics(self, index: int) -> bool: ...
 

@@ -38,7 +38,10 @@ from ingest.extract.engines.pdfium_raw import (
     close_text,
     count_annotations,
     count_characters,
+    count_items,
     entry_of,
+    item_at,
+    kind_of,
     label_of,
     load_page,
     load_text,
@@ -87,6 +90,7 @@ LIGATURE_NAMES = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
 
 # As PDFium writes them, of the same length.
 RIGHT_TO_LEFT_PAGES, LEFT_TO_RIGHT_PAGES = b"/Direction/R2L", b"/Direction/L2R"
+TEXT_KINDS = {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM}  # objects that may have text
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -270,6 +274,31 @@ class Pdfium:
         images = kinds[raw.FPDF_PAGEOBJ_FORM] + kinds[raw.FPDF_PAGEOBJ_IMAGE]
         return images > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= MIN_LETTER_PATHS
 
+    def has_no_text(self, index: int) -> bool:
+        page = load_page(self.address, index)
+        if not page:
+            return False
+        try:
+            count = count_items(page)
+            if count:
+                # Paths and images at most.
+                return count <= MAX_COUNTED_OBJECTS and not any(
+                    kind_of(item_at(page, number)) in TEXT_KINDS for number in range(count)
+                )
+        finally:
+            close_page(page)
+        from ingest.extract.engines.pypdf import draws_no_text
+
+        # PDFium may have found nothing because the page is damaged.
+        return draws_no_text(self.copy_page(index))
+
+    def copy_page(self, index: int) -> bytes:
+        """Return a PDF of one page, with its content as it is in the file."""
+        with pypdfium2.PdfDocument.new() as copy, io.BytesIO() as file:
+            copy.import_pages(self.document, [index])
+            copy.save(file)
+            return file.getvalue()
+
     def render(self, index: int) -> GreyImage:
         page = self.document[index]
         width, height = page.get_size()
@@ -399,13 +428,3 @@ def copy_for_reading(
         return document, data
     document.close()
     return copy, copied
-
-
-def read_characters(text: TextHandle, count: int) -> str:
-    """Return the `count` characters of a loaded page, in drawing order."""
-    if count <= 0:
-        return ""
-    # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
-    buffer = bytearray(2 * (2 * count + 1))
-    units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
-    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")

@@ -58,6 +58,9 @@ class Pypdf:
     def shows_text(self, index: int) -> bool:  # noqa: ARG002 - it renders nothing
         return False
 
+    def has_no_text(self, index: int) -> bool:  # noqa: ARG002 - only its text shows that
+        return False
+
     def has_graphics(self, index: int) -> bool:
         resources = self.reader.pages[index].get("/Resources", {})
         return bool(resources and resources.get_object().get("/XObject"))
@@ -104,6 +107,15 @@ class Pypdf:
         numbers = map(str, itertools.count(1))
         # For a document without labels, pypdf returns the page numbers.
         return [] if all(a == b for a, b in zip(labels, numbers, strict=False)) else labels
+
+
+def draws_no_text(data: bytes) -> bool:
+    """Return whether the page of a PDF has content, none of which is text.
+
+    Raises any exception of pypdf.
+    """
+    page = pypdf.PdfReader(io.BytesIO(data)).pages[0]
+    return page.get_contents() is not None and not page.extract_text()
 
 
 def unlock(reader: pypdf.PdfReader, known_password: bytes, passwords: Sequence[str]) -> bytes:
