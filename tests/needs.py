@@ -12,6 +12,7 @@ NEEDS = (
     ("judged", "npm", "OF A PAGE BY ITS JUDGES", "npm here to install them with"),
     ("browser", "chromium", "IN A BROWSER", "chromium here (Debian's package of that name)"),
 )
+LONGEST = ("tests/distributed/", "tests/test_guard.py", "tests/extract/sandbox/test_hostile.py")
 UNREACHABLE = "npm cannot reach its registry"
 
 
@@ -23,7 +24,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.hook.pytest_deselected(items=needing)
             items[:] = [item for item in items if item not in needing]
     # The longest come first, so that no worker is left alone with them at the end.
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/distributed/"))
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
