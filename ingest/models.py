@@ -226,7 +226,7 @@ class Details:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether some pages could not be read, or not decoded."""
+        """Return whether some pages could not be read, or not decoded."""
         return bool(self.missing or self.undecoded)
 
     def count_unread_scans(self) -> int:
