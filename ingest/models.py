@@ -170,7 +170,7 @@ class Recipe:
     overlap: float  # share of a chunk that the next one repeats
     model: str
     dimensions: int
-    schema: int = 3  # incremented when cleaning, splitting or the fields of a chunk change
+    schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
 
     @property
     def digest(self) -> str:
