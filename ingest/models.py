@@ -170,7 +170,7 @@ class Recipe:
     overlap: float  # share of a chunk that the next one repeats
     model: str
     dimensions: int
-    schema: int = 3  # incremented when cleaning, splitting or the fields of a chunk change
+    schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
 
     @property
     def digest(self) -> str:
@@ -226,7 +226,7 @@ class Details:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether some pages could not be read, or not decoded."""
+        """Return whether some pages could not be read, or not decoded."""
         return bool(self.missing or self.undecoded)
 
     def count_unread_scans(self) -> int:

@@ -115,7 +115,7 @@ class Vocabulary:
 
     @cached_property
     def has_auto_hyphens(self) -> bool:
-        """Whether U+2010 stands at line ends only: it is what a program hyphenates with."""
+        """Return whether U+2010 stands at line ends only: it is what a program hyphenates with."""
         ends = [len(re.findall("\u2010(?=\r?\n|$)", page)) for page in self.sample]
         return sum(ends) >= MIN_AUTO_HYPHENS and sum(ends) == sum(
             page.count("\u2010") for page in self.sample

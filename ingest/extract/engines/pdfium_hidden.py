@@ -91,7 +91,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class TextLook:
-    """How the texts of a page look."""
+    """Appearance of the texts of a page."""
 
     objects: PageObjects
     items: list[Item]

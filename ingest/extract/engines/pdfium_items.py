@@ -64,7 +64,7 @@ class TextItem(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """What the marked content around an object says of its text."""
+    """Marked content around an object, as far as it concerns the text."""
 
     address: int
     text: str  # that stands for what is drawn; "" if it is not replaced

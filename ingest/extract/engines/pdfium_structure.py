@@ -35,7 +35,7 @@ from ingest.extract.layout.lines import (
 from ingest.extract.layout.structure import (
     LINES,
     Element,
-    Run,
+    MarkedRun,
     Structure,
     TaggedText,
     find_structure,
@@ -72,7 +72,7 @@ item_of = bind_by_address(raw.FPDFText_GetTextObject, POINTER, POINTER, INT)
 
 @dataclass(frozen=True, slots=True)
 class TaggedPage:
-    """What the structure tree of a page says."""
+    """Text, headings and tables of a page by its structure tree."""
 
     text: str = ""  # in the order of the tree, unless that is the drawing order
     is_in_order: bool = False  # the tree covers the page, and the page draws in its order
@@ -280,7 +280,7 @@ def find_titles(
 
 
 def split_untagged(
-    page: PageHandle, handle: TextHandle, text: str, runs: dict[int, list[Run]]
+    page: PageHandle, handle: TextHandle, text: str, runs: dict[int, list[MarkedRun]]
 ) -> tuple[list[str], list[str]]:
     """Return the lines outside of the tree that are above the tagged text, and all others."""
     untagged = runs.get(-1, [])

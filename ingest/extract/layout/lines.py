@@ -34,7 +34,7 @@ INNER_LINES = 4  # lines between them that are measured at first, approximately
 
 
 class DrawingOrder(Enum):
-    """What is known of the order in which a page draws its text, before positions are looked at."""
+    """Drawing order of a page, as far as it is known before positions are looked at."""
 
     UNKNOWN = 0
     READING = 1  # it is the reading order

@@ -80,7 +80,7 @@ class TextSegment(NamedTuple):
 
     @property
     def is_table(self) -> bool:
-        """Whether it is a table, as Markdown."""
+        """Return whether it is a table, as Markdown."""
         return bool(self.columns)
 
     @property

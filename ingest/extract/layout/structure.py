@@ -150,7 +150,7 @@ def list_contents(structure: Structure) -> Iterator[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class MarkedRun:
     """Characters of a page that follow each other in the same marked content."""
 
     number: int
@@ -158,19 +158,19 @@ class Run:
     end: int
 
 
-def split_runs(offsets: Sequence[int], contents: Sequence[int]) -> dict[int, list[Run]]:
+def split_runs(offsets: Sequence[int], contents: Sequence[int]) -> dict[int, list[MarkedRun]]:
     """Return the runs of each marked content, given that of each character but white space."""
-    runs: dict[int, list[Run]] = {}
+    runs: dict[int, list[MarkedRun]] = {}
     number, start, end, current = 0, 0, 0, -2
     for offset, content in zip(offsets, contents, strict=True):
         if content != current:
             if end:
-                runs.setdefault(current, []).append(Run(number, start, end))
+                runs.setdefault(current, []).append(MarkedRun(number, start, end))
                 number += 1
             start, current = offset, content
         end = offset + 1
     if end:
-        runs.setdefault(current, []).append(Run(number, start, end))
+        runs.setdefault(current, []).append(MarkedRun(number, start, end))
     return runs
 
 
@@ -180,7 +180,7 @@ class TaggedText:
     def __init__(
         self,
         text: str,
-        runs: dict[int, list[Run]],
+        runs: dict[int, list[MarkedRun]],
         measure: Callable[[Sequence[int]], list[float]] | None = None,
     ) -> None:
         self.text = text
@@ -207,7 +207,7 @@ class TaggedText:
     def join(self, parts: Sequence[Part]) -> str:
         """Return the text of parts. White space between them is as drawn if they are neighbours."""
         pieces: list[str] = []
-        last: Run | None = None
+        last: MarkedRun | None = None
         begins, label = False, False
         for part in parts:
             begins |= part.begins_line
@@ -228,7 +228,7 @@ class TaggedText:
         parts = [Part(number, begins_line=False) for number in numbers]
         return " ".join(self.join(parts).split())
 
-    def space(self, one: Run, other: Run, *, begins: bool, label: bool) -> str:
+    def space(self, one: MarkedRun, other: MarkedRun, *, begins: bool, label: bool) -> str:
         """Return the white space between two runs."""
         if label and not begins:
             return " "
