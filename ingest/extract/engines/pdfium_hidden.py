@@ -150,8 +150,8 @@ def find_suspects(page: TextLook, boxes: Sequence[FilledBox]) -> set[int]:
     """Return the indexes of the texts that need a closer look."""
     used = set(page.colours)
     suspects: set[int] = set()
-    if not all(map(shows_on_paper, used)):
-        suspects.update(n for n, one in enumerate(page.colours) if not shows_on_paper(one))
+    if doubtful := {colour for colour in used if not shows_on_paper(colour)}:
+        suspects.update(n for n, one in enumerate(page.colours) if one in doubtful)
     if not PLAIN_MODES.issuperset(page.modes):
         suspects.update(n for n, mode in enumerate(page.modes) if mode in INVISIBLE_MODES)
     flat = page.edges.tolist()
@@ -160,21 +160,26 @@ def find_suspects(page: TextLook, boxes: Sequence[FilledBox]) -> set[int]:
         suspects.update(n for n, height in enumerate(heights) if height < MIN_TYPE_POINTS)
     first = min(page.orders)
     if near := [one for one in boxes if may_hide(one, first, used)]:
-        suspects.update(find_texts_in_boxes(page, near))
+        suspects.update(find_texts_in_boxes(page, near, used))
     return suspects
 
 
-def find_texts_in_boxes(page: TextLook, boxes: Sequence[FilledBox]) -> Iterator[int]:
-    """Yield the texts in boxes that were drawn after them, or before them in their colour."""
+def find_texts_in_boxes(
+    page: TextLook, boxes: Sequence[FilledBox], used: set[Colour]
+) -> Iterator[int]:
+    """Yield the texts in boxes that were drawn after them, or before them in their colour.
+
+    `used` are the colours of the page's texts.
+    """
     middles = sorted(zip(map(add, page.edges[1::4], page.edges[3::4]), count(), strict=False))
     for one in boxes:
+        same = {colour for colour in used if one.colour and is_same_colour(one.colour, colour)}
         left, bottom, right, top = one.box
         start = bisect_left(middles, (2 * bottom, 0))
         for _, n in middles[start : bisect_right(middles, (2 * top, len(middles)))]:
-            if not left <= (page.edges[4 * n] + page.edges[4 * n + 2]) / 2 <= right:
-                continue
-            is_later = one.order > page.orders[n]
-            if is_later or (one.colour and is_same_colour(one.colour, page.colours[n])):
+            if (one.order > page.orders[n] or page.colours[n] in same) and (
+                left <= (page.edges[4 * n] + page.edges[4 * n + 2]) / 2 <= right
+            ):
                 yield n
 
 
@@ -285,7 +290,11 @@ def is_lost_behind(order: int, box: Box, colour: Colour, boxes: Sequence[FilledB
 
 def is_same_colour(one: Colour, other: Colour) -> bool:
     """Return whether two colours cannot be told apart."""
-    return all(abs(a - b) <= MAX_SAME_COLOUR for a, b in zip(one[:3], other[:3], strict=True))
+    return (
+        abs(one[0] - other[0]) <= MAX_SAME_COLOUR
+        and abs(one[1] - other[1]) <= MAX_SAME_COLOUR
+        and abs(one[2] - other[2]) <= MAX_SAME_COLOUR
+    )
 
 
 def type_size(item: Item, objects: PageObjects) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -29,6 +30,7 @@ from ingest.extract.layout.whitespace import (
     is_outside,
     median_height,
     merge_extents,
+    middle_of,
 )
 
 MIN_COLUMN_LINES = 3
@@ -186,6 +188,7 @@ def split_columns(
             narrow = span[0] - before[1] < MIN_COLUMN_GAP_HEIGHTS * height
             if (
                 narrow
+                or min(len(left), len(group)) < MIN_COLUMN_LINES
                 or is_crossed(left + group, (before[1], span[0]), rulings)
                 or not are_text_columns(left, group, before, span)
             ):
@@ -197,13 +200,13 @@ def split_columns(
 
 def is_crossed(segments: Sequence[TextSegment], gap: Extent, rulings: Rulings) -> bool:
     """Return whether rules run across the gap between two groups of segments: a table's."""
-    top, bottom = min(s.middle for s in segments), max(s.middle for s in segments)
     crossing = [
-        level
-        for level, (start, end) in rulings.horizontal
-        if top < level < bottom and start < gap[0] and end > gap[1]
+        level for level, (start, end) in rulings.horizontal if start < gap[0] and end > gap[1]
     ]
-    return len(crossing) >= MIN_CROSSING_RULES
+    if len(crossing) < MIN_CROSSING_RULES:
+        return False
+    top, bottom = min(s.middle for s in segments), max(s.middle for s in segments)
+    return sum(top < level < bottom for level in crossing) >= MIN_CROSSING_RULES
 
 
 def are_text_columns(
@@ -214,8 +217,6 @@ def are_text_columns(
     They are if both have full lines of prose, or sentences that go on from line to line; or if one
     is drawn after the other and neither has values beside the other's lines.
     """
-    if min(len(left), len(right)) < MIN_COLUMN_LINES:
-        return False
     if min(prose_share(left, one), prose_share(right, other)) > MIN_PROSE_SHARE:
         return True
     if min(flow_share(left, one), flow_share(right, other)) > MIN_FLOW_SHARE:
@@ -253,8 +254,11 @@ def count_side_changes(left: Sequence[TextSegment], right: Sequence[TextSegment]
 def are_level(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> bool:
     """Return whether most lines of the shorter of two groups are level with one of the other."""
     few, many = sorted((left, right), key=len)
-    level = sum(
-        any(abs(s.middle - t.middle) < MAX_LEVEL_SHIFT_HEIGHTS * s.height for t in many)
-        for s in few
-    )
+    middles = sorted(map(middle_of, many))
+    level = 0
+    for segment in few:
+        place = bisect_right(middles, segment.middle)
+        nearest = middles[max(0, place - 1) : place + 1]
+        shift = min(abs(segment.middle - middle) for middle in nearest)
+        level += shift < MAX_LEVEL_SHIFT_HEIGHTS * segment.height
     return level >= MIN_LEVEL_SHARE * len(few)

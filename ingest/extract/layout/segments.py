@@ -36,6 +36,7 @@ MAX_HEADER_DROP_HEIGHTS = 8  # of those lines below the header
 MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
 SAME_CELL_EDGE_POINTS = 0.8  # edges closer than this are aligned
 MIN_ALIGNED_CELLS = 2
+RULES_AT_ONCE = 256  # that run down a page
 MAX_CLOSE_GAPS = 100  # of a page, that are looked at for cells
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
@@ -276,10 +277,15 @@ def find_ruled_gaps(
 ) -> NDArray[np.bool_]:
     """Mark each word after the first that a vertical rule separates from the one before."""
     gaps = np.zeros(max(0, len(boxes) - 1), bool)
-    for top, bottom, u in vertical:
-        between = (boxes[:-1, 2] <= u + 1) & (u - 1 <= boxes[1:, 0])
-        level = (top <= boxes[1:, 3]) & (boxes[1:, 1] <= bottom)
-        gaps |= between & level
+    ends, starts = boxes[:-1, 2].copy(), boxes[1:, 0].copy()
+    tops, bottoms = boxes[1:, 1].copy(), boxes[1:, 3].copy()
+    # A rule a row, and a drawing has thousands.
+    rules = [(top, bottom, u - 1, u + 1) for top, bottom, u in dict.fromkeys(vertical)]
+    for first in range(0, len(rules), RULES_AT_ONCE):
+        part = np.array(rules[first : first + RULES_AT_ONCE], boxes.dtype)
+        top, bottom, left, right = (part[:, field, None] for field in range(4))
+        between = (ends <= right) & (left <= starts)
+        gaps |= (between & (top <= bottoms) & (tops <= bottom)).any(axis=0)
     return gaps
 
 
