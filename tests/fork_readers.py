@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fcntl import F_DUPFD, fcntl
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
@@ -18,7 +20,7 @@ from typing import Any
 
 from ingest.extract.sandbox import pool
 from ingest.extract.sandbox.child import serve
-from ingest.extract.sandbox.spawn import child_environment
+from ingest.extract.sandbox.spawn import child_environment, spawn_process
 from tests.fork_server import SERVER
 
 FREE_DESCRIPTOR = 200  # above all that the server has open
@@ -75,3 +77,13 @@ def run_child(pipe: Connection, received: Any, memory: int, env: dict[str, str])
 def fork_readers() -> None:
     """Fork all sandbox processes of this process from now on."""
     vars(pool)["spawn_process"] = fork_process
+
+
+@contextmanager
+def real_readers() -> Iterator[None]:
+    """Start a new interpreter for each sandbox process, as users do, until the end of a block."""
+    vars(pool)["spawn_process"] = spawn_process
+    try:
+        yield
+    finally:
+        fork_readers()

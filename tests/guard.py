@@ -76,8 +76,10 @@ def arm(item: pytest.Item, seconds: float) -> None:
 
     def ring(number: int, frame: object) -> None:
         __tracebackhide__ = True
+        signal.setitimer(signal.ITIMER_REAL, 0)  # the next lines may take longer than the pause
         kill_processes(item)
         print_stacks()
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS, AGAIN_SECONDS)
         pytest.fail(f"still running after {item.stash[LIMIT]:g} s")
 
     signal.signal(signal.SIGALRM, ring)

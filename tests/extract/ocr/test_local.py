@@ -25,11 +25,11 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.ocr import local
 from ingest.extract.pdf import MIN_CONFIDENCE
-from ingest.extract.sandbox import pool, spawn
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
 from ingest.models import Code, Document, OcrResult, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
 from tests.conftest import ROOT, environment
+from tests.fork_readers import real_readers
 from tests.pdfs import pdf
 
 if TYPE_CHECKING:
@@ -242,15 +242,18 @@ def test_a_page_that_cannot_be_drawn_is_a_doubtful_page() -> None:
     assert document.details.doubtful == (2,)
 
 
-def test_too_little_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_named() -> None:
     """With a low limit the document fails and I am told which setting allows more."""
-    monkeypatch.setattr(pool, "spawn_process", spawn.spawn_process)  # a forked one starts larger
     path = DATA / "scans/delivery-note.pdf"
     source = Source(str(path.parent), path.name, str(path), 1, "1")
     task = Task(source, "", Recipe("auto", 512, 0.12, "none", 8), "auto", ocr=local.ENGINE_NAME)
     child = SandboxPool(prepare, SandboxLimits(60, 700))
     try:
-        with path.open("rb") as file, pytest.raises(DocumentError) as caught:
+        with (
+            real_readers(),  # a forked one starts larger
+            path.open("rb") as file,
+            pytest.raises(DocumentError) as caught,
+        ):
             child(task, file)
     finally:
         child.close()

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from ingest.extract.sandbox import pool, spawn
+from tests.fork_readers import real_readers
 
 
 @pytest.fixture(scope="module", autouse=True)
 def real_processes() -> Iterator[None]:
     """Start a new interpreter for each sandbox process, as users do."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "spawn_process", spawn.spawn_process)
+    with real_readers():
         yield
