@@ -55,9 +55,7 @@ SUFFIXES = frozenset(
 )
 # First parts of English compounds.
 COMPOUND_STARTS = frozenset(
-    WORDS.findall(
-        "cost ex long quasi self well twenty thirty forty fifty sixty seventy eighty ninety"
-    )
+    WORDS.findall("cost long quasi self well twenty thirty forty fifty sixty seventy eighty ninety")
 )
 MIN_AUTO_HYPHENS = 3  # at line ends, to know the character that a program hyphenates with
 

@@ -39,6 +39,11 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
         pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
         pytest.param("guarda|-chuva", "guarda-chuva", id="a hyphen said twice"),
         pytest.param("infor|mation", "information", id="a broken word"),
+        pytest.param(
+            "the Ex|changes of the day, and changes",
+            "the Exchanges of the day, and changes",
+            id="Ex, a syllable",
+        ),
         pytest.param("конфи|денциальность", "конфиденциальность", id="a broken word in Cyrillic"),
     ],
 )
