@@ -86,7 +86,10 @@ def may_have_leaders(text: str) -> bool:
     return (
         "...." in text
         or ". ." in text
-        or (not text.isascii() and any(2 * dot in text or f"{dot} {dot}" in text for dot in DOTS))
+        or (
+            not text.isascii()
+            and any(dot in text and (2 * dot in text or f"{dot} {dot}" in text) for dot in DOTS)
+        )
     )
 
 

@@ -14,8 +14,10 @@ from functools import cached_property, partial
 
 # PDFium writes U+FFFE, older versions U+0002, for a hyphen at the end of a line, without the line
 # end. The spelling of some languages repeats the hyphen of a compound on the next line.
+# A pattern that begins with a set of characters is searched for several times as fast.
 LINE_END_HYPHEN = re.compile(
-    "(?P<hyphen>[-\u2010\xad](?=\r?\n)|[\ufffe\x02])(?P<end>\r?\n)?(?P<again>[-\u2010](?=[^\\W\\d_]))?"
+    "(?P<hyphen>[-\u2010\xad\ufffe\x02])(?:(?<=[\ufffe\x02])|(?=\r?\n))"
+    "(?P<end>\r?\n)?(?P<again>[-\u2010](?=[^\\W\\d_]))?"
 )
 HYPHEN_MARK = "\ufffe"  # for a hyphen at a line end that is no longer there
 
@@ -23,7 +25,6 @@ WORDS = re.compile(r"[^\W\d_]+")
 # Begins with the hyphen and not with the letter before, which would be tried at every character.
 COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
-LAST_WORD = re.compile(r"[^\W\d_]+\Z")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
 
@@ -78,9 +79,12 @@ class Vocabulary:
     def words(self) -> Counter[str]:
         """Number of occurrences of each word, in lower case."""
         found: Counter[str] = Counter()
+        for token, count in self.tokens.items():
+            folded = token.casefold()
+            for word in [folded] if folded.isalpha() else WORDS.findall(folded):
+                found[word] += count
         for page in self.sample:
-            found.update(WORDS.findall(page.casefold()))
-            for match in LINE_END_HYPHEN.finditer(page):
+            for match in LINE_END_HYPHEN.finditer(page) if may_have_line_end_hyphen(page) else ():
                 found.subtract(
                     {word_before(page, match.start()).casefold(): 1}
                     | {word_after(page, match.end()).casefold(): 1}
@@ -90,14 +94,22 @@ class Vocabulary:
     @cached_property
     def compounds(self) -> Counter[tuple[str, str]]:
         """Number of occurrences of each two words with a hyphen between them, in lower case."""
-        return Counter(
-            (
-                word_before(page, match.start()).casefold(),
-                word_after(page, match.end()).casefold(),
-            )
-            for page in self.sample
-            for match in COMPOUND_HYPHEN.finditer(page)
-        )
+        found: Counter[tuple[str, str]] = Counter()
+        for token, count in self.tokens.items():
+            if token.isalpha():
+                continue
+            for match in COMPOUND_HYPHEN.finditer(token):
+                first, last = word_before(token, match.start()), word_after(token, match.end())
+                found[first.casefold(), last.casefold()] += count
+        return found
+
+    @cached_property
+    def tokens(self) -> Counter[str]:
+        """Number of occurrences of each text between white space.
+
+        Most words of a document occur often, so that only these few are looked into.
+        """
+        return Counter(" ".join(self.sample).split())
 
     @cached_property
     def sample(self) -> list[str]:
@@ -122,15 +134,20 @@ class Vocabulary:
 
 def dehyphenate(text: str, vocabulary: Vocabulary) -> str:
     """Join the words of a text that were hyphenated at the end of a line."""
-    if (
+    if may_have_line_end_hyphen(text):
+        return LINE_END_HYPHEN.sub(partial(join_line_end, vocabulary), text)
+    return text
+
+
+def may_have_line_end_hyphen(text: str) -> bool:
+    """Return whether a text may have a hyphen at the end of a line; cheaper than a search."""
+    return (
         "\ufffe" in text
         or "\x02" in text
         or "-\n" in text
-        or "\u2010\n" in text
-        or "\xad\n" in text
-    ):
-        return LINE_END_HYPHEN.sub(partial(join_line_end, vocabulary), text)
-    return text
+        or "-\r\n" in text
+        or (not text.isascii() and ("\u2010" in text or "\xad" in text))
+    )
 
 
 def mark_line_ends(text: str) -> str:
@@ -210,8 +227,9 @@ def is_conjunction(before: str, after: str, rest: str, vocabulary: Vocabulary) -
 
 def word_before(text: str, offset: int) -> str:
     """Return the letters that end at an offset."""
-    match = LAST_WORD.search(text, max(0, offset - MAX_WORD_CHARS), offset)
-    return match.group() if match else ""
+    # Backwards, since a pattern for the end of a text is tried at every character before.
+    match = WORDS.match(text[max(0, offset - MAX_WORD_CHARS) : offset][::-1])
+    return match.group()[::-1] if match else ""
 
 
 def word_after(text: str, offset: int) -> str:

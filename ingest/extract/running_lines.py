@@ -122,12 +122,18 @@ def read_edge_lines(
         label = labels[page] if page < len(labels) else ""
         for text in dict.fromkeys([*head, *tail]):
             masked = mask_title(text.strip(), titles[page])
-            if label and PAGE_WORD.sub("", masked).strip(LABEL_EDGES) == label:
+            if (
+                label
+                and label[0] in masked
+                and label[-1] in masked
+                and PAGE_WORD.sub("", masked).strip(LABEL_EDGES) == label
+            ):
                 shape = masked.replace(label, NUMBER_PLACEHOLDER)
                 yield EdgeLine(page, text, shape, (), is_label=True)
             else:
                 numbers = tuple(map(int, DIGITS.findall(masked)))
-                yield EdgeLine(page, text, DIGITS.sub(NUMBER_PLACEHOLDER, masked), numbers)
+                shape = DIGITS.sub(NUMBER_PLACEHOLDER, masked) if numbers else masked
+                yield EdgeLine(page, text, shape, numbers)
 
 
 def find_running_lines(lines: Sequence[EdgeLine], pages: Sequence[str]) -> list[dict[str, str]]:

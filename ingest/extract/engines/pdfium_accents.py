@@ -35,7 +35,10 @@ DOTTED = {"\u0131": "i", "\u0237": "j"}  # letters that lose their dot below an 
 
 # Accents next to a letter, with the space that PDFium puts before an accent or a letter.
 ACCENT = re.compile(f"[{ACCENTS}]")
-SPACED_ACCENT = re.compile(rf"(?<=[^\W\d_])[{ACCENTS}]|[{ACCENTS}](?=[ {ACCENTS}]{{0,3}}[^\W\d_])")
+# Begins with the accent, since a look behind would be tried at every character.
+SPACED_ACCENT = re.compile(
+    rf"[{ACCENTS}](?:(?<=[^\W\d_].)|(?=[ {ACCENTS}]{{0,3}}[^\W\d_]))", re.DOTALL
+)
 
 MAX_WORD_GAP_HEIGHTS = 0.15  # between letters of a word
 

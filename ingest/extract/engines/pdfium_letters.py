@@ -7,6 +7,7 @@ stands for several, or for none, is a placeholder until the page is in reading o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from ingest.extract.engines.pdfium_accents import ACCENT, compose_accents
 from ingest.extract.engines.pdfium_initials import (
@@ -59,8 +60,8 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
         text = correct_symbols(text)
     if "`" in text or (not text.isascii() and ACCENT.search(text)):
         text = compose_accents(handle, text)
-    if NUMBER_AFTER_WORD.search(text):
-        text = part_footnote_marks(handle, text, placeholders)
+    if places := [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]:
+        text = part_footnote_marks(handle, text, places, placeholders)
     if LONE_CAPITAL.search(text, 0) or not text.find(LINE_END, 0, MAX_INITIAL_CHARS) < 0:
         text = attach_initials(handle, text, placeholders)
     return text
@@ -140,9 +141,10 @@ def to_ascii(symbols: str) -> str:
     return "".join(chr(ord(symbol) - SYMBOL_BASE) for symbol in symbols)
 
 
-def part_footnote_marks(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
-    """Put a space between a word and the number of its footnote."""
-    places = [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]
+def part_footnote_marks(
+    handle: TextHandle, text: str, places: Sequence[int], placeholders: Placeholders
+) -> str:
+    """Put a space between a word and the number of its footnote, if it is one of those places."""
     before = list_char_edges(handle, [place - 1 for place in places])
     marks = list_char_edges(handle, places)
     raised = []

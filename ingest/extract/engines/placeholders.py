@@ -5,15 +5,18 @@ One character has one box, so a page's text must keep the number of its characte
 
 from __future__ import annotations
 
+import re
+
 NOTHING = "\u2060"  # word joiner: cleaning drops it
 FIRST, LAST = 0xD800, 0xDFFF  # lone surrogates, which no decoded text has
+PLACEHOLDER = re.compile(f"[{chr(FIRST)}-{chr(LAST)}]")
 
 
 class Placeholders:
     """Placeholders of a document, and the text that each stands for."""
 
     def __init__(self) -> None:
-        self.texts: dict[int, str] = {ord(NOTHING): ""}
+        self.texts: dict[str, str] = {}
         self.chars: dict[str, str] = {}
 
     def standing_for(self, text: str) -> str:
@@ -23,9 +26,12 @@ class Placeholders:
             if code > LAST:
                 return text[-1]
             self.chars[text] = chr(code)
-            self.texts[code] = text
+            self.texts[chr(code)] = text
         return self.chars[text]
 
     def replace(self, text: str) -> str:
         """Replace the placeholders in a text by what they stand for."""
-        return text.translate(self.texts)
+        text = text.replace(NOTHING, "")
+        if not self.texts:
+            return text
+        return PLACEHOLDER.sub(lambda match: self.texts.get(match.group(), match.group()), text)
