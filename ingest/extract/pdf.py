@@ -136,7 +136,7 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
     if found is None:
         state.unreadable.append(page)
         return ""
-    if asks_any(engines, "has_hidden_text", page):
+    if is_any(engines, lambda engine: engine.has_hidden_text(page - 1)):
         state.hidden.append(page)
     if found.garbled <= MAX_GARBLED_SHARE:
         if state.verifier:
@@ -144,8 +144,8 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
         return found.text
     text = found.text if found.garbled <= DISCARD_GARBLED_SHARE else ""
     # What no engine decodes is a picture of text. A garbled layer behind a scan shows nothing.
-    is_visible = asks_any(engines, "shows_text", page)
-    if not is_visible and not asks_any(engines, "has_graphics", page):
+    is_visible = is_any(engines, lambda engine: engine.shows_text(page - 1))
+    if not is_visible and not is_any(engines, lambda engine: engine.has_graphics(page - 1)):
         return text
     state.scanned.append(page)
     result = options.ocr_results.get(page)
@@ -194,11 +194,9 @@ def count_pages(engines: EngineChain, size: int) -> int:
     return count
 
 
-def asks_any(engines: EngineChain, question: str, page: int) -> bool:
-    """Return whether an engine that read a page says yes to a question about it."""
-    return any(
-        try_call(partial(getattr(engine, question), page - 1), False) for engine in engines.opened
-    )
+def is_any(engines: EngineChain, predicate: Callable[[PdfEngine], bool]) -> bool:
+    """Return whether a predicate holds for an engine that read a page; errors count as no."""
+    return any(try_call(partial(predicate, engine), False) for engine in engines.opened)
 
 
 class EngineChain:

@@ -237,9 +237,14 @@ class Pdfium:
             self.glyph_names = GlyphNames(self.data, self.password)
         if not self.glyph_names.has_incomplete_fonts(index):
             return None
-        copy = Pdfium(self.glyph_names.complete(), ())
+        return self.open_copy(self.glyph_names.complete())
+
+    def open_copy(self, data: bytes) -> Pdfium:
+        """Open a copy of the document, whose pages count as pages of this one."""
+        copy = Pdfium(data, ())
         copy.is_copy = True
         copy.heading_detector, copy.placeholders = self.heading_detector, self.placeholders
+        copy.structure = self.structure
         return copy
 
     def continue_table(self, index: int, page: ArrangedPage) -> str:

@@ -15,6 +15,7 @@ from pypdf.generic import ArrayObject, BooleanObject, DictionaryObject, NameObje
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.pdfium import Pdfium
 from ingest.models import Document, Heading
 from tests.extract.layout.test_layout import FONT, SIZE, drawn
 
@@ -254,3 +255,14 @@ def test_nothing_of_a_tagged_page_is_lost(tree: Tag, random: Random) -> None:
 
     found = read(data).pages[0].replace("|", " ").replace("---", " ").split()
     assert sorted(found) == sorted(text for _, _, text in texts)
+
+
+def test_headings_of_a_copy_are_those_of_the_document() -> None:
+    """A page that is read from a repaired copy keeps its tagged headings."""
+    text = Tag("P", [(60, 700, "It lapses at the end of March.")])
+    data = tagged(Tag("Document", [Tag("H1", [(60, 740, "Annual leave")]), text]))
+    engine = Pdfium(data, ())
+
+    engine.open_copy(data).text(0)
+
+    assert engine.headings() == [Heading(1, "Annual leave", 1)]
