@@ -8,44 +8,21 @@ commands that run in a process of their own, start real ones.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import F_DUPFD, fcntl
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from ingest.extract.sandbox import pool
 from ingest.extract.sandbox.child import serve
 from ingest.extract.sandbox.spawn import child_environment, spawn_process
 from tests.fork_server import SERVER
+from tests.processes import ForkedProcess
 
 FREE_DESCRIPTOR = 200  # above all that the server has open
-
-
-class ForkedProcess:
-    """A forked process, with the part of Popen's interface that a sandbox uses."""
-
-    def __init__(self, process: ForkServerProcess) -> None:
-        self.process = process
-        assert process.pid
-        self.pid = process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        return self.process.exitcode
-
-    def wait(self, timeout: float | None = None) -> int | None:
-        self.process.join(timeout)
-        if self.returncode is None:
-            raise subprocess.TimeoutExpired("a forked reader", timeout or 0)
-        return self.returncode
-
-    def kill(self) -> None:
-        self.process.kill()
 
 
 def fork_process(pipe: Connection, memory: int | str) -> Any:

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from io import BufferedWriter, FileIO, TextIOWrapper
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ingest.cli import main
-from tests.processes import PATIENCE, Output
+from tests.processes import ForkedProcess, Process, Where, attached
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.preload"])
@@ -32,36 +32,56 @@ def call_ingest(
     *arguments: str, cwd: Path, env: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run the command; returns its exit code and output."""
-    (out, theirs_out), (err, theirs_err) = SERVER.Pipe(duplex=False), SERVER.Pipe(duplex=False)
-    process = SERVER.Process(target=run, args=(arguments, str(cwd), env, theirs_out, theirs_err))
-    process.start()
-    theirs_out.close()
-    theirs_err.close()
-    with out, err:
-        stdout, stderr = Output(os.dup(out.fileno())), Output(os.dup(err.fileno()))
-    try:
-        process.join(PATIENCE)
-        said = f"{stdout.text}\n{stderr.text}"
-        assert process.exitcode is not None, f"still running after {PATIENCE:g} s: {said}"
-        stdout.close(PATIENCE)
-        stderr.close(PATIENCE)
-    finally:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
-    return subprocess.CompletedProcess(list(arguments), process.exitcode, stdout.text, stderr.text)
+    with running_ingest(*arguments, cwd=cwd, env=env) as process:
+        code = process.wait()
+        return subprocess.CompletedProcess(
+            list(arguments), code, process.stdout.text, process.stderr.text
+        )
+
+
+@contextmanager
+def running_ingest(
+    *arguments: str,
+    cwd: Path,
+    env: dict[str, str],
+    stdout: Where = "pipe",
+    stderr: Where = "pipe",
+) -> Iterator[Process]:
+    """Run the command; it is killed at the end of the block."""
+    function = partial(run_ingest, *arguments)
+    with attached(partial(fork, function, cwd, env), stdout, stderr) as process:
+        yield process
+
+
+def run_ingest(*arguments: str) -> int:
+    """Run the command in this process; returns its exit code."""
+    from tests.fork_readers import fork_readers
+
+    fork_readers()
+    sys.argv = ["ingest", *arguments]
+    return main(list(arguments))
+
+
+def fork(
+    function: Callable[[], int], cwd: Path, env: Mapping[str, str], out: int, err: int
+) -> ForkedProcess:
+    """Fork a process that calls a function and exits with the code that it returns."""
+    with Connection(os.dup(out)) as theirs_out, Connection(os.dup(err)) as theirs_err:
+        process = SERVER.Process(target=run, args=(function, cwd, env, theirs_out, theirs_err))
+        process.start()
+    return ForkedProcess(process)
 
 
 def run(
-    arguments: Sequence[str], cwd: str, env: dict[str, str], out: Connection, err: Connection
+    function: Callable[[], int], cwd: Path, env: Mapping[str, str], out: Connection, err: Connection
 ) -> None:
-    """Set up the forked process like a new one, and run the command."""
+    """Set up the forked process like a new one, and call the function."""
     os.setsid()
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
     out.close()
     err.close()
-    sys.stdout = TextIOWrapper(BufferedWriter(FileIO(1, "w")), "utf-8")
+    sys.stdout = TextIOWrapper(BufferedWriter(FileIO(1, "w")), "utf-8", line_buffering=os.isatty(1))
     sys.stderr = TextIOWrapper(
         BufferedWriter(FileIO(2, "w")), "utf-8", "backslashreplace", line_buffering=True
     )
@@ -70,12 +90,8 @@ def run(
     os.chdir(cwd)
     time.tzset()
     tempfile.tempdir = None  # cached from another environment
-    sys.argv = ["ingest", *arguments]
-    from tests.fork_readers import fork_readers
-
-    fork_readers()
     try:
-        code = main(list(arguments))
+        code = function()
     except Exception:  # noqa: BLE001 - as the interpreter does
         sys.excepthook(*sys.exc_info())
         code = 1

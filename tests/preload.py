@@ -14,7 +14,8 @@ from ingest.chunk.tokens import count_tokens
 from ingest.embed.minilm import load_tokenizer
 from ingest.extract.language import load_language_model
 
-# These read the environment when they are imported, or are too large for most calls.
+# These read the environment when they are imported, are too large for most calls, or change how
+# all errors are pickled (Dask).
 LATER = ("ingest.distributed", "ingest.runtime.telemetry", "ingest.__main__")
 OTHERS = ("azure.identity", "azure.search.documents", "jinja2", "openai", "rich.progress")
 

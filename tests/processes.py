@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 import psutil
 import pytest
@@ -80,10 +81,46 @@ class Output:
 
 
 @dataclass
+class ForkedProcess:
+    """A process of the fork server, with the part of Popen's interface that tests use."""
+
+    process: BaseProcess
+    stdin: IO[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid
+        return self.process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+        return self.process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.process.kill()
+
+
+Started = subprocess.Popen[bytes] | ForkedProcess
+
+
+@dataclass
 class Process:
     """A process in a group of its own."""
 
-    popen: subprocess.Popen[bytes]
+    popen: Started
     stdout: Output
     stderr: Output
 
@@ -130,18 +167,31 @@ def running(
     stdin: Literal["pipe", "null"] = "null",
 ) -> Iterator[Process]:
     """Run a command; its whole process group is killed at the end of the block."""
-    ours_out, theirs_out = descriptors(stdout)
-    ours_err, theirs_err = descriptors(stderr)
-    try:
-        popen = subprocess.Popen(
+    with attached(
+        lambda out, err: subprocess.Popen(
             list(map(str, command)),
             cwd=cwd,
             env=env,
             stdin=subprocess.PIPE if stdin == "pipe" else subprocess.DEVNULL,
-            stdout=theirs_out,
-            stderr=theirs_err,
+            stdout=out,
+            stderr=err,
             start_new_session=True,
-        )
+        ),
+        stdout,
+        stderr,
+    ) as process:
+        yield process
+
+
+@contextmanager
+def attached(
+    start: Callable[[int, int], Started], stdout: Where, stderr: Where
+) -> Iterator[Process]:
+    """Start a process with these streams; its whole group is killed at the end of the block."""
+    ours_out, theirs_out = descriptors(stdout)
+    ours_err, theirs_err = descriptors(stderr)
+    try:
+        popen = start(theirs_out, theirs_err)
     except BaseException:
         os.close(ours_out)
         os.close(ours_err)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ import psutil
 
 from ingest.distributed import session
 from tests.conftest import environment
-from tests.processes import PATIENCE, wait_until
+from tests.distributed.fork_dask import run_dask
+from tests.fork_server import fork
+from tests.processes import PATIENCE, Started, wait_until
 
 QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
-
-Process = subprocess.Popen
 
 
 @dataclass
@@ -32,11 +33,11 @@ class Cluster:
 
     folder: Path  # where their files are
     environment: Mapping[str, str]
-    scheduler: Process[str]
+    scheduler: Started
     address: str
-    workers: list[Process[str]] = field(default_factory=list)
+    workers: list[Started] = field(default_factory=list)
 
-    def worker(self, *, nanny: bool = False, threads: int = 1, **more: str) -> Process[str]:
+    def worker(self, *, nanny: bool = False, threads: int = 1, **more: str) -> Started:
         """Start one more worker; without a nanny, the process is the one that works."""
         number = len(self.workers)
         command = [
@@ -48,7 +49,7 @@ class Cluster:
         self.workers.append(started)
         return started
 
-    def living(self, number: int) -> list[Process[str]]:
+    def living(self, number: int) -> list[Started]:
         """As many workers as wanted, which are there now; started if there are too few."""
         alive = [worker for worker in self.workers if worker.poll() is None]
         for extra in alive[number:]:
@@ -75,7 +76,7 @@ class Cluster:
             found = client.run(os.getpid, workers=client.run_on_scheduler(with_actors) or ["none"])
         return list(found.values())
 
-    def owner(self, process: int) -> Process[str]:
+    def owner(self, process: int) -> Started:
         """The worker, or its nanny, that a process belongs to."""
         return next(
             worker for worker in self.workers if process in (worker.pid, *descendants(worker.pid))
@@ -172,26 +173,24 @@ def scheduler_address(file: Path) -> str:
         return ""
 
 
-def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Process[str]:
+def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Started:
     """A part of a cluster, in a group of its own; what it says goes to a file."""
+    variables = {**environment(), **QUIET, **env}
     with (cwd / "dask.log").open("a") as log:
-        return subprocess.Popen(
+        if "PYTHONPATH" not in env:
+            function = partial(run_dask, *arguments)
+            return fork(function, cwd, variables, log.fileno(), log.fileno())
+        return subprocess.Popen(  # the variable is read by the interpreter at its start
             [sys.executable, "-P", "-m", "dask", *arguments],
             cwd=cwd,
-            env={**environment_of_parts(), **env},
+            env=variables,
             stdout=log,
             stderr=log,
-            text=True,
             start_new_session=True,
         )
 
 
-def environment_of_parts() -> dict[str, str]:
-    """Return the environment of a part of a cluster, without the settings of the test's user."""
-    return environment() | QUIET
-
-
-def end(process: Process[str]) -> None:
+def end(process: Started) -> None:
     """Kill a process and those that it has started, however they are."""
     for one in (*descendants(process.pid), process.pid):
         with suppress(ProcessLookupError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,8 @@ from typing import Any
 
 from tests.conftest import environment
 from tests.emulator.emulator import Azure
-from tests.processes import Process, running
+from tests.fork_server import running_ingest
+from tests.processes import Process
 
 SMALL = {
     "INGEST_CHUNK_TOKENS": "64",
@@ -66,11 +66,8 @@ def driver(
 ) -> Iterator[Driver]:
     """A run that is killed at the end of the block, if it is still there."""
     to = ("--engine", engine) if engine else ()
-    with running(
-        *(sys.executable, "-P", "-m", "ingest", "run", root, "--json", *to, *arguments),
-        cwd=folder,
-        env=environment() | azure.environment | SMALL | more,
-    ) as process:
+    env = environment() | azure.environment | SMALL | more
+    with running_ingest("run", root, "--json", *to, *arguments, cwd=folder, env=env) as process:
         yield Driver(process)
 
 

@@ -7,7 +7,6 @@ import os
 import random
 import re
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -37,8 +36,9 @@ from tests.emulator.emulator import Azure, emulator
 from tests.emulator.gate import held
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, OPENAI_USER, SERVICE_CONTRIBUTOR
 from tests.emulator.server import Request, Response, Service
+from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
-from tests.processes import Process, running, wait_until
+from tests.processes import Process, wait_until
 
 SPEED = 20.0  # waits are that much shorter than real ones
 INDEX = "chunks"
@@ -527,11 +527,8 @@ COMMANDS = {
 
 def command(azure: Azure, folder: Path, *arguments: str) -> AbstractContextManager[Process]:
     """The real command as a client of the emulator."""
-    return running(
-        *(sys.executable, "-P", "-m", "ingest", *arguments),
-        cwd=folder.parent,
-        env=environment() | COMMANDS | azure.environment,
-    )
+    env = environment() | COMMANDS | azure.environment
+    return running_ingest(*arguments, cwd=folder.parent, env=env)
 
 
 def called(azure: Azure, folder: Path, *arguments: str) -> tuple[int, str, str]:
