@@ -5,19 +5,45 @@ azd hook on Windows that creates and fills the index after provisioning.
 .DESCRIPTION
 PowerShell version of postprovision.sh, with the same variables: INGEST_POSTPROVISION (a folder, job
 or skip) and INGEST_POSTPROVISION_FAILURE (warn or fail). Safe to run again: azd hooks run
-postprovision.
+postprovision. After a deployment azd passes the argument "deployed". The options of postprovision.sh
+work too. -Confirm asks before the index is filled or the job is started.
 
-.PARAMETER Moment
-provisioned; after a deployment, deployed.
+.PARAMETER DryRun
+Print the command that fills the index, and do not run it. -WhatIf does the same.
+
+.PARAMETER Help
+Print this text.
 #>
-param([ValidateSet('provisioned', 'deployed')][string]$Moment = 'provisioned')
+[CmdletBinding(SupportsShouldProcess, PositionalBinding = $false)]
+param(
+    [switch]$DryRun,
+    [switch]$Help,
+    # The moment, and everything else: a misspelt option must end the script, not be ignored.
+    [Parameter(ValueFromRemainingArguments, DontShow)][string[]]$Rest
+)
 
 Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
 $PSNativeCommandUseErrorActionPreference = $false # exit codes are checked one by one
-Set-Location (Join-Path $PSScriptRoot '..')
 
 function Write-Word([string]$text) { [Console]::Error.WriteLine("postprovision: $text") }
+
+$moment = 'provisioned'
+if ($WhatIfPreference) { $DryRun = $true }
+foreach ($word in $Rest) {
+    if ($word -in 'provisioned', 'deployed') { $moment = $word }
+    elseif ($word -in '--dry-run', '--what-if') { $DryRun = $true }
+    elseif ($word -eq '--help') { $Help = $true }
+    else {
+        Write-Word "${word}: expected provisioned, deployed, -DryRun, -WhatIf, -Confirm or -Help"
+        exit 2
+    }
+}
+if ($Help) {
+    Get-Help $PSCommandPath -Detailed
+    exit 0
+}
+Set-Location (Join-Path $PSScriptRoot '..')
 
 # Report a failure that goes away without a change of settings.
 function Stop-Transient([string]$text) {
@@ -31,7 +57,7 @@ function Start-Job-Of-Azure {
         Write-Word 'there is no job to start: INFRA_HOST is not job; run ingest on the host'
         return
     }
-    if ($Moment -eq 'provisioned' -and -not $env:SERVICE_INGEST_IMAGE_NAME) {
+    if ($moment -eq 'provisioned' -and -not $env:SERVICE_INGEST_IMAGE_NAME) {
         Write-Word 'the job has no image yet; azd deploy gives it one and starts it'
         return
     }
@@ -47,39 +73,27 @@ function Start-Job-Of-Azure {
         Write-Word 'the job is running already'
         return
     }
+    if ($DryRun) {
+        Write-Output "az containerapp job start $($job -join ' ')"
+        return
+    }
+    if (-not $PSCmdlet.ShouldProcess($env:AZURE_CONTAINER_JOB_NAME, 'start the job')) { return }
     & az containerapp job start @job --output none
     if ($LASTEXITCODE -ne 0) { Stop-Transient 'the job could not be started' }
     Write-Word "the job was started; its runs: az containerapp job execution list $($job -join ' ') --output table"
 }
 
-# Set up the environment, as scripts/environment does for sh, but without the unneeded local model.
-function Get-Python {
-    $python = '.venv\Scripts\python.exe'
-    $stamp = '.venv\core.txt'
-    $lock = 'requirements\core.txt'
-    if ((Test-Path $python) -and (Test-Path $stamp) -and
-        ((Get-FileHash $stamp).Hash -eq (Get-FileHash $lock).Hash)) { return $python }
-    $found = Get-Command @('py', 'python3', 'python') -ErrorAction SilentlyContinue | Select-Object -First 1
-    if (-not $found) {
-        Write-Word 'ingest needs Python 3.11 or newer: install one'
-        exit 2
-    }
-    & $found.Source -m venv .venv | Out-Host
-    if ($LASTEXITCODE -ne 0) { exit 2 }
-    & $python -m pip install -qq --disable-pip-version-check --require-hashes --only-binary ':all:' --requirement $lock | Out-Host
-    if ($LASTEXITCODE -ne 0) { exit 2 }
-    Copy-Item $lock $stamp
-    return $python
-}
-
 function Invoke-Run([string]$what) {
-    $python = Get-Python
+    if ($DryRun) {
+        Write-Output "scripts/ingest.ps1 run $what --wait-for-roles 10m"
+        return
+    }
+    if (-not $PSCmdlet.ShouldProcess($what, 'ingest')) { return }
     # Removed, so that the user's own settings cannot send the samples to another index.
-    Remove-Item Env:INGEST_INDEX -ErrorAction SilentlyContinue
-    Remove-Item Env:INGEST_EMBEDDER -ErrorAction SilentlyContinue
+    $env:INGEST_INDEX = $null
+    $env:INGEST_EMBEDDER = $null
     $env:INGEST_LOG = 'text'
-    $env:PYTHONPATH = (Get-Location).Path
-    & $python -P -m ingest run $what --wait-for-roles 10m
+    & (Join-Path $PSScriptRoot 'ingest.ps1') run $what --wait-for-roles 10m
     switch ($LASTEXITCODE) {
         0 { }
         3 { Write-Word 'the index is filled, except for the documents named above' }
@@ -98,7 +112,7 @@ if (-not $what) { $what = if ($env:INFRA_PRIVATE_ENDPOINTS -eq 'true') { 'job' }
 
 if ($what -eq 'skip') { Write-Word 'INGEST_POSTPROVISION=skip: nothing done' }
 elseif ($what -eq 'job') { Start-Job-Of-Azure }
-elseif ($Moment -eq 'provisioned') {
+elseif ($moment -eq 'provisioned') {
     if (-not ($env:AZURE_OPENAI_ENDPOINT -and $env:AZURE_SEARCH_ENDPOINT)) {
         Write-Word 'AZURE_OPENAI_ENDPOINT and AZURE_SEARCH_ENDPOINT are not both set; azd sets them: azd hooks run postprovision'
         exit 2

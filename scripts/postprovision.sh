@@ -2,6 +2,9 @@
 # azd hook that creates and fills the index after provisioning. Safe to run again:
 # `azd hooks run postprovision`. After a deployment azd passes the argument "deployed".
 #
+#   --dry-run, --what-if   print the command that fills the index, and do not run it
+#   --help                 print this text
+#
 # INGEST_POSTPROVISION (set it with `azd env set`)
 #   a folder   ingest this folder; by default data/, the samples
 #   job        start the job instead, because only it can reach the services; the default if
@@ -13,9 +16,19 @@
 #
 # Wrong settings (exit code 2) always stop azd, with the remedy.
 set -eu
-cd -- "$(dirname -- "$0")/.."
 
 say() { echo "postprovision: $*" >&2; }
+
+moment=provisioned dry=''
+for argument; do
+    case $argument in
+        provisioned | deployed) moment=$argument ;;
+        --dry-run | --what-if) dry=yes ;;
+        --help | -h | '-?') sed -n -e 1d -e '/^#/!q' -e 's/^# \{0,1\}//p' "$0"; exit ;;
+        *) say "$argument: expected provisioned, deployed, --dry-run, --what-if or --help"; exit 2 ;;
+    esac
+done
+cd -- "$(dirname -- "$0")/.."
 
 # transient MESSAGE: report a failure that goes away without a change of settings.
 transient() {
@@ -43,6 +56,8 @@ start_job() {
         transient "the state of the job could not be queried"
     elif [ "$running" != 0 ]; then
         say "the job is running already"
+    elif [ -n "$dry" ]; then
+        echo "az containerapp job start $*"
     elif ! az containerapp job start "$@" --output none; then
         transient "the job could not be started"
     else
@@ -51,6 +66,10 @@ start_job() {
 }
 
 fill_from_here() {
+    if [ -n "$dry" ]; then
+        echo "scripts/ingest run $what --wait-for-roles 10m"
+        return
+    fi
     code=0
     # Clear INGEST_INDEX and INGEST_EMBEDDER, so that the user's own settings cannot send the samples
     # to another index. Log as text: people read the output of azd, although it is not a terminal.
@@ -64,7 +83,6 @@ fill_from_here() {
     esac
 }
 
-moment=${1:-provisioned}
 default=data/
 if [ "${INFRA_PRIVATE_ENDPOINTS:-false}" = true ]; then default=job; fi
 what=${INGEST_POSTPROVISION:-$default}

@@ -15,15 +15,18 @@ from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import OPENAI_USER
 from tests.emulator.server import Request, Response, Service
+from tests.infra.shells import SHELLS, script
 from tests.pdfs import prose, write
 
 JOB = {"AZURE_CONTAINER_JOB_NAME": "job-x", "AZURE_RESOURCE_GROUP": "rg-x"}
 
 
-def hook(azure: Azure, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+def hook(
+    azure: Azure, *words: str, shell: str = "sh", **more: str
+) -> subprocess.CompletedProcess[str]:
     """The hook, as azd starts it: in the project's folder, with the outputs of the deployment."""
     outputs = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    return called(ROOT / "scripts/postprovision.sh", *words, cwd=ROOT, **(outputs | more))
+    return called(*script(shell, "postprovision"), *words, cwd=ROOT, **(outputs | more))
 
 
 def indexed(azure: Azure) -> set[str]:
@@ -170,18 +173,39 @@ def test_after_a_deployment_only_the_job_is_started(azure: Azure, tmp_path: Path
     assert azure.exchanges == []
 
 
-def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", SHELLS)
+def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path, shell: str) -> None:
     """Where I cannot reach the services from here, the job fills the index without my saying so."""
     private = {"INFRA_PRIVATE_ENDPOINTS": "true"} | JOB | az(tmp_path)
+    image = {"SERVICE_INGEST_IMAGE_NAME": "registry/ingest:1"}
 
-    first = hook(azure, **private)
+    first = hook(azure, shell=shell, **private)
     assert first.returncode == 0
     assert "azd deploy gives it one" in first.stderr
     assert asked(tmp_path) == []
 
-    later = hook(azure, SERVICE_INGEST_IMAGE_NAME="registry/ingest:1", **private)
+    dry = hook(azure, "--dry-run", shell=shell, **image, **private)
+    start = "containerapp job start --name job-x --resource-group rg-x"
+    assert (dry.returncode, dry.stdout) == (0, f"az {start}\n")
+
+    later = hook(azure, shell=shell, **image, **private)
     assert later.returncode == 0
     assert "the job was started" in later.stderr
+    query = (
+        "containerapp job execution list --name job-x --resource-group rg-x "
+        "--query length([?properties.status=='Running']) --output tsv"
+    )
+    assert asked(tmp_path) == [query, query, f"{start} --output none"]
+    assert azure.exchanges == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_dry_run_fills_nothing(azure: Azure, shell: str) -> None:
+    """I see what the hook would run after a deployment, and nothing is asked of a service."""
+    done = hook(azure, "--what-if", shell=shell)
+    assert done.returncode == 0, done.stderr
+    ending = "" if shell == "sh" else ".ps1"
+    assert done.stdout == f"scripts/ingest{ending} run data/ --wait-for-roles 10m\n"
     assert azure.exchanges == []
 
 
