@@ -13,7 +13,7 @@ param location string
 @description('Object id of the deployer, who fills the index first. Empty: only the host gets roles.')
 param principalId string = ''
 
-@allowed(['User', 'ServicePrincipal'])
+@allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string = 'User'
 
 @description('Host of ingest: a scheduled Container Apps job, or an App Service.')
@@ -53,7 +53,7 @@ param documentIntelligence bool = false
 @description('GROUP/NAME of a Document Intelligence account to use; its custom subdomain must be its name.')
 param existingDocumentIntelligence string = ''
 
-@description('Create Application Insights for the job, which is billed by volume.')
+@description('Create Application Insights for the host, which is billed by volume.')
 param applicationInsights bool = false
 
 @description('Name of the container of PDFs.')
@@ -77,16 +77,31 @@ var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var groupName = 'rg-${environmentName}'
 var isJob = host == 'job'
-var isTraced = isJob && applicationInsights
 var publicNetworkAccess = privateEndpoints ? 'Disabled' : 'Enabled'
 
 // Resource group and name of each service, created here or existing.
-var openAi = empty(existingOpenAi) ? [groupName, 'oai-${token}'] : split(existingOpenAi, '/')
-var search = empty(existingSearch) ? [groupName, 'srch-${token}'] : split(existingSearch, '/')
-var storage = empty(existingStorage) ? [groupName, 'st${token}'] : split(existingStorage, '/')
+var openAi = empty(existingOpenAi)
+  ? [groupName, 'oai-${token}']
+  : length(split(existingOpenAi, '/')) == 2 && !contains(split(existingOpenAi, '/'), '')
+      ? split(existingOpenAi, '/')
+      : fail('existingOpenAi: expected GROUP/NAME, got ${existingOpenAi}')
+var search = empty(existingSearch)
+  ? [groupName, 'srch-${token}']
+  : length(split(existingSearch, '/')) == 2 && !contains(split(existingSearch, '/'), '')
+      ? split(existingSearch, '/')
+      : fail('existingSearch: expected GROUP/NAME, got ${existingSearch}')
+var storage = empty(existingStorage)
+  ? [groupName, 'st${token}']
+  : length(split(existingStorage, '/')) == 2 && !contains(split(existingStorage, '/'), '')
+      ? split(existingStorage, '/')
+      : fail('existingStorage: expected GROUP/NAME, got ${existingStorage}')
 
 var makesOcr = documentIntelligence && empty(existingDocumentIntelligence)
-var ocr = makesOcr ? [groupName, 'di-${token}'] : empty(existingDocumentIntelligence) ? [groupName, ''] : split(existingDocumentIntelligence, '/')
+var ocr = empty(existingDocumentIntelligence)
+  ? [groupName, makesOcr ? 'di-${token}' : '']
+  : length(split(existingDocumentIntelligence, '/')) == 2 && !contains(split(existingDocumentIntelligence, '/'), '')
+      ? split(existingDocumentIntelligence, '/')
+      : fail('existingDocumentIntelligence: expected GROUP/NAME, got ${existingDocumentIntelligence}')
 var ocrEndpoint = empty(ocr[1]) ? '' : 'https://${ocr[1]}.cognitiveservices.azure.com'
 
 var openAiEndpoint = 'https://${openAi[1]}.openai.azure.com'
@@ -192,24 +207,33 @@ module registry 'modules/registry.bicep' = if (isJob) {
   }
 }
 
+module logs 'modules/logs.bicep' = if (isJob || applicationInsights) {
+  scope: group
+  params: {
+    name: 'log-${token}'
+    location: location
+    tags: tags
+  }
+}
+
 module hosting 'modules/environment.bicep' = if (isJob) {
   scope: group
   params: {
     name: 'cae-${token}'
-    logsName: 'log-${token}'
     location: location
     tags: tags
+    logsId: logs!.outputs.id
     subnetId: privateEndpoints ? private!.outputs.jobSubnetId : ''
   }
 }
 
-module insights 'modules/insights.bicep' = if (isTraced) {
+module insights 'modules/insights.bicep' = if (applicationInsights) {
   scope: group
   params: {
     name: 'appi-${token}'
     location: location
     tags: tags
-    workspaceId: hosting!.outputs.logsId
+    workspaceId: logs!.outputs.id
   }
 }
 
@@ -226,7 +250,7 @@ module job 'modules/job.bicep' = if (isJob) {
     identityClientId: identity!.outputs.clientId
     schedule: schedule
     timeout: jobTimeout
-    insightsConnection: isTraced ? insights!.outputs.connectionString : ''
+    insightsConnection: applicationInsights ? insights!.outputs.connectionString : ''
     environmentVariables: settings
   }
   dependsOn: [registryPull]
@@ -240,6 +264,7 @@ module site 'modules/appservice.bicep' = if (!isJob) {
     location: location
     tags: tags
     subnetId: privateEndpoints ? private!.outputs.siteSubnetId : ''
+    insightsConnection: applicationInsights ? insights!.outputs.connectionString : ''
     environmentVariables: settings
   }
 }
@@ -255,11 +280,11 @@ module registryPull 'roles/acr-pull.bicep' = if (isJob) {
   }
 }
 
-module insightsPublish 'roles/metrics-publisher.bicep' = if (isTraced) {
+module insightsPublish 'roles/metrics-publisher.bicep' = if (applicationInsights) {
   scope: group
   params: {
     resourceName: insights!.outputs.name
-    principalId: identity!.outputs.principalId
+    principalId: isJob ? identity!.outputs.principalId : site!.outputs.principalId
     principalType: 'ServicePrincipal'
   }
 }
@@ -277,6 +302,9 @@ module hostRoles 'modules/access.bicep' = {
     blobs: 'read'
     createsIndex: privateEndpoints
   }
+  // The compiler sees another way to these, through the site and its private endpoints. With the job
+  // or without private endpoints there is none, and the roles would not wait for their resources.
+  #disable-next-line no-unnecessary-dependson
   dependsOn: [newOpenAi, newSearch, newStorage, newOcr]
 }
 

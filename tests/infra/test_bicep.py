@@ -6,7 +6,9 @@ roles, settings and keys is what the code and the documents say.
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from ingest.azure import roles
 from ingest.config.settings import build_settings, environment_settings
 from ingest.pipeline.exit_codes import KNOWN_AFTER
 from ingest.runtime.telemetry.exporters import ExporterChoice, choose_exporters, requires_token
-from tests.conftest import ROOT
+from tests.conftest import ROOT, called
 from tests.infra.bicep import (
     FILES,
     INFRA,
@@ -31,6 +33,7 @@ from tests.infra.bicep import (
     text,
     variables,
 )
+from tests.infra.shells import install
 
 MAIN = TEMPLATES[INFRA / "main.bicep"]
 SETTINGS = {item.metadata["env"] for item in environment_settings()}
@@ -62,7 +65,8 @@ VERSIONS = {
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": "2025-03-01",
 }
 FUNCTIONS = {
-    *("concat", "empty", "environment", "guid", "json", "resourceGroup", "split", "string"),
+    *("concat", "contains", "empty", "environment", "fail", "guid", "json", "length"),
+    *("resourceGroup", "split", "string"),
     *("subscription", "subscriptionResourceId", "toLower", "union", "uniqueString"),
 }
 ROLES = {
@@ -155,7 +159,11 @@ def test_api_versions_are_the_ones_that_were_checked() -> None:
 
 @pytest.mark.parametrize("name", ROLES)
 def test_each_role_is_assigned_by_one_small_file(name: str) -> None:
-    """The id is that of the role it is called by, to one resource, under a name that repeats."""
+    """The id is that of the role it is called by, to one resource, under a name of its own.
+
+    The name is unique in a tenant: one that another resource has is refused, so that the second
+    `azd provision` with another container or another account would fail.
+    """
     role, id_ = ROLES[name]
     template = TEMPLATES[INFRA / f"roles/{name}.bicep"]
     source = template.path.read_text()
@@ -164,11 +172,96 @@ def test_each_role_is_assigned_by_one_small_file(name: str) -> None:
     assert re.findall(r"'([0-9a-f-]{36})'", source) == [id_]
     assert {"principalId", "principalType"} <= template.required()
     assignment = template.resources["assignment"]
-    assert text(at(assignment, "name")) == (
-        "guid(subscription().id, resourceGroup().id, principalId, roleDefinitionId)"
+    scope = text(at(assignment, "scope"))
+    assert text(at(assignment, "name")) == f"guid({scope}.id, principalId, roleDefinitionId)"
+    assert "existing" in text(template.resources[scope])
+
+
+def test_roles_of_the_host_wait_for_its_services() -> None:
+    """With the job as host nothing else orders them; the compiler's advice is silenced there only.
+
+    Everywhere else that advice is an error.
+    """
+    node = MAIN.modules["hostRoles"]
+    assert text(at(node, "dependsOn")) == "[newOpenAi, newSearch, newStorage, newOcr]"
+    lines = [each.strip() for each in text(node).splitlines()]
+    silenced = lines.index("#disable-next-line no-unnecessary-dependson")
+    assert lines[silenced + 1].startswith("dependsOn: ")
+    assert lines[silenced - 1].startswith("// ")
+    assert sum(path.read_text().count("#disable") for path in FILES) == 1
+    rules = json.loads((INFRA / "bicepconfig.json").read_text())["analyzers"]["core"]["rules"]
+    assert rules == {"no-unnecessary-dependson": {"level": "error"}}
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter"),
+    [
+        ("openAi", "existingOpenAi"),
+        ("search", "existingSearch"),
+        ("storage", "existingStorage"),
+        ("ocr", "existingDocumentIntelligence"),
+    ],
+)
+def test_an_existing_service_without_its_group_is_named(variable: str, parameter: str) -> None:
+    """INFRA_EXISTING_OPENAI=name ends with what is expected, not with an index out of bounds."""
+    value = " ".join(text(MAIN.variables[variable]).split())
+    parts = f"split({parameter}, '/')"
+    assert value.endswith(
+        f": length({parts}) == 2 && !contains({parts}, '') ? {parts} "
+        f": fail('{parameter}: expected GROUP/NAME, got ${{{parameter}}}')"
     )
-    assert text(at(assignment, "scope")) in template.resources
-    assert "existing" in text(template.resources[text(at(assignment, "scope"))])
+
+
+def test_any_kind_of_principal_may_deploy() -> None:
+    """A team that deploys as a group gets the roles of a deployer."""
+    for file in ("main.bicep", "modules/access.bicep", *(f"roles/{name}.bicep" for name in ROLES)):
+        types = "@allowed(['User', 'Group', 'ServicePrincipal'])\nparam principalType string"
+        assert types in (INFRA / file).read_text(), file
+
+
+COMPILER = """\
+import pathlib, sys
+command, *words = sys.argv[1:]
+if command == "build":
+    print("{}")
+    print(pathlib.Path(__file__).with_name("said").read_text(), end="", file=sys.stderr)
+elif command == "format":
+    print(pathlib.Path(words[0]).read_text().replace("badly ", ""), end="")
+"""
+
+
+def test_the_checks_compile_the_templates_where_a_compiler_is(tmp_path: Path) -> None:
+    """A warning or a badly formatted file fails scripts/check; without a compiler it says so."""
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts/check-bicep", tmp_path / "scripts")
+    file, said = tmp_path / "infra/main.bicep", tmp_path / "said"
+    (tmp_path / "infra/modules").mkdir(parents=True)
+    (tmp_path / "infra/modules/a.bicep").write_text("")
+    file.write_text("var a = 1\n")
+    said.write_text("")
+
+    def check() -> tuple[int, str]:
+        done = called(script, cwd=tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin", HOME=str(tmp_path))
+        return done.returncode, done.stdout + done.stderr
+
+    code, output = check()
+    assert (code, output.count("\n")) == (0, 1)
+    assert "infra/ was not compiled" in output
+
+    install("bicep", COMPILER, tmp_path)
+    code, output = check()
+    assert code == 0, output
+    assert "compiles without a warning" in output
+
+    said.write_text("infra/main.bicep(1,2) : Warning BCP225: The discriminator\n")
+    code, output = check()
+    assert code == 1
+    assert "BCP225" in output
+
+    said.write_text("")
+    file.write_text("badly var a = 1\n")
+    assert check() == (1, "infra/main.bicep: not formatted as bicep format would\n")
+    assert "scripts/check-bicep" in (ROOT / "scripts/check").read_text().splitlines()
 
 
 def test_the_roles_are_the_documented_ones() -> None:
@@ -230,9 +323,10 @@ def test_nothing_has_a_key() -> None:
         ("storage", "account", "properties.allowSharedKeyAccess", "false"),
         ("storage", "account", "properties.allowBlobPublicAccess", "false"),
         ("registry", "registry", "properties.adminUserEnabled", "false"),
-        ("environment", "logs", "properties.features.disableLocalAuth", "true"),
+        ("logs", "logs", "properties.features.disableLocalAuth", "true"),
         ("insights", "insights", "properties.DisableLocalAuth", "true"),
-        ("appservice", "passwords", "properties.allow", "false"),
+        ("appservice", "ftpPassword", "properties.allow", "false"),
+        ("appservice", "scmPassword", "properties.allow", "false"),
     ):
         node = TEMPLATES[INFRA / f"modules/{file}.bicep"].resources[resource]
         assert text(at(node, path)) == value, f"{file}: {path}"
@@ -337,17 +431,21 @@ def test_scans_are_only_paid_for_by_whom_asked_for_it() -> None:
 
 
 def test_traces_are_only_paid_for_by_whom_asked_for_them() -> None:
-    """Without a wish there is no Application Insights, and the job is told of none.
+    """Without a wish there is no Application Insights, and the host is told of none.
 
-    With it, the job signs in there as itself, and ingest understands how it is told to.
+    With it, job and App Service sign in there as themselves, and ingest understands how.
     """
     assert text(MAIN.parameters["applicationInsights"]).endswith("= false")
     for module in ("insights", "insightsPublish"):
-        assert b"if (isTraced)" in line(MAIN.modules[module])
-    assert target(MAIN.modules["insightsPublish"]) == "roles/metrics-publisher.bicep"
-    passed = properties(at(MAIN.modules["job"], "params"))["insightsConnection"]
-    assert text(passed) == "isTraced ? insights!.outputs.connectionString : ''"
-    told = variables(JOB)
-    assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
-    assert requires_token({name: value.strip("'") for name, value in told.items()})
+        assert line(MAIN.modules[module]).endswith(b"if (applicationInsights) {")
+    publish = MAIN.modules["insightsPublish"]
+    assert target(publish) == "roles/metrics-publisher.bicep"
+    host = text(at(MAIN.modules["hostRoles"], "params.principalId"))
+    assert text(at(publish, "params.principalId")) == host
+    for module, template in (("job", JOB), ("site", SITE)):
+        passed = properties(at(MAIN.modules[module], "params"))["insightsConnection"]
+        assert text(passed) == "applicationInsights ? insights!.outputs.connectionString : ''"
+        told = variables(template)
+        assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
+        assert requires_token({name: value.strip("'") for name, value in told.items()})
     assert choose_exporters({"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}) == ExporterChoice()
