@@ -93,9 +93,10 @@ resource job 'Microsoft.App/jobs@2026-01-01' = {
           // Without it, the placeholder's own command would run; the entry point of ingest takes "run".
           args: empty(image) ? null : ['run']
           env: concat(environmentVariables, identityVariables)
+          // ingest reads a document on each CPU, and divides the memory among them.
           resources: {
-            cpu: json('1.0')
-            memory: '2Gi'
+            cpu: json('2.0')
+            memory: '4Gi'
           }
         }
       ]

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from ingest.azure.credential import STORAGE_SCOPE
 from ingest.azure.token_cache import TokenCache
+from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
 from ingest.config.settings import Settings
@@ -69,7 +70,7 @@ def open_containers(
     for location in parse_container_urls(urls):
         client = BlobStorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
-        yield Container(location, client, settings.document_megabytes, settings.blob_fields)
+        yield Container(location, client, document_memory(settings), settings.blob_fields)
 
 
 # Scheme: opener of all roots with that scheme.

@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tree_sitter import Node
 
 from ingest.azure import roles
+from ingest.config.capacity import document_memory
 from ingest.config.settings import build_settings, environment_settings
+from ingest.extract.ocr.local import MIN_MEGABYTES
 from ingest.pipeline.exit_codes import KNOWN_AFTER
 from ingest.runtime.telemetry.exporters import ExporterChoice, choose_exporters, requires_token
 from tests.conftest import ROOT, called
@@ -32,6 +35,7 @@ from tests.infra.bicep import (
     target,
     text,
     variables,
+    walk,
 )
 from tests.infra.shells import install
 
@@ -380,6 +384,28 @@ def test_the_job_ends_in_good_order_before_its_time_is_up() -> None:
         "schedule"
     )
     assert "['run']" in text(at(job, "properties.template.containers"))
+
+
+def test_the_job_has_memory_for_each_document_that_it_reads_at_once(tmp_path: Path) -> None:
+    """With its CPUs and its memory even local OCR of two documents fits."""
+    (container,) = (node for node in walk(JOB.resources["job"]) if "cpu" in keys(node))
+    cpus = float(re.findall(r"json\('([\d.]+)'\)", text(properties(container)["cpu"]))[0])
+    memory = int(text(properties(container)["memory"]).removesuffix("Gi")) << 30
+    assert memory == cpus * (2 << 30)  # the only memory that Container Apps gives to these CPUs
+
+    for name, content in {
+        "proc/self/cgroup": "0::/\n",
+        "sys/fs/cgroup/memory.max": f"{memory}\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(content)
+    settings = replace(build_settings({}, {}), workers=int(cpus))
+    assert MIN_MEGABYTES <= document_memory(settings, tmp_path) < (memory >> 20) / cpus
+
+
+def keys(node: Node) -> set[str]:
+    """The keys of an object; none of anything else."""
+    return set(properties(node)) if node.type == "object" else set()
 
 
 def test_the_job_does_not_fail_every_night_for_what_is_broken_for_good() -> None:
