@@ -56,6 +56,9 @@ param existingDocumentIntelligence string = ''
 @description('Create Application Insights for the host, which is billed by volume.')
 param applicationInsights bool = false
 
+@description('E-mail address for alerts on failed documents and on nights without a good run. Empty: no alerts.')
+param alertEmail string = ''
+
 @description('Name of the container of PDFs.')
 param containerName string = 'pdfs'
 
@@ -77,6 +80,7 @@ var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var groupName = 'rg-${environmentName}'
 var isJob = host == 'job'
+var alertAddress = empty(alertEmail) || isJob ? alertEmail : fail('alertEmail: expected host job, not ${host}')
 var publicNetworkAccess = privateEndpoints ? 'Disabled' : 'Enabled'
 
 // Resource group and name of each service, created here or existing.
@@ -234,6 +238,17 @@ module insights 'modules/insights.bicep' = if (applicationInsights) {
     location: location
     tags: tags
     workspaceId: logs!.outputs.id
+  }
+}
+
+module alerts 'modules/alerts.bicep' = if (!empty(alertAddress)) {
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    address: alertAddress
+    logsId: logs!.outputs.id
   }
 }
 

@@ -42,7 +42,7 @@ from tests.infra.shells import install
 MAIN = TEMPLATES[INFRA / "main.bicep"]
 SETTINGS = {item.metadata["env"] for item in environment_settings()}
 
-# Stable versions that exist, as of August 2026; diagnosticSettings has never had a stable one.
+# Stable versions that exist, as of November 2026; two types have never had a stable one.
 VERSIONS = {
     "Microsoft.App/jobs": "2026-01-01",
     "Microsoft.App/managedEnvironments": "2026-01-01",
@@ -50,8 +50,10 @@ VERSIONS = {
     "Microsoft.CognitiveServices/accounts": "2026-07-01",
     "Microsoft.CognitiveServices/accounts/deployments": "2026-07-01",
     "Microsoft.ContainerRegistry/registries": "2025-11-01",
+    "Microsoft.Insights/actionGroups": "2024-10-01-preview",
     "Microsoft.Insights/components": "2020-02-02",
     "Microsoft.Insights/diagnosticSettings": "2021-05-01-preview",
+    "Microsoft.Insights/scheduledQueryRules": "2026-03-01",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "2024-11-30",
     "Microsoft.Network/privateDnsZones": "2024-06-01",
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks": "2024-06-01",
@@ -475,3 +477,28 @@ def test_traces_are_only_paid_for_by_whom_asked_for_them() -> None:
         assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
         assert requires_token({name: value.strip("'") for name, value in told.items()})
     assert choose_exporters({"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}) == ExporterChoice()
+
+
+def test_alerts_are_sent_only_to_an_address_that_is_given() -> None:
+    """Without one there is no rule; with one I hear of failed documents and of missing runs."""
+    assert text(MAIN.parameters["alertEmail"]).endswith("= ''")
+    assert line(MAIN.modules["alerts"]).endswith(b"= if (!empty(alertAddress)) {")
+    assert "|| isJob ? alertEmail : fail('alertEmail: " in text(MAIN.variables["alertAddress"])
+    rules = TEMPLATES[INFRA / "modules/alerts.bicep"].resources
+    assert text(at(rules["operator"], "properties.emailReceivers")).count("address") == 1
+    seen = {}
+    for name in ("failedDocuments", "noGoodRun"):
+        assert text(at(rules[name], "properties.scopes")) == "[logsId]"
+        assert text(at(rules[name], "properties.actions.actionGroups")) == "[operator.id]"
+        (one,) = (node for node in walk(rules[name]) if "query" in keys(node))
+        query, *limit = (text(properties(one)[k]) for k in ("query", "operator", "threshold"))
+        assert query.startswith("ContainerAppConsoleLogs | ")
+        seen[name] = (re.findall(r'line\.event == "(\w+)"', query), limit)
+    assert seen == {
+        "failedDocuments": (["source"], ["GreaterThan", "0"]),
+        "noGoodRun": (["end"], ["LessThan", "1"]),
+    }
+    # Longer than a night, a run and its retry, so that a slow run is no missing one.
+    (hours,) = re.findall(r"ago\((\d+)h\)", text(rules["noGoodRun"]))
+    timeout = int(re.findall(r"param jobTimeout int = (\d+)", MAIN.path.read_text())[0])
+    assert int(hours) >= 24 + 2 * timeout / 3600
