@@ -247,6 +247,13 @@ class Settings:
         comma_separated(parse_glob),
         parse_glob,
     )
+    event_queue: str = setting_field(
+        "",
+        "INGEST_EVENT_QUEUE",
+        "storage queue with blob events of `INGEST_ROOT`; a run hides its messages before it "
+        "lists, and deletes them if it ends with exit code 0 or 3",
+        parse_endpoint,
+    )
     exit_ok: tuple[str, ...] = setting_field(
         (),
         "INGEST_EXIT_OK",

@@ -29,6 +29,8 @@ DATA_CONTRIBUTOR = "Search Index Data Contributor"
 SERVICE_CONTRIBUTOR = "Search Service Contributor"
 BLOB_READER = "Storage Blob Data Reader"
 BLOB_OWNER = "Storage Blob Data Owner"
+QUEUE_PROCESSOR = "Storage Queue Data Message Processor"
+QUEUE_READER = "Storage Queue Data Reader"
 
 
 @dataclass
@@ -79,7 +81,8 @@ class Identity:
         self.lock = threading.Lock()
         self.principal("app")
         self.default.grant(
-            OPENAI_USER, DATA_READER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR, BLOB_READER
+            *(OPENAI_USER, DATA_READER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR),
+            *(BLOB_READER, QUEUE_PROCESSOR, QUEUE_READER),
         )
 
     @property
