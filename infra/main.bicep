@@ -26,6 +26,10 @@ param privateEndpoints bool = false
 @description('Let the deployer upload PDFs to the container.')
 param deployerUploads bool = false
 
+@description('What starts runs: the schedule, or also events of the container of PDFs.')
+@allowed(['schedule', 'event'])
+param trigger string = 'schedule'
+
 @description('Schedule of the job: cron expression of five fields, in UTC.')
 param schedule string = '0 2 * * *'
 
@@ -80,6 +84,9 @@ var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var groupName = 'rg-${environmentName}'
 var isJob = host == 'job'
+var isEventDriven = trigger == 'schedule'
+  ? false
+  : isJob && !privateEndpoints ? true : fail('trigger: expected schedule with an App Service or private endpoints')
 var alertAddress = empty(alertEmail) || isJob ? alertEmail : fail('alertEmail: expected host job, not ${host}')
 var publicNetworkAccess = privateEndpoints ? 'Disabled' : 'Enabled'
 
@@ -112,6 +119,9 @@ var openAiEndpoint = 'https://${openAi[1]}.openai.azure.com'
 var searchEndpoint = 'https://${search[1]}.search.windows.net'
 var root = 'https://${storage[1]}.blob.${environment().suffixes.storage}/${containerName}'
 
+var queueName = 'ingest-${token}'
+var queueUrl = 'https://${storage[1]}.queue.${environment().suffixes.storage}/${queueName}'
+
 var settings = [
   { name: 'AZURE_OPENAI_ENDPOINT', value: openAiEndpoint }
   { name: 'AZURE_OPENAI_EMBEDDING_DEPLOYMENT', value: embeddingDeployment }
@@ -121,6 +131,7 @@ var settings = [
   { name: 'AZURE_SEARCH_INDEX', value: indexName }
   { name: 'INGEST_ROOT', value: root }
   { name: 'INGEST_OCR', value: ocrEndpoint } // empty: unset
+  { name: 'INGEST_EVENT_QUEUE', value: isEventDriven ? queueUrl : '' }
 ]
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -271,6 +282,41 @@ module job 'modules/job.bicep' = if (isJob) {
   dependsOn: [registryPull]
 }
 
+// A job has one trigger, so that of the events is another job.
+module events 'modules/events.bicep' = if (isEventDriven) {
+  scope: resourceGroup(storage[0])
+  params: {
+    topicName: 'evgt-${token}'
+    location: location
+    tags: tags
+    storageName: storage[1]
+    containerName: containerName
+    queueName: queueName
+  }
+  dependsOn: [newStorage]
+}
+
+module eventJob 'modules/job.bicep' = if (isEventDriven) {
+  scope: group
+  params: {
+    name: 'job-events-${token}'
+    location: location
+    tags: tags
+    environmentId: hosting!.outputs.id
+    registryServer: registry!.outputs.loginServer
+    image: jobImage
+    identityId: identity!.outputs.id
+    identityClientId: identity!.outputs.clientId
+    schedule: ''
+    queueAccount: storage[1]
+    queueName: events!.outputs.queueName
+    timeout: jobTimeout
+    insightsConnection: applicationInsights ? insights!.outputs.connectionString : ''
+    environmentVariables: settings
+  }
+  dependsOn: [registryPull, processesEvents, countsEvents]
+}
+
 module site 'modules/appservice.bicep' = if (!isJob) {
   scope: group
   params: {
@@ -300,6 +346,26 @@ module insightsPublish 'roles/metrics-publisher.bicep' = if (applicationInsights
   params: {
     resourceName: insights!.outputs.name
     principalId: isJob ? identity!.outputs.principalId : site!.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module processesEvents 'roles/queue-processor.bicep' = if (isEventDriven) {
+  scope: resourceGroup(storage[0])
+  params: {
+    resourceName: storage[1]
+    queueName: events!.outputs.queueName
+    principalId: identity!.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module countsEvents 'roles/queue-reader.bicep' = if (isEventDriven) {
+  scope: resourceGroup(storage[0])
+  params: {
+    resourceName: storage[1]
+    queueName: events!.outputs.queueName
+    principalId: identity!.outputs.principalId
     principalType: 'ServicePrincipal'
   }
 }
@@ -364,4 +430,5 @@ output INGEST_ROOT string = root
 output INGEST_OCR string = ocrEndpoint
 output AZURE_CONTAINER_REGISTRY_ENDPOINT string = isJob ? registry!.outputs.loginServer : ''
 output AZURE_CONTAINER_JOB_NAME string = isJob ? job!.outputs.name : ''
+output AZURE_CONTAINER_EVENT_JOB_NAME string = isEventDriven ? eventJob!.outputs.name : ''
 output AZURE_APP_SERVICE_NAME string = isJob ? '' : site!.outputs.name

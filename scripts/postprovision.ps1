@@ -46,10 +46,28 @@ if ($Help) {
 Set-Location (Join-Path $PSScriptRoot '..')
 
 # Report a failure that goes away without a change of settings.
-function Stop-Transient([string]$text) {
+function Write-Transient([string]$text) {
     Write-Word "$text; continue with: azd hooks run postprovision"
     if ($env:INGEST_POSTPROVISION_FAILURE -eq 'fail') { exit 1 }
-    exit 0
+}
+
+# The job that blob events start is not the one that azd deploys to.
+function Update-Event-Job {
+    if (-not $env:AZURE_CONTAINER_EVENT_JOB_NAME) { return }
+    if (-not (Get-Command az -ErrorAction SilentlyContinue)) {
+        Write-Word 'the Azure CLI, az, is not installed; azd provision gives the job of blob events the new image'
+        return
+    }
+    $update = @('containerapp', 'job', 'update', '--name', $env:AZURE_CONTAINER_EVENT_JOB_NAME, '--resource-group', $env:AZURE_RESOURCE_GROUP)
+    if ($env:AZURE_SUBSCRIPTION_ID) { $update += @('--subscription', $env:AZURE_SUBSCRIPTION_ID) }
+    $update += @('--image', $env:SERVICE_INGEST_IMAGE_NAME)
+    if ($DryRun) {
+        Write-Output "az $($update -join ' ')"
+        return
+    }
+    if (-not $PSCmdlet.ShouldProcess($env:AZURE_CONTAINER_EVENT_JOB_NAME, 'update the image')) { return }
+    & az @update --output none
+    if ($LASTEXITCODE -ne 0) { Write-Transient 'the job of blob events did not get the new image; azd provision gives it' }
 }
 
 function Start-Job-Of-Azure {
@@ -68,7 +86,10 @@ function Start-Job-Of-Azure {
     $job = @('--name', $env:AZURE_CONTAINER_JOB_NAME, '--resource-group', $env:AZURE_RESOURCE_GROUP)
     if ($env:AZURE_SUBSCRIPTION_ID) { $job += @('--subscription', $env:AZURE_SUBSCRIPTION_ID) }
     $running = & az containerapp job execution list @job --query "length([?properties.status=='Running'])" --output tsv
-    if ($LASTEXITCODE -ne 0) { Stop-Transient 'the state of the job could not be queried' }
+    if ($LASTEXITCODE -ne 0) {
+        Write-Transient 'the state of the job could not be queried'
+        return
+    }
     if ($running -ne '0') {
         Write-Word 'the job is running already'
         return
@@ -79,7 +100,10 @@ function Start-Job-Of-Azure {
     }
     if (-not $PSCmdlet.ShouldProcess($env:AZURE_CONTAINER_JOB_NAME, 'start the job')) { return }
     & az containerapp job start @job --output none
-    if ($LASTEXITCODE -ne 0) { Stop-Transient 'the job could not be started' }
+    if ($LASTEXITCODE -ne 0) {
+        Write-Transient 'the job could not be started'
+        return
+    }
     Write-Word "the job was started; its runs: az containerapp job execution list $($job -join ' ') --output table"
 }
 
@@ -97,8 +121,8 @@ function Invoke-Run([string]$what) {
     switch ($LASTEXITCODE) {
         0 { }
         3 { Write-Word 'the index is filled, except for the documents named above' }
-        1 { Stop-Transient 'a service failed, see above; completed work is kept' }
-        11 { Stop-Transient 'another run holds the index' }
+        1 { Write-Transient 'a service failed, see above; completed work is kept' }
+        11 { Write-Transient 'another run holds the index' }
         default { exit $LASTEXITCODE }
     }
 }
@@ -110,6 +134,7 @@ if ($env:INGEST_POSTPROVISION_FAILURE -and $env:INGEST_POSTPROVISION_FAILURE -no
 $what = $env:INGEST_POSTPROVISION
 if (-not $what) { $what = if ($env:INFRA_PRIVATE_ENDPOINTS -eq 'true') { 'job' } else { 'data/' } }
 
+if ($moment -eq 'deployed') { Update-Event-Job }
 if ($what -eq 'skip') { Write-Word 'INGEST_POSTPROVISION=skip: nothing done' }
 elseif ($what -eq 'job') { Start-Job-Of-Azure }
 elseif ($moment -eq 'provisioned') {

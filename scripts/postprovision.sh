@@ -9,7 +9,7 @@
 #   a folder   ingest this folder; by default data/, the samples
 #   job        start the job instead, because only it can reach the services; the default if
 #              INFRA_PRIVATE_ENDPOINTS is true
-#   skip       do nothing
+#   skip       fill nothing
 # INGEST_POSTPROVISION_FAILURE
 #   warn       report a transient failure, and let azd continue; the default
 #   fail       stop azd at a transient failure
@@ -34,6 +34,25 @@ cd -- "$(dirname -- "$0")/.."
 transient() {
     say "$1; continue with: azd hooks run postprovision"
     [ "${INGEST_POSTPROVISION_FAILURE:-warn}" = warn ]
+}
+
+# The job that blob events start is not the one that azd deploys to.
+update_event_job() {
+    if [ -z "${AZURE_CONTAINER_EVENT_JOB_NAME:-}" ]; then
+        return
+    fi
+    if ! command -v az >/dev/null; then
+        say "the Azure CLI, az, is not installed; azd provision gives the job of blob events the new image"
+        return
+    fi
+    set -- --name "$AZURE_CONTAINER_EVENT_JOB_NAME" --resource-group "${AZURE_RESOURCE_GROUP:-}"
+    if [ -n "${AZURE_SUBSCRIPTION_ID:-}" ]; then set -- "$@" --subscription "$AZURE_SUBSCRIPTION_ID"; fi
+    set -- az containerapp job update "$@" --image "${SERVICE_INGEST_IMAGE_NAME:-}"
+    if [ -n "$dry" ]; then
+        echo "$*"
+    elif ! "$@" --output none; then
+        transient "the job of blob events did not get the new image; azd provision gives it"
+    fi
 }
 
 start_job() {
@@ -91,6 +110,7 @@ case ${INGEST_POSTPROVISION_FAILURE:-warn} in
     warn | fail) ;;
     *) say "INGEST_POSTPROVISION_FAILURE=$INGEST_POSTPROVISION_FAILURE: expected warn or fail"; exit 2 ;;
 esac
+if [ "$moment" = deployed ]; then update_event_job; fi
 case $what in
     skip) say "INGEST_POSTPROVISION=skip: nothing done" ;;
     job) start_job ;;

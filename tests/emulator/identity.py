@@ -30,7 +30,6 @@ SERVICE_CONTRIBUTOR = "Search Service Contributor"
 BLOB_READER = "Storage Blob Data Reader"
 BLOB_OWNER = "Storage Blob Data Owner"
 QUEUE_PROCESSOR = "Storage Queue Data Message Processor"
-QUEUE_READER = "Storage Queue Data Reader"
 
 
 @dataclass
@@ -82,7 +81,7 @@ class Identity:
         self.principal("app")
         self.default.grant(
             *(OPENAI_USER, DATA_READER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR),
-            *(BLOB_READER, QUEUE_PROCESSOR, QUEUE_READER),
+            *(BLOB_READER, QUEUE_PROCESSOR),
         )
 
     @property

@@ -1,6 +1,7 @@
-"""Queue Storage as a run and the KEDA rule `azure-queue` use it: one account's queues.
+"""Queue Storage as a run uses it: one account's queues.
 
-`put` is Event Grid, which delivers a message for each blob event.
+`put` is Event Grid, which delivers a message for each blob event; `visible` is what a scale rule
+counts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from xml.etree import ElementTree as ET
 
 from tests.emulator.blob import ACCOUNT, AUDIENCES, Failure, failed
 from tests.emulator.clock import Clock
-from tests.emulator.identity import QUEUE_PROCESSOR, QUEUE_READER, Identity
+from tests.emulator.identity import QUEUE_PROCESSOR, Identity
 from tests.emulator.server import Request, Response
 
 MOST_MESSAGES = 32
@@ -65,15 +66,11 @@ class Queues:
         principal = self.identity.bearer(request, AUDIENCES)
         if principal is None:
             raise Failure(HTTPStatus.UNAUTHORIZED, "InvalidAuthenticationInfo")
-        counts = rest == [] and request.query.get("comp") == "metadata"
-        if not self.identity.has(principal, QUEUE_READER if counts else QUEUE_PROCESSOR):
+        if not self.identity.has(principal, QUEUE_PROCESSOR):
             raise Failure(HTTPStatus.FORBIDDEN, "AuthorizationPermissionMismatch")
         if account != ACCOUNT or name not in self.queues:
             raise Failure(HTTPStatus.NOT_FOUND, "QueueNotFound")
         messages = self.queues[name]
-        if counts:
-            headers = {"x-ms-approximate-messages-count": str(len(messages))}
-            return Response(HTTPStatus.OK, b"", headers)
         with self.lock:
             if request.method == "GET" and rest == ["messages"]:
                 return self.retrieve(messages, request)
@@ -82,7 +79,7 @@ class Queues:
         raise Failure(HTTPStatus.BAD_REQUEST, "InvalidUri")
 
     def retrieve(self, messages: list[Message], request: Request) -> Response:
-        """Some visible messages, which are then hidden unless they are only peeked at."""
+        """Some visible messages, which are hidden from now on."""
         most = int(request.query.get("numofmessages", 1))
         if not 1 <= most <= MOST_MESSAGES:
             raise Failure(HTTPStatus.BAD_REQUEST, "OutOfRangeQueryParameterValue")
@@ -91,10 +88,9 @@ class Queues:
         for message in [each for each in messages if each.visible_at <= now][:most]:
             item = ET.SubElement(root, "QueueMessage")
             ET.SubElement(item, "MessageId").text = message.id
-            if request.query.get("peekonly") != "true":
-                message.visible_at = now + float(request.query.get("visibilitytimeout", 30))
-                message.receipt = f"AgAAA+{next(self.numbers)}/w=="
-                ET.SubElement(item, "PopReceipt").text = message.receipt
+            message.visible_at = now + float(request.query.get("visibilitytimeout", 30))
+            message.receipt = f"AgAAA+{next(self.numbers)}/w=="
+            ET.SubElement(item, "PopReceipt").text = message.receipt
             ET.SubElement(item, "MessageText").text = message.text
         body = ET.tostring(root, encoding="utf-8", xml_declaration=True)
         return Response(HTTPStatus.OK, body, {"Content-Type": "application/xml"})

@@ -35,13 +35,14 @@ def indexed(azure: Azure) -> set[str]:
     return {d["source"] for d in azure.search.dump("chunks").values() if d["kind"] == "chunk"}
 
 
-def az(folder: Path, *, running: str = "0", start: int = 0) -> dict[str, str]:
+def az(folder: Path, *, running: str = "0", start: int = 0, update: int = 0) -> dict[str, str]:
     """An `az` that notes what it is asked, and the environment that finds it."""
     path = folder / "az"
     log = shlex.quote(str(folder / "asked"))
     path.write_text(
         f'#!/bin/sh\necho "$*" >>{log}\n'
-        f'case "$*" in *"execution list"*) echo {running};; *"job start"*) exit {start};; esac\n'
+        f'case "$*" in *"execution list"*) echo {running};; *"job start"*) exit {start};;'
+        f' *"job update"*) exit {update};; esac\n'
     )
     path.chmod(0o755)
     return {"PATH": f"{folder}:{os.environ['PATH']}"}
@@ -197,6 +198,37 @@ def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path, shell: str
     )
     assert asked(tmp_path) == [query, query, f"{start} --output none"]
     assert azure.exchanges == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_job_of_blob_events_gets_the_image_that_was_deployed(
+    azure: Azure, tmp_path: Path, shell: str
+) -> None:
+    """A deployment reaches one job only; both must run the same program, whatever fills the index."""
+    more = {
+        "AZURE_CONTAINER_EVENT_JOB_NAME": "job-events-x",
+        "AZURE_SUBSCRIPTION_ID": "sub-1",
+        "SERVICE_INGEST_IMAGE_NAME": "registry/ingest:2",
+        "INGEST_POSTPROVISION": "skip",
+    }
+    update = (
+        "containerapp job update --name job-events-x --resource-group rg-x --subscription sub-1 "
+        "--image registry/ingest:2"
+    )
+    assert hook(azure, shell=shell, **more, **JOB, **az(tmp_path)).returncode == 0
+    assert asked(tmp_path) == []  # it is the deployment that changes the image
+
+    dry = hook(azure, "deployed", "--dry-run", shell=shell, **more, **JOB, **az(tmp_path))
+    assert (dry.returncode, dry.stdout, asked(tmp_path)) == (0, f"az {update}\n", [])
+
+    done = hook(azure, "deployed", shell=shell, **more, **JOB, **az(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert asked(tmp_path) == [f"{update} --output none"]
+
+    failing = {"INGEST_POSTPROVISION_FAILURE": "fail"} | az(tmp_path, update=1)
+    done = hook(azure, "deployed", shell=shell, **more, **JOB, **failing)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "did not get the new image; azd provision gives it" in done.stderr
 
 
 @pytest.mark.parametrize("shell", SHELLS)

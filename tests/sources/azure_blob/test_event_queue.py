@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from ingest.config.connections import create_connections
+from ingest.config.settings import build_settings
+from ingest.config.sources import open_event_queue
 from ingest.errors import ConfigError, RoleError
 from ingest.sources.azure_blob.event_queue import EventQueue
 from tests.conftest import Command
@@ -85,7 +89,7 @@ def test_a_queue_that_cannot_be_used_is_named(azure: Azure, queue: EventQueue) -
 def test_a_run_takes_the_messages_of_its_root(azure: Azure, command: Command) -> None:
     """A new blob is in the index, and its message gone; one that came while I listed is not.
 
-    A run that fails, and one of other roots, leave all messages.
+    A run that fails leaves its messages.
     """
     env = azure.environment | {
         "INGEST_ROOT": f"{azure.blob_endpoint}/docs",
@@ -117,6 +121,17 @@ def test_a_run_takes_the_messages_of_its_root(azure: Azure, command: Command) ->
     assert azure.queue.visible("events") == 0
     assert len(azure.queue.queues["events"]) == 1
 
-    azure.queue.put("events")
-    command("run", f"{azure.blob_endpoint}/other", **env)
-    assert azure.queue.visible("events") == 1
+
+def test_a_run_of_other_roots_leaves_the_messages(azure: Azure) -> None:
+    """They are events of INGEST_ROOT, which such a run does not list."""
+    env = azure.environment | {"INGEST_EVENT_QUEUE": f"{azure.queue_endpoint}/events"}
+    settings = build_settings(env, {})
+    connections = create_connections(settings)
+    with open_event_queue(["docs/"], settings, connections) as queue:
+        assert queue is None
+    with open_event_queue([], settings, connections) as queue:
+        assert queue
+        assert queue.hidden_seconds > HOUR
+    with open_event_queue([], replace(settings, deadline=60), connections) as queue:
+        assert queue
+        assert queue.hidden_seconds > 60
