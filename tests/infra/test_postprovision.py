@@ -204,7 +204,7 @@ def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path, shell: str
 def test_the_job_of_blob_events_gets_the_image_that_was_deployed(
     azure: Azure, tmp_path: Path, shell: str
 ) -> None:
-    """A deployment reaches one job only; both must run the same program, whatever fills the index."""
+    """A deployment reaches one job only; both must run the same program."""
     more = {
         "AZURE_CONTAINER_EVENT_JOB_NAME": "job-events-x",
         "AZURE_SUBSCRIPTION_ID": "sub-1",

@@ -42,11 +42,8 @@ MAX_MESSAGES = 32  # in one response, the service's limit
 MAX_HIDDEN_SECONDS = 7 * 24 * 3600  # likewise
 MAX_CONCURRENT_DELETES = 16  # a message cannot be deleted together with others
 
-NO_QUEUE = fail(
-    ConfigError,
-    "{where}: there is no such queue or no access to it ({response}); check INGEST_EVENT_QUEUE",
-)
-QUEUE_ERRORS: ErrorTable = (*CONTAINER_ERRORS, (ANY, ANY, NO_QUEUE))
+UNUSABLE = fail(ConfigError, "{where} cannot be used ({response}): check INGEST_EVENT_QUEUE")
+QUEUE_ERRORS: ErrorTable = (*CONTAINER_ERRORS, (ANY, ANY, UNUSABLE))
 
 
 @dataclass(frozen=True, slots=True)

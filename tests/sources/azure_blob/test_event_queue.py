@@ -82,7 +82,7 @@ def test_a_queue_that_cannot_be_used_is_named(azure: Azure, queue: EventQueue) -
         queue.hide()
     azure.identity.default.grant(QUEUE_PROCESSOR)
     queue.url += "x"
-    with pytest.raises(ConfigError, match=r"no such queue .*QueueNotFound.*INGEST_EVENT_QUEUE"):
+    with pytest.raises(ConfigError, match=r"used \(404 QueueNotFound\): check INGEST_EVENT_QUEUE"):
         queue.hide()
 
 
