@@ -21,7 +21,7 @@ from pathlib import Path
 
 from measure import INGEST, ROOT, Spent, spent, taken_in_turn, tell, typical, wall
 
-from ingest.config.settings import count_cores
+from ingest.config.capacity import count_cores
 from ingest.embed.minilm import BATCH_TEXTS, embed
 
 QUESTION = "What happens to vacation I did not use by New Year?"

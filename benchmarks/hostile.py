@@ -25,8 +25,9 @@ from pathlib import Path
 
 from measure import INGEST, tell, typical
 
+from ingest.config.capacity import count_cores
 from ingest.config.factory import open_services
-from ingest.config.settings import build_settings, count_cores
+from ingest.config.settings import build_settings
 from ingest.errors import DocumentError
 from ingest.models import Source
 from ingest.pipeline.context import Services

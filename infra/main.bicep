@@ -13,7 +13,7 @@ param location string
 @description('Object id of the deployer, who fills the index first. Empty: only the host gets roles.')
 param principalId string = ''
 
-@allowed(['User', 'ServicePrincipal'])
+@allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string = 'User'
 
 @description('Host of ingest: a scheduled Container Apps job, or an App Service.')
@@ -25,6 +25,10 @@ param privateEndpoints bool = false
 
 @description('Let the deployer upload PDFs to the container.')
 param deployerUploads bool = false
+
+@description('What starts runs: the schedule, or also events of the container of PDFs.')
+@allowed(['schedule', 'event'])
+param trigger string = 'schedule'
 
 @description('Schedule of the job: cron expression of five fields, in UTC.')
 param schedule string = '0 2 * * *'
@@ -53,8 +57,11 @@ param documentIntelligence bool = false
 @description('GROUP/NAME of a Document Intelligence account to use; its custom subdomain must be its name.')
 param existingDocumentIntelligence string = ''
 
-@description('Create Application Insights for the job, which is billed by volume.')
+@description('Create Application Insights for the host, which is billed by volume.')
 param applicationInsights bool = false
+
+@description('E-mail address for alerts on failed documents and on nights without a good run. Empty: no alerts.')
+param alertEmail string = ''
 
 @description('Name of the container of PDFs.')
 param containerName string = 'pdfs'
@@ -77,21 +84,43 @@ var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var groupName = 'rg-${environmentName}'
 var isJob = host == 'job'
-var isTraced = isJob && applicationInsights
+var isEventDriven = trigger == 'schedule'
+  ? false
+  : isJob && !privateEndpoints ? true : fail('trigger: expected schedule with an App Service or private endpoints')
+var alertAddress = empty(alertEmail) || isJob ? alertEmail : fail('alertEmail: expected host job, not ${host}')
 var publicNetworkAccess = privateEndpoints ? 'Disabled' : 'Enabled'
 
 // Resource group and name of each service, created here or existing.
-var openAi = empty(existingOpenAi) ? [groupName, 'oai-${token}'] : split(existingOpenAi, '/')
-var search = empty(existingSearch) ? [groupName, 'srch-${token}'] : split(existingSearch, '/')
-var storage = empty(existingStorage) ? [groupName, 'st${token}'] : split(existingStorage, '/')
+var openAi = empty(existingOpenAi)
+  ? [groupName, 'oai-${token}']
+  : length(split(existingOpenAi, '/')) == 2 && !contains(split(existingOpenAi, '/'), '')
+      ? split(existingOpenAi, '/')
+      : fail('existingOpenAi: expected GROUP/NAME, got ${existingOpenAi}')
+var search = empty(existingSearch)
+  ? [groupName, 'srch-${token}']
+  : length(split(existingSearch, '/')) == 2 && !contains(split(existingSearch, '/'), '')
+      ? split(existingSearch, '/')
+      : fail('existingSearch: expected GROUP/NAME, got ${existingSearch}')
+var storage = empty(existingStorage)
+  ? [groupName, 'st${token}']
+  : length(split(existingStorage, '/')) == 2 && !contains(split(existingStorage, '/'), '')
+      ? split(existingStorage, '/')
+      : fail('existingStorage: expected GROUP/NAME, got ${existingStorage}')
 
 var makesOcr = documentIntelligence && empty(existingDocumentIntelligence)
-var ocr = makesOcr ? [groupName, 'di-${token}'] : empty(existingDocumentIntelligence) ? [groupName, ''] : split(existingDocumentIntelligence, '/')
+var ocr = empty(existingDocumentIntelligence)
+  ? [groupName, makesOcr ? 'di-${token}' : '']
+  : length(split(existingDocumentIntelligence, '/')) == 2 && !contains(split(existingDocumentIntelligence, '/'), '')
+      ? split(existingDocumentIntelligence, '/')
+      : fail('existingDocumentIntelligence: expected GROUP/NAME, got ${existingDocumentIntelligence}')
 var ocrEndpoint = empty(ocr[1]) ? '' : 'https://${ocr[1]}.cognitiveservices.azure.com'
 
 var openAiEndpoint = 'https://${openAi[1]}.openai.azure.com'
 var searchEndpoint = 'https://${search[1]}.search.windows.net'
 var root = 'https://${storage[1]}.blob.${environment().suffixes.storage}/${containerName}'
+
+var queueName = 'ingest-${token}'
+var queueUrl = 'https://${storage[1]}.queue.${environment().suffixes.storage}/${queueName}'
 
 var settings = [
   { name: 'AZURE_OPENAI_ENDPOINT', value: openAiEndpoint }
@@ -102,6 +131,7 @@ var settings = [
   { name: 'AZURE_SEARCH_INDEX', value: indexName }
   { name: 'INGEST_ROOT', value: root }
   { name: 'INGEST_OCR', value: ocrEndpoint } // empty: unset
+  { name: 'INGEST_EVENT_QUEUE', value: isEventDriven ? queueUrl : '' }
 ]
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -192,24 +222,44 @@ module registry 'modules/registry.bicep' = if (isJob) {
   }
 }
 
+module logs 'modules/logs.bicep' = if (isJob || applicationInsights) {
+  scope: group
+  params: {
+    name: 'log-${token}'
+    location: location
+    tags: tags
+  }
+}
+
 module hosting 'modules/environment.bicep' = if (isJob) {
   scope: group
   params: {
     name: 'cae-${token}'
-    logsName: 'log-${token}'
     location: location
     tags: tags
+    logsId: logs!.outputs.id
     subnetId: privateEndpoints ? private!.outputs.jobSubnetId : ''
   }
 }
 
-module insights 'modules/insights.bicep' = if (isTraced) {
+module insights 'modules/insights.bicep' = if (applicationInsights) {
   scope: group
   params: {
     name: 'appi-${token}'
     location: location
     tags: tags
-    workspaceId: hosting!.outputs.logsId
+    workspaceId: logs!.outputs.id
+  }
+}
+
+module alerts 'modules/alerts.bicep' = if (!empty(alertAddress)) {
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    address: alertAddress
+    logsId: logs!.outputs.id
   }
 }
 
@@ -226,10 +276,45 @@ module job 'modules/job.bicep' = if (isJob) {
     identityClientId: identity!.outputs.clientId
     schedule: schedule
     timeout: jobTimeout
-    insightsConnection: isTraced ? insights!.outputs.connectionString : ''
+    insightsConnection: applicationInsights ? insights!.outputs.connectionString : ''
     environmentVariables: settings
   }
   dependsOn: [registryPull]
+}
+
+// A job has one trigger, so that of the events is another job.
+module events 'modules/events.bicep' = if (isEventDriven) {
+  scope: resourceGroup(storage[0])
+  params: {
+    topicName: 'evgt-${token}'
+    location: location
+    tags: tags
+    storageName: storage[1]
+    containerName: containerName
+    queueName: queueName
+  }
+  dependsOn: [newStorage]
+}
+
+module eventJob 'modules/job.bicep' = if (isEventDriven) {
+  scope: group
+  params: {
+    name: 'job-events-${token}'
+    location: location
+    tags: tags
+    environmentId: hosting!.outputs.id
+    registryServer: registry!.outputs.loginServer
+    image: jobImage
+    identityId: identity!.outputs.id
+    identityClientId: identity!.outputs.clientId
+    schedule: ''
+    queueAccount: storage[1]
+    queueName: events!.outputs.queueName
+    timeout: jobTimeout
+    insightsConnection: applicationInsights ? insights!.outputs.connectionString : ''
+    environmentVariables: settings
+  }
+  dependsOn: [registryPull, processesEvents, countsEvents]
 }
 
 module site 'modules/appservice.bicep' = if (!isJob) {
@@ -240,6 +325,7 @@ module site 'modules/appservice.bicep' = if (!isJob) {
     location: location
     tags: tags
     subnetId: privateEndpoints ? private!.outputs.siteSubnetId : ''
+    insightsConnection: applicationInsights ? insights!.outputs.connectionString : ''
     environmentVariables: settings
   }
 }
@@ -255,10 +341,30 @@ module registryPull 'roles/acr-pull.bicep' = if (isJob) {
   }
 }
 
-module insightsPublish 'roles/metrics-publisher.bicep' = if (isTraced) {
+module insightsPublish 'roles/metrics-publisher.bicep' = if (applicationInsights) {
   scope: group
   params: {
     resourceName: insights!.outputs.name
+    principalId: isJob ? identity!.outputs.principalId : site!.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module processesEvents 'roles/queue-processor.bicep' = if (isEventDriven) {
+  scope: resourceGroup(storage[0])
+  params: {
+    resourceName: storage[1]
+    queueName: events!.outputs.queueName
+    principalId: identity!.outputs.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module countsEvents 'roles/queue-reader.bicep' = if (isEventDriven) {
+  scope: resourceGroup(storage[0])
+  params: {
+    resourceName: storage[1]
+    queueName: events!.outputs.queueName
     principalId: identity!.outputs.principalId
     principalType: 'ServicePrincipal'
   }
@@ -277,6 +383,9 @@ module hostRoles 'modules/access.bicep' = {
     blobs: 'read'
     createsIndex: privateEndpoints
   }
+  // The compiler sees another way to these, through the site and its private endpoints. With the job
+  // or without private endpoints there is none, and the roles would not wait for their resources.
+  #disable-next-line no-unnecessary-dependson
   dependsOn: [newOpenAi, newSearch, newStorage, newOcr]
 }
 
@@ -321,4 +430,5 @@ output INGEST_ROOT string = root
 output INGEST_OCR string = ocrEndpoint
 output AZURE_CONTAINER_REGISTRY_ENDPOINT string = isJob ? registry!.outputs.loginServer : ''
 output AZURE_CONTAINER_JOB_NAME string = isJob ? job!.outputs.name : ''
+output AZURE_CONTAINER_EVENT_JOB_NAME string = isEventDriven ? eventJob!.outputs.name : ''
 output AZURE_APP_SERVICE_NAME string = isJob ? '' : site!.outputs.name

@@ -4,22 +4,35 @@ Assign the roles that ingest needs on existing services. Safe to run again.
 
 .DESCRIPTION
 PowerShell version of assign-roles.sh, with the same variables: RESOURCE_GROUP, and optionally
-PRINCIPAL_ID, SUBSCRIPTION_ID, OPENAI_NAME, SEARCH_NAME, STORAGE_NAME and OCR_NAME.
+PRINCIPAL_ID (a user, group or identity; by default the identity signed in to az), SUBSCRIPTION_ID,
+OPENAI_NAME, SEARCH_NAME, STORAGE_NAME and OCR_NAME. The options of assign-roles.sh work too.
+-Confirm asks before each role.
 
 .PARAMETER DryRun
-Print the commands that assign roles, and run none of them.
+Print the commands that assign roles, and run none of them. -WhatIf does the same.
 
 .PARAMETER CreateIndex
 Also assign the role to create the index; always done for the signed-in identity.
+
+.PARAMETER Help
+Print this text.
 #>
-param([switch]$DryRun, [switch]$CreateIndex)
+[CmdletBinding(SupportsShouldProcess, PositionalBinding = $false)]
+param(
+    [switch]$DryRun,
+    [switch]$CreateIndex,
+    [switch]$Help,
+    # Everything else, such as a misspelt option: it must end the script, not be ignored.
+    [Parameter(ValueFromRemainingArguments, DontShow)][string[]]$Rest
+)
 
 Set-StrictMode -Version Latest
 $ErrorActionPreference = 'Stop'
+$PSNativeCommandUseErrorActionPreference = $false # exit codes are checked one by one
 
-function Stop-With([string]$message) {
+function Stop-With([string]$message, [int]$code = 2) {
     [Console]::Error.WriteLine("assign-roles: $message")
-    exit 2
+    exit $code
 }
 
 # Output of az; if az fails, the script exits with its code.
@@ -30,10 +43,22 @@ function Get-Answer([string[]]$arguments) {
 }
 
 function Test-Found([string[]]$arguments) {
+    $ErrorActionPreference = 'Continue' # Windows PowerShell takes redirected errors for its own
     & az @arguments 2>$null | Out-Null
     return $LASTEXITCODE -eq 0
 }
 
+if ($WhatIfPreference) { $DryRun = $true }
+foreach ($word in $Rest) {
+    if ($word -in '--dry-run', '--what-if') { $DryRun = $true }
+    elseif ($word -eq '--create-index') { $CreateIndex = $true }
+    elseif ($word -eq '--help') { $Help = $true }
+    else { Stop-With "${word}: expected -DryRun, -WhatIf, -Confirm, -CreateIndex or -Help" }
+}
+if ($Help) {
+    Get-Help $PSCommandPath -Detailed
+    exit 0
+}
 if (-not (Get-Command az -ErrorAction SilentlyContinue)) { Stop-With 'the Azure CLI, az, is not installed' }
 if (-not $env:RESOURCE_GROUP) { Stop-With 'set RESOURCE_GROUP to the resource group of the services' }
 $subscription = $env:SUBSCRIPTION_ID
@@ -57,13 +82,15 @@ elseif (Test-Found @('ad', 'user', 'show', '--id', $principal)) { $kind = 'User'
 elseif (Test-Found @('ad', 'group', 'show', '--group', $principal)) { $kind = 'Group' }
 else { $kind = 'ServicePrincipal' }
 
-# Id of the resource of that type; empty if there is none.
-function Get-Resource([string]$type, [string]$name, [string]$what, [string]$variable) {
-    $query = "[?'$name'=='' || name=='$name'].id"
+# Id of the resource of that type and of one of these kinds; empty if there is none and none was named.
+function Get-Resource([string]$type, [string]$name, [string]$label, [string]$variable, [string[]]$kinds = @()) {
+    $query = "('$name'=='' || name=='$name')"
+    if ($kinds) { $query += " && ($(($kinds | ForEach-Object { "kind=='$_'" }) -join ' || '))" }
     $found = @(Get-Answer @('resource', 'list', '--subscription', $subscription, '--resource-group', $env:RESOURCE_GROUP,
-            '--resource-type', $type, '--query', $query, '-o', 'tsv') | Where-Object { $_ })
-    if ($found.Count -gt 1) { Stop-With "$($env:RESOURCE_GROUP) has more than one ${what}: name it with $variable" }
+            '--resource-type', $type, '--query', "[?$query].id", '-o', 'tsv') | Where-Object { $_ })
+    if ($found.Count -gt 1) { Stop-With "$($env:RESOURCE_GROUP) has more than one ${label}: name it with $variable" }
     if ($found.Count -eq 1) { return $found[0] }
+    if ($name) { Stop-With "$($env:RESOURCE_GROUP) has no $label named ${name}: check $variable" }
     return ''
 }
 
@@ -78,18 +105,23 @@ function Grant-Role([string]$role, [string]$id, [string]$scope) {
         '--assignee-object-id', $principal, '--assignee-principal-type', $kind)
     if ($DryRun) {
         Write-Output "az $($create -join ' ')"
+        return
     }
-    else {
-        Write-Output "granted: $role on $scope"
-        Get-Answer ($create + @('--output', 'none')) | Out-Null
+    if (-not $PSCmdlet.ShouldProcess($scope, "assign $role")) { return }
+    & az @create --output none
+    if ($LASTEXITCODE -ne 0) {
+        Stop-With "$role on $scope was not granted, see above; an Owner, User Access Administrator or Role Based Access Control Administrator of it may grant it: -DryRun prints the commands" $LASTEXITCODE
     }
+    Write-Output "granted: $role on $scope"
 }
 
-$openai = Get-Resource 'Microsoft.CognitiveServices/accounts' $env:OPENAI_NAME 'OpenAI account' 'OPENAI_NAME'
+$openai = Get-Resource 'Microsoft.CognitiveServices/accounts' $env:OPENAI_NAME 'OpenAI account' 'OPENAI_NAME' @('OpenAI', 'AIServices')
 $search = Get-Resource 'Microsoft.Search/searchServices' $env:SEARCH_NAME 'search service' 'SEARCH_NAME'
 $storage = Get-Resource 'Microsoft.Storage/storageAccounts' $env:STORAGE_NAME 'storage account' 'STORAGE_NAME'
 $ocr = ''
-if ($env:OCR_NAME) { $ocr = Get-Resource 'Microsoft.CognitiveServices/accounts' $env:OCR_NAME 'account' 'OCR_NAME' }
+if ($env:OCR_NAME) {
+    $ocr = Get-Resource 'Microsoft.CognitiveServices/accounts' $env:OCR_NAME 'Document Intelligence account' 'OCR_NAME' @('FormRecognizer', 'AIServices')
+}
 if (-not ($openai -or $search -or $storage -or $ocr)) {
     Stop-With "$($env:RESOURCE_GROUP) has none of the services: check RESOURCE_GROUP"
 }

@@ -1,17 +1,22 @@
-"""Install the locked packages into .venv. Called by scripts/environment; safe to run concurrently.
+"""Install the locked packages into .venv, on any system; safe to run concurrently.
+
+Called by scripts/environment and scripts/environment.ps1.
 
 Uses only the standard library. The stamp, a copy of the lock file, is written last, so that an
 interrupted installation does not count as complete.
 """
 
 import errno
-import fcntl
 import importlib.util
+import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,8 +30,7 @@ def main(kind: str, venv: Path) -> int:
         return 2
     try:
         venv.mkdir(parents=True, exist_ok=True)
-        with (venv / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with exclusive(venv / "lock"):
             return complete(kind, venv)
     except KeyboardInterrupt:
         print("Stopped; run it again to continue.")
@@ -38,9 +42,33 @@ def main(kind: str, venv: Path) -> int:
         return 2
 
 
+@contextmanager
+def exclusive(file: Path) -> Iterator[None]:
+    """Lock a file until the end of the block or of the process; waits for other holders.
+
+    SQLite's is the one file lock that the standard library has on every system.
+    """
+    file.touch()  # raises OSError, with its reason, where SQLite would only say that it cannot open
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as database:
+        while True:
+            try:
+                database.execute("BEGIN EXCLUSIVE")
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise OSError(errno.EIO, str(error)) from error
+            time.sleep(0.2)
+        yield
+
+
+def interpreter(venv: Path, system: str = os.name) -> Path:
+    """Path of the environment's Python; `system` as `os.name` has it."""
+    return venv / ("Scripts/python.exe" if system == "nt" else "bin/python")
+
+
 def complete(kind: str, venv: Path) -> int:
     """Install what is missing, unless another process did so while this one waited for the lock."""
-    python = venv / "bin" / "python"
+    python = interpreter(venv)
     if python.exists() and is_complete(kind, venv):
         return 0
     started = time.monotonic()
@@ -74,12 +102,13 @@ def create_venv(venv: Path) -> bool:
     """Create an environment with only pip; if that fails, print why and return False."""
     from venv import create
 
-    for part in ("bin", "include", "lib", "lib64"):  # of an environment without its Python
+    # Parts of an environment without its Python.
+    for part in ("bin", "include", "lib", "lib64", "Scripts"):
         if (venv / part).is_symlink():
             (venv / part).unlink()
         shutil.rmtree(venv / part, ignore_errors=True)
-    create(venv, symlinks=True)
-    ensurepip = [str(venv / "bin" / "python"), "-I", "-m", "ensurepip", "--default-pip"]
+    create(venv, symlinks=os.name != "nt")  # which Windows allows to few
+    ensurepip = [str(interpreter(venv)), "-I", "-m", "ensurepip", "--default-pip"]
     done = subprocess.run(
         ensurepip, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -90,9 +119,9 @@ def create_venv(venv: Path) -> bool:
 
 def add_checkout_to_path(venv: Path) -> None:
     """Let the environment's Python import this checkout's packages from any folder."""
-    # A relative path if possible, so that the checkout can be moved.
-    place = "../../../.." if venv.parent == ROOT else str(ROOT)
-    for site in venv.glob("lib/python3*/site-packages"):
+    for site in (*venv.glob("lib/python3*/site-packages"), *venv.glob("Lib/site-packages")):
+        # A relative path if possible, so that the checkout can be moved.
+        place = os.path.relpath(ROOT, site) if venv.parent == ROOT else ROOT
         (site / "ingest.pth").write_text(f"{place}\n", encoding="utf-8")
 
 

@@ -2,25 +2,57 @@
 # azd hook that creates and fills the index after provisioning. Safe to run again:
 # `azd hooks run postprovision`. After a deployment azd passes the argument "deployed".
 #
+#   --dry-run, --what-if   print the command that fills the index, and do not run it
+#   --help                 print this text
+#
 # INGEST_POSTPROVISION (set it with `azd env set`)
 #   a folder   ingest this folder; by default data/, the samples
 #   job        start the job instead, because only it can reach the services; the default if
 #              INFRA_PRIVATE_ENDPOINTS is true
-#   skip       do nothing
+#   skip       fill nothing
 # INGEST_POSTPROVISION_FAILURE
 #   warn       report a transient failure, and let azd continue; the default
 #   fail       stop azd at a transient failure
 #
 # Wrong settings (exit code 2) always stop azd, with the remedy.
 set -eu
-cd -- "$(dirname -- "$0")/.."
 
 say() { echo "postprovision: $*" >&2; }
+
+moment=provisioned dry=''
+for argument; do
+    case $argument in
+        provisioned | deployed) moment=$argument ;;
+        --dry-run | --what-if) dry=yes ;;
+        --help | -h | '-?') sed -n -e 1d -e '/^#/!q' -e 's/^# \{0,1\}//p' "$0"; exit ;;
+        *) say "$argument: expected provisioned, deployed, --dry-run, --what-if or --help"; exit 2 ;;
+    esac
+done
+cd -- "$(dirname -- "$0")/.."
 
 # transient MESSAGE: report a failure that goes away without a change of settings.
 transient() {
     say "$1; continue with: azd hooks run postprovision"
     [ "${INGEST_POSTPROVISION_FAILURE:-warn}" = warn ]
+}
+
+# The job that blob events start is not the one that azd deploys to.
+update_event_job() {
+    if [ -z "${AZURE_CONTAINER_EVENT_JOB_NAME:-}" ]; then
+        return
+    fi
+    if ! command -v az >/dev/null; then
+        say "the Azure CLI, az, is not installed; azd provision gives the job of blob events the new image"
+        return
+    fi
+    set -- --name "$AZURE_CONTAINER_EVENT_JOB_NAME" --resource-group "${AZURE_RESOURCE_GROUP:-}"
+    if [ -n "${AZURE_SUBSCRIPTION_ID:-}" ]; then set -- "$@" --subscription "$AZURE_SUBSCRIPTION_ID"; fi
+    set -- az containerapp job update "$@" --image "${SERVICE_INGEST_IMAGE_NAME:-}"
+    if [ -n "$dry" ]; then
+        echo "$*"
+    elif ! "$@" --output none; then
+        transient "the job of blob events did not get the new image; azd provision gives it"
+    fi
 }
 
 start_job() {
@@ -43,6 +75,8 @@ start_job() {
         transient "the state of the job could not be queried"
     elif [ "$running" != 0 ]; then
         say "the job is running already"
+    elif [ -n "$dry" ]; then
+        echo "az containerapp job start $*"
     elif ! az containerapp job start "$@" --output none; then
         transient "the job could not be started"
     else
@@ -51,6 +85,10 @@ start_job() {
 }
 
 fill_from_here() {
+    if [ -n "$dry" ]; then
+        echo "scripts/ingest run $what --wait-for-roles 10m"
+        return
+    fi
     code=0
     # Clear INGEST_INDEX and INGEST_EMBEDDER, so that the user's own settings cannot send the samples
     # to another index. Log as text: people read the output of azd, although it is not a terminal.
@@ -64,7 +102,6 @@ fill_from_here() {
     esac
 }
 
-moment=${1:-provisioned}
 default=data/
 if [ "${INFRA_PRIVATE_ENDPOINTS:-false}" = true ]; then default=job; fi
 what=${INGEST_POSTPROVISION:-$default}
@@ -73,6 +110,7 @@ case ${INGEST_POSTPROVISION_FAILURE:-warn} in
     warn | fail) ;;
     *) say "INGEST_POSTPROVISION_FAILURE=$INGEST_POSTPROVISION_FAILURE: expected warn or fail"; exit 2 ;;
 esac
+if [ "$moment" = deployed ]; then update_event_job; fi
 case $what in
     skip) say "INGEST_POSTPROVISION=skip: nothing done" ;;
     job) start_job ;;

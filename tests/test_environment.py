@@ -5,13 +5,19 @@ The checkout here is a copy whose lock files name no packages, so that nothing i
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import shutil
+import sqlite3
+import sys
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import ModuleType
 
 import pytest
 
 from tests.conftest import ROOT, called
+from tests.infra.shells import SHELLS, install, script
 
 # Settings of this machine's pip lead nowhere: what is asked for cannot be had.
 OFFLINE = {
@@ -111,6 +117,80 @@ def test_a_package_that_cannot_be_had_is_named(checkout: Path) -> None:
     assert last.startswith("The packages could not be installed, see above.")
     assert "Traceback" not in done.stderr
     assert not (checkout / ".venv/missing.txt").exists()
+
+
+@pytest.fixture
+def installer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """scripts/environment.py, where the modules of POSIX alone cannot be imported."""
+    for name in ("fcntl", "pwd", "grp", "resource"):
+        monkeypatch.setitem(sys.modules, name, None)
+    spec = importlib.util.spec_from_file_location("installer", ROOT / "scripts/environment.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_windows_has_its_own_layout_and_the_same_lock(
+    installer: ModuleType, tmp_path: Path
+) -> None:
+    """Python is found in Scripts there, and two first commands at once do not mix their files."""
+    assert installer.interpreter(tmp_path, "nt") == tmp_path / "Scripts/python.exe"
+    assert installer.interpreter(tmp_path, "posix") == tmp_path / "bin/python"
+
+    site = tmp_path / "Lib/site-packages"
+    site.mkdir(parents=True)
+    installer.add_checkout_to_path(tmp_path)
+    assert (site / "ingest.pth").read_text() == f"{ROOT}\n"
+
+    lock = tmp_path / "lock"
+    other = sqlite3.connect(lock, timeout=0)
+    with installer.exclusive(lock), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("BEGIN EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    other.close()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_python_that_is_too_old_or_only_a_name_is_not_used(tmp_path: Path, shell: str) -> None:
+    """The Store's python3 ends with 9009, and pip of Python 3.9 fails late: I am told at once."""
+    for version, source in (("none", "raise SystemExit(49)"), ("python=3.9", OLD)):
+        install("python", source, tmp_path)
+        command = script(shell, "environment")
+        done = called(
+            *command[:-1],
+            command[-1].removesuffix(".sh"),
+            "run",
+            cwd=tmp_path,
+            INGEST_VENV=str(tmp_path / "venv"),
+            PATH=f"{tmp_path}:/usr/bin:/bin",
+            PYTHON="python",
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"needs Python 3.11 or newer; found: {version}" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+# Answers as Python 3.9 would: which code is asked for depends on the shell.
+OLD = "import sys; print('3.9') if 'print' in sys.argv[2] else sys.exit(1)"
+
+
+def test_windows_scripts_try_each_python_and_share_the_installer() -> None:
+    """Seen in the text, because PowerShell is rarely where the tests run."""
+    environment, hook, ingest = (
+        (ROOT / f"scripts/{name}.ps1").read_text()
+        for name in ("environment", "postprovision", "ingest")
+    )
+    assert re.search(
+        r"foreach \(\$candidate in \$candidates\) \{\s+\$version = Get-Version", environment
+    )
+    assert "& $candidate -c" in environment
+    assert "'environment.py') $Kind $venv" in environment
+    assert "'environment.ps1') run" in ingest
+    assert "-P -m ingest @args" in ingest
+    assert "'ingest.ps1') run $what" in hook
+    assert not re.search(r"\bpip\b|venv", hook)
 
 
 def test_the_emulators_help_installs_nothing(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ metadata description = 'The roles of one principal on the services, wherever the
 
 param principalId string
 
-@allowed(['User', 'ServicePrincipal'])
+@allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string
 
 @description('Resource group and name of each service.')

@@ -8,6 +8,9 @@ param tags object
 @description('Subnet for outbound calls; empty: no virtual network.')
 param subnetId string
 
+@description('Application Insights connection string for traces and metrics; empty: none are sent.')
+param insightsConnection string
+
 @description('Environment variables of ingest: name and value.')
 param environmentVariables { name: string, value: string }[]
 
@@ -43,6 +46,14 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
           value: 'ManagedIdentityCredential'
         }
         {
+          name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
+          value: insightsConnection // empty: unset
+        }
+        {
+          name: 'APPLICATIONINSIGHTS_AUTHENTICATION_STRING'
+          value: 'Authorization=AAD'
+        }
+        {
           name: 'SCM_DO_BUILD_DURING_DEPLOYMENT'
           value: 'true'
         }
@@ -52,13 +63,17 @@ resource site 'Microsoft.Web/sites@2025-03-01' = {
 }
 
 // Deployments use tokens too: publishing passwords are disabled.
-resource passwords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = [
-  for channel in ['ftp', 'scm']: {
-    parent: site
-    name: channel
-    properties: { allow: false }
-  }
-]
+resource ftpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: site
+  name: 'ftp'
+  properties: { allow: false }
+}
+
+resource scmPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01' = {
+  parent: site
+  name: 'scm'
+  properties: { allow: false }
+}
 
 output name string = site.name
 output principalId string = site.identity.principalId

@@ -1,23 +1,14 @@
-metadata description = 'Where the job runs, and where what it says is kept.'
+metadata description = 'Container Apps environment of the job, which sends its output to Log Analytics.'
 
 param name string
-param logsName string
 param location string
 param tags object
 
+@description('Log Analytics workspace.')
+param logsId string
+
 @description('Subnet of the environment; empty: no virtual network.')
 param subnetId string
-
-resource logs 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
-  name: logsName
-  location: location
-  tags: tags
-  properties: {
-    sku: { name: 'PerGB2018' }
-    retentionInDays: 30
-    features: { disableLocalAuth: true }
-  }
-}
 
 resource environment 'Microsoft.App/managedEnvironments@2026-01-01' = {
   name: name
@@ -45,7 +36,7 @@ resource kept 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'logs'
   scope: environment
   properties: {
-    workspaceId: logs.id
+    workspaceId: logsId
     logs: [
       {
         categoryGroup: 'allLogs'
@@ -56,4 +47,3 @@ resource kept 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
 }
 
 output id string = environment.id
-output logsId string = logs.id

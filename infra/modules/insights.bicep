@@ -1,4 +1,4 @@
-metadata description = 'Application Insights, where runs of the job can be looked into. It takes tokens only.'
+metadata description = 'Application Insights, where runs can be looked into. It takes tokens only.'
 
 param name string
 param location string

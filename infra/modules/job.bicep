@@ -1,4 +1,4 @@
-metadata description = 'The scheduled job: `ingest run` as a user-assigned identity, one at a time.'
+metadata description = 'A job of a schedule or a queue: `ingest run` as a user-assigned identity, one at a time.'
 
 param name string
 param location string
@@ -16,6 +16,10 @@ param identityClientId string
 @description('Schedule: cron expression of five fields, in UTC.')
 param schedule string
 
+@description('Storage account and queue whose messages start the job; empty: its schedule does.')
+param queueAccount string = ''
+param queueName string = ''
+
 @description('Seconds after which the platform ends a run; ingest stops cleanly five minutes earlier.')
 @minValue(900)
 param timeout int
@@ -25,6 +29,37 @@ param insightsConnection string
 
 @description('Environment variables of ingest: name and value.')
 param environmentVariables { name: string, value: string }[]
+
+var isEventDriven = !empty(queueName)
+
+var scheduleTrigger = {
+  cronExpression: schedule
+  parallelism: 1 // one run per index: a second one would end with exit code 11
+  replicaCompletionCount: 1
+}
+
+var eventTrigger = {
+  parallelism: 1
+  replicaCompletionCount: 1
+  scale: {
+    minExecutions: 0
+    maxExecutions: 1 // a run takes all messages that it finds
+    pollingInterval: 60
+    rules: [
+      {
+        name: 'blob-events'
+        type: 'azure-queue'
+        identity: identityId
+        metadata: {
+          accountName: queueAccount
+          queueName: queueName
+          queueLength: '1'
+          queueLengthStrategy: 'visibleonly' // a run hides its messages until it has finished
+        }
+      }
+    ]
+  }
+}
 
 var identityVariables = [
   {
@@ -46,7 +81,7 @@ var identityVariables = [
   {
     // Permanently broken PDFs do not fail every night; new ones do, and so does the retry of that run.
     name: 'INGEST_EXIT_OK'
-    value: 'known'
+    value: isEventDriven ? 'known,11' : 'known' // 11: the messages stay, and start another run
   }
   {
     name: 'APPLICATIONINSIGHTS_CONNECTION_STRING'
@@ -61,7 +96,8 @@ var identityVariables = [
 resource job 'Microsoft.App/jobs@2026-01-01' = {
   name: name
   location: location
-  tags: union(tags, { 'azd-service-name': 'ingest' })
+  // azd deploys to one resource; its hook gives the image to the job of a queue.
+  tags: isEventDriven ? tags : union(tags, { 'azd-service-name': 'ingest' })
   identity: {
     type: 'UserAssigned'
     userAssignedIdentities: { '${identityId}': {} }
@@ -70,12 +106,9 @@ resource job 'Microsoft.App/jobs@2026-01-01' = {
     environmentId: environmentId
     workloadProfileName: 'Consumption'
     configuration: {
-      triggerType: 'Schedule'
-      scheduleTriggerConfig: {
-        cronExpression: schedule
-        parallelism: 1 // one run per index: a second one would end with exit code 11
-        replicaCompletionCount: 1
-      }
+      triggerType: isEventDriven ? 'Event' : 'Schedule'
+      scheduleTriggerConfig: isEventDriven ? null : scheduleTrigger
+      eventTriggerConfig: isEventDriven ? eventTrigger : null
       replicaTimeout: timeout
       replicaRetryLimit: 1 // a failed run keeps its finished work, and the schedule is the next retry
       registries: [
@@ -93,9 +126,10 @@ resource job 'Microsoft.App/jobs@2026-01-01' = {
           // Without it, the placeholder's own command would run; the entry point of ingest takes "run".
           args: empty(image) ? null : ['run']
           env: concat(environmentVariables, identityVariables)
+          // ingest reads a document on each CPU, and divides the memory among them.
           resources: {
-            cpu: json('1.0')
-            memory: '2Gi'
+            cpu: json('2.0')
+            memory: '4Gi'
           }
         }
       ]

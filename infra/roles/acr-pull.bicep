@@ -16,7 +16,7 @@ resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' existing =
 }
 
 resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subscription().id, resourceGroup().id, principalId, roleDefinitionId)
+  name: guid(registry.id, principalId, roleDefinitionId)
   scope: registry
   properties: {
     principalId: principalId

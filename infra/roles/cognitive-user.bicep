@@ -16,7 +16,7 @@ resource account 'Microsoft.CognitiveServices/accounts@2026-07-01' existing = {
 }
 
 resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subscription().id, resourceGroup().id, principalId, roleDefinitionId)
+  name: guid(account.id, principalId, roleDefinitionId)
   scope: account
   properties: {
     principalId: principalId

@@ -16,7 +16,7 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
 }
 
 resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subscription().id, resourceGroup().id, principalId, roleDefinitionId)
+  name: guid(insights.id, principalId, roleDefinitionId)
   scope: insights
   properties: {
     principalId: principalId

@@ -16,7 +16,7 @@ resource service 'Microsoft.Search/searchServices@2025-05-01' existing = {
 }
 
 resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(subscription().id, resourceGroup().id, principalId, roleDefinitionId)
+  name: guid(service.id, principalId, roleDefinitionId)
   scope: service
   properties: {
     principalId: principalId

@@ -43,6 +43,12 @@ BLOB_READER = Role(
     "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
 )
 
+QUEUE_PROCESSOR = Role(
+    "Storage Queue Data Message Processor",
+    "8a0f0c08-91a1-4084-bc3d-661d67233fed",
+    BLOB_READER.find_command,
+)
+
 # The least privileged built-in role that can read index tags.
 BLOB_OWNER = Role(
     "Storage Blob Data Owner",

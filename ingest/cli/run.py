@@ -26,7 +26,7 @@ from ingest.config.connections import Connections, connections_of_run, create_co
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_name
 from ingest.config.settings import Settings, environment_settings
-from ingest.config.sources import open_roots
+from ingest.config.sources import open_event_queue, open_roots
 from ingest.distributed import use_engine
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.models import RunEvent, SourceKey, Summary, __version__
@@ -65,10 +65,13 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         open_roots(names, settings, connections) as roots,
         open_services(settings, run.stop, write=True, connections=connections) as local_services,
         use_engine(settings, local_services, run) as services,
+        open_event_queue(options.roots, settings, connections) as queue,
     ):
         recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
         totals = recorder.totals
         try:
+            if queue:
+                queue.hide()  # before anything is listed
             for event in run_and_show(roots, recorder, options):
                 telemetry.on_event(event)
         except IngestError as error:
@@ -77,6 +80,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         code = process_exit_code(run.stop, signals, totals)
         message = exit_message.describe_run(code, totals, services.budget.limit_reached, run.id)
         summary = finish_run(recorder, code, telemetry, message)
+        if queue and code in exit_codes.FINISHED:
+            queue.delete_hidden()
         index_totals = services.index.totals()
     stopped = run.stop.is_requested()
     report_limit(services.budget)

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
+from ingest.config.capacity import count_cores
 from ingest.config.connections import Connections, warn_about_key
 from ingest.config.location import Location
-from ingest.config.settings import Settings, count_cores
+from ingest.config.settings import Settings
 from ingest.embed import Embedder
 from ingest.embed.deployments import (
     MODEL_DIMENSIONS,

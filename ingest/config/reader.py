@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
+from ingest.config.capacity import count_cores, document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
-from ingest.config.settings import Settings, count_cores
+from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.extract.ocr import MAX_CONCURRENT_PAGES, OCR_API_VERSION
 from ingest.extract.ocr import local as local_ocr
@@ -113,9 +114,11 @@ def verify_share(settings: Settings) -> float:
 def local_engine_name(settings: Settings) -> str:
     """Return the local OCR engine's name. Raises ConfigError if it cannot run here."""
     local_ocr.check_installed()
-    if settings.document_megabytes < local_ocr.MIN_MEGABYTES:
+    megabytes = document_memory(settings)
+    if megabytes < local_ocr.MIN_MEGABYTES:
+        cause = "" if settings.document_megabytes else ", by the memory of this container"
         raise ConfigError(
-            f"INGEST_DOCUMENT_MEGABYTES={settings.document_megabytes}: the local OCR needs "
+            f"INGEST_DOCUMENT_MEGABYTES={megabytes}{cause}: the local OCR needs "
             f"{local_ocr.MIN_MEGABYTES} or more"
         )
     return local_ocr.ENGINE_NAME
@@ -168,5 +171,5 @@ def open_document_intelligence(
 def sandbox_limits(settings: Settings) -> SandboxLimits:
     """Return the limits for reading one document."""
     return SandboxLimits(
-        settings.document_seconds, settings.document_megabytes, settings.page_seconds
+        settings.document_seconds, document_memory(settings), settings.page_seconds
     )

@@ -6,7 +6,6 @@ Flags override the environment, which overrides `.env`. An empty variable counts
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -24,13 +23,7 @@ OCR_MODELS = ("read", "layout")
 EXITS = ("3", "11", "known")
 PDF_ENGINES = ("auto", "pdfium", "pypdf")
 MIN_READ_SECONDS = 0.1  # with less, no document could be read
-
-
-def count_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+MIN_DOCUMENT_MEGABYTES = 256
 
 
 def in_range(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], Any]:
@@ -43,6 +36,11 @@ def in_range(kind: Callable[[str], float], low: float, high: float) -> Callable[
         return number
 
     return parse
+
+
+def zero_or(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a parser that also takes 0, which stands for the default."""
+    return lambda text: 0 if text == "0" else parse(text)
 
 
 def one_of(*words: str) -> Callable[[str], str]:
@@ -204,7 +202,7 @@ class Settings:
     workers: int = setting_field(
         0,
         "INGEST_WORKERS",
-        "documents read in parallel; 0: one for each core",
+        "documents read in parallel; 0: one for each core, in a container by its CPU limit",
         in_range(int, 0, 1024),
     )
     engine: str = setting_field(
@@ -226,10 +224,11 @@ class Settings:
         in_range(parse_duration, MIN_READ_SECONDS, math.inf),
     )
     document_megabytes: int = setting_field(
-        2048,
+        0,
         "INGEST_DOCUMENT_MEGABYTES",
-        "memory limit for reading one document (Linux)",
-        in_range(int, 256, math.inf),
+        "memory limit for reading one document (Linux); 0: 2048, in a container at most its memory "
+        "without 512, over the documents read in parallel",
+        zero_or(in_range(int, MIN_DOCUMENT_MEGABYTES, math.inf)),
     )
     prune: bool = setting_field(
         True, "INGEST_PRUNE", "remove sources that vanished from their root", parse_bool
@@ -247,6 +246,13 @@ class Settings:
         "`drafts/**,**/old-*.pdf`; chunks of them that are in the index stay",
         comma_separated(parse_glob),
         parse_glob,
+    )
+    event_queue: str = setting_field(
+        "",
+        "INGEST_EVENT_QUEUE",
+        "storage queue with blob events of `INGEST_ROOT`; a run hides its messages before it "
+        "lists, and deletes them if it ends with exit code 0 or 3",
+        parse_endpoint,
     )
     exit_ok: tuple[str, ...] = setting_field(
         (),

@@ -6,10 +6,11 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ingest.azure.credential import STORAGE_SCOPE
 from ingest.azure.token_cache import TokenCache
+from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
 from ingest.config.settings import Settings
@@ -18,6 +19,12 @@ from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs, without_exclusion
 from ingest.sources.folder import Folder, parse_folder_roots
 from ingest.sources.validation import ValidatedRoot
+
+if TYPE_CHECKING:
+    from ingest.sources.azure_blob.event_queue import EventQueue
+
+# Messages of blob events are hidden for as long as a run takes, and then some.
+MAX_RUN_SECONDS, AFTER_DEADLINE_SECONDS = 7200.0, 600.0
 
 # A root on its way to another machine, which opens it with its own identity.
 PortableRoot: TypeAlias = "Folder | str"
@@ -69,7 +76,27 @@ def open_containers(
     for location in parse_container_urls(urls):
         client = BlobStorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
-        yield Container(location, client, settings.document_megabytes, settings.blob_fields)
+        yield Container(location, client, document_memory(settings), settings.blob_fields)
+
+
+@contextmanager
+def open_event_queue(
+    arguments: Sequence[str], settings: Settings, connections: Connections
+) -> Iterator[EventQueue | None]:
+    """Open the queue with events of the settings' root. Sends no request.
+
+    Yields None without such a queue, or if other roots are named on the command line.
+    """
+    if arguments or not settings.event_queue:
+        yield None
+        return
+    from ingest.sources.azure_blob.event_queue import EventQueue
+
+    token = TokenCache(connections.credential, STORAGE_SCOPE)
+    hidden_seconds = (settings.deadline or MAX_RUN_SECONDS) + AFTER_DEADLINE_SECONDS
+    queue = EventQueue(settings.event_queue, token, connections.retry_policy, hidden_seconds)
+    with closing(queue):
+        yield queue
 
 
 # Scheme: opener of all roots with that scheme.

@@ -12,6 +12,9 @@ from datetime import UTC, datetime, timedelta
 from ingest.errors import BusyError, DocumentError
 from ingest.models import SourceResult
 
+# Every source was looked at; with the second one, some could not be indexed.
+FINISHED = (0, DocumentError.exit_code)
+
 # Longer than all retries of a job, shorter than the time between two nightly runs.
 KNOWN_AFTER = timedelta(hours=12)
 

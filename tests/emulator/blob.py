@@ -81,10 +81,7 @@ class Storage:
         try:
             return self.answer(request)
         except Failure as failure:
-            text = f"<?xml version='1.0'?><Error><Code>{failure.code}</Code><Message/></Error>"
-            headers = {"x-ms-error-code": failure.code, "Content-Type": "application/xml"}
-            body = b"" if request.method == "HEAD" else text.encode()
-            return Response(failure.status, body, headers)
+            return failed(failure, request)
 
     def answer(self, request: Request) -> Response:
         """Answer one request. Raises Failure."""
@@ -156,6 +153,14 @@ class Storage:
             raise Failure(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "InvalidRange")
         headers |= {"Content-Range": f"bytes {start}-{end}/{len(blob.data)}"}
         return Response(HTTPStatus.PARTIAL_CONTENT, blob.data[start : end + 1], headers)
+
+
+def failed(failure: Failure, request: Request) -> Response:
+    """The answer for a failure."""
+    text = f"<?xml version='1.0'?><Error><Code>{failure.code}</Code><Message/></Error>"
+    headers = {"x-ms-error-code": failure.code, "Content-Type": "application/xml"}
+    body = b"" if request.method == "HEAD" else text.encode()
+    return Response(failure.status, body, headers)
 
 
 def by_utf_16(name: str) -> tuple[bytes, ...]:

@@ -30,6 +30,7 @@ from tests.emulator.faults import Faults
 from tests.emulator.identity import Identity
 from tests.emulator.ocr import DocumentIntelligence
 from tests.emulator.openai import Deployment, OpenAI
+from tests.emulator.queue import Queues
 from tests.emulator.search import Search
 from tests.emulator.server import Request, Response, Service, serving
 from tests.emulator.vectors import Embed, hashed
@@ -39,7 +40,7 @@ from tests.emulator.vectors import Embed, hashed
 class Exchange:
     """One request and how it was answered."""
 
-    service: str  # identity, openai, search, ocr or blob
+    service: str  # identity, openai, search, ocr, blob or queue
     method: str
     path: str
     status: int  # 0 if the connection ended without an answer
@@ -57,6 +58,7 @@ class Azure:
     openai: OpenAI
     search: Search
     blob: Storage
+    queue: Queues
     ocr: DocumentIntelligence
     faults: Faults
     ca: Path
@@ -65,6 +67,7 @@ class Azure:
     openai_endpoint: str = ""
     search_endpoint: str = ""
     blob_endpoint: str = ""  # with the account's name, as an emulated account has it
+    queue_endpoint: str = ""  # likewise
     ocr_endpoint: str = ""
     identity_endpoint: str = ""  # managed identity, over http
     authority: str = ""  # the token service of Entra, over https
@@ -122,6 +125,7 @@ def emulator(
             OpenAI(identity, clock, embed),
             Search(identity, clock, embed),
             Storage(identity, clock),
+            Queues(identity, clock),
             DocumentIntelligence(identity, clock),
             Faults(),
             folder / "ca.pem",
@@ -136,6 +140,7 @@ def emulator(
         azure.search_endpoint = start("search", azure.search.serve, tls)
         azure.ocr_endpoint = start("ocr", azure.ocr.serve, tls)
         azure.blob_endpoint = f"{start('blob', azure.blob.serve, tls)}/{ACCOUNT}"
+        azure.queue_endpoint = f"{start('queue', azure.queue.serve, tls)}/{ACCOUNT}"
         azure.identity_endpoint = start("identity", identity.serve, None)
         azure.authority = start("identity", identity.serve, tls)
         azure.environment = {

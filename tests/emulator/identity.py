@@ -29,6 +29,7 @@ DATA_CONTRIBUTOR = "Search Index Data Contributor"
 SERVICE_CONTRIBUTOR = "Search Service Contributor"
 BLOB_READER = "Storage Blob Data Reader"
 BLOB_OWNER = "Storage Blob Data Owner"
+QUEUE_PROCESSOR = "Storage Queue Data Message Processor"
 
 
 @dataclass
@@ -79,7 +80,8 @@ class Identity:
         self.lock = threading.Lock()
         self.principal("app")
         self.default.grant(
-            OPENAI_USER, DATA_READER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR, BLOB_READER
+            *(OPENAI_USER, DATA_READER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR),
+            *(BLOB_READER, QUEUE_PROCESSOR),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""scripts/assign-roles: what is asked of the Azure CLI. A stand-in keeps what it was told."""
+"""scripts/assign-roles: the calls of the Azure CLI, by a stub that keeps what it was told."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ingest.azure import roles
 from tests.conftest import ROOT, called
+from tests.infra.shells import SHELLS, install, script
 
 PERSON, IDENTITY, GROUP = "oid-person", "oid-identity", "oid-group"
-SERVICES = {
-    "Microsoft.CognitiveServices/accounts": ["/g/oai"],
-    "Microsoft.Search/searchServices": ["/g/srch"],
-    "Microsoft.Storage/storageAccounts": ["/g/st"],
-}
+ACCOUNTS = "Microsoft.CognitiveServices/accounts"
+SEARCH = "Microsoft.Search/searchServices"
+STORAGE = "Microsoft.Storage/storageAccounts"
+# Type, kind and id of each service in the group.
+SERVICES = [(ACCOUNTS, "OpenAI", "/g/oai"), (SEARCH, "", "/g/srch"), (STORAGE, "", "/g/st")]
+SCANS = (ACCOUNTS, "FormRecognizer", "/g/di")
 SHELL = (ROOT / "scripts/assign-roles.sh").read_text()
 POWERSHELL = (ROOT / "scripts/assign-roles.ps1").read_text()
 
-STAND_IN = """\
-import json, pathlib, sys
+STUB = """\
+import json, pathlib, re, sys
 state = pathlib.Path(__file__).with_name("state.json")
 kept = json.loads(state.read_text())
 words = sys.argv[1:]
-kept["asked"].append(words)
 given = dict(zip(words, words[1:]))
-what = " ".join(word for word in words[:3] if not word.startswith("-"))
+what = " ".join(words[: next(n for n, word in enumerate(words) if word.startswith("-"))])
+kept["asked"].append(what)
 answer, code = "", 0
 if what == "account show":
     known = {"id": "sub-1", "user.type": kept["signed_in"], "user.name": "app-id"}
@@ -44,13 +47,19 @@ elif what == "ad user show":
     code = given["--id"] != "oid-person"
 elif what == "ad group show":
     code = given["--group"] != "oid-group"
-elif what.startswith("resource list"):
-    name = given["--query"].split("'")[1]
-    ids = kept["services"].get(given["--resource-type"], [])
-    answer = "\\n".join(i for i in ids if name in ("", i.rpartition("/")[2]))
+elif what == "resource list":
+    name, kinds = given["--query"].split("'")[1], re.findall("kind=='(.*?)'", given["--query"])
+    answer = "\\n".join(
+        i for type_, kind, i in kept["services"]
+        if type_ == given["--resource-type"]
+        and name in ("", i.rpartition("/")[2]) and (not kinds or kind in kinds)
+    )
 elif what == "role assignment list":
     one = [given["--assignee"], given["--role"], given["--scope"]]
     answer = "an-id" if one in kept["granted"] else ""
+elif what == "role assignment create" and kept["refused"]:
+    code = 1
+    print("ERROR: (AuthorizationFailed) no", file=sys.stderr)
 elif what == "role assignment create":
     kept["granted"].append([given["--assignee-object-id"], given["--role"], given["--scope"]])
     kept["kinds"].append(given["--assignee-principal-type"])
@@ -64,85 +73,126 @@ sys.exit(code)
 
 @dataclass
 class Cloud:
-    """The stand-in for `az`, and what it knows."""
+    """The stub for `az`, and what it knows."""
 
     folder: Path
+    shell: str
 
     def __post_init__(self) -> None:
-        (self.folder / "az.py").write_text(STAND_IN)
-        az = self.folder / "az"
-        command = shlex.join([sys.executable, str(self.folder / "az.py")])
-        az.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        az.chmod(0o755)
-        self.set(asked=[], granted=[], kinds=[], services=SERVICES, signed_in="user")
+        install("az", STUB, self.folder)
+        self.set(asked=[], granted=[], kinds=[], services=SERVICES, signed_in="user", refused=False)
 
     def set(self, **values: object) -> None:
         path = self.folder / "state.json"
         before = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps(before | values))
 
-    def known(self, what: str) -> list[list[str]]:
-        found: list[list[str]] = json.loads((self.folder / "state.json").read_text())[what]
+    def known(self, what: str) -> list[Any]:
+        found: list[Any] = json.loads((self.folder / "state.json").read_text())[what]
         return found
 
     def assign(self, *flags: str, **more: str) -> subprocess.CompletedProcess[str]:
         """The script, with this `az` and no other."""
         return called(
-            ROOT / "scripts/assign-roles.sh",
+            *script(self.shell, "assign-roles"),
             *flags,
             cwd=self.folder,
             **({"PATH": f"{self.folder}:/usr/bin:/bin", "RESOURCE_GROUP": "rg"} | more),
         )
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Cloud:
-    return Cloud(tmp_path)
+@pytest.fixture(params=SHELLS)
+def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Cloud:
+    return Cloud(tmp_path, request.param)
 
 
-FOR_ALL = [
-    (roles.OPENAI_USER.id, "/g/oai"),
-    (roles.INDEX_DATA_CONTRIBUTOR.id, "/g/srch"),
-    ("2a2b9908-6ea1-4ae2-8e65-a410df84e7d1", "/g/st"),
-]
-TO_MAKE_THE_INDEX = (roles.SEARCH_SERVICE_CONTRIBUTOR.id, "/g/srch")
+EMBED = (roles.OPENAI_USER.id, "/g/oai")
+WRITE = (roles.INDEX_DATA_CONTRIBUTOR.id, "/g/srch")
+CREATE = (roles.SEARCH_SERVICE_CONTRIBUTOR.id, "/g/srch")
+READ = ("2a2b9908-6ea1-4ae2-8e65-a410df84e7d1", "/g/st")
+READ_SCANS = (roles.COGNITIVE_USER.id, "/g/di")
+SIGNED_IN = ["account show"] * 2 + ["ad signed-in-user show"]
 
 
-def test_whoever_is_signed_in_gets_what_a_first_run_needs(cloud: Cloud) -> None:
-    """Without a PRINCIPAL_ID it is me, as a person, and I may create the index."""
-    done = cloud.assign()
+@dataclass
+class SetUp:
+    """A resource group, how the script is called, and the calls of `az` that it must make."""
+
+    identified: list[str]
+    granted: list[tuple[str, str]]
+    flags: list[str] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    services: list[tuple[str, str, str]] = field(default_factory=lambda: SERVICES)
+    signed_in: str = "user"
+    principal: str = PERSON
+    kind: str = "User"
+
+
+SET_UPS = {
+    "signed in": SetUp(SIGNED_IN, [EMBED, WRITE, CREATE, READ]),
+    "pipeline": SetUp(
+        ["account show"] * 3 + ["ad sp show"],
+        [EMBED, WRITE, CREATE, READ],
+        signed_in="servicePrincipal",
+        principal=IDENTITY,
+        kind="ServicePrincipal",
+    ),
+    "person": SetUp(
+        ["account show", "ad user show"], [EMBED, WRITE, READ], env={"PRINCIPAL_ID": PERSON}
+    ),
+    "group": SetUp(
+        ["account show", "ad user show", "ad group show"],
+        [EMBED, WRITE, READ],
+        env={"PRINCIPAL_ID": GROUP},
+        principal=GROUP,
+        kind="Group",
+    ),
+    "identity that creates the index": SetUp(
+        ["ad user show", "ad group show"],
+        [EMBED, WRITE, CREATE, READ],
+        flags=["--create-index"],
+        env={"PRINCIPAL_ID": IDENTITY, "SUBSCRIPTION_ID": "sub-2"},
+        principal=IDENTITY,
+        kind="ServicePrincipal",
+    ),
+    "no storage": SetUp(SIGNED_IN, [EMBED, WRITE, CREATE], services=SERVICES[:2]),
+    "scans that nobody asked for": SetUp(
+        SIGNED_IN, [EMBED, WRITE, CREATE, READ], services=[*SERVICES, SCANS]
+    ),
+    "scans": SetUp(
+        SIGNED_IN,
+        [EMBED, READ_SCANS, WRITE, CREATE, READ],
+        env={"OCR_NAME": "di"},
+        services=[*SERVICES, SCANS],
+    ),
+    "two search services": SetUp(
+        SIGNED_IN,
+        [EMBED, WRITE, CREATE, READ],
+        env={"SEARCH_NAME": "srch"},
+        services=[*SERVICES, (SEARCH, "", "/g/other")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SET_UPS)
+def test_each_set_up_makes_its_calls_in_order(cloud: Cloud, name: str) -> None:
+    """I get the roles of my set-up and no other, by the same calls in both shells."""
+    case = SET_UPS[name]
+    cloud.set(services=case.services, signed_in=case.signed_in)
+
+    done = cloud.assign(*case.flags, **case.env)
 
     assert done.returncode == 0, done.stderr
-    expected = sorted([[PERSON, *pair] for pair in [*FOR_ALL, TO_MAKE_THE_INDEX]])
-    assert sorted(cloud.known("granted")) == expected
-    assert set(map(str, cloud.known("kinds"))) == {"User"}
-    assert done.stdout.count("granted: ") == 4
+    assert cloud.known("granted") == [[case.principal, *pair] for pair in case.granted]
+    assert cloud.known("kinds") == [case.kind] * len(case.granted)
+    assert cloud.known("asked") == [
+        *case.identified,
+        *["resource list"] * (4 if "OCR_NAME" in case.env else 3),
+        *["role assignment list", "role assignment create"] * len(case.granted),
+    ]
+    said = re.findall(r"^granted: .* on (\S+)$", done.stdout, re.MULTILINE)
+    assert said == [scope for _, scope in case.granted]
     assert "--wait-for-roles" in done.stdout
-
-
-def test_a_pipeline_is_signed_in_as_an_application(cloud: Cloud) -> None:
-    """Its object id is looked up: the name it signs in by is another id."""
-    cloud.set(signed_in="servicePrincipal")
-    assert cloud.assign().returncode == 0
-    assert {principal for principal, *_ in cloud.known("granted")} == {IDENTITY}
-    assert set(map(str, cloud.known("kinds"))) == {"ServicePrincipal"}
-
-
-@pytest.mark.parametrize(
-    ("principal", "kind"),
-    [(PERSON, "User"), (GROUP, "Group"), (IDENTITY, "ServicePrincipal")],
-)
-def test_the_kind_of_a_principal_is_found_out(cloud: Cloud, principal: str, kind: str) -> None:
-    """I need not know what an object id is of."""
-    assert cloud.assign(PRINCIPAL_ID=principal).returncode == 0
-    assert sorted(cloud.known("granted")) == sorted([principal, *pair] for pair in FOR_ALL)
-    assert set(map(str, cloud.known("kinds"))) == {kind}
-
-
-def test_an_identity_creates_the_index_only_if_i_say_so(cloud: Cloud) -> None:
-    """The job of every night gets no right that it needs once."""
-    cloud.assign("--create-index", PRINCIPAL_ID=IDENTITY)
-    assert [IDENTITY, *TO_MAKE_THE_INDEX] in cloud.known("granted")
 
 
 def test_running_it_again_grants_nothing(cloud: Cloud) -> None:
@@ -157,67 +207,87 @@ def test_running_it_again_grants_nothing(cloud: Cloud) -> None:
     assert done.stdout.count("there: ") == 4
 
 
-def test_a_dry_run_prints_the_commands_and_changes_nothing(cloud: Cloud) -> None:
-    """What it prints, somebody who may grant roles can run."""
-    done = cloud.assign("--dry-run")
+@pytest.mark.parametrize("option", ["--dry-run", "--what-if", "-DryRun", "-WhatIf"])
+def test_a_dry_run_prints_the_commands_and_changes_nothing(cloud: Cloud, option: str) -> None:
+    """Somebody who may grant roles can run what it prints; no spelling of it grants any."""
+    done = cloud.assign(option)
 
-    assert done.returncode == 0, done.stderr
     assert cloud.known("granted") == []
+    if cloud.shell == "sh" and not option.startswith("--"):
+        assert (done.returncode, cloud.known("asked")) == (2, [])
+        return
+    assert done.returncode == 0, done.stderr
     commands = [shlex.split(line) for line in done.stdout.splitlines()]
     assert len(commands) == 4
     for command in commands:
         assert command[:4] == ["az", "role", "assignment", "create"]
-        environment = {"PATH": f"{cloud.folder}:/usr/bin:/bin"}
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    assert len(cloud.known("granted")) == 4
+    environment = {"PATH": f"{cloud.folder}:/usr/bin:/bin"}
+    subprocess.run(commands[0], env=environment, check=True, stdout=subprocess.DEVNULL)
+    assert cloud.known("granted") == [[PERSON, *EMBED]]
 
 
-def test_only_what_is_there_is_granted(cloud: Cloud) -> None:
-    """PDFs on a disk need no storage account."""
-    cloud.set(services={k: v for k, v in SERVICES.items() if "Storage" not in k})
-    assert cloud.assign(PRINCIPAL_ID=IDENTITY).returncode == 0
-    assert len(cloud.known("granted")) == 2
+@pytest.mark.parametrize("name", ["assign-roles", "postprovision"])
+def test_an_unknown_word_ends_the_script_before_azure_is_asked(cloud: Cloud, name: str) -> None:
+    """A misspelt option is named, and nothing is done without it."""
+    for words in (["--bogus"], ["-Bogus"], ["stray"], ["--dry-run", "stray"]):
+        done = called(
+            *script(cloud.shell, name),
+            *words,
+            cwd=cloud.folder,
+            PATH=f"{cloud.folder}:/usr/bin:/bin",
+            RESOURCE_GROUP="rg",
+        )
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"{name}: {words[-1]}: expected ")
+        assert cloud.known("asked") == []
 
 
-def test_two_of_a_kind_must_be_told_apart(cloud: Cloud) -> None:
-    """No role is granted on a service that I did not mean."""
-    two = {**SERVICES, "Microsoft.Search/searchServices": ["/g/one", "/g/two"]}
-    cloud.set(services=two)
+@pytest.mark.parametrize("name", ["assign-roles", "postprovision"])
+def test_help_is_the_header(cloud: Cloud, name: str) -> None:
+    """I am told what it does and what it reads, and nothing is done."""
+    for option in ("--help", "-?"):
+        done = called(*script(cloud.shell, name), option, cwd=cloud.folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Safe to run again" in done.stdout
+        assert {"assign-roles": "OCR_NAME", "postprovision": "INGEST_POSTPROVISION_FAILURE"}[
+            name
+        ] in done.stdout
+    assert cloud.known("asked") == []
+
+
+def test_a_refused_role_is_not_called_granted(cloud: Cloud) -> None:
+    """When Azure refuses I read which role on what, and whom to ask."""
+    cloud.set(refused=True)
 
     done = cloud.assign()
-    assert done.returncode == 2
-    assert "more than one search service: name it with SEARCH_NAME" in done.stderr
-    assert cloud.known("granted") == []
 
-    assert cloud.assign(SEARCH_NAME="two").returncode == 0
-    scopes = {scope for *_, scope in cloud.known("granted")}
-    assert "/g/two" in scopes
-    assert "/g/one" not in scopes
-
-
-def test_what_reads_scans_is_granted_where_it_is_named(cloud: Cloud) -> None:
-    """Document Intelligence is an account like OpenAI's, and its role another one."""
-    two = {**SERVICES, "Microsoft.CognitiveServices/accounts": ["/g/oai", "/g/di"]}
-    cloud.set(services=two)
-    assert cloud.assign(OPENAI_NAME="oai", OCR_NAME="di", PRINCIPAL_ID=IDENTITY).returncode == 0
-    granted = cloud.known("granted")
-    assert [IDENTITY, roles.COGNITIVE_USER.id, "/g/di"] in granted
-    assert [IDENTITY, roles.OPENAI_USER.id, "/g/oai"] in granted
-    assert len(granted) == 4
+    assert done.returncode == 1
+    assert done.stdout == "\n"  # of the stub
+    *_, line = done.stderr.splitlines()
+    assert line.startswith("assign-roles: Cognitive Services OpenAI User on /g/oai was not granted")
+    for administrator in ("Owner", "User Access", "Role Based Access Control"):
+        assert administrator in line
 
 
 def test_mistakes_are_named(cloud: Cloud) -> None:
-    """A wrong group, no group, a wrong flag: one line says which."""
-    cloud.set(services={})
-    for done, words in (
-        (cloud.assign(), "has none of the services"),
-        (cloud.assign(RESOURCE_GROUP=""), "set RESOURCE_GROUP"),
-        (cloud.assign("--force"), "expected --dry-run or --create-index"),
-        (cloud.assign(PATH="/usr/bin:/bin"), "az, is not installed"),
+    """A wrong group, a wrong name, one name for two: one line says which; no role is granted."""
+    two = [*SERVICES, (SEARCH, "", "/g/other")]
+    for services, env, words in (
+        ([], {}, "has none of the services"),
+        (SERVICES, {"RESOURCE_GROUP": ""}, "set RESOURCE_GROUP"),
+        (SERVICES, {"PATH": "/usr/bin:/bin"}, "az, is not installed"),
+        (two, {}, "more than one search service: name it with SEARCH_NAME"),
+        (SERVICES, {"STORAGE_NAME": "stt"}, "no storage account named stt: check STORAGE_NAME"),
+        ([*SERVICES, SCANS], {"OPENAI_NAME": "di"}, "no OpenAI account named di"),
+        (SERVICES, {"OCR_NAME": "oai"}, "no Document Intelligence account named oai"),
     ):
+        cloud.set(services=services)
+        done = cloud.assign(**env)
         assert done.returncode == 2
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 1
+    assert cloud.known("granted") == []
 
 
 def test_a_failure_of_the_cli_is_not_taken_for_an_answer(cloud: Cloud) -> None:
@@ -227,6 +297,26 @@ def test_a_failure_of_the_cli_is_not_taken_for_an_answer(cloud: Cloud) -> None:
     assert done.returncode != 0
     assert "az login" in done.stderr
     assert "granted" not in done.stdout
+
+
+@pytest.mark.parametrize("name", ["assign-roles", "postprovision"])
+def test_powershell_grants_nothing_that_it_was_not_asked_to(name: str) -> None:
+    """-WhatIf and -Confirm are known, and every other word is judged before the first call of az.
+
+    Seen in the text, because PowerShell is rarely where the tests run.
+    """
+    source = (ROOT / f"scripts/{name}.ps1").read_text()
+    _, _, code = source.partition("[CmdletBinding(SupportsShouldProcess")
+    assert "[Parameter(ValueFromRemainingArguments, DontShow)][string[]]$Rest" in code
+    main = "\n".join(line for line in code.splitlines() if not line.startswith((" ", "function")))
+    assert main.index("if ($WhatIfPreference) { $DryRun = $true }") < main.index("$Rest) {")
+    assert main.index("foreach ($word in $Rest)") < main.index("$env:")
+    for act in re.findall(r"& az (?:@create|containerapp job start).*", code):
+        before, _, after = code.partition(act)
+        assert before.rindex("if ($DryRun)") < before.rindex("ShouldProcess(")
+        assert "granted: " not in before
+        assert "was started" not in before
+        assert "if ($LASTEXITCODE -ne 0)" in after.splitlines()[1]
 
 
 COMMANDS = (
@@ -277,7 +367,8 @@ def test_both_hooks_decide_the_same() -> None:
     shell, powershell = (
         (ROOT / f"scripts/postprovision.{end}").read_text() for end in ("sh", "ps1")
     )
-    cases = re.findall(r"^ {8}(\d+|\*|default)\)? ", shell + powershell, re.MULTILINE)
+    runs = shell[shell.index("case $code") :] + powershell[powershell.index("switch (") :]
+    cases = re.findall(r"^ {8}(\d+|\*|default)\)? ", runs, re.MULTILINE)
     assert cases == ["0", "3", "1", "11", "*", "0", "3", "1", "11", "default"]
     for words in (
         *("--wait-for-roles 10m", "containerapp job execution list", "containerapp job start"),

@@ -36,7 +36,7 @@ def test_outputs_are_settings_by_their_names() -> None:
     """`azd env get-values` gives what `ingest run` reads, and not the identity of the host."""
     of_azd = {
         *("AZURE_RESOURCE_GROUP", "AZURE_CONTAINER_REGISTRY_ENDPOINT"),
-        *("AZURE_CONTAINER_JOB_NAME", "AZURE_APP_SERVICE_NAME"),
+        *("AZURE_CONTAINER_JOB_NAME", "AZURE_CONTAINER_EVENT_JOB_NAME", "AZURE_APP_SERVICE_NAME"),
     }
     assert set(MAIN.outputs) - SETTINGS == of_azd
     assert {"AZURE_OPENAI_ENDPOINT", "AZURE_SEARCH_ENDPOINT"} <= set(MAIN.outputs)

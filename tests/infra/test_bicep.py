@@ -6,17 +6,22 @@ roles, settings and keys is what the code and the documents say.
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tree_sitter import Node
 
 from ingest.azure import roles
+from ingest.config.capacity import document_memory
 from ingest.config.settings import build_settings, environment_settings
+from ingest.extract.ocr.local import MIN_MEGABYTES
 from ingest.pipeline.exit_codes import KNOWN_AFTER
 from ingest.runtime.telemetry.exporters import ExporterChoice, choose_exporters, requires_token
-from tests.conftest import ROOT
+from tests.conftest import ROOT, called
 from tests.infra.bicep import (
     FILES,
     INFRA,
@@ -30,12 +35,14 @@ from tests.infra.bicep import (
     target,
     text,
     variables,
+    walk,
 )
+from tests.infra.shells import install
 
 MAIN = TEMPLATES[INFRA / "main.bicep"]
 SETTINGS = {item.metadata["env"] for item in environment_settings()}
 
-# Stable versions that exist, as of August 2026; diagnosticSettings has never had a stable one.
+# Stable versions that exist, as of November 2026; two types have never had a stable one.
 VERSIONS = {
     "Microsoft.App/jobs": "2026-01-01",
     "Microsoft.App/managedEnvironments": "2026-01-01",
@@ -43,8 +50,12 @@ VERSIONS = {
     "Microsoft.CognitiveServices/accounts": "2026-07-01",
     "Microsoft.CognitiveServices/accounts/deployments": "2026-07-01",
     "Microsoft.ContainerRegistry/registries": "2025-11-01",
+    "Microsoft.EventGrid/systemTopics": "2025-02-15",
+    "Microsoft.EventGrid/systemTopics/eventSubscriptions": "2025-02-15",
+    "Microsoft.Insights/actionGroups": "2024-10-01-preview",
     "Microsoft.Insights/components": "2020-02-02",
     "Microsoft.Insights/diagnosticSettings": "2021-05-01-preview",
+    "Microsoft.Insights/scheduledQueryRules": "2026-03-01",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "2024-11-30",
     "Microsoft.Network/privateDnsZones": "2024-06-01",
     "Microsoft.Network/privateDnsZones/virtualNetworkLinks": "2024-06-01",
@@ -57,12 +68,15 @@ VERSIONS = {
     "Microsoft.Storage/storageAccounts": "2026-04-01",
     "Microsoft.Storage/storageAccounts/blobServices": "2026-04-01",
     "Microsoft.Storage/storageAccounts/blobServices/containers": "2026-04-01",
+    "Microsoft.Storage/storageAccounts/queueServices": "2026-04-01",
+    "Microsoft.Storage/storageAccounts/queueServices/queues": "2026-04-01",
     "Microsoft.Web/serverfarms": "2025-03-01",
     "Microsoft.Web/sites": "2025-03-01",
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": "2025-03-01",
 }
 FUNCTIONS = {
-    *("concat", "empty", "environment", "guid", "json", "resourceGroup", "split", "string"),
+    *("concat", "contains", "empty", "environment", "fail", "guid", "json", "length"),
+    *("resourceGroup", "split", "string"),
     *("subscription", "subscriptionResourceId", "toLower", "union", "uniqueString"),
 }
 ROLES = {
@@ -72,6 +86,9 @@ ROLES = {
     "cognitive-user": (roles.COGNITIVE_USER.name, roles.COGNITIVE_USER.id),
     "metrics-publisher": ("Monitoring Metrics Publisher", "3913510d-42f4-4e42-8a64-420c390055eb"),
     "openai-user": (roles.OPENAI_USER.name, roles.OPENAI_USER.id),
+    "queue-processor": (roles.QUEUE_PROCESSOR.name, roles.QUEUE_PROCESSOR.id),
+    "queue-reader": ("Storage Queue Data Reader", "19e7f393-937e-4f77-808e-94535e297925"),
+    "queue-sender": ("Storage Queue Data Message Sender", "c6a89b2d-59bc-44d0-9896-0f6e12d7b80a"),
     "search-index-data": (roles.INDEX_DATA_CONTRIBUTOR.name, roles.INDEX_DATA_CONTRIBUTOR.id),
     "search-service": (roles.SEARCH_SERVICE_CONTRIBUTOR.name, roles.SEARCH_SERVICE_CONTRIBUTOR.id),
 }
@@ -155,7 +172,11 @@ def test_api_versions_are_the_ones_that_were_checked() -> None:
 
 @pytest.mark.parametrize("name", ROLES)
 def test_each_role_is_assigned_by_one_small_file(name: str) -> None:
-    """The id is that of the role it is called by, to one resource, under a name that repeats."""
+    """The id is that of the role it is called by, to one resource, under a name of its own.
+
+    The name is unique in a tenant: one that another resource has is refused, so that the second
+    `azd provision` with another container or another account would fail.
+    """
     role, id_ = ROLES[name]
     template = TEMPLATES[INFRA / f"roles/{name}.bicep"]
     source = template.path.read_text()
@@ -164,11 +185,96 @@ def test_each_role_is_assigned_by_one_small_file(name: str) -> None:
     assert re.findall(r"'([0-9a-f-]{36})'", source) == [id_]
     assert {"principalId", "principalType"} <= template.required()
     assignment = template.resources["assignment"]
-    assert text(at(assignment, "name")) == (
-        "guid(subscription().id, resourceGroup().id, principalId, roleDefinitionId)"
+    scope = text(at(assignment, "scope"))
+    assert text(at(assignment, "name")) == f"guid({scope}.id, principalId, roleDefinitionId)"
+    assert "existing" in text(template.resources[scope])
+
+
+def test_roles_of_the_host_wait_for_its_services() -> None:
+    """With the job as host nothing else orders them; the compiler's advice is silenced there only.
+
+    Everywhere else that advice is an error.
+    """
+    node = MAIN.modules["hostRoles"]
+    assert text(at(node, "dependsOn")) == "[newOpenAi, newSearch, newStorage, newOcr]"
+    lines = [each.strip() for each in text(node).splitlines()]
+    silenced = lines.index("#disable-next-line no-unnecessary-dependson")
+    assert lines[silenced + 1].startswith("dependsOn: ")
+    assert lines[silenced - 1].startswith("// ")
+    assert sum(path.read_text().count("#disable") for path in FILES) == 1
+    rules = json.loads((INFRA / "bicepconfig.json").read_text())["analyzers"]["core"]["rules"]
+    assert rules == {"no-unnecessary-dependson": {"level": "error"}}
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter"),
+    [
+        ("openAi", "existingOpenAi"),
+        ("search", "existingSearch"),
+        ("storage", "existingStorage"),
+        ("ocr", "existingDocumentIntelligence"),
+    ],
+)
+def test_an_existing_service_without_its_group_is_named(variable: str, parameter: str) -> None:
+    """INFRA_EXISTING_OPENAI=name ends with what is expected, not with an index out of bounds."""
+    value = " ".join(text(MAIN.variables[variable]).split())
+    parts = f"split({parameter}, '/')"
+    assert value.endswith(
+        f": length({parts}) == 2 && !contains({parts}, '') ? {parts} "
+        f": fail('{parameter}: expected GROUP/NAME, got ${{{parameter}}}')"
     )
-    assert text(at(assignment, "scope")) in template.resources
-    assert "existing" in text(template.resources[text(at(assignment, "scope"))])
+
+
+def test_any_kind_of_principal_may_deploy() -> None:
+    """A team that deploys as a group gets the roles of a deployer."""
+    for file in ("main.bicep", "modules/access.bicep", *(f"roles/{name}.bicep" for name in ROLES)):
+        types = "@allowed(['User', 'Group', 'ServicePrincipal'])\nparam principalType string"
+        assert types in (INFRA / file).read_text(), file
+
+
+COMPILER = """\
+import pathlib, sys
+command, *words = sys.argv[1:]
+if command == "build":
+    print("{}")
+    print(pathlib.Path(__file__).with_name("said").read_text(), end="", file=sys.stderr)
+elif command == "format":
+    print(pathlib.Path(words[0]).read_text().replace("badly ", ""), end="")
+"""
+
+
+def test_the_checks_compile_the_templates_where_a_compiler_is(tmp_path: Path) -> None:
+    """A warning or a badly formatted file fails scripts/check; without a compiler it says so."""
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts/check-bicep", tmp_path / "scripts")
+    file, said = tmp_path / "infra/main.bicep", tmp_path / "said"
+    (tmp_path / "infra/modules").mkdir(parents=True)
+    (tmp_path / "infra/modules/a.bicep").write_text("")
+    file.write_text("var a = 1\n")
+    said.write_text("")
+
+    def check() -> tuple[int, str]:
+        done = called(script, cwd=tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin", HOME=str(tmp_path))
+        return done.returncode, done.stdout + done.stderr
+
+    code, output = check()
+    assert (code, output.count("\n")) == (0, 1)
+    assert "infra/ was not compiled" in output
+
+    install("bicep", COMPILER, tmp_path)
+    code, output = check()
+    assert code == 0, output
+    assert "compiles without a warning" in output
+
+    said.write_text("infra/main.bicep(1,2) : Warning BCP225: The discriminator\n")
+    code, output = check()
+    assert code == 1
+    assert "BCP225" in output
+
+    said.write_text("")
+    file.write_text("badly var a = 1\n")
+    assert check() == (1, "infra/main.bicep: not formatted as bicep format would\n")
+    assert "scripts/check-bicep" in (ROOT / "scripts/check").read_text().splitlines()
 
 
 def test_the_roles_are_the_documented_ones() -> None:
@@ -230,9 +336,10 @@ def test_nothing_has_a_key() -> None:
         ("storage", "account", "properties.allowSharedKeyAccess", "false"),
         ("storage", "account", "properties.allowBlobPublicAccess", "false"),
         ("registry", "registry", "properties.adminUserEnabled", "false"),
-        ("environment", "logs", "properties.features.disableLocalAuth", "true"),
+        ("logs", "logs", "properties.features.disableLocalAuth", "true"),
         ("insights", "insights", "properties.DisableLocalAuth", "true"),
-        ("appservice", "passwords", "properties.allow", "false"),
+        ("appservice", "ftpPassword", "properties.allow", "false"),
+        ("appservice", "scmPassword", "properties.allow", "false"),
     ):
         node = TEMPLATES[INFRA / f"modules/{file}.bicep"].resources[resource]
         assert text(at(node, path)) == value, f"{file}: {path}"
@@ -281,22 +388,115 @@ def test_the_job_ends_in_good_order_before_its_time_is_up() -> None:
 
     job = JOB.resources["job"]
     assert text(at(job, "properties.configuration.replicaTimeout")) == "timeout"
-    assert text(at(job, "properties.configuration.scheduleTriggerConfig.parallelism")) == "1"
-    assert text(at(job, "properties.configuration.scheduleTriggerConfig.cronExpression")) == (
-        "schedule"
-    )
+    schedule = JOB.variables["scheduleTrigger"]
+    assert text(at(schedule, "parallelism")) == "1"
+    assert text(at(schedule, "cronExpression")) == "schedule"
     assert "['run']" in text(at(job, "properties.template.containers"))
+
+
+def test_the_job_has_memory_for_each_document_that_it_reads_at_once(tmp_path: Path) -> None:
+    """With its CPUs and its memory even local OCR of two documents fits."""
+    (container,) = (node for node in walk(JOB.resources["job"]) if "cpu" in keys(node))
+    cpus = float(re.findall(r"json\('([\d.]+)'\)", text(properties(container)["cpu"]))[0])
+    memory = int(text(properties(container)["memory"]).removesuffix("Gi")) << 30
+    assert memory == cpus * (2 << 30)  # the only memory that Container Apps gives to these CPUs
+
+    for name, content in {
+        "proc/self/cgroup": "0::/\n",
+        "sys/fs/cgroup/memory.max": f"{memory}\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(content)
+    settings = replace(build_settings({}, {}), workers=int(cpus))
+    assert MIN_MEGABYTES <= document_memory(settings, tmp_path) < (memory >> 20) / cpus
+
+
+def keys(node: Node) -> set[str]:
+    """The keys of an object; none of anything else."""
+    return set(properties(node)) if node.type == "object" else set()
 
 
 def test_the_job_does_not_fail_every_night_for_what_is_broken_for_good() -> None:
     """What was reported the night before is no failure; what is new is one, and after a retry."""
-    told = variables(JOB)["INGEST_EXIT_OK"]
-    assert build_settings({"INGEST_EXIT_OK": told.strip("'")}, {}).exit_ok == ("known",)
+    told = re.findall("'(.*?)'", variables(JOB)["INGEST_EXIT_OK"])
+    accepted = [build_settings({"INGEST_EXIT_OK": each}, {}).exit_ok for each in told]
+    assert accepted == [("known", "11"), ("known",)]  # of blob events, of the night
     job = JOB.resources["job"]
     hours = KNOWN_AFTER.total_seconds() / 3600
     retries = int(text(at(job, "properties.configuration.replicaRetryLimit")))
     timeout = int(re.findall(r"param jobTimeout int = (\d+)", MAIN.path.read_text())[0])
     assert (retries + 1) * timeout < hours * 3600
+
+
+def test_blob_events_start_a_job_of_their_own() -> None:
+    """With INFRA_TRIGGER=event a blob starts a run in a minute, without a key, and one at a time.
+
+    The nightly job stays: only it has azd's tag, and both have the same image and settings.
+    """
+    assert text(MAIN.parameters["trigger"]).endswith("= 'schedule'")
+    for module in ("events", "eventJob", "processesEvents", "countsEvents"):
+        assert line(MAIN.modules[module]).endswith(b"= if (isEventDriven) {")
+    assert b"= if (isJob) {" in line(MAIN.modules["job"])
+    driven = " ".join(text(MAIN.variables["isEventDriven"]).split())
+    assert "trigger == 'schedule' ? false : isJob && !privateEndpoints ? true : fail(" in driven
+    nightly, events = (properties(at(MAIN.modules[m], "params")) for m in ("job", "eventJob"))
+    own = {"name", "schedule", "queueAccount", "queueName"}
+    assert {key: text(value) for key, value in nightly.items() if key not in own} == {
+        key: text(value) for key, value in events.items() if key not in own
+    }
+    job = JOB.resources["job"]
+    assert text(at(job, "tags")).startswith("isEventDriven ? tags : union(tags, {")
+    configuration = "properties.configuration"
+    assert text(at(job, f"{configuration}.triggerType")) == "isEventDriven ? 'Event' : 'Schedule'"
+    for config, value in (
+        ("scheduleTriggerConfig", "isEventDriven ? null : scheduleTrigger"),
+        ("eventTriggerConfig", "isEventDriven ? eventTrigger : null"),
+    ):
+        assert text(at(job, f"{configuration}.{config}")) == value
+
+    trigger = JOB.variables["eventTrigger"]
+    assert text(at(trigger, "scale.maxExecutions")) == text(at(trigger, "parallelism")) == "1"
+    (rule,) = (node for node in walk(at(trigger, "scale.rules")) if "metadata" in keys(node))
+    named = {key: text(value) for key, value in properties(rule).items() if key != "metadata"}
+    assert named == {"name": "blob-events", "type": "azure-queue", "identity": "identityId"}
+    assert {k: text(v) for k, v in properties(properties(rule)["metadata"]).items()} == {
+        "accountName": "queueAccount",
+        "queueName": "queueName",
+        "queueLength": "1",
+        "queueLengthStrategy": "visibleonly",
+    }
+
+
+def test_events_of_the_container_go_to_the_queue_that_a_run_reads() -> None:
+    """Event Grid delivers as its own identity; the job may take messages, and count them."""
+    template = TEMPLATES[INFRA / "modules/events.bicep"]
+    events = template.resources["blobEvents"]
+    assert text(at(events, "properties.deliveryWithResourceIdentity.identity.type")) == (
+        "SystemAssigned"
+    )
+    destination = "properties.deliveryWithResourceIdentity.destination"
+    assert text(at(events, f"{destination}.endpointType")) == "StorageQueue"
+    assert text(at(events, f"{destination}.properties.queueName")) == "queue.name"
+    assert text(at(events, "properties.filter.subjectBeginsWith")) == (
+        "/blobServices/default/containers/${containerName}/"
+    )
+    kinds = text(at(events, "properties.filter.includedEventTypes"))
+    assert {"'Microsoft.Storage.BlobCreated'", "'Microsoft.Storage.BlobDeleted'"} < set(
+        kinds.split()
+    )
+    sender = template.modules["sendsEvents"]
+    assert target(sender) == "../roles/queue-sender.bicep"
+    assert text(at(sender, "params.principalId")) == "topic.identity.principalId"
+    for module, role in (("processesEvents", "processor"), ("countsEvents", "reader")):
+        assert target(MAIN.modules[module]) == f"roles/queue-{role}.bicep"
+        principal = text(at(MAIN.modules[module], "params.principalId"))
+        assert principal == "identity!.outputs.principalId"
+
+    assert variables(MAIN)["INGEST_EVENT_QUEUE"] == "isEventDriven ? queueUrl : ''"
+    url = text(MAIN.variables["queueUrl"]).partition(" = ")[2].strip("'")
+    assert url.endswith("/${queueName}")
+    assert text(at(MAIN.modules["events"], "params.queueName")) == "queueName"
+    assert build_settings({"INGEST_EVENT_QUEUE": "https://st.queue.core.windows.net/q"}, {})
 
 
 def test_private_endpoints_close_the_public_ones() -> None:
@@ -337,17 +537,46 @@ def test_scans_are_only_paid_for_by_whom_asked_for_it() -> None:
 
 
 def test_traces_are_only_paid_for_by_whom_asked_for_them() -> None:
-    """Without a wish there is no Application Insights, and the job is told of none.
+    """Without a wish there is no Application Insights, and the host is told of none.
 
-    With it, the job signs in there as itself, and ingest understands how it is told to.
+    With it, job and App Service sign in there as themselves, and ingest understands how.
     """
     assert text(MAIN.parameters["applicationInsights"]).endswith("= false")
     for module in ("insights", "insightsPublish"):
-        assert b"if (isTraced)" in line(MAIN.modules[module])
-    assert target(MAIN.modules["insightsPublish"]) == "roles/metrics-publisher.bicep"
-    passed = properties(at(MAIN.modules["job"], "params"))["insightsConnection"]
-    assert text(passed) == "isTraced ? insights!.outputs.connectionString : ''"
-    told = variables(JOB)
-    assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
-    assert requires_token({name: value.strip("'") for name, value in told.items()})
+        assert line(MAIN.modules[module]).endswith(b"if (applicationInsights) {")
+    publish = MAIN.modules["insightsPublish"]
+    assert target(publish) == "roles/metrics-publisher.bicep"
+    host = text(at(MAIN.modules["hostRoles"], "params.principalId"))
+    assert text(at(publish, "params.principalId")) == host
+    for module, template in (("job", JOB), ("site", SITE)):
+        passed = properties(at(MAIN.modules[module], "params"))["insightsConnection"]
+        assert text(passed) == "applicationInsights ? insights!.outputs.connectionString : ''"
+        told = variables(template)
+        assert told["APPLICATIONINSIGHTS_CONNECTION_STRING"] == "insightsConnection"
+        assert requires_token({name: value.strip("'") for name, value in told.items()})
     assert choose_exporters({"APPLICATIONINSIGHTS_CONNECTION_STRING": ""}) == ExporterChoice()
+
+
+def test_alerts_are_sent_only_to_an_address_that_is_given() -> None:
+    """Without one there is no rule; with one I hear of failed documents and of missing runs."""
+    assert text(MAIN.parameters["alertEmail"]).endswith("= ''")
+    assert line(MAIN.modules["alerts"]).endswith(b"= if (!empty(alertAddress)) {")
+    assert "|| isJob ? alertEmail : fail('alertEmail: " in text(MAIN.variables["alertAddress"])
+    rules = TEMPLATES[INFRA / "modules/alerts.bicep"].resources
+    assert text(at(rules["operator"], "properties.emailReceivers")).count("address") == 1
+    seen = {}
+    for name in ("failedDocuments", "noGoodRun"):
+        assert text(at(rules[name], "properties.scopes")) == "[logsId]"
+        assert text(at(rules[name], "properties.actions.actionGroups")) == "[operator.id]"
+        (one,) = (node for node in walk(rules[name]) if "query" in keys(node))
+        query, *limit = (text(properties(one)[k]) for k in ("query", "operator", "threshold"))
+        assert query.startswith("ContainerAppConsoleLogs | ")
+        seen[name] = (re.findall(r'line\.event == "(\w+)"', query), limit)
+    assert seen == {
+        "failedDocuments": (["source"], ["GreaterThan", "0"]),
+        "noGoodRun": (["end"], ["LessThan", "1"]),
+    }
+    # Longer than a night, a run and its retry, so that a slow run is no missing one.
+    (hours,) = re.findall(r"ago\((\d+)h\)", text(rules["noGoodRun"]))
+    timeout = int(re.findall(r"param jobTimeout int = (\d+)", MAIN.path.read_text())[0])
+    assert int(hours) >= 24 + 2 * timeout / 3600

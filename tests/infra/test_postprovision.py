@@ -15,15 +15,18 @@ from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import OPENAI_USER
 from tests.emulator.server import Request, Response, Service
+from tests.infra.shells import SHELLS, script
 from tests.pdfs import prose, write
 
 JOB = {"AZURE_CONTAINER_JOB_NAME": "job-x", "AZURE_RESOURCE_GROUP": "rg-x"}
 
 
-def hook(azure: Azure, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+def hook(
+    azure: Azure, *words: str, shell: str = "sh", **more: str
+) -> subprocess.CompletedProcess[str]:
     """The hook, as azd starts it: in the project's folder, with the outputs of the deployment."""
     outputs = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    return called(ROOT / "scripts/postprovision.sh", *words, cwd=ROOT, **(outputs | more))
+    return called(*script(shell, "postprovision"), *words, cwd=ROOT, **(outputs | more))
 
 
 def indexed(azure: Azure) -> set[str]:
@@ -32,13 +35,14 @@ def indexed(azure: Azure) -> set[str]:
     return {d["source"] for d in azure.search.dump("chunks").values() if d["kind"] == "chunk"}
 
 
-def az(folder: Path, *, running: str = "0", start: int = 0) -> dict[str, str]:
+def az(folder: Path, *, running: str = "0", start: int = 0, update: int = 0) -> dict[str, str]:
     """An `az` that notes what it is asked, and the environment that finds it."""
     path = folder / "az"
     log = shlex.quote(str(folder / "asked"))
     path.write_text(
         f'#!/bin/sh\necho "$*" >>{log}\n'
-        f'case "$*" in *"execution list"*) echo {running};; *"job start"*) exit {start};; esac\n'
+        f'case "$*" in *"execution list"*) echo {running};; *"job start"*) exit {start};;'
+        f' *"job update"*) exit {update};; esac\n'
     )
     path.chmod(0o755)
     return {"PATH": f"{folder}:{os.environ['PATH']}"}
@@ -170,18 +174,70 @@ def test_after_a_deployment_only_the_job_is_started(azure: Azure, tmp_path: Path
     assert azure.exchanges == []
 
 
-def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shell", SHELLS)
+def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path, shell: str) -> None:
     """Where I cannot reach the services from here, the job fills the index without my saying so."""
     private = {"INFRA_PRIVATE_ENDPOINTS": "true"} | JOB | az(tmp_path)
+    image = {"SERVICE_INGEST_IMAGE_NAME": "registry/ingest:1"}
 
-    first = hook(azure, **private)
+    first = hook(azure, shell=shell, **private)
     assert first.returncode == 0
     assert "azd deploy gives it one" in first.stderr
     assert asked(tmp_path) == []
 
-    later = hook(azure, SERVICE_INGEST_IMAGE_NAME="registry/ingest:1", **private)
+    dry = hook(azure, "--dry-run", shell=shell, **image, **private)
+    start = "containerapp job start --name job-x --resource-group rg-x"
+    assert (dry.returncode, dry.stdout) == (0, f"az {start}\n")
+
+    later = hook(azure, shell=shell, **image, **private)
     assert later.returncode == 0
     assert "the job was started" in later.stderr
+    query = (
+        "containerapp job execution list --name job-x --resource-group rg-x "
+        "--query length([?properties.status=='Running']) --output tsv"
+    )
+    assert asked(tmp_path) == [query, query, f"{start} --output none"]
+    assert azure.exchanges == []
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_job_of_blob_events_gets_the_image_that_was_deployed(
+    azure: Azure, tmp_path: Path, shell: str
+) -> None:
+    """A deployment reaches one job only; both must run the same program."""
+    more = {
+        "AZURE_CONTAINER_EVENT_JOB_NAME": "job-events-x",
+        "AZURE_SUBSCRIPTION_ID": "sub-1",
+        "SERVICE_INGEST_IMAGE_NAME": "registry/ingest:2",
+        "INGEST_POSTPROVISION": "skip",
+    }
+    update = (
+        "containerapp job update --name job-events-x --resource-group rg-x --subscription sub-1 "
+        "--image registry/ingest:2"
+    )
+    assert hook(azure, shell=shell, **more, **JOB, **az(tmp_path)).returncode == 0
+    assert asked(tmp_path) == []  # it is the deployment that changes the image
+
+    dry = hook(azure, "deployed", "--dry-run", shell=shell, **more, **JOB, **az(tmp_path))
+    assert (dry.returncode, dry.stdout, asked(tmp_path)) == (0, f"az {update}\n", [])
+
+    done = hook(azure, "deployed", shell=shell, **more, **JOB, **az(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert asked(tmp_path) == [f"{update} --output none"]
+
+    failing = {"INGEST_POSTPROVISION_FAILURE": "fail"} | az(tmp_path, update=1)
+    done = hook(azure, "deployed", shell=shell, **more, **JOB, **failing)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "did not get the new image; azd provision gives it" in done.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_dry_run_fills_nothing(azure: Azure, shell: str) -> None:
+    """I see what the hook would run after a deployment, and nothing is asked of a service."""
+    done = hook(azure, "--what-if", shell=shell)
+    assert done.returncode == 0, done.stderr
+    ending = "" if shell == "sh" else ".ps1"
+    assert done.stdout == f"scripts/ingest{ending} run data/ --wait-for-roles 10m\n"
     assert azure.exchanges == []
 
 

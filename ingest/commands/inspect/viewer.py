@@ -24,9 +24,10 @@ from ingest.commands.inspect.view import (
     choose_sources,
     compare_with_index,
 )
+from ingest.config.capacity import count_cores, document_memory
 from ingest.config.connections import Connections
 from ingest.config.reader import sandbox_limits
-from ingest.config.settings import Settings, count_cores
+from ingest.config.settings import Settings
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, IngestError
 from ingest.extract.ocr import OCR_API_VERSION
@@ -138,7 +139,7 @@ class Viewer:
             return root
         try:
             source = root.find(parent_name(record.source) or record.source)
-            check_size(source.size, self.settings.document_megabytes)
+            check_size(source.size, document_memory(self.settings))
             with root.open(source) as file:
                 task = self.make_task(replace(source, name=record.source), record, file)
                 view = self.read_document(task, choice.pages, file)
@@ -224,7 +225,7 @@ def can_recognise(settings: Settings) -> bool:
         local_ocr.check_installed()
     except ConfigError:
         return False
-    has_memory = settings.document_megabytes >= local_ocr.MIN_MEGABYTES
+    has_memory = document_memory(settings) >= local_ocr.MIN_MEGABYTES
     return has_memory and settings.extractor != "pypdf"
 
 

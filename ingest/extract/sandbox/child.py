@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from ingest.errors import IngestError
@@ -96,7 +97,12 @@ def silence_output() -> None:
 
 
 def limit_memory(megabytes: int) -> None:
-    """Limit this process's address space permanently, where the platform supports it."""
+    """Limit this process's address space permanently, where the platform supports it.
+
+    If a container runs out of memory all the same, the kernel ends this process before the run.
+    """
+    with contextlib.suppress(OSError):  # Linux only
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     if sys.platform != "win32":
         import resource
 

@@ -1,0 +1,37 @@
+metadata description = 'Storage Queue Data Message Sender: may add messages to one queue.'
+
+param resourceName string
+param queueName string
+param principalId string
+
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param principalType string
+
+var roleDefinitionId = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
+)
+
+resource account 'Microsoft.Storage/storageAccounts@2026-04-01' existing = {
+  name: resourceName
+}
+
+resource queues 'Microsoft.Storage/storageAccounts/queueServices@2026-04-01' existing = {
+  parent: account
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2026-04-01' existing = {
+  parent: queues
+  name: queueName
+}
+
+resource assignment 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(queue.id, principalId, roleDefinitionId)
+  scope: queue
+  properties: {
+    principalId: principalId
+    principalType: principalType
+    roleDefinitionId: roleDefinitionId
+  }
+}
