@@ -18,6 +18,7 @@ MAX_LINE_GAP_HEIGHTS = 0.6  # between two lines of a piece of text
 SAME_EDGE_HEIGHTS = 0.25  # of lines that are aligned
 
 MAX_BANDS_BELOW = 4  # among which the next line is
+MAX_PARTED_RUNS = 50  # of a page; more are cells and labels
 SAME_SIZE_RATIO = 1.25  # of the type of two lines of a piece
 LABEL_ENDS = (":", "：")
 
@@ -68,7 +69,30 @@ def group_drawn(
 ) -> list[list[Sequence[TextSegment]]]:
     """Group segments into runs as they are drawn, and runs into those side by side."""
     drawn = sorted(segments, key=lambda segment: segment.drawing_index)
-    return group_runs(split_runs(drawn, right_to_left=right_to_left))
+    runs = split_runs(drawn, right_to_left=right_to_left)
+    return group_runs(list(part_from_boxes(runs)) if len(runs) <= MAX_PARTED_RUNS else runs)
+
+
+def part_from_boxes(runs: Sequence[list[TextSegment]]) -> Iterator[list[TextSegment]]:
+    """Split each run where a box that was drawn before it begins beside its later lines.
+
+    Its lines above the box, and over its width, are read before the box.
+    """
+    for number, run in enumerate(runs):
+        rest = run
+        for box in runs[:number]:
+            top = min(s.v0 for s in box)
+            over = [n for n, s in enumerate(rest, 1) if any(are_over(s, other) for other in box)]
+            end = over[-1] if over else 0
+            if 0 < end < len(rest) and all(s.middle < top for s in rest[:end]):
+                yield rest[:end]
+                rest = rest[end:]
+        yield rest
+
+
+def are_over(above: TextSegment, below: TextSegment) -> bool:
+    """Return whether two segments have some of their width in common."""
+    return above.u0 < below.u1 and below.u0 < above.u1
 
 
 def goes_on_sideways(drawn: Sequence[TextSegment], *, right_to_left: bool) -> bool:

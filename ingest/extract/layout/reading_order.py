@@ -11,6 +11,7 @@ from ingest.extract.layout.rulings import Rulings
 from ingest.extract.layout.segments import MAX_LEVEL_SHIFT_HEIGHTS, TextSegment
 from ingest.extract.layout.table_rows import is_value_column
 from ingest.extract.layout.tables import (
+    MAX_HEADER_BANDS,
     MAX_ROW_GAP_HEIGHTS,
     MIN_TABLE_ROWS,
     PAIR_COLUMNS,
@@ -42,7 +43,6 @@ MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in height
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
 MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
-MAX_HEADER_BANDS = 3  # lines of a table's header
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
 MIN_COLUMN_GAP_HEIGHTS = 0.6  # white space between two columns, in heights of the type

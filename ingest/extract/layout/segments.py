@@ -22,8 +22,8 @@ from ingest.extract.layout.geometry import (
     Boxes,
     CodePoints,
     Indices,
-    read_char_boxes,
 )
+from ingest.extract.layout.type_boxes import read_type_boxes
 
 # In heights of the type.
 MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified lines are narrower
@@ -130,14 +130,14 @@ def find_words(
     is_first = mark_changes(lines)
     is_last = np.ones_like(is_first)
     is_last[:-1] = is_first[1:]
-    outer = read_char_boxes(text, np.concatenate([starts[is_first], stops[is_last]]).tolist())
+    outer = read_type_boxes(text, np.concatenate([starts[is_first], stops[is_last]]).tolist())
     half = len(outer) // 2
     interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
     crossed = mark_crossed_lines(outer[:half], outer[half:], drawn_boxes)
     split = (interrupted | crossed)[np.cumsum(is_first) - 1]
     firsts = is_first | split
     starts, stops = starts[firsts], stops[is_last | split]
-    boxes = read_char_boxes(text, np.concatenate([starts, stops]).tolist())
+    boxes = read_type_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
     words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
     return part_dashes(text, words, code_points)
@@ -160,7 +160,7 @@ def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> 
     parted = words.select(order)
     parted.lines[:] += np.cumsum(np.isin(np.arange(len(order)), rests + 1))
     parted.ends[rests] -= 1
-    parted.last_boxes[rests] = read_char_boxes(text, parted.ends[rests].tolist())
+    parted.last_boxes[rests] = read_type_boxes(text, parted.ends[rests].tolist())
     parted.starts[rests + 1] = parted.ends[rests + 1]
     parted.first_boxes[rests + 1] = parted.last_boxes[rests + 1]
     return parted
@@ -229,7 +229,7 @@ def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     if RIGHT_TO_LEFT.search(text):
         for row in np.flatnonzero(ways == Direction.LEFT):
             line = text[words.starts[heads[row]] : words.ends[tails[row]] + 1]
-            if RIGHT_TO_LEFT.search(line):
+            if RIGHT_TO_LEFT.search(line) or not any(map(str.isalpha, line)):
                 ways[row] = Direction.RIGHT
     usual = np.bincount(ways, weights=long, minlength=4).argmax()
     ways[long == 0] = usual

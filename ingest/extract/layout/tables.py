@@ -45,6 +45,8 @@ MAX_FULL_LINE_SHARE = 0.3  # of full lines in a column of a table
 # Minimum length of a line of prose in heights of the type: in narrow columns, and in others.
 SHORT_LINE_HEIGHTS, LONG_LINE_HEIGHTS = 8, 12
 MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
+MAX_HEADER_BANDS = 3  # lines of a table's header
+NO_RULINGS = Rulings([], [])
 MAX_ROW_BANDS = 25  # of a row of a ruled table
 
 MIN_APART_HEIGHTS = 0.2  # more white space between rows than within them
@@ -104,6 +106,10 @@ def detect_table(
     if len(bands[start]) == 1 or bands[start][0].is_table:
         return None, start, start + 1
     lines = find_row_rulings(bands[start], rulings)
+    if lines and (end := find_first_below(bands, start, lines[0])) - start > MAX_HEADER_BANDS:
+        # The rules are those of another table, further down.
+        found = detect_table(bands[:end], start, NO_RULINGS, height)
+        return found if found[0] else (None, start, start + 1)
     # Where rules part the columns, they may be as close as words.
     inner = (bands[start][0].u1, bands[start][-1].u0)
     is_parted = any(
@@ -136,6 +142,12 @@ def detect_table(
         framed or not is_torn(bands, first, end)
     )
     return (table, first, end) if is_table else (None, start, after)
+
+
+def find_first_below(bands: Sequence[Band], start: int, level: float) -> int:
+    """Return the index of the first band at or after another that is below a level."""
+    below = (n for n in range(start, len(bands)) if bands[n][0].middle > level)
+    return next(below, len(bands))
 
 
 def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, int]:

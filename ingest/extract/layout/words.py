@@ -93,7 +93,7 @@ def order_words(
         cuts |= find_ruled_gaps(boxes, rulings.vertical)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
-            list(join_markers(make_segments(text, part, boxes, cuts))),
+            join_markers(make_segments(text, part, boxes, cuts)),
             rulings,
             right_to_left=right_to_left,
         )
