@@ -43,6 +43,7 @@ MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in height
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
 MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
+HEADING_SIZE_RATIO = 1.15  # of its type to that of the line above
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
 MIN_COLUMN_GAP_HEIGHTS = 0.6  # white space between two columns, in heights of the type
@@ -148,10 +149,15 @@ def has_gap(band: Band, min_gap: float) -> bool:
 def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
     """Split a region where its first column only seems to continue.
 
-    The tail is below all other columns, at a distance, and drawn after them.
+    The tail is below all other columns, at a distance, and drawn after them; or it begins with a
+    heading, and is drawn after all that is above.
     """
     if len(region) <= 1:
         yield from [region] if region else ()
+        return
+    if section := find_section(region):
+        yield from split_off_tail(region[:section])
+        yield from split_off_tail(region[section:])
         return
     first = merge_extents((span for band in region for span in band_extents(band)), 0.0)[0]
     others = [n for n, band in enumerate(region) if band[-1].u0 > first[1]]
@@ -166,6 +172,21 @@ def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
     yield region[:end]
     if region[end:]:
         yield region[end:]
+
+
+def find_section(region: Sequence[Band]) -> int:
+    """Return the index of a heading, in larger type, that begins what is drawn after the rest."""
+    for n, (above, band) in enumerate(pairwise(region), 1):
+        height = band[0].height
+        if (
+            len(band) == 1
+            and height > HEADING_SIZE_RATIO * above[0].height
+            and band[0].v0 - max(s.v1 for s in above) > height / 2
+            and max(s.drawing_index for part in region[:n] for s in part) < band[0].drawing_index
+            and band[0].drawing_index == min(s.drawing_index for part in region[n:] for s in part)
+        ):
+            return n
+    return 0
 
 
 def split_columns(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import TextHandle
-from ingest.extract.engines.placeholders import NOTHING
+from ingest.extract.engines.placeholders import FIRST, LAST, NOTHING
 from ingest.extract.layout.geometry import (
     BROKEN_WORD_CODE,
     NEWLINE,
@@ -40,6 +40,7 @@ RULES_AT_ONCE = 256  # that run down a page
 MAX_CLOSE_GAPS = 100  # of a page, that are looked at for cells
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+MAX_DASHES = 8  # cells in a row that hold nothing else
 HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
@@ -122,8 +123,9 @@ def find_words(
     blank |= code_points == NOTHING_CODE
     broken = code_points == BROKEN_WORD_CODE
     begins, ends = ~blank, ~blank
-    begins[1:] &= blank[:-1] | broken[:-1]
-    ends[:-1] &= blank[1:] | broken[:-1]
+    spaced = (code_points >= FIRST) & (code_points <= LAST)  # it may begin with a space
+    begins[1:] &= blank[:-1] | broken[:-1] | spaced[1:]
+    ends[:-1] &= blank[1:] | broken[:-1] | spaced[1:]
     starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
     number = np.cumsum(broken | (code_points == NEWLINE))
     lines = number[starts] - (broken[starts])  # the mark of a broken word is on the line it ends
@@ -135,18 +137,49 @@ def find_words(
     interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
     crossed = mark_crossed_lines(outer[:half], outer[half:], drawn_boxes)
     split = (interrupted | crossed)[np.cumsum(is_first) - 1]
+    if spaced.any():
+        split |= np.isin(lines, lines[spaced[starts] & ~is_first])
     firsts = is_first | split
     starts, stops = starts[firsts], stops[is_last | split]
     boxes = read_type_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
     words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
-    return part_dashes(text, words, code_points)
+    return part_first_dashes(text, part_last_dashes(text, words, code_points), code_points)
 
 
-def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
+def part_first_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
+    """Part each dash from what is in the next cell: PDFium joins them."""
+    for _ in range(MAX_DASHES):
+        dashes = are_dashes(code_points[words.starts]) & (words.ends > words.starts)
+        rows = np.flatnonzero(dashes)
+        if not len(rows):
+            break
+        after = read_type_boxes(text, (words.starts[rows] + 1).tolist())
+        heights = after[:, 1] - after[:, 3]
+        apart = after[:, 0] - words.first_boxes[rows, 2] > MIN_SEGMENT_GAP_HEIGHTS * heights
+        rows = rows[apart]
+        if not len(rows):
+            break
+        words = words.select(np.sort(np.append(np.arange(len(dashes)), rows)))
+        rows += np.arange(len(rows))  # of the dashes, as each has a row of its own now
+        words.ends[rows] = words.starts[rows]
+        words.last_boxes[rows] = words.first_boxes[rows]
+        words.starts[rows + 1] += 1
+        words.first_boxes[rows + 1] = after[apart]
+    return words
+
+
+def are_dashes(codes: CodePoints) -> NDArray[np.bool_]:
+    """Return which code points are dashes."""
+    dashes: NDArray[np.bool_] = (
+        (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
+    )
+    return dashes
+
+
+def part_last_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
     """Part each dash from the word before it that is on another line: PDFium joins them."""
-    codes = code_points[words.ends]
-    dashes = (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
+    dashes = are_dashes(code_points[words.ends])
     dashes &= words.ends > words.starts
     if not dashes.any():
         return words

@@ -8,53 +8,49 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from statistics import median
 
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_raw import (
-    BOX_FIELDS,
     ReorderedText,
     TextHandle,
-    bind_by_address,
-    drawn_box,
+    font_size_at,
+    text_matrix_at,
 )
 from ingest.extract.layout.geometry import Boxes, read_char_boxes
 
-ASCENT, DESCENT = 0.75, 0.25  # of a type's size
-SAMPLE_CHARS = 4  # of a page, that show whether its boxes are as high as its letters
-SAME_POINTS = 0.01
-
-font_size_at = bind_by_address(
-    raw.FPDFText_GetFontSize, ctypes.c_double, ctypes.c_void_p, ctypes.c_int
-)
-matrix_at = bind_by_address(
-    raw.FPDFText_GetMatrix, ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
-)
+ASCENT, DESCENT = 0.75, 0.25  # of the size of a type
+SAMPLE_CHARS = 8  # of a page, that show whether its boxes are as high as its letters
+MAX_LETTER_HEIGHT = 0.76  # of the size of their type: that of capitals; any type is higher
 
 
 def read_type_boxes(text: TextHandle, indexes: Sequence[int]) -> Boxes:
     """Return the boxes of characters, as high as their type is."""
     boxes = read_char_boxes(text, indexes)
-    if isinstance(text, ReorderedText) or not are_letter_boxes(text, indexes, boxes):
+    if isinstance(text, ReorderedText):
         return boxes
-    matrix = raw.FS_MATRIX()
-    address = ctypes.addressof(matrix)
+    rows = range(0, len(indexes), max(1, len(indexes) // SAMPLE_CHARS))
+    shares = [
+        float(boxes[row, 1] - boxes[row, 3]) / (top - bottom)
+        for row in rows
+        for bottom, top in [read_type_edges(text, indexes[row])]
+        if top > bottom
+    ]
+    if not shares or median(shares) > MAX_LETTER_HEIGHT:
+        return boxes
     even = boxes.copy()
     for row, index in enumerate(indexes):
-        if matrix_at(text, index, address) and not matrix.b and not matrix.c and matrix.d > 0:
-            size = font_size_at(text, index) * matrix.d
-            even[row, 1], even[row, 3] = matrix.f + ASCENT * size, matrix.f - DESCENT * size
+        bottom, top = read_type_edges(text, index)
+        if top > bottom:
+            even[row, 1], even[row, 3] = top, bottom
     return even
 
 
-def are_letter_boxes(text: TextHandle, indexes: Sequence[int], boxes: Boxes) -> bool:
-    """Return whether the boxes of some characters are as high as the letters themselves."""
-    step = max(1, len(indexes) // SAMPLE_CHARS)
-    drawn = (ctypes.c_double * BOX_FIELDS)()
-    start = ctypes.addressof(drawn)
-    for row in range(0, len(indexes), step):
-        drawn_box(text, indexes[row], start, start + 8, start + 16, start + 24)
-        _, _, bottom, top = drawn
-        if abs(top - boxes[row, 1]) + abs(bottom - boxes[row, 3]) > SAME_POINTS:
-            return False
-    return bool(len(indexes))
+def read_type_edges(text: TextHandle, index: int) -> tuple[float, float]:
+    """Return the bottom and the top of a character's type; alike if it is not upright."""
+    matrix = raw.FS_MATRIX()
+    if not text_matrix_at(text, index, ctypes.addressof(matrix)) or matrix.b or matrix.c:
+        return 0.0, 0.0
+    size: float = font_size_at(text, index) * matrix.d
+    return matrix.f - DESCENT * size, matrix.f + ASCENT * size
