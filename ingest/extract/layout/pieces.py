@@ -17,6 +17,7 @@ VALUE = re.compile(
     r"[(+±<>≤≥~–—−-]{0,2}\s?(?:[^\W\d_]{1,3}\.?|[$€£¥₹₽₩₺])?\s?[+–−-]?\d[\d.,'’:/\s]*"
     r"(?:[%‰°$€£¥₹₽₩₺]|[^\W\d_]{1,3}\.?)?[)*†‡–-]{0,2}|[–—−-]"
 )
+LABEL_ENDS = (":", "：")
 MAX_VALUE_CHARS = 24
 MAX_PIECES_AFTER_MARKER = 4
 # In heights of the type.

@@ -43,6 +43,7 @@ MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in height
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
 MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
+BOX_WIDTH_SHARE = 0.6  # of the width of the text beside it
 HEADING_SIZE_RATIO = 1.15  # of its type to that of the line above
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
@@ -77,9 +78,26 @@ def order_segments(
             continue
         yield from keep_drawing_order(loose, right_to_left=right_to_left)
         loose = []
-        for part in reversed(parts) if right_to_left else parts:
+        for part in sort_columns(parts, right_to_left=right_to_left):
             yield from order_segments(part, rulings, right_to_left=right_to_left, depth=depth + 1)
     yield from keep_drawing_order(loose, right_to_left=right_to_left)
+
+
+def sort_columns(parts: list[list[TextSegment]], *, right_to_left: bool) -> list[list[TextSegment]]:
+    """Return columns in the order of reading.
+
+    A narrow one that is drawn before the wide one beside it is a box in the text, and comes first.
+    """
+    if len(parts) == PAIR_COLUMNS:
+        spans = [(min(s.u0 for s in part), max(s.u1 for s in part)) for part in parts]
+        widths = [end - start for start, end in spans]
+        box = widths.index(min(widths))
+        drawn = max(s.drawing_index for s in parts[box])
+        if min(widths) < BOX_WIDTH_SHARE * max(widths) and all(
+            drawn < s.drawing_index for s in parts[1 - box]
+        ):
+            return [parts[box], parts[1 - box]]
+    return parts[::-1] if right_to_left else parts
 
 
 def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]:

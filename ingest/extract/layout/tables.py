@@ -15,7 +15,7 @@ from operator import itemgetter
 
 from ingest.extract.cleaning import WRAPPED_CJK
 from ingest.extract.hyphens import mark_line_ends
-from ingest.extract.layout.pieces import LIST_MARKER
+from ingest.extract.layout.pieces import LABEL_ENDS, LIST_MARKER
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
 from ingest.extract.layout.table_rows import (
@@ -106,7 +106,10 @@ def detect_table(
     if len(bands[start]) == 1 or bands[start][0].is_table:
         return None, start, start + 1
     lines = find_row_rulings(bands[start], rulings)
-    if lines and (end := find_first_below(bands, start, lines[0])) - start > MAX_HEADER_BANDS:
+    end = find_first_below(bands, start, lines[0]) if lines else start
+    if end - start > MAX_HEADER_BANDS or (
+        end > start and has_other_rules(bands, start, lines, rulings)
+    ):
         # The rules are those of another table, further down.
         found = detect_table(bands[:end], start, NO_RULINGS, height)
         return found if found[0] else (None, start, start + 1)
@@ -148,6 +151,19 @@ def find_first_below(bands: Sequence[Band], start: int, level: float) -> int:
     """Return the index of the first band at or after another that is below a level."""
     below = (n for n in range(start, len(bands)) if bands[n][0].middle > level)
     return next(below, len(bands))
+
+
+def has_other_rules(
+    bands: Sequence[Band], start: int, lines: Sequence[float], rulings: Rulings
+) -> bool:
+    """Return whether rules of something else are between a band and the first of some lines."""
+    band = bands[start]
+    return any(
+        band[0].middle < level < lines[0] - SAME_EDGE_POINTS
+        and u0 < band[-1].u1
+        and band[0].u0 < u1
+        for level, (u0, u1) in rulings.horizontal
+    )
 
 
 def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, int]:
@@ -376,7 +392,7 @@ def is_form(cells: Sequence[Sequence[Sequence[TextSegment]]]) -> bool:
     names = [row[0][-1].text for row in cells if row[0]]
     return (
         len(cells[0]) == PAIR_COLUMNS
-        and sum(name.endswith((":", "：")) for name in names) > len(names) / 2
+        and sum(name.endswith(LABEL_ENDS) for name in names) > len(names) / 2
     )
 
 
