@@ -22,6 +22,7 @@ from ingest.extract.engines.pdfium_clusters import (
     HYPHEN_MARK,
     SAME_PLACE_POINTS,
     Cluster,
+    has_mark,
     is_mark,
     read_clusters,
 )
@@ -32,6 +33,7 @@ from ingest.extract.engines.pdfium_raw import (
     char_code,
     count_characters,
 )
+from ingest.extract.thai import correct_am
 from ingest.extract.word_order import are_words_forwards
 
 # Scripts from right to left, and those of India and South-East Asia, without the sign of the baht.
@@ -42,8 +44,6 @@ COMPLEX_SCRIPT = re.compile(
 )
 # Of Thai and Lao; they are written after the vowel that is below them.
 TONE_MARKS = frozenset("\u0e48\u0e49\u0e4a\u0e4b\u0e4c\u0ec8\u0ec9\u0eca\u0ecb\u0ecc")
-# Letters with vowels or other marks on them, of the scripts of India.
-HAS_MARK = re.compile("[\u0900-\u0dff]")
 # Signs that are written after the vowel of a syllable, before it: of each script of India.
 SIGN_BEFORE_VOWEL = re.compile(
     "|".join(
@@ -139,7 +139,7 @@ def is_further_glyph(cluster: Cluster, first: Cluster, letters: Cluster) -> bool
     Some programs say for each glyph of a syllable what all of them stand for. A syllable that is
     written twice begins with the same glyph again.
     """
-    if cluster.text != first.text or len(cluster.text) == 1 or not HAS_MARK.search(cluster.text):
+    if cluster.text != first.text or len(cluster.text) == 1 or not has_mark(cluster.text):
         return False
     near = abs(cluster.left - letters.right) < cluster.size
     wider = (cluster.right - cluster.left) - (first.right - first.left)
@@ -326,4 +326,5 @@ def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tup
             edges += box * len(text)
     arranged = ReorderedText(handle)
     arranged.places, arranged.edges = places, edges
-    return arranged, SIGN_BEFORE_VOWEL.sub(lambda m: m.group()[::-1], "".join(parts))
+    text = SIGN_BEFORE_VOWEL.sub(lambda m: m.group()[::-1], "".join(parts))
+    return arranged, correct_am(text)

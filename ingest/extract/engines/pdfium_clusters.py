@@ -279,6 +279,12 @@ def is_mark(text: str) -> bool:
 
 
 @lru_cache(maxsize=10_000)
+def has_mark(text: str) -> bool:
+    """Return whether a text has a vowel or another mark on a letter."""
+    return any(unicodedata.category(char)[0] == "M" for char in text)
+
+
+@lru_cache(maxsize=10_000)
 def restore_order(text: str) -> str:
     """Return the letters of one glyph in the order of reading, which PDFium has turned around.
 

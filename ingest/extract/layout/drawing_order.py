@@ -94,7 +94,7 @@ def part_from_boxes(runs: Sequence[list[TextSegment]]) -> Iterator[list[TextSegm
     """
     for number, run in enumerate(runs):
         rest = run
-        for box in runs[:number]:
+        for box in (box for box in runs[:number] if len(box) > 1):
             top = min(s.v0 for s in box)
             end = next((n for n, s in enumerate(rest) if s.v1 > top), len(rest))
             if end < len(rest) and any(are_over(s, other) for s in rest[:end] for other in box):
