@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 
-from ingest.extract.cleaning import WRAPPED_CJK
+from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
 from ingest.extract.layout.pieces import LABEL_ENDS, LIST_MARKER
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
@@ -417,5 +417,5 @@ def format_cell(segments: Sequence[TextSegment]) -> str:
 
 def flatten_cell(text: str) -> str:
     """Put the lines of a cell on one line, with bars escaped."""
-    text = WRAPPED_CJK.sub(lambda match: match.group()[0], mark_line_ends(text))
+    text = WRAPPED_LINE.sub(lambda match: match.group()[0], mark_line_ends(text))
     return text.replace("\n", " ").replace("|", "\\|")
