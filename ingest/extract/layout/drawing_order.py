@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS
-from ingest.extract.layout.segments import MIN_SEGMENT_GAP_HEIGHTS, TextSegment
+from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.whitespace import Band, group_bands
+from ingest.extract.layout.word_boxes import MIN_SEGMENT_GAP_HEIGHTS
 
 # In heights of the type.
 MAX_DROP_HEIGHTS = 8  # a line further down is not the next one

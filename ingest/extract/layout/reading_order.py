@@ -8,18 +8,16 @@ from itertools import pairwise
 
 from ingest.extract.layout.drawing_order import keep_drawing_order
 from ingest.extract.layout.rulings import Rulings
-from ingest.extract.layout.segments import MAX_LEVEL_SHIFT_HEIGHTS, TextSegment
-from ingest.extract.layout.table_rows import is_value_column
-from ingest.extract.layout.tables import (
-    MAX_HEADER_BANDS,
-    MAX_ROW_GAP_HEIGHTS,
+from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
     PAIR_COLUMNS,
     SHORT_LINE_HEIGHTS,
     flow_share,
     prose_share,
-    replace_tables,
 )
+from ingest.extract.layout.table_rows import is_value_column
+from ingest.extract.layout.tables import MAX_HEADER_BANDS, MAX_ROW_GAP_HEIGHTS, replace_tables
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
@@ -33,6 +31,7 @@ from ingest.extract.layout.whitespace import (
     merge_extents,
     middle_of,
 )
+from ingest.extract.layout.word_boxes import MAX_LEVEL_SHIFT_HEIGHTS
 
 MIN_COLUMN_LINES = 3
 MAX_COLUMN_CHANGES = 2  # in drawing order: from one column to the other, and back

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS, is_value
@@ -33,6 +34,23 @@ def is_drawn_by_columns(columns: Sequence[Sequence[TextSegment]]) -> bool:
     """Return whether columns are drawn one after the other."""
     order = sorted((s.drawing_index, n) for n, column in enumerate(columns) for s in column)
     return sum(one[1] != other[1] for one, other in pairwise(order)) < len(columns)
+
+
+@dataclass(slots=True)
+class TableGrid:
+    """Segments of a possible table, by row and column."""
+
+    rows: list[list[list[TextSegment]]]  # rows of cells of segments
+    columns: list[Extent]
+
+
+def split_into_cells(row: Sequence[Band], columns: Sequence[Extent]) -> list[list[TextSegment]]:
+    """Distribute the segments of a row over its columns, each from top to bottom."""
+    cells: list[list[TextSegment]] = [[] for _ in columns]
+    for band in row:
+        for segment in band:
+            cells[column_of(segment, columns)].append(segment)
+    return cells
 
 
 class RowSplitter:

@@ -26,17 +26,16 @@ from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
     Direction,
     TextSegment,
-    WordBoxes,
     find_column_gaps,
     find_directions,
     find_gaps,
     find_ruled_gaps,
-    find_words,
     join_boxes,
     make_segments,
     turn_to_reader,
 )
 from ingest.extract.layout.whitespace import Band
+from ingest.extract.layout.word_boxes import WordBoxes, find_words
 
 MAX_LONE_HOLES = 2  # of a page without a table
 
