@@ -65,6 +65,7 @@ MIN_EXTRA_SPACE = 0.2  # between two words of a line with drawn spaces
 MIN_PIECE_GAP = 0.75  # between two pieces of a line that are read apart: cells, columns
 MAX_PIECE_GAP = 1.5  # within a piece
 MIN_PIECE_GAP_SPACES = 1.8  # between two pieces, in spaces of the line, which may be justified
+MAX_MARK_SHIFT = 0.15  # from the base line of a letter to that of a mark on it
 SAME_GLYPH = 0.02  # of the widths of two glyphs that are one
 SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
 ASCENT = 0.75  # of the type
@@ -141,7 +142,10 @@ def is_further_glyph(cluster: Cluster, first: Cluster, letters: Cluster) -> bool
     """
     if cluster.text != first.text or len(cluster.text) == 1 or not has_mark(cluster.text):
         return False
-    near = abs(cluster.left - letters.right) < cluster.size
+    near = (
+        abs(cluster.left - letters.right) < cluster.size
+        and abs(cluster.base - letters.base) < MAX_MARK_SHIFT * cluster.size
+    )
     wider = (cluster.right - cluster.left) - (first.right - first.left)
     differs = abs(wider) > SAME_GLYPH * cluster.size or cluster.base != first.base
     return near and differs
@@ -194,7 +198,7 @@ def drop_covered_spaces(bases: Sequence[Cluster]) -> list[Cluster]:
         if not (
             number
             and cluster.text == " "
-            and cluster.left < cluster.right <= bases[number - 1].right
+            and cluster.right <= bases[number - 1].right + SAME_PLACE_POINTS
             and abs(cluster.left - bases[number - 1].left) < SAME_PLACE_POINTS
         )
     ]

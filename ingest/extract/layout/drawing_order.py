@@ -96,12 +96,24 @@ def part_from_boxes(runs: Sequence[list[TextSegment]]) -> Iterator[list[TextSegm
     for number, run in enumerate(runs):
         rest = run
         for box in (box for box in runs[:number] if len(box) > 1):
-            top = min(s.v0 for s in box)
-            end = next((n for n, s in enumerate(rest) if s.v1 > top), len(rest))
-            if end < len(rest) and any(are_over(s, other) for s in rest[:end] for other in box):
+            end = find_end_above(rest, box)
+            if 0 < end < len(rest):
                 yield rest[:end]
                 rest = rest[end:]
         yield rest
+
+
+def find_end_above(run: Sequence[TextSegment], box: Sequence[TextSegment]) -> int:
+    """Return where the part of a run ends that is above a box and over its width; 0 if none is.
+
+    Shorter lines that end a paragraph may follow those over the width of the box.
+    """
+    top = min(s.v0 for s in box)
+    highest = next((n for n, s in enumerate(run) if s.v1 > top), len(run))
+    over = [n for n, s in enumerate(run[:highest], 1) if any(are_over(s, other) for other in box)]
+    if not over or highest == len(run):
+        return 0
+    return max(range(over[-1], highest + 1), key=lambda n: run[n].v0 - run[n - 1].v1)
 
 
 def are_over(above: TextSegment, below: TextSegment) -> bool:
