@@ -23,6 +23,7 @@ INVISIBLE_CHARS = re.compile(
 VISIBLE_SOFT_HYPHEN = re.compile(r"\xad(?=\d)|(?<![^\W\d_])(?<!\xad)\xad(?=[^\W_])")
 # Between letters of Thai, Lao, Burmese or Khmer, which are written without spaces, it parts words.
 UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\uaa60-\uaa7f"
+UNSPACED_LETTER = re.compile(f"[{UNSPACED_LETTERS}]")
 STRAY_WORD_MARK = re.compile(f"\u200b(?![{UNSPACED_LETTERS}])|(?<![{UNSPACED_LETTERS}])\u200b")
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 # Dots that lead from a title to its page number, or make up a line. Chinese has an ellipsis of two
@@ -33,12 +34,21 @@ DOT_RUN = re.compile(rf"[{DOTS}](?:[ \t]*[{DOTS}])+")
 PAGE_NUMBER_AFTER = re.compile(r"[ \t]*(?:\d{1,4}|[ivxlc]{1,7})[ \t]*(?:\n|\Z)")
 MIN_SPACED_DOTS, MIN_LEADER_DOTS, MIN_LEADER_WIDTH = 4, 5, 9
 
-# Chinese and Japanese have no spaces between words, so a line may end anywhere.
+# Chinese and Japanese have no spaces between words, so a line may end anywhere. Thai and its
+# neighbours have some, between parts of a sentence, and a line hardly ever ends there.
 CJK_CHARS = "\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-WRAPPED_CJK = re.compile(f"[{CJK_CHARS}、，]\n(?=[{CJK_CHARS}])")
-# Equivalent, but searches for the line end first: five times as fast on a text without a match.
-CJK_LINE_END = re.compile(f"\n(?<=[{CJK_CHARS}、，]\n)(?=[{CJK_CHARS}])")
+UNSPACED_WRAP = (
+    f"[{CJK_CHARS}、，]\n(?=[{CJK_CHARS}])|[{UNSPACED_LETTERS}]\n(?=[{UNSPACED_LETTERS}])"
+)
+WRAPPED_LINE = re.compile(UNSPACED_WRAP)
+# Searches for the line end first: five times as fast on a text without a match.
+UNSPACED_LINE_END = re.compile(
+    f"\n(?=[{CJK_CHARS}{UNSPACED_LETTERS}])(?<=[{CJK_CHARS}、，{UNSPACED_LETTERS}]\n)"
+)
 FULL_LINE_SHARE = 0.8  # of the longest line; a shorter one was not wrapped
+FULL_THAI_LINE_SHARE = 0.9  # which may end after any word, and does not end sentences with a mark
+MIN_WRAPPED_CHARS = 20  # of a line of Thai; shorter ones are names in a list
+SPACELESS_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd]")
 
 
 # Normalization sorts combining marks in quadratic time, so long runs of them are broken up as in
@@ -129,16 +139,26 @@ def is_leader(match: re.Match[str]) -> bool:
     return width >= MIN_LEADER_WIDTH
 
 
-def unwrap_cjk_lines(text: str) -> str:
-    """Remove line ends within Chinese and Japanese text from a clean page."""
-    if text.isascii() or not CJK_LINE_END.search(text):
+def unwrap_unspaced_lines(text: str) -> str:
+    """Remove line ends within text of scripts without spaces between words from a clean page."""
+    if text.isascii() or not UNSPACED_LINE_END.search(text):
         return text
-    longest = max(
-        match.start() - text.rfind("\n", 0, match.start()) for match in WRAPPED_CJK.finditer(text)
-    )
+    # Marks above and below the letters of Thai take no room.
+    ends = [match.start() for match in WRAPPED_LINE.finditer(text)]
+    lengths = {end: count_spacing(text[text.rfind("\n", 0, end) + 1 : end + 1]) for end in ends}
+    longest = max(lengths.values(), default=0)
 
     def join_full_line(match: re.Match[str]) -> str:
-        length = match.start() - text.rfind("\n", 0, match.start())
-        return match.group()[0] if length >= FULL_LINE_SHARE * longest else match.group()
+        is_full = lengths[match.start()] >= FULL_LINE_SHARE * longest
+        if UNSPACED_LETTER.match(match.group()):
+            is_full = lengths[match.start()] >= max(
+                FULL_THAI_LINE_SHARE * longest, MIN_WRAPPED_CHARS
+            )
+        return match.group()[0] if is_full else match.group()
 
-    return WRAPPED_CJK.sub(join_full_line, text)
+    return WRAPPED_LINE.sub(join_full_line, text)
+
+
+def count_spacing(line: str) -> int:
+    """Count the characters of a line that take room on it."""
+    return len(line) - len(SPACELESS_MARK.findall(line))

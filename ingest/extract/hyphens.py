@@ -58,6 +58,15 @@ SUFFIXES = frozenset(
 COMPOUND_STARTS = frozenset(
     WORDS.findall("cost long quasi self well twenty thirty forty fifty sixty seventy eighty ninety")
 )
+# Last parts of English compounds that are written in one piece: "headphones", "clipboard".
+CLOSED_ENDS = frozenset(
+    WORDS.findall(
+        "ache berries berry bird birds board boards bone bones book books brush burn cake cakes "
+        "cloth fish flower flowers house houses keeper keepers mill mills paper papers phone "
+        "phones plane planes ship ships shop shops smith stick sticks stone stones storm storms "
+        "ware wash wood works yard yards"
+    )
+)
 MIN_AUTO_HYPHENS = 3  # at line ends, to know the character that a program hyphenates with
 
 
@@ -203,6 +212,7 @@ def is_broken_word(
         and vocabulary.words[last] > 0
         and first not in PREFIXES
         and last not in SUFFIXES
+        and (last not in CLOSED_ENDS or vocabulary.language not in ("en", ""))
         and vocabulary.language not in CLOSED_COMPOUND_LANGUAGES
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.errors import DocumentError
 from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
-from ingest.extract.cleaning import clean, unwrap_cjk_lines
+from ingest.extract.cleaning import clean, unwrap_unspaced_lines
 from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
 from ingest.extract.garbled import garbled_share
@@ -64,7 +64,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     # Read all pages before cleaning any: each switch to the engine evicts the processor's cache.
     raw = list(limit_text(read_pages(engines, options, state, count, on_page)))
     words = Vocabulary(raw, partial(try_call, partial(detect_language, raw), ""))
-    pages = tuple(limit_text(unwrap_cjk_lines(clean(text, words)) for text in raw))
+    pages = tuple(limit_text(unwrap_unspaced_lines(clean(text, words)) for text in raw))
     if len(state.unreadable) == count:
         raise DocumentError("damaged; get a new copy from its origin (no page of it can be read)")
     no_headings: list[Heading] = []

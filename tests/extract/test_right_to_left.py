@@ -24,6 +24,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
+from ingest.extract.thai import correct_am
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
 
@@ -106,11 +107,71 @@ def test_a_ligature_is_in_order() -> None:
     assert read(shown(Shown(LEFT, TOP, glyphs))) == "سلام"
 
 
+def test_two_letters_at_one_place_are_in_order() -> None:
+    """Lam and alef, drawn over each other by a print of Chromium, are read as written."""
+    seen_glyphs = ["ة", "م", "ال", "س", "ل", "ا"]
+    parts = [
+        Shown(LEFT + WIDTH * place, TOP, glyph, None if len(glyph) > 1 else glyph, stacked=True)
+        for place, glyph in enumerate(seen_glyphs)
+    ]
+    assert read(shown(*parts)) == "السلامة"
+
+
 def test_vowel_points_stay_on_their_letters() -> None:
     """A point that is drawn over a letter follows it."""
     letters = Shown(LEFT, TOP, get_display("שלום"))
     point = Shown(LEFT + 2 * WIDTH, TOP, "\u05b8")
     assert read(shown(letters, point)) == "של\u05b8ום"
+
+
+def test_a_syllable_of_several_glyphs_is_read_once() -> None:
+    """Some programs give the text of a whole syllable for each of its glyphs."""
+    syllable = [Shown(LEFT, TOP, ["दु"]), Shown(LEFT + WIDTH, TOP - 1, ["दु"])]
+    assert read(shown(*syllable, Shown(LEFT + 2 * WIDTH, TOP, "कान"))) == "दुकान"
+    twice = [Shown(LEFT, TOP, ["दा"]), Shown(LEFT + WIDTH, TOP, ["दा"])]
+    assert read(shown(*twice)) == "दादा"
+
+
+def test_the_sign_of_a_syllable_follows_its_vowel() -> None:
+    """A dot that is drawn on the letter is written after the vowel to the right of it."""
+    parts = [Shown(LEFT, TOP, "य"), Shown(LEFT, TOP, "\u0902"), Shown(LEFT + WIDTH, TOP, "\u094b")]
+    assert read(shown(*parts)) == "य\u094b\u0902"
+
+
+def test_a_space_under_a_letter_is_none() -> None:
+    """A line from the right may end with a space that takes no place."""
+    line = Shown(LEFT, TOP, get_display("שלום לכולם"))
+    assert read(shown(line, Shown(LEFT, TOP, " "))) == "שלום לכולם"
+
+
+def test_numbers_of_a_list_are_read_from_the_left() -> None:
+    """The marker of a Hebrew list's item has no letters, and is on the right of it."""
+    items = seen("ממלאים את הטופס", "מקבלים אישור")
+    parts = [Shown(LEFT, TOP - LEADING * n, item) for n, item in enumerate(items)]
+    right = LEFT + WIDTH * (max(map(len, items)) + 1)
+    marks = [Shown(right, TOP - LEADING * n, f".{n + 1}") for n in range(2)]
+    wanted = "1. ממלאים את הטופס 2. מקבלים אישור"
+    assert " ".join(read(shown(*parts, *marks)).split()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("drawn", "wanted"),
+    [
+        pytest.param(
+            "น\u0e49\u0e33\u0e32ดื่ม", "น\u0e49\u0e33ดื่ม", id="the second half is given twice"
+        ),
+        pytest.param("น\u0e4d\u0e49\u0e32ดื่ม", "น\u0e49\u0e33ดื่ม", id="both halves are given"),
+        pytest.param(
+            "น\u0e49<\u0e33 ส<\u0e33 ง\u0e33น",
+            "น\u0e49\u0e33 ส\u0e33 ง\u0e32น",
+            id="one half is given as whole",
+        ),
+    ],
+)
+def test_a_thai_vowel_drawn_in_two_parts_is_whole(drawn: str, wanted: str) -> None:
+    """Water and work are found, however a font says what the halves of a vowel are."""
+    assert correct_am(drawn).replace("\u2060", "") == wanted
+    assert len(correct_am(drawn)) == len(drawn)
 
 
 def test_thai_tone_marks_follow_the_vowels() -> None:
@@ -183,6 +244,7 @@ PARTS = st.lists(
         st.text("אבםןلاةmn1٣-.(\u05b8\u0e48ทकि \u200b", min_size=1, max_size=8),
         replaced=st.none(),
         apart=st.just(False),
+        stacked=st.just(False),
         matrix=st.sampled_from(
             ["1 0 0 1", "1 0 0 1", "-1 0 0 1", "0 1 -1 0", "1 0 0 -1", "0 0 0 0"]
         ),

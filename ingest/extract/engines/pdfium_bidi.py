@@ -18,7 +18,14 @@ from ingest.extract.bidi import (
     read_order,
     unmirror,
 )
-from ingest.extract.engines.pdfium_clusters import HYPHEN_MARK, Cluster, is_mark, read_clusters
+from ingest.extract.engines.pdfium_clusters import (
+    HYPHEN_MARK,
+    SAME_PLACE_POINTS,
+    Cluster,
+    has_mark,
+    is_mark,
+    read_clusters,
+)
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     ReorderedText,
@@ -26,6 +33,7 @@ from ingest.extract.engines.pdfium_raw import (
     char_code,
     count_characters,
 )
+from ingest.extract.thai import correct_am
 from ingest.extract.word_order import are_words_forwards
 
 # Scripts from right to left, and those of India and South-East Asia, without the sign of the baht.
@@ -36,6 +44,13 @@ COMPLEX_SCRIPT = re.compile(
 )
 # Of Thai and Lao; they are written after the vowel that is below them.
 TONE_MARKS = frozenset("\u0e48\u0e49\u0e4a\u0e4b\u0e4c\u0ec8\u0ec9\u0eca\u0ecb\u0ecc")
+# Signs that are written after the vowel of a syllable, before it: of each script of India.
+SIGN_BEFORE_VOWEL = re.compile(
+    "|".join(
+        f"[{chr(base + 1)}-{chr(base + 3)}][{chr(base + 0x3E)}-{chr(base + 0x4C)}]"
+        for base in range(0x900, 0xD80, 0x80)
+    )
+)
 BULLETS = frozenset("•‣▪●○◦∙")  # drawn right of their item
 NEAR_LETTERS = 4  # on either side of a mark; it is drawn on one of them
 SURROGATES = range(0xD800, 0xE000)
@@ -50,6 +65,8 @@ MIN_EXTRA_SPACE = 0.2  # between two words of a line with drawn spaces
 MIN_PIECE_GAP = 0.75  # between two pieces of a line that are read apart: cells, columns
 MAX_PIECE_GAP = 1.5  # within a piece
 MIN_PIECE_GAP_SPACES = 1.8  # between two pieces, in spaces of the line, which may be justified
+MAX_MARK_SHIFT = 0.15  # from the base line of a letter to that of a mark on it
+SAME_GLYPH = 0.02  # of the widths of two glyphs that are one
 SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
 ASCENT = 0.75  # of the type
 
@@ -97,7 +114,12 @@ def drop_repeated(clusters: Sequence[Cluster]) -> list[Cluster]:
     """
     kept: list[Cluster] = []
     known: dict[str, Cluster] = {}
-    for cluster in clusters:
+    first = clusters[0]  # glyph of the last letters
+    for number, cluster in enumerate(clusters):
+        if number and is_further_glyph(cluster, first, kept[-1]):
+            kept[-1].right = max(kept[-1].right, cluster.right)
+            continue
+        first = replace(cluster)
         if cluster.is_exact:
             reach = SAME_PLACE * cluster.size
             other = known.get(cluster.text)
@@ -110,6 +132,23 @@ def drop_repeated(clusters: Sequence[Cluster]) -> list[Cluster]:
                 continue
         kept.append(cluster)
     return kept
+
+
+def is_further_glyph(cluster: Cluster, first: Cluster, letters: Cluster) -> bool:
+    """Return whether a cluster is another glyph of the letters before it, with their text again.
+
+    Some programs say for each glyph of a syllable what all of them stand for. A syllable that is
+    written twice begins with the same glyph again.
+    """
+    if cluster.text != first.text or len(cluster.text) == 1 or not has_mark(cluster.text):
+        return False
+    near = (
+        abs(cluster.left - letters.right) < cluster.size
+        and abs(cluster.base - letters.base) < MAX_MARK_SHIFT * cluster.size
+    )
+    wider = (cluster.right - cluster.left) - (first.right - first.left)
+    differs = abs(wider) > SAME_GLYPH * cluster.size or cluster.base != first.base
+    return near and differs
 
 
 def group_lines(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
@@ -133,8 +172,9 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
     bases = sorted(
         (cluster for cluster in line if not is_mark(cluster.text)), key=lambda cluster: cluster.key
     )
+    bases = drop_covered_spaces(bases)
     letters = sorted((b for b in bases if not b.text.isspace()), key=lambda base: base.left)
-    if not letters or len(bases) == len(line):
+    if not letters:
         return sorted(line, key=lambda cluster: cluster.key)
     lefts = [base.left for base in letters]
     marks = (cluster for cluster in line if is_mark(cluster.text))
@@ -145,6 +185,23 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
         base = min(near, key=lambda base: max(base.left - middle, middle - base.right, 0.0))
         base.text += mark.text
     return bases
+
+
+def drop_covered_spaces(bases: Sequence[Cluster]) -> list[Cluster]:
+    """Drop the spaces that begin where the letter before them does: they take no place.
+
+    A line from right to left that ends with a space may draw it so.
+    """
+    return [
+        cluster
+        for number, cluster in enumerate(bases)
+        if not (
+            number
+            and cluster.text == " "
+            and cluster.right <= bases[number - 1].right + SAME_PLACE_POINTS
+            and abs(cluster.left - bases[number - 1].left) < SAME_PLACE_POINTS
+        )
+    ]
 
 
 def split_line(line: list[Cluster]) -> list[list[Cluster]]:
@@ -273,4 +330,5 @@ def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tup
             edges += box * len(text)
     arranged = ReorderedText(handle)
     arranged.places, arranged.edges = places, edges
-    return arranged, "".join(parts)
+    text = SIGN_BEFORE_VOWEL.sub(lambda m: m.group()[::-1], "".join(parts))
+    return arranged, correct_am(text)

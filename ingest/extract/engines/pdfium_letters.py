@@ -21,6 +21,7 @@ from ingest.extract.engines.pdfium_raw import (
     char_unicode,
     list_char_edges,
 )
+from ingest.extract.engines.pdfium_spaces import correct_spaces
 from ingest.extract.engines.placeholders import Placeholders
 
 # Next to a letter: a glyph by itself is a sign, or music.
@@ -62,6 +63,7 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
         text = compose_accents(handle, text)
     if places := [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]:
         text = part_footnote_marks(handle, text, places, placeholders)
+    text = correct_spaces(handle, text, placeholders)
     if LONE_CAPITAL.search(text, 0) or not text.find(LINE_END, 0, MAX_INITIAL_CHARS) < 0:
         text = attach_initials(handle, text, placeholders)
     return text

@@ -91,6 +91,9 @@ char_owner = bind_by_address(raw.FPDFText_GetTextObject, POINTER, POINTER, INT)
 char_code = bind_by_address(raw.FPDFText_GetUnicode, ctypes.c_uint, POINTER, INT)
 is_hyphen = bind_by_address(raw.FPDFText_IsHyphen, INT, POINTER, INT)
 origin_of = bind_by_address(raw.FPDFText_GetCharOrigin, INT, POINTER, INT, POINTER, POINTER)
+# For fonts that do not say how high their type is.
+font_size_at = bind_by_address(raw.FPDFText_GetFontSize, ctypes.c_double, POINTER, INT)
+text_matrix_at = bind_by_address(raw.FPDFText_GetMatrix, INT, POINTER, INT, POINTER)
 drawn_box = bind_by_address(
     raw.FPDFText_GetCharBox, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER
 )

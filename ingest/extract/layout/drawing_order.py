@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ingest.extract.layout.segments import MIN_SEGMENT_GAP_HEIGHTS, TextSegment
+from ingest.extract.layout.pieces import LABEL_ENDS
+from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.whitespace import Band, group_bands
+from ingest.extract.layout.word_boxes import MIN_SEGMENT_GAP_HEIGHTS
 
 # In heights of the type.
 MAX_DROP_HEIGHTS = 8  # a line further down is not the next one
 MAX_LINE_GAP_HEIGHTS = 0.6  # between two lines of a piece of text
+MIN_WIDER_GAP_HEIGHTS = 0.1  # on average, to be further apart
 SAME_EDGE_HEIGHTS = 0.25  # of lines that are aligned
 
 MAX_BANDS_BELOW = 4  # among which the next line is
+MAX_PARTED_RUNS = 50  # of a page; more are cells and labels
 SAME_SIZE_RATIO = 1.25  # of the type of two lines of a piece
-LABEL_ENDS = (":", "：")
+LABEL_SIZE_RATIO = 2  # of the type of a label to that of its value
 
 
 def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[Band]:
@@ -34,7 +38,7 @@ def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterato
     groups = group_drawn(segments, right_to_left=right_to_left)
     drawn = [segment for group in groups for run in group for segment in run]
     neighbours = list(find_neighbours(bands, right_to_left=right_to_left))
-    if count_parted(drawn, neighbours) <= count_parted(segments, neighbours):
+    if len(find_parted(drawn, neighbours)) <= len(find_parted(segments, neighbours)):
         yield from split_lines(drawn, right_to_left=right_to_left)
     else:
         yield from bands
@@ -44,7 +48,8 @@ def find_better_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> 
     """Return the lines of a page in drawing order if that keeps more together, else none.
 
     Columns are found region by region, and a region may cut through boxes that are drawn as a
-    whole. If both keep as much together, the drawing order is right if it goes from left to right.
+    whole. If both keep as much together, the drawing order is right if what it parts is further
+    apart, or if it goes from left to right.
     """
     segments = [segment for band in bands for segment in band]
     if is_drawn_in_order(segments):
@@ -52,8 +57,19 @@ def find_better_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> 
     groups = group_drawn(segments, right_to_left=right_to_left)
     drawn = [segment for group in groups for run in group for segment in run]
     neighbours = list(find_neighbours(group_bands(segments), right_to_left=right_to_left))
-    more = count_parted(segments, neighbours) - count_parted(drawn, neighbours)
-    if more > 0 or (more == 0 and goes_on_sideways(drawn, right_to_left=right_to_left)):
+    parted, parted_drawn = find_parted(segments, neighbours), find_parted(drawn, neighbours)
+    more = len(parted) - len(parted_drawn)
+    if more > 0 or (
+        more == 0
+        and (
+            (
+                parted_drawn
+                and mean_gap(parted_drawn)
+                > mean_gap(parted) + MIN_WIDER_GAP_HEIGHTS * drawn[0].height
+            )
+            or goes_on_sideways(drawn, right_to_left=right_to_left)
+        )
+    ):
         return list(split_lines(drawn, right_to_left=right_to_left))
     return []
 
@@ -68,7 +84,41 @@ def group_drawn(
 ) -> list[list[Sequence[TextSegment]]]:
     """Group segments into runs as they are drawn, and runs into those side by side."""
     drawn = sorted(segments, key=lambda segment: segment.drawing_index)
-    return group_runs(split_runs(drawn, right_to_left=right_to_left))
+    runs = split_runs(drawn, right_to_left=right_to_left)
+    return group_runs(list(part_from_boxes(runs)) if len(runs) <= MAX_PARTED_RUNS else runs)
+
+
+def part_from_boxes(runs: Sequence[list[TextSegment]]) -> Iterator[list[TextSegment]]:
+    """Split each run where a box that was drawn before it begins beside its later lines.
+
+    Its lines above the box, and over its width, are read before the box.
+    """
+    for number, run in enumerate(runs):
+        rest = run
+        for box in (box for box in runs[:number] if len(box) > 1):
+            end = find_end_above(rest, box)
+            if 0 < end < len(rest):
+                yield rest[:end]
+                rest = rest[end:]
+        yield rest
+
+
+def find_end_above(run: Sequence[TextSegment], box: Sequence[TextSegment]) -> int:
+    """Return where the part of a run ends that is above a box and over its width; 0 if none is.
+
+    Shorter lines that end a paragraph may follow those over the width of the box.
+    """
+    top = min(s.v0 for s in box)
+    highest = next((n for n, s in enumerate(run) if s.v1 > top), len(run))
+    over = [n for n, s in enumerate(run[:highest], 1) if any(are_over(s, other) for other in box)]
+    if not over or highest == len(run):
+        return 0
+    return max(range(over[-1], highest + 1), key=lambda n: run[n].v0 - run[n - 1].v1)
+
+
+def are_over(above: TextSegment, below: TextSegment) -> bool:
+    """Return whether two segments have some of their width in common."""
+    return above.u0 < below.u1 and below.u0 < above.u1
 
 
 def goes_on_sideways(drawn: Sequence[TextSegment], *, right_to_left: bool) -> bool:
@@ -130,24 +180,33 @@ def find_neighbours(
 ) -> Iterator[tuple[TextSegment, TextSegment]]:
     """Yield each two segments that belong together by their places, the first one first.
 
-    They are on one line with no more than a space between them, or a label and its value, or two
-    lines of a piece of text. Bands come from the top.
+    They are on one line with no more than a space between them, or a label and its value beside or
+    below it, or two lines of a piece of text. Bands come from the top.
     """
     claimed: set[int] = set()  # lines that are below another one
     for number, band in enumerate(bands):
+        valued: set[int] = set()  # labels with a value beside them
         for left, right in pairwise(band):
             first, second = (right, left) if right_to_left else (left, right)
             near = right.u0 - left.u1 <= MIN_SEGMENT_GAP_HEIGHTS * left.height
-            if near or first.text.endswith(LABEL_ENDS):
+            is_label = is_label_of(first, second)
+            if is_label:
+                valued.add(first.drawing_index)
+            if near or is_label:
                 yield first, second
         lower = bands[number + 1 : number + 1 + MAX_BANDS_BELOW]
         for segment in band:
-            if segment.text.endswith(LABEL_ENDS):
+            if segment.drawing_index in valued:
                 continue
             below = find_line_below(segment, lower)
             if below and below.drawing_index not in claimed:
                 claimed.add(below.drawing_index)
                 yield segment, below
+
+
+def is_label_of(label: TextSegment, value: TextSegment) -> bool:
+    """Return whether a segment is a label, and another one beside it is none."""
+    return label.text.endswith(LABEL_ENDS) and not value.text.endswith(LABEL_ENDS)
 
 
 def find_line_below(above: TextSegment, bands: Sequence[Band]) -> TextSegment | None:
@@ -162,9 +221,8 @@ def find_line_below(above: TextSegment, bands: Sequence[Band]) -> TextSegment | 
 
 def are_stacked(above: TextSegment, below: TextSegment) -> bool:
     """Return whether a segment may be the next line of the piece of text that another is in."""
-    if below.middle < above.v1 or not (
-        1 / SAME_SIZE_RATIO < above.height / max(below.height, 0.1) < SAME_SIZE_RATIO
-    ):
+    ratio = LABEL_SIZE_RATIO if is_label_of(above, below) else SAME_SIZE_RATIO
+    if below.middle < above.v1 or not (1 / ratio < above.height / max(below.height, 0.1) < ratio):
         return False
     near = SAME_EDGE_HEIGHTS * above.height
     return (
@@ -174,14 +232,21 @@ def are_stacked(above: TextSegment, below: TextSegment) -> bool:
     )
 
 
-def count_parted(
+def find_parted(
     ordered: Sequence[TextSegment], neighbours: Sequence[tuple[TextSegment, TextSegment]]
-) -> int:
-    """Count the neighbours that do not follow each other in an order."""
+) -> list[tuple[TextSegment, TextSegment]]:
+    """Return the neighbours that do not follow each other in an order."""
     places = {segment.drawing_index: place for place, segment in enumerate(ordered)}
-    return sum(
-        places[one.drawing_index] + 1 != places[other.drawing_index] for one, other in neighbours
-    )
+    return [
+        (one, other)
+        for one, other in neighbours
+        if places[one.drawing_index] + 1 != places[other.drawing_index]
+    ]
+
+
+def mean_gap(pairs: Sequence[tuple[TextSegment, TextSegment]]) -> float:
+    """Return the mean white space between two lines."""
+    return sum(below.v0 - above.v1 for above, below in pairs) / len(pairs)
 
 
 def split_lines(ordered: Sequence[TextSegment], *, right_to_left: bool) -> Iterator[Band]:

@@ -17,6 +17,7 @@ VALUE = re.compile(
     r"[(+±<>≤≥~–—−-]{0,2}\s?(?:[^\W\d_]{1,3}\.?|[$€£¥₹₽₩₺])?\s?[+–−-]?\d[\d.,'’:/\s]*"
     r"(?:[%‰°$€£¥₹₽₩₺]|[^\W\d_]{1,3}\.?)?[)*†‡–-]{0,2}|[–—−-]"
 )
+LABEL_ENDS = (":", "：")
 MAX_VALUE_CHARS = 24
 MAX_PIECES_AFTER_MARKER = 4
 # In heights of the type.
@@ -29,8 +30,55 @@ def is_value(text: str) -> bool:
     return len(text) <= MAX_VALUE_CHARS and VALUE.fullmatch(text) is not None
 
 
-def join_markers(segments: Sequence[TextSegment]) -> Iterator[TextSegment]:
+def join_markers(segments: Sequence[TextSegment]) -> list[TextSegment]:
     """Join each list marker with its item."""
+    joined = list(join_next_markers(segments))
+    markers = [
+        s for s in joined if len(s.text) <= MAX_MARKER_CHARS and LIST_MARKER.fullmatch(s.text)
+    ]
+    return join_apart_markers(joined, markers) if markers else joined
+
+
+def join_apart_markers(
+    segments: Sequence[TextSegment], markers: Sequence[TextSegment]
+) -> list[TextSegment]:
+    """Join list markers that are drawn before or after all items with the items beside them."""
+    items: dict[int, TextSegment] = {}  # by drawing index of the item
+    for marker in markers:
+        level = [s for s in segments if marker.v0 < s.middle < marker.v1 and s is not marker]
+        item = min(level, key=lambda s: distance(marker, s), default=None)
+        if item is None or distance(marker, item) > MAX_MARKER_GAP_HEIGHTS * marker.height:
+            continue
+        is_apart = abs(item.drawing_index - marker.drawing_index) > 1
+        is_first = all(
+            distance(marker, s) > distance(marker, item) + item.u1 - item.u0
+            and not is_value(s.text)
+            for s in level
+            if s is not item
+        )
+        if is_apart and is_first and item not in markers and not is_value(item.text):
+            items[item.drawing_index] = marker
+    used = {marker.drawing_index for marker in items.values()}
+    return [
+        merge_marker(items[s.drawing_index], s) if s.drawing_index in items else s
+        for s in segments
+        if s.drawing_index not in used
+    ]
+
+
+def merge_marker(marker: TextSegment, item: TextSegment) -> TextSegment:
+    """Return a list marker and its item as one segment, in the place of the item."""
+    merged = merge_segments([marker, item], f"{marker.text} {item.text}")
+    return merged._replace(drawing_index=item.drawing_index, line=item.line)
+
+
+def distance(one: TextSegment, other: TextSegment) -> float:
+    """Return the white space between two segments along the line."""
+    return max(other.u0 - one.u1, one.u0 - other.u1)
+
+
+def join_next_markers(segments: Sequence[TextSegment]) -> Iterator[TextSegment]:
+    """Join each list marker with its item that is drawn next."""
     skipped = False
     for number, segment in enumerate(segments):
         if skipped:

@@ -8,17 +8,16 @@ from itertools import pairwise
 
 from ingest.extract.layout.drawing_order import keep_drawing_order
 from ingest.extract.layout.rulings import Rulings
-from ingest.extract.layout.segments import MAX_LEVEL_SHIFT_HEIGHTS, TextSegment
-from ingest.extract.layout.table_rows import is_value_column
-from ingest.extract.layout.tables import (
-    MAX_ROW_GAP_HEIGHTS,
+from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
     PAIR_COLUMNS,
     SHORT_LINE_HEIGHTS,
     flow_share,
     prose_share,
-    replace_tables,
 )
+from ingest.extract.layout.table_rows import is_value_column
+from ingest.extract.layout.tables import MAX_HEADER_BANDS, MAX_ROW_GAP_HEIGHTS, replace_tables
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
@@ -32,6 +31,7 @@ from ingest.extract.layout.whitespace import (
     merge_extents,
     middle_of,
 )
+from ingest.extract.layout.word_boxes import MAX_LEVEL_SHIFT_HEIGHTS
 
 MIN_COLUMN_LINES = 3
 MAX_COLUMN_CHANGES = 2  # in drawing order: from one column to the other, and back
@@ -42,7 +42,8 @@ MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in height
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
 MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
-MAX_HEADER_BANDS = 3  # lines of a table's header
+BOX_WIDTH_SHARE = 0.6  # of the width of the text beside it
+HEADING_SIZE_RATIO = 1.15  # of its type to that of the line above
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
 MIN_COLUMN_GAP_HEIGHTS = 0.6  # white space between two columns, in heights of the type
@@ -76,9 +77,26 @@ def order_segments(
             continue
         yield from keep_drawing_order(loose, right_to_left=right_to_left)
         loose = []
-        for part in reversed(parts) if right_to_left else parts:
+        for part in sort_columns(parts, right_to_left=right_to_left):
             yield from order_segments(part, rulings, right_to_left=right_to_left, depth=depth + 1)
     yield from keep_drawing_order(loose, right_to_left=right_to_left)
+
+
+def sort_columns(parts: list[list[TextSegment]], *, right_to_left: bool) -> list[list[TextSegment]]:
+    """Return columns in the order of reading.
+
+    A narrow one that is drawn before the wide one beside it is a box in the text, and comes first.
+    """
+    if len(parts) == PAIR_COLUMNS:
+        spans = [(min(s.u0 for s in part), max(s.u1 for s in part)) for part in parts]
+        widths = [end - start for start, end in spans]
+        box = widths.index(min(widths))
+        drawn = max(s.drawing_index for s in parts[box])
+        if min(widths) < BOX_WIDTH_SHARE * max(widths) and all(
+            drawn < s.drawing_index for s in parts[1 - box]
+        ):
+            return [parts[box], parts[1 - box]]
+    return parts[::-1] if right_to_left else parts
 
 
 def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]:
@@ -148,10 +166,15 @@ def has_gap(band: Band, min_gap: float) -> bool:
 def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
     """Split a region where its first column only seems to continue.
 
-    The tail is below all other columns, at a distance, and drawn after them.
+    The tail is below all other columns, at a distance, and drawn after them; or it begins with a
+    heading, and is drawn after all that is above.
     """
     if len(region) <= 1:
         yield from [region] if region else ()
+        return
+    if section := find_section(region):
+        yield from split_off_tail(region[:section])
+        yield from split_off_tail(region[section:])
         return
     first = merge_extents((span for band in region for span in band_extents(band)), 0.0)[0]
     others = [n for n, band in enumerate(region) if band[-1].u0 > first[1]]
@@ -166,6 +189,21 @@ def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
     yield region[:end]
     if region[end:]:
         yield region[end:]
+
+
+def find_section(region: Sequence[Band]) -> int:
+    """Return the index of a heading, in larger type, that begins what is drawn after the rest."""
+    for n, (above, band) in enumerate(pairwise(region), 1):
+        height = band[0].height
+        if (
+            len(band) == 1
+            and height > HEADING_SIZE_RATIO * above[0].height
+            and band[0].v0 - max(s.v1 for s in above) > height / 2
+            and max(s.drawing_index for part in region[:n] for s in part) < band[0].drawing_index
+            and band[0].drawing_index == min(s.drawing_index for part in region[n:] for s in part)
+        ):
+            return n
+    return 0
 
 
 def split_columns(

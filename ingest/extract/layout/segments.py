@@ -7,43 +7,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.extract.engines.pdfium_raw import TextHandle
-from ingest.extract.engines.placeholders import NOTHING
-from ingest.extract.layout.geometry import (
-    BROKEN_WORD_CODE,
-    NEWLINE,
-    Boxes,
-    CodePoints,
-    Indices,
-    read_char_boxes,
+from ingest.extract.layout.geometry import Boxes, Indices
+from ingest.extract.layout.word_boxes import (
+    MIN_SEGMENT_GAP_HEIGHTS,
+    WordBoxes,
+    box_centres,
+    mark_changes,
 )
 
 # In heights of the type.
-MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified lines are narrower
-MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
 MAX_LINE_SHIFT_HEIGHTS = 0.7  # a word that is so much higher or lower is on another line
 
 MIN_CELL_GAP_HEIGHTS = 0.3  # between two cells whose columns are shown by the lines below
 MAX_HEADER_DROP_HEIGHTS = 8  # of those lines below the header
 
-MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
 SAME_CELL_EDGE_POINTS = 0.8  # edges closer than this are aligned
 MIN_ALIGNED_CELLS = 2
 RULES_AT_ONCE = 256  # that run down a page
 MAX_CLOSE_GAPS = 100  # of a page, that are looked at for cells
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
-# Word separators: code points up to the first one, and the other two.
-SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
-NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
 
 
 class Direction(IntEnum):
@@ -95,114 +84,6 @@ class TextSegment(NamedTuple):
         return (self.v0 + self.v1) / 2
 
 
-@dataclass(frozen=True, slots=True)
-class WordBoxes:
-    """Offsets and boxes of the words of a page, one row per word."""
-
-    starts: Indices  # offset of the first character
-    ends: Indices  # offset of the last character
-    lines: Indices  # number of PDFium's line
-    first_boxes: Boxes  # of the first character
-    last_boxes: Boxes  # of the last character
-
-    def select(self, rows: Indices) -> WordBoxes:
-        """Return some of the words, by their rows."""
-        return WordBoxes(*(getattr(self, name)[rows] for name in self.__slots__))
-
-
-def find_words(
-    text: TextHandle, code_points: CodePoints, written_boxes: Boxes, drawn_boxes: Boxes
-) -> WordBoxes:
-    """Find the words of a page, separated by spaces, line ends and hyphens of broken words.
-
-    A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
-    one word, unless a rule runs down through it.
-    """
-    blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
-    blank |= code_points == NOTHING_CODE
-    broken = code_points == BROKEN_WORD_CODE
-    begins, ends = ~blank, ~blank
-    begins[1:] &= blank[:-1] | broken[:-1]
-    ends[:-1] &= blank[1:] | broken[:-1]
-    starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
-    number = np.cumsum(broken | (code_points == NEWLINE))
-    lines = number[starts] - (broken[starts])  # the mark of a broken word is on the line it ends
-    is_first = mark_changes(lines)
-    is_last = np.ones_like(is_first)
-    is_last[:-1] = is_first[1:]
-    outer = read_char_boxes(text, np.concatenate([starts[is_first], stops[is_last]]).tolist())
-    half = len(outer) // 2
-    interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
-    crossed = mark_crossed_lines(outer[:half], outer[half:], drawn_boxes)
-    split = (interrupted | crossed)[np.cumsum(is_first) - 1]
-    firsts = is_first | split
-    starts, stops = starts[firsts], stops[is_last | split]
-    boxes = read_char_boxes(text, np.concatenate([starts, stops]).tolist())
-    half = len(starts)
-    words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
-    return part_dashes(text, words, code_points)
-
-
-def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
-    """Part each dash from the word before it that is on another line: PDFium joins them."""
-    codes = code_points[words.ends]
-    dashes = (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
-    dashes &= words.ends > words.starts
-    if not dashes.any():
-        return words
-    middles = box_centres(words.first_boxes, 1), box_centres(words.last_boxes, 1)
-    heights = words.first_boxes[:, 1] - words.first_boxes[:, 3]
-    away = np.flatnonzero(dashes & (np.abs(middles[0] - middles[1]) > heights / 2))
-    if not len(away):
-        return words
-    order = np.sort(np.append(np.arange(len(dashes)), away))
-    rests = away + np.arange(len(away))  # rows of the words without their dashes
-    parted = words.select(order)
-    parted.lines[:] += np.cumsum(np.isin(np.arange(len(order)), rests + 1))
-    parted.ends[rests] -= 1
-    parted.last_boxes[rests] = read_char_boxes(text, parted.ends[rests].tolist())
-    parted.starts[rests + 1] = parted.ends[rests + 1]
-    parted.first_boxes[rests + 1] = parted.last_boxes[rests + 1]
-    return parted
-
-
-def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
-    """Mark each number that differs from the one before, and the first one."""
-    changes = np.ones(len(numbers), bool)
-    np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])
-    return changes
-
-
-def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> NDArray[np.bool_]:
-    """Mark the lines that are drawn as several runs, given the boxes of both ends of each line."""
-    middle = (first[:, 1] + first[:, 3]) / 2
-    # A written box is as high as its letters: that of a dash is flat.
-    written = (written_boxes[:, 1] + written_boxes[:, 3]) / 2
-    level = (first[:, 3, None] < written) & (written < first[:, 1, None])
-    left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
-    beside = (written_boxes[:, 0] < right[:, None]) & (left[:, None] < written_boxes[:, 2])
-    shift = np.abs(middle - (last[:, 1] + last[:, 3]) / 2)
-    sloping = shift > MAX_LEVEL_SHIFT_HEIGHTS * (first[:, 1] - first[:, 3])
-    interrupted: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | sloping
-    return interrupted
-
-
-def mark_crossed_lines(first: Boxes, last: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
-    """Mark the lines that a rule, or the edge of a frame, runs down through."""
-    high = drawn_boxes[drawn_boxes[:, 1] - drawn_boxes[:, 3] > MIN_CROSSING_POINTS]
-    places = np.concatenate([high[:, 0], high[:, 2]])
-    tops, bottoms = np.tile(high[:, 1], 2), np.tile(high[:, 3], 2)
-    left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
-    middle = (first[:, 1] + first[:, 3]) / 2
-    through = (
-        (left[:, None] + 1 < places)
-        & (places < right[:, None] - 1)
-        & (bottoms < middle[:, None])
-        & (middle[:, None] < tops)
-    )
-    return np.asarray(through.any(axis=1), bool)
-
-
 def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     """Return the direction of each word's line; a line of one character takes the commonest."""
     heads = np.flatnonzero(mark_changes(words.lines))
@@ -229,17 +110,11 @@ def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     if RIGHT_TO_LEFT.search(text):
         for row in np.flatnonzero(ways == Direction.LEFT):
             line = text[words.starts[heads[row]] : words.ends[tails[row]] + 1]
-            if RIGHT_TO_LEFT.search(line):
+            if RIGHT_TO_LEFT.search(line) or not any(map(str.isalpha, line)):
                 ways[row] = Direction.RIGHT
     usual = np.bincount(ways, weights=long, minlength=4).argmax()
     ways[long == 0] = usual
     return np.repeat(ways, tails - heads + 1)
-
-
-def box_centres(boxes: Boxes, axis: int) -> NDArray[np.float32]:
-    """Return the middle of each box along an axis: 0 is horizontal, 1 is vertical."""
-    middle: NDArray[np.float32] = (boxes[:, axis] + boxes[:, axis + 2]) * np.float32(0.5)
-    return middle
 
 
 def turn_to_reader(boxes: Boxes, direction: Direction) -> Boxes:

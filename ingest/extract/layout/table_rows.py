@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
-from ingest.extract.layout.pieces import is_value
+from ingest.extract.layout.pieces import LABEL_ENDS, is_value
 from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.whitespace import Band, Extent, column_of
 
@@ -35,6 +36,23 @@ def is_drawn_by_columns(columns: Sequence[Sequence[TextSegment]]) -> bool:
     return sum(one[1] != other[1] for one, other in pairwise(order)) < len(columns)
 
 
+@dataclass(slots=True)
+class TableGrid:
+    """Segments of a possible table, by row and column."""
+
+    rows: list[list[list[TextSegment]]]  # rows of cells of segments
+    columns: list[Extent]
+
+
+def split_into_cells(row: Sequence[Band], columns: Sequence[Extent]) -> list[list[TextSegment]]:
+    """Distribute the segments of a row over its columns, each from top to bottom."""
+    cells: list[list[TextSegment]] = [[] for _ in columns]
+    for band in row:
+        for segment in band:
+            cells[column_of(segment, columns)].append(segment)
+    return cells
+
+
 class RowSplitter:
     """Splits the bands of one table into rows."""
 
@@ -59,6 +77,8 @@ class RowSplitter:
 
     def split_ruled(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split a row of a table with a rule below each row: only values on new levels do."""
+        if is_labelled(bands):
+            return self.split(bands)
         rows = [list(bands[:1])]
         for band in bands[1:]:
             if 2 * len(band) > len(self.columns) and self.has_value_again(band, rows[-1]):
@@ -69,6 +89,8 @@ class RowSplitter:
 
     def split(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split bands into rows at wider gaps, at filled first columns, and at values."""
+        if is_labelled(bands):
+            return [list(bands[n : n + 2]) for n in range(0, len(bands), 2)]
         if not self.is_drawn_by_columns and (drawn := self.split_drawn_cells(bands)):
             return drawn
         gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(bands)]
@@ -206,6 +228,14 @@ class RowSplitter:
             else:
                 cells.append([segment])
         return cells
+
+
+def is_labelled(bands: Sequence[Band]) -> bool:
+    """Return whether every other band holds the labels of what is below them, as in a form."""
+    return bool(bands) and all(
+        all(s.text.endswith(LABEL_ENDS) for s in band) != bool(number % 2)
+        for number, band in enumerate(bands)
+    )
 
 
 def is_small(text: str) -> bool:

@@ -26,17 +26,16 @@ from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
     Direction,
     TextSegment,
-    WordBoxes,
     find_column_gaps,
     find_directions,
     find_gaps,
     find_ruled_gaps,
-    find_words,
     join_boxes,
     make_segments,
     turn_to_reader,
 )
 from ingest.extract.layout.whitespace import Band
+from ingest.extract.layout.word_boxes import WordBoxes, find_words
 
 MAX_LONE_HOLES = 2  # of a page without a table
 
@@ -93,7 +92,7 @@ def order_words(
         cuts |= find_ruled_gaps(boxes, rulings.vertical)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
-            list(join_markers(make_segments(text, part, boxes, cuts))),
+            join_markers(make_segments(text, part, boxes, cuts)),
             rulings,
             right_to_left=right_to_left,
         )

@@ -10,6 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
 from tests.extract.layout.test_layout import FONT, SIZE, down, drawn, pages, prose
+from tests.hostile.writing import pdf, stream
 
 Cells = Sequence[Sequence[str]]
 
@@ -359,3 +360,111 @@ def test_another_table_keeps_its_own_header(header: list[str], above: tuple[str,
     _, second = two_pages(STOCK[:20], [header, *STOCK[20:]], THREE, *above)
 
     assert header_of(second) == f"| {' | '.join(header)} |"
+
+
+FIELDS = [("Customer:", "Fairweather"), ("Statement date:", "30 June 2026")]
+MORE_FIELDS = [("Account:", "FW-20-8817"), ("Due:", "14 July 2026")]
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_a_label_is_read_with_the_value_below_it(boxes: bool) -> None:
+    """A form keeps each of its fields together, in boxes or not, and is no part of a table."""
+
+    def page(canvas: Canvas) -> None:
+        for row, fields in enumerate((FIELDS, MORE_FIELDS)):
+            for x, (label, value) in zip((60, 300), fields, strict=True):
+                top = 700 - 40 * row
+                canvas.setFont(FONT, 8)
+                canvas.drawString(x, top, label)
+                canvas.setFont(FONT, SIZE)
+                canvas.drawString(x, top - 13, value)
+                if boxes:
+                    canvas.rect(x - 4, top - 20, 230, 32)
+        put(canvas, CITIES, FOUR, 560)
+        rules(canvas, 572, 556, 500)
+
+    found = pages(page)[0]
+
+    fields = [text for fields in (FIELDS, MORE_FIELDS) for field in fields for text in field]
+    words = " ".join(found[: -len(CITIES) - 1]).replace("|", " ").replace("---", " ").split()
+    assert words == " ".join(fields).split()
+    assert found[-len(CITIES) - 1 :] == markdown(CITIES)
+
+
+def test_cells_that_hold_a_dash_are_cells() -> None:
+    """Dashes for none, next to each other and to a figure, stay in their columns."""
+    rows = [CITIES[0], ["Ghent", "265,086", "-", "-"], ["Lille", "-", "-", "1066"], CITIES[3]]
+
+    assert pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
+
+
+def test_columns_are_no_cells_of_a_table_below_them() -> None:
+    """The rules of a table further down the page, below a heading, say nothing about columns."""
+    left, right = prose(1, 220, 9), prose(2, 220, 5)
+
+    def page(canvas: Canvas) -> None:
+        down(canvas, left, 60, 760)
+        down(canvas, right, 300, 760)
+        canvas.setFont(FONT, 14)
+        canvas.drawString(60, 620, "Cities")
+        canvas.setFont(FONT, SIZE)
+        put(canvas, CITIES, FOUR, 590)
+        rules(canvas, 602, *(586 - 14 * n for n in range(len(CITIES))))
+
+    assert pages(page)[0] == [*left, *right, "Cities", *markdown(CITIES)]
+
+
+@pytest.mark.parametrize("marker", ["1.", "•"])
+def test_markers_drawn_after_all_items_stay_with_them(marker: str) -> None:
+    """Some programs draw the numbers of a list last; each is read with its item."""
+    items = ["Read the meter", "Enter the figure", "Sign the form"]
+    markers = [f"{n}." if marker == "1." else marker for n in range(1, 4)]
+
+    def page(canvas: Canvas) -> None:
+        down(canvas, items, 80, 700)
+        put(canvas, CITIES, FOUR, 600)
+        rules(canvas, 612, 596, 540)
+        down(canvas, markers, 68, 700)
+
+    found = pages(page)[0]
+
+    assert found[:3] == [f"{one} {item}" for one, item in zip(markers, items, strict=True)]
+
+
+def test_a_box_drawn_first_is_read_where_it_stands() -> None:
+    """A sidebar comes after the text above it, though browsers draw it before all text."""
+    above, beside = prose(1, 440, 4), prose(2, 280, 4)
+    box = ["Service", "phone 555 0199", "8:00 to 16:00"]
+
+    def page(canvas: Canvas) -> None:
+        down(canvas, box, 400, 636)
+        down(canvas, [*above, *beside], 60, 700)
+
+    assert pages(page)[0] == [*above, *box, *beside]
+
+
+def test_rows_are_found_where_a_font_does_not_say_how_high_it_is() -> None:
+    """LibreOffice's fonts have no ascent; letters that hang down are no gap between rows."""
+    rows = [
+        ["Month", "Work", "Who"],
+        ["March", "digging, compost", "Amelia"],
+        ["May", "setting of tomatoes", "Jean-Paul"],
+        ["September", "harvest and feast", "any"],
+    ]
+    content = "\n".join(
+        f"1 0 0 1 {x} {700 - 21 * n} Tm ({cell}) Tj"
+        for n, row in enumerate(rows)
+        for x, cell in zip((66, 223, 380), row, strict=True)
+    )
+    font = (
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Made /FirstChar 32 /LastChar 126 "
+        b"/Widths [%b] /FontDescriptor 10 0 R /Encoding /WinAnsiEncoding >>" % (b"500 " * 95)
+    )
+    descriptor = (
+        b"<< /Type /FontDescriptor /FontName /Made /Flags 32 /FontBBox [0 0 1000 714] "
+        b"/Ascent 714 /Descent 0 /ItalicAngle 0 /CapHeight 714 /StemV 80 >>"
+    )
+    body = stream(f"BT /F 10.5 Tf\n{content}\nET".encode())
+    found = extract(pdf({4: body, 5: font, 10: descriptor}), ExtractOptions("pdfium")).pages[0]
+
+    assert found.split("\n") == markdown(rows)

@@ -1,0 +1,112 @@
+"""Correct the spaces between glyphs where PDFium misses or adds one that the page does not show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
+    TextHandle,
+    is_generated,
+    list_char_edges,
+)
+from ingest.extract.engines.placeholders import NOTHING, Placeholders
+
+# Where a space is missing if there is a gap. Most pages have none of them, and a search for one
+# character takes hardly any time.
+UNSPACED_SIGNS = (
+    re.compile(r",(?<=[^\W\d_],)(?=[^\W\d_])"),
+    re.compile(r"\.(?<=[a-z]\.)(?=[A-Z])"),
+)
+MAX_SIGNS = 20  # of a page, that are measured
+
+# In heights of the type.
+MIN_SPACE_HEIGHTS = 0.15
+MAX_SPACED_LETTERS = 2  # in a row; more are a word with space between its letters
+
+# Chinese, Japanese and Korean text, which is set with a little space next to other letters.
+FULL_WIDTH = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+SPACE_BESIDE_FULL_WIDTH = re.compile(
+    f"[0-9A-Za-z](?<=[{FULL_WIDTH}] .)|[{FULL_WIDTH}](?<=[0-9A-Za-z] .)"
+)
+HAS_FULL_WIDTH = re.compile(f"[{FULL_WIDTH}]")
+MAX_SET_SPACE_HEIGHTS = 0.26  # as programs set it: a quarter of the type at most
+
+
+def correct_spaces(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
+    """Return the characters of a page with the spaces that it shows; as many as before."""
+    if any(is_gap(handle, place) for place in list_signs(text)):
+        text = add_missing_spaces(handle, text, placeholders)
+    if not text.isascii() and HAS_FULL_WIDTH.search(text):
+        text = drop_set_spaces(handle, text)
+    return text
+
+
+def list_signs(text: str) -> list[int]:
+    """List the places where a space may be missing."""
+    return [m.start() for sign in UNSPACED_SIGNS for m in sign.finditer(text)][:MAX_SIGNS]
+
+
+def is_gap(handle: TextHandle, place: int) -> bool:
+    """Return whether there is room for a space after a character."""
+    edges = list_char_edges(handle, [place, place + 1])
+    return next(iter_gaps(edges), False)
+
+
+def iter_gaps(edges: list[float]) -> Iterator[bool]:
+    """Yield for each character but the last whether there is room for a space after it."""
+    for start in range(0, len(edges) - BOX_FIELDS, BOX_FIELDS):
+        _, top, right, bottom, left, next_top, _, next_bottom = edges[
+            start : start + 2 * BOX_FIELDS
+        ]
+        height = max(top - bottom, next_top - next_bottom)
+        yield (
+            left - right > MIN_SPACE_HEIGHTS * height and bottom < next_top and next_bottom < top
+        )
+
+
+def add_missing_spaces(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
+    """Put a space where there is a gap between two characters.
+
+    PDFium counts the space between letters that a page asks for as part of them, also where a
+    program makes the space between two words of it. A word with space between all its letters
+    stays.
+    """
+    gaps = list(iter_gaps(list_char_edges(handle, range(len(text)))))
+    chars = list(text)
+    inked = [not (char.isspace() or char == NOTHING) for char in text]
+    places = [n + 1 for n, gap in enumerate(gaps) if gap and inked[n] and inked[n + 1]]
+    for start, end in group_runs(places):
+        if end - start <= MAX_SPACED_LETTERS:
+            for place in range(start, end):
+                chars[place] = placeholders.standing_for(f" {chars[place]}")
+    return "".join(chars)
+
+
+def group_runs(places: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each run of places that follow each other."""
+    start = previous = -2
+    for place in places:
+        if place != previous + 1:
+            if start >= 0:
+                yield start, previous + 1
+            start = place
+        previous = place
+    if start >= 0:
+        yield start, previous + 1
+
+
+def drop_set_spaces(handle: TextHandle, text: str) -> str:
+    """Drop the spaces that stand for the little space between full-width and other letters."""
+    places = [match.start() - 1 for match in SPACE_BESIDE_FULL_WIDTH.finditer(text)]
+    chars = list(text)
+    for place in places:
+        if is_generated(handle, place) != 1:
+            continue
+        edges = list_char_edges(handle, [place - 1, place + 1])
+        _, top, right, bottom, left, next_top, _, next_bottom = edges
+        height = max(top - bottom, next_top - next_bottom)
+        if left - right < MAX_SET_SPACE_HEIGHTS * height:
+            chars[place] = NOTHING
+    return "".join(chars)

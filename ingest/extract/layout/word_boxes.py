@@ -1,0 +1,176 @@
+"""Find the words of a page, and their boxes. Only run it in a sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.extract.engines.pdfium_raw import TextHandle
+from ingest.extract.engines.placeholders import FIRST, LAST, NOTHING
+from ingest.extract.layout.geometry import (
+    BROKEN_WORD_CODE,
+    NEWLINE,
+    Boxes,
+    CodePoints,
+    Indices,
+)
+from ingest.extract.layout.type_boxes import read_type_boxes
+
+# In heights of the type.
+MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified lines are narrower
+MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
+
+MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
+MAX_DASHES = 8  # cells in a row that hold nothing else
+HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
+# Word separators: code points up to the first one, and the other two.
+SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
+NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
+
+
+@dataclass(frozen=True, slots=True)
+class WordBoxes:
+    """Offsets and boxes of the words of a page, one row per word."""
+
+    starts: Indices  # offset of the first character
+    ends: Indices  # offset of the last character
+    lines: Indices  # number of PDFium's line
+    first_boxes: Boxes  # of the first character
+    last_boxes: Boxes  # of the last character
+
+    def select(self, rows: Indices) -> WordBoxes:
+        """Return some of the words, by their rows."""
+        return WordBoxes(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+def find_words(
+    text: TextHandle, code_points: CodePoints, written_boxes: Boxes, drawn_boxes: Boxes
+) -> WordBoxes:
+    """Find the words of a page, separated by spaces, line ends and hyphens of broken words.
+
+    A line that the page draws as one run, according to `written_boxes`, has no holes and counts as
+    one word, unless a rule runs down through it.
+    """
+    blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
+    blank |= code_points == NOTHING_CODE
+    broken = code_points == BROKEN_WORD_CODE
+    begins, ends = ~blank, ~blank
+    spaced = (code_points >= FIRST) & (code_points <= LAST)  # it may begin with a space
+    begins[1:] &= blank[:-1] | broken[:-1] | spaced[1:]
+    ends[:-1] &= blank[1:] | broken[:-1] | spaced[1:]
+    starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
+    number = np.cumsum(broken | (code_points == NEWLINE))
+    lines = number[starts] - (broken[starts])  # the mark of a broken word is on the line it ends
+    is_first = mark_changes(lines)
+    is_last = np.ones_like(is_first)
+    is_last[:-1] = is_first[1:]
+    outer = read_type_boxes(text, np.concatenate([starts[is_first], stops[is_last]]).tolist())
+    half = len(outer) // 2
+    interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
+    crossed = mark_crossed_lines(outer[:half], outer[half:], drawn_boxes)
+    split = (interrupted | crossed)[np.cumsum(is_first) - 1]
+    if spaced.any():
+        split |= np.isin(lines, lines[spaced[starts] & ~is_first])
+    firsts = is_first | split
+    starts, stops = starts[firsts], stops[is_last | split]
+    boxes = read_type_boxes(text, np.concatenate([starts, stops]).tolist())
+    half = len(starts)
+    words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+    return part_first_dashes(text, part_last_dashes(text, words, code_points), code_points)
+
+
+def part_first_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
+    """Part each dash from what is in the next cell: PDFium joins them."""
+    for _ in range(MAX_DASHES):
+        dashes = are_dashes(code_points[words.starts]) & (words.ends > words.starts)
+        rows = np.flatnonzero(dashes)
+        if not len(rows):
+            break
+        after = read_type_boxes(text, (words.starts[rows] + 1).tolist())
+        heights = after[:, 1] - after[:, 3]
+        apart = after[:, 0] - words.first_boxes[rows, 2] > MIN_SEGMENT_GAP_HEIGHTS * heights
+        rows = rows[apart]
+        if not len(rows):
+            break
+        words = words.select(np.sort(np.append(np.arange(len(dashes)), rows)))
+        rows += np.arange(len(rows))  # of the dashes, as each has a row of its own now
+        words.ends[rows] = words.starts[rows]
+        words.last_boxes[rows] = words.first_boxes[rows]
+        words.starts[rows + 1] += 1
+        words.first_boxes[rows + 1] = after[apart]
+    return words
+
+
+def are_dashes(codes: CodePoints) -> NDArray[np.bool_]:
+    """Return which code points are dashes."""
+    dashes: NDArray[np.bool_] = (
+        (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
+    )
+    return dashes
+
+
+def part_last_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
+    """Part each dash from the word before it that is on another line: PDFium joins them."""
+    dashes = are_dashes(code_points[words.ends])
+    dashes &= words.ends > words.starts
+    if not dashes.any():
+        return words
+    middles = box_centres(words.first_boxes, 1), box_centres(words.last_boxes, 1)
+    heights = words.first_boxes[:, 1] - words.first_boxes[:, 3]
+    away = np.flatnonzero(dashes & (np.abs(middles[0] - middles[1]) > heights / 2))
+    if not len(away):
+        return words
+    order = np.sort(np.append(np.arange(len(dashes)), away))
+    rests = away + np.arange(len(away))  # rows of the words without their dashes
+    parted = words.select(order)
+    parted.lines[:] += np.cumsum(np.isin(np.arange(len(order)), rests + 1))
+    parted.ends[rests] -= 1
+    parted.last_boxes[rests] = read_type_boxes(text, parted.ends[rests].tolist())
+    parted.starts[rests + 1] = parted.ends[rests + 1]
+    parted.first_boxes[rests + 1] = parted.last_boxes[rests + 1]
+    return parted
+
+
+def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
+    """Mark each number that differs from the one before, and the first one."""
+    changes = np.ones(len(numbers), bool)
+    np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])
+    return changes
+
+
+def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> NDArray[np.bool_]:
+    """Mark the lines that are drawn as several runs, given the boxes of both ends of each line."""
+    middle = (first[:, 1] + first[:, 3]) / 2
+    # A written box is as high as its letters: that of a dash is flat.
+    written = (written_boxes[:, 1] + written_boxes[:, 3]) / 2
+    level = (first[:, 3, None] < written) & (written < first[:, 1, None])
+    left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
+    beside = (written_boxes[:, 0] < right[:, None]) & (left[:, None] < written_boxes[:, 2])
+    shift = np.abs(middle - (last[:, 1] + last[:, 3]) / 2)
+    sloping = shift > MAX_LEVEL_SHIFT_HEIGHTS * (first[:, 1] - first[:, 3])
+    interrupted: NDArray[np.bool_] = ((level & beside).sum(axis=1) != 1) | sloping
+    return interrupted
+
+
+def mark_crossed_lines(first: Boxes, last: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
+    """Mark the lines that a rule, or the edge of a frame, runs down through."""
+    high = drawn_boxes[drawn_boxes[:, 1] - drawn_boxes[:, 3] > MIN_CROSSING_POINTS]
+    places = np.concatenate([high[:, 0], high[:, 2]])
+    tops, bottoms = np.tile(high[:, 1], 2), np.tile(high[:, 3], 2)
+    left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
+    middle = (first[:, 1] + first[:, 3]) / 2
+    through = (
+        (left[:, None] + 1 < places)
+        & (places < right[:, None] - 1)
+        & (bottoms < middle[:, None])
+        & (middle[:, None] < tops)
+    )
+    return np.asarray(through.any(axis=1), bool)
+
+
+def box_centres(boxes: Boxes, axis: int) -> NDArray[np.float32]:
+    """Return the middle of each box along an axis: 0 is horizontal, 1 is vertical."""
+    middle: NDArray[np.float32] = (boxes[:, axis] + boxes[:, axis + 2]) * np.float32(0.5)
+    return middle

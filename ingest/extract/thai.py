@@ -1,0 +1,37 @@
+"""Correct the vowel am of Thai and Lao, which is drawn as a ring and the vowel aa. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+NOTHING = "\u2060"  # cleaning drops it; a page's text keeps the number of its characters until then
+MIN_RINGS = 2  # of a page, to know that its font has one vowel for the other
+
+AM, AA, RING, TONES = "\u0e33", "\u0e32", "\u0e4d", "\u0e48-\u0e4b"
+LAO_AM, LAO_AA, LAO_RING, LAO_TONES = "\u0eb3", "\u0eb2", "\u0ecd", "\u0ec8-\u0ecb"
+PARTED_AM = re.compile(f"{RING}([{TONES}]?){AA}|{LAO_RING}([{LAO_TONES}]?){LAO_AA}")
+# A font may map the ring to anything, and the vowel aa, after it or not, to what both stand for.
+UNKNOWN_RING = f"[!-~\xa1-\xff\ufffd\ue000-\uf8ff{RING}]"
+AM_AFTER_RING = re.compile(f"[\u0e01-\u0e2e][{TONES}]?({UNKNOWN_RING})[{TONES}]?{AM}")
+ANY_AM = re.compile(f"({UNKNOWN_RING}?)([{TONES}]?){AM}")
+
+
+def correct_am(text: str) -> str:
+    """Return the text of a page with its vowels aa and am as they are drawn; as long as before."""
+    if AM + AA in text or LAO_AM + LAO_AA in text:
+        text = text.replace(AM + AA, AM + NOTHING).replace(LAO_AM + LAO_AA, LAO_AM + NOTHING)
+    if RING in text or LAO_RING in text:
+        text = PARTED_AM.sub(join_am, text)
+    if AM in text:
+        rings = Counter(AM_AFTER_RING.findall(text))
+        if rings and max(rings.values()) >= MIN_RINGS:
+            text = ANY_AM.sub(lambda m: f"{NOTHING}{m[2]}{AM}" if m[1] else f"{m[2]}{AA}", text)
+    return text
+
+
+def join_am(match: re.Match[str]) -> str:
+    """Return a ring, a tone and the vowel aa as they are written, in as many characters."""
+    thai = match[0][0] == RING
+    tone = (match[1] if thai else match[2]) or ""
+    return f"{tone}{AM if thai else LAO_AM}{NOTHING}"
