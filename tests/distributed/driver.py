@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import environment
+from tests.conftest import environment, timeless
 from tests.emulator.emulator import Azure
 from tests.processes import Process, running
 
@@ -78,7 +78,7 @@ def contents(azure: Azure, index: str) -> dict[str, Any]:
     """An index, but for what tells of runs: when, by which one, and how often it was tried."""
     azure.search.settle()
     return {
-        key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
-        for key, document in azure.search.dump(index).items()
-        if not key.startswith("run-") and key != "lease" and document.get("outcome") != "failed"
+        key: document
+        for key, document in timeless(azure.search.dump(index)).items()
+        if document.get("outcome") != "failed"
     }
