@@ -653,10 +653,10 @@ def test_what_is_written_is_not_seen_at_once(azure: Azure, documents: SearchClie
 def test_a_read_may_go_back_in_time(azure: Azure, documents: SearchClient) -> None:
     """Two replicas show a write after times of their own; its answer alone is right at once."""
     azure.search.delays.search = azure.search.delays.lookup = 9
-    created = documents.merge_or_upload_documents([{"id": "c00001", "kind": "chunk"}])
-    again = documents.merge_or_upload_documents([{"id": "c00001", "kind": "chunk"}])
+    created = documents.merge_or_upload_documents([{"id": "c00001"}])
+    again = documents.merge_or_upload_documents([{"id": "c00001"}])
     assert [r.status_code for r in (*created, *again)] == [201, 200]
-    (absent,) = documents.merge_documents([{"id": "c00002", "kind": "chunk"}])
+    (absent,) = documents.merge_documents([{"id": "c00002"}])
     assert absent.status_code == 404
 
     def seen() -> set[bool]:
