@@ -341,6 +341,7 @@ class Record:
     settled: str = ""  # when it was last finished, UTC, ISO 8601
     run: str = ""  # id of that run
     details: Details = field(default_factory=Details)
+    epoch: int = 0  # of the lease that it was written under; 0 where there are no epochs
 
     @property
     def key(self) -> SourceKey:

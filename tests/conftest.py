@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -150,6 +151,17 @@ class Bench:
 
 def outcomes(events: Sequence[object]) -> dict[str, str]:
     return {e.source: str(e.outcome) for e in events if isinstance(e, SourceResult)}
+
+
+def timeless(documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The documents of an index on the emulator, without what tells of runs and leases."""
+    made = {}
+    for key, document in documents.items():
+        if not key.startswith(("run-", "lease")):
+            made[key] = {k: v for k, v in document.items() if k not in {"settled", "run"}}
+            details = json.loads(document.get("details") or "{}")
+            made[key]["details"] = {k: v for k, v in details.items() if k != "epoch"}
+    return made
 
 
 def settled(events: Sequence[object]) -> dict[str, SourceResult]:

@@ -175,7 +175,7 @@ def repair_and_report(
         totals.add(event)
         show_repair_event(event, options)
     if totals.sources:
-        scope.retry_policy.wait(scope.index.listing_lag)
+        scope.index.wait_until_listed()
     if not options.quiet and not options.json:
         embedded = f"{pluralize(totals.chunks, 'chunk')} embedded ({totals.tokens:,} tokens)"
         print(f"Repair:  {embedded}, {totals.deleted:,} deleted")

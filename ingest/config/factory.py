@@ -112,7 +112,7 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             if write and index.is_new and not settings.engine:
                 warm_up(model, embed_threads, reader)
             if write and not shared:
-                index.hold(settings.engine)
+                index.hold(settings.engine, stop.fail)
             yield services
         except BaseException as error:
             # Threads that wait for a quota must not delay the error message.

@@ -257,7 +257,7 @@ def guard_session(session: Session) -> None:
 def open_session(job: Job, links: WorkerLinks) -> Iterator[Session]:
     """Open the services of a run on this node.
 
-    Raises ConfigError for another version of ingest, ServiceError if the run lost the index lock.
+    Raises ConfigError for another version of ingest, BusyError if the run lost the index lock.
     """
     if job.version != __version__:
         raise ConfigError(
@@ -281,9 +281,8 @@ def open_session(job: Job, links: WorkerLinks) -> Iterator[Session]:
         ExitStack() as roots,
     ):
         session = Session(job, links, services, run, connections, rate_limiter, roots)
+        services.index.join(job.lease_holder)
         session.lease_stamp = services.index.lease_stamp(job.lease_holder)
-        if not session.lease_stamp:
-            raise ServiceError(f"run {job.run} no longer holds the index: run again")
         yield session
 
 

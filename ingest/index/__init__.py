@@ -6,11 +6,12 @@ Any method may raise ServiceError or ConfigError.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ingest.errors import BusyError
 from ingest.models import CachedPage, Hit, IndexEntry, Mode, Record, Refusal, StoredChunk, Summary
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class RecordStore(Protocol):
     # all records, or those of a root, by root and source ascending; without chunk ids
     def records(self, root: str | None = None) -> Iterator[Record]: ...
 
-    # one record, with its chunk ids
-    def record(self, root: str, source: str) -> Record | None: ...
+    # one record, with its chunk ids; at least as new as the one that was listed
+    def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None: ...
 
     # insert or overwrite; durable once the future is done
     def save(self, record: Record) -> Future[None]: ...
@@ -117,9 +118,18 @@ class Lock(Protocol):
     @property
     def holder(self) -> str: ...
 
-    # take the lock until `close`, for this process or the workers of a distributed engine; raises
-    # BusyError if another run has it
-    def hold(self, engine: str = "", /) -> None: ...
+    # take the lock until `close`, for this process or the workers of a distributed engine, and wait
+    # until reads show what the run before has written; raises BusyError if another run has it.
+    # `on_lost` is called if another run takes it nevertheless; from then on each write raises
+    def hold(
+        self, engine: str = "", on_lost: Callable[[BusyError], None] = lambda _: None, /
+    ) -> None: ...
+
+    # write under the lock of the run with this holder; raises BusyError if it has lost it
+    def join(self, holder: str, /) -> None: ...
+
+    # wait until listings show all that this process has written
+    def wait_until_listed(self) -> None: ...
 
     # let the lock expire instead of releasing it at once: workers of this run may still write
     def stop_renewing(self) -> None: ...

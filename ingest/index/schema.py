@@ -16,6 +16,7 @@ import orjson
 from ingest.models import CachedPage, Details, IndexEntry, OcrResult, StoredChunk, Summary, Timeline
 
 NO_DETAILS = Details()
+EPOCH_NAME = "epoch"
 DETAIL_FIELD_NAMES = tuple(field.name for field in fields(Details))
 
 
@@ -159,9 +160,13 @@ def chunk_from_document(document: Mapping[str, Any]) -> StoredChunk:
     )
 
 
-def details_to_json(details: Details) -> str:
-    """Serialize details without empty values; "" if all are empty."""
+def details_to_json(details: Details, epoch: int = 0) -> str:
+    """Serialize details without empty values; "" if all are empty.
+
+    The epoch of a record goes with them, so that an index needs no field for it.
+    """
     values = {name: value for name in DETAIL_FIELD_NAMES if (value := getattr(details, name))}
+    values |= {EPOCH_NAME: epoch} if epoch else {}
     return orjson.dumps(values).decode() if values else ""
 
 
@@ -173,6 +178,11 @@ def details_from_json(text: str) -> Details:
     values = {name: stored[name] for name in DETAIL_FIELD_NAMES if name in stored}
     lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
     return Details(**(values | lists))
+
+
+def epoch_from_json(text: str) -> int:
+    """Deserialize the epoch of a record; 0 if it has none."""
+    return int(orjson.loads(text).get(EPOCH_NAME, 0)) if text else 0
 
 
 def summary_to_json(summary: Summary) -> str:

@@ -32,7 +32,7 @@ def load_records(
     def start(change: Stale | RunEvent) -> Future[Record | None] | None:
         if not isinstance(change, Stale) or (change.record is None and index.read_after_write):
             return None
-        call = partial(index.record, change.source.root, change.source.name)
+        call = partial(index.record, *change.source.key, change.record)
         timed = services.times.wrap(WRITING_RECORDS, call, change.source.key)
         return stop.track(services.write_threads.submit(timed))
 

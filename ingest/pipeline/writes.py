@@ -117,7 +117,7 @@ def begin_transaction(
 def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
     """Return the result of a skipped source, pending until saved. Its chunks in the index stay."""
     source = change.source
-    record = index.record(*source.key) or Record(*source.key)
+    record = index.record(*source.key, change.record) or Record(*source.key)
     error = DocumentError(change.reason, change.code)
     failure = failure_record(record, source, error, recipe, run)
     # No attempt was made, so a later run reads it once that is possible.
@@ -192,7 +192,13 @@ def finish_transaction(
 
 def remove_source(record: Record, index: Index) -> SourceResult:
     """Delete all chunks of a source, and only then its record."""
-    ids = possible_ids(index.record(record.root, record.source) or record)
+    whole = index.record(*record.key, record)
+    # A listed record has no ids. If it cannot be looked up, the chunks say what is to go.
+    ids = (
+        possible_ids(whole)
+        if whole
+        else {chunk.id for chunk in index.chunks(*record.key, text=False)}
+    )
     delete_chunks(ids, index)
     index.forget(record)
     return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=len(ids))

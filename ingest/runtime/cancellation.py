@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ingest.errors import ConfigError, IngestError, ServiceError, StoppedError
+from ingest.errors import BusyError, ConfigError, IngestError, ServiceError, StoppedError
 
 R = TypeVar("R")
 
@@ -38,12 +38,16 @@ class Cancellation:
             error = None if done.cancelled() else done.exception()
             if isinstance(error, StoppedError):
                 return
-            if isinstance(error, (ServiceError, ConfigError)):
-                self.fault = self.fault or error
-                self.abandon()
+            if isinstance(error, (ServiceError, ConfigError, BusyError)):
+                self.fail(error)
 
         call.add_done_callback(on_done)
         return call
+
+    def fail(self, error: IngestError) -> None:
+        """End the run with an error, unless it ends with another one already."""
+        self.fault = self.fault or error
+        self.abandon()
 
     def raise_fault(self) -> None:
         """Raise the error that ended the run, if any."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import environment
+from tests.conftest import environment, timeless
 from tests.emulator.emulator import Azure
 from tests.fork_server import running_ingest
 from tests.processes import Process
@@ -75,7 +75,7 @@ def contents(azure: Azure, index: str) -> dict[str, Any]:
     """An index, but for what tells of runs: when, by which one, and how often it was tried."""
     azure.search.settle()
     return {
-        key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
-        for key, document in azure.search.dump(index).items()
-        if not key.startswith("run-") and key != "lease" and document.get("outcome") != "failed"
+        key: document
+        for key, document in timeless(azure.search.dump(index)).items()
+        if document.get("outcome") != "failed"
     }

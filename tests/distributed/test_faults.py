@@ -76,8 +76,9 @@ class World:
         where = self.azure.search.indexes[index]
         with where.lock:
             then = datetime.now(UTC) - timedelta(seconds=seconds)
-            lease = where.latest["lease"] | {"settled": then.isoformat(timespec="seconds")}
-            where.written("lease", lease, self.azure.clock.now(), self.azure.search.delays)
+            for key in [key for key in where.latest if key.startswith("lease")]:
+                lease = where.latest[key] | {"settled": then.isoformat(timespec="seconds")}
+                where.written(key, lease, self.azure.clock.now(), self.azure.search.delays)
 
     def held(self, service: str, path: str = "", after: int = 0) -> AbstractContextManager[Gate]:
         """While it lasts, requests to a service are held at a gate, but for the first ones."""

@@ -22,7 +22,7 @@ from ingest.pipeline.run import RunRecorder
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import DIMENSIONS
+from tests.conftest import DIMENSIONS, timeless
 from tests.emulator.emulator import Azure, emulator
 from tests.pdfs import aged, pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
@@ -118,11 +118,7 @@ class World:
     def contents(self, index: str) -> dict[str, Any]:
         """An index, but for what tells of runs: when, and by which, each record was written."""
         self.azure.search.settle()
-        return {
-            key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
-            for key, document in self.azure.search.dump(index).items()
-            if not key.startswith("run-") and key != "lease"
-        }
+        return timeless(self.azure.search.dump(index))
 
     def first(self) -> None:
         """Documents of every kind, and nothing else."""

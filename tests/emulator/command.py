@@ -54,7 +54,7 @@ def configure(azure: Azure, options: argparse.Namespace) -> None:
     azure.ocr.read = reader()
     azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
     azure.openai.out_of_order = True
-    azure.search.delays.search = options.visible
+    azure.search.delays.search = azure.search.delays.lookup = options.visible
     azure.faults.randomly(
         options.faults, options.seed, services=("openai", "search", "blob", "ocr")
     )

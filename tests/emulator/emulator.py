@@ -35,6 +35,9 @@ from tests.emulator.search import Search
 from tests.emulator.server import Request, Response, Service, serving
 from tests.emulator.vectors import Embed, hashed
 
+# One to three seconds, for a client whose waits are 20 times shorter than real ones.
+LAG_SECONDS = 3 / 20
+
 
 @dataclass(frozen=True)
 class Exchange:
@@ -103,17 +106,19 @@ class Azure:
 
 
 @contextmanager
-def emulator(
+def emulator(  # noqa: PLR0913 - each has a default
     *,
     embed: Embed = hashed,
     deployment: str = "embeddings",
     model: Deployment | None = None,
     dimensions: int = 1536,
     index: str = "chunks",
+    lag: float = LAG_SECONDS,
 ) -> Iterator[Azure]:
     """Azure with one deployment of a model and no index; ports are free ones of 127.0.0.1.
 
-    `dimensions` and `index` only say what the environment asks a client to use.
+    `dimensions` and `index` only say what the environment asks a client to use. `lag` is how long
+    the slower of two replicas takes to show what was written, by query and by key.
     """
     clock = Clock()
     identity = Identity(clock)
@@ -130,6 +135,7 @@ def emulator(
             Faults(),
             folder / "ca.pem",
         )
+        azure.search.delays.search = azure.search.delays.lookup = lag
         tls = secured(azure.ca)
         azure.openai.deployments[deployment] = model or Deployment()
 

@@ -25,7 +25,7 @@ from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, SERVICE_CONTR
 from tests.emulator.query import MOST, PAGE, Reader, facets, names, selected, understood
 from tests.emulator.schema import VECTORS, normalized, permit
 from tests.emulator.server import Json, Request, Response, answer
-from tests.emulator.store import VERSION, Delays, Index, apply, checked
+from tests.emulator.store import FAST, SLOW, VERSION, Delays, Index, Replica, apply, checked
 from tests.emulator.vectors import Embed, hashed
 
 AUDIENCES = ("https://search.azure.com",)
@@ -108,6 +108,7 @@ class Search:
         self.vector_quota: int | None = 35 * 1024**3  # None, as the free tier says it
         self.throttled = False  # whether operations on indexes are
         self.delays = Delays()
+        self.replicas = 2  # of new indexes; a read is answered by any of them, so it may go back
         self.latency = 0.0  # seconds
         self.latency_per_document = 0.0
         self.results_out_of_order = False
@@ -256,7 +257,8 @@ class Search:
         if len(self.indexes) >= self.max_indexes:
             said = f"Index quota of {self.max_indexes} has been exceeded for this service."
             raise Rejected(429, "", said)
-        self.indexes[name] = index = Index(definition, self.etag())
+        replicas = [Replica(share) for share in (SLOW, FAST)[: self.replicas]]
+        self.indexes[name] = index = Index(definition, self.etag(), replicas)
         return answer(201, description(index), {"ETag": index.etag})
 
     def define(self, call: Call) -> Response:
@@ -383,7 +385,8 @@ class Search:
         index = self.index(name)
         only = selected(names(call.request.query.get("$select")), index.fields)
         with index.lock:
-            document = index.looked_up.at(self.clock.now()).by_key.get(key)
+            replica = self.random.choice(index.replicas)
+            document = replica.looked_up.at(self.clock.now()).by_key.get(key)
         if document is None:
             raise Silent(404)
         return answer(200, index.shown(document, only))
@@ -395,7 +398,8 @@ class Search:
         query = understood(body, index, index.fields_at(self.clock.now()))
         page = min(PAGE if query.top is None else query.top, MOST)
         with index.lock:
-            documents = index.searched.at(self.clock.now())
+            replica = self.random.choice(index.replicas)
+            documents = replica.searched.at(self.clock.now())
             whole = body.get("count") or body.get("facets")
             # One more than is shown, to know whether there is another page.
             enough = None if whole else query.skip + page + 1

@@ -26,7 +26,7 @@ VERSION = "2026-04-01"
 
 @dataclass
 class Delays:
-    """Seconds until a change is seen."""
+    """Seconds until a change is seen, by the slower of the replicas."""
 
     search: float = 0.0  # by queries
     lookup: float = 0.0  # by key
@@ -36,15 +36,32 @@ class Delays:
 
 
 @dataclass
+class Replica:
+    """Copy of an index's documents that shows a change after a share of the delay."""
+
+    share: float
+    searched: View = field(default_factory=View)
+    looked_up: View = field(default_factory=View)
+
+    def written(self, key: str, document: Json | None, now: float, delays: Delays) -> None:
+        """Show one change, later."""
+        self.searched.put(key, document, now, self.share * delays.search)
+        lookup = min(delays.lookup, delays.search)
+        self.looked_up.put(key, document, now, self.share * lookup)
+
+
+SLOW, FAST = 1.0, 1 / 3  # shares of the delay
+
+
+@dataclass
 class Index:
     """An index. Whoever reads or writes its documents holds `lock`."""
 
     definition: Json
     etag: str
+    replicas: list[Replica] = field(default_factory=lambda: [Replica(SLOW)])
     lock: threading.RLock = field(default_factory=threading.RLock)
     latest: dict[str, Json] = field(default_factory=dict)  # all writes done
-    searched: View = field(default_factory=View)
-    looked_up: View = field(default_factory=View)
     counted: View = field(default_factory=View)
     fields: dict[str, Json] = field(default_factory=dict)
     earlier: tuple[float, dict[str, Json]] | None = None  # the fields before a change, until when
@@ -73,7 +90,8 @@ class Index:
     def settle(self) -> None:
         """Let everything written be seen at once."""
         with self.lock:
-            for view in (self.searched, self.looked_up, self.counted):
+            replicated = [view for r in self.replicas for view in (r.searched, r.looked_up)]
+            for view in (*replicated, self.counted):
                 view.at(float("inf"))
 
     def written(self, key: str, document: Json | None, now: float, delays: Delays) -> None:
@@ -82,8 +100,8 @@ class Index:
             self.latest.pop(key, None)
         else:
             self.latest[key] = document
-        self.searched.put(key, document, now, delays.search)
-        self.looked_up.put(key, document, now, min(delays.lookup, delays.search))
+        for replica in self.replicas:
+            replica.written(key, document, now, delays)
         later = delays.search if delays.count is None else delays.count
         self.counted.put(key, document, now, later)
 

@@ -30,7 +30,7 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import CHARGED_TOKENS, THROTTLED_REQUESTS
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import ROOT, environment, ingested, outcomes, settled
+from tests.conftest import ROOT, environment, ingested, outcomes, settled, timeless
 from tests.emulator import faults
 from tests.emulator.emulator import Azure, emulator
 from tests.emulator.gate import held
@@ -92,11 +92,7 @@ def run(folder: Path, chosen: Settings, stop: Cancellation | None = None) -> lis
 def contents(azure: Azure) -> dict[str, Any]:
     """The index, but for what tells of runs: when, and by which one, each record was written."""
     azure.search.settle()
-    return {
-        key: {k: v for k, v in document.items() if k not in {"settled", "run"}}
-        for key, document in azure.search.dump(INDEX).items()
-        if not key.startswith("run-")
-    }
+    return timeless(azure.search.dump(INDEX))
 
 
 def first(folder: Path) -> None:
@@ -512,7 +508,7 @@ def aged(azure: Azure, lease: dict[str, Any]) -> None:
         RetryPolicy(),
         may_be_absent=False,
     )
-    kept = {name: lease[name] for name in ("id", "kind", "run", "settled")}
+    kept = {name: lease[name] for name in ("id", "kind", "run", "settled", "size")}
     assert documents.write("upload", [kept]) == []
     documents.close()
 
@@ -626,14 +622,14 @@ def test_what_is_written_may_be_seen_late(
     _, folder, wanted = calm
     for path in folder.glob("*.pdf"):
         path.unlink()
-    azure.search.delays.search = azure.search.delays.count = 20.0
+    delays = azure.search.delays
+    delays.search = delays.lookup = delays.count = 20 / SPEED
     chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64")
     first(folder)
     run(folder, chosen)
     assert set(outcomes(run(folder, chosen)).values()) == {"unchanged"}
     assert azure.openai.repeated == {}
 
-    azure.clock.advance(30)
     second(folder)
     run(folder, chosen)
     assert contents(azure).keys() == wanted.keys()

@@ -74,7 +74,7 @@ def repair_index(scope: CheckContext) -> Iterator[RunEvent]:
                 bad_ids.update(case.bad_vector_ids)
     if again:
         # The run that follows lists the records, and must see the new ones.
-        scope.retry_policy.wait(index.listing_lag)
+        index.wait_until_listed()
     masked = replace(services, index=cast("Index", MaskedIndex(index, bad_ids)))
     for root in open_roots.values():
         yield from repair_root(root, replace(scope, services=masked), again[root.name])
@@ -145,7 +145,7 @@ def repair_root(root: Root, scope: CheckContext, names: set[str]) -> Iterator[Ru
     if scope.thorough and changed:
         # Size and time may still equal those of the record.
         mark_unread(root.name, changed, services.index)
-        scope.retry_policy.wait(services.index.listing_lag)
+        services.index.wait_until_listed()
     yield from remove_vanished(root, comparison.absences, services)
     names |= changed | {finding.source for finding in findings if finding.kind is FindingKind.NEW}
     if names and not run.stop.is_requested():
@@ -232,7 +232,7 @@ def forget_root(scope: CheckContext, root: str) -> Iterator[SourceResult]:
         if call:
             yield call.result()
     if known:
-        scope.retry_policy.wait(index.listing_lag)
+        index.wait_until_listed()
     chunks = index.chunks(root, text=False)
     while batch := {chunk.id: chunk.source for chunk in islice(chunks, DELETE_BATCH_IDS)}:
         known = True

@@ -7,8 +7,11 @@ SDK's retries are off; runtime/retry.py retries.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar
@@ -133,6 +136,9 @@ class DocumentClient:
             **sdk_options(retry_policy.request_log),
         )
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_UPLOADS, "upload")
+        # Called right before each request that writes; raises BusyError if the lease is lost.
+        self.fence: Callable[[], None] = lambda: None
+        self.clock_offset = 0.0  # seconds that the service's clock is ahead of this machine's
 
     def close(self) -> None:
         """Stop the threads and close the connections."""
@@ -140,7 +146,7 @@ class DocumentClient:
         self.client.close()
 
     def get(self, key: str) -> dict[str, Any] | None:
-        """Look up one document by its key, as it was last written; None if there is none."""
+        """Look up one document by its key; None if there is none. It may lag behind writes."""
 
         def ask() -> dict[str, Any] | None:
             return dict(self.client.get_document(key))
@@ -202,26 +208,60 @@ class DocumentClient:
     def write_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Send one request, and again for the documents that the service was too busy for."""
         left = {str(document["id"]): document for document in documents}
-        refusals: list[Refusal] = []
+        results: list[dict[str, Any]] = []
+        halves: list[Refusal] = []
+        try:
+            self.send_until_answered(action, left, results, self.fence)
+        except RequestTooLargeError:
+            halves = self.write_halves(action, list(left.values()))
+        refusals = [
+            Refusal(str(result["key"]), f"{result.get('errorMessage')} ({result['statusCode']})")
+            for result in results
+            if not (result["status"] and int(result["statusCode"]) in SUCCESS_STATUSES)
+        ]
+        return halves + refusals
+
+    def write_statuses(self, action: str, documents: Sequence[dict[str, Any]]) -> dict[str, int]:
+        """Send one request without the fence; return each document's status by its id.
+
+        The status tells, without any lag, whether the document existed: 201 for one that was
+        created, 404 for a merge into none. Raises ServiceError for any other refusal.
+        """
+        results: list[dict[str, Any]] = []
+        left = {str(document["id"]): document for document in documents}
+        self.send_until_answered(action, left, results, lambda: None)
+        for result in results:
+            if int(result["statusCode"]) not in (*SUCCESS_STATUSES, HTTPStatus.NOT_FOUND):
+                raise ServiceError(
+                    f"{self.endpoint} refused a record: {result.get('errorMessage')} "
+                    f"({result['statusCode']})"
+                )
+        return {str(result["key"]): int(result["statusCode"]) for result in results}
+
+    def send_until_answered(
+        self,
+        action: str,
+        left: dict[str, dict[str, Any]],
+        results: list[dict[str, Any]],
+        fence: Callable[[], None],
+    ) -> None:
+        """Move the documents from `left` to `results` as they are accepted, or refused for good."""
 
         def attempt() -> None:
             busy = "no result for them"
+            fence()
             for result in self.send_batch(action, list(left.values())):
                 key, status = str(result["key"]), int(result["statusCode"])
                 if key in left and status in RETRYABLE_DOCUMENT_STATUSES:
                     busy = f"{status}, {result.get('errorMessage')}"
-                elif left.pop(key, None) and not (result["status"] and status in SUCCESS_STATUSES):
-                    refusals.append(Refusal(key, f"{result.get('errorMessage')} ({status})"))
+                elif left.pop(key, None):
+                    results.append(result)
             if left:
                 raise RetryableError(
                     f"{self.endpoint} has not accepted {len(left)} documents yet ({busy})"
                 )
 
-        try:
-            self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR)
-        except RequestTooLargeError:
-            return self.write_halves(action, list(left.values())) + refusals
-        return refusals
+        self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send one request to write or delete; return a result for each document.
@@ -239,11 +279,17 @@ class DocumentClient:
             content=request_body(action, documents),
         )
         response = self.client.send_request(request)
+        if sent := response.headers.get("Date"):
+            self.clock_offset = parsedate_to_datetime(sent).timestamp() - time.time()
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise RequestTooLargeError(self.endpoint)
         response.raise_for_status()
         results: list[dict[str, Any]] = response.json()["value"]
         return results
+
+    def now(self) -> datetime:
+        """Return the time by the service's clock, as far as it has told it."""
+        return datetime.fromtimestamp(time.time() + self.clock_offset, UTC)
 
     def write_halves(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Split a request that the service calls too large, down to single documents."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,10 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
+from ingest.errors import BusyError
 from ingest.index import MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
+from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
@@ -30,6 +33,7 @@ from ingest.index.azure.serialize import (
     record_key,
     record_to_document,
 )
+from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
 from ingest.index.ranking import FUSION_CANDIDATES, VECTOR_WEIGHT
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
@@ -79,21 +83,35 @@ class AzureIndex:
         self.is_new = self.read_after_write = False
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
+        self.recent_records: RecentWrites[Record | None] = RecentWrites()
+        self.recent_pages: RecentWrites[CachedPage] = RecentWrites()
         # Records are small and many: one request takes those of all documents under way.
         self.record_writer = Coalescer(self.save_records, MAX_BATCH_RECORDS)
 
     @property
     def holder(self) -> str:
-        return self.lease.owner
+        return self.lease.holder
 
     def lease_stamp(self, holder: str, /) -> str:
         return self.lease.stamp(holder)
 
-    def hold(self, engine: str = "", /) -> None:
+    def hold(
+        self, engine: str = "", on_lost: Callable[[BusyError], None] = lambda _: None, /
+    ) -> None:
+        self.lease.on_lost = on_lost
         idle = self.lease.acquire(engine, self.filled_by, is_new=self.is_new)
         self.idle_before_hold = math.inf if idle is None else idle
         # Of two runs that found no index, the later one may see what the other has written.
         self.read_after_write = self.is_new if idle is None else idle > LISTING_SETTLE_SECONDS
+        if idle is not None and not self.read_after_write:
+            # The last write before this run's began its epoch, or the one before.
+            wait_until_visible(self.documents, epoch_key(max(1, self.lease.epoch - 1)))
+
+    def join(self, holder: str, /) -> None:
+        self.lease.join(holder)
+
+    def wait_until_listed(self) -> None:
+        wait_until_listed(self.documents)
 
     def stop_renewing(self) -> None:
         self.lease.stop_renewing()
@@ -136,23 +154,39 @@ class AzureIndex:
                 return
             last = (str(page[-1]["root"]), str(page[-1]["place"]))
 
-    def record(self, root: str, source: str) -> Record | None:
-        found = self.documents.get(record_key(root, source))
-        return record_from_document(found) if found else None
+    def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None:
+        key = record_key(root, source)
+        if key in self.recent_records:
+            return self.recent_records[key]
+
+        def read() -> Record | None:
+            found = self.documents.get(key)
+            record = record_from_document(found) if found else None
+            if record and record.epoch > self.lease.epoch > 0:
+                self.lease.raise_if_lost()
+            return record if record and (listed is None or record.epoch >= listed.epoch) else None
+
+        if listed is None or not listed.settled:
+            return read()
+        # A look-up that is older than the listing lags.
+        return self.lease.poll(read, LISTING_LAG_SECONDS)
 
     def save(self, record: Record) -> Future[None]:
-        return self.record_writer.submit(record)
+        return self.record_writer.submit(replace(record, epoch=self.lease.epoch))
 
     def save_records(self, records: list[Record]) -> None:
         """Insert or overwrite several records in one request."""
         documents = list(map(record_to_document, records))
         self.documents.raise_if_refused(self.documents.write("upload", documents))
+        for record in records:
+            self.recent_records.add(record_key(*record.key), record)
 
     def forget(self, record: Record) -> None:
-        self.documents.raise_if_refused(
-            self.documents.write("delete", [{"id": record_key(record.root, record.source)}])
-        )
+        key = record_key(*record.key)
+        self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
+        self.recent_records.add(key, None)
         if record.details.scanned:
+            self.recent_pages.clear()
             self.delete_cached_pages(record)
 
     def delete_cached_pages(self, record: Record) -> None:
@@ -317,7 +351,9 @@ class AzureIndex:
         return [summary_from_json(text) for text in texts if text]
 
     def cached_page(self, key: str) -> CachedPage | None:
-        # By key: a search may not see what was written a moment ago.
+        if key in self.recent_pages:
+            return self.recent_pages[key]
+        # By key: a search lags more.
         found = self.documents.get(page_key(key))
         return (
             cached_page_from_json(key, found["root"], found["source"], found[SUMMARY_FIELD])
@@ -344,6 +380,7 @@ class AzureIndex:
         document = {"id": page_key(page.key), "kind": "page", "root": page.root}
         more = {"source": page.source, SUMMARY_FIELD: cached_page_to_json(page)}
         self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
+        self.recent_pages.add(page.key, page)
 
     def run_documents(self, limit: int, select: list[str] | None) -> list[dict[str, Any]]:
         """Read the documents of the last runs, newest first; `select` None: with every field."""

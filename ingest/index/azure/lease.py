@@ -1,8 +1,10 @@
-"""Advisory lease on a search service's index: a document that names the run that is writing.
+"""Advisory lease on a search service's index, with epochs that fence off a run that lost it.
 
-The service has no locks, so the lease only keeps cooperating runs apart; the order of writes keeps
-the index correct. A lease ends when it is not renewed in time, or when its process on this machine
-is gone. It also records the model that filled the index.
+The service has no locks and no conditional writes. Who holds the lease is decided by the epochs
+(index/azure/epochs.py). A run whose epoch is over, because it was paused or cut off and another
+one took the lease, begins no write: it asks right before. The owner and the time of the
+last renewal are in the document of the epoch, and in the document `lease`, which also records the
+model that filled the index. Times are the service's.
 """
 
 from __future__ import annotations
@@ -10,38 +12,64 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import secrets
-import socket
 import threading
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest.errors import BusyError, IngestError
+from ingest.index.azure.epochs import Epochs, epoch_key
+from ingest.index.azure.owner import create_owner, describe_owner, is_owner_gone
 from ingest.index.schema import SUMMARY_FIELD
 
 if TYPE_CHECKING:
     from ingest.index.azure.client import DocumentClient
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 LEASE_DOCUMENT_KEY = "lease"
+EPOCH_FIELD = "size"  # of that document: an integer field that every index has
 FREE_OWNER = "free"  # instead of an owner
 LEASE_RENEW_SECONDS = 20.0
 LEASE_SECONDS = 90.0  # without renewal, after which another run may take it
-LEASE_SETTLE_SECONDS = 0.3  # after which two concurrent runs both read the later one's lease
+CHECK_SECONDS = 1.0  # that the last answer about the lease counts
+OWNER_SECONDS = 5.0  # after which an epoch that is seen without an owner has none
+POLL_SECONDS = 0.25
+
+
+def read_clocks() -> tuple[float, float]:
+    """Read two clocks. A suspended machine stops neither, a frozen VM perhaps only the first."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
+    return time.monotonic(), time.time()
 
 
 class Lease:
     """Lease of one index."""
 
-    def __init__(self, documents: DocumentClient) -> None:
+    def __init__(
+        self, documents: DocumentClient, clocks: Callable[[], tuple[float, float]] = read_clocks
+    ) -> None:
         self.documents = documents
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.clocks = clocks
+        self.epochs = Epochs(documents)
+        self.owner = create_owner()
+        self.epoch = 0  # that this process writes in; 0: none
+        self.is_lost = False
+        self.on_lost: Callable[[BusyError], None] = lambda _: None
+        self.checked = (-math.inf, -math.inf)  # when the epoch was last known not to be over
+        self.check_lock = threading.Lock()
         self.stopped = threading.Event()
         self.renewer: threading.Thread | None = None
         self.vector_space: tuple[str, int] | None = None  # written with every renewal
+
+    @property
+    def holder(self) -> str:
+        """Epoch and owner, for the workers of a distributed engine."""
+        return f"{self.epoch} {self.owner}"
 
     def acquire(
         self, engine: str = "", filled_by: tuple[str, int] | None = None, *, is_new: bool = False
@@ -54,18 +82,97 @@ class Lease:
         if engine:
             self.owner = f"workers of {engine} for {self.owner}"
         found = self.read_lease()
-        idle = self.raise_if_held(found)
+        latest = self.epochs.latest(epoch_of(found))
+        if found and not epoch_of(found):  # of a version without epochs
+            self.raise_if_held(found)
+        taken = self.begin_epoch(latest)
+        if found is None and taken > 1:
+            found = self.poll(self.read_lease, LEASE_SECONDS)
         recorded = parse_vector_space(found)
         # An index with vectors of two models, or of an unknown one, is recorded as neither's.
         self.vector_space = (
             filled_by if is_new else recorded if filled_by in (None, recorded) else None
         )
+        self.epoch, self.checked = taken, self.clocks()
         self.write_lease()
-        time.sleep(LEASE_SETTLE_SECONDS)
-        self.raise_if_held(self.read_lease())
+        self.documents.fence = self.raise_if_lost
         self.renewer = threading.Thread(target=self.renew_until_stopped, name="lease", daemon=True)
         self.renewer.start()
-        return idle
+        if found is None:
+            return None
+        is_current = found["run"] == FREE_OWNER and epoch_of(found) in (0, taken - 1)
+        return self.age_seconds(found) if is_current else 0.0
+
+    def begin_epoch(self, latest: int) -> int:
+        """Begin an epoch of this run, given the latest one; raises BusyError if that is held."""
+        while True:
+            if latest % 2:
+                if holder := self.read_holder(latest):
+                    self.raise_if_held(holder)
+                self.epochs.begin(latest + 1, self.stamp_now())
+                latest += 1
+            if self.epochs.begin(latest + 1, self.stamp_now()):
+                return latest + 1
+            # Another run was faster, or the answer was lost and the epoch will have no owner.
+            latest += 1
+
+    def read_holder(self, epoch: int) -> dict[str, Any] | None:
+        """Read the document of an epoch, once it can be seen; None if it has no owner."""
+        key = epoch_key(epoch)
+        if self.poll(lambda: self.documents.get(key), LEASE_SECONDS) is None:
+            raise BusyError(
+                f"another run has just begun to write to the index {self.documents.name}: wait "
+                "for it to end"
+            )
+
+        def read_owned() -> dict[str, Any] | None:
+            found = self.documents.get(key)
+            return found if found and found.get("run") else None
+
+        return self.poll(read_owned, OWNER_SECONDS)
+
+    def poll(self, read: Callable[[], T | None], seconds: float) -> T | None:
+        """Read again and again until there is something to see, at most for so long."""
+        wait, clock = self.documents.retry_policy.wait, self.documents.retry_policy.clock
+        end = clock() + seconds
+        while (found := read()) is None and clock() < end:
+            wait(POLL_SECONDS)
+        return found
+
+    def join(self, holder: str) -> None:
+        """Write in the epoch of a worker's run. Raises BusyError if it is over."""
+        self.epoch = int(holder.partition(" ")[0])
+        self.documents.fence = self.raise_if_lost
+        self.raise_if_lost()
+
+    def raise_if_lost(self) -> None:
+        """Raise BusyError if another run has taken the lease. Asks, unless it did a moment ago."""
+        if not self.is_lost and not self.is_check_recent():
+            with self.check_lock:
+                if not self.is_lost and not self.is_check_recent():
+                    self.check()
+        if self.is_lost:
+            raise self.lost_error()
+
+    def is_check_recent(self) -> bool:
+        """Return whether the last check is younger than CHECK_SECONDS, by every clock."""
+        ages = [now - then for now, then in zip(self.clocks(), self.checked, strict=True)]
+        return max(ages) < CHECK_SECONDS
+
+    def check(self) -> None:
+        """Ask whether the epoch is over."""
+        asked = self.clocks()
+        if self.epochs.has_begun(self.epoch + 1):
+            self.is_lost = True
+            self.on_lost(self.lost_error())
+        else:
+            self.checked = asked
+
+    def lost_error(self) -> BusyError:
+        return BusyError(
+            f"another run has taken over the index {self.documents.name} while this one was paused "
+            "or cut off: run again when that one has ended"
+        )
 
     def read_lease(self) -> dict[str, Any] | None:
         """Read the lease document."""
@@ -75,48 +182,77 @@ class Lease:
         """Read the recorded model and its dimensions; None where they are not recorded."""
         return parse_vector_space(self.read_lease())
 
-    def raise_if_held(self, found: dict[str, Any] | None) -> float | None:
-        """Raise BusyError if another run holds a lease; return the lease's age in seconds."""
-        if not found:
-            return None
-        if found["run"] not in (self.owner, FREE_OWNER) and is_owner_alive(found):
+    def raise_if_held(self, found: dict[str, Any]) -> None:
+        """Raise BusyError if another run holds a lease."""
+        if self.is_alive(found) and not self.is_abandoned(found):
+            left = LEASE_SECONDS - max(0.0, self.age_seconds(found))
             raise BusyError(
-                f"another run ({found['run'].rpartition(':')[0]}) is writing to the index "
+                f"another run ({describe_owner(str(found['run']))}) is writing to the index "
                 f"{self.documents.name}: wait for it to end; if it was killed, for "
-                f"{max(1.0, LEASE_SECONDS - age_seconds(found)):.0f} s"
+                f"{max(1.0, left):.0f} s"
             )
-        return age_seconds(found)
+
+    def is_alive(self, found: dict[str, Any]) -> bool:
+        """Return False if a lease is free, or its run has ended or stopped renewing it."""
+        owner = str(found["run"])
+        if owner in (FREE_OWNER, self.owner) or is_owner_gone(owner):
+            return False
+        return self.age_seconds(found) < LEASE_SECONDS
+
+    def is_abandoned(self, found: dict[str, Any]) -> bool:
+        """Return whether a lease dated in the future is not renewed. Watches it for a while."""
+        if self.age_seconds(found) > -LEASE_SECONDS:
+            return False
+        key, dated = str(found["id"]), found["settled"]
+
+        def read_renewed() -> dict[str, Any] | None:
+            again = self.documents.get(key)
+            return again if again and again["settled"] != dated else None
+
+        return self.poll(read_renewed, 2 * LEASE_RENEW_SECONDS) is None
+
+    def age_seconds(self, found: dict[str, Any]) -> float:
+        """Return the seconds since a lease was written."""
+        written = datetime.fromisoformat(str(found["settled"]))
+        return (self.documents.now() - written).total_seconds()
 
     def seconds_since_write(self) -> float:
         """Return the seconds since a run may have written; 0 while one holds the lease."""
         found = self.read_lease()
         if not found:
             return math.inf
-        return 0.0 if found["run"] != FREE_OWNER and is_owner_alive(found) else age_seconds(found)
+        return 0.0 if self.is_alive(found) else max(0.0, self.age_seconds(found))
 
-    def stamp(self, owner: str) -> str:
-        """Return the time of this owner's last renewal; "" if it does not hold the lease."""
-        found = self.read_lease()
-        return str(found["settled"]) if found and found["run"] == owner else ""
+    def stamp(self, holder: str) -> str:
+        """Return the time of a holder's last renewal; "" if its epoch is over."""
+        epoch = int(holder.partition(" ")[0])
+        if self.epochs.has_begun(epoch + 1):
+            return ""
+        found = self.documents.get(epoch_key(epoch))
+        return str(found["settled"]) if found else "not seen yet"
 
-    def write_lease(self, owner: str = "") -> None:
-        stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        lease = {
-            "id": LEASE_DOCUMENT_KEY,
-            "kind": "lease",
-            "run": owner or self.owner,
-            "settled": stamp,
-        }
-        if self.vector_space:
-            model, dimensions = self.vector_space
-            lease[SUMMARY_FIELD] = json.dumps({"model": model, "dimensions": dimensions})
-        self.documents.raise_if_refused(self.documents.write("upload", [lease]))
+    def stamp_now(self) -> str:
+        return self.documents.now().isoformat(timespec="seconds")
+
+    def write_lease(self) -> None:
+        """Write the owner and the time into the documents of the epoch and of the lease."""
+        owner = {"kind": "lease", "run": self.owner, "settled": self.stamp_now()}
+        documents = [{"id": epoch_key(self.epoch), **owner}, self.lease_document(owner, self.epoch)]
+        self.documents.write_statuses("mergeOrUpload", documents)
+
+    def lease_document(self, owner: dict[str, Any], epoch: int) -> dict[str, Any]:
+        """Return the lease document."""
+        space = self.vector_space
+        summary = json.dumps({"model": space[0], "dimensions": space[1]}) if space else None
+        return {"id": LEASE_DOCUMENT_KEY, **owner, EPOCH_FIELD: epoch, SUMMARY_FIELD: summary}
 
     def renew_until_stopped(self) -> None:
-        """Renew until the lease is released. The next renewal makes up for one that fails."""
-        while not self.stopped.wait(LEASE_RENEW_SECONDS):
+        """Renew until the lease is released or lost. The next renewal makes up for a failed one."""
+        while not self.stopped.wait(LEASE_RENEW_SECONDS) and not self.is_lost:
             try:
-                self.write_lease()
+                self.check()
+                if not self.is_lost:
+                    self.write_lease()
             except IngestError as error:
                 log.info("the lease could not be renewed: %s", error)
 
@@ -127,15 +263,25 @@ class Lease:
             return False
         self.renewer.join()
         self.renewer = None
-        return True
+        return not self.is_lost
 
     def release(self) -> None:
         """Release the lease, so that the next run can start at once."""
-        if self.stop_renewing():
-            try:
-                self.write_lease(FREE_OWNER)
-            except IngestError as error:
-                log.info("the lease could not be released and expires by itself: %s", error)
+        if not self.stop_renewing():
+            return
+        free = {"kind": "lease", "run": FREE_OWNER, "settled": self.stamp_now()}
+        try:
+            begun = self.epochs.begin(self.epoch + 1, free["settled"])
+            if begun or not self.epochs.has_begun(self.epoch + 2):
+                document = self.lease_document(free, self.epoch + 1)
+                self.documents.write_statuses("mergeOrUpload", [document])
+        except IngestError as error:
+            log.info("the lease could not be released and expires by itself: %s", error)
+
+
+def epoch_of(lease: dict[str, Any] | None) -> int:
+    """Return the epoch that a lease document names; 0 for one of a version without epochs."""
+    return int(lease.get(EPOCH_FIELD) or 0) if lease else 0
 
 
 def parse_vector_space(lease: dict[str, Any] | None) -> tuple[str, int] | None:
@@ -145,27 +291,3 @@ def parse_vector_space(lease: dict[str, Any] | None) -> tuple[str, int] | None:
         return None
     recorded = json.loads(text)
     return str(recorded["model"]), int(recorded["dimensions"])
-
-
-def is_owner_alive(lease: dict[str, Any]) -> bool:
-    """Return False if the run that wrote a lease has ended or stopped renewing it."""
-    host, process_id, _ = str(lease["run"]).rsplit(":", 2)
-    if host == socket.gethostname() and is_process_gone(int(process_id)):
-        return False
-    return age_seconds(lease) < LEASE_SECONDS
-
-
-def age_seconds(lease: dict[str, Any]) -> float:
-    """Return the seconds since a lease was written, by the clocks of two hosts."""
-    return (datetime.now(UTC) - datetime.fromisoformat(str(lease["settled"]))).total_seconds()
-
-
-def is_process_gone(process_id: int) -> bool:
-    """Return True if no process of this machine has the id."""
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False

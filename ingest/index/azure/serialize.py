@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ingest.index.schema import VECTOR_FIELD, chunk_to_document, details_from_json, details_to_json
+from ingest.index.schema import (
+    VECTOR_FIELD,
+    chunk_to_document,
+    details_from_json,
+    details_to_json,
+    epoch_from_json,
+)
 from ingest.models import IndexEntry, Record
 
 # Of one request; the documented limits are 1,000 and 16 MB.
@@ -21,7 +27,9 @@ MAX_CHARACTER_BYTES = 4  # of UTF-8; an escaped character takes two
 DOCUMENT_OVERHEAD_BYTES = 2000  # of a document without its strings, ids and vector
 
 # Without the chunk ids, which may be thousands.
-LISTED_RECORD_FIELDS = [f.name for f in fields(Record) if f.name not in ("committed", "pending")]
+LISTED_RECORD_FIELDS = [
+    f.name for f in fields(Record) if f.name not in ("committed", "pending", "epoch")
+]
 
 
 def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
@@ -43,6 +51,7 @@ def page_key(key: str) -> str:
 def record_to_document(record: Record) -> dict[str, Any]:
     """Serialize a record, without content or vector, so that no query returns it."""
     values: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}
+    del values["epoch"]
     return {
         **values,
         "id": record_key(record.root, record.source),
@@ -51,7 +60,7 @@ def record_to_document(record: Record) -> dict[str, Any]:
         "place": record.source.encode().hex(),
         "committed": list(record.committed),
         "pending": list(record.pending),
-        "details": details_to_json(record.details),
+        "details": details_to_json(record.details, epoch=record.epoch),
     }
 
 
@@ -61,7 +70,7 @@ def record_from_document(document: dict[str, Any]) -> Record:
     for ids in ("committed", "pending"):
         values[ids] = tuple(values.get(ids, ()))
     values["details"] = details_from_json(values.get("details", ""))
-    return Record(**values)
+    return Record(**values, epoch=epoch_from_json(document.get("details") or ""))
 
 
 def batch_documents(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

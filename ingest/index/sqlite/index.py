@@ -31,7 +31,7 @@ class SqliteIndex(CompositeIndex):
         database = Database(folder / self.generation, schema, model, dimensions, create=create)
         super().__init__(SqliteChunks(database), database)
 
-    def hold(self, _: str = "", /) -> None:
+    def hold(self, _engine: str = "", _on_lost: object = None, /) -> None:
         super().hold()
         with self.database.translate_errors():
             if not self.has_explicit_generation and self.generation != find_current_file(

@@ -25,7 +25,7 @@ class FolderLock(Tables):
         self.listing_lag = 0.0
         self.holder = ""
 
-    def hold(self, _: str = "", /) -> None:
+    def hold(self, _engine: str = "", _on_lost: object = None, /) -> None:
         with self.database.translate_errors():
             try:
                 self.lock.acquire(timeout=LOCK_TIMEOUT_SECONDS)
@@ -34,6 +34,12 @@ class FolderLock(Tables):
                     f"another run is writing to {self.folder}: wait for it to end, "
                     "or choose another --index"
                 ) from None
+
+    def join(self, _: str, /) -> None:
+        """Do nothing: no other machine can write to the folder."""
+
+    def wait_until_listed(self) -> None:
+        """Do nothing: reads show every write at once."""
 
     def stop_renewing(self) -> None:
         """Do nothing: no other machine can write to the folder."""

@@ -10,7 +10,7 @@ from ingest.index.schema import details_from_json, details_to_json
 from ingest.index.sqlite.database import Tables, read_vector_space
 from ingest.models import Record
 
-RECORD_COLUMNS = [f.name for f in fields(Record)]
+RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "epoch"]
 LISTED_COLUMNS = [name for name in RECORD_COLUMNS if name not in ("committed", "pending")]
 PAGE_ROWS = 1000  # rows read at a time
 
@@ -41,7 +41,7 @@ class SqliteRecords(Tables):
                 return
             last = rows[-1][:2]
 
-    def record(self, root: str, source: str) -> Record | None:
+    def record(self, root: str, source: str, _: Record | None = None, /) -> Record | None:
         query = f"SELECT {', '.join(RECORD_COLUMNS)} FROM records WHERE root = ? AND source = ?"
         with self.database.translate_errors():
             row = self.db.execute(query, (root, source)).fetchone()
