@@ -78,7 +78,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     docs = place / "docs"
     docs.mkdir()
     kinds = {}
-    for kind in chain(generated(), harmed(cuts=20, flips=60, files=1)):
+    for kind in chain(generated(), harmed(cuts=10, flips=24, files=1)):
         if len(kind.data) <= SMALL and kind.name not in LONG:
             assert kind.name not in kinds
             kinds[kind.name] = Kind(kind.name, b"", kind.says, kind.ends)
