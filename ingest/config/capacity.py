@@ -17,6 +17,7 @@ from ingest.config.settings import MIN_DOCUMENT_MEGABYTES, Settings
 ROOT = Path("/")
 MAX_DEFAULT_MEGABYTES = 2048
 MAIN_PROCESS_MEGABYTES = 512  # of a container's memory, for all but the documents being read
+MIN_WORKER_MEGABYTES = 512  # of the rest: with less, start fewer workers than there are cores
 
 
 def count_cores(root: Path = ROOT) -> int:
@@ -27,6 +28,16 @@ def count_cores(root: Path = ROOT) -> int:
     return min(cores, math.ceil(cpu_limit(root) or cores))
 
 
+def count_workers(settings: Settings, root: Path = ROOT) -> int:
+    """Return how many documents to read in parallel."""
+    if settings.workers:
+        return settings.workers
+    megabytes = shared_megabytes(root)
+    if megabytes is None:
+        return count_cores(root)
+    return max(1, min(count_cores(root), megabytes // MIN_WORKER_MEGABYTES))
+
+
 def document_memory(settings: Settings, root: Path = ROOT) -> int:
     """Return the memory limit for reading one document, in MB.
 
@@ -35,11 +46,17 @@ def document_memory(settings: Settings, root: Path = ROOT) -> int:
     """
     if settings.document_megabytes:
         return settings.document_megabytes
-    total = memory_limit(root)
-    if total is None:
+    megabytes = shared_megabytes(root)
+    if megabytes is None:
         return MAX_DEFAULT_MEGABYTES
-    share = ((total >> 20) - MAIN_PROCESS_MEGABYTES) // (settings.workers or count_cores(root))
+    share = megabytes // count_workers(settings, root)
     return max(MIN_DOCUMENT_MEGABYTES, min(MAX_DEFAULT_MEGABYTES, share))
+
+
+def shared_megabytes(root: Path) -> int | None:
+    """Return the memory of a container for all documents being read; None: no limit."""
+    limit = memory_limit(root)
+    return None if limit is None else (limit >> 20) - MAIN_PROCESS_MEGABYTES
 
 
 def cpu_limit(root: Path = ROOT) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
-from ingest.config.capacity import count_cores, document_memory
+from ingest.config.capacity import count_workers, document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
 from ingest.config.settings import Settings
@@ -46,7 +46,7 @@ def open_reader(
 
     Without a `service`, pages that are not in the cache stay unrecognised. Raises ConfigError.
     """
-    at_once = settings.workers or count_cores()
+    at_once = count_workers(settings)
     passwords = read_passwords(settings.passwords)
     engine_name = ocr_engine_name(settings)
     slots = Semaphore(at_once)

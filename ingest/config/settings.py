@@ -202,7 +202,7 @@ class Settings:
     workers: int = setting_field(
         0,
         "INGEST_WORKERS",
-        "documents read in parallel; 0: one for each core, in a container by its CPU limit",
+        "documents read in parallel; 0: one for each core, in a container by its limits",
         in_range(int, 0, 1024),
     )
     engine: str = setting_field(

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ingest.config.capacity import count_cores, cpu_limit, document_memory, memory_limit
+from ingest.config.capacity import (
+    count_cores,
+    count_workers,
+    cpu_limit,
+    document_memory,
+    memory_limit,
+)
 from ingest.config.reader import sandbox_limits
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import ConfigError
@@ -86,9 +92,23 @@ def test_documents_share_the_memory_of_the_container(
     root = machine(tmp_path, "0::/\n", cpu_max=cpus, **memory)
     settings = build_settings(env, {})
     assert document_memory(settings, root) == megabytes
-    workers = settings.workers or count_cores(root)
     if gib and not env.get("INGEST_DOCUMENT_MEGABYTES") and megabytes > 256:
-        assert workers * megabytes <= gib * 1024 - 512
+        assert count_workers(settings, root) * megabytes <= gib * 1024 - 512
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "workers", "megabytes"),
+    [(256, 1, 256), (1024, 1, 512), (1600, 2, 544), (2048, 3, 512), (1 << 20, 64, 2048)],
+)
+def test_little_memory_on_a_large_machine_means_fewer_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mebibytes: int, workers: int, megabytes: int
+) -> None:
+    """`docker run -m 2g` limits no CPU: 64 readers would not fit."""
+    monkeypatch.setattr("ingest.config.capacity.count_cores", lambda _root: 64)
+    root = machine(tmp_path, "0::/\n", memory_max=str(mebibytes << 20))
+    assert count_workers(Settings(), root) == workers
+    assert document_memory(Settings(), root) == megabytes
+    assert count_workers(Settings(workers=8), root) == 8
 
 
 def test_a_reader_gets_that_limit() -> None:
