@@ -23,7 +23,6 @@ class Shown(NamedTuple):
     replaced: str | None = None
     apart: bool = False  # whether each glyph is drawn by itself
     matrix: str = "1 0 0 1"
-    stacked: bool = False  # whether all glyphs begin at one place
 
 
 def shown(*parts: Shown, catalog: bytes = b"", more: bytes = b"") -> bytes:
@@ -53,19 +52,12 @@ def draw(part: Shown, codes: dict[str, int]) -> str:
     if part.apart:
         drawn = [(part.x + WIDTH * n, [glyph]) for n, glyph in enumerate(part.glyphs)]
     content = "\n".join(
-        f"{part.matrix} {x:.2f} {part.y:.2f} Tm {joined([codes[g] for g in glyphs], part)}"
+        f"{part.matrix} {x:.2f} {part.y:.2f} Tm <{bytes(codes[g] for g in glyphs).hex()}> Tj"
         for x, glyphs in drawn
     )
     if part.replaced is not None:
         content = f"/Span << /ActualText <feff{hexed(part.replaced)}> >> BDC\n{content}\nEMC"
     return content
-
-
-def joined(codes: Sequence[int], part: Shown) -> str:
-    """The operator that shows codes."""
-    if part.stacked:
-        return "[" + " 600 ".join(f"<{code:02x}>" for code in codes) + "] TJ"
-    return f"<{bytes(codes).hex()}> Tj"
 
 
 def hexed(text: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.extract.cleaning import clean
+from ingest.extract.cleaning import clean, unwrap_unspaced_lines
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,11 @@ def test_any_text_becomes_storable(raw: str) -> None:
 def test_dots_that_lead_to_a_page_number_are_left_out(raw: str, wanted: str) -> None:
     """A table of contents is titles and numbers; an ellipsis stays."""
     assert clean(raw) == wanted
+
+
+def test_lines_of_thai_are_one_text() -> None:
+    """A line ends between any two words; a list of names stays a list."""
+    first, second = "นักเรียนทุกคนต้องนำบัตรมาแสดง", "ก่อนเข้าห้องสมุด"
+
+    assert unwrap_unspaced_lines(f"{first}\n{second}") == first + second
+    assert unwrap_unspaced_lines("สมชาย\nสมหญิง\nมานะ") == "สมชาย\nสมหญิง\nมานะ"

@@ -67,6 +67,7 @@ def test_two_words_of_the_document_are_a_compound_where_the_language_has_them() 
 
     assert cleaned("machine-\ndependent", other) == "machine-dependent"
     assert cleaned("Noten-\nsymbol", other, "de") == "Notensymbol"
+    assert cleaned("head-\nphones", "Phones on every head.") == "headphones"
     assert cleaned("through-\nout", "It goes through and out.") == "throughout"
 
 

@@ -13,6 +13,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium_letters import correct_symbols
+from tests.extract import scripts_pdf as scripts
+from tests.hostile.writing import pdf as hostile_pdf
+from tests.hostile.writing import stream
 from tests.pdfs import pdf
 
 # Codes of a font and the names of their glyphs.
@@ -260,3 +263,44 @@ def test_a_text_in_a_symbol_font_is_read_as_letters() -> None:
         "The notice period, 1990.\n4711"
     )
     assert correct_symbols("ok \uf06c\uf06c\uf06c \uf0b7") == "ok \uf06c\uf06c\uf06c \uf0b7"
+
+
+def content(body: str) -> str:
+    """The text of a page with this content."""
+    data = hostile_pdf({4: stream(f"BT /F 10 Tf 72 720 Td {body} ET".encode())})
+    return extract(data, ExtractOptions("pdfium")).pages[0]
+
+
+def test_a_space_made_of_the_room_between_letters_is_one() -> None:
+    """Ghostscript sets letters further apart where a word ends; letters set apart are a word."""
+    found = content(
+        "(The day) Tj 2.6 Tc (,a) Tj 0 Tc [260 (nd follo)] TJ 2.6 Tc (wt) Tj 0 Tc [260 (he end)] TJ"
+    )
+
+    assert found == "The day, and follow the end"
+    assert content("4 Tc (WIDE,TITLE) Tj") == "WIDE,TITLE"
+
+
+def test_numbers_of_thousands_and_addresses_keep_together() -> None:
+    """A comma or a dot without a gap after it is part of what it stands in."""
+    assert content("(3,300 of a,b at example.Com --all) Tj") == "3,300 of a,b at example.Com --all"
+
+
+@pytest.mark.parametrize(
+    ("drawn", "gap", "wanted"),
+    [
+        pytest.param(("20", "명"), 4.0, "20명", id="a quarter"),
+        pytest.param(("20", "명"), 7.0, "20 명", id="a space"),
+        pytest.param(("학년", "ab"), 4.0, "학년ab", id="the other way"),
+    ],
+)
+def test_the_little_space_beside_full_width_letters_is_none(
+    drawn: tuple[str, str], gap: float, wanted: str
+) -> None:
+    """A count and its word are found as they are written, though they are set a little apart."""
+    first, second = drawn
+    right = scripts.LEFT + scripts.WIDTH * len(first) + gap
+    parts = [scripts.Shown(scripts.LEFT, scripts.TOP, first)]
+    parts.append(scripts.Shown(right, scripts.TOP, second))
+    data = scripts.shown(*parts)
+    assert extract(data, ExtractOptions("pdfium")).pages[0] == wanted

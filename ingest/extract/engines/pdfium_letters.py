@@ -6,6 +6,7 @@ stands for several, or for none, is a placeholder until the page is in reading o
 
 from __future__ import annotations
 
+import ctypes
 import re
 from collections.abc import Sequence
 
@@ -19,7 +20,9 @@ from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     TextHandle,
     char_unicode,
+    drawn_box,
     list_char_edges,
+    origin_of,
 )
 from ingest.extract.engines.pdfium_spaces import correct_spaces
 from ingest.extract.engines.placeholders import Placeholders
@@ -157,7 +160,7 @@ def part_footnote_marks(
         if (
             mark_top - mark_bottom <= MAX_MARK_HEIGHTS * height
             and mark_bottom - bottom >= MIN_RAISED_HEIGHTS * height
-        ):
+        ) or is_superior(handle, place, MIN_RAISED_HEIGHTS * height):
             raised.append(place)
     if not raised:
         return text
@@ -165,3 +168,18 @@ def part_footnote_marks(
     for place in raised:
         chars[place] = placeholders.standing_for(f" {text[place]}")
     return "".join(chars)
+
+
+def is_superior(handle: TextHandle, place: int, least: float) -> bool:
+    """Return whether the glyph of a character is above its base line, by at least so many points.
+
+    Some programs take superior figures from the font, in the size of the text.
+    """
+    x, base, left, right, bottom, top, level = (ctypes.c_double() for _ in range(7))
+    return (
+        origin_of(handle, place, *map(ctypes.addressof, (x, base)))
+        and origin_of(handle, place - 1, *map(ctypes.addressof, (x, level)))
+        and drawn_box(handle, place, *map(ctypes.addressof, (left, right, bottom, top)))
+        and abs(base.value - level.value) < least
+        and bottom.value - base.value >= least
+    )

@@ -18,6 +18,7 @@ from ingest.extract.engines.placeholders import NOTHING, Placeholders
 UNSPACED_SIGNS = (
     re.compile(r",(?<=[^\W\d_],)(?=[^\W\d_])"),
     re.compile(r"\.(?<=[a-z]\.)(?=[A-Z])"),
+    re.compile("-(?=-)"),
 )
 MAX_SIGNS = 20  # of a page, that are measured
 

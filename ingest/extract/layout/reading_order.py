@@ -43,7 +43,7 @@ MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those 
 MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
 BOX_WIDTH_SHARE = 0.6  # of the width of the text beside it
-HEADING_SIZE_RATIO = 1.15  # of its type to that of the line above
+HEADING_SIZE_RATIO = 1.15  # of its type to that of most lines
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
 MIN_COLUMN_GAP_HEIGHTS = 0.6  # white space between two columns, in heights of the type
@@ -192,18 +192,28 @@ def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
 
 
 def find_section(region: Sequence[Band]) -> int:
-    """Return the index of a heading, in larger type, that begins what is drawn after the rest."""
+    """Return the index of a heading, in larger type, that begins what is drawn after the rest.
+
+    Below it are more columns than above, as those of a table; 0 if there is no such heading.
+    """
+    usual = median_height([segment for band in region for segment in band])
     for n, (above, band) in enumerate(pairwise(region), 1):
         height = band[0].height
         if (
             len(band) == 1
-            and height > HEADING_SIZE_RATIO * above[0].height
+            and height > HEADING_SIZE_RATIO * usual
             and band[0].v0 - max(s.v1 for s in above) > height / 2
             and max(s.drawing_index for part in region[:n] for s in part) < band[0].drawing_index
             and band[0].drawing_index == min(s.drawing_index for part in region[n:] for s in part)
+            and count_columns(region[n + 1 :]) > count_columns(region[:n])
         ):
             return n
     return 0
+
+
+def count_columns(bands: Sequence[Band]) -> int:
+    """Count the extents that bands cover with white space running down between them."""
+    return len(merge_extents([extent for band in bands for extent in band_extents(band)], 0.0))
 
 
 def split_columns(

@@ -23,7 +23,6 @@ MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified 
 MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
 
 MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
-MAX_DASHES = 8  # cells in a row that hold nothing else
 HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
@@ -78,42 +77,13 @@ def find_words(
     boxes = read_type_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
     words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
-    return part_first_dashes(text, part_last_dashes(text, words, code_points), code_points)
+    return part_dashes(text, words, code_points)
 
 
-def part_first_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
-    """Part each dash from what is in the next cell: PDFium joins them."""
-    for _ in range(MAX_DASHES):
-        dashes = are_dashes(code_points[words.starts]) & (words.ends > words.starts)
-        rows = np.flatnonzero(dashes)
-        if not len(rows):
-            break
-        after = read_type_boxes(text, (words.starts[rows] + 1).tolist())
-        heights = after[:, 1] - after[:, 3]
-        apart = after[:, 0] - words.first_boxes[rows, 2] > MIN_SEGMENT_GAP_HEIGHTS * heights
-        rows = rows[apart]
-        if not len(rows):
-            break
-        words = words.select(np.sort(np.append(np.arange(len(dashes)), rows)))
-        rows += np.arange(len(rows))  # of the dashes, as each has a row of its own now
-        words.ends[rows] = words.starts[rows]
-        words.last_boxes[rows] = words.first_boxes[rows]
-        words.starts[rows + 1] += 1
-        words.first_boxes[rows + 1] = after[apart]
-    return words
-
-
-def are_dashes(codes: CodePoints) -> NDArray[np.bool_]:
-    """Return which code points are dashes."""
-    dashes: NDArray[np.bool_] = (
-        (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
-    )
-    return dashes
-
-
-def part_last_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
+def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
     """Part each dash from the word before it that is on another line: PDFium joins them."""
-    dashes = are_dashes(code_points[words.ends])
+    codes = code_points[words.ends]
+    dashes = (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
     dashes &= words.ends > words.starts
     if not dashes.any():
         return words
