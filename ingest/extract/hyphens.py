@@ -25,6 +25,8 @@ WORDS = re.compile(r"[^\W\d_]+")
 # Begins with the hyphen and not with the letter before, which would be tried at every character.
 COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
+# For bytes.translate(): what is no letter separates words, but for parts of other characters.
+ASCII_WORDS = bytes(n if n > 127 or chr(n).isalpha() else 32 for n in range(256))  # noqa: PLR2004 - ASCII
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
 
@@ -87,11 +89,14 @@ class Vocabulary:
     @cached_property
     def words(self) -> Counter[str]:
         """Number of occurrences of each word, in lower case."""
-        found: Counter[str] = Counter()
-        for token, count in self.tokens.items():
-            folded = token.casefold()
-            for word in [folded] if folded.isalpha() else WORDS.findall(folded):
-                found[word] += count
+        # As bytes, since most characters are ASCII: three times as fast as a search for words.
+        encoded = self.text.casefold().encode("utf-8", "surrogatepass")
+        tokens = Counter(encoded.translate(ASCII_WORDS).split())
+        found = Counter({t.decode(): count for t, count in tokens.items() if t.isascii()})
+        for token, count in tokens.items():
+            if not token.isascii():
+                for word in WORDS.findall(token.decode("utf-8", "surrogatepass")):
+                    found[word] += count
         for page in self.sample:
             for match in LINE_END_HYPHEN.finditer(page) if may_have_line_end_hyphen(page) else ():
                 found.subtract(
@@ -103,22 +108,18 @@ class Vocabulary:
     @cached_property
     def compounds(self) -> Counter[tuple[str, str]]:
         """Number of occurrences of each two words with a hyphen between them, in lower case."""
-        found: Counter[tuple[str, str]] = Counter()
-        for token, count in self.tokens.items():
-            if token.isalpha():
-                continue
-            for match in COMPOUND_HYPHEN.finditer(token):
-                first, last = word_before(token, match.start()), word_after(token, match.end())
-                found[first.casefold(), last.casefold()] += count
-        return found
+        return Counter(
+            (
+                word_before(self.text, match.start()).casefold(),
+                word_after(self.text, match.end()).casefold(),
+            )
+            for match in COMPOUND_HYPHEN.finditer(self.text)
+        )
 
     @cached_property
-    def tokens(self) -> Counter[str]:
-        """Number of occurrences of each text between white space.
-
-        Most words of a document occur often, so that only these few are looked into.
-        """
-        return Counter(" ".join(self.sample).split())
+    def text(self) -> str:
+        """The text of the pages, up to a limit."""
+        return " ".join(self.sample)
 
     @cached_property
     def sample(self) -> list[str]:

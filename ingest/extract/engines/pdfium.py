@@ -25,10 +25,15 @@ from ingest.extract.annotations import (
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_appearances import read_appearances
 from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
-from ingest.extract.engines.pdfium_hidden import Candidate, confirm_hidden, find_candidates
+from ingest.extract.engines.pdfium_hidden import confirm_hidden, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
 from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
-from ingest.extract.engines.pdfium_objects import leave_out, list_objects
+from ingest.extract.engines.pdfium_objects import (
+    PageObjects,
+    leave_out,
+    list_objects,
+    with_paths,
+)
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
@@ -135,16 +140,16 @@ class Pdfium:
         try:
             if (count := count_annotations(page)) > 0 and self.traits.annotations:
                 self.page_annotations[index] = self.read_annotations(index, page, count)
-            no_candidates: list[Candidate] = []
             # Hostile pages break this in any way; their text is there.
-            candidates = try_call(partial(self.leave_out_unseen, index, page), no_candidates)
+            objects = try_call(partial(self.leave_out_unseen, index, page), None)
             text = load_text(page)
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
-                if candidates:
-                    try_call(partial(self.find_hidden_text, index, page, text, candidates), None)
-                return self.read_loaded_page(index, page, text)
+                if objects:
+                    try_call(partial(self.find_hidden_text, index, page, text, objects), None)
+                shown = with_paths(page, objects) if objects else page
+                return self.read_loaded_page(index, shown, text)
             finally:
                 close_text(text)
         finally:
@@ -166,20 +171,23 @@ class Pdfium:
         text = try_call(partial(read_appearances, address_of(self.merged_copy), index), "")
         return replace(found, appearances=tuple(clean(text).split("\n")))
 
-    def leave_out_unseen(self, index: int, page: PageHandle) -> list[Candidate]:
-        """Leave the text that no viewer shows out of a page; return what may be hidden else."""
+    def leave_out_unseen(self, index: int, page: PageHandle) -> PageObjects:
+        """Leave the text that no viewer shows out of a page; return what the page draws."""
         objects = list_objects(page)
         if self.traits.layers:
             objects.unseen += find_switched_off(page)
         if objects.unseen:
             leave_out(objects.unseen)
             self.pages_with_unseen_text.add(index)
-        return find_candidates(objects)
+        return objects
 
     def find_hidden_text(
-        self, index: int, page: PageHandle, text: TextHandle, candidates: list[Candidate]
+        self, index: int, page: PageHandle, text: TextHandle, objects: PageObjects
     ) -> None:
-        """Note whether some of the candidates are text that a reader cannot see."""
+        """Note whether a page has text that a reader cannot see."""
+        candidates = find_candidates(objects)
+        if not candidates:
+            return
 
         def may_render(likely: bool) -> bool:  # noqa: FBT001 - a callback
             self.renders[likely] += 1

@@ -35,8 +35,8 @@ from ingest.extract.engines.pdfium_raw import (
     TextHandle,
     char_owner,
     drawn_box,
-    fill_char_boxes,
     is_hyphen,
+    list_char_edges,
     origin_of,
 )
 
@@ -138,7 +138,7 @@ def read_chars(handle: TextHandle, drawn: str, turn: Matrix) -> PageChars:
     start = ctypes.addressof(points)
     stop = start + ctypes.sizeof(points)
     all(map(origin_of, repeat(handle), places, range(start, stop, 16), range(start + 8, stop, 16)))
-    return PageChars(handle, drawn, owned, points[:], fill_char_boxes(handle, places)[:], turn)
+    return PageChars(handle, drawn, owned, points[:], list_char_edges(handle, places), turn)
 
 
 def make_clusters(chars: PageChars, item: TextItem, mark: Mark, number: int) -> Iterator[Cluster]:

@@ -15,7 +15,8 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, repeat
+from functools import cached_property
+from itertools import chain, count, repeat
 from operator import add, sub
 from typing import NamedTuple
 
@@ -26,7 +27,7 @@ from ingest.extract.engines.pdfium_objects import (
     PATH,
     SHADING,
     Box,
-    FloatArray,
+    Edges,
     Item,
     ObjectList,
     PageObjects,
@@ -52,8 +53,8 @@ from ingest.extract.engines.pdfium_render import render_page, to_pixels
 Colour = tuple[int, int, int, int]  # red, green, blue, opacity; 0 to 255
 
 PAPER: Colour = (255, 255, 255, 255)
+BLACK: Colour = (0, 0, 0, 255)
 MAX_SAME_COLOUR = 20  # colours closer than this in red, green and blue cannot be told apart
-MAX_DARK = 200  # text whose lightest part is below shows on paper
 MIN_OPACITY = 13  # of 255; text below cannot be seen
 MIN_BOX_POINTS = 4.0  # sides of a filled path; a smaller one is a rule
 MAX_BOXES = 500  # filled paths of a page that are compared with its text
@@ -89,20 +90,29 @@ class Candidate:
     on_picture: bool = False  # most such text is seen
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TextLook:
     """Appearance of the texts of a page."""
 
     objects: PageObjects
     items: list[Item]
-    orders: Sequence[int]  # among all objects of the page
-    edges: FloatArray  # four of each, as in a Box
+    edges: Edges
     modes: list[int]  # render modes
     colours: list[Colour]
 
+    @cached_property
+    def orders(self) -> list[int]:
+        """The order of each among all objects of the page."""
+        return [order for one in self.objects.lists for order in text_orders(one)]
+
+    @cached_property
+    def first_order(self) -> int:
+        """The order of the first text among all objects of the page."""
+        return min(self.orders)
+
     def box(self, n: int) -> Box:
-        left, bottom, right, top = self.edges[4 * n : 4 * n + 4]
-        return left, bottom, right, top
+        lefts, bottoms, rights, tops = self.edges
+        return lefts[n], bottoms[n], rights[n], tops[n]
 
 
 def find_candidates(objects: PageObjects) -> list[Candidate]:
@@ -110,11 +120,7 @@ def find_candidates(objects: PageObjects) -> list[Candidate]:
     page = look_at_texts(objects)
     if not page.items:
         return []
-    boxes = (
-        []
-        if len(page.items) == objects.count
-        else list(find_filled_boxes(objects, min(page.orders)))
-    )
+    boxes = list(find_filled_boxes(objects, page)) if len(page.items) < objects.count else []
     suspects = find_suspects(page, boxes)
     if not suspects:
         return []
@@ -126,16 +132,14 @@ def find_candidates(objects: PageObjects) -> list[Candidate]:
 
 def look_at_texts(objects: PageObjects) -> TextLook:
     """Collect how the texts of a page look."""
-    first = objects.lists[0]
-    if len(objects.lists) == 1:
-        items, edges, modes = first.texts, first.text_edges, first.text_modes
-        orders = text_orders(first)
-    else:
+    first, *others = objects.lists
+    items, edges, modes = first.texts, first.text_edges, first.text_modes
+    if others:
         items = [item for one in objects.lists for item in one.texts]
         modes = [mode for one in objects.lists for mode in one.text_modes]
-        orders = [order for one in objects.lists for order in text_orders(one)]
-        edges = array("f", b"".join(one.text_edges.tobytes() for one in objects.lists))
-    return TextLook(objects, items, orders, edges, modes, read_colours(items))
+        parts = zip(*(one.text_edges for one in objects.lists), strict=True)
+        edges = tuple(list(chain.from_iterable(part)) for part in parts)
+    return TextLook(objects, items, edges, modes, read_colours(items))
 
 
 def text_orders(one: ObjectList) -> Sequence[int]:
@@ -154,13 +158,13 @@ def find_suspects(page: TextLook, boxes: Sequence[FilledBox]) -> set[int]:
         suspects.update(n for n, one in enumerate(page.colours) if one in doubtful)
     if not PLAIN_MODES.issuperset(page.modes):
         suspects.update(n for n, mode in enumerate(page.modes) if mode in INVISIBLE_MODES)
-    flat = page.edges.tolist()
-    heights = list(map(sub, flat[3::4], flat[1::4]))
+    _, bottoms, _, tops = page.edges
+    heights = list(map(sub, tops, bottoms))
     if min(heights) < MIN_TYPE_POINTS:
         suspects.update(n for n, height in enumerate(heights) if height < MIN_TYPE_POINTS)
-    first = min(page.orders)
-    if near := [one for one in boxes if may_hide(one, first, used)]:
-        suspects.update(find_texts_in_boxes(page, near, used))
+    if boxes:
+        near = [one for one in boxes if may_hide(one, page.first_order, used)]
+        suspects.update(find_texts_in_boxes(page, near, used) if near else ())
     return suspects
 
 
@@ -171,14 +175,15 @@ def find_texts_in_boxes(
 
     `used` are the colours of the page's texts.
     """
-    middles = sorted(zip(map(add, page.edges[1::4], page.edges[3::4]), count(), strict=False))
+    lefts, bottoms, rights, tops = page.edges
+    middles = sorted(zip(map(add, bottoms, tops), count(), strict=False))
     for one in boxes:
         same = {colour for colour in used if one.colour and is_same_colour(one.colour, colour)}
         left, bottom, right, top = one.box
         start = bisect_left(middles, (2 * bottom, 0))
         for _, n in middles[start : bisect_right(middles, (2 * top, len(middles)))]:
             if (one.order > page.orders[n] or page.colours[n] in same) and (
-                left <= (page.edges[4 * n] + page.edges[4 * n + 2]) / 2 <= right
+                left <= (lefts[n] + rights[n]) / 2 <= right
             ):
                 yield n
 
@@ -205,21 +210,24 @@ def may_hide(one: FilledBox, first_text: int, colours: set[Colour]) -> bool:
 
 
 def shows_on_paper(colour: Colour) -> bool:
-    """Return whether text of a colour is seen on white paper for certain."""
-    return max(colour[:3]) < MAX_DARK and colour[3] >= MIN_OPACITY
+    """Return whether text of a colour is seen on white paper."""
+    return colour[3] >= MIN_OPACITY and not is_same_colour(colour, PAPER)
 
 
 def read_colours(items: Sequence[Item]) -> list[Colour]:
     """Return the fill colours of objects; black where there is none."""
-    found = array("I", (0, 0, 0, 255)) * len(items)
+    black = array("I", BLACK) * len(items)
+    found = black[:]
     start, _ = found.buffer_info()
     end = start + COLOUR_BYTES * len(items)
     parts = (range(start + 4 * part, end, COLOUR_BYTES) for part in range(4))
     deque(map(fill_of, items, *parts), maxlen=0)
+    if found.tobytes() == black.tobytes():
+        return [BLACK] * len(items)
     return list(zip(found[0::4], found[1::4], found[2::4], found[3::4], strict=True))
 
 
-def find_filled_boxes(objects: PageObjects, first_text: int) -> Iterator[FilledBox]:
+def find_filled_boxes(objects: PageObjects, page: TextLook) -> Iterator[FilledBox]:
     """Yield the filled paths that may hide text or be seen behind it."""
     fill, stroke = ctypes.c_int(), ctypes.c_int()
     modes = ctypes.addressof(fill), ctypes.addressof(stroke)
@@ -229,10 +237,10 @@ def find_filled_boxes(objects: PageObjects, first_text: int) -> Iterator[FilledB
     for item, order, box in iter_objects(objects, PATH):
         if not left or not draw_mode_of(item, *modes) or not fill.value:
             continue
-        found[:] = [0, 0, 0, 255]  # where it has no plain colour
+        found[:] = [*BLACK]  # where it has no plain colour
         fill_of(item, *parts)
         red, green, blue, opacity = found
-        if (red, green, blue) != PAPER[:3] or order > first_text:
+        if (red, green, blue) != PAPER[:3] or order > page.first_order:
             left -= 1
             yield FilledBox(
                 order, box, (red, green, blue, opacity), opaque=not has_transparency(item)
@@ -250,6 +258,8 @@ def iter_objects(objects: PageObjects, kind: int) -> Iterator[tuple[Item, int, B
     """Yield the objects of a kind that are not too small to hide text: order and bounds."""
     for one in objects.lists:
         places = [n for n, each in zip(one.others, one.kinds, strict=True) if each == kind]
+        if not places:
+            continue
         edges = read_edges([one.items[place] for place in places])
         for place, box in zip(places, iter_boxes(edges), strict=True):
             left, bottom, right, top = transform_box(one.matrix, box) if one.matrix else box

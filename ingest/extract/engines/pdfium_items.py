@@ -23,7 +23,7 @@ from ingest.extract.engines.pdfium_raw import (
     kind_of,
     mark_at,
     mark_bytes,
-    mark_name,
+    mark_name_of,
     matrix_of,
 )
 
@@ -172,7 +172,7 @@ def load_mark(address: int) -> Mark:
     """Return what a mark says of the text inside."""
     size = ctypes.c_ulong()
     arguments = (ctypes.addressof(MARK_BUFFER), MAX_MARK_BYTES, ctypes.addressof(size))
-    named = mark_name(address, *arguments)
+    named = mark_name_of(address, *arguments)
     run = address if named and read_buffer(size) == REVERSED_CHARS else 0
     replaced = mark_bytes(address, b"ActualText", *arguments)
     return Mark(address, decode_string(read_buffer(size)) if replaced else "", run)

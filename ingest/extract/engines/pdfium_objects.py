@@ -18,7 +18,8 @@ from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_raw import (
     BOX_BYTES,
-    BOX_FIELDS,
+    MAX_DRAWN_OBJECTS,
+    ListedPage,
     PageHandle,
     bounds_of,
     clip_of,
@@ -27,6 +28,7 @@ from ingest.extract.engines.pdfium_raw import (
     count_clips,
     count_form_items,
     count_items,
+    edge_addresses,
     form_item_at,
     item_at,
     kind_of,
@@ -37,8 +39,8 @@ from ingest.extract.engines.pdfium_raw import (
     set_active,
 )
 
-FloatArray: TypeAlias = "array[float]"
 Item: TypeAlias = int  # address of a page object
+Edges: TypeAlias = "tuple[list[float], ...]"  # lefts, bottoms, rights and tops of objects
 Box: TypeAlias = tuple[float, float, float, float]  # left, bottom, right, top in points
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 
@@ -68,7 +70,7 @@ class ObjectList:
     matrix: Matrix | None  # from the form's space to the page's; None for the page itself
     texts: list[Item]
     text_modes: list[int]  # how each is drawn: filled, invisible, ...
-    text_edges: FloatArray  # four of each text, as in a Box, in the page's space
+    text_edges: Edges  # in the page's space
 
 
 @dataclass(slots=True)
@@ -105,7 +107,7 @@ def add_objects(
     edges = read_edges(texts)
     if matrix:
         boxes = (transform_box(matrix, box) for box in iter_boxes(edges))
-        edges = array("f", chain.from_iterable(boxes))
+        edges = split_edges(array("f", chain.from_iterable(boxes)))
     if max(map(count_clips, map(clip_of, texts)), default=0) > 0:
         objects.unseen += find_clipped(texts, edges, matrix)
     objects.unseen += find_outside(texts, edges, window)
@@ -131,6 +133,17 @@ def list_form_items(form: Item, limit: int) -> list[Item]:
     return list(filter(None, map(form_item_at, repeat(form), range(count))))
 
 
+def with_paths(page: PageHandle, objects: PageObjects) -> ListedPage:
+    """Return the handle of a page with its paths, so that they need not be listed again."""
+    listed, own = ListedPage(page), objects.lists[-1]
+    listed.paths = [
+        own.items[index]
+        for index, kind in zip(own.others, own.kinds, strict=True)
+        if kind == PATH and index < MAX_DRAWN_OBJECTS
+    ]
+    return listed
+
+
 def leave_out(items: Sequence[Item]) -> None:
     """Take objects out of the text and the image of their page."""
     deque(map(set_active, items, repeat(0)), maxlen=0)
@@ -143,29 +156,33 @@ def page_box(page: PageHandle) -> Box:
     return found.left, found.bottom, found.right, found.top
 
 
-def read_edges(items: Sequence[Item]) -> FloatArray:
+def read_edges(items: Sequence[Item]) -> Edges:
     """Return the bounds of objects, in the space of their page or form."""
     found = array("f", bytes(BOX_BYTES * len(items)))
-    start, _ = found.buffer_info()
-    end = start + BOX_BYTES * len(items)
-    edges = (range(start + 4 * edge, end, BOX_BYTES) for edge in range(BOX_FIELDS))
-    deque(map(bounds_of, items, *edges), maxlen=0)
-    return found
+    deque(map(bounds_of, items, *edge_addresses(found)), maxlen=0)
+    return split_edges(found)
 
 
-def iter_boxes(edges: FloatArray) -> Iterator[Box]:
+def split_edges(boxes: array[float]) -> Edges:
+    """Split boxes, one after the other, into the four edges of all."""
+    flat = boxes.tolist()
+    return flat[0::4], flat[1::4], flat[2::4], flat[3::4]
+
+
+def iter_boxes(edges: Edges) -> Iterator[Box]:
     """Yield the boxes of objects."""
-    return zip(edges[0::4], edges[1::4], edges[2::4], edges[3::4], strict=True)
+    lefts, bottoms, rights, tops = edges
+    return zip(lefts, bottoms, rights, tops, strict=True)
 
 
-def find_outside(texts: Sequence[Item], edges: FloatArray, window: Box) -> list[Item]:
+def find_outside(texts: Sequence[Item], edges: Edges, window: Box) -> list[Item]:
     """Return the texts that are outside of a window."""
-    flat = edges.tolist()
+    lefts, bottoms, rights, tops = edges
     if not texts or (
-        min(flat[0::4]) >= window[0]
-        and min(flat[1::4]) >= window[1]
-        and max(flat[2::4]) <= window[2]
-        and max(flat[3::4]) <= window[3]
+        min(lefts) >= window[0]
+        and min(bottoms) >= window[1]
+        and max(rights) <= window[2]
+        and max(tops) <= window[3]
     ):
         return []
     boxes = zip(texts, iter_boxes(edges), strict=True)
@@ -188,7 +205,7 @@ def is_cut(box: Box, window: Box) -> bool:
     return across < MIN_SEEN_SHARE
 
 
-def find_clipped(texts: Sequence[Item], edges: FloatArray, matrix: Matrix | None) -> list[Item]:
+def find_clipped(texts: Sequence[Item], edges: Edges, matrix: Matrix | None) -> list[Item]:
     """Return the texts that their clip paths hide."""
     boxes = zip(texts, iter_boxes(edges), strict=True)
     return [text for text, box in boxes if has_ink(box) and is_cut(box, clip_window(text, matrix))]

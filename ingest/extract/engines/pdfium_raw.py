@@ -9,7 +9,8 @@ it.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ TextHandle: TypeAlias = int  # address of its text
 
 BOX_FIELDS = 4
 BOX_BYTES = ctypes.sizeof(raw.FS_RECTF)
+MAX_DRAWN_OBJECTS = 3000  # of a page, among which rules and frames are looked for
 StringBuffer = ctypes.c_char * 1000  # bytes; most strings have fewer
 
 
@@ -97,15 +99,6 @@ text_matrix_at = bind_by_address(raw.FPDFText_GetMatrix, INT, POINTER, INT, POIN
 drawn_box = bind_by_address(
     raw.FPDFText_GetCharBox, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER
 )
-matrix_of = bind_by_address(raw.FPDFPageObj_GetMatrix, INT, POINTER, POINTER)
-font_size_of = bind_by_address(raw.FPDFTextObj_GetFontSize, INT, POINTER, POINTER)
-count_form_items = bind_by_address(raw.FPDFFormObj_CountObjects, INT, POINTER)
-form_item_at = bind_by_address(raw.FPDFFormObj_GetObject, POINTER, POINTER, ctypes.c_ulong)
-count_marks = bind_by_address(raw.FPDFPageObj_CountMarks, INT, POINTER)
-mark_at = bind_by_address(raw.FPDFPageObj_GetMark, POINTER, POINTER, ctypes.c_ulong)
-mark_name = bind_by_address(
-    raw.FPDFPageObjMark_GetName, INT, POINTER, POINTER, ctypes.c_ulong, POINTER
-)
 mark_bytes = bind_by_address(
     raw.FPDFPageObjMark_GetParamBlobValue,
     INT,
@@ -115,6 +108,12 @@ mark_bytes = bind_by_address(
     ctypes.c_ulong,
     POINTER,
 )
+
+
+class ListedPage(int):
+    """The address of a loaded page whose objects have been listed."""
+
+    paths: Sequence[int]  # addresses of the paths among its first MAX_DRAWN_OBJECTS
 
 
 class ReorderedText(int):
@@ -163,21 +162,29 @@ def list_char_edges(text: TextHandle, indexes: Sequence[int]) -> list[float]:
 
     Each box is left, top, right and bottom, in points; up is positive.
     """
-    return fill_char_boxes(text, indexes)[:]
+    return fill_char_boxes(text, indexes).tolist()
 
 
-def fill_char_boxes(text: TextHandle, indexes: Sequence[int]) -> ctypes.Array[ctypes.c_float]:
+def fill_char_boxes(text: TextHandle, indexes: Sequence[int]) -> array[float]:
     """Return the boxes of characters as a C array. Raises ValueError if one has no box."""
-    boxes = (ctypes.c_float * (BOX_FIELDS * len(indexes)))()
     if isinstance(text, ReorderedText):
         fields = range(BOX_FIELDS)
-        boxes[:] = [text.edges[BOX_FIELDS * index + field] for index in indexes for field in fields]
-        return boxes
-    start = ctypes.addressof(boxes)
-    addresses = range(start, start + BOX_BYTES * len(indexes), BOX_BYTES)
+        edges = text.edges
+        return array("f", [edges[BOX_FIELDS * n + field] for n in indexes for field in fields])
+    boxes = array("f", bytes(BOX_BYTES * len(indexes)))
+    start, count = boxes.buffer_info()
+    addresses = range(start, start + boxes.itemsize * count, BOX_BYTES)
     if not all(map(loose_box, repeat(text), indexes, addresses)):
         raise ValueError("a character has no box")
     return boxes
+
+
+def edge_addresses(boxes: array[float]) -> Iterator[range]:
+    """Yield, for each of the four edges, its addresses in all boxes of an array."""
+    start, count = boxes.buffer_info()
+    size = boxes.itemsize
+    end = start + size * count
+    return (range(start + size * edge, end, BOX_FIELDS * size) for edge in range(BOX_FIELDS))
 
 
 def read_characters(text: TextHandle, count: int) -> str:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
+from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import compress, repeat
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_raw import (
+    BOX_BYTES,
     BOX_FIELDS,
+    MAX_DRAWN_OBJECTS,
+    ListedPage,
     PageHandle,
     TextHandle,
     bounds_of,
     count_items,
     count_rects,
+    edge_addresses,
     fill_char_boxes,
     item_at,
     kind_of,
@@ -33,14 +37,10 @@ Indices: TypeAlias = NDArray[np.intp]
 NEWLINE = 0x0A
 BROKEN_WORD_CODE = 0xFFFE  # PDFium's mark for the hyphen of a broken word: a line ends after it
 
-MAX_DRAWN_OBJECTS = 3000  # of a page; the rest is ignored
-
 
 def read_char_boxes(text: TextHandle, indexes: Sequence[int]) -> Boxes:
     """Return the boxes of characters, with the height of their font."""
-    return np.frombuffer(memoryview(fill_char_boxes(text, indexes)), np.float32).reshape(
-        -1, BOX_FIELDS
-    )
+    return np.frombuffer(fill_char_boxes(text, indexes), np.float32).reshape(-1, BOX_FIELDS)
 
 
 def code_points(text: str) -> CodePoints:
@@ -51,23 +51,20 @@ def code_points(text: str) -> CodePoints:
 def read_text_boxes(text: TextHandle) -> Boxes:
     """Return the boxes of the runs of text that the page draws: lines, or parts of them."""
     count = count_rects(text, 0, -1)
-    found = (ctypes.c_double * (BOX_FIELDS * count))()
+    found = array("d", bytes(8 * BOX_FIELDS * count))
     deque(map(rect_at, repeat(text), range(count), *edge_addresses(found)), maxlen=0)
-    return np.frombuffer(memoryview(found), np.float64).reshape(-1, BOX_FIELDS).astype(np.float32)
+    return np.array(found, np.float32).reshape(-1, BOX_FIELDS)
 
 
 def read_drawn_boxes(page: PageHandle) -> Boxes:
     """Return the boxes of the paths on a page: rules, frames, drawings."""
-    count = min(count_items(page), MAX_DRAWN_OBJECTS)
-    items = list(map(item_at, repeat(page), range(count)))
-    paths = list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))
-    found = (ctypes.c_float * (BOX_FIELDS * len(paths)))()  # left, bottom, right, top
+    paths = page.paths if isinstance(page, ListedPage) else find_paths(page)
+    found = array("f", bytes(BOX_BYTES * len(paths)))  # left, bottom, right, top
     deque(map(bounds_of, paths, *edge_addresses(found)), maxlen=0)
-    return np.frombuffer(memoryview(found), np.float32).reshape(-1, BOX_FIELDS)[:, [0, 3, 2, 1]]
+    return np.frombuffer(found, np.float32).reshape(-1, BOX_FIELDS)[:, [0, 3, 2, 1]]
 
 
-def edge_addresses(boxes: ctypes.Array[Any]) -> Iterator[range]:
-    """Yield, for each of the four edges, its addresses in all boxes."""
-    start, end = ctypes.addressof(boxes), ctypes.addressof(boxes) + ctypes.sizeof(boxes)
-    edge = ctypes.sizeof(boxes._type_)
-    return (range(start + field * edge, end, BOX_FIELDS * edge) for field in range(BOX_FIELDS))
+def find_paths(page: PageHandle) -> list[int]:
+    """Return the addresses of the paths among the first objects of a page."""
+    items = list(map(item_at, repeat(page), range(min(count_items(page), MAX_DRAWN_OBJECTS))))
+    return list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))

@@ -19,12 +19,13 @@ def group_bands(segments: Iterable[TextSegment]) -> list[Band]:
     bands: list[Band] = []
     top, bottom = 1.0, 0.0
     for segment in sorted(segments, key=middle_of):
+        v0, v1 = segment.v0, segment.v1
         # The height of a band is that of its first segment. A table is a band by itself.
-        if top <= middle_of(segment) <= bottom and not segment.is_table:
+        if top <= (v0 + v1) / 2 <= bottom and not segment.columns:
             bands[-1].append(segment)
         else:
             bands.append([segment])
-            top, bottom = (1.0, 0.0) if segment.is_table else (segment.v0, segment.v1)
+            top, bottom = (1.0, 0.0) if segment.columns else (v0, v1)
     for band in bands:
         if len(band) > 1:
             band.sort()
@@ -38,13 +39,19 @@ def middle_of(segment: TextSegment) -> float:
 
 def merge_extents(extents: Iterable[Extent], min_gap: float) -> list[Extent]:
     """Merge extents that overlap or are closer than `min_gap`; returns them from left to right."""
+    rest = iter(sorted(extents))
+    first = next(rest, None)
+    if first is None:
+        return []
     found: list[Extent] = []
-    for start, end in sorted(extents):
-        if found and start < found[-1][1] + min_gap:
-            if end > found[-1][1]:
-                found[-1] = found[-1][0], end
+    start, end = first
+    for left, right in rest:
+        if left < end + min_gap:
+            end = max(end, right)
         else:
             found.append((start, end))
+            start, end = left, right
+    found.append((start, end))
     return found
 
 
@@ -76,5 +83,5 @@ def column_of(segment: TextSegment, columns: Sequence[Extent]) -> int:
 
 def median_height(segments: Sequence[TextSegment]) -> float:
     """Return the median height of the segments' type; 0 if all are tables."""
-    heights = sorted(s.v1 - s.v0 for s in segments if not s.is_table)
+    heights = sorted([s.v1 - s.v0 for s in segments if not s.columns])
     return heights[len(heights) // 2] if heights else 0.0
