@@ -111,7 +111,8 @@ class Direct(DocumentClient):
     """Documents of an index on the emulator, without sockets."""
 
     def __init__(self, search: Search, clock: VirtualClock, process: Process) -> None:
-        self.endpoint, self.name, self.key = "https://search", INDEX, search.key
+        self.endpoint, self.name = "https://search", INDEX
+        self.api_key = self.key = search.key
         self.service, self.clock, self.process = search, clock, process
         self.retry_policy = RetryPolicy(sleep=clock.advance, clock=clock.now)
         self.may_be_absent = False
@@ -122,7 +123,7 @@ class Direct(DocumentClient):
 
     def ask(self, method: str, path: str, body: bytes = b"") -> Any:
         query = {"api-version": SEARCH_API_VERSION}
-        request = Request(method, path, query, {"api-key": self.key}, body)
+        request = Request(method, path, query, {"api-key": self.api_key}, body)
         response = self.process.step(lambda: self.service.serve(request))
         assert response.status < 300 or response.status == 404, response
         return json.loads(response.body) if response.body else None
@@ -338,7 +339,7 @@ class World:
         assert len(named) == len(set(named))
         assert set(named) == chunks.keys()
         assert not any(record.pending for record in records.values())
-        words = {name: [] for name in self.files}
+        words: dict[str, list[str]] = {name: [] for name in self.files}
         for chunk in sorted(chunks.values(), key=lambda chunk: chunk.ordinal):
             words[chunk.source].append(chunk.text)
         assert words == {name: text.split() for name, text in self.files.items()}
