@@ -239,11 +239,13 @@ def connect_engine(
     engine: ClusterEngine, settings: Settings, services: Services, run: Run
 ) -> Iterator[Services]:
     """Return the services of a run whose groups are settled by the engine's workers."""
+    rule = create_skip_rule(services, run)
     job = Job(
         run.id,
         __version__,
         strip_secrets(settings),
-        create_skip_rule(services, run),
+        # A worker that dies has a cause more often than a process that somebody may have killed.
+        replace(rule, max_deaths=rule.max_attempts),
         services.index.holder,
     )
     monitor = WorkerMonitor(engine, settings, services, run, job)

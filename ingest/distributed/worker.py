@@ -44,7 +44,10 @@ def settle_in_session(group: Group, session: Session) -> GroupResult:
     stale = set_aside_suspects(changes, None if group.is_isolated else suspects)
     results: list[SourceResult] = []
     try:
-        for event in settle_sources(session.root(group.root), stale, session.services, session.run):
+        root = session.root(group.root)
+        for event in settle_sources(
+            root, stale, session.services, session.run, is_isolated=group.is_isolated
+        ):
             if isinstance(event, RunProgress):
                 session.add_progress(group.number, event)
             elif isinstance(event, SourceResult):

@@ -1,29 +1,38 @@
-"""Crash guard: counts the attempt to read a source before reading it.
+"""Crash guard: records the attempt to read a source before reading it.
 
 A document may crash the whole process, or the machine, and nothing can record that afterwards. So
-the failure is recorded first, and overwritten once the document has been read. A run that ends
-without a crash restores the records of sources it has not read.
+the failure is recorded first, and overwritten by the record that is saved next. A run that ends
+without a crash restores the records of all others.
+
+Most crashes are no document's fault. Those that were being read become suspects, which the next
+run reads last, in halves, until one is alone. Only a crash over a document that is read alone, in a
+root with others, counts as an attempt.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ingest.errors import DocumentError, IngestError
 from ingest.index import RecordStore
-from ingest.models import Code, Recipe, Record, RunEvent
-from ingest.pipeline.diff import INTERRUPTED_REASON, Stale
-from ingest.pipeline.transaction import failure_record
+from ingest.models import Code, Recipe, Record, RunEvent, SourceResult
+from ingest.pipeline.context import Run
+from ingest.pipeline.diff import INTERRUPTED_REASON, Stale, is_unmodified
+from ingest.pipeline.transaction import Transaction, failure_record
 from ingest.pipeline.writes import Pending, ReadResult
 from ingest.runtime.cancellation import Cancellation
 
 ReadEvents: TypeAlias = "Iterator[ReadResult | RunEvent]"
 
 
-@dataclass(frozen=True, slots=True)
+MIN_SOURCES_TO_BLAME = 2  # in a root: with one alone, every crash of whatever cause is over it
+
+
+@dataclass(slots=True)
 class CrashGuard:
     """Sources whose records say that they are being read."""
 
@@ -31,34 +40,50 @@ class CrashGuard:
     recipe: Recipe
     run: str
     stop: Cancellation
+    is_isolated: bool = False  # by the driver of a cluster: whatever is read is read alone
     started: dict[str, Stale] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)  # names of up to two sources of the root
+    group_size: int = 0  # of the suspects that are being read; 0: others are
 
     def suspects_last(
         self,
         changes: Iterable[Stale | RunEvent],
         read: Callable[[Iterable[Stale | RunEvent]], ReadEvents],
     ) -> ReadEvents:
-        """Read all other sources first, then each suspect alone.
+        """Read all other sources first, then the suspects in groups.
 
-        A document that crashes the process then delays no other one, and none is blamed for it.
+        A document that crashes the process then delays no other one.
         """
         suspects: list[Stale] = []
 
         def others() -> Iterator[Stale | RunEvent]:
             for change in changes:
+                self.count_source(change)
                 if isinstance(change, Stale) and change.is_suspect:
                     suspects.append(change)
                 else:
                     yield change
 
         yield from read(others())
-        # The most attempts come last: the first source that a kill meets need not be its cause.
-        for suspect in sorted(
-            suspects, key=lambda stale: stale.record.attempts if stale.record else 0
-        ):
+        for group in halve_groups(suspects):
             if self.stop.is_requested():
                 return
-            yield from read([suspect])
+            self.group_size = len(group)
+            yield from read(group)
+
+    def count_source(self, change: Stale | RunEvent) -> None:
+        """Remember that the root has this source, unless two are known."""
+        if len(self.seen) < MIN_SOURCES_TO_BLAME:
+            if isinstance(change, Stale):
+                self.seen.add(change.source.name)
+            elif isinstance(change, SourceResult):
+                self.seen.add(change.source)
+
+    @property
+    def is_attempt(self) -> bool:
+        """Return whether a crash would be the fault of the source being read."""
+        has_others = len(self.seen) == MIN_SOURCES_TO_BLAME
+        return self.is_isolated or (self.group_size == 1 and has_others)
 
     def record_attempts(
         self, items: Iterable[Stale | RunEvent]
@@ -75,33 +100,53 @@ class CrashGuard:
         """Return the record of a source that crashed the process."""
         before = stale.record or Record(stale.source.root, stale.source.name)
         error = DocumentError(INTERRUPTED_REASON, Code.CRASHED)
-        return failure_record(before, stale.source, error, self.recipe, self.run)
+        record = failure_record(before, stale.source, error, self.recipe, self.run)
+        is_same = is_unmodified(stale.source, before, self.recipe.digest)
+        known = before.attempts if stale.is_suspect and is_same else 0
+        return replace(record, attempts=known + self.is_attempt)
 
-    def clear_survivors(
-        self, items: Iterable[ReadResult | RunEvent]
-    ) -> Iterator[ReadResult | RunEvent]:
-        """Drop sources that were read: later stages save their records."""
+    def clear_saved(
+        self, items: Iterable[Transaction | RunEvent]
+    ) -> Iterator[Transaction | RunEvent]:
+        """Drop sources whose next record is saved."""
         for item in items:
-            if isinstance(item, ReadResult):
-                self.started.pop(item.stale.source.name, None)
+            if isinstance(item, Transaction):
+                self.started.pop(item.source.name, None)
+            elif isinstance(item, SourceResult):
+                self.started.pop(item.source, None)
             yield item
 
     def restore_records(self) -> None:
-        """Restore the earlier records of sources that were not read, if the index answers."""
-        with suppress(IngestError):  # a source that stays marked is read alone next time
-            for stale in self.started.values():
+        """Restore the earlier records of sources without a next one, if the index takes them."""
+        for stale in self.started.values():
+            with suppress(IngestError):  # a source that stays marked is a suspect next time
                 if stale.record:
                     self.index.save(stale.record).result()
                 else:
                     self.index.forget(Record(stale.source.root, stale.source.name))
 
 
+def halve_groups(suspects: Iterable[Stale]) -> Iterator[list[Stale]]:
+    """Group the suspects of each crash into halves of what was read then.
+
+    Those of the last crash come last: a part of what crashed an earlier run, they did it again.
+    """
+    by_run: dict[str, list[Stale]] = defaultdict(list)
+    for suspect in suspects:
+        assert suspect.record is not None
+        by_run[suspect.record.run].append(suspect)
+    for run in sorted(by_run):
+        group = by_run[run]
+        middle = (len(group) + 1) // 2
+        yield from filter(None, (group[:middle], group[middle:]))
+
+
 @contextmanager
 def crash_guard(
-    index: RecordStore, recipe: Recipe, run: str, stop: Cancellation
+    index: RecordStore, recipe: Recipe, run: Run, *, is_isolated: bool = False
 ) -> Iterator[CrashGuard]:
     """Guard the sources of a run; restores their records at the end, unless that is a crash."""
-    guard = CrashGuard(index, recipe, run, stop)
+    guard = CrashGuard(index, recipe, run.id, run.stop, is_isolated)
     try:
         yield guard
     except (Exception, GeneratorExit):

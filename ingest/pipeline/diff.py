@@ -31,6 +31,10 @@ T = TypeVar("T")
 # --retry-failed.
 MAX_ATTEMPTS = 3
 
+# Nor is one over which the process died so often, alone and for no recorded cause. Most such deaths
+# are the doing of somebody who stops a job, and who may do so several times in a row.
+MAX_DEATHS = 7
+
 # A record says this while its source is read, and still does if the process crashes.
 INTERRUPTED_REASON = "a run ended while this was being read"
 
@@ -109,13 +113,15 @@ class SkipRule:
     recipe_digest: str
     ocr: str = ""  # name of the OCR engine; "" without OCR
     max_attempts: int = MAX_ATTEMPTS  # failures after which a source is not read again
+    max_deaths: int = MAX_DEATHS  # of the process that read it alone, after which it is not either
     has_passwords: bool = False  # passwords were given, perhaps other ones than last time
 
     def should_give_up(self, record: Record) -> bool:
         """Return whether a source that failed is not tried again."""
         if self.has_passwords and record.code == Code.ENCRYPTED:
             return False
-        return record.attempts >= self.max_attempts
+        is_crash = record.error == INTERRUPTED_REASON
+        return record.attempts >= (self.max_deaths if is_crash else self.max_attempts)
 
 
 def compare(

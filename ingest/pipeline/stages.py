@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgre
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
 from ingest.pipeline.diff import (
-    MAX_ATTEMPTS,
     AbsenceTracker,
     Change,
     SkipRule,
@@ -89,13 +89,21 @@ def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
 
 
 def settle_sources(
-    root: Root, changes: Iterable[Stale | RunEvent], services: Services, run: Run
+    root: Root,
+    changes: Iterable[Stale | RunEvent],
+    services: Services,
+    run: Run,
+    *,
+    is_isolated: bool = False,
 ) -> Iterator[RunEvent]:
-    """Settle stale sources in this process, given their whole records; other events pass."""
-    with crash_guard(services.index, services.recipe, run.id, run.stop) as guard:
+    """Settle stale sources in this process, given their whole records; other events pass.
+
+    `is_isolated`: the only source is a suspect.
+    """
+    with crash_guard(services.index, services.recipe, run, is_isolated=is_isolated) as guard:
         read = partial(read_with_crash_guard, root, services, run, guard)
         documents = guard.suspects_last(changes, read)
-        transactions = write_intents(documents, services, run)
+        transactions = guard.clear_saved(write_intents(documents, services, run))
         chunks = round_robin(transactions, iterate_new_chunks)
         remaining = reuse_vectors(chunks, services, run.stop)
         vectors = embed_chunks(remaining, services, run.stop)
@@ -113,8 +121,10 @@ def compare_root(
 
 def create_skip_rule(services: Services, run: Run) -> SkipRule:
     """Return the rule by which this run takes a source for unchanged."""
-    max_attempts = sys.maxsize if run.retry_failed else MAX_ATTEMPTS
-    return SkipRule(services.recipe.digest, services.reader.ocr, max_attempts, run.has_passwords)
+    rule = SkipRule(services.recipe.digest, services.reader.ocr, has_passwords=run.has_passwords)
+    if run.retry_failed:
+        rule = replace(rule, max_attempts=sys.maxsize, max_deaths=sys.maxsize)
+    return rule
 
 
 def read_with_crash_guard(
@@ -123,7 +133,7 @@ def read_with_crash_guard(
     """Read stale sources, each after its record says that an attempt has begun."""
     max_ahead = ATTEMPTS_AHEAD_PER_READER * services.reader.at_once
     sources = save_records(guard.record_attempts(changes), services, run.stop, max_ahead)
-    return guard.clear_survivors(extract_documents(root, sources, services, run.stop))
+    return extract_documents(root, sources, services, run.stop)
 
 
 def extract_documents(

@@ -23,7 +23,7 @@ from ingest.models import (
     Source,
     SourceResult,
 )
-from ingest.pipeline.diff import first_reported_run, is_unmodified
+from ingest.pipeline.diff import INTERRUPTED_REASON, first_reported_run, is_unmodified
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -202,8 +202,9 @@ def details_with_first_run(transaction: Transaction, run: str) -> Details:
 
 
 def count_attempts(record: Record, source: Source, recipe: str) -> int:
-    """Return how often in a row a source has failed, including this time."""
-    return record.attempts + 1 if is_unmodified(source, record, recipe) else 1
+    """Return how often in a row a source has failed, including this time; crashes not included."""
+    is_same = is_unmodified(source, record, recipe) and record.error != INTERRUPTED_REASON
+    return record.attempts + 1 if is_same else 1
 
 
 def describe_missing(document: PreparedDocument) -> tuple[str, str]:

@@ -133,10 +133,10 @@ class Lease:
 
     def poll(self, read: Callable[[], T | None], seconds: float) -> T | None:
         """Read again and again until there is something to see, at most for so long."""
-        wait, clock = self.documents.retry_policy.wait, self.documents.retry_policy.clock
-        end = clock() + seconds
-        while (found := read()) is None and clock() < end:
-            wait(POLL_SECONDS)
+        waited = 0.0  # not by a clock, since the process may have been paused
+        while (found := read()) is None and waited < seconds:
+            self.documents.retry_policy.wait(POLL_SECONDS)
+            waited += POLL_SECONDS
         return found
 
     def join(self, holder: str) -> None:
