@@ -145,6 +145,7 @@ class ListingIssue:
     harmless: bool = False  # needs no action
     code: Code = Code.IGNORED
     hides: bool = False  # its content is unknown, so the listing is incomplete
+    same_as: str = ""  # the name that it has in Unicode NFC, if another file is listed under that
 
 
 # Later fields of Recipe, each with the value that reads documents as before the field was added.
