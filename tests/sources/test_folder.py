@@ -145,7 +145,7 @@ def test_names_are_in_nfc(folder: Path) -> None:
 
 
 def test_of_two_spellings_of_one_name_the_composed_one_is_read(folder: Path) -> None:
-    """Where a disk has both spellings, one is read, and the others are named so that I see which."""
+    """Where a disk has both spellings, one is read, and I see which ones are not."""
     touch(folder, unicodedata.normalize("NFD", "é.pdf"), "é.pdf", "f.pdf")
     touch(folder, unicodedata.normalize("NFD", "ö/a.pdf"), "ö/b.pdf")
     (folder / os.fsdecode(b"\xff.pdf")).touch()
