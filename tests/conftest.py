@@ -180,6 +180,16 @@ def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
         yield made
 
 
+def make_older(azure: Azure, name: str) -> None:
+    """Make an index as an earlier version did: it has no text hashes, and hides its vectors."""
+    index = azure.search.indexes[name]
+    fields = [f for f in index.definition["fields"] if f["name"] != "text_hash"]
+    fields = [f | {"retrievable": f["name"] != "embedding"} for f in fields]
+    index.redefine(index.definition | {"fields": fields}, index.etag, 0.0)
+    for document in index.latest.values():
+        document.pop("text_hash", None)
+
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -394,7 +394,7 @@ def test_vectors_can_be_had_again(index: Index) -> None:
     if isinstance(index, AzureIndex):
         endpoint = index.documents.endpoint
         with closing(AzureGenerations("any", partial(opened, endpoint), defined)) as alias:
-            alias.set_vectors_retrievable(index.documents.name, retrievable=True)
+            alias.reveal_vectors(index.documents.name)
 
     found = index.vectors([A.chunk.id, B.chunk.id, C.chunk.id])
     assert found.keys() == {A.chunk.id, B.chunk.id}
