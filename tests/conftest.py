@@ -140,6 +140,7 @@ class Bench:
         try:
             return list(ingest_root(root or folder, services, run))
         finally:
+            services.index.is_new = False  # as the next process would find it
             services.reader.threads.shutdown()
             services.embed_threads.shutdown()
 

@@ -49,7 +49,14 @@ class RecordCountChange:
     change: int = 1
 
 
-DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange
+@dataclass(frozen=True, slots=True)
+class ReusedText:
+    """A chunk that a run would add to the index with the vector of an equal text."""
+
+    size_bytes: int  # in UTF-8
+
+
+DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange | ReusedText
 
 
 def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
@@ -111,6 +118,7 @@ def plan_reuse(
         for piece in item:
             if piece.text_hash in known or piece.text_hash in counted:
                 piece.transaction.count_answer(piece.chunk, None, paid=False)
+                yield ReusedText(count_bytes(piece.chunk.text_to_embed))
                 if piece.transaction.is_complete:
                     yield piece.transaction
             else:
@@ -154,8 +162,13 @@ def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
     return EmbeddingRequest(
         sum(piece.chunk.tokens for piece in batch),
         count_quota_tokens(sum(map(len, texts))),
-        sum(len(text.encode(errors="replace")) for text in texts),
+        sum(map(count_bytes, texts)),
     )
+
+
+def count_bytes(text: str) -> int:
+    """Return the size of a text in UTF-8."""
+    return len(text.encode(errors="replace"))
 
 
 def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRunEvent]:

@@ -8,7 +8,6 @@ the copies the vector that the first chunk got, from an index or from the model.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -36,71 +35,31 @@ T = TypeVar("T")
 
 REUSE_BATCH_CHUNKS = 256  # chunks whose vectors are read with one request
 MAX_HELD_COPIES = 4096  # chunks that wait for the vector of another one
-MAX_RECENT_BYTES = 64 << 20  # vectors of a run that are kept for later copies
-FLOAT_BYTES = 4
 
 Item: TypeAlias = NewChunk | EmbeddedBatch | Transaction | RunEvent
 
 
-class SharedVectors:
-    """The texts of a run that have a vector, or are about to get one.
+class Copies:
+    """Chunks that wait for the vector of another chunk of the same text."""
 
-    Only the latest vectors are kept. The index has the others by then.
-    """
-
-    def __init__(self, dimensions: int, max_bytes: int = MAX_RECENT_BYTES) -> None:
-        self.dimensions = dimensions
-        self.max_vectors = max_bytes // (FLOAT_BYTES * dimensions)
-        self.held: dict[str, list[NewChunk]] = {}  # copies, by the text hash of a chunk under way
-        self.held_count = 0
-        self.recent: OrderedDict[str, Vectors] = OrderedDict()
-        self.has_forgotten = False  # some vectors are only in the index
+    def __init__(self) -> None:
+        self.held: dict[str, list[NewChunk]] = {}  # by the text hash of a chunk under way
+        self.count = 0
 
     def hold(self, piece: NewChunk) -> bool:
-        """Hold a chunk back if one of the same text is under way; return False for the first."""
+        """Hold a chunk if one of the same text is under way; return False for the first."""
         if piece.text_hash in self.held:
             self.held[piece.text_hash].append(piece)
-            self.held_count += 1
+            self.count += 1
             return True
         self.held[piece.text_hash] = []
         return False
 
-    def remember(self, text_hash: str, vector: Vectors) -> None:
-        """Keep a vector, and forget the oldest ones beyond the limit."""
-        self.recent[text_hash] = vector
-        if len(self.recent) > self.max_vectors:
-            self.recent.popitem(last=False)
-            self.has_forgotten = True
-
-    def release(self, batch: EmbeddedBatch) -> Iterator[EmbeddedBatch]:
-        """Yield the copies of a batch's chunks, with the vectors, or refusals, of those."""
-        results = list(batch_results(batch))
-        copies: list[NewChunk] = []
-        given: list[Vectors | str] = []
-        for piece, result in zip(batch.chunks, results, strict=False):  # none after a failed call
-            held = self.held.pop(piece.text_hash, [])
-            self.held_count -= len(held)
-            copies += held
-            given += [result] * len(held)
-            if not isinstance(result, str):
-                self.remember(piece.text_hash, result)
-        yield from self.make_batches(copies, given)
-
-    def make_batches(
-        self, pieces: Sequence[NewChunk], results: Sequence[Vectors | str]
-    ) -> Iterator[EmbeddedBatch]:
-        """Yield batches of chunks that cost nothing, each with its vector or why it has none."""
-        for start in range(0, len(pieces), REUSE_BATCH_CHUNKS):
-            some = results[start : start + REUSE_BATCH_CHUNKS]
-            rows = [result for result in some if not isinstance(result, str)]
-            reasons = {n: result for n, result in enumerate(some) if isinstance(result, str)}
-            vectors = np.array(rows, np.float32).reshape(len(rows), self.dimensions)
-            call: Future[Vectors] = Future()
-            if reasons:
-                call.set_exception(PartialEmbedding(vectors, reasons))
-            else:
-                call.set_result(vectors)
-            yield EmbeddedBatch(list(pieces[start : start + REUSE_BATCH_CHUNKS]), call, paid=False)
+    def release(self, text_hash: str) -> list[NewChunk]:
+        """Return the chunks that wait for a text."""
+        released = self.held.pop(text_hash, [])
+        self.count -= len(released)
+        return released
 
 
 def batch_results(batch: EmbeddedBatch) -> Iterator[Vectors | str]:
@@ -113,54 +72,83 @@ def batch_results(batch: EmbeddedBatch) -> Iterator[Vectors | str]:
         yield from batch.call.result()
 
 
+def make_batches(
+    pieces: Sequence[NewChunk], results: Sequence[Vectors | str], dimensions: int
+) -> Iterator[EmbeddedBatch]:
+    """Yield batches of chunks that cost nothing, each with its vector or why it has none."""
+    for start in range(0, len(pieces), REUSE_BATCH_CHUNKS):
+        some = results[start : start + REUSE_BATCH_CHUNKS]
+        rows = [result for result in some if not isinstance(result, str)]
+        reasons = {n: result for n, result in enumerate(some) if isinstance(result, str)}
+        vectors = np.array(rows, np.float32).reshape(len(rows), dimensions)
+        call: Future[Vectors] = Future()
+        if reasons:
+            call.set_exception(PartialEmbedding(vectors, reasons))
+        else:
+            call.set_result(vectors)
+        yield EmbeddedBatch(list(pieces[start : start + REUSE_BATCH_CHUNKS]), call, paid=False)
+
+
 def hold_copies(
-    items: Iterable[NewChunk | Transaction | RunEvent], shared: SharedVectors, stop: Cancellation
+    items: Iterable[NewChunk | Transaction | RunEvent],
+    services: Services,
+    copies: Copies,
+    stop: Cancellation,
 ) -> Iterator[Item]:
     """Pass the first chunk of each text on, and hold its copies until it has a vector.
 
-    A copy of a text whose vector is known gets it at once.
+    A copy of a text that the run has embedded before gets its vector at once.
     """
+    recent, dimensions = services.recent_vectors, services.embedder.dimensions
     known: list[NewChunk] = []
     rows: list[Vectors] = []
     for item in items:
-        vector = shared.recent.get(item.text_hash) if isinstance(item, NewChunk) else None
+        vector = recent.get(item.text_hash) if isinstance(item, NewChunk) else None
+        if known and (vector is None or len(known) == REUSE_BATCH_CHUNKS):
+            yield from make_batches(known, rows, dimensions)
+            known, rows = [], []
+            if isinstance(item, NewChunk) and vector is None:
+                vector = recent.get(item.text_hash)  # it may have come meanwhile
         if isinstance(item, NewChunk) and vector is not None:
             known.append(item)
             rows.append(vector)
-            if len(known) < REUSE_BATCH_CHUNKS:
-                continue
-        yield from shared.make_batches(known, rows)
-        known, rows = [], []
-        if vector is None and not (isinstance(item, NewChunk) and shared.hold(item)):
+        elif not (isinstance(item, NewChunk) and copies.hold(item)):
             yield item
         # The copies of a huge document must not pile up while its first chunks are embedded.
-        while shared.held_count > MAX_HELD_COPIES and not stop.is_requested():
+        while copies.count > MAX_HELD_COPIES and not stop.is_requested():
             time.sleep(RESULT_POLL_SECONDS)
             yield IDLE_EVENT
-    yield from shared.make_batches(known, rows)
+    yield from make_batches(known, rows, dimensions)
 
 
 def release_copies(
-    items: Iterable[EmbeddedBatch | Transaction | RunEvent], shared: SharedVectors
+    items: Iterable[EmbeddedBatch | Transaction | RunEvent], services: Services, copies: Copies
 ) -> Iterator[EmbeddedBatch | Transaction | RunEvent]:
-    """Pass everything on, and the copies of each text after its first chunk."""
+    """Pass everything on, and after the first chunk of each text the copies of it."""
     for item in items:
         yield item
-        if isinstance(item, EmbeddedBatch):
-            yield from shared.release(item)
+        if not isinstance(item, EmbeddedBatch):
+            continue
+        released: list[NewChunk] = []
+        given: list[Vectors | str] = []
+        for piece, result in zip(item.chunks, batch_results(item), strict=False):
+            same = copies.release(piece.text_hash)
+            released += same
+            given += [result] * len(same)
+            if not isinstance(result, str):
+                services.recent_vectors.add(piece.text_hash, result)
+        yield from make_batches(released, given, services.embedder.dimensions)
 
 
-def reuse_vectors(
-    chunks: Iterable[Item], services: Services, shared: SharedVectors, stop: Cancellation
-) -> Iterator[Item]:
+def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation) -> Iterator[Item]:
     """Attach the vectors of equal texts in the index, or an earlier one; other items pass.
 
-    A new index has none, unless it is larger than what `shared` remembers.
+    A new index has none, until the run has embedded more than `recent_vectors` keeps.
     """
-    index, earlier = services.index, services.previous_index
+    index, earlier, recent = services.index, services.previous_index, services.recent_vectors
 
     def may_be_known(item: object) -> TypeGuard[NewChunk]:
-        return is_new_chunk(item) and bool(earlier or not index.is_new or shared.has_forgotten)
+        return is_new_chunk(item) and bool(earlier or not index.is_new or recent.has_forgotten)
 
     def start(item: list[NewChunk] | Item) -> Future[dict[str, Vectors]] | None:
         if not isinstance(item, list):
@@ -178,7 +166,8 @@ def reuse_vectors(
         assert call is not None
         found = call.result()
         known = [piece for piece in item if piece.text_hash in found]
-        yield from shared.make_batches(known, [found[piece.text_hash] for piece in known])
+        rows = [found[piece.text_hash] for piece in known]
+        yield from make_batches(known, rows, services.embedder.dimensions)
         yield from (piece for piece in item if piece.text_hash not in found)
 
 

@@ -39,7 +39,7 @@ from ingest.pipeline.records import (
     save_records,
 )
 from ingest.pipeline.reuse import (
-    SharedVectors,
+    Copies,
     hold_copies,
     release_copies,
     reuse_vectors,
@@ -97,16 +97,17 @@ def settle_sources(
     root: Root, changes: Iterable[Stale | RunEvent], services: Services, run: Run
 ) -> Iterator[RunEvent]:
     """Settle stale sources in this process, given their whole records; other events pass."""
-    shared = SharedVectors(services.embedder.dimensions)
+    copies = Copies()
     with crash_guard(services.index, services.recipe, run.id, run.stop) as guard:
         read = partial(read_with_crash_guard, root, services, run, guard)
         documents = guard.suspects_last(changes, read)
         transactions = write_intents(documents, services, run)
         chunks = round_robin(transactions, iterate_new_chunks)
-        firsts = hold_copies(chunks, shared, run.stop)
-        remaining = reuse_vectors(firsts, services, shared, run.stop)
+        firsts = hold_copies(chunks, services, copies, run.stop)
+        remaining = reuse_vectors(firsts, services, run.stop)
         vectors = embed_chunks(remaining, services, run.stop)
-        uploaded = upload_batches(release_copies(vectors, shared), services, run.stop)
+        shared = release_copies(vectors, services, copies)
+        uploaded = upload_batches(shared, services, run.stop)
         yield from commit_documents(uploaded, services, run)
 
 
