@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REUSE_BATCH_CHUNKS = 256  # chunks whose vectors are read with one request
+REUSE_BATCH_CHUNKS = 256  # chunks that are uploaded together with vectors that cost nothing
+LOOKUP_BATCH_CHUNKS = 32  # chunks to look up at once; more would delay those of the next documents
 MAX_HELD_COPIES = 4096  # chunks that wait for the vector of another one
 
 Item: TypeAlias = NewChunk | EmbeddedBatch | Transaction | RunEvent
@@ -179,8 +180,8 @@ def batch_lookups(
         items,
         is_wanted,
         lambda _: 1,
-        max_items=REUSE_BATCH_CHUNKS,
-        max_tokens=lambda: REUSE_BATCH_CHUNKS,
+        max_items=LOOKUP_BATCH_CHUNKS,
+        max_tokens=lambda: LOOKUP_BATCH_CHUNKS,
     )
 
 

@@ -19,10 +19,16 @@ from hypothesis import strategies as st
 from ingest.embed import PartialEmbedding
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Chunk, PreparedDocument, Record, Source
-from ingest.pipeline import reuse
 from ingest.pipeline.context import Services
 from ingest.pipeline.recent_vectors import RecentVectors
-from ingest.pipeline.reuse import Copies, Item, batch_results, hold_copies, release_copies
+from ingest.pipeline.reuse import (
+    MAX_HELD_COPIES,
+    Copies,
+    Item,
+    batch_results,
+    hold_copies,
+    release_copies,
+)
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import EmbeddedBatch, NewChunk
 from ingest.runtime.cancellation import Cancellation
@@ -191,14 +197,13 @@ def test_each_chunk_gets_the_vector_of_its_text_once(texts: list[str], remembere
         assert len(embedded) == len(set(embedded))
 
 
-def test_copies_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand copies of one file are not all kept in memory while the first is embedded."""
-    monkeypatch.setattr(reuse, "MAX_HELD_COPIES", 3)
+def test_copies_do_not_pile_up() -> None:
+    """Thousands of copies of one file are not all kept in memory while the first is embedded."""
     taken = 0
 
     def copies() -> Iterator[NewChunk]:
         nonlocal taken
-        for taken in range(1, 100):
+        for taken in range(1, MAX_HELD_COPIES + 100):
             yield piece("the same", taken)
 
     used, waiting = services(9), Copies()
@@ -206,10 +211,10 @@ def test_copies_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     first = next(held)
     assert isinstance(first, NewChunk)
     assert not any(isinstance(next(held), NewChunk) for _ in range(3))
-    assert taken == 1 + 3 + 1
+    assert taken == 1 + MAX_HELD_COPIES + 1
 
     call: Future[Vectors] = Future()
     call.set_result(np.stack([vector("the same")]))
     freed = list(release_copies([EmbeddedBatch([first], call)], used, waiting))
     batches = [item for item in (*freed, *held) if isinstance(item, EmbeddedBatch)]
-    assert sum(len(batch.chunks) for batch in batches) == 99
+    assert sum(len(batch.chunks) for batch in batches) == MAX_HELD_COPIES + 99
