@@ -129,6 +129,11 @@ def parent_name(name: str) -> str:
     return outer if inside and is_document_name(outer) else ""
 
 
+def hash_text(text: str, vector_space: str) -> str:
+    """Hash a text to embed and the vectors it is embedded in; equal if the vectors are."""
+    return hashlib.sha256(f"{vector_space}\0{text}".encode(errors="surrogatepass")).hexdigest()[:40]
+
+
 def hash_fields(fields: Values) -> str:
     """Hash the values of custom fields to twelve hex digits; "" if there are no values."""
     text = "\0".join(f"{name}={value}" for name, value in sorted(fields) if value)
@@ -145,6 +150,7 @@ class ListingIssue:
     harmless: bool = False  # needs no action
     code: Code = Code.IGNORED
     hides: bool = False  # its content is unknown, so the listing is incomplete
+    same_as: str = ""  # the name that it has in Unicode NFC, if another file is listed under that
 
 
 # Later fields of Recipe, each with the value that reads documents as before the field was added.
@@ -359,6 +365,7 @@ class IndexEntry:
     chunk: Chunk
     vector: Vectors | None = field(default=None, compare=False)  # shape (dimensions,)
     details: Details = field(default_factory=Details)
+    text_hash: str = ""  # `hash_text` of its text; "" if unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,7 +424,7 @@ class SourceResult:
     deleted: int = 0  # chunks that were removed from the index
     tokens: int = 0  # in the chunks that were embedded
     details: Details = field(default_factory=Details)
-    reused: int = 0  # chunks with vectors from the live index, in a rebuild
+    reused: int = 0  # chunks with the vector of an equal text, which cost nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +455,7 @@ class Summary:
     tokens_embedded: int
     stages: dict[str, dict[str, float]]  # seconds of each stage and wait: "wall", "threads"
     bottleneck: str  # the slowest part and a remedy, in one line; "" for none
-    chunks_reused: int = 0  # with vectors from the live index, in a rebuild
+    chunks_reused: int = 0  # with the vector of an equal text
     timeline: Timeline = field(default_factory=Timeline)
     index: dict[str, int] = field(default_factory=dict)  # after the run: sources, chunks, size
     other_kinds: dict[str, int] = field(default_factory=dict)  # files not read, by extension

@@ -141,6 +141,7 @@ class Bench:
         try:
             return list(ingest_root(root or folder, services, run))
         finally:
+            services.index.is_new = False  # as the next process would find it
             services.reader.threads.shutdown()
             services.embed_threads.shutdown()
 
@@ -190,6 +191,16 @@ def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
         for name, value in made.environment.items():
             monkeypatch.setenv(name, value)
         yield made
+
+
+def make_older(azure: Azure, name: str) -> None:
+    """Make an index as an earlier version did: it has no text hashes, and hides its vectors."""
+    index = azure.search.indexes[name]
+    fields = [f for f in index.definition["fields"] if f["name"] != "text_hash"]
+    fields = [f | {"retrievable": f["name"] != "embedding"} for f in fields]
+    index.redefine(index.definition | {"fields": fields}, index.etag, 0.0)
+    for document in index.latest.values():
+        document.pop("text_hash", None)
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -19,7 +19,7 @@ from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_location
 from ingest.config.sources import open_roots
 from ingest.models import LeftOut, Outcome, SourceResult
-from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, dry_run
+from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, ReusedText, dry_run
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import format_amount, format_seconds
 from ingest.runtime.formatting import format_bytes, pluralize
@@ -46,7 +46,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         for root in roots:
             for event in dry_run(root, services, run):
                 plan_totals.add(event, services.reader.unsent_pages())
-                if isinstance(event, EmbeddingRequest | RecordCountChange):
+                if isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
                     continue
                 totals.add(event)
                 if options.json and (line := output.outcome_json(event)):

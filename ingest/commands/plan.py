@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from ingest.index import FreeSpace
 from ingest.models import SourceResult, Summary
 from ingest.pipeline.context import Services
-from ingest.pipeline.dry_run import DryRunEvent, EmbeddingRequest, RecordCountChange
+from ingest.pipeline.dry_run import (
+    DryRunEvent,
+    EmbeddingRequest,
+    RecordCountChange,
+    ReusedText,
+)
 from ingest.runtime.budget import Budget
 from ingest.runtime.prices import Rates
 from ingest.runtime.timing import EMBEDDING_CHUNKS
@@ -45,7 +50,7 @@ class PlanTotals:
     quota: int = 0  # tokens as the quota counts them
     text_bytes: int = 0
     records: int = 0  # growth of the index
-    chunks: int = 0  # to embed
+    chunks: int = 0  # to write
     deleted: int = 0  # chunks
     documents: int = 0  # with chunks to embed
     exceeds: str = ""  # the limit at which a run would stop; "" for none
@@ -58,10 +63,12 @@ class PlanTotals:
             self.tokens += event.tokens
             self.quota += event.quota_tokens
             self.text_bytes += event.size_bytes
+        elif isinstance(event, ReusedText):
+            self.text_bytes += event.size_bytes
         elif isinstance(event, RecordCountChange):
             self.records += event.change
         elif isinstance(event, SourceResult):
-            self.chunks += event.embedded
+            self.chunks += event.embedded + event.reused
             self.deleted += event.deleted
             self.documents += event.embedded > 0
         self.exceeds = self.exceeds or self.budget.find_exceeded_limit(self.tokens, pages)

@@ -102,6 +102,13 @@ class RecordStore(Protocol):
     def forget(self, record: Record) -> None: ...
 
 
+class TextLookup(Protocol):
+    """Look-up of chunks by the text that they embed, so that no text is paid for twice."""
+
+    # a stored chunk for each of the text hashes that has one; may miss what was written just now
+    def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]: ...
+
+
 class Lock(Protocol):
     """Write lock of an index, and how far its reads lag behind its writes."""
 
@@ -176,5 +183,7 @@ class Diagnosable(Protocol):
     def free_space(self) -> FreeSpace: ...
 
 
-class Index(ChunkStore, RecordStore, Lock, RunHistory, PageCache, Diagnosable, Protocol):
+class Index(
+    ChunkStore, RecordStore, TextLookup, Lock, RunHistory, PageCache, Diagnosable, Protocol
+):
     """A search index with all that runs, checks and reports need."""

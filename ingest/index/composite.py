@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ingest.index import VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.state import SqliteState
+from ingest.index.sqlite.texts import delete_texts, find_ids_by_text, save_texts
 from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
 
 if TYPE_CHECKING:
@@ -33,10 +34,20 @@ class CompositeIndex(SqliteState):
         self.store = chunks
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
-        return self.store.upload(entries)
+        refusals = self.store.upload(entries)
+        refused = {refusal.id for refusal in refusals}
+        with self.database.transaction():
+            save_texts(self.db, (entry for entry in entries if entry.chunk.id not in refused))
+        return refusals
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
+        with self.database.transaction():
+            delete_texts(self.db, ids)
         return self.store.delete(ids)
+
+    def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
+        with self.database.translate_errors():
+            return dict(find_ids_by_text(self.db, hashes))
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         return self.store.existing_ids(ids)

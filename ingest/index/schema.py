@@ -94,15 +94,19 @@ RECORD_FIELDS = (
     Field("details"),  # JSON
     Field("summary"),
 )
+# Of chunks, but not in CHUNK_FIELDS: a local index has it in a table of its own, and one on a
+# service that an earlier version created may lack it.
+TEXT_HASH_FIELD = Field("text_hash", filterable=True)
 SUMMARY_FIELD = "summary"  # JSON of a run, a cached page, a generation or a lease
 VECTOR_FIELD = "embedding"
 
 # Fields that INGEST_BLOB_FIELDS may override; no other field of ours.
 REPLACEABLE_FIELD_NAMES = ("category", "title")
 RESERVED_FIELD_NAMES = frozenset(
-    {VECTOR_FIELD, *(field.name for field in (*CHUNK_FIELDS, *RECORD_FIELDS))}.difference(
-        REPLACEABLE_FIELD_NAMES
-    )
+    {
+        VECTOR_FIELD,
+        *(field.name for field in (*CHUNK_FIELDS, *RECORD_FIELDS, TEXT_HASH_FIELD)),
+    }.difference(REPLACEABLE_FIELD_NAMES)
 )
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from ingest.embed.batch import fill_batches
 from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import DocumentError
-from ingest.index import Index
 from ingest.models import Outcome, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import AbsenceTracker, Skipped, unchanged_result
 from ingest.pipeline.records import load_records
+from ingest.pipeline.reuse import batch_lookups
 from ingest.pipeline.stages import compare_root, extract_documents, iterate_new_chunks
 from ingest.pipeline.transaction import (
     Transaction,
@@ -49,7 +49,14 @@ class RecordCountChange:
     change: int = 1
 
 
-DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange
+@dataclass(frozen=True, slots=True)
+class ReusedText:
+    """A chunk that a run would add to the index with the vector of an equal text."""
+
+    size_bytes: int  # in UTF-8
+
+
+DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange | ReusedText
 
 
 def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
@@ -60,8 +67,9 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     )
     changes = (change.result if isinstance(change, Skipped) else change for change in listed)
     sources = load_records(changes, services, run.stop)
-    documents = plan_documents(extract_documents(root, sources, services, run.stop), services.index)
-    yield from plan_requests(round_robin(documents, iterate_new_chunks), services)
+    documents = plan_documents(extract_documents(root, sources, services, run.stop), services)
+    chunks = plan_reuse(round_robin(documents, iterate_new_chunks), services)
+    yield from plan_requests(chunks, services)
 
     if withheld := absences.withheld_deletions(root.name):
         yield withheld
@@ -73,9 +81,10 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
 
 
 def plan_documents(
-    items: Iterable[ReadResult | RunEvent], index: Index
+    items: Iterable[ReadResult | RunEvent], services: Services
 ) -> Iterator[Transaction | DryRunEvent]:
     """Yield the results that documents would have; a transaction for those to be embedded."""
+    index, recipe = services.index, services.recipe
     for item in items:
         if not isinstance(item, ReadResult):
             yield item
@@ -89,7 +98,32 @@ def plan_documents(
         elif document is None or is_same_content(document, record):
             yield unchanged_result(source, record)
         else:
-            yield create_transaction(source, record, document, index)
+            yield create_transaction(source, record, document, index, recipe)
+
+
+def plan_reuse(
+    chunks: Iterable[NewChunk | Transaction | DryRunEvent], services: Services
+) -> Iterator[NewChunk | Transaction | DryRunEvent]:
+    """Leave out the chunks of texts that the index has, or that come a second time.
+
+    Yields a document once all its chunks are left out.
+    """
+    index = services.index
+    counted: set[str] = set()
+    for item in batch_lookups(chunks, is_new_chunk):
+        if not isinstance(item, list):
+            yield item
+            continue
+        known = set() if index.is_new else set(index.ids_by_text({p.text_hash for p in item}))
+        for piece in item:
+            if piece.text_hash in known or piece.text_hash in counted:
+                piece.transaction.count_answer(piece.chunk, None, paid=False)
+                yield ReusedText(count_bytes(piece.chunk.text_to_embed))
+                if piece.transaction.is_complete:
+                    yield piece.transaction
+            else:
+                counted.add(piece.text_hash)
+                yield piece
 
 
 def plan_requests(
@@ -109,7 +143,7 @@ def plan_requests(
     )
     for item in filled:
         if isinstance(item, list):
-            for transaction, chunk in item:
+            for transaction, chunk, _ in item:
                 transaction.count_answer(chunk, None)
             budget.count_tokens(sum(piece.chunk.tokens for piece in item))
             yield make_request(item)
@@ -128,8 +162,13 @@ def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
     return EmbeddingRequest(
         sum(piece.chunk.tokens for piece in batch),
         count_quota_tokens(sum(map(len, texts))),
-        sum(len(text.encode(errors="replace")) for text in texts),
+        sum(map(count_bytes, texts)),
     )
+
+
+def count_bytes(text: str) -> int:
+    """Return the size of a text in UTF-8."""
+    return len(text.encode(errors="replace"))
 
 
 def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRunEvent]:

@@ -1,63 +1,214 @@
-"""Reuse the vectors of an earlier index in a rebuild."""
+"""Reuse of vectors, so that no text is embedded twice.
+
+Three stages. `hold_copies` lets the first chunk of each text pass and holds its copies back,
+`reuse_vectors` attaches the vectors of equal texts that an index has, and `release_copies` gives
+the copies the vector that the first chunk got, from an index or from the model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 
+from ingest.embed import PartialEmbedding
 from ingest.embed.batch import fill_batches
+from ingest.embed.validation import check_vectors
+from ingest.index import Index
 from ingest.models import RunEvent
 from ingest.pipeline.context import Services
 from ingest.pipeline.records import IDLE_EVENT
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import EmbeddedBatch, NewChunk, is_new_chunk
 from ingest.runtime.cancellation import Cancellation
-from ingest.runtime.concurrency import map_concurrent
+from ingest.runtime.concurrency import RESULT_POLL_SECONDS, map_concurrent
 from ingest.runtime.timing import REUSING_VECTORS
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-REUSE_BATCH_CHUNKS = 256  # chunks whose vectors are read with one request
+T = TypeVar("T")
+
+REUSE_BATCH_CHUNKS = 256  # chunks that are uploaded together with vectors that cost nothing
+LOOKUP_BATCH_CHUNKS = 32  # chunks to look up at once; more would delay those of the next documents
+MAX_HELD_COPIES = 4096  # chunks that wait for the vector of another one
+
+Item: TypeAlias = NewChunk | EmbeddedBatch | Transaction | RunEvent
 
 
-def reuse_vectors(
-    chunks: Iterable[NewChunk | Transaction | RunEvent], services: Services, stop: Cancellation
-) -> Iterator[NewChunk | EmbeddedBatch | Transaction | RunEvent]:
-    """Attach the earlier index's vectors to chunks that it has; other items pass."""
-    earlier = services.previous_index
-    if earlier is None:
-        yield from chunks
-        return
+class Copies:
+    """Chunks that wait for the vector of another chunk of the same text."""
 
-    def start(item: list[NewChunk] | Transaction | RunEvent) -> Future[dict[str, Vectors]] | None:
+    def __init__(self) -> None:
+        self.held: dict[str, list[NewChunk]] = {}  # by the text hash of a chunk under way
+        self.count = 0
+
+    def hold(self, piece: NewChunk) -> bool:
+        """Hold a chunk if one of the same text is under way; return False for the first."""
+        if piece.text_hash in self.held:
+            self.held[piece.text_hash].append(piece)
+            self.count += 1
+            return True
+        self.held[piece.text_hash] = []
+        return False
+
+    def release(self, text_hash: str) -> list[NewChunk]:
+        """Return the chunks that wait for a text."""
+        released = self.held.pop(text_hash, [])
+        self.count -= len(released)
+        return released
+
+
+def batch_results(batch: EmbeddedBatch) -> Iterator[Vectors | str]:
+    """Yield the vector of each chunk, or why the model refused it; nothing if the call failed."""
+    error = batch.call.exception()
+    if isinstance(error, PartialEmbedding):
+        rows = iter(error.vectors)
+        yield from (error.reasons.get(n) or next(rows) for n in range(len(batch.chunks)))
+    elif error is None:
+        yield from batch.call.result()
+
+
+def make_batches(
+    pieces: Sequence[NewChunk], results: Sequence[Vectors | str], dimensions: int
+) -> Iterator[EmbeddedBatch]:
+    """Yield batches of chunks that cost nothing, each with its vector or why it has none."""
+    for start in range(0, len(pieces), REUSE_BATCH_CHUNKS):
+        some = results[start : start + REUSE_BATCH_CHUNKS]
+        rows = [result for result in some if not isinstance(result, str)]
+        reasons = {n: result for n, result in enumerate(some) if isinstance(result, str)}
+        vectors = np.array(rows, np.float32).reshape(len(rows), dimensions)
+        call: Future[Vectors] = Future()
+        if reasons:
+            call.set_exception(PartialEmbedding(vectors, reasons))
+        else:
+            call.set_result(vectors)
+        yield EmbeddedBatch(list(pieces[start : start + REUSE_BATCH_CHUNKS]), call, paid=False)
+
+
+def hold_copies(
+    items: Iterable[NewChunk | Transaction | RunEvent],
+    services: Services,
+    copies: Copies,
+    stop: Cancellation,
+) -> Iterator[Item]:
+    """Pass the first chunk of each text on, and hold its copies until it has a vector.
+
+    A copy of a text that the run has embedded before gets its vector at once.
+    """
+    recent, dimensions = services.recent_vectors, services.embedder.dimensions
+    known: list[NewChunk] = []
+    rows: list[Vectors] = []
+    for item in items:
+        vector = recent.get(item.text_hash) if isinstance(item, NewChunk) else None
+        if known and (vector is None or len(known) == REUSE_BATCH_CHUNKS):
+            yield from make_batches(known, rows, dimensions)
+            known, rows = [], []
+            if isinstance(item, NewChunk) and vector is None:
+                vector = recent.get(item.text_hash)  # it may have come meanwhile
+        if isinstance(item, NewChunk) and vector is not None:
+            known.append(item)
+            rows.append(vector)
+        elif not (isinstance(item, NewChunk) and copies.hold(item)):
+            yield item
+        # The copies of a huge document must not pile up while its first chunks are embedded.
+        while copies.count > MAX_HELD_COPIES and not stop.is_requested():
+            time.sleep(RESULT_POLL_SECONDS)
+            yield IDLE_EVENT
+    yield from make_batches(known, rows, dimensions)
+
+
+def release_copies(
+    items: Iterable[EmbeddedBatch | Transaction | RunEvent], services: Services, copies: Copies
+) -> Iterator[EmbeddedBatch | Transaction | RunEvent]:
+    """Pass everything on, and after the first chunk of each text the copies of it."""
+    for item in items:
+        yield item
+        if not isinstance(item, EmbeddedBatch):
+            continue
+        released: list[NewChunk] = []
+        given: list[Vectors | str] = []
+        for piece, result in zip(item.chunks, batch_results(item), strict=False):
+            same = copies.release(piece.text_hash)
+            released += same
+            given += [result] * len(same)
+            if not isinstance(result, str):
+                services.recent_vectors.add(piece.text_hash, result)
+        yield from make_batches(released, given, services.embedder.dimensions)
+
+
+def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation) -> Iterator[Item]:
+    """Attach the vectors of equal texts in the index, or an earlier one; other items pass.
+
+    A new index has none, until the run has embedded more than `recent_vectors` keeps.
+    """
+    index, earlier, recent = services.index, services.previous_index, services.recent_vectors
+
+    def may_be_known(item: object) -> TypeGuard[NewChunk]:
+        return is_new_chunk(item) and bool(earlier or not index.is_new or recent.has_forgotten)
+
+    def start(item: list[NewChunk] | Item) -> Future[dict[str, Vectors]] | None:
         if not isinstance(item, list):
             return None
-        call = partial(earlier.vectors, [piece.chunk.id for piece in item])
+        call = partial(find_vectors, item, services)
         return stop.track(services.write_threads.submit(services.times.wrap(REUSING_VECTORS, call)))
 
-    filled: Iterator[list[NewChunk] | Transaction | RunEvent] = fill_batches(
-        chunks,
-        is_new_chunk,
-        lambda _: 1,
-        max_items=REUSE_BATCH_CHUNKS,
-        max_tokens=lambda: REUSE_BATCH_CHUNKS,
-    )
+    batches = batch_lookups(chunks, may_be_known)
     for item, call in map_concurrent(
-        filled, start, services.max_writes, stop.is_overdue, IDLE_EVENT
+        batches, start, services.max_writes, stop.is_overdue, IDLE_EVENT
     ):
         if not isinstance(item, list):
             yield item
             continue
         assert call is not None
         found = call.result()
-        known = [piece for piece in item if piece.chunk.id in found]
-        if known:
-            there: Future[Vectors] = Future()
-            there.set_result(np.stack([found[piece.chunk.id] for piece in known]))
-            yield EmbeddedBatch(known, there, paid=False)
-        yield from (piece for piece in item if piece.chunk.id not in found)
+        known = [piece for piece in item if piece.text_hash in found]
+        rows = [found[piece.text_hash] for piece in known]
+        yield from make_batches(known, rows, services.embedder.dimensions)
+        yield from (piece for piece in item if piece.text_hash not in found)
+
+
+def batch_lookups(
+    items: Iterable[T], is_wanted: Callable[[object], TypeGuard[NewChunk]]
+) -> Iterator[list[NewChunk] | T]:
+    """Group the chunks to look up; other items pass."""
+    return fill_batches(
+        items,
+        is_wanted,
+        lambda _: 1,
+        max_items=LOOKUP_BATCH_CHUNKS,
+        max_tokens=lambda: LOOKUP_BATCH_CHUNKS,
+    )
+
+
+def find_vectors(pieces: Sequence[NewChunk], services: Services) -> dict[str, Vectors]:
+    """Find the valid vectors of texts, by text hash: in the earlier index, then in this one."""
+    found: dict[str, Vectors] = {}
+
+    def add(index: Index, ids: dict[str, str]) -> None:
+        vectors = index.vectors(ids.values()) if ids else {}
+        for text_hash, id_ in ids.items():
+            if id_ in vectors and is_valid(vectors[id_], services.embedder.dimensions):
+                found[text_hash] = vectors[id_]
+
+    def unknown() -> list[str]:
+        return [piece.text_hash for piece in pieces if piece.text_hash not in found]
+
+    if earlier := services.previous_index:
+        add(earlier, {piece.text_hash: piece.chunk.id for piece in pieces})
+        add(earlier, earlier.ids_by_text(unknown()))
+    add(services.index, services.index.ids_by_text(unknown()))
+    return found
+
+
+def is_valid(vector: Vectors, dimensions: int) -> bool:
+    """Return whether a stored vector can be used again; a damaged index may hold others."""
+    try:
+        check_vectors(vector[np.newaxis], 1, dimensions)
+    except ValueError:
+        return False
+    return bool(vector.any())

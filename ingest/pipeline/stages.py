@@ -38,7 +38,12 @@ from ingest.pipeline.records import (
     record_skipped,
     save_records,
 )
-from ingest.pipeline.reuse import reuse_vectors
+from ingest.pipeline.reuse import (
+    Copies,
+    hold_copies,
+    release_copies,
+    reuse_vectors,
+)
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import (
     EmbeddedBatch,
@@ -100,14 +105,17 @@ def settle_sources(
 
     `is_isolated`: the only source is a suspect.
     """
+    copies = Copies()
     with crash_guard(services.index, services.recipe, run, is_isolated=is_isolated) as guard:
         read = partial(read_with_crash_guard, root, services, run, guard)
         documents = guard.suspects_last(changes, read)
         transactions = guard.clear_saved(write_intents(documents, services, run))
         chunks = round_robin(transactions, iterate_new_chunks)
-        remaining = reuse_vectors(chunks, services, run.stop)
+        firsts = hold_copies(chunks, services, copies, run.stop)
+        remaining = reuse_vectors(firsts, services, run.stop)
         vectors = embed_chunks(remaining, services, run.stop)
-        uploaded = upload_batches(vectors, services, run.stop)
+        shared = release_copies(vectors, services, copies)
+        uploaded = upload_batches(shared, services, run.stop)
         yield from commit_documents(uploaded, services, run)
 
 
@@ -191,7 +199,7 @@ def iterate_new_chunks(item: object) -> Iterator[NewChunk] | None:
     """Iterate over the chunks to embed; None for an item that has none and passes."""
     if not isinstance(item, Transaction) or item.is_complete:
         return None
-    return (NewChunk(item, chunk) for chunk in item.new_chunks)
+    return (NewChunk(item, chunk, item.text_hash(chunk)) for chunk in item.new_chunks)
 
 
 def embed_chunks(
@@ -257,9 +265,9 @@ def upload_batches(
             continue
         assert call is not None
         refused = call.result()
-        for transaction, chunk in item.chunks:
+        for transaction, chunk, _ in item.chunks:
             transaction.count_answer(chunk, refused.get(chunk.id), paid=item.paid)
-        tokens = sum(chunk.tokens for _, chunk in item.chunks)
+        tokens = sum(chunk.tokens for _, chunk, _ in item.chunks)
         yield RunProgress(chunks=len(item.chunks), tokens=tokens if item.paid else 0)
         yield from (each for each in item.transactions if each.is_complete)
 

@@ -22,6 +22,7 @@ from ingest.models import (
     Refusal,
     Source,
     SourceResult,
+    hash_text,
 )
 from ingest.pipeline.diff import INTERRUPTED_REASON, first_reported_run, is_unmodified
 
@@ -45,9 +46,10 @@ class Transaction:
     record: Record  # with chunk ids, as before the transaction
     document: PreparedDocument
     existing_ids: frozenset[str]  # ids of its chunks that the index already has
+    vector_space: str = ""  # of the recipe
     acknowledged_count: int = 0  # chunks
     embedded_count: int = 0  # chunks embedded and uploaded
-    reused_count: int = 0  # chunks uploaded with vectors of an earlier index
+    reused_count: int = 0  # chunks uploaded with vectors of equal texts
     tokens: int = 0  # of the embedded chunks
     refusals: list[Refusal] = field(default_factory=list)
     removed_sources: list[SourceResult] = field(
@@ -109,8 +111,19 @@ class Transaction:
     def entry(self, chunk: Chunk, vector: Vectors | None = None) -> IndexEntry:
         made = self.document
         return IndexEntry(
-            self.source, self.url, made.fingerprint, made.title, chunk, vector, made.details
+            self.source,
+            self.url,
+            made.fingerprint,
+            made.title,
+            chunk,
+            vector,
+            made.details,
+            self.text_hash(chunk),
         )
+
+    def text_hash(self, chunk: Chunk) -> str:
+        """Hash the text to embed of a chunk. Not in the sandbox, which may lie about it."""
+        return hash_text(chunk.text_to_embed, self.vector_space)
 
     def intent(self, run: str) -> Record:
         """Return the write-ahead record: it names every chunk that may exist from now on.

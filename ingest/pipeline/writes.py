@@ -60,6 +60,7 @@ class NewChunk(NamedTuple):
 
     transaction: Transaction
     chunk: Chunk
+    text_hash: str  # chunks with equal ones have equal vectors
 
 
 class EmbeddedBatch(NamedTuple):
@@ -67,7 +68,7 @@ class EmbeddedBatch(NamedTuple):
 
     chunks: list[NewChunk]
     call: Future[Vectors]
-    paid: bool = True  # False: vectors of an earlier index
+    paid: bool = True  # False: vectors of equal texts
 
     @property
     def transactions(self) -> Iterable[Transaction]:
@@ -110,7 +111,7 @@ def begin_transaction(
         )
     if is_same_content(made, record):
         return Pending(refreshed_record(record, source), unchanged_result(source, record))
-    transaction = create_transaction(source, record, made, index)
+    transaction = create_transaction(source, record, made, index, recipe)
     return Pending(transaction.intent(run), transaction)
 
 
@@ -213,12 +214,13 @@ def previous_record(stale: Stale, index: RecordStore) -> Record:
 
 
 def create_transaction(
-    source: Source, record: Record, document: PreparedDocument, index: Index
+    source: Source, record: Record, document: PreparedDocument, index: Index, recipe: Recipe
 ) -> Transaction:
     """Create a document's transaction. Only chunks that its record names can be in the index."""
     candidates = possible_ids(record).intersection(chunk.id for chunk in document.chunks)
     existing = frozenset(index.existing_ids(candidates)) if candidates else frozenset()
-    return Transaction(source, source_url(source), record, document, existing)
+    space = recipe.vector_space
+    return Transaction(source, source_url(source), record, document, existing, space)
 
 
 def delete_chunks(ids: Iterable[str], index: ChunkStore) -> None:

@@ -41,15 +41,16 @@ class ExcludingRoot:
     def list(self) -> Iterator[Source | ListingIssue | Unread]:
         """List the root; an excluded source becomes Unread."""
         for item in self.root.list():
+            name = (isinstance(item, ListingIssue) and item.same_as) or item.name
             if isinstance(item, ListingIssue) and item.hides:
                 # It reports that sources below a folder are hidden, unless all are excluded.
-                if not self.excludes_folder(item.name):
+                if not self.excludes_folder(name):
                     yield item
-            elif isinstance(item, Unread) or item.name in self.exceptions:
+            elif isinstance(item, Unread) or name in self.exceptions:
                 yield item
-            elif item.name.endswith("/") and matches_any_glob(self.globs, item.name):
+            elif name.endswith("/") and matches_any_glob(self.globs, name):
                 continue
-            elif matches_any_glob(self.globs, item.name):
+            elif matches_any_glob(self.globs, name):
                 yield Unread(item.root, item.name, excluded=True)
             else:
                 yield item

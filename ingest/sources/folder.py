@@ -153,15 +153,14 @@ def walk_folder(
     status = folder.stat()
     ancestors |= {(status.st_dev, status.st_ino)}
     with os.scandir(folder) as entries:
-        here = sorted(((sort_key(e), e) for e in entries), key=lambda pair: pair[0])
-    previous = ""
-    for short, entry in here:
-        name, twin, previous = prefix + short, short == previous, short
+        here = assign_unique_names(entries)
+    for short, (entry, twin_of) in sorted(here.items()):
+        name, same_as = prefix + short, twin_of and prefix + twin_of
         if short.endswith("/"):
-            if short.startswith(".") or not root.may_contain(name):
+            if entry.name.startswith(".") or not root.may_contain(same_as or name):
                 continue
-            if twin:
-                yield ListingIssue(root.name, name, DUPLICATE_NAME_REASON, hides=True)
+            if same_as:
+                yield duplicate_name_issue(root, name, same_as)
                 continue
             try:
                 target = entry.stat()
@@ -173,24 +172,51 @@ def walk_folder(
             except OSError as error:
                 reason = f"folder cannot be read: {error.strerror}; check its permissions"
                 yield ListingIssue(root.name, name, reason, code=Code.UNREADABLE, hides=True)
-        elif not root.covers(name):
+        elif not root.covers(same_as or name):
             continue
         elif is_document_name(short):
             yield (
-                ListingIssue(root.name, name, DUPLICATE_NAME_REASON)
-                if twin
+                duplicate_name_issue(root, name, same_as)
+                if same_as and not entry.name.startswith(".")
                 else entry_to_source(root, name, entry)
             )
-        elif not short.startswith(".") and not twin:
+        elif not entry.name.startswith("."):
             yield Unread(root.name, name)
 
 
-DUPLICATE_NAME_REASON = (
-    "another one has the same name once Unicode is normalised; rename one of them"
-)
+def assign_unique_names(
+    entries: Iterable[os.DirEntry[str]],
+) -> dict[str, tuple[os.DirEntry[str], str]]:
+    """Give each entry of a folder a name of its own; returns entries by name.
+
+    Several entries may have one name in NFC. The one that is spelt so gets it, or else the first in
+    byte order. Each other is named by its escaped spelling, and comes with the name it lost.
+    """
+    by_name: dict[str, list[os.DirEntry[str]]] = {}
+    for entry in entries:
+        by_name.setdefault(listed_name(entry), []).append(entry)
+    named: dict[str, tuple[os.DirEntry[str], str]] = {}
+    for name, twins in sorted(by_name.items()):
+        if len(twins) > 1:
+            twins.sort(key=lambda e: os.fsencode(e.name))
+            twins.sort(key=lambda e: e.name != name.removesuffix("/"))
+        named[name] = twins[0], ""
+        for twin in twins[1:]:
+            spelling = twin.name.encode("ascii", "backslashreplace").decode()
+            spelling += "/" * name.endswith("/")
+            while spelling in by_name or spelling in named:
+                spelling = f"\\{spelling}"
+            named[spelling] = twin, name
+    return named
 
 
-def sort_key(entry: os.DirEntry[str]) -> str:
+def duplicate_name_issue(root: Folder, name: str, same_as: str) -> ListingIssue:
+    """Return the issue of a file, or a folder, whose name another one has in NFC."""
+    reason = f"{same_as} has the same name once Unicode is normalised; rename one of them"
+    return ListingIssue(root.name, name, reason, hides=name.endswith("/"), same_as=same_as)
+
+
+def listed_name(entry: os.DirEntry[str]) -> str:
     """Return an entry's normalized name, a folder's with a "/"."""
     try:
         return normalize_name(entry.name) + ("/" if entry.is_dir() else "")

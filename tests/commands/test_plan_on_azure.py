@@ -23,7 +23,7 @@ from ingest.pipeline.dry_run import DryRunEvent, dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import ROOT, outcomes, settled
+from tests.conftest import ROOT, make_older, outcomes, settled
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
@@ -105,7 +105,7 @@ def unreported(events: Sequence[object]) -> dict[str, SourceResult]:
 
 
 def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
-    """New, changed, moved, inside others, damaged and gone: the outcomes and the tokens are right.
+    """New, changed, inside others, damaged, gone, renamed, copied: outcomes and tokens are right.
 
     The service counts the tokens of what it is sent by itself.
     """
@@ -113,8 +113,15 @@ def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
     filled(folder, 4)
     portfolio(folder / "p.pdf", letter=pdf(prose("the letter", 3)), note=pdf(prose("notes", 3)))
     held = Counter[str]()
-    for state in range(2):
-        if state:
+    copies = ("copy.pdf", "handbook first.pdf", "handbook second.pdf")
+    for state in range(3):
+        if state == 2:
+            (folder / "3.pdf").rename(folder / "renamed.pdf")
+            for version in ("first", "second"):
+                pages = [prose(f"chapter {n}", 9) for n in range(4)] + [prose(version, 9)]
+                write(folder / f"handbook {version}.pdf", *pages)
+            shutil.copy(folder / "handbook first.pdf", folder / "copy.pdf")
+        if state == 1:
             write(folder / "0.pdf", prose("an insertion", 3), prose("topic 0", 8), age=50)
             shutil.copy(ROOT / "data/products/price-list.pdf", folder)  # tables
             (folder / "1.pdf").write_bytes(b"%PDF-broken")
@@ -126,14 +133,69 @@ def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
 
         done = run(folder, chosen).events
 
-        assert unreported(planned) == unreported(done)
+        # Of several copies, which one pays depends on which is ready first.
+        expected, found = unreported(planned), unreported(done)
+        for name in copies if state == 2 else ():  # the state with copies
+            expected[name] = replace(expected[name], embedded=0, tokens=0, reused=0)
+            found[name] = replace(found[name], embedded=0, tokens=0, reused=0)
+        assert expected == found
         assert foreseen.tokens == billed(azure) - before[0] > 0
         azure.search.settle()
         kinds = Counter(d["kind"] for d in azure.search.dump("chunks").values())
         assert foreseen.chunks == kinds["chunk"] - held["chunk"]
         assert foreseen.records == kinds["source"] - held["source"]
         held = kinds
-    assert {*outcomes(planned).values()} == {"new", "changed", "unchanged", "failed", "removed"}
+        if state == 1:
+            assert {*outcomes(planned).values()} == {
+                "new",
+                "changed",
+                "unchanged",
+                "failed",
+                "removed",
+            }
+    events = settled(done)
+    assert events["renamed.pdf"].tokens == 0
+    assert sum(events[name].tokens for name in copies) == foreseen.tokens
+    assert sum(events[n].reused for n in copies) > max(events[n].chunks for n in copies)
+
+
+def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
+    azure: Azure, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An index of an earlier version cannot: who may not change it is told, and who may does.
+
+    Nothing else is the matter with it: every run succeeds.
+    """
+    filled(folder, 2)
+    run(folder, client(azure))
+    make_older(azure, client(azure).search_index)
+    nightly = azure.identity.default
+    nightly.withdraw(SERVICE_CONTRIBUTOR)
+
+    def move(to: str) -> tuple[int, Estimate, list[str]]:
+        """Move the folder; the tokens that were billed, those foreseen, and the warnings."""
+        nonlocal folder
+        folder = folder.rename(folder.with_name(to))
+        caplog.clear()
+        foreseen = plan(folder, client(azure))[1]
+        before = billed(azure)
+        assert set(outcomes(run(folder, client(azure)).events).values()) == {"new"}
+        return billed(azure) - before, foreseen, [record.message for record in caplog.records]
+
+    paid, foreseen, said = move("docs2")
+    assert paid == foreseen.tokens > 0
+    assert [text for text in said if "once with the role Search Service Contributor" in text]
+
+    nightly.grant(SERVICE_CONTRIBUTOR)
+    azure.search.delays.schema = 0.05
+    write(folder / "0.pdf", prose("another text", 8))
+    run(folder, client(azure))
+    nightly.withdraw(SERVICE_CONTRIBUTOR)
+    (folder / "1.pdf").unlink()
+
+    paid, foreseen, said = move("docs3")
+    assert (paid, foreseen.tokens) == (0, 0)
+    assert not [text for text in said if "earlier version" in text]
 
 
 def test_requests_are_counted_as_they_are_filled(azure: Azure, folder: Path) -> None:

@@ -395,7 +395,7 @@ def test_vectors_can_be_had_again(index: Index) -> None:
     if isinstance(index, AzureIndex):
         endpoint = index.documents.endpoint
         with closing(AzureGenerations("any", partial(opened, endpoint), defined)) as alias:
-            alias.set_vectors_retrievable(index.documents.name, retrievable=True)
+            alias.reveal_vectors(index.documents.name)
 
     found = index.vectors([A.chunk.id, B.chunk.id, C.chunk.id])
     assert found.keys() == {A.chunk.id, B.chunk.id}
@@ -403,6 +403,34 @@ def test_vectors_can_be_had_again(index: Index) -> None:
     np.testing.assert_array_almost_equal(found[A.chunk.id], A.vector)
     assert found[A.chunk.id].dtype == np.float32
     assert index.vectors([]) == {}
+
+
+def test_a_chunk_is_found_by_the_text_that_it_embeds(index: Index) -> None:
+    """Whatever document it belongs to, and as long as it is there."""
+    a, b = replace(A, text_hash="1" * 40), replace(B, text_hash="2" * 40)
+    copy = replace(C, text_hash="1" * 40)
+    assert index.ids_by_text(["1" * 40]) == {}
+    index.upload([a, b, copy])
+
+    assert index.ids_by_text([]) == index.ids_by_text(["3" * 40]) == {}
+    found = index.ids_by_text(["1" * 40, "2" * 40, "3" * 40])
+    assert found["2" * 40] == B.chunk.id
+    assert found["1" * 40] in (A.chunk.id, C.chunk.id)
+    index.delete([A.chunk.id, B.chunk.id])
+    assert index.ids_by_text(["1" * 40, "2" * 40]) == {"1" * 40: C.chunk.id}
+    index.upload([replace(copy, text_hash="4" * 40, vector=None)])
+    assert index.ids_by_text(["1" * 40, "4" * 40]) == {"4" * 40: C.chunk.id}
+
+
+def test_many_copies_hide_no_other_text(service: AzureIndex) -> None:
+    """A page of an answer that is full of copies is not taken for all there is."""
+    copies = [
+        replace(entry(f"{n:040x}", "one"), text_hash="a" * 40 if n % 600 else f"{n:040x}")
+        for n in range(1200)
+    ]
+    service.upload(copies)
+    wanted = ["a" * 40, f"{0:040x}", f"{600:040x}"]
+    assert service.ids_by_text(wanted).keys() == set(wanted)
 
 
 def test_there_is_room_and_it_is_told(index: Index) -> None:

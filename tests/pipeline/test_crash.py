@@ -131,8 +131,9 @@ def test_a_run_that_dies_at_any_write_is_made_good_by_the_next(tmp_path: Path, w
         world.bench.run()
 
         assert dump(world.index) == wanted, f"died at write {crash}"
-        # Only the batches in flight when it died may be paid for twice.
-        assert set(world.bench.embeds.texts) == set(texts)
+        # Only the batches in flight when it died may be paid for twice. A text that is still in the
+        # index when it is looked up costs nothing, and what is there by then differs.
+        assert set(world.bench.embeds.texts) <= set(texts)
         assert len(world.bench.embeds.texts) <= len(texts) + 3 * 3
         world.index.close()
         if not died:

@@ -62,6 +62,16 @@ def test_a_dead_link_can_be_excluded() -> None:
     assert listed(root, "a.pdf") == []
 
 
+def test_a_file_that_another_one_hides_is_excluded_by_the_name_of_both() -> None:
+    """My glob means the name that I see, however a second file of that name is spelt."""
+    root = Listed(
+        ListingIssue("r", "e\\u0301.pdf", "twin", same_as="é.pdf"),
+        ListingIssue("r", "o\\u0308/", "twin", hides=True, same_as="ö/"),
+    )
+    assert listed(root, "é.pdf", "ö/") == []
+    assert len(listed(root, "e.pdf")) == 2
+
+
 def test_what_is_inside_an_excluded_pdf_goes_with_it() -> None:
     """The documents of a portfolio are neither read nor removed where the portfolio is left out."""
     root = ExcludingRoot(Listed(), ("p.pdf",))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import ListingIssue, Outcome, Source, Unread
+from ingest.pipeline.diff import SkipRule, Stale, compare
 from ingest.sources import source_url
-from ingest.sources.folder import glob_matches, parse_folder_roots
+from ingest.sources.folder import glob_matches, normalize_name, parse_folder_roots
 from tests.pdfs import aged, write
 
 
@@ -143,15 +144,53 @@ def test_names_are_in_nfc(folder: Path) -> None:
     assert names(str(folder)) == ["Müller/Übersicht.pdf"]
 
 
-def test_two_spellings_of_one_name_are_named(folder: Path) -> None:
-    """Where a disk has both spellings, one is read and the other is not lost silently."""
+def test_of_two_spellings_of_one_name_the_composed_one_is_read(folder: Path) -> None:
+    """Where a disk has both spellings, one is read, and I see which ones are not."""
     touch(folder, unicodedata.normalize("NFD", "é.pdf"), "é.pdf", "f.pdf")
     touch(folder, unicodedata.normalize("NFD", "ö/a.pdf"), "ö/b.pdf")
+    (folder / os.fsdecode(b"\xff.pdf")).touch()
+    (folder / r"\xff.pdf").touch()
 
-    assert len(names(str(folder))) == 5
+    (root,) = parse_folder_roots([str(folder)])
+    read = {item.name: Path(item.location).name for item in root.list() if isinstance(item, Source)}
     odd = oddities(folder)
-    assert set(odd) == {"é.pdf", "ö/"}
+
+    assert read == {n: n.rpartition("/")[2] for n in ("é.pdf", "f.pdf", "ö/b.pdf", r"\xff.pdf")}
+    assert {item.name: item.same_as for item in odd.values()} == {
+        r"e\u0301.pdf": "é.pdf",
+        r"o\u0308/": "ö/",
+        r"\udcff.pdf": r"\xff.pdf",
+    }
     assert not any(item.harmless for item in odd.values())
+    assert [item.name for item in odd.values() if item.hides] == [r"o\u0308/"]
+
+
+PARTS = ["e\u0301", "é", "\u2126", "Ω", "\udcff", r"\xff", r"\udcff", r"e\u0301", "\\", "한", "a"]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(PARTS), min_size=1, max_size=2).map("".join), max_size=12)
+    | st.lists(st.binary(min_size=1, max_size=6).map(os.fsdecode), max_size=6)
+)
+def test_every_name_that_a_disk_can_hold_has_one_outcome(
+    tmp_path_factory: pytest.TempPathFactory, stems: list[str]
+) -> None:
+    """Whatever bytes my file names are made of, none is lost and none ends the run."""
+    folder = tmp_path_factory.mktemp("twins")
+    for stem in {stem.replace("/", "").replace("\0", "") for stem in stems}:
+        (folder / f"{stem}.pdf").touch()
+    (root,) = parse_folder_roots([str(folder)])
+
+    changes = list(compare(root.list(), [], SkipRule("")))
+
+    read = {c.source.name: c.source.location for c in changes if isinstance(c, Stale)}
+    assert len(changes) == len(list(folder.iterdir()))
+    assert set(read) == {
+        normalize_name(path.name) for path in folder.iterdir() if path.name[0] != "."
+    }
+    for name, location in read.items():
+        assert normalize_name(Path(location).name) == name
+        assert Path(location).name == name or not (folder / name).exists()
 
 
 def test_hidden_files_are_named_and_hidden_folders_left_alone(folder: Path) -> None:

@@ -190,7 +190,7 @@ class RootSubset:
 
 
 class MaskedIndex:
-    """Index that hides some chunks from `existing_ids`, so that they are embedded again."""
+    """Index that hides some chunks, so that they are embedded again."""
 
     def __init__(self, index: Index, masked_ids: set[str]) -> None:
         self.index = index
@@ -202,6 +202,11 @@ class MaskedIndex:
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         """Ids of the chunks that exist and are not masked."""
         return self.index.existing_ids(ids) - self.masked_ids
+
+    def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
+        """Ids of the chunks of these texts, without masked ones, whose vectors are bad."""
+        found = self.index.ids_by_text(hashes)
+        return {text: id_ for text, id_ in found.items() if id_ not in self.masked_ids}
 
 
 def forget_source(scope: CheckContext, root: str, source: str) -> Iterator[SourceResult]:

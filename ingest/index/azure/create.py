@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError
+from azure.search.documents.indexes.models import SearchField
 
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, RoleError
 from ingest.index.azure.definition import SearchIndex, find_incompatibilities, missing_fields
 from ingest.index.azure.index import AzureIndex
-from ingest.index.schema import REPLACEABLE_FIELD_NAMES, RESERVED_FIELD_NAMES
+from ingest.index.schema import (
+    REPLACEABLE_FIELD_NAMES,
+    RESERVED_FIELD_NAMES,
+    TEXT_HASH_FIELD,
+    VECTOR_FIELD,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,17 +48,42 @@ def ensure_index(index: AzureIndex, wanted: SearchIndex) -> None:
         index.documents.call_with_retry(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE_CONTRIBUTOR
         )
+        index.texts.is_supported = True
         return
     if found is wanted:
         check_additional_fields(index, wanted)
+        return
     check_compatible_definition(index, found, wanted)
-    if missing := missing_fields(found, wanted):
-        names = ", ".join(field.name for field in missing)
-        log.info("adding fields to %s: %s", index.documents.name, names)
-        found.fields = [*found.fields, *missing]
+    missing = missing_fields(found, wanted)
+    hidden = [f for f in found.fields if f.name == VECTOR_FIELD and not f.retrievable]
+    if missing or hidden:
+        update_definition(index, found, missing, hidden)
+    else:
+        index.texts.is_supported = True
+
+
+def update_definition(
+    index: AzureIndex,
+    found: SearchIndex,
+    missing: Sequence[SearchField],
+    hidden: Sequence[SearchField],
+) -> None:
+    """Add the missing fields to an index, and make the hidden ones retrievable."""
+    names = ", ".join(field.name for field in (*missing, *hidden))
+    log.info("adding or making retrievable in %s: %s", index.documents.name, names)
+    found.fields = [*found.fields, *missing]
+    for field in hidden:
+        field.retrievable = True
+    try:
         index.documents.call_with_retry(
             lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE_CONTRIBUTOR
         )
+    except RoleError:
+        # An identity may be allowed to read a definition and not to change it.
+        if any(field.name != TEXT_HASH_FIELD.name for field in missing):
+            raise
+    else:
+        index.texts.wait_until_supported()
 
 
 def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from azure.search.documents.indexes import models as azure
 from azure.search.documents.indexes.models import SearchIndex
 
-from ingest.index.schema import CHUNK_FIELDS, RECORD_FIELDS, VECTOR_FIELD, Field
+from ingest.index.schema import (
+    CHUNK_FIELDS,
+    RECORD_FIELDS,
+    TEXT_HASH_FIELD,
+    VECTOR_FIELD,
+    Field,
+)
 
 VECTOR_PROFILE_NAME, HNSW_ALGORITHM_NAME, COMPRESSION_NAME, VECTORIZER_NAME = (
     "vectors",
@@ -50,7 +56,7 @@ def build_definition(
     additional: Sequence[Field] = (),
 ) -> SearchIndex:
     """Build the definition: fields, additional fields, vector search and semantic ranking."""
-    ours = (*CHUNK_FIELDS, *RECORD_FIELDS)
+    ours = (*CHUNK_FIELDS, *RECORD_FIELDS, TEXT_HASH_FIELD)
     return SearchIndex(
         name=name,
         fields=[
@@ -98,7 +104,11 @@ def build_compound_filter() -> azure.PatternReplaceCharFilter:
 
 
 def build_vector_field(dimensions: int) -> azure.SearchField:
-    """Build the vector field. Stored, because a merge drops a vector that is not."""
+    """Build the vector field.
+
+    Stored, because a merge drops a vector that is not; retrievable, so that a text that the index
+    has already need not be embedded again.
+    """
     return azure.SearchField(
         name=VECTOR_FIELD,
         type="Collection(Edm.Single)",
@@ -106,7 +116,7 @@ def build_vector_field(dimensions: int) -> azure.SearchField:
         filterable=False,
         sortable=False,
         facetable=False,
-        retrievable=False,
+        retrievable=True,
         stored=True,
         vector_search_dimensions=dimensions,
         vector_search_profile_name=VECTOR_PROFILE_NAME,

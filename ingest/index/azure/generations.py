@@ -1,7 +1,8 @@
 """Generations of an index on Azure AI Search: indexes, and an alias that names the current one.
 
 Applications query the alias. Invariants: the alias moves only to a complete index, and a rebuild
-changes nothing of the current index except that its vectors are retrievable while it runs.
+changes nothing of the current index except that its vectors become retrievable, which those of an
+earlier version are not.
 """
 
 from __future__ import annotations
@@ -53,14 +54,9 @@ class AzureGenerations:
         self.filled_by = filled_by
         self.alias_index = open_index(name)
         self.name_pattern = re.compile(rf"{re.escape(name)}-(\d{{8}}t\d{{6}})")
-        self.hide_on_close: set[str] = set()  # indexes whose vectors this rebuild made retrievable
 
     def close(self) -> None:
-        try:
-            for name in sorted(self.hide_on_close):
-                self.set_vectors_retrievable(name, retrievable=False)
-        finally:
-            self.alias_index.close()
+        self.alias_index.close()
 
     def names(self) -> list[str]:
         existing = self.list_index_names()
@@ -123,7 +119,8 @@ class AzureGenerations:
         try:
             ensure_index(index, self.definition_of(name))
             if current:
-                self.reveal_vectors(index, current)
+                self.note_previous(index, current)
+                self.reveal_vectors(current)
         except BaseException:
             index.close()
             raise
@@ -137,23 +134,16 @@ class AzureGenerations:
             found, wanted
         )
 
-    def reveal_vectors(self, index: AzureIndex, current: str) -> None:
-        """Make the vectors of the current index retrievable while a new one is filled.
-
-        The new index records the change first, so that a later rebuild reverts it if this one dies.
-        """
-        note = self.read_note(index.documents.name)
-        if note.get("before") != current:
-            note = {"before": current, "hide": self.has_hidden_vectors(current)}
-            document = {
-                "id": GENERATION_DOCUMENT_KEY,
-                "kind": GENERATION_DOCUMENT_KEY,
-                SUMMARY_FIELD: json.dumps(note),
-            }
-            index.documents.raise_if_refused(index.documents.write("upload", [document]))
-        if note["hide"]:
-            self.hide_on_close.add(current)
-            self.set_vectors_retrievable(current, retrievable=True)
+    def note_previous(self, index: AzureIndex, current: str) -> None:
+        """Note in a new index which one it is to replace."""
+        if self.read_note(index.documents.name).get("before") == current:
+            return
+        document = {
+            "id": GENERATION_DOCUMENT_KEY,
+            "kind": GENERATION_DOCUMENT_KEY,
+            SUMMARY_FIELD: json.dumps({"before": current}),
+        }
+        index.documents.raise_if_refused(index.documents.write("upload", [document]))
 
     def read_note(self, name: str) -> dict[str, Any]:
         """Read the note of an index about the one before it; empty if there is none."""
@@ -165,20 +155,16 @@ class AzureGenerations:
         note: dict[str, Any] = json.loads(found[SUMMARY_FIELD]) if found else {}
         return note
 
-    def has_hidden_vectors(self, name: str) -> bool:
-        """Return True if the vectors of an index are not retrievable."""
+    def reveal_vectors(self, name: str) -> None:
+        """Make the vectors of an index retrievable if they are not, and wait until they are."""
         found = self.call_with_retry(lambda: self.alias_index.indexes.get_index(name))
-        return not any(f.name == VECTOR_FIELD and f.retrievable for f in found.fields)
-
-    def set_vectors_retrievable(self, name: str, *, retrievable: bool) -> None:
-        """Make the vectors of an index retrievable, and wait until they are; or hide them."""
-        found = self.call_with_retry(lambda: self.alias_index.indexes.get_index(name))
-        for field in found.fields:
-            if field.name == VECTOR_FIELD:
-                field.retrievable = retrievable
+        hidden = [f for f in found.fields if f.name == VECTOR_FIELD and not f.retrievable]
+        if not hidden:
+            return
+        for field in hidden:
+            field.retrievable = True
         self.call_with_retry(lambda: self.alias_index.indexes.create_or_update_index(found))
-        if retrievable:
-            self.wait_for_vectors(name)
+        self.wait_for_vectors(name)
 
     def wait_for_vectors(self, name: str) -> None:
         """Wait until the service returns the vectors. Raises ServiceError on timeout."""
@@ -220,7 +206,6 @@ class AzureGenerations:
         if not self.name_pattern.fullmatch(name):
             return False  # not created by a rebuild: applications may query it by its own name
         self.call_with_retry(lambda: self.alias_index.indexes.delete_index(name))
-        self.hide_on_close.discard(name)
         return True
 
     def call_with_retry(self, ask: Callable[[], T]) -> T:

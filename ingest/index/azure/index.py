@@ -33,6 +33,7 @@ from ingest.index.azure.serialize import (
     record_key,
     record_to_document,
 )
+from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
 from ingest.index.ranking import FUSION_CANDIDATES, VECTOR_WEIGHT
 from ingest.index.schema import (
@@ -80,6 +81,7 @@ class AzureIndex:
             **sdk_options(documents.retry_policy.request_log),
         )
         self.lease = Lease(self.documents)
+        self.texts = TextHashes(self.documents)
         self.is_new = self.read_after_write = False
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
@@ -223,12 +225,16 @@ class AzureIndex:
         return set().union(*parts)
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
-        new = [entry_to_document(entry) for entry in entries if entry.vector is not None]
-        moved = [chunk_to_document(entry) for entry in entries if entry.vector is None]
+        more = self.texts.to_fields
+        new = [entry_to_document(e) | more(e) for e in entries if e.vector is not None]
+        moved = [chunk_to_document(e) | more(e) for e in entries if e.vector is None]
         return self.documents.write("upload", new) + self.documents.write("merge", moved)
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         return self.documents.write("delete", [{"id": id_} for id_ in ids])
+
+    def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
+        return self.texts.find_ids(hashes)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         near = mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None
@@ -293,8 +299,8 @@ class AzureIndex:
         return found
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
-        # The service validates vectors on upload, so a vector can only be missing. Vectors are not
-        # retrievable, but an exhaustive search returns every chunk that has one.
+        # The service validates vectors on upload, so a vector can only be missing. Reading them all
+        # would take long; an exhaustive search returns every chunk that has one.
         probe = [1.0] + [0.0] * (dimensions - 1)
         chunks = self.chunks(text=False) if thorough else iter(())
         while some := {chunk.id: chunk for chunk in islice(chunks, MAX_FILTER_IDS)}:

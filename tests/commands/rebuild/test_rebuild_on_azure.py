@@ -29,7 +29,7 @@ from ingest.models import SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
 from tests import scans
-from tests.conftest import outcomes
+from tests.conftest import make_older, outcomes
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
@@ -106,11 +106,6 @@ def analyzers(azure: Azure, name: str) -> set[str]:
     return {f["analyzer"] for f in fields if f["name"] == "content"}
 
 
-def hidden(azure: Azure, name: str) -> bool:
-    fields = azure.search.indexes[name].definition["fields"]
-    return not any(f["retrievable"] for f in fields if f["name"] == "embedding")
-
-
 def vectors(azure: Azure, name: str) -> dict[str, Any]:
     documents = azure.search.dump(name)
     return {key: d["embedding"] for key, d in documents.items() if d["kind"] == "chunk"}
@@ -131,8 +126,6 @@ def test_another_analyzer_costs_no_token(azure: Azure, folder: Path, live: Setti
     assert analyzers(azure, INDEX) == {"standard-compounds"}
     assert analyzers(azure, switched.index) == {"en.microsoft"}
     assert vectors(azure, switched.index) == vectors(azure, INDEX)
-    assert hidden(azure, INDEX)
-    assert hidden(azure, switched.index)
     # An ordinary run goes on with the new one, through the alias.
     write(folder / "new.pdf", prose("anvils", 8))
     run(folder, live)
@@ -237,6 +230,7 @@ def test_an_index_with_a_name_of_its_own_is_never_removed(azure: Azure, bare: Se
 
 def test_vectors_are_waited_for(azure: Azure, live: Settings) -> None:
     """A service shows a field some time after it was told to; before, all would be paid again."""
+    make_older(azure, INDEX)
     azure.search.delays.schema = 0.5
     with line(live) as found:
         found.resume_or_create()[1].close()
@@ -275,25 +269,6 @@ def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: S
         (begun,) = set(azure.search.indexes) - {INDEX}
     assert rebuild(folder, other).index != begun
     assert begun not in azure.search.indexes
-
-
-def test_vectors_are_hidden_again_even_after_a_kill(azure: Azure, bare: Settings) -> None:
-    """Nobody was there to hide them; the next rebuild knows that it has to."""
-    with line(bare) as found:
-        found.resume_or_create()[1].close()
-        found.hide_on_close.clear()  # as if it had been killed here
-    assert not hidden(azure, INDEX)
-    with line(bare) as found:
-        found.resume_or_create()[1].close()
-    assert hidden(azure, INDEX)
-
-
-def test_vectors_that_an_application_asks_for_stay(azure: Azure, bare: Settings) -> None:
-    """Who made the vectors retrievable by hand finds them so."""
-    with line(bare) as found:
-        found.set_vectors_retrievable(INDEX, retrievable=True)
-        found.resume_or_create()[1].close()
-    assert not hidden(azure, INDEX)
 
 
 def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:

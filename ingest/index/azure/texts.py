@@ -1,0 +1,120 @@
+"""Look-up of chunks on Azure AI Search by the hash of the text that they embed.
+
+An index that an earlier version created lacks the field, and does not return its vectors. A run
+that may change the definition corrects both (create.py); until then nothing is found.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import HttpResponseError
+
+from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.errors import ServiceError
+from ingest.index.azure.serialize import batch_ids, quote_odata
+from ingest.index.schema import TEXT_HASH_FIELD, VECTOR_FIELD
+from ingest.models import IndexEntry
+
+if TYPE_CHECKING:
+    from ingest.index.azure.client import DocumentClient
+
+log = logging.getLogger(__name__)
+
+MAX_FILTER_HASHES = 400  # in one filter
+MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
+# Until a changed definition is followed by documents and queries, at most.
+SCHEMA_SETTLE_SECONDS = 60
+
+
+class TextHashes:
+    """Text hashes of one index. Thread-safe."""
+
+    def __init__(self, documents: DocumentClient) -> None:
+        self.documents = documents
+        self.lock = threading.Lock()
+        self.is_supported: bool | None = None  # None: not known yet
+
+    def are_supported(self) -> bool:
+        """Return whether the index has the field and returns its vectors; warns once if not."""
+        with self.lock:
+            if self.is_supported is None:
+                self.is_supported = self.probe()
+                if not self.is_supported:
+                    log.warning(
+                        "%s on %s was created by an earlier version, which does not return vectors "
+                        "by text: renamed and copied files are embedded again until ingest run is "
+                        "run once with the role %s",
+                        self.documents.name,
+                        self.documents.endpoint,
+                        SEARCH_SERVICE_CONTRIBUTOR.name,
+                    )
+            return self.is_supported
+
+    def probe(self) -> bool:
+        """Ask for the hash and the vector of no chunk; False if the index has not got both."""
+        query: dict[str, Any] = {
+            "filter": f"{TEXT_HASH_FIELD.name} eq 'none'",
+            "select": [TEXT_HASH_FIELD.name, VECTOR_FIELD],
+            "top": 1,
+        }
+
+        def ask() -> bool:
+            try:
+                next(iter(self.documents.client.search("*", **query)), None)
+            except HttpResponseError as error:
+                if error.status_code == HTTPStatus.BAD_REQUEST:
+                    return False
+                if error.status_code == HTTPStatus.NOT_FOUND and self.documents.may_be_absent:
+                    return True
+                raise
+            return True
+
+        return self.documents.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
+
+    def wait_until_supported(self) -> None:
+        """Wait until the service follows the changed definition. Raises ServiceError."""
+        for _ in range(SCHEMA_SETTLE_SECONDS):
+            if self.probe():
+                self.is_supported = True
+                return
+            self.documents.retry_policy.sleep(1)
+        raise ServiceError(
+            f"{self.documents.name} on {self.documents.endpoint} does not have its new field "
+            f"{TEXT_HASH_FIELD.name} yet: run again"
+        )
+
+    def to_fields(self, entry: IndexEntry) -> dict[str, str]:
+        """Return the fields to write for a chunk, which are none if the index has no such field."""
+        has_hash = entry.text_hash and self.are_supported()
+        return {TEXT_HASH_FIELD.name: entry.text_hash} if has_hash else {}
+
+    def find_ids(self, hashes: Collection[str]) -> dict[str, str]:
+        """Find a chunk for each of the hashes that has one."""
+        if not hashes or not self.are_supported():
+            return {}
+        found: dict[str, str] = {}
+        for part in self.documents.threads.map(self.ask, batch_ids(hashes, MAX_FILTER_HASHES)):
+            found |= part
+        return found
+
+    def ask(self, hashes: Sequence[str]) -> dict[str, str]:
+        """Find chunks with one query, or with several if a page is full of copies."""
+        found: dict[str, str] = {}
+        left = set(hashes)
+        while left:
+            page = self.documents.search_page(
+                search_text="*",
+                filter=f"search.in({TEXT_HASH_FIELD.name}, {quote_odata(','.join(left))}, ',')",
+                select=["id", TEXT_HASH_FIELD.name],
+                top=MAX_PAGE_DOCUMENTS,
+            )
+            found |= {str(d[TEXT_HASH_FIELD.name]): str(d["id"]) for d in page}
+            if len(page) < MAX_PAGE_DOCUMENTS:
+                break
+            left -= found.keys()
+        return found

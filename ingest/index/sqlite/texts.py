@@ -1,0 +1,49 @@
+"""Hashes of the texts that chunks embed, in SQLite.
+
+Deleting the table is always safe: it costs money, never correctness.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from itertools import islice
+
+from ingest.models import IndexEntry
+
+# Not in the schema: the first write creates it in an older index.
+CREATE_TEXTS_SQL = (
+    "CREATE TABLE IF NOT EXISTS texts (id TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS chunks_of_text ON texts (hash)",
+)
+MAX_SQL_VARIABLES = 500  # hashes in one statement; SQLite before 3.32 takes 999
+
+
+def save_texts(db: sqlite3.Connection, entries: Iterable[IndexEntry]) -> None:
+    """Record the texts of stored chunks; inside a transaction."""
+    create_texts(db)
+    rows = [(entry.chunk.id, entry.text_hash) for entry in entries if entry.text_hash]
+    db.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?)", rows)
+
+
+def delete_texts(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Delete the texts of chunks; inside a transaction."""
+    create_texts(db)
+    db.executemany("DELETE FROM texts WHERE id = ?", ((id_,) for id_ in ids))
+
+
+def create_texts(db: sqlite3.Connection) -> None:
+    """Create the table if it does not exist."""
+    for statement in CREATE_TEXTS_SQL:
+        db.execute(statement)
+
+
+def find_ids_by_text(db: sqlite3.Connection, hashes: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each known text hash with the id of a chunk."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts'").fetchone():
+        return
+    rest = iter(hashes)
+    while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
+        marks = ", ".join("?" * len(some))
+        query = f"SELECT hash, min(id) FROM texts WHERE hash IN ({marks}) GROUP BY hash"
+        yield from db.execute(query, some)
