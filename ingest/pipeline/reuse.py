@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.embed.batch import fill_batches
+from ingest.embed.validation import find_flaw
 from ingest.models import RunEvent
 from ingest.pipeline.context import Services
 from ingest.pipeline.records import IDLE_EVENT
@@ -54,7 +55,11 @@ def reuse_vectors(
             yield item
             continue
         assert call is not None
-        found = call.result()
+        found = {
+            key: vector
+            for key, vector in call.result().items()
+            if not find_flaw(vector, services.embedder.dimensions)
+        }
         known = [piece for piece in item if piece.chunk.id in found]
         if known:
             there: Future[Vectors] = Future()
