@@ -54,9 +54,7 @@ def quota_too_small(response: ErrorResponse, request: RequestContext) -> Excepti
     )
 
 
-NO_QUOTA = fail(
-    ConfigError, "{where} has no quota left (insufficient_quota): raise it, or pay for more"
-)
+NO_QUOTA = fail(ConfigError, "{where} has no quota left ({message}): raise it, or pay for more")
 KEYS_DISABLED = fail(
     ConfigError, "{where} accepts no API keys: unset AZURE_OPENAI_KEY to sign in instead"
 )
