@@ -313,7 +313,10 @@ def test_an_embedder_may_give_lists(place: Place, shelf: Shelf) -> None:
         (lambda texts: np.ones((len(texts), 3), np.float32), r"shape \(\d, 3\) for \d texts and 8"),
         (lambda texts: np.ones(DIMENSIONS, np.float32), r"shape \(8,\) for 2 texts"),
         (lambda texts: [[1.0] * 8] * (len(texts) - 1) + [[1.0]], "vectors of different lengths"),
-        (lambda texts: np.full((len(texts), 8), np.nan), "contain NaN or infinity"),
+        (
+            lambda texts: np.full((len(texts), 8), np.nan),
+            "a vector with NaN or infinity, for any text",
+        ),
     ],
     ids=["dimensions", "one row", "ragged", "nan"],
 )

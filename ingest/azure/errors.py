@@ -18,6 +18,14 @@ from ingest.errors import ConfigError, RoleError, ServiceError
 from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError, parse_retry_after
 
 MAX_MESSAGE_CHARS = 200
+REQUEST_ID_HEADERS = ("request-id", "x-ms-request-id", "apim-request-id")
+
+# What a service says of a missing role assignment. A firewall says something else.
+MISSING_ROLE_MESSAGES = (
+    "authorization failed",
+    "lacks the required data action",
+    "principal does not have access",
+)
 
 
 class ErrorResponse(Exception):
@@ -28,8 +36,24 @@ class ErrorResponse(Exception):
         self.status: int = response.status_code
         self.message = message
         self.codes = codes
+        self.headers: Mapping[str, str] = response.headers
         self.retry_after = parse_retry_after(response.headers)
         self.request_headers: Mapping[str, str] = response.request.headers
+        self.response = response
+
+    @property
+    def body(self) -> str:
+        """The body as text; azure-core has a method for it, httpx an attribute."""
+        text = self.response.text
+        return str(text() if callable(text) else text).strip()
+
+    @property
+    def words(self) -> str:
+        """The service's own words, with the id by which its support finds the request."""
+        ids = (self.headers.get(name) for name in REQUEST_ID_HEADERS)
+        request_id = next(filter(None, ids), "")
+        text = first_line(self.message if self.body else "no reason given")
+        return f"{self.status}: {text}{f', request id {request_id}' if request_id else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +128,30 @@ def rejected_token(other_cause: str = "") -> Verdict:
     return verdict
 
 
+def forbidden(response: ErrorResponse, request: RequestContext) -> Exception:
+    """Map a 403: a missing role only if the body says so, or says nothing; else the network."""
+    body = response.body.lower()
+    if not isinstance(request.key, TokenCache) and (not body or "key" in body):
+        return rejected_key_error(request)
+    if not body:
+        return missing_role_error(
+            request, " (or a firewall denies access: the 403 gives no reason)"
+        )
+    if any(message in body for message in MISSING_ROLE_MESSAGES):
+        return missing_role_error(request)
+    return ConfigError(
+        f"{request.where} denies access ({response.words}): check its firewall and its public "
+        "network access, or use its private endpoint"
+    )
+
+
 def missing_role(_: ErrorResponse, request: RequestContext) -> Exception:
-    """Report the role that the request needs, with the command that assigns it."""
+    """Report the role that the request needs, or the API key that was used instead."""
+    return missing_role_error(request)
+
+
+def missing_role_error(request: RequestContext, other_cause: str = "") -> Exception:
+    """Return the error that names the missing role, with the command that assigns it."""
     if not isinstance(request.key, TokenCache):
         return rejected_key_error(request)
     bearer, role = request.key.identity(), request.role
@@ -113,8 +159,8 @@ def missing_role(_: ErrorResponse, request: RequestContext) -> Exception:
     find = role.find_command.format(host=host, name=host.partition(".")[0])
     kind = "User" if bearer.is_user else "ServicePrincipal"
     return RoleError(
-        f"{bearer} lacks the role {role.name} on {request.where}; assign it (this takes a few "
-        f'minutes to take effect): az role assignment create --role "{role.name}" '
+        f"{bearer} lacks the role {role.name} on {request.where}{other_cause}; assign it (this "
+        f'takes a few minutes to take effect): az role assignment create --role "{role.name}" '
         f'--scope "$({find})" '
         f"--assignee-object-id {bearer.object_id or 'OBJECT_ID'} --assignee-principal-type {kind}"
         f"{role.alternative}"
@@ -158,7 +204,7 @@ AI_SERVICES_ERRORS: ErrorTable = (
     RETRY_TRANSIENT,
     ({403}, {"403"}, fail(ConfigError, FIREWALL_MESSAGE)),
     ({400}, {"*tenant*", "*Tenant*"}, rejected_token()),
-    ({403}, ANY, missing_role),
-    ({401}, {"PermissionDenied"}, missing_role),
+    ({401, 403}, {"PermissionDenied"}, missing_role),
+    ({403}, ANY, forbidden),
     ({401}, ANY, renew_token),
 )

@@ -100,7 +100,7 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
             return connect_deployments()
 
     def embed(texts: Sequence[str]) -> Vectors:
-        from ingest.embed.openai import embed_texts
+        from ingest.embed.openai_bisect import embed_texts
 
         return embed_texts(texts, open_deployments())
 

@@ -7,13 +7,14 @@ is retried by `ingest.runtime.retry`; the SDK's own retries are off.
 from __future__ import annotations
 
 import base64
+import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import numpy as np
@@ -21,12 +22,16 @@ import openai
 import orjson
 
 from ingest.azure.token_cache import TokenCache
-from ingest.embed import PartialEmbedding
 from ingest.embed.deployments import Endpoint
-from ingest.embed.openai_errors import SplitRequired, classify_openai_error, create_context
+from ingest.embed.openai_errors import (
+    SplitCause,
+    SplitRequired,
+    classify_openai_error,
+    create_context,
+)
 from ingest.embed.rate_limit.limiter import Gate
 from ingest.embed.rate_limit.quota import count_quota_tokens
-from ingest.errors import ConfigError
+from ingest.runtime.rate_limit import Permit
 from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest
 from ingest.runtime.retry import LOGGED_WAIT_SECONDS, RetryableError, RetryPolicy, call_with_retry
 from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDING_SERVICE, THROTTLED_REQUESTS, Stopwatch
@@ -38,8 +43,8 @@ log = logging.getLogger(__name__)
 
 DIMENSIONS_MODEL_PREFIX = "text-embedding-3-"  # models with the parameter `dimensions`
 
-PROBE_TEXT = "probe"  # one token, to test whether the service refuses any request
 FIRST_SERVER_ERROR_STATUS = 500  # from here on, the request may have been processed and billed
+BUSY_STATUS = 503  # whatever the texts are
 
 REQUEST_TIMEOUT_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
@@ -55,21 +60,6 @@ class Deployments:
     retry_policy: RetryPolicy
     times: Stopwatch
     before_resend: Callable[[Sequence[str]], None]  # as in RequestLimits
-
-
-def embed_texts(texts: Sequence[str], deployments: Deployments) -> Vectors:
-    """Embed texts, one row each, in as few requests as the service accepts.
-
-    Raises PartialEmbedding if the service refuses some of the texts.
-    """
-    embed = partial(embed_with_retry, deployments=deployments)
-    try:
-        return embed(texts)
-    except SplitRequired as error:
-        if not error.by_quota:
-            deployments.before_resend([PROBE_TEXT])
-            check_service(embed)
-        return embed_halves(texts, embed, error)
 
 
 def create_client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
@@ -88,51 +78,27 @@ def create_client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
     return openai.OpenAI(base_url=base, api_key=key, max_retries=0, timeout=REQUEST_TIMEOUT_SECONDS)
 
 
-def check_service(embed: Callable[[Sequence[str]], Vectors]) -> None:
-    """Raise ConfigError if the service refuses any request, so that the texts are not blamed."""
-    try:
-        embed([PROBE_TEXT])
-    except SplitRequired as error:
-        raise ConfigError(f"{error}: check deployment, model and dimensions") from error
+def embed_with_retry(
+    texts: Sequence[str], deployments: Deployments, max_failures: float = math.inf
+) -> list[Vectors]:
+    """Embed texts in one request, retried on any of the deployments.
 
-
-def embed_halves(
-    texts: Sequence[str], embed: Callable[[Sequence[str]], Vectors], error: SplitRequired
-) -> Vectors:
-    """Embed texts that were refused together with `error`, by halving them recursively.
-
-    Raises PartialEmbedding if the service refuses some of the texts on their own.
+    Raises SplitRequired if the service refuses the request, or after `max_failures` attempts that
+    failed in a way that one of the texts may cause.
     """
-    if len(texts) == 1:
-        if error.by_quota:
-            raise ConfigError(str(error)) from error
-        raise PartialEmbedding(np.empty((0, 0), np.float32), {0: str(error)}) from error
-    parts: list[Vectors] = []
-    reasons: dict[int, str] = {}
-    middle = len(texts) // 2
-    for offset, half in ((0, texts[:middle]), (middle, texts[middle:])):
-        try:
-            try:
-                parts.append(embed(half))
-            except SplitRequired as again:
-                parts.append(embed_halves(half, embed, again))
-        except PartialEmbedding as some:
-            parts.append(some.vectors)
-            reasons |= {offset + position: reason for position, reason in some.reasons.items()}
-    vectors = np.concatenate([part for part in parts if len(part)] or parts[:1])
-    if reasons:
-        raise PartialEmbedding(vectors, reasons)
-    return vectors
-
-
-def embed_with_retry(texts: Sequence[str], deployments: Deployments) -> Vectors:
-    """Embed texts in one request, retried on any of the deployments. Raises SplitRequired."""
     tokens = count_quota_tokens(sum(map(len, texts)))
     rate_limiter = deployments.gate.rate_limiter
     renewals: list[str] = []
     lost_responses: list[Exception] = []  # of attempts that may have been billed
+    failures = 0  # attempts that one of the texts may have caused to fail
 
-    def attempt() -> Vectors:
+    def count_failure(verdict: Exception) -> None:
+        nonlocal failures
+        failures += 1
+        if failures >= max_failures:
+            raise SplitRequired(str(verdict), SplitCause.FAILURE) from verdict
+
+    def attempt() -> list[Vectors]:
         if lost_responses:
             deployments.before_resend(texts)
             lost_responses.clear()
@@ -143,24 +109,15 @@ def embed_with_retry(texts: Sequence[str], deployments: Deployments) -> Vectors:
             endpoint = deployments.endpoints[permit.deployment_index]
             request = create_context(str(endpoint), deployments.key, renewals)
             verdict = classify_openai_error(error, request)
-            if (
-                not isinstance(error, openai.APIStatusError)
-                or error.status_code >= FIRST_SERVER_ERROR_STATUS
-            ):
+            status = error.status_code if isinstance(error, openai.APIStatusError) else None
+            is_lost = status is None or status >= FIRST_SERVER_ERROR_STATUS
+            if is_lost:
                 lost_responses.append(error)
-            if isinstance(verdict, RetryableError) and isinstance(error, openai.RateLimitError):
-                deployments.times.count(THROTTLED_REQUESTS)
-                wait = rate_limiter.report_throttled(permit, error.response.headers)
-                if wait > LOGGED_WAIT_SECONDS:
-                    log.warning(
-                        "waiting %.0f s: %s", wait, verdict, extra={"seconds": round(wait, 1)}
-                    )
-            else:
-                rate_limiter.report_failure(permit, avoid=isinstance(verdict, RetryableError))
-                if isinstance(verdict, RetryableError) and len(deployments.endpoints) > 1:
-                    log.warning("%s; trying another deployment", verdict)
-            if verdict is error:
+            report_failure(error, verdict, permit, deployments)
+            if not isinstance(verdict, RetryableError) and verdict is error:
                 raise
+            if isinstance(verdict, RetryableError) and is_lost and status != BUSY_STATUS:
+                count_failure(verdict)
             raise verdict from error
         deployments.times.count(CHARGED_TOKENS, tokens)
         rate_limiter.report_success(permit, headers)
@@ -168,9 +125,27 @@ def embed_with_retry(texts: Sequence[str], deployments: Deployments) -> Vectors:
             return parse_vectors(body, len(texts))
         except RetryableError as error:
             lost_responses.append(error)
+            count_failure(error)
             raise
 
     return call_with_retry(attempt, lambda error: error, deployments.retry_policy)
+
+
+def report_failure(
+    error: Exception, verdict: Exception, permit: Permit, deployments: Deployments
+) -> None:
+    """Report a failed request to the rate limiter, and log what it changes."""
+    rate_limiter = deployments.gate.rate_limiter
+    is_retryable = isinstance(verdict, RetryableError)
+    if is_retryable and isinstance(error, openai.RateLimitError):
+        deployments.times.count(THROTTLED_REQUESTS)
+        wait = rate_limiter.report_throttled(permit, error.response.headers)
+        if wait > LOGGED_WAIT_SECONDS:
+            log.warning("waiting %.0f s: %s", wait, verdict, extra={"seconds": round(wait, 1)})
+    else:
+        rate_limiter.report_failure(permit, avoid=is_retryable)
+        if is_retryable and len(deployments.endpoints) > 1:
+            log.warning("%s; trying another deployment", verdict)
 
 
 def send_logged(
@@ -221,25 +196,37 @@ def send_request(
     return response.headers, response.content
 
 
-def parse_vectors(body: bytes, count: int) -> Vectors:
-    """Parse a response into rows in the order of the texts, whatever the order of its items.
+def parse_vectors(body: bytes, count: int) -> list[Vectors]:
+    """Parse a response into vectors in the order of the texts, whatever the order of its items.
 
-    Raises RetryableError if the response is incomplete or malformed.
+    An item that is no vector becomes an empty one. Raises RetryableError if the response is
+    incomplete or malformed.
     """
     try:
-        data = orjson.loads(body)["data"]
+        data = read_json(body)["data"]
         found = {int(item["index"]): item["embedding"] for item in data}
         if sorted(found) != list(range(count)) or len(data) != count:
             raise RetryableError(
                 f"the embedding service returned {len(data)} vectors for {count} texts"
             )
-        return np.stack([decode_vector(found[index]) for index in range(count)])
     except (ValueError, TypeError, KeyError) as error:
         raise RetryableError("the embedding service returned a malformed response") from error
+    return [decode_vector(found[index]) for index in range(count)]
 
 
-def decode_vector(embedding: list[float] | str) -> Vectors:
+def read_json(body: bytes) -> Any:
+    """Read JSON, or JSON with NaN, which some services write and only the slow parser reads."""
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        return json.loads(body)
+
+
+def decode_vector(embedding: list[float] | str | None) -> Vectors:
     """Decode a vector: base64 of little-endian float32 or, from some services, JSON numbers."""
-    if isinstance(embedding, str):
-        return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
-    return np.array(embedding, np.float32)
+    try:
+        if isinstance(embedding, str):
+            return np.frombuffer(base64.b64decode(embedding, validate=True), "<f4")
+        return np.array([] if embedding is None else embedding, np.float32).reshape(-1)
+    except (ValueError, TypeError):
+        return np.empty(0, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from functools import partial
 
 import openai
@@ -28,12 +29,20 @@ UNRESOLVABLE_HOST_MESSAGES = ("name or service not known", "nodename nor servnam
 MAX_QUOTA_WAIT_SECONDS = 300.0
 
 
+class SplitCause(Enum):
+    """Cause for which a request has to be split."""
+
+    QUOTA = auto()  # it exceeds the quota of a whole window
+    REFUSAL = auto()  # the service refuses it
+    FAILURE = auto()  # the service fails on it, again and again
+
+
 class SplitRequired(Exception):
     """The request can only succeed in parts; `reason` applies if it has a single text."""
 
-    def __init__(self, reason: str, *, by_quota: bool) -> None:
+    def __init__(self, reason: str, cause: SplitCause) -> None:
         super().__init__(reason)
-        self.by_quota = by_quota
+        self.cause = cause
 
 
 def quota_too_small(response: ErrorResponse, request: RequestContext) -> Exception | None:
@@ -41,21 +50,20 @@ def quota_too_small(response: ErrorResponse, request: RequestContext) -> Excepti
     if response.retry_after <= MAX_QUOTA_WAIT_SECONDS:
         return None
     return SplitRequired(
-        f"{request.where} accepts no request this large: raise its quota", by_quota=True
+        f"{request.where} accepts no request this large: raise its quota", SplitCause.QUOTA
     )
 
 
-NO_QUOTA = fail(
-    ConfigError, "{where} has no quota left (insufficient_quota): raise it, or pay for more"
-)
+NO_QUOTA = fail(ConfigError, "{where} has no quota left ({message}): raise it, or pay for more")
 KEYS_DISABLED = fail(
     ConfigError, "{where} accepts no API keys: unset AZURE_OPENAI_KEY to sign in instead"
 )
 NO_DEPLOYMENT = fail(
-    NotYetError, "{where} does not exist: check the endpoint and the deployment's name"
+    NotYetError,
+    "{where} does not exist: check the endpoint and the deployment's name (404: {message})",
 )
 REFUSED_TEXTS = fail(
-    partial(SplitRequired, by_quota=False), "the embedding service refused it ({message})"
+    partial(SplitRequired, cause=SplitCause.REFUSAL), "the embedding service refused it ({message})"
 )
 
 EMBEDDING_ERRORS: ErrorTable = (

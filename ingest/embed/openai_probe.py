@@ -13,11 +13,15 @@ import orjson
 from ingest.azure.token_cache import TokenCache
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.embed.openai import create_client, parse_vectors, send_request
-from ingest.embed.openai_errors import SplitRequired, classify_openai_error, create_context
+from ingest.embed.openai_errors import (
+    SplitCause,
+    SplitRequired,
+    classify_openai_error,
+    create_context,
+)
+from ingest.embed.validation import PROBE_TEXT
 from ingest.errors import ConfigError
 from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
-
-PROBE_WORD = "probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +42,9 @@ def probe_deployment(
 
     def request() -> ProbeResult:
         headers, body = send_request(
-            [PROBE_WORD], endpoint, client, retry_policy.request_log.new_id()
+            [PROBE_TEXT], endpoint, client, retry_policy.request_log.new_id()
         )
-        dimensions = parse_vectors(body, 1).shape[1]
+        dimensions = len(parse_vectors(body, 1)[0])
         return ProbeResult(
             str(orjson.loads(body).get("model", "")), dimensions, describe_quota(headers)
         )
@@ -54,7 +58,9 @@ def probe_deployment(
     try:
         return call_with_retry(request, classify, retry_policy)
     except SplitRequired as error:
-        advice = "" if error.by_quota else ": check deployment, model and dimensions"
+        advice = (
+            "" if error.cause is SplitCause.QUOTA else ": check deployment, model and dimensions"
+        )
         raise ConfigError(f"{error}{advice}") from error
     finally:
         client.close()

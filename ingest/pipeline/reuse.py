@@ -17,7 +17,7 @@ import numpy as np
 
 from ingest.embed import PartialEmbedding
 from ingest.embed.batch import fill_batches
-from ingest.embed.validation import check_vectors
+from ingest.embed.validation import find_flaw
 from ingest.index import Index
 from ingest.models import RunEvent
 from ingest.pipeline.context import Services
@@ -192,7 +192,7 @@ def find_vectors(pieces: Sequence[NewChunk], services: Services) -> dict[str, Ve
     def add(index: Index, ids: dict[str, str]) -> None:
         vectors = index.vectors(ids.values()) if ids else {}
         for text_hash, id_ in ids.items():
-            if id_ in vectors and is_valid(vectors[id_], services.embedder.dimensions):
+            if id_ in vectors and not find_flaw(vectors[id_], services.embedder.dimensions):
                 found[text_hash] = vectors[id_]
 
     def unknown() -> list[str]:
@@ -203,12 +203,3 @@ def find_vectors(pieces: Sequence[NewChunk], services: Services) -> dict[str, Ve
         add(earlier, earlier.ids_by_text(unknown()))
     add(services.index, services.index.ids_by_text(unknown()))
     return found
-
-
-def is_valid(vector: Vectors, dimensions: int) -> bool:
-    """Return whether a stored vector can be used again; a damaged index may hold others."""
-    try:
-        check_vectors(vector[np.newaxis], 1, dimensions)
-    except ValueError:
-        return False
-    return bool(vector.any())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
 from ingest.embed import PartialEmbedding
 from ingest.embed.validation import check_vectors
-from ingest.errors import DocumentError, ServiceError
+from ingest.errors import ConfigError, DocumentError, ServiceError
 from ingest.index import ChunkStore, Index, RecordStore
 from ingest.models import (
     Chunk,
@@ -154,7 +154,7 @@ def upload_batch(batch: EmbeddedBatch, index: ChunkStore, dimensions: int) -> di
     try:
         rows = check_vectors(vectors, len(pieces), dimensions)
     except ValueError as error:
-        raise ServiceError(f"the model returned {error}; run again") from error
+        raise ConfigError(f"the model returned {error}") from error
     entries = [
         piece.transaction.entry(piece.chunk, row) for piece, row in zip(pieces, rows, strict=True)
     ]

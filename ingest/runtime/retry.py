@@ -28,8 +28,8 @@ ROLE_POLL_SECONDS = 10.0
 SLEEP_SLICE_SECONDS = 0.5  # between checks for cancellation
 LOGGED_WAIT_SECONDS = 5.0  # a longer wait is logged
 
-# Request timeout, too many requests, server and gateway errors: these pass without action.
-TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+# Request timeout, too many requests, errors of servers and of proxies: these pass without action.
+TRANSIENT_STATUSES = frozenset({408, 429, *range(500, 600)})
 
 
 class RetryableError(Exception):

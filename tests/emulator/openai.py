@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -100,6 +100,8 @@ class OpenAI:
         self.latency = 0.0  # seconds, and by token
         self.latency_per_token = 0.0
         self.out_of_order = False  # the embeddings come in any order
+        # What the model makes of a text: "" for its vector, 500, null, NaN, zeros or short.
+        self.spoilt: Callable[[str], str] = lambda _: ""
 
         self.requests: list[Embedded] = []
         self.throttled: list[float] = []  # when a request was refused for a quota
@@ -162,6 +164,10 @@ class OpenAI:
         dimensions = self.validated(body, inputs, deployment)
         counts = self.counted(inputs)
 
+        spoilt = {n: kind for n, i in enumerate(inputs) if (kind := self.spoilt(plain(i)))}
+        if "500" in spoilt.values():
+            error = {"message": UNSUPPORTED_VALUE, "type": "api_error"}
+            raise Refused(answer(500, {"error": error}))
         vectors = self.embed([plain(i) for i in inputs], dimensions)
         tokens = sum(counts)
         accepted = Embedded(
@@ -179,7 +185,7 @@ class OpenAI:
             self.texts.update(i for i in inputs if isinstance(i, str))
         wanted = self.latency + self.latency_per_token * tokens
         request.pause(wanted - (time.monotonic() - started))
-        return self.result(body, vectors, deployment.model, tokens, limits)
+        return self.result(body, vectors, deployment.model, tokens, limits, spoilt)
 
     def authorize(self, request: Request, *, v1: bool) -> None:
         """Key or token, and the role. Raises Refused."""
@@ -279,8 +285,14 @@ class OpenAI:
             raise Refused(invalid(said, kind, kind))
         return counts
 
-    def result(
-        self, body: Json, vectors: Vectors, model: str, tokens: int, headers: dict[str, str]
+    def result(  # noqa: PLR0913, PLR0917 - all that an answer consists of
+        self,
+        body: Json,
+        vectors: Vectors,
+        model: str,
+        tokens: int,
+        headers: dict[str, str],
+        spoilt: Mapping[int, str],
     ) -> Response:
         """The embeddings as the SDK expects them."""
         if body.get("encoding_format") == "base64":
@@ -288,6 +300,13 @@ class OpenAI:
             shown = [f'"{base64.b64encode(row.tobytes()).decode()}"' for row in rows]
         else:
             shown = [json.dumps(row) for row in vectors.tolist()]
+        for number, kind in spoilt.items():
+            row = {"zeros": vectors[number] * 0, "short": vectors[number][:-1]}
+            shown[number] = (
+                json.dumps(row[kind].tolist())
+                if kind in row
+                else {"null": "null", "NaN": f"[NaN{', 0.5' * (vectors.shape[1] - 1)}]"}[kind]
+            )
         data = [
             f'{{"object":"embedding","index":{number},"embedding":{text}}}'
             for number, text in enumerate(shown)
@@ -348,6 +367,7 @@ def invalid(message: str, kind: str = "invalid_request_error", code: str | None 
     return answer(400, {"error": error})
 
 
+UNSUPPORTED_VALUE = "failed to encode response: json: unsupported value: NaN"  # as Ollama says it
 REFERENCE = "Please check the API reference: https://platform.openai.com/docs/api-reference."
 NO_DEPLOYMENT = (
     "The API deployment for this resource does not exist. If you created the deployment within the "

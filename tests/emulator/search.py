@@ -57,6 +57,15 @@ BUSY = (
     "Failed to execute request. Reduce the rate of requests, or adjust the number of "
     "replicas/partitions. See http://aka.ms/azure-search-throttling for more information."
 )
+INDEX_QUOTA = (
+    "An index with the name '{}' in service 'loopback' could not be created. Index quota of {} has "
+    "been exceeded for this service. You must either delete unused indexes first, add a delay "
+    "between index creation requests, or upgrade the service for higher limits."
+)
+STORAGE_QUOTA = (
+    "Storage quota has been exceeded for this service. You must either delete documents first, or "
+    "use a higher SKU for additional quota."
+)
 NO_ACTIONS = (
     "actions : No indexing actions found in the request. Please include between 1 and 32000 "
     "indexing actions in your request."
@@ -106,6 +115,8 @@ class Search:
         self.max_documents: int | None = None  # of an index
         self.storage_quota = 160 * 1024**3  # bytes, of the service: S1 with one partition
         self.vector_quota: int | None = 35 * 1024**3  # None, as the free tier says it
+        self.is_full = False  # whether the storage quota is used up
+        self.is_closed = False  # whether the firewall rejects everybody
         self.throttled = False  # whether operations on indexes are
         self.delays = Delays()
         self.replicas = 2  # of new indexes; a read is answered by any of them, so it may go back
@@ -198,6 +209,8 @@ class Search:
     def authorize(self, call: Call) -> None:
         """Key or token, and the role for what is asked. Raises Rejected."""
         key = call.request.headers.get("api-key")
+        if self.is_closed:
+            raise Rejected(403, "", "Forbidden")
         if key is not None:
             if not self.local_auth or key != self.key:
                 raise Rejected(403, "", "Access denied due to an invalid or disabled api-key.")
@@ -255,8 +268,7 @@ class Search:
         """A new index. Raises Rejected."""
         definition = normalized(body, name)
         if len(self.indexes) >= self.max_indexes:
-            said = f"Index quota of {self.max_indexes} has been exceeded for this service."
-            raise Rejected(429, "", said)
+            raise Rejected(429, "", INDEX_QUOTA.format(name, self.max_indexes))
         replicas = [Replica(share) for share in (SLOW, FAST)[: self.replicas]]
         self.indexes[name] = index = Index(definition, self.etag(), replicas)
         return answer(201, description(index), {"ETag": index.etag})
@@ -348,6 +360,8 @@ class Search:
             raise invalid(NO_ACTIONS, code, "MissingIndexDocumentsActions")
         if len(sent) > self.actions:
             raise Rejected(413, "", f"The request has more than {self.actions} actions.")
+        if self.is_full and any(action.get("@search.action") != "delete" for action in sent):
+            raise Rejected(403, "", STORAGE_QUOTA)
         request.pause(self.latency_per_document * len(sent))
         actions = checked(sent, index, index.fields_at(self.clock.now()))
         with index.lock:

@@ -30,7 +30,7 @@ from ingest.azure.errors import (
     RequestContext,
     fail,
     first_line,
-    missing_role,
+    forbidden,
     rejected_token,
     renew_token,
     retry,
@@ -59,7 +59,6 @@ RETRYABLE_DOCUMENT_STATUSES = frozenset(
     {
         HTTPStatus.CONFLICT,
         HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.TOO_MANY_REQUESTS,
         HTTPStatus.SERVICE_UNAVAILABLE,
     }
 )
@@ -67,11 +66,43 @@ RETRYABLE_DOCUMENT_STATUSES = frozenset(
 # Error texts of the service for a field that an index of an earlier version lacks.
 MISSING_FIELD_MESSAGES = ("Could not find a property named", "does not exist on type")
 
+# Error texts for requests that come too fast, which waiting does mend.
+THROTTLE_MESSAGES = ("rate limit", "try again", "throttl", "too many requests")
+
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
 
 
 class RequestTooLargeError(Exception):
     """A request has more bytes than the service accepts (413)."""
+
+
+def is_quota_message(message: str) -> bool:
+    """Return whether an error text reports a full index or service, which waiting does not mend."""
+    return "quota" in message.lower() and "exceeded" in message.lower()
+
+
+def exceeded_quota(response: ErrorResponse, request: RequestContext) -> Exception | None:
+    """Report a full service, by the body; or too many indexes, by the operation."""
+    is_definition = request.role is SEARCH_SERVICE_CONTRIBUTOR
+    # Documented: a 429 that answers the creation of an index means that no more are allowed.
+    is_last_index = (
+        is_definition
+        and response.status == HTTPStatus.TOO_MANY_REQUESTS
+        and response.response.request.method in {"POST", "PUT"}
+        and not response.retry_after
+        and not any(message in response.body.lower() for message in THROTTLE_MESSAGES)
+    )
+    if not (is_last_index or is_quota_message(response.body)):
+        return None
+    return quota_error(request.where, response.words, is_index=is_definition)
+
+
+def quota_error(where: str, words: str, *, is_index: bool) -> ConfigError:
+    """Return the error for a quota that is used up for good, in the service's words."""
+    what = "an index" if is_index else "documents or an index"
+    return ConfigError(
+        f"{where} is full ({words}): delete {what} that nobody needs, or choose a higher tier"
+    )
 
 
 def missing_field(response: ErrorResponse, request: RequestContext) -> Exception | None:
@@ -93,11 +124,12 @@ def refused_request(response: ErrorResponse, request: RequestContext) -> Excepti
 
 MISSING_INDEX = fail(ConfigError, "{where} does not exist: run ingest run to create it")
 SEARCH_ERRORS: ErrorTable = (
+    ({403, 429, 507}, ANY, exceeded_quota),
     ({429}, ANY, retry("too many requests to {where}")),
     RETRY_TRANSIENT,
     ({401}, ANY, renew_token),
     ({401}, ANY, rejected_token(f", it accepts only API keys ({ENABLE_TOKENS_COMMAND})")),
-    ({403}, ANY, missing_role),
+    ({403}, ANY, forbidden),
     ({400}, ANY, missing_field),
     ({404}, ANY, MISSING_INDEX),
     (ANY, ANY, refused_request),
@@ -252,6 +284,7 @@ class DocumentClient:
             fence()
             for result in self.send_batch(action, list(left.values())):
                 key, status = str(result["key"]), int(result["statusCode"])
+                self.raise_if_full(status, str(result.get("errorMessage")))
                 if key in left and status in RETRYABLE_DOCUMENT_STATUSES:
                     busy = f"{status}, {result.get('errorMessage')}"
                 elif left.pop(key, None):
@@ -290,6 +323,16 @@ class DocumentClient:
     def now(self) -> datetime:
         """Return the time by the service's clock, as far as it has told it."""
         return datetime.fromtimestamp(time.time() + self.clock_offset, UTC)
+
+    def raise_if_full(self, status: int, message: str) -> None:
+        """Raise ConfigError if a document was refused because the index or service is full.
+
+        A 429 of a single document means the number of documents, and not that of requests.
+        """
+        is_full = status >= HTTPStatus.BAD_REQUEST and is_quota_message(message)
+        if is_full or status == HTTPStatus.TOO_MANY_REQUESTS:
+            where = f"{self.endpoint} (index {self.name})"
+            raise quota_error(where, f"{status}: {first_line(message)}", is_index=False)
 
     def write_halves(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Split a request that the service calls too large, down to single documents."""

@@ -1,0 +1,141 @@
+"""Texts that a model cannot embed: each costs its document, and never the run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from ingest.config.connections import create_connections
+from ingest.config.embedding import create_embedder
+from ingest.config.settings import build_settings
+from ingest.embed import Embedder, PartialEmbedding
+from ingest.embed.validation import validate_vectors
+from ingest.errors import ConfigError, IngestError, ServiceError
+from tests.conftest import DIMENSIONS
+from tests.embed.rate_limit.simulation import Slept
+from tests.emulator import faults
+from tests.emulator.emulator import Azure
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+TEXTS = [f"text {n}" for n in range(9)]
+
+
+@pytest.fixture
+def model(azure: Azure) -> Iterator[Embedder]:
+    """A client of the emulator, for which time passes by sleeping."""
+    with closing(create(azure)) as made:
+        yield made
+
+
+def create(azure: Azure, **more: str) -> Embedder:
+    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    settings = build_settings(azure.environment | named | more, {})
+    slept = Slept()
+    return create_embedder(
+        settings, create_connections(settings, clock=slept.clock, sleep=slept.sleep)
+    )
+
+
+def spoil(azure: Azure, kind: str, *texts: str) -> None:
+    azure.openai.spoilt = lambda text: kind if text in texts else ""
+
+
+def refused(call: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> dict[int, str]:
+    """The reasons, by place; the other texts have vectors."""
+    with pytest.raises(PartialEmbedding) as caught:
+        call(texts)
+    assert caught.value.vectors.shape == (len(texts) - len(caught.value.reasons), DIMENSIONS)
+    return dict(caught.value.reasons)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("500", "fails on it, and not on others .*unsupported value: NaN"),
+        ("null", "no vector"),
+        ("NaN", "a vector with NaN or infinity"),
+        ("zeros", "a vector of zeros"),
+        ("short", f"a vector of {DIMENSIONS - 1} dimensions, not {DIMENSIONS}"),
+    ],
+)
+def test_a_text_without_a_usable_vector_is_refused_and_the_others_are_not(
+    azure: Azure, model: Embedder, kind: str, reason: str
+) -> None:
+    """One odd page of one PDF must not end every run over the library."""
+    spoil(azure, kind, TEXTS[3], TEXTS[8])
+    found = refused(model.embed, TEXTS)
+    assert set(found) == {3, 8}
+    for each in found.values():
+        assert re.search(reason, each)
+
+
+def test_a_good_vector_beside_a_bad_one_is_not_paid_for_again(
+    azure: Azure, model: Embedder
+) -> None:
+    """The answer had both: only the bad text is asked for again."""
+    spoil(azure, "zeros", TEXTS[3])
+    refused(model.embed, TEXTS)
+    assert set(azure.openai.repeated) <= {TEXTS[3], "probe"}
+
+
+def test_a_text_that_fails_now_and_then_is_embedded(azure: Azure, model: Embedder) -> None:
+    """Two bad answers for it, and then a good one: nothing is refused."""
+    answers = iter(["zeros", "null"])
+    azure.openai.spoilt = lambda text: next(answers, "") if text == TEXTS[3] else ""
+    assert model.embed(TEXTS).shape == (len(TEXTS), DIMENSIONS)
+
+
+def test_an_outage_blames_no_text(azure: Azure, model: Embedder) -> None:
+    """The service answers 500 to everything for a while: that is waited out."""
+    azure.faults.add(faults.broken(500), "openai", nth=range(1, 12))
+    assert model.embed(TEXTS).shape == (len(TEXTS), DIMENSIONS)
+
+
+def test_an_outage_without_end_is_the_services_failure(azure: Azure, model: Embedder) -> None:
+    """Nothing is refused, nothing recorded: run again later."""
+    azure.faults.add(faults.broken(500), "openai")
+    with pytest.raises(ServiceError, match="run again later"):
+        model.embed(TEXTS)
+
+
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1]])
+def test_dimensions_that_do_not_fit_the_model_are_a_setting(
+    azure: Azure, model: Embedder, texts: Sequence[str]
+) -> None:
+    """The service has another model than I said: running again would not help."""
+    azure.openai.spoilt = lambda _: "short"
+    with pytest.raises(IngestError) as caught:
+        model.embed(texts)
+    assert caught.value.exit_code == 2
+    assert f"{DIMENSIONS - 1} dimensions, not {DIMENSIONS}" in str(caught.value)
+    assert "AZURE_OPENAI_EMBEDDING_DIMENSIONS" in str(caught.value)
+    assert "run again" not in str(caught.value)
+
+
+def test_the_services_own_words_for_what_does_not_exist_are_shown(azure: Azure) -> None:
+    """Ollama says which model to pull; the message keeps it."""
+    with (
+        closing(create(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="missing")) as model,
+        pytest.raises(ConfigError, match=r"does not exist.*The API deployment for this resource"),
+    ):
+        model.embed(TEXTS)
+
+
+def test_a_function_of_mine_may_fail_on_a_text() -> None:
+    """A model in my program has no vector for one text: that text is refused, with its name."""
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        return np.array(
+            [[0.0 if text == TEXTS[3] else 1.0] * DIMENSIONS for text in texts], np.float32
+        )
+
+    mine = validate_vectors(Embedder(embed, "mine", DIMENSIONS))
+    assert refused(mine.embed, TEXTS) == {3: "mine returned a vector of zeros"}
+    assert refused(mine.embed, [TEXTS[3]]) == {0: "mine returned a vector of zeros"}

@@ -1,0 +1,139 @@
+"""Refusals of a search service that waiting does not mend, and those that it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+
+from ingest.config.connections import create_connections
+from ingest.config.embedding import embedder_key, embedding_endpoints
+from ingest.config.index import index_definition, open_azure_index
+from ingest.config.settings import Settings, build_settings
+from ingest.embed.openai_probe import probe_deployment
+from ingest.errors import ConfigError, RoleError
+from ingest.index.azure.create import ensure_index
+from ingest.index.azure.index import AzureIndex
+from tests.conftest import DIMENSIONS
+from tests.embed.rate_limit.simulation import Slept
+from tests.emulator import faults
+from tests.emulator.emulator import Azure
+from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER
+from tests.emulator.server import Response, answer, failure
+
+CHUNKS = [{"id": f"c{n}", "kind": "chunk", "content": f"text {n}"} for n in range(3)]
+
+
+@contextmanager
+def index(azure: Azure) -> Iterator[AzureIndex]:
+    """The index of a client for which time passes by sleeping; it may not exist yet."""
+    settings, slept = client(azure), Slept()
+    connections = create_connections(settings, clock=slept.clock, sleep=slept.sleep)
+    with closing(open_azure_index(settings, connections, may_be_absent=True)) as made:
+        yield made
+
+
+def client(azure: Azure) -> Settings:
+    return build_settings(azure.environment, {})
+
+
+@pytest.fixture
+def made(azure: Azure) -> Iterator[AzureIndex]:
+    """An index that exists."""
+    with index(azure) as found:
+        ensure_index(found, index_definition(client(azure), DIMENSIONS))
+        yield found
+
+
+def write(made: AzureIndex, documents: list[dict[str, Any]] = CHUNKS) -> None:
+    assert made.documents.write("upload", documents) == []
+
+
+def test_one_index_too_many_is_said_at_once(azure: Azure) -> None:
+    """The tier allows no more indexes: I read the service's words at once."""
+    azure.search.max_indexes = 0
+    with index(azure) as absent, pytest.raises(ConfigError) as caught:
+        ensure_index(absent, index_definition(client(azure), DIMENSIONS))
+    assert "Index quota of 0 has been exceeded for this service" in str(caught.value)
+    assert "delete an index that nobody needs, or choose a higher tier" in str(caught.value)
+    assert azure.search.statuses[429] == 1
+
+
+@pytest.mark.parametrize("most", [0, 2])
+def test_a_full_index_is_said_at_once(azure: Azure, made: AzureIndex, most: int) -> None:
+    """No document fits, or not all of them: too many documents is not too many requests."""
+    azure.search.max_documents = most
+    with pytest.raises(ConfigError, match=r"429: .*quota.*delete documents.*a higher tier"):
+        write(made)
+    assert len(azure.search.batches) <= 1
+
+
+def test_a_full_service_lacks_no_role(azure: Azure, made: AzureIndex) -> None:
+    """A 403 for the storage quota is not mistaken for one of who I am."""
+    azure.search.is_full = True
+    with pytest.raises(
+        ConfigError, match=r"Storage quota has been exceeded.*a higher tier"
+    ) as caught:
+        write(made)
+    assert not isinstance(caught.value, RoleError)
+    azure.search.is_full = False
+    write(made)
+
+
+@pytest.mark.parametrize(
+    "fault", [faults.too_many(), faults.too_many(seconds=1), *map(faults.broken, (500, 520, 599))]
+)
+def test_what_waiting_mends_is_waited_out(
+    azure: Azure, made: AzureIndex, fault: faults.Fault
+) -> None:
+    """Too many requests, or an error of a server or of a proxy: the next attempt works."""
+    azure.faults.add(fault, "search", nth={1, 2})
+    write(made)
+    ensure_index(made, index_definition(client(azure), DIMENSIONS))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        failure(403, "", "Forbidden"),
+        Response(403, b"Forbidden"),
+        answer(403, {"message": "Public network access is disabled."}),
+    ],
+)
+def test_a_firewall_is_no_missing_role(azure: Azure, made: AzureIndex, refusal: Response) -> None:
+    """The body says nothing of a role, so I am sent to the network settings, with a request id."""
+    refused = Response(refusal.status, refusal.body, {**refusal.headers, "request-id": "abc-1"})
+    azure.faults.add(faults.instead("closed", refused), "search")
+    with pytest.raises(ConfigError, match="check its firewall and its public network") as caught:
+        write(made)
+    assert not isinstance(caught.value, RoleError)
+    assert "request id abc-1" in str(caught.value)
+
+
+def test_a_403_without_a_word_names_both(azure: Azure, made: AzureIndex) -> None:
+    """A missing role for documents is an empty 403, which a firewall might send as well."""
+    azure.identity.default.withdraw(DATA_CONTRIBUTOR)
+    azure.identity.default.withdraw(DATA_READER)
+    with pytest.raises(RoleError, match=r"lacks the role .*\(or a firewall denies access"):
+        write(made)
+
+
+def test_a_closed_service_is_no_missing_role_either_way(azure: Azure, made: AzureIndex) -> None:
+    """The firewall's bare "Forbidden", of the search service and of Azure OpenAI."""
+    azure.search.is_closed = True
+    with pytest.raises(ConfigError, match="firewall") as caught:
+        write(made)
+    assert not isinstance(caught.value, RoleError)
+
+    azure.faults.add(faults.instead("closed", failure(403, "", "Forbidden")), "openai")
+    settings = client(azure)
+    connections = create_connections(settings)
+    with pytest.raises(ConfigError, match="firewall") as caught:
+        probe_deployment(
+            embedding_endpoints(settings)[0],
+            embedder_key(settings, connections),
+            connections.retry_policy,
+        )
+    assert not isinstance(caught.value, RoleError)
