@@ -397,6 +397,7 @@ class Hit:
 
     score: float  # comparable within one search only
     fields: dict[str, object]
+    also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.index import VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
+from ingest.index.ranking import search_distinct
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.state import SqliteState
 from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
@@ -50,7 +52,9 @@ class CompositeIndex(SqliteState):
         return self.store.vectors(ids)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
-        return self.store.search(text, vector, mode, top)
+        return search_distinct(
+            lambda depth: self.store.search(text, vector, mode, depth), top, sys.maxsize
+        )
 
     def totals(self) -> IndexTotals:
         return replace(self.store.totals(), sources=self.count_records())

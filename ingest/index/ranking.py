@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+from ingest.models import Hit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +20,7 @@ Key = TypeVar("Key")
 
 RRF_K = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
 FUSION_CANDIDATES = 50  # from each ranking
+SPARE_HITS = 10  # read beyond twice those wanted, as copies of a text are merged
 # Weight of the vector ranking, where the keyword ranking has 1: questions seldom use the words of
 # their answer. docs/eval.md has the measurements.
 VECTOR_WEIGHT = 2.5
@@ -49,3 +52,34 @@ def reciprocal_rank_fusion(
         for rank, (key, _) in enumerate(ranking):
             scores[key] += weight / (RRF_K + rank)
     return sorted(scores.items(), key=lambda item: -item[1])
+
+
+def merge_copies(hits: Iterable[Hit]) -> list[Hit]:
+    """Deduplicate hits by their text: the best of equal ones stays, with the places of the rest."""
+    merged: dict[object, Hit] = {}
+    for hit in hits:
+        text = hit.fields["content"]
+        first = merged.setdefault(text, hit)
+        if first is not hit:
+            merged[text] = replace(first, also_in=(*first.also_in, name_copy(hit, first)))
+    return list(merged.values())
+
+
+def name_copy(copy: Hit, original: Hit) -> str:
+    """Return the page of a copy, with its root if that is another one."""
+    page, root = str(copy.fields["sourcepage"]), str(copy.fields["root"])
+    return page if root == original.fields["root"] else f"{root}/{page}"
+
+
+def search_distinct(search: Callable[[int], list[Hit]], top: int, most: int) -> list[Hit]:
+    """Run a search at a depth where `top` hits have different texts, or at `most`.
+
+    `search` takes the number of hits; fewer than that mean that there are no more.
+    """
+    depth = min(2 * top + SPARE_HITS, most)
+    while True:
+        found = search(depth)
+        merged = merge_copies(found)
+        if len(merged) >= top or len(found) < depth or depth == most:
+            return merged[:top]
+        depth = min(4 * depth, most)

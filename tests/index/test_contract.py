@@ -161,6 +161,25 @@ def test_meaning_counts_for_more_than_words(index: Index) -> None:
     assert VECTOR_WEIGHT > 1
 
 
+def test_copies_of_a_text_are_one_hit(index: Index) -> None:
+    """A file that was copied eighty times takes one place, which names the copies' pages."""
+    places = [replace(SOURCE, name=f"copies/{number:02}.pdf") for number in range(79)]
+    copies = [
+        replace(A, source=place, chunk=replace(A.chunk, id=f"{number:040x}"))
+        for number, place in enumerate([*places, replace(SOURCE, root="/other")])
+    ]
+    index.upload([A, *copies, B, C])
+
+    for mode in (Mode.HYBRID, Mode.VECTOR, Mode.TEXT):
+        hit, *others = index.search("grain", vector(A.chunk.text), mode, 2)
+
+        pages = {*hit.also_in, str(hit.fields["sourcepage"])}
+        assert hit.fields["content"] == A.chunk.text
+        assert len(hit.also_in) == len(pages) - 1 == len(copies)
+        assert {f"{place.name}#page=3" for place in places} < pages
+        assert [other.also_in for other in others] == ([] if mode is Mode.TEXT else [()])
+
+
 def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
     """Two characters inside a Japanese sentence are enough."""
     index.upload([A, B, C])

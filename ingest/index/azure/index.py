@@ -30,7 +30,7 @@ from ingest.index.azure.serialize import (
     record_key,
     record_to_document,
 )
-from ingest.index.ranking import FUSION_CANDIDATES, VECTOR_WEIGHT
+from ingest.index.ranking import FUSION_CANDIDATES, VECTOR_WEIGHT, search_distinct
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     STORED_FIELD_NAMES,
@@ -201,23 +201,27 @@ class AzureIndex:
         words = text.strip() if mode in (Mode.HYBRID, Mode.TEXT) else None
         if not near and not words:
             return []
-        query = VectorizedQuery(
-            vector=vector.tolist() if near and vector is not None else [],
-            k_nearest_neighbors=max(FUSION_CANDIDATES, top),
-            fields=VECTOR_FIELD,
-            weight=VECTOR_WEIGHT,
-        )
-        page = self.documents.search_page(
-            search_text=words or None,
-            vector_queries=[query] if near else None,
-            filter="kind eq 'chunk'",
-            select=list(CHUNK_FIELD_NAMES),
-            top=min(top, MAX_PAGE_DOCUMENTS),
-        )
-        return [
-            Hit(float(d["@search.score"]), {name: d.get(name) for name in CHUNK_FIELD_NAMES})
-            for d in page
-        ]
+
+        def ask(depth: int) -> list[Hit]:
+            query = VectorizedQuery(
+                vector=vector.tolist() if near and vector is not None else [],
+                k_nearest_neighbors=max(FUSION_CANDIDATES, depth),
+                fields=VECTOR_FIELD,
+                weight=VECTOR_WEIGHT,
+            )
+            page = self.documents.search_page(
+                search_text=words or None,
+                vector_queries=[query] if near else None,
+                filter="kind eq 'chunk'",
+                select=list(CHUNK_FIELD_NAMES),
+                top=depth,
+            )
+            return [
+                Hit(float(d["@search.score"]), {name: d.get(name) for name in CHUNK_FIELD_NAMES})
+                for d in page
+            ]
+
+        return search_distinct(ask, top, MAX_PAGE_DOCUMENTS)
 
     def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True
