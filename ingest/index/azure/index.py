@@ -213,7 +213,7 @@ class AzureIndex:
                 search_text=words or None,
                 vector_queries=[query] if near else None,
                 filter="kind eq 'chunk'",
-                select=list(CHUNK_FIELD_NAMES),
+                select=None,  # an index of an earlier version lacks some fields to select
                 top=depth,
             )
             return [

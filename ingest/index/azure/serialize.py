@@ -17,6 +17,8 @@ from ingest.models import IndexEntry, Record
 # Of one request; the documented limits are 1,000 and 16 MB.
 MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000
 COMPONENT_BYTES = 14  # of one component of a vector in JSON, with its comma
+OFFSET_BYTES = 8  # of an offset in a chunk, with its comma; or of the marks of a section's heading
+OFFSET_FIELD_NAMES = ("page_offsets", "sentence_offsets", "section_offsets", "sections")
 MAX_CHARACTER_BYTES = 4  # of UTF-8; an escaped character takes two
 DOCUMENT_OVERHEAD_BYTES = 2000  # of a document without its strings, ids and vector
 
@@ -89,11 +91,14 @@ def estimate_bytes(document: dict[str, Any]) -> int:
     """Estimate the size of a document in JSON, in bytes; rather too high than too low."""
     strings = (len(value) for value in document.values() if isinstance(value, str))
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
-    texts = MAX_CHARACTER_BYTES * sum(strings)
+    offsets = OFFSET_BYTES * sum(len(document.get(name, ())) for name in OFFSET_FIELD_NAMES)
+    sections = sum(map(len, document.get("sections", ())))
+    texts = MAX_CHARACTER_BYTES * (sum(strings) + sections)
     return (
         DOCUMENT_OVERHEAD_BYTES
         + texts
         + ids
+        + offsets
         + COMPONENT_BYTES * len(document.get(VECTOR_FIELD, ()))
     )
 

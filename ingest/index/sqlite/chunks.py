@@ -12,6 +12,7 @@ import numpy as np
 from ingest.index import IndexTotals
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
+    LIST_FIELD_NAMES,
     STORED_FIELD_NAMES,
     chunk_from_document,
     chunk_to_document,
@@ -34,16 +35,33 @@ class SqliteChunks(Tables):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.searcher = SqliteSearcher(self.db)
+        self.has_all_columns = False  # True: none is missing; they are never removed
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         with self.database.transaction():
+            self.add_missing_columns()
             return [refusal for entry in entries if (refusal := self.write_entry(entry))]
+
+    def add_missing_columns(self) -> None:
+        """Add the columns of fields that the file's version did not have; inside a transaction."""
+        if self.has_all_columns:
+            return
+        known = self.column_names()
+        for name in CHUNK_FIELD_NAMES:
+            if name not in known:
+                self.db.execute(f"ALTER TABLE chunks ADD COLUMN {name}")
+        self.has_all_columns = True
+
+    def column_names(self) -> set[str]:
+        """Return the names of the columns of chunks."""
+        return {row[1] for row in self.db.execute("PRAGMA table_info(chunks)")}
 
     def write_entry(self, entry: IndexEntry) -> Refusal | None:
         """Write one chunk; inside a transaction."""
         document = chunk_to_document(entry)
         values = {name: document[name] for name in CHUNK_FIELD_NAMES}
-        values["headings"] = json.dumps(values["headings"], ensure_ascii=False)
+        for name in LIST_FIELD_NAMES:
+            values[name] = json.dumps(values[name], ensure_ascii=False)
         row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()
         if row:
             number = row[0]
@@ -126,12 +144,13 @@ class SqliteChunks(Tables):
             return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
 
     def chunk_fields(self, number: int) -> dict[str, object]:
-        """Read the fields of one chunk."""
-        query = f"SELECT {', '.join(CHUNK_FIELD_NAMES)} FROM chunks WHERE number = ?"
-        values = dict(
-            zip(CHUNK_FIELD_NAMES, self.db.execute(query, (number,)).fetchone(), strict=True)
-        )
-        return values | {"headings": json.loads(values["headings"])}
+        """Read the fields of one chunk; None for those that the file has no column for yet."""
+        query = "SELECT * FROM chunks WHERE number = ?"
+        cursor = self.db.execute(query, (number,))
+        names = [column[0] for column in cursor.description]
+        values = dict(zip(names, cursor.fetchone(), strict=True))
+        lists = {n: json.loads(values[n]) for n in LIST_FIELD_NAMES if values.get(n) is not None}
+        return {name: values.get(name) for name in CHUNK_FIELD_NAMES} | lists
 
     def select_by_ids(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
         """Run a query over a list of ids of any length."""
