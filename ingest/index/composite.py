@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.index import VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
+from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
 from ingest.index.ranking import search_distinct
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.state import SqliteState
@@ -33,6 +33,15 @@ class CompositeIndex(SqliteState):
     def __init__(self, chunks: ChunkStore, state: Database) -> None:
         super().__init__(state)
         self.store = chunks
+
+    @property
+    def hybrid_weight(self) -> float:
+        return float(getattr(self.store, "hybrid_weight", HYBRID_WEIGHT))
+
+    @hybrid_weight.setter
+    def hybrid_weight(self, weight: float) -> None:
+        if hasattr(self.store, "hybrid_weight"):
+            self.store.hybrid_weight = weight
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         return self.store.upload(entries)

@@ -63,6 +63,8 @@ CHUNK_FIELDS = (
     Field("section_offsets", INT_COLLECTION),
     Field("sections", STRING_COLLECTION),
 )
+# On a service, of chunks too, but for its keyword search only: the words of the source's name.
+NAMES_FIELD = Field("names", searchable=True)
 CHUNK_FIELD_NAMES = tuple(field.name for field in CHUNK_FIELDS)
 LIST_FIELD_NAMES = tuple(f.name for f in CHUNK_FIELDS if f.type.startswith("Collection("))
 
@@ -105,9 +107,10 @@ VECTOR_FIELD = "embedding"
 # Fields that INGEST_BLOB_FIELDS may override; no other field of ours.
 REPLACEABLE_FIELD_NAMES = ("category", "title")
 RESERVED_FIELD_NAMES = frozenset(
-    {VECTOR_FIELD, *(field.name for field in (*CHUNK_FIELDS, *RECORD_FIELDS))}.difference(
-        REPLACEABLE_FIELD_NAMES
-    )
+    {
+        VECTOR_FIELD,
+        *(field.name for field in (*CHUNK_FIELDS, NAMES_FIELD, *RECORD_FIELDS)),
+    }.difference(REPLACEABLE_FIELD_NAMES)
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from azure.search.documents.indexes import models as azure
 from azure.search.documents.indexes.models import SearchIndex
 
-from ingest.index.schema import CHUNK_FIELDS, RECORD_FIELDS, VECTOR_FIELD, Field
+from ingest.index.schema import CHUNK_FIELDS, NAMES_FIELD, RECORD_FIELDS, VECTOR_FIELD, Field
 
 VECTOR_PROFILE_NAME, HNSW_ALGORITHM_NAME, COMPRESSION_NAME, VECTORIZER_NAME = (
     "vectors",
@@ -50,7 +50,7 @@ def build_definition(
     additional: Sequence[Field] = (),
 ) -> SearchIndex:
     """Build the definition: fields, additional fields, vector search and semantic ranking."""
-    ours = (*CHUNK_FIELDS, *RECORD_FIELDS)
+    ours = (*CHUNK_FIELDS, NAMES_FIELD, *RECORD_FIELDS)
     return SearchIndex(
         name=name,
         fields=[

@@ -17,7 +17,7 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
-from ingest.index import MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
+from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.serialize import (
@@ -30,7 +30,7 @@ from ingest.index.azure.serialize import (
     record_key,
     record_to_document,
 )
-from ingest.index.ranking import FUSION_CANDIDATES, VECTOR_WEIGHT, search_distinct
+from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     STORED_FIELD_NAMES,
@@ -39,7 +39,6 @@ from ingest.index.schema import (
     cached_page_from_json,
     cached_page_to_json,
     chunk_from_document,
-    chunk_to_document,
     summary_from_json,
     summary_to_json,
 )
@@ -76,6 +75,7 @@ class AzureIndex:
             **sdk_options(documents.retry_policy.request_log),
         )
         self.lease = Lease(self.documents)
+        self.hybrid_weight = HYBRID_WEIGHT
         self.is_new = self.read_after_write = False
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
@@ -190,7 +190,7 @@ class AzureIndex:
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         new = [entry_to_document(entry) for entry in entries if entry.vector is not None]
-        moved = [chunk_to_document(entry) for entry in entries if entry.vector is None]
+        moved = [entry_to_document(entry) for entry in entries if entry.vector is None]
         return self.documents.write("upload", new) + self.documents.write("merge", moved)
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
@@ -207,7 +207,7 @@ class AzureIndex:
                 vector=vector.tolist() if near and vector is not None else [],
                 k_nearest_neighbors=max(FUSION_CANDIDATES, depth),
                 fields=VECTOR_FIELD,
-                weight=VECTOR_WEIGHT,
+                weight=self.hybrid_weight,
             )
             page = self.documents.search_page(
                 search_text=words or None,

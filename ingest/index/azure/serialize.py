@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import orjson
 
-from ingest.index.schema import VECTOR_FIELD, chunk_to_document, details_from_json, details_to_json
+from ingest.index.names import split_names
+from ingest.index.schema import (
+    NAMES_FIELD,
+    VECTOR_FIELD,
+    chunk_to_document,
+    details_from_json,
+    details_to_json,
+)
 from ingest.models import IndexEntry, Record
 
 # Of one request; the documented limits are 1,000 and 16 MB.
@@ -27,9 +34,11 @@ LISTED_RECORD_FIELDS = [f.name for f in fields(Record) if f.name not in ("commit
 
 
 def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
-    """Serialize a chunk with its vector."""
-    assert entry.vector is not None
-    return {**chunk_to_document(entry), VECTOR_FIELD: np.ascontiguousarray(entry.vector)}
+    """Serialize a chunk, with its vector if it has one."""
+    document = {**chunk_to_document(entry), NAMES_FIELD.name: split_names(entry.source.name)}
+    if entry.vector is not None:
+        document[VECTOR_FIELD] = np.ascontiguousarray(entry.vector)
+    return document
 
 
 def record_key(root: str, source: str) -> str:

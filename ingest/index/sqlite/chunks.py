@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.index import IndexTotals
+from ingest.index import HYBRID_WEIGHT, IndexTotals
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     LIST_FIELD_NAMES,
@@ -20,7 +20,8 @@ from ingest.index.schema import (
 from ingest.index.sqlite.database import Database, Tables
 from ingest.index.sqlite.records import PAGE_ROWS
 from ingest.index.sqlite.search import SqliteSearcher
-from ingest.index.sqlite.tokenize import index_words
+from ingest.index.sqlite.tokenize import index_names, index_words
+from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column
 from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
 
 if TYPE_CHECKING:
@@ -35,11 +36,13 @@ class SqliteChunks(Tables):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.searcher = SqliteSearcher(self.db)
+        self.hybrid_weight = HYBRID_WEIGHT
         self.has_all_columns = False  # True: none is missing; they are never removed
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         with self.database.transaction():
             self.add_missing_columns()
+            add_names_column(self.db)
             return [refusal for entry in entries if (refusal := self.write_entry(entry))]
 
     def add_missing_columns(self) -> None:
@@ -62,6 +65,10 @@ class SqliteChunks(Tables):
         values = {name: document[name] for name in CHUNK_FIELD_NAMES}
         for name in LIST_FIELD_NAMES:
             values[name] = json.dumps(values[name], ensure_ascii=False)
+        words = (
+            index_words(entry.chunk.text),
+            index_names(entry.source.name, str(document["title"] or "")),
+        )
         row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()
         if row:
             number = row[0]
@@ -69,7 +76,7 @@ class SqliteChunks(Tables):
             self.db.execute(
                 f"UPDATE chunks SET {changes} WHERE number = ?", (*values.values(), number)
             )
-            self.update_words(number, entry.chunk.text)
+            self.update_words(number, words)
         elif entry.vector is None:
             return Refusal(entry.chunk.id, "to be moved, but not in the index")
         else:
@@ -77,10 +84,7 @@ class SqliteChunks(Tables):
             number = self.db.execute(
                 f"INSERT INTO chunks ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
             ).lastrowid
-            self.db.execute(
-                "INSERT INTO words (rowid, content) VALUES (?, ?)",
-                (number, index_words(entry.chunk.text)),
-            )
+            self.db.execute(INSERT_WORDS_SQL, (number, *words))
         if entry.vector is not None:
             unit = np.asarray(entry.vector, "<f4")
             unit = unit / (np.linalg.norm(unit) or 1)
@@ -89,13 +93,12 @@ class SqliteChunks(Tables):
             )
         return None
 
-    def update_words(self, number: int, text: str) -> None:
-        """Index the words of a chunk again if an earlier version indexed them differently."""
-        words = index_words(text)
-        query = "SELECT 1 FROM words WHERE rowid = ? AND content = ?"
-        if not self.db.execute(query, (number, words)).fetchone():
+    def update_words(self, number: int, words: tuple[str, str]) -> None:
+        """Index the words of a chunk again if they or how they are indexed has changed."""
+        query = "SELECT 1 FROM words WHERE rowid = ? AND content = ? AND names = ?"
+        if not self.db.execute(query, (number, *words)).fetchone():
             self.db.execute("DELETE FROM words WHERE rowid = ?", (number,))
-            self.db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, words))
+            self.db.execute(INSERT_WORDS_SQL, (number, *words))
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         with self.database.transaction():
@@ -140,7 +143,7 @@ class SqliteChunks(Tables):
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         with self.database.translate_errors():
-            ranked = self.searcher.rank(text, vector, mode, top)
+            ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight)
             return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
 
     def chunk_fields(self, number: int) -> dict[str, object]:
