@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 # Here, because `scripts/ingest` runs the package without installing it.
@@ -297,11 +298,26 @@ class Chunk:
     headings: tuple[str, ...]  # outermost first
     confidence: float | None = None  # of OCR, the lowest of its pages; None without OCR
     plain: str = ""  # the text without table markup; "" if it has no table
+    page_offsets: tuple[int, ...] = (0,)  # in the text, of each page; the first is page_start
+    sentence_offsets: tuple[int, ...] = (0,)  # in the text, of each sentence or table row
+    section_offsets: tuple[int, ...] = ()  # in the text, of each of `sections`
+    sections: tuple[str, ...] = ()  # headings that begin inside the text, with those above them
 
     @property
     def text_to_embed(self) -> str:
         """Text that its vector represents."""
         return self.plain or self.text
+
+    @property
+    def main_page(self) -> int:
+        """Page that carries most of the text, without a repeated header; the first of equal ones.
+
+        White space does not count.
+        """
+        header = max(0, len(self.text) - (self.end - self.start))
+        edges = (header, *self.page_offsets[1:], len(self.text))
+        sizes = [len("".join(self.text[a:b].split())) for a, b in pairwise(edges)]
+        return self.page_start + sizes.index(max(sizes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +421,7 @@ class Hit:
 
     score: float  # comparable within one search only
     fields: dict[str, object]
+    also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
 
 
 @dataclass(frozen=True, slots=True)

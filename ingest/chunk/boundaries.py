@@ -6,7 +6,7 @@ Each is short enough to fit into a chunk, so the splitter only chooses between t
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -67,6 +67,18 @@ class AtomicSpans:
     def header_for(self, first: int) -> str:
         """Return the table header to repeat in a chunk whose first span is `first`."""
         return repeated_header(self.tables, self.headers, self.starts[first])
+
+    def sentences_between(self, start: int, end: int) -> tuple[int, ...]:
+        """Return the offsets inside a part of the text at which sentences or table rows begin."""
+        first, last = bisect_right(self.starts, start), bisect_left(self.starts, end)
+        least = Boundary.SENTENCE
+        kinds = self.boundaries[first:last]
+        found = [s for s, kind in zip(self.starts[first:last], kinds, strict=True) if kind >= least]
+        # The first row of a table has no boundary before it: a chunk never ends there.
+        before = bisect_right(self.tables, start, key=lambda table: table.body)
+        until = bisect_left(self.tables, end, key=lambda table: table.body)
+        rows = [table.body for table in self.tables[before:until] if table.rows]
+        return tuple(sorted({*found, *rows}) if rows else found)
 
     def available_tokens(self, first: int, limit: int) -> int:
         """Return the tokens left for text in a chunk whose first span is `first`."""

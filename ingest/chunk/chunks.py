@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TypeAlias
 
+from ingest.chunk.offsets import page_offsets, sections_inside, sentence_offsets
 from ingest.chunk.split import ChunkSpan, split
 from ingest.chunk.tables import strip_table_marks
 from ingest.chunk.tokens import count_tokens
@@ -38,6 +39,7 @@ def make_chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[
         first_page = bisect_right(pages, span.start)
         last_page = bisect_right(pages, span.end - 1)
         heading_count = bisect_right(outline, span.start, key=lambda entry: entry[0])
+        sections = tuple(sections_inside(span, outline))
         yield Chunk(
             id=identify(f"{content}\0{plain}" if plain else content),
             text=content,
@@ -51,6 +53,10 @@ def make_chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[
             headings=outline[heading_count - 1][1] if heading_count else (),
             confidence=min_confidence(document.confidence, first_page, last_page),
             plain=plain,
+            page_offsets=page_offsets(span, pages),
+            sentence_offsets=sentence_offsets(span),
+            section_offsets=tuple(offset for offset, _ in sections),
+            sections=tuple(path for _, path in sections),
         )
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.chunk.boundaries import AtomicSpans, Boundary, cut_into_spans
@@ -40,6 +40,7 @@ class ChunkSpan:
     end: int
     tokens: int  # including the header
     header: str = ""  # repeated table header, including the line break after it
+    sentences: tuple[int, ...] = ()  # offsets inside it at which sentences or table rows begin
 
     def text_in(self, text: str) -> str:
         """Return the text of the chunk."""
@@ -75,7 +76,7 @@ def split(text: str, headings: Sequence[int], limit: int, overlap: float) -> lis
         ]
         tokens = count_tokens([chunk.text_in(text) for chunk in candidates])
         chunks += [
-            ChunkSpan(chunk.start, chunk.end, n, chunk.header)
+            replace(chunk, tokens=n, sentences=atoms.sentences_between(chunk.start, chunk.end))
             for chunk, n in zip(candidates, tokens, strict=True)
             if chunk.start < chunk.end and n <= limit
         ]

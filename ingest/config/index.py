@@ -65,7 +65,9 @@ def open_sqlite_index(
     from ingest.index.sqlite.index import SqliteIndex
 
     folder = Path(index_location(settings).path)
-    return SqliteIndex(folder, model.model, model.dimensions, create=create)
+    index = SqliteIndex(folder, model.model, model.dimensions, create=create)
+    index.hybrid_weight = settings.hybrid_weight
+    return index
 
 
 def open_search_index(
@@ -106,9 +108,11 @@ def connect_azure_index(
 
     endpoint, name = str(index_location(settings)), settings.search_index
     key = settings.search_key or TokenCache(connections.credential, SEARCH_SCOPE)
-    return AzureIndex(
+    index = AzureIndex(
         DocumentClient(endpoint, name, key, connections.retry_policy, may_be_absent=may_be_absent)
     )
+    index.hybrid_weight = settings.hybrid_weight
+    return index
 
 
 def create_generations(

@@ -14,6 +14,7 @@ from typing import Any
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.config.location import Location
 from ingest.errors import ConfigError
+from ingest.index import HYBRID_WEIGHT
 from ingest.index.schema import RESERVED_FIELD_NAMES
 from ingest.runtime.prices import Price, parse_prices
 from ingest.sources.azure_blob.fields import BlobField, blob_fields_parser
@@ -360,6 +361,13 @@ class Settings:
     )
     search_analyzer: str = setting_field(
         "standard-compounds", "INGEST_ANALYZER", "text analyzer of a new index on Azure AI Search"
+    )
+    hybrid_weight: float = setting_field(
+        HYBRID_WEIGHT,
+        "INGEST_HYBRID_WEIGHT",
+        "weight of vectors in a hybrid search, where words have 1; `ingest eval` finds the best "
+        "for your questions",
+        in_range(float, 0, 100),
     )
     embed_inputs: int = setting_field(
         2048,

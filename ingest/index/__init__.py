@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 
 MAX_SAVED_RUNS = 100  # older ones are deleted
+# Weight of vectors in hybrid search, where words have 1. docs/eval.md has the measurements, and
+# `ingest eval` finds the best one for other questions.
+HYBRID_WEIGHT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +190,7 @@ class Index(
     ChunkStore, RecordStore, TextLookup, Lock, RunHistory, PageCache, Diagnosable, Protocol
 ):
     """A search index with all that runs, checks and reports need."""
+
+    # weight of vectors in a hybrid search, where words have 1; without effect on a ChunkStore that
+    # has no such attribute
+    hybrid_weight: float

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.index import VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
+from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
+from ingest.index.ranking import search_distinct
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.state import SqliteState
 from ingest.index.sqlite.texts import delete_texts, find_ids_by_text, save_texts
@@ -32,6 +34,15 @@ class CompositeIndex(SqliteState):
     def __init__(self, chunks: ChunkStore, state: Database) -> None:
         super().__init__(state)
         self.store = chunks
+
+    @property
+    def hybrid_weight(self) -> float:
+        return float(getattr(self.store, "hybrid_weight", HYBRID_WEIGHT))
+
+    @hybrid_weight.setter
+    def hybrid_weight(self, weight: float) -> None:
+        if hasattr(self.store, "hybrid_weight"):
+            self.store.hybrid_weight = weight
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         refusals = self.store.upload(entries)
@@ -61,7 +72,9 @@ class CompositeIndex(SqliteState):
         return self.store.vectors(ids)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
-        return self.store.search(text, vector, mode, top)
+        return search_distinct(
+            lambda depth: self.store.search(text, vector, mode, depth), top, sys.maxsize
+        )
 
     def totals(self) -> IndexTotals:
         return replace(self.store.totals(), sources=self.count_records())

@@ -1,26 +1,22 @@
-"""Nearest neighbours by exact cosine, and reciprocal rank fusion. Pure."""
+"""Nearest neighbours by exact cosine, score fusion, and hits of equal texts. Pure."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from ingest.models import Hit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ingest.models import Vectors
 
-Key = TypeVar("Key")
-
-RRF_K = 60  # of reciprocal rank fusion: Cormack et al., SIGIR 2009
-FUSION_CANDIDATES = 50  # from each ranking
-# Weight of the vector ranking, where the keyword ranking has 1: questions seldom use the words of
-# their answer. docs/eval.md has the measurements.
-VECTOR_WEIGHT = 2.5
+FUSION_CANDIDATES = 50  # of the vector ranking
+SPARE_HITS = 10  # read beyond twice those wanted, as copies of a text are merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +24,80 @@ class Matrix:
     """Vectors of an index at one version of its data."""
 
     version: tuple[int, int]
-    numbers: NDArray[np.int64]  # of the chunks, one per row
+    numbers: NDArray[np.int64]  # of the chunks, one per row, ascending
     rows: NDArray[np.float32]  # unit vectors, shape (chunks, dimensions)
+
+    def cosines(self, vector: Vectors) -> NDArray[np.float32]:
+        """Return the cosine of every chunk, by row."""
+        unit = np.asarray(vector, np.float32) / (np.linalg.norm(vector) or 1)
+        found: NDArray[np.float32] = self.rows @ unit
+        return found
 
     def nearest(self, vector: Vectors, top: int) -> list[tuple[int, float]]:
         """Find the chunks with the highest cosine, best first; exact."""
-        unit = np.asarray(vector, np.float32) / (np.linalg.norm(vector) or 1)
-        scores = self.rows @ unit
-        best = np.argpartition(-scores, top)[:top] if top < len(scores) else np.arange(len(scores))
-        best = best[np.argsort(-scores[best], kind="stable")]
-        return [(int(self.numbers[i]), float(scores[i])) for i in best]
+        scores = self.cosines(vector)
+        return [(int(self.numbers[row]), float(scores[row])) for row in highest(scores, top)]
+
+    def fuse(
+        self, vector: Vectors, by_text: Sequence[tuple[int, float]], weight: float, top: int
+    ) -> list[tuple[int, float]]:
+        """Rank chunks by vector and keyword scores, best first; chunks without the words have 0."""
+        words = np.zeros(len(self.numbers), np.float32)
+        words[np.searchsorted(self.numbers, [n for n, _ in by_text])] = [s for _, s in by_text]
+        scores = min_max_fusion(self.cosines(vector), words, weight)
+        return [(int(self.numbers[row]), float(scores[row])) for row in highest(scores, top)]
 
 
-def reciprocal_rank_fusion(
-    by_vector: Sequence[tuple[Key, float]], by_text: Sequence[tuple[Key, float]]
-) -> list[tuple[Key, float]]:
-    """Fuse a vector and a keyword ranking by weighted reciprocal rank."""
-    scores: dict[Key, float] = defaultdict(float)
-    for weight, ranking in ((VECTOR_WEIGHT, by_vector), (1, by_text)):
-        for rank, (key, _) in enumerate(ranking):
-            scores[key] += weight / (RRF_K + rank)
-    return sorted(scores.items(), key=lambda item: -item[1])
+def min_max_fusion(
+    cosines: NDArray[np.floating[Any]], words: NDArray[np.floating[Any]], weight: float
+) -> NDArray[np.floating[Any]]:
+    """Fuse the vector and keyword scores of all chunks, in the same order.
+
+    Both are scaled so that the lowest becomes 0 and the highest 1, and averaged with the weights
+    `weight` and 1. The lowest keyword score is 0, that of a chunk with none of the words.
+    """
+    return (weight * scale(cosines, cosines.min(initial=1.0)) + scale(words, 0.0)) / (weight + 1)
+
+
+def scale(values: NDArray[np.floating[Any]], lowest: float) -> NDArray[np.floating[Any]]:
+    """Scale values so that `lowest` becomes 0 and the highest 1; all to 0 if none is higher."""
+    span = values.max(initial=lowest) - lowest
+    return (values - lowest) / span if span > 0 else np.zeros_like(values)
+
+
+def highest(scores: NDArray[np.floating[Any]], top: int) -> NDArray[np.intp]:
+    """Return the positions of the highest scores, best first; of equal ones the first."""
+    best = np.argpartition(-scores, top)[:top] if top < len(scores) else np.arange(len(scores))
+    ordered: NDArray[np.intp] = best[np.lexsort((best, -scores[best]))]
+    return ordered
+
+
+def merge_copies(hits: Iterable[Hit]) -> list[Hit]:
+    """Deduplicate hits by their text: the best of equal ones stays, with the places of the rest."""
+    merged: dict[object, Hit] = {}
+    for hit in hits:
+        text = hit.fields["content"]
+        first = merged.setdefault(text, hit)
+        if first is not hit:
+            merged[text] = replace(first, also_in=(*first.also_in, name_copy(hit, first)))
+    return list(merged.values())
+
+
+def name_copy(copy: Hit, original: Hit) -> str:
+    """Return the page of a copy, with its root if that is another one."""
+    page, root = str(copy.fields["sourcepage"]), str(copy.fields["root"])
+    return page if root == original.fields["root"] else f"{root}/{page}"
+
+
+def search_distinct(search: Callable[[int], list[Hit]], top: int, most: int) -> list[Hit]:
+    """Run a search at a depth where `top` hits have different texts, or at `most`.
+
+    `search` takes the number of hits; fewer than that mean that there are no more.
+    """
+    depth = min(2 * top + SPARE_HITS, most)
+    while True:
+        found = search(depth)
+        merged = merge_copies(found)
+        if len(merged) >= top or len(found) < depth or depth == most:
+            return merged[:top]
+        depth = min(4 * depth, most)

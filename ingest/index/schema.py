@@ -32,7 +32,7 @@ class Field:
     facetable: bool = False
 
 
-STRING_COLLECTION = "Collection(Edm.String)"
+STRING_COLLECTION, INT_COLLECTION = "Collection(Edm.String)", "Collection(Edm.Int32)"
 
 # A filterable string is one term of the index, so Azure AI Search limits its UTF-8 to this.
 MAX_TERM_BYTES = 32_766
@@ -58,8 +58,16 @@ CHUNK_FIELDS = (
     Field("language", filterable=True, facetable=True),
     Field("created", "Edm.DateTimeOffset", filterable=True, sortable=True, facetable=True),
     Field("confidence", "Edm.Double", filterable=True, sortable=True),  # of OCR; null without OCR
+    # Null or empty in chunks that an earlier version wrote.
+    Field("page_offsets", INT_COLLECTION),
+    Field("sentence_offsets", INT_COLLECTION),
+    Field("section_offsets", INT_COLLECTION),
+    Field("sections", STRING_COLLECTION),
 )
+# On a service, of chunks too, but for its keyword search only: the words of the source's name.
+NAMES_FIELD = Field("names", searchable=True)
 CHUNK_FIELD_NAMES = tuple(field.name for field in CHUNK_FIELDS)
+LIST_FIELD_NAMES = tuple(f.name for f in CHUNK_FIELDS if f.type.startswith("Collection("))
 
 # The fields of a StoredChunk.
 STORED_FIELD_NAMES = (
@@ -105,7 +113,7 @@ REPLACEABLE_FIELD_NAMES = ("category", "title")
 RESERVED_FIELD_NAMES = frozenset(
     {
         VECTOR_FIELD,
-        *(field.name for field in (*CHUNK_FIELDS, *RECORD_FIELDS, TEXT_HASH_FIELD)),
+        *(field.name for field in (*CHUNK_FIELDS, NAMES_FIELD, *RECORD_FIELDS, TEXT_HASH_FIELD)),
     }.difference(REPLACEABLE_FIELD_NAMES)
 )
 
@@ -128,7 +136,7 @@ def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
         "id": chunk.id,
         "content": chunk.text,
         "category": own.pop("category", None) or folder,
-        "sourcepage": f"{source.name}#page={chunk.page_start}",
+        "sourcepage": f"{source.name}#page={chunk.main_page}",
         "sourcefile": source.name,
         "storageUrl": entry.url,
         "title": own.pop("title", None) or entry.title,
@@ -145,6 +153,10 @@ def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
         "language": entry.details.language or None,
         "created": entry.details.created or None,
         "confidence": chunk.confidence,
+        "page_offsets": list(chunk.page_offsets),
+        "sentence_offsets": list(chunk.sentence_offsets),
+        "section_offsets": list(chunk.section_offsets),
+        "sections": list(chunk.sections),
         **own,
     }
 

@@ -113,3 +113,46 @@ def test_a_title_is_found_somewhere() -> None:
     assert choose_title(Document((), "Own", heading), "a/b.pdf") == "Own"
     assert choose_title(Document((), "", heading), "a/b.pdf") == "First of all"
     assert choose_title(Document(()), "a/b.x.pdf") == "b.x"
+
+
+def test_the_main_page_carries_most_of_a_chunk() -> None:
+    """A chunk that begins with the last line of a page is cited by the page that has the rest."""
+    document = Document(("The end.", "", "Clean the spindle before noon. Oil it weekly."))
+
+    (chunk,) = make_chunks(document, SOURCE, RECIPE)
+
+    assert chunk.page_offsets == (0, 9, 10)
+    assert chunk.text[chunk.page_offsets[2] :] == document.pages[2]
+    assert (chunk.page_start, chunk.main_page) == (1, 3)
+
+
+def test_a_repeated_table_header_does_not_count_for_a_page() -> None:
+    """It stands on an earlier page; the rows decide which page is cited."""
+    header = f"| {'name of the machine in the hall'} | {'hours'} |\n| --- | --- |"
+    rows = [f"| machine number {n} of the second hall | {n} |" for n in range(60)]
+    pages = ("\n".join([header, *rows[:30]]), "\n".join(rows[30:]))
+
+    made = list(make_chunks(Document(pages), SOURCE, RECIPE))
+
+    later = [c for c in made if c.start > len(header) and c.page_start == c.page_end]
+    assert later
+    assert all(c.text.startswith(header) and c.main_page == c.page_start for c in later)
+    for chunk in made:
+        first, *rest = (chunk.text[a:] for a in chunk.sentence_offsets)
+        assert first == chunk.text
+        assert rest
+        assert all(row.lstrip().startswith("| machine") for row in rest)
+
+
+def test_sections_are_the_headings_inside_a_chunk() -> None:
+    """The heading of a sentence is the one above it, though its chunk began two headings before."""
+    document = Document(
+        ("Tools\nMind the edges.\nMills\nGrain in, flour out.\nSaws\nPlanks.",),
+        headings=(Heading(1, "Tools", 1), Heading(2, "Mills", 1), Heading(2, "Saws", 1)),
+    )
+
+    (chunk,) = make_chunks(document, SOURCE, RECIPE)
+
+    assert chunk.headings == ("Tools",)
+    assert chunk.sections == ("Tools › Mills", "Tools › Saws")
+    assert [chunk.text[offset : offset + 4] for offset in chunk.section_offsets] == ["Mill", "Saws"]

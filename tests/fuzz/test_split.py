@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -69,18 +70,42 @@ outlines = st.lists(st.builds(Heading, st.integers(-1, 5), titles, st.integers(-
 def test_chunks_of_a_document_know_where_they_are(
     pages: list[str], outline: list[Heading], limit: int
 ) -> None:
-    """Ids are unique, pages exist, and the text of a chunk is on its pages."""
+    """Ids are unique, and each character is on the page that the offsets say."""
     document = Document(tuple(pages), headings=tuple(outline), confidence={1: 0.5, 3: 0.25})
-    text = PAGE_BREAK.join(pages)
+    joined = PAGE_BREAK.join(pages)
+    page_numbers = [n for n, page in enumerate(pages, 1) for _ in f"{page}{PAGE_BREAK}"]
 
     made = list(make_chunks(document, SOURCE, Recipe("auto", limit, 0.12, "hash", 8)))
 
     assert len({chunk.id for chunk in made}) == len(made)
     for chunk in made:
-        assert 1 <= chunk.page_start <= chunk.page_end <= len(pages)
-        assert chunk.text.endswith(text[chunk.start : chunk.end])
         on = {document.confidence.get(p) for p in range(chunk.page_start, chunk.page_end + 1)}
         assert chunk.confidence == min(on - {None}, default=None, key=lambda value: value or 0.0)
+        header = len(chunk.text) - (chunk.end - chunk.start)
+        assert chunk.text[header:] == joined[chunk.start : chunk.end]
+        assert len(chunk.page_offsets) == chunk.page_end - chunk.page_start + 1
+        assert chunk.page_offsets[0] == 0
+        edges = (header, *chunk.page_offsets[1:], len(chunk.text))
+        assert all(a < b for a, b in pairwise(edges))
+        found = [
+            page
+            for page, (a, b) in enumerate(pairwise(edges), chunk.page_start)
+            for _ in range(a, b)
+        ]
+        assert found == page_numbers[chunk.start : chunk.end]
+
+        sizes = Counter(
+            n for n, c in zip(found, chunk.text[header:], strict=True) if not c.isspace()
+        )
+        assert sizes[chunk.main_page] == max(sizes.values())
+
+        sentences = (*chunk.sentence_offsets, len(chunk.text))
+        assert sentences[0] == 0
+        assert all(a < b for a, b in pairwise(sentences))
+        assert not header or header in sentences
+        assert len(chunk.sections) == len(chunk.section_offsets)
+        assert all(0 < offset < len(chunk.text) for offset in chunk.section_offsets)
+        assert list(chunk.section_offsets) == sorted(set(chunk.section_offsets))
 
 
 CELLS = " | ".join(["cell"] * 20)

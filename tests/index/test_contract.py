@@ -16,7 +16,7 @@ import pytest
 from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import BusyError
-from ingest.index import MAX_SAVED_RUNS, ChunkStore, Index
+from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, ChunkStore, Index
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.definition import (
@@ -27,7 +27,6 @@ from ingest.index.azure.definition import (
 from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex
 from ingest.index.composite import CompositeIndex, open_state
-from ingest.index.ranking import RRF_K, VECTOR_WEIGHT
 from ingest.index.schema import CHUNK_FIELD_NAMES
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
@@ -150,16 +149,61 @@ def test_both_spellings_of_a_compound_are_found(index: Index, written: str, ques
     assert ids(index, question, Mode.TEXT)[:1] == [said.chunk.id]
 
 
-def test_meaning_counts_for_more_than_words(index: Index) -> None:
-    """Both rankings add up, by meaning with the greater weight, on every back end alike."""
+@pytest.mark.parametrize("index", ["local", "azure"], indirect=True)
+@pytest.mark.parametrize("weight", [HYBRID_WEIGHT, 3.0])
+def test_both_rankings_add_up_by_their_weights(index: Index, weight: float) -> None:
+    """As INGEST_HYBRID_WEIGHT says: by scores here, and by ranks on a service."""
     index.upload([A, B, C])
-    nearest = [h.fields["id"] for h in index.search("", vector(A.chunk.text), Mode.VECTOR, 3)]
-    expected = {id_: VECTOR_WEIGHT / (RRF_K + rank) for rank, id_ in enumerate(nearest)}
-    expected[B.chunk.id] += 1 / RRF_K
+    index.hybrid_weight = weight
+    asked = vector(A.chunk.text)
+    cosines = {h.fields["id"]: h.score for h in index.search("", asked, Mode.VECTOR, 3)}
+    if isinstance(index, AzureIndex):
+        expected = {id_: weight / (60 + rank) for rank, id_ in enumerate(cosines)}
+        expected[B.chunk.id] += 1 / 60
+    else:
+        low, high = min(cosines.values()), max(cosines.values())
+        scaled = {id_: (cosine - low) / (high - low) for id_, cosine in cosines.items()}
+        expected = {id_: weight * share / (1 + weight) for id_, share in scaled.items()}
+        expected[B.chunk.id] += 1 / (1 + weight)
 
-    hits = index.search("spindle", vector(A.chunk.text), Mode.HYBRID, 5)
-    assert {hit.fields["id"]: hit.score for hit in hits} == pytest.approx(expected)
-    assert VECTOR_WEIGHT > 1
+    hits = index.search("spindle", asked, Mode.HYBRID, 5)
+    assert {hit.fields["id"]: hit.score for hit in hits} == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("index", ["local", "azure"], indirect=True)
+def test_what_stands_in_the_name_only_is_found(index: Index) -> None:
+    """Of reports alike, the one of the company and the year that I ask for."""
+    names = [f"{name}_FY{year}.pdf" for name in ("AcmeSteel", "globex") for year in (21, 22)]
+    text = "Revenue rose by a tenth."
+    for number, name in enumerate([*names, "Initech 2023.pdf"]):
+        made = entry(f"{number:040x}", f"{text} {number}")
+        index.upload([replace(made, source=replace(SOURCE, name=name), title="")])
+
+    def first(question: str) -> object:
+        return index.search(question, None, Mode.TEXT, 1)[0].fields["source"]
+
+    assert first("revenue of Acme Steel in 2022") == "AcmeSteel_FY22.pdf"
+    assert first("globex revenue FY2021") == "globex_FY21.pdf"
+    assert first("Initech FY23") == "Initech 2023.pdf"
+
+
+def test_copies_of_a_text_are_one_hit(index: Index) -> None:
+    """A file that was copied eighty times takes one place, which names the copies' pages."""
+    places = [replace(SOURCE, name=f"copies/{number:02}.pdf") for number in range(79)]
+    copies = [
+        replace(A, source=place, chunk=replace(A.chunk, id=f"{number:040x}"))
+        for number, place in enumerate([*places, replace(SOURCE, root="/other")])
+    ]
+    index.upload([A, *copies, B, C])
+
+    for mode in (Mode.HYBRID, Mode.VECTOR, Mode.TEXT):
+        hit, *others = index.search("grain", vector(A.chunk.text), mode, 2)
+
+        pages = {*hit.also_in, str(hit.fields["sourcepage"])}
+        assert hit.fields["content"] == A.chunk.text
+        assert len(hit.also_in) == len(pages) - 1 == len(copies)
+        assert {f"{place.name}#page=3" for place in places} < pages
+        assert [other.also_in for other in others] == ([] if mode is Mode.TEXT else [()])
 
 
 def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
@@ -170,7 +214,12 @@ def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
 
 def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
     """Applications that read the samples' fields find them, and ours beside them."""
-    index.upload([A])
+    offsets = {
+        "page_offsets": (0, 9),
+        "section_offsets": (4,),
+        "sections": ("Tools › Grain mills",),
+    }
+    index.upload([replace(A, chunk=replace(A.chunk, **offsets))])
 
     (hit,) = index.search("grain", None, Mode.TEXT, 5)
 
@@ -179,7 +228,7 @@ def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
         "id": "a" * 40,
         "content": "The mill turns the grain into flour.",
         "category": "tools",
-        "sourcepage": "tools/mill.pdf#page=3",
+        "sourcepage": "tools/mill.pdf#page=4",
         "sourcefile": "tools/mill.pdf",
         "storageUrl": "file:///docs/tools/mill.pdf",
         "title": "All tools",
@@ -196,6 +245,10 @@ def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
         "language": "en",
         "created": "2024-05-01T10:00:00Z",
         "confidence": 0.875,
+        "page_offsets": [0, 9],
+        "sentence_offsets": [0],
+        "section_offsets": [4],
+        "sections": ["Tools › Grain mills"],
     }
 
 

@@ -41,8 +41,8 @@ class AnswerKey:
 
     question: Question
     passage: tuple[str, ...]  # its tokens
-    passage_runs: Mapping[str, range]  # the tokens that a chunk contains, by chunk id
-    answers: frozenset[str]  # ids of the chunks that answer
+    passage_runs: Mapping[str, range]  # the tokens that a text contains
+    answers: frozenset[str]  # texts that answer: equal chunks are one hit, whichever it is
     missing_reason: str  # why there are none; "" if there are
 
 
@@ -98,14 +98,14 @@ def answer_key(
         )
     ]
     runs = (
-        {chunk.id: longest_shared_run(passage, tokenize_words(chunk.text)) for chunk in on_page}
+        {chunk.text: longest_shared_run(passage, tokenize_words(chunk.text)) for chunk in on_page}
         if passage
         else {}
     )
     most = max(map(len, runs.values()), default=0)
     enough = min(MIN_PASSAGE_SHARE * len(passage), most)
     answers = frozenset(
-        chunk.id for chunk in on_page if not passage or (most and len(runs[chunk.id]) >= enough)
+        chunk.text for chunk in on_page if not passage or (most and len(runs[chunk.text]) >= enough)
     )
     missing_reason = NO_SOURCE if not sources else NO_PAGE if not on_page else NO_PASSAGE
     return AnswerKey(question, passage, runs, answers, "" if answers else missing_reason)
@@ -122,15 +122,15 @@ def mark_hits(key: AnswerKey, hits: Sequence[Hit]) -> AnsweredQuestion:
     sizes = count_tokens([str(hit.fields["content"]) for hit in hits])
     found = tuple(
         FoundChunk(
-            id=(id_ := str(hit.fields["id"])),
+            id=str(hit.fields["id"]),
             source=str(hit.fields["source"]),
             page_start=cast("int", hit.fields["page_start"]),
             page_end=cast("int", hit.fields["page_end"]),
             text=(text := str(hit.fields["content"])),
-            answers=id_ in key.answers,
+            answers=text in key.answers,
             tokens=len(tokenize_words(text)),
             size=size,
-            run=key.passage_runs.get(id_, range(0)),
+            run=key.passage_runs.get(text, range(0)),
         )
         for hit, size in zip(hits, sizes, strict=True)
     )

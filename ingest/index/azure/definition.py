@@ -13,6 +13,7 @@ from azure.search.documents.indexes.models import SearchIndex
 
 from ingest.index.schema import (
     CHUNK_FIELDS,
+    NAMES_FIELD,
     RECORD_FIELDS,
     TEXT_HASH_FIELD,
     VECTOR_FIELD,
@@ -56,7 +57,7 @@ def build_definition(
     additional: Sequence[Field] = (),
 ) -> SearchIndex:
     """Build the definition: fields, additional fields, vector search and semantic ranking."""
-    ours = (*CHUNK_FIELDS, *RECORD_FIELDS, TEXT_HASH_FIELD)
+    ours = (*CHUNK_FIELDS, NAMES_FIELD, *RECORD_FIELDS, TEXT_HASH_FIELD)
     return SearchIndex(
         name=name,
         fields=[

@@ -19,7 +19,7 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import BusyError
-from ingest.index import MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
+from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
@@ -35,7 +35,7 @@ from ingest.index.azure.serialize import (
 )
 from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
-from ingest.index.ranking import FUSION_CANDIDATES, VECTOR_WEIGHT
+from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     STORED_FIELD_NAMES,
@@ -44,7 +44,6 @@ from ingest.index.schema import (
     cached_page_from_json,
     cached_page_to_json,
     chunk_from_document,
-    chunk_to_document,
     summary_from_json,
     summary_to_json,
 )
@@ -82,6 +81,7 @@ class AzureIndex:
         )
         self.lease = Lease(self.documents)
         self.texts = TextHashes(self.documents)
+        self.hybrid_weight = HYBRID_WEIGHT
         self.is_new = self.read_after_write = False
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
@@ -227,7 +227,7 @@ class AzureIndex:
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         more = self.texts.to_fields
         new = [entry_to_document(e) | more(e) for e in entries if e.vector is not None]
-        moved = [chunk_to_document(e) | more(e) for e in entries if e.vector is None]
+        moved = [entry_to_document(e) | more(e) for e in entries if e.vector is None]
         return self.documents.write("upload", new) + self.documents.write("merge", moved)
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
@@ -241,23 +241,27 @@ class AzureIndex:
         words = text.strip() if mode in (Mode.HYBRID, Mode.TEXT) else None
         if not near and not words:
             return []
-        query = VectorizedQuery(
-            vector=vector.tolist() if near and vector is not None else [],
-            k_nearest_neighbors=max(FUSION_CANDIDATES, top),
-            fields=VECTOR_FIELD,
-            weight=VECTOR_WEIGHT,
-        )
-        page = self.documents.search_page(
-            search_text=words or None,
-            vector_queries=[query] if near else None,
-            filter="kind eq 'chunk'",
-            select=list(CHUNK_FIELD_NAMES),
-            top=min(top, MAX_PAGE_DOCUMENTS),
-        )
-        return [
-            Hit(float(d["@search.score"]), {name: d.get(name) for name in CHUNK_FIELD_NAMES})
-            for d in page
-        ]
+
+        def ask(depth: int) -> list[Hit]:
+            query = VectorizedQuery(
+                vector=vector.tolist() if near and vector is not None else [],
+                k_nearest_neighbors=max(FUSION_CANDIDATES, depth),
+                fields=VECTOR_FIELD,
+                weight=self.hybrid_weight,
+            )
+            page = self.documents.search_page(
+                search_text=words or None,
+                vector_queries=[query] if near else None,
+                filter="kind eq 'chunk'",
+                select=None,  # an index of an earlier version lacks some fields to select
+                top=depth,
+            )
+            return [
+                Hit(float(d["@search.score"]), {name: d.get(name) for name in CHUNK_FIELD_NAMES})
+                for d in page
+            ]
+
+        return search_distinct(ask, top, MAX_PAGE_DOCUMENTS)
 
     def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True

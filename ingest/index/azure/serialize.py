@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ingest.index.names import split_names
 from ingest.index.schema import (
+    NAMES_FIELD,
     VECTOR_FIELD,
     chunk_to_document,
     details_from_json,
@@ -23,6 +25,8 @@ from ingest.models import IndexEntry, Record
 # Of one request; the documented limits are 1,000 and 16 MB.
 MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000
 COMPONENT_BYTES = 14  # of one component of a vector in JSON, with its comma
+OFFSET_BYTES = 8  # of an offset in a chunk, with its comma; or of the marks of a section's heading
+OFFSET_FIELD_NAMES = ("page_offsets", "sentence_offsets", "section_offsets", "sections")
 MAX_CHARACTER_BYTES = 4  # of UTF-8; an escaped character takes two
 DOCUMENT_OVERHEAD_BYTES = 2000  # of a document without its strings, ids and vector
 
@@ -33,9 +37,11 @@ LISTED_RECORD_FIELDS = [
 
 
 def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
-    """Serialize a chunk with its vector."""
-    assert entry.vector is not None
-    return {**chunk_to_document(entry), VECTOR_FIELD: np.ascontiguousarray(entry.vector)}
+    """Serialize a chunk, with its vector if it has one."""
+    document = {**chunk_to_document(entry), NAMES_FIELD.name: split_names(entry.source.name)}
+    if entry.vector is not None:
+        document[VECTOR_FIELD] = np.ascontiguousarray(entry.vector)
+    return document
 
 
 def record_key(root: str, source: str) -> str:
@@ -98,11 +104,14 @@ def estimate_bytes(document: dict[str, Any]) -> int:
     """Estimate the size of a document in JSON, in bytes; rather too high than too low."""
     strings = (len(value) for value in document.values() if isinstance(value, str))
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
-    texts = MAX_CHARACTER_BYTES * sum(strings)
+    offsets = OFFSET_BYTES * sum(len(document.get(name, ())) for name in OFFSET_FIELD_NAMES)
+    sections = sum(map(len, document.get("sections", ())))
+    texts = MAX_CHARACTER_BYTES * (sum(strings) + sections)
     return (
         DOCUMENT_OVERHEAD_BYTES
         + texts
         + ids
+        + offsets
         + COMPONENT_BYTES * len(document.get(VECTOR_FIELD, ()))
     )
 

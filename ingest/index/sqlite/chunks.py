@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.index import IndexTotals
+from ingest.index import HYBRID_WEIGHT, IndexTotals
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
+    LIST_FIELD_NAMES,
     STORED_FIELD_NAMES,
     chunk_from_document,
     chunk_to_document,
@@ -19,7 +20,8 @@ from ingest.index.schema import (
 from ingest.index.sqlite.database import Database, Tables
 from ingest.index.sqlite.records import PAGE_ROWS
 from ingest.index.sqlite.search import SqliteSearcher
-from ingest.index.sqlite.tokenize import index_words
+from ingest.index.sqlite.tokenize import index_names, index_words
+from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column
 from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
 
 if TYPE_CHECKING:
@@ -34,16 +36,39 @@ class SqliteChunks(Tables):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.searcher = SqliteSearcher(self.db)
+        self.hybrid_weight = HYBRID_WEIGHT
+        self.has_all_columns = False  # True: none is missing; they are never removed
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         with self.database.transaction():
+            self.add_missing_columns()
+            add_names_column(self.db)
             return [refusal for entry in entries if (refusal := self.write_entry(entry))]
+
+    def add_missing_columns(self) -> None:
+        """Add the columns of fields that the file's version did not have; inside a transaction."""
+        if self.has_all_columns:
+            return
+        known = self.column_names()
+        for name in CHUNK_FIELD_NAMES:
+            if name not in known:
+                self.db.execute(f"ALTER TABLE chunks ADD COLUMN {name}")
+        self.has_all_columns = True
+
+    def column_names(self) -> set[str]:
+        """Return the names of the columns of chunks."""
+        return {row[1] for row in self.db.execute("PRAGMA table_info(chunks)")}
 
     def write_entry(self, entry: IndexEntry) -> Refusal | None:
         """Write one chunk; inside a transaction."""
         document = chunk_to_document(entry)
         values = {name: document[name] for name in CHUNK_FIELD_NAMES}
-        values["headings"] = json.dumps(values["headings"], ensure_ascii=False)
+        for name in LIST_FIELD_NAMES:
+            values[name] = json.dumps(values[name], ensure_ascii=False)
+        words = (
+            index_words(entry.chunk.text),
+            index_names(entry.source.name, str(document["title"] or "")),
+        )
         row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()
         if row:
             number = row[0]
@@ -51,7 +76,7 @@ class SqliteChunks(Tables):
             self.db.execute(
                 f"UPDATE chunks SET {changes} WHERE number = ?", (*values.values(), number)
             )
-            self.update_words(number, entry.chunk.text)
+            self.update_words(number, words)
         elif entry.vector is None:
             return Refusal(entry.chunk.id, "to be moved, but not in the index")
         else:
@@ -59,10 +84,7 @@ class SqliteChunks(Tables):
             number = self.db.execute(
                 f"INSERT INTO chunks ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
             ).lastrowid
-            self.db.execute(
-                "INSERT INTO words (rowid, content) VALUES (?, ?)",
-                (number, index_words(entry.chunk.text)),
-            )
+            self.db.execute(INSERT_WORDS_SQL, (number, *words))
         if entry.vector is not None:
             unit = np.asarray(entry.vector, "<f4")
             unit = unit / (np.linalg.norm(unit) or 1)
@@ -71,13 +93,12 @@ class SqliteChunks(Tables):
             )
         return None
 
-    def update_words(self, number: int, text: str) -> None:
-        """Index the words of a chunk again if an earlier version indexed them differently."""
-        words = index_words(text)
-        query = "SELECT 1 FROM words WHERE rowid = ? AND content = ?"
-        if not self.db.execute(query, (number, words)).fetchone():
+    def update_words(self, number: int, words: tuple[str, str]) -> None:
+        """Index the words of a chunk again if they or how they are indexed has changed."""
+        query = "SELECT 1 FROM words WHERE rowid = ? AND content = ? AND names = ?"
+        if not self.db.execute(query, (number, *words)).fetchone():
             self.db.execute("DELETE FROM words WHERE rowid = ?", (number,))
-            self.db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, words))
+            self.db.execute(INSERT_WORDS_SQL, (number, *words))
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         with self.database.transaction():
@@ -122,16 +143,17 @@ class SqliteChunks(Tables):
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         with self.database.translate_errors():
-            ranked = self.searcher.rank(text, vector, mode, top)
+            ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight)
             return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
 
     def chunk_fields(self, number: int) -> dict[str, object]:
-        """Read the fields of one chunk."""
-        query = f"SELECT {', '.join(CHUNK_FIELD_NAMES)} FROM chunks WHERE number = ?"
-        values = dict(
-            zip(CHUNK_FIELD_NAMES, self.db.execute(query, (number,)).fetchone(), strict=True)
-        )
-        return values | {"headings": json.loads(values["headings"])}
+        """Read the fields of one chunk; None for those that the file has no column for yet."""
+        query = "SELECT * FROM chunks WHERE number = ?"
+        cursor = self.db.execute(query, (number,))
+        names = [column[0] for column in cursor.description]
+        values = dict(zip(names, cursor.fetchone(), strict=True))
+        lists = {n: json.loads(values[n]) for n in LIST_FIELD_NAMES if values.get(n) is not None}
+        return {name: values.get(name) for name in CHUNK_FIELD_NAMES} | lists
 
     def select_by_ids(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
         """Run a query over a list of ids of any length."""

@@ -31,12 +31,17 @@ CREATE TABLE records (
     PRIMARY KEY (root, source)
 ) WITHOUT ROWID;
 """
+# `names` is what index_names makes of the source's name and title. It lacks in files of earlier
+# versions until the first upload.
+CREATE_WORDS_SQL = """
+CREATE VIRTUAL TABLE words USING fts5 (content, names, tokenize = "unicode61 remove_diacritics 2")
+"""
 CHUNK_SCHEMA = f"""
 CREATE TABLE chunks (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, {", ".join(CHUNK_FIELD_NAMES[1:])}
 );
 CREATE TABLE vectors (number INTEGER PRIMARY KEY, embedding BLOB NOT NULL);
-CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61 remove_diacritics 2");
+{CREATE_WORDS_SQL};
 """
 STAMP_SQL = f"""
 PRAGMA application_id = {APPLICATION_ID};

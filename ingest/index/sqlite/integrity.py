@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ingest.index import ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
-from ingest.index.sqlite.tokenize import index_words
+from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column, word_row
 
 UNIT_LENGTH_TOLERANCE = 0.01  # of stored unit vectors; float32 rounding is 10,000 times smaller
 
@@ -52,9 +52,10 @@ def repair_flaws(db: sqlite3.Connection) -> None:
         key = "rowid" if table == "words" else "number"
         numbers = db.execute(query).fetchall()
         db.executemany(f"DELETE FROM {table} WHERE {key} = ?", numbers)
-    for (number,) in db.execute(f"SELECT number {UNINDEXED_CHUNKS_SQL}").fetchall():
-        (text,) = db.execute("SELECT content FROM chunks WHERE number = ?", (number,)).fetchone()
-        db.execute("INSERT INTO words (rowid, content) VALUES (?, ?)", (number, index_words(text)))
+    add_names_column(db)
+    query = f"SELECT number, content, source, title {UNINDEXED_CHUNKS_SQL}"
+    for chunk in db.execute(query).fetchall():
+        db.execute(INSERT_WORDS_SQL, word_row(*chunk))
 
 
 def is_text_index_intact(db: sqlite3.Connection) -> bool:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.index.ranking import FUSION_CANDIDATES, Matrix, reciprocal_rank_fusion
+from ingest.index.ranking import Matrix
 from ingest.index.sqlite.tokenize import UNSPACED_CHARACTER, fold_case, match_query, query_terms
 from ingest.models import Mode
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+TEXT_CANDIDATES = 1000  # of the keyword ranking; those of low rank may be near by their vectors
+NAMES_WEIGHT = 1.0  # of a word in the name or title, where one in the text has 1
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
 MAX_ROWS_READ = 30_000  # by one query, in some 20 ms; beyond, frequent words are left out
@@ -28,23 +30,25 @@ class SqliteSearcher:
         self.matrix: Matrix | None = None
 
     def rank(
-        self, text: str, vector: Vectors | None, mode: Mode, top: int
+        self, text: str, vector: Vectors | None, mode: Mode, top: int, weight: float
     ) -> list[tuple[int, float]]:
-        """Rank chunks for a query: (row number, score), best first."""
-        depth = max(FUSION_CANDIDATES, top)
+        """Rank chunks for a query: (row number, score), best first.
+
+        `weight` is that of vectors in a hybrid search, where words have 1.
+        """
         if mode is Mode.TEXT or vector is None:
             return self.search_text(text, top) if mode is not Mode.VECTOR else []
+        matrix = self.current_matrix()
         if mode is Mode.VECTOR:
-            return self.nearest(vector, top)
-        return reciprocal_rank_fusion(self.nearest(vector, depth), self.search_text(text, depth))[
-            :top
-        ]
+            return matrix.nearest(vector, top)
+        by_text = self.search_text(text, max(TEXT_CANDIDATES, top))
+        return matrix.fuse(vector, by_text, weight, top)
 
-    def nearest(self, vector: Vectors, top: int) -> list[tuple[int, float]]:
-        """Find the chunks with the highest cosine; exact."""
+    def current_matrix(self) -> Matrix:
+        """Return all vectors as they are stored now."""
         if self.matrix is None or self.matrix.version != self.data_version():
             self.matrix = self.load_matrix()
-        return self.matrix.nearest(vector, top)
+        return self.matrix
 
     def load_matrix(self) -> Matrix:
         """Load all vectors."""

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
 
+from ingest.index.names import split_names
+
 # Scripts without spaces, of which every character is indexed as a word: Han, kana, hangul, and the
 # range from Thai to Khmer.
 UNSPACED_SCRIPTS = (
@@ -51,6 +53,11 @@ def join_compounds(text: str) -> Iterator[str]:
 def index_words(text: str) -> str:
     """Return a text as the word index holds it."""
     return segment(fold_text(text))
+
+
+def index_names(source: str, title: str) -> str:
+    """Return the words of a source's name and title as the word index holds them."""
+    return segment(fold_text(f"{split_names(source)} {title}"))
 
 
 def segment(text: str) -> str:
