@@ -37,7 +37,9 @@ MAX_SET_SPACE_HEIGHTS = 0.26  # as programs set it: a quarter of the type at mos
 
 def correct_spaces(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
     """Return the characters of a page with the spaces that it shows; as many as before."""
-    if any(is_gap(handle, place) for place in list_signs(text)):
+    # A document that lacks spaces on a page lacks them on the next ones, with a sign of it or not.
+    if placeholders.misses_spaces or any(is_gap(handle, place) for place in list_signs(text)):
+        placeholders.misses_spaces = True
         text = add_missing_spaces(handle, text, placeholders)
     if not text.isascii() and HAS_FULL_WIDTH.search(text):
         text = drop_set_spaces(handle, text)

@@ -16,6 +16,7 @@ class Placeholders:
     """Placeholders of a document, and the text that each stands for."""
 
     def __init__(self) -> None:
+        self.misses_spaces = False  # whether a page had gaps where PDFium reads no space
         self.texts: dict[str, str] = {}
         self.chars: dict[str, str] = {}
 

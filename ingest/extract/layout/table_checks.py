@@ -52,6 +52,7 @@ def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
         and not is_table_of_contents(table.rows)
         and not is_form(table.rows)
         and not is_list(columns)
+        and not is_numbered(columns)
         and (
             not is_drawn_by_columns(columns)
             or any(map(is_value_column, columns))
@@ -66,6 +67,13 @@ def is_list(columns: Sequence[Sequence[TextSegment]]) -> bool:
         sum(LIST_ITEM.match(s.text) is not None for s in column) > len(column) / 2
         for column in columns[: max(1, len(columns) - 1)]
     )
+
+
+def is_numbered(columns: Sequence[Sequence[TextSegment]]) -> bool:
+    """Return whether the first of two columns counts the lines of the other, as in a listing."""
+    numbers = [int(s.text) if s.text.isdecimal() else -1 for s in columns[0]]
+    steps = sum(below == above + 1 for above, below in pairwise(numbers))
+    return len(columns) == PAIR_COLUMNS and steps > len(numbers) / 2
 
 
 def has_apart_rows(table: TableGrid) -> bool:

@@ -22,7 +22,9 @@ from ingest.extract.layout.geometry import Boxes, read_char_boxes
 
 ASCENT, DESCENT = 0.75, 0.25  # of the size of a type
 SAMPLE_CHARS = 8  # of a page, that show whether its boxes are as high as its letters
-MAX_LETTER_HEIGHT = 0.76  # of the size of their type: that of capitals; any type is higher
+# Of the size of their type, for most boxes: capitals are no higher, and almost any type is. The
+# exception is Courier, whose spaces would be as wide as the gap between two cells.
+MAX_LETTER_HEIGHT = 0.8
 
 
 def read_type_boxes(text: TextHandle, indexes: Sequence[int]) -> Boxes:
