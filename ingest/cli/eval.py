@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 
 from ingest.cli import load_settings, logs, open_index_and_model
 from ingest.cli.run import named_roots
@@ -29,6 +30,13 @@ from ingest.commands.eval.results import (
     AnsweredQuestion,
     Evaluation,
     FoundChunk,
+)
+from ingest.commands.eval.weight import (
+    HIT_RANK,
+    TRIED_WEIGHTS,
+    Gain,
+    WeightFit,
+    fit_weight,
 )
 from ingest.config.connections import create_connections
 from ingest.config.index import index_name
@@ -67,15 +75,20 @@ def main(options: argparse.Namespace) -> int:
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
-        evaluation = evaluate(index, model, questions)
+        weights = {*TRIED_WEIGHTS, index.hybrid_weight}
+        evaluation = evaluate(index, model, questions, weights=sorted(weights))
+        fit = fit_weight(evaluation.ranks_by_weight, index.hybrid_weight)
     if options.json:
         print(
-            "\n".join(json.dumps(line, ensure_ascii=False) for line in evaluation_json(evaluation))
+            "\n".join(
+                json.dumps(line, ensure_ascii=False) for line in evaluation_json(evaluation, fit)
+            )
         )
     else:
         about = f"{pluralize(len(questions), 'question')}, {index_name(settings)}: "
         print(about + pluralize(totals.chunks, "chunk"))
-        print("\n".join(("", *format_measures(evaluation), *format_misses(evaluation, options))))
+        parts = (format_measures(evaluation), format_fit(fit), format_misses(evaluation, options))
+        print("\n".join(("", *chain(*parts))))
     return 0
 
 
@@ -123,6 +136,25 @@ def format_measures(evaluation: Evaluation) -> Iterator[str]:
         yield f"{mode:<8}" + "".join(f"{value:10.3f}" for value in measure_values(evaluation, mode))
     if evaluation.passage_positions:
         yield FOOTNOTE
+
+
+def format_fit(fit: WeightFit | None) -> Iterator[str]:
+    """Format the fitted weight of vectors, and what it gains."""
+    if not fit:
+        return
+    change = f"hybrid weight {fit.best:g} instead of {fit.current:g}"
+    gains = f"hit@{HIT_RANK} {format_gain(fit.hit)}, MRR {format_gain(fit.mrr)}"
+    if fit.is_better:
+        yield f"\n{change}: {gains}; set INGEST_HYBRID_WEIGHT={fit.best:g}"
+    elif fit.best == fit.current:
+        yield f"\nhybrid weight {fit.current:g} is the best for these questions"
+    else:
+        yield f"\n{change} may be chance: {gains}; keep {fit.current:g}"
+
+
+def format_gain(gain: Gain) -> str:
+    """Format a mean difference with its interval and p-value."""
+    return f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] (p {gain.p:.3f})"
 
 
 def format_misses(evaluation: Evaluation, options: argparse.Namespace) -> Iterator[str]:
@@ -220,7 +252,7 @@ def score_differences(result: RecipeResult, first: RecipeResult) -> dict[str, tu
     }
 
 
-def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
+def evaluation_json(evaluation: Evaluation, fit: WeightFit | None) -> Iterator[dict[str, object]]:
     """JSON objects of an evaluation: one for each question, then the summary."""
     answers: tuple[AnsweredQuestion, ...]  # to one question, by mode
     for answers in zip(*evaluation.answers_by_mode.values(), strict=True):
@@ -237,6 +269,7 @@ def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
     yield {
         "event": "summary",
         "questions": len(evaluation.answers_by_mode[Mode.HYBRID]),
+        "weight": asdict(fit) if fit else None,
     } | mode_measures(evaluation)
 
 

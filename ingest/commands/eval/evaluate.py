@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Protocol, cast
 from ingest.chunk.tokens import count_tokens
 from ingest.commands.eval.metrics import longest_shared_run, tokenize_words
 from ingest.commands.eval.questions import Question
-from ingest.commands.eval.results import AnsweredQuestion, Evaluation, FoundChunk
+from ingest.commands.eval.results import (
+    METRIC_DEPTH,
+    AnsweredQuestion,
+    Evaluation,
+    FoundChunk,
+)
 from ingest.embed import Embedder
 from ingest.index import ChunkStore, RecordStore
 from ingest.models import Hit, Mode, StoredChunk
@@ -34,6 +39,8 @@ NO_PASSAGE = "the passage is not on that page in the index"
 class SearchableIndex(ChunkStore, RecordStore, Protocol):
     """The ports of an index that an evaluation reads."""
 
+    hybrid_weight: float
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
@@ -47,20 +54,43 @@ class AnswerKey:
 
 
 def evaluate(
-    index: SearchableIndex, embedder: Embedder, questions: Sequence[Question]
+    index: SearchableIndex,
+    embedder: Embedder,
+    questions: Sequence[Question],
+    *,
+    weights: Sequence[float] = (),
 ) -> Evaluation:
-    """Ask every question in every search mode. Raises ServiceError or ConfigError."""
+    """Ask every question in every search mode, and in hybrid searches with each of the weights.
+
+    Raises ServiceError or ConfigError.
+    """
     known = chunks_by_source(index, questions)
     vectors = embed_questions(embedder, [question.text for question in questions])
     answered: dict[Mode, list[AnsweredQuestion]] = {mode: [] for mode in Mode}
+    ranks: dict[float, list[list[int]]] = {weight: [] for weight in weights}
     for question, vector in zip(questions, vectors, strict=True):
         key = answer_key(question, known)
+        for weight, made_ranks in ranks.items():
+            made_ranks.append(rank_answers(index, key, vector, weight))
         for mode, made in answered.items():
             hits = index.search(
                 question.text, None if mode is Mode.TEXT else vector, mode, TOP_CHUNKS
             )
             made.append(mark_hits(key, hits))
-    return Evaluation(answered)
+    return Evaluation(answered, ranks)
+
+
+def rank_answers(
+    index: SearchableIndex, key: AnswerKey, vector: Vectors, weight: float
+) -> list[int]:
+    """Return the ranks of the answers in a hybrid search with a weight."""
+    configured = index.hybrid_weight
+    index.hybrid_weight = weight
+    try:
+        hits = index.search(key.question.text, vector, Mode.HYBRID, METRIC_DEPTH)
+    finally:
+        index.hybrid_weight = configured
+    return [rank for rank, hit in enumerate(hits, 1) if hit.fields["content"] in key.answers]
 
 
 def chunks_by_source(

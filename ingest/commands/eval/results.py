@@ -7,7 +7,7 @@ a document must not score like one that has it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from ingest.commands.eval.metrics import (
@@ -83,6 +83,8 @@ class Evaluation:
     """Hits of all questions in every search mode, in the order of the questions."""
 
     answers_by_mode: Mapping[Mode, Sequence[AnsweredQuestion]]
+    # ranks of the answers to each question in hybrid searches, by the weight of vectors
+    ranks_by_weight: Mapping[float, Sequence[Sequence[int]]] = field(default_factory=dict)
 
     @property
     def unanswerable(self) -> list[AnsweredQuestion]:
