@@ -12,6 +12,7 @@ from ingest.cli import load_settings, open_index_and_model, output
 from ingest.config.connections import create_connections
 from ingest.config.index import index_name
 from ingest.models import Outcome, Record, Summary
+from ingest.pipeline.in_progress import IN_PROGRESS, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
 from ingest.sources.exclude import matches_any_glob
@@ -24,12 +25,13 @@ def main(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     settings = load_settings(options)
     with open_index_and_model(settings, create_connections(settings)) as (index, _):
-        records = list(index.records())
+        records = list(list_records(index))
         totals = index.totals()
         runs = index.runs(MAX_SHOWN_RUNS)
     shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
     troubles = [r for r in records if r.outcome in shown_outcomes or r.details.needs_attention]
-    unfinished = [record for record in records if not record.fingerprint]
+    in_progress = [record for record in records if record.outcome == IN_PROGRESS]
+    unfinished = [r for r in records if not r.fingerprint and r.outcome != IN_PROGRESS]
     if options.json:
         for record in records:
             fields = asdict(record)
@@ -38,7 +40,8 @@ def main(options: argparse.Namespace) -> int:
             print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
         for run in runs:
             print(json.dumps({"event": "run", **asdict(run)}))
-        print(json.dumps({"event": "summary", **asdict(totals), "unfinished": len(unfinished)}))
+        states = {"unfinished": len(unfinished), "in_progress": len(in_progress)}
+        print(json.dumps({"event": "summary", **asdict(totals), **states}))
         return 0
     print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
     if not records:
@@ -56,9 +59,10 @@ def main(options: argparse.Namespace) -> int:
         print(f"Scans:   {pluralize(pages, 'page')} without text in {files}; {OCR_HINT}")
     for record in unfinished:
         name = escape_unprintable(record.source)
-        print(
-            f"unfinished  {name}  a run is working on it, or was stopped: the next one finishes it"
-        )
+        print(f"unfinished  {name}  a run was stopped while writing it: the next one finishes it")
+    for record in in_progress:
+        name = escape_unprintable(record.source)
+        print(f"{IN_PROGRESS}  {name}  a run is working on it")
     for text in format_left_alone(records, settings.exclude, runs[0] if runs else None, options):
         print(text)
     for run in runs:

@@ -10,8 +10,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from ingest.models import Outcome
+from ingest.pipeline.diff import INTERRUPTED_REASON
 from tests.conftest import called, ingested
 from tests.pdfs import prose, write
 
@@ -154,3 +156,29 @@ def test_a_source_can_be_looked_at_page_by_page(filled: Path) -> None:
     nobody = ingested(filled, "report", "--inspect", "d.pdf")
     assert nobody.returncode == 2
     assert "--inspect d.pdf: there is no such source" in nobody.stderr
+
+
+def test_what_a_run_is_reading_has_not_failed(filled: Path) -> None:
+    """While a run holds the index, I am told what it is at; once it has died, what it died over."""
+    with closing(sqlite3.connect(filled / ".ingest/index.db", isolation_level=None)) as db:
+        before = db.execute("SELECT * FROM records WHERE source = 'c.pdf'").fetchall()
+        db.execute(
+            "UPDATE records SET outcome = 'failed', error = ?, code = 'crashed', attempts = 1 "
+            "WHERE source = 'c.pdf'",
+            (INTERRUPTED_REASON,),
+        )
+        with FileLock(filled / ".ingest/lock"):
+            meanwhile = ingested(filled, "status").stdout
+            lines = ingested(filled, "status", "--json").stdout.splitlines()
+            ingested(filled, "report", "--out", "meanwhile.html")
+        later = ingested(filled, "status").stdout
+        marks = ", ".join("?" * len(before[0]))
+        db.execute(f"INSERT OR REPLACE INTO records VALUES ({marks})", before[0])
+
+    assert "in progress  c.pdf  a run is working on it" in meanwhile
+    assert "crashed" not in meanwhile
+    record = next(json.loads(line) for line in lines if '"source": "c.pdf"' in line)
+    assert (record["outcome"], record["code"], record["attempts"]) == ("in progress", "", 0)
+    assert '"in_progress": 1' in lines[-1]
+    assert "crashed" not in json.dumps(data((filled / "meanwhile.html").read_text()))
+    assert f"failed   c.pdf  {INTERRUPTED_REASON} [crashed]" in later

@@ -108,5 +108,5 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.REFUSED: (
         Advice("the model or the index rejected one of its chunks", "as the reason says"),
     ),
-    UNFINISHED: (Advice("a run is processing it, or was interrupted", "run again: it resumes"),),
+    UNFINISHED: (Advice("a run was interrupted while writing it", "run again: it resumes"),),
 }

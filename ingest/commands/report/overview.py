@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ingest.commands.report.advice import ADVICE_BY_CODE, UNFINISHED, Advice
 from ingest.commands.report.duplicates import Duplicates
 from ingest.models import Outcome, Record, Summary
+from ingest.pipeline.in_progress import IN_PROGRESS
 from ingest.runtime.formatting import describe_state
 
 MAX_EXTREMES = 10  # documents of each kind
@@ -61,7 +62,8 @@ def needs_action(record: Record) -> bool:
 
 def code_of(record: Record) -> str:
     """Return the code of a source; "" if there is nothing to report."""
-    return record.code or ("" if record.fingerprint else UNFINISHED)
+    is_known = record.fingerprint or record.outcome == IN_PROGRESS
+    return record.code or ("" if is_known else UNFINISHED)
 
 
 def state_of(record: Record, *, in_run: bool) -> str:

@@ -35,7 +35,7 @@ def test_the_advice_is_that_of_the_document() -> None:
         code: [(a.problem, a.remedy) for a in advice] for code, advice in ADVICE_BY_CODE.items()
     }
     assert set(told.pop(UNFINISHED)) == {
-        ("a run is processing it, or was interrupted", "run again: it resumes")
+        ("a run was interrupted while writing it", "run again: it resumes")
     }
     assert told == written
 

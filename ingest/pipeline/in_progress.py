@@ -1,0 +1,28 @@
+"""Records of sources that a run is working on, for the commands that show an index meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ingest.index import Index
+from ingest.models import Record
+from ingest.pipeline.diff import INTERRUPTED_REASON
+
+IN_PROGRESS = "in progress"  # instead of an outcome
+
+
+def list_records(index: Index) -> Iterator[Record]:
+    """List all records. While a run holds the index, what it has begun is in progress.
+
+    The record of a source that is being read says that it failed, in case the process dies.
+    """
+    is_held = index.seconds_since_write() == 0
+    for record in index.records():
+        is_begun = record.error == INTERRUPTED_REASON or not record.fingerprint
+        yield mark_in_progress(record) if is_held and is_begun else record
+
+
+def mark_in_progress(record: Record) -> Record:
+    """Copy a record without the failure that would count if the process died."""
+    return replace(record, outcome=IN_PROGRESS, error="", code="", attempts=0)
