@@ -34,11 +34,12 @@ MAX_RENEWALS = 2
 
 @dataclass(frozen=True, slots=True)
 class CachedToken:
-    """A token, its expiry, and when it was obtained; both times in seconds since the epoch."""
+    """A token, its expiry in seconds since the epoch, and until when it is not renewed."""
 
     token: str = field(repr=False)
     expires_at: float
-    obtained_at: float
+    renew_at: float  # by a clock that nobody sets
+    is_expiry_plausible: bool  # by this machine's clock, when it was obtained
 
 
 class TokenCache:
@@ -52,10 +53,12 @@ class TokenCache:
         credential: SharedCredential,
         scope: str,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.credential = credential
         self.scope = scope
-        self.clock = clock
+        self.clock = clock  # only compared with the expiry of tokens
+        self.monotonic = monotonic
         self.lock = threading.Lock()
         self.cached: CachedToken | None = None
         self.rejected_token = ""
@@ -96,7 +99,7 @@ class TokenCache:
                     f"{summarize_error(error)}; sign in with az login or azd auth login, or set "
                     "AZURE_OPENAI_CLIENT_ID"
                 ) from error
-            self.retry_not_before = self.clock() + RENEW_RETRY_SECONDS
+            self.retry_not_before = self.monotonic() + RENEW_RETRY_SECONDS
             log.warning(
                 "the token could not be renewed; the current one is valid for %.0f s: %s",
                 held.expires_at - self.clock(),
@@ -113,7 +116,9 @@ class TokenCache:
             self.credential.discard(credential)
             token = self.credential.get().get_token(self.scope)
         self.bearer_identity = parse_identity(token.token)
-        return CachedToken(token.token, token.expires_on, self.clock())
+        is_plausible = token.expires_on > self.clock()  # or this machine's clock is fast
+        renew_at = self.monotonic() + TOKEN_RENEW_SECONDS
+        return CachedToken(token.token, token.expires_on, renew_at, is_plausible)
 
     def reject(self, token: str) -> None:
         """Drop a token that a service answered with 401, so that the next call renews it."""
@@ -123,12 +128,12 @@ class TokenCache:
 
     def is_fresh(self, held: CachedToken) -> bool:
         """Return whether the token may be handed out without renewal."""
-        now = self.clock()
+        now = self.monotonic()
         if now < self.retry_not_before and self.is_alive(held):
             return True
-        return now < min(
-            held.obtained_at + TOKEN_RENEW_SECONDS, held.expires_at - MIN_TOKEN_LIFE_SECONDS
-        )
+        # A machine that was suspended for hours may have stopped the other clock meanwhile.
+        is_ending = self.clock() >= held.expires_at - MIN_TOKEN_LIFE_SECONDS
+        return now < held.renew_at and not (is_ending and held.is_expiry_plausible)
 
     def is_alive(self, held: CachedToken) -> bool:
         return self.clock() < held.expires_at

@@ -234,7 +234,7 @@ def show_repair_event(event: RunEvent, options: argparse.Namespace) -> None:
         if text := output.outcome_json(event):
             print(text, flush=True)
     elif isinstance(event, SourceResult) and not options.quiet:
-        is_shown = options.verbose or event.outcome is not Outcome.UNCHANGED
+        is_shown = options.verbose or event.outcome is not Outcome.UNCHANGED or event.deleted
         if is_shown:
             print(output.format_outcome(event), flush=True)
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 ALWAYS_SHOWN = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
 MIN_PACE_SECONDS, MIN_PACE_SHARE = 3.0, 0.05  # no time left is shown before both
 MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
+EARLIER_VERSION_HINT = "its earlier version stays searchable"
 MAX_NAMED_EXCLUDED = 5  # excluded sources that are named without -v
 PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log
 
@@ -177,6 +178,8 @@ def format_outcome(event: SourceResult, planned: str = "") -> str:
     parts = [f"{event.outcome:<9} {escape_unprintable(event.source)}"]
     if event.reason:
         parts.append(f"{event.reason} [{event.code}]" if event.code else event.reason)
+    if event.outcome in (Outcome.FAILED, Outcome.SKIPPED) and event.chunks:
+        parts.append(EARLIER_VERSION_HINT)
     if event.embedded:
         chunks = f"{event.embedded:,} of {event.chunks:,} chunks {planned}embedded"
         tokens = f", {pluralize(event.tokens, 'token')}" if planned else ""

@@ -52,7 +52,9 @@ def main(options: argparse.Namespace) -> int:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
         code = f" [{record.code}]" if record.code else ""
         why = record.error or NO_TEXT_REASON
-        print(f"{describe_state(record):<9}{escape_unprintable(record.source)}  {why}{code}{tried}")
+        stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated(record) else ""
+        name = escape_unprintable(record.source)
+        print(f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}")
     if scans := list(filter(None, (record.details.count_unread_scans() for record in records))):
         pages = sum(scans)
         files = pluralize(len(scans), "file")
@@ -68,6 +70,11 @@ def main(options: argparse.Namespace) -> int:
     for run in runs:
         print(f"Run:     {output.format_past_run(run)}")
     return 0
+
+
+def is_outdated(record: Record) -> bool:
+    """Return whether the index has chunks of a source whose current version is not in it."""
+    return record.outcome in TROUBLE_OUTCOMES and record.chunks > 0
 
 
 def format_left_alone(

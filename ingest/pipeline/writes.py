@@ -183,12 +183,14 @@ def finish_transaction(
             f"{transaction.source.name}: the index acknowledged "
             f"{transaction.acknowledged_count} of {len(transaction.ids)} chunks; run again"
         )
+    deleted = count_stored(transaction.surplus_ids, transaction.record, index)
     delete_chunks(transaction.surplus_ids, index)
     for name in transaction.detached_names:
         transaction.removed_sources.append(
             remove_source(Record(transaction.source.root, name), index)
         )
-    return Pending(transaction.commit(run), indexed_result(transaction, run))
+    result = replace(indexed_result(transaction, run), deleted=deleted)
+    return Pending(transaction.commit(run), result)
 
 
 def remove_source(record: Record, index: Index) -> SourceResult:
@@ -200,9 +202,16 @@ def remove_source(record: Record, index: Index) -> SourceResult:
         if whole
         else {chunk.id for chunk in index.chunks(*record.key, text=False)}
     )
+    deleted = count_stored(ids, whole, index) if whole else len(ids)
     delete_chunks(ids, index)
     index.forget(record)
-    return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=len(ids))
+    return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=deleted)
+
+
+def count_stored(ids: set[str], record: Record, index: ChunkStore) -> int:
+    """Count those ids of a source that are in the index. Pending ones need not be."""
+    uncertain = ids.difference(record.committed)
+    return len(ids) - len(uncertain) + len(index.existing_ids(uncertain) if uncertain else ())
 
 
 def previous_record(stale: Stale, index: RecordStore) -> Record:

@@ -49,10 +49,52 @@ class Signing:
         return self.last
 
 
-def cached(signing: Signing) -> TokenCache:
+def cached(signing: Signing, monotonic: Clock | None = None) -> TokenCache:
     return TokenCache(
-        SharedCredential(lambda: signing), "https://search.azure.com/.default", signing.clock
+        SharedCredential(lambda: signing),
+        "https://search.azure.com/.default",
+        signing.clock,
+        monotonic or signing.clock,
     )
+
+
+@pytest.mark.parametrize("hours", [-2, 0, 2])
+def test_a_clock_that_is_set_stops_no_renewal(hours: int) -> None:
+    """Set back, or wrong by hours from the start: a new token comes every five minutes."""
+    wall, monotonic, service = Clock(), Clock(0.0), Clock()
+    signing = Signing(service)
+    token = cached(signing, monotonic)
+    token.clock = wall
+    token()
+    wall.now += 3600 * hours
+    for _ in range(3600):
+        token()
+        for clock in (wall, monotonic, service):
+            clock.now += 1
+    assert 12 <= len(signing.asked) <= 13
+
+
+def test_a_clock_that_is_hours_fast_does_not_ask_for_each_request() -> None:
+    """Every token seems expired when it comes."""
+    service = Clock()
+    signing = Signing(service)
+    token = cached(signing, service)
+    token.clock = Clock(service.now + 7200)
+    for _ in range(290):
+        token()
+        service.now += 1
+    assert len(signing.asked) == 1
+
+
+def test_a_token_that_expired_while_the_machine_was_suspended_is_renewed() -> None:
+    """The monotonic clock may have stood still."""
+    wall, monotonic = Clock(), Clock(0.0)
+    signing = Signing(wall)
+    token = cached(signing, monotonic)
+    token()
+    wall.now += 8 * 3600
+    token()
+    assert len(signing.asked) == 2
 
 
 def test_the_credential_is_asked_every_five_minutes_and_not_more() -> None:
@@ -174,7 +216,7 @@ def test_a_credential_that_repeats_a_rejected_token_is_made_anew() -> None:
         made.append(Signing(clock, sticky=True, asked=[0.0] * (10 * len(made))))
         return made[-1]
 
-    token = TokenCache(SharedCredential(make), "scope", clock)
+    token = TokenCache(SharedCredential(make), "scope", clock, clock)
     old = token()
     token.reject(old)
 

@@ -313,6 +313,10 @@ class World:
             index.db.close()
             index.lock.release()
 
+    def clock_time(self) -> datetime:
+        """The time by the service's clock."""
+        return datetime.fromtimestamp(self.clock.now(), UTC)
+
     def settle(self) -> None:
         """Let every write be seen."""
         self.clock.advance(3600)
@@ -410,3 +414,33 @@ def live(world: World, seed: int) -> None:
     world.clock.advance(LEASE_SECONDS + world.lag)
     assert world.run() == 0, world.errors
     world.check()
+
+
+def race(world: World, seed: int) -> list[int | None]:
+    """Two runs at once, whose requests take turns by chance; their exit codes."""
+    random, condition = Random(seed), threading.Condition()
+    alive, turn = {0, 1}, [0]
+    codes: list[int | None] = [None, None]
+
+    def pass_on(number: int, *, ended: bool = False) -> None:
+        with condition:
+            if ended:
+                alive.discard(number)
+            turn[0] = random.choice(sorted(alive)) if alive else number
+            condition.notify_all()
+            condition.wait_for(lambda: ended or turn[0] == number or turn[0] not in alive)
+
+    def work(number: int) -> None:
+        with condition:
+            condition.wait_for(lambda: turn[0] == number or turn[0] not in alive)
+        try:
+            codes[number] = world.run(lambda _: pass_on(number))
+        finally:
+            pass_on(number, ended=True)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in alive]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return codes

@@ -72,6 +72,8 @@ def repair_index(scope: CheckContext) -> Iterator[RunEvent]:
             if isinstance(case, RecordCheck):
                 again[case.root].add(parent_name(case.source) or case.source)
                 bad_ids.update(case.bad_vector_ids)
+            elif case:
+                yield case
     if again:
         # The run that follows lists the records, and must see the new ones.
         index.wait_until_listed()
@@ -82,13 +84,13 @@ def repair_index(scope: CheckContext) -> Iterator[RunEvent]:
 
 def prepare_repair(
     case: RecordCheck | InProgress, scope: CheckContext, open_roots: Mapping[str, Root]
-) -> Pending[RecordCheck | None]:
+) -> Pending[RecordCheck | SourceResult | None]:
     """Repair a suspect, or mark its record so that the pipeline reads the source again.
 
-    The result is the suspect if it was marked; None if it is repaired, if a run is writing it, or
-    if it cannot be read again.
+    The result is the suspect if it was marked, or what was deleted if that repaired it; None if a
+    run is writing it, or if it cannot be read again.
     """
-    done: Pending[RecordCheck | None] = Pending(None, None)
+    done: Pending[RecordCheck | SourceResult | None] = Pending(None, None)
     if isinstance(case, InProgress):
         return done
     index, record = scope.index, case.record
@@ -99,10 +101,21 @@ def prepare_repair(
             return Pending(new, case) if case.root in open_roots else done
         index.forget(Record(case.root, case.source, details=Details(scanned=(1,))))
         return done
-    if case.is_torn:
-        record = replace(record, pending=tuple(dict.fromkeys(record.pending + ids)))
-    else:
-        delete_chunks(case.extra_ids, index)
+    if is_rereadable(case, record, scope, open_roots):
+        # The pipeline deletes the chunks that the document does not have.
+        named = record.pending + (ids if case.is_torn else tuple(case.extra_ids))
+        record = replace(record, pending=tuple(dict.fromkeys(named)))
+        return Pending(mark_unfinished(record), case)
+    if case.is_torn or not (extra := case.extra_ids):
+        return done
+    delete_chunks(extra, index)
+    return Pending(None, SourceResult(*record.key, Outcome.UNCHANGED, deleted=len(extra)))
+
+
+def is_rereadable(
+    case: RecordCheck, record: Record, scope: CheckContext, open_roots: Mapping[str, Root]
+) -> bool:
+    """Return whether a source is broken, and can be read again."""
     # A source that was read with other settings is left to a run with those settings.
     fingerprint = record.fingerprint
     is_of_other_recipe = fingerprint and not fingerprint.startswith(scope.services.recipe.digest)
@@ -111,10 +124,8 @@ def prepare_repair(
         FindingKind.WORDS,
     }
     if not broken or is_of_other_recipe or case.root not in open_roots:
-        return done
-    if not open_roots[case.root].covers(case.source):
-        return done  # excluded
-    return Pending(mark_unfinished(record), case)
+        return False
+    return open_roots[case.root].covers(case.source)  # or it is excluded
 
 
 def mark_unfinished(record: Record) -> Record:

@@ -86,7 +86,7 @@ class Lease:
         if found and not epoch_of(found):  # of a version without epochs
             self.raise_if_held(found)
         taken = self.begin_epoch(latest)
-        if found is None and taken > 1:
+        if found is None and latest:  # an earlier run has written one
             found = self.poll(self.read_lease, LEASE_SECONDS)
         recorded = parse_vector_space(found)
         # An index with vectors of two models, or of an unknown one, is recorded as neither's.

@@ -1,0 +1,215 @@
+"""The lease of an index on a service: two runs at once, a pause, clocks, and reads that lag."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingest.errors import BusyError
+from ingest.index.azure import owner
+from ingest.index.azure.lease import LEASE_RENEW_SECONDS
+from ingest.runtime.retry import RetryableError
+from tests.pipeline.worlds import (
+    ANOTHER_MACHINE,
+    DEAD_PROCESS,
+    INDEX,
+    LEASE_SECONDS,
+    Crash,
+    Direct,
+    Process,
+    World,
+    race,
+)
+
+BUSY = BusyError.exit_code
+
+
+def world(lag: float = 3.0, replicas: int = 2) -> World:
+    return World(lag=lag, replicas=replicas, files={"a.pdf": "one two three", "b.pdf": "four"})
+
+
+def lease_documents(made: World) -> dict[str, Any]:
+    """The documents of the lease, as they are."""
+    latest = made.service.indexes[INDEX].latest
+    return {key: document for key, document in latest.items() if key.startswith("lease")}
+
+
+def test_a_run_that_was_paused_for_longer_than_its_lease_writes_nothing_more() -> None:
+    """Its laptop was closed while it embedded; another run has indexed a newer version since."""
+    made = world()
+    codes: list[int | None] = []
+
+    def pause(_: int) -> None:
+        if made.paid and not codes:
+            made.clock.advance(LEASE_SECONDS)
+            made.files["a.pdf"] = "one five"
+            codes.append(made.run())
+
+    assert made.run(pause) == BUSY
+    assert codes == [0]
+    assert "while this one was paused or cut off" in str(made.errors[-1])
+    made.check()
+    assert made.run() == 0
+    made.check()
+
+
+def test_a_run_that_was_paused_goes_on_if_nobody_took_its_lease() -> None:
+    """A pause costs nothing but its time."""
+    made = world()
+
+    def pause(number: int) -> None:
+        if number == 12:
+            made.clock.advance(10 * LEASE_SECONDS)
+
+    assert made.run(pause) == 0
+    made.check()
+
+
+@pytest.mark.parametrize("lag", [0.0, 3.0, 45.0])
+def test_of_two_runs_at_once_one_does_it_all(lag: float) -> None:
+    """Whichever request of one meets which of the other: one steps back, nothing is paid twice."""
+    for seed in range(4):
+        made = world(lag)
+        codes = race(made, seed)
+        if codes != [0, 0]:  # they may also come one after the other
+            assert sorted(map(str, codes)) == ["0", str(BUSY)]
+        assert set(made.paid.values()) == {1}
+        made.check()
+
+
+@pytest.mark.parametrize(("lag", "replicas"), [(0, 1), (3, 2), (45, 1), (45, 2)])
+def test_runs_one_right_after_the_other_see_what_was_written(lag: float, replicas: int) -> None:
+    """Edited, deleted and added in quick runs, with a lag of none to 45 s: nothing is left over."""
+    made = world(lag, replicas)
+    texts = {"one", "two", "three", "four", "five"}
+    assert made.run() == 0
+    assert made.run() == 0
+    del made.files["b.pdf"]
+    made.files["a.pdf"] = "one three five"
+    assert made.run() == 0
+    made.files["b.pdf"] = "four"
+    assert made.run() == 0
+    assert made.run() == 0
+    assert made.paid == dict.fromkeys(texts, 1) | {"four": 2}  # it was gone in between
+    made.check()
+
+
+def test_a_killed_run_is_followed_at_once_where_its_process_is_known_to_be_gone() -> None:
+    """What it had written is waited for, though nothing tells when that was; none is paid twice."""
+    made = world(lag=45.0)
+
+    def kill(_: int) -> None:
+        if any(document.get("kind") == "chunk" for document in stored(made)):
+            raise Crash
+
+    assert made.run(kill, f"{owner.local_host()}:{DEAD_PROCESS}") is None
+    assert made.run() == 0
+    assert max(made.paid.values()) == 1
+    made.check()
+
+
+def stored(made: World) -> list[Any]:
+    return list(made.service.indexes[INDEX].latest.values())
+
+
+def test_a_killed_run_elsewhere_is_waited_for() -> None:
+    """Its lease ends by itself; I am told after how long."""
+    made = world()
+
+    def kill(_: int) -> None:
+        if made.paid:
+            raise Crash
+
+    assert made.run(kill) is None
+    made.clock.advance(30)
+    assert made.run() == BUSY
+    assert "(elsewhere:1)" in str(made.errors[-1])
+    assert "if it was killed, for" in str(made.errors[-1])
+    made.clock.advance(LEASE_SECONDS)
+    assert made.run() == 0
+    made.check()
+
+
+def test_a_lost_answer_about_the_lease_costs_seconds() -> None:
+    """The run cannot tell its own write from another run's; it waits a little, and goes on."""
+    for place in (2, 3, 4):  # the question, the beginning of an epoch, and its owner
+        made = world()
+
+        def lose(number: int, place: int = place) -> None:
+            if number == place:
+                raise RetryableError("no answer")
+
+        started = made.clock.now()
+        assert made.run(lose) in (0, None)
+        assert made.clock.now() < started + LEASE_SECONDS
+        made.check()
+
+
+def held_until(made: World, when: datetime, who: str, **more: object) -> None:
+    """Write a lease as a version without epochs does."""
+    lease = {"id": "lease", "kind": "lease", "run": who, "settled": when.isoformat()}
+    Direct(made.service, made.clock, Process()).write_statuses("upload", [lease | more])
+
+
+@pytest.mark.parametrize("is_renewed", [False, True])
+def test_a_lease_dated_in_the_future_blocks_nobody_for_days(*, is_renewed: bool) -> None:
+    """A clock was three days fast. Whoever does not renew a lease does not hold it."""
+    made = world(lag=0.0)
+    started, future = made.clock.now(), made.clock_time() + timedelta(days=3)
+    held_until(made, future, f"{ANOTHER_MACHINE}:77")
+
+    def renew(_: int) -> None:
+        if is_renewed and made.clock.now() > started + LEASE_RENEW_SECONDS:
+            held_until(made, future + timedelta(seconds=20), f"{ANOTHER_MACHINE}:77")
+
+    assert made.run(renew) == (BUSY if is_renewed else 0)
+    assert made.clock.now() < started + LEASE_SECONDS
+
+
+def test_the_lease_of_an_earlier_version_is_kept_and_followed() -> None:
+    """Machines are not all upgraded at once."""
+    made = world()
+    held_until(made, made.clock_time(), "host:77:00aa11bb")
+    made.clock.advance(5)
+    assert made.run() == BUSY
+    assert "another run (host:77) is writing" in str(made.errors[-1])
+    held_until(made, made.clock_time(), "free")
+    made.clock.advance(5)
+    assert made.run() == 0
+    made.check()
+
+
+def test_a_process_id_means_nothing_on_another_machine_or_in_another_container() -> None:
+    """Two containers with one host name: neither may take the other for gone."""
+    ours = owner.create_owner()
+    host = ours.rsplit(":", 2)[0]
+    assert not owner.is_owner_gone(ours)
+    assert owner.is_owner_gone(f"{host}:{DEAD_PROCESS}:1")
+    for other in (f"{host}1", host.replace("/", "1/"), host.partition("@")[0]):
+        assert not owner.is_owner_gone(f"{other}:{DEAD_PROCESS}:1")
+    assert owner.describe_owner(ours) == f"{host.partition('@')[0]}:{os.getpid()}"
+
+
+def test_a_run_that_changes_nothing_asks_little() -> None:
+    """A nightly run, and one right after another, which must see what that has written."""
+    made = world(lag=0.0)
+    assert made.run() == 0
+    counts = []
+    for pause in (86_400.0, 0.0):
+        made.clock.advance(pause)
+        numbers = [0]
+        assert made.run(lambda number, numbers=numbers: numbers.append(number)) == 0  # type: ignore[misc]
+        counts.append(numbers[-1])
+    assert counts[0] <= 5
+    assert counts[1] <= counts[0] + 16
+
+
+def test_old_epochs_are_dropped() -> None:
+    """A thousand nights leave a hundred small documents."""
+    made = world(lag=0.0)
+    for _ in range(70):
+        assert made.run() == 0
+    assert 100 <= len(lease_documents(made)) <= 110
