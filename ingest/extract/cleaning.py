@@ -46,7 +46,6 @@ UNSPACED_LINE_END = re.compile(
     f"\n(?=[{CJK_CHARS}{UNSPACED_LETTERS}])(?<=[{CJK_CHARS}、，{UNSPACED_LETTERS}]\n)"
 )
 FULL_LINE_SHARE = 0.8  # of the longest line; a shorter one was not wrapped
-FULL_THAI_LINE_SHARE = 0.9  # which may end after any word, and does not end sentences with a mark
 MIN_WRAPPED_CHARS = 20  # of a line of Thai; shorter ones are names in a list
 SPACELESS_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd]")
 
@@ -151,9 +150,7 @@ def unwrap_unspaced_lines(text: str) -> str:
     def join_full_line(match: re.Match[str]) -> str:
         is_full = lengths[match.start()] >= FULL_LINE_SHARE * longest
         if UNSPACED_LETTER.match(match.group()):
-            is_full = lengths[match.start()] >= max(
-                FULL_THAI_LINE_SHARE * longest, MIN_WRAPPED_CHARS
-            )
+            is_full = is_full and lengths[match.start()] >= MIN_WRAPPED_CHARS
         return match.group()[0] if is_full else match.group()
 
     return WRAPPED_LINE.sub(join_full_line, text)

@@ -27,6 +27,7 @@ COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
 # For bytes.translate(): what is no letter separates words, but for parts of other characters.
 ASCII_WORDS = bytes(n if n > 127 or chr(n).isalpha() else 32 for n in range(256))  # noqa: PLR2004 - ASCII
+UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
 
@@ -169,7 +170,7 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     """Return what a hyphen at a line end is replaced by."""
     text, (start, end) = match.string, match.span()
     hyphen = "\u2010" if match["hyphen"] == "\u2010" else "-"
-    before, after = word_before(text, start), text[end : end + 1]
+    before, after = spaced_end(word_before(text, start)), text[end : end + 1]
     if COUNT.search(text, max(0, start - MAX_WORD_CHARS), start) and after.islower():
         return hyphen  # "5-year", "A4711-b"
     if not (before and after.isalnum()):
@@ -180,7 +181,7 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     following = word_after(text, end)
     if not after.islower():
         return "" if is_broken_capitals(before, following, vocabulary) else hyphen
-    token = text[max(0, start - MAX_WORD_CHARS) : start].rsplit(None, 1)[-1]
+    token = spaced_end(text[max(0, start - MAX_WORD_CHARS) : start].rsplit(None, 1)[-1])
     if CODE.search(token):
         return hyphen
     rest = text[end + len(following) : end + len(following) + 1]
@@ -234,6 +235,11 @@ def is_conjunction(before: str, after: str, rest: str, vocabulary: Vocabulary) -
     if vocabulary.words[f"{before}{after}".casefold()]:
         return False
     return not languages or vocabulary.language in languages.split()
+
+
+def spaced_end(text: str) -> str:
+    """Return what is behind the last letter of a script without spaces; all if that is nothing."""
+    return text if text.isascii() else UNSPACED_LETTER.split(text)[-1] or text
 
 
 def word_before(text: str, offset: int) -> str:

@@ -41,6 +41,10 @@ OTHER_SCRIPT = re.compile(
     "[\u0400-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u06d3\u0900-\u0dff\u10a0-\u10ff]"
     "|[\u0370-\u03ff].*[\u0370-\u03ff]"
 )
+# Next to a letter of a script of India, what none of its words has. A figure may be, as in "5th".
+INDIC = re.compile("[\u0900-\u0dff]")
+FOREIGN = "A-Za-z@#{|}~\xb2\xb3\xb9\xc0-\u02af\u1200-\u139f\u2700-\u28ff\u2e80-\u9fff\ue000-\uf8ff"
+FOREIGN_IN_INDIC = re.compile(f"[\u0900-\u0dff][{FOREIGN}]|[{FOREIGN}][\u0900-\u0dff]")
 CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
 GLYPH_SHIFT = 29  # from the glyph numbers of common TrueType fonts to ASCII
 CONTROL_CODES = re.compile("[\x03-\x08\x0e-\x1f]")  # glyph numbers of spaces and punctuation
@@ -96,8 +100,13 @@ def count_vowels(text: str) -> tuple[int, int]:
 
 def has_mixed_words(text: str) -> bool:
     """Return whether many words have letters of two scripts."""
-    words = LONG_WORD.findall(text)
-    mixed = sum(1 for word in words if OTHER_SCRIPT.search(word) and LATIN.search(word))
+    if INDIC.search(text):
+        # Their vowels are no letters to a regular expression.
+        words = [word for word in text.split() if INDIC.search(word)]
+        mixed = sum(1 for word in words if FOREIGN_IN_INDIC.search(word))
+    else:
+        words = LONG_WORD.findall(text)
+        mixed = sum(1 for word in words if OTHER_SCRIPT.search(word) and LATIN.search(word))
     return mixed >= MIN_MIXED_WORDS and mixed > MAX_MIXED_WORDS * len(words)
 
 

@@ -7,6 +7,7 @@ import string
 import pytest
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.pdf import extract_page_text
 from ingest.extract.plausible import decipher, is_implausible
 from ingest.models import Chunk, Code, Document, OcrResult, PreparedDocument
 from ingest.pipeline.transaction import describe_missing
@@ -194,3 +195,39 @@ def test_what_ocr_makes_of_a_missing_font_is_worth_less_than_a_deciphered_text()
 
     assert "tenant must give notice" in " ".join(document.pages[0].split())
     assert document.details.doubtful == (1,)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("पुस्तकालय के əनियम शहर का हर əनिवासी बनि ɛलए पहचानि यɘद əकसी", True, id="Latin"),
+        pytest.param("पुस㡍तकालय न⠿यम सदस㡍यता शहर वा⠿सी", True, id="Chinese"),
+        pytest.param("শহ{রেরে |যে |কো{নো হ{তে পো{রেন", True, id="brackets"),
+        pytest.param(
+            "मंगलवार को 5वीं और 10वीं कक्षा, (PDF) फ़ाइल, 12% छूट; email देखें।", False, id="words"
+        ),
+    ],
+)
+def test_foreign_letters_in_words_of_india_are_garbage(text: str, wanted: bool) -> None:
+    """A font with a wrong map is not taken for Hindi or Bengali; figures and names are no sign."""
+    assert is_implausible(text) is wanted
+
+
+def test_what_another_engine_leaves_out_is_doubted() -> None:
+    """A page is not called right because one engine drops letters that its font does not map."""
+
+    class Engine:
+        def __init__(self, text: str) -> None:
+            self.shown = text
+
+        def text(self, index: int) -> str:
+            return self.shown
+
+        def has_unseen_text(self, index: int) -> bool:
+            return False
+
+    garbage, partial = "पुस्त əनियम əनिवासी ɛलए यɘद əकसी", "पुस्त नियम निवासी लए यद कसी"
+    found = extract_page_text([Engine(garbage), Engine(partial)], 0)  # type: ignore[list-item]
+
+    assert found == (partial, 0.0, False, True)
+    assert not extract_page_text([Engine(partial)], 0).is_doubtful  # type: ignore[list-item,union-attr]

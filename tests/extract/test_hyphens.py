@@ -44,6 +44,9 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
             "the Exchanges of the day, and changes",
             id="Ex, a syllable",
         ),
+        pytest.param(
+            "色は#RGBでGraph|icsを", "色は#RGBでGraphicsを", id="a word inside of Japanese"
+        ),
         pytest.param("конфи|денциальность", "конфиденциальность", id="a broken word in Cyrillic"),
     ],
 )
