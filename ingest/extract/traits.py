@@ -17,6 +17,7 @@ RELEVANT_SUBTYPE = re.compile(
     rb"|Square|Circle|Polygon|PolyLine|FileAttachment|Redact|Sound|Movie|Screen|Watermark)\b"
 )
 LAYERS_KEY = b"/OCProperties"
+GLYPH_NAMES_KEY = b"/Differences"
 PAGE_TYPE = b"/Page"
 TYPE_BEFORE = re.compile(rb"/Type\s*$")
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -30,20 +31,22 @@ class Traits:
 
     annotations: bool  # other than links
     layers: bool  # optional content: layers that may be switched off
+    glyph_names: bool  # fonts that name their glyphs
     pages: int  # page objects, those of earlier revisions included
 
 
 def find_traits(data: bytes) -> Traits:
     """Search a PDF. Object streams of an encrypted one cannot be searched."""
-    annotations = layers = b"/Encrypt" in data
+    annotations = layers = glyph_names = b"/Encrypt" in data
     pages = 0
     for part in (data, *iter_object_streams(data)):
         if not part:
-            return Traits(True, True, pages)
+            return Traits(True, True, True, pages)
         annotations = annotations or has_relevant_subtype(part)
         layers = layers or LAYERS_KEY in part
+        glyph_names = glyph_names or GLYPH_NAMES_KEY in part
         pages += count_page_objects(part)
-    return Traits(annotations, layers, pages)
+    return Traits(annotations, layers, glyph_names, pages)
 
 
 def iter_object_streams(data: bytes) -> Iterator[bytes]:

@@ -202,7 +202,9 @@ class Pdfium:
         count = count_characters(text)
         drawn = read_characters(text, count)
         is_reordered = needs_reordering(drawn)
-        doubtful = self.has_named_ligatures or has_undecoded_letters(text, drawn)
+        doubtful = self.traits.glyph_names and (
+            self.has_named_ligatures or has_undecoded_letters(text, drawn)
+        )
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
         if not drawn or (len(drawn) != count and not is_reordered):

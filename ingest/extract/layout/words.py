@@ -119,14 +119,18 @@ def has_holes(written: Boxes) -> bool:
     """
     if len(written) <= MAX_LONE_HOLES:
         return False
-    height = (written[:, 1] - written[:, 3]).mean()
+    heights = written[:, 1] - written[:, 3]
+    height = np.add.reduce(heights) / np.float32(len(heights))  # the mean, without its checks
     one, other = written[:-1], written[1:]
+    apart = (other[:, 0] - one[:, 2] > height) | (one[:, 0] - other[:, 2] > height)
+    if np.count_nonzero(apart) <= MAX_LONE_HOLES:
+        return False
     # A list marker is at a distance too, but no wider than its line is high.
     holes = (
-        (other[:, 3] < one[:, 1])
+        apart
+        & (other[:, 3] < one[:, 1])
         & (one[:, 3] < other[:, 1])
         & (one[:, 2] - one[:, 0] > height)
-        & ((other[:, 0] - one[:, 2] > height) | (one[:, 0] - other[:, 2] > height))
     )
     return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
 
