@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.embed import Embedder, PartialEmbedding
 from ingest.errors import ConfigError
+from ingest.models import Embed
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -34,26 +36,30 @@ def validate_vectors(embedder: Embedder) -> Embedder:
             f"{embedder.dimensions}"
         )
 
-    def embed(texts: Sequence[str]) -> Vectors:
-        vectors = call(texts)
+    def validate(embed: Embed, texts: Sequence[str]) -> Vectors:
+        vectors = call(embed, texts)
         flaws = find_flaws(vectors)
         if not flaws:
             return vectors
-        if len(flaws) == len(texts) and (same := find_flaws(call([PROBE_TEXT]))):
+        if len(flaws) == len(texts) and (same := find_flaws(call(embed, [PROBE_TEXT]))):
             raise ConfigError(f"{embedder.model} returned {same[0]}, for any text")
         valid = np.delete(vectors, list(flaws), axis=0)
         raise PartialEmbedding(
             valid, {place: f"{embedder.model} returned {flaw}" for place, flaw in flaws.items()}
         )
 
-    def call(texts: Sequence[str]) -> Vectors:
-        given = embedder.embed(texts)
+    def call(embed: Embed, texts: Sequence[str]) -> Vectors:
+        given = embed(texts)
         try:
             return check_shape(given, len(texts), embedder.dimensions)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{embedder.model} returned {error}") from error
 
-    return replace(embedder, embed=embed)
+    return replace(
+        embedder,
+        embed=partial(validate, embedder.embed),
+        embed_query=partial(validate, embedder.embed_query) if embedder.embed_query else None,
+    )
 
 
 def check_vectors(given: object, count: int, dimensions: int) -> Vectors:

@@ -18,7 +18,7 @@ from ingest.commands.eval.evaluate import evaluate
 from ingest.commands.eval.questions import Question
 from ingest.commands.eval.results import Evaluation
 from ingest.config.connections import create_connections
-from ingest.config.embedding import embedder_locations
+from ingest.config.embedding import embedder_locations, is_model_local
 from ingest.config.factory import open_services
 from ingest.config.location import Location
 from ingest.config.settings import Settings, environment_settings
@@ -113,7 +113,7 @@ def check_token_limit(
     variations: Sequence[Settings], names: Sequence[str], max_tokens: float | None
 ) -> None:
     """Raise ConfigError if a remote model would embed more tokens than allowed."""
-    if max_tokens is None and embedder_locations(variations[0]) == ("local",):
+    if max_tokens is None and is_model_local(variations[0]):
         return
     needed = sum(count_recipe_tokens(settings, names) for settings in variations)
     if needed > (max_tokens or 0):

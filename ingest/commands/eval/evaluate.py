@@ -144,7 +144,7 @@ def answer_key(
 def embed_questions(embedder: Embedder, texts: Sequence[str]) -> Iterator[Vectors]:
     """Embed texts in batches; yields vectors of shape (dimensions,)."""
     for start in range(0, len(texts), at_once := min(QUESTION_BATCH_SIZE, embedder.inputs)):
-        yield from embedder.embed(texts[start : start + at_once])
+        yield from embedder.embed_questions(texts[start : start + at_once])
 
 
 def mark_hits(key: AnswerKey, hits: Sequence[Hit]) -> AnsweredQuestion:
