@@ -266,7 +266,7 @@ def read_drawn_extent(chars: PageChars, place: int) -> tuple[float, float]:
 
 
 def read_char(chars: PageChars, place: int) -> str:
-    """Return a character; the hyphen of a line's end as a hyphen, what is not decoded as unknown."""
+    """Return a character; a line's last hyphen as a hyphen, what is not decoded as unknown."""
     char = chars.text[place]
     if char < " ":
         left, right = read_drawn_extent(chars, place)
