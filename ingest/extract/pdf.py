@@ -29,7 +29,13 @@ from ingest.extract.limits import (
     limit_headings,
     limit_text,
 )
-from ingest.extract.plausible import INDIC, UNCERTAIN_LANGUAGE, decipher, is_implausible
+from ingest.extract.plausible import (
+    INDIC,
+    UNCERTAIN_LANGUAGE,
+    decipher,
+    drop_foreign_letters,
+    is_implausible,
+)
 from ingest.extract.running_lines import separate_running_lines
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
@@ -139,8 +145,6 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
     if is_any(engines, lambda engine: engine.has_hidden_text(page - 1)):
         state.hidden.append(page)
     if found.garbled <= MAX_GARBLED_SHARE:
-        if found.is_doubtful:
-            state.doubtful.add(page)
         if state.verifier:
             try_call(partial(verify_page, engines, page, found.text, state), None)
         return found.text
@@ -286,7 +290,6 @@ class PageText(NamedTuple):
     text: str
     garbled: float  # share of it that is garbage, from 0 to 1; 1 for a page without text
     is_deciphered: bool = False
-    is_doubtful: bool = False  # another engine read letters of other scripts in its words
 
 
 def extract_page_text(engines: Iterable[PdfEngine], index: int) -> PageText | None:
@@ -300,9 +303,8 @@ def extract_page_text(engines: Iterable[PdfEngine], index: int) -> PageText | No
         if text is None:
             continue
         found = measure_text(text)
-        if best and best.garbled == IMPLAUSIBLE_SHARE and INDIC.search(text):
-            # Both read the same map of the same font; one of them leaves out what it lacks.
-            found = found._replace(is_doubtful=True)
+        if best and best.is_deciphered and INDIC.search(best.text):
+            break  # Both read the same map of the same font, and this one keeps the order.
         if found.garbled <= MAX_GARBLED_SHARE or try_call(
             partial(engine.has_unseen_text, index), False
         ):
@@ -321,6 +323,8 @@ def measure_text(text: str) -> PageText:
         if not try_call(partial(is_implausible, text), False):
             return PageText(text, garbled)
         garbled = IMPLAUSIBLE_SHARE
+    if INDIC.search(text):
+        return PageText(drop_foreign_letters(text), DECIPHERED_SHARE, is_deciphered=True)
     read = try_call(partial(decipher, text), "")
     if read and garbled_share(read) <= MAX_GARBLED_SHARE:
         return PageText(read, DECIPHERED_SHARE, is_deciphered=True)

@@ -43,8 +43,13 @@ OTHER_SCRIPT = re.compile(
 )
 # Next to a letter of a script of India, what none of its words has. A figure may be, as in "5th".
 INDIC = re.compile("[\u0900-\u0dff]")
-FOREIGN = "A-Za-z@#{|}~\xb2\xb3\xb9\xc0-\u02af\u1200-\u139f\u2700-\u28ff\u2e80-\u9fff\ue000-\uf8ff"
+FOREIGN = (
+    "A-Za-z@#{|}~\xb2\xb3\xb9\xc0-\u02af\u1200-\u139f\u2700-\u28ff\u2e80-\u9fff\ue000-\uf8ff\ufffd"
+)
 FOREIGN_IN_INDIC = re.compile(f"[\u0900-\u0dff][{FOREIGN}]|[{FOREIGN}][\u0900-\u0dff]")
+FOREIGN_BESIDE_INDIC = re.compile(
+    f"[{FOREIGN}]+(?=[\u0900-\u0dff])|(?<=[\u0900-\u0dff])[{FOREIGN}]+"
+)
 CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
 GLYPH_SHIFT = 29  # from the glyph numbers of common TrueType fonts to ASCII
 CONTROL_CODES = re.compile("[\x03-\x08\x0e-\x1f]")  # glyph numbers of spaces and punctuation
@@ -108,6 +113,11 @@ def has_mixed_words(text: str) -> bool:
         words = LONG_WORD.findall(text)
         mixed = sum(1 for word in words if OTHER_SCRIPT.search(word) and LATIN.search(word))
     return mixed >= MIN_MIXED_WORDS and mixed > MAX_MIXED_WORDS * len(words)
+
+
+def drop_foreign_letters(text: str) -> str:
+    """Return a text of a script of India without what a font maps to no letter of it."""
+    return FOREIGN_BESIDE_INDIC.sub("", text)
 
 
 def is_prose(text: str) -> bool:

@@ -51,6 +51,7 @@ MAX_OVERLAP = 0.1  # of a letter and the next one
 MAX_SLOPE = 1.5  # above or below its line
 HYPHEN_MARK = "\ufffe"  # PDFium's for a hyphen at the end of a line
 JOINERS = frozenset("\u200c\u200d")  # they take no space: at the place of the letter after them
+UNKNOWN = "\ufffd"  # for a glyph that the font does not map to anything
 ELLIPSIS = "…"  # PDFium makes it three dots
 
 
@@ -265,10 +266,11 @@ def read_drawn_extent(chars: PageChars, place: int) -> tuple[float, float]:
 
 
 def read_char(chars: PageChars, place: int) -> str:
-    """Return a character; the hyphen of a line's end as a hyphen, and no control characters."""
+    """Return a character; a line's last hyphen as a hyphen, what is not decoded as unknown."""
     char = chars.text[place]
     if char < " ":
-        return ""
+        left, right = read_drawn_extent(chars, place)
+        return UNKNOWN if right - left > SAME_PLACE_POINTS else ""  # a space draws nothing
     return "-" if char == HYPHEN_MARK and is_hyphen(chars.handle, place) == 1 else char
 
 
