@@ -96,9 +96,10 @@ def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     )
     # Only words of one letter do not show it, and words that PDFium joins may be on several levels.
     still = np.flatnonzero((across == 0) & (upwards == 0))
-    first, last = words.first_boxes[heads[still]], words.last_boxes[tails[still]]
-    across[still] = box_centres(last, 0) - box_centres(first, 0)
-    upwards[still] = box_centres(last, 1) - box_centres(first, 1)
+    if len(still):
+        first, last = words.first_boxes[heads[still]], words.last_boxes[tails[still]]
+        across[still] = box_centres(last, 0) - box_centres(first, 0)
+        upwards[still] = box_centres(last, 1) - box_centres(first, 1)
     if (across >= np.abs(upwards)).all():
         return np.zeros(len(words.lines), np.intp)  # all Direction.RIGHT
     long = words.ends[tails] - words.starts[heads]
@@ -152,6 +153,8 @@ def find_ruled_gaps(
 ) -> NDArray[np.bool_]:
     """Mark each word after the first that a vertical rule separates from the one before."""
     gaps = np.zeros(max(0, len(boxes) - 1), bool)
+    if not vertical:
+        return gaps
     ends, starts = boxes[:-1, 2].copy(), boxes[1:, 0].copy()
     tops, bottoms = boxes[1:, 1].copy(), boxes[1:, 3].copy()
     # A rule a row, and a drawing has thousands.
@@ -179,6 +182,8 @@ def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> N
     has_cell = np.zeros(lines[-1] + 1, bool)
     has_cell[lines[inner]] = True
     close &= ~cuts & has_cell[lines[:-1]]
+    if not close.any():
+        return gaps
     begins = boxes[np.append(0, np.flatnonzero(cuts) + 1)]
     ends = boxes[inner]
     starts, stops = np.sort(begins[:, 0]), np.sort(ends[:, 2])

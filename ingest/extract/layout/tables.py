@@ -44,6 +44,10 @@ def replace_tables(
     start = len(above)
     outside = list(above)  # bands above the next table, of which the last may belong to it
     while start < len(bands):
+        if len(bands[start]) == 1:  # most are
+            outside.append(bands[start])
+            start += 1
+            continue
         table, first, end = detect_table(bands, start, rulings, height)
         if table is None:
             outside += bands[start:end]
@@ -96,13 +100,13 @@ def detect_table(
         )
         if len(columns) <= 1:
             return None, start, after
+    if not framed and is_torn(bands, first, end):
+        return None, start, after
     flat = [band for row in rows for band in row]
     splitter = RowSplitter(flat, columns, height)
     rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_into_cells(row, columns) for row in rows], columns)
-    is_table = is_plausible_table(table, framed=framed) and (
-        framed or not is_torn(bands, first, end)
-    )
+    is_table = is_plausible_table(table, framed=framed)
     return (table, first, end) if is_table else (None, start, after)
 
 

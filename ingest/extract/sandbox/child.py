@@ -7,6 +7,7 @@ must not need them.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import time
@@ -24,6 +25,8 @@ from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress
 from ingest.extract.sandbox.spawn import open_handle
 from ingest.models import Code
 
+GARBAGE_OBJECTS = 50_000  # more than are freed, before a search for cycles
+
 
 def serve(pipe: Connection) -> None:
     """Serve tasks until the parent closes the pipe. The first answer names the active layers."""
@@ -32,6 +35,7 @@ def serve(pipe: Connection) -> None:
         progress = ProgressBuffer(name)
         silence_output()
         limit_memory(megabytes)
+        collect_garbage_rarely()
         pipe.send(isolation.enter())
         for task, limits, file in receive_tasks(pipe):
             heartbeat = Heartbeat(progress, limits)
@@ -94,6 +98,12 @@ def silence_output() -> None:
     devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(devnull, stream)
+
+
+def collect_garbage_rarely() -> None:
+    """Look for cyclic garbage less often: reading makes many objects and few cycles."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS)
 
 
 def limit_memory(megabytes: int) -> None:
