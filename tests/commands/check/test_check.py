@@ -406,7 +406,6 @@ def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None
     lost = remote.chunks("a.pdf")[:2]
     lose(remote)
     azure.clock.advance(30)
-    remote.index.hold()
     remote.repair(folder)  # it sees its own marks only after a while
     assert remote.bench.embeds.texts == [chunk.text for chunk in lost]
     assert remote.check(folder, has_written=True) == []
