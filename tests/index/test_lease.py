@@ -11,6 +11,7 @@ import pytest
 from ingest.errors import BusyError
 from ingest.index.azure import owner
 from ingest.index.azure.lease import LEASE_RENEW_SECONDS
+from ingest.index.azure.visibility import SEEN_IN_A_ROW
 from ingest.runtime.retry import RetryableError
 from tests.pipeline.worlds import (
     ANOTHER_MACHINE,
@@ -204,7 +205,7 @@ def test_a_run_that_changes_nothing_asks_little() -> None:
         assert made.run(lambda number, numbers=numbers: numbers.append(number)) == 0  # type: ignore[misc]
         counts.append(numbers[-1])
     assert counts[0] <= 5
-    assert counts[1] <= counts[0] + 16
+    assert counts[1] <= counts[0] + SEEN_IN_A_ROW
 
 
 def test_old_epochs_are_dropped() -> None:

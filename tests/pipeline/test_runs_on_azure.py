@@ -394,6 +394,30 @@ def test_two_copies_of_a_job_damage_nothing(azure: Azure, folder: Path) -> None:
     assert set(outcomes(run(folder, client(azure))).values()) == {"unchanged"}
 
 
+def test_a_stopped_process_that_goes_on_after_another_run_writes_nothing(
+    azure: Azure, folder: Path
+) -> None:
+    """A laptop is closed over a run, and the nightly job indexes a newer version meanwhile."""
+    write(folder / "a.pdf", *(prose(f"saws {page}", 12) for page in range(4)))
+    azure.openai.latency = 1.0
+    with command(azure, folder, "run", "docs") as process:
+        wait_until(lambda: len(azure.openai.requests) >= 1)
+        process.send(signal.SIGSTOP)
+        azure.openai.latency = 0.0
+        then = datetime.now(UTC) - timedelta(seconds=100)
+        for key, document in azure.search.dump(INDEX).items():
+            if key.startswith("lease"):
+                aged(azure, document | {"settled": then.isoformat(timespec="seconds")})
+        write(folder / "a.pdf", prose("anvils", 12), age=50)
+        code, _, errors = called(azure, folder, "run", "docs")
+        assert code == 0, errors
+        wanted = contents(azure)
+        process.send(signal.SIGCONT)
+        assert process.wait() == BusyError.exit_code, process.stderr.text
+    assert "another run has taken over the index" in process.stderr.text
+    assert contents(azure) == wanted
+
+
 def test_an_index_deleted_midway_is_an_error_and_the_next_run_fills_it(
     azure: Azure, folder: Path
 ) -> None:
