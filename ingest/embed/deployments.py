@@ -62,11 +62,23 @@ class RequestLimits:
 
 
 def create_rate_limiter(
-    endpoints: Sequence[Endpoint], clock: Callable[[], float] = time.monotonic
+    endpoints: Sequence[Endpoint],
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    is_shared: bool = False,
 ) -> LocalRateLimiter:
-    """Create a rate limiter that knows only the configured quotas of the deployments."""
+    """Create a rate limiter that knows only the configured quotas of the deployments.
+
+    With `is_shared`, no quota is spent at once, as others may have begun to use it before.
+    """
+    shared_until = math.inf if is_shared else -math.inf
     return LocalRateLimiter(
-        [DeploymentLimiter(LearntLimit(each.tpm), LearntLimit(each.rpm)) for each in endpoints],
+        [
+            DeploymentLimiter(
+                LearntLimit(each.tpm), LearntLimit(each.rpm), shared_until=shared_until
+            )
+            for each in endpoints
+        ],
         clock,
     )
 

@@ -30,6 +30,7 @@ WRITING_CHUNKS = "writing"  # uploading chunks to the index
 WRITING_RECORDS = "recording"  # writing records: intents and commits
 TOKEN_QUOTA, REQUEST_QUOTA = "token quota", "request quota"  # waits for a permit
 FIRST_ANSWER = "first answer"  # waits for the first response, which reports the quota
+OPEN_REQUESTS = "open requests"  # waits for a response, as many tokens are under way
 
 # Counters.
 CHARGED_TOKENS = "charged"  # tokens, as the quota counts them
