@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate, LocalRateLimiter
 from ingest.embed.rate_limit.quota import LearntLimit
 from ingest.runtime.retry import RetryPolicy
-from ingest.runtime.timing import Stopwatch
+from ingest.runtime.timing import RETRY_PAUSE, Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Deployments
@@ -94,6 +94,13 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
 ) -> Embedder:
     """Create the embedder. No request is sent yet."""
     gate = Gate(rate_limiter, retry_policy, times)
+    sleep = retry_policy.sleep
+
+    def pause(seconds: float) -> None:
+        with times.measure(RETRY_PAUSE):
+            sleep(seconds)
+
+    retry_policy = replace(retry_policy, sleep=pause)
     closers: list[Callable[[], None]] = []
     lock = threading.Lock()
 
