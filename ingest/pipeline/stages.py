@@ -10,7 +10,6 @@ of them are acknowledged. A run may therefore die at any point, and the next one
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from functools import partial
@@ -22,7 +21,6 @@ from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgre
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
 from ingest.pipeline.diff import (
-    MAX_ATTEMPTS,
     AbsenceTracker,
     Change,
     SkipRule,
@@ -113,8 +111,12 @@ def compare_root(
 
 def create_skip_rule(services: Services, run: Run) -> SkipRule:
     """Return the rule by which this run takes a source for unchanged."""
-    max_attempts = sys.maxsize if run.retry_failed else MAX_ATTEMPTS
-    return SkipRule(services.recipe.digest, services.reader.ocr, max_attempts, run.has_passwords)
+    return SkipRule(
+        services.recipe.digest,
+        services.reader.ocr,
+        has_passwords=run.has_passwords,
+        retrying_run=run.id if run.retry_failed else "",
+    )
 
 
 def read_with_crash_guard(
