@@ -52,6 +52,7 @@ PAUSE_NAMES = {
 
 # Counters.
 CHARGED_TOKENS = "charged"  # tokens, as the quota counts them
+EMBEDDED_TOKENS, WRITTEN_TOKENS = "embedded", "written"  # of chunks, as the model counts them
 THROTTLED_REQUESTS = "refused"  # requests answered with 429
 
 
