@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from types import FrameType
 
 from ingest.azure.credential import MONITOR_SCOPE
@@ -43,6 +44,7 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.formatting import pluralize
 from ingest.runtime.request_ids import request_id_prefix
 from ingest.runtime.telemetry import RunInfo, Telemetry, start_telemetry
+from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDED_TOKENS, WRITTEN_TOKENS, Stopwatch
 from ingest.sources import Root
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             for event in run_and_show(roots, recorder, options):
                 telemetry.on_event(event)
         except IngestError as error:
+            report_unwritten(services.times, settings)
             finish_run(recorder, error.exit_code, telemetry, str(error))
             raise
         code = process_exit_code(run.stop, signals, totals)
@@ -133,6 +136,20 @@ def report_limit(budget: Budget) -> None:
     has_spent = budget.tokens or budget.pages
     advice = "run again to continue" if has_spent else "raise it: not even one request fits"
     logs.log_notice(f"stopped at {at}: more would exceed {budget.limit_reached}; {advice}")
+
+
+def report_unwritten(times: Stopwatch, settings: Settings) -> None:
+    """Log the tokens that a failed run paid for and did not write, if any."""
+    lost = times.counts[EMBEDDED_TOKENS] - times.counts[WRITTEN_TOKENS]
+    if lost <= 0 or not times.counts[CHARGED_TOKENS]:
+        return
+    is_kept = settings.journal != "off" and Path(settings.journal).expanduser().is_dir()
+    remedy = (
+        f"the next run on this machine takes the vectors from {settings.journal}"
+        if is_kept
+        else "the next run pays them again"
+    )
+    logs.log_notice(f"{pluralize(lost, 'token')} were paid for and not written: {remedy}")
 
 
 def spending_json(budget: Budget) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
@@ -21,6 +22,7 @@ from ingest.embed.deployments import (
     create_rate_limiter,
     remote_embedder,
 )
+from ingest.embed.journal import VectorJournal, open_journal
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError
 from ingest.runtime.budget import Budget
@@ -69,6 +71,14 @@ def create_embedder(
         times or Stopwatch(),
         rate_limiter=rate_limiter or create_rate_limiter(endpoints, connections.retry_policy.clock),
     )
+
+
+def open_vector_journal(settings: Settings, model: Embedder, index: str) -> VectorJournal | None:
+    """Open the journal of an index for vectors that a service bills; None without one."""
+    if settings.journal == "off" or not embedding_endpoints(settings):
+        return None
+    name = f"{index} {settings.search_index} {model.model}"
+    return open_journal(Path(settings.journal).expanduser(), name, model.dimensions)
 
 
 def embedder_locations(settings: Settings) -> tuple[str, ...]:

@@ -15,12 +15,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from ingest.config.connections import Connections, create_connections
-from ingest.config.embedding import create_embedder, embedding_endpoints
+from ingest.config.embedding import create_embedder, embedding_endpoints, open_vector_journal
 from ingest.config.index import create_writers, index_location, open_index
 from ingest.config.location import Location
 from ingest.config.reader import open_document_intelligence, open_reader
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
+from ingest.embed.journal import journaled
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.ocr.page_cache import InheritedPageCache
@@ -74,7 +75,14 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     times = Stopwatch(observer=connections.observer)
     budget = shared.budget if shared else create_budget(settings, stop)
     rate_limiter = shared.rate_limiter if shared else None
+    is_own = model is None
     model = model or create_embedder(settings, connections, times, budget, rate_limiter)
+    journal = (
+        open_vector_journal(settings, model, index_location(settings).text)
+        if write and is_own and not shared
+        else None
+    )
+    model = journaled(model, journal) if journal else model
     recipe = create_recipe(settings, model)
     with ExitStack() as stack:
         stack.callback(model.close)
@@ -114,6 +122,8 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             if write and not shared:
                 index.hold(settings.engine, stop.fail)
             yield services
+            if journal and not stop.is_requested():
+                journal.delete()  # all of it is in the index
         except BaseException as error:
             # Threads that wait for a quota must not delay the error message.
             stop.abandon()

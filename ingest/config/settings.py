@@ -381,6 +381,11 @@ class Settings:
         "maximum tokens in one embedding request",
         in_range(int, 1, 300_000),
     )
+    journal: str = setting_field(
+        "~/.cache/ingest",
+        "INGEST_JOURNAL",
+        "folder for vectors that are paid for and not written yet; or `off`",
+    )
     embed_at_once: int = setting_field(
         16, "INGEST_EMBED_AT_ONCE", "maximum concurrent embedding requests", in_range(int, 1, 64)
     )

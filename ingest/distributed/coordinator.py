@@ -56,7 +56,8 @@ class Coordinator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
-        self.rate_limiter = create_rate_limiter(endpoints, clock)
+        # A coordinator that replaces another knows nothing of what that one sent.
+        self.rate_limiter = create_rate_limiter(endpoints, clock, is_shared=True)
         # Reports on permits of an earlier coordinator must match none of this one's.
         self.rate_limiter.permit_numbers = itertools.count(secrets.randbits(48))
         self.ocr_rate_limiter = LeakyBucket(clock=clock)

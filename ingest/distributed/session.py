@@ -23,6 +23,7 @@ from ingest.config.connections import Connections, connections_of_run, create_co
 from ingest.config.factory import SharedState, open_services
 from ingest.config.settings import build_settings
 from ingest.config.sources import PortableRoot, open_portable
+from ingest.distributed.coordinator import DRIVER_TIMEOUT_SECONDS
 from ingest.distributed.coordinator_client import (
     RemoteRateLimiter,
     reserve_budget,
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 1.0
 SESSION_POLL_SECONDS = 0.2  # between checks of whether a session is over
 LEASE_CHECK_SECONDS = 5.0  # between checks of whether the run still holds the index
+LEASE_LATE_SECONDS = 40.0  # without a renewal (every 20 s), a silent driver is taken for gone
 # After so long without a renewed lease, a worker begins nothing more, and then stops writing.
 # Another run may take the index after 90 s (index/azure/lease.py).
 LEASE_DOUBT_SECONDS, LEASE_LOST_SECONDS = 55.0, 75.0
@@ -297,8 +299,14 @@ def send_heartbeats(session: Session) -> None:
         except CoordinatorUnavailableError:
             continue  # another one will start, or the driver is lost too
         session.rate_limiter.quota = orders.quota or session.rate_limiter.quota
-        if orders.driver_lost:
-            session.stop_with_error("the driver of its run no longer answers")
+        lease_age = time.monotonic() - session.lease_seen
+        # A driver whose machine is busy may call late, but it still renews the lease.
+        if orders.driver_lost and lease_age > LEASE_LATE_SECONDS:
+            session.stop_with_error(
+                f"the driver of its run has not called for {DRIVER_TIMEOUT_SECONDS:.0f} s, nor "
+                f"renewed the index lock for {lease_age:.0f} s: it is gone, or its machine is too "
+                "busy"
+            )
         if orders.drain:
             stop.drain()
         if orders.stop:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate, LocalRateLimiter
 from ingest.embed.rate_limit.quota import LearntLimit
 from ingest.runtime.retry import RetryPolicy
-from ingest.runtime.timing import Stopwatch
+from ingest.runtime.timing import RETRY_PAUSE, Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Deployments
@@ -62,11 +62,23 @@ class RequestLimits:
 
 
 def create_rate_limiter(
-    endpoints: Sequence[Endpoint], clock: Callable[[], float] = time.monotonic
+    endpoints: Sequence[Endpoint],
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    is_shared: bool = False,
 ) -> LocalRateLimiter:
-    """Create a rate limiter that knows only the configured quotas of the deployments."""
+    """Create a rate limiter that knows only the configured quotas of the deployments.
+
+    With `is_shared`, no quota is spent at once, as others may have begun to use it before.
+    """
+    shared_until = math.inf if is_shared else -math.inf
     return LocalRateLimiter(
-        [DeploymentLimiter(LearntLimit(each.tpm), LearntLimit(each.rpm)) for each in endpoints],
+        [
+            DeploymentLimiter(
+                LearntLimit(each.tpm), LearntLimit(each.rpm), shared_until=shared_until
+            )
+            for each in endpoints
+        ],
         clock,
     )
 
@@ -82,6 +94,13 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
 ) -> Embedder:
     """Create the embedder. No request is sent yet."""
     gate = Gate(rate_limiter, retry_policy, times)
+    sleep = retry_policy.sleep
+
+    def pause(seconds: float) -> None:
+        with times.measure(RETRY_PAUSE):
+            sleep(seconds)
+
+    retry_policy = replace(retry_policy, sleep=pause)
     closers: list[Callable[[], None]] = []
     lock = threading.Lock()
 

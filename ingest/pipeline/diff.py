@@ -115,13 +115,23 @@ class SkipRule:
     max_attempts: int = MAX_ATTEMPTS  # failures after which a source is not read again
     max_deaths: int = MAX_DEATHS  # of the process that read it alone, after which it is not either
     has_passwords: bool = False  # passwords were given, perhaps other ones than last time
+    retrying_run: str = ""  # id of the run, if it retries what failed too often: once each
 
     def should_give_up(self, record: Record) -> bool:
         """Return whether a source that failed is not tried again."""
         if self.has_passwords and record.code == Code.ENCRYPTED:
             return False
+        return self.is_exhausted(record)
+
+    def is_exhausted(self, record: Record) -> bool:
+        """Return whether a source has failed so often that it is not read again.
+
+        On a cluster, a run meets a source again whose worker died over it.
+        """
+        is_retried = bool(self.retrying_run) and record.run != self.retrying_run
         is_crash = record.error == INTERRUPTED_REASON
-        return record.attempts >= (self.max_deaths if is_crash else self.max_attempts)
+        most = self.max_deaths if is_crash else self.max_attempts
+        return not is_retried and record.attempts >= most
 
 
 def compare(
@@ -248,7 +258,7 @@ def is_improvable(record: Record, rule: SkipRule) -> bool:
     """Return whether reading unchanged bytes again may add to the index."""
     details = record.details
     if details.missing:
-        return record.attempts < rule.max_attempts
+        return not rule.is_exhausted(record)
     return bool(details.scanned and rule.ocr and details.ocr != rule.ocr)
 
 

@@ -10,10 +10,8 @@ of them are acknowledged. A run may therefore die at any point, and the next one
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +57,13 @@ from ingest.pipeline.writes import (
 )
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.concurrency import map_concurrent, round_robin
-from ingest.runtime.timing import EMBEDDING_CHUNKS, WRITING_CHUNKS, WRITING_RECORDS
+from ingest.runtime.timing import (
+    EMBEDDED_TOKENS,
+    EMBEDDING_CHUNKS,
+    WRITING_CHUNKS,
+    WRITING_RECORDS,
+    WRITTEN_TOKENS,
+)
 from ingest.sources import Root
 
 if TYPE_CHECKING:
@@ -129,10 +133,12 @@ def compare_root(
 
 def create_skip_rule(services: Services, run: Run) -> SkipRule:
     """Return the rule by which this run takes a source for unchanged."""
-    rule = SkipRule(services.recipe.digest, services.reader.ocr, has_passwords=run.has_passwords)
-    if run.retry_failed:
-        rule = replace(rule, max_attempts=sys.maxsize, max_deaths=sys.maxsize)
-    return rule
+    return SkipRule(
+        services.recipe.digest,
+        services.reader.ocr,
+        has_passwords=run.has_passwords,
+        retrying_run=run.id if run.retry_failed else "",
+    )
 
 
 def read_with_crash_guard(
@@ -218,7 +224,12 @@ def embed_chunks(
         tokens = sum(piece.chunk.tokens for piece in item)
         if not budget.try_reserve(tokens):
             return None
-        call = partial(model.embed, [piece.chunk.text_to_embed for piece in item])
+
+        def call() -> Vectors:
+            vectors = model.embed([piece.chunk.text_to_embed for piece in item])
+            services.times.count(EMBEDDED_TOKENS, tokens)
+            return vectors
+
         timed = services.times.wrap(
             EMBEDDING_CHUNKS,
             call,
@@ -253,7 +264,13 @@ def upload_batches(
     def start(item: EmbeddedBatch | Transaction | RunEvent) -> Future[dict[str, Refusal]] | None:
         if not isinstance(item, EmbeddedBatch):
             return None
-        call = partial(upload_batch, item, services.index, services.embedder.dimensions)
+
+        def call() -> dict[str, Refusal]:
+            refused = upload_batch(item, services.index, services.embedder.dimensions)
+            tokens = sum(chunk.tokens for _, chunk in item.chunks)
+            services.times.count(WRITTEN_TOKENS, tokens if item.paid else 0)
+            return refused
+
         timed = services.times.wrap(WRITING_CHUNKS, call, *source_keys(item.chunks))
         return stop.track(services.write_threads.submit(timed))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ingest.runtime.timing import (
@@ -13,6 +14,9 @@ from ingest.runtime.timing import (
     READING_DOCUMENTS,
     RECOGNISING_PAGES,
     REQUEST_QUOTA,
+    RETRY_PAUSE,
+    STALL_NAMES,
+    STALL_SECONDS,
     TOKEN_QUOTA,
     WRITING_CHUNKS,
     WRITING_RECORDS,
@@ -118,7 +122,25 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
             f"writing to the index took {writing:.0%} of the time: a faster service or disk would "
             "help",
         ),
+        *measure_stalls(times, seconds),
     ]
+
+
+def measure_stalls(times: Stopwatch, seconds: float) -> Iterator[Utilization]:
+    """Yield what a run waited for longer than a few seconds at a time."""
+    pauses = times.wall_seconds(RETRY_PAUSE) if RETRY_PAUSE in times.spans else 0.0
+    yield Utilization(
+        pauses / seconds,
+        f"embedding paused {pauses / seconds:.0%} of the time before another attempt, as requests "
+        "failed: the log has the errors",
+    )
+    for activity, name in STALL_NAMES.items():
+        share = min(1.0, times.stalled_seconds(activity) / seconds)
+        yield Utilization(
+            share,
+            f"the run waited {share:.0%} of the time for {name}, over {STALL_SECONDS:.0f} s at a "
+            "time",
+        )
 
 
 def advise_reading(times: Stopwatch, busy: float, capacity: Capacity) -> str:

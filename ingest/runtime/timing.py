@@ -30,9 +30,29 @@ WRITING_CHUNKS = "writing"  # uploading chunks to the index
 WRITING_RECORDS = "recording"  # writing records: intents and commits
 TOKEN_QUOTA, REQUEST_QUOTA = "token quota", "request quota"  # waits for a permit
 FIRST_ANSWER = "first answer"  # waits for the first response, which reports the quota
+OPEN_REQUESTS = "open requests"  # waits for a response, as many tokens are under way
+RETRY_PAUSE = "retry"  # pauses before another attempt at embedding
+
+STALL_SECONDS = 5.0  # without the end of any piece, after which an activity stalls
+# Names of what a run waits for, in the order in which one of them is shown.
+STALL_NAMES = {
+    EMBEDDING_SERVICE: "an answer of the embedding service",
+    RECOGNISING_PAGES: "an answer of the OCR service",
+    WRITING_CHUNKS: "an answer of the index",
+    WRITING_RECORDS: "an answer of the index",
+    REUSING_VECTORS: "an answer of the index",
+    FETCHING_DOCUMENTS: "a document to arrive",
+    READING_DOCUMENTS: "a document to be read",
+}
+PAUSE_NAMES = {
+    TOKEN_QUOTA: TOKEN_QUOTA,
+    REQUEST_QUOTA: REQUEST_QUOTA,
+    RETRY_PAUSE: "another attempt at embedding",
+}
 
 # Counters.
 CHARGED_TOKENS = "charged"  # tokens, as the quota counts them
+EMBEDDED_TOKENS, WRITTEN_TOKENS = "embedded", "written"  # of chunks, as the model counts them
 THROTTLED_REQUESTS = "refused"  # requests answered with 429
 
 
@@ -44,14 +64,25 @@ class Span:
     changed_at: float = 0.0  # when the number last changed
     wall_seconds: float = 0.0  # with at least one thread in it
     thread_seconds: float = 0.0  # total of all threads
+    quiet_since: float = 0.0  # when a piece last ended, or the first began
+    stalled_seconds: float = 0.0  # in which no piece ended for STALL_SECONDS
 
     def add_threads(self, change: int, now: float) -> None:
         """Add the time since the last change, then change the number of threads."""
         elapsed = now - self.changed_at
+        if change < 0:
+            self.stalled_seconds += self.stalled_for(now)
+        if change < 0 or not self.under_way:
+            self.quiet_since = now
         self.wall_seconds += elapsed if self.under_way else 0.0
         self.thread_seconds += elapsed * self.under_way
         self.under_way += change
         self.changed_at = now
+
+    def stalled_for(self, now: float) -> float:
+        """Return the seconds since a piece ended, if that is long ago; else 0."""
+        quiet = now - self.quiet_since if self.under_way else 0.0
+        return quiet if quiet > STALL_SECONDS else 0.0
 
 
 class Observer(Protocol):
@@ -138,10 +169,16 @@ class Stopwatch:
             self.counts[counter] += number
 
     def current_wait(self) -> str:
-        """Return the quota that requests are waiting for now; "" if none is waiting."""
+        """Return what the run is waiting for now; "" if it makes progress."""
         with self.lock:
-            waits = (name for name in (TOKEN_QUOTA, REQUEST_QUOTA) if self.spans[name].under_way)
-            return next(waits, self.mirrored_wait)
+            now, spans = self.clock(), self.spans
+            for activity, name in PAUSE_NAMES.items():
+                if activity in spans and spans[activity].under_way:
+                    return name
+            for activity, name in STALL_NAMES.items():
+                if activity in spans and spans[activity].stalled_for(now):
+                    return name
+            return self.mirrored_wait
 
     def mirror(
         self, spans: Mapping[str, tuple[float, float]], counts: Mapping[str, int], waits: str
@@ -167,6 +204,12 @@ class Stopwatch:
     def thread_seconds(self, activity: str) -> float:
         """Return the total seconds of all threads in an activity."""
         return self.span(activity).thread_seconds
+
+    def stalled_seconds(self, activity: str) -> float:
+        """Return the seconds in which an activity stalled."""
+        with self.lock:
+            span = self.spans.get(activity)
+            return span.stalled_seconds + span.stalled_for(self.clock()) if span else 0.0
 
     def span(self, activity: str) -> Span:
         """Return an activity's times up to now."""

@@ -156,6 +156,7 @@ def emulator(  # noqa: PLR0913 - each has a default
             "AZURE_SEARCH_ENDPOINT": azure.search_endpoint,
             "AZURE_SEARCH_INDEX": index,
             "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+            "INGEST_JOURNAL": str(folder / "journal"),
             "IDENTITY_ENDPOINT": f"{azure.identity_endpoint}/msi/token",
             "IDENTITY_HEADER": identity.secret,
             "NO_PROXY": "127.0.0.1,localhost",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import pytest
@@ -37,10 +36,9 @@ def record(name: str, outcome: Outcome = Outcome.NEW, **more: object) -> Record:
     return Record("/r", name, outcome=outcome, **(values | more))  # type: ignore[arg-type]
 
 
-def compared(
-    listing: list[Listed], records: list[Record], attempts: int = MAX_ATTEMPTS
-) -> list[Change]:
-    return list(compare(listing, records, SkipRule("recipe", "reader", attempts)))
+def compared(listing: list[Listed], records: list[Record], retrying_run: str = "") -> list[Change]:
+    rule = SkipRule("recipe", "reader", retrying_run=retrying_run)
+    return list(compare(listing, records, rule))
 
 
 @given(NAMES, NAMES, st.data())
@@ -97,10 +95,21 @@ def test_a_failure_is_not_tried_for_ever() -> None:
     assert not change.harmless
     assert "damaged (tried 3 times; --retry-failed tries again)" in change.reason
 
-    (again,) = compared([source("a")], [known], attempts=sys.maxsize)
+    (again,) = compared([source("a")], [known], retrying_run="r2")
     assert isinstance(again, Stale)
     (changed,) = compared([source("a", "2")], [known])
     assert isinstance(changed, Stale)
+
+
+def test_a_retry_that_kills_its_worker_is_the_last() -> None:
+    """--retry-failed on a cluster: the next worker finds what its run has begun, and gives up."""
+    tried = {"outcome": Outcome.FAILED, "attempts": MAX_ATTEMPTS + 1, "error": "killed"}
+    known = record("a", run="r2", **tried)  # type: ignore[arg-type]
+    (change,) = compared([source("a")], [known], retrying_run="r2")
+    assert isinstance(change, SourceResult)
+    assert change.outcome is Outcome.FAILED
+    (again,) = compared([source("a")], [known], retrying_run="r3")
+    assert isinstance(again, Stale)
 
 
 def test_what_is_locked_is_tried_whenever_there_are_passwords() -> None:

@@ -147,3 +147,11 @@ def test_quotas_are_written_as_people_say_them(number: float, text: str) -> None
 def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None:
     """14 min, not 840.0 s."""
     assert format_seconds(seconds) == text
+
+
+def test_answers_that_take_their_time_are_named() -> None:
+    """One request of sixteen hung for most of the run: little was busy, and that was the reason."""
+    spent = times(service=(90, 90), reading=(5, 5))
+    spent.spans[EMBEDDING_SERVICE].stalled_seconds = 85
+    said = find_bottleneck(spent, 100, CAPACITY)
+    assert said.startswith("the run waited 85% of the time for an answer of the embedding service")

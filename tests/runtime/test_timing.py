@@ -122,3 +122,27 @@ def test_the_times_of_others_are_shown_as_they_are() -> None:
     times.mirror({}, {}, "")
     assert times.current_wait() == ""
     assert times.wall_seconds("reading") == 6.0
+
+
+def test_what_hangs_has_a_name_after_five_seconds() -> None:
+    """Requests without an answer for minutes are not silence: the progress line says what it is."""
+    clock = Clock()
+    times = Stopwatch(clock)
+    with times.measure("reading"), times.measure("embedding service"):
+        clock.now += 4
+        assert times.current_wait() == ""
+        with times.measure("embedding service"):
+            clock.now += 4
+        assert times.current_wait() == "a document to be read"  # an answer has just arrived
+        clock.now += 50
+        assert times.current_wait() == "an answer of the embedding service"
+    assert times.current_wait() == ""
+    assert times.stalled_seconds("embedding service") == 8 + 50
+    assert times.stalled_seconds("nothing of the kind") == 0
+
+
+def test_a_pause_before_another_attempt_has_a_name() -> None:
+    """The service fails again and again: that is what the run waits for."""
+    times = Stopwatch(Clock())
+    with times.measure("retry"):
+        assert times.current_wait() == "another attempt at embedding"

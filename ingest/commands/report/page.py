@@ -28,9 +28,11 @@ from ingest.runtime.timing import (
     EMBEDDING_SERVICE,
     FETCHING_DOCUMENTS,
     FIRST_ANSWER,
+    OPEN_REQUESTS,
     READING_DOCUMENTS,
     RECOGNISING_PAGES,
     REQUEST_QUOTA,
+    RETRY_PAUSE,
     TOKEN_QUOTA,
     WRITING_CHUNKS,
     WRITING_RECORDS,
@@ -55,6 +57,8 @@ STAGE_DESCRIPTIONS = {
     TOKEN_QUOTA: "waits before calls to the model",
     REQUEST_QUOTA: "waits before calls to the model",
     FIRST_ANSWER: "waits for the first response, which shows the quota",
+    OPEN_REQUESTS: "waits for a response, as many tokens were under way",
+    RETRY_PAUSE: "pauses before another attempt at embedding",
     NOTHING_TO_EMBED: "the model waited for documents, or had finished",
 }
 

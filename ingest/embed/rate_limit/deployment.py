@@ -1,15 +1,17 @@
-"""Rate limiter of one deployment: use all of its quota, evenly, and never more.
+"""Rate limiter of one deployment: use all of its quota, and never more but to find out how much.
 
-The remaining tokens that the service reports are spread over the rest of the minute. If it reports
-nothing, the limit comes from the settings or is learnt from throttled requests. A DeploymentLimiter
-neither sleeps nor reads a clock: `now` is a parameter, in seconds, so that tests simulate hours.
+A client that is alone spends what is left of a window at once, and then waits for the window's end
+(`window.py`), which one early request tests. As soon as another client is seen, and in long runs,
+the tokens are spread over the rest of the minute instead, so that others find some. The limit is
+that which the service reports, or the settings, or is learnt from throttled requests. A
+DeploymentLimiter neither sleeps nor reads a clock: `now` is a parameter, in seconds, so that tests
+simulate hours.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +24,7 @@ from ingest.embed.rate_limit.quota import (
     read_rate_limit_header,
     throttled_limits,
 )
+from ingest.embed.rate_limit.window import SLICE_SECONDS, TokenWindow
 from ingest.runtime.retry import parse_retry_after
 from ingest.runtime.timing import FIRST_ANSWER, REQUEST_QUOTA, TOKEN_QUOTA
 
@@ -31,15 +34,29 @@ TOKEN_MARGIN = 0.985
 REQUEST_MARGIN = 0.9
 MAX_LATE_SECONDS = 0.25  # a request this late does not delay the next, as limited by tokens
 MAX_REQUEST_LATE_SECONDS = 0.04  # likewise, as limited by the number of requests
-WINDOW_RESET_DELAY_SECONDS = 0.5  # after the end of a minute, for clock skew and latency
+WINDOW_RESET_DELAY_SECONDS = 0.3  # after the end of a minute, for clock skew and latency
 SHORT_RETRY_AFTER_SECONDS = 2.0  # below: a rate was exceeded; from here on: a minute's total
 WINDOW_ROUNDING_SECONDS = 1.5  # by which a request may precede the minute that it started
 RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
 FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-After; doubling
 
 UNKNOWN_QUOTA_REQUEST_TOKENS = 8_000  # size of a request before the quota is known
-UNLIMITED_QUOTA_REQUEST_TOKENS = 32_000  # and without a quota: efficient, and still quick
-TARGET_REQUESTS_PER_MINUTE = 150  # into which a quota is divided, if it allows as many
+UNLIMITED_QUOTA_REQUEST_TOKENS = 8_000  # and without a quota: efficient, and still quick
+TARGET_REQUESTS_PER_MINUTE = 46  # into which a quota is divided, if it allows as many
+# Likewise, of windows of ten seconds, and beside other clients.
+TARGET_SMALL_REQUESTS_PER_MINUTE = 150
+MAX_REQUEST_TOKENS = 16_000  # the answer to a larger request takes too long
+
+BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
+SHARED_PERIOD_SECONDS = 600.0  # for which another client that was seen is considered
+CHECKS_PER_WINDOW, CHECK_SECONDS = 2, 1.0  # single requests before a burst, and between them
+OTHERS_SHARE = 0.1  # of the limit: others that use less need no share
+COUNTING_TOLERANCE = 0.2  # of a request: the service may count its tokens differently
+MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
+# So that only one request finds the quota used up; doubling, as there may be none.
+UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
+MAX_DOUBLINGS = 30
+COMPARABLE_SHARE = 0.8  # of the learnt limit: if less than this got through, others used the rest
 
 
 @dataclass(slots=True)
@@ -59,14 +76,21 @@ class DeploymentLimiter:
     has_answered: bool = False  # whether any request was answered
     refusals: int = 0  # consecutive throttled requests
     avoided_until: float = -math.inf  # other deployments are preferred until then
-    # Requests of the last minute, without throttled ones.
-    recent: deque[SentRequest] = field(default_factory=deque)
+    window: TokenWindow = field(default_factory=TokenWindow)
+    first_sent_at: float = math.inf
+    last_sent_at: float = -math.inf
+    shared_until: float = -math.inf  # another client was seen shortly before
+    checks: int = 0  # single requests in this window, to see other clients
+    checked_level: float = math.nan  # of the last of them
+    checked_at: float = -math.inf
 
     def allowed_tokens(self, now: float) -> float:
         """Return the tokens per minute that may be used, as far as is known."""
         return min(
             self.token_limit.allowed(now),
-            self.remaining.highest if self.remaining.is_reported else math.inf,
+            self.remaining.highest * QUOTA_WINDOW_SECONDS / self.window.seconds
+            if self.remaining.is_reported
+            else math.inf,
         )
 
     def request_tokens(self, now: float) -> int:
@@ -77,9 +101,12 @@ class DeploymentLimiter:
             self.allowed_tokens(now) < self.token_limit.estimate(now)
             or self.token_limit.configured < math.inf
         )
-        share = self.allowed_tokens(now) / min(
-            TARGET_REQUESTS_PER_MINUTE, self.allowed_requests(now)
-        )
+        target = TARGET_REQUESTS_PER_MINUTE
+        if self.window.seconds == SLICE_SECONDS or now < self.shared_until:
+            target = TARGET_SMALL_REQUESTS_PER_MINUTE
+        share = self.allowed_tokens(now) / min(target, self.allowed_requests(now))
+        if self.allowed_requests(now) >= target:
+            share = min(share, MAX_REQUEST_TOKENS)
         return int(share if known else min(share, UNLIMITED_QUOTA_REQUEST_TOKENS))
 
     def ready_at(self, tokens: float, now: float) -> tuple[float, str]:
@@ -87,15 +114,58 @@ class DeploymentLimiter:
         if not self.has_answered and self.allowed_tokens(now) == math.inf and self.under_way:
             return now + MAX_LATE_SECONDS, FIRST_ANSWER  # which may report the limit
         requests = self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)
-        enough = (
-            not self.remaining.is_reported or self.remaining.level - self.total_tokens >= tokens
-        )
-        quota = (
-            self.tokens_due_at + self.seconds_to_next(now) if enough else self.next_window_at(now)
-        )
+        quota = self.burst_at(tokens, now) if self.is_alone(now) else self.spread_at(tokens, now)
         return max(
             (self.held_until, self.hold_reason), (requests, REQUEST_QUOTA), (quota, TOKEN_QUOTA)
         )
+
+    def is_alone(self, now: float) -> bool:
+        """Return whether the quota may be spent at once."""
+        return (
+            (self.has_answered or self.token_limit.limit == math.inf)
+            and now >= self.shared_until
+            and now < self.first_sent_at + BURST_PERIOD_SECONDS
+            and (self.window_capacity() < math.inf or self.token_limit.peak == math.inf)
+        )
+
+    def window_capacity(self) -> float:
+        """Return the tokens that fit a window, as far as is known."""
+        per_minute = min(self.token_limit.limit, self.token_limit.best)
+        capacity = per_minute * self.window.seconds / QUOTA_WINDOW_SECONDS
+        return min(capacity, self.remaining.highest) if self.remaining.is_reported else capacity
+
+    def burst_at(self, tokens: float, now: float) -> float:
+        """Return when a request may be sent, if no other client needs the quota."""
+        capacity = self.window_capacity()
+        if capacity == math.inf:
+            doublings = max(0.0, now - self.first_sent_at) / UNKNOWN_LIMIT_DOUBLING_SECONDS
+            rate = UNKNOWN_LIMIT_TOKENS_PER_SECOND * 2 ** min(doublings, MAX_DOUBLINGS)
+            return self.last_sent_at + self.last_tokens / rate
+        when = self.room_at(tokens, now)
+        if self.remaining.is_reported and self.checks < CHECKS_PER_WINDOW:
+            if self.under_way:
+                return now + MAX_LATE_SECONDS
+            return max(when, self.checked_at + CHECK_SECONDS if self.checks else when)
+        if self.window.is_tested or when - now < MIN_TESTED_WAIT_SECONDS:
+            return when
+        return now + MAX_LATE_SECONDS if self.under_way else now
+
+    def room_at(self, tokens: float, now: float) -> float:
+        """Return when a request fits the window."""
+        when = self.window.room_at(tokens, self.window_capacity(), now)
+        if not self.remaining.is_reported or not self.window.is_fixed:
+            return when
+        if self.remaining.level - self.total_tokens < tokens:
+            return self.next_window_at(now)
+        return when
+
+    def spread_at(self, tokens: float, now: float) -> float:
+        """Return when a request may be sent, if the quota is spread over the minute."""
+        if self.remaining.is_reported and self.remaining.level - self.total_tokens < tokens:
+            return self.next_window_at(now)
+        capacity = self.token_limit.limit * self.window.seconds / QUOTA_WINDOW_SECONDS
+        due = self.tokens_due_at + self.seconds_to_next(now)
+        return max(due, self.window.room_at(tokens, capacity, now))
 
     def allowed_requests(self, now: float) -> float:
         """Return the requests per minute that stay within the limit if evenly spaced."""
@@ -124,7 +194,9 @@ class DeploymentLimiter:
 
     def record_sent(self, tokens: float, now: float) -> SentRequest:
         """Record that a request is being sent."""
-        if self.remaining.is_reported and self.remaining.level - self.total_tokens < tokens:
+        is_rolling = self.is_alone(now) and not self.window.is_fixed
+        is_beyond = self.remaining.level - self.total_tokens < tokens
+        if self.remaining.is_reported and is_beyond and not is_rolling:
             self.remaining.doubts += 1
         self.tokens_due_at = max(
             now - MAX_LATE_SECONDS, min(now, self.tokens_due_at + self.seconds_to_next(now))
@@ -133,13 +205,16 @@ class DeploymentLimiter:
             now - MAX_REQUEST_LATE_SECONDS,
             min(now, self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)),
         )
+        self.window.is_tested = self.window.is_tested or (
+            self.is_alone(now) and self.room_at(tokens, now) > now
+        )
+        self.first_sent_at, self.last_sent_at = min(self.first_sent_at, now), now
         self.last_tokens = tokens
         self.total_tokens += tokens
         self.under_way += 1
-        request = SentRequest(now, tokens, self.total_tokens)
-        self.recent.append(request)
-        while self.recent[0].sent_at < now - QUOTA_WINDOW_SECONDS:
-            self.recent.popleft()
+        request = SentRequest(now, tokens, self.total_tokens, is_single=self.under_way == 1)
+        if self.window.add(request):
+            self.checks = 0
         return request
 
     def record_success(self, request: SentRequest, headers: Mapping[str, str], now: float) -> None:
@@ -148,13 +223,43 @@ class DeploymentLimiter:
         The first request also signs in and connects, so it may arrive long after it was sent.
         """
         self.under_way -= 1
-        arrived = request.sent_at if self.has_answered else now
+        is_first = not self.has_answered
+        arrived = now if is_first else request.sent_at
         self.has_answered, self.refusals = True, 0
         self.token_limit.reported = read_rate_limit_header(headers, "limit-tokens") or math.inf
         self.request_limit.reported = read_rate_limit_header(headers, "limit-requests") or math.inf
         left = read_rate_limit_header(headers, "remaining-tokens")
-        if left is not None:
-            self.remaining.record_remaining(request, left, self.token_limit.reported, arrived)
+        if left is None:
+            return
+        if is_first:
+            self.record_first_remainder(left + request.tokens, now)
+        self.remaining.record_remaining(request, left, self.token_limit.reported, arrived)
+        if self.window.is_reset(request, left, self.remaining.highest):
+            self.window.record_reset(request, self.remaining.highest - left)
+        if request.is_single and self.checks < CHECKS_PER_WINDOW:
+            self.check_for_others(request, now)
+
+    def check_for_others(self, request: SentRequest, now: float) -> None:
+        """Compare what is left after two single requests: the difference is what others sent."""
+        others = self.checked_level - self.remaining.level
+        tolerated = max(
+            COUNTING_TOLERANCE * request.tokens,
+            OTHERS_SHARE * self.remaining.highest * CHECK_SECONDS / self.window.seconds,
+        )
+        if self.checks and others > tolerated:
+            self.shared_until = now + SHARED_PERIOD_SECONDS
+        self.checks += 1
+        self.checked_level, self.checked_at = self.remaining.level, request.sent_at
+
+    def record_first_remainder(self, left: float, now: float) -> None:
+        """Learn from what was left before the first request: of a slice, or beside others."""
+        limit = self.token_limit.limit
+        if limit == math.inf:
+            return
+        if abs(left * QUOTA_WINDOW_SECONDS / SLICE_SECONDS / limit - 1) < RESET_JUMP_SHARE:
+            self.window.seconds = self.remaining.window_seconds = SLICE_SECONDS
+        elif left < (1 - RESET_JUMP_SHARE) * limit:
+            self.shared_until = now + SHARED_PERIOD_SECONDS
 
     def record_failure(self, until: float) -> None:
         """Record a failed request, and prefer other deployments until a time.
@@ -178,12 +283,12 @@ class DeploymentLimiter:
             or self.remaining.level - request.total_tokens
             > RESET_JUMP_SHARE * self.remaining.highest
         )
-        if request in self.recent:
-            self.recent.remove(request)
+        self.window.remove(request)
         self.remaining.level += request.tokens
 
         if request.sent_at < self.held_until:  # sent before the last 429: nothing new to learn
             self.held_until = max(self.held_until, now + retry_after)
+            self.token_limit.take_back(request.tokens)
         else:
             self.refusals += 1
             self.hold_reason = TOKEN_QUOTA if TOKEN_QUOTA in limits else REQUEST_QUOTA
@@ -191,11 +296,38 @@ class DeploymentLimiter:
             if REQUEST_QUOTA in limits:
                 rate = self.throughput(now, retry_after, of_requests=True)
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
-            if TOKEN_QUOTA in limits and is_unexpected:
-                rate = self.throughput(now, retry_after)
-                self.token_limit.record_throttled(rate, self.held_until, self.refusals)
+            if TOKEN_QUOTA in limits:
+                self.learn_from_refusal(request, retry_after, now, is_unexpected=is_unexpected)
         if TOKEN_QUOTA in limits and self.remaining.is_reported:
             self.remaining.record_exhausted(self.total_tokens, self.held_until)
+
+    def learn_from_refusal(
+        self, request: SentRequest, retry_after: float, now: float, *, is_unexpected: bool
+    ) -> None:
+        """Learn the window's end or its capacity, or that another client uses the quota."""
+        was_alone, capacity = self.is_alone(now), self.window_capacity()
+        self.window.expire(now)
+        used = self.window.tokens
+        if was_alone and retry_after:
+            seconds = self.window.seconds
+            self.window.record_exhausted(now, retry_after, self.token_limit.limit)
+            self.remaining.window_seconds = self.window.seconds
+            if used + request.tokens > capacity:
+                return  # it tested where the window ends
+            found = self.throughput(now, retry_after)
+            is_learnable = self.token_limit.limit == math.inf and not self.remaining.is_reported
+            is_new = capacity == math.inf or self.window.seconds != seconds
+            if is_learnable and (is_new or found > COMPARABLE_SHARE * self.token_limit.best):
+                self.token_limit.record_window(found, now)
+                return
+        if not is_unexpected:
+            return
+        if was_alone and capacity < math.inf:
+            self.shared_until = now + SHARED_PERIOD_SECONDS
+        rate = self.throughput(now, retry_after)
+        if was_alone and not retry_after:
+            rate = min(rate, used)  # a burst says nothing of a rate
+        self.token_limit.record_throttled(rate, self.held_until, self.refusals)
 
     def throughput(self, now: float, retry_after: float, *, of_requests: bool = False) -> float:
         """Return the tokens (or requests) per minute that got through before a 429.
@@ -204,9 +336,12 @@ class DeploymentLimiter:
         otherwise, and for requests, the rate of the last seconds counts.
         """
         if retry_after >= SHORT_RETRY_AFTER_SECONDS and not of_requests:
-            start = now + retry_after - QUOTA_WINDOW_SECONDS - WINDOW_ROUNDING_SECONDS
-            return sum(sent.tokens for sent in self.recent if sent.sent_at >= start)
-        latest = [sent for sent in self.recent if sent.sent_at >= now - RATE_WINDOW_SECONDS]
+            start = now + retry_after - self.window.seconds - WINDOW_ROUNDING_SECONDS
+            total = sum(sent.tokens for sent in self.window.requests if sent.sent_at >= start)
+            return total * QUOTA_WINDOW_SECONDS / self.window.seconds
+        latest = [
+            sent for sent in self.window.requests if sent.sent_at >= now - RATE_WINDOW_SECONDS
+        ]
         seconds = max(1.0, now - latest[0].sent_at) if latest else 1.0
         total = sum(1.0 if of_requests else sent.tokens for sent in latest)
         return total * QUOTA_WINDOW_SECONDS / seconds

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
-from ingest.embed.rate_limit.quota import SentRequest
+from ingest.embed.rate_limit.quota import SentRequest, max_tokens_under_way
 from ingest.runtime.rate_limit import Permit, RateLimiter, Wait
 from ingest.runtime.retry import RetryPolicy, parse_retry_after
-from ingest.runtime.timing import Stopwatch
+from ingest.runtime.timing import OPEN_REQUESTS, Stopwatch
 
 AVOID_FAILED_SECONDS = 5.0  # for which other deployments are preferred to one that failed
 PERMIT_POLL_SECONDS = 0.1  # between polls: a response may allow a request earlier than predicted
@@ -61,6 +61,8 @@ class LocalRateLimiter:
     def ask(self, units: float, client: str = "") -> Permit | Wait:
         with self.lock:
             now = self.clock()
+            if self.is_full(units, client, now):
+                return Wait(PERMIT_POLL_SECONDS, OPEN_REQUESTS)
             ready = [each.ready_at(units, now) for each in self.deployments]
             index = min(range(len(ready)), key=lambda n: self.rank(n, ready[n][0], now))
             when, reason = ready[index]
@@ -72,6 +74,15 @@ class LocalRateLimiter:
             sent = self.deployments[index].record_sent(units, now)
             self.permits[permit.number] = client, index, sent
             return permit
+
+    def is_full(self, units: float, client: str, now: float) -> bool:
+        """Return whether a client has so many tokens under way that it must wait for an answer.
+
+        What is under way is lost, and paid again, if the client is killed.
+        """
+        under_way = [sent.tokens for who, _, sent in self.permits.values() if who == client]
+        quota = sum(each.allowed_tokens(now) for each in self.deployments)
+        return bool(under_way) and sum(under_way) + units > max_tokens_under_way(quota)
 
     def queue_delay(self, client: str, now: float) -> float:
         """Estimate the seconds in which clients that asked earlier are served."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ingest.runtime.timing import REQUEST_QUOTA, TOKEN_QUOTA
 
 QUOTA_WINDOW_SECONDS = 60.0  # in which the tokens of a quota are counted
+MIN_TOKENS_UNDER_WAY, SECONDS_UNDER_WAY = 64_000.0, 2.0  # or so many seconds of quota, if more
 CHARACTERS_PER_TOKEN = 4  # the service estimates tokens before it tokenizes
 
 # After a 429: multiplicative decrease, then cubic growth (TCP CUBIC, RFC 9438). Growing to ten
@@ -20,11 +21,19 @@ CHARACTERS_PER_TOKEN = 4  # the service estimates tokens before it tokenizes
 DECREASE_FACTOR = 0.85
 GROWTH_SECONDS = 20.0
 
+SETTLED_SECONDS = 600.0  # for which a limit that a whole window revealed is kept
+
 BURST_SHARE = 0.25  # of the limit: a run may use this much once, without waiting
 MIN_SPEND_SECONDS = 1.5  # over which the rest of a window is spread at least
 OTHER_CLIENTS_AVERAGE_SECONDS = 10.0  # over which the use by other clients is averaged
 RESET_JUMP_SHARE = 0.1  # of the limit: a larger rise of the remaining tokens is a window reset
 MAX_DOUBTS = 3  # successes that contradict the reported remainder, until it is ignored
+
+
+def max_tokens_under_way(tokens_per_minute: float) -> float:
+    """Return the tokens that a process may have in requests at once: what a kill may waste."""
+    known = 0.0 if tokens_per_minute == math.inf else tokens_per_minute
+    return max(MIN_TOKENS_UNDER_WAY, known * SECONDS_UNDER_WAY / QUOTA_WINDOW_SECONDS)
 
 
 def count_quota_tokens(characters: int) -> int:
@@ -39,6 +48,7 @@ class SentRequest:
     sent_at: float
     tokens: float  # as the quota counts them
     total_tokens: float  # of all requests up to this one
+    is_single: bool = False  # no other request was under way
 
 
 @dataclass(slots=True)
@@ -49,6 +59,8 @@ class LearntLimit:
     reported: float = math.inf  # by the service
     peak: float = math.inf  # throughput at the last 429
     throttled_until: float = 0.0  # end of the hold after it
+    best: float = math.inf  # what a whole window let through until a 429 that told its end
+    settled_until: float = -math.inf  # `best` is kept until then
 
     @property
     def limit(self) -> float:
@@ -57,8 +69,8 @@ class LearntLimit:
 
     def estimate(self, now: float) -> float:
         """Return the limit to keep now, from the settings and past 429s."""
-        if self.peak == math.inf:
-            return self.configured
+        if self.peak == math.inf or now < self.settled_until:
+            return min(self.configured, self.best)
         back = GROWTH_SECONDS * math.cbrt(1 - DECREASE_FACTOR)
         grown = 1 + ((now - self.throttled_until - back) / GROWTH_SECONDS) ** 3
         return min(self.configured, self.peak * max(DECREASE_FACTOR, grown))
@@ -78,6 +90,17 @@ class LearntLimit:
         elif throughput:
             self.peak = min(throughput, self.limit)
         self.throttled_until = until
+        self.best, self.settled_until = math.inf, -math.inf
+
+    def record_window(self, tokens: float, now: float) -> None:
+        """Learn the limit per minute from a window that is used up; keep it for a while."""
+        self.best = self.peak = min(tokens, self.limit)
+        self.settled_until = self.throttled_until = now + SETTLED_SECONDS
+
+    def take_back(self, tokens: float) -> None:
+        """Correct the limit that a window revealed: these tokens were throttled as well."""
+        if self.best < math.inf:
+            self.best = self.peak = self.best - tokens
 
 
 @dataclass(slots=True)
@@ -95,6 +118,7 @@ class RemainingWindow:
     newest_sent_at: float = 0.0  # when that request was sent
     other_clients_rate: float = 0.0  # tokens per second of other clients, recently
     doubts: int = 0  # successes that the reported remainder ruled out
+    window_seconds: float = QUOTA_WINDOW_SECONDS
 
     @property
     def is_reported(self) -> bool:
@@ -114,7 +138,7 @@ class RemainingWindow:
             request.sent_at >= self.resets_at and left >= self.highest / 2
         )
         if math.isnan(self.level) or was_reset:
-            self.resets_at = arrived + QUOTA_WINDOW_SECONDS
+            self.resets_at = arrived + self.window_seconds
             self.doubts = 0 if left else self.doubts  # some services always report 0
         elif request.sent_at > self.newest_sent_at:
             seconds = request.sent_at - self.newest_sent_at

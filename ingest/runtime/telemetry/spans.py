@@ -33,12 +33,15 @@ from ingest.runtime.timing import (
     EMBEDDING_CHUNKS,
     EMBEDDING_SERVICE,
     FIRST_ANSWER,
+    OPEN_REQUESTS,
     REQUEST_QUOTA,
+    RETRY_PAUSE,
     TOKEN_QUOTA,
     End,
 )
 
-WAIT_ACTIVITIES = (TOKEN_QUOTA, REQUEST_QUOTA, FIRST_ANSWER)  # too short and many for spans
+# Too short and many for spans.
+WAIT_ACTIVITIES = (TOKEN_QUOTA, REQUEST_QUOTA, FIRST_ANSWER, OPEN_REQUESTS, RETRY_PAUSE)
 MAX_LINKS = 128  # per span, the SDK's limit
 SUCCESS_EXIT_CODES = (0, 3)  # 3: some documents could not be read
 

@@ -17,7 +17,11 @@ from itertools import count
 from typing import Protocol, TypeAlias
 
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
-from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, SentRequest
+from ingest.embed.rate_limit.quota import (
+    QUOTA_WINDOW_SECONDS,
+    SentRequest,
+    max_tokens_under_way,
+)
 
 # What services tell: all that Azure documents, what was seen, when to come back, nothing.
 FULL = ("limit", "remaining", "retry-after")
@@ -54,6 +58,19 @@ class Window:
 
 
 @dataclass
+class Aligned(Window):
+    """Counts from full minute to full minute of the service's clock."""
+
+    began: float = 0.0  # seconds since a full minute, when the clients begin
+
+    def add(self, amount: float, now: float) -> None:
+        """Count an entry."""
+        if now >= self.ends:
+            self.ends, self.used = now + self.seconds - (now + self.began) % self.seconds, 0.0
+        self.used += amount
+
+
+@dataclass
 class Sliding:
     """Counts what came in the last minute, at every moment."""
 
@@ -86,7 +103,7 @@ class Quota:
     def ask(self, tokens: float, now: float) -> tuple[bool, dict[str, str]]:
         """Whether a request is accepted, and the headers of the answer."""
         limit = self.limit(now)
-        left, wait = self.window.left(limit, now)
+        left, wait = self.window.left(limit * self.window.seconds / QUOTA_WINDOW_SECONDS, now)
         calls, calls_wait = self.calls.left(
             max(1.0, self.rpm * self.calls.seconds / QUOTA_WINDOW_SECONDS), now
         )
@@ -184,16 +201,25 @@ class Ours:
     at_once: int = 16
     latency: Callable[[], float] = soon
     largest: float = math.inf  # tokens of a request
+    per_token: float = 0.0  # seconds that each token adds to the time to an answer
+    left: float = math.inf  # tokens still to send
+    ended: float = 0.0  # when the last answer arrived
     seen: Seen = field(default_factory=Seen)
     under_way: int = 0
+    flying: float = 0.0  # tokens of requests without an answer
 
     def start(self, quota: Quota, at: Later) -> None:
         """Send whenever the pace and the senders allow it."""
 
         def look(now: float) -> None:
-            tokens = min(self.largest, self.pace.request_tokens(now))
+            tokens = min(self.left, self.largest, self.pace.request_tokens(now))
+            if tokens < 1:
+                if self.under_way:
+                    at(now + LONGEST_LOOK, look)
+                return
             when, _ = self.pace.ready_at(tokens, now)
-            if self.under_way < self.at_once and when <= now:
+            fits = self.flying + tokens <= max_tokens_under_way(self.pace.allowed_tokens(now))
+            if self.under_way < self.at_once and when <= now and (fits or not self.flying):
                 self.send(quota, at, self.pace.record_sent(tokens, now))
                 at(now, look)
             else:
@@ -204,26 +230,68 @@ class Ours:
     def send(self, quota: Quota, at: Later, turn: SentRequest) -> None:
         """One request: it arrives after a quarter of its time, a refusal is back after half."""
         self.under_way += 1
+        self.flying += turn.tokens
+        self.left -= turn.tokens
         way = self.latency()
 
         def arrive(now: float) -> None:
             accepted, headers = quota.ask(turn.tokens, now)
             if accepted:
                 self.seen.accepted.append((now, turn.tokens))
-                at(turn.sent_at + way, lambda then: answered(headers, then))
+                took = way + self.per_token * turn.tokens
+                at(turn.sent_at + took, lambda then: answered(headers, then))
             else:
                 self.seen.refused.append(now)
                 at(turn.sent_at + way / 2, lambda then: refused(headers, then))
 
         def answered(headers: Mapping[str, str], now: float) -> None:
             self.under_way -= 1
+            self.flying -= turn.tokens
+            self.ended = now
             self.pace.record_success(turn, headers, now)
 
         def refused(headers: Mapping[str, str], now: float) -> None:
             self.under_way -= 1
+            self.flying -= turn.tokens
+            self.left += turn.tokens
             self.pace.record_throttled(turn, headers, now)
 
         at(turn.sent_at + way / 4, arrive)
+
+
+@dataclass
+class Ideal:
+    """A client that knows the windows: it sends whatever fits, and waits for each end exactly."""
+
+    left: float
+    size: float  # tokens of a request
+    per_token: float = 0.0
+    at_once: int = 16
+    ended: float = 0.0
+    under_way: int = 0
+    seen: Seen = field(default_factory=Seen)
+
+    def start(self, quota: Quota, at: Later) -> None:
+        """Send whenever the window and the senders allow it."""
+
+        def look(now: float) -> None:
+            share = quota.window.seconds / QUOTA_WINDOW_SECONDS
+            room, wait = quota.window.left(quota.limit(now) * share, now)
+            tokens = min(self.size, room, self.left)
+            if self.under_way == self.at_once or tokens < 1 <= self.left:
+                at(now + (max(wait, PAUSE) if tokens < 1 else 0.02), look)
+            elif self.left >= 1:
+                quota.ask(tokens, now)
+                self.left -= tokens
+                self.under_way += 1
+                at(now + soon() + self.per_token * tokens, answered)
+                at(now, look)
+
+        def answered(now: float) -> None:
+            self.under_way -= 1
+            self.ended = now
+
+        at(0.0, look)
 
 
 @dataclass
@@ -233,10 +301,11 @@ class Greedy:
     share: float = 0.5
     spells: Callable[[], float] = spell
     tokens: float = 2000.0
+    rests_first: bool = True
     seen: Seen = field(default_factory=Seen)
 
     def start(self, quota: Quota, at: Later) -> None:
-        """Rest first."""
+        """Rest, then send, and so on."""
 
         def begin(now: float) -> None:
             ends = now + self.spells()
@@ -253,7 +322,7 @@ class Greedy:
             pause = self.tokens / (self.share * quota.limit(now) / QUOTA_WINDOW_SECONDS)
             at(now + pause, lambda then: send(then, ends))
 
-        at(self.spells(), begin)
+        at(self.spells() if self.rests_first else 0.0, begin)
 
 
 @dataclass

@@ -22,6 +22,11 @@ TPM = 60_000
 SIZE = 500.0  # tokens of a request
 
 
+def shared(tpm: float = math.inf) -> DeploymentLimiter:
+    """A pace that another client has been seen beside, so that nothing is spent at once."""
+    return DeploymentLimiter(LearntLimit(tpm), shared_until=math.inf)
+
+
 def alone(paces: Sequence[DeploymentLimiter]) -> tuple[Gate, Slept]:
     """The turns of a single thread, whose time passes by sleeping alone."""
     slept = Slept()
@@ -54,7 +59,7 @@ def used(turns: Gate, slept: Slept, minutes: int, idle: float = 0.0) -> list[flo
 
 def test_each_deployment_has_a_pace_of_its_own() -> None:
     """Three resources are three quotas, and all of each is used."""
-    turns, slept = alone([DeploymentLimiter(), DeploymentLimiter(), DeploymentLimiter()])
+    turns, slept = alone([shared(), shared(), shared()])
     assert all(share >= 0.97 for share in used(turns, slept, 10))
 
 
@@ -62,7 +67,7 @@ def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
     """What is paid for anyway comes first; the others take what it has no room for."""
     half = SIZE / (0.5 * TPM / 60)  # seconds between requests that take half of a quota
     first, second = used(
-        *alone([DeploymentLimiter(LearntLimit(TPM)), DeploymentLimiter(LearntLimit(TPM))]),
+        *alone([shared(TPM), shared(TPM)]),
         10,
         idle=half,
     )
@@ -70,7 +75,7 @@ def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
     assert second == 0
 
     first, second = used(
-        *alone([DeploymentLimiter(LearntLimit(TPM)), DeploymentLimiter(LearntLimit(TPM))]),
+        *alone([shared(TPM), shared(TPM)]),
         10,
         idle=half / 3,
     )
@@ -80,7 +85,7 @@ def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
 
 def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
     """One region is down: the other does the work, and the first is tried again in a moment."""
-    turns, slept = alone([DeploymentLimiter(LearntLimit(TPM)), DeploymentLimiter(LearntLimit(TPM))])
+    turns, slept = alone([shared(TPM), shared(TPM)])
     turn = turns.acquire(SIZE)
     assert turn.deployment_index == 0
     turns.rate_limiter.report_failure(turn, avoid=True)
@@ -95,7 +100,7 @@ def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
 
 def test_the_only_deployment_is_not_passed_over() -> None:
     """Where there is no other, a failure is no reason to wait."""
-    turns, slept = alone([DeploymentLimiter(LearntLimit(TPM))])
+    turns, slept = alone([shared(TPM)])
     turns.rate_limiter.report_failure(turns.acquire(SIZE), avoid=True)
     turns.acquire(SIZE)
     assert slept.now < AVOID_FAILED_SECONDS
@@ -103,7 +108,7 @@ def test_the_only_deployment_is_not_passed_over() -> None:
 
 def test_a_deployment_that_refuses_leaves_the_work_to_the_others() -> None:
     """One of two has nothing for 20 seconds: the other goes on, nobody waits."""
-    turns, slept = alone([DeploymentLimiter(LearntLimit(TPM)), DeploymentLimiter(LearntLimit(TPM))])
+    turns, slept = alone([shared(TPM), shared(TPM)])
     turn = turns.acquire(SIZE)
     assert turns.rate_limiter.report_throttled(turn, {"retry-after": "20"}) == 20
     places = set()
@@ -116,9 +121,7 @@ def test_a_deployment_that_refuses_leaves_the_work_to_the_others() -> None:
 
 def test_a_request_is_as_large_as_the_smallest_deployment_likes() -> None:
     """It may go to any of them."""
-    turns, _ = alone(
-        [DeploymentLimiter(LearntLimit(TPM)), DeploymentLimiter(LearntLimit(TPM / 10))]
-    )
+    turns, _ = alone([shared(TPM), shared(TPM / 10)])
     assert turns.rate_limiter.get_quota().request_tokens == TPM // 10 // 150
     assert turns.rate_limiter.get_quota().tokens_per_minute == TPM * 1.1
 
@@ -132,7 +135,7 @@ def together(count: int, work: Callable[[int], None]) -> None:
 def test_threads_send_one_after_another_at_the_pace() -> None:
     """Twelve threads share one quota as if they were one, and all of them get on."""
     hurried = Hurried(20)
-    pace = DeploymentLimiter(LearntLimit(TPM))
+    pace = shared(TPM)
     turns = Gate(
         LocalRateLimiter([pace], hurried.clock),
         RetryPolicy(clock=hurried.clock, sleep=hurried.sleep),
@@ -159,9 +162,7 @@ def test_a_stop_ends_every_wait() -> None:
     """^C while eight threads wait for a quota: all are free in a moment, none sends."""
     stopped = threading.Event()
     frozen = RetryPolicy(is_cancelled=stopped.is_set, clock=lambda: 0.0)  # the quota never comes
-    turns = Gate(
-        LocalRateLimiter([DeploymentLimiter(LearntLimit(TPM))], frozen.clock), frozen, Stopwatch()
-    )
+    turns = Gate(LocalRateLimiter([shared(TPM)], frozen.clock), frozen, Stopwatch())
     turn = turns.acquire(SIZE)
     turns.rate_limiter.report_throttled(turn, {"retry-after": "100"})
     outcomes: list[str] = []
@@ -181,7 +182,7 @@ def test_an_answer_is_noticed_by_who_waits() -> None:
     """Nothing is known yet, and all wait for the first answer: it sets them free."""
     hurried = Hurried(10)
     turns = Gate(
-        LocalRateLimiter([DeploymentLimiter()], hurried.clock),
+        LocalRateLimiter([shared()], hurried.clock),
         RetryPolicy(clock=hurried.clock, sleep=hurried.sleep),
         Stopwatch(),
     )
@@ -212,5 +213,5 @@ def test_the_quotas_of_several_deployments_add_up() -> None:
     ).get_quota()
     assert two.tokens_per_minute == 100e3
     assert two.requests_per_minute == pytest.approx(135)  # a tenth is left free
-    one = LocalRateLimiter([DeploymentLimiter(LearntLimit(60e3)), DeploymentLimiter()]).get_quota()
+    one = LocalRateLimiter([DeploymentLimiter(LearntLimit(60e3)), shared()]).get_quota()
     assert (one.tokens_per_minute, one.requests_per_minute) == (math.inf, math.inf)

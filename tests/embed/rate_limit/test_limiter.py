@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Clock:
 
 
 def line(clock: Clock, tpm: float = TPM) -> LocalRateLimiter:
-    return LocalRateLimiter([DeploymentLimiter(LearntLimit(tpm))], clock)
+    return LocalRateLimiter([DeploymentLimiter(LearntLimit(tpm), shared_until=math.inf)], clock)
 
 
 def turn(paces: LocalRateLimiter, who: str = "", tokens: float = SIZE) -> Permit:

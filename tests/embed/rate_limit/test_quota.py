@@ -65,7 +65,7 @@ def test_a_refused_request_is_charged_nowhere() -> None:
         turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2
     )
     assert pace.remaining.level - pace.total_tokens == LIMIT - 1_000
-    assert turn not in pace.recent
+    assert turn not in pace.window.requests
     assert pace.under_way == 0
 
     again = pace.record_sent(4_000, 4)

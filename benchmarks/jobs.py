@@ -1,0 +1,87 @@
+"""The time of jobs of two to five minutes of quota, in simulated time: 350,000 TPM, 2,100 RPM.
+
+Each figure is the time of an ideal client, which knows the kind of the windows and their ends and
+sends as fast as requests are answered, divided by ours, which has to find out: the worst and the
+mean over sizes and moments of the start. The service counts fixed minutes of its own clock, fixed
+minutes that begin with a request, or the last 60 seconds; it tells what is left, or only when to
+come back. An answer takes 50 to 300 ms and 0.1 ms for each token. Chance is seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from statistics import mean
+
+from measure import tell
+
+from ingest.embed.rate_limit.deployment import DeploymentLimiter
+from ingest.embed.rate_limit.quota import LearntLimit
+from tests.embed.rate_limit.simulation import (
+    FULL,
+    REMAINING,
+    RETRY_AFTER,
+    Aligned,
+    Ideal,
+    Ours,
+    Quota,
+    Sliding,
+    Window,
+    simulated,
+)
+
+TPM, RPM = 350_000, 2_100
+PER_TOKEN = 1e-4  # seconds
+SIZE = 8_000  # tokens of the ideal client's requests
+JOBS = (2.2, 2.8, 3.71, 4.6)  # minutes of quota
+STARTS = (0.0, 10.0, 25.0, 52.0)  # seconds after a full minute
+HOUR = 3600.0
+
+KINDS: dict[str, Callable[[float], Window | Sliding]] = {
+    "fixed, full minutes": lambda start: Aligned(began=start),
+    "fixed, from a request on": lambda _: Window(),
+    "rolling": lambda _: Sliding(),
+    "fixed, 10 s": lambda start: Aligned(10.0, began=start),
+}
+TOLD = {"all headers": FULL, "remaining only": REMAINING, "Retry-After only": RETRY_AFTER}
+
+
+def main() -> None:
+    """Measure and print."""
+    for (kind, window), (what, told), limit in product(KINDS.items(), TOLD.items(), (None, TPM)):
+        measured(f"{kind}; {what}; {'set' if limit else 'unset'}", window, told, limit)
+
+
+def measured(
+    title: str,
+    window: Callable[[float], Window | Sliding],
+    told: tuple[str, ...],
+    limit: int | None,
+) -> None:
+    """All jobs of one kind of window and of headers."""
+    ratios, refused, requests, minutes = [], [], 0, 0.0
+    for seed, (job, start) in enumerate(product(JOBS, STARTS)):
+        ideal = Ideal(job * TPM, SIZE, PER_TOKEN)
+        simulated(Quota(steady, window(start), told, RPM), HOUR, ideal, seed=seed)
+        known = LearntLimit(limit) if limit else LearntLimit()
+        ours = Ours(DeploymentLimiter(known), per_token=PER_TOKEN, left=job * TPM)
+        simulated(Quota(steady, window(start), told, RPM), HOUR, ours, seed=seed)
+        ratios.append(ideal.ended / ours.ended)
+        refused.append(ours.seen.share_refused)
+        requests += len(ours.seen.accepted)
+        minutes += max(1.0, ours.ended / 60)
+    tell(
+        title,
+        f"{min(ratios):.2f} {mean(ratios):.2f}",
+        f"refused {100 * max(refused):.1f} %, {100 * mean(refused):.1f} %; "
+        f"{requests / minutes:.0f} requests a minute",
+    )
+
+
+def steady(_: float) -> float:
+    """A quota that stays."""
+    return TPM
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Journal of vectors that were received and may not be in the index yet, in a local folder.
+
+A run that is killed between a response and its upload has paid for vectors that nobody has. The
+next run on this machine finds them here. Deleting the journal is always safe: it costs money, never
+correctness. Records are a hash of the text and the vector; the last one may be incomplete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ingest.embed import Embedder, PartialEmbedding
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+log = logging.getLogger(__name__)
+
+HASH_BYTES = 32
+# Of each of two files: uploads follow responses closely, so the last vectors are enough.
+MAX_FILE_BYTES = 64_000_000
+
+
+@dataclass(slots=True)
+class VectorJournal:
+    """Journal of one index and model. Thread-safe."""
+
+    path: Path
+    dimensions: int
+    found: dict[bytes, Vectors] | None = None  # of an earlier run; None: not read yet
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def find(self, texts: Sequence[str]) -> dict[int, Vectors]:
+        """Return the vectors that an earlier run received, by the place of their text."""
+        with self.lock:
+            if self.found is None:
+                self.found = self.read(self.previous_path) | self.read(self.path)
+        if not self.found:
+            return {}
+        keys = [hash_text(text) for text in texts]
+        return {place: self.found[key] for place, key in enumerate(keys) if key in self.found}
+
+    def append(self, texts: Sequence[str], vectors: Vectors) -> None:
+        """Add vectors. A disk that is full or read-only is no reason to fail."""
+        rows = np.ascontiguousarray(vectors, "<f4")
+        data = b"".join(
+            hash_text(text) + row.tobytes() for text, row in zip(texts, rows, strict=True)
+        )
+        try:
+            with self.lock, self.path.open("ab") as file:
+                file.write(data)
+                if file.tell() > MAX_FILE_BYTES:
+                    self.path.replace(self.previous_path)
+        except OSError as error:
+            log.info("could not keep vectors in %s: %s", self.path, error)
+
+    def delete(self) -> None:
+        """Delete the journal: all of its vectors are in the index."""
+        for path in (self.path, self.previous_path):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    @property
+    def previous_path(self) -> Path:
+        """The file before the current one."""
+        return self.path.with_suffix(".previous")
+
+    def read(self, path: Path) -> dict[bytes, Vectors]:
+        """Read a file; empty if there is none."""
+        record = np.dtype([("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.dimensions,))])
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return {}
+        records = np.frombuffer(data, record, count=len(data) // record.itemsize)
+        return {each["key"].tobytes(): each["vector"] for each in records}
+
+
+def hash_text(text: str) -> bytes:
+    """Return the hash by which a text is known."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def open_journal(folder: Path, name: str, dimensions: int) -> VectorJournal | None:
+    """Open the journal of an index and model in a folder; None if nothing can be written there."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    key = hashlib.sha256(f"{name} {dimensions}".encode()).hexdigest()[:32]
+    return VectorJournal(folder / f"{key}.vectors", dimensions)
+
+
+def journaled(embedder: Embedder, journal: VectorJournal) -> Embedder:
+    """Wrap an embedder: texts in the journal are not embedded again, and new vectors are added."""
+
+    def embed(texts: Sequence[str]) -> Vectors:
+        known = journal.find(texts)
+        missing = [place for place in range(len(texts)) if place not in known]
+        reasons: dict[int, str] = {}
+        if missing:
+            try:
+                vectors = embedder.embed([texts[place] for place in missing])
+            except PartialEmbedding as partial:
+                vectors = partial.vectors
+                reasons = {missing[place]: reason for place, reason in partial.reasons.items()}
+            received = [place for place in missing if place not in reasons]
+            journal.append([texts[place] for place in received], vectors)
+            known |= dict(zip(received, vectors, strict=True))
+        rows = [known[place] for place in sorted(known)]
+        result: Vectors = np.stack(rows) if rows else np.empty((0, 0), np.float32)
+        if reasons:
+            raise PartialEmbedding(result, reasons)
+        return result
+
+    return replace(embedder, embed=embed)

@@ -1,0 +1,126 @@
+"""Ledger of one client's tokens in the service's window, and what is known of the window's kind.
+
+A rolling window counts the last minute at every moment. A fixed one ends all at once: at the full
+minute, or a minute after its first request. Some services count a sixth of the quota in ten
+seconds. Until a refusal or a reset shows that a window is fixed, the stricter rule of a rolling one
+is kept, which satisfies every kind. Pure: `now` is a parameter, in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, RESET_JUMP_SHARE, SentRequest
+
+SLICE_SECONDS = 10.0  # the length of the other windows that services count in
+SLICE_TOLERANCE = 1.3  # a window that let through more than so many slices is none
+# Added to the length of a window, for the clock and for the varying time to the service.
+WINDOW_SKEW_SECONDS = 0.3
+ROUNDING_SECONDS = 2.0  # by which a Retry-After in whole seconds may mislead about an end
+
+
+@dataclass(slots=True)
+class TokenWindow:
+    """The service's window, with the requests that it counts."""
+
+    seconds: float = QUOTA_WINDOW_SECONDS
+    is_fixed: bool = False  # False: rolling, or not known
+    is_tested: bool = False  # whether an early request has tested where the window ends
+    started_at: float = -math.inf  # when the current window began, if it is fixed
+    ends_at: float = -math.inf
+    exhausted_at: float = -math.inf  # when a window was last used up
+    requests: deque[SentRequest] = field(default_factory=deque)  # that it counts, oldest first
+    tokens: float = 0.0  # of these
+
+    def add(self, request: SentRequest) -> bool:
+        """Record a request that is being sent; return whether it begins a window."""
+        now = request.sent_at
+        self.expire(now)
+        is_first = self.is_fixed and now >= self.ends_at
+        if is_first:
+            self.started_at, self.ends_at = now, now + self.seconds
+        self.requests.append(request)
+        self.tokens += request.tokens
+        return is_first
+
+    def remove(self, request: SentRequest) -> None:
+        """Forget a throttled request, which the service did not count."""
+        if request in self.requests:
+            self.requests.remove(request)
+            self.tokens -= request.tokens
+
+    def expire(self, now: float) -> None:
+        """Forget the requests that the service no longer counts."""
+        if self.is_fixed:
+            since = self.started_at
+            if now >= self.ends_at + WINDOW_SKEW_SECONDS:
+                since = math.inf
+        else:
+            since = now - self.seconds - WINDOW_SKEW_SECONDS
+        while self.requests and self.requests[0].sent_at < since:
+            self.tokens -= self.requests.popleft().tokens
+
+    def room_at(self, tokens: float, capacity: float, now: float) -> float:
+        """Return when this many tokens fit; at once if the window is empty."""
+        self.expire(now)
+        excess = self.tokens + tokens - capacity
+        if excess <= 0 or not self.requests:
+            return -math.inf
+        if self.is_fixed:
+            return self.ends_at + WINDOW_SKEW_SECONDS
+        for request in self.requests:
+            excess -= request.tokens
+            if excess <= 0:
+                break
+        return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
+
+    def record_exhausted(self, now: float, retry_after: float, limit: float) -> None:
+        """Learn the window's length, kind and end from a refusal that says when it ends.
+
+        A rolling window has room again when its oldest request leaves it; an earlier end is that
+        of a fixed one. `limit` is per minute, infinite if it is not known.
+        """
+        self.is_tested, self.exhausted_at = True, now
+        self.expire(now)
+        oldest = self.requests[0].sent_at if self.requests else now
+        age = now - oldest
+        of_slice = limit * SLICE_SECONDS / QUOTA_WINDOW_SECONDS
+        if retry_after > SLICE_SECONDS + ROUNDING_SECONDS:
+            self.seconds = QUOTA_WINDOW_SECONDS
+        elif (
+            age + retry_after <= SLICE_SECONDS + ROUNDING_SECONDS
+            and self.tokens <= SLICE_TOLERANCE * of_slice
+        ):
+            self.seconds = SLICE_SECONDS
+        ends_at = now + retry_after
+        if self.requests and ends_at < oldest + self.seconds - ROUNDING_SECONDS:
+            self.is_fixed = True
+        if self.is_fixed:
+            self.started_at, self.ends_at = ends_at - self.seconds - 1.0, ends_at
+
+    def is_reset(self, request: SentRequest, left: float, limit: float) -> bool:
+        """Return whether more is left after a request than a rolling window could have."""
+        is_known = self.is_fixed and self.started_at <= request.sent_at < self.ends_at
+        if is_known or not request.is_single:
+            return False
+        since = request.sent_at - self.seconds
+        used = sum(
+            each.tokens
+            for each in self.requests
+            if each.sent_at > since and each.total_tokens <= request.total_tokens
+        )
+        return left > limit - used + RESET_JUMP_SHARE * limit
+
+    def record_reset(self, request: SentRequest, used: float) -> None:
+        """Record that the window is fixed and counts this many tokens, up to a request."""
+        self.is_fixed = True
+        self.started_at = request.sent_at
+        for each in reversed(self.requests):
+            if used <= 0 or each.sent_at < self.exhausted_at:
+                break
+            if each.total_tokens <= request.total_tokens:
+                self.started_at = each.sent_at
+                used -= each.tokens
+        self.ends_at = self.started_at + self.seconds

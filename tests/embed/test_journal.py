@@ -1,0 +1,95 @@
+"""Vectors that were received and not written: the next run on this machine does not pay again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from ingest.embed import Embedder, PartialEmbedding
+from ingest.embed.journal import VectorJournal, journaled, open_journal
+from tests.conftest import DIMENSIONS, Embeds, vector
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+TEXTS = [f"text {n}" for n in range(5)]
+
+
+def opened(folder: Path) -> VectorJournal:
+    """The journal as a run finds it when it starts."""
+    journal = open_journal(folder, "index model", DIMENSIONS)
+    assert journal is not None
+    return journal
+
+
+def model(embeds: Embeds, folder: Path) -> Embedder:
+    return journaled(Embedder(embeds, "m", DIMENSIONS), opened(folder))
+
+
+def test_what_a_killed_run_received_is_not_paid_again(tmp_path: Path) -> None:
+    """It died before the upload: only the text that it had not sent is embedded."""
+    first, second = Embeds(), Embeds()
+    model(first, tmp_path).embed(TEXTS[:4])
+    found = model(second, tmp_path).embed(TEXTS)
+    assert second.texts == TEXTS[4:]
+    assert np.array_equal(found, np.stack([vector(text) for text in TEXTS]))
+
+
+def test_a_record_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
+    """The machine went down in the middle of a write: what is whole is used."""
+    model(Embeds(), tmp_path).embed(TEXTS)
+    path = opened(tmp_path).path
+    path.write_bytes(path.read_bytes()[:-3])
+    again = Embeds()
+    model(again, tmp_path).embed(TEXTS)
+    assert again.texts == TEXTS[4:]
+
+
+def test_nothing_is_left_once_all_is_in_the_index(tmp_path: Path) -> None:
+    """The journal of a run that ended well is deleted, and it is only mine to read until then."""
+    model(Embeds(), tmp_path / "journal").embed(TEXTS)
+    assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
+    opened(tmp_path / "journal").delete()
+    assert list((tmp_path / "journal").iterdir()) == []
+
+
+def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two files of bounded size; the last vectors, which may not be written yet, are there."""
+    monkeypatch.setattr("ingest.embed.journal.MAX_FILE_BYTES", 300)
+    embed = model(Embeds(), tmp_path).embed
+    for n in range(100):
+        embed([f"text {n}"])
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 800
+    again = Embeds()
+    model(again, tmp_path).embed([f"text {n}" for n in range(100)])
+    assert 80 < len(again.texts) < 100
+    assert "text 99" not in again.texts
+
+
+def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    """A read-only container embeds as if there were no journal."""
+    (tmp_path / "file").touch()
+    assert open_journal(tmp_path / "file" / "journal", "index", DIMENSIONS) is None
+    journal = opened(tmp_path)
+    journal.path.mkdir()
+    embeds = Embeds()
+    assert len(journaled(Embedder(embeds, "m", DIMENSIONS), journal).embed(TEXTS)) == len(TEXTS)
+
+
+def test_a_refused_text_keeps_its_place(tmp_path: Path) -> None:
+    """Some vectors are known, one text is refused: its reason is at its own position."""
+    model(Embeds(), tmp_path).embed(TEXTS[:2])
+
+    def refuse(texts: Sequence[str]) -> Vectors:
+        rows = np.stack([vector(text) for text in texts if text != TEXTS[3]])
+        raise PartialEmbedding(rows, {list(texts).index(TEXTS[3]): "no"})
+
+    with pytest.raises(PartialEmbedding) as caught:
+        journaled(Embedder(refuse, "m", DIMENSIONS), opened(tmp_path)).embed(TEXTS)
+    assert caught.value.reasons == {3: "no"}
+    kept = [text for text in TEXTS if text != TEXTS[3]]
+    assert np.array_equal(caught.value.vectors, np.stack([vector(text) for text in kept]))
