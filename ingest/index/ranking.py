@@ -43,29 +43,46 @@ class Matrix:
         return [(int(self.numbers[row]), float(scores[row])) for row in highest(scores, top)]
 
     def fuse(
-        self, vector: Vectors, by_text: Sequence[tuple[int, float]], weight: float, top: int
+        self,
+        vector: Vectors,
+        by_text: Sequence[tuple[int, float]],
+        good: float,
+        weight: float,
+        top: int,
     ) -> list[tuple[int, float]]:
-        """Rank chunks by vector and keyword scores, best first; chunks without the words have 0."""
+        """Rank chunks by vector and keyword scores, best first; chunks without the words have 0.
+
+        `good` and `weight` are those of `min_max_fusion`.
+        """
         words = np.zeros(len(self.numbers), np.float32)
         words[np.searchsorted(self.numbers, [n for n, _ in by_text])] = [s for _, s in by_text]
-        scores = min_max_fusion(self.cosines(vector), words, weight)
+        scores = min_max_fusion(self.cosines(vector), words, good, weight)
         return [(int(self.numbers[row]), float(scores[row])) for row in highest(scores, top)]
 
 
 def min_max_fusion(
-    cosines: NDArray[np.floating[Any]], words: NDArray[np.floating[Any]], weight: float
+    cosines: NDArray[np.floating[Any]],
+    words: NDArray[np.floating[Any]],
+    good: float,
+    weight: float,
 ) -> NDArray[np.floating[Any]]:
     """Fuse the vector and keyword scores of all chunks, in the same order.
 
     Both are scaled so that the lowest becomes 0 and the highest 1, and averaged with the weights
-    `weight` and 1. The lowest keyword score is 0, that of a chunk with none of the words.
+    `weight` and 1. The lowest keyword score is 0, that of a chunk with none of the words. If even
+    the highest is less than `good`, `good` becomes 1: chunks that share only words such as "does"
+    and "from" with a question must not count as much as those that share all.
     """
-    return (weight * scale(cosines, cosines.min(initial=1.0)) + scale(words, 0.0)) / (weight + 1)
+    by_vector = scale(cosines, cosines.min(initial=1.0), cosines.max(initial=-1.0))
+    by_words = scale(words, 0.0, max(good, words.max(initial=0.0)))
+    return (weight * by_vector + by_words) / (weight + 1)
 
 
-def scale(values: NDArray[np.floating[Any]], lowest: float) -> NDArray[np.floating[Any]]:
-    """Scale values so that `lowest` becomes 0 and the highest 1; all to 0 if none is higher."""
-    span = values.max(initial=lowest) - lowest
+def scale(
+    values: NDArray[np.floating[Any]], lowest: float, highest: float
+) -> NDArray[np.floating[Any]]:
+    """Scale values so that `lowest` becomes 0 and `highest` 1; all to 0 if they are equal."""
+    span = highest - lowest
     return (values - lowest) / span if span > 0 else np.zeros_like(values)
 
 

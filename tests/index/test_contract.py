@@ -164,7 +164,12 @@ def test_both_rankings_add_up_by_their_weights(index: Index, weight: float) -> N
         low, high = min(cosines.values()), max(cosines.values())
         scaled = {id_: (cosine - low) / (high - low) for id_, cosine in cosines.items()}
         expected = {id_: weight * share / (1 + weight) for id_, share in scaled.items()}
-        expected[B.chunk.id] += 1 / (1 + weight)
+        index.hybrid_weight = 0
+        (by_words, *_) = index.search("spindle", asked, Mode.HYBRID, 5)
+        assert by_words.fields["id"] == B.chunk.id
+        assert 0.5 < by_words.score <= 1
+        index.hybrid_weight = weight
+        expected[B.chunk.id] += by_words.score / (1 + weight)
 
     hits = index.search("spindle", asked, Mode.HYBRID, 5)
     assert {hit.fields["id"]: hit.score for hit in hits} == pytest.approx(expected, abs=1e-6)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+from collections.abc import Mapping
 from itertools import accumulate
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
     from ingest.models import Vectors
 
 TEXT_CANDIDATES = 1000  # of the keyword ranking; those of low rank may be near by their vectors
-NAMES_WEIGHT = 1.0  # of a word in the name or title, where one in the text has 1
+BM25_K1 = 1.2  # of FTS5
+GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
@@ -36,13 +40,14 @@ class SqliteSearcher:
 
         `weight` is that of vectors in a hybrid search, where words have 1.
         """
-        if mode is Mode.TEXT or vector is None:
-            return self.search_text(text, top) if mode is not Mode.VECTOR else []
-        matrix = self.current_matrix()
         if mode is Mode.VECTOR:
-            return matrix.nearest(vector, top)
-        by_text = self.search_text(text, max(TEXT_CANDIDATES, top))
-        return matrix.fuse(vector, by_text, weight, top)
+            return [] if vector is None else self.current_matrix().nearest(vector, top)
+        words = self.select_rare_words(query_terms(text))
+        if mode is Mode.TEXT or vector is None:
+            return self.search_words(words, top)
+        by_text = self.search_words(words, max(TEXT_CANDIDATES, top))
+        good = GOOD_SHARE * self.highest_score(words)
+        return self.current_matrix().fuse(vector, by_text, good, weight, top)
 
     def current_matrix(self) -> Matrix:
         """Return all vectors as they are stored now."""
@@ -63,34 +68,40 @@ class SqliteSearcher:
         version = self.db.execute("PRAGMA data_version").fetchone()[0]
         return int(version), self.db.total_changes
 
-    def search_text(self, text: str, top: int) -> list[tuple[int, float]]:
-        """Rank chunks by BM25 for any of the query's rare words."""
-        query = match_query(self.select_rare_words(query_terms(text)))
-        if not query:
+    def search_words(self, words: Mapping[str, int], top: int) -> list[tuple[int, float]]:
+        """Rank chunks by BM25 for any of the words."""
+        if not words:
             return []
         select = "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
-        return self.db.execute(select, (query, top)).fetchall()
+        return self.db.execute(select, (match_query(list(words)), top)).fetchall()
 
-    def select_rare_words(self, words: list[str]) -> list[str]:
-        """Drop the words that occur in many chunks; rarest first. If all do, keep the rarest few.
+    def select_rare_words(self, words: list[str]) -> dict[str, int]:
+        """Drop the words that occur in many chunks; if all do, keep the rarest few.
 
-        This does the job of a stop word list, in any language.
+        Returns the number of chunks with each word, rarest first. This does the job of a stop word
+        list, in any language.
         """
-        counts = {word: self.count_chunks(word) for word in words}
-        most = (
-            MAX_DOCUMENT_FREQUENCY
-            * self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
-        )
-        known = sorted((word for word in words if counts[word]), key=counts.__getitem__)
-        read = accumulate(counts[word] for word in known)
-        rare = [
-            word
-            for word, rows in zip(known, read, strict=True)
-            if counts[word] <= most and rows <= MAX_ROWS_READ
-        ]
-        return rare or known[:MIN_QUERY_WORDS]
+        found = {word: number for word in words if (number := self.count_chunks(word))}
+        counts = dict(sorted(found.items(), key=itemgetter(1)))
+        most = MAX_DOCUMENT_FREQUENCY * self.count_all()
+        rare = {
+            word: count
+            for (word, count), rows in zip(counts.items(), accumulate(counts.values()), strict=True)
+            if count <= most and rows <= MAX_ROWS_READ
+        }
+        return rare or dict(list(counts.items())[:MIN_QUERY_WORDS])
 
     def count_chunks(self, word: str) -> int:
         """Count the chunks with a word."""
         query = "SELECT count(*) FROM words WHERE words MATCH ?"
         return int(self.db.execute(query, (match_query([word]),)).fetchone()[0])
+
+    def count_all(self) -> int:
+        """Count the chunks in the word index."""
+        return int(self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0])
+
+    def highest_score(self, words: Mapping[str, int]) -> float:
+        """Return the limit of the BM25 score, which a chunk with each word very often has."""
+        total = self.count_all()
+        weights = (math.log((total - count + 0.5) / (count + 0.5)) for count in words.values())
+        return (BM25_K1 + 1) * sum(max(weight, 0.0) for weight in weights)

@@ -112,9 +112,9 @@ def test_a_question_keeps_the_words_that_tell_chunks_apart() -> None:
         ),
     )
     finder = SqliteSearcher(db)
-    assert finder.select_rare_words(["the", "lathe", "mill", "unknown"]) == ["lathe"]
-    assert finder.select_rare_words(["the", "mill"]) == ["mill"]
-    assert finder.select_rare_words(["the"]) == ["the"]
+    assert finder.select_rare_words(["the", "lathe", "mill", "unknown"]) == {"lathe": 9}
+    assert finder.select_rare_words(["the", "mill"]) == {"mill": MAX_ROWS_READ}
+    assert list(finder.select_rare_words(["the"])) == ["the"]
     db.close()
 
 
@@ -234,6 +234,21 @@ def test_a_word_that_stands_nowhere_spoils_no_search(tmp_path: Path) -> None:
     index = opened(tmp_path)
     index.upload([A, *(entry(f"{n:040}", f"A lathe of type {n}.") for n in range(3))])
     (hit,) = index.search("xylophone grain", None, Mode.TEXT, 5)
+    assert hit.fields["id"] == A.chunk.id
+    index.close()
+
+
+def test_small_words_do_not_outweigh_the_meaning(tmp_path: Path) -> None:
+    """A chunk that shares only "does" and "from" with my question is not its best answer."""
+    index = opened(tmp_path)
+    rare = ["engraver", "plates", "Larkfield", "Monday", "stencil", "wren"]
+    others = [entry(f"{n:040}", f"Note of a gauge: {word}.") for n, word in enumerate(rare)]
+    small = entry("c", "It does rain from time to time.")
+    index.upload([A, small, *others])
+
+    asked = f"What does {' '.join(rare)} get from"
+    hit, *_ = index.search(asked, vector(A.chunk.text), Mode.HYBRID, 9)
+
     assert hit.fields["id"] == A.chunk.id
     index.close()
 
