@@ -12,6 +12,8 @@ from ingest.models import Embed
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+LOCAL_PREFIX = "local:"  # of the names of models that run in this process
+
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
@@ -33,6 +35,11 @@ class Embedder:
     open: Callable[[], object] = lambda: None  # do the one-time work of the first call now
     close: Callable[[], None] = lambda: None  # close connections
     calls: Callable[[], float] = lambda: math.inf  # calls per minute, if known
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a call is free and leaves the machine no text, so that excerpts may use it."""
+        return self.model.startswith(LOCAL_PREFIX)
 
 
 class PartialEmbedding(Exception):
