@@ -128,7 +128,7 @@ def measure(name: str, model: Embedder) -> None:
     folder = make_documents(name)
     questions = load_questions(HERE / f"{name}.jsonl")
     asked = [question.text for question in questions]
-    vectors = np.stack([model.embed([text])[0] for text in asked])
+    vectors = np.stack([model.embed_questions([text])[0] for text in asked])
     scores = {
         f"{OURS}, {mode}": rows
         for mode, rows in search_ours(folder, questions, vectors, model).items()
@@ -173,7 +173,10 @@ def cache_vectors(model: Embedder) -> Embedder:
         FOLDER.mkdir(parents=True, exist_ok=True)
         np.savez(file, **known)
 
-    return replace(model, embed=embed, at_once=1, close=save)
+    def embed_query(texts: Sequence[str]) -> Vectors:
+        return embed(texts) if model.embed_query is None else model.embed_query(texts)
+
+    return replace(model, embed=embed, embed_query=embed_query, at_once=1, close=save)
 
 
 def search_ours(

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from measure import ROOT, tell, typical, wall, words
+from measure import ROOT, cpu, tell, typical, wall, words
 
 from ingest.chunk.tokens import count_tokens
 from ingest.index.sqlite.index import SqliteIndex
@@ -72,11 +72,16 @@ def main() -> None:
             for text, vector in zip(questions, asked, strict=True)
         ]
         bare, *modes = zip(*([wall(call) for call in turn] for turn in calls), strict=True)
+        spent = [
+            cpu(partial(index.search, t, v, Mode.HYBRID, 5))
+            for t, v in zip(questions, asked, strict=True)
+        ]
+        tell("hybrid, CPU of all threads, median", f"{1e3 * typical(spent):.1f} ms")
         product = typical(bare)
         tell("bare matrix-vector product, median", f"{1e3 * product:.1f} ms")
         for mode, times in zip(MODES, modes, strict=True):
             median = typical(times)
-            target = ", target <= 50 ms" if mode is Mode.HYBRID else ""
+            target = ", target <= 35 ms" if mode is Mode.HYBRID else ""
             tell(
                 f"{mode}, median",
                 f"{1e3 * median:.1f} ms",

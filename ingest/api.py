@@ -147,7 +147,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
-        vector = None if search_mode is Mode.TEXT else model.embed([query])[0]
+        vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
         return add_excerpts(query, vector, opened.search(query, vector, search_mode, top), model)
 
 

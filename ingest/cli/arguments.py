@@ -120,7 +120,8 @@ def add_embedder(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--embedder",
         metavar="NAME",
-        help="embedding model: local, or https://.../v1 (Azure OpenAI if set, else local)",
+        help="embedding model: local, local:multilingual, or https://.../v1 (Azure OpenAI if set, "
+        "else local)",
     )
 
 

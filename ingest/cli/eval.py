@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 
 from ingest.cli import load_settings, logs, open_index_and_model
 from ingest.cli.run import named_roots
@@ -30,6 +31,13 @@ from ingest.commands.eval.results import (
     Evaluation,
     FoundChunk,
 )
+from ingest.commands.eval.weight import (
+    HIT_RANK,
+    TRIED_WEIGHTS,
+    Gain,
+    WeightFit,
+    fit_weight,
+)
 from ingest.config.connections import create_connections
 from ingest.config.index import index_name
 from ingest.config.settings import Settings
@@ -39,6 +47,8 @@ from ingest.runtime.formatting import escape_unprintable, pluralize
 
 MAX_LINE_CHARS = 100  # characters
 MEASURE_NAMES = [
+    "cited page",
+    "answer visible",
     *(f"hit@{k}" for k in HIT_RANKS),
     "MRR",
     f"nDCG@{METRIC_DEPTH}",
@@ -47,6 +57,7 @@ MEASURE_NAMES = [
     "IoU",
 ]
 FOOTNOTE = (
+    f"cited page, answer visible: in the first {COVERAGE_CHUNKS} hits as a search shows them\n"
     f"recall, precision and IoU: tokens of the passages in the first {COVERAGE_CHUNKS} chunks"
 )
 
@@ -67,15 +78,20 @@ def main(options: argparse.Namespace) -> int:
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
-        evaluation = evaluate(index, model, questions)
+        weights = {*TRIED_WEIGHTS, index.hybrid_weight}
+        evaluation = evaluate(index, model, questions, weights=sorted(weights))
+        fit = fit_weight(evaluation.ranks_by_weight, index.hybrid_weight)
     if options.json:
         print(
-            "\n".join(json.dumps(line, ensure_ascii=False) for line in evaluation_json(evaluation))
+            "\n".join(
+                json.dumps(line, ensure_ascii=False) for line in evaluation_json(evaluation, fit)
+            )
         )
     else:
         about = f"{pluralize(len(questions), 'question')}, {index_name(settings)}: "
         print(about + pluralize(totals.chunks, "chunk"))
-        print("\n".join(("", *format_measures(evaluation), *format_misses(evaluation, options))))
+        parts = (format_measures(evaluation), format_fit(fit), format_misses(evaluation, options))
+        print("\n".join(("", *chain(*parts))))
     return 0
 
 
@@ -107,6 +123,8 @@ def compare_and_report(
 def measure_values(evaluation: Evaluation, mode: Mode) -> list[float]:
     """Values of MEASURE_NAMES for one mode."""
     return [
+        evaluation.cited_page[mode],
+        evaluation.answer_visible[mode],
         *evaluation.hit_rate[mode].values(),
         evaluation.mrr[mode],
         evaluation.ndcg[mode],
@@ -118,11 +136,32 @@ def measure_values(evaluation: Evaluation, mode: Mode) -> list[float]:
 
 def format_measures(evaluation: Evaluation) -> Iterator[str]:
     """Format the measures of every mode as a table, with a footnote."""
-    yield "        " + "".join(f"{name:>10}" for name in MEASURE_NAMES)
+    widths = [max(9, len(name)) for name in MEASURE_NAMES]
+    yield " " * 7 + "".join(f" {n:>{w}}" for n, w in zip(MEASURE_NAMES, widths, strict=True))
     for mode in Mode:
-        yield f"{mode:<8}" + "".join(f"{value:10.3f}" for value in measure_values(evaluation, mode))
+        values = zip(measure_values(evaluation, mode), widths, strict=True)
+        yield f"{mode:<7}" + "".join(f" {value:{width}.3f}" for value, width in values)
     if evaluation.passage_positions:
         yield FOOTNOTE
+
+
+def format_fit(fit: WeightFit | None) -> Iterator[str]:
+    """Format the fitted weight of vectors, and what it gains."""
+    if not fit:
+        return
+    change = f"hybrid weight {fit.best:g} instead of {fit.current:g}"
+    gains = f"hit@{HIT_RANK} {format_gain(fit.hit)}, MRR {format_gain(fit.mrr)}"
+    if fit.is_better:
+        yield f"\n{change}: {gains}; set INGEST_HYBRID_WEIGHT={fit.best:g}"
+    elif fit.best == fit.current:
+        yield f"\nhybrid weight {fit.current:g} is the best for these questions"
+    else:
+        yield f"\n{change} may be chance: {gains}; keep {fit.current:g}"
+
+
+def format_gain(gain: Gain) -> str:
+    """Format a mean difference with its interval and p-value."""
+    return f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}] (p {gain.p:.3f})"
 
 
 def format_misses(evaluation: Evaluation, options: argparse.Namespace) -> Iterator[str]:
@@ -182,14 +221,27 @@ def shorten_line(text: str) -> str:
 def format_comparison(results: Sequence[RecipeResult]) -> Iterator[str]:
     """Format the scores of each recipe, then their differences from the first, with p-values."""
     width = max(len(result.name) for result in results) + 2
-    names = ("chunks", "tokens", "hit@1", "hit@5", "MRR", "nDCG@10", "recall", "IoU", "in budget")
-    yield " " * width + "".join(f"{name:>10}" for name in names)
+    names = (
+        "chunks",
+        "tokens",
+        "cited page",
+        "visible",
+        "hit@1",
+        "hit@5",
+        "MRR",
+        "nDCG@10",
+        "recall",
+        "IoU",
+        "in budget",
+    )
+    yield " " * width + "".join(f"{name:>11}" for name in names)
     for result in results:
         found, mode = result.evaluation, Mode.HYBRID
-        values = (found.hit_rate[mode][1], found.hit_rate[mode][5], found.mrr[mode])
+        shown = (found.cited_page[mode], found.answer_visible[mode])
+        values = (*shown, found.hit_rate[mode][1], found.hit_rate[mode][5], found.mrr[mode])
         more = (found.ndcg[mode], found.recall[mode], found.iou[mode], found.recall_in_budget[mode])
-        counts = f"{result.chunks:10,}{result.tokens:10,}"
-        yield f"{result.name:<{width}}{counts}" + "".join(f"{v:10.3f}" for v in (*values, *more))
+        counts = f"{result.chunks:11,}{result.tokens:11,}"
+        yield f"{result.name:<{width}}{counts}" + "".join(f"{v:11.3f}" for v in (*values, *more))
     yield f"in budget: tokens of the passages in the first chunks up to {TOKEN_BUDGET:,} tokens"
     if len(results) > 1:
         yield f"\n{'minus the first (p)':<{width}}" + "".join(
@@ -203,6 +255,7 @@ def format_comparison(results: Sequence[RecipeResult]) -> Iterator[str]:
 
 
 COMPARED_SCORES = {
+    "cited page": AnsweredQuestion.cited_page,
     "hit@5": lambda one: one.hit(5),
     "nDCG@10": AnsweredQuestion.ndcg,
     "in budget": AnsweredQuestion.recall_in_budget,
@@ -220,7 +273,7 @@ def score_differences(result: RecipeResult, first: RecipeResult) -> dict[str, tu
     }
 
 
-def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
+def evaluation_json(evaluation: Evaluation, fit: WeightFit | None) -> Iterator[dict[str, object]]:
     """JSON objects of an evaluation: one for each question, then the summary."""
     answers: tuple[AnsweredQuestion, ...]  # to one question, by mode
     for answers in zip(*evaluation.answers_by_mode.values(), strict=True):
@@ -237,6 +290,7 @@ def evaluation_json(evaluation: Evaluation) -> Iterator[dict[str, object]]:
     yield {
         "event": "summary",
         "questions": len(evaluation.answers_by_mode[Mode.HYBRID]),
+        "weight": asdict(fit) if fit else None,
     } | mode_measures(evaluation)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
+from ingest.config.embedding import suggest_multilingual
+from ingest.config.settings import Settings
 from ingest.index import IndexTotals
 from ingest.models import (
     DeletionsWithheld,
@@ -269,6 +271,12 @@ def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
         sum(o.excluded for o in totals.left_out), sum(o.kept for o in totals.left_out)
     )
     return [*([] if totals.sources or stopped else [nothing]), *kept, *left_out]
+
+
+def format_model_advice(totals: RunTotals, settings: Settings) -> list[str]:
+    """Format the recommendation of another local model; nothing if there is none."""
+    advice = suggest_multilingual(totals.languages, settings)
+    return [f"Model:   {advice}"] if advice else []
 
 
 def format_unread(kinds: Mapping[str, int]) -> list[str]:

@@ -72,6 +72,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     elif not options.quiet:
         lines = [*output.format_totals(totals, "to be "), *format_estimate(plan)]
         lines += output.format_remarks(totals, stopped=bool(signals))
+        lines += output.format_model_advice(totals, settings)
         print("\n".join([*lines, *(["Stopped early: this plan is incomplete"] if signals else [])]))
     return CommandExit(code, exit_message.describe_plan(code, totals)) if code else 0
 

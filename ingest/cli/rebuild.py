@@ -103,6 +103,7 @@ def rebuild_and_report(
         ),
         *output.format_duration(summary, stopped=stopped),
         *output.format_remarks(totals, stopped=stopped),
+        *output.format_model_advice(totals, settings),
     ]
     print_output(
         [

@@ -23,6 +23,7 @@ from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
 from ingest.config import factory
 from ingest.config.connections import Connections, connections_of_run, create_connections
+from ingest.config.embedding import is_model_local
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_name
 from ingest.config.settings import Settings, environment_settings
@@ -85,6 +86,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {output.describe_index(index_totals)}"
         remarks = output.format_remarks(totals, stopped=stopped)
+        remarks += output.format_model_advice(totals, settings)
         took = output.format_duration(summary, stopped=stopped)
         print("\n".join([*output.format_totals(totals), index, *took, *remarks]))
         if summary.exit == 0 and index_totals.chunks and sys.stdout and sys.stdout.isatty():
@@ -163,9 +165,9 @@ def observe_run(run: Run, settings: Settings) -> Iterator[tuple[Connections, Tel
 
 def model_provider(settings: Settings) -> str:
     """Provider of the embedding model, as OpenTelemetry's semantic conventions name it."""
-    if settings.embedder:
-        return "local" if settings.embedder == "local" else "openai"
-    return "azure.ai.openai" if settings.openai_endpoint else "local"
+    if is_model_local(settings):
+        return "local"
+    return "openai" if settings.embedder else "azure.ai.openai"
 
 
 def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -27,6 +27,8 @@ from ingest.runtime.timing import Stopwatch
 
 T = TypeVar("T")
 
+ENGLISH_EMBEDDER, MULTILINGUAL_EMBEDDER = "local", "local:multilingual"
+
 
 def create_embedder(
     settings: Settings,
@@ -43,6 +45,10 @@ def create_embedder(
     """
     endpoints = embedding_endpoints(settings)
     if not endpoints:
+        if settings.embedder == MULTILINGUAL_EMBEDDER:
+            from ingest.embed.multilingual import multilingual_embedder
+
+            return multilingual_embedder()
         from ingest.embed.minilm import local_embedder
 
         return local_embedder(count_cores())
@@ -65,8 +71,31 @@ def create_embedder(
 
 
 def embedder_locations(settings: Settings) -> tuple[str, ...]:
-    """Return where chunks are embedded: ("local",), or the URLs of services."""
-    return (settings.embedder,) if settings.embedder else settings.openai_endpoint or ("local",)
+    """Return where chunks are embedded: the name of a local model, or the URLs of services."""
+    if settings.embedder:
+        return (settings.embedder,)
+    return settings.openai_endpoint or (ENGLISH_EMBEDDER,)
+
+
+def is_model_local(settings: Settings) -> bool:
+    """Return True if no service embeds."""
+    return embedder_locations(settings)[0] in (ENGLISH_EMBEDDER, MULTILINGUAL_EMBEDDER)
+
+
+def suggest_multilingual(languages: Mapping[str, int], settings: Settings) -> str:
+    """Recommend the multilingual model if most documents are not in English; else "".
+
+    `languages` counts documents by ISO 639-1 code, "" for an unknown one. A model is fixed for an
+    index before most of it is read, so the choice is left to the user.
+    """
+    known = sum(number for code, number in languages.items() if code)
+    foreign = known - languages.get("en", 0)
+    if embedder_locations(settings) != (ENGLISH_EMBEDDER,) or foreign * 2 <= known:
+        return ""
+    return (
+        f"{foreign:,} of {known:,} documents are not in English, but the local model is: use "
+        f"--embedder {MULTILINGUAL_EMBEDDER} (ingest rebuild, if the index has been filled)"
+    )
 
 
 def embedding_endpoints(settings: Settings) -> list[Endpoint]:
@@ -75,11 +104,13 @@ def embedding_endpoints(settings: Settings) -> list[Endpoint]:
     Raises ConfigError if the settings are incomplete or contradict each other.
     """
     urls = embedder_locations(settings)
-    if urls == ("local",):
+    if is_model_local(settings):
         return []
     for url in urls:
         if Location.parse(url).scheme not in {"https", "http"}:
-            raise ConfigError(f"embedder {url}: expected local, or an endpoint: https://...")
+            raise ConfigError(
+                f"embedder {url}: expected local, local:multilingual, or an endpoint: https://..."
+            )
     names = one_per_endpoint(
         settings.openai_deployment or (settings.openai_model,),
         urls,

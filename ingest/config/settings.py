@@ -149,8 +149,8 @@ class Settings:
     embedder: str = setting_field(
         "",
         "INGEST_EMBEDDER",
-        "`local`, or the URL of an OpenAI-compatible service, ending in `/v1`; "
-        "unset: `AZURE_OPENAI_ENDPOINT`, else `local`",
+        "`local` (English), `local:multilingual`, or the URL of an OpenAI-compatible service, "
+        "ending in `/v1`; unset: `AZURE_OPENAI_ENDPOINT`, else `local`",
     )
     blob_fields: tuple[BlobField, ...] = setting_field(
         (),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,12 @@ class Embedder:
     open: Callable[[], object] = lambda: None  # do the one-time work of the first call now
     close: Callable[[], None] = lambda: None  # close connections
     calls: Callable[[], float] = lambda: math.inf  # calls per minute, if known
+    # for questions, if the model embeds them in another way; as `embed`
+    embed_query: Embed | None = None
+
+    def embed_questions(self, texts: Sequence[str]) -> Vectors:
+        """Embed questions: texts to search with, not to be found."""
+        return (self.embed_query or self.embed)(texts)
 
     @property
     def is_local(self) -> bool:

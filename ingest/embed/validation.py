@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.embed import Embedder
 from ingest.errors import ConfigError
+from ingest.models import Embed
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -30,14 +32,18 @@ def validate_vectors(embedder: Embedder) -> Embedder:
             f"{embedder.dimensions}"
         )
 
-    def embed(texts: Sequence[str]) -> Vectors:
-        given = embedder.embed(texts)
+    def validate(embed: Embed, texts: Sequence[str]) -> Vectors:
+        given = embed(texts)
         try:
             return check_vectors(given, len(texts), embedder.dimensions)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{embedder.model} returned {error}") from error
 
-    return replace(embedder, embed=embed)
+    return replace(
+        embedder,
+        embed=partial(validate, embedder.embed),
+        embed_query=partial(validate, embedder.embed_query) if embedder.embed_query else None,
+    )
 
 
 def check_vectors(given: object, count: int, dimensions: int) -> Vectors:

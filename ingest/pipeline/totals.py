@@ -33,6 +33,7 @@ class RunTotals:
     missing: int = 0  # their pages that could not be read
     undecoded: int = 0  # their pages that show text which no engine decodes
     doubtful: int = 0  # their pages whose text is probably not what they show
+    languages: Counter[str] = field(default_factory=Counter)  # number of them by language
     hidden: int = 0  # their pages with text that a reader cannot see
     chunks: int = 0  # embedded and uploaded
     tokens: int = 0  # of those chunks
@@ -62,6 +63,7 @@ class RunTotals:
                 self.undecoded += len(event.details.undecoded)
                 self.hidden += len(event.details.hidden)
                 self.doubtful += len(event.details.doubtful)
+                self.languages[event.details.language] += 1
             if not event.harmless:
                 self.problems.append(event)
 

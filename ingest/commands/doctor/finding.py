@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.config.connections import Connections
-from ingest.config.embedding import embedder_locations
+from ingest.config.embedding import embedder_locations, is_model_local
 from ingest.config.index import index_location
 from ingest.config.location import Location
 from ingest.config.settings import Settings
@@ -42,9 +42,8 @@ class DoctorContext:
 
     @property
     def embedding_endpoints(self) -> tuple[str, ...]:
-        """URLs of the embedding services; () for the local model."""
-        where = embedder_locations(self.settings)
-        return () if where == ("local",) else where
+        """URLs of the embedding services; () for a local model."""
+        return () if is_model_local(self.settings) else embedder_locations(self.settings)
 
     @property
     def search_endpoint(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -146,12 +147,15 @@ def check_local_index(context: DoctorContext, model: Embedder) -> str:
     index = index_config.open_index(context.settings, model, context.connections)
     try:
         totals = index.totals()
+        languages = Counter(record.details.language for record in index.records())
     finally:
         index.close()
     where = index_config.index_location(context.settings)
     if not totals.sources:
         return f"{where}: empty or missing; ingest run fills it"
-    return f"{where}: {totals.sources:,} files, {totals.chunks:,} chunks"
+    described = f"{where}: {totals.sources:,} files, {totals.chunks:,} chunks"
+    advice = embedding.suggest_multilingual(languages, context.settings)
+    return f"{described}; {advice}" if advice else described
 
 
 def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[DoctorFinding]:

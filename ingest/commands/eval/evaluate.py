@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ingest.chunk.tokens import count_tokens
+from ingest.commands.eval.cache import cache_embeddings
 from ingest.commands.eval.metrics import longest_shared_run, tokenize_words
 from ingest.commands.eval.questions import Question
-from ingest.commands.eval.results import AnsweredQuestion, Evaluation, FoundChunk
+from ingest.commands.eval.results import (
+    COVERAGE_CHUNKS,
+    METRIC_DEPTH,
+    AnsweredQuestion,
+    Evaluation,
+    FoundChunk,
+)
+from ingest.commands.search.excerpts import add_excerpts
 from ingest.embed import Embedder
 from ingest.index import ChunkStore, RecordStore
 from ingest.models import Hit, Mode, StoredChunk
@@ -34,6 +42,8 @@ NO_PASSAGE = "the passage is not on that page in the index"
 class SearchableIndex(ChunkStore, RecordStore, Protocol):
     """The ports of an index that an evaluation reads."""
 
+    hybrid_weight: float
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
@@ -47,20 +57,44 @@ class AnswerKey:
 
 
 def evaluate(
-    index: SearchableIndex, embedder: Embedder, questions: Sequence[Question]
+    index: SearchableIndex,
+    embedder: Embedder,
+    questions: Sequence[Question],
+    *,
+    weights: Sequence[float] = (),
 ) -> Evaluation:
-    """Ask every question in every search mode. Raises ServiceError or ConfigError."""
+    """Ask every question in every search mode, and in hybrid searches with each of the weights.
+
+    Raises ServiceError or ConfigError.
+    """
     known = chunks_by_source(index, questions)
+    cached = cache_embeddings(embedder, {})  # a window is in the hits of several questions
     vectors = embed_questions(embedder, [question.text for question in questions])
     answered: dict[Mode, list[AnsweredQuestion]] = {mode: [] for mode in Mode}
+    ranks: dict[float, list[list[int]]] = {weight: [] for weight in weights}
     for question, vector in zip(questions, vectors, strict=True):
         key = answer_key(question, known)
+        for weight, made_ranks in ranks.items():
+            made_ranks.append(rank_answers(index, key, vector, weight))
         for mode, made in answered.items():
-            hits = index.search(
-                question.text, None if mode is Mode.TEXT else vector, mode, TOP_CHUNKS
-            )
-            made.append(mark_hits(key, hits))
-    return Evaluation(answered)
+            asked = None if mode is Mode.TEXT else vector
+            hits = index.search(question.text, asked, mode, TOP_CHUNKS)
+            shown = add_excerpts(question.text, asked, hits[:COVERAGE_CHUNKS], cached)
+            made.append(mark_hits(key, [*shown, *hits[COVERAGE_CHUNKS:]]))
+    return Evaluation(answered, ranks)
+
+
+def rank_answers(
+    index: SearchableIndex, key: AnswerKey, vector: Vectors, weight: float
+) -> list[int]:
+    """Return the ranks of the answers in a hybrid search with a weight."""
+    configured = index.hybrid_weight
+    index.hybrid_weight = weight
+    try:
+        hits = index.search(key.question.text, vector, Mode.HYBRID, METRIC_DEPTH)
+    finally:
+        index.hybrid_weight = configured
+    return [rank for rank, hit in enumerate(hits, 1) if hit.fields["content"] in key.answers]
 
 
 def chunks_by_source(
@@ -114,7 +148,7 @@ def answer_key(
 def embed_questions(embedder: Embedder, texts: Sequence[str]) -> Iterator[Vectors]:
     """Embed texts in batches; yields vectors of shape (dimensions,)."""
     for start in range(0, len(texts), at_once := min(QUESTION_BATCH_SIZE, embedder.inputs)):
-        yield from embedder.embed(texts[start : start + at_once])
+        yield from embedder.embed_questions(texts[start : start + at_once])
 
 
 def mark_hits(key: AnswerKey, hits: Sequence[Hit]) -> AnsweredQuestion:
@@ -131,7 +165,24 @@ def mark_hits(key: AnswerKey, hits: Sequence[Hit]) -> AnsweredQuestion:
             tokens=len(tokenize_words(text)),
             size=size,
             run=key.passage_runs.get(text, range(0)),
+            cites=cites_answer(key.question, hit),
+            shows=shows_answer(key.passage, hit),
         )
         for hit, size in zip(hits, sizes, strict=True)
     )
     return AnsweredQuestion(key.question, key.missing_reason, len(key.answers), key.passage, found)
+
+
+def cites_answer(question: Question, hit: Hit) -> bool:
+    """Return whether the page of a hit, or of a copy of its text, has the answer."""
+    cited = [(str(hit.fields["source"]), hit.page)]
+    for copy in hit.also_in:
+        source, _, page = copy.rpartition("#page=")
+        cited.append((source, int(page)))
+    return any(place.covers_pages(s, page, page) for place in question.places for s, page in cited)
+
+
+def shows_answer(passage: Sequence[str], hit: Hit) -> bool:
+    """Return whether an excerpt contains MIN_PASSAGE_SHARE of a passage."""
+    run = longest_shared_run(passage, tokenize_words(hit.excerpt))
+    return len(run) >= MIN_PASSAGE_SHARE * len(passage)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.index.ranking import Matrix
-from ingest.index.sqlite.tokenize import UNSPACED_CHARACTER, fold_case, match_query, query_terms
+from ingest.index.sqlite.tokenize import match_query, query_terms
 from ingest.models import Mode
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ TEXT_CANDIDATES = 1000  # of the keyword ranking; those of low rank may be near 
 NAMES_WEIGHT = 1.0  # of a word in the name or title, where one in the text has 1
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
-MAX_ROWS_READ = 30_000  # by one query, in some 20 ms; beyond, frequent words are left out
+MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
 class SqliteSearcher:
@@ -76,25 +76,21 @@ class SqliteSearcher:
 
         This does the job of a stop word list, in any language.
         """
-        self.db.execute(
-            "CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab(main, words, row)"
-        )
-        marks = ", ".join("?" * len(words))
-        query = f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})"
-        counts = dict(self.db.execute(query, [fold_case(word) for word in words]).fetchall())
+        counts = {word: self.count_chunks(word) for word in words}
         most = (
             MAX_DOCUMENT_FREQUENCY
             * self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0]
         )
-        # Drop words of no chunk. Scripts without spaces have no counts by word, so they stay.
-        known = [
-            word for word in words if fold_case(word) in counts or UNSPACED_CHARACTER.match(word)
-        ] or words
-        known.sort(key=lambda word: counts.get(fold_case(word), 0))
-        read = accumulate(counts.get(fold_case(word), 0) for word in known)
+        known = sorted((word for word in words if counts[word]), key=counts.__getitem__)
+        read = accumulate(counts[word] for word in known)
         rare = [
             word
             for word, rows in zip(known, read, strict=True)
-            if counts.get(fold_case(word), 0) <= most and rows <= MAX_ROWS_READ
+            if counts[word] <= most and rows <= MAX_ROWS_READ
         ]
         return rare or known[:MIN_QUERY_WORDS]
+
+    def count_chunks(self, word: str) -> int:
+        """Count the chunks with a word."""
+        query = "SELECT count(*) FROM words WHERE words MATCH ?"
+        return int(self.db.execute(query, (match_query([word]),)).fetchone()[0])
