@@ -18,7 +18,7 @@ import numpy as np
 
 from ingest.chunk.tables import strip_table_marks
 from ingest.commands.search.function_words import content_words
-from ingest.commands.search.passages import Passages, Span
+from ingest.commands.search.passages import LINE_CHARS, Passages, Span
 from ingest.embed import Embedder
 from ingest.index.sqlite.tokenize import fold_case, query_terms
 from ingest.models import Hit
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Measured on two sets of questions (docs/decisions/index.md).
 WORD_WEIGHT = 0.3  # of the share of the question's words, against a cosine
+FIRST_LINE_WEIGHT = 0.01  # decides between equal windows
 MAX_EMBEDDED_CHARS = 8000  # for one search; five hits take 83%, some 1,600 tokens
 EMBEDDED_SHARE = 0.3  # of what better hits have left
 MAX_STEM_LETTERS = 5  # words that begin alike count as one: "physician" and "physicians"
@@ -67,15 +68,27 @@ def locate(passages: Passages, windows: Sequence[Span], scores: Sequence[float])
 def score_words(question: str, texts: Sequence[Sequence[str]]) -> list[list[float]]:
     """Score each window by its share of the question's words, those of few windows weighing more.
 
-    `texts` are the windows of each hit.
+    `texts` are the windows of each hit. Of several that share a sentence, the one that begins with
+    the words is better.
     """
     asked = {stem(word) for word in content_words([fold_case(w) for w in query_terms(question)])}
     stems = [[asked & text_stems(text) for text in some] for some in texts]
+    first = [[asked & text_stems(text.strip()[:LINE_CHARS]) for text in some] for some in texts]
     counts = Counter(word for some in stems for found in some for word in found)
     total = sum(map(len, texts))
     weights = {word: math.log(1 + total / max(1, counts[word])) for word in asked}
     whole = sum(weights.values()) or 1
-    return [[sum(weights[word] for word in found) / whole for found in some] for some in stems]
+
+    def share(found: frozenset[str] | set[str]) -> float:
+        return sum(weights[word] for word in found) / whole
+
+    return [
+        [
+            share(found) + FIRST_LINE_WEIGHT * share(begins)
+            for found, begins in zip(*pair, strict=True)
+        ]
+        for pair in zip(stems, first, strict=True)
+    ]
 
 
 def choose_windows(

@@ -29,8 +29,8 @@ class Passages:
     text: str
     page_start: int
     pages: Sequence[int]  # offset of each page
-    sentences: Sequence[int]
     sections: Sequence[tuple[int, str]]  # offset and headings of each; the first has offset 0
+    units: Sequence[Span]  # sentences, and the parts of long ones
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Passages:
@@ -41,44 +41,30 @@ class Passages:
             text,
             fields["page_start"],
             fields.get("page_offsets") or (0,),
-            fields.get("sentence_offsets") or find_sentence_starts(text),
             [(0, join_headings(fields.get("headings") or ())), *inside],
+            list(split_units(text, fields.get("sentence_offsets") or find_sentence_starts(text))),
         )
 
     def windows(self) -> list[Span]:
-        """Return a window for each sentence, with those that follow it in WINDOW_LINES lines."""
-        units = list(self.units())
+        """Return a window for each sentence, with those that follow it in WINDOW_LINES lines.
+
+        A window does not go on to another page, so that its own is certain.
+        """
+        pages = [self.page_of(unit) for unit in self.units]
         found: list[Span] = []
-        last = 0
-        for number, (start, _) in enumerate(units):
-            end = self.window_end(start, units[number:])
-            if end > last:  # else it lies in the window before
-                found.append((start, end))
-                last = end
+        after = 0  # number of the sentence after the window
+        for number, (start, _) in enumerate(self.units):
+            last = after
+            after = max(after, number + 1)
+            while (
+                after < len(self.units)
+                and pages[after] == pages[number]
+                and count_lines(self.text[start : self.units[after][1]]) <= WINDOW_LINES
+            ):
+                after += 1
+            if after > last:  # else it lies in the window before
+                found.append((start, self.units[after - 1][1]))
         return found
-
-    def window_end(self, start: int, units: Sequence[Span]) -> int:
-        """Return the end of the last of the first units that fit into a window; of one at least."""
-        ends = [units[0][1]]
-        for _, end in units[1:]:
-            if count_lines(self.text[start:end]) > WINDOW_LINES:
-                break
-            ends.append(end)
-        return ends[-1]
-
-    def units(self) -> Iterator[Span]:
-        """Yield the sentences; the parts of those that are longer than a window."""
-        longest = WINDOW_LINES * LINE_CHARS
-        for begin, end in pairwise((*self.sentences, len(self.text))):
-            start = begin
-            while end - start > longest:
-                cut = self.text.rfind("\n", start + longest // 2, start + longest)
-                cut = cut if cut > 0 else self.text.rfind(" ", start + 1, start + longest)
-                cut = cut if cut > 0 else start + longest
-                yield start, cut
-                start = cut
-            if self.text[start:end].strip():
-                yield start, end
 
     def page_of(self, span: Span) -> int:
         """Return the page that carries most of a span, without white space."""
@@ -107,11 +93,10 @@ class Passages:
         """Take windows as long as there is room, without what they share with earlier ones."""
         parts: list[Span] = []
         for window in windows:
-            start, end = subtract_spans(window, parts)
-            if end - start >= min(MIN_PART_CHARS, len(self.text)) and self.fits(
-                [*parts, (start, end)]
-            ):
-                parts.append((start, end))
+            rest = subtract_spans(window, parts)
+            is_whole = rest == window
+            if (is_whole or rest[1] - rest[0] >= MIN_PART_CHARS) and self.fits([*parts, rest]):
+                parts.append(rest)
             if len(parts) == MAX_EXCERPT_PARTS:
                 break
         return parts
@@ -125,8 +110,7 @@ class Passages:
 
     def extensions(self, parts: Sequence[Span]) -> Iterator[list[Span]]:
         """Yield the parts with one of them longer by the sentence after it, or before it."""
-        units = list(self.units())
-        following, preceding = dict(units), {end: start for start, end in units}
+        following, preceding = dict(self.units), {end: start for start, end in self.units}
         for _, end in parts:
             if end in following:
                 yield join_adjacent([*parts, (end, following[end])])
@@ -138,6 +122,21 @@ class Passages:
         """Return whether parts have EXCERPT_LINES lines at most."""
         texts = (self.text[start:end] for start, end in join_adjacent(parts))
         return sum(map(count_lines, texts)) <= EXCERPT_LINES
+
+
+def split_units(text: str, sentences: Sequence[int]) -> Iterator[Span]:
+    """Yield the sentences; the parts of those that are longer than a window."""
+    longest = WINDOW_LINES * LINE_CHARS
+    for begin, end in pairwise((*sentences, len(text))):
+        start = begin
+        while end - start > longest:
+            cut = text.rfind("\n", start + longest // 2, start + longest)
+            cut = cut if cut > 0 else text.rfind(" ", start + 1, start + longest)
+            cut = cut if cut > 0 else start + longest
+            yield start, cut
+            start = cut
+        if text[start:end].strip():
+            yield start, end
 
 
 def subtract_spans(span: Span, others: Iterable[Span]) -> Span:
