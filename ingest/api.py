@@ -19,6 +19,7 @@ from functools import partial
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias, cast
 
+from ingest.commands.search.excerpts import add_excerpts
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
@@ -122,9 +123,10 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         embed: As for `ingest`; it must be the model that filled the index.
 
     Returns:
-        At most `top` hits, best first. Scores are comparable within one search only. The `fields`
-        of a hit include content, source, root, page_start, page_end, title, headings and
-        storageUrl.
+        At most `top` hits, best first, each with the `page`, `heading` and `excerpt` of the
+        passages that answer best. A local model chooses these by meaning; with any other no
+        request is made for them, and words choose. Scores are comparable within one search only.
+        The `fields` of a hit include content, source, root, title and storageUrl.
 
     Raises:
         ConfigError: The query is empty, or the index is missing, empty or of another model.
@@ -146,7 +148,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
         vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
-        return opened.search(query, vector, search_mode, top)
+        return add_excerpts(query, vector, opened.search(query, vector, search_mode, top), model)
 
 
 class Outcomes:

@@ -417,11 +417,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result: the chunk's fields in the index."""
+    """One search result: the chunk's fields in the index, and where in it the answer stands."""
 
     score: float  # comparable within one search only
     fields: dict[str, object]
     also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
+    page: int = 0  # of the passage that answers best, as a viewer counts: the first is 1
+    heading: str = ""  # headings above that passage, outermost first
+    excerpt: str = ""  # the best passages of the chunk, about 7 lines of 76 characters
 
 
 @dataclass(frozen=True, slots=True)

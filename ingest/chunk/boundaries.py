@@ -194,6 +194,13 @@ def find_boundaries(text: str) -> dict[int, Boundary]:
     return found
 
 
+def find_sentence_starts(text: str) -> list[int]:
+    """Return the offsets at which sentences, paragraphs, list items and table rows begin."""
+    found = add_row_boundaries(find_boundaries(text), find_tables(text))
+    starts = (start for start, kind in found.items() if kind >= Boundary.SENTENCE)
+    return sorted({0, *(start for start in starts if start < len(text))})
+
+
 def find_sentence_ends(text: str) -> Iterator[int]:
     """Find the ends of sentences within lines."""
     for end, pattern in SENTENCE_PATTERNS.items():

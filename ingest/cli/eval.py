@@ -47,6 +47,8 @@ from ingest.runtime.formatting import escape_unprintable, pluralize
 
 MAX_LINE_CHARS = 100  # characters
 MEASURE_NAMES = [
+    "cited page",
+    "answer visible",
     *(f"hit@{k}" for k in HIT_RANKS),
     "MRR",
     f"nDCG@{METRIC_DEPTH}",
@@ -55,6 +57,7 @@ MEASURE_NAMES = [
     "IoU",
 ]
 FOOTNOTE = (
+    f"cited page, answer visible: in the first {COVERAGE_CHUNKS} hits as a search shows them\n"
     f"recall, precision and IoU: tokens of the passages in the first {COVERAGE_CHUNKS} chunks"
 )
 
@@ -120,6 +123,8 @@ def compare_and_report(
 def measure_values(evaluation: Evaluation, mode: Mode) -> list[float]:
     """Values of MEASURE_NAMES for one mode."""
     return [
+        evaluation.cited_page[mode],
+        evaluation.answer_visible[mode],
         *evaluation.hit_rate[mode].values(),
         evaluation.mrr[mode],
         evaluation.ndcg[mode],
@@ -131,9 +136,11 @@ def measure_values(evaluation: Evaluation, mode: Mode) -> list[float]:
 
 def format_measures(evaluation: Evaluation) -> Iterator[str]:
     """Format the measures of every mode as a table, with a footnote."""
-    yield "        " + "".join(f"{name:>10}" for name in MEASURE_NAMES)
+    widths = [max(9, len(name)) for name in MEASURE_NAMES]
+    yield " " * 7 + "".join(f" {n:>{w}}" for n, w in zip(MEASURE_NAMES, widths, strict=True))
     for mode in Mode:
-        yield f"{mode:<8}" + "".join(f"{value:10.3f}" for value in measure_values(evaluation, mode))
+        values = zip(measure_values(evaluation, mode), widths, strict=True)
+        yield f"{mode:<7}" + "".join(f" {value:{width}.3f}" for value, width in values)
     if evaluation.passage_positions:
         yield FOOTNOTE
 
@@ -214,14 +221,27 @@ def shorten_line(text: str) -> str:
 def format_comparison(results: Sequence[RecipeResult]) -> Iterator[str]:
     """Format the scores of each recipe, then their differences from the first, with p-values."""
     width = max(len(result.name) for result in results) + 2
-    names = ("chunks", "tokens", "hit@1", "hit@5", "MRR", "nDCG@10", "recall", "IoU", "in budget")
-    yield " " * width + "".join(f"{name:>10}" for name in names)
+    names = (
+        "chunks",
+        "tokens",
+        "cited page",
+        "visible",
+        "hit@1",
+        "hit@5",
+        "MRR",
+        "nDCG@10",
+        "recall",
+        "IoU",
+        "in budget",
+    )
+    yield " " * width + "".join(f"{name:>11}" for name in names)
     for result in results:
         found, mode = result.evaluation, Mode.HYBRID
-        values = (found.hit_rate[mode][1], found.hit_rate[mode][5], found.mrr[mode])
+        shown = (found.cited_page[mode], found.answer_visible[mode])
+        values = (*shown, found.hit_rate[mode][1], found.hit_rate[mode][5], found.mrr[mode])
         more = (found.ndcg[mode], found.recall[mode], found.iou[mode], found.recall_in_budget[mode])
-        counts = f"{result.chunks:10,}{result.tokens:10,}"
-        yield f"{result.name:<{width}}{counts}" + "".join(f"{v:10.3f}" for v in (*values, *more))
+        counts = f"{result.chunks:11,}{result.tokens:11,}"
+        yield f"{result.name:<{width}}{counts}" + "".join(f"{v:11.3f}" for v in (*values, *more))
     yield f"in budget: tokens of the passages in the first chunks up to {TOKEN_BUDGET:,} tokens"
     if len(results) > 1:
         yield f"\n{'minus the first (p)':<{width}}" + "".join(
@@ -235,6 +255,7 @@ def format_comparison(results: Sequence[RecipeResult]) -> Iterator[str]:
 
 
 COMPARED_SCORES = {
+    "cited page": AnsweredQuestion.cited_page,
     "hit@5": lambda one: one.hit(5),
     "nDCG@10": AnsweredQuestion.ndcg,
     "in budget": AnsweredQuestion.recall_in_budget,

@@ -12,6 +12,8 @@ from ingest.models import Embed
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+LOCAL_PREFIX = "local:"  # of the names of models that run in this process
+
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
@@ -39,6 +41,11 @@ class Embedder:
     def embed_questions(self, texts: Sequence[str]) -> Vectors:
         """Embed questions: texts to search with, not to be found."""
         return (self.embed_query or self.embed)(texts)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a call is free and leaves the machine no text, so that excerpts may use it."""
+        return self.model.startswith(LOCAL_PREFIX)
 
 
 class PartialEmbedding(Exception):

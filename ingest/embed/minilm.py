@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.embed import Embedder
+from ingest.embed import LOCAL_PREFIX, Embedder
 from ingest.errors import ConfigError
 from ingest.runtime.onnx import import_onnxruntime
 
@@ -45,7 +45,7 @@ def local_embedder(threads: int) -> Embedder:
     """Create an Embedder that uses up to `threads` cores. The first call loads the model."""
     return Embedder(
         embed=embed,
-        model=f"local:{MODEL_NAME}",
+        model=f"{LOCAL_PREFIX}{MODEL_NAME}",
         dimensions=MINILM_DIMENSIONS,
         inputs=BATCH_TEXTS,
         room=lambda: BATCH_TEXTS * WINDOW_TOKENS * 4,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.embed import Embedder
+from ingest.embed import LOCAL_PREFIX, Embedder
 from ingest.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def multilingual_embedder() -> Embedder:
     return Embedder(
         embed=embed,
         embed_query=embed_query,
-        model=f"local:{MODEL_NAME}",
+        model=f"{LOCAL_PREFIX}{MODEL_NAME}",
         dimensions=E5_DIMENSIONS,
         inputs=BATCH_TEXTS,
         room=lambda: BATCH_TEXTS * WINDOW_TOKENS * 4,

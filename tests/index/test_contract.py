@@ -219,12 +219,9 @@ def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
 
 def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
     """Applications that read the samples' fields find them, and ours beside them."""
-    offsets = {
-        "page_offsets": (0, 9),
-        "section_offsets": (4,),
-        "sections": ("Tools › Grain mills",),
-    }
-    index.upload([replace(A, chunk=replace(A.chunk, **offsets))])
+    sections = ("Tools › Grain mills",)
+    chunk = replace(A.chunk, page_offsets=(0, 9), section_offsets=(4,), sections=sections)
+    index.upload([replace(A, chunk=chunk)])
 
     (hit,) = index.search("grain", None, Mode.TEXT, 5)
 

@@ -6,14 +6,13 @@ embedded again, but counts in the tokens reported for each recipe.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from ingest.commands.eval.cache import cache_embeddings
 from ingest.commands.eval.evaluate import evaluate
 from ingest.commands.eval.questions import Question
 from ingest.commands.eval.results import Evaluation
@@ -23,7 +22,6 @@ from ingest.config.factory import open_services
 from ingest.config.location import Location
 from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_roots
-from ingest.embed import Embedder, PartialEmbedding
 from ingest.errors import ConfigError
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run
@@ -162,18 +160,3 @@ def compare_recipes(
                     raise ConfigError(f"no PDF with text in {', '.join(names)}: nothing to compare")
                 evaluation = evaluate(services.index, model, questions)
         yield RecipeResult(describe_recipe(settings), totals.chunks, totals.tokens, evaluation)
-
-
-def cache_embeddings(embedder: Embedder, cache: MutableMapping[str, Vectors]) -> Embedder:
-    """Wrap an embedder so that it embeds each text once."""
-
-    def embed(texts: Sequence[str]) -> Vectors:
-        fresh = [text for text in dict.fromkeys(texts) if text not in cache]
-        try:
-            vectors: Sequence[Vectors] | Vectors = embedder.embed(fresh) if fresh else []
-        except PartialEmbedding:
-            return embedder.embed(texts)  # it reports the refused texts by their place in the call
-        cache.update(zip(fresh, vectors, strict=True))
-        return np.stack([cache[text] for text in texts])
-
-    return replace(embedder, embed=embed)

@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ingest.chunk.tokens import count_tokens
+from ingest.commands.eval.cache import cache_embeddings
 from ingest.commands.eval.metrics import longest_shared_run, tokenize_words
 from ingest.commands.eval.questions import Question
 from ingest.commands.eval.results import (
+    COVERAGE_CHUNKS,
     METRIC_DEPTH,
     AnsweredQuestion,
     Evaluation,
     FoundChunk,
 )
+from ingest.commands.search.excerpts import add_excerpts
 from ingest.embed import Embedder
 from ingest.index import ChunkStore, RecordStore
 from ingest.models import Hit, Mode, StoredChunk
@@ -65,6 +68,7 @@ def evaluate(
     Raises ServiceError or ConfigError.
     """
     known = chunks_by_source(index, questions)
+    cached = cache_embeddings(embedder, {})  # a window is in the hits of several questions
     vectors = embed_questions(embedder, [question.text for question in questions])
     answered: dict[Mode, list[AnsweredQuestion]] = {mode: [] for mode in Mode}
     ranks: dict[float, list[list[int]]] = {weight: [] for weight in weights}
@@ -73,10 +77,10 @@ def evaluate(
         for weight, made_ranks in ranks.items():
             made_ranks.append(rank_answers(index, key, vector, weight))
         for mode, made in answered.items():
-            hits = index.search(
-                question.text, None if mode is Mode.TEXT else vector, mode, TOP_CHUNKS
-            )
-            made.append(mark_hits(key, hits))
+            asked = None if mode is Mode.TEXT else vector
+            hits = index.search(question.text, asked, mode, TOP_CHUNKS)
+            shown = add_excerpts(question.text, asked, hits[:COVERAGE_CHUNKS], cached)
+            made.append(mark_hits(key, [*shown, *hits[COVERAGE_CHUNKS:]]))
     return Evaluation(answered, ranks)
 
 
@@ -161,7 +165,24 @@ def mark_hits(key: AnswerKey, hits: Sequence[Hit]) -> AnsweredQuestion:
             tokens=len(tokenize_words(text)),
             size=size,
             run=key.passage_runs.get(text, range(0)),
+            cites=cites_answer(key.question, hit),
+            shows=shows_answer(key.passage, hit),
         )
         for hit, size in zip(hits, sizes, strict=True)
     )
     return AnsweredQuestion(key.question, key.missing_reason, len(key.answers), key.passage, found)
+
+
+def cites_answer(question: Question, hit: Hit) -> bool:
+    """Return whether the page of a hit, or of a copy of its text, has the answer."""
+    cited = [(str(hit.fields["source"]), hit.page)]
+    for copy in hit.also_in:
+        source, _, page = copy.rpartition("#page=")
+        cited.append((source, int(page)))
+    return any(place.covers_pages(s, page, page) for place in question.places for s, page in cited)
+
+
+def shows_answer(passage: Sequence[str], hit: Hit) -> bool:
+    """Return whether an excerpt contains MIN_PASSAGE_SHARE of a passage."""
+    run = longest_shared_run(passage, tokenize_words(hit.excerpt))
+    return len(run) >= MIN_PASSAGE_SHARE * len(passage)

@@ -40,6 +40,8 @@ class FoundChunk:
     tokens: int  # by metrics.tokenize_words
     size: int  # tokens of OpenAI's models
     run: range  # the passage's tokens that it contains
+    cites: bool = False  # a page of the answer
+    shows: bool = False  # the passage in its excerpt
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,14 @@ class AnsweredQuestion:
 
     def hit(self, k: int) -> float:
         return hit_at(self.ranks, k)
+
+    def cited_page(self) -> float:
+        """1 if a hit of the first COVERAGE_CHUNKS answers and cites the right page, else 0."""
+        return float(any(hit.answers and hit.cites for hit in self.hits[:COVERAGE_CHUNKS]))
+
+    def answer_visible(self) -> float:
+        """1 if a hit of the first COVERAGE_CHUNKS answers and shows the passage, else 0."""
+        return float(any(hit.answers and hit.shows for hit in self.hits[:COVERAGE_CHUNKS]))
 
     def reciprocal_rank(self) -> float:
         return reciprocal_rank(self.ranks, METRIC_DEPTH)
@@ -90,6 +100,16 @@ class Evaluation:
     def unanswerable(self) -> list[AnsweredQuestion]:
         """Questions that the index cannot answer."""
         return [one for one in next(iter(self.answers_by_mode.values()), ()) if one.missing_reason]
+
+    @property
+    def cited_page(self) -> dict[Mode, float]:
+        """Share of questions whose answer's page the first five hits cite, by mode."""
+        return self.mean_by_mode(AnsweredQuestion.cited_page)
+
+    @property
+    def answer_visible(self) -> dict[Mode, float]:
+        """Share of questions with a passage that the first five excerpts show, by mode."""
+        return self.mean_by_mode(AnsweredQuestion.answer_visible, self.passage_positions)
 
     @property
     def hit_rate(self) -> dict[Mode, dict[int, float]]:

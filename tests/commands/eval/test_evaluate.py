@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ingest.commands.eval.compare import cache_embeddings, parse_recipes
+from ingest.commands.eval.cache import cache_embeddings
+from ingest.commands.eval.compare import parse_recipes
 from ingest.commands.eval.evaluate import NO_PAGE, NO_PASSAGE, NO_SOURCE, evaluate
 from ingest.commands.eval.questions import AnswerLocation, Question
 from ingest.config.settings import Settings

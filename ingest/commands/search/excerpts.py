@@ -1,0 +1,156 @@
+"""Excerpts of hits: the passages that answer, chosen by words and by meaning.
+
+By meaning only with a local model, whose calls are free. A few windows of each hit are embedded,
+chosen by the question's words; those of better hits are more, as the answer is more often there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ingest.chunk.tables import strip_table_marks
+from ingest.commands.search.function_words import content_words
+from ingest.commands.search.passages import LINE_CHARS, Passages, Span
+from ingest.embed import Embedder
+from ingest.index.sqlite.tokenize import fold_case, query_terms
+from ingest.models import Hit
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+# Measured on two sets of questions (docs/decisions/index.md).
+WORD_WEIGHT = 0.3  # of the share of the question's words, against a cosine
+FIRST_LINE_WEIGHT = 0.01  # decides between equal windows
+MAX_EMBEDDED_CHARS = 8000  # for one search; five hits take 83%, some 1,600 tokens
+EMBEDDED_SHARE = 0.3  # of what better hits have left
+MAX_STEM_LETTERS = 5  # words that begin alike count as one: "physician" and "physicians"
+
+
+def add_excerpts(
+    question: str, vector: Vectors | None, hits: Sequence[Hit], embedder: Embedder | None
+) -> list[Hit]:
+    """Add page, heading and excerpt to hits. Without a vector, or a local model, by words only."""
+    found = [Passages.of(hit.fields) for hit in hits]
+    windows = [passages.windows() for passages in found]
+    texts = [
+        [passages.text[start:end] for start, end in spans]
+        for passages, spans in zip(found, windows, strict=True)
+    ]
+    scores = score_words(question, texts)
+    if vector is not None and embedder is not None and embedder.is_local:
+        chosen = list(choose_windows(texts, scores))
+        scores = score_meaning(vector, texts, scores, chosen, embedder)
+    return [
+        replace(hit, **locate(passages, spans, by_window))
+        for hit, passages, spans, by_window in zip(hits, found, windows, scores, strict=True)
+    ]
+
+
+def locate(passages: Passages, windows: Sequence[Span], scores: Sequence[float]) -> dict[str, Any]:
+    """Return the page and heading of the best window, and the excerpt of the best few."""
+    ranked = sorted(range(len(windows)), key=lambda number: -scores[number])
+    best = [windows[number] for number in ranked] or [(0, 0)]
+    return {
+        "page": passages.page_of(best[0]),
+        "heading": passages.heading_of(best[0]),
+        "excerpt": passages.excerpt(best),
+    }
+
+
+def score_words(question: str, texts: Sequence[Sequence[str]]) -> list[list[float]]:
+    """Score each window by its share of the question's words, those of few windows weighing more.
+
+    `texts` are the windows of each hit. Of several that share a sentence, the one that begins with
+    the words is better.
+    """
+    asked = {stem(word) for word in content_words([fold_case(w) for w in query_terms(question)])}
+    stems = [[asked & text_stems(text) for text in some] for some in texts]
+    first = [[asked & text_stems(text.strip()[:LINE_CHARS]) for text in some] for some in texts]
+    counts = Counter(word for some in stems for found in some for word in found)
+    total = sum(map(len, texts))
+    weights = {word: math.log(1 + total / max(1, counts[word])) for word in asked}
+    whole = sum(weights.values()) or 1
+
+    def share(found: frozenset[str] | set[str]) -> float:
+        return sum(weights[word] for word in found) / whole
+
+    return [
+        [
+            share(found) + FIRST_LINE_WEIGHT * share(begins)
+            for found, begins in zip(*pair, strict=True)
+        ]
+        for pair in zip(stems, first, strict=True)
+    ]
+
+
+def choose_windows(
+    texts: Sequence[Sequence[str]], scores: Sequence[Sequence[float]]
+) -> Iterator[list[int]]:
+    """Yield the numbers of the windows to embed for each hit: at least one, by words."""
+    left = float(MAX_EMBEDDED_CHARS)
+    for some, by_words in zip(texts, scores, strict=True):
+        room = EMBEDDED_SHARE * left
+        left -= room
+        chosen: list[int] = []
+        for number in sorted(range(len(some)), key=lambda number: -by_words[number]):
+            if chosen and len(some[number]) > room:
+                break
+            chosen.append(number)
+            room -= len(some[number])
+        yield chosen
+
+
+def score_meaning(
+    vector: Vectors,
+    texts: Sequence[Sequence[str]],
+    word_scores: Sequence[Sequence[float]],
+    chosen: Sequence[Sequence[int]],
+    embedder: Embedder,
+) -> list[list[float]]:
+    """Score the chosen windows by cosine and words; the others rank behind them, by words."""
+    pairs = [(hit, number) for hit, numbers in enumerate(chosen) for number in numbers]
+    vectors = embed_parallel([plain_text(texts[hit][number]) for hit, number in pairs], embedder)
+    cosines = (vectors @ vector) / (
+        np.linalg.norm(vectors, axis=1) * (np.linalg.norm(vector) or 1) + 1e-12
+    )
+    scores = [[WORD_WEIGHT * score - 2 for score in some] for some in word_scores]
+    for (hit, number), cosine in zip(pairs, cosines, strict=True):
+        scores[hit][number] += 2 + float(cosine)
+    return scores
+
+
+def embed_parallel(texts: Sequence[str], embedder: Embedder) -> Vectors:
+    """Embed texts with as many threads as the model takes calls."""
+    size = max(1, min(embedder.inputs, -(-len(texts) // embedder.at_once)))
+    batches = [texts[start : start + size] for start in range(0, len(texts), size)]
+    with ThreadPoolExecutor(embedder.at_once) as threads:
+        return np.concatenate(list(threads.map(embedder.embed, batches)))
+
+
+def plain_text(text: str) -> str:
+    """Return the text of a window without line breaks and marks of tables."""
+    return " ".join(strip_table_marks(text.strip()).split())
+
+
+@lru_cache(maxsize=10_000)  # windows of chunks that answer several questions of an evaluation
+def text_stems(text: str) -> frozenset[str]:
+    """Return the stems of a text's words."""
+    return frozenset(stem(fold_case(word)) for word in query_terms(text))
+
+
+def stem(word: str) -> str:
+    """Return the beginning of a word; of a number, all of it."""
+    return word if word.isdigit() else word[:MAX_STEM_LETTERS]
+
+
+def words_to_mark(question: str) -> list[str]:
+    """Return the folded words of a question that are marked in an excerpt."""
+    return content_words([fold_case(word) for word in query_terms(question)])

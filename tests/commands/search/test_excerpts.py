@@ -1,0 +1,181 @@
+"""The lines of a hit that are shown, with their page and heading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest.chunk.chunks import make_chunks
+from ingest.commands.search.excerpts import (
+    MAX_EMBEDDED_CHARS,
+    add_excerpts,
+    choose_windows,
+    words_to_mark,
+)
+from ingest.commands.search.passages import (
+    EXCERPT_LINES,
+    Passages,
+    count_lines,
+    unwrap,
+)
+from ingest.embed import Embedder
+from ingest.models import Document, Heading, Hit, Recipe, Source
+from tests.pdfs import prose
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
+RECIPE = Recipe("auto", 512, 0.12, "hash", 2)
+SOURCE = Source("/docs", "tools.pdf", "/docs/tools.pdf", 1, "1")
+
+
+def hit_of(document: Document, **changed: Any) -> Hit:
+    """A hit of the document's only chunk."""
+    (chunk,) = make_chunks(document, SOURCE, RECIPE)
+    fields = {
+        "content": chunk.text,
+        "headings": list(chunk.headings),
+        "page_start": chunk.page_start,
+        "page_offsets": list(chunk.page_offsets),
+        "sentence_offsets": list(chunk.sentence_offsets),
+        "section_offsets": list(chunk.section_offsets),
+        "sections": list(chunk.sections),
+    }
+    return Hit(1.0, fields | changed)
+
+
+HANDBOOK = Document(
+    pages=(
+        f"Leave\n{prose('lathes', 4)} Holidays are booked in spring.",
+        f"Illness\nBring a certificate on the fourth day. {prose('mills', 4)}",
+    ),
+    headings=(Heading(1, "Leave", 1), Heading(1, "Illness", 2)),
+)
+
+
+def embed_illness(texts: Sequence[str]) -> Vectors:
+    """A model for which a doctor and a certificate mean the same."""
+    return np.array([[1.0, 0.0] if "certificate" in text else [0.0, 1.0] for text in texts])
+
+
+MEANING = np.array([1.0, 0.0], np.float32)
+
+
+def test_the_page_is_that_of_the_passage() -> None:
+    """The citation opens where the answer stands, though its chunk began a page before."""
+    (hit,) = add_excerpts("when is a certificate due?", None, [hit_of(HANDBOOK)], None)
+
+    assert (hit.page, hit.heading) == (2, "Illness")
+    assert "Bring a certificate on the fourth day." in hit.excerpt
+    (hit,) = add_excerpts("when are holidays booked?", None, [hit_of(HANDBOOK)], None)
+    assert (hit.page, hit.heading) == (1, "Leave")
+
+
+def test_a_local_model_finds_what_words_do_not() -> None:
+    """A question that shares no word with its answer shows it all the same."""
+    model = Embedder(embed_illness, "local:test", 2, at_once=2)
+    (hit,) = add_excerpts("must I see a doctor?", MEANING, [hit_of(HANDBOOK)], model)
+
+    assert hit.page == 2
+    assert "certificate" in hit.excerpt
+
+
+def test_no_request_is_made_for_an_excerpt() -> None:
+    """A model that is paid for embeds questions and chunks, and nothing else."""
+
+    def fail(texts: Sequence[str]) -> Vectors:
+        raise AssertionError(texts)
+
+    model = Embedder(fail, "text-embedding-3-small", 2)
+    (hit,) = add_excerpts("certificate", MEANING, [hit_of(HANDBOOK)], model)
+    assert hit.page == 2
+
+
+def test_a_chunk_of_an_earlier_version_has_an_excerpt_too() -> None:
+    """Its sentences are found anew; its pages are not known, so its first is named."""
+    lacking = dict.fromkeys(("page_offsets", "sentence_offsets", "section_offsets", "sections"))
+    (hit,) = add_excerpts("certificate", None, [hit_of(HANDBOOK, **lacking)], None)
+
+    assert (hit.page, hit.heading) == (1, "Leave")
+    assert "certificate" in hit.excerpt
+
+
+def test_a_search_embeds_no_more_than_its_share() -> None:
+    """However many hits are shown, and however long their chunks are; of each one window."""
+    texts = [["x" * 200] * 50 for _ in range(40)]
+    chosen = list(choose_windows(texts, [[0.0] * 50 for _ in texts]))
+
+    assert all(chosen)
+    assert len(chosen[0]) > len(chosen[4]) > len(chosen[39]) == 1
+    more = sum(len(numbers) - 1 for numbers in chosen)
+    assert 200 * more < MAX_EMBEDDED_CHARS
+
+
+def test_function_words_are_not_marked() -> None:
+    """Whatever language I ask in; a word of one is a subject in another."""
+    assert words_to_mark("When must I bring proof from a physician?") == [
+        "bring",
+        "proof",
+        "physician",
+    ]
+    assert words_to_mark("Wann muss ich die Werkstatt für das Rad verlassen?") == [
+        "werkstatt",
+        "rad",
+        "verlassen",
+    ]
+    assert words_to_mark("war and peace") == ["war", "peace"]
+    assert words_to_mark("who is it?") == ["who", "is", "it"]
+
+
+def test_rows_of_tables_stay_lines_of_their_own() -> None:
+    """And the line below the names of the columns is not shown."""
+    table = "| tool | hours |\n| --- | --- |\n| lathe | 3 |\n| mill | 4 |"
+    assert unwrap(f"\nThe tools\nwe have.\n{table}\n") == (
+        "The tools we have.\n| tool | hours |\n| lathe | 3 |\n| mill | 4 |"
+    )
+
+
+SENTENCES = [
+    "One sentence.\n",
+    "Another of them,\nover two lines.\n",
+    "| a row | of a table |\n",
+    "| name |\n| --- |\n",
+    "word " * 100,
+    "x" * 400,
+    "旋盤は木材を回します。",
+    "\n",
+]
+sentences = st.lists(st.sampled_from(SENTENCES), min_size=1, max_size=15)
+
+
+@settings(max_examples=50)
+@given(st.lists(sentences, min_size=1, max_size=3), st.data())
+def test_any_excerpt_is_short_and_on_pages_that_exist(
+    pages: list[list[str]], data: st.DataObject
+) -> None:
+    """For any text: all of it is in windows, each on the page of its text, and what I see fits."""
+    text = "".join(sentence for page in pages for sentence in page)
+    numbers = [n for n, page in enumerate(pages, 3) for sentence in page for _ in sentence]
+    starts = [0, *accumulate(len(sentence) for page in pages for sentence in page)][:-1]
+    offsets = [numbers.index(page) for page in range(3, 3 + len(pages))]
+    fields = {"content": text, "page_start": 3, "page_offsets": offsets}
+    passages = Passages.of({**fields, "sentence_offsets": starts})
+
+    windows = passages.windows()
+
+    assert windows == sorted(set(windows))
+    covered = {offset for start, end in windows for offset in range(start, end)}
+    assert all(c.isspace() for offset, c in enumerate(text) if offset not in covered)
+    for start, end in windows:
+        said = {numbers[offset] for offset in range(start, end) if not text[offset].isspace()}
+        assert said == {passages.page_of((start, end))}
+    ranked = data.draw(st.permutations(windows))
+    parts = passages.extend(passages.pack(ranked))
+    assert sum(count_lines(text[start:end]) for start, end in parts) <= EXCERPT_LINES
+    assert bool(passages.excerpt(ranked)) == bool(text.strip())
+    assert "---" not in passages.excerpt(ranked)
