@@ -34,7 +34,7 @@ from ingest.errors import ConfigError
 from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest, RequestLog
 from ingest.runtime.retry import RetryableError
 
-FIRST_ERROR_STATUS = 400
+FIRST_FAILURE_STATUS = 300  # a redirect is none of ours, and never followed
 UNRESOLVABLE_HOST_MESSAGES = ("name or service not known", "failed to resolve")
 
 
@@ -99,7 +99,11 @@ def create_rest_client(
 
 def sdk_options(request_log: RequestLog) -> dict[str, Any]:
     """Return the keyword arguments that an SDK's client takes to leave retrying to the caller."""
-    return {"retry_total": 0, "per_retry_policies": [RequestIdPolicy(request_log)]}
+    return {
+        "retry_total": 0,
+        "permit_redirects": False,  # a redirect would send the body to another host
+        "per_retry_policies": [RequestIdPolicy(request_log)],
+    }
 
 
 def classify_azure_error(error: Exception, table: ErrorTable, request: RequestContext) -> Exception:
@@ -107,7 +111,7 @@ def classify_azure_error(error: Exception, table: ErrorTable, request: RequestCo
 
     An exception that is neither azure-core's nor caused by a malformed response is returned as is.
     """
-    if isinstance(error, HttpResponseError) and (error.status_code or 0) >= FIRST_ERROR_STATUS:
+    if isinstance(error, HttpResponseError) and (error.status_code or 0) >= FIRST_FAILURE_STATUS:
         error = ErrorResponse(error.response, str(error).removeprefix("() "))
     if isinstance(error, ErrorResponse):
         return classify_response(error, table, request)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from ingest.azure.roles import Role
@@ -80,6 +81,11 @@ def classify_response(
     response: ErrorResponse, table: ErrorTable, request: RequestContext
 ) -> Exception:
     """Return the error of the first row that matches and gives a verdict."""
+    if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
+        return ConfigError(
+            f"{request.where} redirects to another address ({response.status}), which is never "
+            "followed: set the endpoint to the address of the service itself"
+        )
     for statuses, codes, verdict in table:
         if (statuses is ANY or response.status in statuses) and (
             codes is ANY or any(fnmatchcase(c, p) for c in response.codes for p in codes)

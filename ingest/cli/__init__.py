@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs, watchdog
 from ingest.cli.arguments import build_parser
-from ingest.errors import BusyError, ConfigError, IngestError
+from ingest.errors import BusyError, IngestError
 
 if TYPE_CHECKING:
     from ingest.cli.exit_message import CommandExit
@@ -106,7 +106,7 @@ def load_settings(options: argparse.Namespace) -> Any:
     """Settings of a command: flags override the environment, which overrides `.env`."""
     from ingest.config.settings import build_settings
 
-    settings = build_settings(load_environment(), vars(options))
+    settings = build_settings(load_environment(options), vars(options))
     logs.configure_logging(verbosity(options), settings.log)  # again: `.env` may set INGEST_LOG
     # Only `run` is distributed; the other commands always work in this process.
     return settings if options.command == "run" else replace(settings, engine="")
@@ -132,13 +132,14 @@ def verbosity(options: argparse.Namespace) -> int:
     return 0 if options.quiet else int(options.verbose) + 1
 
 
-def load_environment() -> Mapping[str, str]:
-    """Environment with `.env` as its fallback. Raises ConfigError if `.env` cannot be read."""
-    from dotenv import load_dotenv
+def load_environment(options: argparse.Namespace) -> Mapping[str, str]:
+    """Environment with `.env` as its fallback. Raises ConfigError if `.env` cannot be used."""
+    from ingest.cli.env_file import check_outside_roots, read_env_file, warn_about_ignored
 
     # Loaded into os.environ, because the SDKs read their own settings from there.
-    try:
-        load_dotenv(".env")
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f".env cannot be read ({error}): fix it or move it away") from None
+    for name, value in read_env_file().items():
+        os.environ.setdefault(name, value)
+    warn_about_ignored()
+    root = os.environ.get("INGEST_ROOT", "")
+    check_outside_roots(getattr(options, "roots", None) or [root] * bool(root))
     return os.environ

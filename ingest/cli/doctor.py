@@ -6,9 +6,8 @@ import argparse
 import json
 from dataclasses import asdict
 
-from dotenv import dotenv_values
-
 from ingest.cli import load_environment
+from ingest.cli.env_file import parse_env_file
 from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.doctor import diagnose
 from ingest.commands.doctor.finding import DoctorFinding, Verdict
@@ -21,8 +20,8 @@ VERDICT_MARKS = {Verdict.RIGHT: "\u2713", Verdict.WRONG: "\u2717", Verdict.UNKNO
 def main(options: argparse.Namespace) -> int | CommandExit:
     """Run the command; returns its exit code, with a message unless it is 0."""
     wrong = 0
-    environment = load_environment()
-    for finding in diagnose(environment, dotenv_values(".env"), vars(options), options.roots):
+    environment = dict(load_environment(options))
+    for finding in diagnose(environment, parse_env_file(), vars(options), options.roots):
         wrong += finding.verdict is Verdict.WRONG
         if options.json:
             print(

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import FrameType
 
 from ingest.azure.credential import MONITOR_SCOPE
-from ingest.azure.token_cache import TokenCache
 from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output, watchdog
 from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
@@ -172,9 +171,8 @@ def observe_run(run: Run, settings: Settings) -> Iterator[tuple[Connections, Tel
     """Start the telemetry that the environment asks for; yields the run's connections with it."""
     connections = create_connections(settings, run.stop)
     info = RunInfo(run.id, __version__, model_provider(settings))
-    with start_telemetry(
-        os.environ, info, partial(TokenCache, connections.credential, MONITOR_SCOPE)
-    ) as telemetry:
+    token = partial(connections.token_for, scope=MONITOR_SCOPE)
+    with start_telemetry(os.environ, info, token) as telemetry:
         trace = {"trace": telemetry.trace_id} if telemetry.trace_id else {}
         logs.log_machine_event(
             f"run {run.id} begins", "begin", requests=request_id_prefix(run.id) + "*", **trace

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 from ingest.azure.credential import SharedCredential, create_credential
+from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import check_token_host
 from ingest.config.settings import Settings
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.request_ids import OnResponse, RequestLog, request_ids
@@ -24,6 +26,12 @@ class Connections:
     credential: SharedCredential
     retry_policy: RetryPolicy
     observer: Observer | None = None
+    trusted_hosts: tuple[str, ...] = ()  # besides Azure's own, for tokens
+
+    def token_for(self, url: str, scope: str) -> TokenCache:
+        """Return a source of tokens for a service. Raises ConfigError if it may not get one."""
+        check_token_host(url, scope, self.trusted_hosts)
+        return TokenCache(self.credential, scope)
 
 
 def create_connections(
@@ -40,6 +48,7 @@ def create_connections(
     return Connections(
         SharedCredential(make),
         RetryPolicy(settings.retry_seconds, settings.wait_for_roles, stopped, **time),
+        trusted_hosts=settings.trusted_hosts,
     )
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import check_token_host, is_token_host
 from ingest.config.capacity import count_cores
 from ingest.config.connections import Connections, warn_about_key
 from ingest.config.location import Location
@@ -172,12 +173,25 @@ def one_per_endpoint(values: Sequence[T], urls: Sequence[str], name: str) -> Seq
 
 
 def embedder_key(settings: Settings, connections: Connections) -> str | TokenCache:
-    """Return the embedding service's API key if one is set, else a source of Entra ID tokens."""
-    if settings.openai_key:
+    """Return the API key if one is set, "" for a self-hosted service, else a source of tokens.
+
+    Raises ConfigError for an endpoint that may not receive a token.
+    """
+    if settings.openai_key or is_self_hosted(settings.embedder, settings.trusted_hosts):
         return settings.openai_key
-    if settings.embedder.endswith("/v1"):
-        return "none"  # a self-hosted service needs no key, but the OpenAI client sends one
-    return TokenCache(connections.credential, COGNITIVE_SERVICES_SCOPE)
+    first, *others = embedder_locations(settings)
+    for url in others:
+        check_token_host(url, COGNITIVE_SERVICES_SCOPE, connections.trusted_hosts)
+    return connections.token_for(first, COGNITIVE_SERVICES_SCOPE)
+
+
+def is_self_hosted(embedder: str, trusted_hosts: Sequence[str]) -> bool:
+    """Return whether an embedder is a service of one's own, which gets no token.
+
+    It is one called over http, or one whose URL ends in /v1 on a host that may not receive a token.
+    """
+    is_own = embedder.startswith("http://") or embedder.rstrip("/").endswith("/v1")
+    return is_own and not is_token_host(embedder, COGNITIVE_SERVICES_SCOPE, trusted_hosts)
 
 
 def reserve_resend(budget: Budget, texts: Sequence[str]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ingest.azure.credential import SEARCH_SCOPE
-from ingest.azure.token_cache import TokenCache
 from ingest.config.connections import Connections, warn_about_key
 from ingest.config.embedding import embedding_endpoints
 from ingest.config.location import Location
@@ -107,7 +106,7 @@ def connect_azure_index(
     from ingest.index.azure.index import AzureIndex
 
     endpoint, name = str(index_location(settings)), settings.search_index
-    key = settings.search_key or TokenCache(connections.credential, SEARCH_SCOPE)
+    key = settings.search_key or connections.token_for(endpoint, SEARCH_SCOPE)
     index = AzureIndex(
         DocumentClient(endpoint, name, key, connections.retry_policy, may_be_absent=may_be_absent)
     )

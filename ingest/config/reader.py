@@ -9,7 +9,6 @@ from threading import Semaphore
 from typing import TYPE_CHECKING
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
-from ingest.azure.token_cache import TokenCache
 from ingest.config.capacity import count_workers, document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
@@ -161,7 +160,7 @@ def open_document_intelligence(
     """
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 
-    token = TokenCache(connections.credential, COGNITIVE_SERVICES_SCOPE)
+    token = connections.token_for(settings.ocr, COGNITIVE_SERVICES_SCOPE)
     model = f"prebuilt-{settings.ocr_model}"
     return DocumentIntelligence(
         settings.ocr, model, token, connections.retry_policy, budget, rate_limiter=rate_limiter

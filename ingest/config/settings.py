@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
+from ingest.azure.token_hosts import parse_trusted_host
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.config.location import Location
 from ingest.errors import ConfigError
@@ -358,6 +359,14 @@ class Settings:
     )
     search_key: str = secret_field(
         "AZURE_SEARCH_KEY", "API key; leave unset to sign in with Microsoft Entra ID"
+    )
+    trusted_hosts: tuple[str, ...] = setting_field(
+        (),
+        "INGEST_TRUSTED_HOSTS",
+        "hosts besides Azure's own that may receive a token, such as a gateway: "
+        "`gateway.contoso.com`, or `.contoso.com` for all below; never taken from `.env`",
+        comma_separated(parse_trusted_host),
+        parse_trusted_host,
     )
     search_analyzer: str = setting_field(
         "standard-compounds", "INGEST_ANALYZER", "text analyzer of a new index on Azure AI Search"

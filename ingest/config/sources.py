@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ingest.azure.credential import STORAGE_SCOPE
-from ingest.azure.token_cache import TokenCache
 from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
@@ -72,8 +71,8 @@ def open_containers(
     from ingest.sources.azure_blob.client import BlobStorageClient
     from ingest.sources.azure_blob.container import Container, parse_container_urls
 
-    token = TokenCache(connections.credential, STORAGE_SCOPE)
     for location in parse_container_urls(urls):
+        token = connections.token_for(location.url, STORAGE_SCOPE)
         client = BlobStorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
         yield Container(location, client, document_memory(settings), settings.blob_fields)
@@ -92,7 +91,7 @@ def open_event_queue(
         return
     from ingest.sources.azure_blob.event_queue import EventQueue
 
-    token = TokenCache(connections.credential, STORAGE_SCOPE)
+    token = connections.token_for(settings.event_queue, STORAGE_SCOPE)
     hidden_seconds = (settings.deadline or MAX_RUN_SECONDS) + AFTER_DEADLINE_SECONDS
     queue = EventQueue(settings.event_queue, token, connections.retry_policy, hidden_seconds)
     with closing(queue):

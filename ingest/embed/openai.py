@@ -63,19 +63,30 @@ class Deployments:
 
 
 def create_client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
-    """Create the SDK's client, for a versioned Azure API or for the v1 API."""
+    """Create the SDK's client, for a versioned Azure API or for the v1 API; no key if it is ""."""
     url = endpoint.url.rstrip("/")
+    # Redirects are not followed: texts and keys go to the host that the settings name.
+    http_client = openai.DefaultHttpxClient(
+        follow_redirects=False, event_hooks={} if key else {"request": [remove_credentials]}
+    )
+    options: dict[str, Any] = {
+        "max_retries": 0,
+        "timeout": REQUEST_TIMEOUT_SECONDS,
+        "http_client": http_client,
+    }
+    key = key or "none"  # without one, the SDK would take that of OPENAI_API_KEY
     if endpoint.api_version:
         secret = {"azure_ad_token_provider": key} if callable(key) else {"api_key": key}
-        return openai.AzureOpenAI(
-            azure_endpoint=url,
-            api_version=endpoint.api_version,
-            max_retries=0,
-            timeout=REQUEST_TIMEOUT_SECONDS,
-            **secret,
-        )
+        options |= {"azure_endpoint": url, "api_version": endpoint.api_version}
+        return openai.AzureOpenAI(**options, **secret)
     base = url if url.endswith("/v1") else f"{url}/openai/v1"
-    return openai.OpenAI(base_url=base, api_key=key, max_retries=0, timeout=REQUEST_TIMEOUT_SECONDS)
+    return openai.OpenAI(base_url=base, api_key=key, **options)
+
+
+def remove_credentials(request: httpx2.Request) -> None:
+    """Remove the placeholder key that the SDK sends to a service without one."""
+    for name in ("authorization", "api-key"):
+        request.headers.pop(name, None)
 
 
 def embed_with_retry(

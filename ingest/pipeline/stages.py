@@ -267,7 +267,7 @@ def upload_batches(
 
         def call() -> dict[str, Refusal]:
             refused = upload_batch(item, services.index, services.embedder.dimensions)
-            tokens = sum(chunk.tokens for _, chunk in item.chunks)
+            tokens = sum(piece.chunk.tokens for piece in item.chunks)
             services.times.count(WRITTEN_TOKENS, tokens if item.paid else 0)
             return refused
 

@@ -170,7 +170,10 @@ def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_pat
     assert "sign in again where ingest token-proxy runs" in done.stderr
     assert "AADSTS70043" in done.stderr
 
-    search = {"AZURE_SEARCH_ENDPOINT": "https://127.0.0.1:1", "INGEST_EMBEDDER": "local"}
+    search = {
+        "AZURE_SEARCH_ENDPOINT": "https://nobody.search.windows.net",
+        "INGEST_EMBEDDER": "local",
+    }
     status = called(
         sys.executable, "-P", "-m", "ingest", "status", cwd=tmp_path, **search, **proxy.variables
     )

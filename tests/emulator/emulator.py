@@ -159,6 +159,7 @@ def emulator(  # noqa: PLR0913 - each has a default
             "INGEST_JOURNAL": str(folder / "journal"),
             "IDENTITY_ENDPOINT": f"{azure.identity_endpoint}/msi/token",
             "IDENTITY_HEADER": identity.secret,
+            "INGEST_TRUSTED_HOSTS": "127.0.0.1",
             "NO_PROXY": "127.0.0.1,localhost",
             "REQUESTS_CA_BUNDLE": str(azure.ca),  # azure-core and msal
             "SSL_CERT_FILE": str(azure.ca),  # openai

@@ -38,7 +38,7 @@ PROBE_RETRY_SECONDS = 15.0  # limit on retries of one request: a person is waiti
 
 def diagnose(
     environment: Mapping[str, str],
-    file: Mapping[str, str | None],
+    file: Mapping[str, str],
     flags: Mapping[str, Any],
     arguments: Sequence[str],
 ) -> Iterator[DoctorFinding]:
@@ -51,7 +51,10 @@ def diagnose(
         for item in environment_settings()
         if flags.get(item.name)
     }
-    problems = [*find_misspellings(environment), *find_contradictions({**environment, **given})]
+    problems = [
+        *find_misspellings({**file, **environment}),
+        *find_contradictions({**environment, **given}),
+    ]
     for problem in problems:
         yield DoctorFinding("settings", Verdict.WRONG, problem)
     try:
@@ -69,7 +72,7 @@ def diagnose(
 
 
 def describe_settings(
-    settings: Settings, environment: Mapping[str, str], file: Mapping[str, str | None]
+    settings: Settings, environment: Mapping[str, str], file: Mapping[str, str]
 ) -> str:
     """Describe the settings in effect."""
     number = sum(bool(environment.get(item.metadata["env"])) for item in environment_settings())

@@ -73,9 +73,7 @@ def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
         )
 
 
-def describe_overrides(
-    environment: Mapping[str, str], file: Mapping[str, str | None]
-) -> Iterator[str]:
+def describe_overrides(environment: Mapping[str, str], file: Mapping[str, str]) -> Iterator[str]:
     """Describe settings that override others: which one is used."""
     for winner, loser in OVERRIDING_VARIABLES:
         if environment.get(winner) and environment.get(loser):

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.config.connections import Connections
-from ingest.config.embedding import embedder_locations, is_model_local
+from ingest.config.embedding import embedder_locations, is_model_local, is_self_hosted
 from ingest.config.index import index_location
 from ingest.config.location import Location
 from ingest.config.settings import Settings
@@ -65,7 +65,7 @@ class DoctorContext:
     def token_scopes(self) -> list[str]:
         """Scopes of the tokens that a run needs."""
         chosen = self.settings
-        keyed = chosen.openai_key or chosen.embedder.endswith("/v1")
+        keyed = chosen.openai_key or is_self_hosted(chosen.embedder, chosen.trusted_hosts)
         needed = {
             COGNITIVE_SERVICES_SCOPE: (self.embedding_endpoints and not keyed) or self.ocr_endpoint,
             SEARCH_SCOPE: self.search_endpoint and not chosen.search_key,

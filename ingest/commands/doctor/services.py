@@ -42,10 +42,10 @@ def check_embedding(
         return
     try:
         endpoints = embedding.embedding_endpoints(context.settings)
+        key = embedding.embedder_key(context.settings, context.connections)
     except IngestError as error:
         yield DoctorFinding("deployment", Verdict.WRONG, str(error))
         return
-    key = embedding.embedder_key(context.settings, context.connections)
     for endpoint in endpoints:
         unless = unreachable.get(endpoint.url) or ("" if isinstance(key, str) else identity_problem)
         yield from check_deployment(context, endpoint, key, unless)
@@ -97,7 +97,11 @@ def check_ocr(
         yield DoctorFinding(ROLE_CHECK, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} ({unless})")
         yield DoctorFinding("model", Verdict.UNKNOWN, unless)
         return
-    service = open_document_intelligence(context.settings, context.connections)
+    try:
+        service = open_document_intelligence(context.settings, context.connections)
+    except IngestError as error:  # its host may not receive a token
+        yield DoctorFinding("model", Verdict.WRONG, str(error))
+        return
     try:
         answer = service.describe_model()
     except RoleError as error:
@@ -163,7 +167,13 @@ def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[Docto
     from ingest.index.azure.probe import check_write_access
 
     has_key = bool(context.settings.search_key)
-    index = index_config.open_azure_index(context.settings, context.connections, may_be_absent=True)
+    try:
+        index = index_config.open_azure_index(
+            context.settings, context.connections, may_be_absent=True
+        )
+    except IngestError as error:  # its host may not receive a token
+        yield DoctorFinding("index", Verdict.WRONG, str(error))
+        return
     try:
         check_write_access(index)
     except RoleError as error:

@@ -47,11 +47,11 @@ class RunInfo:
 def start_telemetry(
     environment: MutableMapping[str, str],
     run_info: RunInfo,
-    credential: Callable[[], TokenCredential],
+    credential: Callable[[str], TokenCredential],
 ) -> Iterator[Telemetry]:
     """Start the telemetry that the environment configures; it is sent by the end of the context.
 
-    `credential` is used if Application Insights requires Microsoft Entra ID.
+    `credential` is called with the URL of Application Insights if that requires Microsoft Entra ID.
     """
     choice = choose_exporters(environment)
     for trouble in choice.problems:

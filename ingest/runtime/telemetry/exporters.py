@@ -8,6 +8,7 @@ from dataclasses import dataclass
 CONSOLE, OTLP, AZURE = "console", "otlp", "azure"
 CONNECTION_STRING_VARIABLE = "APPLICATIONINSIGHTS_CONNECTION_STRING"
 AUTHENTICATION_STRING_VARIABLE = "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"
+DEFAULT_ENDPOINT_SUFFIX = "services.visualstudio.com"
 OTLP_PROTOCOL = "http/protobuf"  # the only OTLP protocol that is supported
 
 
@@ -56,6 +57,17 @@ def read_exporters(
     if environment.get(CONNECTION_STRING_VARIABLE) and "none" not in names:
         found[AZURE] = CONNECTION_STRING_VARIABLE
     return tuple(found), next(iter(found.values()), "")
+
+
+def monitor_endpoint(environment: Mapping[str, str]) -> str:
+    """Return the URL to which Application Insights' exporter sends, by its connection string."""
+    pairs = environment.get(CONNECTION_STRING_VARIABLE, "").split(";")
+    values = {k.strip().lower(): v.strip() for k, _, v in (pair.partition("=") for pair in pairs)}
+    if values.get("ingestionendpoint"):
+        return values["ingestionendpoint"]
+    location = f"{values['location']}." if values.get("location") else ""
+    suffix = values.get("endpointsuffix") or DEFAULT_ENDPOINT_SUFFIX
+    return f"https://{location}dc.{suffix}"
 
 
 def requires_token(environment: Mapping[str, str]) -> bool:

@@ -25,12 +25,14 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
+from ingest.errors import ConfigError
 from ingest.runtime.telemetry import RunInfo, Telemetry
 from ingest.runtime.telemetry.exporters import (
     AZURE,
     CONNECTION_STRING_VARIABLE,
     CONSOLE,
     ExporterChoice,
+    monitor_endpoint,
     requires_token,
 )
 from ingest.runtime.telemetry.spans import TelemetryObserver
@@ -73,14 +75,19 @@ def start_sdk(
     choice: ExporterChoice,
     environment: MutableMapping[str, str],
     run_info: RunInfo,
-    credential: Callable[[], TokenCredential],
+    credential: Callable[[str], TokenCredential],
 ) -> Iterator[Telemetry]:
     """Start the SDK. If that fails, a warning is logged and the run goes on without telemetry."""
     environment.update(EXPORTER_OPT_OUTS)
     with count_losses() as losses:
         try:
-            signed = credential() if requires_token(environment) else None
+            endpoint = monitor_endpoint(environment)
+            signed = credential(endpoint) if requires_token(environment) else None
             tracing, metering = create_providers(choice, environment, run_info, signed)
+        except ConfigError as error:
+            log.warning("telemetry is off: %s", error)
+            yield Telemetry()
+            return
         except Exception as error:  # noqa: BLE001 - the SDK raises anything for a bad variable
             log.warning(
                 "telemetry is off, it could not be set up (%s): check %s and related variables",

@@ -1,0 +1,81 @@
+"""A `.env` gives settings of ingest, and nothing by which its writer could take over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ingest.cli.env_file import read_env_file, read_own_file
+from ingest.errors import ConfigError
+from tests.conftest import Command
+
+HOSTILE = (
+    *("LD_PRELOAD", "PYTHONPATH", "HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE"),
+    *("SSL_CERT_FILE", "AZURE_AUTHORITY_HOST", "INGEST_TRUSTED_HOSTS", "IDENTITY_ENDPOINT"),
+)
+
+
+def test_only_settings_of_ingest_take_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's folder runs no code of its `.env`; what azd writes is skipped."""
+    monkeypatch.chdir(tmp_path)
+    names = [*HOSTILE, "AZURE_LOCATION", "SERVICE_IMAGE", "AZURE_CLIENT_ID", "INGEST_LOG"]
+    (tmp_path / ".env").write_text("".join(f'{name}="x"\n' for name in names))
+    assert read_env_file() == {"AZURE_CLIENT_ID": "x", "INGEST_LOG": "x"}
+
+
+def test_values_of_the_environment_are_not_copied_into_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stranger's `.env` cannot send my secrets to its index as a name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MY_SECRET", "hunter2")
+    (tmp_path / ".env").write_text("AZURE_SEARCH_INDEX=${MY_SECRET}\n")
+    assert read_env_file() == {"AZURE_SEARCH_INDEX": "${MY_SECRET}"}
+
+
+def test_dangerous_names_are_warned_of_and_others_are_not(command: Command, tmp_path: Path) -> None:
+    """I learn that my proxy has no effect there; what azd writes is ignored without a word."""
+    (tmp_path / "docs").mkdir()
+    lines = [f"{name}=/nowhere/x.so" for name in HOSTILE]
+    (tmp_path / ".env").write_text("\n".join([*lines, "AZURE_LOCATION=eu", "INGEST_ROOT=docs"]))
+    done = command("plan")
+    assert done.returncode == 0, done.stderr
+    assert [name for name in HOSTILE if f"{name} in .env is ignored" not in done.stderr] == []
+    assert "AZURE_LOCATION" not in done.stderr
+    assert "preload" not in done.stderr.replace("LD_PRELOAD", "")  # no child's loader looked for it
+
+
+def test_inside_a_root_it_ends_the_command(command: Command, tmp_path: Path) -> None:
+    """Whoever adds documents does not choose the index; and I am told what to do."""
+    (tmp_path / ".env").write_text("INGEST_INDEX=elsewhere\n")
+    for arguments, more in ((("run", "."), {}), (("doctor",), {"INGEST_ROOT": "."})):
+        done = command(*arguments, **more)
+        assert done.returncode == 2
+        assert ".env lies inside the root ." in done.stderr
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_another_user_s_file_ends_the_command(tmp_path: Path) -> None:
+    """In a folder that all may write to, nobody redirects my run."""
+    file = tmp_path / ".env"
+    file.write_text("INGEST_INDEX=elsewhere\n")
+    if os.geteuid() == 0:
+        os.chown(file, 54321, -1)
+    owner = file.stat().st_uid
+    assert read_own_file(file, owner) == "INGEST_INDEX=elsewhere\n"
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        read_own_file(file, owner + 1)
+
+
+def test_a_named_pipe_does_not_block_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe instead of a file is an error at once."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo(tmp_path / ".env")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        read_env_file()
