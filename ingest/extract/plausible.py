@@ -44,7 +44,8 @@ OTHER_SCRIPT = re.compile(
 # Next to a letter of a script of India, what none of its words has. A figure may be, as in "5th".
 INDIC = re.compile("[\u0900-\u0dff]")
 FOREIGN = (
-    "A-Za-z@#{|}~\xb2\xb3\xb9\xc0-\u02af\u1200-\u139f\u2700-\u28ff\u2e80-\u9fff\ue000-\uf8ff\ufffd"
+    "A-Za-z@#\\\\{|}~\xb2\xb3\xb9\xc0-\u02af\u1200-\u139f\u2700-\u28ff\u2e80-\u9fff\ue000-\uf8ff"
+    "\ufffd"
 )
 FOREIGN_IN_INDIC = re.compile(f"[\u0900-\u0dff][{FOREIGN}]|[{FOREIGN}][\u0900-\u0dff]")
 FOREIGN_BESIDE_INDIC = re.compile(
