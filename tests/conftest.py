@@ -161,7 +161,8 @@ def timeless(documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if not key.startswith(("run-", "lease")):
             made[key] = {k: v for k, v in document.items() if k not in {"settled", "run"}}
             details = json.loads(document.get("details") or "{}")
-            made[key]["details"] = {k: v for k, v in details.items() if k != "epoch"}
+            details.pop("epoch", None)
+            made[key]["details"] = json.dumps(details, separators=(",", ":"), ensure_ascii=False)
     return made
 
 

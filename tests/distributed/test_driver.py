@@ -25,7 +25,7 @@ from ingest.distributed.messages import (
     strip_secrets,
 )
 from ingest.distributed.worker import settle_group
-from ingest.errors import ConfigError, ServiceError
+from ingest.errors import BusyError, ConfigError, ServiceError
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.stages import create_skip_rule, ingest_root
@@ -115,8 +115,8 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
         one = group(here, 1, "0.pdf")
         with pytest.raises(ConfigError, match="start the workers from the same image"):
             settle_group(one, replace(job, version="0.0.0"), links)
-        with pytest.raises(ServiceError, match="no longer holds the index"):
-            settle_group(one, replace(job, lease_holder="another:1:run"), links)
+        with pytest.raises(BusyError, match="another run has taken over the index"):
+            settle_group(one, replace(job, lease_holder="0 another:1:run"), links)
         wait_until(lambda: not session.SESSIONS)
         assert what(settle_group(one, job, links)) == {"0.pdf": "new"}
         session.end_session(run.id)
