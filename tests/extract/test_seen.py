@@ -196,6 +196,16 @@ def tiny(canvas: Canvas) -> None:
     write(canvas)
 
 
+def blue(canvas: Canvas) -> None:
+    canvas.setFillColorRGB(0, 0, 1)
+    canvas.drawString(72, 700, INSTRUCTION)
+
+
+def blue_box(canvas: Canvas) -> None:
+    canvas.setFillColorRGB(0.05, 0, 0.96)
+    canvas.rect(60, 690, 400, 30, fill=1, stroke=0)
+
+
 def scaled_down(canvas: Canvas) -> None:
     canvas.scale(0.04, 0.04)
     canvas.drawString(1800, 17500, INSTRUCTION)
@@ -236,6 +246,7 @@ WHITE, DARK = (Image.new("RGB", (300, 300), (level,) * 3) for level in (255, 30)
         pytest.param(written(0.96), id="nearly white"),
         pytest.param(both(filled(0), written()), id="black on black"),
         pytest.param(both(filled(0.3), written(0.32)), id="grey on grey"),
+        pytest.param(both(blue_box, blue), id="blue on blue"),
         pytest.param(both(written(), filled(0)), id="under a black box"),
         pytest.param(both(written(), filled(1)), id="under a white box"),
         pytest.param(both(picture(WHITE), written(1)), id="on a white picture"),
@@ -261,6 +272,8 @@ def test_text_that_a_reader_cannot_see_is_reported(paint: Painter) -> None:
         pytest.param(both(picture(DARK), written(1)), id="white on a dark picture"),
         pytest.param(both(filled(0.9), written()), id="a shaded cell"),
         pytest.param(highlighted, id="a highlighter"),
+        pytest.param(blue, id="a blue link"),
+        pytest.param(both(filled(0.9), blue), id="a blue link on grey"),
         pytest.param(both(picture(NOISE), invisible), id="OCR on a picture"),
         pytest.param(drawn_letters, id="letters drawn as paths"),
         pytest.param(written(1, "s1"), id="an anchor"),

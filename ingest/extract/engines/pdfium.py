@@ -6,10 +6,9 @@ Pages are read with PDFium's plain functions: pypdfium2's objects around them co
 from __future__ import annotations
 
 import ctypes
-import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -25,14 +24,23 @@ from ingest.extract.annotations import (
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_appearances import read_appearances
 from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
-from ingest.extract.engines.pdfium_hidden import confirm_hidden, find_candidates
+from ingest.extract.engines.pdfium_hidden import confirm_hidden, count_letters, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
 from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
 from ingest.extract.engines.pdfium_objects import (
     PageObjects,
+    draws_graphics,
+    draws_no_text,
     leave_out,
     list_objects,
     with_paths,
+)
+from ingest.extract.engines.pdfium_open import (
+    copy_for_reading,
+    copy_page,
+    open_document,
+    read_denied_permissions,
+    reads_from_right,
 )
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
@@ -45,15 +53,12 @@ from ingest.extract.engines.pdfium_raw import (
     count_characters,
     count_items,
     entry_of,
-    item_at,
-    kind_of,
     label_of,
     load_page,
     load_text,
     read_characters,
     read_utf16,
     rotation_of,
-    text_of_item,
     use_installed_fonts,
 )
 from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
@@ -67,12 +72,6 @@ from ingest.extract.layout.continued import (
 )
 from ingest.extract.layout.headings import HeadingDetector
 from ingest.extract.layout.lines import measure_all_lines
-from ingest.extract.passwords import (
-    encode_passwords,
-    list_denied_permissions,
-    locked_error,
-    unsupported_encryption_error,
-)
 from ingest.extract.safe_call import try_call
 from ingest.extract.traits import find_traits
 
@@ -85,17 +84,12 @@ use_installed_fonts(used=False)  # the text of a document must be that of any ma
 
 RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
-MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
-MAX_COUNTED_OBJECTS = 5000  # of a page
 # Pages of a document that are rendered to see if text is hidden.
 MAX_LIKELY_RENDERS, MAX_UNLIKELY_RENDERS = 50, 5
 
 # A glyph of the letters f, f and i. Most programs that write such names do not compress them.
 LIGATURE_NAMES = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
 
-# As PDFium writes them, of the same length.
-RIGHT_TO_LEFT_PAGES, LEFT_TO_RIGHT_PAGES = b"/Direction/R2L", b"/Direction/L2R"
-TEXT_KINDS = {raw.FPDF_PAGEOBJ_TEXT, raw.FPDF_PAGEOBJ_FORM}  # objects that may have text
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -268,51 +262,34 @@ class Pdfium:
         return text
 
     def shows_text(self, index: int) -> bool:
+        return self.ask_page(index, draws_letters)
+
+    def has_graphics(self, index: int) -> bool:
+        return self.ask_page(index, draws_graphics)
+
+    def ask_page(self, index: int, question: Callable[[PageHandle], bool]) -> bool:
+        """Return what a function says of a loaded page; False if it cannot be loaded."""
         page = load_page(self.address, index)
         if not page:
             return False
         try:
-            return draws_letters(page)
+            return question(page)
         finally:
             close_page(page)
-
-    def has_graphics(self, index: int) -> bool:
-        page = raw.FPDF_LoadPage(self.document, index)
-        if not page:
-            return False
-        try:
-            kinds: Counter[int] = Counter()
-            for number in range(min(raw.FPDFPage_CountObjects(page), MAX_COUNTED_OBJECTS)):
-                kinds[raw.FPDFPageObj_GetType(raw.FPDFPage_GetObject(page, number))] += 1
-        finally:
-            raw.FPDF_ClosePage(page)
-        images = kinds[raw.FPDF_PAGEOBJ_FORM] + kinds[raw.FPDF_PAGEOBJ_IMAGE]
-        return images > 0 or kinds[raw.FPDF_PAGEOBJ_PATH] >= MIN_LETTER_PATHS
 
     def has_no_text(self, index: int) -> bool:
         page = load_page(self.address, index)
         if not page:
             return False
         try:
-            count = count_items(page)
-            if count:
-                # Paths and images at most.
-                return count <= MAX_COUNTED_OBJECTS and not any(
-                    kind_of(item_at(page, number)) in TEXT_KINDS for number in range(count)
-                )
+            if count_items(page):
+                return draws_no_text(page)
         finally:
             close_page(page)
-        from ingest.extract.engines.pypdf import draws_no_text
+        from ingest.extract.engines import pypdf
 
         # PDFium may have found nothing because the page is damaged.
-        return draws_no_text(self.copy_page(index))
-
-    def copy_page(self, index: int) -> bytes:
-        """Return a PDF of one page, with its content as it is in the file."""
-        with pypdfium2.PdfDocument.new() as copy, io.BytesIO() as file:
-            copy.import_pages(self.document, [index])
-            copy.save(file)
-            return file.getvalue()
+        return pypdf.draws_no_text(copy_page(self.document, index))
 
     def render(self, index: int) -> GreyImage:
         page = self.document[index]
@@ -370,76 +347,3 @@ class Pdfium:
     def page_label(self, index: int) -> str:
         """Return the label of a page; "" if it has none."""
         return read_utf16(partial(label_of, self.address, index))
-
-
-def read_denied_permissions(document: pypdfium2.PdfDocument) -> tuple[str, ...]:
-    """Return the actions that the permissions of a document deny."""
-    if raw.FPDF_GetSecurityHandlerRevision(document) < 0:
-        return ()
-    return list_denied_permissions(raw.FPDF_GetDocUserPermissions(document))
-
-
-def open_document(
-    data: bytes, passwords: Sequence[str], known_password: bytes = b""
-) -> tuple[pypdfium2.PdfDocument, bytes]:
-    """Open a document; returns it with the password that opened it.
-
-    `known_password` is tried first.
-
-    Raises:
-        DocumentError: No password opens it.
-        ValueError: It is damaged.
-    """
-    for password in (known_password, *encode_passwords(passwords)):
-        document = raw.FPDF_LoadMemDocument64(data, len(data), password)
-        if document:
-            if raw.FPDF_GetPageCount(document) > 0:
-                return pypdfium2.PdfDocument(document), password
-            raw.FPDF_CloseDocument(document)
-            raise ValueError("it has no pages")
-        error = raw.FPDF_GetLastError()
-        if error == raw.FPDF_ERR_SECURITY:
-            raise unsupported_encryption_error()
-        if error != raw.FPDF_ERR_PASSWORD:
-            reason = pypdfium2.internal.ErrorToStr.get(error, f"error {error}")
-            raise ValueError(reason.rstrip("."))
-    raise locked_error(passwords)
-
-
-def count_letters(text: TextHandle, item: int) -> int:
-    """Return the number of letters and digits that an object draws on a loaded page."""
-    size = text_of_item(item, text, None, 0)
-    buffer = (ctypes.c_char * max(2, size))()
-    text_of_item(item, text, ctypes.addressof(buffer), size)
-    return sum(map(str.isalnum, buffer.raw.decode("utf-16-le", "ignore")))
-
-
-def reads_from_right(document: pypdfium2.PdfDocument) -> bool:
-    """Return whether the pages of a document follow each other from right to left.
-
-    PDFium then takes every line of it for one that is read from the right.
-    """
-    name = ctypes.create_string_buffer(len(b"R2L") + 1)
-    raw.FPDF_VIEWERREF_GetName(document, b"Direction", name, len(name))
-    return name.value == b"R2L"
-
-
-def copy_for_reading(
-    document: pypdfium2.PdfDocument, data: bytes, password: bytes
-) -> tuple[pypdfium2.PdfDocument, bytes]:
-    """Return a copy of a document whose pages follow each other from left to right, and its bytes.
-
-    Returns the document itself if it cannot be copied.
-    """
-    buffer = io.BytesIO()
-    try:
-        document.save(buffer, flags=raw.FPDF_NO_INCREMENTAL)
-        copied = buffer.getvalue().replace(RIGHT_TO_LEFT_PAGES, LEFT_TO_RIGHT_PAGES)
-        copy = pypdfium2.PdfDocument(copied, password=password.decode("latin-1") or None)
-    except pypdfium2.PdfiumError:
-        return document, data
-    if len(copy) != len(document):
-        copy.close()
-        return document, data
-    document.close()
-    return copy, copied

@@ -10,73 +10,56 @@ is rendered with and without the text in question.
 from __future__ import annotations
 
 import ctypes
-from array import array
 from bisect import bisect_left, bisect_right
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, count, repeat
 from operator import add, sub
-from typing import NamedTuple
 
 from pypdfium2 import raw
 
+from ingest.extract.engines.pdfium_boxes import (
+    MAX_SAME_COLOUR,
+    PAPER,
+    Colour,
+    FilledBox,
+    covered_share,
+    covers_middle,
+    find_filled_boxes,
+    find_pictures,
+    is_on_picture,
+    is_same_colour,
+    read_colours,
+)
 from ingest.extract.engines.pdfium_objects import (
-    IMAGE,
-    PATH,
-    SHADING,
     Box,
     Edges,
     Item,
     ObjectList,
     PageObjects,
     has_ink,
-    intersect,
-    iter_boxes,
     multiply,
-    read_edges,
     read_matrix,
-    transform_box,
 )
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
+    TextHandle,
     count_items,
-    draw_mode_of,
-    fill_of,
     font_size_of,
-    has_transparency,
     set_active,
+    text_of_item,
 )
 from ingest.extract.engines.pdfium_render import render_page, to_pixels
 
-Colour = tuple[int, int, int, int]  # red, green, blue, opacity; 0 to 255
-
-PAPER: Colour = (255, 255, 255, 255)
-BLACK: Colour = (0, 0, 0, 255)
-MAX_SAME_COLOUR = 20  # colours closer than this in red, green and blue cannot be told apart
 MIN_OPACITY = 13  # of 255; text below cannot be seen
-MIN_BOX_POINTS = 4.0  # sides of a filled path; a smaller one is a rule
-MAX_BOXES = 500  # filled paths of a page that are compared with its text
 MIN_COVERED_SHARE = 0.8  # of a text's area
 MIN_TYPE_POINTS = 1.0  # smaller type cannot be read
 MIN_HIDDEN_LETTERS = 4  # on a page; fewer are anchors and accidents
 MAX_RENDERED_OBJECTS = 3000  # of a page; one with more is judged by colours and positions alone
 MAX_CANDIDATES = 2000  # texts of a page that are looked at
 INVISIBLE_MODES = (raw.FPDF_TEXTRENDERMODE_INVISIBLE, raw.FPDF_TEXTRENDERMODE_CLIP)
-
-
 PLAIN_MODES = frozenset(range(-1, raw.FPDF_TEXTRENDERMODE_LAST + 1)).difference(INVISIBLE_MODES)
-COLOUR_BYTES = 16
-
-
-class FilledBox(NamedTuple):
-    """Something that hides what was drawn before it, or is seen behind what follows."""
-
-    order: int  # in which the page draws it
-    box: Box
-    colour: Colour | None  # None: an image or a shading
-    opaque: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +103,11 @@ def find_candidates(objects: PageObjects) -> list[Candidate]:
     page = look_at_texts(objects)
     if not page.items:
         return []
-    boxes = list(find_filled_boxes(objects, page)) if len(page.items) < objects.count else []
+    boxes = (
+        list(find_filled_boxes(objects, page.first_order))
+        if len(page.items) < objects.count
+        else []
+    )
     suspects = find_suspects(page, boxes)
     if not suspects:
         return []
@@ -214,77 +201,6 @@ def shows_on_paper(colour: Colour) -> bool:
     return colour[3] >= MIN_OPACITY and not is_same_colour(colour, PAPER)
 
 
-def read_colours(items: Sequence[Item]) -> list[Colour]:
-    """Return the fill colours of objects; black where there is none."""
-    black = array("I", BLACK) * len(items)
-    found = black[:]
-    start, _ = found.buffer_info()
-    end = start + COLOUR_BYTES * len(items)
-    parts = (range(start + 4 * part, end, COLOUR_BYTES) for part in range(4))
-    deque(map(fill_of, items, *parts), maxlen=0)
-    if found.tobytes() == black.tobytes():
-        return [BLACK] * len(items)
-    return list(zip(found[0::4], found[1::4], found[2::4], found[3::4], strict=True))
-
-
-def find_filled_boxes(objects: PageObjects, page: TextLook) -> Iterator[FilledBox]:
-    """Yield the filled paths that may hide text or be seen behind it."""
-    fill, stroke = ctypes.c_int(), ctypes.c_int()
-    modes = ctypes.addressof(fill), ctypes.addressof(stroke)
-    found = (ctypes.c_uint * 4)()
-    parts = range(ctypes.addressof(found), ctypes.addressof(found) + COLOUR_BYTES, 4)
-    left = MAX_BOXES
-    for item, order, box in iter_objects(objects, PATH):
-        if not left or not draw_mode_of(item, *modes) or not fill.value:
-            continue
-        found[:] = [*BLACK]  # where it has no plain colour
-        fill_of(item, *parts)
-        red, green, blue, opacity = found
-        if (red, green, blue) != PAPER[:3] or order > page.first_order:
-            left -= 1
-            yield FilledBox(
-                order, box, (red, green, blue, opacity), opaque=not has_transparency(item)
-            )
-
-
-def find_pictures(objects: PageObjects) -> Iterator[FilledBox]:
-    """Yield the images and shadings of a page."""
-    for kind in (IMAGE, SHADING):
-        for _, order, box in iter_objects(objects, kind):
-            yield FilledBox(order, box, None, opaque=False)
-
-
-def iter_objects(objects: PageObjects, kind: int) -> Iterator[tuple[Item, int, Box]]:
-    """Yield the objects of a kind that are not too small to hide text: order and bounds."""
-    for one in objects.lists:
-        places = [n for n, each in zip(one.others, one.kinds, strict=True) if each == kind]
-        if not places:
-            continue
-        edges = read_edges([one.items[place] for place in places])
-        for place, box in zip(places, iter_boxes(edges), strict=True):
-            left, bottom, right, top = transform_box(one.matrix, box) if one.matrix else box
-            if right - left >= MIN_BOX_POINTS and top - bottom >= MIN_BOX_POINTS:
-                yield one.items[place], one.orders[place], (left, bottom, right, top)
-
-
-def is_on_picture(box: Box, boxes: Sequence[FilledBox]) -> bool:
-    """Return whether an image is where a text is: then it is what OCR read in the image."""
-    return any(one.colour is None and covers_middle(one.box, box) for one in boxes)
-
-
-def covers_middle(outer: Box, inner: Box) -> bool:
-    """Return whether a box has the middle of another."""
-    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
-    return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
-
-
-def covered_share(box: Box, by: Box) -> float:
-    """Return the share of a box's area that another covers."""
-    left, bottom, right, top = intersect(box, by)
-    area = max(0.0, right - left) * max(0.0, top - bottom)
-    return area / ((box[2] - box[0]) * (box[3] - box[1]))
-
-
 def is_lost_behind(order: int, box: Box, colour: Colour, boxes: Sequence[FilledBox]) -> bool:
     """Return whether a later box seems to hide a text, or its background to have its colour."""
     background: Colour | None = PAPER
@@ -296,15 +212,6 @@ def is_lost_behind(order: int, box: Box, colour: Colour, boxes: Sequence[FilledB
             background = one.colour
     # On an image, only light text is suspect: dark letters are what pictures are made for.
     return is_same_colour(colour, background or PAPER)
-
-
-def is_same_colour(one: Colour, other: Colour) -> bool:
-    """Return whether two colours cannot be told apart."""
-    return (
-        abs(one[0] - other[0]) <= MAX_SAME_COLOUR
-        and abs(one[1] - other[1]) <= MAX_SAME_COLOUR
-        and abs(one[2] - other[2]) <= MAX_SAME_COLOUR
-    )
 
 
 def type_size(item: Item, objects: PageObjects) -> float:
@@ -342,6 +249,14 @@ def confirm_hidden(
     if hidden < MIN_HIDDEN_LETTERS and others and not is_slow and may_render(likely):
         hidden += sum(letters[one.item] for one in find_without_trace(page, others))
     return hidden >= MIN_HIDDEN_LETTERS
+
+
+def count_letters(text: TextHandle, item: int) -> int:
+    """Return the number of letters and digits that an object draws on a loaded page."""
+    size = text_of_item(item, text, None, 0)
+    buffer = (ctypes.c_char * max(2, size))()
+    text_of_item(item, text, ctypes.addressof(buffer), size)
+    return sum(map(str.isalnum, buffer.raw.decode("utf-16-le", "ignore")))
 
 
 def find_without_trace(page: PageHandle, candidates: Sequence[Candidate]) -> Iterator[Candidate]:

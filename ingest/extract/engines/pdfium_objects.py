@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, repeat
@@ -52,6 +52,9 @@ TEXT, PATH, IMAGE, SHADING, FORM = (
     raw.FPDF_PAGEOBJ_FORM,
 )
 NO_TEXT = raw.FPDF_TEXTRENDERMODE_UNKNOWN
+TEXT_KINDS = {TEXT, FORM}  # objects that may have text
+MIN_LETTER_PATHS = 50  # on a page: fewer paths are rules and frames, more may be letters
+MAX_COUNTED_OBJECTS = 5000  # of a page
 MAX_OBJECTS = 20_000  # of a page; the rest is not looked at
 MAX_FORM_LEVELS = 8  # forms within forms
 MAX_CLIP_SEGMENTS = 200  # of one clip path; a longer one is taken to show everything
@@ -125,6 +128,23 @@ def add_objects(
     else:
         objects.count += len(items)
     objects.lists.append(ObjectList(items, others, kinds, orders, matrix, texts, modes, edges))
+
+
+def draws_graphics(page: PageHandle) -> bool:
+    """Return whether a page draws more than text and rules: OCR may find letters in it."""
+    kinds = Counter(list_kinds(page))
+    return kinds[FORM] + kinds[IMAGE] > 0 or kinds[PATH] >= MIN_LETTER_PATHS
+
+
+def draws_no_text(page: PageHandle) -> bool:
+    """Return whether a page draws paths and images at most."""
+    return count_items(page) <= MAX_COUNTED_OBJECTS and TEXT_KINDS.isdisjoint(list_kinds(page))
+
+
+def list_kinds(page: PageHandle) -> list[int]:
+    """List the kinds of the first objects of a page."""
+    count = min(count_items(page), MAX_COUNTED_OBJECTS)
+    return list(map(kind_of, map(item_at, repeat(page), range(count))))
 
 
 def list_form_items(form: Item, limit: int) -> list[Item]:

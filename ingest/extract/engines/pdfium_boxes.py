@@ -1,0 +1,127 @@
+"""Find the filled boxes and the pictures of a page, which text may be lost on or behind.
+
+Native code: only run it in a sandbox.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ingest.extract.engines.pdfium_objects import (
+    IMAGE,
+    PATH,
+    SHADING,
+    Box,
+    Item,
+    PageObjects,
+    intersect,
+    iter_boxes,
+    read_edges,
+    transform_box,
+)
+from ingest.extract.engines.pdfium_raw import draw_mode_of, fill_of, has_transparency
+
+Colour = tuple[int, int, int, int]  # red, green, blue, opacity; 0 to 255
+
+PAPER: Colour = (255, 255, 255, 255)
+BLACK: Colour = (0, 0, 0, 255)
+COLOUR_BYTES = 16
+MAX_SAME_COLOUR = 20  # colours closer than this in red, green and blue cannot be told apart
+MIN_BOX_POINTS = 4.0  # sides of a filled path; a smaller one is a rule
+MAX_BOXES = 500  # filled paths of a page that are compared with its text
+
+
+class FilledBox(NamedTuple):
+    """Something that hides what was drawn before it, or is seen behind what follows."""
+
+    order: int  # in which the page draws it
+    box: Box
+    colour: Colour | None  # None: an image or a shading
+    opaque: bool
+
+
+def find_filled_boxes(objects: PageObjects, first_text: int) -> Iterator[FilledBox]:
+    """Yield the filled paths that may hide text or be seen behind it.
+
+    `first_text` is the order of the first text among all objects of the page.
+    """
+    fill, stroke = ctypes.c_int(), ctypes.c_int()
+    modes = ctypes.addressof(fill), ctypes.addressof(stroke)
+    found = (ctypes.c_uint * 4)()
+    parts = range(ctypes.addressof(found), ctypes.addressof(found) + COLOUR_BYTES, 4)
+    left = MAX_BOXES
+    for item, order, box in iter_objects(objects, PATH):
+        if not left or not draw_mode_of(item, *modes) or not fill.value:
+            continue
+        found[:] = [*BLACK]  # where it has no plain colour
+        fill_of(item, *parts)
+        red, green, blue, opacity = found
+        if (red, green, blue) != PAPER[:3] or order > first_text:
+            left -= 1
+            yield FilledBox(
+                order, box, (red, green, blue, opacity), opaque=not has_transparency(item)
+            )
+
+
+def find_pictures(objects: PageObjects) -> Iterator[FilledBox]:
+    """Yield the images and shadings of a page."""
+    for kind in (IMAGE, SHADING):
+        for _, order, box in iter_objects(objects, kind):
+            yield FilledBox(order, box, None, opaque=False)
+
+
+def iter_objects(objects: PageObjects, kind: int) -> Iterator[tuple[Item, int, Box]]:
+    """Yield the objects of a kind that are not too small to hide text: order and bounds."""
+    for one in objects.lists:
+        places = [n for n, each in zip(one.others, one.kinds, strict=True) if each == kind]
+        if not places:
+            continue
+        edges = read_edges([one.items[place] for place in places])
+        for place, box in zip(places, iter_boxes(edges), strict=True):
+            left, bottom, right, top = transform_box(one.matrix, box) if one.matrix else box
+            if right - left >= MIN_BOX_POINTS and top - bottom >= MIN_BOX_POINTS:
+                yield one.items[place], one.orders[place], (left, bottom, right, top)
+
+
+def read_colours(items: Sequence[Item]) -> list[Colour]:
+    """Return the fill colours of objects; black where there is none."""
+    black = array("I", BLACK) * len(items)
+    found = black[:]
+    start, _ = found.buffer_info()
+    end = start + COLOUR_BYTES * len(items)
+    parts = (range(start + 4 * part, end, COLOUR_BYTES) for part in range(4))
+    deque(map(fill_of, items, *parts), maxlen=0)
+    if found.tobytes() == black.tobytes():
+        return [BLACK] * len(items)
+    return list(zip(found[0::4], found[1::4], found[2::4], found[3::4], strict=True))
+
+
+def is_same_colour(one: Colour, other: Colour) -> bool:
+    """Return whether two colours cannot be told apart."""
+    return (
+        abs(one[0] - other[0]) <= MAX_SAME_COLOUR
+        and abs(one[1] - other[1]) <= MAX_SAME_COLOUR
+        and abs(one[2] - other[2]) <= MAX_SAME_COLOUR
+    )
+
+
+def is_on_picture(box: Box, boxes: Sequence[FilledBox]) -> bool:
+    """Return whether an image is where a text is: then it is what OCR read in the image."""
+    return any(one.colour is None and covers_middle(one.box, box) for one in boxes)
+
+
+def covers_middle(outer: Box, inner: Box) -> bool:
+    """Return whether a box has the middle of another."""
+    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
+    return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
+
+
+def covered_share(box: Box, by: Box) -> float:
+    """Return the share of a box's area that another covers."""
+    left, bottom, right, top = intersect(box, by)
+    area = max(0.0, right - left) * max(0.0, top - bottom)
+    return area / ((box[2] - box[0]) * (box[3] - box[1]))
