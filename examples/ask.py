@@ -8,6 +8,4 @@ import sys
 from ingest import search
 
 for hit in search(sys.argv[1], top=3):
-    found = hit.fields
-    passage = " ".join(str(found["content"]).split())
-    print(f"{found['source']}, page {found['page_start']}: {passage[:120]}")
+    print(f"{hit.fields['source']}, page {hit.page}: {hit.excerpt}")

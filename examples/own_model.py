@@ -32,4 +32,4 @@ folder, question = sys.argv[1:]
 for outcome in ingest(folder, index="words-index", embed=model):
     print(outcome.outcome, outcome.source, outcome.reason)
 for hit in search(question, mode="vector", top=1, index="words-index", embed=model):
-    print(f"best: {hit.fields['source']}, page {hit.fields['page_start']}")
+    print(f"best: {hit.fields['source']}, page {hit.page}")

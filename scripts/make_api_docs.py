@@ -22,8 +22,8 @@ HEAD = """\
 # The library
 
 The public names of the package `ingest`. [examples/](../examples) has programs to start from:
-[outcomes](../examples/outcomes.py), [search](../examples/ask.py), [a custom
-root](../examples/own_root.py) and [a custom model](../examples/own_model.py).
+[outcomes](../examples/outcomes.py), [search](../examples/ask.py), [citations](../examples/cite.py),
+[a custom root](../examples/own_root.py) and [a custom model](../examples/own_model.py).
 
 The API prints nothing, handles no signals and reads no environment variables; it logs to the logger
 `ingest`. It works in notebooks and in threads. A program that calls it at its top level needs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import sys
 from functools import partial
 from pathlib import Path
@@ -95,3 +96,19 @@ def test_the_reference_has_all_that_is_public_and_nothing_else() -> None:
     assert known == set(ingest.__all__)
     shown = re.findall(r"^\s+def (\w+)|`\w+\.(\w+)", REFERENCE, re.MULTILINE)
     assert not [name for names in shown for name in names if name.startswith("_")]
+
+
+def test_a_quotation_is_cited_by_its_page() -> None:
+    """I copy the function, and the citation opens the page of what was quoted."""
+    cite = runpy.run_path(str(ROOT / "examples/cite.py"))["cite"]
+    hit = {
+        "content": "The end.\nClean the spindle\nbefore noon.",
+        "page_start": 3,
+        "page_offsets": [0, 9],
+        "sourcefile": "tools/lathe.pdf",
+        "sourcepage": "tools/lathe.pdf#page=4",
+    }
+    assert cite(hit, "The end.") == "tools/lathe.pdf#page=3"
+    assert cite(hit, "spindle before") == "tools/lathe.pdf#page=4"
+    assert cite(hit, "something else") == hit["sourcepage"]
+    assert cite(hit | {"page_offsets": None}, "The end.") == hit["sourcepage"]

@@ -44,7 +44,7 @@ class Embedder:
 
     @property
     def is_local(self) -> bool:
-        """Whether a call is free and leaves the machine no text, so that excerpts may use it."""
+        """True if a call is free and no text leaves the machine, so that excerpts may use it."""
         return self.model.startswith(LOCAL_PREFIX)
 
 

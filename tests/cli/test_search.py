@@ -1,0 +1,64 @@
+"""What `ingest search` prints of a hit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ingest.cli.search import format_hit, hit_json
+from ingest.models import Hit
+
+FIELDS = {
+    "source": "tools/lathe.pdf",
+    "root": "/docs",
+    "page_start": 3,
+    "page_end": 4,
+    "page_label": "iii",
+    "content": "The end. Clean the spindle before noon.",
+}
+HIT = Hit(0.5, FIELDS, page=4, heading="Lathes › Care", excerpt="… Clean the spindle before noon.")
+
+
+def printed(hit: Hit, *, with_root: bool = False, whole: bool = False) -> list[str]:
+    return list(format_hit(hit, ["spindle"], with_root=with_root, whole=whole))
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 80 columns without colours."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def test_a_hit_names_the_page_and_the_heading_of_its_excerpt() -> None:
+    """The label is that of the chunk's first page, so it is not said of another."""
+    assert printed(HIT) == [
+        "tools/lathe.pdf  page 4  0.5000",
+        "Lathes › Care",
+        "    … Clean the **spindle** before noon.",
+    ]
+    assert printed(replace(HIT, page=3))[0] == "tools/lathe.pdf  page 3 (iii)  0.5000"
+
+
+def test_with_full_the_whole_chunk_is_printed() -> None:
+    """With all of its pages."""
+    first, _, text = printed(HIT, whole=True)
+    assert first == "tools/lathe.pdf  pages 3-4 (iii)  0.5000"
+    assert text == "    The end. Clean the **spindle** before noon."
+
+
+def test_roots_and_copies_are_named() -> None:
+    """Of two files with one name I see which is meant, and a copy takes no place of its own."""
+    copied = replace(HIT, also_in=("old/lathe.pdf#page=2",))
+    first, *_, last = printed(copied, with_root=True)
+    assert first.startswith("/docs/tools/lathe.pdf  page 4")
+    assert last == "    also in old/lathe.pdf#page=2"
+
+
+def test_programs_get_page_heading_and_excerpt() -> None:
+    """Beside the chunk's fields."""
+    found = hit_json(HIT)
+    assert (found["event"], found["page"], found["heading"]) == ("hit", 4, "Lathes › Care")
+    assert (found["excerpt"], found["also_in"]) == (HIT.excerpt, ())
+    assert found["content"] == FIELDS["content"]
