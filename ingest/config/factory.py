@@ -21,7 +21,7 @@ from ingest.config.location import Location
 from ingest.config.reader import open_document_intelligence, open_reader
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
-from ingest.embed.journal import journaled
+from ingest.embed.journal import add_journal
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.ocr.page_cache import InheritedPageCache
@@ -82,7 +82,7 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         if write and is_own and not shared
         else None
     )
-    model = journaled(model, journal) if journal else model
+    model = add_journal(model, journal) if journal else model
     recipe = create_recipe(settings, model)
     with ExitStack() as stack:
         stack.callback(model.close)

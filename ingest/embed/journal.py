@@ -103,7 +103,7 @@ def open_journal(folder: Path, name: str, dimensions: int) -> VectorJournal | No
     return VectorJournal(folder / f"{key}.vectors", dimensions)
 
 
-def journaled(embedder: Embedder, journal: VectorJournal) -> Embedder:
+def add_journal(embedder: Embedder, journal: VectorJournal) -> Embedder:
     """Wrap an embedder: texts in the journal are not embedded again, and new vectors are added."""
 
     def embed(texts: Sequence[str]) -> Vectors:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ingest.embed import Embedder, PartialEmbedding
-from ingest.embed.journal import VectorJournal, journaled, open_journal
+from ingest.embed.journal import VectorJournal, add_journal, open_journal
 from tests.conftest import DIMENSIONS, Embeds, vector
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def opened(folder: Path) -> VectorJournal:
 
 
 def model(embeds: Embeds, folder: Path) -> Embedder:
-    return journaled(Embedder(embeds, "m", DIMENSIONS), opened(folder))
+    return add_journal(Embedder(embeds, "m", DIMENSIONS), opened(folder))
 
 
 def test_what_a_killed_run_received_is_not_paid_again(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None
     journal = opened(tmp_path)
     journal.path.mkdir()
     embeds = Embeds()
-    assert len(journaled(Embedder(embeds, "m", DIMENSIONS), journal).embed(TEXTS)) == len(TEXTS)
+    assert len(add_journal(Embedder(embeds, "m", DIMENSIONS), journal).embed(TEXTS)) == len(TEXTS)
 
 
 def test_a_refused_text_keeps_its_place(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_refused_text_keeps_its_place(tmp_path: Path) -> None:
         raise PartialEmbedding(rows, {list(texts).index(TEXTS[3]): "no"})
 
     with pytest.raises(PartialEmbedding) as caught:
-        journaled(Embedder(refuse, "m", DIMENSIONS), opened(tmp_path)).embed(TEXTS)
+        add_journal(Embedder(refuse, "m", DIMENSIONS), opened(tmp_path)).embed(TEXTS)
     assert caught.value.reasons == {3: "no"}
     kept = [text for text in TEXTS if text != TEXTS[3]]
     assert np.array_equal(caught.value.vectors, np.stack([vector(text) for text in kept]))

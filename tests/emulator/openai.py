@@ -95,6 +95,8 @@ class OpenAI:
         self.rpm_window = 10.0  # seconds; Azure uses 1 or 10
         self.tpm: int | None = None
         self.tpm_window = 60.0
+        # What a success says of the quotas: any of limit and remaining; or -1 for each of them.
+        self.rate_headers: tuple[str, ...] = ("limit", "remaining")
         self.retry_headers: tuple[str, ...] = ("retry-after", "retry-after-ms", "x-ratelimit-reset")
 
         self.latency = 0.0  # seconds, and by token
@@ -233,7 +235,9 @@ class OpenAI:
                 raise Refused(self.busy("token", wait, request))
             headers["x-ratelimit-limit-tokens"] = str(self.tpm)
             headers["x-ratelimit-remaining-tokens"] = str(int(allowance - self.spent.used))
-        return headers
+        if self.rate_headers == ("-1",):
+            return dict.fromkeys(headers, "-1")
+        return {name: n for name, n in headers.items() if name.split("-")[2] in self.rate_headers}
 
     def busy(self, what: str, wait: float, request: Request) -> Response:
         """The 429 of a rate limit, of calls or tokens."""

@@ -11,7 +11,6 @@ simulate hours.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +20,7 @@ from ingest.embed.rate_limit.quota import (
     LearntLimit,
     RemainingWindow,
     SentRequest,
+    hold_seconds,
     read_rate_limit_header,
     throttled_limits,
 )
@@ -38,7 +38,6 @@ WINDOW_RESET_DELAY_SECONDS = 0.3  # after the end of a minute, for clock skew an
 SHORT_RETRY_AFTER_SECONDS = 2.0  # below: a rate was exceeded; from here on: a minute's total
 WINDOW_ROUNDING_SECONDS = 1.5  # by which a request may precede the minute that it started
 RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
-FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-After; doubling
 
 UNKNOWN_QUOTA_REQUEST_TOKENS = 8_000  # size of a request before the quota is known
 UNLIMITED_QUOTA_REQUEST_TOKENS = 8_000  # and without a quota: efficient, and still quick
@@ -345,9 +344,3 @@ class DeploymentLimiter:
         seconds = max(1.0, now - latest[0].sent_at) if latest else 1.0
         total = sum(1.0 if of_requests else sent.tokens for sent in latest)
         return total * QUOTA_WINDOW_SECONDS / seconds
-
-
-def hold_seconds(refusals: int) -> float:
-    """Return the seconds to hold requests after consecutive 429s without Retry-After."""
-    longest = min(MAX_HOLD_SECONDS, FIRST_HOLD_SECONDS * 2**refusals)
-    return random.uniform(longest / 2, longest)  # noqa: S311 - not a secret

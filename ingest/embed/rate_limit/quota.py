@@ -7,6 +7,7 @@ with the first request after the previous window ended.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ MIN_SPEND_SECONDS = 1.5  # over which the rest of a window is spread at least
 OTHER_CLIENTS_AVERAGE_SECONDS = 10.0  # over which the use by other clients is averaged
 RESET_JUMP_SHARE = 0.1  # of the limit: a larger rise of the remaining tokens is a window reset
 MAX_DOUBTS = 3  # successes that contradict the reported remainder, until it is ignored
+FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-After; doubling
 
 
 def max_tokens_under_way(tokens_per_minute: float) -> float:
@@ -179,3 +181,9 @@ def throttled_limits(headers: Mapping[str, str]) -> frozenset[str]:
     resets = {TOKEN_QUOTA: "x-ratelimit-reset-tokens", REQUEST_QUOTA: "x-ratelimit-reset-requests"}
     found = frozenset(kind for kind in names if names[kind] in policy or headers.get(resets[kind]))
     return found or frozenset(names)
+
+
+def hold_seconds(refusals: int) -> float:
+    """Return the seconds to hold requests after consecutive 429s without Retry-After."""
+    longest = min(MAX_HOLD_SECONDS, FIRST_HOLD_SECONDS * 2**refusals)
+    return random.uniform(longest / 2, longest)  # noqa: S311 - not a secret
