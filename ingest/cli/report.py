@@ -99,7 +99,7 @@ def find_run(run: str, runs: Sequence[Summary], name: str) -> Summary:
 def write_page(path: Path, text: str) -> None:
     """Write the report. Raises ConfigError if the file cannot be written."""
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private_file(path, text)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
