@@ -30,6 +30,7 @@ from ingest.distributed import use_engine
 from ingest.embed import Embedder
 from ingest.embed.validation import validate_vectors
 from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.index.query import clean_query
 from ingest.models import DeletionsWithheld, Hit, Mode, RunEvent, RunProgress, SourceResult, Summary
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.dry_run import dry_run
@@ -129,13 +130,13 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         The `fields` of a hit include content, source, root, title and storageUrl.
 
     Raises:
-        ConfigError: The query is empty, or the index is missing, empty or of another model.
+        ConfigError: The query is empty or too long, or the index is missing, empty or of another
+            model.
         ServiceError: A service failed.
     """
     settings = override_settings(settings, index, embed)
     search_mode = Mode(mode)
-    if not query.strip():
-        raise ConfigError("the query is empty; as in: ingest search notice period")
+    query = clean_query(query)
     connections = create_connections(settings)
     with (
         closing(

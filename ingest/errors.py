@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ingest.models import Code, Outcome
+from ingest.redaction import redact
 
 if TYPE_CHECKING:
     from typing import Self
@@ -28,6 +29,9 @@ class IngestError(Exception):
     """Base class of all errors meant for users. `exit_code` is that of the command line."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redact(message))
 
 
 class ServiceError(IngestError):
@@ -79,8 +83,8 @@ class DocumentError(IngestError):
 
 def clean_reason(reason: str) -> str:
     """Make a reason one line of bounded length: it may quote a library that quotes the file."""
-    words = "".join(c if c.isprintable() else " " for c in reason[: 4 * MAX_REASON_CHARS]).split()
-    text = " ".join(words)
+    start = redact(reason)[: 4 * MAX_REASON_CHARS]
+    text = " ".join("".join(c if c.isprintable() else " " for c in start).split())
     return text if len(text) <= MAX_REASON_CHARS else f"{text[: MAX_REASON_CHARS - 3]}..."
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from ingest.azure.roles import Role
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, RoleError, ServiceError
+from ingest.redaction import redact
 from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError, parse_retry_after
 
 MAX_MESSAGE_CHARS = 200
@@ -33,10 +34,10 @@ class ErrorResponse(Exception):
     """An unsuccessful HTTP response. `response` is azure-core's or httpx's."""
 
     def __init__(self, response: Any, message: str, codes: Collection[str] = ()) -> None:
-        super().__init__(f"{response.status_code} {first_line(message)}".strip())
+        self.message = redact(message)
+        super().__init__(f"{response.status_code} {first_line(self.message)}".strip())
         self.status: int = response.status_code
-        self.message = message
-        self.codes = codes
+        self.codes = [redact(code) for code in codes]
         self.headers: Mapping[str, str] = response.headers
         self.retry_after = parse_retry_after(response.headers)
         self.request_headers: Mapping[str, str] = response.request.headers
@@ -192,7 +193,7 @@ def format_message(template: str, response: ErrorResponse, request: RequestConte
 
 def first_line(text: str) -> str:
     """Return the first line of a text, shortened; "" if there is none."""
-    return next(iter(text.strip().splitlines()), "")[:MAX_MESSAGE_CHARS]
+    return next(iter(redact(text).strip().splitlines()), "")[:MAX_MESSAGE_CHARS]
 
 
 RETRY_TRANSIENT: ErrorRow = (

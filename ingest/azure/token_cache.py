@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.azure.credential import SharedCredential
 from ingest.errors import ConfigError
+from ingest.redaction import hold_secret, redact
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
@@ -115,6 +116,7 @@ class TokenCache:
         if token.token == self.rejected_token:
             self.credential.discard(credential)
             token = self.credential.get().get_token(self.scope)
+        hold_secret(token.token)
         self.bearer_identity = parse_identity(token.token)
         is_plausible = token.expires_on > self.clock()  # or this machine's clock is fast
         renew_at = self.monotonic() + TOKEN_RENEW_SECONDS
@@ -203,7 +205,7 @@ def summarize_error(error: Exception) -> str:
 
     A credential chain reports one line per credential; those that were not available are left out.
     """
-    lines = str(error).partition("To mitigate")[0].splitlines()
+    lines = redact(str(error)).partition("To mitigate")[0].splitlines()
     tried = [line.strip() for line in lines if line.startswith("\t")]
     asked = [line for line in tried if "authentication unavailable" not in line]
     text = " ".join(("; ".join(asked or tried) or " ".join(lines)).split())

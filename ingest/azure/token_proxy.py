@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 from ingest.azure.credential import SharedCredential
 from ingest.azure.token_cache import Identity, TokenCache
 from ingest.errors import ConfigError, IngestError
+from ingest.redaction import hold_secret
 
 # The services that this program uses: Azure OpenAI (two audiences), AI Search and Storage.
 AUDIENCES = (
@@ -85,6 +86,7 @@ class TokenProxy(ThreadingHTTPServer):
         self.tokens = {a: TokenCache(credential, f"{a}/.default") for a in AUDIENCES}
         self.on_request = on_request
         self.secret = secrets.token_urlsafe(32)
+        hold_secret(self.secret)
         address = parse_bind_address(bind)
         self.address_family = socket.AF_INET6 if address.version == 6 else socket.AF_INET  # noqa: PLR2004
         try:

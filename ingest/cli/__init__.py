@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.cli import logs, watchdog
 from ingest.cli.arguments import build_parser
 from ingest.errors import BusyError, IngestError
+from ingest.redaction import hold_secret
 
 if TYPE_CHECKING:
     from ingest.cli.exit_message import CommandExit
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     from ingest.embed import Embedder
     from ingest.index import Index
 
+# Secrets that the SDKs read by themselves; settings and tokens are redacted where they are used.
+SECRET_VARIABLES = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "IDENTITY_HEADER",
+    "MSI_SECRET",
+)
 RUN_COMMANDS = ("run", "rebuild")  # commands whose exit code `INGEST_EXIT_OK` may map
 
 
@@ -140,6 +148,8 @@ def load_environment(options: argparse.Namespace) -> Mapping[str, str]:
     for name, value in read_env_file().items():
         os.environ.setdefault(name, value)
     warn_about_ignored()
+    for name in SECRET_VARIABLES:
+        hold_secret(os.environ.get(name, ""))
     root = os.environ.get("INGEST_ROOT", "")
     check_outside_roots(getattr(options, "roots", None) or [root] * bool(root))
     return os.environ

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ingest.cli import load_environment
 from ingest.cli.env_file import parse_env_file
@@ -12,6 +12,7 @@ from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.doctor import diagnose
 from ingest.commands.doctor.finding import DoctorFinding, Verdict
 from ingest.errors import ConfigError
+from ingest.redaction import redact
 from ingest.runtime.formatting import escape_unprintable, pluralize
 
 VERDICT_MARKS = {Verdict.RIGHT: "\u2713", Verdict.WRONG: "\u2717", Verdict.UNKNOWN: "-"}
@@ -22,6 +23,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     wrong = 0
     environment = dict(load_environment(options))
     for finding in diagnose(environment, parse_env_file(), vars(options), options.roots):
+        finding = replace(finding, text=redact(finding.text))  # noqa: PLW2901 - it quotes services
         wrong += finding.verdict is Verdict.WRONG
         if options.json:
             print(

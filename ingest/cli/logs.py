@@ -15,6 +15,8 @@ import traceback
 from types import TracebackType
 from typing import Any
 
+from ingest.redaction import redact
+
 VERBOSITY_LEVELS = (logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG)
 DEFECT_EXIT_CODE = 1  # Python's own, after an uncaught exception
 DOCUMENTS_EXIT_CODE = 3  # some documents could not be read
@@ -61,7 +63,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         from ingest.runtime.formatting import escape_unprintable
 
-        text = escape_unprintable(record.getMessage())
+        text = escape_unprintable(redact(record.getMessage()))
         known = hasattr(record, "event") or hasattr(record, "exit")
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ ", time.gmtime(record.created)) if self.timed else ""
         return f"{at}{text}" if known else f"{at}ingest: {text}"
@@ -81,7 +83,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return redact(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def configure_logging(verbosity: int, form: str) -> None:
@@ -182,5 +184,5 @@ def log_crash(kind: type[BaseException], error: BaseException, at: TracebackType
 
 def log_defect(kind: type[BaseException], error: BaseException, at: TracebackType | None) -> None:
     """Exception hook of a text log: the traceback of a bug, then a line that explains it."""
-    sys.__excepthook__(kind, error, at)
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, at))))
     log_exit(f"a bug in ingest: {kind.__name__}; see the traceback above", DEFECT_EXIT_CODE)

@@ -22,6 +22,7 @@ from ingest.index import MAX_SAVED_RUNS, Index
 from ingest.models import Summary
 from ingest.pipeline.in_progress import list_records
 from ingest.runtime.formatting import escape_unprintable, format_bytes, pluralize
+from ingest.runtime.private_file import write_private_file
 
 STDOUT_PATH = "-"
 MAX_COMPARED_CHUNKS = 300_000  # to find duplicates: 0.5 GB to fetch, and 100 MB of memory
@@ -99,7 +100,7 @@ def find_run(run: str, runs: Sequence[Summary], name: str) -> Summary:
 def write_page(path: Path, text: str) -> None:
     """Write the report. Raises ConfigError if the file cannot be written."""
     try:
-        path.write_text(text, encoding="utf-8")
+        write_private_file(path, text)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise

@@ -11,6 +11,7 @@ from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import check_token_host
 from ingest.config.settings import Settings
+from ingest.redaction import hold_secret
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.request_ids import OnResponse, RequestLog, request_ids
 from ingest.runtime.retry import RetryPolicy
@@ -44,6 +45,8 @@ def create_connections(
     make = partial(
         create_credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted
     )
+    for key in (settings.openai_key, settings.search_key):
+        hold_secret(key)
     stopped = stop.is_overdue if stop else lambda: False
     return Connections(
         SharedCredential(make),

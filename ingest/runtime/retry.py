@@ -16,6 +16,7 @@ from typing import NoReturn, TypeVar
 import tenacity
 
 from ingest.errors import NotYetError, ServiceError, StoppedError
+from ingest.redaction import redact
 from ingest.runtime.request_ids import RequestLog
 
 T = TypeVar("T")
@@ -44,7 +45,7 @@ class RetryableError(Exception):
     def __init__(
         self, reason: str, retry_after: float = 0.0, *, waits_itself: bool = False
     ) -> None:
-        super().__init__(reason)
+        super().__init__(redact(reason))
         self.retry_after = retry_after
         self.waits_itself = waits_itself
 

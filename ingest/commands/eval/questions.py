@@ -18,6 +18,10 @@ from typing import Any
 from unicodedata import normalize
 
 from ingest.errors import ConfigError
+from ingest.index.query import clean_query
+
+MAX_LINE_CHARS = 100_000
+MAX_QUESTIONS = 100_000
 
 CITATION_PATTERN = re.compile(r"\[([^\[\]]+?\.pdf)(?:#page=(\d+))?\]", re.IGNORECASE)
 
@@ -51,16 +55,21 @@ class Question:
 
 def load_questions(path: Path) -> list[Question]:
     """Load questions, one JSON object per line. Raises ConfigError for any other line."""
+    found: list[Question] = []
     try:
-        lines = path.read_text("utf-8-sig").split("\n")
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_CHARS + 1), ""), 1):
+                if len(line) > MAX_LINE_CHARS:
+                    limit = f"a line has at most {MAX_LINE_CHARS:,} characters"
+                    raise ConfigError(f"{path}, line {number}: {limit}: shorten it")
+                if line.strip():
+                    found.append(parse_question(line, f"{path}, line {number}"))
+                if len(found) > MAX_QUESTIONS:
+                    limit = f"more than {MAX_QUESTIONS:,} questions"
+                    raise ConfigError(f"questions {path}: {limit}: split the file")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise ConfigError(f"questions {path}: cannot be read: {reason}") from None
-    found = [
-        parse_question(line, f"{path}, line {number}")
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
     if not found:
         raise ConfigError(f"questions {path}: the file has none; docs/eval.md shows their form")
     return found
@@ -85,7 +94,10 @@ def parse_question(line: str, location: str) -> Question:
             f'{location}: needs a "question", and a "source" with "pages" that are numbers, '
             'or a "truth" that cites [file.pdf#page=3]'
         )
-    return Question(text.strip(), places, passage.strip())
+    try:
+        return Question(clean_query(text), places, passage.strip())
+    except ConfigError as error:
+        raise ConfigError(f"{location}: {error}") from None
 
 
 def parse_source(line: dict[str, Any]) -> Iterator[AnswerLocation]:

@@ -40,6 +40,7 @@ from ingest.extract.ocr import (
 from ingest.extract.ocr.document_intelligence_result import parse_result
 from ingest.extract.ocr.rate_limit import LeakyBucket
 from ingest.models import OcrResult
+from ingest.redaction import redact
 from ingest.runtime.budget import Budget
 from ingest.runtime.rate_limit import RateLimiter, Wait
 from ingest.runtime.retry import (
@@ -233,4 +234,4 @@ def parse_error(body: bytes) -> tuple[set[str], str]:
             error = error.get("innererror")
     except (ValueError, AttributeError, TypeError):
         pass
-    return codes - {""}, " ".join(message.split())[:200]
+    return codes - {""}, " ".join(redact(message).split())[:200]

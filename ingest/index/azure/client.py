@@ -45,6 +45,7 @@ from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, ServiceError
 from ingest.index.azure.serialize import batch_documents, request_body
 from ingest.models import Refusal
+from ingest.redaction import redact
 from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
 
 T = TypeVar("T")
@@ -247,7 +248,10 @@ class DocumentClient:
         except RequestTooLargeError:
             halves = self.write_halves(action, list(left.values()))
         refusals = [
-            Refusal(str(result["key"]), f"{result.get('errorMessage')} ({result['statusCode']})")
+            Refusal(
+                str(result["key"]),
+                redact(f"{result.get('errorMessage')} ({result['statusCode']})"),
+            )
             for result in results
             if not (result["status"] and int(result["statusCode"]) in SUCCESS_STATUSES)
         ]

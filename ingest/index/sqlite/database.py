@@ -15,6 +15,7 @@ from ingest.errors import ConfigError
 from ingest.index.schema import CHUNK_FIELD_NAMES
 from ingest.index.sqlite.connection import open_connection
 from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
+from ingest.runtime.private_file import create_private_file, create_private_folder
 
 FORMAT_VERSION = 2
 APPLICATION_ID = 0x696E6765  # "inge": distinguishes our files from others
@@ -82,7 +83,8 @@ class Database:
             raise ConfigError(f"--index {self.folder} is a file: name a folder")
         with self.translate_errors():
             if create:
-                self.folder.mkdir(parents=True, exist_ok=True)
+                create_private_folder(self.folder)
+                create_private_file(path)  # SQLite gives its journal the permissions of the file
             # A run that was killed while it created its index leaves an empty file.
             exists = create or (path.exists() and path.stat().st_size > 0)
             self.path = path if exists else None

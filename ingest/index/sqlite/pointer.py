@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from ingest.errors import ConfigError
+from ingest.runtime.private_file import write_private_file
 
 POINTER_FILE_NAME = "current"
 FIRST_INDEX_FILE_NAME = "index.db"
@@ -49,9 +50,7 @@ def read_pointer(folder: Path) -> str:
 
 def write_pointer(folder: Path, name: str) -> None:
     """Make a file the current index, atomically."""
-    new = folder / f"{POINTER_FILE_NAME}.new"
-    new.write_text(f"{name}\n", encoding="utf-8")
-    new.replace(folder / POINTER_FILE_NAME)
+    write_private_file(folder / POINTER_FILE_NAME, f"{name}\n")
 
 
 def list_index_files(folder: Path) -> list[str]:
