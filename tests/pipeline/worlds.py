@@ -272,6 +272,7 @@ class World:
             index.process = process
             return index
         made = AzureIndex(Direct(self.service, self.clock, process), (MODEL, DIMENSIONS))
+        made.texts.is_supported = True  # its definition is new
         made.lease.owner = f"{owner}:{next(self.numbers)}"
         made.lease.check_lock = process.lock  # type: ignore[assignment] # so that none waits for two
         made.lease.clocks = lambda: (self.clock.now(), self.clock.now())
