@@ -31,6 +31,9 @@ UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
 
+# For bytes.translate(): what is no letter separates words, but for parts of other characters.
+ASCII_WORDS = bytes(n if n > 127 or chr(n).isalpha() else 32 for n in range(256))  # noqa: PLR2004 - ASCII
+
 # What precedes the hyphen of an option, a path, an address, a formula or the name of a package.
 CODE = re.compile(
     r"(?:^|[(\[{\"'“‘])-|--|[@_\\=#$<>{}~^]|://|::|^\.?/|www\.|[^\W_]\.[^\W\d_]|\d[^\W\d_]*\Z"
