@@ -173,10 +173,12 @@ def build_filter(machine: str, pid: int) -> Iterator[Instruction]:
     for rule in seccomp.argument_rules(pid):
         if rule.name in numbers:
             test = EQUAL if rule.exactly else ANY_BIT
-            yes, no = (allowed, refused) if rule.allowed else (refused, allowed)
             yield from [
                 (EQUAL, 0, 4, numbers[rule.name]),
                 (LOAD, 0, 0, ARGUMENTS_OFFSET + 8 * rule.argument),
             ]
-            yield from [(test, 0, 1, rule.operand), yes, no]
+            if rule.allowed:
+                yield from [(test, 0, 1, rule.operand), allowed, refused]
+            else:  # further rules may refuse it
+                yield from [(test, 0, 1, rule.operand), refused, (LOAD, 0, 0, NUMBER_OFFSET)]
     yield allowed
