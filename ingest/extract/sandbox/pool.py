@@ -42,6 +42,7 @@ OnPage: TypeAlias = Callable[[int, int], None]
 START_SECONDS = 60.0  # for all imports, on a busy machine
 LAYERS = ("limits", "landlock", "seccomp")  # as named by isolation.enter
 CANNOT_START = "cannot start a process to read documents"
+MAX_PROCESS_SECONDS = 3600.0  # in which it uses less CPU time than child.MAX_CPU_SECONDS
 EXIT_SECONDS = 1.0  # for a dying child to leave its exit code
 
 
@@ -109,10 +110,7 @@ class SandboxPool(Generic[T, R]):
 
     def __call__(self, task: T, file: BinaryIO, limits: SandboxLimits | None = None) -> R:
         """Return the function's result. `limits` replace those of the pool, except for memory."""
-        try:
-            child = self.idle.get_nowait()
-        except Empty:
-            child = self.start_process()
+        child = self.take_process()
         try:
             outcome = child.run(task, file, limits or self.limits)
         except BaseException:  # the child is busy or dead, so it cannot be used again
@@ -124,6 +122,18 @@ class SandboxPool(Generic[T, R]):
             raise outcome
         result: R = outcome
         return result
+
+    def take_process(self) -> SandboxProcess:
+        """Take an idle child, or start one; one that is old is replaced, before its CPU limit."""
+        while True:
+            try:
+                child = self.idle.get_nowait()
+            except Empty:
+                return self.start_process()
+            if time.monotonic() - child.started < MAX_PROCESS_SECONDS:
+                return child
+            child.kill()
+            self.processes.discard(child)
 
     def warm_up(self) -> None:
         """Start a child before the first call."""
@@ -171,7 +181,7 @@ class SandboxProcess:
                 raise ServiceError(f"{CANNOT_START} ({error})") from error
             finally:
                 child_pipe.close()
-        started = time.monotonic()
+        self.started = started = time.monotonic()
         # A child that dies before its first task is not the fault of a document.
         try:
             self.pipe.send(preparation_data(function))
