@@ -170,5 +170,8 @@ def open_document_intelligence(
 def sandbox_limits(settings: Settings) -> SandboxLimits:
     """Return the limits for reading one document."""
     return SandboxLimits(
-        settings.document_seconds, document_memory(settings), settings.page_seconds
+        settings.document_seconds,
+        document_memory(settings),
+        settings.page_seconds,
+        require_layers=settings.sandbox == "require",
     )

@@ -232,6 +232,12 @@ class Settings:
         "without 512, over the documents read in parallel",
         zero_or(in_range(int, MIN_DOCUMENT_MEGABYTES, math.inf)),
     )
+    sandbox: str = setting_field(
+        "auto",
+        "INGEST_SANDBOX",
+        "`require`: read nothing unless this system has all layers of the sandbox; `auto`: warn",
+        one_of("auto", "require"),
+    )
     prune: bool = setting_field(
         True, "INGEST_PRUNE", "remove sources that vanished from their root", parse_bool
     )

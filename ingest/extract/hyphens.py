@@ -25,8 +25,6 @@ WORDS = re.compile(r"[^\W\d_]+")
 # Begins with the hyphen and not with the letter before, which would be tried at every character.
 COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
-# For bytes.translate(): what is no letter separates words, but for parts of other characters.
-ASCII_WORDS = bytes(n if n > 127 or chr(n).isalpha() else 32 for n in range(256))  # noqa: PLR2004 - ASCII
 UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words

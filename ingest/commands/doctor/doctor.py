@@ -23,11 +23,14 @@ from ingest.commands.doctor.services import check_embedding, check_index_access,
 from ingest.config.connections import create_connections
 from ingest.config.embedding import embedder_locations
 from ingest.config.index import index_name
+from ingest.config.reader import sandbox_limits
 from ingest.config.settings import Settings, build_settings, environment_settings
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
 from ingest.extract.passwords import read_passwords
+from ingest.extract.sandbox.pool import SandboxPool, missing_layers
 from ingest.models import ListingIssue, Source
+from ingest.pipeline.reader.prepare import prepare
 from ingest.sources import Root
 
 if TYPE_CHECKING:
@@ -106,6 +109,7 @@ def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
         yield run_probe(
             "passwords", lambda: f"{len(read_passwords(context.settings.passwords)):,} to try"
         )
+    yield run_probe("sandbox", lambda: check_sandbox(context))
     yield check_roots(context)
     if context.embedding_endpoints or context.search_endpoint or context.ocr_endpoint:
         from ingest.commands.doctor.network import check_clock
@@ -150,6 +154,18 @@ def check_endpoint(
 
     services.append(reach_endpoint(url, fetch, trust))
     return str(services[-1])
+
+
+def check_sandbox(context: DoctorContext) -> str:
+    """Describe the layers of the sandbox on this system. Raises ConfigError if some are lacking."""
+    pool = SandboxPool(prepare, sandbox_limits(context.settings))
+    try:
+        layers = pool.start_process().layers
+    finally:
+        pool.close()
+    if missing := missing_layers(layers):
+        raise ConfigError(f"{missing}: use another kernel or container, or read trusted PDFs only")
+    return f"all layers hold: {', '.join(layers)}"
 
 
 def check_roots(context: DoctorContext) -> DoctorFinding:

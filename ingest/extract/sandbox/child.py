@@ -7,8 +7,10 @@ must not need them.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +21,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ingest.errors import IngestError
-from ingest.extract.sandbox import isolation
+from ingest.extract.sandbox import isolation, seccomp
 from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress
 from ingest.extract.sandbox.spawn import open_handle
 from ingest.models import Code
 
 GARBAGE_OBJECTS = 50_000  # more than are freed, before a search for cycles
+MAX_CPU_SECONDS = 86_400  # of a process, which reads many documents
 
 
 def serve(pipe: Connection) -> None:
@@ -33,9 +36,11 @@ def serve(pipe: Connection) -> None:
     with contextlib.suppress(EOFError, ConnectionError):
         function, megabytes, name = pipe.recv()
         progress = ProgressBuffer(name)
+        die_with_parent(pipe)
         silence_output()
         limit_memory(megabytes)
         collect_garbage_rarely()
+        limit_cpu_for_good()
         pipe.send(isolation.enter())
         for task, limits, file in receive_tasks(pipe):
             heartbeat = Heartbeat(progress, limits)
@@ -73,9 +78,10 @@ class Heartbeat:
         if sys.platform != "win32":
             import resource
 
-            limit = int(time.process_time() + seconds) + 3  # `on_page` may lag by 1 s
+            limit = int(time.process_time() + min(seconds, MAX_CPU_SECONDS)) + 3  # may lag by 1 s
             with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+                hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+                resource.setrlimit(resource.RLIMIT_CPU, (min(limit, hard), hard))
 
 
 def run_task(function: Callable[[], Any], megabytes: int) -> object:
@@ -91,6 +97,26 @@ def run_task(function: Callable[[], Any], megabytes: int) -> object:
         return error
     except Exception as error:  # noqa: BLE001 - our bug on one document must not end the run
         return ProcessDied(f"reading it failed ({type(error).__name__}: {error})", Code.CRASHED)
+
+
+def die_with_parent(pipe: Connection) -> None:
+    """Have the kernel kill this process when its parent ends (Linux)."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(seccomp.PR_SET_PDEATHSIG, *map(ctypes.c_ulong, (signal.SIGKILL, 0, 0, 0)))
+        if pipe.poll():  # the parent sends nothing yet, so it has ended before that
+            raise EOFError
+
+
+def limit_cpu_for_good() -> None:
+    """Limit the CPU time of this process permanently, whatever the soft limit becomes."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        highest = MAX_CPU_SECONDS if hard == resource.RLIM_INFINITY else min(hard, MAX_CPU_SECONDS)
+        lowest = highest if soft == resource.RLIM_INFINITY else min(soft, highest)
+        resource.setrlimit(resource.RLIMIT_CPU, (lowest, highest))
 
 
 def silence_output() -> None:

@@ -27,6 +27,10 @@ ALLOW, ERRNO = 0x7FFF0000, 0x00050000
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 EPERM, ENOSYS = 1, 38
 
+# linux/capability.h
+CAPABILITY_VERSION_3, CAPABILITY_BYTES = 0x20080522, 24
+KEPT_CAPABILITIES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+
 # linux/filter.h; the offsets are those of struct seccomp_data on a little-endian machine.
 LOAD, EQUAL, GREATER, ANY_BIT, RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
 NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
@@ -58,6 +62,7 @@ def enter() -> tuple[str, ...]:
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         libc.syscall.restype = ctypes.c_long
+        drop_capabilities(libc)
         # Both layers require it. With it, no program can gain privileges.
         if libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0:
             if restrict_paths(libc, readable_paths()):
@@ -65,6 +70,19 @@ def enter() -> tuple[str, ...]:
             if install_filter(libc):
                 layers.append("seccomp")
     return tuple(layers)
+
+
+def drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Drop root's capabilities, except those to read files of other users, such as Python's.
+
+    With CAP_SYS_PTRACE, a process reads the memory of any other.
+    """
+    header = struct.pack("=Ii", CAPABILITY_VERSION_3, 0)
+    data = ctypes.create_string_buffer(CAPABILITY_BYTES)
+    if libc.capget(header, data) == 0:
+        words = struct.unpack("=6I", data.raw)  # effective, permitted, inheritable; then the rest
+        kept = [words[0] & KEPT_CAPABILITIES, words[1] & KEPT_CAPABILITIES, 0, 0, 0, 0]
+        libc.capset(header, struct.pack("=6I", *kept))
 
 
 def limit_files() -> bool:
@@ -173,10 +191,12 @@ def build_filter(machine: str, pid: int) -> Iterator[Instruction]:
     for rule in seccomp.argument_rules(pid):
         if rule.name in numbers:
             test = EQUAL if rule.exactly else ANY_BIT
-            yes, no = (allowed, refused) if rule.allowed else (refused, allowed)
             yield from [
                 (EQUAL, 0, 4, numbers[rule.name]),
                 (LOAD, 0, 0, ARGUMENTS_OFFSET + 8 * rule.argument),
             ]
-            yield from [(test, 0, 1, rule.operand), yes, no]
+            if rule.allowed:
+                yield from [(test, 0, 1, rule.operand), allowed, refused]
+            else:  # further rules may refuse it
+                yield from [(test, 0, 1, rule.operand), refused, (LOAD, 0, 0, NUMBER_OFFSET)]
     yield allowed

@@ -9,24 +9,28 @@ path would require the right to open it.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import multiprocessing
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from multiprocessing.reduction import send_handle
 from pickle import UnpicklingError
 from queue import Empty, LifoQueue
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
-from ingest.errors import DocumentError, ServiceError
+from ingest.errors import ConfigError, DocumentError, ServiceError
+from ingest.extract.sandbox.parent import call_in_lasting_thread, hide_memory
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, new_memory
 from ingest.extract.sandbox.spawn import handle_of, preparation_data, spawn_process
 from ingest.extract.sandbox.unpickle import load_answer
 from ingest.models import Code
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,7 +40,9 @@ R = TypeVar("R")
 OnPage: TypeAlias = Callable[[int, int], None]
 
 START_SECONDS = 60.0  # for all imports, on a busy machine
+LAYERS = ("limits", "landlock", "seccomp")  # as named by isolation.enter
 CANNOT_START = "cannot start a process to read documents"
+MAX_PROCESS_SECONDS = 3600.0  # in which it uses less CPU time than child.MAX_CPU_SECONDS
 EXIT_SECONDS = 1.0  # for a dying child to leave its exit code
 
 
@@ -49,10 +55,22 @@ class SandboxLimits:
     page_seconds: float = 30.0  # for any one page
     seconds_per_page: float = 1.0  # allowance added for each page
     max_timed_pages: float = math.inf  # pages that add to it, as a file may claim any number
+    require_layers: bool = False  # read nothing without all layers of the sandbox
 
     def total_seconds(self, pages: int) -> float:
         """Return the time limit, in seconds, of a document with this number of pages."""
         return self.seconds + min(pages, self.max_timed_pages) * self.seconds_per_page
+
+
+def missing_layers(layers: Collection[str]) -> str:
+    """Describe the layers that a sandbox lacks here; "" for none."""
+    names = [name for name in LAYERS if name not in layers]
+    if not names:
+        return ""
+    return (
+        f"this system lacks {' and '.join(names)} for the sandbox, so a PDF that takes over its "
+        "reader could do more than docs/security.md says"
+    )
 
 
 class ProcessDied(DocumentError):
@@ -87,13 +105,12 @@ class SandboxPool(Generic[T, R]):
         self.idle: LifoQueue[SandboxProcess] = LifoQueue()
         self.processes: set[SandboxProcess] = set()
         self.closed = threading.Event()
+        self.was_reported = False
+        hide_memory()
 
     def __call__(self, task: T, file: BinaryIO, limits: SandboxLimits | None = None) -> R:
         """Return the function's result. `limits` replace those of the pool, except for memory."""
-        try:
-            child = self.idle.get_nowait()
-        except Empty:
-            child = self.start_process()
+        child = self.take_process()
         try:
             outcome = child.run(task, file, limits or self.limits)
         except BaseException:  # the child is busy or dead, so it cannot be used again
@@ -106,6 +123,18 @@ class SandboxPool(Generic[T, R]):
         result: R = outcome
         return result
 
+    def take_process(self) -> SandboxProcess:
+        """Take an idle child, or start one; one that is old is replaced, before its CPU limit."""
+        while True:
+            try:
+                child = self.idle.get_nowait()
+            except Empty:
+                return self.start_process()
+            if time.monotonic() - child.started < MAX_PROCESS_SECONDS:
+                return child
+            child.kill()
+            self.processes.discard(child)
+
     def warm_up(self) -> None:
         """Start a child before the first call."""
         self.idle.put(self.start_process())
@@ -115,10 +144,18 @@ class SandboxPool(Generic[T, R]):
         if not self.closed.is_set():
             child = SandboxProcess(self.function, self.limits)
             self.processes.add(child)
+            self.report_layers(child.layers)
             if not self.closed.is_set():
                 return child
             child.kill()
         raise ProcessDied("the run has ended", Code.CRASHED)
+
+    def report_layers(self, layers: Sequence[str]) -> None:
+        """Log once which layers the sandbox has, and warn of those that it lacks."""
+        if not self.was_reported:
+            self.was_reported = True
+            if missing := missing_layers(layers):
+                log.warning("%s", missing)
 
     def close(self) -> None:
         """Kill all children, busy ones too."""
@@ -138,12 +175,13 @@ class SandboxProcess:
         with new_memory() as name:
             self.progress = ProgressBuffer(name)
             try:
-                self.process = spawn_process(child_pipe, name)
+                # Looked up here, because tests replace it.
+                self.process = call_in_lasting_thread(lambda: spawn_process(child_pipe, name))
             except OSError as error:
                 raise ServiceError(f"{CANNOT_START} ({error})") from error
             finally:
                 child_pipe.close()
-        started = time.monotonic()
+        self.started = started = time.monotonic()
         # A child that dies before its first task is not the fault of a document.
         try:
             self.pipe.send(preparation_data(function))
@@ -156,6 +194,10 @@ class SandboxProcess:
             cause = self.exit_cause()
             self.kill()
             raise ServiceError(f"{CANNOT_START} ({cause})") from None
+        missing = missing_layers(self.layers)
+        if missing and limits.require_layers:
+            self.kill()
+            raise ConfigError(f"{missing}, and INGEST_SANDBOX=require does not read without")
 
     def run(self, task: object, file: BinaryIO, limits: SandboxLimits) -> Any:
         """Return the function's result, or the exception it raised. Raises ProcessDied."""

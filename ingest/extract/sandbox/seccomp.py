@@ -45,6 +45,9 @@ FILE_CALLS = parse_table(
     """
 )
 
+# Pipes hold memory that counts against no limit of the process.
+PIPE_CALLS = parse_table("pipe 22 -, pipe2 293 59, vmsplice 278 75, memfd_create 319 279")
+
 # Starting programs or processes.
 PROCESS_CALLS = parse_table(
     """
@@ -60,7 +63,9 @@ FOREIGN_PROCESS_CALLS = parse_table(
     pidfd_send_signal 424 424, tkill 200 130, rt_sigqueueinfo 129 138, kcmp 312 272,
     perf_event_open 298 241, bpf 321 280, userfaultfd 323 282, add_key 248 217,
     request_key 249 218, keyctl 250 219, shmget 29 194, semget 64 190, msgget 68 186,
-    mq_open 240 180, migrate_pages 256 238, move_pages 279 239
+    mq_open 240 180, migrate_pages 256 238, move_pages 279 239, setpriority 141 140,
+    ioprio_set 251 30, sched_setparam 142 118, sched_setscheduler 144 119,
+    sched_setaffinity 203 122, sched_setattr 314 274
     """
 )
 
@@ -87,12 +92,19 @@ NOT_IMPLEMENTED_CALLS = parse_table(
 CALLS_BY_ARGUMENT = parse_table(
     """
     seccomp 317 277, open 2 -, openat 257 56, clone 56 220, kill 62 129, tgkill 234 131,
-    rt_tgsigqueueinfo 297 240, prlimit64 302 261, ioctl 16 29
+    rt_tgsigqueueinfo 297 240, prlimit64 302 261, ioctl 16 29, fcntl 72 25, prctl 157 167
     """
 )
 
 
-REFUSED_CALLS = (NETWORK_CALLS, FILE_CALLS, PROCESS_CALLS, FOREIGN_PROCESS_CALLS, ADMIN_CALLS)
+REFUSED_CALLS = (
+    NETWORK_CALLS,
+    FILE_CALLS,
+    PIPE_CALLS,
+    PROCESS_CALLS,
+    FOREIGN_PROCESS_CALLS,
+    ADMIN_CALLS,
+)
 
 
 class ArgumentRule(NamedTuple):
@@ -108,6 +120,9 @@ class ArgumentRule(NamedTuple):
 WRITE_FLAGS = 0o1103  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
 CLONE_THREAD = 0x10000
 TIOCSTI = 0x5412  # injects input into the terminal
+FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902  # have the kernel signal another process, as by F_SETOWN
+F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
 def argument_rules(pid: int) -> list[ArgumentRule]:
@@ -120,5 +135,13 @@ def argument_rules(pid: int) -> list[ArgumentRule]:
         ArgumentRule("tgkill", 0, exactly=True, operand=pid, allowed=True),
         ArgumentRule("rt_tgsigqueueinfo", 0, exactly=True, operand=pid, allowed=True),
         ArgumentRule("prlimit64", 0, exactly=True, operand=0, allowed=True),
-        ArgumentRule("ioctl", 1, exactly=True, operand=TIOCSTI, allowed=False),
+        *(
+            ArgumentRule(name, argument, exactly=True, operand=operand, allowed=False)
+            for name, argument, operands in (
+                ("ioctl", 1, (TIOCSTI, FIOSETOWN, SIOCSPGRP)),
+                ("fcntl", 1, (F_SETOWN, F_SETSIG, F_SETOWN_EX)),
+                ("prctl", 0, (PR_SET_PDEATHSIG, PR_SET_DUMPABLE)),
+            )
+            for operand in operands
+        ),
     ]

@@ -72,7 +72,7 @@ def test_all_is_well(azure: Azure, folder: Path) -> None:
     assert {finding.verdict for finding in found} == {RIGHT}
     assert [finding.check for finding in found] == [
         *("settings", "identity", "embedder", "search"),
-        *("role", "deployment", "role", "role", "index", "source", "clock"),
+        *("role", "deployment", "role", "role", "index", "sandbox", "source", "clock"),
     ]
     assert azure.identity.default.oid in text(found, "identity")
     assert f"tenant {TENANT}, by ManagedIdentityCredential" in text(found, "identity")
@@ -393,7 +393,7 @@ def test_on_a_laptop_without_azure(command: Command, tmp_path: Path) -> None:
     done = command("doctor", str(ROOT / "data"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines()] == [
-        *("settings", "embedder", "index", "source")
+        *("settings", "embedder", "index", "sandbox", "source")
     ]
     assert not (tmp_path / ".ingest").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import gc
 import os
 import socket
@@ -98,6 +99,37 @@ BY_LAYER = {
 }
 
 
+def prctl(option: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(*map(ctypes.c_ulong, (option, 0, 0, 0, 0))) != 0:
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+# Harm to the parent that needs neither a file nor a signal.
+HARM: dict[str, Callable[[], object]] = {
+    "lower the parent's priority": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+    "bind the parent to a processor": lambda: os.sched_setaffinity(os.getppid(), {0}),
+    "schedule the parent last": lambda: os.sched_setscheduler(
+        os.getppid(), os.SCHED_IDLE, os.sched_param(0)
+    ),
+    "have the kernel signal the parent": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
+    "choose that signal": lambda: fcntl.fcntl(0, fcntl.F_SETSIG, 9),
+    "fill pipes": os.pipe,
+    "outlive the parent": lambda: prctl(1),
+}
+
+
+def harm(name: str) -> str:
+    """What came of an attempt to harm the parent."""
+    try:
+        HARM[name]()
+    except PermissionError:
+        return "refused"
+    except Exception as error:  # noqa: BLE001 - it is the result
+        return repr(error)
+    return "done"
+
+
 def result(name: str, folder: Path, port: int) -> str:
     """What came of an attempt."""
     try:
@@ -116,6 +148,8 @@ def behave(task: tuple[str, Path, int], file: BinaryIO, on_page: OnPage) -> obje
         return result(how, folder, port)
     if how == "all":
         return {name: result(name, folder, port) for name in ALL}
+    if how == "harm":
+        return {name: harm(name) for name in HARM}
     if how == "environment":
         return dict(os.environ), Path("/proc/self/environ").read_text()
     if how == "write to the document":
