@@ -94,7 +94,7 @@ if ($env:INGEST_POSTPROVISION_FAILURE -and $env:INGEST_POSTPROVISION_FAILURE -no
     exit 2
 }
 $what = $env:INGEST_POSTPROVISION
-if (-not $what) { $what = if ($env:INFRA_PRIVATE_ENDPOINTS -eq 'true') { 'job' } else { 'data/' } }
+if (-not $what) { $what = if ($env:INFRA_PRIVATE_ENDPOINTS -eq 'true') { 'job' } else { 'samples=data/' } }
 
 if ($what -eq 'skip') { Write-Word 'INGEST_POSTPROVISION=skip: nothing done' }
 elseif ($what -eq 'job') { Start-Job-Of-Azure }

@@ -3,7 +3,7 @@
 # `azd hooks run postprovision`. After a deployment azd passes the argument "deployed".
 #
 # INGEST_POSTPROVISION (set it with `azd env set`)
-#   a folder   ingest this folder; by default data/, the samples
+#   a folder   ingest this folder, or NAME=FOLDER; by default samples=data/
 #   job        start the job instead, because only it can reach the services; the default if
 #              INFRA_PRIVATE_ENDPOINTS is true
 #   skip       do nothing
@@ -65,7 +65,7 @@ fill_from_here() {
 }
 
 moment=${1:-provisioned}
-default=data/
+default=samples=data/
 if [ "${INFRA_PRIVATE_ENDPOINTS:-false}" = true ]; then default=job; fi
 what=${INGEST_POSTPROVISION:-$default}
 
