@@ -41,7 +41,8 @@ class Place:
 
     own: str  # the path or URL
     hash: str
-    ancestors: tuple[str, ...]  # hashes of the folders that it lies in
+    above: tuple[str, ...]  # the folders that it lies in, up to the container
+    ancestors: tuple[str, ...]  # their hashes
 
     @classmethod
     def of(cls, own: str) -> Place:
@@ -56,7 +57,7 @@ class Place:
             hashlib.sha256(f"{machine}\0{text}".encode()).hexdigest()[:HASH_DIGITS]
             for text in (own, *above)
         ]
-        return cls(own, digest[0], tuple(digest[1:]))
+        return cls(own, digest[0], tuple(above), tuple(digest[1:]))
 
 
 def machine_id() -> str:
@@ -114,7 +115,7 @@ def find_entry(
         (e for e in known.values() if place.own == e.location or place.hash == e.place), None
     )
     here = here or known.get(place.own)
-    if not entry and not here and any(True for _ in index.records(place.own)):
+    if not entry and not here and is_recorded(place.own, index):
         here = KnownRoot(place.own, place.own)  # of an earlier version
     if here and given and not entry:
         if here.is_named:
@@ -123,8 +124,20 @@ def find_entry(
                 f"(ingest check --forget {here.name})"
             )
         entry = replace(here, name=given, renamed_from=here.name)
+    elif here and entry and entry.name != here.name:
+        raise ConfigError(
+            f"{place.own} is in the index as {here.name}, and {given} is another folder: remove "
+            f"one of them first (ingest check --forget {here.name})"
+        )
+    elif entry and entry.place != place.hash and is_recorded(place.own, index):
+        log.warning(
+            "the index has %s also under its path: ingest check --forget %s removes that",
+            place.own,
+            place.own,
+        )
     entry = entry or here
     if not entry:
+        check_not_nested(place, known, index)
         entry = new_entry(given, place, known, is_shared=is_shared)
     location = "" if is_shared and not URL_PATTERN.match(place.own) else place.own
     return replace(
@@ -149,21 +162,29 @@ def new_entry(
                 f"if this is the same, take it over (ingest run {name}={place.own}); if not, give "
                 f"it another name (ingest run NAME={place.own})"
             )
-    for other in known.values():
-        if other.place in place.ancestors or place.hash in other.ancestors:
-            inner, outer = (
-                (place.own, other.name)
-                if other.place in place.ancestors
-                else (other.name, place.own)
-            )
-            raise ConfigError(
-                f"{inner} lies inside {outer}, so its documents would be indexed twice: name the "
-                f"outer one only; ingest check --forget {other.name} removes the one in the index"
-            )
     key, keys = name, {entry.key for entry in known.values()}
     while key in keys:
         key += "'"
     return KnownRoot(name, key)
+
+
+def check_not_nested(place: Place, known: dict[str, KnownRoot], index: Index) -> None:
+    """Raise ConfigError if a new root lies inside another root of the index, or that in it."""
+    outer = next((e.name for e in known.values() if e.place in place.ancestors), "")
+    # A root of an earlier version is known by its path only.
+    outer = outer or next((path for path in place.above if is_recorded(path, index)), "")
+    inner = next((e.name for e in known.values() if place.hash in e.ancestors), "")
+    if outer or inner:
+        raise ConfigError(
+            f"{inner or place.own} lies inside {outer or place.own}, so its documents would be "
+            "indexed twice: name the outer one only; ingest check --forget "
+            f"{outer or inner} removes the one in the index"
+        )
+
+
+def is_recorded(root: str, index: Index) -> bool:
+    """Return whether an index has records of a root by this name."""
+    return next(iter(index.records(root)), None) is not None
 
 
 def save_entry(entry: KnownRoot, index: Index, known: dict[str, KnownRoot]) -> KnownRoot:

@@ -286,3 +286,32 @@ def test_a_root_is_found_again_by_its_name(
         monkeypatch.chdir(filled.parent)
         with open_known_root("handbook", services.index, index.settings, connections) as root:
             assert root.find("a.pdf").key == ("handbook", "a.pdf")
+
+
+def test_what_is_in_the_index_twice_is_said(
+    local: Local, filled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two roots that turn out to be one folder: I decide which of them goes."""
+    other = filled.with_name("other")
+    shutil.copytree(filled, other)
+    local.run(filled)
+    local.run(f"handbook={other}")
+    with pytest.raises(ConfigError, match=r"and handbook is another folder: .*--forget /"):
+        local.run(f"handbook={filled}")
+
+    index = local.open()
+    index.save_roots([root for root in index.roots() if root.name == "handbook"])  # an earlier one
+    index.close()
+    assert set(local.run(f"handbook={filled}").values()) == {"unchanged"}
+    assert "also under its path" in caplog.text
+
+
+def test_a_root_of_an_earlier_version_is_nested_too(local: Local, filled: Path) -> None:
+    """It is known by its path only, which is enough to compare it."""
+    write(filled / "x/c.pdf", prose("saws", 3))
+    local.run(filled)
+    index = local.open()
+    index.save_roots([])
+    index.close()
+    with pytest.raises(ConfigError, match="lies inside"):
+        local.run(f"handbook={filled / 'x'}")
