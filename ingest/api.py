@@ -23,7 +23,7 @@ from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
 from ingest.config.index import index_name, open_index
-from ingest.config.roots import recognise_roots
+from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, validate_settings
 from ingest.config.sources import open_roots
 from ingest.distributed import use_engine
@@ -289,7 +289,7 @@ class Outcomes:
             )
             self._totals = recorder.totals
             index = services.index
-            named_roots = recognise_roots(opened_roots, index, settings, write=writes)
+            named_roots = resolve_roots(opened_roots, index, settings, write=writes)
             custom_roots = exclude_globs(self._custom_roots, settings.exclude)
             try:
                 for root in require_unique_names([*named_roots, *custom_roots]):

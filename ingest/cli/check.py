@@ -22,7 +22,7 @@ from ingest.config.connections import Connections, create_connections
 from ingest.config.factory import open_services
 from ingest.config.index import index_name
 from ingest.config.location import Location
-from ingest.config.roots import open_known_root, recognise_roots
+from ingest.config.roots import open_known_root, resolve_roots
 from ingest.config.settings import Settings
 from ingest.config.sources import open_roots
 from ingest.errors import DocumentError, ServiceError
@@ -51,7 +51,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         open_roots(names, settings, connections) as opened_roots,
         open_services(settings, run.stop, write=writes, connections=connections) as services,
     ):
-        named_roots = recognise_roots(opened_roots, services.index, settings, write=False)
+        named_roots = resolve_roots(opened_roots, services.index, settings, write=False)
         open_root = root_opener(stack, services.index, settings, connections)
         scope = CheckContext(
             services,

@@ -25,7 +25,7 @@ from ingest.config import factory
 from ingest.config.connections import Connections, connections_of_run, create_connections
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_name
-from ingest.config.roots import recognise_roots
+from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_roots
 from ingest.distributed import use_engine
@@ -67,7 +67,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         open_services(settings, run.stop, write=True, connections=connections) as local_services,
         use_engine(settings, local_services, run) as services,
     ):
-        roots = recognise_roots(opened_roots, services.index, settings, write=True)
+        roots = resolve_roots(opened_roots, services.index, settings, write=True)
         recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
         totals = recorder.totals
         try:

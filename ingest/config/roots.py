@@ -72,7 +72,7 @@ def machine_id() -> str:
     return "" if sys.platform == "linux" else socket.gethostname()
 
 
-def recognise_roots(
+def resolve_roots(
     roots: Sequence[Root], index: Index, settings: Settings, *, write: bool
 ) -> list[Root]:
     """Return roots under the names that the index knows, or is to know, them by.

@@ -15,7 +15,7 @@ import pytest
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
 from ingest.config.factory import open_services
-from ingest.config.roots import recognise_roots
+from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import ConfigError
 from ingest.models import RunEvent, SourceResult
@@ -74,7 +74,7 @@ class Ran:
 def run(folder: Path, chosen: Settings) -> Ran:
     root: Root = parse_folder_roots([str(folder)])[0]
     with connected(chosen, write=True) as all_:
-        (root,) = recognise_roots([root], all_.index, chosen, write=True)
+        (root,) = resolve_roots([root], all_.index, chosen, write=True)
         stop = all_.budget.stop
         events = list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
         return Ran(events, all_.budget.limit_reached, all_.budget.tokens, all_.budget.pages)
@@ -83,7 +83,7 @@ def run(folder: Path, chosen: Settings) -> Ran:
 def plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
     root: Root = parse_folder_roots([str(folder)])[0]
     with connected(chosen, write=False) as all_:
-        (root,) = recognise_roots([root], all_.index, chosen, write=False)
+        (root,) = resolve_roots([root], all_.index, chosen, write=False)
         spending, events = PlanTotals(all_.budget), []
         for event in dry_run(root, all_, CHOSEN):
             spending.add(event, all_.reader.unsent_pages())

@@ -26,7 +26,7 @@ from ingest.config.connections import Connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import open_services
 from ingest.config.index import create_generations, index_name
-from ingest.config.roots import open_known_root, recognise_roots
+from ingest.config.roots import open_known_root, resolve_roots
 from ingest.config.settings import Settings
 from ingest.config.sources import open_roots
 from ingest.errors import BusyError, ConfigError
@@ -84,7 +84,7 @@ def open_rebuild(
                 raise ConfigError("no root is given: name a folder, as in: ingest rebuild docs/")
             roots = opened.enter_context(open_roots(names, settings, connections))
             if earlier:
-                roots = recognise_roots(roots, earlier, settings, write=False)
+                roots = resolve_roots(roots, earlier, settings, write=False)
         if earlier:
             roots = [include_indexed(root, earlier) for root in roots]
         name, index = generations.resume_or_create()
@@ -98,7 +98,7 @@ def open_rebuild(
             copy_run_history(earlier, index)
             index.save_roots(earlier.roots())
         else:
-            roots = recognise_roots(roots, index, settings, write=True)
+            roots = resolve_roots(roots, index, settings, write=True)
         wait = connections.retry_policy.wait
         yield RebuildContext(generations, current, name, roots, services, wait)
 

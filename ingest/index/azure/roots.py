@@ -13,7 +13,6 @@ from ingest.errors import ServiceError
 from ingest.index.azure.serialize import quote_odata
 from ingest.index.schema import SUMMARY_FIELD, root_from_json, root_to_json
 from ingest.models import KnownRoot
-from ingest.sources import URL_PATTERN
 
 if TYPE_CHECKING:
     from ingest.index.azure.client import DocumentClient
@@ -85,4 +84,4 @@ class AzureRoots:
 
 def without_path(kind: str, root: str) -> dict[str, Any]:
     """Return what removes the path of a local folder from a document."""
-    return {"storageUrl": None} if kind == "chunk" and not URL_PATTERN.match(root) else {}
+    return {"storageUrl": None} if kind == "chunk" and "://" not in root else {}
