@@ -213,8 +213,8 @@ def open_known_root(
     entry = next((root for root in index.roots() if root.name == name), None)
     argument = (entry.location or find_place(entry, settings)) if entry else name
     with open_roots([argument], settings, connections) as roots:
-        if not entry:
-            check_root_reachable(name, roots)
+        if not entry or entry.location:
+            check_root_reachable(argument, roots)
         (root,) = roots
         inner = without_exclusion(root)
         if entry and (entry.name, entry.key) != (inner.name, inner.name):
