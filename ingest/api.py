@@ -24,6 +24,7 @@ from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
 from ingest.config.index import index_name, open_index
+from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, validate_settings
 from ingest.config.sources import open_roots
 from ingest.distributed import use_engine
@@ -280,7 +281,7 @@ class Outcomes:
         connections = create_connections(settings, run.stop)
         with (
             stop_at_deadline(run.stop, settings.deadline, lambda: None),
-            open_roots(self._named_roots, settings, connections) as named_roots,
+            open_roots(self._named_roots, settings, connections) as opened_roots,
             open_services(
                 settings, run.stop, write=writes, connections=connections, model=self._embedder
             ) as local,
@@ -290,6 +291,8 @@ class Outcomes:
                 run, services, partial(find_capacity, services, settings), started
             )
             self._totals = recorder.totals
+            index = services.index
+            named_roots = resolve_roots(opened_roots, index, settings, write=writes)
             custom_roots = exclude_globs(self._custom_roots, settings.exclude)
             try:
                 for root in require_unique_names([*named_roots, *custom_roots]):

@@ -99,10 +99,24 @@ class Source:
     recent: bool = False  # modified so recently that another write might not change `modified`
     unreadable: str = ""  # why its bytes cannot be read at present; "" if they can
     fields: Values = ()  # values of custom index fields
+    root_key: str = ""  # of the root, in the ids of its chunks; "" if it is the name
 
     @property
     def key(self) -> SourceKey:
         return self.root, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRoot:
+    """A root as its index knows it."""
+
+    name: str  # in records and chunks
+    key: str  # in the ids of its chunks, fixed at first sight
+    place: str = ""  # hash of the folder, on its machine, or URL that it was last read from
+    ancestors: tuple[str, ...] = ()  # hashes of the folders that this one lies in
+    location: str = ""  # the path or URL; "" for a folder in an index that others share
+    is_named: bool = False  # a person gave it its name
+    renamed_from: str = ""  # name that some records and chunks may still have
 
 
 # Supported document formats, by the ending of a file's name in lower case. Each has an extractor in

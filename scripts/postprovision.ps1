@@ -132,7 +132,7 @@ if ($env:INGEST_POSTPROVISION_FAILURE -and $env:INGEST_POSTPROVISION_FAILURE -no
     exit 2
 }
 $what = $env:INGEST_POSTPROVISION
-if (-not $what) { $what = if ($env:INFRA_PRIVATE_ENDPOINTS -eq 'true') { 'job' } else { 'data/' } }
+if (-not $what) { $what = if ($env:INFRA_PRIVATE_ENDPOINTS -eq 'true') { 'job' } else { 'samples=data/' } }
 
 if ($moment -eq 'deployed') { Update-Event-Job }
 if ($what -eq 'skip') { Write-Word 'INGEST_POSTPROVISION=skip: nothing done' }

@@ -6,7 +6,7 @@
 #   --help                 print this text
 #
 # INGEST_POSTPROVISION (set it with `azd env set`)
-#   a folder   ingest this folder; by default data/, the samples
+#   a folder   ingest this folder, or NAME=FOLDER; by default samples=data/
 #   job        start the job instead, because only it can reach the services; the default if
 #              INFRA_PRIVATE_ENDPOINTS is true
 #   skip       fill nothing
@@ -102,7 +102,7 @@ fill_from_here() {
     esac
 }
 
-default=data/
+default=samples=data/
 if [ "${INFRA_PRIVATE_ENDPOINTS:-false}" = true ]; then default=job; fi
 what=${INGEST_POSTPROVISION:-$default}
 

@@ -88,7 +88,8 @@ def chunk_id_factory(source: Source, recipe: Recipe) -> Callable[[str], str]:
     Repeated content is numbered, so that no two chunks share an id.
     """
     occurrences: Counter[str] = Counter()
-    prefix = hashlib.sha256(f"{source.root}\0{source.name}\0{recipe.vector_space}\0".encode())
+    root = source.root_key or source.root
+    prefix = hashlib.sha256(f"{root}\0{source.name}\0{recipe.vector_space}\0".encode())
 
     def identify(content: str) -> str:
         occurrences[content] += 1

@@ -148,7 +148,8 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         "roots",
         nargs="*",
         metavar="ROOT",
-        help="a folder, a PDF, a quoted glob, or a blob container's URL (INGEST_ROOT)",
+        help="a folder, a PDF, a quoted glob, or a blob container's URL; NAME=FOLDER names it "
+        "(INGEST_ROOT)",
     )
     command.add_argument(
         "--prune",

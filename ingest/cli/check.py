@@ -22,10 +22,11 @@ from ingest.config.connections import Connections, create_connections
 from ingest.config.factory import open_services
 from ingest.config.index import index_name
 from ingest.config.location import Location
+from ingest.config.roots import open_known_root, resolve_roots
 from ingest.config.settings import Settings
-from ingest.config.sources import check_root_reachable, open_roots
+from ingest.config.sources import open_roots
 from ingest.errors import DocumentError, ServiceError
-from ingest.index import RecordStore
+from ingest.index import Index, RecordStore
 from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import escape_unprintable, pluralize
@@ -47,10 +48,11 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     with (
         handle_signals(run.stop) as signals,
         ExitStack() as stack,
-        open_roots(names, settings, connections) as named_roots,
+        open_roots(names, settings, connections) as opened_roots,
         open_services(settings, run.stop, write=writes, connections=connections) as services,
     ):
-        open_root = root_opener(stack, settings, connections)
+        named_roots = resolve_roots(opened_roots, services.index, settings, write=False)
+        open_root = root_opener(stack, services.index, settings, connections)
         scope = CheckContext(
             services,
             run,
@@ -114,16 +116,15 @@ def is_filled(settings: Settings, connections: Connections) -> bool:
 
 
 def root_opener(
-    stack: ExitStack, settings: Settings, connections: Connections
+    stack: ExitStack, index: Index, settings: Settings, connections: Connections
 ) -> Callable[[str], Root]:
     """Create a function that opens a root by its name in the index, until the stack is closed."""
     opened: dict[str, Root] = {}
 
     def open_root(name: str) -> Root:
         if name not in opened:
-            found = stack.enter_context(open_roots([name], settings, connections))
-            check_root_reachable(name, found)
-            (opened[name],) = found
+            found = open_known_root(name, index, settings, connections)
+            opened[name] = stack.enter_context(found)
         return opened[name]
 
     return open_root

@@ -17,6 +17,7 @@ from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_location
+from ingest.config.roots import resolve_roots
 from ingest.config.sources import open_roots
 from ingest.models import LeftOut, Outcome, SourceResult
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, ReusedText, dry_run
@@ -39,9 +40,10 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     started = time.monotonic()
     with (
         handle_signals(run.stop) as signals,
-        open_roots(names, settings, connections) as roots,
+        open_roots(names, settings, connections) as opened_roots,
         open_services(settings, run.stop, write=False, connections=connections) as services,
     ):
+        roots = resolve_roots(opened_roots, services.index, settings, write=False)
         plan_totals = PlanTotals(services.budget)
         for root in roots:
             for event in dry_run(root, services, run):

@@ -26,6 +26,7 @@ from ingest.config.connections import Connections, connections_of_run, create_co
 from ingest.config.embedding import is_model_local
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_name
+from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_event_queue, open_roots
 from ingest.distributed import use_engine
@@ -64,11 +65,12 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     with (
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings) as (connections, telemetry),
-        open_roots(names, settings, connections) as roots,
+        open_roots(names, settings, connections) as opened_roots,
         open_services(settings, run.stop, write=True, connections=connections) as local_services,
         use_engine(settings, local_services, run) as services,
         open_event_queue(options.roots, settings, connections) as queue,
     ):
+        roots = resolve_roots(opened_roots, services.index, settings, write=True)
         recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
         totals = recorder.totals
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 from ingest.cli import load_settings, open_index_and_model, output
@@ -28,11 +28,15 @@ def main(options: argparse.Namespace) -> int:
         records = list(list_records(index))
         totals = index.totals()
         runs = index.runs(MAX_SHOWN_RUNS)
+        roots = {root.name: root for root in index.roots()}
     shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
     troubles = [r for r in records if r.outcome in shown_outcomes or r.details.needs_attention]
     in_progress = [record for record in records if record.outcome == IN_PROGRESS]
     unfinished = [r for r in records if not r.fingerprint and r.outcome != IN_PROGRESS]
     if options.json:
+        for name in sorted({*roots, *(record.root for record in records)}):
+            location = roots[name].location if name in roots else name
+            print(json.dumps({"event": "root", "name": name, "location": location}))
         for record in records:
             fields = asdict(record)
             del fields["committed"], fields["pending"]
@@ -46,8 +50,10 @@ def main(options: argparse.Namespace) -> int:
     print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
     if not records:
         print("The index is empty: ingest run fills it")
-    for root, counts in count_by_root(records).items():
-        print(f"Root:    {escape_unprintable(root)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
+    for root, counts in count_by_root(records, roots).items():
+        location = roots[root].location if root in roots else root
+        name = root if location in ("", root) else f"{root} ({location})"
+        print(f"Root:    {escape_unprintable(name)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
         code = f" [{record.code}]" if record.code else ""
@@ -95,9 +101,11 @@ def format_left_alone(
         yield from (f"kept     {escape_unprintable(record.source)}  excluded" for record in kept)
 
 
-def count_by_root(records: list[Record]) -> dict[str, list[tuple[str, int]]]:
+def count_by_root(
+    records: Iterable[Record], roots: Iterable[str]
+) -> dict[str, list[tuple[str, int]]]:
     """Count the sources of each root by outcome, most frequent first."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    counts: dict[str, Counter[str]] = defaultdict(Counter, {root: Counter() for root in roots})
     for record in records:
         counts[record.root][describe_state(record)] += 1
     return {root: counter.most_common() for root, counter in counts.items()}

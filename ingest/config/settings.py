@@ -137,7 +137,8 @@ class Settings:
     root: str = setting_field(
         "",
         "INGEST_ROOT",
-        "the root if the command line names none: a folder, or a blob container's URL",
+        "the root if the command line names none: a folder, or a blob container's URL, or either "
+        "with a name: `handbook=./docs`",
     )
     index: str = setting_field(
         "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from ingest.azure.credential import STORAGE_SCOPE
@@ -17,6 +17,7 @@ from ingest.errors import ConfigError
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs, without_exclusion
 from ingest.sources.folder import Folder, parse_folder_roots
+from ingest.sources.named import NamedRoot, split_name
 from ingest.sources.validation import ValidatedRoot
 
 if TYPE_CHECKING:
@@ -25,10 +26,16 @@ if TYPE_CHECKING:
 # Messages of blob events are hidden for as long as a run takes, and then some.
 MAX_RUN_SECONDS, AFTER_DEADLINE_SECONDS = 7200.0, 600.0
 
-# A root on its way to another machine, which opens it with its own identity.
-PortableRoot: TypeAlias = "Folder | str"
-
 RootOpener: TypeAlias = Callable[[Sequence[str], Settings, Connections, ExitStack], Iterable[Root]]
+
+
+@dataclass(frozen=True, slots=True)
+class PortableRoot:
+    """A root on its way to another machine, which opens it with its own identity."""
+
+    place: Folder | str  # a URL
+    name: str = ""  # "" for that of the place
+    key: str = ""
 
 
 @contextmanager
@@ -45,16 +52,42 @@ def open_roots(
                 "a root is a container's URL, not a connection string; no key is needed"
             )
     by_scheme: dict[str, list[str]] = {scheme: [] for scheme in ROOT_OPENERS}
+    named: dict[str, list[str]] = {}  # places by name
     for argument in arguments:
-        scheme = Location.parse(argument).scheme
+        name, place = split_name(argument)
+        scheme = Location.parse(place).scheme
         # A container's parser explains what is wrong with any other URL.
-        by_scheme[scheme if scheme in ROOT_OPENERS else "https"].append(argument)
+        by_scheme[scheme if scheme in ROOT_OPENERS else "https"].append(place)
+        if name:
+            named.setdefault(name, []).append(place)
     with ExitStack() as stack:
         roots: list[Root] = []
-        for scheme, names in by_scheme.items():
-            if names:
-                roots += ROOT_OPENERS[scheme](names, settings, connections, stack)
-        yield exclude_globs(roots, settings.exclude)
+        for scheme, places in by_scheme.items():
+            if places:
+                roots += ROOT_OPENERS[scheme](places, settings, connections, stack)
+        yield exclude_globs(name_roots(roots, named), settings.exclude)
+
+
+def name_roots(roots: Iterable[Root], named: Mapping[str, Sequence[str]]) -> list[Root]:
+    """Give roots the names of their arguments. Raises ConfigError if the two do not go together."""
+    names: dict[str, str] = {}  # by the name that a root has by itself
+    for name, places in named.items():
+        own = {own_name(place) for place in places}
+        if len(own) > 1:
+            raise ConfigError(f"{' and '.join(sorted(own))} cannot both be called {name}")
+        for root in own:
+            if names.setdefault(root, name) != name:
+                raise ConfigError(f"{root} cannot be called both {names[root]} and {name}")
+    return [NamedRoot(root, names[root.name]) if root.name in names else root for root in roots]
+
+
+def own_name(place: str) -> str:
+    """Return the name that a root has by itself: its path, or its URL."""
+    if Location.parse(place).is_local:
+        return parse_folder_roots([place])[0].name
+    from ingest.sources.azure_blob.container import parse_container_url
+
+    return parse_container_url(place).url
 
 
 def open_folders(
@@ -108,13 +141,15 @@ def to_portable(root: Root) -> PortableRoot:
     Raises ConfigError for a user-supplied one.
     """
     root = without_exclusion(root)
+    if isinstance(root, NamedRoot):
+        return replace(to_portable(root.root), name=root.name, key=root.key)
     if isinstance(root, Folder):
-        return root
+        return PortableRoot(root)
     if Location.parse(root.name).is_local or isinstance(root, ValidatedRoot):
         raise ConfigError(
             f"{root.name}: other machines cannot read a user-supplied root: leave the engine out"
         )
-    return root.name
+    return PortableRoot(root.name)
 
 
 @contextmanager
@@ -122,26 +157,18 @@ def open_portable(
     portable: PortableRoot, settings: Settings, connections: Connections
 ) -> Iterator[Root]:
     """Open a root that another machine sent. Raises ConfigError if a folder is not here."""
-    if isinstance(portable, str):
-        with open_roots([portable], settings, connections) as (found,):
-            yield found
-    elif portable.folder.is_dir():
-        yield portable
+
+    def name(root: Root) -> Root:
+        return NamedRoot(root, portable.name, portable.key) if portable.name else root
+
+    place = portable.place
+    if isinstance(place, str):
+        with open_roots([place], settings, connections) as (found,):
+            yield name(found)
+    elif place.folder.is_dir():
+        yield name(place)
     else:
         raise ConfigError(
-            f"{portable.folder} does not exist on {socket.gethostname()}: mount it at the same "
+            f"{place.folder} does not exist on {socket.gethostname()}: mount it at the same "
             "path on every worker, or name a blob container"
         )
-
-
-def check_root_reachable(name: str, roots: Sequence[Root]) -> None:
-    """Raise ConfigError unless one of the roots has the name that the index knows.
-
-    A root that became a symbolic link has another name now, and one that is gone is parsed as a
-    glob.
-    """
-    if any(root.name == name for root in roots):
-        return
-    if Path(name).exists():
-        raise ConfigError(f"{name} is now a link to {Path(name).resolve()}: check the path")
-    raise ConfigError(f"{name}: no such folder or file; check the path")

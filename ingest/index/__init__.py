@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import BusyError
-from ingest.models import CachedPage, Hit, IndexEntry, Mode, Record, Refusal, StoredChunk, Summary
+from ingest.models import (
+    CachedPage,
+    Hit,
+    IndexEntry,
+    KnownRoot,
+    Mode,
+    Record,
+    Refusal,
+    StoredChunk,
+    Summary,
+)
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -112,6 +122,20 @@ class TextLookup(Protocol):
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]: ...
 
 
+class RootRegistry(Protocol):
+    """The roots of an index, and the names that they have in it."""
+
+    # as they were last saved, by name; a root of an earlier version is not here
+    def roots(self) -> list[KnownRoot]: ...
+
+    # replaces all of them
+    def save_roots(self, roots: Sequence[KnownRoot]) -> None: ...
+
+    # give the records, chunks and cached pages of a root another name; may be called again if the
+    # process died in it; returns whether there were any
+    def rename_root(self, old: str, new: str) -> bool: ...
+
+
 class Lock(Protocol):
     """Write lock of an index, and how far its reads lag behind its writes."""
 
@@ -187,7 +211,15 @@ class Diagnosable(Protocol):
 
 
 class Index(
-    ChunkStore, RecordStore, TextLookup, Lock, RunHistory, PageCache, Diagnosable, Protocol
+    ChunkStore,
+    RecordStore,
+    TextLookup,
+    RootRegistry,
+    Lock,
+    RunHistory,
+    PageCache,
+    Diagnosable,
+    Protocol,
 ):
     """A search index with all that runs, checks and reports need."""
 

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
 from ingest.index.ranking import search_distinct
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
@@ -70,6 +71,17 @@ class CompositeIndex(SqliteState):
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         return self.store.vectors(ids)
+
+    def rename_root(self, old: str, new: str) -> bool:
+        if next(iter(self.store.chunks(old, text=False)), None) is not None:
+            rename = getattr(self.store, "rename_root", None)
+            if rename is None:
+                raise ConfigError(
+                    f"{old} is in the index by its path, and this kind of index cannot rename it: "
+                    f"leave out the name, or remove the root first (ingest check --forget {old})"
+                )
+            rename(old, new)
+        return super().rename_root(old, new)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         return search_distinct(

@@ -13,7 +13,16 @@ from typing import Any
 
 import orjson
 
-from ingest.models import CachedPage, Details, IndexEntry, OcrResult, StoredChunk, Summary, Timeline
+from ingest.models import (
+    CachedPage,
+    Details,
+    IndexEntry,
+    KnownRoot,
+    OcrResult,
+    StoredChunk,
+    Summary,
+    Timeline,
+)
 
 NO_DETAILS = Details()
 EPOCH_NAME = "epoch"
@@ -218,7 +227,20 @@ def summary_from_json(text: str) -> Summary:
     return Summary(**stored)
 
 
-def drop_unknown_fields(kind: type[Summary | Timeline], values: dict[str, Any]) -> dict[str, Any]:
+def root_to_json(root: KnownRoot) -> str:
+    """Serialize a root."""
+    return json.dumps(asdict(root), ensure_ascii=False, separators=(",", ":"))
+
+
+def root_from_json(text: str) -> KnownRoot:
+    """Deserialize a root, ignoring the fields of later versions."""
+    stored = drop_unknown_fields(KnownRoot, json.loads(text))
+    return KnownRoot(**(stored | {"ancestors": tuple(stored["ancestors"])}))
+
+
+def drop_unknown_fields(
+    kind: type[Summary | Timeline | KnownRoot], values: dict[str, Any]
+) -> dict[str, Any]:
     """Drop the fields that only a later version knows."""
     return {f.name: values[f.name] for f in fields(kind) if f.name in values}
 

@@ -15,6 +15,7 @@ import pytest
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
 from ingest.config.factory import open_services
+from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import ConfigError
 from ingest.models import RunEvent, SourceResult
@@ -22,6 +23,7 @@ from ingest.pipeline.context import Run, Services
 from ingest.pipeline.dry_run import DryRunEvent, dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
+from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import ROOT, make_older, outcomes, settled
 from tests.emulator import faults
@@ -70,16 +72,18 @@ class Ran:
 
 
 def run(folder: Path, chosen: Settings) -> Ran:
-    (root,) = parse_folder_roots([str(folder)])
+    root: Root = parse_folder_roots([str(folder)])[0]
     with connected(chosen, write=True) as all_:
+        (root,) = resolve_roots([root], all_.index, chosen, write=True)
         stop = all_.budget.stop
         events = list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
         return Ran(events, all_.budget.limit_reached, all_.budget.tokens, all_.budget.pages)
 
 
 def plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
-    (root,) = parse_folder_roots([str(folder)])
+    root: Root = parse_folder_roots([str(folder)])[0]
     with connected(chosen, write=False) as all_:
+        (root,) = resolve_roots([root], all_.index, chosen, write=False)
         spending, events = PlanTotals(all_.budget), []
         for event in dry_run(root, all_, CHOSEN):
             spending.add(event, all_.reader.unsent_pages())

@@ -13,7 +13,7 @@ from ingest import __version__
 from ingest.config.connections import create_connections
 from ingest.config.embedding import embedding_endpoints
 from ingest.config.settings import Settings
-from ingest.config.sources import open_portable, to_portable
+from ingest.config.sources import PortableRoot, open_portable, to_portable
 from ingest.distributed import session
 from ingest.distributed.coordinator import Coordinator
 from ingest.distributed.messages import (
@@ -226,7 +226,7 @@ def test_a_root_is_opened_where_it_is_read(tmp_path: Path) -> None:
     ):
         pass
     url = "https://127.0.0.1:1/devstoreaccount1/docs"
-    with open_portable(url, Settings(), to) as container:
-        assert to_portable(container) == container.name == url
+    with open_portable(PortableRoot(url), Settings(), to) as container:
+        assert to_portable(container).place == container.name == url
     with pytest.raises(ConfigError, match="other machines cannot read a user-supplied root"):
         to_portable(ValidatedRoot(Shelf()))

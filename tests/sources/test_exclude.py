@@ -90,7 +90,7 @@ def test_workers_elsewhere_open_the_root_itself() -> None:
     """What is left out is the driver's business: it says which sources they settle."""
     folder = Folder(ROOT / "data")
     (root,) = exclude_globs([folder], ["x/"])
-    assert to_portable(root) is folder
+    assert to_portable(root).place is folder
 
 
 def test_globs_come_from_flags_and_from_the_environment() -> None:

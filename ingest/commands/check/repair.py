@@ -236,7 +236,9 @@ def forget_root(scope: CheckContext, root: str) -> Iterator[SourceResult]:
     Raises ConfigError if the index has nothing of this root.
     """
     index, services = scope.index, scope.services
-    known = False
+    roots = index.roots()
+    others = [entry for entry in roots if entry.name != root]
+    known = len(others) < len(roots)
     records = map_concurrent(
         index.records(root),
         lambda record: services.write_threads.submit(partial(remove_source, record, index)),
@@ -258,6 +260,8 @@ def forget_root(scope: CheckContext, root: str) -> Iterator[SourceResult]:
     for source in sorted({source for name, source in index.cached_page_sources() if name == root}):
         known = True
         index.forget(Record(root, source, details=Details(scanned=(1,))))
+    if len(others) < len(roots):
+        index.save_roots(others)  # last, since the keys of its records depend on it
     if not known:
         raise ConfigError(
             f"--forget {root}: the index has no such root or source; ingest status lists them"

@@ -27,8 +27,8 @@ from ingest.commands.inspect.view import (
 from ingest.config.capacity import count_cores, document_memory
 from ingest.config.connections import Connections
 from ingest.config.reader import sandbox_limits
+from ingest.config.roots import open_known_root
 from ingest.config.settings import Settings
-from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, IngestError
 from ingest.extract.ocr import OCR_API_VERSION
 from ingest.extract.ocr import local as local_ocr
@@ -126,10 +126,10 @@ class Viewer:
         try:
             # Sources that runs exclude, but that are in the index, can be inspected too.
             settings = replace(self.settings, exclude=())
-            (root,) = self.root_stack.enter_context(open_roots([name], settings, connections))
+            found = open_known_root(name, self.index, settings, connections)
+            return self.root_stack.enter_context(found)
         except IngestError as error:
             return error
-        return root
 
     def view(self, choice: SourceChoice) -> DocumentView | IngestError:
         """Read a source as it is now; return the error if that fails."""

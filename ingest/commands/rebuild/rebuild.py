@@ -26,8 +26,9 @@ from ingest.config.connections import Connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import open_services
 from ingest.config.index import create_generations, index_name
+from ingest.config.roots import open_known_root, resolve_roots
 from ingest.config.settings import Settings
-from ingest.config.sources import check_root_reachable, open_roots
+from ingest.config.sources import open_roots
 from ingest.errors import BusyError, ConfigError
 from ingest.index import Index, IndexTotals, RecordStore
 from ingest.index.generations import Generations, Successor, older_names
@@ -71,13 +72,19 @@ def open_rebuild(
         generations = opened.enter_context(open_generations(settings, connections))
         current = generations.current()
         earlier = opened.enter_context(hold_generation(generations, current)) if current else None
-        names = named_roots or known_roots(earlier) or [settings.root]
-        if names == [""]:
-            raise ConfigError("no root is given: name a folder, as in: ingest rebuild docs/")
-        roots = opened.enter_context(open_roots(names, settings, connections))
-        if not named_roots and earlier:
-            for name in names:
-                check_root_reachable(name, roots)
+        known = known_roots(earlier)
+        if earlier and known and not named_roots:
+            roots = [
+                opened.enter_context(open_known_root(name, earlier, settings, connections))
+                for name in known
+            ]
+        else:
+            names = named_roots or [settings.root]
+            if names == [""]:
+                raise ConfigError("no root is given: name a folder, as in: ingest rebuild docs/")
+            roots = opened.enter_context(open_roots(names, settings, connections))
+            if earlier:
+                roots = resolve_roots(roots, earlier, settings, write=False)
         if earlier:
             roots = [include_indexed(root, earlier) for root in roots]
         name, index = generations.resume_or_create()
@@ -89,6 +96,9 @@ def open_rebuild(
         )
         if earlier:
             copy_run_history(earlier, index)
+            index.save_roots(earlier.roots())
+        else:
+            roots = resolve_roots(roots, index, settings, write=True)
         wait = connections.retry_policy.wait
         yield RebuildContext(generations, current, name, roots, services, wait)
 

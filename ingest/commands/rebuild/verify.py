@@ -254,8 +254,11 @@ def has_vectors_of(recipe: Recipe, index: Index) -> bool:
     if recorded := index.vector_space():
         return recorded == (recipe.model, recipe.dimensions)
     # An index on a service that an earlier version filled: a chunk's id depends on the model.
+    keys = {root.name: root.key for root in index.roots()}
     for chunk in islice(index.chunks(), SAMPLE_CHUNKS):
-        identify = chunk_id_factory(Source(chunk.root, chunk.source, "", 0, ""), recipe)
+        root_key = keys.get(chunk.root, "")
+        source = Source(chunk.root, chunk.source, "", 0, "", root_key=root_key)
+        identify = chunk_id_factory(source, recipe)
         if chunk.id in (
             identify(chunk.text),
             identify(f"{chunk.text}\0{strip_table_marks(chunk.text)}"),

@@ -78,8 +78,8 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.ARCHIVED: (Advice("the blob's tier is Archive", "rehydrate it"),),
     Code.IGNORED: (
         Advice(
-            "a hidden file or folder; a dead link, a special file, or a second file of the same "
-            "name (3)",
+            "a hidden file or folder; a dead link, a special file, or a second file or folder "
+            "whose name is the same in Unicode NFC: the one spelt so is read (3)",
             "as the reason says",
         ),
     ),

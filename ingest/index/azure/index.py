@@ -23,6 +23,7 @@ from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeS
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
+from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
     batch_ids,
@@ -32,6 +33,7 @@ from ingest.index.azure.serialize import (
     record_from_document,
     record_key,
     record_to_document,
+    without_local_url,
 )
 from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
@@ -47,7 +49,17 @@ from ingest.index.schema import (
     summary_from_json,
     summary_to_json,
 )
-from ingest.models import CachedPage, Hit, IndexEntry, Mode, Record, Refusal, StoredChunk, Summary
+from ingest.models import (
+    CachedPage,
+    Hit,
+    IndexEntry,
+    KnownRoot,
+    Mode,
+    Record,
+    Refusal,
+    StoredChunk,
+    Summary,
+)
 from ingest.runtime.batch_writer import Coalescer
 
 if TYPE_CHECKING:
@@ -82,6 +94,7 @@ class AzureIndex:
         self.lease = Lease(self.documents)
         self.texts = TextHashes(self.documents)
         self.hybrid_weight = HYBRID_WEIGHT
+        self.known_roots = AzureRoots(self.documents)
         self.is_new = self.read_after_write = False
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
@@ -157,7 +170,7 @@ class AzureIndex:
             last = (str(page[-1]["root"]), str(page[-1]["place"]))
 
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None:
-        key = record_key(root, source)
+        key = record_key(self.known_roots.key_of(root), source)
         if key in self.recent_records:
             return self.recent_records[key]
 
@@ -178,13 +191,14 @@ class AzureIndex:
 
     def save_records(self, records: list[Record]) -> None:
         """Insert or overwrite several records in one request."""
-        documents = list(map(record_to_document, records))
+        key_of = self.known_roots.key_of
+        documents = [record_to_document(record, key_of(record.root)) for record in records]
         self.documents.raise_if_refused(self.documents.write("upload", documents))
         for record in records:
-            self.recent_records.add(record_key(*record.key), record)
+            self.recent_records.add(record_key(key_of(record.root), record.source), record)
 
     def forget(self, record: Record) -> None:
-        key = record_key(*record.key)
+        key = record_key(self.known_roots.key_of(record.root), record.source)
         self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
         self.recent_records.add(key, None)
         if record.details.scanned:
@@ -228,10 +242,20 @@ class AzureIndex:
         more = self.texts.to_fields
         new = [entry_to_document(e) | more(e) for e in entries if e.vector is not None]
         moved = [entry_to_document(e) | more(e) for e in entries if e.vector is None]
+        new, moved = (list(map(without_local_url, documents)) for documents in (new, moved))
         return self.documents.write("upload", new) + self.documents.write("merge", moved)
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         return self.documents.write("delete", [{"id": id_} for id_ in ids])
+
+    def roots(self) -> list[KnownRoot]:
+        return list(self.known_roots.read())
+
+    def save_roots(self, roots: Sequence[KnownRoot]) -> None:
+        self.known_roots.save(roots)
+
+    def rename_root(self, old: str, new: str) -> bool:
+        return self.known_roots.rename(old, new)
 
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
         return self.texts.find_ids(hashes)

@@ -44,9 +44,15 @@ def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
     return document
 
 
-def record_key(root: str, source: str) -> str:
+def without_local_url(document: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the URL of a local file: it opens nothing elsewhere, and may name a person."""
+    is_local = str(document["storageUrl"]).startswith("file:")
+    return document | {"storageUrl": None} if is_local else document
+
+
+def record_key(root_key: str, source: str) -> str:
     """Return the document key of a record: letters and digits for any names."""
-    return "source-" + hashlib.sha256(f"{root}\0{source}".encode()).hexdigest()[:40]
+    return "source-" + hashlib.sha256(f"{root_key}\0{source}".encode()).hexdigest()[:40]
 
 
 def page_key(key: str) -> str:
@@ -54,13 +60,13 @@ def page_key(key: str) -> str:
     return f"page-{key}"
 
 
-def record_to_document(record: Record) -> dict[str, Any]:
+def record_to_document(record: Record, root_key: str) -> dict[str, Any]:
     """Serialize a record, without content or vector, so that no query returns it."""
     values: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}
     del values["epoch"]
     return {
         **values,
-        "id": record_key(record.root, record.source),
+        "id": record_key(root_key, record.source),
         "kind": "source",
         # Hex digits of UTF-8 sort by code point in any collation.
         "place": record.source.encode().hex(),

@@ -13,6 +13,7 @@ from ingest.index.sqlite.database import CHUNK_SCHEMA, STATE_SCHEMA, Database
 from ingest.index.sqlite.errors import translate_errors
 from ingest.index.sqlite.integrity import repair_flaws, scan_for_flaws
 from ingest.index.sqlite.pointer import find_current_file
+from ingest.index.sqlite.roots import SqliteRoots
 
 # For the chunks of one source. Not in the schema: the first run creates it in an older index.
 CREATE_SOURCE_INDEX_SQL = "CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks (root, source, id)"
@@ -43,6 +44,9 @@ class SqliteIndex(CompositeIndex):
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:  # noqa: ARG002 - every check is fast
         with self.database.translate_errors():
             yield from scan_for_flaws(self.db, dimensions)
+
+    def rename_root(self, old: str, new: str) -> bool:
+        return SqliteRoots.rename_root(self, old, new)  # chunks are in the same file
 
     def repair_local(self) -> None:
         with self.database.transaction():

@@ -1,4 +1,4 @@
-"""All of an index but its chunks, in one SQLite file: records, runs, cached pages and the lock."""
+"""All of an index but its chunks, in one SQLite file: records, roots, runs, cached pages, lock."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from ingest.index.sqlite.database import Database
 from ingest.index.sqlite.lock import FolderLock
 from ingest.index.sqlite.page_cache import SqlitePageCache
 from ingest.index.sqlite.records import SqliteRecords
+from ingest.index.sqlite.roots import SqliteRoots
 from ingest.index.sqlite.runs import SqliteRunHistory
 from ingest.models import CachedPage, Record
 
 
-class SqliteState(SqliteRecords, SqliteRunHistory, FolderLock):
-    """RecordStore, RunHistory, PageCache and Lock in one."""
+class SqliteState(SqliteRecords, SqliteRoots, SqliteRunHistory, FolderLock):
+    """RecordStore, RootRegistry, RunHistory, PageCache and Lock in one."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

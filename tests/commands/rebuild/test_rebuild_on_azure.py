@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ingest import ingest
 from ingest.commands.rebuild.rebuild import (
     SwitchResult,
     open_generations,
@@ -218,7 +219,7 @@ def test_the_first_index_may_be_a_rebuild(azure: Azure, folder: Path) -> None:
     assert wrong == []
     assert (two.before, two.dropped) == (one.index, [one.index])
     assert set(azure.search.indexes) == {two.index}
-    assert outcomes(run(folder, chosen)) == {"a.pdf": "unchanged"}
+    assert outcomes(list(ingest(str(folder), settings=chosen))) == {"a.pdf": "unchanged"}
 
 
 def test_an_index_with_a_name_of_its_own_is_never_removed(azure: Azure, bare: Settings) -> None:

@@ -1,0 +1,87 @@
+"""Names of the roots of an index on Azure AI Search: one document, which is read by its key.
+
+A record's key is a hash of its root's key, not of its name, so a renamed root keeps its records.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ingest.errors import ServiceError
+from ingest.index.azure.serialize import quote_odata
+from ingest.index.schema import SUMMARY_FIELD, root_from_json, root_to_json
+from ingest.models import KnownRoot
+
+if TYPE_CHECKING:
+    from ingest.index.azure.client import DocumentClient
+
+ROOTS_DOCUMENT_KEY = "roots"
+MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
+RENAME_SETTLE_SECONDS = 120  # until queries show what was renamed, at most
+
+
+class AzureRoots:
+    """The roots of one index. A process that holds the lock is the only one that changes them."""
+
+    def __init__(self, documents: DocumentClient) -> None:
+        self.documents = documents
+        self.known: list[KnownRoot] | None = None  # None: not read yet
+
+    def read(self) -> list[KnownRoot]:
+        """Read the roots, once."""
+        if self.known is None:
+            found = self.documents.get(ROOTS_DOCUMENT_KEY)
+            stored: list[str] = json.loads(found[SUMMARY_FIELD]) if found else []
+            self.known = [root_from_json(text) for text in stored]
+        return self.known
+
+    def save(self, roots: Sequence[KnownRoot]) -> None:
+        """Replace the roots."""
+        document = {
+            "id": ROOTS_DOCUMENT_KEY,
+            "kind": ROOTS_DOCUMENT_KEY,
+            SUMMARY_FIELD: json.dumps([root_to_json(root) for root in roots]),
+        }
+        self.documents.raise_if_refused(self.documents.write("upload", [document]))
+        self.known = list(roots)
+
+    def key_of(self, name: str) -> str:
+        """Return the key of a root, which its records' keys are hashes of."""
+        return next((root.key for root in self.read() if root.name == name), name)
+
+    def rename(self, old: str, new: str) -> bool:
+        """Rename the root in all its documents, and wait until queries show that."""
+        found = False
+        for _ in range(RENAME_SETTLE_SECONDS):
+            if not self.rename_visible(old, new):
+                return found
+            found = True
+            self.documents.retry_policy.sleep(1)
+        raise ServiceError(f"{self.documents.endpoint} still shows the name {old}: run again")
+
+    def rename_visible(self, old: str, new: str) -> bool:
+        """Rename the root in the documents that a query finds; return whether it finds any."""
+        last = ""
+        while True:
+            page = self.documents.search_page(
+                search_text="*",
+                filter=f"root eq {quote_odata(old)} and id gt {quote_odata(last)}",
+                order_by=["id asc"],
+                select=["id", "kind"],
+                top=MAX_PAGE_DOCUMENTS,
+            )
+            changes = [
+                {"id": document["id"], "root": new} | without_path(str(document["kind"]), old)
+                for document in page
+            ]
+            self.documents.raise_if_refused(self.documents.write("merge", changes))
+            if len(page) < MAX_PAGE_DOCUMENTS:
+                return bool(last or page)
+            last = str(page[-1]["id"])
+
+
+def without_path(kind: str, root: str) -> dict[str, Any]:
+    """Return what removes the path of a local folder from a document."""
+    return {"storageUrl": None} if kind == "chunk" and "://" not in root else {}

@@ -1,0 +1,70 @@
+"""Roots with a name that is not their path, so that they can move."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import BinaryIO, TypeVar
+
+from ingest.errors import ConfigError
+from ingest.models import ListingIssue, Source, Unread
+from ingest.sources import URL_PATTERN, Root
+
+NAME_PATTERN = re.compile(r"[^\W_][\w .-]{0,63}")
+
+T = TypeVar("T", Source, ListingIssue, Unread)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRoot:
+    """A root under another name than its path or URL."""
+
+    root: Root
+    name: str
+    key: str = ""  # in the ids of its chunks; "" if it is the name
+
+    def covers(self, name: str) -> bool:
+        """Return whether the root covers a name."""
+        return self.root.covers(name)
+
+    def list(self) -> Iterator[Source | ListingIssue | Unread]:
+        """List the root; every item is said to be in the root of this name."""
+        for item in self.root.list():
+            yield self.adopt(item) if isinstance(item, Source) else replace(item, root=self.name)
+
+    def find(self, name: str) -> Source:
+        """Return the current state of one source."""
+        return self.adopt(self.root.find(name))
+
+    def open(self, source: Source) -> AbstractContextManager[BinaryIO]:
+        """Open a source."""
+        return self.root.open(source)
+
+    def adopt(self, source: Source) -> Source:
+        """Return a source as one of the root of this name."""
+        return replace(source, root=self.name, root_key=self.key)
+
+
+def split_name(argument: str) -> tuple[str, str]:
+    """Split NAME=PLACE into name and place; the name is "" in an argument that is a place itself.
+
+    What exists as a path is a path ("year=2026/"), and so is what a glob matches, and a URL.
+    """
+    name, separator, place = argument.partition("=")
+    if not separator or URL_PATTERN.match(argument) or not NAME_PATTERN.fullmatch(name):
+        return "", argument
+    if os.path.lexists(argument) or glob.glob(argument, recursive=True):  # noqa: PTH207 - of any depth
+        return "", argument
+    if not place:
+        raise ConfigError(f"{argument}: names no folder: expected {name}=FOLDER or {name}=URL")
+    return name, place
+
+
+def folder_name(path: str) -> str:
+    """Return a root name for a folder: the last part of its path."""
+    last = path.rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^\w .-]", "-", last).strip(" .-_") or "root"
