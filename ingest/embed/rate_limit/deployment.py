@@ -55,6 +55,7 @@ MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not t
 # So that only one request finds the quota used up; doubling, as there may be none.
 UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
 MAX_DOUBLINGS = 30
+MIN_WINDOW_REQUESTS = 5  # in a window that reveals a limit
 COMPARABLE_SHARE = 0.8  # of the learnt limit: if less than this got through, others used the rest
 
 
@@ -314,7 +315,9 @@ class DeploymentLimiter:
             if used + request.tokens > capacity:
                 return  # it tested where the window ends
             found = self.throughput(now, retry_after)
-            is_learnable = self.token_limit.limit == math.inf and not self.remaining.is_reported
+            # A refusal after a few requests says more of others than of the limit.
+            is_known = self.token_limit.limit < math.inf or self.remaining.is_reported
+            is_learnable = not is_known and len(self.window.requests) >= MIN_WINDOW_REQUESTS
             is_new = capacity == math.inf or self.window.seconds != seconds
             if is_learnable and (is_new or found > COMPARABLE_SHARE * self.token_limit.best):
                 self.token_limit.record_window(found, now)
