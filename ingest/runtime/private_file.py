@@ -35,9 +35,7 @@ def write_private_file(path: Path, text: str) -> None:
 
 def create_private_folder(folder: Path) -> None:
     """Create a folder that only its owner may enter; one that exists keeps its permissions."""
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=OWNER_ONLY_FOLDER, exist_ok=True)
+    folder.mkdir(mode=OWNER_ONLY_FOLDER, parents=True, exist_ok=True)
 
 
 def create_private_file(path: Path) -> None:

@@ -225,7 +225,7 @@ def test_a_root_is_opened_where_it_is_read(tmp_path: Path) -> None:
         open_portable(to_portable(gone), Settings(), to),
     ):
         pass
-    url = "https://127.0.0.1:1/devstoreaccount1/docs"
+    url = "https://account.blob.core.windows.net/docs"
     with open_portable(PortableRoot(url), Settings(), to) as container:
         assert to_portable(container).place == container.name == url
     with pytest.raises(ConfigError, match="other machines cannot read a user-supplied root"):

@@ -1041,7 +1041,7 @@ def test_the_command_prints_what_a_shell_needs() -> None:
     """I can try it by hand."""
     command = ROOT / "scripts" / "azure-emulator", "--vectors", "hash", "--tpm", "1000"
     with running(*command, cwd=ROOT, env=environment()) as child:
-        lines = child.stdout.wait_for(r"(?:export .*\n){12}")[0].splitlines()
+        lines = child.stdout.wait_for(r"(?:export .*\n){13}")[0].splitlines()
         settings = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
         url = (
             f"{settings['IDENTITY_ENDPOINT']}?api-version=2019-08-01"

@@ -58,6 +58,8 @@ def unwritable() -> Iterator[Path]:
         (place / "crashed/index.db-shm").unlink()
         index.close()
         for folder in ("closed", "crashed"):
+            for file in (place / folder).iterdir():
+                file.chmod(0o644)  # made for their owner only
             (place / folder).chmod(0o555)
         user = os.geteuid()
         if user == 0:
