@@ -256,7 +256,7 @@ def check_unchanged(file: BinaryIO, source: Source) -> None:
     """Raise DocumentError if a file was replaced or written to since it was listed."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
-        raise DocumentError("is no longer a regular file; run again", Code.CHANGED)
+        raise DocumentError("changed: it is no longer a regular file; run again", Code.CHANGED)
     if (status.st_size, str(status.st_mtime_ns)) != (source.size, source.modified):
         raise DocumentError("changed while being read; run again", Code.CHANGED)
 

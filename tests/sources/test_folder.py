@@ -240,6 +240,20 @@ def test_a_file_that_becomes_a_pipe_is_not_waited_for(folder: Path) -> None:
         pass
 
 
+def test_a_pipe_that_looks_like_the_file_is_not_read(folder: Path) -> None:
+    """Whoever gives a pipe the size and time of the listed file does not hold up the run."""
+    (folder / "a.pdf").touch()
+    (root,) = parse_folder_roots([str(folder)])
+    (source,) = root.list()
+    assert isinstance(source, Source)
+    (folder / "a.pdf").unlink()
+    os.mkfifo(folder / "a.pdf")
+    os.utime(folder / "a.pdf", ns=(0, int(source.modified)))
+
+    with pytest.raises(DocumentError, match="no longer a regular file"), root.open(source):
+        pass
+
+
 def test_any_file_name_can_be_held(folder: Path) -> None:
     """Names with new lines, quotes or bytes that are no text are sources like any other."""
     for name in (b"new\nline.pdf", b"quo'te\".pdf", b"\xff\xfe.pdf", "😀 .pdf".encode()):

@@ -1,4 +1,4 @@
-"""What the parent of sandbox processes does to be safe from them."""
+"""Protection of the process that starts sandboxes against the processes in them."""
 
 from __future__ import annotations
 
