@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 
 MODULES = (
     *("api", "cli", "commands", "config", "pipeline", "sources", "extract", "chunk"),
-    *("embed", "index", "azure", "runtime", "distributed", "models", "errors"),
+    *("embed", "index", "azure", "runtime", "distributed", "models", "errors", "redaction"),
 )
 GOOD_MODULE = '''"""Split text."""
 
