@@ -237,7 +237,7 @@ def test_a_dry_run_fills_nothing(azure: Azure, shell: str) -> None:
     done = hook(azure, "--what-if", shell=shell)
     assert done.returncode == 0, done.stderr
     ending = "" if shell == "sh" else ".ps1"
-    assert done.stdout == f"scripts/ingest{ending} run data/ --wait-for-roles 10m\n"
+    assert done.stdout == f"scripts/ingest{ending} run samples=data/ --wait-for-roles 10m\n"
     assert azure.exchanges == []
 
 

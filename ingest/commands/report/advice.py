@@ -106,7 +106,10 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
         ),
     ),
     Code.REFUSED: (
-        Advice("the model or the index rejected one of its chunks", "as the reason says"),
+        Advice(
+            "the model or the index rejected one of its chunks, or the model fails on it alone",
+            "as the reason says",
+        ),
     ),
     UNFINISHED: (Advice("a run was interrupted while writing it", "run again: it resumes"),),
 }

@@ -255,7 +255,11 @@ class AzureIndex:
         self.known_roots.save(roots)
 
     def rename_root(self, old: str, new: str) -> bool:
-        return self.known_roots.rename(old, new)
+        renamed = self.known_roots.rename(old, new)
+        wait_until_listed(self.documents)
+        self.recent_records.clear()  # they have the old name, as look-ups that lag had until now
+        self.recent_pages.clear()
+        return renamed
 
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
         return self.texts.find_ids(hashes)

@@ -204,9 +204,9 @@ def test_the_console_shows_spans_and_leaves_the_output_alone(command: Command, d
     words: list[str] = []
     for line in done.stderr.splitlines():
         (spans if line.startswith("{") else words).append(line)
-    assert len(words) == 1, words
-    (word,) = words
+    word = words.pop()
     assert word.endswith("exit 0: 1 new")
+    assert all("so far" in line for line in words), words  # progress, on a machine that is busy
     shown = objects("\n".join(spans))
     names = [line["name"] for line in shown if "name" in line]
     assert names[-1] == "ingest run"
@@ -261,7 +261,8 @@ def test_a_collector_that_is_not_there_costs_a_line(
     done = command("run", "docs", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, INGEST_LOG="json")
 
     assert done.returncode == 0
-    said = objects(done.stderr)
+    # A machine that is busy gets a progress line, too.
+    said = [each for each in objects(done.stderr) if each["event"] != "progress"]
     assert len(said) == 3, said
     begin, end, lost = said
     assert (begin["event"], end["event"]) == ("begin", "end")
