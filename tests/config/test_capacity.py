@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.config import capacity
 from ingest.config.capacity import (
     count_cores,
     count_workers,
@@ -104,7 +105,7 @@ def test_little_memory_on_a_large_machine_means_fewer_workers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mebibytes: int, workers: int, megabytes: int
 ) -> None:
     """`docker run -m 2g` limits no CPU: 64 readers would not fit."""
-    monkeypatch.setattr("ingest.config.capacity.count_cores", lambda _root: 64)
+    monkeypatch.setitem(vars(capacity), "count_cores", lambda _root: 64)
     root = machine(tmp_path, "0::/\n", memory_max=str(mebibytes << 20))
     assert count_workers(Settings(), root) == workers
     assert document_memory(Settings(), root) == megabytes
