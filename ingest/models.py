@@ -514,7 +514,7 @@ class DeletionsWithheld:
     root: str
     sources: int  # number of them
     reason: str
-    harmless: bool  # False: they exceed the deletion limit
+    harmless: bool  # False: more than a run may remove, or the whole root; the run ends with 2
 
 
 @dataclass(frozen=True, slots=True)

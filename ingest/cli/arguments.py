@@ -163,6 +163,12 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         help="remove no more than N documents (a tenth of the root, at least 10)",
     )
     command.add_argument(
+        "--allow-empty",
+        action="store_true",
+        default=None,
+        help="a root without any PDF is meant to be empty: remove what the index has of it (no)",
+    )
+    command.add_argument(
         "--exclude",
         metavar="GLOB",
         action="append",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ingest.commands.check.finding import FindingKind
 from ingest.errors import ServiceError
-from ingest.models import Outcome, SourceResult
+from ingest.models import DeletionsWithheld, Outcome, SourceResult
 from ingest.pipeline.exit_codes import parse_start_time
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import escape_unprintable, pluralize
@@ -38,13 +38,17 @@ def describe_run(code: int, totals: RunTotals, limit: str = "", run: str = "") -
         return f"{why}: {outcomes}; run again to continue"
     withheld = [kept for kept in totals.kept if not kept.harmless]
     if withheld:
-        why = "; ".join(
-            f"{pluralize(kept.sources, 'document')} gone from {escape_unprintable(kept.root)} "
-            f"{'stays' if kept.sources == 1 else 'stay'} in the index, {kept.reason}"
-            for kept in withheld
-        )
-        return f"{outcomes}; {why}"
+        return "; ".join([outcomes, *map(describe_withheld, withheld)])
     return outcomes
+
+
+def describe_withheld(kept: DeletionsWithheld) -> str:
+    """Describe deletions that were withheld: the root, the reason, and the remedy."""
+    stay = "stays" if kept.sources == 1 else "stay"
+    return (
+        f"{pluralize(kept.sources, 'document')} gone from {escape_unprintable(kept.root)} {stay} "
+        f"in the index: {kept.reason}"
+    )
 
 
 def describe_plan(code: int, totals: RunTotals) -> str:

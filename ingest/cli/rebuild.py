@@ -76,7 +76,9 @@ def rebuild_and_report(
         )
         totals = recorder.totals
         try:
-            progress = RebuildProgress(frozenset(root.name for root in context.roots))
+            progress = RebuildProgress(
+                frozenset(root.name for root in context.roots), run.allow_empty
+            )
             for event in run_and_show(context.roots, recorder, options):
                 progress.add(event)
                 telemetry.on_event(event)

@@ -333,6 +333,7 @@ class AbsenceTracker:
 
     prune: bool
     max_deletes: int | None  # None: default_deletion_limit()
+    allow_empty: bool = False  # a root without PDFs is believed
     vanished: list[Record] = field(default_factory=list)
     unlisted_folders: list[str] = field(default_factory=list)
     present_count: int = 0
@@ -375,13 +376,19 @@ class AbsenceTracker:
             return DeletionsWithheld(
                 root, count, f"{self.unlisted_folders[0]} could not be listed", True
             )
-        if not (self.present_count or self.ignored.excluded_count):
+        is_over = count > limit and self.prune
+        if not (self.present_count or self.ignored.excluded_count or self.allow_empty):
+            remedy = f"--allow-empty{f' --max-deletes {count}' if is_over else ''}"
             return DeletionsWithheld(
-                root, count, "the root has no PDFs at all, which may be a mistake", True
+                root,
+                count,
+                "the root has no PDFs at all: check that it is mounted and its path is right; "
+                f"if it is meant to be empty, {remedy} removes them",
+                False,
             )
         if not self.prune:
             return DeletionsWithheld(root, count, "--no-prune", True)
-        if count > limit:
+        if is_over:
             reason = f"more than the limit of {limit}; --max-deletes {count} removes them"
             return DeletionsWithheld(root, count, reason, False)
         return None

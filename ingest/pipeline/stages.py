@@ -77,7 +77,7 @@ def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
 
     Raises ServiceError or ConfigError; sources settled until then stay settled.
     """
-    absences = AbsenceTracker(run.prune, run.max_deletes)
+    absences = AbsenceTracker(run.prune, run.max_deletes, run.allow_empty)
     changes = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )

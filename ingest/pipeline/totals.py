@@ -105,7 +105,7 @@ class RunTotals:
 
     @property
     def exit_code(self) -> int:
-        """2 if deletions exceed the limit, 3 if a document failed, else 0."""
+        """2 if deletions were withheld that someone must allow, 3 if a document failed, else 0."""
         if not all(kept.harmless for kept in self.kept):
             return 2
         return 3 if self.problems else 0
