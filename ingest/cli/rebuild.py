@@ -86,8 +86,9 @@ def rebuild_and_report(
             if code in COMPLETE_EXIT_CODES:
                 switch = switch_index(context, progress, run, questions, options.keep)
         except IngestError as error:
-            finish_run(recorder, error.exit_code, telemetry, str(error))
-            raise
+            ended = exit_message.combine_errors(error, totals, signals)
+            finish_run(recorder, ended.exit_code, telemetry, str(ended))
+            raise ended from error.__cause__
         message = exit_message.describe_run(
             code, totals, context.services.budget.limit_reached, run.id
         )

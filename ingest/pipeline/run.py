@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import TypeVar
 
-from ingest.errors import IngestError, ServiceError
+from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index import ChunkStore, RunHistory
 from ingest.models import RunEvent, Summary
 from ingest.pipeline.context import Run, Services
@@ -20,6 +21,9 @@ from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.cancellation import Cancellation
+from ingest.sources import Root
+
+Event = TypeVar("Event")
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +52,33 @@ def stop_at_deadline(
 
 
 def run_exit_code(stop: Cancellation, totals: RunTotals) -> int:
-    """Return the exit code of a run that did not fail."""
-    return ServiceError.exit_code if stop.is_requested() else totals.exit_code
+    """Return the exit code of a run that did not fail: 2 comes before 1, and 1 before 3."""
+    is_stopped = stop.is_requested() and totals.exit_code != ConfigError.exit_code
+    return ServiceError.exit_code if is_stopped else totals.exit_code
+
+
+def run_on_roots(
+    run_root: Callable[[Root, Services, Run], Iterator[Event]],
+    roots: Sequence[Root],
+    services: Services,
+    run: Run,
+    totals: RunTotals,
+) -> Iterator[Event]:
+    """Run on each root in turn; one that cannot be listed is noted, and the others are done.
+
+    Raises RootError if none can be listed.
+    """
+    unlisted = 0
+    for root in roots:
+        try:
+            yield from run_root(root, services, run)
+        except RootError as error:
+            unlisted += 1
+            totals.unlisted.append(str(error))
+            if unlisted < len(roots):
+                log.warning("%s; its documents stay in the index as they are", error)
+    if unlisted and unlisted == len(roots):
+        raise RootError("; ".join(totals.unlisted))
 
 
 class RunRecorder:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
+
+from ingest.cli.exit_message import combine_errors
+from ingest.errors import BusyError, ConfigError, IngestError, RootError, ServiceError
+from ingest.pipeline.run import run_exit_code, run_on_roots
+from ingest.pipeline.totals import RunTotals
+from ingest.runtime.cancellation import Cancellation
 from tests.conftest import Command
 from tests.pdfs import prose, write
 
@@ -34,3 +42,71 @@ def test_a_share_that_is_not_mounted_is_no_green_night(command: Command, tmp_pat
     done = command("run", "docs", "--allow-empty")
 
     assert (done.returncode, "1 removed" in done.stdout) == (0, True)
+
+
+def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
+    """A share is not there tonight: the other folders are done, and the end names it, with 2."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    (tmp_path / "docs/b.pdf").write_bytes(b"%PDF-1.7 nothing")
+
+    done = command("run", "gone", "docs", INGEST_LOG="json")
+
+    lines = logged(done.stderr)
+    warned = [line["message"] for line in lines if line["level"] == "warning"]
+    assert "gone: no such folder or file; check the path; the other roots are done" in warned
+    assert (done.returncode, lines[-1]["exit"], lines[-1]["level"]) == (2, 2, "error")
+    assert lines[-1]["message"] == (
+        "exit 2: 1 new, 1 failed (b.pdf damaged); gone: no such folder or file; check the path"
+    )
+    assert command("plan", "gone", "docs").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "signals", "missing", "code", "text"),
+    [
+        (ServiceError("down"), [], [], 1, "down"),
+        (ServiceError("down"), [], ["x: gone"], 2, "x: gone; down"),
+        (ConfigError("wrong"), [], ["x: gone"], 2, "wrong"),
+        (BusyError("held"), [], [], 11, "held"),
+        (ServiceError("down"), [15], ["x: gone"], 143, "stopped by SIGTERM: down; the next run"),
+    ],
+)
+def test_where_several_codes_apply_the_first_to_act_on_wins(
+    error: IngestError, signals: list[int], missing: list[str], code: int, text: str
+) -> None:
+    """A signal comes before 2, 2 before 1, and 1 before 3; the message has every cause."""
+    ended = combine_errors(error, RunTotals(unlisted=missing), signals)
+    assert (ended.exit_code, str(ended)[: len(text)]) == (code, text)
+
+
+def test_a_deadline_does_not_hide_what_needs_a_person() -> None:
+    """A run that reached its deadline, and has a missing root, ends with 2."""
+    stop = Cancellation()
+    assert run_exit_code(stop, RunTotals(unlisted=["x: gone"])) == 2
+    stop.request()
+    assert run_exit_code(stop, RunTotals(unlisted=["x: gone"])) == 2
+    assert run_exit_code(stop, RunTotals()) == 1
+
+
+class Root:
+    """A root that cannot be listed, or has nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def on_root(root: Root, *_: object) -> Iterator[str]:
+    """A run on a root; that of some of them cannot be listed."""
+    yield root.name
+    if root.name.startswith("bad"):
+        raise RootError(f"{root.name}: no such container")
+
+
+def test_a_root_that_cannot_be_listed_is_noted() -> None:
+    """A container is found missing when it is listed: the roots after it are done."""
+    totals, nothing = RunTotals(), cast("Any", None)
+    roots = cast("Any", [Root("bad"), Root("good")])
+    found = list(run_on_roots(cast("Any", on_root), roots, nothing, nothing, totals))
+    assert (found, totals.unlisted) == (["bad", "good"], ["bad: no such container"])
+    with pytest.raises(RootError, match="bad: no such container"):
+        list(run_on_roots(cast("Any", on_root), roots[:1], nothing, nothing, RunTotals()))
