@@ -39,7 +39,6 @@ from ingest.pipeline.run import (
     RunRecorder,
     run_exit_code,
     run_on_roots,
-    save_run_summary,
     stop_at_deadline,
 )
 from ingest.pipeline.stages import ingest_root
@@ -304,6 +303,8 @@ class Outcomes:
             named_roots = resolve_roots(opened_roots, index, settings, write=writes)
             custom_roots = exclude_globs(self._custom_roots, settings.exclude)
             try:
+                if writes:
+                    recorder.mark_begun(named_roots)
                 roots = require_unique_names([*named_roots, *custom_roots])
                 for event in run_on_roots(self._run_root, roots, services, run, self._totals):
                     recorder.add(event)
@@ -319,7 +320,7 @@ class Outcomes:
                 if limit := services.budget.limit_reached:
                     log.warning("stopped early: more would exceed %s", limit)
                 if writes:
-                    save_run_summary(self._summary, services.index)
+                    recorder.save(self._summary)
 
 
 def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:

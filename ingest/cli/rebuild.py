@@ -76,6 +76,7 @@ def rebuild_and_report(
         )
         totals = recorder.totals
         try:
+            recorder.mark_begun(context.roots)
             progress = RebuildProgress(
                 frozenset(root.name for root in context.roots), run.allow_empty
             )

@@ -40,7 +40,6 @@ from ingest.pipeline.run import (
     RunRecorder,
     run_exit_code,
     run_on_roots,
-    save_run_summary,
     stop_at_deadline,
 )
 from ingest.pipeline.stages import compare_root, ingest_root
@@ -81,6 +80,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         totals = recorder.totals
         note_missing(missing, totals)
         try:
+            recorder.mark_begun(roots)
             if queue:
                 queue.hide()  # before anything is listed
             for event in run_and_show(roots, recorder, options):
@@ -176,7 +176,7 @@ def spending_json(budget: Budget) -> dict[str, object]:
 def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: str) -> Summary:
     """Save, trace and log the summary of a run that ends now; returns it."""
     summary = recorder.summary(code)
-    save_run_summary(summary, recorder.services.index)
+    recorder.save(summary)
     observer.on_summary(summary)
     logs.log_machine_event(f"exit {code}: {message}", "end", **asdict(summary))
     return summary

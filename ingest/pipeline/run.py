@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index import ChunkStore, RunHistory
-from ingest.models import RunEvent, Summary
+from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
+from ingest.pipeline.exit_codes import FINISHED
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
@@ -26,6 +27,8 @@ from ingest.sources import Root
 Event = TypeVar("Event")
 
 log = logging.getLogger(__name__)
+
+MAX_BEGUN_RUNS = 10  # that never ended, of each root
 
 
 @contextmanager
@@ -90,11 +93,29 @@ class RunRecorder:
         self.run, self.services, self.capacity, self.started = run, services, capacity, started
         self.totals = RunTotals()
         self.timeline = TimelineRecorder(services.times)
+        self.marked: list[KnownRoot] = []  # the roots of the index, since `mark_begun`
 
     def add(self, event: RunEvent) -> None:
         """Count an event."""
         self.totals.add(event)
         self.timeline.add(event)
+
+    def mark_begun(self, roots: Sequence[Root]) -> None:
+        """Note in the index that a run of these roots has begun; it must hold the index."""
+        names, index = {root.name for root in roots}, self.services.index
+        self.marked = [mark_begun(r, self.run.id) if r.name in names else r for r in index.roots()]
+        if self.marked:
+            index.save_roots(self.marked)
+
+    def save(self, summary: Summary) -> None:
+        """Save the summary in the index, and that the run has ended, if it can be reached."""
+        save_run_summary(summary, self.services.index)
+        if not self.marked:
+            return
+        try:
+            self.services.index.save_roots([mark_ended(root, summary) for root in self.marked])
+        except IngestError as error:
+            log.info("could not note in the index that this run has ended: %s", error)
 
     def summary(self, code: int) -> Summary:
         """Return the summary so far, as of a run that ends with this exit code."""
@@ -103,6 +124,20 @@ class RunRecorder:
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, capacity)
         timeline, index = self.timeline.timeline(capacity.tokens), count_index(self.services.index)
         return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
+
+
+def mark_begun(root: KnownRoot, run: str) -> KnownRoot:
+    """Return a root of which a run has begun."""
+    return replace(root, begun=(*root.begun, run)[-MAX_BEGUN_RUNS:])
+
+
+def mark_ended(root: KnownRoot, summary: Summary) -> KnownRoot:
+    """Return a root of which a run has ended; one of another run is unchanged."""
+    if summary.run not in root.begun:
+        return root
+    if summary.exit in FINISHED:
+        return replace(root, begun=(), last_good=summary.ended)
+    return replace(root, begun=tuple(run for run in root.begun if run != summary.run))
 
 
 def count_index(index: ChunkStore) -> dict[str, int]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from ingest.cli.exit_message import combine_errors
+from ingest.cli.status import describe_late, format_marks, without_current_run
 from ingest.errors import BusyError, ConfigError, IngestError, RootError, ServiceError
-from ingest.pipeline.run import run_exit_code, run_on_roots
+from ingest.models import KnownRoot, Summary
+from ingest.pipeline.run import mark_begun, mark_ended, run_exit_code, run_on_roots
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.cancellation import Cancellation
 from tests.conftest import Command
@@ -110,3 +114,47 @@ def test_a_root_that_cannot_be_listed_is_noted() -> None:
     assert (found, totals.unlisted) == (["bad", "good"], ["bad: no such container"])
     with pytest.raises(RootError, match="bad: no such container"):
         list(run_on_roots(cast("Any", on_root), roots[:1], nothing, nothing, RunTotals()))
+
+
+def test_a_health_check_tells_the_nights_that_did_not_happen(
+    command: Command, tmp_path: Path
+) -> None:
+    """One line in my monitoring: fine after a run, and 3 once the last good one is too old."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    assert command("status", "--max-age", "36h").returncode == 3  # nothing ever ran
+    command("run", "docs")
+
+    done = command("status", "--max-age", "36h")
+    assert done.returncode == 0
+    assert re.search(
+        r"^Last:    .*docs  good run \d+ (second|minute)s? ago, ", done.stdout, re.MULTILINE
+    )
+
+    done = command("status", "--max-age", "0")
+    assert done.returncode == 3
+    assert re.search(r"exit 3: the last good run of .*docs ended \d+ .* ago: ", done.stderr)
+
+
+def test_only_a_good_run_counts() -> None:
+    """One that failed leaves the age as it was; one that never ended is named until a good one."""
+
+    def ended(root: KnownRoot, run: str, code: int) -> KnownRoot:
+        summary = Summary(run, f"2026-11-0{run}T03:00:00+00:00", 1, code, {}, 0, 0, 0, 0, {}, "")
+        return mark_ended(root, summary)
+
+    root = ended(mark_begun(KnownRoot("docs", "docs"), "1"), "1", 3)
+    assert (root.last_good[:10], root.begun) == ("2026-11-01", ())
+    root = mark_begun(root, "2")  # and is killed
+    root = ended(mark_begun(root, "3"), "3", 1)
+    assert (root.last_good[:10], root.begun) == ("2026-11-01", ("2",))
+    now = datetime(2026, 11, 3, 4, tzinfo=UTC).timestamp()
+    assert list(format_marks(root, now)) == [
+        "Last:    docs  good run 2 days ago, 2026-11-01 03:00",
+        "Began:   docs  run 2 began and never ended: it was killed, or its host died",
+    ]
+    assert describe_late([root], 48 * 3600, now).startswith("the last good run of docs ended 2 day")
+    assert describe_late([root], 50 * 3600, now) == ""
+    assert ended(root, "9", 0) == root  # of another root
+    root = ended(mark_begun(root, "4"), "4", 0)
+    assert (root.last_good[:10], root.begun) == ("2026-11-04", ())
+    assert without_current_run(mark_begun(root, "5"), held=True) == root
