@@ -30,12 +30,17 @@ from ingest.config.sources import open_roots
 from ingest.distributed import use_engine
 from ingest.embed import Embedder
 from ingest.embed.validation import validate_vectors
-from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index.query import clean_query
 from ingest.models import DeletionsWithheld, Hit, Mode, RunEvent, RunProgress, SourceResult, Summary
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.dry_run import dry_run
-from ingest.pipeline.run import RunRecorder, run_exit_code, save_run_summary, stop_at_deadline
+from ingest.pipeline.run import (
+    RunRecorder,
+    run_exit_code,
+    run_on_roots,
+    stop_at_deadline,
+)
 from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
@@ -162,7 +167,8 @@ class Outcomes:
     afterwards, or use it in a `with` statement.
 
     Raises, while iterating:
-        ConfigError: A setting, a role assignment or a path is wrong.
+        ConfigError: A setting, a role assignment or a path is wrong. `RootError`, for a root that
+            is missing or cannot be listed, comes after the others are done.
         ServiceError: A service failed; run again.
         BusyError: Another run holds the index.
 
@@ -276,12 +282,13 @@ class Outcomes:
     def _run_events(self) -> Iterator[RunEvent]:
         """Run on every root, from opening the services to saving the summary."""
         started, code = time.monotonic(), ServiceError.exit_code
+        missing: list[str] = []
         settings, run = self._settings, self._run
         writes = self._run_root is ingest_root
         connections = create_connections(settings, run.stop)
         with (
             stop_at_deadline(run.stop, settings.deadline, lambda: None),
-            open_roots(self._named_roots, settings, connections) as opened_roots,
+            open_roots(self._named_roots, settings, connections, missing) as opened_roots,
             open_services(
                 settings, run.stop, write=writes, connections=connections, model=self._embedder
             ) as local,
@@ -291,15 +298,20 @@ class Outcomes:
                 run, services, partial(find_capacity, services, settings), started
             )
             self._totals = recorder.totals
+            self._totals.unlisted += missing
             index = services.index
             named_roots = resolve_roots(opened_roots, index, settings, write=writes)
             custom_roots = exclude_globs(self._custom_roots, settings.exclude)
             try:
-                for root in require_unique_names([*named_roots, *custom_roots]):
-                    for event in self._run_root(root, services, run):
-                        recorder.add(event)
-                        yield event
+                if writes:
+                    recorder.mark_begun(named_roots)
+                roots = require_unique_names([*named_roots, *custom_roots])
+                for event in run_on_roots(self._run_root, roots, services, run, self._totals):
+                    recorder.add(event)
+                    yield event
                 code = run_exit_code(run.stop, self._totals)
+                if self._totals.unlisted:
+                    raise RootError("; ".join(self._totals.unlisted))
             except IngestError as error:
                 code = error.exit_code
                 raise
@@ -308,7 +320,7 @@ class Outcomes:
                 if limit := services.budget.limit_reached:
                     log.warning("stopped early: more would exceed %s", limit)
                 if writes:
-                    save_run_summary(self._summary, services.index)
+                    recorder.save(self._summary)
 
 
 def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:

@@ -3,7 +3,8 @@
     IngestError
     ├── ServiceError     run again later                             exit 1
     ├── ConfigError      fix a setting, a path or the index          exit 2
-    │   └── RoleError    have the role assigned, or wait for it      exit 2
+    │   ├── RoleError    have the role assigned, or wait for it      exit 2
+    │   └── RootError    make the root available; others are done    exit 2, at the end
     ├── DocumentError    fix the document; the run continues         exit 3, at its end
     └── BusyError        wait for the other run on this index        exit 11
 
@@ -48,6 +49,10 @@ class ConfigError(IngestError):
     """A setting, a path or an index is wrong or missing; running again does not help."""
 
     exit_code = 2
+
+
+class RootError(ConfigError):
+    """A root does not exist or cannot be listed; the other roots of the run are done."""
 
 
 class NotYetError(ConfigError):

@@ -117,6 +117,8 @@ class KnownRoot:
     location: str = ""  # the path or URL; "" for a folder in an index that others share
     is_named: bool = False  # a person gave it its name
     renamed_from: str = ""  # name that some records and chunks may still have
+    begun: tuple[str, ...] = ()  # ids of the runs since the last good one that have not ended
+    last_good: str = ""  # when a run last ended with 0 or 3, UTC, ISO 8601; "" if not recorded
 
 
 # Supported document formats, by the ending of a file's name in lower case. Each has an extractor in
@@ -514,7 +516,7 @@ class DeletionsWithheld:
     root: str
     sources: int  # number of them
     reason: str
-    harmless: bool  # False: they exceed the deletion limit
+    harmless: bool  # False: more than a run may remove, or the whole root; the run ends with 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -516,7 +516,7 @@ def test_what_was_not_removed_is_said(place: Place, shelf: Shelf) -> None:
     outcomes = place.run(Shelf())
     assert list(outcomes) == []
     (kept,) = outcomes.kept
-    assert (kept.sources, kept.harmless) == (12, True)
+    assert (kept.sources, kept.harmless, outcomes.summary.exit) == (12, False, 2)
     assert "no PDFs at all" in kept.reason
 
 

@@ -9,10 +9,16 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ingest.redaction import redact
+from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError
 
 if TYPE_CHECKING:
-    from azure.core.credentials import TokenCredential
+    from azure.core.credentials import AccessToken, TokenCredential
+    from azure.core.pipeline import PipelineResponse
+
+last_answer = threading.local()  # `status` of the last answer that this thread got
 
 # `az` starts another Python; on a busy laptop the SDK's default of ten seconds is not enough.
 LOGIN_TIMEOUT_SECONDS = 60
@@ -40,7 +46,7 @@ def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCred
     )
 
     if client_id:
-        return ManagedIdentityCredential(client_id=client_id)
+        return ManagedIdentityCredential(client_id=client_id, raw_response_hook=note_status)
     logins: list[TokenCredential] = []
     if not hosted and shutil.which("azd"):
         azd = AzureDeveloperCliCredential(tenant_id=tenant, process_timeout=LOGIN_TIMEOUT_SECONDS)
@@ -52,8 +58,43 @@ def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCred
         exclude_developer_cli_credential=bool(logins),
         exclude_cli_credential=bool(logins),
         **({"workload_identity_tenant_id": tenant} if tenant else {}),
+        # Elsewhere a proxy may answer in place of the endpoint of a host that has none.
+        **({"raw_response_hook": note_status} if hosted else {}),
     )
     return ChainedTokenCredential(*logins, rest) if logins else rest
+
+
+def note_status(response: PipelineResponse[Any, Any]) -> None:
+    """Note the status of an identity endpoint's answer: the SDK's errors do not tell it."""
+    last_answer.status = response.http_response.status_code
+
+
+def request_access_token(credential: TokenCredential, scope: str) -> AccessToken:
+    """Request a token. Raises RetryableError, with the SDK's words, if that may pass by itself."""
+    from azure.core.exceptions import ServiceRequestError, ServiceResponseError
+
+    last_answer.status = 0
+    try:
+        return credential.get_token(scope)
+    except Exception as error:
+        status: int = last_answer.status
+        is_unreachable = isinstance(error, ServiceRequestError | ServiceResponseError)
+        if not is_unreachable and status not in TRANSIENT_STATUSES:
+            raise
+        said = f"the identity endpoint answered {status}: " if status else ""
+        raise RetryableError(f"{said}{summarize_error(error)}") from error
+
+
+def summarize_error(error: Exception) -> str:
+    """Shorten an SDK's multi-line error to one line, without its advice.
+
+    A credential chain reports one line per credential; those that were not available are left out.
+    """
+    lines = redact(str(error)).partition("To mitigate")[0].splitlines()
+    tried = [line.strip() for line in lines if line.startswith("\t")]
+    asked = [line for line in tried if "authentication unavailable" not in line]
+    text = " ".join(("; ".join(asked or tried) or " ".join(lines)).split())
+    return text.rstrip(".")[:400] or type(error).__name__
 
 
 def credential_name(credential: TokenCredential) -> str:

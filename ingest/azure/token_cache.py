@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ingest.azure.credential import SharedCredential
+from ingest.azure.credential import SharedCredential, request_access_token, summarize_error
 from ingest.errors import ConfigError
-from ingest.redaction import hold_secret, redact
+from ingest.redaction import hold_secret
+from ingest.runtime.retry import RetryPolicy, call_with_retry
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
@@ -31,6 +32,7 @@ RENEW_RETRY_SECONDS = 30.0
 # Tokens that may be rejected before a request fails: the first may have been revoked, and the
 # second may have met a transient fault of the service.
 MAX_RENEWALS = 2
+NO_RETRY = RetryPolicy(max_seconds=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class CachedToken:
 class TokenCache:
     """Callable that returns a bearer token; also a TokenCredential for azure-core's clients.
 
-    Raises ConfigError if no token can be obtained and none is still valid.
+    Raises ConfigError if no token can be obtained and none is still valid, and ServiceError if the
+    identity endpoint fails for longer than the retry policy allows.
     """
 
     def __init__(
@@ -55,11 +58,13 @@ class TokenCache:
         scope: str,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        retry_policy: RetryPolicy = NO_RETRY,
     ) -> None:
         self.credential = credential
         self.scope = scope
         self.clock = clock  # only compared with the expiry of tokens
         self.monotonic = monotonic
+        self.retry_policy = retry_policy
         self.lock = threading.Lock()
         self.cached: CachedToken | None = None
         self.rejected_token = ""
@@ -91,15 +96,12 @@ class TokenCache:
         held = self.cached
         if held and self.is_fresh(held):
             return held
+        if held is None or not self.is_alive(held):
+            self.cached = call_with_retry(self.request_token, self.classify, self.retry_policy)
+            return self.cached
         try:
             self.cached = self.request_token()
-        except Exception as error:
-            if held is None or not self.is_alive(held):
-                raise ConfigError(
-                    f"no token for {self.scope.removesuffix('/.default')}: "
-                    f"{summarize_error(error)}; sign in with az login or azd auth login, or set "
-                    "AZURE_OPENAI_CLIENT_ID"
-                ) from error
+        except Exception as error:  # noqa: BLE001 - a credential raises anything
             self.retry_not_before = self.monotonic() + RENEW_RETRY_SECONDS
             log.warning(
                 "the token could not be renewed; the current one is valid for %.0f s: %s",
@@ -112,15 +114,26 @@ class TokenCache:
     def request_token(self) -> CachedToken:
         """Request a token, from a new credential if the old one has the rejected token cached."""
         credential = self.credential.get()
-        token = credential.get_token(self.scope)
+        token = request_access_token(credential, self.scope)
         if token.token == self.rejected_token:
             self.credential.discard(credential)
-            token = self.credential.get().get_token(self.scope)
+            token = request_access_token(self.credential.get(), self.scope)
         hold_secret(token.token)
         self.bearer_identity = parse_identity(token.token)
         is_plausible = token.expires_on > self.clock()  # or this machine's clock is fast
         renew_at = self.monotonic() + TOKEN_RENEW_SECONDS
         return CachedToken(token.token, token.expires_on, renew_at, is_plausible)
+
+    def classify(self, error: Exception) -> Exception:
+        """Map an error that does not pass by itself to one with the remedy."""
+        managed = type(self.credential.get()).__name__ == "ManagedIdentityCredential"
+        remedy = (
+            "AZURE_OPENAI_CLIENT_ID must be the client id of an identity of this host"
+            if managed
+            else "sign in with az login or azd auth login, or set AZURE_OPENAI_CLIENT_ID"
+        )
+        resource = self.scope.removesuffix("/.default")
+        return ConfigError(f"no token for {resource}: {summarize_error(error)}; {remedy}")
 
     def reject(self, token: str) -> None:
         """Drop a token that a service answered with 401, so that the next call renews it."""
@@ -198,15 +211,3 @@ def parse_identity(token: str) -> Identity:
         return Identity(claims.get("oid", ""), claims.get("tid", ""), person)
     except (IndexError, ValueError, AttributeError):
         return Identity()
-
-
-def summarize_error(error: Exception) -> str:
-    """Shorten an SDK's multi-line error to one line, without its advice.
-
-    A credential chain reports one line per credential; those that were not available are left out.
-    """
-    lines = redact(str(error)).partition("To mitigate")[0].splitlines()
-    tried = [line.strip() for line in lines if line.startswith("\t")]
-    asked = [line for line in tried if "authentication unavailable" not in line]
-    text = " ".join(("; ".join(asked or tried) or " ".join(lines)).split())
-    return text.rstrip(".")[:400] or type(error).__name__

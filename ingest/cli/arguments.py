@@ -163,6 +163,12 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         help="remove no more than N documents (a tenth of the root, at least 10)",
     )
     command.add_argument(
+        "--allow-empty",
+        action="store_true",
+        default=None,
+        help="a root without any PDF is meant to be empty: remove what the index has of it (no)",
+    )
+    command.add_argument(
         "--exclude",
         metavar="GLOB",
         action="append",
@@ -217,6 +223,12 @@ def add_search(command: argparse.ArgumentParser) -> None:
 
 def add_status(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `status`."""
+    command.add_argument(
+        "--max-age",
+        type=age,
+        metavar="TIME",
+        help="end with exit code 3 if the last good run of a root is older, as in 36h (no limit)",
+    )
     add_embedder(command)
 
 
@@ -351,6 +363,15 @@ def count(text: str) -> int:
     """Parse an integer of at least 0."""
     number = int(text)
     if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def age(text: str) -> float:
+    """Parse an age in seconds: "36h", "2d"."""
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
+    number = float(text[:-1] if unit else text) * (unit or 1)
+    if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError("must be 0 or more")
     return number
 

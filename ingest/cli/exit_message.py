@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ingest.commands.check.finding import FindingKind
-from ingest.errors import ServiceError
-from ingest.models import Outcome, SourceResult
+from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.models import DeletionsWithheld, Outcome, SourceResult
 from ingest.pipeline.exit_codes import parse_start_time
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import escape_unprintable, pluralize
@@ -30,21 +30,42 @@ class CommandExit(NamedTuple):
 
 def describe_run(code: int, totals: RunTotals, limit: str = "", run: str = "") -> str:
     """Describe a run's end. `limit` is the limit that ended it, "" for none; `run` is its id."""
-    outcomes = describe_outcomes(totals, run)
+    outcomes = "; ".join([describe_outcomes(totals, run), *describe_blockers(totals)])
     if code in SIGNAL_MESSAGES:
         return f"{SIGNAL_MESSAGES[code]}: {outcomes}; {RESUME_HINT}"
     if code == ServiceError.exit_code:
         why = f"more would exceed {limit}" if limit else "the deadline was reached"
         return f"{why}: {outcomes}; run again to continue"
-    withheld = [kept for kept in totals.kept if not kept.harmless]
-    if withheld:
-        why = "; ".join(
-            f"{pluralize(kept.sources, 'document')} gone from {escape_unprintable(kept.root)} "
-            f"{'stays' if kept.sources == 1 else 'stay'} in the index, {kept.reason}"
-            for kept in withheld
-        )
-        return f"{outcomes}; {why}"
     return outcomes
+
+
+def describe_blockers(totals: RunTotals) -> list[str]:
+    """Describe what ends a run with 2: withheld deletions, and roots that cannot be listed."""
+    return [*(describe_withheld(k) for k in totals.kept if not k.harmless), *totals.unlisted]
+
+
+def combine_errors(error: IngestError, totals: RunTotals, signals: Sequence[int]) -> IngestError:
+    """Return the error that ends a run: a signal comes before 2, and 2 before 1."""
+    code, text = error.exit_code, str(error)
+    if signals:
+        code = 128 + signals[0]
+        text = f"{SIGNAL_MESSAGES.get(code, 'stopped')}: {text}; {RESUME_HINT}"
+    elif code == ServiceError.exit_code and (blockers := describe_blockers(totals)):
+        code, text = ConfigError.exit_code, "; ".join([*blockers, text])
+    if code == error.exit_code:
+        return error
+    combined = IngestError(text)
+    combined.exit_code = code
+    return combined
+
+
+def describe_withheld(kept: DeletionsWithheld) -> str:
+    """Describe deletions that were withheld: the root, the reason, and the remedy."""
+    stay = "stays" if kept.sources == 1 else "stay"
+    return (
+        f"{pluralize(kept.sources, 'document')} gone from {escape_unprintable(kept.root)} {stay} "
+        f"in the index: {kept.reason}"
+    )
 
 
 def describe_plan(code: int, totals: RunTotals) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
+from ingest.cli.exit_message import describe_withheld
 from ingest.config.embedding import suggest_multilingual
 from ingest.config.settings import Settings
 from ingest.index import IndexTotals
@@ -102,6 +103,9 @@ class Display:
         if isinstance(event, RunProgress):
             self.pages += event.pages
             self.chunks += event.chunks
+        elif isinstance(event, DeletionsWithheld):
+            level = logging.INFO if event.harmless else logging.WARNING
+            self.write_line(f"kept      {describe_withheld(event)}", level, "kept", **asdict(event))
         elif isinstance(event, LeftOut):
             for text in format_left_out(event) if self.verbose else ():
                 self.write_line(text, logging.INFO, "unread")
@@ -264,11 +268,7 @@ def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
 def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
     """Format what needs attention: withheld deletions, and files that were left out."""
     nothing = "No PDFs found, and nothing removed from the index."
-    kept = [
-        f"Kept:    {pluralize(each.sources, 'source')} gone from "
-        f"{escape_unprintable(each.root)}: {each.reason}"
-        for each in totals.kept
-    ]
+    kept = [f"Kept:    {describe_withheld(each)}" for each in totals.kept]
     left_out = format_unread(totals.other_kinds)
     left_out += format_excluded(
         sum(o.excluded for o in totals.left_out), sum(o.kept for o in totals.left_out)

@@ -12,7 +12,7 @@ from typing import Any
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.cli import exit_message, load_settings, output
 from ingest.cli.exit_message import CommandExit
-from ingest.cli.run import handle_signals, named_roots, start_run
+from ingest.cli.run import handle_signals, named_roots, note_missing, start_run
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
 from ingest.config.factory import find_capacity, open_services
@@ -21,6 +21,7 @@ from ingest.config.roots import resolve_roots
 from ingest.config.sources import open_roots
 from ingest.models import LeftOut, Outcome, SourceResult
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, ReusedText, dry_run
+from ingest.pipeline.run import run_on_roots
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import format_amount, format_seconds
 from ingest.runtime.formatting import format_bytes, pluralize
@@ -37,26 +38,26 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     run = start_run(options, settings)
     connections = create_connections(settings, run.stop)
     totals = RunTotals()
-    started = time.monotonic()
+    started, missing = time.monotonic(), list[str]()
     with (
         handle_signals(run.stop) as signals,
-        open_roots(names, settings, connections) as opened_roots,
+        open_roots(names, settings, connections, missing) as opened_roots,
         open_services(settings, run.stop, write=False, connections=connections) as services,
     ):
         roots = resolve_roots(opened_roots, services.index, settings, write=False)
         plan_totals = PlanTotals(services.budget)
-        for root in roots:
-            for event in dry_run(root, services, run):
-                plan_totals.add(event, services.reader.unsent_pages())
-                if isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
-                    continue
-                totals.add(event)
-                if options.json and (line := output.outcome_json(event)):
-                    print(line, flush=True)
-                elif isinstance(event, LeftOut):
-                    show_left_out(event, options)
-                elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
-                    print(output.format_outcome(event, "to be "))
+        note_missing(missing, totals)
+        for event in run_on_roots(dry_run, roots, services, run, totals):
+            plan_totals.add(event, services.reader.unsent_pages())
+            if isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
+                continue
+            totals.add(event)
+            if options.json and (line := output.outcome_json(event)):
+                print(line, flush=True)
+            elif isinstance(event, LeftOut):
+                show_left_out(event, options)
+            elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
+                print(output.format_outcome(event, "to be "))
         index_totals = services.index.totals()
         plan = estimate(plan_totals, services, remote=index_location(settings).is_service)
     code = 128 + signals[0] if signals else totals.exit_code

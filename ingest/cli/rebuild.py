@@ -76,7 +76,10 @@ def rebuild_and_report(
         )
         totals = recorder.totals
         try:
-            progress = RebuildProgress(frozenset(root.name for root in context.roots))
+            recorder.mark_begun(context.roots)
+            progress = RebuildProgress(
+                frozenset(root.name for root in context.roots), run.allow_empty
+            )
             for event in run_and_show(context.roots, recorder, options):
                 progress.add(event)
                 telemetry.on_event(event)
@@ -84,8 +87,9 @@ def rebuild_and_report(
             if code in COMPLETE_EXIT_CODES:
                 switch = switch_index(context, progress, run, questions, options.keep)
         except IngestError as error:
-            finish_run(recorder, error.exit_code, telemetry, str(error))
-            raise
+            ended = exit_message.combine_errors(error, totals, signals)
+            finish_run(recorder, ended.exit_code, telemetry, str(ended))
+            raise ended from error.__cause__
         message = exit_message.describe_run(
             code, totals, context.services.budget.limit_reached, run.id
         )

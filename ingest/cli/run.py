@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,13 +30,18 @@ from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_event_queue, open_roots
 from ingest.distributed import use_engine
-from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.models import RunEvent, SourceKey, Summary, __version__
 from ingest.pipeline import exit_codes
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.ignored_files import IgnoredFiles
-from ingest.pipeline.run import RunRecorder, run_exit_code, save_run_summary, stop_at_deadline
+from ingest.pipeline.run import (
+    RunRecorder,
+    run_exit_code,
+    run_on_roots,
+    stop_at_deadline,
+)
 from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.budget import Budget
@@ -61,11 +66,11 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     settings = load_settings(options)
     names = named_roots(options, settings)
     run = start_run(options, settings)
-    started = time.monotonic()
+    started, missing = time.monotonic(), list[str]()
     with (
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings) as (connections, telemetry),
-        open_roots(names, settings, connections) as opened_roots,
+        open_roots(names, settings, connections, missing) as opened_roots,
         open_services(settings, run.stop, write=True, connections=connections) as local_services,
         use_engine(settings, local_services, run) as services,
         open_event_queue(options.roots, settings, connections) as queue,
@@ -73,15 +78,18 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         roots = resolve_roots(opened_roots, services.index, settings, write=True)
         recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
         totals = recorder.totals
+        note_missing(missing, totals)
         try:
+            recorder.mark_begun(roots)
             if queue:
                 queue.hide()  # before anything is listed
             for event in run_and_show(roots, recorder, options):
                 telemetry.on_event(event)
         except IngestError as error:
             report_unwritten(services.times, settings)
-            finish_run(recorder, error.exit_code, telemetry, str(error))
-            raise
+            ended = exit_message.combine_errors(error, totals, signals)
+            finish_run(recorder, ended.exit_code, telemetry, str(ended))
+            raise ended from error.__cause__
         code = process_exit_code(run.stop, signals, totals)
         message = exit_message.describe_run(code, totals, services.budget.limit_reached, run.id)
         summary = finish_run(recorder, code, telemetry, message)
@@ -119,13 +127,19 @@ def run_and_show(
     with output.Display(options) as display:
         if display.is_live:
             display.start_bar(count_to_read(roots, services, run))
-        for root in roots:
-            for event in ingest_root(root, services, run):
-                recorder.add(event)
-                display.show(event, recorder.totals, services.times.current_wait())
-                if options.json and (line := output.outcome_json(event)):
-                    print(line, flush=True)
-                yield event
+        for event in run_on_roots(ingest_root, roots, services, run, recorder.totals):
+            recorder.add(event)
+            display.show(event, recorder.totals, services.times.current_wait())
+            if options.json and (line := output.outcome_json(event)):
+                print(line, flush=True)
+            yield event
+
+
+def note_missing(missing: Sequence[str], totals: RunTotals) -> None:
+    """Note the roots that could not be opened, and log a warning of each."""
+    totals.unlisted += missing
+    for reason in missing:
+        log.warning("%s; the other roots are done", reason)
 
 
 def report_limit(budget: Budget) -> None:
@@ -162,7 +176,7 @@ def spending_json(budget: Budget) -> dict[str, object]:
 def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: str) -> Summary:
     """Save, trace and log the summary of a run that ends now; returns it."""
     summary = recorder.summary(code)
-    save_run_summary(summary, recorder.services.index)
+    recorder.save(summary)
     observer.on_summary(summary)
     logs.log_machine_event(f"exit {code}: {message}", "end", **asdict(summary))
     return summary
@@ -233,11 +247,12 @@ def count_to_read(
     deadline = time.monotonic() + COUNT_TIMEOUT_SECONDS
     sizes: dict[SourceKey, int] = {}
     for root in roots:
-        for change in compare_root(root, services, run, IgnoredFiles()):
-            if isinstance(change, Stale):
-                sizes[change.source.key] = change.source.size
-            if time.monotonic() > deadline:
-                return None
+        with suppress(RootError):  # the run reports it
+            for change in compare_root(root, services, run, IgnoredFiles()):
+                if isinstance(change, Stale):
+                    sizes[change.source.key] = change.source.size
+                if time.monotonic() > deadline:
+                    return None
     return sizes
 
 

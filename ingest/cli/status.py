@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import NamedTuple
 
 from ingest.cli import load_settings, open_index_and_model, output
+from ingest.cli.exit_message import CommandExit
 from ingest.config.connections import create_connections
 from ingest.config.index import index_name
-from ingest.models import Outcome, Record, Summary
+from ingest.config.settings import Settings
+from ingest.errors import DocumentError
+from ingest.index import IndexTotals
+from ingest.models import KnownRoot, Outcome, Record, Summary
 from ingest.pipeline.in_progress import IN_PROGRESS, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
@@ -19,16 +27,37 @@ from ingest.sources.exclude import matches_any_glob
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
 MAX_SHOWN_RUNS = 5
+LATE_EXIT_CODE = DocumentError.exit_code  # a root was not run for longer than --max-age
 
 
-def main(options: argparse.Namespace) -> int:
-    """Run the command and return its exit code."""
+def main(options: argparse.Namespace) -> int | CommandExit:
+    """Run the command; returns its exit code, with a message if a root was not run for too long."""
     settings = load_settings(options)
     with open_index_and_model(settings, create_connections(settings)) as (index, _):
         records = list(list_records(index))
         totals = index.totals()
         runs = index.runs(MAX_SHOWN_RUNS)
-        roots = {root.name: root for root in index.roots()}
+        is_held = index.seconds_since_write() == 0
+        roots = {root.name: without_current_run(root, held=is_held) for root in index.roots()}
+    show(options, settings, Status(records, totals, runs, roots))
+    if options.max_age is None:
+        return 0
+    late = describe_late(roots.values(), options.max_age, time.time())
+    return CommandExit(LATE_EXIT_CODE, late) if late else 0
+
+
+class Status(NamedTuple):
+    """What an index holds, and its last runs."""
+
+    records: list[Record]
+    totals: IndexTotals
+    runs: list[Summary]
+    roots: dict[str, KnownRoot]
+
+
+def show(options: argparse.Namespace, settings: Settings, status: Status) -> None:
+    """Print the status."""
+    records, totals, runs, roots = status
     shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
     troubles = [r for r in records if r.outcome in shown_outcomes or r.details.needs_attention]
     in_progress = [record for record in records if record.outcome == IN_PROGRESS]
@@ -36,7 +65,10 @@ def main(options: argparse.Namespace) -> int:
     if options.json:
         for name in sorted({*roots, *(record.root for record in records)}):
             location = roots[name].location if name in roots else name
-            print(json.dumps({"event": "root", "name": name, "location": location}))
+            known: dict[str, object] = {"name": name, "location": location}
+            if name in roots:
+                known |= {"last_good": roots[name].last_good, "begun": roots[name].begun}
+            print(json.dumps({"event": "root", **known}))
         for record in records:
             fields = asdict(record)
             del fields["committed"], fields["pending"]
@@ -46,7 +78,7 @@ def main(options: argparse.Namespace) -> int:
             print(json.dumps({"event": "run", **asdict(run)}))
         states = {"unfinished": len(unfinished), "in_progress": len(in_progress)}
         print(json.dumps({"event": "summary", **asdict(totals), **states}))
-        return 0
+        return
     print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
     if not records:
         print("The index is empty: ingest run fills it")
@@ -73,9 +105,57 @@ def main(options: argparse.Namespace) -> int:
         print(f"{IN_PROGRESS}  {name}  a run is working on it")
     for text in format_left_alone(records, settings.exclude, runs[0] if runs else None, options):
         print(text)
+    for each in roots.values():
+        for text in format_marks(each, time.time()):
+            print(text)
     for run in runs:
         print(f"Run:     {output.format_past_run(run)}")
-    return 0
+
+
+def without_current_run(root: KnownRoot, *, held: bool) -> KnownRoot:
+    """Return a root without the run that works on it now, if one holds the index."""
+    return replace(root, begun=root.begun[:-1]) if held else root
+
+
+def format_marks(root: KnownRoot, now: float) -> Iterator[str]:
+    """Format the age of the last good run of a root, and the runs that began and never ended."""
+    name = escape_unprintable(root.name)
+    if root.last_good:
+        ended = root.last_good[:16].replace("T", " ")
+        yield f"Last:    {name}  good run {describe_seconds(good_age(root, now))} ago, {ended}"
+    for run in root.begun:
+        yield f"Began:   {name}  run {run} began and never ended: it was killed, or its host died"
+
+
+def good_age(root: KnownRoot, now: float) -> float:
+    """Return the seconds since a root's last good run; infinite if none is recorded."""
+    return now - datetime.fromisoformat(root.last_good).timestamp() if root.last_good else math.inf
+
+
+def describe_seconds(seconds: float) -> str:
+    """Describe an age in words, as in "3 hours"."""
+    for unit, noun in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit:
+            return pluralize(int(seconds // unit), noun)
+    return pluralize(max(0, int(seconds)), "second")
+
+
+def describe_late(roots: Collection[KnownRoot], max_age: float, now: float) -> str:
+    """Describe the roots without a good run for longer than `max_age` seconds; "" for none."""
+    late = [
+        f"the last good run of {escape_unprintable(root.name)} "
+        + (
+            f"ended {describe_seconds(good_age(root, now))} ago"
+            if root.last_good
+            else "is not recorded"
+        )
+        for root in roots
+        if good_age(root, now) > max_age
+    ]
+    if not roots:
+        late = ["the index knows no root, so no run has ended well"]
+    hint = f"expected within {describe_seconds(max_age)}; see that the job runs, and its log"
+    return f"{'; '.join(late)}: {hint}" if late else ""
 
 
 def is_outdated(record: Record) -> bool:

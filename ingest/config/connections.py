@@ -32,7 +32,7 @@ class Connections:
     def token_for(self, url: str, scope: str) -> TokenCache:
         """Return a source of tokens for a service. Raises ConfigError if it may not get one."""
         check_token_host(url, scope, self.trusted_hosts)
-        return TokenCache(self.credential, scope)
+        return TokenCache(self.credential, scope, retry_policy=self.retry_policy)
 
 
 def create_connections(

@@ -187,6 +187,7 @@ def create_run(settings: Settings, *, retry_failed: bool = False) -> Run:
         id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
         prune=settings.prune,
         max_deletes=settings.max_deletes,
+        allow_empty=settings.allow_empty,
         retry_failed=retry_failed,
         has_passwords=bool(settings.passwords),
         exclude=settings.exclude,

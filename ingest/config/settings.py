@@ -248,6 +248,12 @@ class Settings:
         "maximum sources a run may remove; unset: a tenth of the root, at least 10",
         in_range(int, 0, math.inf),
     )
+    allow_empty: bool = setting_field(
+        False,
+        "INGEST_ALLOW_EMPTY",
+        "a root without any PDF is meant to be empty: remove what the index has of it",
+        parse_bool,
+    )
     exclude: tuple[str, ...] = setting_field(
         (),
         "INGEST_EXCLUDE",

@@ -13,10 +13,10 @@ from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
 from ingest.config.settings import Settings
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, RootError
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs, without_exclusion
-from ingest.sources.folder import Folder, parse_folder_roots
+from ingest.sources.folder import Folder, parse_folder_roots, parse_root_argument
 from ingest.sources.named import NamedRoot, split_name
 from ingest.sources.validation import ValidatedRoot
 
@@ -40,11 +40,15 @@ class PortableRoot:
 
 @contextmanager
 def open_roots(
-    arguments: Sequence[str], settings: Settings, connections: Connections
+    arguments: Sequence[str],
+    settings: Settings,
+    connections: Connections,
+    missing: list[str] | None = None,
 ) -> Iterator[list[Root]]:
     """Open the roots that a command line names: folders, files, globs and container URLs.
 
-    Sends no request. Raises ConfigError for an invalid root.
+    Sends no request. Raises ConfigError for an invalid root. With a list for those that are
+    `missing`, they are left out and described there, unless all are.
     """
     for argument in arguments:
         if "AccountKey=" in argument:
@@ -56,16 +60,30 @@ def open_roots(
     for argument in arguments:
         name, place = split_name(argument)
         scheme = Location.parse(place).scheme
+        if missing is not None and not scheme and (reason := describe_missing(place)):
+            missing.append(reason)
+            continue
         # A container's parser explains what is wrong with any other URL.
         by_scheme[scheme if scheme in ROOT_OPENERS else "https"].append(place)
         if name:
             named.setdefault(name, []).append(place)
+    if missing and not any(by_scheme.values()):
+        raise RootError("; ".join(missing))
     with ExitStack() as stack:
         roots: list[Root] = []
         for scheme, places in by_scheme.items():
             if places:
                 roots += ROOT_OPENERS[scheme](places, settings, connections, stack)
         yield exclude_globs(name_roots(roots, named), settings.exclude)
+
+
+def describe_missing(place: str) -> str:
+    """Describe a folder or file that does not exist or may not be listed; "" if it can be."""
+    try:
+        parse_root_argument(place)
+    except RootError as error:
+        return str(error)
+    return ""
 
 
 def name_roots(roots: Iterable[Root], named: Mapping[str, Sequence[str]]) -> list[Root]:

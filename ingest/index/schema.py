@@ -235,7 +235,8 @@ def root_to_json(root: KnownRoot) -> str:
 def root_from_json(text: str) -> KnownRoot:
     """Deserialize a root, ignoring the fields of later versions."""
     stored = drop_unknown_fields(KnownRoot, json.loads(text))
-    return KnownRoot(**(stored | {"ancestors": tuple(stored["ancestors"])}))
+    lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
+    return KnownRoot(**(stored | lists))
 
 
 def drop_unknown_fields(

@@ -66,6 +66,7 @@ class Run:
     id: str
     prune: bool = True
     max_deletes: int | None = None  # sources; None: diff.default_deletion_limit
+    allow_empty: bool = False  # a root without PDFs is meant to be empty
     retry_failed: bool = False
     has_passwords: bool = False  # passwords were given for locked PDFs
     exclude: tuple[str, ...] = ()  # globs of excluded sources

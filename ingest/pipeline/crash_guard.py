@@ -21,7 +21,13 @@ from ingest.errors import DocumentError, IngestError
 from ingest.index import RecordStore
 from ingest.models import Code, Recipe, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.diff import INTERRUPTED_REASON, Stale, is_unmodified
+from ingest.pipeline.diff import (
+    INTERRUPTED_REASON,
+    NOT_INDEXED_OUTCOMES,
+    Stale,
+    first_reported_run,
+    is_unmodified,
+)
 from ingest.pipeline.transaction import Transaction, failure_record
 from ingest.pipeline.writes import Pending, ReadResult
 from ingest.runtime.cancellation import Cancellation
@@ -103,6 +109,12 @@ class CrashGuard:
         record = failure_record(before, stale.source, error, self.recipe, self.run)
         is_same = is_unmodified(stale.source, before, self.recipe.digest)
         known = before.attempts if stale.is_suspect and is_same else 0
+        if is_same and (cause := known_cause(before)):
+            text = f"{cause}; {INTERRUPTED_REASON}"
+            since = replace(record.details, since=first_reported_run(before))
+            record = replace(
+                record, outcome=before.outcome, code=before.code, error=text, details=since
+            )
         return replace(record, attempts=known + self.is_attempt)
 
     def clear_saved(
@@ -124,6 +136,13 @@ class CrashGuard:
                     self.index.save(stale.record).result()
                 else:
                     self.index.forget(Record(stale.source.root, stale.source.name))
+
+
+def known_cause(record: Record) -> str:
+    """Return the cause for which a source is not indexed; "" if it is not known, or a crash."""
+    if record.outcome not in NOT_INDEXED_OUTCOMES or record.code == Code.CRASHED:
+        return ""
+    return record.error.removesuffix(INTERRUPTED_REASON).removesuffix("; ")
 
 
 def halve_groups(suspects: Iterable[Stale]) -> Iterator[list[Stale]]:

@@ -35,7 +35,8 @@ MAX_ATTEMPTS = 3
 # are the doing of somebody who stops a job, and who may do so several times in a row.
 MAX_DEATHS = 7
 
-# A record says this while its source is read, and still does if the process crashes.
+# A record says this while its source is read, after the known cause of an earlier failure, and
+# still does if the process crashes.
 INTERRUPTED_REASON = "a run ended while this was being read"
 
 NOT_INDEXED_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -51,7 +52,7 @@ class Stale(NamedTuple):
     @property
     def is_suspect(self) -> bool:
         """True if a run ended while it was read, and it may be the cause."""
-        return self.record is not None and self.record.error == INTERRUPTED_REASON
+        return self.record is not None and was_interrupted(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,7 @@ class SkipRule:
         On a cluster, a run meets a source again whose worker died over it.
         """
         is_retried = bool(self.retrying_run) and record.run != self.retrying_run
-        is_crash = record.error == INTERRUPTED_REASON
-        most = self.max_deaths if is_crash else self.max_attempts
+        most = self.max_deaths if was_interrupted(record) else self.max_attempts
         return not is_retried and record.attempts >= most
 
 
@@ -254,6 +254,11 @@ def compare_item(
         yield Stale(item, record)
 
 
+def was_interrupted(record: Record) -> bool:
+    """Return whether a run ended while it read this source."""
+    return record.error.endswith(INTERRUPTED_REASON)
+
+
 def is_improvable(record: Record, rule: SkipRule) -> bool:
     """Return whether reading unchanged bytes again may add to the index."""
     details = record.details
@@ -333,6 +338,7 @@ class AbsenceTracker:
 
     prune: bool
     max_deletes: int | None  # None: default_deletion_limit()
+    allow_empty: bool = False  # a root without PDFs is believed
     vanished: list[Record] = field(default_factory=list)
     unlisted_folders: list[str] = field(default_factory=list)
     present_count: int = 0
@@ -375,13 +381,19 @@ class AbsenceTracker:
             return DeletionsWithheld(
                 root, count, f"{self.unlisted_folders[0]} could not be listed", True
             )
-        if not (self.present_count or self.ignored.excluded_count):
+        is_over = count > limit and self.prune
+        if not (self.present_count or self.ignored.excluded_count or self.allow_empty):
+            remedy = f"--allow-empty{f' --max-deletes {count}' if is_over else ''}"
             return DeletionsWithheld(
-                root, count, "the root has no PDFs at all, which may be a mistake", True
+                root,
+                count,
+                "the root has no PDFs at all: check that it is mounted and its path is right; "
+                f"if it is meant to be empty, {remedy} removes them",
+                False,
             )
         if not self.prune:
             return DeletionsWithheld(root, count, "--no-prune", True)
-        if count > limit:
+        if is_over:
             reason = f"more than the limit of {limit}; --max-deletes {count} removes them"
             return DeletionsWithheld(root, count, reason, False)
         return None

@@ -61,7 +61,7 @@ DryRunEvent = RunEvent | EmbeddingRequest | RecordCountChange | ReusedText
 
 def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     """Yield the events of a run. Reads the sources, but writes and embeds nothing."""
-    absences = AbsenceTracker(run.prune, run.max_deletes)
+    absences = AbsenceTracker(run.prune, run.max_deletes, run.allow_empty)
     listed = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ingest.index import Index
 from ingest.models import Record
-from ingest.pipeline.diff import INTERRUPTED_REASON
+from ingest.pipeline.diff import was_interrupted
 
 IN_PROGRESS = "in progress"  # instead of an outcome
 
@@ -19,7 +19,7 @@ def list_records(index: Index) -> Iterator[Record]:
     """
     is_held = index.seconds_since_write() == 0
     for record in index.records():
-        is_begun = record.error == INTERRUPTED_REASON or not record.fingerprint
+        is_begun = was_interrupted(record) or not record.fingerprint
         yield mark_in_progress(record) if is_held and is_begun else record
 
 

@@ -8,20 +8,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import TypeVar
 
-from ingest.errors import IngestError, ServiceError
+from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index import ChunkStore, RunHistory
-from ingest.models import RunEvent, Summary
+from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
+from ingest.pipeline.exit_codes import FINISHED
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.cancellation import Cancellation
+from ingest.sources import Root
+
+Event = TypeVar("Event")
 
 log = logging.getLogger(__name__)
+
+MAX_BEGUN_RUNS = 10  # that never ended, of each root
 
 
 @contextmanager
@@ -48,8 +55,33 @@ def stop_at_deadline(
 
 
 def run_exit_code(stop: Cancellation, totals: RunTotals) -> int:
-    """Return the exit code of a run that did not fail."""
-    return ServiceError.exit_code if stop.is_requested() else totals.exit_code
+    """Return the exit code of a run that did not fail: 2 comes before 1, and 1 before 3."""
+    is_stopped = stop.is_requested() and totals.exit_code != ConfigError.exit_code
+    return ServiceError.exit_code if is_stopped else totals.exit_code
+
+
+def run_on_roots(
+    run_root: Callable[[Root, Services, Run], Iterator[Event]],
+    roots: Sequence[Root],
+    services: Services,
+    run: Run,
+    totals: RunTotals,
+) -> Iterator[Event]:
+    """Run on each root in turn; one that cannot be listed is noted, and the others are done.
+
+    Raises RootError if none can be listed.
+    """
+    unlisted = 0
+    for root in roots:
+        try:
+            yield from run_root(root, services, run)
+        except RootError as error:
+            unlisted += 1
+            totals.unlisted.append(str(error))
+            if unlisted < len(roots):
+                log.warning("%s; its documents stay in the index as they are", error)
+    if unlisted and unlisted == len(roots):
+        raise RootError("; ".join(totals.unlisted))
 
 
 class RunRecorder:
@@ -61,11 +93,29 @@ class RunRecorder:
         self.run, self.services, self.capacity, self.started = run, services, capacity, started
         self.totals = RunTotals()
         self.timeline = TimelineRecorder(services.times)
+        self.marked: list[KnownRoot] = []  # the roots of the index, since `mark_begun`
 
     def add(self, event: RunEvent) -> None:
         """Count an event."""
         self.totals.add(event)
         self.timeline.add(event)
+
+    def mark_begun(self, roots: Sequence[Root]) -> None:
+        """Note in the index that a run of these roots has begun; it must hold the index."""
+        names, index = {root.name for root in roots}, self.services.index
+        self.marked = [mark_begun(r, self.run.id) if r.name in names else r for r in index.roots()]
+        if self.marked:
+            index.save_roots(self.marked)
+
+    def save(self, summary: Summary) -> None:
+        """Save the summary in the index, and that the run has ended, if it can be reached."""
+        save_run_summary(summary, self.services.index)
+        if not self.marked:
+            return
+        try:
+            self.services.index.save_roots([mark_ended(root, summary) for root in self.marked])
+        except IngestError as error:
+            log.info("could not note in the index that this run has ended: %s", error)
 
     def summary(self, code: int) -> Summary:
         """Return the summary so far, as of a run that ends with this exit code."""
@@ -74,6 +124,20 @@ class RunRecorder:
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, capacity)
         timeline, index = self.timeline.timeline(capacity.tokens), count_index(self.services.index)
         return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
+
+
+def mark_begun(root: KnownRoot, run: str) -> KnownRoot:
+    """Return a root of which a run has begun."""
+    return replace(root, begun=(*root.begun, run)[-MAX_BEGUN_RUNS:])
+
+
+def mark_ended(root: KnownRoot, summary: Summary) -> KnownRoot:
+    """Return a root of which a run has ended; one of another run is unchanged."""
+    if summary.run not in root.begun:
+        return root
+    if summary.exit in FINISHED:
+        return replace(root, begun=(), last_good=summary.ended)
+    return replace(root, begun=tuple(run for run in root.begun if run != summary.run))
 
 
 def count_index(index: ChunkStore) -> dict[str, int]:

@@ -16,8 +16,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ingest.embed.batch import fill_batches
-from ingest.errors import DocumentError, StoppedError
-from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgress, SourceResult
+from ingest.errors import ConfigError, DocumentError, RootError, StoppedError
+from ingest.models import (
+    ListingIssue,
+    PreparedDocument,
+    Record,
+    Refusal,
+    RunEvent,
+    RunProgress,
+    Source,
+    SourceResult,
+    Unread,
+)
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
 from ingest.pipeline.diff import (
@@ -77,7 +87,7 @@ def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
 
     Raises ServiceError or ConfigError; sources settled until then stay settled.
     """
-    absences = AbsenceTracker(run.prune, run.max_deletes)
+    absences = AbsenceTracker(run.prune, run.max_deletes, run.allow_empty)
     changes = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )
@@ -128,7 +138,15 @@ def compare_root(
 ) -> Iterator[Change]:
     """Compare a root's listing with the index's records of it."""
     records = ignored.filter_records(services.index.records(root.name), root)
-    return compare(root.list(), records, create_skip_rule(services, run))
+    return compare(list_root(root), records, create_skip_rule(services, run))
+
+
+def list_root(root: Root) -> Iterator[Source | ListingIssue | Unread]:
+    """List a root. Raises RootError for one that is missing, or may not be listed."""
+    try:
+        yield from root.list()
+    except ConfigError as error:
+        raise RootError(str(error)) from error
 
 
 def create_skip_rule(services: Services, run: Run) -> SkipRule:

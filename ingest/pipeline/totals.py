@@ -42,6 +42,7 @@ class RunTotals:
     problems: list[SourceResult] = field(default_factory=list)  # for the owners of the documents
     kept: list[DeletionsWithheld] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)  # roots that could not be listed, and why
 
     def add(self, event: RunEvent) -> None:
         if isinstance(event, RunProgress):
@@ -105,7 +106,7 @@ class RunTotals:
 
     @property
     def exit_code(self) -> int:
-        """2 if deletions exceed the limit, 3 if a document failed, else 0."""
-        if not all(kept.harmless for kept in self.kept):
+        """2 if someone must allow deletions or mend a root, 3 if a document failed, else 0."""
+        if self.unlisted or not all(kept.harmless for kept in self.kept):
             return 2
         return 3 if self.problems else 0

@@ -24,7 +24,7 @@ from ingest.models import (
     SourceResult,
     hash_text,
 )
-from ingest.pipeline.diff import INTERRUPTED_REASON, first_reported_run, is_unmodified
+from ingest.pipeline.diff import first_reported_run, is_unmodified, was_interrupted
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -216,7 +216,7 @@ def details_with_first_run(transaction: Transaction, run: str) -> Details:
 
 def count_attempts(record: Record, source: Source, recipe: str) -> int:
     """Return how often in a row a source has failed, including this time; crashes not included."""
-    is_same = is_unmodified(source, record, recipe) and record.error != INTERRUPTED_REASON
+    is_same = is_unmodified(source, record, recipe) and not was_interrupted(record)
     return record.attempts + 1 if is_same else 1
 
 

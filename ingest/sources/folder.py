@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.errors import ConfigError, DocumentError
+from ingest.errors import ConfigError, DocumentError, RootError
 from ingest.models import Code, ListingIssue, Source, Unread, is_document_name
 from ingest.sources import require_source
 
@@ -133,13 +133,13 @@ def parse_root_argument(argument: str) -> tuple[Path, str | None]:
                 raise ConfigError(f"{argument}: neither a folder nor a .pdf file")
             return path.parent.resolve(), glob.escape(normalize_name(path.name))
     except OSError as error:
-        raise ConfigError(f"{argument}: {error.strerror}; check its permissions") from error
+        raise RootError(f"{argument}: {error.strerror}; check its permissions") from error
     if glob.has_magic(argument):
         parts = path.parts
         fixed = list(itertools.takewhile(lambda part: not glob.has_magic(part), parts))
         if Path(*fixed).is_dir():
             return Path(*fixed).resolve(), normalize_name("/".join(parts[len(fixed) :]))
-    raise ConfigError(f"{argument}: no such folder or file; check the path")
+    raise RootError(f"{argument}: no such folder or file; check the path")
 
 
 def walk_folder(

@@ -9,14 +9,17 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import ServiceRequestError
 
-from ingest.azure.credential import SharedCredential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TOKEN_RENEW_SECONDS, TokenCache, parse_identity
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, ServiceError
+from ingest.runtime.retry import RetryPolicy
 
 LIFE = 3600
 
@@ -243,3 +246,66 @@ def test_a_token_says_whom_it_is_for() -> None:
     assert str(parse_identity(jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
     for strange in ("", "a", "a.b.c", "a.e30.c", jwt(oid=None)):
         assert "no object id" in str(parse_identity(strange))
+
+
+@dataclass
+class Away:
+    """A credential whose endpoint cannot be reached for a while."""
+
+    failures: int
+    asked: int = 0
+
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        self.asked += 1
+        if self.asked <= self.failures:
+            raise ServiceRequestError("connection refused")
+        return AccessToken("token", int(time.time()) + LIFE)
+
+
+def patient(credential: Any, seconds: float) -> TokenCache:
+    """A cache that asks again for some seconds, of a clock that only passes in waits."""
+    clock = Clock(0.0)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    policy = RetryPolicy(seconds, sleep=sleep, clock=clock)
+    return TokenCache(SharedCredential(lambda: credential), "scope", retry_policy=policy)
+
+
+def test_a_hiccup_of_the_identity_endpoint_is_waited_for() -> None:
+    """My job signs in at three in the morning, while the endpoint restarts: it waits, and runs."""
+    away = Away(failures=4)
+    assert patient(away, 900)() == "token"
+    assert away.asked == 5
+
+
+def test_an_outage_of_the_identity_endpoint_is_no_mistake_of_mine() -> None:
+    """It ends with 1 and the words of the endpoint: run again, there is nothing to sign in to."""
+    with pytest.raises(ServiceError, match=r"connection refused; tried .* run again later") as e:
+        patient(Away(failures=10**6), 60)()
+    assert e.value.exit_code == 1
+    assert "az login" not in str(e.value)
+
+
+@pytest.mark.parametrize("client_id", ["an-id", ""])
+def test_a_500_of_the_identity_endpoint_is_told_as_one(
+    client_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK calls it an identity that is not configured; the status tells them apart."""
+
+    class Broken(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(500)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("IDENTITY_ENDPOINT", f"http://127.0.0.1:{server.server_port}/token")
+        monkeypatch.setenv("IDENTITY_HEADER", "header")
+        credential = create_credential(client_id, "", hosted=True)
+        with pytest.raises(ServiceError, match="the identity endpoint answered 500: "):
+            patient(credential, 0)()
+        server.shutdown()

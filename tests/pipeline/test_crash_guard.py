@@ -28,7 +28,7 @@ from ingest.pipeline.stages import ingest_root
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds
-from tests.pdfs import prose, write
+from tests.pdfs import aged, prose, write
 from tests.pipeline.test_crash import Crash
 
 Reading = Callable[[Stale], None]
@@ -190,3 +190,34 @@ def test_what_the_index_had_stays_while_an_attempt_is_counted(bench: Bench) -> N
     assert after
     assert after.committed == before.committed
     assert bench.index.existing_ids(after.committed) == set(before.committed)
+
+
+def test_a_kill_does_not_overwrite_a_known_cause(bench: Bench) -> None:
+    """A damaged file stays damaged, since the night it broke, however often the job is killed."""
+    path = bench.folder / "poison.pdf"
+    path.write_bytes(b"%PDF-1.7 nothing")
+    aged(path)  # of a file that was just written the time is not trusted
+    run(bench, lambda _: None, Run("run 00"))
+    first = record(bench, "poison.pdf")
+    assert first
+    assert first.code == Code.DAMAGED
+    for number in (1, 2):
+        with pytest.raises(Crash):
+            run(bench, dies, Run(f"run 0{number}"))
+        killed = record(bench, "poison.pdf")
+        assert killed
+        assert (killed.code, killed.outcome) == (Code.DAMAGED, Outcome.FAILED)
+        assert killed.error == f"{first.error}; {INTERRUPTED_REASON}"
+        assert killed.details.since == "run 00"
+
+    run(bench, lambda _: None, Run("run 03"))
+    again = record(bench, "poison.pdf")
+    assert again
+    assert (again.error, again.details.since) == (first.error, "run 00")
+
+    write(path, prose("mended"))  # other bytes: the cause is known no longer
+    with pytest.raises(Crash):
+        run(bench, dies, Run("run 04"))
+    changed = record(bench, "poison.pdf")
+    assert changed
+    assert (changed.code, changed.error) == (Code.CRASHED, INTERRUPTED_REASON)

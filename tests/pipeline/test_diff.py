@@ -204,12 +204,24 @@ def test_a_few_vanished_sources_may_go() -> None:
     assert absences([source("b")], [record("a"), record("b")]).withheld_deletions("/r") is None
 
 
-def test_an_empty_listing_removes_nothing() -> None:
-    """Invariant 6: a disk that was not mounted does not empty my index."""
-    kept = absences([], [record("a")]).withheld_deletions("/r")
+@pytest.mark.parametrize("prune", [True, False])
+def test_an_empty_listing_removes_nothing(*, prune: bool) -> None:
+    """Invariant 6: a disk that was not mounted does not empty my index, nor is its night green."""
+    kept = absences([], [record("a")], prune=prune).withheld_deletions("/r")
     assert kept is not None
     assert "no PDFs at all" in kept.reason
-    assert kept.harmless
+    assert not kept.harmless
+
+
+def test_a_root_that_is_meant_to_be_empty_is_believed() -> None:
+    """I emptied a folder and say so: its documents go, within the limit for deletions."""
+    kept = absences([], MANY).withheld_deletions("/r")
+    assert kept
+    assert "--allow-empty --max-deletes 200 removes them" in kept.reason
+    assert absences([], [record("a")], allow_empty=True).withheld_deletions("/r") is None
+    assert absences([], MANY, allow_empty=True).withheld_deletions("/r") is not None
+    assert absences([], MANY, allow_empty=True, max_deletes=200).withheld_deletions("/r") is None
+    assert absences([], []).withheld_deletions("/r") is None  # a new root may be empty
 
 
 def test_a_listing_with_a_blind_spot_removes_nothing() -> None:

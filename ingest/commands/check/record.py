@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.index import Flaw
 from ingest.models import Record, StoredChunk
-from ingest.pipeline.diff import INTERRUPTED_REASON, MAX_DEATHS, NOT_INDEXED_OUTCOMES
+from ingest.pipeline.diff import MAX_DEATHS, NOT_INDEXED_OUTCOMES, was_interrupted
 from ingest.pipeline.transaction import possible_ids
 from ingest.runtime.formatting import pluralize
 
@@ -53,7 +53,7 @@ def is_interrupted(record: Record) -> bool:
 
     Such a record shows nothing else, not even whether it was an intent before.
     """
-    return record.error == INTERRUPTED_REASON and record.attempts < MAX_DEATHS
+    return was_interrupted(record) and record.attempts < MAX_DEATHS
 
 
 def find_problems(case: RecordCheck) -> Iterator[CheckFinding]:

@@ -143,9 +143,8 @@ def open_reachable_roots(scope: CheckContext, names: Collection[str]) -> Iterato
 def repair_root(root: Root, scope: CheckContext, names: set[str]) -> Iterator[RunEvent]:
     """Remove vanished sources of a root, and ingest those that changed, are new or are marked."""
     run, services = scope.run, scope.services
-    comparison = RootComparison(
-        root, scope, listings_may_lag=True, absences=AbsenceTracker(run.prune, run.max_deletes)
-    )
+    absences = AbsenceTracker(run.prune, run.max_deletes, run.allow_empty)
+    comparison = RootComparison(root, scope, listings_may_lag=True, absences=absences)
     try:
         findings = list(comparison.find_findings())
     except ConfigError:

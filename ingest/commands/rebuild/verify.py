@@ -64,6 +64,7 @@ class RebuildProgress:
     """Documents that a rebuild has indexed, and the reasons for those it has not."""
 
     roots: frozenset[str]
+    allow_empty: bool = False  # a root without PDFs is believed
     documents: int = 0  # in the index, or without text
     seen_by_root: Counter[str] = field(default_factory=Counter)  # documents
     reasons: dict[tuple[str, str], str] = field(default_factory=dict)  # by root and source
@@ -83,8 +84,8 @@ class RebuildProgress:
         root, name = record.root, record.source
         if root not in self.roots:
             return "its root was not named"
-        if not self.seen_by_root[root]:
-            return "its root has no PDFs at all, which may be a mistake"
+        if not self.seen_by_root[root] and not self.allow_empty:
+            return "its root has no PDFs at all: --allow-empty, if it is meant to be empty"
         # An unreadable folder hides the files below it, an unreadable PDF its attachments.
         above = [name[:offset] for offset, letter in enumerate(name) if letter == "/"]
         names = (name, parent_name(name), *above, "")

@@ -1,0 +1,160 @@
+"""Nights of a scheduled job: what an operator reads in the log of one that went wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from ingest.cli.exit_message import combine_errors
+from ingest.cli.status import describe_late, format_marks, without_current_run
+from ingest.errors import BusyError, ConfigError, IngestError, RootError, ServiceError
+from ingest.models import KnownRoot, Summary
+from ingest.pipeline.run import mark_begun, mark_ended, run_exit_code, run_on_roots
+from ingest.pipeline.totals import RunTotals
+from ingest.runtime.cancellation import Cancellation
+from tests.conftest import Command
+from tests.pdfs import prose, write
+
+
+def logged(text: str) -> list[dict[str, Any]]:
+    """The events of a JSON log."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_share_that_is_not_mounted_is_no_green_night(command: Command, tmp_path: Path) -> None:
+    """The folder is there and empty: the job ends with 2, and its log says why and what to do."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    command("run", "docs")
+    (tmp_path / "docs/a.pdf").unlink()
+
+    done = command("run", "docs", INGEST_LOG="json")
+
+    kept, end = logged(done.stderr)[-2:]
+    assert (done.returncode, kept["event"], kept["level"]) == (2, "kept", "warning")
+    assert (end["event"], end["level"], end["exit"]) == ("end", "error", 2)
+    for line in (kept, end):
+        assert "the root has no PDFs at all: check that it is mounted" in line["message"]
+        assert "--allow-empty removes them" in line["message"]
+    assert "0 removed" in done.stdout
+
+    done = command("run", "docs", "--allow-empty")
+
+    assert (done.returncode, "1 removed" in done.stdout) == (0, True)
+
+
+def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
+    """A share is not there tonight: the other folders are done, and the end names it, with 2."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    (tmp_path / "docs/b.pdf").write_bytes(b"%PDF-1.7 nothing")
+
+    done = command("run", "gone", "docs", INGEST_LOG="json")
+
+    lines = logged(done.stderr)
+    warned = [line["message"] for line in lines if line["level"] == "warning"]
+    assert "gone: no such folder or file; check the path; the other roots are done" in warned
+    assert (done.returncode, lines[-1]["exit"], lines[-1]["level"]) == (2, 2, "error")
+    assert lines[-1]["message"] == (
+        "exit 2: 1 new, 1 failed (b.pdf damaged); gone: no such folder or file; check the path"
+    )
+    assert command("plan", "gone", "docs").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "signals", "missing", "code", "text"),
+    [
+        (ServiceError("down"), [], [], 1, "down"),
+        (ServiceError("down"), [], ["x: gone"], 2, "x: gone; down"),
+        (ConfigError("wrong"), [], ["x: gone"], 2, "wrong"),
+        (BusyError("held"), [], [], 11, "held"),
+        (ServiceError("down"), [15], ["x: gone"], 143, "stopped by SIGTERM: down; the next run"),
+    ],
+)
+def test_where_several_codes_apply_the_first_to_act_on_wins(
+    error: IngestError, signals: list[int], missing: list[str], code: int, text: str
+) -> None:
+    """A signal comes before 2, 2 before 1, and 1 before 3; the message has every cause."""
+    ended = combine_errors(error, RunTotals(unlisted=missing), signals)
+    assert (ended.exit_code, str(ended)[: len(text)]) == (code, text)
+
+
+def test_a_deadline_does_not_hide_what_needs_a_person() -> None:
+    """A run that reached its deadline, and has a missing root, ends with 2."""
+    stop = Cancellation()
+    assert run_exit_code(stop, RunTotals(unlisted=["x: gone"])) == 2
+    stop.request()
+    assert run_exit_code(stop, RunTotals(unlisted=["x: gone"])) == 2
+    assert run_exit_code(stop, RunTotals()) == 1
+
+
+class Root:
+    """A root that cannot be listed, or has nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def on_root(root: Root, *_: object) -> Iterator[str]:
+    """A run on a root; that of some of them cannot be listed."""
+    yield root.name
+    if root.name.startswith("bad"):
+        raise RootError(f"{root.name}: no such container")
+
+
+def test_a_root_that_cannot_be_listed_is_noted() -> None:
+    """A container is found missing when it is listed: the roots after it are done."""
+    totals, nothing = RunTotals(), cast("Any", None)
+    roots = cast("Any", [Root("bad"), Root("good")])
+    found = list(run_on_roots(cast("Any", on_root), roots, nothing, nothing, totals))
+    assert (found, totals.unlisted) == (["bad", "good"], ["bad: no such container"])
+    with pytest.raises(RootError, match="bad: no such container"):
+        list(run_on_roots(cast("Any", on_root), roots[:1], nothing, nothing, RunTotals()))
+
+
+def test_a_health_check_tells_the_nights_that_did_not_happen(
+    command: Command, tmp_path: Path
+) -> None:
+    """One line in my monitoring: fine after a run, and 3 once the last good one is too old."""
+    write(tmp_path / "docs/a.pdf", prose("lathes"))
+    assert command("status", "--max-age", "36h").returncode == 3  # nothing ever ran
+    command("run", "docs")
+
+    done = command("status", "--max-age", "36h")
+    assert done.returncode == 0
+    assert re.search(
+        r"^Last:    .*docs  good run \d+ (second|minute)s? ago, ", done.stdout, re.MULTILINE
+    )
+
+    done = command("status", "--max-age", "0")
+    assert done.returncode == 3
+    assert re.search(r"exit 3: the last good run of .*docs ended \d+ .* ago: ", done.stderr)
+
+
+def test_only_a_good_run_counts() -> None:
+    """One that failed leaves the age as it was; one that never ended is named until a good one."""
+
+    def ended(root: KnownRoot, run: str, code: int) -> KnownRoot:
+        summary = Summary(run, f"2026-11-0{run}T03:00:00+00:00", 1, code, {}, 0, 0, 0, 0, {}, "")
+        return mark_ended(root, summary)
+
+    root = ended(mark_begun(KnownRoot("docs", "docs"), "1"), "1", 3)
+    assert (root.last_good[:10], root.begun) == ("2026-11-01", ())
+    root = mark_begun(root, "2")  # and is killed
+    root = ended(mark_begun(root, "3"), "3", 1)
+    assert (root.last_good[:10], root.begun) == ("2026-11-01", ("2",))
+    now = datetime(2026, 11, 3, 4, tzinfo=UTC).timestamp()
+    assert list(format_marks(root, now)) == [
+        "Last:    docs  good run 2 days ago, 2026-11-01 03:00",
+        "Began:   docs  run 2 began and never ended: it was killed, or its host died",
+    ]
+    assert describe_late([root], 48 * 3600, now).startswith("the last good run of docs ended 2 day")
+    assert describe_late([root], 50 * 3600, now) == ""
+    assert ended(root, "9", 0) == root  # of another root
+    root = ended(mark_begun(root, "4"), "4", 0)
+    assert (root.last_good[:10], root.begun) == ("2026-11-04", ())
+    assert without_current_run(mark_begun(root, "5"), held=True) == root
