@@ -867,6 +867,34 @@ def test_words_are_found(six: SearchClient) -> None:
     assert keys(six.search("fox")) == []
 
 
+SYNTAX = [
+    ("fox -dog", {0, 2}),  # by the default mode: or without dog
+    ("-brown", {2}),
+    ("--brown", {0, 1}),
+    ("fox - brown", {0, 1}),
+    ("slow-fox", {0, 1}),
+    ("+brown +slow", {1}),
+    ("brown+fox", {0}),
+    ("fox | dog", {0, 1}),
+    ("nothing | (brown + dog)", {1, 2}),
+    ("nothing | (brown + dog", {1}),
+    ('"brown fox"', {0}),
+    ('"fox brown"', set()),
+    ('brown "fox', {0, 1}),
+    ("bro*", {0, 1}),
+    ("bro*n", set()),
+    (r"\-brown", {0, 1}),
+    (r"bro\*", set()),
+    (r"\(brown\|", {0, 1}),
+]
+
+
+def test_signs_in_a_query_are_operators(six: SearchClient) -> None:
+    """Who sends a question as it is typed gets what the service's parser reads into it."""
+    found = {text: set(keys(six.search(text, filter="page lt 3"))) for text, _ in SYNTAX}
+    assert found == {text: {f"c{n:05}" for n in expected} for text, expected in SYNTAX}
+
+
 def test_neighbours_are_found(six: SearchClient) -> None:
     """By exact cosine, which the score shows; filters apply before."""
     vector = hashed(["a slow brown dog"], DIMENSIONS)[0].tolist()
