@@ -533,9 +533,15 @@ def test_an_index_that_makes_no_sense_is_refused(indexes: SearchIndexClient) -> 
         definition("chunks", SimpleField(name="other", type="Edm.String", key=True)),
         definition("chunks", SearchField(name="v", type="Collection(Edm.Single)")),
     ]
-    for index in broken_ones:
+    for made in broken_ones:
         with pytest.raises(HttpResponseError) as caught:
-            indexes.create_index(index)
+            indexes.create_index(made)
+        assert caught.value.status_code == 400
+    for name, value in (("modelName", "emb"), ("resourceUri", "https://x.azure.com/openai/v1")):
+        body = definition().as_dict()
+        body["vectorSearch"]["vectorizers"][0]["azureOpenAIParameters"][name] = value
+        with pytest.raises(HttpResponseError, match=name) as caught:
+            indexes.create_index(SearchIndex(body))
         assert caught.value.status_code == 400
 
 
