@@ -140,6 +140,11 @@ def embedding_endpoints(settings: Settings) -> list[Endpoint]:
             f"the model of the deployments {', '.join(names)} is unknown: set "
             "AZURE_OPENAI_EMBEDDING_MODEL"
         )
+    is_known = (
+        bool(settings.openai_model)
+        or model in MODEL_DIMENSIONS
+        or is_self_hosted(settings.embedder, settings.trusted_hosts)
+    )
     dimensions = settings.openai_dimensions or MODEL_DIMENSIONS.get(model)
     if not dimensions:
         raise ConfigError(
@@ -147,7 +152,7 @@ def embedding_endpoints(settings: Settings) -> list[Endpoint]:
             "AZURE_OPENAI_EMBEDDING_DIMENSIONS, or AZURE_OPENAI_EMBEDDING_MODEL to a known model"
         )
     return [
-        Endpoint(url, name, model, dimensions, settings.openai_api_version, tpm, rpm)
+        Endpoint(url, name, model, dimensions, settings.openai_api_version, tpm, rpm, is_known)
         for url, name, tpm, rpm in zip(
             urls,
             names,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 from ingest.azure.credential import SEARCH_SCOPE
 from ingest.config.connections import Connections, warn_about_key
-from ingest.config.embedding import embedding_endpoints
+from ingest.config.embedding import embedder_key, embedding_endpoints
 from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
+from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.errors import ConfigError
 from ingest.index import Index
 from ingest.index.generations import Generations
@@ -24,8 +28,15 @@ if TYPE_CHECKING:
     from ingest.index.azure.definition import SearchIndex, Vectorizer
     from ingest.index.azure.index import AzureIndex
 
+log = logging.getLogger(__name__)
+
 # Requests to a search service at once. Most save one record each, and wait for the reply.
 MAX_CONCURRENT_WRITES = 32
+
+NO_VECTORIZER = (
+    "%s gets no vectorizer, since the search service cannot call the model %s: an application "
+    "embeds each question itself"
+)
 
 IndexOpener: TypeAlias = Callable[[Settings, Embedder, Connections, bool], Index]
 
@@ -81,7 +92,11 @@ def open_search_index(
     if create:
         from ingest.index.azure.create import ensure_index
 
-        ensure_index(index, index_definition(settings, model.dimensions))
+        ensure_index(
+            index,
+            index_definition(settings, model.dimensions),
+            partial(find_vectorizer, settings, connections),
+        )
     return index
 
 
@@ -135,6 +150,7 @@ def create_generations(
         lambda name: connect_azure_index(with_index_name(name), connections, may_be_absent=False),
         lambda name: index_definition(with_index_name(name), model.dimensions),
         (model.model, model.dimensions),
+        partial(find_vectorizer, settings, connections),
     )
 
 
@@ -150,14 +166,40 @@ def index_definition(settings: Settings, dimensions: int) -> SearchIndex:
 def create_vectorizer(settings: Settings) -> Vectorizer | None:
     """Return the vectorizer with which the search service embeds queries; None without one.
 
-    The service can call Azure OpenAI, and no other embedding model of ours.
+    The service can call Azure OpenAI, and no other embedding model of ours. Sends no request, so
+    there is none while the deployment's model is unknown: see `find_vectorizer`.
     """
     if settings.embedder or not settings.openai_endpoint:
         return None
+    return vectorizer_for(embedding_endpoints(settings)[0])
+
+
+def find_vectorizer(settings: Settings, connections: Connections) -> Vectorizer | None:
+    """Return the vectorizer of an index to be created, and log why there is none.
+
+    Asks a deployment with a name of its own for its model.
+    """
+    if settings.embedder or not settings.openai_endpoint:
+        return None
+    from ingest.embed.openai_probe import identify_models
+
+    key = embedder_key(settings, connections)
+    (first, *_) = identify_models(embedding_endpoints(settings)[:1], key, connections.retry_policy)
+    vectorizer = vectorizer_for(first)
+    if vectorizer is None:
+        log.warning(NO_VECTORIZER, settings.search_index, first.model)
+    return vectorizer
+
+
+def vectorizer_for(endpoint: Endpoint) -> Vectorizer | None:
+    """Return the vectorizer for a deployment; None if the service does not support its model."""
     from ingest.index.azure.definition import Vectorizer
 
-    first = embedding_endpoints(settings)[0]
-    return Vectorizer(first.url, first.deployment, first.model)
+    if endpoint.model not in MODEL_DIMENSIONS:
+        return None
+    # The service takes a resource, and refuses the path of an API.
+    resource = urlsplit(endpoint.url)
+    return Vectorizer(f"{resource.scheme}://{resource.netloc}", endpoint.deployment, endpoint.model)
 
 
 def create_writers(settings: Settings) -> tuple[Executor, int]:

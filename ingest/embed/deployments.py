@@ -45,6 +45,7 @@ class Endpoint:
     api_version: str = ""  # "": the v1 API
     tpm: float = math.inf  # quotas, if configured: tokens and requests per minute
     rpm: float = math.inf
+    is_model_known: bool = True  # False: `model` is the deployment's name, and may be any model
 
     def __str__(self) -> str:
         return f"{self.url} (deployment {self.deployment})"
@@ -107,11 +108,13 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
     @cache
     def connect_deployments() -> Deployments:
         from ingest.embed.openai import Deployments, create_client
+        from ingest.embed.openai_probe import identify_models
 
-        clients = [create_client(each, key) for each in endpoints]
+        identified = identify_models(endpoints, key, retry_policy)
+        clients = [create_client(each, key) for each in identified]
         closers.extend(each.close for each in clients)
         return Deployments(
-            endpoints, clients, gate, key, retry_policy, times, requests.before_resend
+            identified, clients, gate, key, retry_policy, times, requests.before_resend
         )
 
     def open_deployments() -> Deployments:

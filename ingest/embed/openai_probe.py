@@ -5,14 +5,19 @@ It is the only billed request of `ingest doctor`, so it is sent once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import orjson
 
 from ingest.azure.token_cache import TokenCache
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
-from ingest.embed.openai import create_client, parse_vectors, send_request
+from ingest.embed.openai import (
+    DIMENSIONS_MODEL_PREFIX,
+    create_client,
+    parse_vectors,
+    send_request,
+)
 from ingest.embed.openai_errors import (
     SplitCause,
     SplitRequired,
@@ -46,7 +51,9 @@ def probe_deployment(
         )
         dimensions = len(parse_vectors(body, 1)[0])
         return ProbeResult(
-            str(orjson.loads(body).get("model", "")), dimensions, describe_quota(headers)
+            known_name(str(orjson.loads(body).get("model") or "")),
+            dimensions,
+            describe_quota(headers),
         )
 
     def classify(error: Exception) -> Exception:
@@ -66,6 +73,38 @@ def probe_deployment(
         client.close()
 
 
+def identify_models(
+    endpoints: Sequence[Endpoint], key: str | TokenCache, retry_policy: RetryPolicy
+) -> list[Endpoint]:
+    """Replace each model that is not known by the one that the deployment reports, by a probe.
+
+    Raises ConfigError if the deployments have different models.
+    """
+    identified = [
+        each if each.is_model_known else identify_model(each, key, retry_policy)
+        for each in endpoints
+    ]
+    if len(models := {each.model for each in identified}) > 1:
+        raise ConfigError(
+            f"the deployments have different models ({', '.join(sorted(models))}), whose vectors "
+            "cannot be compared: leave one out"
+        )
+    return identified
+
+
+def identify_model(
+    endpoint: Endpoint, key: str | TokenCache, retry_policy: RetryPolicy
+) -> Endpoint:
+    """Return a deployment with the model that it reports; unchanged if it reports none."""
+    found = probe_deployment(endpoint, key, retry_policy).model
+    return replace(endpoint, model=found, is_model_known=True) if found else endpoint
+
+
+def known_name(reported: str) -> str:
+    """Return a model's name without the version that some services add to it."""
+    return next((name for name in MODEL_DIMENSIONS if reported.startswith(name)), reported)
+
+
 def describe_quota(headers: Mapping[str, str]) -> str:
     """Describe the rate limits in a response's headers; values that are not counts are left out."""
     parts = []
@@ -80,6 +119,8 @@ def describe_quota(headers: Mapping[str, str]) -> str:
 
 def describe_deployment(result: ProbeResult, endpoint: Endpoint) -> str:
     """Describe a deployment. Raises ConfigError if it does not match the settings."""
+    if not endpoint.is_model_known and result.model.startswith(DIMENSIONS_MODEL_PREFIX):
+        result = shortened(result, endpoint)
     if result.model != endpoint.model and {result.model, endpoint.model} <= set(MODEL_DIMENSIONS):
         raise ConfigError(
             f"the deployment {endpoint.deployment} has {result.model}, not {endpoint.model}: "
@@ -92,3 +133,9 @@ def describe_deployment(result: ProbeResult, endpoint: Endpoint) -> str:
         )
     model, quota = result.model or endpoint.model, result.quota or "quota not reported"
     return f"{endpoint.deployment}: {model}, {result.dimensions} dimensions; {quota}"
+
+
+def shortened(result: ProbeResult, endpoint: Endpoint) -> ProbeResult:
+    """Return the response to a request for the configured dimensions, if the model has as many."""
+    possible = endpoint.dimensions <= result.dimensions
+    return replace(result, dimensions=endpoint.dimensions) if possible else result

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from tests.emulator.analysis import Analyze
 from tests.emulator.filters import Condition
 from tests.emulator.server import Json
+from tests.emulator.simple import AND, OR, Clause, Group, Not, parse
 from tests.emulator.vectors import Vectors, units
 
 SATURATION, LENGTH = 1.2, 0.75  # k1 and b of BM25
@@ -122,7 +123,7 @@ class Documents:
     def mentioning(
         self, text: str, analyzers: dict[str, Analyze], *, every: bool
     ) -> dict[str, float]:
-        """Keys and BM25 scores of the documents with any, or every, word of the text.
+        """Keys and BM25 scores of the documents that match a query in the simple syntax.
 
         `analyzers` are those of the fields to search.
         """
@@ -130,17 +131,44 @@ class Documents:
             if field not in self.words:
                 said = {k: d.get(field) for k, d in self.by_key.items()}
                 self.words[field] = Words(said, analyze)
-        scores: defaultdict[str, float] = defaultdict(float)
-        hits: Counter[str] = Counter()
-        wanted = dict.fromkeys(w for analyze in analyzers.values() for w in analyze(text))
-        for word in wanted:
-            found: set[str] = set()
-            for field in analyzers:
-                for key, score in self.words[field].scores(word):
-                    scores[key] += score
-                    found.add(key)
-            hits.update(found)
-        return {k: s for k, s in scores.items() if not every or hits[k] == len(wanted)}
+        clause = parse(text, AND if every else OR)
+        return self.scores(clause, analyzers, every=every) if clause else {}
+
+    def scores(
+        self, clause: Clause, analyzers: dict[str, Analyze], *, every: bool
+    ) -> dict[str, float]:
+        """Keys and scores of the documents that match a clause."""
+        if isinstance(clause, Not):
+            found = self.scores(clause.part, analyzers, every=every)
+            return {key: 1.0 for key in self.by_key if key not in found}
+        if isinstance(clause, Group):
+            parts = [self.scores(part, analyzers, every=every) for part in clause.parts]
+            return added(parts, every=clause.operator == AND)
+        wanted = dict.fromkeys(w for analyze in analyzers.values() for w in analyze(clause.text))
+        fields = [self.words[field] for field in analyzers]
+        if clause.prefix:
+            begun = clause.text.lower()
+            wanted = dict.fromkeys(w for f in fields for w in f.places if w.startswith(begun))
+        words = [added([dict(f.scores(word)) for f in fields], every=False) for word in wanted]
+        found = added(words, every=clause.phrase or (every and not clause.prefix))
+        if not clause.phrase:
+            return found
+        return {
+            key: score
+            for key, score in found.items()
+            if any(
+                self.words[f].has_phrase(self.by_key[key].get(f), clause.text) for f in analyzers
+            )
+        }
+
+
+def added(parts: Sequence[dict[str, float]], *, every: bool) -> dict[str, float]:
+    """Add the scores of documents in any, or every, part."""
+    sums: defaultdict[str, float] = defaultdict(float)
+    for part in parts:
+        for key, score in part.items():
+            sums[key] += score
+    return {k: s for k, s in sums.items() if not every or all(k in part for part in parts)}
 
 
 class Words:
@@ -169,6 +197,15 @@ class Words:
             self.total += self.lengths[key]
             for word, count in new.items():
                 self.places.setdefault(word, {})[key] = count
+
+    def has_phrase(self, text: Any, phrase: str) -> bool:
+        """Return whether a text has the words of a phrase in a row."""
+        said = self.analyze(text if isinstance(text, str) else " ".join(text or ()))
+        wanted = self.analyze(phrase)
+        return any(
+            said[place : place + len(wanted)] == wanted
+            for place in range(len(said) - len(wanted) + 1)
+        )
 
     def scores(self, word: str) -> Iterator[tuple[str, float]]:
         """Keys of the documents with the word, and what it adds to their scores."""

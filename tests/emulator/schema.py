@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.emulator.errors import Rejected, invalid
 from tests.emulator.server import Json
@@ -32,6 +33,8 @@ SIMPLE = {
 TYPES = SIMPLE | VECTORS | {f"Collection({kind})" for kind in SIMPLE}
 FIELDS = 1000
 DIMENSIONS = 4096
+# Of Azure OpenAI, those that a vectorizer can call.
+MODELS = ("text-embedding-ada-002", "text-embedding-3-large", "text-embedding-3-small")
 
 # What cannot change once a field exists.
 FIXED = (
@@ -155,6 +158,8 @@ def complete(vectors: Json) -> None:
         if algorithm.get("kind") == "hnsw":
             given = algorithm.get("hnswParameters") or {}
             algorithm["hnswParameters"] = {**HNSW, **given}
+    for vectorizer in vectors.get("vectorizers") or []:
+        callable_by_service(vectorizer)
     parts = (
         ("algorithm", "algorithms"),
         ("vectorizer", "vectorizers"),
@@ -166,6 +171,21 @@ def complete(vectors: Json) -> None:
             known = {item["name"] for item in vectors.get(many) or []}
             if profile[one] not in known and (profile[one] is not None or one == "algorithm"):
                 raise invalid(f"index : The profile names the unknown {one} '{profile[one]}'.")
+
+
+def callable_by_service(vectorizer: Json) -> None:
+    """Raises Rejected for a vectorizer with a model or an address that the service cannot call."""
+    if vectorizer.get("kind") != "azureOpenAI":
+        return
+    parameters = vectorizer.get("azureOpenAIParameters") or {}
+    model, uri = parameters.get("modelName"), str(parameters.get("resourceUri"))
+    if model not in MODELS:
+        raise invalid(
+            f"index : Invalid value '{model}' for 'modelName' of the vectorizer "
+            f"'{vectorizer.get('name')}': expected one of {', '.join(MODELS)}."
+        )
+    if urlsplit(uri).path not in {"", "/"} or urlsplit(uri).query:
+        raise invalid(f"index : 'resourceUri' must be the address of a resource, not '{uri}'.")
 
 
 def permit(old: Json, new: Json, *, downtime: bool) -> None:

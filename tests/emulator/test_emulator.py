@@ -533,9 +533,15 @@ def test_an_index_that_makes_no_sense_is_refused(indexes: SearchIndexClient) -> 
         definition("chunks", SimpleField(name="other", type="Edm.String", key=True)),
         definition("chunks", SearchField(name="v", type="Collection(Edm.Single)")),
     ]
-    for index in broken_ones:
+    for made in broken_ones:
         with pytest.raises(HttpResponseError) as caught:
-            indexes.create_index(index)
+            indexes.create_index(made)
+        assert caught.value.status_code == 400
+    for name, value in (("modelName", "emb"), ("resourceUri", "https://x.azure.com/openai/v1")):
+        body = definition().as_dict()
+        body["vectorSearch"]["vectorizers"][0]["azureOpenAIParameters"][name] = value
+        with pytest.raises(HttpResponseError, match=name) as caught:
+            indexes.create_index(SearchIndex(body))
         assert caught.value.status_code == 400
 
 
@@ -865,6 +871,34 @@ def test_words_are_found(six: SearchClient) -> None:
     assert keys(six.search("brown", filter="page eq 1")) == ["c00001"]
     six.upload_documents([chunk(0, "now without")])
     assert keys(six.search("fox")) == []
+
+
+SYNTAX = [
+    ("fox -dog", {0, 2}),  # by the default mode: or without dog
+    ("-brown", {2}),
+    ("--brown", {0, 1}),
+    ("fox - brown", {0, 1}),
+    ("slow-fox", {0, 1}),
+    ("+brown +slow", {1}),
+    ("brown+fox", {0}),
+    ("fox | dog", {0, 1}),
+    ("nothing | (brown + dog)", {1, 2}),
+    ("nothing | (brown + dog", {1}),
+    ('"brown fox"', {0}),
+    ('"fox brown"', set()),
+    ('brown "fox', {0, 1}),
+    ("bro*", {0, 1}),
+    ("bro*n", set()),
+    (r"\-brown", {0, 1}),
+    (r"bro\*", set()),
+    (r"\(brown\|", {0, 1}),
+]
+
+
+def test_signs_in_a_query_are_operators(six: SearchClient) -> None:
+    """Who sends a question as it is typed gets what the service's parser reads into it."""
+    found = {text: set(keys(six.search(text, filter="page lt 3"))) for text, _ in SYNTAX}
+    assert found == {text: {f"c{n:05}" for n in expected} for text, expected in SYNTAX}
 
 
 def test_neighbours_are_found(six: SearchClient) -> None:

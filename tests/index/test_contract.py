@@ -218,6 +218,28 @@ def test_words_are_found_in_scripts_without_spaces(index: Index) -> None:
     assert ids(index, "木材", Mode.TEXT) == [C.chunk.id]
 
 
+QUESTIONS = [
+    "lathe -20",
+    "lathe --20 - ",
+    "lathe +absent",
+    "(lathe",
+    'lathe "never closed',
+    '"lathe spindle"',
+    "lathe | (",
+    "lat* lathe*",
+    "lathe\\",
+    "'lathe'",
+    "NOT lathe NEAR",
+]
+
+
+def test_a_question_is_text_and_not_syntax(index: Index) -> None:
+    """Whatever signs are in my question, the chunks with its words are found, and no others."""
+    index.upload([A, B, C])
+    found = {question: ids(index, question, Mode.TEXT) for question in QUESTIONS}
+    assert found == {question: [B.chunk.id] for question in QUESTIONS}
+
+
 def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
     """Applications that read the samples' fields find them, and ours beside them."""
     sections = ("Tools › Grain mills",)

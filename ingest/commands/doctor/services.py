@@ -17,12 +17,14 @@ from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict
 from ingest.config import embedding
 from ingest.config import index as index_config
 from ingest.config.reader import ocr_engine_name, open_document_intelligence
+from ingest.embed.deployments import MODEL_DIMENSIONS
 from ingest.errors import IngestError, RoleError
 
 if TYPE_CHECKING:
     from ingest.azure.token_cache import TokenCache
     from ingest.embed import Embedder
     from ingest.embed.deployments import Endpoint
+    from ingest.embed.openai_probe import ProbeResult
     from ingest.index.azure.index import AzureIndex
 
 ROLE_CHECK = "role"
@@ -75,7 +77,18 @@ def check_deployment(
         yield DoctorFinding("deployment", Verdict.WRONG, str(error))
     else:
         yield from report_role(Verdict.RIGHT, ROLE_HELD.format(OPENAI_USER.name))
-        yield run_probe("deployment", lambda: describe_deployment(answer, endpoint))
+        yield run_probe(
+            "deployment",
+            lambda: describe_deployment(answer, endpoint) + describe_vectorizer(context, answer),
+        )
+
+
+def describe_vectorizer(context: DoctorContext, answer: ProbeResult) -> str:
+    """Describe what a model means for the index on a search service; "" for one that it calls."""
+    has_vectorizer = context.search_endpoint and not context.settings.embedder
+    if not has_vectorizer or not answer.model or answer.model in MODEL_DIMENSIONS:
+        return ""
+    return "; the search service cannot call it, so an index gets no vectorizer"
 
 
 def check_local_model(context: DoctorContext) -> str:

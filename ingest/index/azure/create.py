@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +12,13 @@ from azure.search.documents.indexes.models import SearchField
 
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, RoleError
-from ingest.index.azure.definition import SearchIndex, find_incompatibilities, missing_fields
+from ingest.index.azure.definition import (
+    SearchIndex,
+    Vectorizer,
+    build_vector_search,
+    find_incompatibilities,
+    missing_fields,
+)
 from ingest.index.azure.index import AzureIndex
 from ingest.index.schema import (
     REPLACEABLE_FIELD_NAMES,
@@ -24,11 +30,16 @@ from ingest.index.schema import (
 log = logging.getLogger(__name__)
 
 
-def ensure_index(index: AzureIndex, wanted: SearchIndex) -> None:
+def ensure_index(
+    index: AzureIndex,
+    wanted: SearchIndex,
+    find_vectorizer: Callable[[], Vectorizer | None] = lambda: None,
+) -> None:
     """Create the index, or add the fields that it lacks.
 
     Raises ConfigError with every difference that cannot be changed in place. An identity that may
-    only read and write documents passes if the index exists.
+    only read and write documents passes if the index exists. `find_vectorizer` is called for an
+    index to be created whose definition has no vectorizer.
     """
 
     def fetch_definition() -> Any:
@@ -45,6 +56,9 @@ def ensure_index(index: AzureIndex, wanted: SearchIndex) -> None:
     if found is None:
         log.info("creating the index %s", index.documents.name)
         index.is_new = True
+        has_vectorizer = wanted.vector_search and wanted.vector_search.vectorizers
+        if not has_vectorizer and (vectorizer := find_vectorizer()):
+            wanted.vector_search = build_vector_search(vectorizer)
         index.documents.call_with_retry(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE_CONTRIBUTOR
         )

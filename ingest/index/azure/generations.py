@@ -21,7 +21,11 @@ from azure.search.documents.indexes.models import SearchAlias, SearchIndex
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, ServiceError
 from ingest.index.azure.create import ensure_index
-from ingest.index.azure.definition import find_changed_analyzers, find_incompatibilities
+from ingest.index.azure.definition import (
+    Vectorizer,
+    find_changed_analyzers,
+    find_incompatibilities,
+)
 from ingest.index.azure.index import AzureIndex
 from ingest.index.generations import new_timestamp, newest_unfinished
 from ingest.index.schema import SUMMARY_FIELD, VECTOR_FIELD
@@ -47,8 +51,10 @@ class AzureGenerations:
         open_index: Callable[[str], AzureIndex],
         definition_of: Callable[[str], SearchIndex],
         filled_by: tuple[str, int] | None = None,
+        find_vectorizer: Callable[[], Vectorizer | None] = lambda: None,
     ) -> None:
         self.name = name
+        self.find_vectorizer = find_vectorizer
         self.open_index = open_index
         self.definition_of = definition_of
         self.filled_by = filled_by
@@ -117,7 +123,7 @@ class AzureGenerations:
         index = self.open_index(name)
         index.filled_by = self.filled_by
         try:
-            ensure_index(index, self.definition_of(name))
+            ensure_index(index, self.definition_of(name), self.find_vectorizer)
             if current:
                 self.note_previous(index, current)
                 self.reveal_vectors(current)

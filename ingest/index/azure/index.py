@@ -28,6 +28,7 @@ from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
     batch_ids,
     entry_to_document,
+    escape_query,
     page_key,
     quote_odata,
     record_from_document,
@@ -266,7 +267,7 @@ class AzureIndex:
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         near = mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None
-        words = text.strip() if mode in (Mode.HYBRID, Mode.TEXT) else None
+        words = escape_query(text.strip()) if mode in (Mode.HYBRID, Mode.TEXT) else None
         if not near and not words:
             return []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
@@ -34,6 +35,10 @@ DOCUMENT_OVERHEAD_BYTES = 2000  # of a document without its strings, ids and vec
 LISTED_RECORD_FIELDS = [
     f.name for f in fields(Record) if f.name not in ("committed", "pending", "epoch")
 ]
+
+# Characters with a meaning in the service's simple query syntax: a minus where a word begins, a
+# star where it ends, the others anywhere.
+SIMPLE_SYNTAX = re.compile(r"""[+|"()'\\]|(?<!\S)-|\*(?!\S)""")
 
 
 def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
@@ -132,3 +137,11 @@ def batch_ids(items: Iterable[str], size: int) -> Iterator[list[str]]:
 def quote_odata(text: str) -> str:
     """Quote a string for a filter expression."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def escape_query(text: str) -> str:
+    """Escape the simple query syntax of a search text, so that it is read as words.
+
+    Otherwise "temperature -20" asks for every chunk without 20, besides those with temperature.
+    """
+    return SIMPLE_SYNTAX.sub(r"\\\g<0>", text)

@@ -255,6 +255,22 @@ def test_a_deployment_of_another_model(azure: Azure) -> None:
     assert "returns 24 dimensions, not 8: set AZURE_OPENAI_EMBEDDING_DIMENSIONS=24" in found
 
 
+def test_a_deployment_with_a_name_of_its_own(azure: Azure) -> None:
+    """I named no model: I read which one it is, and whether the search service can call it."""
+    unnamed = {"AZURE_OPENAI_EMBEDDING_MODEL": "", "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": "emb"}
+    azure.openai.deployments["emb"] = Deployment()
+    found = examined(azure, **unnamed)
+    assert wrong(found) == {}
+    assert f"emb: text-embedding-3-large, {DIMENSIONS} dimensions" in text(found, "deployment")
+    assert "vectorizer" not in text(found, "deployment")
+
+    azure.openai.deployments["emb"] = Deployment("own", DIMENSIONS)
+    found = examined(azure, **unnamed)
+    assert wrong(found) == {}
+    assert "own, 8 dimensions" in text(found, "deployment")
+    assert "cannot call it, so an index gets no vectorizer" in text(found, "deployment")
+
+
 def test_each_of_several_deployments_is_asked(azure: Azure) -> None:
     """Of two that work side by side I learn which one is wrong."""
     azure.openai.deployments["second"] = Deployment()
