@@ -13,6 +13,7 @@ from typing import Any
 
 from ingest.azure.token_hosts import parse_trusted_host
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
+from ingest.config.endpoints import shorten_endpoints
 from ingest.config.location import Location
 from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT
@@ -467,7 +468,7 @@ def build_settings(environment: Mapping[str, str], flags: Mapping[str, Any]) -> 
             )
         else:
             values[item.name] = parse_setting_value(item, str(text), name)
-    return Settings(**values)
+    return Settings(**shorten_endpoints(values))
 
 
 def validate_settings(settings: Settings) -> Settings:

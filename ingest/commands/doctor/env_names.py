@@ -9,6 +9,8 @@ import difflib
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from ingest.azure.token_hosts import is_token_host
+from ingest.config.endpoints import ENDPOINT_SETTINGS
 from ingest.config.settings import environment_settings
 
 # "AZURE_OPENAI_ENPOINT" has 0.98; the names of other programs are below 0.9.
@@ -57,6 +59,8 @@ def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} is set, but {neither}{' nor '.join(others)}: set one, or unset it"
     for name, paths in ENDPOINT_PATHS.items():
         for url in map(urlsplit, environment.get(name, "").replace(" ", "").split(",")):
+            if is_shortened(url.geturl()):
+                continue
             if url.path not in paths or url.query:
                 more = f"?{url.query}" if url.query else ""
                 yield f"{name} is too long: leave out {url.path}{more}"
@@ -71,6 +75,11 @@ def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
             "AZURE_OPENAI_KEY is used for embedding, so AZURE_OPENAI_CLIENT_ID is ignored: unset "
             "one of them"
         )
+
+
+def is_shortened(url: str) -> bool:
+    """Return whether the settings bring a URL to scheme and host, as its host is Azure's."""
+    return any(is_token_host(url, scope) for scope in set(ENDPOINT_SETTINGS.values()))
 
 
 def describe_overrides(environment: Mapping[str, str], file: Mapping[str, str]) -> Iterator[str]:
