@@ -155,10 +155,13 @@ def outcomes(events: Sequence[object]) -> dict[str, str]:
 
 
 def timeless(documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The documents of an index on the emulator, without what tells of runs and leases."""
+    """The documents of an index on the emulator, without those that tell of runs and leases.
+
+    The one of roots has the time of the last good run.
+    """
     made = {}
     for key, document in documents.items():
-        if not key.startswith(("run-", "lease")):
+        if not key.startswith(("run-", "lease", "roots")):
             made[key] = {k: v for k, v in document.items() if k not in {"settled", "run"}}
             details = json.loads(document.get("details") or "{}")
             details.pop("epoch", None)

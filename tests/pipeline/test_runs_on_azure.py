@@ -93,9 +93,7 @@ def run(folder: Path, chosen: Settings, stop: Cancellation | None = None) -> lis
 def contents(azure: Azure) -> dict[str, Any]:
     """The index, but for what tells of runs: when, and by which one, each record was written."""
     azure.search.settle()
-    documents = azure.search.dump(INDEX)
-    documents.pop("roots", None)  # has the time of the last good run
-    return timeless(documents)
+    return timeless(azure.search.dump(INDEX))
 
 
 def first(folder: Path) -> None:
@@ -543,6 +541,7 @@ def aged(azure: Azure, lease: dict[str, Any]) -> None:
     kept = {name: lease[name] for name in ("id", "kind", "run", "settled", "size")}
     assert documents.write("upload", [kept]) == []
     documents.close()
+    azure.search.settle()
 
 
 COMMANDS = {
