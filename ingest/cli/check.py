@@ -20,7 +20,7 @@ from ingest.commands.check.repair import forget_root, forget_source, repair_inde
 from ingest.commands.check.scope import CheckContext
 from ingest.config.connections import Connections, create_connections
 from ingest.config.factory import open_services
-from ingest.config.index import index_name
+from ingest.config.index import index_location, index_name
 from ingest.config.location import Location
 from ingest.config.roots import open_known_root, resolve_roots
 from ingest.config.settings import Settings
@@ -61,6 +61,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             open_root,
             bool(options.roots),
             options.read,
+            index_location(settings).is_service,
         )
         for root in options.forget:
             scope = forget_and_report(scope, root, options)

@@ -21,6 +21,7 @@ from ingest.cli.run import (
     process_exit_code,
     report_limit,
     run_and_show,
+    run_facts,
     spending_json,
     start_run,
 )
@@ -66,14 +67,17 @@ def rebuild_and_report(
     """Fill a new index, verify it and switch over to it; returns the exit code and a message."""
     run = start_run(options, settings)
     started, switch = time.monotonic(), None
+    names: list[str] = options.roots or [settings.root] * bool(settings.root)
     with (
         handle_signals(run.stop, settings.deadline) as signals,
-        observe_run(run, settings) as (connections, telemetry),
+        observe_run(run, settings, names) as (connections, telemetry),
         open_rebuild(settings, options.roots, run, connections) as context,
     ):
         recorder = RunRecorder(
             run, context.services, partial(find_capacity, context.services, settings), started
         )
+        recorder.facts = run_facts(settings, names)
+        recorder.retry_waits = connections.retry_policy.waits
         totals = recorder.totals
         try:
             recorder.mark_begun(context.roots)

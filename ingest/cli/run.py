@@ -23,7 +23,7 @@ from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
 from ingest.config import factory
 from ingest.config.connections import Connections, connections_of_run, create_connections
-from ingest.config.embedding import is_model_local
+from ingest.config.embedding import embedder_locations, is_model_local
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_name
 from ingest.config.roots import resolve_roots
@@ -69,7 +69,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     started, missing = time.monotonic(), list[str]()
     with (
         handle_signals(run.stop, settings.deadline) as signals,
-        observe_run(run, settings) as (connections, telemetry),
+        observe_run(run, settings, names) as (connections, telemetry),
         open_roots(names, settings, connections, missing) as opened_roots,
         open_services(settings, run.stop, write=True, connections=connections) as local_services,
         use_engine(settings, local_services, run) as services,
@@ -77,6 +77,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     ):
         roots = resolve_roots(opened_roots, services.index, settings, write=True)
         recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
+        recorder.facts = run_facts(settings, names)
+        recorder.retry_waits = connections.retry_policy.waits
         totals = recorder.totals
         note_missing(missing, totals)
         try:
@@ -178,25 +180,39 @@ def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: s
     summary = recorder.summary(code)
     recorder.save(summary)
     observer.on_summary(summary)
-    logs.log_machine_event(f"exit {code}: {message}", "end", **asdict(summary))
+    logs.log_machine_event(
+        f"exit {code}: {message}", "end", **asdict(summary) | recorder.log_fields()
+    )
     return summary
 
 
 @contextmanager
-def observe_run(run: Run, settings: Settings) -> Iterator[tuple[Connections, Telemetry]]:
+def observe_run(
+    run: Run, settings: Settings, names: Sequence[str]
+) -> Iterator[tuple[Connections, Telemetry]]:
     """Start the telemetry that the environment asks for; yields the run's connections with it."""
     connections = create_connections(settings, run.stop)
     info = RunInfo(run.id, __version__, model_provider(settings))
     token = partial(connections.token_for, scope=MONITOR_SCOPE)
     with start_telemetry(os.environ, info, token) as telemetry:
         trace = {"trace": telemetry.trace_id} if telemetry.trace_id else {}
-        logs.log_machine_event(
-            f"run {run.id} begins", "begin", requests=request_id_prefix(run.id) + "*", **trace
-        )
+        fields = run_facts(settings, names) | trace
+        requests = request_id_prefix(run.id) + "*"
+        logs.log_machine_event(f"run {run.id} begins", "begin", requests=requests, **fields)
         yield (
             connections_of_run(connections, run.id, telemetry.observer, telemetry.on_response),
             telemetry,
         )
+
+
+def run_facts(settings: Settings, names: Sequence[str]) -> dict[str, object]:
+    """Facts about a run that its log begins and ends with."""
+    return {
+        "version": __version__,
+        "roots": list(names),
+        "index_name": index_name(settings),
+        "embedder": ", ".join(embedder_locations(settings)),
+    }
 
 
 def model_provider(settings: Settings) -> str:

@@ -366,11 +366,7 @@ class AbsenceTracker:
 
     def withheld_deletions(self, root: str) -> DeletionsWithheld | None:
         """Return why the vanished sources must stay in the index; None if they may be deleted."""
-        # Attachments are deleted with their document, and not counted.
-        count = sum(not parent_name(record.source) for record in self.vanished)
-        limit = self.max_deletes
-        if limit is None:
-            limit = default_deletion_limit(count + self.present_count)
+        count, options = self.vanished_count, self.required_options()
         if not self.vanished:
             return None
         if not self.is_complete:
@@ -381,22 +377,43 @@ class AbsenceTracker:
             return DeletionsWithheld(
                 root, count, f"{self.unlisted_folders[0]} could not be listed", True
             )
-        is_over = count > limit and self.prune
-        if not (self.present_count or self.ignored.excluded_count or self.allow_empty):
-            remedy = f"--allow-empty{f' --max-deletes {count}' if is_over else ''}"
+        if self.is_empty and not self.allow_empty:
             return DeletionsWithheld(
                 root,
                 count,
                 "the root has no PDFs at all: check that it is mounted and its path is right; "
-                f"if it is meant to be empty, {remedy} removes them",
+                f"if it is meant to be empty, {options} removes them",
                 False,
             )
         if not self.prune:
             return DeletionsWithheld(root, count, "--no-prune", True)
-        if is_over:
-            reason = f"more than the limit of {limit}; --max-deletes {count} removes them"
+        if options:
+            reason = f"more than the limit of {self.limit}; {options} removes them"
             return DeletionsWithheld(root, count, reason, False)
         return None
+
+    @property
+    def vanished_count(self) -> int:
+        """Number of vanished sources; attachments are deleted with theirs, and not counted."""
+        return sum(not parent_name(record.source) for record in self.vanished)
+
+    @property
+    def limit(self) -> int:
+        """Maximum number of sources that may be deleted."""
+        if self.max_deletes is not None:
+            return self.max_deletes
+        return default_deletion_limit(self.vanished_count + self.present_count)
+
+    @property
+    def is_empty(self) -> bool:
+        """True if the root has no PDFs, not even excluded ones."""
+        return not (self.present_count or self.ignored.excluded_count)
+
+    def required_options(self) -> str:
+        """Return the options without which a run refuses to delete what vanished."""
+        count = self.vanished_count
+        empty = ["--allow-empty"] if self.is_empty and not self.allow_empty and count else []
+        return " ".join([*empty, *([f"--max-deletes {count}"] if count > self.limit else [])])
 
 
 def default_deletion_limit(sources: int) -> int:

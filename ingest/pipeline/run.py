@@ -17,11 +17,12 @@ from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index import ChunkStore, RunHistory
 from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.exit_codes import FINISHED
+from ingest.pipeline.exit_codes import FINISHED, is_known
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.timing import REQUEST_QUOTA, RETRY_PAUSE, THROTTLED_REQUESTS, TOKEN_QUOTA
 from ingest.sources import Root
 
 Event = TypeVar("Event")
@@ -93,12 +94,30 @@ class RunRecorder:
         self.run, self.services, self.capacity, self.started = run, services, capacity, started
         self.totals = RunTotals()
         self.timeline = TimelineRecorder(services.times)
+        self.facts: dict[str, object] = {}  # of the run, for its log
+        self.retry_waits: list[float] = []  # seconds of each retry
         self.marked: list[KnownRoot] = []  # the roots of the index, since `mark_begun`
 
     def add(self, event: RunEvent) -> None:
         """Count an event."""
         self.totals.add(event)
         self.timeline.add(event)
+
+    def log_fields(self) -> dict[str, object]:
+        """Return what the last line of a log has besides the summary: facts, troubles and waits."""
+        times, problems = self.services.times, self.totals.problems
+        known = sum(is_known([problem], self.run.id) for problem in problems)
+        pauses = (TOKEN_QUOTA, REQUEST_QUOTA, RETRY_PAUSE)
+        waited = sum(times.wall_seconds(pause) for pause in pauses if pause in times.spans)
+        return {
+            **self.facts,
+            "model": self.services.embedder.model,
+            "known_problems": known,
+            "new_problems": len(problems) - known,
+            "retries": len(self.retry_waits),
+            "refused_requests": times.counts[THROTTLED_REQUESTS],
+            "waited_seconds": round(waited + sum(self.retry_waits), 1),
+        }
 
     def mark_begun(self, roots: Sequence[Root]) -> None:
         """Note in the index that a run of these roots has begun; it must hold the index."""

@@ -60,6 +60,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = field(default=time.monotonic)
     request_log: RequestLog = field(default_factory=RequestLog)
+    waits: list[float] = field(default_factory=list)  # seconds of each retry so far; it grows
 
     def wait(self, seconds: float) -> None:
         """Sleep. Raises StoppedError if the run is cancelled meanwhile."""
@@ -107,6 +108,7 @@ def call_with_retry(
 
     def log_wait(state: tenacity.RetryCallState) -> None:
         assert state.next_action is not None
+        policy.waits.append(state.next_action.sleep)
         error = last_error(state)
         if isinstance(error, RetryableError) and error.waits_itself:
             return  # the call logs its wait

@@ -14,7 +14,7 @@ import pytest
 from ingest.cli.exit_message import combine_errors
 from ingest.cli.status import describe_late, format_marks, without_current_run
 from ingest.errors import BusyError, ConfigError, IngestError, RootError, ServiceError
-from ingest.models import KnownRoot, Summary
+from ingest.models import KnownRoot, Summary, __version__
 from ingest.pipeline.run import mark_begun, mark_ended, run_exit_code, run_on_roots
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.cancellation import Cancellation
@@ -56,6 +56,13 @@ def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: P
     done = command("run", "gone", "docs", INGEST_LOG="json")
 
     lines = logged(done.stderr)
+    begin, end = lines[0], lines[-1]
+    for line in (begin, end):  # either of them tells which job this was
+        assert (line["roots"], line["version"]) == (["gone", "docs"], __version__)
+        assert (line["index_name"], line["embedder"]) == (".ingest", "local")
+    assert (end["new_problems"], end["known_problems"]) == (1, 0)
+    assert (end["retries"], end["refused_requests"], end["waited_seconds"]) == (0, 0, 0)
+    assert end["model"]
     warned = [line["message"] for line in lines if line["level"] == "warning"]
     assert "gone: no such folder or file; check the path; the other roots are done" in warned
     assert (done.returncode, lines[-1]["exit"], lines[-1]["level"]) == (2, 2, "error")

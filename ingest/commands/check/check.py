@@ -24,6 +24,7 @@ from ingest.commands.check.sources import RootComparison
 from ingest.errors import ConfigError
 from ingest.index import Flaw, Index
 from ingest.models import parent_name
+from ingest.pipeline.diff import AbsenceTracker
 from ingest.runtime.concurrency import map_concurrent
 
 T = TypeVar("T")
@@ -180,9 +181,9 @@ def check_root(
         yield InProgress(name)
         return
     try:
-        yield from RootComparison(
-            scope.root(name), scope, scope.may_lag(idle_seconds)
-        ).find_findings()
+        absences = AbsenceTracker(prune=True, max_deletes=scope.run.max_deletes)
+        root, may_lag = scope.root(name), scope.may_lag(idle_seconds)
+        yield from RootComparison(root, scope, may_lag, absences).find_findings()
     except ConfigError as error:
         if scope.is_named(name):
             raise
@@ -190,7 +191,11 @@ def check_root(
             scope.retry_policy.wait(scope.index.listing_lag)
         if knows_root(scope, name):
             yield CheckFinding(
-                FindingKind.ROOT, str(error), name, count=inventory.count_sources(name)
+                FindingKind.ROOT,
+                str(error),
+                name,
+                count=inventory.count_sources(name),
+                elsewhere=scope.is_shared,
             )
 
 

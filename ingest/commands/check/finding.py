@@ -25,7 +25,8 @@ class FindingKind(StrEnum):
 
 
 REPAIR_COMMAND = "ingest check --repair{index}"
-RUN_COMMAND = "ingest run {root}{index}"
+RUN_COMMAND = "ingest run {root}{index}{options}"
+ELSEWHERE_COMMAND = "ingest check {root}{index}, on a machine that has this root"
 FORGET_COMMAND = "ingest check --forget {root}{index}, if it will not come back"
 
 REMEDY_COMMANDS = {
@@ -47,10 +48,14 @@ class CheckFinding:
     source: str = ""
     count: int = 1  # of chunks; of sources for ROOT, of pages for PAGE
     ids: tuple[str, ...] = ()  # of the chunks
+    options: str = ""  # without which a run refuses to mend it
+    elsewhere: bool = False  # the root may be available on another machine
 
     def remedy(self, index_place: str = "") -> str:
         """Command that fixes it. `index_place` is the --index to name; "" for the default one."""
         index = f" --index {shlex.quote(index_place)}" if index_place else ""
-        return REMEDY_COMMANDS.get(self.kind, REPAIR_COMMAND).format(
-            root=shlex.quote(self.root), index=index
-        )
+        command = REMEDY_COMMANDS.get(self.kind, REPAIR_COMMAND)
+        if self.elsewhere:
+            command = ELSEWHERE_COMMAND
+        options = f" {self.options}" if self.options else ""
+        return command.format(root=shlex.quote(self.root), index=index, options=options)

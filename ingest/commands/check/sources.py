@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ingest.commands.check.finding import CheckFinding, FindingKind
@@ -30,15 +30,14 @@ class RootComparison:
     root: Root
     scope: CheckContext
     listings_may_lag: bool  # listings of the index may lag behind its writes
-    absences: AbsenceTracker = field(
-        default_factory=lambda: AbsenceTracker(prune=True, max_deletes=None)
-    )
+    absences: AbsenceTracker
 
     def find_findings(self) -> Iterator[CheckFinding]:
         """Find changed, new and vanished sources. Raises ConfigError if listing the root fails."""
         for source, record, reading in self.compare_sources():
             if finding := self.check_source(source, record, reading):
                 yield finding
+        options = self.absences.required_options()
         for record in self.absences.vanished:
             # Attachments are removed with their source.
             if (
@@ -48,9 +47,9 @@ class RootComparison:
             ):
                 known = self.current_record(record.source, record)
                 if known:
-                    yield self.make_finding(
-                        FindingKind.VANISHED, "it is no longer in its root", known
-                    )
+                    text = "it is no longer in its root"
+                    found = self.make_finding(FindingKind.VANISHED, text, known)
+                    yield replace(found, options=options)
 
     def compare_sources(self) -> Iterator[tuple[Source, Record | None, Future[str] | None]]:
         """Each listed source, its record, and the hash of its bytes if the check is thorough."""

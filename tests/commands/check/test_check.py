@@ -271,11 +271,15 @@ def test_deleting_needs_proof_here_too(local: Shelf, tmp_path: Path) -> None:
     """An empty folder, or one that lost too much, removes nothing; chunks of a lost root stay."""
     for path in local.bench.folder.glob("*.pdf"):
         path.rename(tmp_path / path.name)
-    assert kinds(local.check()) == ["vanished"] * 3
+    found = local.check()
+    assert kinds(found) == ["vanished"] * 3
+    root = local.bench.folder  # what is recommended is not refused
+    assert found[0].remedy() == f"ingest run {root} --allow-empty"
     assert [type(event) for event in local.repair()] == [DeletionsWithheld]
 
     (tmp_path / "a.pdf").rename(local.bench.folder / "a.pdf")
     local.run = Run("strict", max_deletes=1)
+    assert {f.remedy() for f in local.check()} == {f"ingest run {root} --max-deletes 2"}
     (kept,) = local.repair()
     assert isinstance(kept, DeletionsWithheld)
     assert "--max-deletes 2" in kept.reason
@@ -296,6 +300,9 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
     assert set(found) == {FindingKind.ROOT, FindingKind.EXTRA, FindingKind.MISSING}
     assert found[FindingKind.ROOT].count == 3
     assert found[FindingKind.ROOT].remedy().startswith(f"ingest check --forget {folder}")
+    # On an index that other machines fill, it may just not be on this one.
+    (lost,) = (f for f in shelf.check(is_shared=True) if f.kind is FindingKind.ROOT)
+    assert lost.remedy() == f"ingest check {folder}, on a machine that has this root"
     before, record = shelf.index.totals(), shelf.record("a.pdf")
     assert shelf.repair() == []
     assert shelf.index.totals() == before
