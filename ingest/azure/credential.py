@@ -1,7 +1,8 @@
 """The Microsoft Entra ID credential of this process.
 
 A user-assigned managed identity if its client id is set; otherwise the `azd` and `az` logins of
-this machine, unless its host provides an identity; otherwise DefaultAzureCredential.
+this machine, unless its host provides an identity or AZURE_TOKEN_CREDENTIALS selects one; otherwise
+DefaultAzureCredential, which reads that variable.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ingest.errors import ConfigError
 from ingest.redaction import redact
 from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError
 
@@ -35,7 +37,10 @@ def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCred
     Args:
         client_id: client id of the user-assigned managed identity to use; "" for none.
         tenant: tenant id for the `azd` and `az` logins; "" for their default.
-        hosted: the host provides an identity, so the logins of this machine are not used.
+        hosted: the host provides an identity, or AZURE_TOKEN_CREDENTIALS selects one, so the
+            logins of this machine are not put first.
+
+    Raises ConfigError for a value of AZURE_TOKEN_CREDENTIALS that is not known.
     """
     from azure.identity import (
         AzureCliCredential,
@@ -53,14 +58,18 @@ def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCred
         logins.append(azd)
     if not hosted and shutil.which("az"):
         logins.append(AzureCliCredential(tenant_id=tenant, process_timeout=LOGIN_TIMEOUT_SECONDS))
-    rest = DefaultAzureCredential(
-        process_timeout=LOGIN_TIMEOUT_SECONDS,
-        exclude_developer_cli_credential=bool(logins),
-        exclude_cli_credential=bool(logins),
-        **({"workload_identity_tenant_id": tenant} if tenant else {}),
-        # Elsewhere a proxy may answer in place of the endpoint of a host that has none.
-        **({"raw_response_hook": note_status} if hosted else {}),
-    )
+    options: dict[str, Any] = {"process_timeout": LOGIN_TIMEOUT_SECONDS}
+    if logins:
+        # Left out otherwise: a value, even False, overrides AZURE_TOKEN_CREDENTIALS.
+        options |= {"exclude_developer_cli_credential": True, "exclude_cli_credential": True}
+    if tenant:
+        options["workload_identity_tenant_id"] = tenant
+    if hosted:  # elsewhere a proxy may answer in place of the endpoint of a host that has none
+        options["raw_response_hook"] = note_status
+    try:
+        rest = DefaultAzureCredential(**options)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return ChainedTokenCredential(*logins, rest) if logins else rest
 
 

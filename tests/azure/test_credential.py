@@ -14,6 +14,7 @@ from azure.identity import (
 
 from ingest.azure.credential import create_credential
 from ingest.config.settings import build_settings
+from ingest.errors import ConfigError
 
 
 def test_a_client_id_means_that_managed_identity() -> None:
@@ -24,6 +25,36 @@ def test_a_client_id_means_that_managed_identity() -> None:
 def test_a_host_with_an_identity_uses_it() -> None:
     """A container job does not look for a person's login."""
     assert isinstance(create_credential("", "", hosted=True), DefaultAzureCredential)
+
+
+SELECTED = {
+    "ManagedIdentityCredential": {"ManagedIdentityCredential"},
+    "AzureCliCredential": {"AzureCliCredential"},
+    "prod": {"EnvironmentCredential", "ManagedIdentityCredential"},
+}
+
+
+@pytest.mark.parametrize("selected", SELECTED)
+def test_the_credentials_that_the_environment_selects(
+    monkeypatch: pytest.MonkeyPatch, selected: str
+) -> None:
+    """With AZURE_TOKEN_CREDENTIALS no other credential is tried, nor anybody's login."""
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", selected)
+    settings = build_settings({"AZURE_TOKEN_CREDENTIALS": selected}, {})
+
+    found = create_credential("", "", hosted=settings.hosted)
+
+    assert isinstance(found, DefaultAzureCredential)
+    names = {type(each).__name__ for each in found.credentials}
+    # Those that cannot work here are kept as such, to be named in the error.
+    assert names - {"FailedDACCredential", "WorkloadIdentityCredential"} == SELECTED[selected]
+
+
+def test_a_selected_credential_that_is_spelt_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I read the valid values instead of a traceback."""
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "managed")
+    with pytest.raises(ConfigError, match="AZURE_TOKEN_CREDENTIALS: managed"):
+        create_credential("", "", hosted=True)
 
 
 def test_a_laptop_uses_its_logins_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
