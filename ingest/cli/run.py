@@ -36,7 +36,13 @@ from ingest.pipeline import exit_codes
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.ignored_files import IgnoredFiles
-from ingest.pipeline.run import RunRecorder, run_exit_code, save_run_summary, stop_at_deadline
+from ingest.pipeline.run import (
+    RunRecorder,
+    run_exit_code,
+    save_run_summary,
+    stop_at_deadline,
+    summarized_index,
+)
 from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.budget import Budget
@@ -87,7 +93,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         summary = finish_run(recorder, code, telemetry, message)
         if queue and code in exit_codes.FINISHED:
             queue.delete_hidden()
-        index_totals = services.index.totals()
+        index_totals = summarized_index(summary, services.index)
     stopped = run.stop.is_requested()
     report_limit(services.budget)
     if options.json:
