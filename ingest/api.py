@@ -295,7 +295,11 @@ class Outcomes:
             use_engine(settings, local, run) if writes else nullcontext(local) as services,
         ):
             recorder = RunRecorder(
-                run, services, partial(find_capacity, services, settings), started
+                run,
+                services,
+                partial(find_capacity, services, settings),
+                started,
+                writes=writes,
             )
             self._totals = recorder.totals
             self._totals.unlisted += missing

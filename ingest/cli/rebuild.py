@@ -41,7 +41,7 @@ from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
 from ingest.index import IndexTotals
 from ingest.index.generations import older_names
-from ingest.pipeline.run import RunRecorder
+from ingest.pipeline.run import RunRecorder, summarized_index
 
 COMPLETE_EXIT_CODES = (0, 3)  # of a run that read every readable document
 
@@ -98,7 +98,7 @@ def rebuild_and_report(
             code, totals, context.services.budget.limit_reached, run.id
         )
         summary = finish_run(recorder, code, telemetry, message)
-        index_totals = context.services.index.totals()
+        index_totals = summarized_index(summary, context.services.index)
         in_use = context.generations.current() == context.name
     stopped, budget = run.stop.is_requested(), context.services.budget
     report_limit(budget)

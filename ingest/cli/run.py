@@ -41,6 +41,7 @@ from ingest.pipeline.run import (
     run_exit_code,
     run_on_roots,
     stop_at_deadline,
+    summarized_index,
 )
 from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
@@ -97,7 +98,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         summary = finish_run(recorder, code, telemetry, message)
         if queue and code in exit_codes.FINISHED:
             queue.delete_hidden()
-        index_totals = services.index.totals()
+        index_totals = summarized_index(summary, services.index)
     stopped = run.stop.is_requested()
     report_limit(services.budget)
     if options.json:

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import TypeVar
 
 from ingest.errors import ConfigError, IngestError, RootError, ServiceError
-from ingest.index import ChunkStore, RunHistory
+from ingest.index import ChunkStore, IndexTotals, RunHistory
 from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.exit_codes import FINISHED, is_known
@@ -89,9 +89,16 @@ class RunRecorder:
     """Collects the events of a run, and creates its summary."""
 
     def __init__(
-        self, run: Run, services: Services, capacity: Callable[[], Capacity], started: float
+        self,
+        run: Run,
+        services: Services,
+        capacity: Callable[[], Capacity],
+        started: float,
+        *,
+        writes: bool = True,
     ) -> None:
         self.run, self.services, self.capacity, self.started = run, services, capacity, started
+        self.writes = writes  # False: a preview
         self.totals = RunTotals()
         self.timeline = TimelineRecorder(services.times)
         self.facts: dict[str, object] = {}  # of the run, for its log
@@ -141,7 +148,8 @@ class RunRecorder:
         capacity = self.capacity()
         seconds = time.monotonic() - self.started
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, capacity)
-        timeline, index = self.timeline.timeline(capacity.tokens), count_index(self.services.index)
+        timeline = self.timeline.timeline(capacity.tokens)
+        index = count_index(self.services.index, self.totals if self.writes else RunTotals())
         return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
 
 
@@ -159,10 +167,33 @@ def mark_ended(root: KnownRoot, summary: Summary) -> KnownRoot:
     return replace(root, begun=tuple(run for run in root.begun if run != summary.run))
 
 
-def count_index(index: ChunkStore) -> dict[str, int]:
-    """Return what the index holds; empty if it cannot be counted."""
+def count_written_index(index: ChunkStore, totals: RunTotals) -> IndexTotals:
+    """Count what an index holds after a run: no less than what the run knows to be there.
+
+    The counts of a service lag behind the writes, so that they may be 0 after a first run.
+    """
+    counted = index.totals()
+    if counted.size >= 0:  # on this machine
+        return counted
+    known = replace(
+        counted,
+        sources=max(counted.sources, totals.known_sources),
+        chunks=max(counted.chunks, totals.chunks + totals.reused),
+    )
+    if known != counted:
+        log.info("the service counts %d files, %d chunks so far", counted.sources, counted.chunks)
+    return known
+
+
+def summarized_index(summary: Summary, index: ChunkStore) -> IndexTotals:
+    """Return what the index holds by a run's summary; counted if it was not."""
+    return IndexTotals(**summary.index) if summary.index else index.totals()
+
+
+def count_index(index: ChunkStore, totals: RunTotals) -> dict[str, int]:
+    """Return what the index holds after a run; empty if it cannot be counted."""
     try:
-        return asdict(index.totals())
+        return asdict(count_written_index(index, totals))
     except IngestError as error:
         log.info("could not count the sources and chunks in the index: %s", error)
         return {}

@@ -21,6 +21,9 @@ from ingest.runtime.timing import Stopwatch
 MAX_EXTENSIONS = 100  # that a summary names
 OTHER_EXTENSIONS = "others"  # key for all further ones
 
+# Of sources that have a record in the index.
+INDEXED_OUTCOMES = (Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.EMPTY)
+
 
 @dataclass(slots=True)
 class RunTotals:
@@ -89,6 +92,11 @@ class RunTotals:
             excluded=sum(left.excluded for left in self.left_out),
             excluded_kept=sum(left.kept for left in self.left_out),
         )
+
+    @property
+    def known_sources(self) -> int:
+        """Number of sources that are in the index after the run, by what it read and wrote."""
+        return sum(self.outcomes[outcome] for outcome in INDEXED_OUTCOMES)
 
     @property
     def other_kinds(self) -> dict[str, int]:

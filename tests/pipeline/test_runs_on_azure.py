@@ -666,6 +666,16 @@ def test_what_is_written_may_be_seen_late(
     assert contents(azure).keys() == wanted.keys()
 
 
+def test_a_first_run_says_what_it_wrote(azure: Azure, folder: Path) -> None:
+    """The service's counts lag, and still I read how much is in the index that I have filled."""
+    write(folder / "a.pdf", prose("lathes"))
+    write(folder / "b.pdf", prose("mills"))
+    azure.search.delays.search = 3600
+    done = ingested(folder.parent, "run", "docs", "-v", **azure.environment | COMMANDS)
+    assert "holds 2 files, 40 chunks" in done.stdout, done.stdout + done.stderr
+    assert done.stderr.count("the service counts 0 files, 0 chunks so far") == 1
+
+
 def test_an_error_is_said_at_once_though_others_wait(azure: Azure, folder: Path) -> None:
     """What nobody can mend by waiting does not wait for those that do."""
     first(folder)
