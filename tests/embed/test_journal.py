@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from ingest.embed import Embedder, PartialEmbedding
+from ingest.embed import Embedder, PartialEmbedding, journal
 from ingest.embed.journal import VectorJournal, add_journal, open_journal
 from tests.conftest import DIMENSIONS, Embeds, vector
 
@@ -59,7 +59,7 @@ def test_nothing_is_left_once_all_is_in_the_index(tmp_path: Path) -> None:
 
 def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two files of bounded size; the last vectors, which may not be written yet, are there."""
-    monkeypatch.setattr("ingest.embed.journal.MAX_FILE_BYTES", 300)
+    monkeypatch.setitem(vars(journal), "MAX_FILE_BYTES", 300)
     embed = model(Embeds(), tmp_path).embed
     for n in range(100):
         embed([f"text {n}"])
