@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import DocumentError
@@ -27,6 +28,7 @@ MAX_ATTACHED_PDFS = 1000  # in one document
 MAX_ATTACHED_FILES = 10_000  # of any kind, in one document
 MAX_UNPACKED_BYTES = 512 << 20  # of all files of a document, to see which are PDFs
 MAX_NAME_CHARS = 200
+MAX_CACHED_BYTES = 16 << 20  # of a PDF whose list of files is kept
 
 UNSAFE_CHARS = re.compile(r"[/\\]")
 
@@ -95,19 +97,39 @@ def extract_attachment(data: bytes, options: ExtractOptions, name: str) -> bytes
     Raises:
         DocumentError: The outer PDF cannot be opened, or no longer has such a file.
     """
-    from ingest.extract.engines.pypdf import Pypdf
-
+    is_cached = len(data) <= MAX_CACHED_BYTES
+    find = find_embedded_files if is_cached else find_embedded_files.__wrapped__
     try:
-        reader = Pypdf(data, options.passwords).reader
-        for found, unpack in assign_unique_names(iter_embedded_files(reader, reader.pages)):
-            if found == name:
-                return bytes(unpack())
+        if unpack := find(data, options.passwords).get(name):
+            return bytes(unpack())
     except (DocumentError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - on hostile input the library raises anything
         reason = " ".join(str(error).split()).rstrip(".") or repr(error)
         raise DocumentError(f"cannot be extracted from its document ({reason})") from None
     raise DocumentError("is no longer in its document", Code.VANISHED)
+
+
+@lru_cache(maxsize=MAX_ATTACHMENT_DEPTH)
+def find_embedded_files(
+    data: bytes, passwords: tuple[str, ...]
+) -> Mapping[str, Callable[[], bytes]]:
+    """Find the embedded files of a PDF by name. The last results are kept for its other files.
+
+    Call `find_embedded_files.cache_clear` before another document is read.
+    """
+    from ingest.extract.engines.pypdf import Pypdf
+
+    reader = Pypdf(data, passwords).reader
+    return dict(assign_unique_names(iter_embedded_files(reader, reader.pages)))
+
+
+def unpack_stream(stream: Any) -> bytes:
+    """Return the content of a stream, which pypdf would keep as long as its document."""
+    data = bytes(stream.get_data())
+    if hasattr(stream, "decoded_self"):
+        stream.decoded_self = None
+    return data
 
 
 def iter_embedded_files(
@@ -120,7 +142,7 @@ def iter_embedded_files(
         if count >= MAX_ATTACHED_FILES or stream is None or id(stream) in seen:
             continue
         seen.add(id(stream))
-        yield raw, stream.get_data
+        yield raw, partial(unpack_stream, stream)
 
 
 def iter_file_specifications(

@@ -20,7 +20,12 @@ from pypdf.generic import (
 )
 
 from ingest.errors import DocumentError
-from ingest.extract.attachments import MAX_NAME_CHARS, assign_unique_names, extract_attachment
+from ingest.extract.attachments import (
+    MAX_NAME_CHARS,
+    assign_unique_names,
+    extract_attachment,
+    find_embedded_files,
+)
 from ingest.extract.document import ExtractOptions, extract, ignore_progress
 from ingest.models import Code, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
@@ -185,3 +190,13 @@ def test_a_bomb_among_the_files_costs_only_itself() -> None:
             stream[NameObject("/Filter")] = NameObject("/FlateDecode")
 
     assert extract(written(writer), ExtractOptions()).details.attachments == ("z.pdf",)
+
+
+def test_the_list_of_a_portfolio_is_searched_once() -> None:
+    """A portfolio is opened once for all of its files, and each of them is the right one."""
+    inside = {f"{number}.pdf": pdf(f"page {number}") for number in range(30)}
+    data = portfolio(*inside.items())
+    find_embedded_files.cache_clear()
+    for name, expected in inside.items():
+        assert extract_attachment(bytes(bytearray(data)), ExtractOptions(), name) == expected
+    assert find_embedded_files.cache_info().misses == 1

@@ -13,7 +13,7 @@ from typing import BinaryIO, TypeAlias
 
 from ingest.chunk.chunks import choose_title, make_chunks
 from ingest.errors import DocumentError
-from ingest.extract.attachments import extract_attachment
+from ingest.extract.attachments import extract_attachment, find_embedded_files
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.ocr import local as local_ocr
 from ingest.extract.sandbox.pool import OnPage
@@ -65,6 +65,8 @@ def prepare(
         reason = f"cannot be read: {error.strerror}; check its disk"
         raise DocumentError(reason, Code.UNREADABLE) from error
     options = extract_options(task)
+    if not task.attachment_path:
+        find_embedded_files.cache_clear()
     for name in task.attachment_path:
         data = extract_attachment(data, options, name)
     content = hashlib.sha256(data)
