@@ -123,6 +123,7 @@ class Search:
         self.latency = 0.0  # seconds
         self.latency_per_document = 0.0
         self.results_out_of_order = False
+        self.short_pages = 0.0  # share of answers with half of what is found, to be continued
 
         self.indexes: dict[str, Index] = {}
         self.aliases: dict[str, Json] = {}
@@ -418,6 +419,8 @@ class Search:
             # One more than is shown, to know whether there is another page.
             enough = None if whole else query.skip + page + 1
             hits = Reader(index, documents, self.vectorize).found(query, enough)
+            if self.random.random() < self.short_pages:
+                page = max(1, min(page, len(hits) - query.skip) // 2)
             told: Json = {}
             if body.get("count"):
                 told["@odata.count"] = len(hits)

@@ -615,3 +615,17 @@ def again(index: Index, folder: Path) -> Index:
         state = open_state(folder / "state", MODEL, DIMENSIONS, create=False)
         return CompositeIndex(index.store, state)
     return SqliteIndex(folder / "index", MODEL, DIMENSIONS, create=False)
+
+
+def test_a_short_page_is_not_the_last_one(azure: Azure, service: AzureIndex) -> None:
+    """A service that answers with half of what was asked for, and the way on, loses me nothing."""
+    with closing(service):
+        service.upload([A, B, C])
+        azure.search.short_pages = 1
+        listed = [chunk.id for chunk in service.chunks()]
+        assert listed == [A.chunk.id, B.chunk.id, C.chunk.id]
+        assert service.existing_ids(listed) == set(listed)
+
+        azure.search.queries.clear()
+        assert len(ids(service, "wood grain spindle", Mode.VECTOR, top=3)) == 3
+        assert len(azure.search.queries) > 1

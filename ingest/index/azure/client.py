@@ -187,11 +187,15 @@ class DocumentClient:
         return self.call_or_default(ask, None)
 
     def search_page(self, **query: Any) -> list[dict[str, Any]]:
-        """Return the first page of a search."""
+        """Return the first `top` results of a search.
+
+        The service may answer with fewer and a continuation, which the SDK follows.
+        """
 
         def ask() -> list[dict[str, Any]]:
-            pages = self.client.search(**query).by_page()
-            return [dict(document) for document in islice(next(pages, []), query["top"])]
+            return [
+                dict(document) for document in islice(self.client.search(**query), query["top"])
+            ]
 
         return (
             self.call_or_default(ask, [])
