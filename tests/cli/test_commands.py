@@ -361,19 +361,19 @@ def test_errors_are_json_too_where_json_is_asked_for(command: Command) -> None:
     assert event["exit"] == 2
 
 
-def test_a_root_without_pdfs_is_no_error_and_removes_nothing(
-    command: Command, tmp_path: Path
-) -> None:
-    """An empty folder is said to be empty; the index keeps what it has."""
+def test_a_root_without_pdfs_is_an_error_once_it_had_some(command: Command, tmp_path: Path) -> None:
+    """An unmounted share is no quiet night; the index keeps what it has, unless I mean it."""
     write(tmp_path / "docs/a.pdf", "some text")
     assert command("run", "docs").returncode == 0
     (tmp_path / "docs/a.pdf").unlink()
 
     done = command("run", "docs")
 
-    assert done.returncode == 0
-    assert "No PDFs found, and nothing removed from the index." in done.stdout
+    assert done.returncode == 2
+    assert "--allow-empty" in done.stderr
     assert "1 file, 1 chunk," in command("status").stdout
+    assert command("run", "docs", "--allow-empty").returncode == 0
+    assert "0 files, 0 chunks," in command("status").stdout
 
 
 def test_more_deletions_than_usual_are_asked_for(command: Command, tmp_path: Path) -> None:
