@@ -120,7 +120,7 @@ def describe_quota(headers: Mapping[str, str]) -> str:
 def describe_deployment(result: ProbeResult, endpoint: Endpoint) -> str:
     """Describe a deployment. Raises ConfigError if it does not match the settings."""
     if not endpoint.is_model_known and result.model.startswith(DIMENSIONS_MODEL_PREFIX):
-        result = shorten(result, endpoint)
+        result = shorten_vector(result, endpoint)
     if result.model != endpoint.model and {result.model, endpoint.model} <= set(MODEL_DIMENSIONS):
         raise ConfigError(
             f"the deployment {endpoint.deployment} has {result.model}, not {endpoint.model}: "
@@ -135,7 +135,7 @@ def describe_deployment(result: ProbeResult, endpoint: Endpoint) -> str:
     return f"{endpoint.deployment}: {model}, {result.dimensions} dimensions; {quota}"
 
 
-def shorten(result: ProbeResult, endpoint: Endpoint) -> ProbeResult:
+def shorten_vector(result: ProbeResult, endpoint: Endpoint) -> ProbeResult:
     """Return the response to a request for the configured dimensions, if the model has as many."""
     possible = endpoint.dimensions <= result.dimensions
     return replace(result, dimensions=endpoint.dimensions) if possible else result
