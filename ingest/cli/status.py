@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
 
 
 class Status(NamedTuple):
-    """What an index holds, and its last runs."""
+    """Contents of an index, and its last runs."""
 
     records: list[Record]
     totals: IndexTotals
