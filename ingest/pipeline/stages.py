@@ -16,18 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ingest.embed.batch import fill_batches
-from ingest.errors import ConfigError, DocumentError, RootError, StoppedError
-from ingest.models import (
-    ListingIssue,
-    PreparedDocument,
-    Record,
-    Refusal,
-    RunEvent,
-    RunProgress,
-    Source,
-    SourceResult,
-    Unread,
-)
+from ingest.errors import DocumentError, StoppedError
+from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
 from ingest.pipeline.diff import (
@@ -74,7 +64,7 @@ from ingest.runtime.timing import (
     WRITING_RECORDS,
     WRITTEN_TOKENS,
 )
-from ingest.sources import Root
+from ingest.sources import Root, list_root
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -139,14 +129,6 @@ def compare_root(
     """Compare a root's listing with the index's records of it."""
     records = ignored.filter_records(services.index.records(root.name), root)
     return compare(list_root(root), records, create_skip_rule(services, run))
-
-
-def list_root(root: Root) -> Iterator[Source | ListingIssue | Unread]:
-    """List a root. Raises RootError for one that is missing, or may not be listed."""
-    try:
-        yield from root.list()
-    except ConfigError as error:
-        raise RootError(str(error)) from error
 
 
 def create_skip_rule(services: Services, run: Run) -> SkipRule:

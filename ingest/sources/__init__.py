@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ingest.errors import DocumentError
+from ingest.errors import ConfigError, DocumentError, RootError
 from ingest.models import Code, ListingIssue, Source, Unread
 
 URL_PATTERN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -47,6 +47,14 @@ class Root(Protocol):
     # The bytes of a source, positioned at the start. Raises DocumentError if they cannot be read
     # or, on exit, if they may have changed in the meantime.
     def open(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
+
+
+def list_root(root: Root) -> Iterator[Source | ListingIssue | Unread]:
+    """List a root. Raises RootError for one that is missing, or may not be listed."""
+    try:
+        yield from root.list()
+    except ConfigError as error:
+        raise RootError(str(error)) from error
 
 
 def check_size(size: int, max_megabytes: int) -> None:
