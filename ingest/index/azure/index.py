@@ -203,13 +203,19 @@ class AzureIndex:
         self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
         self.recent_records.add(key, None)
         if record.details.scanned:
-            self.recent_pages.clear()
             self.delete_cached_pages(record)
+            self.recent_pages.clear()
 
     def delete_cached_pages(self, record: Record) -> None:
         """Delete the cached pages of a source."""
         root, source = quote_odata(record.root), quote_odata(record.source)
         which = f"kind eq 'page' and root eq {root} and source eq {source}"
+        # A query may not show yet that a page has been seen in another source.
+        moved = {
+            page_key(page.key)
+            for page in self.recent_pages.list()
+            if (page.root, page.source) != record.key
+        }
         last = ""
         while True:
             page = self.documents.search_page(
@@ -220,7 +226,7 @@ class AzureIndex:
                 top=MAX_PAGE_DOCUMENTS,
             )
             ids = [str(document["id"]) for document in page]
-            self.documents.raise_if_refused(self.delete(ids))
+            self.documents.raise_if_refused(self.delete([id_ for id_ in ids if id_ not in moved]))
             if len(ids) < MAX_PAGE_DOCUMENTS:
                 return
             last = ids[-1]

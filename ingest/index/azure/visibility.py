@@ -47,6 +47,11 @@ class RecentWrites(Generic[T]):
         with self.lock:
             self.values.clear()
 
+    def list(self) -> list[T]:
+        """Return all values."""
+        with self.lock:
+            return [*self.values.values()]
+
     def __contains__(self, key: str) -> bool:
         return key in self.values
 
