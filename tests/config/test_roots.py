@@ -214,6 +214,7 @@ class Shared:
 
     def run(self, root: object) -> dict[str, str]:
         events = list(ingest(str(root), settings=self.settings))
+        self.azure.search.settle()  # so that a report right after it knows the roots
         return {f"{e.root}/{e.source}": str(e.outcome) for e in events}
 
     def billed(self) -> int:
