@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.embed import Embedder, PartialEmbedding
+from ingest.embed.validation import find_flaws
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -52,13 +53,14 @@ class VectorJournal:
 
     def append(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors. A disk that is full or read-only is no reason to fail."""
-        rows = np.ascontiguousarray(vectors, "<f4")
-        data = b"".join(
-            hash_text(text) + row.tobytes() for text, row in zip(texts, rows, strict=True)
-        )
+        records = np.empty(len(texts), self.record_type)
+        records["key"] = [hash_text(text) for text in texts]
+        records["vector"] = vectors
         try:
             with self.lock, self.path.open("ab") as file:
-                file.write(data)
+                # A record that was cut short would shift all that follow it.
+                file.truncate(file.tell() // records.itemsize * records.itemsize)
+                file.write(records.tobytes())
                 if file.tell() > MAX_FILE_BYTES:
                     self.path.replace(self.previous_path)
         except OSError as error:
@@ -76,14 +78,24 @@ class VectorJournal:
         return self.path.with_suffix(".previous")
 
     def read(self, path: Path) -> dict[bytes, Vectors]:
-        """Read a file; empty if there is none."""
-        record = np.dtype([("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.dimensions,))])
+        """Read the valid records of a file; empty if there is none."""
         try:
             data = path.read_bytes()
         except OSError:
             return {}
-        records = np.frombuffer(data, record, count=len(data) // record.itemsize)
-        return {each["key"].tobytes(): each["vector"] for each in records}
+        count = len(data) // self.record_type.itemsize
+        records = np.frombuffer(data, self.record_type, count)
+        flawed = find_flaws(records["vector"])  # a damaged file must not end the run
+        return {
+            each["key"].tobytes(): each["vector"]
+            for place, each in enumerate(records)
+            if place not in flawed
+        }
+
+    @property
+    def record_type(self) -> np.dtype[np.void]:
+        """Layout of a record."""
+        return np.dtype([("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.dimensions,))])
 
 
 def hash_text(text: str) -> bytes:

@@ -40,13 +40,27 @@ def test_what_a_killed_run_received_is_not_paid_again(tmp_path: Path) -> None:
 
 
 def test_a_record_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
-    """The machine went down in the middle of a write: what is whole is used."""
+    """The machine went down in the middle of a write: what is whole is used, and what follows."""
     model(Embeds(), tmp_path).embed(TEXTS)
     path = opened(tmp_path).path
     path.write_bytes(path.read_bytes()[:-3])
-    again = Embeds()
+    again, later = Embeds(), Embeds()
     model(again, tmp_path).embed(TEXTS)
     assert again.texts == TEXTS[4:]
+    found = model(later, tmp_path).embed(TEXTS)
+    assert later.texts == []
+    assert np.array_equal(found, np.stack([vector(text) for text in TEXTS]))
+
+
+def test_a_vector_that_is_damaged_is_embedded_again(tmp_path: Path) -> None:
+    """A bad disk costs a text, and does not end the run."""
+    model(Embeds(), tmp_path).embed(TEXTS)
+    path = opened(tmp_path).path
+    path.write_bytes(path.read_bytes()[:-4] + np.float32("nan").tobytes())
+    again = Embeds()
+    found = model(again, tmp_path).embed(TEXTS)
+    assert again.texts == TEXTS[4:]
+    assert np.isfinite(found).all()
 
 
 def test_nothing_is_left_once_all_is_in_the_index(tmp_path: Path) -> None:

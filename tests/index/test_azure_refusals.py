@@ -89,8 +89,9 @@ def test_what_waiting_mends_is_waited_out(
     azure: Azure, made: AzureIndex, fault: faults.Fault
 ) -> None:
     """Too many requests, or an error of a server or of a proxy: the next attempt works."""
-    azure.faults.add(fault, "search", nth={1, 2})
+    planned = azure.faults.add(fault, "search", nth={1, 2})
     write(made)
+    assert planned.seen > 2, "both faults were met, and another request answered"
     ensure_index(made, index_definition(client(azure), DIMENSIONS))
 
 
