@@ -45,7 +45,7 @@ def add_excerpts(
         for passages, spans in zip(found, windows, strict=True)
     ]
     scores = score_words(question, texts)
-    if vector is not None and embedder is not None and embedder.is_local:
+    if hits and vector is not None and embedder is not None and embedder.is_local:
         chosen = list(choose_windows(texts, scores))
         scores = score_meaning(vector, texts, scores, chosen, embedder)
     return [

@@ -85,6 +85,12 @@ def test_a_local_model_finds_what_words_do_not() -> None:
     assert "certificate" in hit.excerpt
 
 
+def test_no_hits_have_no_excerpts() -> None:
+    """The last document went while I asked: there is nothing to show, and no error."""
+    local = Embedder(embed_illness, "local:test", 2)
+    assert add_excerpts("ill", np.ones(2, np.float32), [], local) == []
+
+
 def test_no_request_is_made_for_an_excerpt() -> None:
     """A model that is paid for embeds questions and chunks, and nothing else."""
 
