@@ -129,7 +129,8 @@ def add_journal(embedder: Embedder, journal: VectorJournal) -> Embedder:
                 vectors = partial.vectors
                 reasons = {missing[place]: reason for place, reason in partial.reasons.items()}
             received = [place for place in missing if place not in reasons]
-            journal.append([texts[place] for place in received], vectors)
+            if received:  # every text of the call may have been refused
+                journal.append([texts[place] for place in received], vectors)
             known |= dict(zip(received, vectors, strict=True))
         rows = [known[place] for place in sorted(known)]
         result: Vectors = np.stack(rows) if rows else np.empty((0, 0), np.float32)

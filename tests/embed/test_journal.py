@@ -107,3 +107,16 @@ def test_a_refused_text_keeps_its_place(tmp_path: Path) -> None:
     assert caught.value.reasons == {3: "no"}
     kept = [text for text in TEXTS if text != TEXTS[3]]
     assert np.array_equal(caught.value.vectors, np.stack([vector(text) for text in kept]))
+
+
+def test_a_call_in_which_every_text_is_refused_says_so(tmp_path: Path) -> None:
+    """The service refused each text: the reasons come back, and the journal has nothing to keep."""
+
+    def refuse(texts: Sequence[str]) -> Vectors:
+        raise PartialEmbedding(np.empty((0, 0), np.float32), dict.fromkeys(range(len(texts)), "no"))
+
+    journal = opened(tmp_path)
+    with pytest.raises(PartialEmbedding) as caught:
+        add_journal(Embedder(refuse, "m", DIMENSIONS), journal).embed(TEXTS)
+    assert caught.value.reasons == dict.fromkeys(range(len(TEXTS)), "no")
+    assert not journal.path.exists()
