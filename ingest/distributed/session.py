@@ -55,7 +55,7 @@ LEASE_LATE_SECONDS = 40.0  # without a renewal (every 20 s), a silent driver is 
 # Another run may take the index after 90 s (index/azure/lease.py).
 LEASE_DOUBT_SECONDS, LEASE_LOST_SECONDS = 55.0, 75.0
 MAX_TAIL_GROUPS = 2  # groups that finish in a process while it reads the next one
-REQUEST_ID_BITS = 32  # of request numbers that a worker counts in by itself
+REQUEST_NUMBER_BITS = 48  # a GUID ends in twelve hexadecimal digits
 
 # Sessions of this process, by run and worker; some are being opened.
 SESSIONS: dict[tuple[str, str], Future[Session]] = {}
@@ -333,7 +333,8 @@ def watch_lease(session: Session) -> None:
 
 def first_request_number() -> int:
     """Return a random number for a worker's first request, so that no two workers share one."""
-    return (1 + secrets.randbits(48 - REQUEST_ID_BITS - 1)) << REQUEST_ID_BITS
+    # Anywhere in the upper half: starts that are rounded to blocks meet after a few hundred workers.
+    return (1 << REQUEST_NUMBER_BITS - 1) + secrets.randbits(REQUEST_NUMBER_BITS - 2)
 
 
 def process_name() -> str:

@@ -117,7 +117,7 @@ def test_only_what_is_said_of_quotas_goes_to_the_pacing() -> None:
 
 def test_no_two_workers_give_their_requests_one_name() -> None:
     """A service's people find the one that I ask about."""
-    workers = [request_ids("run", first_request_number()) for _ in range(50)]
+    workers = [request_ids("run", first_request_number()) for _ in range(5_000)]
     driver = request_ids("run")
     given = [name() for name in [*workers, driver] for _ in range(20)]
     assert len(set(given)) == len(given)
