@@ -25,11 +25,6 @@ last_answer = threading.local()  # `status` of the last answer that this thread 
 # `az` starts another Python; on a busy laptop the SDK's default of ten seconds is not enough.
 LOGIN_TIMEOUT_SECONDS = 60
 
-COGNITIVE_SERVICES_SCOPE = "https://cognitiveservices.azure.com/.default"
-SEARCH_SCOPE = "https://search.azure.com/.default"
-STORAGE_SCOPE = "https://storage.azure.com/.default"
-MONITOR_SCOPE = "https://monitor.azure.com//.default"  # two slashes: its audience ends in one
-
 
 def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
     """Create the credential of this process. No token is requested yet.

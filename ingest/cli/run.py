@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from ingest.azure.credential import MONITOR_SCOPE
+from ingest.azure.token_hosts import MONITOR_SCOPE
 from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output, watchdog
 from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.env_names import find_contradictions, find_misspellings

@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
-from ingest.azure.token_hosts import check_token_host, is_token_host
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, check_token_host, is_token_host
 from ingest.config.capacity import count_cores
 from ingest.config.connections import Connections, warn_about_key
 from ingest.config.location import Location

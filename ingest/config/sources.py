@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ingest.azure.credential import STORAGE_SCOPE
+from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
