@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ingest.config.settings import Flag, environment_settings
+from ingest.config.declaration import Flag
+from ingest.config.settings import environment_settings
 from ingest.models import __version__
 
 COMMANDS = {

@@ -6,12 +6,13 @@ Flags override the environment, which overrides `.env`. An empty variable counts
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
+from typing import Any
 
 from ingest.azure.token_hosts import parse_trusted_host
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
+from ingest.config.declaration import Flag, secret_field, setting_field
 from ingest.config.endpoints import shorten_endpoints
 from ingest.config.parsers import (
     comma_separated,
@@ -37,43 +38,6 @@ EXITS = ("3", "11", "known")
 PDF_ENGINES = ("auto", "pdfium", "pypdf")
 MIN_READ_SECONDS = 0.1  # with less, no document could be read
 MIN_DOCUMENT_MEGABYTES = 256
-
-
-class Flag(NamedTuple):
-    """Command-line option of a setting; its name is that of the field, with hyphens."""
-
-    help: str
-    metavar: str | None = None  # None for a switch
-
-
-def setting_field(  # noqa: PLR0913 - all that the documents and the command line say of it
-    default: Any,
-    env: str,
-    doc: str,
-    parse: Callable[[str], Any] = str,
-    each: Callable[[str], Any] = str,
-    *,
-    flag: Flag | None = None,
-) -> Any:
-    """Declare a setting.
-
-    Args:
-        default: its value if nothing sets it.
-        env: the environment variable that sets it.
-        doc: its meaning, for docs/configuration.md.
-        parse: parses the text of the variable. Raises ValueError with what it expects.
-        each: parses one value of an option that may be repeated.
-        flag: the option that sets it, of the commands that cli/arguments.py names; None for none.
-    """
-    metadata = {"env": env, "doc": doc, "parse": parse, "each": each, "flag": flag}
-    return field(default=default, metadata=metadata)
-
-
-def secret_field(env: str, doc: str) -> Any:
-    """Declare a setting that is never shown."""
-    return field(
-        default="", repr=False, metadata={"env": env, "doc": doc, "parse": str, "flag": None}
-    )
 
 
 @dataclass(frozen=True, slots=True)
