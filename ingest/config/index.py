@@ -49,7 +49,7 @@ def index_location(settings: Settings) -> Location:
 def index_name(settings: Settings) -> str:
     """Return the index's name for messages."""
     location = index_location(settings)
-    return f"{settings.search_index} on {location}" if location.is_service else str(location)
+    return str(location) if location.is_local else f"{settings.search_index} on {location}"
 
 
 def open_index(
