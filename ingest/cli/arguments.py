@@ -76,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         every.add_argument("--json", action="store_true", help="print one JSON object per line")
         every.add_argument(
-            "--log", metavar="FORM", help="log format on stderr: text or json (text)"
+            "--log", metavar="FORMAT", help="log format on stderr: text or json (text)"
         )
         every.add_argument(
             "-v", "--verbose", action="count", default=0, help="print more; -vv prints most"
