@@ -137,6 +137,11 @@ def is_document_name(name: str) -> bool:
     return document_kind(name) != ""
 
 
+def strip_document_suffix(name: str) -> str:
+    """Return a name without the ending of a supported format."""
+    return next((name.removesuffix(end) for end in DOCUMENT_SUFFIXES if name.endswith(end)), name)
+
+
 ATTACHMENT_SEPARATOR = "//"  # in a source's name, between a PDF and the PDF attached to it
 
 
@@ -170,11 +175,6 @@ class ListingIssue:
     same_as: str = ""  # the name that it has in Unicode NFC, if another file is listed under that
 
 
-# Later fields of Recipe, each with the value that reads documents as before the field was added.
-# Literals, not defaults: a changed default must change the digest.
-UNCHANGED_AT: dict[str, object] = {}
-
-
 @dataclass(frozen=True, slots=True)
 class Unread:
     """A file in a root that is left out: excluded, or not a PDF."""
@@ -184,9 +184,17 @@ class Unread:
     excluded: bool = False
 
 
+# Later fields of Recipe, each with the value that reads documents as before the field was added.
+# Literals, not defaults: a changed default must change the digest.
+UNCHANGED_AT: dict[str, object] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything besides a document's bytes that determines its chunks and vectors."""
+    """Everything besides a document's bytes that determines its chunks and vectors.
+
+    A field with the name of a setting has its value, in the sandbox too, as `task.recipe`.
+    """
 
     extractor: str
     chunk_tokens: int

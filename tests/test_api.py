@@ -556,6 +556,7 @@ def test_a_model_of_mine_fills_a_search_service(azure: Azure, place: Place, shel
     assert azure.openai.requests == []
     (index,) = azure.search.indexes.values()
     assert not index.definition["vectorSearch"].get("vectorizers")
+    azure.search.settle()  # queries show a write a little later
     (hit,) = search("topic 7", settings=settings, embed=place.model, mode="text", top=1)
     assert hit.fields["root"] == shelf.name
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ingest.azure import token_hosts
 from ingest.errors import ConfigError
 from ingest.redaction import redact
 from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError
@@ -25,10 +26,11 @@ last_answer = threading.local()  # `status` of the last answer that this thread 
 # `az` starts another Python; on a busy laptop the SDK's default of ten seconds is not enough.
 LOGIN_TIMEOUT_SECONDS = 60
 
-COGNITIVE_SERVICES_SCOPE = "https://cognitiveservices.azure.com/.default"
-SEARCH_SCOPE = "https://search.azure.com/.default"
-STORAGE_SCOPE = "https://storage.azure.com/.default"
-MONITOR_SCOPE = "https://monitor.azure.com//.default"  # two slashes: its audience ends in one
+# Importable from here too.
+COGNITIVE_SERVICES_SCOPE = token_hosts.COGNITIVE_SERVICES_SCOPE
+SEARCH_SCOPE = token_hosts.SEARCH_SCOPE
+STORAGE_SCOPE = token_hosts.STORAGE_SCOPE
+MONITOR_SCOPE = token_hosts.MONITOR_SCOPE
 
 
 def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ingest.azure.credential import (
-    COGNITIVE_SERVICES_SCOPE,
-    MONITOR_SCOPE,
-    SEARCH_SCOPE,
-    STORAGE_SCOPE,
-)
 from ingest.errors import ConfigError
+
+# Scope of the token for each audience.
+COGNITIVE_SERVICES_SCOPE = "https://cognitiveservices.azure.com/.default"
+SEARCH_SCOPE = "https://search.azure.com/.default"
+STORAGE_SCOPE = "https://storage.azure.com/.default"
+MONITOR_SCOPE = "https://monitor.azure.com//.default"  # two slashes: its audience ends in one
 
 # Domains of the public cloud, Azure Government and Azure China, in which only Microsoft gives
 # names. Those of private endpoints (NAME.privatelink.search.windows.net) lie below them.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from ingest.config.declaration import Flag
+from ingest.config.settings import environment_settings
 from ingest.models import __version__
 
 COMMANDS = {
@@ -65,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
             epilog="Defaults are in parentheses. Exit codes: see ingest --help.",
         )
         ADD_ARGUMENTS[name](command)
+        add_settings(command, name)
         every = command.add_argument_group("options of every command")
         every.add_argument(
             "--index",
@@ -73,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         every.add_argument("--json", action="store_true", help="print one JSON object per line")
         every.add_argument(
-            "--log", metavar="FORM", help="log format on stderr: text or json (text)"
+            "--log", metavar="FORMAT", help="log format on stderr: text or json (text)"
         )
         every.add_argument(
             "-v", "--verbose", action="count", default=0, help="print more; -vv prints most"
@@ -86,19 +89,11 @@ def add_run(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `run`."""
     add_roots(command)
     command.add_argument("--dry-run", action="store_true", help="do what ingest plan does")
-    command.add_argument(
-        "--engine",
-        metavar="URL",
-        help="distribute the work over a Dask cluster: tcp://HOST:8786, see docs/scale.md "
-        "(this machine)",
-    )
-    add_deadline(command)
 
 
 def add_rebuild(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `rebuild`."""
     add_roots(command)
-    add_deadline(command)
     command.add_argument(
         "--questions",
         metavar="FILE",
@@ -115,35 +110,8 @@ def add_rebuild(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_embedder(command: argparse.ArgumentParser) -> None:
-    """Add --embedder: an index can be opened only with the model that filled it."""
-    command.add_argument(
-        "--embedder",
-        metavar="NAME",
-        help="embedding model: local, local:multilingual, or https://.../v1 (Azure OpenAI if set, "
-        "else local)",
-    )
-
-
-def add_reading_options(command: argparse.ArgumentParser) -> None:
-    """Add the options for reading locked and scanned documents."""
-    command.add_argument(
-        "--passwords", metavar="FILE", help="passwords to try on locked PDFs, one per line (none)"
-    )
-    command.add_argument(
-        "--ocr", metavar="NAME", help="OCR for scanned pages: local, or https://... (none)"
-    )
-
-
-def add_deadline(command: argparse.ArgumentParser) -> None:
-    """Add --deadline."""
-    command.add_argument(
-        "--deadline", metavar="TIME", help="stop after this time, as in 25m (never)"
-    )
-
-
 def add_roots(command: argparse.ArgumentParser) -> None:
-    """Add the roots, and the options that all commands on roots share."""
+    """Add the roots, and what all commands on roots share besides settings."""
     command.add_argument(
         "roots",
         nargs="*",
@@ -152,57 +120,36 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         "(INGEST_ROOT)",
     )
     command.add_argument(
-        "--prune",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="remove documents that are gone from their root (yes)",
-    )
-    command.add_argument(
-        "--max-deletes",
-        metavar="N",
-        help="remove no more than N documents (a tenth of the root, at least 10)",
-    )
-    command.add_argument(
-        "--allow-empty",
-        action="store_true",
-        default=None,
-        help="a root without any PDF is meant to be empty: remove what the index has of it (no)",
-    )
-    command.add_argument(
-        "--exclude",
-        metavar="GLOB",
-        action="append",
-        help="skip documents by their path in the root, as in 'drafts/**'; may be repeated; "
-        "those already in the index stay there",
-    )
-    command.add_argument(
         "--retry-failed",
         action="store_true",
         help="retry documents that failed three times",
     )
-    command.add_argument(
-        "--workers", metavar="N", help="documents to read in parallel (one per core)"
-    )
-    command.add_argument(
-        "--extractor", metavar="NAME", help="PDF engine: auto, pdfium or pypdf (auto)"
-    )
-    add_reading_options(command)
-    add_embedder(command)
-    command.add_argument(
-        "--wait-for-roles",
-        metavar="TIME",
-        help="wait up to this long for new role assignments to take effect, as in 10m (0)",
-    )
-    command.add_argument(
-        "--max-tokens", metavar="N", help="stop before embedding more tokens, as in 100k (no limit)"
-    )
-    command.add_argument(
-        "--max-cost", metavar="USD", help="stop before the run costs more, OCR included (no limit)"
-    )
-    command.add_argument("--chunk-tokens", metavar="N", help="maximum tokens per chunk (512)")
-    command.add_argument(
-        "--chunk-overlap", metavar="SHARE", help="share of a chunk that the next repeats (0.12)"
-    )
+
+
+# Commands with the options of settings: these, unless another line names others.
+ROOT_COMMANDS = ("run", "rebuild", "plan", "check")
+SETTING_COMMANDS = {
+    "deadline": ("run", "rebuild"),
+    "embedder": tuple(name for name in COMMANDS if name != "token-proxy"),
+    "engine": ("run",),
+    "ocr": (*ROOT_COMMANDS, "doctor"),
+    "passwords": (*ROOT_COMMANDS, "doctor"),
+}
+
+
+def add_settings(command: argparse.ArgumentParser, name: str) -> None:
+    """Add the options of a command that are settings; an option that is not given is None."""
+    for item in environment_settings():
+        flag: Flag | None = item.metadata["flag"]
+        if flag is None or name not in SETTING_COMMANDS.get(item.name, ROOT_COMMANDS):
+            continue
+        kind: dict[str, Any] = {"metavar": flag.metavar}
+        if isinstance(item.default, bool):
+            kind = {"action": argparse.BooleanOptionalAction if item.default else "store_true"}
+        elif isinstance(item.default, tuple):
+            kind |= {"action": "append"}
+        option = "--" + item.name.replace("_", "-")
+        command.add_argument(option, default=None, help=flag.help, **kind)
 
 
 def add_search(command: argparse.ArgumentParser) -> None:
@@ -218,7 +165,6 @@ def add_search(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "-n", "--top", type=positive, default=5, metavar="N", help="maximum number of hits (5)"
     )
-    add_embedder(command)
 
 
 def add_status(command: argparse.ArgumentParser) -> None:
@@ -229,7 +175,6 @@ def add_status(command: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="end with exit code 3 if the last good run of a root is older, as in 36h (no limit)",
     )
-    add_embedder(command)
 
 
 def add_check(command: argparse.ArgumentParser) -> None:
@@ -270,7 +215,6 @@ def add_report(command: argparse.ArgumentParser) -> None:
         help="show this document page by page: a name, a quoted glob, or NAME#page=N; may be "
         "repeated (those with problems, and the longest)",
     )
-    add_embedder(command)
 
 
 def add_eval(command: argparse.ArgumentParser) -> None:
@@ -299,14 +243,11 @@ def add_eval(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--misses", type=positive, default=10, metavar="N", help="maximum misses to show (10)"
     )
-    add_embedder(command)
 
 
 def add_doctor(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `doctor`."""
     command.add_argument("roots", nargs="*", metavar="ROOT", help="roots to check (INGEST_ROOT)")
-    add_embedder(command)
-    add_reading_options(command)
 
 
 def add_token_proxy(command: argparse.ArgumentParser) -> None:

@@ -8,12 +8,12 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 from ingest.cli import exit_message, load_settings, output
 from ingest.cli.exit_message import CommandExit
 from ingest.cli.run import (
+    create_recorder,
     finish_run,
     handle_signals,
     map_exit_code,
@@ -35,12 +35,12 @@ from ingest.commands.rebuild.rebuild import (
 )
 from ingest.commands.rebuild.verify import HIT_RANK, RebuildProgress
 from ingest.config.connections import create_connections
-from ingest.config.factory import find_capacity
 from ingest.config.index import index_location, index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
 from ingest.index import IndexTotals
 from ingest.index.generations import older_names
+from ingest.models import Summary
 from ingest.pipeline.run import RunRecorder, summarized_index
 
 COMPLETE_EXIT_CODES = (0, 3)  # of a run that read every readable document
@@ -73,11 +73,8 @@ def rebuild_and_report(
         observe_run(run, settings, names) as (connections, telemetry),
         open_rebuild(settings, options.roots, run, connections) as context,
     ):
-        recorder = RunRecorder(
-            run, context.services, partial(find_capacity, context.services, settings), started
-        )
+        recorder = create_recorder(run, context.services, settings, connections, started)
         recorder.facts = run_facts(settings, names)
-        recorder.retry_waits = connections.retry_policy.waits
         totals = recorder.totals
         try:
             recorder.mark_begun(context.roots)
@@ -100,28 +97,33 @@ def rebuild_and_report(
         summary = finish_run(recorder, code, telemetry, message)
         index_totals = summarized_index(summary, context.services.index)
         in_use = context.generations.current() == context.name
-    stopped, budget = run.stop.is_requested(), context.services.budget
-    report_limit(budget)
-    lines = [
+    report_limit(context.services.budget)
+    index_lines = (
+        describe_switch(switch, settings, index_totals)
+        if switch
+        else [describe_unfinished(settings, index_totals, in_use=in_use)]
+    )
+    spent = spending_json(context.services.budget)
+    print_output(
+        [switch_json(switch), output.run_summary_json(summary, index_totals, spent=spent)],
+        format_end(recorder, summary, index_lines, settings),
+        options,
+    )
+    return CommandExit(code, message, True, map_exit_code(settings, recorder, summary))
+
+
+def format_end(
+    recorder: RunRecorder, summary: Summary, index_lines: Sequence[str], settings: Settings
+) -> list[str]:
+    """Format what a rebuild did, around the lines that describe the index."""
+    totals, stopped = recorder.totals, recorder.run.stop.is_requested()
+    return [
         *output.format_totals(totals),
-        *(
-            describe_switch(switch, settings, index_totals)
-            if switch
-            else [describe_unfinished(settings, index_totals, in_use=in_use)]
-        ),
+        *index_lines,
         *output.format_duration(summary, stopped=stopped),
         *output.format_remarks(totals, stopped=stopped),
         *output.format_model_advice(totals, settings),
     ]
-    print_output(
-        [
-            switch_json(switch),
-            output.run_summary_json(summary, index_totals, spent=spending_json(budget)),
-        ],
-        lines,
-        options,
-    )
-    return CommandExit(code, message, True, map_exit_code(settings, recorder, summary))
 
 
 def print_output(objects: Sequence[str], lines: Sequence[str], options: argparse.Namespace) -> None:

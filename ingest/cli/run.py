@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from ingest.azure.credential import MONITOR_SCOPE
+from ingest.azure.token_hosts import MONITOR_SCOPE
 from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output, watchdog
 from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
@@ -31,6 +31,7 @@ from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_event_queue, open_roots
 from ingest.distributed import use_engine
 from ingest.errors import ConfigError, IngestError, RootError, ServiceError
+from ingest.index import IndexTotals
 from ingest.models import RunEvent, SourceKey, Summary, __version__
 from ingest.pipeline import exit_codes
 from ingest.pipeline.context import Run, Services
@@ -77,9 +78,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         open_event_queue(options.roots, settings, connections) as queue,
     ):
         roots = resolve_roots(opened_roots, services.index, settings, write=True)
-        recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
+        recorder = create_recorder(run, services, settings, connections, started)
         recorder.facts = run_facts(settings, names)
-        recorder.retry_waits = connections.retry_policy.waits
         totals = recorder.totals
         note_missing(missing, totals)
         try:
@@ -99,11 +99,33 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         if queue and code in exit_codes.FINISHED:
             queue.delete_hidden()
         index_totals = summarized_index(summary, services.index)
-    stopped = run.stop.is_requested()
-    report_limit(services.budget)
+    show_summary(recorder, summary, index_totals, settings, options)
+    return CommandExit(code, message, True, map_exit_code(settings, recorder, summary))
+
+
+def create_recorder(
+    run: Run, services: Services, settings: Settings, connections: Connections, started: float
+) -> RunRecorder:
+    """Return the recorder of a run that began at `started`, by the monotonic clock."""
+    recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
+    recorder.retry_waits = connections.retry_policy.waits
+    return recorder
+
+
+def show_summary(
+    recorder: RunRecorder,
+    summary: Summary,
+    index_totals: IndexTotals,
+    settings: Settings,
+    options: argparse.Namespace,
+) -> None:
+    """Print what a run did, and what the index holds now."""
+    budget, totals = recorder.services.budget, recorder.totals
+    report_limit(budget)
     if options.json:
-        print(output.run_summary_json(summary, index_totals, spent=spending_json(services.budget)))
+        print(output.run_summary_json(summary, index_totals, spent=spending_json(budget)))
     elif not options.quiet:
+        stopped = recorder.run.stop.is_requested()
         index = f"Index:   {index_name(settings)} holds {output.describe_index(index_totals)}"
         remarks = output.format_remarks(totals, stopped=stopped)
         remarks += output.format_model_advice(totals, settings)
@@ -111,7 +133,6 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         print("\n".join([*output.format_totals(totals), index, *took, *remarks]))
         if summary.exit == 0 and index_totals.chunks and sys.stdout and sys.stdout.isatty():
             print(output.suggest_search(options))
-    return CommandExit(code, message, True, map_exit_code(settings, recorder, summary))
 
 
 def map_exit_code(settings: Settings, recorder: RunRecorder, summary: Summary) -> int:

@@ -56,29 +56,14 @@ class Status(NamedTuple):
 
 
 def show(options: argparse.Namespace, settings: Settings, status: Status) -> None:
-    """Print the status."""
-    records, totals, runs, roots = status
-    shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
-    troubles = [r for r in records if r.outcome in shown_outcomes or r.details.needs_attention]
-    in_progress = [record for record in records if record.outcome == IN_PROGRESS]
-    unfinished = [r for r in records if not r.fingerprint and r.outcome != IN_PROGRESS]
+    """Print the status, as JSON or as text."""
+    in_progress = [record for record in status.records if record.outcome == IN_PROGRESS]
+    unfinished = [r for r in status.records if not r.fingerprint and r.outcome != IN_PROGRESS]
     if options.json:
-        for name in sorted({*roots, *(record.root for record in records)}):
-            location = roots[name].location if name in roots else name
-            known: dict[str, object] = {"name": name, "location": location}
-            if name in roots:
-                known |= {"last_good": roots[name].last_good, "begun": roots[name].begun}
-            print(json.dumps({"event": "root", **known}))
-        for record in records:
-            fields = asdict(record)
-            del fields["committed"], fields["pending"]
-            fields["details"] = output.known_details(record.details)
-            print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
-        for run in runs:
-            print(json.dumps({"event": "run", **asdict(run)}))
         states = {"unfinished": len(unfinished), "in_progress": len(in_progress)}
-        print(json.dumps({"event": "summary", **asdict(totals), **states}))
+        print_json(status, states)
         return
+    records, totals, runs, roots = status
     print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
     if not records:
         print("The index is empty: ingest run fills it")
@@ -86,17 +71,8 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         location = roots[root].location if root in roots else root
         name = root if location in ("", root) else f"{root} ({location})"
         print(f"Root:    {escape_unprintable(name)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
-    for record in troubles:
-        tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
-        code = f" [{record.code}]" if record.code else ""
-        why = record.error or NO_TEXT_REASON
-        stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated(record) else ""
-        name = escape_unprintable(record.source)
-        print(f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}")
-    if scans := list(filter(None, (record.details.count_unread_scans() for record in records))):
-        pages = sum(scans)
-        files = pluralize(len(scans), "file")
-        print(f"Scans:   {pluralize(pages, 'page')} without text in {files}; {OCR_HINT}")
+    for text in format_troubles(records, options):
+        print(text)
     for record in unfinished:
         name = escape_unprintable(record.source)
         print(f"unfinished  {name}  a run was stopped while writing it: the next one finishes it")
@@ -110,6 +86,44 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
             print(text)
     for run in runs:
         print(f"Run:     {output.format_past_run(run)}")
+
+
+def print_json(status: Status, states: dict[str, int]) -> None:
+    """Print the status as JSON; `states`: number of sources in a state that is no outcome."""
+    records, totals, runs, roots = status
+    for name in sorted({*roots, *(record.root for record in records)}):
+        location = roots[name].location if name in roots else name
+        known: dict[str, object] = {"name": name, "location": location}
+        if name in roots:
+            known |= {"last_good": roots[name].last_good, "begun": roots[name].begun}
+        print(json.dumps({"event": "root", **known}))
+    for record in records:
+        fields = asdict(record)
+        del fields["committed"], fields["pending"]
+        fields["details"] = output.known_details(record.details)
+        print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
+    for run in runs:
+        print(json.dumps({"event": "run", **asdict(run)}))
+    print(json.dumps({"event": "summary", **asdict(totals), **states}))
+
+
+def format_troubles(records: Iterable[Record], options: argparse.Namespace) -> Iterator[str]:
+    """Format the sources that are not in the index as they should be, and the unread scans."""
+    shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
+    scans: list[int] = []
+    for record in records:
+        scans += filter(None, [record.details.count_unread_scans()])
+        if record.outcome not in shown_outcomes and not record.details.needs_attention:
+            continue
+        tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
+        code = f" [{record.code}]" if record.code else ""
+        why = record.error or NO_TEXT_REASON
+        stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated(record) else ""
+        name = escape_unprintable(record.source)
+        yield f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}"
+    if scans:
+        files = pluralize(len(scans), "file")
+        yield f"Scans:   {pluralize(sum(scans), 'page')} without text in {files}; {OCR_HINT}"
 
 
 def without_current_run(root: KnownRoot, *, held: bool) -> KnownRoot:

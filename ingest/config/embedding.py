@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.token_cache import TokenCache
-from ingest.azure.token_hosts import check_token_host, is_token_host
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, check_token_host, is_token_host
 from ingest.config.capacity import count_cores
 from ingest.config.connections import Connections, warn_about_key
 from ingest.config.location import Location
@@ -130,27 +129,12 @@ def embedding_endpoints(settings: Settings) -> list[Endpoint]:
     )
     if len(set(zip(urls, names, strict=True))) < len(urls):
         raise ConfigError("AZURE_OPENAI_ENDPOINT names one deployment twice: leave one out")
-    model = settings.openai_model or names[0]
-    if not model:
-        raise ConfigError(
-            f"{urls[0]}: no embedding deployment is given: set AZURE_OPENAI_EMBEDDING_DEPLOYMENT"
-        )
-    if not settings.openai_model and len(set(names)) > 1:
-        raise ConfigError(
-            f"the model of the deployments {', '.join(names)} is unknown: set "
-            "AZURE_OPENAI_EMBEDDING_MODEL"
-        )
+    model, dimensions = find_model(settings, urls, names)
     is_known = (
         bool(settings.openai_model)
         or model in MODEL_DIMENSIONS
         or is_self_hosted(settings.embedder, settings.trusted_hosts)
     )
-    dimensions = settings.openai_dimensions or MODEL_DIMENSIONS.get(model)
-    if not dimensions:
-        raise ConfigError(
-            f"the dimensions of {model}'s vectors are unknown: set "
-            "AZURE_OPENAI_EMBEDDING_DIMENSIONS, or AZURE_OPENAI_EMBEDDING_MODEL to a known model"
-        )
     return [
         Endpoint(url, name, model, dimensions, settings.openai_api_version, tpm, rpm, is_known)
         for url, name, tpm, rpm in zip(
@@ -161,6 +145,27 @@ def embedding_endpoints(settings: Settings) -> list[Endpoint]:
             strict=True,
         )
     ]
+
+
+def find_model(settings: Settings, urls: Sequence[str], names: Sequence[str]) -> tuple[str, int]:
+    """Return the name of the model of the deployments, and its dimensions. Raises ConfigError."""
+    model = settings.openai_model or names[0]
+    if not model:
+        raise ConfigError(
+            f"{urls[0]}: no embedding deployment is given: set AZURE_OPENAI_EMBEDDING_DEPLOYMENT"
+        )
+    if not settings.openai_model and len(set(names)) > 1:
+        raise ConfigError(
+            f"the model of the deployments {', '.join(names)} is unknown: set "
+            "AZURE_OPENAI_EMBEDDING_MODEL"
+        )
+    dimensions = settings.openai_dimensions or MODEL_DIMENSIONS.get(model)
+    if not dimensions:
+        raise ConfigError(
+            f"the dimensions of {model}'s vectors are unknown: set "
+            "AZURE_OPENAI_EMBEDDING_DIMENSIONS, or AZURE_OPENAI_EMBEDDING_MODEL to a known model"
+        )
+    return model, dimensions
 
 
 def one_per_endpoint(values: Sequence[T], urls: Sequence[str], name: str) -> Sequence[T]:

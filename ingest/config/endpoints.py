@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE
-from ingest.azure.token_hosts import is_token_host
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, is_token_host
 from ingest.errors import ConfigError
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from ingest.config.connections import Connections, create_connections
 from ingest.config.embedding import create_embedder, embedding_endpoints, open_vector_journal
@@ -171,13 +171,12 @@ def create_rates(settings: Settings) -> Rates:
 
 
 def create_recipe(settings: Settings, model: Embedder) -> Recipe:
-    """Return the settings that determine chunks and vectors."""
+    """Return the settings that determine chunks and vectors: those with the name of a field."""
+    shared = {
+        f.name: getattr(settings, f.name) for f in fields(Recipe) if hasattr(settings, f.name)
+    }
     return Recipe(
-        extractor=settings.extractor,
-        chunk_tokens=settings.chunk_tokens,
-        overlap=settings.chunk_overlap,
-        model=model.model,
-        dimensions=model.dimensions,
+        overlap=settings.chunk_overlap, model=model.model, dimensions=model.dimensions, **shared
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
-from ingest.azure.credential import SEARCH_SCOPE
+from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.config.connections import Connections, warn_about_key
 from ingest.config.embedding import embedder_key, embedding_endpoints
 from ingest.config.location import Location

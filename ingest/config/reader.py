@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from threading import Semaphore
 from typing import TYPE_CHECKING
 
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.config.capacity import count_workers, document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location

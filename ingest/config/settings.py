@@ -6,15 +6,26 @@ Flags override the environment, which overrides `.env`. An empty variable counts
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from ingest.azure.token_hosts import parse_trusted_host
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
+from ingest.config.declaration import Flag, secret_field, setting_field
 from ingest.config.endpoints import shorten_endpoints
-from ingest.config.location import Location
+from ingest.config.parsers import (
+    comma_separated,
+    in_range,
+    one_of,
+    parse_amount,
+    parse_bool,
+    parse_duration,
+    parse_endpoint,
+    parse_ocr,
+    parse_scheduler_address,
+    zero_or,
+)
 from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT
 from ingest.index.schema import RESERVED_FIELD_NAMES
@@ -27,108 +38,6 @@ EXITS = ("3", "11", "known")
 PDF_ENGINES = ("auto", "pdfium", "pypdf")
 MIN_READ_SECONDS = 0.1  # with less, no document could be read
 MIN_DOCUMENT_MEGABYTES = 256
-
-
-def in_range(kind: Callable[[str], float], low: float, high: float) -> Callable[[str], Any]:
-    """Return a parser of numbers from `low` to `high`."""
-
-    def parse(text: str) -> float:
-        number = kind(text)
-        if not low <= number <= high:
-            raise ValueError(f"from {low:g} to {high:g}" if high < math.inf else f"{low:g} or more")
-        return number
-
-    return parse
-
-
-def zero_or(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a parser that also takes 0, which stands for the default."""
-    return lambda text: 0 if text == "0" else parse(text)
-
-
-def one_of(*words: str) -> Callable[[str], str]:
-    """Return a parser of one of a few words."""
-
-    def parse(text: str) -> str:
-        if text not in words:
-            raise ValueError(" or ".join(words))
-        return text
-
-    return parse
-
-
-def parse_bool(text: str) -> bool:
-    """Parse yes or no, in the usual spellings."""
-    answers = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in answers:
-        raise ValueError("true or false")
-    return answers[text.lower()]
-
-
-def setting_field(
-    default: Any,
-    env: str,
-    doc: str,
-    parse: Callable[[str], Any] = str,
-    each: Callable[[str], Any] = str,
-) -> Any:
-    """Declare a setting that the environment can set; `each` parses one of several values."""
-    return field(default=default, metadata={"env": env, "doc": doc, "parse": parse, "each": each})
-
-
-def parse_duration(text: str) -> float:
-    """Parse a duration in seconds: "90", "90s", "10m", "2h"."""
-    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
-    try:
-        number = float(text[:-1] if unit else text) * (unit or 1)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < math.inf:
-        raise ValueError("seconds, or a number with s, m or h")
-    return number
-
-
-def parse_scheduler_address(text: str) -> str:
-    """Parse a scheduler's address."""
-    if not re.fullmatch(r"(tcp|tls)://[^/@\s]+:\d+", text):
-        raise ValueError("tcp://HOST:PORT or tls://HOST:PORT")
-    return text
-
-
-def comma_separated(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    """Return a parser of values separated by commas."""
-    return lambda text: tuple(kind(part.strip()) for part in text.split(",") if part.strip())
-
-
-def parse_amount(text: str) -> float:
-    """Parse a quota: 350000, 350k, 1.2M."""
-    unit = {"k": 1e3, "m": 1e6}.get(text[-1:].lower())
-    try:
-        number = float(text[:-1] if unit else text) * (unit or 1)
-    except ValueError:
-        number = 0.0
-    if not 1 <= number < math.inf:
-        raise ValueError("a number from 1 up, or one with k or M")
-    return number
-
-
-def parse_endpoint(text: str) -> str:
-    """Parse a service's URL."""
-    if not Location.parse(text).is_service or " " in text or ";" in text:
-        raise ValueError("an address that begins with https://, or several with commas between")
-    return text
-
-
-def parse_ocr(text: str) -> str:
-    """Parse the OCR engine: local, or a service's URL."""
-    if text != "local" and (not Location.parse(text).is_service or set(" ,;") & set(text)):
-        raise ValueError("local, or an endpoint: https://NAME.cognitiveservices.azure.com")
-    return text
-
-
-def secret_field(env: str, doc: str) -> Any:
-    """Declare a setting that is never shown."""
-    return field(default="", repr=False, metadata={"env": env, "doc": doc, "parse": str})
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +61,11 @@ class Settings:
         "INGEST_EMBEDDER",
         "`local` (English), `local:multilingual`, or the URL of an OpenAI-compatible service, "
         "ending in `/v1`; unset: `AZURE_OPENAI_ENDPOINT`, else `local`",
+        flag=Flag(
+            "embedding model: local, local:multilingual, or https://.../v1 (Azure OpenAI if "
+            "set, else local)",
+            "NAME",
+        ),
     )
     blob_fields: tuple[BlobField, ...] = setting_field(
         (),
@@ -165,6 +79,7 @@ class Settings:
         "INGEST_EXTRACTOR",
         "PDF engine: auto, pdfium or pypdf (no native code)",
         one_of(*PDF_ENGINES),
+        flag=Flag("PDF engine: auto, pdfium or pypdf (auto)", "NAME"),
     )
     ocr: str = setting_field(
         "",
@@ -172,6 +87,7 @@ class Settings:
         "OCR for scanned pages: `local`, or the endpoint of Azure Document Intelligence, which is "
         "billed by the page; unset: no OCR",
         parse_ocr,
+        flag=Flag("OCR for scanned pages: local, or https://... (none)", "NAME"),
     )
     ocr_model: str = setting_field(
         "read",
@@ -190,30 +106,39 @@ class Settings:
         "",
         "INGEST_PASSWORDS",
         "a file with passwords to try on locked PDFs, one per line, in UTF-8",
+        flag=Flag("passwords to try on locked PDFs, one per line (none)", "FILE"),
     )
     chunk_tokens: int = setting_field(
         512,
         "INGEST_CHUNK_TOKENS",
         "maximum tokens in a chunk",
         in_range(int, MIN_CHUNK_TOKENS, 8192),
+        flag=Flag("maximum tokens per chunk (512)", "N"),
     )
     chunk_overlap: float = setting_field(
         0.12,
         "INGEST_CHUNK_OVERLAP",
         "share of a chunk that may repeat the end of the previous one",
         in_range(float, 0, MAX_OVERLAP_SHARE),
+        flag=Flag("share of a chunk that the next repeats (0.12)", "SHARE"),
     )
     workers: int = setting_field(
         0,
         "INGEST_WORKERS",
         "documents read in parallel; 0: one for each core, in a container by its limits",
         in_range(int, 0, 1024),
+        flag=Flag("documents to read in parallel (one per core)", "N"),
     )
     engine: str = setting_field(
         "",
         "INGEST_ENGINE",
         "Dask scheduler whose workers do the work: `tcp://host:8786`; unset: this machine does",
         parse_scheduler_address,
+        flag=Flag(
+            "distribute the work over a Dask cluster: tcp://HOST:8786, see docs/scale.md "
+            "(this machine)",
+            "URL",
+        ),
     )
     document_seconds: float = setting_field(
         120.0,
@@ -241,19 +166,27 @@ class Settings:
         one_of("auto", "require"),
     )
     prune: bool = setting_field(
-        True, "INGEST_PRUNE", "remove sources that vanished from their root", parse_bool
+        True,
+        "INGEST_PRUNE",
+        "remove sources that vanished from their root",
+        parse_bool,
+        flag=Flag("remove documents that are gone from their root (yes)"),
     )
     max_deletes: int | None = setting_field(
         None,
         "INGEST_MAX_DELETES",
         "maximum sources a run may remove; unset: a tenth of the root, at least 10",
         in_range(int, 0, math.inf),
+        flag=Flag("remove no more than N documents (a tenth of the root, at least 10)", "N"),
     )
     allow_empty: bool = setting_field(
         False,
         "INGEST_ALLOW_EMPTY",
         "a root without any PDF is meant to be empty: remove what the index has of it",
         parse_bool,
+        flag=Flag(
+            "a root without any PDF is meant to be empty: remove what the index has of it (no)"
+        ),
     )
     exclude: tuple[str, ...] = setting_field(
         (),
@@ -262,6 +195,11 @@ class Settings:
         "`drafts/**,**/old-*.pdf`; chunks of them that are in the index stay",
         comma_separated(parse_glob),
         parse_glob,
+        flag=Flag(
+            "skip documents by their path in the root, as in 'drafts/**'; may be repeated; "
+            "those already in the index stay there",
+            "GLOB",
+        ),
     )
     event_queue: str = setting_field(
         "",
@@ -288,18 +226,21 @@ class Settings:
         "INGEST_DEADLINE",
         "time after the start by which a run must have stopped: `25m`; unset: none",
         parse_duration,
+        flag=Flag("stop after this time, as in 25m (never)", "TIME"),
     )
     max_tokens: float | None = setting_field(
         None,
         "INGEST_MAX_TOKENS",
         "maximum tokens a run may embed, as in `100k`: it stops before that; unset: no limit",
         parse_amount,
+        flag=Flag("stop before embedding more tokens, as in 100k (no limit)", "N"),
     )
     max_cost: float | None = setting_field(
         None,
         "INGEST_MAX_COST",
         "maximum dollars a run may spend on embedding and OCR; unset: no limit",
         in_range(float, 0, math.inf),
+        flag=Flag("stop before the run costs more, OCR included (no limit)", "USD"),
     )
     prices: tuple[Price, ...] = setting_field(
         (),
@@ -316,6 +257,9 @@ class Settings:
         "INGEST_WAIT_FOR_ROLES",
         "how long to wait for new role assignments and deployments to take effect: `10m`",
         parse_duration,
+        flag=Flag(
+            "wait up to this long for new role assignments to take effect, as in 10m (0)", "TIME"
+        ),
     )
     openai_endpoint: tuple[str, ...] = setting_field(
         (),

@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ingest.azure.credential import STORAGE_SCOPE
+from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
@@ -101,8 +101,11 @@ def name_roots(roots: Iterable[Root], named: Mapping[str, Sequence[str]]) -> lis
 
 def own_name(place: str) -> str:
     """Return the name that a root has by itself: its path, or its URL."""
-    if Location.parse(place).is_local:
+    location = Location.parse(place)
+    if location.is_local:
         return parse_folder_roots([place])[0].name
+    if not location.is_service:
+        return place
     from ingest.sources.azure_blob.container import parse_container_url
 
     return parse_container_url(place).url

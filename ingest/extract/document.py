@@ -35,6 +35,7 @@ class ExtractOptions:
 
 Extractor: TypeAlias = Callable[[bytes, ExtractOptions, OnPage], Document]
 
+# By format: a value of models.DOCUMENT_SUFFIXES.
 EXTRACTORS: dict[str, Extractor] = {"pdf": extract_pdf}
 
 

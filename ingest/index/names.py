@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ingest.models import strip_document_suffix
+
 SEPARATORS = re.compile(r"[\W_]+")
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z]+|\d+")  # of AnnualReport2022
 # Four digits, or two behind "FY".
@@ -15,7 +17,7 @@ def split_names(source: str) -> str:
 
     "BoeingFY22_10K.pdf" becomes "BoeingFY22 10K Boeing FY 22 10 K 2022 fy2022 fy22".
     """
-    words = SEPARATORS.sub(" ", source.removesuffix(".pdf")).split()
+    words = SEPARATORS.sub(" ", strip_document_suffix(source)).split()
     parts = [part for word in words if len(found := PARTS.findall(word)) > 1 for part in found]
     years = dict.fromkeys(map(full_year, YEAR.findall(" ".join(words))))
     spellings = [f"{year} fy{year} fy{year[2:]}" for year in years]

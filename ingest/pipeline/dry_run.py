@@ -11,7 +11,8 @@ from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import DocumentError
 from ingest.models import Outcome, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.diff import AbsenceTracker, Skipped, unchanged_result
+from ingest.pipeline.deletions import AbsenceTracker
+from ingest.pipeline.diff import Skipped, unchanged_result
 from ingest.pipeline.records import load_records
 from ingest.pipeline.reuse import batch_lookups
 from ingest.pipeline.stages import compare_root, extract_documents, iterate_new_chunks

@@ -20,13 +20,8 @@ from ingest.errors import DocumentError, StoppedError
 from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
-from ingest.pipeline.diff import (
-    AbsenceTracker,
-    Change,
-    SkipRule,
-    Stale,
-    compare,
-)
+from ingest.pipeline.deletions import AbsenceTracker
+from ingest.pipeline.diff import Change, SkipRule, Stale, compare
 from ingest.pipeline.ignored_files import IgnoredFiles
 from ingest.pipeline.records import (
     IDLE_EVENT,

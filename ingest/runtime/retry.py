@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import NoReturn, TypeVar
 
 import tenacity
@@ -106,31 +107,34 @@ def call_with_retry(
     def is_exhausted(state: tenacity.RetryCallState) -> bool:
         return policy.clock() - started + state.upcoming_sleep > policy.max_seconds
 
-    def log_wait(state: tenacity.RetryCallState) -> None:
-        assert state.next_action is not None
-        policy.waits.append(state.next_action.sleep)
-        error = last_error(state)
-        if isinstance(error, RetryableError) and error.waits_itself:
-            return  # the call logs its wait
-        waiting = policy.clock() - started
-        if state.next_action.sleep + waiting > LOGGED_WAIT_SECONDS:
-            log.warning(
-                "waiting %.0f s: %s (for %.0f s now)",
-                state.next_action.sleep,
-                error,
-                waiting,
-                extra={"seconds": round(state.next_action.sleep, 1)},
-            )
-
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(RetryableError),
         wait=wait_seconds,
         stop=is_exhausted,
         sleep=policy.wait,
-        before_sleep=log_wait,
+        before_sleep=partial(record_wait, policy, started),
         retry_error_callback=lambda state: raise_exhausted(state, policy.clock() - started),
     )
     return retrying(attempt)
+
+
+def record_wait(policy: RetryPolicy, started: float, state: tenacity.RetryCallState) -> None:
+    """Record the wait before a retry, and log a long one, unless the call logs it."""
+    assert state.next_action is not None
+    seconds = state.next_action.sleep
+    policy.waits.append(seconds)
+    error = last_error(state)
+    if isinstance(error, RetryableError) and error.waits_itself:
+        return
+    waiting = policy.clock() - started
+    if seconds + waiting > LOGGED_WAIT_SECONDS:
+        log.warning(
+            "waiting %.0f s: %s (for %.0f s now)",
+            seconds,
+            error,
+            waiting,
+            extra={"seconds": round(seconds, 1)},
+        )
 
 
 def wait_seconds(state: tenacity.RetryCallState) -> float:

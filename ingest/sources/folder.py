@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ingest.errors import ConfigError, DocumentError, RootError
-from ingest.models import Code, ListingIssue, Source, Unread, is_document_name
+from ingest.models import DOCUMENT_SUFFIXES, Code, ListingIssue, Source, Unread, is_document_name
 from ingest.sources import require_source
 
 # A second write within the resolution of a file system's clock can leave size and time unchanged.
@@ -130,7 +130,8 @@ def parse_root_argument(argument: str) -> tuple[Path, str | None]:
             return path.resolve(), None
         if path.exists():
             if not is_document_name(path.name):
-                raise ConfigError(f"{argument}: neither a folder nor a .pdf file")
+                suffixes = " or ".join(DOCUMENT_SUFFIXES)
+                raise ConfigError(f"{argument}: neither a folder nor a {suffixes} file")
             return path.parent.resolve(), glob.escape(normalize_name(path.name))
     except OSError as error:
         raise RootError(f"{argument}: {error.strerror}; check its permissions") from error

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ingest.azure.credential import (
+from ingest.azure.token_hosts import (
     COGNITIVE_SERVICES_SCOPE,
     MONITOR_SCOPE,
     SEARCH_SCOPE,
     STORAGE_SCOPE,
+    is_token_host,
 )
-from ingest.azure.token_hosts import is_token_host
 from ingest.config.connections import create_connections
 from ingest.config.embedding import embedder_key
 from ingest.config.index import connect_azure_index

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SharedCredential, create_credential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.distributed.coordinator import BudgetLimits, Coordinator
 from ingest.distributed.coordinator_client import (
     RemoteRateLimiter,

@@ -17,7 +17,7 @@ from ingest.extract.engines.pdfium_lines import DrawnLines
 from ingest.extract.garbled import garbled_share
 from ingest.extract.pdf import EngineChain, extract_page_text
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import Document, Heading, Outcome, Recipe, Source, Unread
+from ingest.models import DOCUMENT_SUFFIXES, Document, Heading, Outcome, Recipe, Source, Unread
 from ingest.pipeline.reader.prepare import Task, prepare
 from ingest.sources.folder import Folder
 from tests.conftest import ROOT
@@ -249,3 +249,8 @@ def test_the_least_bad_text_is_better_than_none() -> None:
 def test_ordinary_text_is_not_garbage(text: str) -> None:
     """Text in any script passes without a second reading."""
     assert garbled_share(text) < 0.1
+
+
+def test_every_ending_that_is_listed_can_be_read() -> None:
+    """A file that a root lists for its ending never lacks an extractor."""
+    assert EXTRACTORS.keys() == {*DOCUMENT_SUFFIXES.values()}

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.errors import BusyError, ConfigError
 from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, ChunkStore, Index
 from ingest.index.azure.client import DocumentClient

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.models import Code, Details, ListingIssue, Outcome, Record, Source, SourceResult, Unread
+from ingest.pipeline.deletions import AbsenceTracker, default_deletion_limit
 from ingest.pipeline.diff import (
     MAX_ATTEMPTS,
-    AbsenceTracker,
     Change,
     Skipped,
     SkipRule,
@@ -19,7 +19,6 @@ from ingest.pipeline.diff import (
     UnlistedFolder,
     Vanished,
     compare,
-    default_deletion_limit,
 )
 from ingest.pipeline.ignored_files import file_extension
 

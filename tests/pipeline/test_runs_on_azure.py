@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.config.connections import create_connections
 from ingest.config.factory import open_services
 from ingest.config.settings import Settings, build_settings

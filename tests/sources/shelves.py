@@ -10,8 +10,9 @@ from typing import Protocol
 
 from azure.storage.blob import ContainerClient
 
-from ingest.azure.credential import STORAGE_SCOPE, SharedCredential, create_credential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.runtime.retry import RetryPolicy
 from ingest.sources import Root
 from ingest.sources.azure_blob.client import BlobStorageClient

@@ -24,7 +24,7 @@ from ingest.commands.check.sources import RootComparison
 from ingest.errors import ConfigError
 from ingest.index import Flaw, Index
 from ingest.models import parent_name
-from ingest.pipeline.diff import AbsenceTracker
+from ingest.pipeline.deletions import AbsenceTracker
 from ingest.runtime.concurrency import map_concurrent
 
 T = TypeVar("T")

@@ -37,7 +37,7 @@ from ingest.models import (
     Unread,
     parent_name,
 )
-from ingest.pipeline.diff import AbsenceTracker
+from ingest.pipeline.deletions import AbsenceTracker
 from ingest.pipeline.records import save_records
 from ingest.pipeline.stages import ingest_root, remove_vanished
 from ingest.pipeline.writes import Pending, delete_chunks, remove_source

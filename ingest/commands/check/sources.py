@@ -12,7 +12,8 @@ from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.commands.check.scope import CheckContext
 from ingest.errors import DocumentError
 from ingest.models import Record, Source, hash_fields, parent_name
-from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES, AbsenceTracker, SkipRule, Stale, compare
+from ingest.pipeline.deletions import AbsenceTracker
+from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES, SkipRule, Stale, compare
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root
 

@@ -19,11 +19,15 @@ from unicodedata import normalize
 
 from ingest.errors import ConfigError
 from ingest.index.query import clean_query
+from ingest.models import DOCUMENT_SUFFIXES
 
 MAX_LINE_CHARS = 100_000
 MAX_QUESTIONS = 100_000
 
-CITATION_PATTERN = re.compile(r"\[([^\[\]]+?\.pdf)(?:#page=(\d+))?\]", re.IGNORECASE)
+SUFFIX_PATTERN = "|".join(map(re.escape, DOCUMENT_SUFFIXES))
+CITATION_PATTERN = re.compile(
+    rf"\[([^\[\]]+?(?:{SUFFIX_PATTERN}))(?:#page=(\d+))?\]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ from ingest.models import (
     parent_name,
 )
 from ingest.pipeline.context import Services
-from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES, default_deletion_limit
+from ingest.pipeline.deletions import default_deletion_limit
+from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES
 from ingest.pipeline.records import never_abandon
 from ingest.pipeline.transaction import possible_ids
 from ingest.runtime.concurrency import map_concurrent

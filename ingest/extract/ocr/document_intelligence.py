@@ -17,7 +17,6 @@ import orjson
 from azure.core.rest import HttpRequest, HttpResponse
 
 from ingest.azure.client import classify_azure_error, create_rest_client, create_transport
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE
 from ingest.azure.errors import (
     AI_SERVICES_ERRORS,
     ANY,
@@ -29,6 +28,7 @@ from ingest.azure.errors import (
 )
 from ingest.azure.roles import COGNITIVE_USER
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.errors import ConfigError, NotYetError, ServiceError
 from ingest.extract.ocr import (
     MAX_CONCURRENT_PAGES,

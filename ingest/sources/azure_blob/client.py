@@ -15,7 +15,6 @@ from typing import TypeVar
 from azure.core.rest import HttpRequest, HttpResponse
 
 from ingest.azure.client import classify_azure_error, create_rest_client, create_transport
-from ingest.azure.credential import STORAGE_SCOPE
 from ingest.azure.errors import (
     ANY,
     RETRY_TRANSIENT,
@@ -29,6 +28,7 @@ from ingest.azure.errors import (
 )
 from ingest.azure.roles import BLOB_READER, Role
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code
 from ingest.runtime.retry import RetryPolicy, call_with_retry

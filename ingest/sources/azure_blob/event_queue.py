@@ -20,10 +20,10 @@ from xml.etree import ElementTree as ET
 from azure.core.rest import HttpRequest
 
 from ingest.azure.client import classify_azure_error, create_rest_client, create_transport
-from ingest.azure.credential import STORAGE_SCOPE
 from ingest.azure.errors import ANY, ErrorResponse, ErrorTable, RequestContext, fail
 from ingest.azure.roles import QUEUE_PROCESSOR
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.errors import ConfigError, IngestError
 from ingest.runtime.retry import RetryPolicy, call_with_retry
 from ingest.sources.azure_blob.client import (

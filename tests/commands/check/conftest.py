@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.azure.credential import SEARCH_SCOPE, SharedCredential, create_credential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.commands.check.check import InProgress, check_index
 from ingest.commands.check.finding import CheckFinding
 from ingest.commands.check.repair import forget_root, repair_index

@@ -11,8 +11,9 @@ from azure.ai.documentintelligence import DocumentIntelligenceClient
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, SharedCredential, create_credential
+from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.errors import ConfigError, NotYetError, ServiceError, StoppedError
 from ingest.extract.ocr import PageRejected, ResultLost, SubmittedPage
 from ingest.extract.ocr.document_intelligence import DocumentIntelligence
