@@ -29,6 +29,7 @@ from tests.emulator.vectors import Embed, Vectors, hashed
 
 AUDIENCES = ("https://cognitiveservices.azure.com", "https://ai.azure.com")
 ROLES = (OPENAI_USER, "Cognitive Services OpenAI Contributor", "Cognitive Services User")
+MODELS = "/openai/models"
 ROUTE = re.compile(r"/openai/(?:(v1)|deployments/([^/]+))/embeddings/?")
 NEVER = 86_400  # the seconds to wait for something that waiting does not help
 
@@ -82,6 +83,7 @@ class OpenAI:
         self.clock = clock
         self.embed = embed
         self.deployments: dict[str, Deployment] = {}
+        self.retirements: dict[str, float] = {}  # of models, in seconds since the epoch
         self.audiences = AUDIENCES
         self.key = uuid.uuid4().hex
         self.local_auth = False  # whether the key is accepted
@@ -155,6 +157,8 @@ class OpenAI:
             raise Refused(failure(431, "431", "Request Header Fields Too Large"))
         route = ROUTE.fullmatch(request.path)
         self.authorize(request, v1=route is not None and route[1] is not None)
+        if (request.method, request.path) == ("GET", MODELS) and "api-version" in request.query:
+            return answer(200, {"object": "list", "data": self.listed()})
         if route is None or request.method != "POST" or not versioned(request, route):
             raise Refused(failure(404, "404", "Resource not found"))
 
@@ -191,6 +195,13 @@ class OpenAI:
         wanted = self.latency + self.latency_per_token * tokens
         request.pause(wanted - (time.monotonic() - started))
         return self.result(body, vectors, deployment.model, tokens, limits, spoilt)
+
+    def listed(self) -> list[Json]:
+        """The models that can be deployed, each with the day from which on it does not answer."""
+        return [
+            {"id": name, "object": "model", "deprecation": {"inference": seconds}}
+            for name, seconds in self.retirements.items()
+        ]
 
     def authorize(self, request: Request, *, v1: bool) -> None:
         """Key or token, and the role. Raises Refused."""

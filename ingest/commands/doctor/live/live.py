@@ -45,7 +45,7 @@ SECONDS_PER_WRITE = 9.0  # typically, of a service whose reads lag by two second
 
 @dataclass(slots=True)
 class LivePlan:
-    """What is probed, and what that costs."""
+    """Plan of the probes: the services, the throw-away index, and the cost."""
 
     settings: Settings
     connections: Connections
