@@ -4,7 +4,7 @@
 #   docker build --tag ingest --build-arg EXTRAS=local .     with the local model
 #   docker build --tag ingest --build-arg EXTRAS=ocr .       with local OCR, too
 #   docker run --entrypoint dask ingest worker tcp://…       a node of a cluster (docs/scale.md)
-#   docker build --tag azure --target emulator .             Azure on one machine, for compose.yaml
+#   docker build --build-arg PYTHON_IMAGE=… .                with a base image from another registry
 #
 # It uses no BuildKit features, because a registry that builds images may lack BuildKit.
 
@@ -36,25 +36,6 @@ COPY ingest/ ingest/
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
     && /opt/build/bin/pip --python /opt/ingest/bin/python install --no-deps --no-compile /wheel/*.whl \
     && /opt/ingest/bin/python -m compileall -q -f --invalidation-mode unchecked-hash /opt/ingest
-
-
-FROM ${PYTHON_IMAGE} AS emulator
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
-    PYTHONUNBUFFERED=1
-WORKDIR /src
-COPY requirements/ requirements/
-RUN python -m venv /opt/emulator \
-    && /opt/emulator/bin/pip install \
-        --require-hashes --no-deps --only-binary :all: -r requirements/dev.txt
-COPY ingest/ ingest/
-COPY tests/ tests/
-# Folder shared with its clients: certificates, and the variables that a client must set.
-RUN install -d -o 10001 -g 10001 -m 0700 /azure
-ENV PATH=/opt/emulator/bin:$PATH TMPDIR=/azure PYTHONDONTWRITEBYTECODE=1
-USER 10001:10001
-# Files of an earlier run would send clients to closed ports.
-ENTRYPOINT ["sh", "-c", "rm -rf /azure/* && exec python -m tests.emulator --write /azure/environment \"$@\"", "emulator"]
-CMD ["--vectors", "local"]
 
 
 # The last stage is built by default.

@@ -8,6 +8,12 @@ targetScope = 'subscription'
 param environmentName string
 
 @description('Region; it must offer the embedding model.')
+@metadata({
+  azd: {
+    type: 'location' // azd offers the regions in which the default deployment has its quota left
+    usageName: ['OpenAI.GlobalStandard.text-embedding-3-small,100']
+  }
+})
 param location string
 
 @description('Object id of the deployer, who fills the index first. Empty: only the host gets roles.')

@@ -248,6 +248,21 @@ def add_eval(command: argparse.ArgumentParser) -> None:
 def add_doctor(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `doctor`."""
     command.add_argument("roots", nargs="*", metavar="ROOT", help="roots to check (INGEST_ROOT)")
+    command.add_argument(
+        "--live",
+        action="store_true",
+        help="also measure how the Azure services behave, in an index that is deleted again; costs "
+        "a fraction of a cent (docs/live.md)",
+    )
+    command.add_argument(
+        "--out",
+        default="live.json",
+        metavar="FILE",
+        help="where --live writes what it found (live.json)",
+    )
+    command.add_argument(
+        "--writes", type=positive, default=20, metavar="N", help="writes that --live measures (20)"
+    )
 
 
 def add_token_proxy(command: argparse.ArgumentParser) -> None:

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 from dataclasses import asdict, replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
-from ingest.cli import load_environment
+from ingest.cli import load_environment, load_settings
 from ingest.cli.env_file import parse_env_file
 from ingest.cli.exit_message import CommandExit
+from ingest.cli.watchdog import SIGNALS, install_handler
 from ingest.commands.doctor.doctor import diagnose
 from ingest.commands.doctor.finding import DoctorFinding, Verdict
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, ServiceError
 from ingest.redaction import redact
 from ingest.runtime.formatting import escape_unprintable, pluralize
+
+if TYPE_CHECKING:
+    from ingest.commands.doctor.live.live import Recording
 
 VERDICT_MARKS = {Verdict.RIGHT: "\u2713", Verdict.WRONG: "\u2717", Verdict.UNKNOWN: "-"}
 
@@ -31,10 +40,12 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             )
         elif not options.quiet or finding.verdict is Verdict.WRONG:
             print(format_check(finding), flush=True)
-    code = ConfigError.exit_code if wrong else 0
+    leftover = probe_live(options) if options.live else ""
+    code = ServiceError.exit_code if leftover else ConfigError.exit_code if wrong else 0
     if options.json:
         print(json.dumps({"event": "summary", "wrong": wrong, "exit": code}))
-    return CommandExit(code, f"{pluralize(wrong, 'thing')} to fix") if code else 0
+    message = leftover or f"{pluralize(wrong, 'thing')} to fix"
+    return CommandExit(code, message) if code else 0
 
 
 def format_check(finding: DoctorFinding) -> str:
@@ -42,3 +53,49 @@ def format_check(finding: DoctorFinding) -> str:
     unknown = f"{finding.verdict}: " if finding.verdict is Verdict.UNKNOWN else ""
     text = escape_unprintable(finding.text)
     return f"{VERDICT_MARKS[finding.verdict]} {finding.check:<10}  {unknown}{text}"
+
+
+def probe_live(options: argparse.Namespace) -> str:
+    """Run the live probes and write their recording; returns why their index is left, or ""."""
+    from ingest.commands.doctor.live.live import plan_live, run_live
+
+    plan = plan_live(load_settings(options), options.writes)
+
+    def say(text: str) -> None:
+        if options.json:
+            print(json.dumps({"event": "progress", "text": text}, ensure_ascii=False), flush=True)
+        elif not options.quiet:
+            print(escape_unprintable(text), flush=True)
+
+    say(plan.describe())
+    with install_handler(stop_once):
+        recording = run_live(plan, say)
+    write_recording(recording, options)
+    return recording.leftover
+
+
+def stop_once(number: int, _frame: FrameType | None) -> None:
+    """End the probes by an exception, which deletes their index, and ignore further signals."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
+
+
+def write_recording(recording: Recording, options: argparse.Namespace) -> None:
+    """Write the recording to a file, and print its summary."""
+    from ingest.commands.doctor.live.summary import summarize
+
+    made = recording.to_json()
+    path = Path(options.out)
+    try:
+        path.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}): choose --out") from error
+    if options.json:
+        print(json.dumps({"event": "live", **made}, ensure_ascii=False), flush=True)
+    elif not options.quiet:
+        for line in summarize(made):
+            print(escape_unprintable(line))
+        print(f"{path} has all of it without secrets; docs/live.md says what to do with it")

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import httpx2
+import openai
 import orjson
 
 from ingest.azure.token_cache import TokenCache
@@ -24,9 +26,12 @@ from ingest.embed.openai_errors import (
     classify_openai_error,
     create_context,
 )
+from ingest.embed.retirement import Retirement, listed_retirement
 from ingest.embed.validation import PROBE_TEXT
 from ingest.errors import ConfigError
 from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
+
+MODELS_API_VERSION = "2024-10-21"  # the v1 API lists models without their dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,23 @@ def identify_model(
     """Return a deployment with the model that it reports; unchanged if it reports none."""
     found = probe_deployment(endpoint, key, retry_policy).model
     return replace(endpoint, model=found, is_model_known=True) if found else endpoint
+
+
+def fetch_retirement(endpoint: Endpoint, key: str | TokenCache, model: str) -> Retirement | None:
+    """Read a model's retirement date from the service's list of models; None if it tells none.
+
+    The role for embedding may read that list. Services other than Azure OpenAI have no dates.
+    """
+    if endpoint.url.rstrip("/").endswith("/v1"):
+        return None
+    client = create_client(replace(endpoint, api_version=MODELS_API_VERSION), key)
+    try:
+        response = client.get("/models", cast_to=httpx2.Response)
+        return listed_retirement(model, response.json())
+    except (openai.OpenAIError, ValueError, TypeError, AttributeError, KeyError):
+        return None  # the schedule has to do
+    finally:
+        client.close()
 
 
 def known_name(reported: str) -> str:

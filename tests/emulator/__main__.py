@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="delay until a search finds what was written (0)",
     )
+    made.add_argument(
+        "--live",
+        type=Path,
+        metavar="FILE",
+        help="lags, headers and refusals as ingest doctor --live recorded them (docs/live.md)",
+    )
     made.add_argument("--tpm", type=int, metavar="N", help="token quota per minute (unlimited)")
     made.add_argument("--rpm", type=int, metavar="N", help="request quota per minute (unlimited)")
     made.add_argument(

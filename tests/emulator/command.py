@@ -17,6 +17,7 @@ from ingest.errors import ConfigError
 from ingest.extract.ocr.local import check_installed, recognise
 from tests.emulator.emulator import Azure, emulator
 from tests.emulator.identity import COGNITIVE_USER
+from tests.emulator.live import apply_recording, read_recording
 from tests.emulator.openai import Deployment
 from tests.emulator.vectors import Embed, Vectors, hashed, units
 from tests.scans import read
@@ -55,6 +56,8 @@ def configure(azure: Azure, options: argparse.Namespace) -> None:
     azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
     azure.openai.out_of_order = True
     azure.search.delays.search = azure.search.delays.lookup = options.visible
+    if options.live:
+        apply_recording(azure, read_recording(options.live))
     azure.faults.randomly(
         options.faults, options.seed, services=("openai", "search", "blob", "ocr")
     )

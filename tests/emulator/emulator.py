@@ -13,6 +13,7 @@ The client may be this process or any other one on this machine.
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 import threading
@@ -28,6 +29,7 @@ from tests.emulator.blob import ACCOUNT, Storage
 from tests.emulator.clock import Clock
 from tests.emulator.faults import Faults
 from tests.emulator.identity import Identity
+from tests.emulator.live import RECORDING_VARIABLE, apply_recording, read_recording
 from tests.emulator.ocr import DocumentIntelligence
 from tests.emulator.openai import Deployment, OpenAI
 from tests.emulator.queue import Queues
@@ -35,8 +37,8 @@ from tests.emulator.search import Search
 from tests.emulator.server import Request, Response, Service, serving
 from tests.emulator.vectors import Embed, hashed
 
-# One to three seconds, for a client whose waits are 20 times shorter than real ones.
-LAG_SECONDS = 3 / 20
+CLIENT_SPEED = 20  # the waits of a client in the tests are so many times shorter than real ones
+LAG_SECONDS = 3 / CLIENT_SPEED  # one to three seconds
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,13 @@ def emulator(  # noqa: PLR0913 - each has a default
     model: Deployment | None = None,
     dimensions: int = 1536,
     index: str = "chunks",
-    lag: float = LAG_SECONDS,
+    lag: float | None = None,
 ) -> Iterator[Azure]:
     """Azure with one deployment of a model and no index; ports are free ones of 127.0.0.1.
 
     `dimensions` and `index` only say what the environment asks a client to use. `lag` is how long
-    the slower of two replicas takes to show what was written, by query and by key.
+    the slower of two replicas takes to show what was written, by query and by key; None: as a
+    recording of the real service tells (tests/emulator/live.py), else LAG_SECONDS.
     """
     clock = Clock()
     identity = Identity(clock)
@@ -135,7 +138,11 @@ def emulator(  # noqa: PLR0913 - each has a default
             Faults(),
             folder / "ca.pem",
         )
-        azure.search.delays.search = azure.search.delays.lookup = lag
+        azure.search.delays.search = azure.search.delays.lookup = LAG_SECONDS
+        if recording := os.environ.get(RECORDING_VARIABLE):
+            apply_recording(azure, read_recording(Path(recording)), CLIENT_SPEED)
+        if lag is not None:
+            azure.search.delays.search = azure.search.delays.lookup = lag
         tls = secured(azure.ca)
         azure.openai.deployments[deployment] = model or Deployment()
 

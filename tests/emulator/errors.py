@@ -8,9 +8,17 @@ from tests.emulator.server import Response, failure
 class Rejected(Exception):
     """The request ends here; nothing of it was done."""
 
+    kind = ""  # under which a recording of the real service may have another response
+
     def __init__(self, status: int, code: str, message: str, *details: str) -> None:
         super().__init__(message)
         self.response = failure(status, code, message, *details)
+
+
+def of_kind(kind: str, rejected: Rejected) -> Rejected:
+    """The refusal, with its kind."""
+    rejected.kind = kind
+    return rejected
 
 
 class Silent(Rejected):
@@ -41,4 +49,4 @@ def no_property(name: str, parameter: str) -> Rejected:
 def no_index(name: str) -> Rejected:
     """There is no index and no alias of that name."""
     said = f"No index with the name '{name}' was found in the service 'loopback'."
-    return Rejected(404, "", said)
+    return of_kind("missing index", Rejected(404, "", said))

@@ -29,6 +29,7 @@ from tests.emulator.vectors import Embed, Vectors, hashed
 
 AUDIENCES = ("https://cognitiveservices.azure.com", "https://ai.azure.com")
 ROLES = (OPENAI_USER, "Cognitive Services OpenAI Contributor", "Cognitive Services User")
+MODELS = "/openai/models"
 ROUTE = re.compile(r"/openai/(?:(v1)|deployments/([^/]+))/embeddings/?")
 NEVER = 86_400  # the seconds to wait for something that waiting does not help
 
@@ -68,9 +69,10 @@ class Embedded:
 class Refused(Exception):
     """The request ends here, with this response."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, kind: str = "") -> None:
         super().__init__(response.status)
         self.response = response
+        self.kind = kind  # under which a recording of the real service may have another response
 
 
 class OpenAI:
@@ -81,6 +83,7 @@ class OpenAI:
         self.clock = clock
         self.embed = embed
         self.deployments: dict[str, Deployment] = {}
+        self.retirements: dict[str, float] = {}  # of models, in seconds since the epoch
         self.audiences = AUDIENCES
         self.key = uuid.uuid4().hex
         self.local_auth = False  # whether the key is accepted
@@ -89,6 +92,8 @@ class OpenAI:
         self.tokens = 8192  # of one input
         self.total = 300_000  # tokens of all inputs
         self.custom_headers = 10
+        self.is_closed = False  # whether the firewall rejects everybody
+        self.recorded: dict[str, Response] = {}  # of the real service, by the kind of a refusal
 
         # None is no limit. What fits into a window is its share of a minute.
         self.rpm: int | None = None
@@ -125,7 +130,7 @@ class OpenAI:
             try:
                 response = self.embeddings(request)
             except Refused as refused:
-                response = refused.response
+                response = self.recorded.get(refused.kind, refused.response)
         with self.lock:
             self.statuses[response.status] += 1
             if response.status == 429:
@@ -152,6 +157,8 @@ class OpenAI:
             raise Refused(failure(431, "431", "Request Header Fields Too Large"))
         route = ROUTE.fullmatch(request.path)
         self.authorize(request, v1=route is not None and route[1] is not None)
+        if (request.method, request.path) == ("GET", MODELS) and "api-version" in request.query:
+            return answer(200, {"object": "list", "data": self.listed()})
         if route is None or request.method != "POST" or not versioned(request, route):
             raise Refused(failure(404, "404", "Resource not found"))
 
@@ -159,7 +166,7 @@ class OpenAI:
         name = route[2] or str(body.get("model"))
         deployment = self.deployments.get(name)
         if deployment is None:
-            raise Refused(failure(404, "DeploymentNotFound", NO_DEPLOYMENT))
+            raise Refused(failure(404, "DeploymentNotFound", NO_DEPLOYMENT), "missing deployment")
         inputs = read(body.get("input"))
         estimated = estimate(inputs)
         limits = self.admit(estimated, request)
@@ -189,27 +196,38 @@ class OpenAI:
         request.pause(wanted - (time.monotonic() - started))
         return self.result(body, vectors, deployment.model, tokens, limits, spoilt)
 
+    def listed(self) -> list[Json]:
+        """The models that can be deployed, each with the day from which on it does not answer."""
+        return [
+            {"id": name, "object": "model", "deprecation": {"inference": seconds}}
+            for name, seconds in self.retirements.items()
+        ]
+
     def authorize(self, request: Request, *, v1: bool) -> None:
         """Key or token, and the role. Raises Refused."""
+        if self.is_closed:
+            raise Refused(failure(403, "403", CLOSED), "firewall")
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
         key = request.headers.get("api-key")
         if v1 and key is None and bearer and bearer.count(".") != 2:
             key = bearer  # what OpenAI(api_key="...") makes of a key
         if key is not None and not self.local_auth:
             said = "Key based authentication is disabled for this resource."
-            raise Refused(failure(403, "AuthenticationTypeDisabled", said))
+            raise Refused(failure(403, "AuthenticationTypeDisabled", said), "wrong key")
         if key is not None:
             if key != self.key:
-                raise Refused(failure(401, "401", WRONG_KEY))
+                raise Refused(failure(401, "401", WRONG_KEY), "wrong key")
             return
         token = self.identity.shown(request)
         if token is not None and token.tenant != TENANT:
             raise Refused(failure(400, WRONG_TENANT, STRANGER.format(token.tenant)))
         principal = self.identity.bearer(request, self.audiences)
         if principal is None:
-            raise Refused(answer(401, {"statusCode": 401, "message": BAD_TOKEN}))
+            known = "bad token" if bearer else "no credentials"
+            raise Refused(answer(401, {"statusCode": 401, "message": BAD_TOKEN}), known)
         if not self.identity.has(principal, *ROLES):
-            raise Refused(failure(401, "PermissionDenied", self.denied(principal)))
+            denied = failure(401, "PermissionDenied", self.denied(principal))
+            raise Refused(denied, "missing role")
 
     def denied(self, principal: Principal) -> str:
         """Error for a missing role; for a while after its assignment, another one."""
@@ -257,7 +275,8 @@ class OpenAI:
     def validated(self, body: Json, inputs: Sequence[Input], deployment: Deployment) -> int:
         """The dimensions to give, of a request that is well-formed. Raises Refused."""
         if not inputs or len(inputs) > self.inputs or not all(inputs):
-            raise Refused(invalid("'$.input' is invalid. " + REFERENCE))
+            kind = "too many inputs" if len(inputs) > self.inputs else ""
+            raise Refused(invalid("'$.input' is invalid. " + REFERENCE), kind)
         if body.get("encoding_format", "float") not in {"float", "base64"}:
             raise Refused(invalid("'$.encoding_format' is invalid. " + REFERENCE))
         wanted = body.get("dimensions", deployment.dimensions)
@@ -279,7 +298,7 @@ class OpenAI:
         for number, count in enumerate(counts):
             if count > self.tokens and len(inputs) == 1:
                 said = f"Invalid 'input': maximum context length is {self.tokens} tokens."
-                raise Refused(invalid(said))
+                raise Refused(invalid(said), "input too long")
             if count > self.tokens:
                 said = f"Invalid 'input[{number}]': maximum input length is {self.tokens} tokens."
                 raise Refused(invalid(said))
@@ -382,6 +401,7 @@ WRONG_KEY = (
     "valid key for an active subscription and use a correct regional API endpoint for your "
     "resource."
 )
+CLOSED = "Public access is disabled. Please configure private endpoint."
 BAD_TOKEN = (
     "Unauthorized. Access token is missing, invalid, audience is incorrect "
     "(https://cognitiveservices.azure.com), or have expired."

@@ -20,7 +20,7 @@ import numpy as np
 import orjson
 
 from tests.emulator.clock import Clock, Window
-from tests.emulator.errors import Rejected, Silent, invalid, no_index
+from tests.emulator.errors import Rejected, Silent, invalid, no_index, of_kind
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, SERVICE_CONTRIBUTOR, Identity
 from tests.emulator.query import MOST, PAGE, Reader, facets, names, selected, understood
 from tests.emulator.schema import VECTORS, normalized, permit
@@ -123,6 +123,7 @@ class Search:
         self.latency = 0.0  # seconds
         self.latency_per_document = 0.0
         self.results_out_of_order = False
+        self.recorded: dict[str, Response] = {}  # of the real service, by the kind of a refusal
         self.short_pages = 0.0  # share of answers with half of what is found, to be continued
 
         self.indexes: dict[str, Index] = {}
@@ -170,7 +171,7 @@ class Search:
         try:
             response = self.dispatch(request)
         except Rejected as rejected:
-            response = rejected.response
+            response = self.recorded.get(rejected.kind, rejected.response)
         with self.lock:
             self.statuses[response.status] += 1
         known = request.headers.get("x-ms-client-request-id", "")
@@ -211,22 +212,24 @@ class Search:
         """Key or token, and the role for what is asked. Raises Rejected."""
         key = call.request.headers.get("api-key")
         if self.is_closed:
-            raise Rejected(403, "", "Forbidden")
+            raise of_kind("firewall", Rejected(403, "", "Forbidden"))
         if key is not None:
             if not self.local_auth or key != self.key:
-                raise Rejected(403, "", "Access denied due to an invalid or disabled api-key.")
+                said = "Access denied due to an invalid or disabled api-key."
+                raise of_kind("wrong key", Rejected(403, "", said))
             return
         challenge = {"WWW-Authenticate": 'Bearer authorization_uri="https://login.microsoft.com"'}
         if not self.token_auth:
             raise Silent(403)
         principal = self.identity.bearer(call.request, self.audiences)
         if principal is None:
-            raise Silent(401, challenge)
+            known = "bad token" if "authorization" in call.request.headers else "no credentials"
+            raise of_kind(known, Silent(401, challenge))
         wanted = DOCUMENTS.get(call.operation)
         if wanted is None and not self.identity.has(principal, SERVICE_CONTRIBUTOR):
-            raise Rejected(403, "", "Authorization failed.")
+            raise of_kind("missing role", Rejected(403, "", "Authorization failed."))
         if wanted is not None and not self.identity.has(principal, *wanted):
-            raise Silent(403)
+            raise of_kind("missing role for documents", Silent(403))
 
     def throttle(self, method: str, operation: str) -> None:
         """Raises Rejected if operations on indexes come too fast."""

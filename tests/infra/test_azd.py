@@ -92,3 +92,15 @@ def test_what_can_be_chosen_is_documented() -> None:
         if name.startswith("INFRA_"):
             shown = f"`{default}`" if default else ""
             assert f"| `{name}` | {shown} |" in text_, name
+
+
+def test_azd_offers_regions_with_quota_for_the_default_deployment() -> None:
+    """I choose a region in which the first `azd up` can deploy the model."""
+    defaults = [
+        re.sub(r"^.*=(.*)\}$", r"\1", PARAMETERS[name])
+        for name in ("embeddingSku", "embeddingModel", "embeddingCapacity")
+    ]
+    source = (INFRA / "main.bicep").read_text()
+    offered = re.search(r"usageName: \['([^']+)'\]\n  \}\n\}\)\nparam location ", source)
+    assert offered
+    assert offered[1] == "OpenAI.{}.{},{}".format(*defaults)

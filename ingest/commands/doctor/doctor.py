@@ -18,7 +18,13 @@ from ingest.commands.doctor.env_names import (
     find_contradictions,
     find_misspellings,
 )
-from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
+from ingest.commands.doctor.finding import (
+    PROBE_RETRY_SECONDS,
+    DoctorContext,
+    DoctorFinding,
+    Verdict,
+    run_probe,
+)
 from ingest.commands.doctor.services import check_embedding, check_index_access, check_ocr
 from ingest.config.connections import create_connections
 from ingest.config.embedding import embedder_locations
@@ -35,8 +41,6 @@ from ingest.sources import Root
 
 if TYPE_CHECKING:
     from ingest.commands.doctor.network import FetchHeaders, ReachedEndpoint
-
-PROBE_RETRY_SECONDS = 15.0  # limit on retries of one request: a person is waiting
 
 
 def diagnose(

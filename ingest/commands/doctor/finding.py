@@ -14,6 +14,8 @@ from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.errors import IngestError
 
+PROBE_RETRY_SECONDS = 15.0  # limit on retries of one request: a person is waiting
+
 
 class Verdict(StrEnum):
     """Result of a check."""

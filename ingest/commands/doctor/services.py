@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ingest.azure.roles import (
@@ -81,6 +82,20 @@ def check_deployment(
             "deployment",
             lambda: describe_deployment(answer, endpoint) + describe_vectorizer(context, answer),
         )
+        yield from check_retirement(endpoint, key, answer.model or endpoint.model)
+
+
+def check_retirement(
+    endpoint: Endpoint, key: str | TokenCache, model: str
+) -> Iterator[DoctorFinding]:
+    """Tell when the model retires, by the service or else by Microsoft's schedule."""
+    from ingest.embed.openai_probe import fetch_retirement
+    from ingest.embed.retirement import describe_retirement, scheduled_retirement
+
+    found = fetch_retirement(endpoint, key, model) or scheduled_retirement(model)
+    if found:
+        today = datetime.now(UTC).date()
+        yield DoctorFinding("retirement", Verdict.RIGHT, describe_retirement(found, today))
 
 
 def describe_vectorizer(context: DoctorContext, answer: ProbeResult) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from ingest.commands.doctor.env_names import find_contradictions, find_misspelli
 from ingest.commands.doctor.finding import DoctorFinding, Verdict
 from ingest.commands.doctor.network import unreachable_error
 from ingest.config.settings import environment_settings
+from ingest.embed.retirement import Retirement, describe_retirement
 from tests.azure.logins import EXPIRED, laptop
 from tests.conftest import DIMENSIONS, ROOT, Command, ingested
 from tests.emulator import faults
@@ -72,7 +74,8 @@ def test_all_is_well(azure: Azure, folder: Path) -> None:
     assert {finding.verdict for finding in found} == {RIGHT}
     assert [finding.check for finding in found] == [
         *("settings", "identity", "embedder", "search"),
-        *("role", "deployment", "role", "role", "index", "sandbox", "source", "clock"),
+        *("role", "deployment", "retirement", "role", "role", "index", "sandbox", "source"),
+        "clock",
     ]
     assert azure.identity.default.oid in text(found, "identity")
     assert f"tenant {TENANT}, by ManagedIdentityCredential" in text(found, "identity")
@@ -80,6 +83,25 @@ def test_all_is_well(azure: Azure, folder: Path) -> None:
     assert said in text(found, "deployment")
     assert text(found, "index") == "chunks: 1 files, 3 chunks"
     assert text(found, "source").endswith("data: 16 PDFs")
+
+
+def test_the_end_of_a_model_is_told_months_ahead(azure: Azure) -> None:
+    """I plan a rebuild before my deployment stops: by the service's own date, else a schedule."""
+    told = text(examined(azure), "retirement")
+    assert "text-embedding-3-large retires on 2027-04-15 by Microsoft's schedule of 2026" in told
+    azure.openai.retirements = {
+        "text-embedding-3-large": 1_830_297_600.0,
+        "text-embedding-3-large-preview": 1_900_000_000.0,
+        "gpt-9": 1_800_000_000.0,
+    }
+    told = text(examined(azure), "retirement")
+    assert "text-embedding-3-large retires on 2028-01-01 by the service's own list" in told
+
+    retirement = Retirement("m", date(2028, 1, 1), "a list")
+    assert "ingest rebuild" not in describe_retirement(retirement, date(2027, 4, 1))
+    soon = describe_retirement(retirement, date(2027, 6, 1))
+    assert "in 214 days: before that, deploy another model" in soon
+    assert "ingest rebuild" in soon
 
 
 def test_it_writes_nothing_and_pays_for_one_word(azure: Azure) -> None:
