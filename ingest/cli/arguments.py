@@ -169,6 +169,12 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         help="a root without any PDF is meant to be empty: remove what the index has of it (no)",
     )
     command.add_argument(
+        "--add-fields",
+        action="store_true",
+        default=None,
+        help="add the fields of INGEST_PROFILE that another application's index lacks (no)",
+    )
+    command.add_argument(
         "--exclude",
         metavar="GLOB",
         action="append",

@@ -17,6 +17,7 @@ from ingest.config.endpoints import shorten_endpoints
 from ingest.config.location import Location
 from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT
+from ingest.index.azure.profile import DEFAULT_NAME
 from ingest.index.schema import RESERVED_FIELD_NAMES
 from ingest.runtime.prices import Price, parse_prices
 from ingest.sources.azure_blob.fields import BlobField, blob_fields_parser
@@ -159,6 +160,18 @@ class Settings:
         "index fields filled from blob metadata or index tags, as in "
         "`department,title=DocTitle,area=tag:Area`; new fields on Azure AI Search only",
         blob_fields_parser(RESERVED_FIELD_NAMES),
+    )
+    profile: str = setting_field(
+        DEFAULT_NAME,
+        "INGEST_PROFILE",
+        "layout of the index on Azure AI Search: `ingest`, `azure-search-openai-demo`, `gpt-rag`, "
+        "or a TOML file ([profiles.md](profiles.md))",
+    )
+    add_fields: bool = setting_field(
+        False,
+        "INGEST_ADD_FIELDS",
+        "add to another application's index the fields of the profile that it lacks",
+        parse_bool,
     )
     extractor: str = setting_field(
         "auto",
