@@ -96,15 +96,19 @@ def open_search_index(
     index = open_azure_index(settings, connections, may_be_absent=not create)
     index.filled_by = (model.model, model.dimensions)
     if create:
-        prepare_azure_index(settings, model, connections, index)
+        wanted = index_definition(settings, model.dimensions)
+        prepare_azure_index(settings, model, connections, index, wanted)
     return index
 
 
 def prepare_azure_index(
-    settings: Settings, model: Embedder, connections: Connections, index: AzureIndex
+    settings: Settings,
+    model: Embedder,
+    connections: Connections,
+    index: AzureIndex,
+    wanted: SearchIndex,
 ) -> None:
     """Create an index on a search service, or update its definition. Raises ConfigError."""
-    wanted = index_definition(settings, model.dimensions)
     find = partial(find_vectorizer, settings, connections)
     if not index.target.is_foreign:
         from ingest.index.azure.create import ensure_index
@@ -186,15 +190,28 @@ def create_generations(
     def with_index_name(name: str) -> Settings:
         return replace(settings, search_index=name)
 
+    def open_generation(name: str) -> AzureIndex:
+        return connect_azure_index(with_index_name(name), connections, may_be_absent=False)
+
+    def define(name: str) -> SearchIndex:
+        wanted = index_definition(with_index_name(name), model.dimensions)
+        current = generations.alias_index.target
+        if not current.is_foreign:
+            return wanted
+        from ingest.index.azure.foreign import define_like
+
+        return define_like(current.documents, wanted, load_profile(settings))
+
     if settings.search_key:
         warn_about_key("AZURE_SEARCH_KEY")
-    return AzureGenerations(
+    generations = AzureGenerations(
         settings.search_index,
-        lambda name: connect_azure_index(with_index_name(name), connections, may_be_absent=False),
-        lambda name: index_definition(with_index_name(name), model.dimensions),
+        open_generation,
+        define,
         (model.model, model.dimensions),
-        partial(find_vectorizer, settings, connections),
+        partial(prepare_azure_index, settings, model, connections),
     )
+    return generations
 
 
 def index_definition(settings: Settings, dimensions: int) -> SearchIndex:

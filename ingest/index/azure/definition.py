@@ -258,7 +258,7 @@ def find_incompatibilities(found: SearchIndex, wanted: SearchIndex) -> Iterator[
         size = field.vector_search_dimensions
         if size and other.vector_search_dimensions != size:
             yield f"{field.name} has {other.vector_search_dimensions} dimensions, not {size}"
-        if size and other.stored is False:
+        if size and other.stored is False and field.stored is not False:
             yield f"{field.name} is not stored, so moving a chunk would lose its vector"
     old, new = vectorizer_model(found), vectorizer_model(wanted)
     if old and new and old != new:

@@ -109,6 +109,8 @@ def bind_target(target: ForeignTarget, profile: Profile, found: SearchIndex) -> 
             "or choose another AZURE_SEARCH_INDEX"
         )
     set_mapping(target, mapping, str(found.e_tag or ""))
+    sizes = {f.name: f.vector_search_dimensions for f in found.fields}
+    target.dimensions = sizes.get(mapping.vector) or 0
     target.can_filter_keys = any(f.key and f.filterable for f in found.fields)
     return missing
 
@@ -208,6 +210,23 @@ def find_vector_problems(found: SearchIndex, wanted: Wanted) -> Iterator[str]:
     old = vectorizer_model(found, name)
     if old and old != (new := wanted.model()):
         yield f"{name} holds vectors of {old}, not {new}"
+
+
+def define_like(current: DocumentClient, wanted: SearchIndex, profile: Profile) -> SearchIndex:
+    """Return the definition of a new index like the current one, which its application made.
+
+    Only the size of its vectors is that of the wanted one; which is returned if there is none yet.
+    """
+    found = fetch_definition(current)
+    if found is None:
+        return wanted
+    name = profile.field_of(VECTOR_FIELD)
+    sizes = {f.name: f.vector_search_dimensions for f in wanted.fields}
+    found.name, found.e_tag = wanted.name, None
+    for field in found.fields:
+        if field.name == name:
+            field.vector_search_dimensions = sizes[name]
+    return found
 
 
 def build_missing(missing: list[Rule], wanted: SearchIndex) -> Iterator[SearchField]:

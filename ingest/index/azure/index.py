@@ -129,10 +129,7 @@ class AzureIndex:
         if idle is not None and not self.read_after_write:
             # The last write before this run's began its epoch, or the one before.
             wait_until_visible(self.documents, epoch_key(max(1, self.lease.epoch - 1)))
-        self.target.reconcile(
-            lambda read: self.lease.poll(read, LISTING_LAG_SECONDS),
-            has_same_vectors=self.lease.vector_space == self.filled_by,
-        )
+        self.target.reconcile(lambda read: self.lease.poll(read, LISTING_LAG_SECONDS))
 
     def join(self, holder: str, /) -> None:
         self.lease.join(holder)
@@ -256,7 +253,7 @@ class AzureIndex:
             return {str(document["id"]) for document in page}
 
         parts = self.documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS))
-        return set().union(*parts)
+        return self.target.existing_ids(set().union(*parts))
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         more = self.texts.to_fields
@@ -341,11 +338,11 @@ class AzureIndex:
         return found
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
-        if thorough:
+        if thorough or not self.target.is_trusted():
             yield from self.target.flaws(self.chunks(text=False), dimensions)
 
     def repair_local(self) -> None:
-        """Do nothing: a missing vector takes the model."""
+        self.target.restore_missing()
 
     def totals(self) -> IndexTotals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))

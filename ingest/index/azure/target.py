@@ -80,6 +80,17 @@ class OwnTarget:
         )
         return [(float(found["@search.score"]), found) for found in page]
 
+    def existing_ids(self, ids: set[str]) -> set[str]:
+        """Return those of the ids in the records' index that are here, too."""
+        return ids
+
+    def is_trusted(self) -> bool:
+        """Return whether the index surely is the one that the records describe."""
+        return True
+
+    def restore_missing(self) -> None:
+        """Do nothing: a missing vector takes the model."""
+
     def flaws(self, chunks: Iterator[StoredChunk], dimensions: int) -> Iterator[Flaw]:
         """Find chunks without a vector.
 
@@ -103,7 +114,7 @@ class OwnTarget:
             for id_ in some.keys() - {str(document["id"]) for document in near}:
                 yield Flaw(VECTOR_FLAW, "it has no vector", id_, some[id_].root, some[id_].source)
 
-    def reconcile(self, poll: Callable[..., Any], *, has_same_vectors: bool) -> None:
+    def reconcile(self, poll: Callable[..., Any]) -> None:
         """Do nothing: an index that was emptied has no records either."""
 
     def project(self, root: str | None = None) -> None:
@@ -124,6 +135,7 @@ class ForeignTarget(OwnTarget):
         self.records = records
         self.profile_name = self.etag = ""
         self.can_filter_keys = False
+        self.dimensions = 0  # of its vectors; 0: unknown
 
     def close(self) -> None:
         self.documents.close()
@@ -218,6 +230,10 @@ class ForeignTarget(OwnTarget):
         looked_up = self.documents.threads.map(self.documents.get, ids)
         return [id_ for id_, document in zip(ids, looked_up, strict=True) if document is None]
 
+    def existing_ids(self, ids: set[str]) -> set[str]:
+        pages = list(batch_ids(ids, MAX_FILTER_IDS))
+        return ids.difference(*map(self.find_missing, pages)) if ids else ids
+
     def read_mark(self) -> Values | None:
         """Read what the records say of their index; None before the first run."""
         found = self.records.get(MARK_KEY)
@@ -235,27 +251,26 @@ class ForeignTarget(OwnTarget):
         document = {"id": MARK_KEY, "kind": MARK_KEY, SUMMARY_FIELD: json.dumps(mark)}
         self.records.raise_if_refused(self.records.write("upload", [document]))
 
-    def reconcile(self, poll: Callable[..., Any], *, has_same_vectors: bool) -> None:
+    def reconcile(self, poll: Callable[..., Any]) -> None:
         """Make the index hold every chunk that has a copy, if there is doubt that it does.
 
-        `poll` repeats a read until it is not None; the caller holds the lease. Copies with vectors
-        of another model are left alone: the run replaces them.
+        `poll` repeats a read until it is not None; the caller holds the lease.
         """
         mark = self.read_mark()
-        if has_same_vectors and self.records.count("chunk"):
+        if self.records.count("chunk"):
             if mark and mark["mapping"] != self.mapping.to_json():
                 log.warning(
                     "the fields of %s have changed: writing its chunks again, without embedding",
                     self.documents.name,
                 )
                 self.project()
-            elif not self.is_trusted(mark, poll):
+            elif not self.is_trusted(poll):
                 self.restore_missing()
         self.write_mark()
 
-    def is_trusted(self, mark: Values | None, poll: Callable[..., Any]) -> bool:
+    def is_trusted(self, poll: Callable[..., Any] = lambda read: read()) -> bool:
         """Return whether the index is the one of the records, and has as many chunks."""
-        known = self.records.count("chunk")
+        mark, known = self.read_mark(), self.records.count("chunk")
 
         def read_count() -> int | None:
             count = self.documents.count_all()
@@ -308,7 +323,11 @@ class ForeignTarget(OwnTarget):
         self.documents.raise_if_refused(self.write_documents(chunks))
 
     def copies(self, root: str | None = None) -> Iterator[list[Values]]:
-        """Yield pages of the values of all chunks, or those of a root."""
+        """Yield pages of the values of all chunks, or those of a root.
+
+        Without those whose vectors have another size: they are of an earlier model, and the run
+        replaces them.
+        """
         where = "kind eq 'chunk'" + (f" and root eq {quote_odata(root)}" if root else "")
         last = ""
         while True:
@@ -319,8 +338,9 @@ class ForeignTarget(OwnTarget):
                 select=list(COPIED_VALUE_NAMES),
                 top=MAX_COPIES,
             )
-            if page:
-                yield [copy_from_document(document) for document in page]
+            values = [copy_from_document(document) for document in page]
+            if fitting := [v for v in values if self.dimensions in (0, len(v[VECTOR_FIELD]))]:
+                yield fitting
             if len(page) < MAX_COPIES:
                 return
             last = str(page[-1]["id"])
