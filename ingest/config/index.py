@@ -27,6 +27,7 @@ from ingest.runtime.concurrency import InlineExecutor
 
 if TYPE_CHECKING:
     from ingest.index.azure.definition import SearchIndex, Vectorizer
+    from ingest.index.azure.foreign import Wanted
     from ingest.index.azure.index import AzureIndex
 
 log = logging.getLogger(__name__)
@@ -109,17 +110,28 @@ def prepare_azure_index(
     wanted: SearchIndex,
 ) -> None:
     """Create an index on a search service, or update its definition. Raises ConfigError."""
-    find = partial(find_vectorizer, settings, connections)
     if not index.target.is_foreign:
         from ingest.index.azure.create import ensure_index
 
-        ensure_index(index, wanted, find)
+        ensure_index(index, wanted, partial(find_vectorizer, settings, connections))
         return
-    from ingest.index.azure.foreign import Wanted, ensure_foreign_index
+    from ingest.index.azure.foreign import ensure_foreign_index
 
-    name = partial(model_name, settings, model, connections)
-    profile = load_profile(settings)
-    ensure_foreign_index(index, Wanted(profile, wanted, name, find, settings.add_fields))
+    filling = wanted_foreign(settings, model, connections)
+    ensure_foreign_index(index, replace(filling, definition=wanted))
+
+
+def wanted_foreign(settings: Settings, model: Embedder, connections: Connections) -> Wanted:
+    """Return what an application's index should be like."""
+    from ingest.index.azure.foreign import Wanted
+
+    return Wanted(
+        load_profile(settings),
+        index_definition(settings, model.dimensions),
+        partial(model_name, settings, model, connections),
+        partial(find_vectorizer, settings, connections),
+        settings.add_fields,
+    )
 
 
 def model_name(settings: Settings, model: Embedder, connections: Connections) -> str:

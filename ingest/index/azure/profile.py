@@ -192,6 +192,10 @@ class FieldMapping:
                 document[rule.field] = convert(None, rule)
         return document
 
+    def field_of(self, value: str) -> str:
+        """Return the field that a value fills; "" if none."""
+        return next((rule.field for rule in self.rules if rule.value == value), "")
+
     def to_json(self) -> list[list[Any]]:
         """Return the rules in a form that can be stored and compared."""
         return [list(rule) for rule in self.rules]
