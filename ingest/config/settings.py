@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
+from ingest.azure.clouds import parse_cloud
 from ingest.azure.token_hosts import parse_trusted_host
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.config.endpoints import shorten_endpoints
@@ -375,6 +376,12 @@ class Settings:
         "client id of the user-assigned managed identity to use; unset: DefaultAzureCredential",
     )
     tenant: str = setting_field("", "AZURE_TENANT_ID", "the tenant to sign in to")
+    cloud: str = setting_field(
+        "",
+        "AZURE_CLOUD",
+        "the cloud: `public`, `usgovernment` or `china`; unset: that of the endpoints",
+        parse_cloud,
+    )
     search_endpoint: str = setting_field(
         "",
         "AZURE_SEARCH_ENDPOINT",
