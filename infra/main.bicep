@@ -119,10 +119,12 @@ var ocr = empty(existingDocumentIntelligence)
   : length(split(existingDocumentIntelligence, '/')) == 2 && !contains(split(existingDocumentIntelligence, '/'), '')
       ? split(existingDocumentIntelligence, '/')
       : fail('existingDocumentIntelligence: expected GROUP/NAME, got ${existingDocumentIntelligence}')
-var ocrEndpoint = empty(ocr[1]) ? '' : 'https://${ocr[1]}.cognitiveservices.azure.com'
+// environment() has no suffix of these services.
+var cloud = loadJsonContent('clouds.json')[environment().name]
+var ocrEndpoint = empty(ocr[1]) ? '' : 'https://${ocr[1]}.${cloud.cognitiveServices}'
 
-var openAiEndpoint = 'https://${openAi[1]}.openai.azure.com'
-var searchEndpoint = 'https://${search[1]}.search.windows.net'
+var openAiEndpoint = 'https://${openAi[1]}.${cloud.openAi}'
+var searchEndpoint = 'https://${search[1]}.${cloud.search}'
 var root = 'https://${storage[1]}.blob.${environment().suffixes.storage}/${containerName}'
 
 var queueName = 'ingest-${token}'

@@ -10,6 +10,8 @@ param searchId string
 param storageId string
 param documentIntelligenceId string
 
+var cloud = loadJsonContent('../clouds.json')[environment().name]
+
 module network 'network.bicep' = {
   params: {
     name: 'vnet-${token}'
@@ -27,7 +29,7 @@ module openAi 'private-endpoint.bicep' = if (!empty(openAiId)) {
     subnetId: network.outputs.endpointsSubnetId
     resourceId: openAiId
     service: 'account'
-    zone: 'privatelink.openai.azure.com'
+    zone: 'privatelink.${cloud.openAi}'
   }
 }
 
@@ -40,7 +42,7 @@ module search 'private-endpoint.bicep' = if (!empty(searchId)) {
     subnetId: network.outputs.endpointsSubnetId
     resourceId: searchId
     service: 'searchService'
-    zone: 'privatelink.search.windows.net'
+    zone: 'privatelink.${cloud.search}'
   }
 }
 
@@ -66,7 +68,7 @@ module documentIntelligence 'private-endpoint.bicep' = if (!empty(documentIntell
     subnetId: network.outputs.endpointsSubnetId
     resourceId: documentIntelligenceId
     service: 'account'
-    zone: 'privatelink.cognitiveservices.azure.com'
+    zone: 'privatelink.${cloud.cognitiveServices}'
   }
 }
 

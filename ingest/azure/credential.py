@@ -7,6 +7,7 @@ DefaultAzureCredential, which reads that variable.
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -33,7 +34,9 @@ STORAGE_SCOPE = token_hosts.STORAGE_SCOPE
 MONITOR_SCOPE = token_hosts.MONITOR_SCOPE
 
 
-def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCredential:
+def create_credential(
+    client_id: str, tenant: str, *, hosted: bool, authority: str = ""
+) -> TokenCredential:
     """Create the credential of this process. No token is requested yet.
 
     Args:
@@ -41,6 +44,8 @@ def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCred
         tenant: tenant id for the `azd` and `az` logins; "" for their default.
         hosted: the host provides an identity, or AZURE_TOKEN_CREDENTIALS selects one, so the
             logins of this machine are not put first.
+        authority: host of the cloud that signs in; "" for the public one. AZURE_AUTHORITY_HOST,
+            which hosts and the SDK know, comes first.
 
     Raises ConfigError for a value of AZURE_TOKEN_CREDENTIALS that is not known.
     """
@@ -64,6 +69,8 @@ def create_credential(client_id: str, tenant: str, *, hosted: bool) -> TokenCred
     if logins:
         # Left out otherwise: a value, even False, overrides AZURE_TOKEN_CREDENTIALS.
         options |= {"exclude_developer_cli_credential": True, "exclude_cli_credential": True}
+    if authority and not os.environ.get("AZURE_AUTHORITY_HOST"):
+        options["authority"] = authority
     if tenant:
         options["workload_identity_tenant_id"] = tenant
     if hosted:  # elsewhere a proxy may answer in place of the endpoint of a host that has none

@@ -21,17 +21,31 @@ from io import BufferedReader
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from ingest.azure.credential import SharedCredential
+from ingest.azure.clouds import CLOUDS, Cloud
+from ingest.azure.credential import (
+    COGNITIVE_SERVICES_SCOPE,
+    SEARCH_SCOPE,
+    STORAGE_SCOPE,
+    SharedCredential,
+)
 from ingest.azure.token_cache import Identity, TokenCache
 from ingest.errors import ConfigError, IngestError
 from ingest.redaction import hold_secret
 
-# The services that this program uses: Azure OpenAI (two audiences), AI Search and Storage.
-AUDIENCES = (
-    "https://cognitiveservices.azure.com",
-    "https://ai.azure.com",
-    "https://search.azure.com",
-    "https://storage.azure.com",
+SCOPE_SUFFIX = "/.default"
+# The services that this program uses, in each cloud: Azure OpenAI, AI Search and Storage; and the
+# second audience of Azure OpenAI in the public cloud.
+AUDIENCES = tuple(
+    dict.fromkeys(
+        [
+            *(
+                cloud.scope(scope).removesuffix(SCOPE_SUFFIX)
+                for scope in (COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE)
+                for cloud in CLOUDS
+            ),
+            "https://ai.azure.com",
+        ]
+    )
 )
 ENDPOINT_PATH = "/msi/token"
 MSI_API_VERSION = "2019-08-01"
@@ -83,7 +97,7 @@ class TokenProxy(ThreadingHTTPServer):
         name: str,
         on_request: Callable[[ProxiedRequest], None],
     ) -> None:
-        self.tokens = {a: TokenCache(credential, f"{a}/.default") for a in AUDIENCES}
+        self.tokens = {a: TokenCache(credential, f"{a}{SCOPE_SUFFIX}") for a in AUDIENCES}
         self.on_request = on_request
         self.secret = secrets.token_urlsafe(32)
         hold_secret(self.secret)
@@ -108,9 +122,9 @@ class TokenProxy(ThreadingHTTPServer):
             "IDENTITY_HEADER": self.secret,
         }
 
-    def identity(self) -> Identity:
+    def identity(self, cloud: Cloud) -> Identity:
         """Return the identity whose tokens are served. Raises ConfigError if none is signed in."""
-        tokens = self.tokens[AUDIENCES[0]]
+        tokens = self.tokens[cloud.scope(COGNITIVE_SERVICES_SCOPE).removesuffix(SCOPE_SUFFIX)]
         tokens.current_token()
         return tokens.identity()
 

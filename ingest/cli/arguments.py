@@ -69,11 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
         ADD_ARGUMENTS[name](command)
         add_settings(command, name)
         every = command.add_argument_group("options of every command")
-        every.add_argument(
-            "--index",
-            metavar="PLACE",
-            help="the index: a folder, or https://... (AZURE_SEARCH_ENDPOINT, else .ingest)",
-        )
+        if name != "token-proxy":  # which has none
+            every.add_argument(
+                "--index",
+                metavar="PLACE",
+                help="the index: a folder, or https://... (AZURE_SEARCH_ENDPOINT, else .ingest)",
+            )
         every.add_argument("--json", action="store_true", help="print one JSON object per line")
         every.add_argument(
             "--log", metavar="FORMAT", help="log format on stderr: text or json (text)"

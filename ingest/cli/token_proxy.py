@@ -30,7 +30,8 @@ TERMINAL_POLL_SECONDS = 1.0  # between checks that the parent process is alive
 def main(options: argparse.Namespace) -> int:
     """Serve tokens until a signal comes; returns the exit code."""
     parent = os.getppid()
-    credential = create_connections(load_settings(options)).credential
+    connections = create_connections(load_settings(options))
+    credential = connections.credential
     output_lock = threading.Lock()
 
     def print_answer(request: ProxiedRequest) -> None:
@@ -44,7 +45,9 @@ def main(options: argparse.Namespace) -> int:
         wait_for_signals() as stopped,
         TokenProxy(credential, options.bind, options.port, options.host, print_answer) as proxy,
     ):
-        identity = str(proxy.identity())  # fails here, and not in the container, if not signed in
+        identity = str(
+            proxy.identity(connections.cloud)
+        )  # fails here, and not in the container, if not signed in
         with write_environment_file(proxy.environment, options.write):
             threading.Thread(target=proxy.serve_forever, daemon=True).start()
             announce(proxy, options, identity)

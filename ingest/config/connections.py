@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from ingest.azure.clouds import PUBLIC, Cloud, find_cloud
 from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import check_token_host
@@ -28,10 +30,12 @@ class Connections:
     retry_policy: RetryPolicy
     observer: Observer | None = None
     trusted_hosts: tuple[str, ...] = ()  # besides Azure's own, for tokens
+    cloud: Cloud = PUBLIC
 
     def token_for(self, url: str, scope: str) -> TokenCache:
         """Return a source of tokens for a service. Raises ConfigError if it may not get one."""
         check_token_host(url, scope, self.trusted_hosts)
+        scope = self.cloud.scope(scope)
         return TokenCache(self.credential, scope, retry_policy=self.retry_policy)
 
 
@@ -42,8 +46,13 @@ def create_connections(
 
     `time` may replace the `sleep` and the `clock` of the retry policy.
     """
+    cloud = find_cloud(settings.cloud, service_urls(settings))
     make = partial(
-        create_credential, settings.openai_client_id, settings.tenant, hosted=settings.hosted
+        create_credential,
+        settings.openai_client_id,
+        settings.tenant,
+        hosted=settings.hosted,
+        authority="" if cloud is PUBLIC else cloud.authority,
     )
     for key in (settings.openai_key, settings.search_key):
         hold_secret(key)
@@ -52,7 +61,15 @@ def create_connections(
         SharedCredential(make),
         RetryPolicy(settings.retry_seconds, settings.wait_for_roles, stopped, **time),
         trusted_hosts=settings.trusted_hosts,
+        cloud=cloud,
     )
+
+
+def service_urls(settings: Settings) -> Iterator[str]:
+    """Yield what may name a service of Azure."""
+    yield from (settings.search_endpoint, settings.index)
+    yield from (*settings.openai_endpoint, settings.embedder)
+    yield from (settings.ocr, settings.root, settings.event_queue)
 
 
 def connections_of_run(

@@ -15,17 +15,19 @@ from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.config.connections import Connections, warn_about_key
 from ingest.config.embedding import embedder_key, embedding_endpoints
 from ingest.config.location import Location
+from ingest.config.profile import load_profile
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.errors import ConfigError
 from ingest.index import Index
+from ingest.index.azure.profile import FieldMapping, Profile, bind_profile
 from ingest.index.generations import Generations
-from ingest.index.schema import additional_fields
 from ingest.runtime.concurrency import InlineExecutor
 
 if TYPE_CHECKING:
     from ingest.index.azure.definition import SearchIndex, Vectorizer
+    from ingest.index.azure.foreign import Wanted
     from ingest.index.azure.index import AzureIndex
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,11 @@ def open_sqlite_index(
     """Open the index in a folder."""
     from ingest.index.sqlite.index import SqliteIndex
 
+    if load_profile(settings).is_foreign:
+        raise ConfigError(
+            f"INGEST_PROFILE={settings.profile} describes an index on Azure AI Search, and "
+            f"{index_location(settings)} is a folder: set AZURE_SEARCH_ENDPOINT"
+        )
     folder = Path(index_location(settings).path)
     index = SqliteIndex(folder, model.model, model.dimensions, create=create)
     index.hybrid_weight = settings.hybrid_weight
@@ -90,14 +97,49 @@ def open_search_index(
     index = open_azure_index(settings, connections, may_be_absent=not create)
     index.filled_by = (model.model, model.dimensions)
     if create:
+        wanted = index_definition(settings, model.dimensions)
+        prepare_azure_index(settings, model, connections, index, wanted)
+    return index
+
+
+def prepare_azure_index(
+    settings: Settings,
+    model: Embedder,
+    connections: Connections,
+    index: AzureIndex,
+    wanted: SearchIndex,
+) -> None:
+    """Create an index on a search service, or update its definition. Raises ConfigError."""
+    if not index.target.is_foreign:
         from ingest.index.azure.create import ensure_index
 
-        ensure_index(
-            index,
-            index_definition(settings, model.dimensions),
-            partial(find_vectorizer, settings, connections),
-        )
-    return index
+        ensure_index(index, wanted, partial(find_vectorizer, settings, connections))
+        return
+    from ingest.index.azure.foreign import ensure_foreign_index
+
+    filling = wanted_foreign(settings, model, connections)
+    ensure_foreign_index(index, replace(filling, definition=wanted))
+
+
+def wanted_foreign(settings: Settings, model: Embedder, connections: Connections) -> Wanted:
+    """Return what an application's index should be like."""
+    from ingest.index.azure.foreign import Wanted
+
+    return Wanted(
+        load_profile(settings),
+        index_definition(settings, model.dimensions),
+        partial(model_name, settings, model, connections),
+        partial(find_vectorizer, settings, connections),
+        settings.add_fields,
+    )
+
+
+def model_name(settings: Settings, model: Embedder, connections: Connections) -> str:
+    """Return the name of the model; asks a deployment with a name of its own."""
+    if model.model in MODEL_DIMENSIONS:
+        return model.model
+    vectorizer = find_vectorizer(settings, connections)
+    return vectorizer.model if vectorizer else model.model
 
 
 # Scheme: opener of an index at such a location.
@@ -107,7 +149,7 @@ INDEX_OPENERS: Mapping[str, IndexOpener] = {"": open_sqlite_index, "https": open
 def open_azure_index(
     settings: Settings, connections: Connections, *, may_be_absent: bool
 ) -> AzureIndex:
-    """Connect to the index on a search service, and warn if an API key is used. No request."""
+    """Connect to the index on a search service, and warn if an API key is used."""
     if settings.search_key:
         warn_about_key("AZURE_SEARCH_KEY")
     return connect_azure_index(settings, connections, may_be_absent=may_be_absent)
@@ -116,17 +158,34 @@ def open_azure_index(
 def connect_azure_index(
     settings: Settings, connections: Connections, *, may_be_absent: bool
 ) -> AzureIndex:
-    """Connect to the index on a search service. Sends no request."""
+    """Connect to the index on a search service; with a foreign profile, read its definition."""
     from ingest.index.azure.client import DocumentClient
     from ingest.index.azure.index import AzureIndex
+    from ingest.index.azure.target import OwnTarget
 
     endpoint, name = str(index_location(settings)), settings.search_index
     key = settings.search_key or connections.token_for(endpoint, SEARCH_SCOPE)
-    index = AzureIndex(
-        DocumentClient(endpoint, name, key, connections.retry_policy, may_be_absent=may_be_absent)
-    )
+    profile = load_profile(settings)
+
+    def connect(name: str) -> DocumentClient:
+        return DocumentClient(
+            endpoint, name, key, connections.retry_policy, may_be_absent=may_be_absent
+        )
+
+    if profile.is_foreign:
+        from ingest.index.azure.foreign import open_foreign_index
+
+        index = open_foreign_index(name, profile, connect)
+    else:
+        documents = connect(name)
+        index = AzureIndex(documents, target=OwnTarget(documents, own_mapping(profile)))
     index.hybrid_weight = settings.hybrid_weight
     return index
+
+
+def own_mapping(profile: Profile) -> FieldMapping:
+    """Return the mapping to an index that has all fields of its profile."""
+    return bind_profile(profile, {rule.field.name: rule.field for rule in profile.rules})[0]
 
 
 def create_generations(
@@ -143,24 +202,40 @@ def create_generations(
     def with_index_name(name: str) -> Settings:
         return replace(settings, search_index=name)
 
+    def open_generation(name: str) -> AzureIndex:
+        return connect_azure_index(with_index_name(name), connections, may_be_absent=False)
+
+    def define(name: str) -> SearchIndex:
+        wanted = index_definition(with_index_name(name), model.dimensions)
+        current = generations.alias_index.target
+        if not current.is_foreign:
+            return wanted
+        from ingest.index.azure.foreign import define_like
+
+        return define_like(current.documents, wanted, load_profile(settings))
+
     if settings.search_key:
         warn_about_key("AZURE_SEARCH_KEY")
-    return AzureGenerations(
+    generations = AzureGenerations(
         settings.search_index,
-        lambda name: connect_azure_index(with_index_name(name), connections, may_be_absent=False),
-        lambda name: index_definition(with_index_name(name), model.dimensions),
+        open_generation,
+        define,
         (model.model, model.dimensions),
-        partial(find_vectorizer, settings, connections),
+        partial(prepare_azure_index, settings, model, connections),
     )
+    return generations
 
 
 def index_definition(settings: Settings, dimensions: int) -> SearchIndex:
     """Build the definition of an index on a search service."""
     from ingest.index.azure.definition import build_definition
 
-    extra_fields = additional_fields(field.name for field in settings.blob_fields)
-    name, analyzer = settings.search_index, settings.search_analyzer
-    return build_definition(name, dimensions, analyzer, create_vectorizer(settings), extra_fields)
+    name, analyzer, profile = (
+        settings.search_index,
+        settings.search_analyzer,
+        load_profile(settings),
+    )
+    return build_definition(name, dimensions, analyzer, create_vectorizer(settings), profile)
 
 
 def create_vectorizer(settings: Settings) -> Vectorizer | None:

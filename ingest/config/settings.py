@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
+from ingest.azure.clouds import parse_cloud
 from ingest.azure.token_hosts import parse_trusted_host
 from ingest.chunk import MAX_OVERLAP_SHARE, MIN_CHUNK_TOKENS
 from ingest.config.declaration import Flag, secret_field, setting_field
@@ -28,6 +29,7 @@ from ingest.config.parsers import (
 )
 from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT
+from ingest.index.azure.profile import DEFAULT_NAME
 from ingest.index.schema import RESERVED_FIELD_NAMES
 from ingest.runtime.prices import Price, parse_prices
 from ingest.sources.azure_blob.fields import BlobField, blob_fields_parser
@@ -73,6 +75,19 @@ class Settings:
         "index fields filled from blob metadata or index tags, as in "
         "`department,title=DocTitle,area=tag:Area`; new fields on Azure AI Search only",
         blob_fields_parser(RESERVED_FIELD_NAMES),
+    )
+    profile: str = setting_field(
+        DEFAULT_NAME,
+        "INGEST_PROFILE",
+        "layout of the index on Azure AI Search: `ingest`, `azure-search-openai-demo`, `gpt-rag`, "
+        "or a TOML file ([profiles.md](profiles.md))",
+    )
+    add_fields: bool = setting_field(
+        False,
+        "INGEST_ADD_FIELDS",
+        "add to another application's index the fields of the profile that it lacks",
+        parse_bool,
+        flag=Flag("add the fields of INGEST_PROFILE that another application's index lacks (no)"),
     )
     extractor: str = setting_field(
         "auto",
@@ -306,6 +321,12 @@ class Settings:
         "client id of the user-assigned managed identity to use; unset: DefaultAzureCredential",
     )
     tenant: str = setting_field("", "AZURE_TENANT_ID", "the tenant to sign in to")
+    cloud: str = setting_field(
+        "",
+        "AZURE_CLOUD",
+        "the cloud: `public`, `usgovernment` or `china`; unset: that of the endpoints",
+        parse_cloud,
+    )
     search_endpoint: str = setting_field(
         "",
         "AZURE_SEARCH_ENDPOINT",

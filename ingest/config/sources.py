@@ -12,6 +12,7 @@ from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
+from ingest.config.profile import load_profile
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, RootError
 from ingest.sources import Root
@@ -124,12 +125,14 @@ def open_containers(
     """Open blob containers; the stack closes their clients."""
     from ingest.sources.azure_blob.client import BlobStorageClient
     from ingest.sources.azure_blob.container import Container, parse_container_urls
+    from ingest.sources.azure_blob.fields import BlobField
 
+    more = [BlobField(*value) for value in load_profile(settings).blob_values()]
     for location in parse_container_urls(urls):
         token = connections.token_for(location.url, STORAGE_SCOPE)
         client = BlobStorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
-        yield Container(location, client, document_memory(settings), settings.blob_fields)
+        yield Container(location, client, document_memory(settings), (*settings.blob_fields, *more))
 
 
 @contextmanager

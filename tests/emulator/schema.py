@@ -30,7 +30,8 @@ SIMPLE = {
         "GeographyPoint",
     )
 }
-TYPES = SIMPLE | VECTORS | {f"Collection({kind})" for kind in SIMPLE}
+COMPLEX = {"Edm.ComplexType", "Collection(Edm.ComplexType)"}
+TYPES = SIMPLE | VECTORS | COMPLEX | {f"Collection({kind})" for kind in SIMPLE}
 FIELDS = 1000
 DIMENSIONS = 4096
 # Of Azure OpenAI, those that a vectorizer can call.
@@ -52,6 +53,15 @@ FIXED = (
     "vectorSearchProfile",
     "vectorEncoding",
 )
+# A complex field has none of its own; "stored" is what tells that its parts are kept.
+COMPLEX_ATTRIBUTES: Json = {
+    **dict.fromkeys(FIXED[1:]),
+    **dict.fromkeys(("key", "searchable", "filterable", "sortable", "facetable"), False),
+    "retrievable": True,
+    "stored": True,
+    "searchAnalyzer": None,
+    "synonymMaps": [],
+}
 ANALYSIS = ("analyzers", "tokenizers", "tokenFilters", "charFilters", "normalizers")
 HNSW = {"metric": "cosine", "m": 4, "efConstruction": 400, "efSearch": 500}
 
@@ -88,6 +98,11 @@ def field(sent: Json, profiles: set[str]) -> Json:
         raise Rejected(400, "InvalidName", f"Invalid field name: '{name}'.")
     if kind not in TYPES:
         raise invalid(f"index : The type '{kind}' of field '{name}' is not known.")
+    if kind in COMPLEX:
+        inner = [field(f, profiles) for f in sent.get("fields") or []]
+        if not inner:
+            raise invalid(f"index : The complex field '{name}' has no fields.")
+        return {"name": name, "type": kind, **COMPLEX_ATTRIBUTES, "fields": inner}
     vector, text = kind in VECTORS, kind in {"Edm.String", "Collection(Edm.String)"}
     defaults: Json = {
         "key": False,

@@ -211,6 +211,8 @@ def check(definition: Json) -> Callable[[Any], Any]:
     kind, name = definition["type"], definition["name"]
     if kind in VECTORS:
         return lambda value: vector(value, name, definition["dimensions"])
+    if kind == "Collection(Edm.ComplexType)":
+        return lambda value: [SCALARS["Edm.ComplexType"](item) for item in sequence(value)]
     if kind.startswith("Collection("):
         inner = SCALARS[kind[len("Collection(") : -1]]
         return lambda value: [inner(item) for item in sequence(value)]
@@ -264,6 +266,7 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
     "Edm.Boolean": of(bool),
     "Edm.DateTimeOffset": moment,
     "Edm.GeographyPoint": of(dict),
+    "Edm.ComplexType": of(dict),
 }
 
 

@@ -16,6 +16,7 @@ import pytest
 from ingest.azure.credential import SharedCredential, create_credential
 from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import SEARCH_SCOPE
+from ingest.config.profile import find_profile
 from ingest.errors import BusyError, ConfigError
 from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, ChunkStore, Index
 from ingest.index.azure.client import DocumentClient
@@ -25,6 +26,7 @@ from ingest.index.azure.definition import (
     SearchIndex,
     build_definition,
 )
+from ingest.index.azure.foreign import Wanted, ensure_foreign_index, open_foreign_index
 from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex
 from ingest.index.composite import CompositeIndex, open_state
@@ -46,6 +48,7 @@ from ingest.models import (
 from ingest.runtime.retry import RetryPolicy
 from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.emulator.emulator import Azure
+from tests.index.foreign_indexes import demo
 from tests.test_extending import load_program
 
 
@@ -56,10 +59,18 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     elif request.param == "composite":
         chunks: ChunkStore = load_program("memory_chunks.py")["MemoryChunks"]()
         opened = CompositeIndex(chunks, open_state(tmp_path / "state", MODEL, DIMENSIONS))
+    elif request.param == "foreign":
+        opened = request.getfixturevalue("foreign")
     else:
         opened = request.getfixturevalue("service")
     yield opened
     opened.close()
+
+
+# What concerns chunks, which another application's index has in its own layout.
+on_any_index = pytest.mark.parametrize(
+    "index", ["local", "azure", "foreign", "composite"], indirect=True
+)
 
 
 @pytest.fixture
@@ -71,11 +82,29 @@ def service(azure: Azure) -> AzureIndex:
     return made
 
 
-def opened(endpoint: str, name: str) -> AzureIndex:
+@pytest.fixture
+def foreign(azure: Azure) -> AzureIndex:
+    """An index that the demo's prepdocs made, and that of its records."""
+    azure.search.delays.search = azure.search.delays.lookup = 0
+    definition = demo(DIMENSIONS) | {"name": "contract"}
+    with opened(azure.search_endpoint, "contract").indexes as indexes:
+        indexes.create_index(SearchIndex(definition))
+    profile = find_profile("azure-search-openai-demo")
+    made = open_foreign_index("contract", profile, partial(connected, azure.search_endpoint))
+    made.filled_by = (MODEL, DIMENSIONS)
+    wanted = build_definition("contract", DIMENSIONS, "standard.lucene", None, profile)
+    ensure_foreign_index(made, Wanted(profile, wanted, lambda: MODEL))
+    return made
+
+
+def connected(endpoint: str, name: str) -> DocumentClient:
     login = SharedCredential(lambda: create_credential("", "", hosted=True))
     token = TokenCache(login, SEARCH_SCOPE)
-    client = DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False)
-    return AzureIndex(client, (MODEL, DIMENSIONS))
+    return DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False)
+
+
+def opened(endpoint: str, name: str) -> AzureIndex:
+    return AzureIndex(connected(endpoint, name), (MODEL, DIMENSIONS))
 
 
 def defined(name: str) -> SearchIndex:
@@ -119,6 +148,7 @@ def ids(index: Index, text: str, mode: Mode, top: int = 5) -> list[object]:
     return [hit.fields["id"] for hit in index.search(text, vector(text), mode, top)]
 
 
+@on_any_index
 def test_what_is_uploaded_is_found(index: Index) -> None:
     """By its words, by its meaning, and by both."""
     assert index.upload([A, B, C]) == []
@@ -194,6 +224,7 @@ def test_what_stands_in_the_name_only_is_found(index: Index) -> None:
     assert first("Initech FY23") == "Initech 2023.pdf"
 
 
+@on_any_index
 def test_copies_of_a_text_are_one_hit(index: Index) -> None:
     """A file that was copied eighty times takes one place, which names the copies' pages."""
     places = [replace(SOURCE, name=f"copies/{number:02}.pdf") for number in range(79)]
@@ -288,6 +319,7 @@ def test_uploading_again_changes_nothing(index: Index) -> None:
     assert ids(index, "grain", Mode.TEXT) == [A.chunk.id]
 
 
+@on_any_index
 def test_a_chunk_without_a_vector_is_moved_and_keeps_the_one_it_has(index: Index) -> None:
     """Invariant 3: a page inserted in front costs no embedding."""
     index.upload([A, B])
@@ -299,6 +331,7 @@ def test_a_chunk_without_a_vector_is_moved_and_keeps_the_one_it_has(index: Index
     assert (hit.fields["id"], hit.fields["page_start"]) == (A.chunk.id, 9)
 
 
+@on_any_index
 def test_moving_what_is_not_there_is_refused(index: Index) -> None:
     """Invariant 4: a chunk that would have no vector is named, not written."""
     (refusal,) = index.upload([replace(B, vector=None)])
@@ -307,6 +340,7 @@ def test_moving_what_is_not_there_is_refused(index: Index) -> None:
     assert index.totals().chunks == 0
 
 
+@on_any_index
 def test_what_is_deleted_is_gone(index: Index) -> None:
     """No kind of search answers from it, and deleting it again is no error."""
     index.upload([A, B])
@@ -319,6 +353,7 @@ def test_what_is_deleted_is_gone(index: Index) -> None:
     assert index.totals().chunks == 1
 
 
+@on_any_index
 def test_held_says_which_chunks_are_there(index: Index) -> None:
     """However many are asked for."""
     index.upload([A, B])
@@ -469,6 +504,7 @@ def test_every_chunk_can_be_gone_through(index: Index) -> None:
     assert next(index.chunks(text=False)).text == ""
 
 
+@on_any_index
 def test_vectors_can_be_had_again(index: Index) -> None:
     """So that the same text need not be paid for twice; of what is not there, there is none."""
     index.upload([A, B])
@@ -485,6 +521,7 @@ def test_vectors_can_be_had_again(index: Index) -> None:
     assert index.vectors([]) == {}
 
 
+@on_any_index
 def test_a_root_gets_another_name(index: Index) -> None:
     """Its records, chunks and paid pages are all there under the new name, and only there."""
     docs = KnownRoot("handbook", "/docs", "0" * 16, ("1" * 16,), renamed_from="/docs")
@@ -518,6 +555,7 @@ def test_chunks_of_a_store_that_cannot_rename_keep_the_root_by_its_path(tmp_path
         assert index.record("/docs", "tools/mill.pdf") == RECORD
 
 
+@on_any_index
 def test_a_chunk_is_found_by_the_text_that_it_embeds(index: Index) -> None:
     """Whatever document it belongs to, and as long as it is there."""
     a, b = replace(A, text_hash="1" * 40), replace(B, text_hash="2" * 40)

@@ -76,7 +76,7 @@ VERSIONS = {
 }
 FUNCTIONS = {
     *("concat", "contains", "empty", "environment", "fail", "guid", "json", "length"),
-    *("resourceGroup", "split", "string"),
+    *("loadJsonContent", "resourceGroup", "split", "string"),
     *("subscription", "subscriptionResourceId", "toLower", "union", "uniqueString"),
 }
 ROLES = {
@@ -513,10 +513,10 @@ def test_private_endpoints_close_the_public_ones() -> None:
         name: text(at(node, "params.zone")) for name, node in private.items() if name != "network"
     }
     assert zones == {
-        "openAi": "privatelink.openai.azure.com",
-        "search": "privatelink.search.windows.net",
+        "openAi": "privatelink.${cloud.openAi}",
+        "search": "privatelink.${cloud.search}",
         "storage": "privatelink.blob.${environment().suffixes.storage}",
-        "documentIntelligence": "privatelink.cognitiveservices.azure.com",
+        "documentIntelligence": "privatelink.${cloud.cognitiveServices}",
     }
     served = {name: text(at(private[name], "params.service")) for name in zones}
     assert served == {

@@ -8,16 +8,78 @@ goes on with other seeds.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.pipeline.worlds import World, live
+from tests.conftest import DIMENSIONS
+from tests.index.foreign_indexes import demo, demo_cloud, demo_full, gpt_rag
+from tests.pipeline.worlds import INDEX, World, live
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_befalls_runs_on_a_service_the_next_one_makes_good(seed: int) -> None:
     """Lags of none to eight seconds, one replica or two."""
     live(World(lag=(0.0, 1.0, 3.0, 8.0)[seed % 4], replicas=1 + seed % 2), seed)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_befalls_runs_that_fill_an_application_s_index(seed: int) -> None:
+    """Its chunks, the copies of them and the records are in two indexes, and agree."""
+    live(foreign_world(seed, lag=(0.0, 1.0, 8.0)[seed // 4], replicas=1 + seed % 2), seed)
+
+
+def foreign_world(kind: int, **more: Any) -> World:
+    """An index that one of four applications made."""
+    definition = (demo, demo_cloud, demo_full, gpt_rag)[kind % 4](DIMENSIONS)
+    profile = "gpt-rag" if kind % 4 == 3 else "azure-search-openai-demo"
+    return World(profile=profile, definition=definition, **more)
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_an_application_s_index_that_lost_chunks_gets_them_again(kind: int) -> None:
+    """Emptied, made anew by its application, or short of one chunk: for nothing."""
+    world = foreign_world(kind)
+    world.files = {"0.pdf": "w0 w1 w2", "1.pdf": "w3 w4"}
+    assert world.run() == 0
+    world.check()
+    paid = world.paid.copy()
+
+    for keys in (slice(None), slice(1)):
+        index = world.service.indexes[INDEX]
+        for key in list(index.latest)[keys]:
+            index.written(key, None, world.clock.now(), world.service.delays)
+        assert world.run() == 0
+        world.check()
+    definition = world.service.indexes.pop(INDEX).definition
+    world.create(definition)
+    stranger = {definition["fields"][0]["name"]: "x", "content": "of its own"}
+    for n in range(9):
+        index = world.service.indexes[INDEX]
+        index.written(f"x{n}", stranger, world.clock.now(), world.service.delays)
+    assert world.run() == 0
+    for n in range(9):
+        index.written(f"x{n}", None, world.clock.now(), world.service.delays)
+    world.check()
+    assert world.paid == paid
+
+
+def test_a_field_that_an_application_adds_is_filled() -> None:
+    """From the copies of the chunks that are there: nothing is read or embedded."""
+    world = foreign_world(3)
+    definition = world.service.indexes.pop(INDEX).definition
+    lacking = [f for f in definition["fields"] if f["name"] != "filepath"]
+    world.create(definition | {"fields": lacking})
+    world.files = {"0.pdf": "w0 w1 w2"}
+    assert world.run() == 0
+    paid = world.paid.copy()
+
+    world.create(definition)
+    assert world.run() == 0
+    found = world.service.indexes[INDEX].latest.values()
+    assert [d["filepath"] for d in found] == ["0.pdf"] * 3
+    assert world.paid == paid
+    world.check()
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -22,13 +22,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from azure.core.credentials import AzureKeyCredential
 
+from ingest.config.profile import find_profile
 from ingest.embed import Embedder
 from ingest.errors import BusyError, DocumentError, IngestError
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
-from ingest.index.azure.definition import build_definition
+from ingest.index.azure.definition import (
+    SearchIndex,
+    build_definition,
+    build_records_definition,
+)
+from ingest.index.azure.foreign import RECORDS_SUFFIX, bind_target
 from ingest.index.azure.index import AzureIndex
 from ingest.index.azure.owner import local_host
+from ingest.index.azure.profile import FieldMapping
 from ingest.index.azure.serialize import request_body
+from ingest.index.azure.target import ForeignTarget
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
     Chunk,
@@ -49,7 +57,7 @@ from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.emulator.clock import Clock
 from tests.emulator.identity import Identity
 from tests.emulator.search import Search
-from tests.emulator.server import Request
+from tests.emulator.server import Json, Request
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -110,8 +118,10 @@ class Process:
 class Direct(DocumentClient):
     """Documents of an index on the emulator, without sockets."""
 
-    def __init__(self, search: Search, clock: VirtualClock, process: Process) -> None:
-        self.endpoint, self.name = "https://search", INDEX
+    def __init__(
+        self, search: Search, clock: VirtualClock, process: Process, name: str = INDEX
+    ) -> None:
+        self.endpoint, self.name = "https://search", name
         self.api_key = self.key = search.key
         self.service, self.clock, self.process = search, clock, process
         self.retry_policy = RetryPolicy(sleep=clock.advance, clock=clock.now)
@@ -129,14 +139,14 @@ class Direct(DocumentClient):
         return json.loads(response.body) if response.body else None
 
     def get(self, key: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = self.ask("GET", f"/indexes('{INDEX}')/docs('{key}')")
+        found: dict[str, Any] | None = self.ask("GET", f"/indexes('{self.name}')/docs('{key}')")
         return found
 
     def search_page(self, **query: Any) -> list[dict[str, Any]]:
         names = {"search_text": "search", "order_by": "orderby"}
         body = {names.get(name, name): value for name, value in query.items()}
         lists = {k: ",".join(v) for k, v in body.items() if isinstance(v, list)}
-        path = f"/indexes('{INDEX}')/docs/search.post.search"
+        path = f"/indexes('{self.name}')/docs/search.post.search"
         found: list[dict[str, Any]] = self.ask("POST", path, json.dumps(body | lists).encode())[
             "value"
         ]
@@ -145,13 +155,16 @@ class Direct(DocumentClient):
     def count(self, kind: str) -> int:
         return len(self.search_page(search_text="*", filter=f"kind eq '{kind}'", top=1000))
 
+    def count_all(self) -> int:
+        return len(self.search_page(search_text="*", top=1000))
+
     def send_until_answered(self, *arguments: Any) -> None:
         # Between the fence and its request no process is paused for long.
         with self.process.lock:
             super().send_until_answered(*arguments)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        path = f"/indexes('{INDEX}')/docs/search.index"
+        path = f"/indexes('{self.name}')/docs/search.index"
         results: list[dict[str, Any]] = self.ask("POST", path, request_body(action, documents))[
             "value"
         ]
@@ -244,6 +257,8 @@ class World:
     folder: Path | None = None  # of a local index; None: on a service
     lag: float = 0.0
     replicas: int = 1
+    profile: str = ""  # of the definition of another application's index
+    definition: Json | None = None
     files: dict[str, str] = field(default_factory=dict)
     clock: VirtualClock = field(default_factory=VirtualClock)
     paid: Counter[str] = field(default_factory=Counter)  # texts that were embedded
@@ -255,15 +270,37 @@ class World:
         self.service.local_auth = True
         self.service.replicas = self.replicas
         self.service.delays.search = self.service.delays.lookup = self.lag
-        definition = build_definition(INDEX, DIMENSIONS, "standard.lucene", None).as_dict()
+        if self.definition:
+            self.create(self.definition | {"name": INDEX})
+            self.create(build_records_definition(INDEX + RECORDS_SUFFIX).as_dict())
+        else:
+            self.create(build_definition(INDEX, DIMENSIONS, "standard.lucene", None).as_dict())
+
+    def create(self, definition: Json) -> None:
+        """Create an index."""
         request = Request(
             "PUT",
-            f"/indexes('{INDEX}')",
+            f"/indexes('{definition['name']}')",
             {"api-version": SEARCH_API_VERSION},
             {"api-key": self.service.key},
             json.dumps(definition).encode(),
         )
-        assert self.service.serve(request).status == 201
+        assert self.service.serve(request).status < 300
+
+    def connect(self, process: Process) -> AzureIndex:
+        """The index on the service."""
+        space = (MODEL, DIMENSIONS)
+        if not self.definition:
+            return AzureIndex(Direct(self.service, self.clock, process), space)
+        documents, records = (
+            Direct(self.service, self.clock, process, name)
+            for name in (INDEX, INDEX + RECORDS_SUFFIX)
+        )
+        target = ForeignTarget(documents, FieldMapping(()), records)
+        made = self.service.indexes[INDEX]
+        definition = SearchIndex({**made.definition, "@odata.etag": made.etag})
+        bind_target(target, find_profile(self.profile), definition)
+        return AzureIndex(records, space, target)
 
     def open(self, process: Process, owner: str) -> Index:
         """The index, as a process opens it."""
@@ -271,7 +308,7 @@ class World:
             index = Folder(self.folder, MODEL, DIMENSIONS, create=True)
             index.process = process
             return index
-        made = AzureIndex(Direct(self.service, self.clock, process), (MODEL, DIMENSIONS))
+        made = self.connect(process)
         made.texts.is_supported = True  # its definition is new
         made.lease.owner = f"{owner}:{next(self.numbers)}"
         made.lease.check_lock = process.lock  # type: ignore[assignment] # so that none waits for two
@@ -349,6 +386,11 @@ class World:
             words[chunk.source].append(chunk.text)
         assert words == {name: text.split() for name, text in self.files.items()}
         assert records.keys() == self.files.keys()
+        if self.definition:
+            found = self.service.indexes[INDEX].latest
+            assert {id_: d["content"] for id_, d in found.items()} == {
+                id_: chunk.text for id_, chunk in chunks.items()
+            }
 
     def services(self, index: Index, process: Process) -> Services:
         """All that a run needs."""

@@ -96,7 +96,8 @@ def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
     """Run all checks but that of the settings."""
     identity_problem = ""
     if context.token_scopes:
-        token = TokenCache(context.connections.credential, context.token_scopes[0])
+        scope = context.connections.cloud.scope(context.token_scopes[0])
+        token = TokenCache(context.connections.credential, scope)
         yield run_probe("identity", partial(check_identity, context, token))
         identity_problem = "" if token.cached else "not signed in"
     services: list[ReachedEndpoint] = []

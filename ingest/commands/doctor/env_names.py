@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from ingest.azure.clouds import CLOUDS, PUBLIC, cloud_of, find_cloud, parse_cloud
 from ingest.azure.token_hosts import is_token_host
 from ingest.config.endpoints import ENDPOINT_SETTINGS
 from ingest.config.settings import environment_settings
@@ -50,6 +51,13 @@ def find_misspellings(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} is not a setting: unset it (docs/configuration.md lists the settings)"
 
 
+# Whose values tell the cloud, by weight.
+SERVICE_VARIABLES = (
+    *("AZURE_SEARCH_ENDPOINT", "AZURE_OPENAI_ENDPOINT", "INGEST_INDEX", "INGEST_EMBEDDER"),
+    *("INGEST_OCR", "INGEST_ROOT", "INGEST_EVENT_QUEUE"),
+)
+
+
 def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
     """Find settings that contradict each other, and say which to change."""
     names = {name for name, value in environment.items() if value}
@@ -70,10 +78,35 @@ def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
             "AZURE_CLIENT_ID and AZURE_OPENAI_CLIENT_ID name different identities, and the second "
             "is used: unset one of them"
         )
+    yield from find_cloud_conflicts(environment)
     if {"AZURE_OPENAI_KEY", "AZURE_OPENAI_CLIENT_ID"} <= names:
         yield (
             "AZURE_OPENAI_KEY is used for embedding, so AZURE_OPENAI_CLIENT_ID is ignored: unset "
             "one of them"
+        )
+
+
+def find_cloud_conflicts(environment: Mapping[str, str]) -> Iterator[str]:
+    """Find services of another cloud than the one to sign in to, and say so."""
+    given = {name: environment.get(name, "") for name in SERVICE_VARIABLES}
+    found = {name: cloud for name, text in given.items() if (cloud := cloud_of(text))}
+    try:
+        chosen = find_cloud(parse_cloud(environment["AZURE_CLOUD"]), ())
+        reason = "AZURE_CLOUD"
+    except (KeyError, ValueError):
+        reason, chosen = next(iter(found.items()), ("", PUBLIC))
+    for name, cloud in found.items():
+        if cloud is not chosen:
+            yield (
+                f"{name} is a service of {cloud.name}, and {reason} names {chosen.name}, whose "
+                "tokens it refuses: correct one of them"
+            )
+    authority = environment.get("AZURE_AUTHORITY_HOST", "").removeprefix("https://").strip("/")
+    known = {cloud.authority: cloud for cloud in CLOUDS}
+    if authority in known and found and known[authority] is not chosen:
+        yield (
+            f"AZURE_AUTHORITY_HOST is that of {known[authority].name}, and {reason} names "
+            f"{chosen.name}: correct one of them"
         )
 
 

@@ -15,8 +15,10 @@ from ingest.azure.roles import (
     SEARCH_SERVICE_CONTRIBUTOR,
 )
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
+from ingest.commands.doctor.profile import check_foreign_index
 from ingest.config import embedding
 from ingest.config import index as index_config
+from ingest.config.profile import load_profile
 from ingest.config.reader import ocr_engine_name, open_document_intelligence
 from ingest.embed.deployments import MODEL_DIMENSIONS
 from ingest.errors import IngestError, RoleError
@@ -154,6 +156,11 @@ def check_index_access(
     uses_tokens = context.search_endpoint and not context.settings.search_key
     unless = unreachable.get(context.search_endpoint) or (identity_problem if uses_tokens else "")
     try:
+        load_profile(context.settings)
+    except IngestError as error:
+        yield DoctorFinding("index", Verdict.WRONG, str(error))
+        return
+    try:
         model = embedding.create_embedder(context.settings, context.connections)
     except IngestError:
         unless = unless or "fix the embedder first"
@@ -167,7 +174,9 @@ def check_index_access(
             )
         yield DoctorFinding("index", Verdict.UNKNOWN, unless)
         return
-    if context.search_endpoint:
+    if context.search_endpoint and load_profile(context.settings).is_foreign:
+        yield from check_foreign_index(context, model)
+    elif context.search_endpoint:
         yield from check_azure_index(context, model)
     else:
         yield run_probe("index", lambda: check_local_index(context, model))

@@ -23,6 +23,7 @@ from ingest.config.location import Location
 from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
+from ingest.index.azure.profile import DEFAULT_NAME
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
@@ -104,7 +105,9 @@ def side_settings(settings: Settings, folder: str) -> Settings:
     """
     ocr = "" if Location.parse(settings.ocr).is_service else settings.ocr
     unlimited = replace(settings, max_tokens=None, max_cost=None)
-    return replace(unlimited, index=folder, blob_fields=(), ocr=ocr, engine="")
+    return replace(
+        unlimited, index=folder, blob_fields=(), profile=DEFAULT_NAME, ocr=ocr, engine=""
+    )
 
 
 def check_token_limit(

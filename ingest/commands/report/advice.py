@@ -15,6 +15,7 @@ class Advice(NamedTuple):
     problem: str
     remedy: str
     outcome: str = ""  # it applies to this outcome only; "" for any
+    reason: str = ""  # and to reasons that contain this
 
 
 OCR_REMEDY = "if its pages are scans, turn on OCR"
@@ -62,8 +63,13 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
         Advice(
             "it needs a password, and none of those given opens it",
             "name a file of passwords with --passwords",
+            reason="needs a password",
         ),
-        Advice("it is encrypted for certificate holders", "ask for a copy without encryption"),
+        Advice(
+            "it is encrypted for certificate holders",
+            "ask for a copy without encryption",
+            reason="certificate",
+        ),
     ),
     Code.NOT_A_PDF: (Advice("an empty file, or not a PDF", "rename or remove it"),),
     Code.TOO_LARGE: (

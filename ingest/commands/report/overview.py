@@ -91,11 +91,14 @@ def group_troubles(records: Iterable[Record]) -> list[Trouble]:
 
 def find_advice(code: str, records: Iterable[Record]) -> list[Advice]:
     """Return the advice for a code; none for a code of a later version."""
-    outcomes = {record.outcome for record in records}
+    found = list(records)
     return [
         advice
         for advice in ADVICE_BY_CODE.get(code, ())
-        if not advice.outcome or advice.outcome in outcomes
+        if any(
+            advice.outcome in ("", record.outcome) and advice.reason in record.error
+            for record in found
+        )
     ]
 
 

@@ -143,6 +143,8 @@ class DocumentClient:
     With `may_be_absent`, an index that does not exist reads as empty.
     """
 
+    key_field = "id"
+
     def __init__(
         self,
         endpoint: str,
@@ -221,6 +223,10 @@ class DocumentClient:
             else self.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
         )
 
+    def count_all(self) -> int:
+        """Count the documents, which may lag behind writes."""
+        return self.call_or_default(lambda: int(self.client.get_document_count()), 0)
+
     def call_or_default(self, ask: Callable[[], T], default: T) -> T:
         """Call the service by the retry policy; return `default` on 404."""
 
@@ -244,7 +250,7 @@ class DocumentClient:
 
     def write_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Send one request, and again for the documents that the service was too busy for."""
-        left = {str(document["id"]): document for document in documents}
+        left = {str(document[self.key_field]): document for document in documents}
         results: list[dict[str, Any]] = []
         halves: list[Refusal] = []
         try:
@@ -345,7 +351,9 @@ class DocumentClient:
     def write_halves(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Split a request that the service calls too large, down to single documents."""
         if len(documents) == 1:
-            return [Refusal(str(documents[0]["id"]), "it is too large for the service (413)")]
+            return [
+                Refusal(str(documents[0][self.key_field]), "it is too large for the service (413)")
+            ]
         middle = len(documents) // 2
         return [
             *self.write_batch(action, documents[:middle]),

@@ -5,12 +5,20 @@ Differences that a service cannot change in place are reported, never forced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from azure.search.documents.indexes import models as azure
 from azure.search.documents.indexes.models import SearchIndex
 
+from ingest.index.azure.profile import (
+    DEFAULT_PROFILE,
+    EncryptionKey,
+    Profile,
+    SemanticOptions,
+    VectorOptions,
+)
+from ingest.index.azure.serialize import OWN_VALUES_NAME
 from ingest.index.schema import (
     CHUNK_FIELDS,
     NAMES_FIELD,
@@ -20,13 +28,7 @@ from ingest.index.schema import (
     Field,
 )
 
-VECTOR_PROFILE_NAME, HNSW_ALGORITHM_NAME, COMPRESSION_NAME, VECTORIZER_NAME = (
-    "vectors",
-    "hnsw",
-    "scalar",
-    "openai",
-)
-SEMANTIC_CONFIGURATION_NAME = "default"
+HNSW_ALGORITHM_NAME, VECTORIZER_NAME = "hnsw", "openai"
 
 # The analyzer of new indexes: standard.lucene, to which it adds compounds written as one word, so
 # that COVID-19 and COVID19 find each other, and full-width letters as plain ones.
@@ -54,30 +56,49 @@ def build_definition(
     dimensions: int,
     analyzer: str,
     vectorizer: Vectorizer | None,
-    additional: Sequence[Field] = (),
+    profile: Profile = DEFAULT_PROFILE,
 ) -> SearchIndex:
-    """Build the definition: fields, additional fields, vector search and semantic ranking."""
-    ours = (*CHUNK_FIELDS, NAMES_FIELD, *RECORD_FIELDS, TEXT_HASH_FIELD)
+    """Build the definition of a new index: fields, vector search and semantic ranking."""
+    analyzer = profile.analyzer or analyzer
+    more = () if profile.is_foreign else RECORD_FIELDS
+    vector = profile.field_of(VECTOR_FIELD)
+    own = [rule.field for rule in profile.rules if rule.field.name != vector]
+    has_compounds = analyzer == COMPOUND_ANALYZER_NAME
     return SearchIndex(
         name=name,
         fields=[
-            *build_search_fields((*ours, *additional), analyzer),
-            build_vector_field(dimensions),
+            *build_search_fields((*own, *more), profile.field_of("id"), analyzer),
+            build_vector_field(vector, dimensions, profile.vectors),
         ],
-        analyzers=[build_compound_analyzer()] if analyzer == COMPOUND_ANALYZER_NAME else None,
-        char_filters=[build_compound_filter()] if analyzer == COMPOUND_ANALYZER_NAME else None,
-        vector_search=build_vector_search(vectorizer),
-        semantic_search=build_semantic_search(),
+        analyzers=[build_compound_analyzer()] if has_compounds else None,
+        char_filters=[build_compound_filter()] if has_compounds else None,
+        vector_search=build_vector_search(vectorizer, profile.vectors),
+        semantic_search=build_semantic_search(profile.semantic),
+        encryption_key=build_encryption_key(profile.encryption),
     )
 
 
-def build_search_fields(fields: Iterable[Field], analyzer: str) -> Iterator[azure.SearchField]:
+def build_records_definition(name: str, encryption: EncryptionKey | None = None) -> SearchIndex:
+    """Build the definition of an index of records alone, with copies of chunks to read by id."""
+    ours = (*CHUNK_FIELDS, NAMES_FIELD, *RECORD_FIELDS, TEXT_HASH_FIELD)
+    fields = [replace(field, searchable=False) for field in ours]
+    fields += [Field(VECTOR_FIELD), Field(OWN_VALUES_NAME)]
+    return SearchIndex(
+        name=name,
+        fields=list(build_search_fields(fields, "id", "")),
+        encryption_key=build_encryption_key(encryption),
+    )
+
+
+def build_search_fields(
+    fields: Iterable[Field], key: str, analyzer: str
+) -> Iterator[azure.SearchField]:
     """Build fields with every attribute set: the service turns on those left out."""
     for field in fields:
         yield azure.SearchField(
             name=field.name,
             type=field.type,
-            key=field.name == "id",
+            key=field.name == key,
             searchable=field.searchable,
             filterable=field.filterable,
             sortable=field.sortable,
@@ -85,6 +106,15 @@ def build_search_fields(fields: Iterable[Field], analyzer: str) -> Iterator[azur
             retrievable=True,
             analyzer_name=analyzer if field.searchable else None,
         )
+
+
+def build_encryption_key(key: EncryptionKey | None) -> azure.SearchResourceEncryptionKey | None:
+    """Build the customer-managed key of an index; the service reads it with its own identity."""
+    if key is None:
+        return None
+    return azure.SearchResourceEncryptionKey(
+        key_name=key.key, key_version=key.version or None, vault_uri=key.vault
+    )
 
 
 def build_compound_analyzer() -> azure.CustomAnalyzer:
@@ -104,44 +134,38 @@ def build_compound_filter() -> azure.PatternReplaceCharFilter:
     )
 
 
-def build_vector_field(dimensions: int) -> azure.SearchField:
+def build_vector_field(name: str, dimensions: int, options: VectorOptions) -> azure.SearchField:
     """Build the vector field.
 
-    Stored, because a merge drops a vector that is not; retrievable, so that a text that the index
-    has already need not be embedded again.
+    By default stored, because a merge drops a vector that is not; and retrievable, so that a text
+    that the index has already need not be embedded again.
     """
     return azure.SearchField(
-        name=VECTOR_FIELD,
+        name=name,
         type="Collection(Edm.Single)",
         searchable=True,
         filterable=False,
         sortable=False,
         facetable=False,
-        retrievable=True,
-        stored=True,
+        retrievable=options.retrievable,
+        stored=options.stored,
         vector_search_dimensions=dimensions,
-        vector_search_profile_name=VECTOR_PROFILE_NAME,
+        vector_search_profile_name=options.profile,
     )
 
 
-def build_vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
-    """Configure HNSW by cosine over int8 copies, rescored with the originals."""
+def build_vector_search(
+    vectorizer: Vectorizer | None, options: VectorOptions = DEFAULT_PROFILE.vectors
+) -> azure.VectorSearch:
+    """Configure HNSW by cosine over compressed copies, rescored with the originals."""
+    compression = build_compression(options)
     return azure.VectorSearch(
         algorithms=[
             azure.HnswAlgorithmConfiguration(
                 name=HNSW_ALGORITHM_NAME, parameters=azure.HnswParameters(metric="cosine")
             )
         ],
-        compressions=[
-            azure.ScalarQuantizationCompression(
-                compression_name=COMPRESSION_NAME,
-                rescoring_options=azure.RescoringOptions(
-                    enable_rescoring=True,
-                    default_oversampling=4,
-                    rescore_storage_method="preserveOriginals",
-                ),
-            )
-        ],
+        compressions=[compression] if compression else None,
         vectorizers=[
             azure.AzureOpenAIVectorizer(
                 vectorizer_name=VECTORIZER_NAME,
@@ -156,26 +180,47 @@ def build_vector_search(vectorizer: Vectorizer | None) -> azure.VectorSearch:
         else None,
         profiles=[
             azure.VectorSearchProfile(
-                name=VECTOR_PROFILE_NAME,
+                name=options.profile,
                 algorithm_configuration_name=HNSW_ALGORITHM_NAME,
-                compression_name=COMPRESSION_NAME,
+                compression_name=compression.compression_name if compression else None,
                 vectorizer_name=VECTORIZER_NAME if vectorizer else None,
             )
         ],
     )
 
 
-def build_semantic_search() -> azure.SemanticSearch:
+def build_compression(options: VectorOptions) -> azure.VectorSearchCompression | None:
+    """Build the compression: int8 or one bit for each dimension, or for the first ones only."""
+    if options.compression == "none":
+        return None
+    build = (
+        azure.BinaryQuantizationCompression
+        if options.compression == "binary"
+        else azure.ScalarQuantizationCompression
+    )
+    return build(
+        compression_name=options.compression,
+        truncation_dimension=options.truncate,
+        rescoring_options=azure.RescoringOptions(
+            enable_rescoring=True,
+            default_oversampling=options.oversampling,
+            rescore_storage_method="preserveOriginals",
+        ),
+    )
+
+
+def build_semantic_search(options: SemanticOptions) -> azure.SemanticSearch:
     """Configure the semantic ranker, for the applications that use it."""
+    to_field = azure.SemanticField
     return azure.SemanticSearch(
-        default_configuration_name=SEMANTIC_CONFIGURATION_NAME,
+        default_configuration_name=options.name,
         configurations=[
             azure.SemanticConfiguration(
-                name=SEMANTIC_CONFIGURATION_NAME,
+                name=options.name,
                 prioritized_fields=azure.SemanticPrioritizedFields(
-                    title_field=azure.SemanticField(field_name="title"),
-                    content_fields=[azure.SemanticField(field_name="content")],
-                    keywords_fields=[azure.SemanticField(field_name="headings")],
+                    title_field=to_field(field_name=options.title) if options.title else None,
+                    content_fields=[to_field(field_name=name) for name in options.content],
+                    keywords_fields=[to_field(field_name=name) for name in options.keywords],
                 ),
             )
         ],
@@ -213,19 +258,21 @@ def find_incompatibilities(found: SearchIndex, wanted: SearchIndex) -> Iterator[
         size = field.vector_search_dimensions
         if size and other.vector_search_dimensions != size:
             yield f"{field.name} has {other.vector_search_dimensions} dimensions, not {size}"
-        if size and other.stored is False:
+        if size and other.stored is False and field.stored is not False:
             yield f"{field.name} is not stored, so moving a chunk would lose its vector"
     old, new = vectorizer_model(found), vectorizer_model(wanted)
     if old and new and old != new:
         yield f"it holds vectors of {old}, not {new}"
 
 
-def vectorizer_model(index: SearchIndex) -> str:
+def vectorizer_model(index: SearchIndex, vector_field: str = VECTOR_FIELD) -> str:
     """Return the model that the service embeds text queries with; "" if it embeds none."""
     search = index.vector_search
-    ours = (
-        v for v in (search and search.vectorizers) or () if v.vectorizer_name == VECTORIZER_NAME
-    )
+    named = {f.name: f.vector_search_profile_name for f in index.fields}.get(vector_field)
+    profiles = (search.profiles if search else None) or ()
+    vectorizer = next((p.vectorizer_name for p in profiles if p.name == named), None)
+    found = (search.vectorizers if search else None) or ()
+    ours = (v for v in found if v.vectorizer_name == vectorizer)
     parameters = getattr(next(ours, None), "parameters", None)
     name = parameters.model_name if parameters else None
     return str(getattr(name, "value", name) or "")  # the SDK has an enumeration of some

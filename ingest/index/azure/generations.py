@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar
@@ -22,10 +23,10 @@ from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, ServiceError
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.definition import (
-    Vectorizer,
     find_changed_analyzers,
     find_incompatibilities,
 )
+from ingest.index.azure.foreign import RECORDS_SUFFIX
 from ingest.index.azure.index import AzureIndex
 from ingest.index.generations import new_timestamp, newest_unfinished
 from ingest.index.schema import SUMMARY_FIELD, VECTOR_FIELD
@@ -51,10 +52,10 @@ class AzureGenerations:
         open_index: Callable[[str], AzureIndex],
         definition_of: Callable[[str], SearchIndex],
         filled_by: tuple[str, int] | None = None,
-        find_vectorizer: Callable[[], Vectorizer | None] = lambda: None,
+        prepare: Callable[[AzureIndex, SearchIndex], None] = ensure_index,
     ) -> None:
         self.name = name
-        self.find_vectorizer = find_vectorizer
+        self.prepare = prepare
         self.open_index = open_index
         self.definition_of = definition_of
         self.filled_by = filled_by
@@ -123,10 +124,11 @@ class AzureGenerations:
         index = self.open_index(name)
         index.filled_by = self.filled_by
         try:
-            ensure_index(index, self.definition_of(name), self.find_vectorizer)
+            self.prepare(index, self.definition_of(name))
             if current:
                 self.note_previous(index, current)
-                self.reveal_vectors(current)
+                if not index.target.is_foreign:
+                    self.reveal_vectors(current)
         except BaseException:
             index.close()
             raise
@@ -142,7 +144,7 @@ class AzureGenerations:
 
     def note_previous(self, index: AzureIndex, current: str) -> None:
         """Note in a new index which one it is to replace."""
-        if self.read_note(index.documents.name).get("before") == current:
+        if self.read_note(index.target.documents.name).get("before") == current:
             return
         document = {
             "id": GENERATION_DOCUMENT_KEY,
@@ -211,7 +213,9 @@ class AzureGenerations:
     def drop(self, name: str) -> bool:
         if not self.name_pattern.fullmatch(name):
             return False  # not created by a rebuild: applications may query it by its own name
-        self.call_with_retry(lambda: self.alias_index.indexes.delete_index(name))
+        names = (name + RECORDS_SUFFIX, name) if self.alias_index.target.is_foreign else (name,)
+        for each in names:
+            self.call_with_retry(partial(self.alias_index.indexes.delete_index, each))
         return True
 
     def call_with_retry(self, ask: Callable[[], T]) -> T:

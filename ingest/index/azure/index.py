@@ -8,10 +8,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from http import HTTPStatus
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
@@ -19,15 +17,17 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import BusyError
-from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
+from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, Flaw, FreeSpace, IndexTotals
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
+from ingest.index.azure.profile import OWN_MAPPING
 from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
     batch_ids,
-    entry_to_document,
+    decode_vector,
+    entry_to_values,
     escape_query,
     page_key,
     quote_odata,
@@ -36,6 +36,7 @@ from ingest.index.azure.serialize import (
     record_to_document,
     without_local_url,
 )
+from ingest.index.azure.target import OwnTarget
 from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
@@ -83,8 +84,14 @@ class AzureIndex:
     `filled_by` is the model, with its dimensions, of the vectors that this process uploads.
     """
 
-    def __init__(self, documents: DocumentClient, filled_by: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        documents: DocumentClient,
+        filled_by: tuple[str, int] | None = None,
+        target: OwnTarget | None = None,
+    ) -> None:
         self.documents = documents
+        self.target = target or OwnTarget(documents, OWN_MAPPING)
         self.filled_by = filled_by
         self.indexes = SearchIndexClient(
             self.documents.endpoint,
@@ -122,6 +129,7 @@ class AzureIndex:
         if idle is not None and not self.read_after_write:
             # The last write before this run's began its epoch, or the one before.
             wait_until_visible(self.documents, epoch_key(max(1, self.lease.epoch - 1)))
+        self.target.reconcile(lambda read: self.lease.poll(read, LISTING_LAG_SECONDS))
 
     def join(self, holder: str, /) -> None:
         self.lease.join(holder)
@@ -142,6 +150,7 @@ class AzureIndex:
     def close(self) -> None:
         self.record_writer.close()
         self.lease.release()
+        self.target.close()
         self.documents.close()
         self.indexes.close()
 
@@ -226,7 +235,8 @@ class AzureIndex:
                 top=MAX_PAGE_DOCUMENTS,
             )
             ids = [str(document["id"]) for document in page]
-            self.documents.raise_if_refused(self.delete([id_ for id_ in ids if id_ not in moved]))
+            unused = [{"id": id_} for id_ in ids if id_ not in moved]
+            self.documents.raise_if_refused(self.documents.write("delete", unused))
             if len(ids) < MAX_PAGE_DOCUMENTS:
                 return
             last = ids[-1]
@@ -243,17 +253,17 @@ class AzureIndex:
             return {str(document["id"]) for document in page}
 
         parts = self.documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS))
-        return set().union(*parts)
+        return self.target.existing_ids(set().union(*parts))
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         more = self.texts.to_fields
-        new = [entry_to_document(e) | more(e) for e in entries if e.vector is not None]
-        moved = [entry_to_document(e) | more(e) for e in entries if e.vector is None]
-        new, moved = (list(map(without_local_url, documents)) for documents in (new, moved))
-        return self.documents.write("upload", new) + self.documents.write("merge", moved)
+        new = [entry_to_values(e) | more(e) for e in entries if e.vector is not None]
+        moved = [entry_to_values(e) | more(e) for e in entries if e.vector is None]
+        new, moved = (list(map(without_local_url, chunks)) for chunks in (new, moved))
+        return self.target.upload(new, moved)
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
-        return self.documents.write("delete", [{"id": id_} for id_ in ids])
+        return self.target.delete(ids)
 
     def roots(self) -> list[KnownRoot]:
         return list(self.known_roots.read())
@@ -264,6 +274,7 @@ class AzureIndex:
     def rename_root(self, old: str, new: str) -> bool:
         renamed = self.known_roots.rename(old, new)
         wait_until_listed(self.documents)
+        self.target.project(new)
         self.recent_records.clear()  # they have the old name, as look-ups that lag had until now
         self.recent_pages.clear()
         return renamed
@@ -284,17 +295,8 @@ class AzureIndex:
                 fields=VECTOR_FIELD,
                 weight=self.hybrid_weight,
             )
-            page = self.documents.search_page(
-                search_text=words or None,
-                vector_queries=[query] if near else None,
-                filter="kind eq 'chunk'",
-                select=None,  # an index of an earlier version lacks some fields to select
-                top=depth,
-            )
-            return [
-                Hit(float(d["@search.score"]), {name: d.get(name) for name in CHUNK_FIELD_NAMES})
-                for d in page
-            ]
+            found = self.target.search(words or None, query if near else None, depth)
+            return [Hit(score, {n: d.get(n) for n in CHUNK_FIELD_NAMES}) for score, d in found]
 
         return search_distinct(ask, top, MAX_PAGE_DOCUMENTS)
 
@@ -327,9 +329,7 @@ class AzureIndex:
                 top=MAX_PAGE_DOCUMENTS,
             )
             return {
-                str(d["id"]): np.array(vector, np.float32)
-                for d in page
-                if (vector := d.get(VECTOR_FIELD))
+                str(d["id"]): decode_vector(vector) for d in page if (vector := d.get(VECTOR_FIELD))
             }
 
         found: dict[str, Vectors] = {}
@@ -338,29 +338,11 @@ class AzureIndex:
         return found
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
-        # The service validates vectors on upload, so a vector can only be missing. Reading them all
-        # would take long; an exhaustive search returns every chunk that has one.
-        probe = [1.0] + [0.0] * (dimensions - 1)
-        chunks = self.chunks(text=False) if thorough else iter(())
-        while some := {chunk.id: chunk for chunk in islice(chunks, MAX_FILTER_IDS)}:
-            query = VectorizedQuery(
-                vector=probe,
-                k_nearest_neighbors=MAX_FILTER_IDS,
-                fields=VECTOR_FIELD,
-                exhaustive=True,
-            )
-            near = self.documents.search_page(
-                search_text=None,
-                vector_queries=[query],
-                filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
-                select=["id"],
-                top=MAX_FILTER_IDS,
-            )
-            for id_ in some.keys() - {str(document["id"]) for document in near}:
-                yield Flaw(VECTOR_FLAW, "it has no vector", id_, some[id_].root, some[id_].source)
+        if thorough or not self.target.is_trusted():
+            yield from self.target.flaws(self.chunks(text=False), dimensions)
 
     def repair_local(self) -> None:
-        """Do nothing: a missing vector takes the model."""
+        self.target.restore_missing()
 
     def totals(self) -> IndexTotals:
         sources, chunks = self.documents.threads.map(self.documents.count, ("source", "chunk"))
@@ -388,7 +370,7 @@ class AzureIndex:
         when = {"settled": summary.ended, SUMMARY_FIELD: summary_to_json(summary)}
         self.documents.raise_if_refused(self.documents.write("upload", [run | when]))
         old = self.run_documents(MAX_PAGE_DOCUMENTS, ["id"])[MAX_SAVED_RUNS:]
-        self.delete([document["id"] for document in old])
+        self.documents.write("delete", [{"id": document["id"]} for document in old])
 
     def runs(self, limit: int) -> list[Summary]:
         # Select every field: an index of an early version has no field `summary` to select.

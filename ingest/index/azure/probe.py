@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from azure.core.exceptions import HttpResponseError
+from azure.search.documents.models import VectorizedQuery
 
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
 from ingest.index.azure.create import check_compatible_definition
 from ingest.index.azure.definition import SearchIndex, missing_fields
 from ingest.index.azure.index import AzureIndex
+from ingest.index.azure.target import SAMPLE_CHUNKS, ForeignTarget
+
+if TYPE_CHECKING:
+    from ingest.models import Vectors
 
 # Responses to an empty batch from a service that would accept documents.
 EMPTY_BATCH_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
@@ -71,3 +77,30 @@ def describe_contents(index: AzureIndex) -> str:
     """Describe the contents of an index."""
     totals = index.totals()
     return f"{index.documents.name}: {totals.sources:,} files, {totals.chunks:,} chunks"
+
+
+def sample_text(target: ForeignTarget) -> str:
+    """Return the text of a document, of another tool's if there is one; "" if there is none.
+
+    The model of another tool's vectors is the one that nothing records.
+    """
+    key, content = target.mapping.key, target.mapping.field_of("content")
+    page = target.documents.search_page(search_text="*", select=[key, content], top=SAMPLE_CHUNKS)
+    texts = {str(document[key]): str(document[content] or "") for document in page}
+    own = target.read_copies(list(texts), ["id"]) if texts else {}
+    first = next(iter(texts.values()), "")
+    return next((text for id_, text in texts.items() if text and id_ not in own), first)
+
+
+def nearest_cosine(target: ForeignTarget, vector: Vectors) -> float:
+    """Return the cosine of a vector with the nearest one in the index; 0 if it has none."""
+    query = VectorizedQuery(
+        vector=vector.tolist(),
+        k_nearest_neighbors=1,
+        fields=target.mapping.vector,
+        exhaustive=True,
+    )
+    near = target.documents.search_page(
+        search_text=None, vector_queries=[query], select=[target.mapping.key], top=1
+    )
+    return 2 - 1 / float(near[0]["@search.score"]) if near else 0.0

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
 from ingest.index.names import split_names
 from ingest.index.schema import (
+    CHUNK_FIELD_NAMES,
     NAMES_FIELD,
+    TEXT_HASH_FIELD,
     VECTOR_FIELD,
     chunk_to_document,
     details_from_json,
@@ -23,11 +27,23 @@ from ingest.index.schema import (
 )
 from ingest.models import IndexEntry, Record
 
+if TYPE_CHECKING:
+    from ingest.models import Vectors
+
 # Of one request; the documented limits are 1,000 and 16 MB.
 MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000
 COMPONENT_BYTES = 14  # of one component of a vector in JSON, with its comma
 OFFSET_BYTES = 8  # of an offset in a chunk, with its comma; or of the marks of a section's heading
 OFFSET_FIELD_NAMES = ("page_offsets", "sentence_offsets", "section_offsets", "sections")
+# Values of a chunk's copy in the records' index; those that only its profile knows are in one.
+OWN_VALUES_NAME = "own"  # JSON
+COPIED_VALUE_NAMES = (
+    *CHUNK_FIELD_NAMES,
+    NAMES_FIELD.name,
+    TEXT_HASH_FIELD.name,
+    VECTOR_FIELD,
+    OWN_VALUES_NAME,
+)
 MAX_CHARACTER_BYTES = 4  # of UTF-8; an escaped character takes two
 DOCUMENT_OVERHEAD_BYTES = 2000  # of a document without its strings, ids and vector
 
@@ -41,12 +57,41 @@ LISTED_RECORD_FIELDS = [
 SIMPLE_SYNTAX = re.compile(r"""[+|"()'\\]|(?<!\S)-|\*(?!\S)""")
 
 
-def entry_to_document(entry: IndexEntry) -> dict[str, Any]:
-    """Serialize a chunk, with its vector if it has one."""
+def entry_to_values(entry: IndexEntry) -> dict[str, Any]:
+    """Return the values of a chunk, with its vector if it has one, for a profile to map."""
     document = {**chunk_to_document(entry), NAMES_FIELD.name: split_names(entry.source.name)}
     if entry.vector is not None:
         document[VECTOR_FIELD] = np.ascontiguousarray(entry.vector)
     return document
+
+
+def copy_to_document(values: dict[str, Any]) -> dict[str, Any]:
+    """Serialize a chunk's copy, whose vector is text: it is not searched."""
+    own = {name: value for name, value in values.items() if name not in COPIED_VALUE_NAMES}
+    return {
+        **{name: value for name, value in values.items() if name not in own},
+        VECTOR_FIELD: encode_vector(values[VECTOR_FIELD]),
+        OWN_VALUES_NAME: json.dumps(own) if own else None,
+    }
+
+
+def copy_from_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Deserialize a chunk's copy."""
+    values = {name: document.get(name) for name in COPIED_VALUE_NAMES if name != OWN_VALUES_NAME}
+    own: dict[str, Any] = json.loads(document.get(OWN_VALUES_NAME) or "{}")
+    return values | own | {VECTOR_FIELD: decode_vector(document[VECTOR_FIELD])}
+
+
+def encode_vector(vector: Vectors) -> str:
+    """Encode a vector as text."""
+    return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode("ascii")
+
+
+def decode_vector(stored: str | list[float]) -> Vectors:
+    """Decode a vector, as a vector field or a copy has it."""
+    if isinstance(stored, str):
+        return np.frombuffer(base64.b64decode(stored), "<f4").astype(np.float32)
+    return np.array(stored, np.float32)
 
 
 def without_local_url(document: dict[str, Any]) -> dict[str, Any]:
@@ -118,13 +163,8 @@ def estimate_bytes(document: dict[str, Any]) -> int:
     offsets = OFFSET_BYTES * sum(len(document.get(name, ())) for name in OFFSET_FIELD_NAMES)
     sections = sum(map(len, document.get("sections", ())))
     texts = MAX_CHARACTER_BYTES * (sum(strings) + sections)
-    return (
-        DOCUMENT_OVERHEAD_BYTES
-        + texts
-        + ids
-        + offsets
-        + COMPONENT_BYTES * len(document.get(VECTOR_FIELD, ()))
-    )
+    vectors = (len(value) for value in document.values() if isinstance(value, np.ndarray))
+    return DOCUMENT_OVERHEAD_BYTES + texts + ids + offsets + COMPONENT_BYTES * sum(vectors)
 
 
 def batch_ids(items: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -23,7 +23,9 @@ from xml.etree import ElementTree as ET
 
 from azure.core.exceptions import AzureError
 
+from ingest.azure.credential import STORAGE_SCOPE
 from ingest.azure.roles import BLOB_OWNER, BLOB_READER
+from ingest.azure.token_hosts import is_token_host
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_document_name
 from ingest.runtime.retry import RetryableError
@@ -37,6 +39,7 @@ log = logging.getLogger(__name__)
 
 MAX_PAGE_BLOBS = 5000  # in one response, the service's limit
 URL_SAFE_CHARACTERS = "/~"  # not percent-encoded in a blob's URL
+SHAREPOINT_DOMAINS = (".sharepoint.com", ".sharepoint.us", ".sharepoint.cn", "onedrive.live.com")
 CONTAINER_URL_FORMAT = "https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
 
 
@@ -76,6 +79,8 @@ def parse_container_url(url: str) -> ContainerLocation:
     host = parts.netloc.rpartition("@")[2].lower().removesuffix(":443")
     host = host.replace(".dfs.", ".blob.", 1)
     shown = f"{parts.scheme}://{host}{'' if signed else parts.path}"
+    if reason := describe_web_address((parts.hostname or "").lower(), parts.path):
+        raise ConfigError(f"{shown}: {reason}")
     if parts.scheme != "https":
         raise ConfigError(
             f"{shown}: no root has the scheme {parts.scheme}://; expected a folder, a glob, or "
@@ -94,6 +99,22 @@ def parse_container_url(url: str) -> ContainerLocation:
     if is_document_name(folder):
         raise ConfigError(f"{shown}: name the folder a blob is in, not the blob")
     return ContainerLocation(f"https://{host}{account}/{quote(container)}", folder and folder + "/")
+
+
+def describe_web_address(host: str, path: str) -> str:
+    """Say what an address is that is no container, and what to do with it; "" if it may be one."""
+    if any(host.endswith(domain) for domain in SHAREPOINT_DOMAINS):
+        return (
+            "SharePoint and OneDrive cannot be read: sync the library to a folder (OneDrive app) "
+            "and name that folder, or copy its files to a blob container"
+        )
+    is_storage = is_token_host(f"https://{host}", STORAGE_SCOPE) or is_host_without_name(host)
+    if not is_storage and is_document_name(unquote(path)):
+        return (
+            "a document on the web is no root: download it and name the file, or, if this is a "
+            "blob container, name the folder it is in"
+        )
+    return ""
 
 
 def is_host_without_name(host: str) -> bool:

@@ -12,6 +12,8 @@ from ingest.commands.report.advice import ADVICE_BY_CODE, UNFINISHED
 from ingest.commands.report.duplicates import find_duplicates
 from ingest.commands.report.overview import count_states, find_extremes, group_troubles
 from ingest.commands.report.page import minute_rates
+from ingest.errors import DocumentError
+from ingest.extract.passwords import locked_error, unsupported_encryption_error
 from ingest.models import Code, Details, Outcome
 from tests.commands.report.reports import DIGEST, damaged, empty, record, stored
 from tests.conftest import ROOT
@@ -59,6 +61,20 @@ def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
     assert [advice.problem for advice in found[2].advice] == ["no page has text"]
     assert found[2].shared_reason == "its pages are scans without text"
     assert found[0].shared_reason == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (locked_error([]), "name a file of passwords with --passwords"),
+        (locked_error(["a", "b"]), "name a file of passwords with --passwords"),
+        (unsupported_encryption_error(), "ask for a copy without encryption"),
+    ],
+)
+def test_a_locked_document_has_one_remedy(error: DocumentError, remedy: str) -> None:
+    """A password does not open what is encrypted for a certificate, nor the other way round."""
+    (found,) = group_troubles([record("a.pdf", code=error.code, error=str(error))])
+    assert [advice.remedy for advice in found.advice] == [remedy]
 
 
 def test_a_code_of_a_later_version_is_shown_without_advice() -> None:

@@ -1,0 +1,122 @@
+"""Check an index that another application reads: its fields, its vectors, and its records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
+from ingest.config import index as index_config
+from ingest.config.profile import load_profile
+from ingest.errors import ConfigError, IngestError, RoleError
+
+if TYPE_CHECKING:
+    from ingest.embed import Embedder
+    from ingest.index.azure.index import AzureIndex
+    from ingest.index.azure.target import ForeignTarget
+
+ROLE_CHECK = "role"
+# The cosine of a text's vector with its own by another model is about 0, whatever their sizes.
+MIN_SAME_MODEL_COSINE = 0.5
+
+
+def check_foreign_index(context: DoctorContext, model: Embedder) -> Iterator[DoctorFinding]:
+    """Check the roles, the index and its vectors. Writes nothing, and embeds one passage."""
+    from ingest.index.azure.probe import check_write_access
+    from ingest.index.azure.target import ForeignTarget
+
+    try:
+        index = index_config.open_azure_index(
+            context.settings, context.connections, may_be_absent=True
+        )
+    except RoleError as error:
+        yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
+        yield DoctorFinding("index", Verdict.UNKNOWN, "a role is required to read its fields")
+        return
+    except IngestError as error:
+        yield DoctorFinding("index", Verdict.WRONG, str(error))
+        return
+    with closing(index):
+        target = index.target
+        assert isinstance(target, ForeignTarget)
+        try:
+            check_write_access(index)
+        except IngestError as error:
+            yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
+            yield DoctorFinding("index", Verdict.UNKNOWN, "a role is required to write it")
+            return
+        if not context.settings.search_key:
+            held = f"{INDEX_DATA_CONTRIBUTOR.name}: held"
+            yield DoctorFinding(ROLE_CHECK, Verdict.RIGHT, held)
+        found = run_probe("index", lambda: describe_foreign_index(context, model, index, target))
+        yield found
+        if found.verdict is Verdict.RIGHT and target.mapping.key:
+            yield run_probe("vectors", lambda: compare_vectors(model, target))
+
+
+def describe_foreign_index(
+    context: DoctorContext, model: Embedder, index: AzureIndex, target: ForeignTarget
+) -> str:
+    """Describe what an index gets and lacks. Raises ConfigError if it cannot be filled."""
+    from ingest.index.azure.foreign import bind_target, fetch_definition, find_vector_problems
+    from ingest.index.azure.profile import describe_losses
+
+    settings, profile, name = (
+        context.settings,
+        load_profile(context.settings),
+        target.documents.name,
+    )
+    parts = [f"{name} with the profile {profile.name}"]
+    try:
+        found = fetch_definition(target.documents)
+    except RoleError:
+        parts.append(f"its fields as recorded, without {SEARCH_SERVICE_CONTRIBUTOR.name}")
+    else:
+        if found is None:
+            return f"{name} does not exist yet; ingest run creates it as {profile.name} says"
+        wanted = index_config.wanted_foreign(settings, model, context.connections)
+        if problems := list(find_vector_problems(found, wanted)):
+            raise ConfigError(
+                f"{name}: {'; '.join(problems)}: set the embedding model of that application"
+            )
+        if missing := bind_target(target, profile, found):
+            parts.append(f"no field for {describe_losses(missing)}: --add-fields adds them")
+    mark = target.read_mark()
+    if mark and mark["profile"] != profile.name:
+        raise ConfigError(
+            f"{name} was filled with the profile {mark['profile']}, and INGEST_PROFILE is "
+            f"{profile.name}: set it to that one, or run ingest run to write all chunks again"
+        )
+    recorded = index.vector_space()
+    if recorded and recorded != (model.model, model.dimensions):
+        raise ConfigError(
+            f"{name} was filled with vectors of {recorded[0]} ({recorded[1]} dimensions), and the "
+            f"model is {model.model} ({model.dimensions}): ingest rebuild makes a new index"
+        )
+    totals = index.totals()
+    parts.append(f"{totals.sources:,} files, {totals.chunks:,} chunks by {index.documents.name}")
+    if totals.chunks and not target.is_trusted():
+        parts.append("it lacks some of them: the next run writes them again")
+    return "; ".join(parts)
+
+
+def compare_vectors(model: Embedder, target: ForeignTarget) -> str:
+    """Embed a passage of the index and compare it with the vector there. Raises ConfigError.
+
+    Two models may make vectors of the same size, which no other check can tell apart.
+    """
+    from ingest.index.azure.probe import nearest_cosine, sample_text
+
+    text = sample_text(target)
+    if not text:
+        return "none yet to compare with the model's"
+    cosine = nearest_cosine(target, model.embed([text])[0])
+    if cosine < MIN_SAME_MODEL_COSINE:
+        raise ConfigError(
+            f"{target.documents.name} has vectors of another model than {model.model}: a passage's "
+            f"own vector is no nearer than {cosine:.2f} (cosine): set the model that filled it, or "
+            "fill another index"
+        )
+    return f"those of {model.model}: a passage finds itself (cosine {cosine:.2f})"

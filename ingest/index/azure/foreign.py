@@ -1,0 +1,257 @@
+"""Open and prepare the index of another application, and that of its records."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from azure.core.exceptions import HttpResponseError
+from azure.search.documents.indexes import SearchIndexClient
+from azure.search.documents.indexes.models import SearchField
+
+from ingest.azure.client import sdk_options
+from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.errors import ConfigError, RoleError, ServiceError
+from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
+from ingest.index.azure.create import ensure_index
+from ingest.index.azure.definition import (
+    SearchIndex,
+    build_records_definition,
+    build_vector_search,
+    vectorizer_model,
+)
+from ingest.index.azure.index import AzureIndex
+from ingest.index.azure.profile import (
+    FieldMapping,
+    Profile,
+    Rule,
+    bind_profile,
+    describe_losses,
+    mapping_from_json,
+)
+from ingest.index.azure.target import ForeignTarget
+from ingest.index.azure.texts import SCHEMA_SETTLE_SECONDS
+from ingest.index.schema import VECTOR_FIELD, Field
+
+if TYPE_CHECKING:
+    from ingest.index.azure.definition import Vectorizer
+
+log = logging.getLogger(__name__)
+
+RECORDS_SUFFIX = "-ingest"
+
+
+def open_foreign_index(
+    name: str, profile: Profile, connect: Callable[[str], DocumentClient]
+) -> AzureIndex:
+    """Open an application's index, or the one that its alias names, and its records.
+
+    Raises ConfigError, RoleError for an identity that may not read a definition which no earlier
+    run has recorded, and ServiceError.
+    """
+    documents = connect(name)
+    try:
+        found = fetch_definition(documents)
+    except RoleError:
+        found = None
+        records = connect(name + RECORDS_SUFFIX)
+        target = ForeignTarget(documents, FieldMapping(()), records)
+        mark = target.read_mark()
+        if mark is None:
+            target.close()
+            records.close()
+            raise
+        set_mapping(target, mapping_from_json(mark["mapping"]), mark["etag"])
+    else:
+        # An alias is another name for its index, whose records have that one's name.
+        records = connect((found.name if found else name) + RECORDS_SUFFIX)
+        target = ForeignTarget(documents, FieldMapping(()), records)
+        if found:
+            bind_target(target, profile, found)
+    target.profile_name = profile.name
+    return AzureIndex(records, target=target)
+
+
+def fetch_definition(documents: DocumentClient) -> SearchIndex | None:
+    """Read the definition of an index; None if there is none."""
+    client = SearchIndexClient(
+        documents.endpoint,
+        documents.credential,
+        api_version=SEARCH_API_VERSION,
+        **sdk_options(documents.retry_policy.request_log),
+    )
+
+    def ask() -> SearchIndex | None:
+        try:
+            return client.get_index(documents.name)
+        except HttpResponseError as error:
+            if error.status_code == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    with client:
+        return documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
+
+
+def bind_target(target: ForeignTarget, profile: Profile, found: SearchIndex) -> list[Rule]:
+    """Bind a profile to an index; returns the rules whose field it lacks. Raises ConfigError."""
+    mapping, missing, problems = bind_profile(profile, existing_fields(found))
+    keys = [f.name for f in found.fields if f.key]
+    if mapping.key and keys != [mapping.key]:
+        problems.append(f"its key is {', '.join(keys)}, not {mapping.key}")
+    if problems:
+        raise ConfigError(
+            f"{target.documents.name} on {target.documents.endpoint} cannot be filled with the "
+            f"profile {profile.name}: {'; '.join(problems)}: correct the profile (INGEST_PROFILE), "
+            "or choose another AZURE_SEARCH_INDEX"
+        )
+    set_mapping(target, mapping, str(found.e_tag or ""))
+    sizes = {f.name: f.vector_search_dimensions for f in found.fields}
+    target.dimensions = sizes.get(mapping.vector) or 0
+    target.can_filter_keys = any(f.key and f.filterable for f in found.fields)
+    return missing
+
+
+def set_mapping(target: ForeignTarget, mapping: FieldMapping, etag: str) -> None:
+    """Give a target the mapping of its index, and the version of its definition."""
+    target.mapping, target.etag = mapping, etag
+    target.documents.key_field = mapping.key
+
+
+def existing_fields(found: SearchIndex) -> dict[str, Field]:
+    """Return the fields of an index by name."""
+    return {
+        f.name: Field(
+            f.name,
+            str(getattr(f.type, "value", f.type)),  # the SDK has an enumeration of some
+            searchable=bool(f.searchable),
+            filterable=bool(f.filterable),
+            sortable=bool(f.sortable),
+            facetable=bool(f.facetable),
+        )
+        for f in found.fields
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What an application's index should be like."""
+
+    profile: Profile
+    definition: SearchIndex  # of a new one
+    model: Callable[[], str]  # name of the embedding model
+    find_vectorizer: Callable[[], Vectorizer | None] = lambda: None
+    add_fields: bool = False  # that an existing one lacks
+
+
+def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
+    """Create an application's index as its profile says, or check the one that exists.
+
+    It is filled as it is: a field that it lacks is added only if asked for. The records' index is
+    created if need be. Raises ConfigError.
+    """
+    target, profile = index.target, wanted.profile
+    assert isinstance(target, ForeignTarget)
+    documents = target.documents
+
+    def save(definition: SearchIndex) -> SearchIndex:
+        return documents.call_with_retry(
+            lambda: index.indexes.create_or_update_index(definition), SEARCH_SERVICE_CONTRIBUTOR
+        )
+
+    try:
+        found = fetch_definition(documents)
+    except RoleError:
+        return  # opened by what an earlier run has recorded
+    if found is None:
+        log.info("creating the index %s with the profile %s", documents.name, profile.name)
+        found = save(with_vectorizer(wanted))
+    if problems := list(find_vector_problems(found, wanted)):
+        raise ConfigError(
+            f"{documents.name} on {documents.endpoint} cannot be filled: {'; '.join(problems)}; "
+            "set the embedding model and dimensions of that application, or choose another "
+            "AZURE_SEARCH_INDEX"
+        )
+    missing = bind_target(target, profile, found)
+    if missing and wanted.add_fields:
+        log.info("adding to %s: %s", documents.name, ", ".join(r.field.name for r in missing))
+        found.fields = [*found.fields, *build_missing(missing, wanted.definition)]
+        found = save(found)
+        bind_target(target, profile, found)
+        wait_for_fields(target, [rule.field.name for rule in missing])
+    elif missing:
+        log.warning(
+            "%s has no field for: %s; --add-fields adds them",
+            documents.name,
+            describe_losses(missing),
+        )
+    ensure_index(index, build_records_definition(index.documents.name, profile.encryption))
+
+
+def with_vectorizer(wanted: Wanted) -> SearchIndex:
+    """Return the definition of a new index, with a vectorizer if one can be found out."""
+    made = wanted.definition
+    has_one = made.vector_search and made.vector_search.vectorizers
+    if not has_one and (vectorizer := wanted.find_vectorizer()):
+        made.vector_search = build_vector_search(vectorizer, wanted.profile.vectors)
+    return made
+
+
+def find_vector_problems(found: SearchIndex, wanted: Wanted) -> Iterator[str]:
+    """Describe how the vectors of an index differ from those to be written."""
+    name = wanted.profile.field_of(VECTOR_FIELD)
+    sizes = {f.name: f.vector_search_dimensions for f in found.fields}
+    size = {f.name: f.vector_search_dimensions for f in wanted.definition.fields}[name]
+    if name in sizes and sizes[name] != size:
+        yield f"{name} has {sizes[name]} dimensions, not {size}"
+    old = vectorizer_model(found, name)
+    if old and old != (new := wanted.model()):
+        yield f"{name} holds vectors of {old}, not {new}"
+
+
+def define_like(current: DocumentClient, wanted: SearchIndex, profile: Profile) -> SearchIndex:
+    """Return the definition of a new index like the current one, which its application made.
+
+    Only the size of its vectors is that of the wanted one; which is returned if there is none yet.
+    """
+    found = fetch_definition(current)
+    if found is None:
+        return wanted
+    name = profile.field_of(VECTOR_FIELD)
+    sizes = {f.name: f.vector_search_dimensions for f in wanted.fields}
+    found.name, found.e_tag = wanted.name, None
+    for field in found.fields:
+        if field.name == name:
+            field.vector_search_dimensions = sizes[name]
+    return found
+
+
+def build_missing(missing: list[Rule], wanted: SearchIndex) -> Iterator[SearchField]:
+    """Build the fields that an index lacks."""
+    names = {rule.field.name for rule in missing}
+    return (field for field in wanted.fields if field.name in names)
+
+
+def wait_for_fields(target: ForeignTarget, names: list[str]) -> None:
+    """Wait until the service knows the new fields of an index. Raises ServiceError."""
+    documents = target.documents
+
+    def is_known() -> bool:
+        try:
+            next(documents.client.search("*", select=names, top=1), None)
+        except HttpResponseError as error:
+            if error.status_code != HTTPStatus.BAD_REQUEST:
+                raise
+            return False
+        return True
+
+    for _ in range(SCHEMA_SETTLE_SECONDS):
+        if documents.call_with_retry(is_known, INDEX_DATA_CONTRIBUTOR):
+            return
+        documents.retry_policy.sleep(1)
+    raise ServiceError(
+        f"{documents.name} on {documents.endpoint} does not have its new fields yet: run again"
+    )

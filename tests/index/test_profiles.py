@@ -1,0 +1,202 @@
+"""Target profiles: which value goes to which field of an index that another application made."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ingest.config.profile import find_profile, load_profile
+from ingest.config.settings import build_settings
+from ingest.errors import ConfigError
+from ingest.index.azure.profile import DEFAULT_PROFILE, FieldMapping, Profile, bind_profile
+from ingest.index.azure.serialize import copy_from_document, copy_to_document, entry_to_values
+from ingest.index.schema import Field
+from ingest.models import Chunk, Details, IndexEntry, Source
+from tests.index.foreign_indexes import Definition, demo, demo_cloud, demo_full, gpt_rag
+
+DEMO, RAG = "azure-search-openai-demo", "gpt-rag"
+SOURCE = Source(
+    "https://a.blob.core.windows.net/docs",
+    "hr/leave.pdf",
+    "",
+    1,
+    "1",
+    fields=(("meta:unit", "HR"),),
+)
+CHUNK = Chunk("a" * 40, "Leave is paid.", 3, 4, 0, 14, 2, 3, "ii", ("Leave", "Paid"))
+URL = "https://a.blob.core.windows.net/docs/hr/leave.pdf"
+VALUES = entry_to_values(
+    IndexEntry(SOURCE, URL, "f", "Handbook", CHUNK, np.arange(4, dtype=np.float32), Details())
+)
+
+
+def fields(definition: Definition) -> dict[str, Field]:
+    """The fields of a definition, whose attributes the service turns on where they are left out."""
+    flags = ("searchable", "filterable", "sortable", "facetable")
+    return {
+        f["name"]: Field(f["name"], f["type"], **{flag: f.get(flag, True) for flag in flags})
+        for f in definition["fields"]
+    }
+
+
+def bound(profile: Profile, definition: Definition) -> FieldMapping:
+    mapping, _, problems = bind_profile(profile, fields(definition))
+    assert problems == []
+    return mapping
+
+
+def write_profile(text: str, tmp_path: Any) -> Profile:
+    path = tmp_path / "contoso.toml"
+    path.write_text(text)
+    return find_profile(str(path))
+
+
+@pytest.mark.parametrize("definition", [demo(4), demo_cloud(4), demo_full(4)])
+def test_a_chunk_is_a_document_of_the_demo(definition: Definition) -> None:
+    """However the sample made its index: no field is written that it lacks."""
+    document = bound(find_profile(DEMO), definition).to_document(VALUES)
+    assert document.pop("embedding") is VALUES["embedding"]
+    assert document == {
+        "id": CHUNK.id,
+        "content": CHUNK.text,
+        "category": "hr",
+        "sourcepage": "hr/leave.pdf#page=2",
+        "sourcefile": "hr/leave.pdf",
+        "storageUrl": URL,
+    }
+
+
+def test_a_chunk_is_a_document_of_gpt_rag() -> None:
+    """Its own purger leaves it alone: it deletes what has the source "blob"."""
+    mapping = bound(find_profile(RAG), gpt_rag(4))
+    document = mapping.to_document(VALUES)
+    assert (mapping.key, mapping.vector) == ("id", "contentVector")
+    assert document.pop("contentVector") is VALUES["embedding"]
+    assert document == {
+        "id": CHUNK.id,
+        "parent_id": "hr/leave.pdf",
+        "metadata_storage_path": URL,
+        "metadata_storage_name": "leave.pdf",
+        "chunk_id": 4,
+        "content": CHUNK.text,
+        "page": 2,
+        "title": "Handbook",
+        "category": "hr",
+        "filepath": "hr/leave.pdf",
+        "url": URL,
+        "source": "ingest",
+    }
+
+
+def test_the_default_profile_is_the_same_mapping() -> None:
+    """Each value in the field of its name, and a field of INGEST_BLOB_FIELDS too."""
+    profile = load_profile(build_settings({"INGEST_BLOB_FIELDS": "unit"}, {}))
+    mapping, _, _ = bind_profile(profile, {r.field.name: r.field for r in profile.rules})
+    values = VALUES | {"unit": "HR"}
+    assert mapping.to_document(values) == {n: v for n, v in values.items() if n != "meta:unit"}
+    assert not DEFAULT_PROFILE.is_foreign
+
+
+def test_a_profile_of_ones_own(tmp_path: Any) -> None:
+    """Metadata, constants and types that fit; the key has another name."""
+    profile = write_profile(
+        """
+        [fields]
+        key = "id"
+        text = "content"
+        vector = "embedding"
+        path = "headings"
+        titles = "title"
+        page = "page_start"
+        unit = "meta:Unit"
+        area = "tag:Area"
+        tenant = { constant = 7 }
+        [semantic]
+        title = "titles"
+        content = ["text"]
+        keywords = []
+        """,
+        tmp_path,
+    )
+    types = {"titles": "Collection(Edm.String)", "page": "Edm.Int64", "tenant": "Edm.String"}
+    existing = {
+        r.field.name: dataclasses.replace(r.field, type=types.get(r.field.name, r.field.type))
+        for r in profile.rules
+    }
+    existing["path"] = Field("path", filterable=True)
+    mapping, missing, problems = bind_profile(profile, existing)
+    document = mapping.to_document(VALUES | {"meta:Unit": "HR"})
+    del document["vector"]
+
+    assert (missing, problems, profile.is_foreign) == ([], [], True)
+    assert document == {
+        "key": CHUNK.id,
+        "text": CHUNK.text,
+        "path": "Leave > Paid",
+        "titles": ["Handbook"],
+        "page": 2,
+        "unit": "HR",
+        "area": None,  # of no blob, or of one without the tag
+        "tenant": "7",
+    }
+    assert profile.blob_values() == [("meta:Unit", "unit", False), ("tag:Area", "Area", True)]
+
+
+def test_a_copy_keeps_all_that_its_chunk_was_made_of() -> None:
+    """So that the chunk can be written again without reading or embedding anything."""
+    again = copy_from_document(copy_to_document(VALUES | {"names": "n", "text_hash": "h"}))
+    assert np.array_equal(again.pop("embedding"), VALUES["embedding"])
+    assert again | {"names": VALUES["names"]} == {
+        **{name: value for name, value in VALUES.items() if name != "embedding"},
+        "text_hash": "h",
+    }
+
+
+@pytest.mark.parametrize(
+    ("definition", "profile", "words"),
+    [
+        (demo(4), RAG, "it has no field contentVector for the embedding"),
+        (
+            gpt_rag(4) | {"fields": [f for f in gpt_rag(4)["fields"] if f["name"] != "content"]},
+            RAG,
+            "it has no field content",
+        ),
+    ],
+)
+def test_an_index_that_cannot_be_filled_says_why(
+    definition: Definition, profile: str, words: str
+) -> None:
+    """Without a key, a text or a vector."""
+    _, _, problems = bind_profile(find_profile(profile), fields(definition))
+    assert words in "; ".join(problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("fields = 1", "fields is a table"),
+        ("[fields]\nid = 'id'", "exactly one field takes the value content"),
+        ("extends = 'gpt-rag'\n[fields]\ntitle = 'titel'", "titel, which is no value"),
+        ("extends = 'gpt-rag'\n[fields]\n1x = 'title'", "1x is no name of a field"),
+        ("extends = 'gpt-rag'\n[fields]\nx = {}", "x needs a value or a constant"),
+        ("extends = 'gpt-rag'\n[fields]\nx = { value = 'title', key = true }", "x has no key"),
+        ("extends = 'gpt-rag'\nsemantics = 1", "the profile has no semantics"),
+        ("extends = 'gpt-rag'\n[vectors]\noversampling = 'x'", "vectors.oversampling is no float"),
+        ("extends = 'gpt-rag'\n[vectors]\ntruncate = 64", "truncate needs a compression"),
+        ("extends = 'gpt-rag'\n[semantic]\ntitle = 'x'", "semantic names x"),
+        ("extends = 'gpt-rag'\n[encryption]\nvault = 'x'", "encryption needs vault and key"),
+        ("extends = 'ingest'\n[fields]\nkind = 'title'", "kind is a field of ingest"),
+        ("extends = 'ingest'\n[vectors]\nstored = false", "stored = false needs"),
+        ("extends = 'x'", "expected a file that ends in .toml, or one of ingest, azure-search"),
+        ("[fields", "no valid TOML"),
+    ],
+)
+def test_a_wrong_profile_is_explained(text: str, words: str, tmp_path: Any) -> None:
+    """In one line, with what is expected."""
+    with pytest.raises(ConfigError) as caught:
+        write_profile(text, tmp_path)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
