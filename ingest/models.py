@@ -246,6 +246,7 @@ class Details:
     attachments: tuple[str, ...] = ()  # names of the PDFs attached to it
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
+    figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
 
     @property
     def needs_attention(self) -> bool:
@@ -256,6 +257,23 @@ class Details:
         """Count the pages that are images without text, and were not recognised."""
         with_text = (*self.undecoded, *self.doubtful)
         return 0 if self.ocr else len({*self.scanned}.difference(with_text))
+
+
+# Edges of a figure as shares of the page that viewers show: left, top, right, bottom.
+PageShares: TypeAlias = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture or a drawing on a page, and the words that the document has for it."""
+
+    page: int  # from 1, as in a viewer
+    box: PageShares
+    caption: str = ""  # its first line, as drawn
+    words: str = ""  # its alternative text, and the text drawn inside of it
+    anchor: str = ""  # the line of the page before which its text belongs; "" for the page's end
+    identity: str = ""  # equal where the same thing is shown, whatever the page
+    is_picture: bool = True  # False: drawn by paths
 
 
 @dataclass(frozen=True, slots=True)

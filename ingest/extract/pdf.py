@@ -17,6 +17,7 @@ from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
 from ingest.extract.cleaning import clean, unwrap_unspaced_lines
 from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
+from ingest.extract.figures.document import list_figures
 from ingest.extract.garbled import garbled_share
 from ingest.extract.hyphens import Vocabulary
 from ingest.extract.language import detect_language, language_probability
@@ -103,6 +104,11 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
             hidden=tuple(state.hidden),
             ocr=options.ocr if state.ocr_results else "",
             running=sum(len(lines.headers) + len(lines.footers) for lines in running),
+            figures=tuple(
+                figure.page
+                for figure in list_figures(engines, count)
+                if figure.caption or figure.words
+            ),
             attachments=find_attachments(engines, count)
             if options.depth < MAX_ATTACHMENT_DEPTH
             else (),
