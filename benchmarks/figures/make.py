@@ -145,6 +145,11 @@ ICON = (
 )
 
 
+def badges(random: Random) -> str:
+    """Return words with rounded backgrounds."""
+    return "".join(f"<span>{words(random, 1)}</span>" for _ in range(6))
+
+
 def decoy_html(random: Random) -> str:
     """Return something that is no figure."""
     text = paragraph(random)
@@ -156,7 +161,7 @@ def decoy_html(random: Random) -> str:
             f"<pre>{chr(10).join(words(random, 5) for _ in range(6))}</pre>",
             "<hr>",
             f"<p>{text[:60]} <u>{words(random, 4)}</u> <mark>{words(random, 5)}</mark></p>",
-            f'<div class="badges">{f"<span>{words(random, 1)}</span>" * 6}</div>',
+            f'<div class="badges">{badges(random)}</div>',
             '<div class="plain"></div>',
             f'<div class="icon">{ICON} {text}</div>',
             "<ul>" + "".join(f"<li>{words(random, 4)}</li>" for _ in range(5)) + "</ul>",
