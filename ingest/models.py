@@ -172,7 +172,7 @@ class ListingIssue:
 
 # Later fields of Recipe, each with the value that reads documents as before the field was added.
 # Literals, not defaults: a changed default must change the digest.
-UNCHANGED_AT: dict[str, object] = {}
+UNCHANGED_AT: dict[str, object] = {"figures": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +194,7 @@ class Recipe:
     model: str
     dimensions: int
     schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
+    figures: str = ""  # what is read in figures, and by which engine; "" for nothing
 
     @property
     def digest(self) -> str:
@@ -274,6 +275,7 @@ class Figure:
     anchor: str = ""  # the line of the page before which its text belongs; "" for the page's end
     identity: str = ""  # equal where the same thing is shown, whatever the page
     is_picture: bool = True  # False: drawn by paths
+    has_text: bool = False  # the page has text where it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +316,7 @@ class Document:
     confidence: dict[int, float] = field(default_factory=dict)  # of OCR, by page number
     running: tuple[RunningLines, ...] = ()  # one per page; () if none were removed
     details: Details = field(default_factory=Details)
+    figures: tuple[Figure, ...] = ()  # those that may show words which are no text
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +368,7 @@ class PreparedDocument:
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
     attached: tuple[Attachment, ...] = ()
+    figures: tuple[Figure, ...] = ()  # those that may show words which are no text
 
 
 @dataclass(frozen=True, slots=True)

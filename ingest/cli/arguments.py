@@ -133,6 +133,9 @@ def add_reading_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--ocr", metavar="NAME", help="OCR for scanned pages: local, or https://... (none)"
     )
+    command.add_argument(
+        "--figures", metavar="WHAT", help="words in pictures are read too: text (none)"
+    )
 
 
 def add_deadline(command: argparse.ArgumentParser) -> None:

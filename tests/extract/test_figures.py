@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageDraw
@@ -14,8 +15,11 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.figures.captions import find_caption_lines
 from ingest.extract.figures.document import find_figures
 from ingest.extract.pdf import EngineChain
-from ingest.models import Document
+from ingest.models import Document, OcrResult
 from tests.pdfs import objects_pdf, stream
+
+if TYPE_CHECKING:
+    from ingest.models import GreyImage
 
 ABOVE = "Sales grew in every quarter of the year, which nobody had expected so early."
 BELOW = "The board therefore decided to keep all of the five sites open until the spring."
@@ -187,3 +191,46 @@ def test_what_repeats_over_pages_is_no_figure() -> None:
     """A logo on every page is not a figure of each."""
     engines = EngineChain(draw_report(draw_strips, pages=3), ExtractOptions())
     assert find_figures(engines) == []
+
+
+def draw_plain(canvas: Canvas) -> None:
+    """Draw a picture of one colour."""
+    canvas.drawImage(ImageReader(Image.new("RGB", (9, 9), "navy")), 60, 510, 300, 150)
+
+
+def read_figures(data: bytes, answer: OcrResult) -> tuple[Document, int]:
+    """Read a PDF with an OCR that answers the same for each figure; count its calls."""
+    calls: list[tuple[int, ...]] = []
+
+    def recognise(picture: GreyImage) -> OcrResult:
+        calls.append(picture.shape)
+        return answer
+
+    options = ExtractOptions(figures=True, recognise_figure=recognise)
+    return extract(data, options), len(calls)
+
+
+def test_the_words_that_an_ocr_reads_in_a_picture_stand_at_its_caption() -> None:
+    """A screenshot on a typed page can be found by what it shows."""
+    data = draw_report(draw_strips, "Figure 1. The valve")
+    document, calls = read_figures(data, OcrResult(f"Open the red valve\n{BELOW}", 0.9))
+    assert "\n\nOpen the red valve\n\nFigure 1. The valve\n" in document.pages[0]
+    assert document.pages[0].count(BELOW) == 4
+    assert calls == 1
+
+
+@pytest.mark.parametrize("answer", [OcrResult("zx", 0.9), OcrResult("Open the valve", 0.3)])
+def test_what_an_ocr_hardly_reads_is_left_out(answer: OcrResult) -> None:
+    """A photograph without words adds none."""
+    data = draw_report(draw_strips)
+    assert read_figures(data, answer)[0].pages == read(data).pages
+
+
+@pytest.mark.parametrize("draw", [draw_chart, draw_plain, draw_table], ids=lambda one: one.__name__)
+def test_an_ocr_is_spared_what_has_no_words_or_text_of_its_own(
+    draw: Callable[[Canvas], None],
+) -> None:
+    """The text of a chart is read already, and a plain area has none."""
+    data = draw_report(draw)
+    document, calls = read_figures(data, OcrResult("Open the red valve", 0.9))
+    assert (document.pages, calls) == (read(data).pages, 0)

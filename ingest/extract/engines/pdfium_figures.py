@@ -76,7 +76,8 @@ class Seen:
     identity: str
     words: list[str] = field(default_factory=list)
     caption: Caption | None = None
-    texts: list[Item] = field(default_factory=list)  # drawn inside of it
+    texts: list[Item] = field(default_factory=list)  # drawn inside of it, and taken as its own
+    has_text: bool = False  # drawn where it is, visible or not
 
 
 class LoadedPage(NamedTuple):
@@ -126,6 +127,8 @@ class FigureReader:
         for n, caption in assign_captions(captions, [one.box for one in seen]).items():
             seen[n].caption = caption
         add_alternatives(seen, self.unsaid(tagged, page.number, drawn), objects, turn)
+        if wants_all:
+            note_texts(seen, objects, turn)
         taken = take_words(seen, page.handle, objects, shown, turn)
         lines = Lines(page.text, drawn, turn)
         self.pages[page.number] = [as_figure(one, page.number, turn, lines) for one in seen]
@@ -166,6 +169,7 @@ def as_figure(one: Seen, number: int, turn: Turn, lines: Lines) -> Figure:
         anchor=one.caption.text if one.caption else lines.find_below(one.box),
         identity=one.identity,
         is_picture=one.is_picture,
+        has_text=one.has_text,
     )
 
 
@@ -186,6 +190,14 @@ def add_alternatives(
         if not same:
             seen.append(Seen(box, is_picture=True, identity=""))
         (same or seen[-1:])[0].words.append(one.words)
+
+
+def note_texts(seen: Sequence[Seen], objects: PageObjects, turn: Turn) -> None:
+    """Note which figures have text where they are: the layer of an OCR is some, too."""
+    boxes = (box for one in objects.lists for box in iter_boxes(one.text_edges))
+    shown = [turn(box) for box in boxes if has_size(box)]
+    for one in seen:
+        one.has_text = any(has_middle(one.box, box) for box in shown)
 
 
 def take_words(

@@ -67,7 +67,7 @@ MAX_LINES = 3000  # texts of a page that are joined to lines
 MAX_SEGMENTS = 60  # of a path; one with more is no rectangle
 MAX_CORNER_SHARE = 0.45  # of a rectangle's side that a rounded corner takes
 MAX_OFF_EDGE = 0.6  # points that a rectangle's path is off its bounds
-MAX_IDENTITY_BYTES = 1 << 20  # of an image's data that tell it from others
+MAX_IDENTITY_BYTES = 64 << 20  # of an image's data; a larger one is not compared
 FAINT = 8  # opacity, of 255, that cannot be seen
 
 
@@ -250,10 +250,10 @@ def apply(
 
 
 def identify_image(item: Item) -> str:
-    """Return a hash of an image's data; "" if it has none."""
+    """Return a hash of an image's data; "" if it has none, or too much."""
     size = raw_size_of(item, 0, 0)
-    if not size or size > MAX_IDENTITY_BYTES:  # PDFium writes all of it or nothing
-        return f"{size} bytes" if size else ""
+    if not 0 < size <= MAX_IDENTITY_BYTES:
+        return ""
     data = bytearray(size)
     raw_size_of(item, ctypes.addressof(ctypes.c_char.from_buffer(data)), size)
-    return hashlib.sha256(data).hexdigest()[:16]
+    return hashlib.sha256(data).hexdigest()[:32]

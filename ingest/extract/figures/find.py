@@ -93,7 +93,8 @@ def find_pictures(shapes: Sequence[Shape]) -> list[FoundFigure]:
     for numbers in group([s.box for s in images], TILE_GAP):
         parts = [images[n] for n in numbers]
         box = bound(part.box for part in parts)
-        identity = "+".join(sorted(part.identity for part in parts))
+        names = sorted(part.identity for part in parts)
+        identity = "+".join(names) if all(names) else ""
         found.append(FoundFigure(box, is_picture=True, identity=identity))
     return found
 
@@ -170,7 +171,8 @@ def merge(figures: Sequence[FoundFigure]) -> list[FoundFigure]:
             common = area_of(overlap(figure.box, one.box))
             if common > MIN_MERGED_SHARE * max(1.0, area_of(figure.box)):
                 box = bound([figure.box, one.box])
-                identity = "+".join(sorted([figure.identity, one.identity]))
+                names = sorted([figure.identity, one.identity])
+                identity = "+".join(names) if all(names) else ""
                 merged[n] = replace(one, box=box, identity=identity)
                 break
         else:
