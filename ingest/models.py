@@ -186,7 +186,7 @@ class Unread:
 
 # Later fields of Recipe, each with the value that reads documents as before the field was added.
 # Literals, not defaults: a changed default must change the digest.
-UNCHANGED_AT: dict[str, object] = {}
+UNCHANGED_AT: dict[str, object] = {"figures": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +202,7 @@ class Recipe:
     model: str
     dimensions: int
     schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
+    figures: str = ""  # what is read in figures, and by which engine; "" for nothing
 
     @property
     def digest(self) -> str:
@@ -254,6 +255,7 @@ class Details:
     attachments: tuple[str, ...] = ()  # names of the PDFs attached to it
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
+    figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
 
     @property
     def needs_attention(self) -> bool:
@@ -264,6 +266,24 @@ class Details:
         """Count the pages that are images without text, and were not recognised."""
         with_text = (*self.undecoded, *self.doubtful)
         return 0 if self.ocr else len({*self.scanned}.difference(with_text))
+
+
+# Edges of a figure as shares of the page that viewers show: left, top, right, bottom.
+PageShares: TypeAlias = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture or a drawing on a page, and the words that the document has for it."""
+
+    page: int  # from 1, as in a viewer
+    box: PageShares
+    caption: str = ""  # its first line, as drawn
+    words: str = ""  # its alternative text, and the text drawn inside of it
+    anchor: str = ""  # the line of the page before which its text belongs; "" for the page's end
+    identity: str = ""  # equal where the same thing is shown, whatever the page
+    is_picture: bool = True  # False: drawn by paths
+    has_text: bool = False  # the page has text where it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +324,7 @@ class Document:
     confidence: dict[int, float] = field(default_factory=dict)  # of OCR, by page number
     running: tuple[RunningLines, ...] = ()  # one per page; () if none were removed
     details: Details = field(default_factory=Details)
+    figures: tuple[Figure, ...] = ()  # those that may show words which are no text
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +376,7 @@ class PreparedDocument:
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
     attached: tuple[Attachment, ...] = ()
+    figures: tuple[Figure, ...] = ()  # those that may show words which are no text
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,7 @@ SETTING_COMMANDS = {
     "deadline": ("run", "rebuild"),
     "embedder": tuple(name for name in COMMANDS if name != "token-proxy"),
     "engine": ("run",),
+    "figures": (*ROOT_COMMANDS, "doctor"),
     "ocr": (*ROOT_COMMANDS, "doctor"),
     "passwords": (*ROOT_COMMANDS, "doctor"),
 }

@@ -18,7 +18,7 @@ from ingest.config.connections import Connections, create_connections
 from ingest.config.embedding import create_embedder, embedding_endpoints, open_vector_journal
 from ingest.config.index import create_writers, index_location, open_index
 from ingest.config.location import Location
-from ingest.config.reader import open_document_intelligence, open_reader
+from ingest.config.reader import figure_ocr_name, open_document_intelligence, open_reader
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
 from ingest.embed.journal import add_journal
@@ -175,9 +175,13 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
     shared = {
         f.name: getattr(settings, f.name) for f in fields(Recipe) if hasattr(settings, f.name)
     }
-    return Recipe(
-        overlap=settings.chunk_overlap, model=model.model, dimensions=model.dimensions, **shared
-    )
+    named = {
+        "overlap": settings.chunk_overlap,
+        "model": model.model,
+        "dimensions": model.dimensions,
+        "figures": f"text {name}" if (name := figure_ocr_name(settings)) else "",
+    }
+    return Recipe(**{**shared, **named})
 
 
 def create_run(settings: Settings, *, retry_failed: bool = False) -> Run:

@@ -69,6 +69,7 @@ def open_reader(
             engine_name,
             ocr,
             verify_share=verify_share(settings),
+            figure_ocr=figure_ocr_name(settings),
         )
         # Calls that wait for a sandbox end when it closes; those that have not begun, now.
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
@@ -108,6 +109,20 @@ def verify_share(settings: Settings) -> float:
             )
         local_engine_name(settings)
     return settings.verify_text
+
+
+def figure_ocr_name(settings: Settings) -> str:
+    """Return the name of the OCR engine that reads words in figures; "" if none does.
+
+    Raises ConfigError if the engine cannot run.
+    """
+    if settings.figures != "text":
+        return ""
+    if settings.extractor == "pypdf":
+        raise ConfigError(
+            "INGEST_EXTRACTOR=pypdf cannot render pages: INGEST_FIGURES needs auto or pdfium"
+        )
+    return ocr_engine_name(settings) or local_engine_name(settings)
 
 
 def local_engine_name(settings: Settings) -> str:

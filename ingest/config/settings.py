@@ -110,6 +110,14 @@ class Settings:
         "model of Azure Document Intelligence: read, or layout (tables too)",
         one_of(*OCR_MODELS),
     )
+    figures: str = setting_field(
+        "none",
+        "INGEST_FIGURES",
+        "what is read in figures: none, or text (the OCR of INGEST_OCR, else the local one, reads "
+        "the words in pictures of pages that have text of their own)",
+        one_of("none", "text"),
+        flag=Flag("words in pictures are read too: text (none)", "WHAT"),
+    )
     verify_text: float = setting_field(
         0.0,
         "INGEST_VERIFY_TEXT",

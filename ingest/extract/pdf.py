@@ -17,6 +17,7 @@ from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
 from ingest.extract.cleaning import clean, unwrap_unspaced_lines
 from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
+from ingest.extract.figures.document import list_figures, read_in_figures
 from ingest.extract.garbled import garbled_share
 from ingest.extract.hyphens import Vocabulary
 from ingest.extract.language import detect_language, language_probability
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from pypdf import PdfReader
 
     from ingest.extract.document import ExtractOptions
-    from ingest.models import GreyImage
+    from ingest.models import Figure, GreyImage
 
 # Shares of a page's characters that are garbage.
 MAX_GARBLED_SHARE = 0.1  # with more, the other engine reads the page
@@ -63,12 +64,16 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
         raise DocumentError(reason, Code.NOT_A_PDF)
     engines = EngineChain(data, options)
     first = engines.first()
+    first.wants_figures = options.figures
     count = check_page_count(count_pages(engines, len(data)))
     state = ExtractState()
     if options.verify_share and options.recognise_line:
         state.verifier = TextVerifier(options.verify_share, options.recognise_line)
     # Read all pages before cleaning any: each switch to the engine evicts the processor's cache.
     raw = list(limit_text(read_pages(engines, options, state, count, on_page)))
+    figures: tuple[Figure, ...] = ()
+    if options.figures:
+        raw, figures = read_in_figures(engines, raw, options, state.scanned)
     words = Vocabulary(raw, partial(try_call, partial(detect_language, raw), ""))
     pages = tuple(limit_text(unwrap_unspaced_lines(clean(text, words)) for text in raw))
     if len(state.unreadable) == count:
@@ -89,6 +94,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
         labels=labels,
         confidence={page: result.confidence for page, result in state.ocr_results.items()},
         running=running,
+        figures=figures,
         details=replace(
             details,
             language=try_call(partial(detect_language, pages), ""),
@@ -103,6 +109,11 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
             hidden=tuple(state.hidden),
             ocr=options.ocr if state.ocr_results else "",
             running=sum(len(lines.headers) + len(lines.footers) for lines in running),
+            figures=tuple(
+                figure.page
+                for figure in list_figures(engines, count)
+                if figure.caption or figure.words
+            ),
             attachments=find_attachments(engines, count)
             if options.depth < MAX_ATTACHMENT_DEPTH
             else (),

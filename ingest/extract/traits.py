@@ -18,6 +18,8 @@ RELEVANT_SUBTYPE = re.compile(
 )
 LAYERS_KEY = b"/OCProperties"
 GLYPH_NAMES_KEY = b"/Differences"
+FIGURE_KEY = b"/Figure"
+ALTERNATIVE_KEYS = (b"/Alt(", b"/Alt (", b"/Alt<", b"/Alt <", b"/ActualText")
 PAGE_TYPE = b"/Page"
 TYPE_BEFORE = re.compile(rb"/Type\s*$")
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -32,21 +34,25 @@ class Traits:
     annotations: bool  # other than links
     layers: bool  # optional content: layers that may be switched off
     glyph_names: bool  # fonts that name their glyphs
+    alternatives: bool  # tagged figures with a text in place of them
     pages: int  # page objects, those of earlier revisions included
 
 
 def find_traits(data: bytes) -> Traits:
     """Search a PDF. Object streams of an encrypted one cannot be searched."""
-    annotations = layers = glyph_names = b"/Encrypt" in data
+    annotations = layers = glyph_names = alternatives = b"/Encrypt" in data
     pages = 0
     for part in (data, *iter_object_streams(data)):
         if not part:
-            return Traits(True, True, True, pages)
+            return Traits(True, True, True, True, pages)
         annotations = annotations or has_relevant_subtype(part)
         layers = layers or LAYERS_KEY in part
         glyph_names = glyph_names or GLYPH_NAMES_KEY in part
+        alternatives = alternatives or (
+            FIGURE_KEY in part and any(key in part for key in ALTERNATIVE_KEYS)
+        )
         pages += count_page_objects(part)
-    return Traits(annotations, layers, glyph_names, pages)
+    return Traits(annotations, layers, glyph_names, alternatives, pages)
 
 
 def iter_object_streams(data: bytes) -> Iterator[bytes]:

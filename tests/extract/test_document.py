@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 from tests.pdfs import pdf, prose
 
 if TYPE_CHECKING:
-    from ingest.models import GreyImage
+    from ingest.models import Figure, GreyImage
 
 DATA = ROOT / "data"
 
@@ -155,6 +155,7 @@ class Reads:
     def __init__(self, text: str | Exception) -> None:
         self.answer = text
         self.password = b""
+        self.wants_figures = False
 
     def __len__(self) -> int:
         return 1
@@ -187,6 +188,9 @@ class Reads:
 
     def annotations(self, _: int) -> PageAnnotations:
         return NO_ANNOTATIONS
+
+    def figures(self, _: int) -> tuple[Figure, ...]:
+        return ()
 
     def info(self) -> dict[str, str]:
         return {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ingest.extract.annotations import PageAnnotations
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import GreyImage, Heading
+    from ingest.models import Figure, GreyImage, Heading
 
 HEADER_BYTES = 1024  # viewers accept the header anywhere in these: ISO 32000, Annex H
 
@@ -25,6 +26,9 @@ class PdfEngine(Protocol):
 
     # the password that opened the document; b"" where it needs none
     password: bytes
+
+    # whether to look for figures on all pages, or only for those that the document has words for
+    wants_figures: bool
 
     # number of pages
     def __len__(self) -> int: ...
@@ -55,6 +59,9 @@ class PdfEngine(Protocol):
 
     # notes, form fields and attached files of a page; call text() for the page first
     def annotations(self, index: int) -> PageAnnotations: ...
+
+    # figures of a page, as far as they were looked for; call text() for the page first
+    def figures(self, index: int) -> Sequence[Figure]: ...
 
     # document information dictionary: "Title", "Author", ...
     def info(self) -> dict[str, str]: ...

@@ -24,6 +24,7 @@ from ingest.extract.annotations import (
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_appearances import read_appearances
 from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
+from ingest.extract.engines.pdfium_figures import FigureReader, LoadedPage
 from ingest.extract.engines.pdfium_hidden import confirm_hidden, count_letters, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
 from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
@@ -63,6 +64,7 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
 from ingest.extract.engines.placeholders import Placeholders
+from ingest.extract.figures.insert import insert_words
 from ingest.extract.layout import TABLE_MARK, arrange_page
 from ingest.extract.layout.continued import (
     ArrangedPage,
@@ -78,7 +80,7 @@ from ingest.extract.traits import find_traits
 if TYPE_CHECKING:
     from ingest.extract.engines.glyph_names import GlyphNames
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import GreyImage, Heading
+    from ingest.models import Figure, GreyImage, Heading
 
 use_installed_fonts(used=False)  # the text of a document must be that of any machine
 
@@ -111,6 +113,7 @@ class Pdfium:
         self.named_copy: Pdfium | None = None  # with the letters that only its glyph names tell
         self.glyph_names: GlyphNames | None = None
         self.is_copy = False
+        self.wants_figures = False
         self.merged_copy: pypdfium2.PdfDocument | None = None  # with its appearances as content
         self.page_annotations: dict[int, PageAnnotations] = {}
         self.pages_with_unseen_text: set[int] = set()
@@ -122,6 +125,11 @@ class Pdfium:
         self.open_table: tuple[int, OpenTable] | None = None  # with the index of its page
         self.structure = (
             StructureReader(wants_headings=not outlined) if is_tagged(self.address) else None
+        )
+        self.figure_reader = FigureReader(
+            self.address,
+            len(self.document),
+            has_alternatives=self.traits.alternatives and self.structure is not None,
         )
 
     def __len__(self) -> int:
@@ -140,10 +148,20 @@ class Pdfium:
             if not text:
                 raise ValueError(f"page {index + 1} cannot be read")
             try:
+                drawn = read_characters(text, count_characters(text))
                 if objects:
                     try_call(partial(self.find_hidden_text, index, page, text, objects), None)
+                    loaded = LoadedPage(index + 1, page, text, drawn)
+                    read_figures = partial(
+                        self.figure_reader.read, loaded, objects, wants_all=self.wants_figures
+                    )
+                    if rest := try_call(read_figures, 0):
+                        close_text(text)
+                        text = rest
+                        drawn = read_characters(text, count_characters(text))
                 shown = with_paths(page, objects) if objects else page
-                return self.read_loaded_page(index, shown, text)
+                arranged = self.read_loaded_page(index, shown, text, drawn)
+                return arranged if self.is_copy else insert_words(arranged, self.figures(index))
             finally:
                 close_text(text)
         finally:
@@ -191,17 +209,18 @@ class Pdfium:
         if confirm_hidden(page, candidates, partial(count_letters, text), may_render):
             self.pages_with_hidden_text.add(index)
 
-    def read_loaded_page(self, index: int, page: PageHandle, text: TextHandle) -> str:
-        """Return the text of a loaded page in reading order; if that fails, in drawing order."""
-        count = count_characters(text)
-        drawn = read_characters(text, count)
+    def read_loaded_page(self, index: int, page: PageHandle, text: TextHandle, drawn: str) -> str:
+        """Return the text of a loaded page in reading order; if that fails, in drawing order.
+
+        `drawn` are its characters in that order.
+        """
         is_reordered = needs_reordering(drawn)
         doubtful = self.traits.glyph_names and (
             self.has_named_ligatures or has_undecoded_letters(text, drawn)
         )
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
-        if not drawn or (len(drawn) != count and not is_reordered):
+        if not drawn or (len(drawn) != count_characters(text) and not is_reordered):
             return drawn
         try:
             if is_reordered:
@@ -248,7 +267,8 @@ class Pdfium:
         copy = Pdfium(data, ())
         copy.is_copy = True
         copy.heading_detector, copy.placeholders = self.heading_detector, self.placeholders
-        copy.structure = self.structure
+        copy.structure, copy.figure_reader = self.structure, self.figure_reader
+        copy.wants_figures = self.wants_figures
         return copy
 
     def continue_table(self, index: int, page: ArrangedPage) -> str:
@@ -311,6 +331,9 @@ class Pdfium:
 
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)
+
+    def figures(self, index: int) -> Sequence[Figure]:
+        return self.figure_reader.pages.get(index + 1, ())
 
     def drawn_lines(self, index: int) -> DrawnLines:
         from ingest.extract.engines.pdfium_lines import DrawnLines  # few runs check the text

@@ -22,7 +22,7 @@ from ingest.models import Heading
 
 if TYPE_CHECKING:
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import GreyImage
+    from ingest.models import Figure, GreyImage
 
 # pypdf logs every repair it makes, but problems are reported in a document's outcome.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -40,6 +40,7 @@ class Pypdf:
         except NotImplementedError:
             raise unsupported_encryption_error() from None
         self.password = known_password
+        self.wants_figures = False  # it knows of none
         if self.reader.is_encrypted:
             self.password = unlock(self.reader, known_password, passwords)
 
@@ -73,6 +74,9 @@ class Pypdf:
 
     def annotations(self, index: int) -> PageAnnotations:
         return read_annotations_with_pypdf(self.reader.pages[index])
+
+    def figures(self, index: int) -> Sequence[Figure]:  # noqa: ARG002 - it knows of none
+        return ()
 
     def info(self) -> dict[str, str]:
         entries: Mapping[str, object] = self.reader.metadata or {}

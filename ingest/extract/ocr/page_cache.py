@@ -71,6 +71,7 @@ class ScannedPages:
     source: str
     page_hashes: Mapping[int, str]  # by page number; without pages that cannot be rendered
     draw: Callable[[int], bytes]  # renders a page as PNG, in any thread; raises DocumentError
+    what: str = "page"  # what the numbers count
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class CachedOcr:
             try:
                 text = call.result()
             except (PageRejected, DocumentError) as error:
-                log.warning("%s: page %d has no text: %s", pages.source, page, error)
+                log.warning("%s: %s %d has no text: %s", pages.source, pages.what, page, error)
                 refused.append(page)
                 continue
             if text:

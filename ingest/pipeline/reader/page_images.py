@@ -16,10 +16,11 @@ import numpy as np
 from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions
+from ingest.extract.figures.document import crop_image
 from ingest.extract.page_hash import PageHasher
 from ingest.extract.pdf import EngineChain, render_pdf_page
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import Code
+from ingest.models import Code, PageShares
 
 if TYPE_CHECKING:
     from ingest.models import GreyImage
@@ -38,6 +39,7 @@ class RenderTask:
     passwords: tuple[str, ...] = field(default=(), repr=False)
     extractor: str = "auto"
     draw: bool = False  # render the first of the pages
+    box: PageShares | None = None  # a part of that page; None for all of it
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -54,7 +56,7 @@ def render(task: RenderTask, file: BinaryIO, on_page: OnPage) -> dict[int, str] 
         data = extract_attachment(data, options, name)
     engines = EngineChain(data, options)
     if task.draw:
-        return encode_for_ocr(render_for_ocr(engines, task.pages[0]))
+        return encode_for_ocr(render_for_ocr(engines, task.pages[0], task.box))
     return hash_pages(engines, data, task, on_page)
 
 
@@ -78,14 +80,19 @@ def hash_pages(
     return hashes
 
 
-def render_for_ocr(engines: EngineChain, page: int) -> GreyImage:
-    """Render a page in grey, within the size limits of the service. Raises DocumentError."""
+def render_for_ocr(engines: EngineChain, page: int, box: PageShares | None = None) -> GreyImage:
+    """Render a page in grey, or a part of it, within the size limits of the service.
+
+    Raises DocumentError.
+    """
     try:
         grey = render_pdf_page(engines, page - 1)
     except (DocumentError, MemoryError):
         raise
     except Exception as error:
         raise DocumentError(f"page {page} cannot be rendered", Code.PAGES_MISSING) from error
+    if box:
+        grey = crop_image(grey, box)
     step = -(-max(grey.shape) // MAX_SIDE_PIXELS)
     grey = grey[::step, ::step]
     missing = [(0, max(0, MIN_SIDE_PIXELS - side)) for side in grey.shape]

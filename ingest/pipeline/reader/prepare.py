@@ -43,6 +43,8 @@ class Task:
     ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by page number
     hanging_pages: frozenset[int] = frozenset()  # pages not to read, as they hang
     verify_share: float = 0.0  # of the lines, to be compared with their images
+    figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
+    figure_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by number
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -84,6 +86,7 @@ def prepare(
         title=choose_title(document, task.source.name),
         chunks=tuple(make_chunks(document, task.source, task.recipe)),
         details=document.details,
+        figures=document.figures,
     )
 
 
@@ -99,6 +102,9 @@ def extract_options(task: Task) -> ExtractOptions:
         depth=len(task.attachment_path),
         verify_share=task.verify_share,
         recognise_line=local_ocr.recognise_line if task.verify_share else None,
+        figures=bool(task.figure_ocr),
+        recognise_figure=local_ocr.recognise if task.figure_ocr == local_ocr.ENGINE_NAME else None,
+        figure_results=task.figure_results,
         kind="pdf" if task.attachment_path else document_kind(task.source.name),
     )
 

@@ -46,6 +46,7 @@ class DocumentReader:
     ocr: str = ""  # name of the OCR engine; "" for none
     scanned_page_ocr: ScannedPageOcr | None = None  # OCR by a service; None for none
     verify_share: float = 0.0  # of the lines, to be compared with their images
+    figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
     def read(self, root: Root, stale: Stale) -> PreparedDocument | None:
@@ -60,6 +61,7 @@ class DocumentReader:
             self.passwords,
             self.ocr,
             verify_share=self.verify_share,
+            figure_ocr=self.figure_ocr,
         )
         with ExitStack() as opened:
             with self.times.measure(FETCHING_DOCUMENTS, source.key):

@@ -87,7 +87,8 @@ def skip_hanging_pages(
 
 def scale_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
     """Scale the limits for one document: more time if the sandbox runs OCR."""
-    factor = OCR_TIME_FACTOR if task.ocr == ENGINE_NAME or task.verify_share else 1
+    runs_ocr = ENGINE_NAME in {task.ocr, task.figure_ocr} or task.verify_share
+    factor = OCR_TIME_FACTOR if runs_ocr else 1
     return replace(
         limits,
         page_seconds=limits.page_seconds * factor,

@@ -6,8 +6,9 @@ sends them. A page that the service cannot read is a missing page of its documen
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from ingest.errors import DocumentError, StoppedError
 from ingest.extract.ocr.page_cache import CachedOcr, ScannedPages
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
-from ingest.models import PreparedDocument
+from ingest.models import Figure, PreparedDocument
 from ingest.pipeline.reader.page_images import RenderTask, render
 from ingest.pipeline.reader.prepare import Prepare, Task
 
@@ -58,14 +59,23 @@ class ScannedPageOcr:
         `cpu` is held while a child process draws a page.
         """
         document = prepare(task, file)
-        if document is None or not document.details.scanned:
+        if document is None or not (document.details.scanned or document.figures):
             return document
-        scans = find_scanned_pages(task, file, document.details.scanned, partial(self.render, cpu))
+        render_pages = partial(self.render, cpu)
+        scans = find_scanned_pages(task, file, document.details.scanned, render_pages)
         recognised = self.ocr.recognise(scans)
-        if recognised.texts:
+        figures = self.ocr.recognise(list_figures(task, file, document.figures, render_pages))
+        if recognised.texts or figures.texts:
             skipped = task.hanging_pages.union(document.details.missing)
-            second = replace(task, ocr_results=recognised.texts, hanging_pages=skipped)
+            second = replace(
+                task,
+                ocr_results=recognised.texts,
+                figure_results=figures.texts,
+                hanging_pages=skipped,
+            )
             document = prepare(second, file) or document
+        if not document.details.scanned:
+            return document
         details = document.details
         unread = {*details.scanned}.difference(scans.page_hashes).union(recognised.refused)
         missing = tuple(sorted(unread.union(details.missing)))
@@ -85,18 +95,15 @@ def find_scanned_pages(
 ) -> ScannedPages:
     """Hash the scanned pages of a document; those that cannot be rendered are left out."""
     source = task.source
+    if not pages:
+        return ScannedPages(source.root, source.name, {}, lambda _: b"")
     request = RenderTask(
         pages, task.passwords, task.extractor, attachment_path=task.attachment_path
     )
-    lock = Lock()  # processes that read a file share its position
+    render = partial(render_alone, render_pages, file, Lock())
 
     def draw(page: int) -> bytes:
-        with lock:
-            if file.closed:
-                raise StoppedError("the run is ending")
-            picture = render_pages(replace(request, pages=(page,), draw=True), file)
-        assert isinstance(picture, bytes)
-        return picture
+        return render(replace(request, pages=(page,), draw=True))
 
     hashes: dict[int, str] | bytes = {}
     try:
@@ -105,3 +112,41 @@ def find_scanned_pages(
         log.warning("%s: its scanned pages cannot be rendered: %s", source.name, error)
     assert isinstance(hashes, dict)
     return ScannedPages(source.root, source.name, hashes, draw)
+
+
+def list_figures(
+    task: Task, file: BinaryIO, figures: Sequence[Figure], render_pages: RenderPages
+) -> ScannedPages:
+    """Return the figures of a document as pages to recognise, numbered as the document does.
+
+    Each is known by the data of its images, so that it is paid for once wherever it is shown; those
+    without are known by the image that is sent.
+    """
+    request = RenderTask((), task.passwords, task.extractor, attachment_path=task.attachment_path)
+    render = partial(render_alone, render_pages, file, Lock())
+
+    def draw(number: int) -> bytes:
+        one = figures[number]
+        return render(replace(request, pages=(one.page,), draw=True, box=one.box))
+
+    hashes = {}
+    for number, figure in enumerate(figures):
+        identity = figure.identity
+        if not identity:
+            try:
+                identity = hashlib.sha256(draw(number)).hexdigest()
+            except DocumentError:
+                continue
+        left, top, right, bottom = figure.box
+        hashes[number] = f"figure {identity} {right - left:.2f} {bottom - top:.2f}"
+    return ScannedPages(task.source.root, task.source.name, hashes, draw, "figure")
+
+
+def render_alone(render_pages: RenderPages, file: BinaryIO, lock: Lock, task: RenderTask) -> bytes:
+    """Render a picture while no other process reads the file: they share its position."""
+    with lock:
+        if file.closed:
+            raise StoppedError("the run is ending")
+        picture = render_pages(task, file)
+    assert isinstance(picture, bytes)
+    return picture

@@ -17,6 +17,8 @@ from typing import Any
 
 import pypdf
 import pytest
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
 
 from ingest.config.connections import create_connections
 from ingest.config.factory import open_services
@@ -35,7 +37,7 @@ from tests.emulator.identity import COGNITIVE_USER
 from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
 from tests.processes import running, wait_until
-from tests.scans import scan, write
+from tests.scans import scan, squares, write
 
 SPEED = 20.0  # waits are that much shorter than real ones
 
@@ -105,6 +107,39 @@ def test_typed_documents_cost_nothing(azure: Azure, folder: Path) -> None:
     write_typed(folder / "a.pdf", prose("cranes"))
     run(folder, client(azure))
     assert azure.count("ocr") == 0
+
+
+def test_words_in_a_figure_are_read_and_paid_for_once(azure: Azure, folder: Path) -> None:
+    """A picture between paragraphs is sent alone, and not again if its document is copied."""
+    (folder / "a.pdf").write_bytes(typed_with_picture("The valve is blue."))
+    asks = client(azure, INGEST_FIGURES="text")
+
+    event = settled(run(folder, asks))["a.pdf"]
+    (folder / "b.pdf").write_bytes((folder / "a.pdf").read_bytes())
+    run(folder, asks)
+
+    assert event.details.scanned == ()
+    assert "Typed above.\n\nThe valve is blue.\n\nFigure 1. A valve" in found(azure, "valve")[0]
+    assert azure.ocr.billed == {"The valve is blue.": 1}
+
+
+def test_without_figures_pictures_on_typed_pages_stay_here(azure: Azure, folder: Path) -> None:
+    """Figures are off by default, and cost nothing then."""
+    (folder / "a.pdf").write_bytes(typed_with_picture("The valve is blue."))
+    run(folder, client(azure))
+    assert azure.count("ocr") == 0
+
+
+def typed_with_picture(words: str) -> bytes:
+    """A typed page with a picture that shows words, and its caption."""
+    out = io.BytesIO()
+    canvas = Canvas(out, (400, 560), invariant=True)
+    canvas.drawString(30, 520, "Typed above.")
+    canvas.drawImage(ImageReader(squares(words)), 30, 250, 240, 240)
+    canvas.drawString(30, 235, "Figure 1. A valve")
+    canvas.drawString(30, 180, "Typed below.")
+    canvas.save()
+    return out.getvalue()
 
 
 def test_a_page_in_two_documents_is_paid_for_once(azure: Azure, folder: Path) -> None:

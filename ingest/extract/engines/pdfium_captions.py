@@ -1,0 +1,111 @@
+"""Measure the lines of a page, and tell which captions may be those of a figure.
+
+Native code: only run it in a sandbox.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from ingest.extract.engines.pdfium_objects import (
+    FORM,
+    PATH,
+    PageObjects,
+    iter_boxes,
+    read_edges,
+    transform_box,
+)
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
+from ingest.extract.engines.pdfium_shapes import MAX_SHAPES, Turn
+from ingest.extract.figures.captions import MAX_INSIDE_POINTS, Caption, is_beside
+from ingest.extract.figures.drawings import MIN_PATHS
+from ingest.extract.figures.shapes import RULE_POINTS, Box, bound, height_of, touches, width_of
+from ingest.extract.layout.lines import find_line_starts
+
+FIGURE_POINTS = 150.0  # above or below a caption, where its figure is looked for at first
+
+
+class Lines:
+    """The lines of a page's text, measured if need be."""
+
+    def __init__(self, text: TextHandle, drawn: str, turn: Turn) -> None:
+        self.text, self.drawn, self.turn = text, drawn, turn
+        self.boxes: list[tuple[Box, str]] | None = None
+
+    def find_below(self, figure: Box) -> str:
+        """Return the next line below a figure; "" if there is none."""
+        if self.boxes is None:
+            starts = find_line_starts(self.drawn)
+            spans = [
+                (start, start + len(line))
+                for start, end in pairwise(starts)
+                if (line := self.drawn[start : end - 2].rstrip()).strip()
+            ]
+            self.boxes = [
+                (caption.box, caption.text)
+                for caption in measure_lines(self.text, self.drawn, spans, self.turn)
+            ]
+        below = [
+            (box[3], text)
+            for box, text in self.boxes
+            if box[3] <= figure[1] + 2 and box[0] < figure[2] and figure[0] < box[2]
+        ]
+        return max(below)[1] if below else ""
+
+
+def measure_lines(
+    text: TextHandle, drawn: str, spans: Sequence[tuple[int, int]], turn: Turn
+) -> list[Caption]:
+    """Return the lines at some offsets with their boxes, from their first and last characters."""
+    if not spans:
+        return []
+    edges = list_char_edges(text, [n for start, end in spans for n in (start, end - 1)])
+    corners = [edges[n : n + BOX_FIELDS] for n in range(0, len(edges), BOX_FIELDS)]
+    found = []
+    for (start, end), first, last in zip(spans, corners[::2], corners[1::2], strict=True):
+        boxes = [(left, bottom, right, top) for left, top, right, bottom in (first, last)]
+        line = drawn[start:end].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+        found.append(Caption(start, line, turn(bound(boxes))))
+    return found
+
+
+def draws_beside(captions: Sequence[Caption], objects: PageObjects, turn: Turn) -> bool:
+    """Return whether a page draws a picture or several paths beside a caption."""
+    drawn = list(iter_bounds(objects, turn))
+    pictures = [box for kind, box in drawn if kind != PATH]
+    paths = [box for kind, box in drawn if kind == PATH]
+    for one in captions:
+        left, bottom, right, top = one.box
+        if any(is_beside(one.box, box) for box in pictures):
+            return True
+        above = left, top - MAX_INSIDE_POINTS, right, top + FIGURE_POINTS
+        below = left, bottom - FIGURE_POINTS, right, bottom + MAX_INSIDE_POINTS
+        for area in (above, below):
+            near = [box for box in paths if touches(box, area)]
+            # Rules alone are those of a table.
+            if len(near) >= MIN_PATHS and any(
+                min(width_of(box), height_of(box)) >= RULE_POINTS for box in near
+            ):
+                return True
+    return False
+
+
+def iter_bounds(objects: PageObjects, turn: Turn) -> Iterator[tuple[int, Box]]:
+    """Yield the kind and the box of what a page draws besides text, clipped or not."""
+    for one in objects.lists:
+        drawn = [(n, kind) for n, kind in zip(one.others, one.kinds, strict=True) if kind != FORM]
+        boxes = iter_boxes(read_edges([one.items[n] for n, _ in drawn[:MAX_SHAPES]]))
+        for (_, kind), box in zip(drawn, boxes, strict=False):
+            yield kind, turn(transform_box(one.matrix, box) if one.matrix else box)
+
+
+def as_units(drawn: str, count: int) -> str:
+    """Return the characters of a page, one for each that PDFium counts; "" if that fails.
+
+    It counts a character beyond the first 65,536 as two, as UTF-16 does.
+    """
+    if len(drawn) != count:
+        drawn = "".join(map(chr, array("H", drawn.encode("utf-16-le", "surrogatepass"))))
+    return drawn if len(drawn) == count else ""

@@ -1,0 +1,259 @@
+"""Read what a loaded page draws, to find its figures. Native code: only run it in a sandbox."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from array import array
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from pypdfium2 import raw
+
+from ingest.extract.engines.pdfium_boxes import PAPER
+from ingest.extract.engines.pdfium_objects import (
+    IDENTITY,
+    IMAGE,
+    PATH,
+    SHADING,
+    Item,
+    Matrix,
+    PageObjects,
+    clip_window,
+    intersect,
+    iter_boxes,
+    list_objects,
+    read_edges,
+    read_matrix,
+    transform_box,
+)
+from ingest.extract.engines.pdfium_raw import (
+    INT,
+    POINTER,
+    SIZE,
+    PageHandle,
+    bind_by_address,
+    clip_of,
+    close_page,
+    count_clips,
+    draw_mode_of,
+    fill_of,
+    load_page,
+    point_of,
+    rotation_of,
+)
+from ingest.extract.figures.lines import join_lines
+from ingest.extract.figures.shapes import RULE_POINTS, Box, DrawnPage, Look, Shape
+from ingest.extract.safe_call import try_call
+
+count_segments = bind_by_address(raw.FPDFPath_CountSegments, INT, POINTER)
+segment_at = bind_by_address(raw.FPDFPath_GetPathSegment, POINTER, POINTER, INT)
+segment_kind = bind_by_address(raw.FPDFPathSegment_GetType, INT, POINTER)
+stroke_of = bind_by_address(
+    raw.FPDFPageObj_GetStrokeColor, INT, POINTER, POINTER, POINTER, POINTER, POINTER
+)
+raw_size_of = bind_by_address(raw.FPDFImageObj_GetImageDataRaw, SIZE, POINTER, POINTER, SIZE)
+
+# Kind, place and image of something drawn.
+Signature: TypeAlias = tuple[int, tuple[int, ...], str]
+
+DRAWN_KINDS = {IMAGE, PATH, SHADING}
+MAX_COMPARED_PAGES = 40  # of a document, to find what repeats
+MIN_REPEATED_SHARE = 0.6  # of these pages, that draw the same
+MAX_SHAPES = 6000  # of a page; the rest is not looked at
+MAX_LINES = 3000  # texts of a page that are joined to lines
+MAX_SEGMENTS = 60  # of a path; one with more is no rectangle
+MAX_CORNER_SHARE = 0.45  # of a rectangle's side that a rounded corner takes
+MAX_OFF_EDGE = 0.6  # points that a rectangle's path is off its bounds
+MAX_IDENTITY_BYTES = 64 << 20  # of an image's data; a larger one is not compared
+FAINT = 8  # opacity, of 255, that cannot be seen
+
+
+def read_drawn_page(
+    page: PageHandle, objects: PageObjects, repeated: Container[Signature] | None = None
+) -> DrawnPage:
+    """Return what a page draws, turned as a viewer shows it, without what other pages repeat."""
+    turn = Turn(page, objects.window)
+    shapes = list(iter_shapes(objects, turn, repeated))
+    boxes = (box for one in objects.lists for box in iter_boxes(one.text_edges))
+    seen = [turn(box) for box, _ in zip(boxes, range(MAX_LINES), strict=False) if has_size(box)]
+    return DrawnPage(turn.width, turn.height, shapes, join_lines(seen))
+
+
+def has_size(box: Box) -> bool:
+    """Return whether a text has an extent: white space has none."""
+    return box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01  # noqa: PLR2004 - points
+
+
+class Turn:
+    """Turns boxes of a page as a viewer shows it, with the origin at its lower left corner."""
+
+    def __init__(self, page: PageHandle, window: Box) -> None:
+        self.quarters = rotation_of(page)
+        self.window = window
+        width, height = window[2] - window[0], window[3] - window[1]
+        self.width, self.height = (height, width) if self.quarters % 2 else (width, height)
+
+    def __call__(self, box: Box) -> Box:
+        left, bottom, right, top = (edge - self.window[n % 2] for n, edge in enumerate(box))
+        width, height = self.window[2] - self.window[0], self.window[3] - self.window[1]
+        if self.quarters == 1:
+            return bottom, width - right, top, width - left
+        if self.quarters == 2:  # noqa: PLR2004 - quarter turns
+            return width - right, height - top, width - left, height - bottom
+        if self.quarters == 3:  # noqa: PLR2004
+            return height - top, left, height - bottom, right
+        return left, bottom, right, top
+
+
+def iter_shapes(
+    objects: PageObjects, turn: Turn, repeated: Container[Signature] | None
+) -> Iterator[Shape]:
+    """Yield the images, shadings and visible paths of a page that other pages do not repeat."""
+    for item, kind, box in iter_drawn(objects, turn):
+        identity = ""
+        if repeated is not None:
+            identity = identify_image(item) if kind == IMAGE else ""
+            if (kind, round_box(box), identity) in repeated:
+                continue
+        if kind == PATH:
+            yield from read_path(item, box)
+        else:
+            yield Shape(box, Look.PICTURE, filled=True, identity=identity)
+
+
+def iter_drawn(objects: PageObjects, turn: Turn) -> Iterator[tuple[Item, int, Box]]:
+    """Yield what a page draws besides text: its kind, and its box as shown."""
+    left = MAX_SHAPES
+    for one in objects.lists:
+        pairs = zip(one.others, one.kinds, strict=True)
+        drawn = [(one.items[n], kind) for n, kind in pairs if kind in DRAWN_KINDS][:left]
+        left -= len(drawn)
+        boxes = iter_boxes(read_edges([item for item, _ in drawn]))
+        for (item, kind), own in zip(drawn, boxes, strict=True):
+            box = transform_box(one.matrix, own) if one.matrix else own
+            if count_clips(clip_of(item)) > 0:
+                box = intersect(box, clip_window(item, one.matrix))
+            box = intersect(box, objects.window)
+            if box[0] <= box[2] and box[1] <= box[3]:
+                yield item, kind, turn(box)
+
+
+def round_box(box: Box) -> tuple[int, ...]:
+    """Return a box in whole points, by which pages are compared."""
+    return tuple(map(round, box))
+
+
+def find_repeated(address: int, count: int) -> frozenset[Signature]:
+    """Return what most pages of a document of `count` pages draw at the same place."""
+    if count < 2:  # noqa: PLR2004 - one page repeats nothing
+        return frozenset()
+    indexes = range(0, count, -(-count // MAX_COMPARED_PAGES))
+    seen: Counter[Signature] = Counter()
+    none: set[Signature] = set()
+    for index in indexes:
+        if page := load_page(address, index):
+            try:
+                seen.update(try_call(partial(list_signatures, page), none))
+            finally:
+                close_page(page)
+    least = max(2, MIN_REPEATED_SHARE * len(indexes))
+    return frozenset(one for one, pages in seen.items() if pages >= least)
+
+
+def list_signatures(page: PageHandle) -> set[Signature]:
+    """Return what tells the drawn objects of a page from those of others."""
+    objects = list_objects(page)
+    turn = Turn(page, objects.window)
+    return {
+        (kind, round_box(box), identify_image(item) if kind == IMAGE else "")
+        for item, kind, box in iter_drawn(objects, turn)
+    }
+
+
+def read_path(item: Item, box: Box) -> Iterator[Shape]:
+    """Yield a path as a shape, if it can be seen."""
+    fill, stroke = ctypes.c_int(), ctypes.c_int()
+    if not draw_mode_of(item, ctypes.addressof(fill), ctypes.addressof(stroke)):
+        return
+    filled = bool(fill.value) and is_inked(item, fill_of)
+    if not filled and not (stroke.value and is_inked(item, stroke_of)):
+        return
+    if min(box[2] - box[0], box[3] - box[1]) < RULE_POINTS:
+        yield Shape(box, Look.RULE, filled)
+        return
+    yield Shape(box, Look.PLAIN_BOX if is_plain_box(item) else Look.SHAPE, filled)
+
+
+def is_inked(item: Item, colour_of: object) -> bool:
+    """Return whether a colour of a path differs from paper; a pattern counts as ink."""
+    parts = (ctypes.c_uint * 4)(0, 0, 0, 255)
+    start = ctypes.addressof(parts)
+    colour_of(item, *range(start, start + 16, 4))  # type: ignore[operator]  # a bound function
+    return tuple(parts[:3]) != PAPER[:3] and parts[3] > FAINT
+
+
+def is_plain_box(item: Item) -> bool:
+    """Return whether a path is a rectangle, its corners rounded or not, or several lines of one."""
+    count = count_segments(item)
+    if count > MAX_SEGMENTS:
+        return False
+    segments = [segment_at(item, n) for n in range(count)]
+    kinds = [segment_kind(segment) for segment in segments]
+    points = array("f", bytes(8 * count))
+    start, _ = points.buffer_info()
+    for n, segment in enumerate(segments):
+        point_of(segment, start + 8 * n, start + 8 * n + 4)
+    matrix = read_matrix(item)
+    across, along = points[0::2].tolist(), points[1::2].tolist()
+    if matrix != IDENTITY:
+        across, along = apply(matrix, across, along)
+    left, right, bottom, top = min(across), max(across), min(along), max(along)
+    off = MAX_OFF_EDGE
+    for x, y in zip(across, along, strict=True):
+        if min(x - left, right - x, y - bottom, top - y) > off:
+            return False
+    ends = [n for n, kind in enumerate(kinds) if kind != raw.FPDF_SEGMENT_BEZIERTO]
+    ends += bezier_ends(kinds)
+    # The ends of a straight side are near the corners; those of an ellipse are halfway.
+    return all(
+        any(
+            (abs(along[n] - y) <= off and abs(across[n] - x) <= MAX_CORNER_SHARE * (right - left))
+            or (
+                abs(across[n] - x) <= off and abs(along[n] - y) <= MAX_CORNER_SHARE * (top - bottom)
+            )
+            for n in ends
+        )
+        for x in (left, right)
+        for y in (bottom, top)
+    )
+
+
+def bezier_ends(kinds: Sequence[int]) -> Iterator[int]:
+    """Yield the indexes of the points where curves end: each is three segments."""
+    run = 0
+    for n, kind in enumerate(kinds):
+        run = run + 1 if kind == raw.FPDF_SEGMENT_BEZIERTO else 0
+        if run and run % 3 == 0:
+            yield n
+
+
+def apply(
+    matrix: Matrix, across: Iterable[float], along: Iterable[float]
+) -> tuple[list[float], list[float]]:
+    """Return the coordinates of transformed points."""
+    a, b, c, d, e, f = matrix
+    points = list(zip(across, along, strict=True))
+    return [a * x + c * y + e for x, y in points], [b * x + d * y + f for x, y in points]
+
+
+def identify_image(item: Item) -> str:
+    """Return a hash of an image's data; "" if it has none, or too much."""
+    size = raw_size_of(item, 0, 0)
+    if not 0 < size <= MAX_IDENTITY_BYTES:
+        return ""
+    data = bytearray(size)
+    raw_size_of(item, ctypes.addressof(ctypes.c_char.from_buffer(data)), size)
+    return hashlib.sha256(data).hexdigest()[:32]

@@ -1,0 +1,87 @@
+"""Find the captions of figures by their form and place, in any language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ingest.extract.figures.shapes import Box, height_of, width_of
+
+LETTER = r"[^\s\d.,:;()\[\]{}/\\|*•·\-–—+=<>_&%$€£#@!?\"'“”„«»‘’]"
+NUMBER = r"(?:\d{1,3}[a-z]?|[A-Z]\.?\d{1,3})(?:[.\-–‑]\d{1,3}){0,3}[a-z]?"
+# "Figure 3.", "Abb. 3", "Fig. n.º 2-1:", "図3", "รูปที่ 3"; or "3. ábra", "2 pav.". What follows a
+# number without a mark is no lower-case word: "Figure 3 shows" and "May 3 was" are sentences.
+LABEL = rf"(?![a-zß-ÿα-ωа-я])(?:{LETTER}{{3,15}}\.?|{LETTER}{{1,15}}\.|[^\x00-\x7f]{LETTER}?)"
+ABBREVIATED = rf"(?:{LETTER}{{1,3}}[.º]{{1,2}}[ \u00a0]?)?"  # "Fig. no. 3", "Gráfico N.º 3"
+AFTER = (
+    r"(?:[.:：|)](?=\s|[^\x00-\x7f])|(?=\s*[\r\n])"
+    r"|(?![\da-zA-Z.,:)%])(?!\s[a-zß-ÿα-ωа-я\d]))"
+)
+NUMBER_FIRST = rf"\d{{1,3}}\.?[ \u00a0](?=[^\W\dA-Z]){LETTER}{{2,12}}[.:](?=\s)"
+CAPTION = re.compile(rf"\n[ \t]*(?:{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}{AFTER}|{NUMBER_FIRST})")
+EARLY_DIGIT = re.compile(r"\n[^\n\d]{0,24}\d")  # quicker: most lines have none
+MAX_CAPTIONS = 40  # of a page
+REACH_HEIGHTS = 2.5  # of a caption's line, from it to its figure
+MIN_REACH_POINTS = 20.0
+MIN_ACROSS_SHARE = 0.4  # of the narrower of both, that they have in common
+MAX_INSIDE_POINTS = 4.0  # that a caption may reach into its figure
+
+
+class Caption(NamedTuple):
+    """A line that may be a caption, by its form."""
+
+    start: int  # offset of the line in the page's text
+    text: str
+    box: Box
+
+
+def find_caption_lines(text: str) -> list[tuple[int, int]]:
+    """Return the start and end offsets of the lines that have the form of a caption."""
+    found = []
+    text = f"\n{text}\n"  # as if the first line followed another
+    lines = (CAPTION.match(text, early.start()) for early in EARLY_DIGIT.finditer(text))
+    for match in filter(None, lines):
+        start = match.start() + len(match.group()) - len(match.group().lstrip())
+        end = text.find("\n", match.end())
+        end = len(text) if end < 0 else end
+        found.append((start - 1, start - 1 + len(text[start:end].rstrip())))
+        if len(found) == MAX_CAPTIONS:
+            break
+    return found
+
+
+def is_beside(caption: Box, figure: Box) -> bool:
+    """Return whether a line is right above or below a figure."""
+    across = min(caption[2], figure[2]) - max(caption[0], figure[0])
+    if across < MIN_ACROSS_SHARE * min(width_of(caption), width_of(figure)):
+        return False
+    reach = max(MIN_REACH_POINTS, REACH_HEIGHTS * height_of(caption))
+    return any(-MAX_INSIDE_POINTS <= gap <= reach for gap in gaps(caption, figure))
+
+
+def gaps(caption: Box, figure: Box) -> tuple[float, float]:
+    """Return how far a line is below and above a figure; negative on the other side."""
+    return figure[1] - caption[3], caption[1] - figure[3]
+
+
+def assign_captions(captions: Sequence[Caption], figures: Sequence[Box]) -> dict[int, Caption]:
+    """Return the caption of each figure that has one, by its index: the nearest, below first."""
+    pairs = sorted(
+        (
+            min(below if below >= -MAX_INSIDE_POINTS else 1e6, 1.5 * above if above >= 0 else 1e6),
+            n,
+            m,
+        )
+        for n, figure in enumerate(figures)
+        for m, caption in enumerate(captions)
+        if is_beside(caption.box, figure)
+        for below, above in [gaps(caption.box, figure)]
+    )
+    assigned: dict[int, Caption] = {}
+    taken: set[int] = set()
+    for _, n, m in pairs:
+        if n not in assigned and m not in taken:
+            assigned[n] = captions[m]
+            taken.add(m)
+    return assigned

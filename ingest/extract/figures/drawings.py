@@ -1,0 +1,203 @@
+"""Tell drawings (charts, diagrams, maps) from tables, frames, rules and lettering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ingest.extract.figures.shapes import (
+    Box,
+    Look,
+    Shape,
+    area_of,
+    grow,
+    has_middle,
+    height_of,
+    overlap,
+    touches,
+    width_of,
+)
+
+MAX_TEXT_SHARE = 0.3  # of a drawing that text covers
+MIN_PATHS = 3  # of a drawing
+MIN_MARK_POINTS = 3.0  # a slanted or curved path that is smaller is a dot
+MIN_MARKS_SPAN = (
+    0.2  # of a drawing's width or height, which its slanted and curved paths extend over
+)
+MIN_MARKS = 12  # or as many of these
+LETTER_POINTS = 20.0  # paths that are all smaller are letters, or a pattern
+MIN_LARGE_SHARE = 0.25  # of a drawing's width or height that its largest path has
+
+MIN_RULED_LINES = 4  # of text in a table
+MIN_RULED_SHARE = 0.6  # of the bands between a table's rules that have text
+MIN_BAND_POINTS = 6.0  # the height of a row
+MAX_CELL_SHARE = 0.6  # of a table that one cell takes
+MAX_CURVED_SHARE = 0.1  # of a table that icons cover
+MAX_TICK_POINTS = 9.0
+MIN_TICKS = 4  # of the same length in a row
+MIN_FILL_POINTS = 2.6
+MIN_FILLS = 3  # without text, of two sizes: the bars of a chart
+MIN_FILLS_SHARE = 0.03  # of a chart's area
+MIN_NODES = 2  # boxes with text, apart from each other
+NODE_REACH = 6.0  # points from a connector's end to its node
+MIN_CONNECTOR_POINTS = 6.0
+MAX_NODES = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Paths that are close to each other, and the lines of text among them."""
+
+    box: Box
+    paths: Sequence[Shape]
+    lines: Sequence[Box]
+
+    def text_share(self) -> float:
+        """Return the share of the cluster that text covers."""
+        area = sum(area_of(overlap(line, self.box)) for line in self.lines)
+        return area / max(1.0, area_of(self.box))
+
+    def having(self, look: Look) -> list[Shape]:
+        """Return the paths of a look."""
+        return [path for path in self.paths if path.look is look]
+
+
+def is_drawing(cluster: Cluster) -> bool:
+    """Return whether paths that are close to each other are a drawing."""
+    if len(cluster.paths) < MIN_PATHS or is_lettering(cluster):
+        return False
+    if has_nodes(cluster):
+        return True
+    if is_ruled_table(cluster):
+        return False
+    if cluster.text_share() > MAX_TEXT_SHARE:
+        return False
+    return has_marks(cluster) or has_ticks(cluster) or has_bars(cluster)
+
+
+def is_lettering(cluster: Cluster) -> bool:
+    """Return whether all paths are as small as letters: text in outlines, or a pattern."""
+    largest = max(max(width_of(path.box), height_of(path.box)) for path in cluster.paths)
+    least = MIN_LARGE_SHARE * min(width_of(cluster.box), height_of(cluster.box))
+    return largest < max(LETTER_POINTS, least)
+
+
+def has_marks(cluster: Cluster) -> bool:
+    """Return whether slanted or curved paths are a part of the whole."""
+    marks = [
+        path.box
+        for path in cluster.having(Look.SHAPE)
+        if max(width_of(path.box), height_of(path.box)) >= MIN_MARK_POINTS
+    ]
+    if not marks:
+        return False
+    if len(marks) >= MIN_MARKS:
+        return True
+    across = max(box[2] for box in marks) - min(box[0] for box in marks)
+    along = max(box[3] for box in marks) - min(box[1] for box in marks)
+    return across >= MIN_MARKS_SPAN * width_of(cluster.box) or along >= MIN_MARKS_SPAN * height_of(
+        cluster.box
+    )
+
+
+def is_ruled_table(cluster: Cluster) -> bool:
+    """Return whether level rules, or rows of boxes, have text between them across their width."""
+    level = [path.box for path in cluster.paths if is_rule_or_cell(path, cluster)]
+    if len(level) < MIN_PATHS:
+        return False
+    left, right = min(box[0] for box in level), max(box[2] for box in level)
+    lines = [line for line in cluster.lines if left <= (line[0] + line[2]) / 2 <= right]
+    if len(lines) < MIN_RULED_LINES:
+        return False
+    edges = sorted({round(edge) for box in level for edge in (box[1], box[3])}, reverse=True)
+    bands = [(high, low) for high, low in pairwise(edges) if high - low >= MIN_BAND_POINTS]
+    middles = [(line[1] + line[3]) / 2 for line in lines]
+    full = sum(any(low - 2 <= middle <= high + 2 for middle in middles) for high, low in bands)
+    curved = sum(area_of(path.box) for path in cluster.having(Look.SHAPE))
+    return full >= MIN_RULED_SHARE * max(1, len(bands)) and (
+        curved < MAX_CURVED_SHARE * area_of(cluster.box)
+    )
+
+
+def is_rule_or_cell(path: Shape, cluster: Cluster) -> bool:
+    """Return whether a path is a level rule, or a box with text that is one cell or row."""
+    if path.look is Look.RULE:
+        return width_of(path.box) > max(MAX_TICK_POINTS, height_of(path.box))
+    return (
+        path.look is Look.PLAIN_BOX
+        and area_of(path.box) < MAX_CELL_SHARE * area_of(cluster.box)
+        and any(has_middle(path.box, line) for line in cluster.lines)
+    )
+
+
+def has_ticks(cluster: Cluster) -> bool:
+    """Return whether short rules of the same length stand in a row: the ticks of an axis."""
+    rows: dict[tuple[bool, int, int], set[int]] = {}
+    for path in cluster.having(Look.RULE):
+        left, bottom, right, top = path.box
+        upright = top - bottom > right - left
+        length = top - bottom if upright else right - left
+        if 1 < length <= MAX_TICK_POINTS:
+            place, along = (bottom, left) if upright else (left, bottom)
+            row = rows.setdefault((upright, round(length * 2), round(place)), set())
+            row.add(round(along))
+    return any(len(row) >= MIN_TICKS for row in rows.values())
+
+
+def has_bars(cluster: Cluster) -> bool:
+    """Return whether filled boxes without text differ in size: the bars of a chart."""
+    fills = [
+        path.box
+        for path in cluster.having(Look.PLAIN_BOX)
+        if path.filled
+        and min(width_of(path.box), height_of(path.box)) >= MIN_FILL_POINTS
+        and area_of(path.box) < 0.7 * area_of(cluster.box)
+    ]
+    empty = [box for box in fills if not any(has_middle(box, line) for line in cluster.lines)]
+    if len(empty) < MIN_FILLS or len(empty) < len(fills) / 2:
+        return False
+    sizes = {(round(width_of(box)), round(height_of(box))) for box in empty}
+    widths, heights = {w for w, _ in sizes}, {h for _, h in sizes}
+    shares = sum(map(area_of, empty)) / max(1.0, area_of(cluster.box))
+    return min(len(widths), len(heights)) < max(len(widths), len(heights)) and (
+        shares >= MIN_FILLS_SHARE
+    )
+
+
+def has_nodes(cluster: Cluster) -> bool:
+    """Return whether boxes with text are apart from each other, with lines between them."""
+    nodes = [
+        path.box
+        for path in cluster.paths
+        if path.look in {Look.PLAIN_BOX, Look.SHAPE}
+        and any(has_middle(path.box, line) for line in cluster.lines)
+        and area_of(path.box) < 0.5 * area_of(cluster.box)
+    ][:MAX_NODES]
+    apart = [
+        box
+        for n, box in enumerate(nodes)
+        if not any(n != m and touches(grow(box, 1.5), other) for m, other in enumerate(nodes))
+        or any(box == other for m, other in enumerate(nodes) if m != n)
+    ]
+    if len({tuple(map(round, box)) for box in apart}) < MIN_NODES:
+        return False
+    connectors = [
+        path.box
+        for path in cluster.paths
+        if path.look in {Look.RULE, Look.SHAPE}
+        and max(width_of(path.box), height_of(path.box)) >= MIN_CONNECTOR_POINTS
+    ]
+    return any(
+        any(
+            touches(grow(line, NODE_REACH), box)
+            and not (
+                line[0] >= box[0] - 1
+                and line[2] <= box[2] + 1
+                and line[1] >= box[1] - 1
+                and line[3] <= box[3] + 1
+            )
+            for box in apart
+        )
+        for line in connectors
+    )
