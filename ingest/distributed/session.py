@@ -333,7 +333,7 @@ def watch_lease(session: Session) -> None:
 
 def first_request_number() -> int:
     """Return a random number for a worker's first request, so that no two workers share one."""
-    # Anywhere in the upper half: starts that are rounded to blocks meet after a few hundred workers.
+    # Anywhere in the upper half: starts at multiples of 2**32 meet after a few hundred workers.
     return (1 << REQUEST_NUMBER_BITS - 1) + secrets.randbits(REQUEST_NUMBER_BITS - 2)
 
 
