@@ -7,6 +7,7 @@ interpreter reads at its start, such as `PYTHONPATH`, need `called` of conftest.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import subprocess
@@ -21,7 +22,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ingest.cli import main
+from ingest.cli import main, output
 from tests.processes import ForkedProcess, Process, Where, attached
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -58,6 +59,8 @@ def run_ingest(*arguments: str) -> int:
     from tests.fork_readers import fork_readers
 
     fork_readers()
+    # How many lines of progress there are depends on how busy the machine is.
+    vars(output)["PROGRESS_LOG_SECONDS"] = math.inf
     sys.argv = ["ingest", *arguments]
     return main(list(arguments))
 
