@@ -34,7 +34,8 @@ from ingest.pipeline.reader.recovery import (
 from ingest.runtime.timing import HANGING_PAGES, Stopwatch
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
-LIMITS = SandboxLimits(30, 1024, page_seconds=1.5)
+# Of the document: more than a busy machine takes to start its processes.
+LIMITS = SandboxLimits(240, 1024, page_seconds=1.5)
 
 
 def task(**values: Any) -> Task:
