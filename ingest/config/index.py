@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ingest.azure.credential import SEARCH_SCOPE
 from ingest.config.connections import Connections, warn_about_key
-from ingest.config.embedding import embedder_key, embedding_endpoints
+from ingest.config.embedding import create_account, embedder_key, embedding_endpoints
 from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
@@ -22,6 +22,7 @@ from ingest.errors import ConfigError
 from ingest.index import Index
 from ingest.index.generations import Generations
 from ingest.index.schema import additional_fields
+from ingest.runtime.budget import Budget
 from ingest.runtime.concurrency import InlineExecutor
 
 if TYPE_CHECKING:
@@ -184,7 +185,8 @@ def find_vectorizer(settings: Settings, connections: Connections) -> Vectorizer 
     from ingest.embed.openai_probe import identify_models
 
     key = embedder_key(settings, connections)
-    (first, *_) = identify_models(embedding_endpoints(settings)[:1], key, connections.retry_policy)
+    endpoints, account = embedding_endpoints(settings)[:1], create_account(Budget())
+    (first, *_) = identify_models(endpoints, key, connections.retry_policy, account)
     vectorizer = vectorizer_for(first)
     if vectorizer is None:
         log.warning(NO_VECTORIZER, settings.search_index, first.model)
