@@ -5,11 +5,15 @@ sends as fast as requests are answered, divided by ours, which has to find out: 
 mean over sizes and moments of the start. The service counts fixed minutes of its own clock, fixed
 minutes that begin with a request, or the last 60 seconds; it tells what is left, or only when to
 come back. An answer takes 50 to 300 ms and 0.1 ms for each token. Chance is seeded.
+
+Also the share of a job's tokens that are on their way at a moment, the mean and the most: a kill -9
+then pays them twice, as their answers reach nobody; what has arrived is in the journal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import product
 from statistics import mean
 
@@ -23,8 +27,10 @@ from tests.embed.rate_limit.simulation import (
     RETRY_AFTER,
     Aligned,
     Ideal,
+    Later,
     Ours,
     Quota,
+    Seen,
     Sliding,
     Window,
     simulated,
@@ -35,7 +41,7 @@ PER_TOKEN = 1e-4  # seconds
 SIZE = 8_000  # tokens of the ideal client's requests
 JOBS = (2.2, 2.8, 3.71, 4.6)  # minutes of quota
 STARTS = (0.0, 10.0, 25.0, 52.0)  # seconds after a full minute
-HOUR = 3600.0
+HOUR, SAMPLE_SECONDS = 3600.0, 0.25
 
 KINDS: dict[str, Callable[[float], Window | Sliding]] = {
     "fixed, full minutes": lambda start: Aligned(began=start),
@@ -44,6 +50,25 @@ KINDS: dict[str, Callable[[float], Window | Sliding]] = {
     "fixed, 10 s": lambda start: Aligned(10.0, began=start),
 }
 TOLD = {"all headers": FULL, "remaining only": REMAINING, "Retry-After only": RETRY_AFTER}
+
+
+@dataclass
+class Samples:
+    """The tokens that another client has on their way, four times a second."""
+
+    of: Ours
+    tokens: list[float] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
+
+    def start(self, _: Quota, at: Later) -> None:
+        """Look again and again, until the job is done."""
+
+        def look(now: float) -> None:
+            self.tokens.append(self.of.flying)
+            if self.of.left >= 1 or self.of.under_way:
+                at(now + SAMPLE_SECONDS, look)
+
+        at(0.0, look)
 
 
 def main() -> None:
@@ -59,13 +84,16 @@ def measured(
     limit: int | None,
 ) -> None:
     """All jobs of one kind of window and of headers."""
-    ratios, refused, requests, minutes = [], [], 0, 0.0
+    ratios, refused, flying, most, requests, minutes = [], [], [], [], 0, 0.0
     for seed, (job, start) in enumerate(product(JOBS, STARTS)):
         ideal = Ideal(job * TPM, SIZE, PER_TOKEN)
         simulated(Quota(steady, window(start), told, RPM), HOUR, ideal, seed=seed)
         known = LearntLimit(limit) if limit else LearntLimit()
         ours = Ours(DeploymentLimiter(known), per_token=PER_TOKEN, left=job * TPM)
-        simulated(Quota(steady, window(start), told, RPM), HOUR, ours, seed=seed)
+        samples = Samples(ours)
+        simulated(Quota(steady, window(start), told, RPM), HOUR, ours, samples, seed=seed)
+        flying.append(mean(samples.tokens) / (job * TPM))
+        most.append(max(samples.tokens) / (job * TPM))
         ratios.append(ideal.ended / ours.ended)
         refused.append(ours.seen.share_refused)
         requests += len(ours.seen.accepted)
@@ -74,7 +102,8 @@ def measured(
         title,
         f"{min(ratios):.2f} {mean(ratios):.2f}",
         f"refused {100 * max(refused):.1f} %, {100 * mean(refused):.1f} %; "
-        f"{requests / minutes:.0f} requests a minute",
+        f"{requests / minutes:.0f} requests a minute; "
+        f"a kill {100 * mean(flying):.2f} %, {100 * max(most):.1f} %",
     )
 
 

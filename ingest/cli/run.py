@@ -192,9 +192,13 @@ def report_unwritten(times: Stopwatch, settings: Settings) -> None:
 
 
 def spending_json(budget: Budget) -> dict[str, object]:
-    """Tokens, pages and dollars that a run spent, for JSON, and the limit that ended it."""
+    """Tokens, pages and dollars that a run spent, for JSON, and the limit that ended it.
+
+    The lost tokens, which the other figures include, are those of requests without an answer.
+    """
     used = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
-    return used | {"limit": budget.limit_reached}
+    lost = budget.lost_tokens + budget.open_tokens
+    return used | {"lost_tokens": lost, "limit": budget.limit_reached}
 
 
 def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: str) -> Summary:

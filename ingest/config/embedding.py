@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +14,7 @@ from ingest.config.connections import Connections, warn_about_key
 from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
+from ingest.embed.account import Account
 from ingest.embed.deployments import (
     MODEL_DIMENSIONS,
     Endpoint,
@@ -42,9 +42,8 @@ def create_embedder(
 ) -> Embedder:
     """Create the embedding model that the settings name. Sends no request.
 
-    The budget reserves the tokens of requests that are sent again; callers reserve those of the
-    first attempt. A rate limiter may be given that is shared with other processes. Raises
-    ConfigError if a setting is missing.
+    Each request is paid from the budget. A rate limiter may be given that is shared with other
+    processes. Raises ConfigError if a setting is missing.
     """
     endpoints = embedding_endpoints(settings)
     if not endpoints:
@@ -61,7 +60,7 @@ def create_embedder(
         settings.embed_inputs,
         settings.embed_tokens,
         settings.embed_at_once,
-        partial(reserve_resend, budget or Budget()),
+        create_account(budget or Budget()),
     )
     return remote_embedder(
         endpoints,
@@ -204,8 +203,12 @@ def is_self_hosted(embedder: str, trusted_hosts: Sequence[str]) -> bool:
     return is_own and not is_token_host(embedder, COGNITIVE_SERVICES_SCOPE, trusted_hosts)
 
 
-def reserve_resend(budget: Budget, texts: Sequence[str]) -> None:
-    """Reserve tokens to send texts again, which may be billed twice. Raises StoppedError."""
-    from ingest.chunk.tokens import count_tokens
+def create_account(budget: Budget) -> Account:
+    """Return the account of requests that are paid from a budget, billed as OpenAI counts."""
 
-    budget.reserve(sum(count_tokens(texts)))
+    def count(texts: Sequence[str]) -> Sequence[int]:
+        from ingest.chunk.tokens import count_tokens
+
+        return count_tokens(texts)
+
+    return Account(budget, count)

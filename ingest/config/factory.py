@@ -15,13 +15,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 
 from ingest.config.connections import Connections, create_connections
-from ingest.config.embedding import create_embedder, embedding_endpoints, open_vector_journal
+from ingest.config.embedding import (
+    create_account,
+    create_embedder,
+    embedding_endpoints,
+    open_vector_journal,
+)
 from ingest.config.index import create_writers, index_location, open_index
 from ingest.config.location import Location
 from ingest.config.reader import figure_ocr_name, open_document_intelligence, open_reader
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
+from ingest.embed.account import add_account
 from ingest.embed.journal import add_journal
+from ingest.embed.parts import PartwiseEmbedder
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.ocr.page_cache import InheritedPageCache
@@ -82,6 +89,8 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         if write and is_own and not shared
         else None
     )
+    if not isinstance(model, PartwiseEmbedder):  # which pays for its requests itself
+        model = add_account(model, create_account(budget))
     model = add_journal(model, journal) if journal else model
     recipe = create_recipe(settings, model)
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.config.connections import Connections, warn_about_key
-from ingest.config.embedding import embedder_key, embedding_endpoints
+from ingest.config.embedding import create_account, embedder_key, embedding_endpoints
 from ingest.config.location import Location
 from ingest.config.profile import load_profile
 from ingest.config.settings import Settings
@@ -23,6 +23,7 @@ from ingest.errors import ConfigError
 from ingest.index import Index
 from ingest.index.azure.profile import FieldMapping, Profile, bind_profile
 from ingest.index.generations import Generations
+from ingest.runtime.budget import Budget
 from ingest.runtime.concurrency import InlineExecutor
 
 if TYPE_CHECKING:
@@ -259,7 +260,8 @@ def find_vectorizer(settings: Settings, connections: Connections) -> Vectorizer 
     from ingest.embed.openai_probe import identify_models
 
     key = embedder_key(settings, connections)
-    (first, *_) = identify_models(embedding_endpoints(settings)[:1], key, connections.retry_policy)
+    endpoints, account = embedding_endpoints(settings)[:1], create_account(Budget())
+    (first, *_) = identify_models(endpoints, key, connections.retry_policy, account)
     vectorizer = vectorizer_for(first)
     if vectorizer is None:
         log.warning(NO_VECTORIZER, settings.search_index, first.model)

@@ -70,6 +70,7 @@ class Coordinator:
         )
         self.grant = granted  # totals of tokens and pages, raised by the driver
         self.requested = (0, 0)  # more tokens and pages than were granted
+        self.budget_used = clock()  # when a request was last paid for, or answered
         self.orders = Orders()
         self.driver_seen = clock()
         self.statuses: dict[str, tuple[float, WorkerStatus]] = {}  # time and status, by worker
@@ -114,8 +115,21 @@ class Coordinator:
             ):
                 self.requested = max(self.requested[0], tokens), max(self.requested[1], pages)
                 return None
-            budget.try_reserve(tokens, pages)
-            return budget.limit_reached
+            if self.clock() - self.budget_used > REQUEST_TIMEOUT_SECONDS:
+                # What is reserved is that of lost workers, and counts as billed.
+                budget.open_tokens = budget.open_pages = 0
+            reached = budget.try_reserve(tokens, pages)
+            if reached is not None:
+                self.budget_used = self.clock()
+            return reached
+
+    def settle_budget(
+        self, tokens: int, billed: int, pages: int, billed_pages: int, lost: int
+    ) -> None:
+        """End a reservation, as Budget.settle."""
+        with self.lock:
+            self.budget.settle(tokens, billed, pages, billed_pages, lost)
+            self.budget_used = self.clock()
 
     def heartbeat(self, status: WorkerStatus) -> Orders:
         """Record a worker's status; returns its orders."""
@@ -162,4 +176,5 @@ class Coordinator:
                 requested,
                 self.budget.limit_reached,
                 self.orders.quota,
+                self.budget.lost_tokens,
             )

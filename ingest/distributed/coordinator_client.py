@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,3 +93,9 @@ def reserve_budget(call: CoordinatorCall, stop: Cancellation, tokens: int, pages
         time.sleep(COORDINATOR_POLL_SECONDS)
     limit: str = exceeded
     return limit
+
+
+def settle_budget(call: CoordinatorCall, *amounts: int) -> None:
+    """End a reservation. If the coordinator is lost, all of it counts as billed."""
+    with suppress(ServiceError, StoppedError):
+        call("settle_budget", *amounts)

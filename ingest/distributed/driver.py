@@ -163,6 +163,7 @@ class WorkerMonitor:
         budget = self.services.budget
         recent_tokens = status.tokens - budget.tokens
         budget.tokens, budget.pages = status.tokens, status.pages
+        budget.lost_tokens = status.lost_tokens
         self.granted = self.next_grant((max(status.wanted[0], 2 * recent_tokens), status.wanted[1]))
         if status.limit_reached and not budget.limit_reached:
             budget.limit_reached = status.limit_reached

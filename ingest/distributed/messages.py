@@ -92,11 +92,12 @@ class ClusterStatus:
     """Status of all workers, for the driver."""
 
     workers: tuple[WorkerStatus, ...]  # of the workers with a heartbeat
-    tokens: int = 0  # reserved
+    tokens: int = 0  # billed, or perhaps
     pages: int = 0
     wanted: tuple[int, int] = (0, 0)  # beyond the grant
     limit_reached: str = ""  # "" for none
     quota: Quota | None = None
+    lost_tokens: int = 0  # those of `tokens` whose answer was lost
 
 
 # The services whose requests the coordinator limits.

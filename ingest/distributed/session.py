@@ -27,6 +27,7 @@ from ingest.distributed.coordinator import DRIVER_TIMEOUT_SECONDS
 from ingest.distributed.coordinator_client import (
     RemoteRateLimiter,
     reserve_budget,
+    settle_budget,
     wait_for_coordinator,
 )
 from ingest.distributed.messages import (
@@ -273,7 +274,11 @@ def open_session(job: Job, links: WorkerLinks) -> Iterator[Session]:
     )
     call = wait_for_coordinator(links.call, stop)
     rate_limiter = RemoteRateLimiter("embedding", links.worker, call, call("get_quota"))
-    budget = Budget(stop, reserve_shared=partial(reserve_budget, call, stop))
+    budget = Budget(
+        stop,
+        reserve_shared=partial(reserve_budget, call, stop),
+        settle_shared=partial(settle_budget, call),
+    )
     shared = SharedState(rate_limiter, budget, RemoteRateLimiter("ocr", links.worker, call))
     run = Run(job.run, has_passwords=bool(settings.passwords), stop=stop)
     with (

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from ingest.azure.token_cache import TokenCache
 from ingest.embed import Embedder
+from ingest.embed.account import Account
+from ingest.embed.parts import Part, PartwiseEmbedder, collect_parts
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate, LocalRateLimiter
 from ingest.embed.rate_limit.quota import LearntLimit
@@ -24,7 +26,6 @@ from ingest.runtime.timing import RETRY_PAUSE, Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai import Deployments
-    from ingest.models import Vectors
 
 # Dimensions of each model's vectors, unless a request asks for fewer.
 MODEL_DIMENSIONS = {
@@ -53,13 +54,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """Limits of requests, and a callback before a request that may be billed twice."""
+    """Limits of requests, and the account that they are billed to."""
 
     inputs: int = 2048  # texts and tokens per request: the service's limits
     tokens: int = 300_000
     at_once: int = 16  # concurrent requests
-    # Called before texts whose response was lost are sent again; may raise StoppedError.
-    before_resend: Callable[[Sequence[str]], None] = lambda _: None
+    account: Account = field(default_factory=Account)
 
 
 def create_rate_limiter(
@@ -94,13 +94,17 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
     rate_limiter: EmbeddingRateLimiter,
 ) -> Embedder:
     """Create the embedder. No request is sent yet."""
-    gate = Gate(rate_limiter, retry_policy, times)
-    sleep = retry_policy.sleep
+    account, sleep = requests.account, retry_policy.sleep
 
     def pause(seconds: float) -> None:
         with times.measure(RETRY_PAUSE):
             sleep(seconds)
 
+    is_cancelled = retry_policy.is_cancelled
+    retry_policy = replace(
+        retry_policy, is_cancelled=lambda: is_cancelled() or account.budget.is_closed()
+    )
+    gate = Gate(rate_limiter, retry_policy, times)
     retry_policy = replace(retry_policy, sleep=pause)
     closers: list[Callable[[], None]] = []
     lock = threading.Lock()
@@ -110,28 +114,26 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
         from ingest.embed.openai import Deployments, create_client
         from ingest.embed.openai_probe import identify_models
 
-        identified = identify_models(endpoints, key, retry_policy)
+        identified = identify_models(endpoints, key, retry_policy, account)
         clients = [create_client(each, key) for each in identified]
         closers.extend(each.close for each in clients)
-        return Deployments(
-            identified, clients, gate, key, retry_policy, times, requests.before_resend
-        )
+        return Deployments(identified, clients, gate, key, retry_policy, times, account)
 
     def open_deployments() -> Deployments:
         with lock:  # one thread opens them
             return connect_deployments()
 
-    def embed(texts: Sequence[str]) -> Vectors:
-        from ingest.embed.openai_bisect import embed_texts
+    def embed_parts(texts: Sequence[str]) -> Iterator[Part]:
+        from ingest.embed import openai_bisect
 
-        return embed_texts(texts, open_deployments())
+        return openai_bisect.embed_parts(texts, open_deployments())
 
     def close() -> None:
         for closer in closers:
             closer()
 
-    return Embedder(
-        embed,
+    return PartwiseEmbedder(
+        lambda texts: collect_parts(embed_parts(texts)),
         endpoints[0].model,
         endpoints[0].dimensions,
         requests.inputs,
@@ -141,4 +143,5 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
         open_deployments,
         close,
         lambda: rate_limiter.get_quota().requests_per_minute,
+        embed_parts=embed_parts,
     )

@@ -11,15 +11,16 @@ import hashlib
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.embed import Embedder, PartialEmbedding
+from ingest.embed import Embedder
+from ingest.embed.parts import Part, PartwiseEmbedder, collect_parts, embed_in_parts
 from ingest.embed.validation import find_flaws
 
 if TYPE_CHECKING:
@@ -118,24 +119,23 @@ def open_journal(folder: Path, name: str, dimensions: int) -> VectorJournal | No
 def add_journal(embedder: Embedder, journal: VectorJournal) -> Embedder:
     """Wrap an embedder: texts in the journal are not embedded again, and new vectors are added."""
 
-    def embed(texts: Sequence[str]) -> Vectors:
+    def embed_parts(texts: Sequence[str]) -> Iterator[Part]:
         known = journal.find(texts)
+        if known:
+            yield Part(list(known), list(known.values()))
         missing = [place for place in range(len(texts)) if place not in known]
-        reasons: dict[int, str] = {}
-        if missing:
-            try:
-                vectors = embedder.embed([texts[place] for place in missing])
-            except PartialEmbedding as partial:
-                vectors = partial.vectors
-                reasons = {missing[place]: reason for place, reason in partial.reasons.items()}
-            received = [place for place in missing if place not in reasons]
-            if received:  # every text of the call may have been refused
-                journal.append([texts[place] for place in received], vectors)
-            known |= dict(zip(received, vectors, strict=True))
-        rows = [known[place] for place in sorted(known)]
-        result: Vectors = np.stack(rows) if rows else np.empty((0, 0), np.float32)
-        if reasons:
-            raise PartialEmbedding(result, reasons)
-        return result
+        parts = embed_in_parts(embedder, [texts[place] for place in missing]) if missing else ()
+        for part in parts:
+            places = [missing[place] for place in part.places]
+            received = {
+                texts[place]: result
+                for place, result in zip(places, part.results, strict=True)
+                if not isinstance(result, str)
+            }
+            if received:  # every text of the part may have been refused
+                journal.append(list(received), np.stack(list(received.values())))
+            yield Part(places, part.results)
 
-    return replace(embedder, embed=embed)
+    named = {each.name: getattr(embedder, each.name) for each in fields(Embedder)}
+    named["embed"] = lambda texts: collect_parts(embed_parts(texts))
+    return PartwiseEmbedder(**named, embed_parts=embed_parts)

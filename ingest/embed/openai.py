@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ import openai
 import orjson
 
 from ingest.azure.token_cache import TokenCache
+from ingest.embed.account import Account, Bill
 from ingest.embed.deployments import Endpoint
 from ingest.embed.openai_errors import (
     SplitCause,
@@ -43,8 +44,9 @@ log = logging.getLogger(__name__)
 
 DIMENSIONS_MODEL_PREFIX = "text-embedding-3-"  # models with the parameter `dimensions`
 
-FIRST_SERVER_ERROR_STATUS = 500  # from here on, the request may have been processed and billed
+FIRST_SERVER_ERROR_STATUS = 500
 BUSY_STATUS = 503  # whatever the texts are
+TIMEOUT_STATUSES = (408, 504)  # the request may have been processed and billed
 
 REQUEST_TIMEOUT_SECONDS = 120.0  # the largest request takes a loaded service half of it
 
@@ -59,7 +61,7 @@ class Deployments:
     key: str | TokenCache
     retry_policy: RetryPolicy
     times: Stopwatch
-    before_resend: Callable[[Sequence[str]], None]  # as in RequestLimits
+    account: Account
 
 
 def create_client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
@@ -98,9 +100,8 @@ def embed_with_retry(
     failed in a way that one of the texts may cause.
     """
     tokens = count_quota_tokens(sum(map(len, texts)))
-    rate_limiter = deployments.gate.rate_limiter
+    billable = sum(deployments.account.count_tokens(texts))
     renewals: list[str] = []
-    lost_responses: list[Exception] = []  # of attempts that may have been billed
     failures = 0  # attempts that one of the texts may have caused to fail
 
     def count_failure(verdict: Exception) -> None:
@@ -110,36 +111,66 @@ def embed_with_retry(
             raise SplitRequired(str(verdict), SplitCause.FAILURE) from verdict
 
     def attempt() -> list[Vectors]:
-        if lost_responses:
-            deployments.before_resend(texts)
-            lost_responses.clear()
+        deployments.retry_policy.raise_if_cancelled()
         permit = deployments.gate.acquire(tokens)
         try:
-            headers, body = send_logged(texts, deployments, permit.deployment_index)
+            with deployments.account.reserve(billable) as bill:
+                headers, answer = send_billed(texts, deployments, permit, billable, bill)
         except Exception as error:
             endpoint = deployments.endpoints[permit.deployment_index]
             request = create_context(str(endpoint), deployments.key, renewals)
             verdict = classify_openai_error(error, request)
-            status = error.status_code if isinstance(error, openai.APIStatusError) else None
-            is_lost = status is None or status >= FIRST_SERVER_ERROR_STATUS
-            if is_lost:
-                lost_responses.append(error)
             report_failure(error, verdict, permit, deployments)
             if not isinstance(verdict, RetryableError) and verdict is error:
                 raise
-            if isinstance(verdict, RetryableError) and is_lost and status != BUSY_STATUS:
+            if isinstance(verdict, RetryableError) and may_be_caused_by_text(error):
                 count_failure(verdict)
             raise verdict from error
         deployments.times.count(CHARGED_TOKENS, tokens)
-        rate_limiter.report_success(permit, headers)
+        deployments.gate.rate_limiter.report_success(permit, headers)
         try:
-            return parse_vectors(body, len(texts))
+            return parse_vectors(answer, len(texts))
         except RetryableError as error:
-            lost_responses.append(error)
             count_failure(error)
             raise
 
     return call_with_retry(attempt, lambda error: error, deployments.retry_policy)
+
+
+def send_billed(
+    texts: Sequence[str], deployments: Deployments, permit: Permit, billable: int, bill: Bill
+) -> tuple[Mapping[str, str], Any]:
+    """Send a request and note what it is billed; returns the headers and the answer.
+
+    The answer is None if it cannot be read.
+    """
+    try:
+        headers, body = send_logged(texts, deployments, permit.deployment_index)
+    except Exception as error:
+        bill.tokens = bill.lost = billable if is_answer_lost(error) else 0
+        raise
+    answer = read_json(body)
+    bill.tokens = find_billed_tokens(answer) or billable
+    bill.lost = billable if answer is None else 0
+    return headers, answer
+
+
+def is_answer_lost(error: Exception) -> bool:
+    """Return whether a request that failed may have been processed, and so billed.
+
+    Only a service that gave up waiting, or a connection that broke, leaves that open.
+    """
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in TIMEOUT_STATUSES
+    is_unsent = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
+    return isinstance(error, openai.APIConnectionError) and not is_unsent
+
+
+def may_be_caused_by_text(error: Exception) -> bool:
+    """Return whether a text may have made the service fail."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code >= FIRST_SERVER_ERROR_STATUS and error.status_code != BUSY_STATUS
+    return True
 
 
 def report_failure(
@@ -207,14 +238,14 @@ def send_request(
     return response.headers, response.content
 
 
-def parse_vectors(body: bytes, count: int) -> list[Vectors]:
-    """Parse a response into vectors in the order of the texts, whatever the order of its items.
+def parse_vectors(answer: Any, count: int) -> list[Vectors]:
+    """Return the vectors of an answer in the order of the texts, whatever the order of its items.
 
-    An item that is no vector becomes an empty one. Raises RetryableError if the response is
+    An item that is no vector becomes an empty one. Raises RetryableError if the answer is
     incomplete or malformed.
     """
     try:
-        data = read_json(body)["data"]
+        data = answer["data"]
         found = {int(item["index"]): item["embedding"] for item in data}
         if sorted(found) != list(range(count)) or len(data) != count:
             raise RetryableError(
@@ -225,12 +256,23 @@ def parse_vectors(body: bytes, count: int) -> list[Vectors]:
     return [decode_vector(found[index]) for index in range(count)]
 
 
+def find_billed_tokens(answer: Any) -> int:
+    """Return the tokens that a service bills for an answer; 0 if it does not say."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return tokens if isinstance(tokens, int) and tokens > 0 else 0
+
+
 def read_json(body: bytes) -> Any:
-    """Read JSON, or JSON with NaN, which some services write and only the slow parser reads."""
+    """Read JSON, or JSON with NaN, which some services write; None if it is neither."""
     try:
         return orjson.loads(body)
     except ValueError:
+        pass
+    try:
         return json.loads(body)
+    except ValueError:
+        return None
 
 
 def decode_vector(embedding: list[float] | str | None) -> Vectors:

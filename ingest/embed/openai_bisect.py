@@ -6,14 +6,12 @@ not look like a bad document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ingest.embed import PartialEmbedding
 from ingest.embed.openai import Deployments, embed_with_retry
 from ingest.embed.openai_errors import SplitCause, SplitRequired
+from ingest.embed.parts import Part
 from ingest.embed.validation import PROBE_TEXT, find_flaw
 from ingest.errors import ConfigError
 
@@ -25,64 +23,61 @@ MAX_FAILURES_OF_PART = 2  # likewise, of a part of one
 CONFIRMATIONS = 2  # further attempts for a single text, each after a successful probe
 
 
-def embed_texts(texts: Sequence[str], deployments: Deployments) -> Vectors:
-    """Embed texts, one row each, in as few requests as the service accepts.
+def embed_parts(
+    texts: Sequence[str],
+    deployments: Deployments,
+    places: Sequence[int] = (),
+    max_failures: int = MAX_FAILURES,
+    *,
+    is_probed: bool = False,
+) -> Iterator[Part]:
+    """Embed texts in as few requests as the service accepts; yields what each of them answers.
 
-    Raises PartialEmbedding if the service refuses some of the texts.
+    `places` of the texts to embed; all if empty.
     """
-    found = embed_each(texts, deployments, MAX_FAILURES)
-    rows = [each for each in found if not isinstance(each, str)]
-    reasons = {place: each for place, each in enumerate(found) if isinstance(each, str)}
-    vectors = np.stack(rows) if rows else np.empty((0, 0), np.float32)
-    if reasons:
-        raise PartialEmbedding(vectors, reasons)
-    return vectors
-
-
-def embed_each(
-    texts: Sequence[str], deployments: Deployments, max_failures: int, *, is_probed: bool = False
-) -> list[Vectors | str]:
-    """Return the vector of each text, or the reason why the service refuses it."""
+    places = places or range(len(texts))
     try:
-        found = embed_once(texts, deployments, max_failures)
+        found = embed_once([texts[place] for place in places], deployments, max_failures)
     except SplitRequired as error:
         if error.cause is SplitCause.FAILURE or (
             error.cause is SplitCause.REFUSAL and not is_probed
         ):
             check_service(deployments)
-        return embed_halves(texts, deployments, error)
-    flawed = [place for place, each in enumerate(found) if isinstance(each, str)]
+        yield from embed_halves(texts, deployments, places, error)
+        return
+    answers = dict(zip(places, found, strict=True))
+    flawed = {place: answer for place, answer in answers.items() if isinstance(answer, str)}
+    vectors = {place: answer for place, answer in answers.items() if place not in flawed}
+    if vectors:
+        yield Part(list(vectors), list(vectors.values()))
     if flawed:
         check_service(deployments)
-    for place in flawed:
-        found[place] = embed_alone(texts[place], deployments, str(found[place]))
-    return found
+    for place, flaw in flawed.items():
+        yield Part([place], [embed_alone(texts[place], deployments, flaw)])
 
 
 def embed_halves(
-    texts: Sequence[str], deployments: Deployments, error: SplitRequired
-) -> list[Vectors | str]:
+    texts: Sequence[str], deployments: Deployments, places: Sequence[int], error: SplitRequired
+) -> Iterator[Part]:
     """Embed texts that failed together with `error`, by halving them recursively."""
-    if len(texts) == 1:
+    if len(places) == 1:
         if error.cause is SplitCause.QUOTA:
             raise ConfigError(str(error)) from error
-        if error.cause is SplitCause.REFUSAL:
-            return [str(error)]
-        reason = f"the embedding service fails on it, and not on others ({error})"
-        return [embed_alone(texts[0], deployments, reason)]
-    middle = len(texts) // 2
-    found: list[Vectors | str] = []
-    for half in (texts[:middle], texts[middle:]):
+        reason = str(error)
         if error.cause is SplitCause.FAILURE:
-            deployments.before_resend(half)
-        found += embed_each(half, deployments, MAX_FAILURES_OF_PART, is_probed=True)
-    return found
+            reason = f"the embedding service fails on it, and not on others ({error})"
+            yield Part(places, [embed_alone(texts[places[0]], deployments, reason)])
+        else:
+            yield Part(places, [reason])
+        return
+    middle = len(places) // 2
+    for half in (places[:middle], places[middle:]):
+        yield from embed_parts(texts, deployments, half, MAX_FAILURES_OF_PART, is_probed=True)
 
 
 def embed_alone(text: str, deployments: Deployments, reason: str) -> Vectors | str:
     """Embed a text that failed alone; return `reason` if it fails again and a probe does not."""
     for _ in range(CONFIRMATIONS):
-        deployments.before_resend([text])
         try:
             (found,) = embed_once([text], deployments, max_failures=1)
         except SplitRequired as error:
@@ -112,7 +107,6 @@ def check_service(deployments: Deployments) -> None:
 
     Waits until a service that is down works again, as any request does.
     """
-    deployments.before_resend([PROBE_TEXT])
     where = deployments.endpoints[0]
     try:
         (found,) = embed_once([PROBE_TEXT], deployments, float("inf"))

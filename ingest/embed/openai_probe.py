@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 
 import httpx2
 import openai
-import orjson
 
 from ingest.azure.token_cache import TokenCache
+from ingest.embed.account import Account
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.embed.openai import (
     DIMENSIONS_MODEL_PREFIX,
     create_client,
+    find_billed_tokens,
     parse_vectors,
+    read_json,
     send_request,
 )
 from ingest.embed.openai_errors import (
@@ -41,6 +43,7 @@ class ProbeResult:
     model: str  # "" if the service does not report it
     dimensions: int
     quota: str  # rate limits, in words; "" if the service does not report them
+    billed: int = 0  # tokens; 0 if the service does not report them
 
 
 def probe_deployment(
@@ -54,11 +57,13 @@ def probe_deployment(
         headers, body = send_request(
             [PROBE_TEXT], endpoint, client, retry_policy.request_log.new_id()
         )
-        dimensions = len(parse_vectors(body, 1)[0])
+        answer = read_json(body)
+        dimensions = len(parse_vectors(answer, 1)[0])
         return ProbeResult(
-            known_name(str(orjson.loads(body).get("model") or "")),
+            known_name(str(answer.get("model") or "")),
             dimensions,
             describe_quota(headers),
+            find_billed_tokens(answer),
         )
 
     def classify(error: Exception) -> Exception:
@@ -79,14 +84,17 @@ def probe_deployment(
 
 
 def identify_models(
-    endpoints: Sequence[Endpoint], key: str | TokenCache, retry_policy: RetryPolicy
+    endpoints: Sequence[Endpoint],
+    key: str | TokenCache,
+    retry_policy: RetryPolicy,
+    account: Account,
 ) -> list[Endpoint]:
     """Replace each model that is not known by the one that the deployment reports, by a probe.
 
     Raises ConfigError if the deployments have different models.
     """
     identified = [
-        each if each.is_model_known else identify_model(each, key, retry_policy)
+        each if each.is_model_known else identify_model(each, key, retry_policy, account)
         for each in endpoints
     ]
     if len(models := {each.model for each in identified}) > 1:
@@ -98,11 +106,14 @@ def identify_models(
 
 
 def identify_model(
-    endpoint: Endpoint, key: str | TokenCache, retry_policy: RetryPolicy
+    endpoint: Endpoint, key: str | TokenCache, retry_policy: RetryPolicy, account: Account
 ) -> Endpoint:
     """Return a deployment with the model that it reports; unchanged if it reports none."""
-    found = probe_deployment(endpoint, key, retry_policy).model
-    return replace(endpoint, model=found, is_model_known=True) if found else endpoint
+    tokens = sum(account.count_tokens([PROBE_TEXT]))
+    with account.reserve(tokens) as bill:
+        found = probe_deployment(endpoint, key, retry_policy)
+        bill.tokens = found.billed or tokens
+    return replace(endpoint, model=found.model, is_model_known=True) if found.model else endpoint
 
 
 def fetch_retirement(endpoint: Endpoint, key: str | TokenCache, model: str) -> Retirement | None:

@@ -13,9 +13,6 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
 
-import numpy as np
-
-from ingest.embed import PartialEmbedding
 from ingest.embed.batch import fill_batches
 from ingest.embed.validation import find_flaw
 from ingest.index import Index
@@ -63,31 +60,13 @@ class Copies:
         return released
 
 
-def batch_results(batch: EmbeddedBatch) -> Iterator[Vectors | str]:
-    """Yield the vector of each chunk, or why the model refused it; nothing if the call failed."""
-    error = batch.call.exception()
-    if isinstance(error, PartialEmbedding):
-        rows = iter(error.vectors)
-        yield from (error.reasons.get(n) or next(rows) for n in range(len(batch.chunks)))
-    elif error is None:
-        yield from batch.call.result()
-
-
 def make_batches(
-    pieces: Sequence[NewChunk], results: Sequence[Vectors | str], dimensions: int
+    pieces: Sequence[NewChunk], results: Sequence[Vectors | str]
 ) -> Iterator[EmbeddedBatch]:
     """Yield batches of chunks that cost nothing, each with its vector or why it has none."""
     for start in range(0, len(pieces), REUSE_BATCH_CHUNKS):
-        some = results[start : start + REUSE_BATCH_CHUNKS]
-        rows = [result for result in some if not isinstance(result, str)]
-        reasons = {n: result for n, result in enumerate(some) if isinstance(result, str)}
-        vectors = np.array(rows, np.float32).reshape(len(rows), dimensions)
-        call: Future[Vectors] = Future()
-        if reasons:
-            call.set_exception(PartialEmbedding(vectors, reasons))
-        else:
-            call.set_result(vectors)
-        yield EmbeddedBatch(list(pieces[start : start + REUSE_BATCH_CHUNKS]), call, paid=False)
+        end = start + REUSE_BATCH_CHUNKS
+        yield EmbeddedBatch(list(pieces[start:end]), results[start:end], paid=False)
 
 
 def hold_copies(
@@ -100,13 +79,13 @@ def hold_copies(
 
     A copy of a text that the run has embedded before gets its vector at once.
     """
-    recent, dimensions = services.recent_vectors, services.embedder.dimensions
+    recent = services.recent_vectors
     known: list[NewChunk] = []
     rows: list[Vectors] = []
     for item in items:
         vector = recent.get(item.text_hash) if isinstance(item, NewChunk) else None
         if known and (vector is None or len(known) == REUSE_BATCH_CHUNKS):
-            yield from make_batches(known, rows, dimensions)
+            yield from make_batches(known, rows)
             known, rows = [], []
             if isinstance(item, NewChunk) and vector is None:
                 vector = recent.get(item.text_hash)  # it may have come meanwhile
@@ -119,7 +98,7 @@ def hold_copies(
         while copies.count > MAX_HELD_COPIES and not stop.is_requested():
             time.sleep(RESULT_POLL_SECONDS)
             yield IDLE_EVENT
-    yield from make_batches(known, rows, dimensions)
+    yield from make_batches(known, rows)
 
 
 def release_copies(
@@ -132,13 +111,13 @@ def release_copies(
             continue
         released: list[NewChunk] = []
         given: list[Vectors | str] = []
-        for piece, result in zip(item.chunks, batch_results(item), strict=False):
+        for piece, result in zip(item.chunks, item.results, strict=True):
             same = copies.release(piece.text_hash)
             released += same
             given += [result] * len(same)
             if not isinstance(result, str):
                 services.recent_vectors.add(piece.text_hash, result)
-        yield from make_batches(released, given, services.embedder.dimensions)
+        yield from make_batches(released, given)
 
 
 def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation) -> Iterator[Item]:
@@ -168,7 +147,7 @@ def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation
         found = call.result()
         known = [piece for piece in item if piece.text_hash in found]
         rows = [found[piece.text_hash] for piece in known]
-        yield from make_batches(known, rows, services.embedder.dimensions)
+        yield from make_batches(known, rows)
         yield from (piece for piece in item if piece.text_hash not in found)
 
 

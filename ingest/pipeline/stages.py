@@ -10,13 +10,15 @@ of them are acknowledged. A run may therefore die at any point, and the next one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import Any
 
 from ingest.embed.batch import fill_batches
-from ingest.errors import DocumentError, StoppedError
+from ingest.embed.parts import embed_in_parts
+from ingest.errors import DocumentError, IngestError, StoppedError
 from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
@@ -60,9 +62,6 @@ from ingest.runtime.timing import (
     WRITTEN_TOKENS,
 )
 from ingest.sources import Root, list_root
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 ATTEMPTS_AHEAD_PER_READER = 8  # sources whose attempts are saved ahead, several in one request
 
@@ -209,25 +208,19 @@ def embed_chunks(
     stop: Cancellation,
 ) -> Iterator[EmbeddedBatch | Transaction | RunEvent]:
     """Embed chunks in batches that are filled across documents, within the budget."""
-    model, budget = services.embedder, services.budget
+    model, budget, times = services.embedder, services.budget, services.times
+    answered: SimpleQueue[EmbeddedBatch] = SimpleQueue()  # filled by the calls
+    tokens_ahead = 0  # of chunks under way
 
-    def start(
-        item: list[NewChunk] | EmbeddedBatch | Transaction | RunEvent,
-    ) -> Future[Vectors] | None:
+    def start(item: list[NewChunk] | EmbeddedBatch | Transaction | RunEvent) -> Future[None] | None:
+        nonlocal tokens_ahead
         if not isinstance(item, list):
             return None
         tokens = sum(piece.chunk.tokens for piece in item)
-        if not budget.try_reserve(tokens):
-            return None
-
-        def call() -> Vectors:
-            vectors = model.embed([piece.chunk.text_to_embed for piece in item])
-            services.times.count(EMBEDDED_TOKENS, tokens)
-            return vectors
-
-        timed = services.times.wrap(
+        tokens_ahead += tokens
+        timed = times.wrap(
             EMBEDDING_CHUNKS,
-            call,
+            partial(embed_batch, item, services, answered.put),
             *source_keys(item),
             model=model.model,
             chunks=len(item),
@@ -235,18 +228,38 @@ def embed_chunks(
         )
         return stop.track(services.embed_threads.submit(timed))
 
+    def take_answered() -> Iterator[EmbeddedBatch]:
+        nonlocal tokens_ahead
+        while not answered.empty():
+            part = answered.get()
+            tokens_ahead -= part.tokens
+            yield part
+
     filled: Iterator[list[NewChunk] | EmbeddedBatch | Transaction | RunEvent] = fill_batches(
         take_until(stop.is_overdue, chunks),
         is_new_chunk,
         lambda piece: piece.chunk.tokens,
         max_items=model.inputs,
-        max_tokens=lambda: int(min(model.room(), budget.remaining_tokens())),
+        max_tokens=lambda: int(min(model.room(), budget.remaining_tokens() - tokens_ahead)),
     )
     for item, call in map_concurrent(filled, start, model.at_once, stop.is_overdue, IDLE_EVENT):
+        yield from take_answered()
         if not isinstance(item, list):
             yield item
-        elif call and not isinstance(call.exception(), StoppedError):
-            yield EmbeddedBatch(item, call)
+        elif call and not isinstance(call.exception(), IngestError):
+            call.result()  # an error of the caller's own model
+    yield from take_answered()
+
+
+def embed_batch(
+    batch: Sequence[NewChunk], services: Services, pass_on: Callable[[EmbeddedBatch], None]
+) -> None:
+    """Embed a batch, and pass each part of it on as soon as it is answered."""
+    texts = [piece.chunk.text_to_embed for piece in batch]
+    for places, results in embed_in_parts(services.embedder, texts):
+        part = EmbeddedBatch([batch[place] for place in places], results)
+        services.times.count(EMBEDDED_TOKENS, part.tokens)
+        pass_on(part)
 
 
 def upload_batches(
@@ -261,9 +274,8 @@ def upload_batches(
             return None
 
         def call() -> dict[str, Refusal]:
-            refused = upload_batch(item, services.index, services.embedder.dimensions)
-            tokens = sum(piece.chunk.tokens for piece in item.chunks)
-            services.times.count(WRITTEN_TOKENS, tokens if item.paid else 0)
+            refused = upload_batch(item, services.index)
+            services.times.count(WRITTEN_TOKENS, item.tokens if item.paid else 0)
             return refused
 
         timed = services.times.wrap(WRITING_CHUNKS, call, *source_keys(item.chunks))
@@ -279,8 +291,7 @@ def upload_batches(
         refused = call.result()
         for transaction, chunk, _ in item.chunks:
             transaction.count_answer(chunk, refused.get(chunk.id), paid=item.paid)
-        tokens = sum(chunk.tokens for _, chunk, _ in item.chunks)
-        yield RunProgress(chunks=len(item.chunks), tokens=tokens if item.paid else 0)
+        yield RunProgress(chunks=len(item.chunks), tokens=item.tokens if item.paid else 0)
         yield from (each for each in item.transactions if each.is_complete)
 
 

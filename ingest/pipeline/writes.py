@@ -7,19 +7,17 @@ The pipeline saves the records, many at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import Future
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
-from ingest.embed import PartialEmbedding
-from ingest.embed.validation import check_vectors
-from ingest.errors import ConfigError, DocumentError, ServiceError
+from ingest.errors import DocumentError, ServiceError
 from ingest.index import ChunkStore, Index, RecordStore
 from ingest.models import (
     Chunk,
     Code,
     Details,
+    IndexEntry,
     Outcome,
     PreparedDocument,
     Recipe,
@@ -64,11 +62,16 @@ class NewChunk(NamedTuple):
 
 
 class EmbeddedBatch(NamedTuple):
-    """A batch of chunks, and the finished call that returned their vectors."""
+    """A batch of chunks, and the vector of each, or why the model refused it."""
 
     chunks: list[NewChunk]
-    call: Future[Vectors]
+    results: Sequence[Vectors | str]
     paid: bool = True  # False: vectors of equal texts
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the chunks, which are paid for unless the vectors are those of equal texts."""
+        return sum(piece.chunk.tokens for piece in self.chunks)
 
     @property
     def transactions(self) -> Iterable[Transaction]:
@@ -136,29 +139,17 @@ def is_same_content(document: PreparedDocument, record: Record) -> bool:
     return is_same and not record.details.missing
 
 
-def upload_batch(batch: EmbeddedBatch, index: ChunkStore, dimensions: int) -> dict[str, Refusal]:
+def upload_batch(batch: EmbeddedBatch, index: ChunkStore) -> dict[str, Refusal]:
     """Upload a batch of chunks; returns those that the model or the index refused, by id."""
     refused: dict[str, Refusal] = {}
-    pieces = batch.chunks
-    try:
-        vectors = batch.call.result()
-    except PartialEmbedding as partial:
-        vectors = partial.vectors
-        refused = {
-            pieces[place].chunk.id: Refusal(pieces[place].chunk.id, reason)
-            for place, reason in partial.reasons.items()
-        }
-        pieces = [piece for piece in pieces if piece.chunk.id not in refused]
-    if not pieces:
-        return refused
-    try:
-        rows = check_vectors(vectors, len(pieces), dimensions)
-    except ValueError as error:
-        raise ConfigError(f"the model returned {error}") from error
-    entries = [
-        piece.transaction.entry(piece.chunk, row) for piece, row in zip(pieces, rows, strict=True)
-    ]
-    return refused | {refusal.id: refusal for refusal in index.upload(entries)}
+    entries: list[IndexEntry] = []
+    for piece, result in zip(batch.chunks, batch.results, strict=True):
+        if isinstance(result, str):
+            refused[piece.chunk.id] = Refusal(piece.chunk.id, result)
+        else:
+            entries.append(piece.transaction.entry(piece.chunk, result))
+    answers = index.upload(entries) if entries else []
+    return refused | {refusal.id: refusal for refusal in answers}
 
 
 def finish_transaction(

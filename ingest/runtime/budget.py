@@ -1,19 +1,23 @@
 """Budget: limits on the tokens and money that a run spends.
 
-Every cost is reserved before it is incurred, so a limit is never exceeded. The first refusal is
-final and drains the run: work that was reserved for finishes, the rest is left to the next run.
+Every cost is reserved before it is incurred, so a limit is never exceeded, and what the service did
+not bill is given back. The first refusal is final and drains the run: work that is paid for
+finishes, the rest is left to the next run.
 """
 
 from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ingest.errors import StoppedError
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.prices import PRICED_PAGES, PRICED_TOKENS, Rates
+
+RESERVE_POLL_SECONDS = 0.1  # between attempts while other requests may give back enough
 
 
 @dataclass(slots=True)
@@ -24,48 +28,83 @@ class Budget:
     max_tokens: float = math.inf
     max_usd: float = math.inf
     rates: Rates = field(default_factory=Rates)
-    tokens: int = 0  # reserved so far
+    tokens: int = 0  # billed, or perhaps: reserved ones count until the answer
     pages: int = 0  # likewise, for OCR
+    open_tokens: int = 0  # those of `tokens` that are reserved for a request without an answer yet
+    open_pages: int = 0
+    lost_tokens: int = 0  # those of `tokens` whose answer was lost, so they may not be billed
     limit_reached: str = ""  # the option whose limit was reached, such as "--max-cost 5"
-    # Second check, for a budget shared with other processes: (tokens, pages) -> the exceeded
-    # limit, or "".
+    # Second account, of a budget shared with other processes. `reserve_shared(tokens, pages)`
+    # returns the exceeded limit, or ""; `settle_shared` has the parameters of `settle`.
     reserve_shared: Callable[[int, int], str] = lambda _tokens, _pages: ""
+    settle_shared: Callable[[int, int, int, int, int], object] = lambda *_: None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def try_reserve(self, tokens: int = 0, pages: int = 0) -> bool:
-        """Reserve tokens and pages; return False, and drain the run, if a limit is reached."""
-        with self.lock:
-            reached = self.limit_reached or self.find_exceeded_limit(
-                self.tokens + tokens, self.pages + pages
-            )
-            if not reached:
-                self.tokens += tokens
-                self.pages += pages
-        # The second check may be slow, so it is made without the lock.
+    def reserve(self, tokens: int = 0, pages: int = 0) -> None:
+        """Reserve tokens and pages; each call needs one of `settle`.
+
+        Waits while requests under way may give back enough. Raises StoppedError, and drains the
+        run, if a limit is reached.
+        """
+        while (reached := self.try_reserve(tokens, pages)) is None:
+            if self.stop.is_closing():
+                raise StoppedError("stopped while waiting for the budget; run again to continue")
+            time.sleep(RESERVE_POLL_SECONDS)
+        # The second account may be slow, so it is asked without the lock.
         if not reached and (reached := self.reserve_shared(tokens, pages)):
             with self.lock:
-                self.tokens -= tokens
-                self.pages -= pages
+                self.close_reservation(tokens, 0, pages, 0)
         if reached:
             self.limit_reached = self.limit_reached or reached
             self.stop.drain()
-        return not reached
-
-    def reserve(self, tokens: int = 0, pages: int = 0) -> None:
-        """Reserve tokens and pages. Raises StoppedError if a limit is reached."""
-        if not self.try_reserve(tokens, pages):
             raise StoppedError(f"{self.limit_reached} is spent; run again to continue")
+
+    def try_reserve(self, tokens: int, pages: int) -> str | None:
+        """Reserve if possible and return ""; else the limit reached; None: ask again later."""
+        with self.lock:
+            if self.limit_reached:
+                return self.limit_reached
+            reached = self.find_exceeded_limit(self.tokens + tokens, self.pages + pages)
+            if not reached:
+                self.tokens += tokens
+                self.pages += pages
+                self.open_tokens += tokens
+                self.open_pages += pages
+                return ""
+            settled = self.tokens - self.open_tokens, self.pages - self.open_pages
+            if not self.find_exceeded_limit(settled[0] + tokens, settled[1] + pages):
+                return None
+            self.limit_reached = reached
+            return reached
+
+    def settle(
+        self, tokens: int = 0, billed: int = 0, pages: int = 0, billed_pages: int = 0, lost: int = 0
+    ) -> None:
+        """End a reservation of tokens and pages: what was not billed is given back.
+
+        `lost` are those billed tokens that may not be, as the answer was lost.
+        """
+        with self.lock:
+            self.close_reservation(tokens, billed, pages, billed_pages)
+            self.lost_tokens += lost
+        self.settle_shared(tokens, billed, pages, billed_pages, lost)
+
+    def close_reservation(self, tokens: int, billed: int, pages: int, billed_pages: int) -> None:
+        """Replace what was reserved by what was billed, with the lock held."""
+        self.tokens += billed - tokens
+        self.pages += billed_pages - pages
+        # A reservation at an earlier coordinator is not open here.
+        self.open_tokens = max(0, self.open_tokens - tokens)
+        self.open_pages = max(0, self.open_pages - pages)
+
+    def is_closed(self) -> bool:
+        """Return whether no request may be sent any more that would be billed."""
+        return bool(self.limit_reached) or self.stop.is_closing()
 
     def count_tokens(self, tokens: int) -> None:
         """Count tokens without checking limits, since a plan continues beyond them."""
         with self.lock:
             self.tokens += tokens
-
-    def release_pages(self, pages: int) -> None:
-        """Give back pages that the service refused, which it does not bill."""
-        with self.lock:
-            self.pages -= pages
-        self.reserve_shared(0, -pages)
 
     def find_exceeded_limit(self, tokens: int, pages: int) -> str:
         """Return the option whose limit these totals exceed; "" if none."""
@@ -77,16 +116,15 @@ class Budget:
 
     @property
     def usd(self) -> float | None:
-        """The money reserved so far; None if a price is unknown."""
+        """The money spent so far; None if a price is unknown."""
         return self.rates.usd(self.tokens, self.pages)
 
     def remaining_tokens(self) -> float:
-        """Estimate the tokens that may still be reserved."""
+        """Estimate the tokens that may still be spent, besides those of requests under way."""
         embedding, recognising = self.rates.embedding, self.rates.recognising
-        tokens = self.max_tokens - self.tokens
+        settled = self.tokens - self.open_tokens
+        tokens = self.max_tokens - settled
         if self.max_usd < math.inf and embedding and embedding.usd:
             pages = self.pages * (recognising.usd if recognising else 0.0) / PRICED_PAGES
-            tokens = min(
-                tokens, (self.max_usd - pages) * PRICED_TOKENS / embedding.usd - self.tokens
-            )
+            tokens = min(tokens, (self.max_usd - pages) * PRICED_TOKENS / embedding.usd - settled)
         return max(0.0, tokens)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ingest.errors import BusyError, ConfigError, IngestError, ServiceError, StoppedError
@@ -23,9 +24,10 @@ class Cancellation:
     requested_at: float | None = None
     fault: IngestError | None = None  # the error that ends the run, if any
     drained: bool = False  # start nothing new; running work may take its time
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def request(self) -> None:
-        self.requested_at = self.requested_at or time.monotonic()
+        self.requested_at = self.requested_at or self.clock()
 
     def drain(self) -> None:
         """Start nothing new. Running work may take all the time it needs."""
@@ -61,8 +63,17 @@ class Cancellation:
     def is_requested(self) -> bool:
         return self.drained or self.requested_at is not None
 
+    def is_closing(self) -> bool:
+        """Return whether nothing may be paid for any more: the answer might come too late.
+
+        The second half of the grace period is for answers, and for writing what they brought.
+        """
+        return self.is_past(self.grace_seconds / 2)
+
     def is_overdue(self) -> bool:
-        return (
-            self.requested_at is not None
-            and time.monotonic() > self.requested_at + self.grace_seconds
-        )
+        """Return whether the grace period is over."""
+        return self.is_past(self.grace_seconds)
+
+    def is_past(self, seconds: float) -> bool:
+        """Return whether the end was requested more than some seconds ago."""
+        return self.requested_at is not None and self.clock() > self.requested_at + seconds

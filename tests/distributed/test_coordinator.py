@@ -254,9 +254,23 @@ def test_a_limit_that_is_reached_is_final_for_all() -> None:
     """Nobody is granted less than it; all are told which limit it was, as the driver is."""
     coordinator = Coordinator(limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf))
     assert coordinator.reserve_budget(60, 0) == ""
+    coordinator.settle_budget(60, 60, 0, 0, 0)
     assert coordinator.reserve_budget(60, 0) == "--max-tokens 100"
     assert coordinator.reserve_budget(1, 0) == "--max-tokens 100"
     assert coordinator.update_orders(Orders(), (0, 0)).limit_reached == "--max-tokens 100"
+
+
+def test_what_a_lost_worker_reserved_is_waited_for_no_longer_than_an_answer() -> None:
+    """It may have been billed, so that the limit is reached."""
+    clock = Clock()
+    coordinator = Coordinator(
+        limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf), clock=clock
+    )
+    assert coordinator.reserve_budget(60, 0) == ""
+    assert coordinator.reserve_budget(60, 0) is None
+    clock.now += REQUEST_TIMEOUT_SECONDS + 1
+    assert coordinator.reserve_budget(60, 0) == "--max-tokens 100"
+    assert coordinator.update_orders(Orders(), (0, 0)).tokens == 60
 
 
 def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
@@ -265,8 +279,9 @@ def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
         limits=BudgetLimits(usd=0.02, rates=PAID), granted=(math.inf, math.inf)
     )
     assert coordinator.reserve_budget(0, 2) == ""
-    assert coordinator.reserve_budget(0, -1) == ""
+    coordinator.settle_budget(0, 0, 2, 1, 0)
     assert coordinator.reserve_budget(0, 1) == ""
+    coordinator.settle_budget(0, 0, 1, 1, 0)
     assert coordinator.reserve_budget(0, 1) == "--max-cost 0.02"
 
 
@@ -276,4 +291,5 @@ def test_a_pacing_begun_anew_knows_what_was_spent() -> None:
         limits=BudgetLimits(tokens=100, spent=(90, 0)), granted=(math.inf, math.inf)
     )
     assert coordinator.reserve_budget(10, 0) == ""
+    coordinator.settle_budget(10, 10, 0, 0, 0)
     assert coordinator.reserve_budget(1, 0) == "--max-tokens 100"

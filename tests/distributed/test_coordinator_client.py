@@ -18,6 +18,7 @@ from ingest.distributed.coordinator_client import (
     RemoteRateLimiter,
     quota_headers,
     reserve_budget,
+    settle_budget,
     wait_for_coordinator,
 )
 from ingest.distributed.messages import CoordinatorUnavailableError
@@ -71,11 +72,25 @@ def test_a_limit_is_kept_by_all_budgets_together() -> None:
     coordinator = Coordinator(limits=BudgetLimits(tokens=1000))
     stops = [Cancellation() for _ in range(8)]
     budgets = [
-        Budget(stop, reserve_shared=partial(reserve_budget, asked(coordinator), stop))
+        Budget(
+            stop,
+            reserve_shared=partial(reserve_budget, asked(coordinator), stop),
+            settle_shared=partial(settle_budget, asked(coordinator)),
+        )
         for stop in stops
     ]
+
+    def pay(number: int) -> bool:
+        budget = budgets[number % 8]
+        try:
+            budget.reserve(30)
+        except StoppedError:
+            return False
+        budget.settle(30, 30)
+        return True
+
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda n: budgets[n % 8].try_reserve(30), range(100)))
+        answers = list(threads.map(pay, range(100)))
     assert sum(answers) == 33
     assert coordinator.budget.tokens == 990
     assert all(stop.drained for stop in stops)

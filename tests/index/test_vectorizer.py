@@ -12,6 +12,7 @@ from ingest.config.connections import create_connections
 from ingest.config.embedding import embedder_key
 from ingest.config.factory import open_services
 from ingest.config.settings import build_settings
+from ingest.embed.account import Account
 from ingest.embed.deployments import Endpoint
 from ingest.embed.openai_probe import identify_models
 from ingest.errors import ConfigError
@@ -97,4 +98,6 @@ def test_two_models_under_one_name(azure: Azure) -> None:
         for name in ("emb", "emb2")
     ]
     with pytest.raises(ConfigError, match="text-embedding-3-large, text-embedding-3-small"):
-        identify_models(both, embedder_key(chosen, connections), connections.retry_policy)
+        identify_models(
+            both, embedder_key(chosen, connections), connections.retry_policy, Account()
+        )

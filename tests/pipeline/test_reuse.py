@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.embed import PartialEmbedding
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Chunk, PreparedDocument, Record, Source
 from ingest.pipeline.context import Services
@@ -25,7 +23,6 @@ from ingest.pipeline.reuse import (
     MAX_HELD_COPIES,
     Copies,
     Item,
-    batch_results,
     hold_copies,
     release_copies,
 )
@@ -154,15 +151,7 @@ def embed_pairs(items: Iterable[Item], sent: list[str]) -> Iterator[EmbeddedBatc
         firsts = [item for item in some if isinstance(item, NewChunk)]
         texts = [item.chunk.text for item in firsts]
         sent += texts
-        kept = [vector(text) for text in texts if "?" not in text]
-        rows = np.array(kept, np.float32).reshape(len(kept), DIMENSIONS)
-        call: Future[Vectors] = Future()
-        if len(kept) < len(texts):
-            reasons = {n: "odd" for n, text in enumerate(texts) if "?" in text}
-            call.set_exception(PartialEmbedding(rows, reasons))
-        else:
-            call.set_result(rows)
-        yield EmbeddedBatch(firsts, call)
+        yield EmbeddedBatch(firsts, ["odd" if "?" in text else vector(text) for text in texts])
 
 
 def services(remembered: int) -> Services:
@@ -183,7 +172,7 @@ def test_each_chunk_gets_the_vector_of_its_text_once(texts: list[str], remembere
 
     for batch in release_copies(embed_pairs(firsts, sent), used, copies):
         assert isinstance(batch, EmbeddedBatch)
-        for one, result in zip(batch.chunks, batch_results(batch), strict=True):
+        for one, result in zip(batch.chunks, batch.results, strict=True):
             assert one.chunk.id not in results
             results[one.chunk.id] = result
 
@@ -213,8 +202,6 @@ def test_copies_do_not_pile_up() -> None:
     assert not any(isinstance(next(held), NewChunk) for _ in range(3))
     assert taken == 1 + MAX_HELD_COPIES + 1
 
-    call: Future[Vectors] = Future()
-    call.set_result(np.stack([vector("the same")]))
-    freed = list(release_copies([EmbeddedBatch([first], call)], used, waiting))
+    freed = list(release_copies([EmbeddedBatch([first], [vector("the same")])], used, waiting))
     batches = [item for item in (*freed, *held) if isinstance(item, EmbeddedBatch)]
     assert sum(len(batch.chunks) for batch in batches) == MAX_HELD_COPIES + 99

@@ -619,15 +619,20 @@ def test_no_secret_shows_anywhere_at_any_verbosity(azure: Azure, folder: Path) -
 def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
     azure: Azure, folder: Path, number: signal.Signals, code: int
 ) -> None:
-    """With a small quota that is nearly always: I get my summary, and no error is made of it."""
+    """With a small quota that is nearly always: I get my summary, and no error is made of it.
+
+    It says what the service billed, though not all that was under way got its turn.
+    """
     first(folder)
     azure.openai.tpm = 1500
     azure.environment["INGEST_GRACE_SECONDS"] = "1"
-    with command(azure, folder, "run", "docs") as process:
+    with command(azure, folder, "run", "docs", "--json") as process:
         wait_until(lambda: len(azure.openai.requests) >= 3)
         process.send(number)
         assert process.wait() == code, process.stderr.text
-    assert "stopped early: run again to continue" in process.stdout.text
+    spent = json.loads(process.stdout.text.splitlines()[-1])["spent"]
+    billed = sum(request.tokens for request in azure.openai.requests)
+    assert spent["tokens"] - spent["lost_tokens"] <= billed <= spent["tokens"]
     azure.openai.tpm = None
     assert called(azure, folder, "run", "docs")[0] == 0
     assert azure.openai.repeated == {}
@@ -639,7 +644,7 @@ def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
         write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(3)))
     azure.environment["INGEST_GRACE_SECONDS"] = "1"
     with (
-        command(azure, folder, "run", "docs", "--deadline", "4s") as process,
+        command(azure, folder, "run", "docs", "--deadline", "10s") as process,
         held(azure, "openai", after=2),  # until it has ended
     ):
         assert process.wait() == 1, process.stderr.text

@@ -125,11 +125,14 @@ class DocumentIntelligence:
 
         def send() -> SubmittedPage:
             self.budget.reserve(pages=1)
+            billed = 1  # unless the service says that it refused the page
             try:
                 response = self.request("POST", f"{self.model}:analyze", picture)
             except ErrorResponse:
-                self.budget.release_pages(pages=1)
+                billed = 0
                 raise
+            finally:
+                self.budget.settle(pages=1, billed_pages=billed)
             found = RESULT_URL.search(response.headers.get("Operation-Location", ""))
             if not found:
                 raise RetryableError(f"{self.endpoint} accepted a page without an operation id")
