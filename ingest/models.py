@@ -470,7 +470,7 @@ class Hit:
     also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
     page: int = 0  # of the passage that answers best, as a viewer counts: the first is 1
     heading: str = ""  # headings above that passage, outermost first
-    excerpt: str = ""  # the best passages of the chunk, about 7 lines of 76 characters
+    excerpt: str = ""  # the best passages of the chunk, 5 to 11 lines of 76 characters
 
 
 @dataclass(frozen=True, slots=True)

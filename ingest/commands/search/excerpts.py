@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ingest.chunk.tables import strip_table_marks
 from ingest.commands.search.function_words import content_words
-from ingest.commands.search.passages import LINE_CHARS, Passages, Span
+from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages, Span
 from ingest.embed import Embedder
 from ingest.index.sqlite.tokenize import fold_case, query_terms
 from ingest.models import Hit
@@ -26,9 +27,10 @@ from ingest.models import Hit
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-# Measured on two sets of questions (docs/decisions/index.md).
+# Measured on four sets of questions (docs/decisions/index.md).
 WORD_WEIGHT = 0.3  # of the share of the question's words, against a cosine
 FIRST_LINE_WEIGHT = 0.01  # decides between equal windows
+PAGE_WEIGHT = 0.1  # of the share of the hit's text that is on the page of the window
 MAX_EMBEDDED_CHARS = 8000  # for one search; five hits take 83%, some 1,600 tokens
 EMBEDDED_SHARE = 0.3  # of what better hits have left
 MAX_STEM_LETTERS = 5  # words that begin alike count as one: "physician" and "physicians"
@@ -41,27 +43,40 @@ def add_excerpts(
     found = [Passages.of(hit.fields) for hit in hits]
     windows = [passages.windows() for passages in found]
     texts = [
-        [passages.text[start:end] for start, end in spans]
+        [passages.text_of(span) for span in spans]
         for passages, spans in zip(found, windows, strict=True)
     ]
     scores = score_words(question, texts)
     if hits and vector is not None and embedder is not None and embedder.is_local:
         chosen = list(choose_windows(texts, scores))
         scores = score_meaning(vector, texts, scores, chosen, embedder)
+    lines = islice(chain(EXCERPT_LINES, repeat(EXCERPT_LINES[-1])), len(hits))
     return [
-        replace(hit, **locate(passages, spans, by_window))
-        for hit, passages, spans, by_window in zip(hits, found, windows, scores, strict=True)
+        replace(hit, **locate(passages, rank_windows(passages, spans, by_window), most))
+        for hit, passages, spans, by_window, most in zip(
+            hits, found, windows, scores, lines, strict=True
+        )
     ]
 
 
-def locate(passages: Passages, windows: Sequence[Span], scores: Sequence[float]) -> dict[str, Any]:
+def rank_windows(
+    passages: Passages, windows: Sequence[Span], scores: Sequence[float]
+) -> list[Span]:
+    """Sort windows, best first; of two about as good, that on the page with more of the text."""
+    by_page = [
+        score + PAGE_WEIGHT * passages.page_share(window)
+        for window, score in zip(windows, scores, strict=True)
+    ]
+    return [windows[n] for n in sorted(range(len(windows)), key=lambda n: -by_page[n])]
+
+
+def locate(passages: Passages, ranked: Sequence[Span], lines: int) -> dict[str, Any]:
     """Return the page and heading of the best window, and the excerpt of the best few."""
-    ranked = sorted(range(len(windows)), key=lambda number: -scores[number])
-    best = [windows[number] for number in ranked] or [(0, 0)]
+    best = ranked[0] if ranked else (0, 0)
     return {
-        "page": passages.page_of(best[0]),
-        "heading": passages.heading_of(best[0]),
-        "excerpt": passages.excerpt(best),
+        "page": passages.page_of(best),
+        "heading": passages.heading_of(best),
+        "excerpt": passages.excerpt(ranked, lines),
     }
 
 

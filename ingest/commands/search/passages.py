@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import textwrap
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any, TypeAlias
 
 from ingest.chunk.boundaries import find_sentence_starts
 from ingest.chunk.offsets import join_headings
-from ingest.chunk.tables import DELIMITER
+from ingest.chunk.tables import DELIMITER, find_tables
 
 LINE_CHARS = 76  # of a terminal with 80 columns, with an indent
 WINDOW_LINES = 3
-EXCERPT_LINES = 7
-MAX_EXCERPT_PARTS = 3
+# By rank: three of four answers that are found are in the first hit. 35 lines for five hits.
+EXCERPT_LINES = (11, 8, 6, 5)
+MAX_EXCERPT_PARTS = 2
 MIN_PART_CHARS = 30  # a shorter rest of a window says nothing
 
 Span: TypeAlias = tuple[int, int]  # start and end offset
@@ -31,6 +32,7 @@ class Passages:
     pages: Sequence[int]  # offset of each page
     sections: Sequence[tuple[int, str]]  # offset and headings of each; the first has offset 0
     units: Sequence[Span]  # sentences, and the parts of long ones
+    headers: Mapping[int, Span]  # names of the columns, by the offset of each row
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Passages:
@@ -43,12 +45,14 @@ class Passages:
             fields.get("page_offsets") or (0,),
             [(0, join_headings(fields.get("headings") or ())), *inside],
             list(split_units(text, fields.get("sentence_offsets") or find_sentence_starts(text))),
+            find_column_names(text),
         )
 
     def windows(self) -> list[Span]:
         """Return a window for each sentence, with those that follow it in WINDOW_LINES lines.
 
-        A window does not go on to another page, so that its own is certain.
+        A window does not go on to another page, so that its own is certain, and a row of a table is
+        one by itself.
         """
         pages = [self.page_of(unit) for unit in self.units]
         found: list[Span] = []
@@ -57,7 +61,9 @@ class Passages:
             last = after
             after = max(after, number + 1)
             while (
-                after < len(self.units)
+                start not in self.headers
+                and after < len(self.units)
+                and self.units[after][0] not in self.headers
                 and pages[after] == pages[number]
                 and count_lines(self.text[start : self.units[after][1]]) <= WINDOW_LINES
             ):
@@ -65,6 +71,21 @@ class Passages:
             if after > last:  # else it lies in the window before
                 found.append((start, self.units[after - 1][1]))
         return found
+
+    def text_of(self, window: Span) -> str:
+        """Return the text of a window; of a row, with the names of its columns."""
+        spans = (*self.header_of(window), window)
+        return DELIMITER.sub("", "".join(self.text[start:end] for start, end in spans))
+
+    def header_of(self, window: Span) -> list[Span]:
+        """Return the names of the columns above a row; none for other windows."""
+        return [self.headers[window[0]]] if window[0] in self.headers else []
+
+    def page_share(self, span: Span) -> float:
+        """Return the share of the text that is on the page of a span."""
+        edges = (*self.pages, len(self.text))
+        number = self.page_of(span) - self.page_start
+        return (edges[number + 1] - edges[number]) / max(1, len(self.text))
 
     def page_of(self, span: Span) -> int:
         """Return the page that carries most of a span, without white space."""
@@ -78,35 +99,47 @@ class Passages:
         number = bisect_right(self.sections, middle, key=lambda section: section[0])
         return self.sections[number - 1][1]
 
-    def excerpt(self, windows: Iterable[Span]) -> str:
-        """Join the best of some windows, best first, to at most EXCERPT_LINES lines.
+    def excerpt(self, windows: Sequence[Span], lines: int) -> str:
+        """Join the best of some windows, best first, to at most so many lines.
 
         "…" marks what is left out.
         """
-        parts = self.extend(self.pack(windows))
-        if not parts:
+        if not windows:
             return ""
+        parts = self.extend(self.pack(windows, lines), windows[0], lines)
         texts = [("… " if start > 0 else "") + unwrap(self.text[start:end]) for start, end in parts]
         return "\n".join(texts) + (" …" if parts[-1][1] < len(self.text) else "")
 
-    def pack(self, windows: Iterable[Span]) -> list[Span]:
-        """Take windows as long as there is room, without what they share with earlier ones."""
+    def pack(self, windows: Iterable[Span], lines: int) -> list[Span]:
+        """Take windows as long as there is room, without what they share with earlier ones.
+
+        The first brings the sentence before it, if that fits, and a row the names of its columns.
+        """
+        fits = self.limit(lines)
+        preceding = {end: start for start, end in self.units}
         parts: list[Span] = []
         for window in windows:
             rest = subtract_spans(window, parts)
-            is_whole = rest == window
-            if (is_whole or rest[1] - rest[0] >= MIN_PART_CHARS) and self.fits([*parts, rest]):
-                parts.append(rest)
-            if len(parts) == MAX_EXCERPT_PARTS:
+            if rest != window and rest[1] - rest[0] < MIN_PART_CHARS:
+                continue
+            taken = [*parts, *self.header_of(window), rest]
+            wider = [taken]
+            if not parts and window[0] in preceding and window[0] not in self.headers:
+                wider.insert(0, [(preceding[window[0]], window[0]), window])
+            parts = next(filter(fits, map(join_adjacent, wider)), parts)
+            if len(parts) >= MAX_EXCERPT_PARTS:
                 break
         return parts
 
-    def extend(self, parts: Sequence[Span]) -> list[Span]:
-        """Fill the room that is left with the sentences after and before the parts; in order."""
+    def extend(self, parts: Sequence[Span], best: Span, lines: int) -> list[Span]:
+        """Fill the room that is left with sentences next to the parts; the best window's first."""
         extended = join_adjacent(parts)
-        while wider := next(filter(self.fits, self.extensions(extended)), None):
+        while True:
+            ranked = sorted(extended, key=lambda part: not part[0] <= best[0] < part[1])
+            wider = next(filter(self.limit(lines), self.extensions(ranked)), None)
+            if wider is None:
+                return extended
             extended = wider
-        return extended
 
     def extensions(self, parts: Sequence[Span]) -> Iterator[list[Span]]:
         """Yield the parts with one of them longer by the sentence after it, or before it."""
@@ -118,10 +151,18 @@ class Passages:
             if start in preceding:
                 yield join_adjacent([*parts, (preceding[start], start)])
 
-    def fits(self, parts: Sequence[Span]) -> bool:
-        """Return whether parts have EXCERPT_LINES lines at most."""
-        texts = (self.text[start:end] for start, end in join_adjacent(parts))
-        return sum(map(count_lines, texts)) <= EXCERPT_LINES
+    def limit(self, lines: int) -> Callable[[Sequence[Span]], bool]:
+        """Return a function that tells whether parts have at most so many lines."""
+        return lambda parts: sum(count_lines(self.text[a:b]) for a, b in parts) <= lines
+
+
+def find_column_names(text: str) -> dict[int, Span]:
+    """Return where the names of the columns stand, by the offset of each row of the tables."""
+    return {
+        row: (table.body - len(table.header) + 1, table.body)
+        for table in find_tables(text)
+        for row in table.rows
+    }
 
 
 def split_units(text: str, sentences: Sequence[int]) -> Iterator[Span]:

@@ -19,8 +19,8 @@ from ingest.commands.search.excerpts import (
 )
 from ingest.commands.search.passages import (
     EXCERPT_LINES,
+    LINE_CHARS,
     Passages,
-    count_lines,
     unwrap,
 )
 from ingest.embed import Embedder
@@ -56,6 +56,9 @@ HANDBOOK = Document(
     ),
     headings=(Heading(1, "Leave", 1), Heading(1, "Illness", 2)),
 )
+
+
+TOOLS = ["lathe", *(f"saw {letter}" for letter in "abcdefghijklmn"), "planer", "mill"]
 
 
 def embed_illness(texts: Sequence[str]) -> Vectors:
@@ -122,6 +125,27 @@ def test_a_search_embeds_no_more_than_its_share() -> None:
     assert 200 * more < MAX_EMBEDDED_CHARS
 
 
+def test_a_row_of_a_table_is_shown_below_the_names_of_its_columns() -> None:
+    """However long the table is, I see what the numbers of a row are."""
+    rows = "\n".join(f"| {name} | {number}0 | {number}5 |" for number, name in enumerate(TOOLS, 1))
+    table = f"| tool | 2021 | 2022 |\n| --- | --- | --- |\n{rows}"
+    hit = hit_of(Document((f"{prose('costs', 4)}\n{table}\n{prose('mills', 4)}",)))
+    (shown,) = add_excerpts("what is it for a planer?", None, [hit], None)
+
+    lines = shown.excerpt.removeprefix("… ").split("\n")
+    assert lines[0] == "| tool | 2021 | 2022 |"
+    assert "… | planer | 160 | 165 |" in lines
+
+
+def test_more_is_shown_of_better_hits() -> None:
+    """The first hit has most of the answers; the last ones show that they are about something."""
+    hits = add_excerpts("certificate", None, [hit_of(HANDBOOK)] * 6, None)
+
+    sizes = [len(hit.excerpt) for hit in hits]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > sizes[1] > sizes[-1]
+
+
 def test_function_words_are_not_marked() -> None:
     """Whatever language I ask in; a word of one is a subject in another."""
     assert words_to_mark("When must I bring proof from a physician?") == [
@@ -181,7 +205,8 @@ def test_any_excerpt_is_short_and_on_pages_that_exist(
         said = {numbers[offset] for offset in range(start, end) if not text[offset].isspace()}
         assert said == {passages.page_of((start, end))}
     ranked = data.draw(st.permutations(windows))
-    parts = passages.extend(passages.pack(ranked))
-    assert sum(count_lines(text[start:end]) for start, end in parts) <= EXCERPT_LINES
-    assert bool(passages.excerpt(ranked)) == bool(text.strip())
-    assert "---" not in passages.excerpt(ranked)
+    lines = data.draw(st.sampled_from(EXCERPT_LINES))
+    excerpt = passages.excerpt(ranked, lines)
+    assert sum(-(-len(line) // LINE_CHARS) for line in excerpt.split("\n")) <= lines + 2
+    assert bool(excerpt) == bool(text.strip())
+    assert "---" not in excerpt
