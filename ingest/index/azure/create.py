@@ -29,6 +29,8 @@ from ingest.index.schema import (
 
 log = logging.getLogger(__name__)
 
+KIND_FIELD = "kind"  # that every index of ours has
+
 
 def ensure_index(
     index: AzureIndex,
@@ -102,6 +104,12 @@ def update_definition(
 
 def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
     """Raise ConfigError if an index differs in ways that cannot be changed in place."""
+    if KIND_FIELD not in {field.name for field in found.fields}:
+        raise ConfigError(
+            f"the index {index.documents.name} on {index.documents.endpoint} was made by another "
+            "application: set INGEST_PROFILE to its layout (docs/profiles.md), or choose another "
+            "AZURE_SEARCH_INDEX"
+        )
     if problems := list(find_incompatibilities(found, wanted)):
         where = f"{index.documents.name} on {index.documents.endpoint}"
         raise ConfigError(

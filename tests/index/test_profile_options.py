@@ -1,0 +1,100 @@
+"""Options of a profile for a new index, and what an update leaves alone. Through the real SDK."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from ingest.config.connections import create_connections
+from ingest.config.embedding import create_embedder
+from ingest.config.index import open_index
+from ingest.config.settings import Settings
+from ingest.errors import ConfigError
+from tests.commands.doctor.test_profile import made
+from tests.conftest import DIMENSIONS
+from tests.emulator.emulator import Azure
+from tests.index.foreign_indexes import gpt_rag
+from tests.pipeline.test_runs_on_azure import client
+
+OPTIONS = """
+[vectors]
+compression = "binary"
+truncate = 4
+oversampling = 10
+
+[encryption]
+vault = "https://contoso.vault.azure.net"
+key = "search"
+version = "7"
+"""
+KEY = {
+    "keyVaultKeyName": "search",
+    "keyVaultKeyVersion": "7",
+    "keyVaultUri": "https://contoso.vault.azure.net",
+}
+
+
+def opened(settings: Settings) -> None:
+    """Open the index as a run does, which creates or updates it."""
+    connections = create_connections(settings)
+    with (
+        closing(create_embedder(settings, connections)) as model,
+        closing(open_index(settings, model, connections, create=True)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("base", ["ingest", "gpt-rag"])
+def test_a_new_index_has_the_options_of_its_profile(
+    azure: Azure, base: str, tmp_path: Path
+) -> None:
+    """Compressed to bits, truncated, and encrypted with a key of one's own, records too."""
+    profile = tmp_path / "contoso.toml"
+    profile.write_text(f'extends = "{base}"\n{OPTIONS}')
+    opened(client(azure, INGEST_PROFILE=str(profile), AZURE_SEARCH_INDEX="new"))
+
+    names = {"new"} if base == "ingest" else {"new", "new-ingest"}
+    assert azure.search.indexes.keys() == names
+    definition = azure.search.indexes["new"].definition
+    (compression,) = definition["vectorSearch"]["compressions"]
+    assert (compression["kind"], compression["truncationDimension"]) == ("binaryQuantization", 4)
+    assert compression["rescoringOptions"]["defaultOversampling"] == 10
+    assert definition["vectorSearch"]["profiles"][0]["compression"] == compression["name"]
+    assert all(azure.search.indexes[name].definition["encryptionKey"] == KEY for name in names)
+
+
+def test_an_update_leaves_what_an_application_added_alone(azure: Azure) -> None:
+    """Scoring profiles, synonym maps, suggesters, CORS, and fields of other names."""
+    definition = gpt_rag(DIMENSIONS)
+    definition["fields"] = [f for f in definition["fields"] if f["name"] != "filepath"]
+    for found in definition["fields"]:
+        if found["name"] == "content":
+            found["synonymMaps"] = ["terms"]
+    suggester = {"name": "sg", "searchMode": "analyzingInfixMatching", "sourceFields": ["title"]}
+    scoring = {"name": "fresh", "text": {"weights": {"title": 2.0}}}
+    index = made(azure, definition | {"scoringProfiles": [scoring], "suggesters": [suggester]})
+    before = index.definition
+
+    chosen = client(azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex")
+    opened(chosen)
+    assert index.definition == before
+    opened(
+        client(
+            azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex", INGEST_ADD_FIELDS="yes"
+        )
+    )
+    *old, new = index.definition["fields"]
+    assert (old, new["name"]) == (before["fields"], "filepath")
+    assert index.definition | {"fields": old} == before
+
+
+def test_the_default_profile_leaves_an_application_s_index_alone(azure: Azure) -> None:
+    """It names the profile instead of the attributes that are lacking, or a raw 400."""
+    index = made(azure, gpt_rag(DIMENSIONS))
+    before = index.definition
+    with pytest.raises(ConfigError, match=r"another application.*set INGEST_PROFILE"):
+        opened(client(azure, AZURE_SEARCH_INDEX="ragindex"))
+    assert index.definition == before
+    assert azure.search.indexes.keys() == {"ragindex"}
