@@ -9,13 +9,16 @@ import pytest
 
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
-from ingest.config.index import open_index
+from ingest.config.index import connect_azure_index, open_index
 from ingest.config.settings import Settings
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, RoleError
+from ingest.index import Flaw
 from tests.commands.doctor.test_profile import made
 from tests.conftest import DIMENSIONS
 from tests.emulator.emulator import Azure
+from tests.emulator.identity import SERVICE_CONTRIBUTOR
 from tests.index.foreign_indexes import gpt_rag
+from tests.index.test_contract import A, B
 from tests.pipeline.test_runs_on_azure import client
 
 OPTIONS = """
@@ -36,14 +39,18 @@ KEY = {
 }
 
 
-def opened(settings: Settings) -> None:
-    """Open the index as a run does, which creates or updates it."""
+def opened(settings: Settings) -> list[Flaw]:
+    """Open the index as a run does, which creates or updates it; what is wrong with it."""
     connections = create_connections(settings)
     with (
         closing(create_embedder(settings, connections)) as model,
-        closing(open_index(settings, model, connections, create=True)),
+        closing(open_index(settings, model, connections, create=True)) as index,
     ):
-        pass
+        index.hold()
+        if not index.totals().chunks:
+            index.upload([A, B])
+            index.wait_until_listed()
+        return list(index.flaws(DIMENSIONS, thorough=False))
 
 
 @pytest.mark.parametrize("base", ["ingest", "gpt-rag"])
@@ -98,3 +105,25 @@ def test_the_default_profile_leaves_an_application_s_index_alone(azure: Azure) -
         opened(client(azure, AZURE_SEARCH_INDEX="ragindex"))
     assert index.definition == before
     assert azure.search.indexes.keys() == {"ragindex"}
+
+
+def test_who_may_only_write_documents_fills_what_others_prepared(azure: Azure) -> None:
+    """By the fields that an earlier run has recorded; before one, the missing role is named."""
+    azure.search.delays.search = azure.search.delays.lookup = 0
+    index = made(azure, gpt_rag(DIMENSIONS))
+    chosen = client(azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex")
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    with pytest.raises(RoleError, match="Search Service Contributor"):
+        opened(chosen)
+    azure.identity.default.grant(SERVICE_CONTRIBUTOR)
+    assert opened(chosen) == []
+    azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
+    assert opened(chosen) == []
+
+    index.written(A.chunk.id, None, azure.clock.now(), azure.search.delays)
+    connections = create_connections(chosen)
+    with closing(connect_azure_index(chosen, connections, may_be_absent=False)) as found:
+        (flaw,) = found.flaws(DIMENSIONS, thorough=False)
+        assert (flaw.id, flaw.reason) == (A.chunk.id, "ragindex does not have it")
+        found.repair_local()
+    assert index.latest.keys() == {A.chunk.id, B.chunk.id}
