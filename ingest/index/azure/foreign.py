@@ -21,6 +21,7 @@ from ingest.index.azure.definition import (
     SearchIndex,
     build_records_definition,
     build_vector_search,
+    existing_fields,
     vectorizer_model,
 )
 from ingest.index.azure.index import AzureIndex
@@ -34,7 +35,7 @@ from ingest.index.azure.profile import (
 )
 from ingest.index.azure.target import ForeignTarget
 from ingest.index.azure.texts import SCHEMA_SETTLE_SECONDS
-from ingest.index.schema import VECTOR_FIELD, Field
+from ingest.index.schema import VECTOR_FIELD
 
 if TYPE_CHECKING:
     from ingest.index.azure.definition import Vectorizer
@@ -121,24 +122,9 @@ def set_mapping(target: ForeignTarget, mapping: FieldMapping, etag: str) -> None
     target.documents.key_field = mapping.key
 
 
-def existing_fields(found: SearchIndex) -> dict[str, Field]:
-    """Return the fields of an index by name."""
-    return {
-        f.name: Field(
-            f.name,
-            str(getattr(f.type, "value", f.type)),  # the SDK has an enumeration of some
-            searchable=bool(f.searchable),
-            filterable=bool(f.filterable),
-            sortable=bool(f.sortable),
-            facetable=bool(f.facetable),
-        )
-        for f in found.fields
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an application's index should be like."""
+    """Definition of an application's index, and options for filling it."""
 
     profile: Profile
     definition: SearchIndex  # of a new one

@@ -88,7 +88,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class VectorOptions:
-    """How a new index stores vectors."""
+    """Storage and compression of the vectors of a new index."""
 
     profile: str = "vectors"
     compression: str = "scalar"  # or binary, or none
@@ -119,7 +119,7 @@ class EncryptionKey:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the documents of an index look like."""
+    """Layout of the documents of an index."""
 
     name: str
     rules: tuple[Rule, ...]
