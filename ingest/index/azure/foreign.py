@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -53,26 +54,28 @@ def open_foreign_index(
     Raises ConfigError, RoleError for an identity that may not read a definition which no earlier
     run has recorded, and ServiceError.
     """
-    documents = connect(name)
-    try:
-        found = fetch_definition(documents)
-    except RoleError:
-        found = None
-        records = connect(name + RECORDS_SUFFIX)
-        target = ForeignTarget(documents, FieldMapping(()), records)
-        mark = target.read_mark()
-        if mark is None:
-            target.close()
-            records.close()
-            raise
-        set_mapping(target, mapping_from_json(mark["mapping"]), mark["etag"])
-    else:
-        # An alias is another name for its index, whose records have that one's name.
-        records = connect((found.name if found else name) + RECORDS_SUFFIX)
-        target = ForeignTarget(documents, FieldMapping(()), records)
-        if found:
-            bind_target(target, profile, found)
-    target.profile_name = profile.name
+    with ExitStack() as opened:
+        documents = connect(name)
+        opened.callback(documents.close)
+        try:
+            found = fetch_definition(documents)
+        except RoleError:
+            records = connect(name + RECORDS_SUFFIX)
+            opened.callback(records.close)
+            target = ForeignTarget(documents, FieldMapping(()), records)
+            mark = target.read_mark()
+            if mark is None:
+                raise
+            set_mapping(target, mapping_from_json(mark["mapping"]), mark["etag"])
+        else:
+            # An alias is another name for its index, whose records have that one's name.
+            records = connect((found.name if found else name) + RECORDS_SUFFIX)
+            opened.callback(records.close)
+            target = ForeignTarget(documents, FieldMapping(()), records)
+            if found:
+                bind_target(target, profile, found)
+        target.profile_name = profile.name
+        opened.pop_all()  # the index closes them
     return AzureIndex(records, target=target)
 
 
