@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import time
 from collections.abc import Iterator
@@ -20,12 +21,15 @@ from ingest.config.index import index_location
 from ingest.config.roots import resolve_roots
 from ingest.config.sources import open_roots
 from ingest.models import LeftOut, Outcome, SourceResult
+from ingest.pipeline.context import Services
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, ReusedText, dry_run
 from ingest.pipeline.run import run_on_roots
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import format_amount, format_seconds
 from ingest.runtime.formatting import format_bytes, pluralize
 from ingest.runtime.prices import FREE_PRICE, PRICED_PAGES, PRICED_TOKENS, Price
+
+log = logging.getLogger(__name__)
 
 UNPRICED_HINT = "set the model (AZURE_OPENAI_EMBEDDING_MODEL) or its price (INGEST_PRICES)"
 SCARCE_SPACE_SHARE = 0.1  # share of the free space: free space is shown if growth exceeds it
@@ -59,6 +63,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
                 print(output.format_outcome(event, "to be "))
         index_totals = services.index.totals()
+        if index_location(settings).is_service and not signals:
+            warn_about_missing_chunks(services)
         plan = estimate(plan_totals, services, remote=index_location(settings).is_service)
     code = 128 + signals[0] if signals else totals.exit_code
     if options.json:
@@ -78,6 +84,18 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         lines += output.format_model_advice(totals, settings)
         print("\n".join([*lines, *(["Stopped early: this plan is incomplete"] if signals else [])]))
     return CommandExit(code, exit_message.describe_plan(code, totals)) if code else 0
+
+
+def warn_about_missing_chunks(services: Services) -> None:
+    """Log a warning if an application's index was emptied or made anew, and what a run does."""
+    flaws = services.index.flaws(services.embedder.dimensions, thorough=False)
+    if flaw := next(flaws, None):
+        log.warning(
+            "%s, chunk %s: %s; a run writes what is missing again, without embedding",
+            flaw.source,
+            flaw.id,
+            flaw.reason,
+        )
 
 
 def is_shown_in_plan(event: SourceResult, options: argparse.Namespace) -> bool:

@@ -21,7 +21,7 @@ from ingest.embed import Embedder
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.errors import ConfigError
 from ingest.index import Index
-from ingest.index.azure.profile import FieldMapping, Profile, bind_profile
+from ingest.index.azure.profile import bind_own_profile
 from ingest.index.generations import Generations
 from ingest.runtime.budget import Budget
 from ingest.runtime.concurrency import InlineExecutor
@@ -179,14 +179,9 @@ def connect_azure_index(
         index = open_foreign_index(name, profile, connect)
     else:
         documents = connect(name)
-        index = AzureIndex(documents, target=OwnTarget(documents, own_mapping(profile)))
+        index = AzureIndex(documents, target=OwnTarget(documents, bind_own_profile(profile)))
     index.hybrid_weight = settings.hybrid_weight
     return index
-
-
-def own_mapping(profile: Profile) -> FieldMapping:
-    """Return the mapping to an index that has all fields of its profile."""
-    return bind_profile(profile, {rule.field.name: rule.field for rule in profile.rules})[0]
 
 
 def create_generations(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
-from ingest.index.azure.profile import DEFAULT_NAME, DEFAULT_PROFILE, Profile
+from ingest.index.azure.profile import Profile
 from ingest.index.azure.profile_toml import parse_profile
+from ingest.index.azure.profiles import SUFFIX, find_built_in
 from ingest.index.schema import additional_fields
-
-SUFFIX = ".toml"
 
 
 def load_profile(settings: Settings) -> Profile:
@@ -32,18 +30,3 @@ def find_profile(name: str) -> Profile:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"INGEST_PROFILE={name} cannot be read: {error}") from None
     return parse_profile(Path(name).stem, text, find_built_in)
-
-
-def find_built_in(name: str) -> Profile:
-    """Return the built-in profile of that name. Raises ConfigError if there is none."""
-    if name == DEFAULT_NAME:
-        return DEFAULT_PROFILE
-    folder = resources.files("ingest.index.azure.profiles")
-    found = {item.name.removesuffix(SUFFIX): item for item in folder.iterdir()}
-    if name not in found or not found[name].name.endswith(SUFFIX):
-        names = sorted(key for key, item in found.items() if item.name.endswith(SUFFIX))
-        raise ConfigError(
-            f"INGEST_PROFILE={name}: expected a file that ends in {SUFFIX}, or one of "
-            f"{', '.join((DEFAULT_NAME, *names))}"
-        )
-    return parse_profile(name, found[name].read_text(encoding="utf-8"), find_built_in)

@@ -63,6 +63,7 @@ COMPLEX_ATTRIBUTES: Json = {
     "synonymMaps": [],
 }
 ANALYSIS = ("analyzers", "tokenizers", "tokenFilters", "charFilters", "normalizers")
+COMPRESSIONS = ("scalarQuantization", "binaryQuantization")
 HNSW = {"metric": "cosine", "m": 4, "efConstruction": 400, "efSearch": 500}
 
 
@@ -77,6 +78,9 @@ def normalized(sent: Json, name: str) -> Json:
     fields = [field(f, profiles) for f in definition.get("fields") or []]
     check(fields)
     complete(vectors)
+    key = definition.get("encryptionKey")
+    if key is not None and not (key.get("keyVaultKeyName") and key.get("keyVaultUri")):
+        raise invalid("index : 'encryptionKey' needs 'keyVaultKeyName' and 'keyVaultUri'.")
     return {
         "name": name,
         "defaultScoringProfile": None,
@@ -173,6 +177,11 @@ def complete(vectors: Json) -> None:
         if algorithm.get("kind") == "hnsw":
             given = algorithm.get("hnswParameters") or {}
             algorithm["hnswParameters"] = {**HNSW, **given}
+    for compression in vectors.get("compressions") or []:
+        if compression.get("kind") not in COMPRESSIONS:
+            raise invalid(f"index : The compression '{compression.get('kind')}' is not known.")
+        if (compression.get("truncationDimension") or 2) < 2:
+            raise invalid("index : 'truncationDimension' must be at least 2.")
     for vectorizer in vectors.get("vectorizers") or []:
         callable_by_service(vectorizer)
     parts = (

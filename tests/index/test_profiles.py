@@ -11,7 +11,13 @@ import pytest
 from ingest.config.profile import find_profile, load_profile
 from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
-from ingest.index.azure.profile import DEFAULT_PROFILE, FieldMapping, Profile, bind_profile
+from ingest.index.azure.profile import (
+    DEFAULT_PROFILE,
+    FieldMapping,
+    Profile,
+    bind_own_profile,
+    bind_profile,
+)
 from ingest.index.azure.serialize import copy_from_document, copy_to_document, entry_to_values
 from ingest.index.schema import Field
 from ingest.models import Chunk, Details, IndexEntry, Source
@@ -94,8 +100,8 @@ def test_a_chunk_is_a_document_of_gpt_rag() -> None:
 def test_the_default_profile_is_the_same_mapping() -> None:
     """Each value in the field of its name, and a field of INGEST_BLOB_FIELDS too."""
     profile = load_profile(build_settings({"INGEST_BLOB_FIELDS": "unit"}, {}))
-    mapping, _, _ = bind_profile(profile, {r.field.name: r.field for r in profile.rules})
-    values = VALUES | {"unit": "HR"}
+    mapping = bind_own_profile(profile)
+    values = VALUES | {"unit": "HR", "of_a_root": "its own"}
     assert mapping.to_document(values) == {n: v for n, v in values.items() if n != "meta:unit"}
     assert not DEFAULT_PROFILE.is_foreign
 

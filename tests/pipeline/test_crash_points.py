@@ -23,10 +23,13 @@ def test_whatever_befalls_runs_on_a_service_the_next_one_makes_good(seed: int) -
     live(World(lag=(0.0, 1.0, 3.0, 8.0)[seed % 4], replicas=1 + seed % 2), seed)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_whatever_befalls_runs_that_fill_an_application_s_index(seed: int) -> None:
-    """Its chunks, the copies of them and the records are in two indexes, and agree."""
-    live(foreign_world(seed, lag=(0.0, 1.0, 8.0)[seed // 4], replicas=1 + seed % 2), seed)
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_befalls_runs_that_fill_an_application_s_index(
+    seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its chunks, the copies of them and the records are in two indexes, and always agree."""
+    live(foreign_world(seed, lag=(0.0, 8.0)[seed // 4], replicas=1 + seed % 2), seed)
+    assert "lacked" not in caplog.text  # a chunk whose copy was there
 
 
 def foreign_world(kind: int, **more: Any) -> World:

@@ -16,10 +16,13 @@ from ingest.index.azure.definition import (
     SearchIndex,
     Vectorizer,
     build_vector_search,
+    existing_fields,
     find_incompatibilities,
     missing_fields,
 )
 from ingest.index.azure.index import AzureIndex
+from ingest.index.azure.profile import bind_profile
+from ingest.index.azure.profiles import find_built_in, foreign_names
 from ingest.index.schema import (
     REPLACEABLE_FIELD_NAMES,
     RESERVED_FIELD_NAMES,
@@ -28,6 +31,8 @@ from ingest.index.schema import (
 )
 
 log = logging.getLogger(__name__)
+
+KIND_FIELD = "kind"  # that every index of ours has
 
 
 def ensure_index(
@@ -102,6 +107,17 @@ def update_definition(
 
 def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:
     """Raise ConfigError if an index differs in ways that cannot be changed in place."""
+    fields = existing_fields(found)
+    if KIND_FIELD not in fields:
+        fits = [n for n in foreign_names() if not bind_profile(find_built_in(n), fields)[2]]
+        profile = (
+            f"INGEST_PROFILE={fits[0]}, which fits" if fits else "INGEST_PROFILE to its layout"
+        )
+        raise ConfigError(
+            f"the index {index.documents.name} on {index.documents.endpoint} was made by another "
+            f"application: set INGEST_PROFILE{profile} (docs/profiles.md), or choose another "
+            "AZURE_SEARCH_INDEX"
+        )
     if problems := list(find_incompatibilities(found, wanted)):
         where = f"{index.documents.name} on {index.documents.endpoint}"
         raise ConfigError(

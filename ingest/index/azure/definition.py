@@ -227,6 +227,21 @@ def build_semantic_search(options: SemanticOptions) -> azure.SemanticSearch:
     )
 
 
+def existing_fields(found: SearchIndex) -> dict[str, Field]:
+    """Return the fields of an index by name."""
+    return {
+        f.name: Field(
+            f.name,
+            str(getattr(f.type, "value", f.type)),  # the SDK has an enumeration of some
+            searchable=bool(f.searchable),
+            filterable=bool(f.filterable),
+            sortable=bool(f.sortable),
+            facetable=bool(f.facetable),
+        )
+        for f in found.fields
+    }
+
+
 def missing_fields(found: SearchIndex, wanted: SearchIndex) -> list[azure.SearchField]:
     """Return the fields that an index lacks; adding them changes no other.
 
@@ -293,6 +308,7 @@ __all__ = [
     "SearchIndex",
     "Vectorizer",
     "build_definition",
+    "existing_fields",
     "find_changed_analyzers",
     "find_incompatibilities",
     "missing_fields",

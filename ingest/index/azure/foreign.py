@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from ingest.index.azure.definition import (
     SearchIndex,
     build_records_definition,
     build_vector_search,
+    existing_fields,
     vectorizer_model,
 )
 from ingest.index.azure.index import AzureIndex
@@ -34,7 +36,7 @@ from ingest.index.azure.profile import (
 )
 from ingest.index.azure.target import ForeignTarget
 from ingest.index.azure.texts import SCHEMA_SETTLE_SECONDS
-from ingest.index.schema import VECTOR_FIELD, Field
+from ingest.index.schema import VECTOR_FIELD
 
 if TYPE_CHECKING:
     from ingest.index.azure.definition import Vectorizer
@@ -52,26 +54,28 @@ def open_foreign_index(
     Raises ConfigError, RoleError for an identity that may not read a definition which no earlier
     run has recorded, and ServiceError.
     """
-    documents = connect(name)
-    try:
-        found = fetch_definition(documents)
-    except RoleError:
-        found = None
-        records = connect(name + RECORDS_SUFFIX)
-        target = ForeignTarget(documents, FieldMapping(()), records)
-        mark = target.read_mark()
-        if mark is None:
-            target.close()
-            records.close()
-            raise
-        set_mapping(target, mapping_from_json(mark["mapping"]), mark["etag"])
-    else:
-        # An alias is another name for its index, whose records have that one's name.
-        records = connect((found.name if found else name) + RECORDS_SUFFIX)
-        target = ForeignTarget(documents, FieldMapping(()), records)
-        if found:
-            bind_target(target, profile, found)
-    target.profile_name = profile.name
+    with ExitStack() as opened:
+        documents = connect(name)
+        opened.callback(documents.close)
+        try:
+            found = fetch_definition(documents)
+        except RoleError:
+            records = connect(name + RECORDS_SUFFIX)
+            opened.callback(records.close)
+            target = ForeignTarget(documents, FieldMapping(()), records)
+            mark = target.read_mark()
+            if mark is None:
+                raise
+            set_mapping(target, mapping_from_json(mark["mapping"]), mark["etag"])
+        else:
+            # An alias is another name for its index, whose records have that one's name.
+            records = connect((found.name if found else name) + RECORDS_SUFFIX)
+            opened.callback(records.close)
+            target = ForeignTarget(documents, FieldMapping(()), records)
+            if found:
+                bind_target(target, profile, found)
+        target.profile_name = profile.name
+        opened.pop_all()  # the index closes them
     return AzureIndex(records, target=target)
 
 
@@ -121,24 +125,9 @@ def set_mapping(target: ForeignTarget, mapping: FieldMapping, etag: str) -> None
     target.documents.key_field = mapping.key
 
 
-def existing_fields(found: SearchIndex) -> dict[str, Field]:
-    """Return the fields of an index by name."""
-    return {
-        f.name: Field(
-            f.name,
-            str(getattr(f.type, "value", f.type)),  # the SDK has an enumeration of some
-            searchable=bool(f.searchable),
-            filterable=bool(f.filterable),
-            sortable=bool(f.sortable),
-            facetable=bool(f.facetable),
-        )
-        for f in found.fields
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an application's index should be like."""
+    """Definition of an application's index, and options for filling it."""
 
     profile: Profile
     definition: SearchIndex  # of a new one

@@ -88,7 +88,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class VectorOptions:
-    """How a new index stores vectors."""
+    """Storage and compression of the vectors of a new index."""
 
     profile: str = "vectors"
     compression: str = "scalar"  # or binary, or none
@@ -119,7 +119,7 @@ class EncryptionKey:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the documents of an index look like."""
+    """Layout of the documents of an index."""
 
     name: str
     rules: tuple[Rule, ...]
@@ -176,6 +176,7 @@ class FieldMapping:
     rules: tuple[BoundRule, ...]
     key: str = "id"  # field of the document's key
     vector: str = VECTOR_FIELD  # field of the vector
+    keeps_others: bool = False  # a root's own values go to fields of their names
 
     def to_document(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Map the values of a chunk; those that it lacks are left out."""
@@ -190,6 +191,10 @@ class FieldMapping:
                 document[rule.field] = convert(COMPUTED_VALUES[name](values), rule)
             elif name.startswith((META_PREFIX, TAG_PREFIX)):  # of a file that is no blob
                 document[rule.field] = convert(None, rule)
+        if self.keeps_others:
+            for name, value in values.items():
+                if name not in VALUE_TYPES and ":" not in name:
+                    document.setdefault(name, value)
         return document
 
     def field_of(self, value: str) -> str:
@@ -274,7 +279,10 @@ def type_of(constant: Any) -> str:
     return kinds.get(type(constant), "")
 
 
-# That of the default profile; a value without a field of its own is an additional field.
-OWN_MAPPING = bind_profile(DEFAULT_PROFILE, {r.field.name: r.field for r in DEFAULT_PROFILE.rules})[
-    0
-]
+def bind_own_profile(profile: Profile) -> FieldMapping:
+    """Bind a profile to an index of our own, which has all its fields."""
+    mapping, _, _ = bind_profile(profile, {rule.field.name: rule.field for rule in profile.rules})
+    return replace(mapping, keeps_others=True)
+
+
+OWN_MAPPING = bind_own_profile(DEFAULT_PROFILE)
