@@ -62,6 +62,7 @@ Signature: TypeAlias = tuple[int, tuple[int, ...], str]
 DRAWN_KINDS = {IMAGE, PATH, SHADING}
 MAX_COMPARED_PAGES = 40  # of a document, to find what repeats
 MIN_REPEATED_SHARE = 0.6  # of these pages, that draw the same
+MIN_REPEATED_PAGES = 3  # or all pages of a shorter document
 MAX_SHAPES = 6000  # of a page; the rest is not looked at
 MAX_LINES = 3000  # texts of a page that are joined to lines
 MAX_SEGMENTS = 60  # of a path; one with more is no rectangle
@@ -159,7 +160,7 @@ def find_repeated(address: int, count: int) -> frozenset[Signature]:
                 seen.update(try_call(partial(list_signatures, page), none))
             finally:
                 close_page(page)
-    least = max(2, MIN_REPEATED_SHARE * len(indexes))
+    least = max(min(MIN_REPEATED_PAGES, len(indexes)), MIN_REPEATED_SHARE * len(indexes))
     return frozenset(one for one, pages in seen.items() if pages >= least)
 
 

@@ -42,6 +42,7 @@ MIN_FILLS_SHARE = 0.03  # of a chart's area
 MIN_NODES = 2  # boxes with text, apart from each other
 NODE_REACH = 6.0  # points from a connector's end to its node
 MIN_CONNECTOR_POINTS = 6.0
+SAME_EDGE_POINTS = 2.5
 MAX_NODES = 80
 
 
@@ -165,6 +166,11 @@ def has_bars(cluster: Cluster) -> bool:
     )
 
 
+def is_same_box(one: Box, other: Box) -> bool:
+    """Return whether two boxes are the area and the outline of one shape."""
+    return all(abs(a - b) <= SAME_EDGE_POINTS for a, b in zip(one, other, strict=True))
+
+
 def has_nodes(cluster: Cluster) -> bool:
     """Return whether boxes with text are apart from each other, with lines between them."""
     nodes = [
@@ -176,11 +182,17 @@ def has_nodes(cluster: Cluster) -> bool:
     ][:MAX_NODES]
     apart = [
         box
-        for n, box in enumerate(nodes)
-        if not any(n != m and touches(grow(box, 1.5), other) for m, other in enumerate(nodes))
-        or any(box == other for m, other in enumerate(nodes) if m != n)
+        for box in nodes
+        if not any(
+            touches(grow(box, 1.5), other) and not is_same_box(box, other) for other in nodes
+        )
     ]
-    if len({tuple(map(round, box)) for box in apart}) < MIN_NODES:
+    distinct = [
+        box
+        for n, box in enumerate(apart)
+        if not any(is_same_box(box, other) for other in apart[:n])
+    ]
+    if len(distinct) < MIN_NODES:
         return False
     connectors = [
         path.box
