@@ -11,10 +11,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ingest.extract.engines.pdfium_alternatives import TaggedFigure, read_tagged_figures
-from ingest.extract.engines.pdfium_captions import Lines, as_units, draws_beside, measure_lines
+from ingest.extract.engines.pdfium_captions import (
+    Lines,
+    as_units,
+    draws_beside,
+    iter_bounds,
+    may_have_figure,
+    measure_lines,
+)
 from ingest.extract.engines.pdfium_objects import (
     IMAGE,
-    PATH,
     SHADING,
     Item,
     ObjectList,
@@ -106,16 +112,20 @@ class FigureReader:
         Returns 0 if no figure has text of its own. With `wants_all`, those that the document says
         nothing of are noted too.
         """
-        if not may_have_figures(objects):
+        kinds = [kind for one in objects.lists for kind in one.kinds]
+        if len(kinds) < MIN_PATHS and PICTURE_KINDS.isdisjoint(kinds):
             return 0
         drawn = as_units(page.drawn, count_characters(page.text))
         tagged = read_tagged_figures(page.handle) if self.has_alternatives else []
         spans = find_caption_lines(drawn)
         if not (tagged or spans or wants_all):
             return 0
+        bounds = list(iter_bounds(objects))
+        if not may_have_figure(bounds):
+            return 0
         turn = Turn(page.handle, objects.window)
         captions = measure_lines(page.text, drawn, spans, turn)
-        if not (tagged or wants_all or draws_beside(captions, objects, turn)):
+        if not (tagged or wants_all or draws_beside(captions, bounds, turn)):
             return 0
         if wants_all and self.repeated is None:
             self.repeated = find_repeated(self.address, self.count)
@@ -145,12 +155,6 @@ class FigureReader:
             for one in tagged
             if one.words not in shown and self.said.setdefault(one.words, page) == page
         ]
-
-
-def may_have_figures(objects: PageObjects) -> bool:
-    """Return whether a page draws a picture, or more than a few rules."""
-    kinds = [kind for one in objects.lists for kind in one.kinds]
-    return not PICTURE_KINDS.isdisjoint(kinds) or kinds.count(PATH) >= MIN_PATHS
 
 
 def as_figure(one: Seen, number: int, turn: Turn, lines: Lines) -> Figure:

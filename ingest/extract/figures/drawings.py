@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ingest.extract.figures.clusters import group
 from ingest.extract.figures.shapes import (
     Box,
     Look,
     Shape,
     area_of,
+    bound,
     grow,
     has_middle,
     height_of,
@@ -27,6 +29,8 @@ MIN_MARKS_SPAN = (
 )
 MIN_MARKS = 12  # or as many of these
 LETTER_POINTS = 20.0  # paths that are all smaller are letters, or a pattern
+JOINT_POINTS = 0.3  # between lines that hang together
+MESH_SHARE = 0.6  # of a drawing, that such lines extend over
 MIN_LARGE_SHARE = 0.25  # of a drawing's width or height that its largest path has
 
 MIN_RULED_LINES = 4  # of text in a table
@@ -78,10 +82,18 @@ def is_drawing(cluster: Cluster) -> bool:
 
 
 def is_lettering(cluster: Cluster) -> bool:
-    """Return whether all paths are as small as letters: text in outlines, or a pattern."""
-    largest = max(max(width_of(path.box), height_of(path.box)) for path in cluster.paths)
-    least = MIN_LARGE_SHARE * min(width_of(cluster.box), height_of(cluster.box))
-    return largest < max(LETTER_POINTS, least)
+    """Return whether all paths are as small as letters, and apart from each other as these are."""
+    boxes = [path.box for path in cluster.paths]
+    width, height = width_of(cluster.box), height_of(cluster.box)
+    largest = max(max(width_of(box), height_of(box)) for box in boxes)
+    if largest >= max(LETTER_POINTS, MIN_LARGE_SHARE * min(width, height)):
+        return False
+    # The lines of a wireframe or a mesh are small as well, but hang together.
+    for members in group(boxes, JOINT_POINTS):
+        whole = bound(boxes[n] for n in members)
+        if width_of(whole) >= MESH_SHARE * width and height_of(whole) >= MESH_SHARE * height:
+            return max(width_of(whole), height_of(whole)) < 3 * LETTER_POINTS
+    return True
 
 
 def has_marks(cluster: Cluster) -> bool:

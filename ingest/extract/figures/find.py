@@ -10,7 +10,7 @@ import numpy as np
 
 from ingest.extract.figures.captions import is_beside
 from ingest.extract.figures.clusters import group
-from ingest.extract.figures.drawings import LETTER_POINTS, Cluster, is_drawing
+from ingest.extract.figures.drawings import LETTER_POINTS, MIN_PATHS, Cluster, is_drawing
 from ingest.extract.figures.lines import find_body
 from ingest.extract.figures.shapes import (
     Box,
@@ -148,7 +148,7 @@ def sort_clusters(
     """Return the clusters that are drawings, and the others."""
     found, rest = [], []
     for members in clusters:
-        figure = as_drawing(members, lines)
+        figure = as_drawing(members, lines) if len(members) >= MIN_PATHS else None
         if figure:
             found.append(figure)
         else:
