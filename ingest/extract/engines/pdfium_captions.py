@@ -17,13 +17,18 @@ from ingest.extract.engines.pdfium_objects import (
     read_edges,
     transform_box,
 )
-from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
-from ingest.extract.engines.pdfium_shapes import MAX_SHAPES, Turn
+from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
+    PageHandle,
+    TextHandle,
+    list_char_edges,
+    rotation_of,
+)
 from ingest.extract.figures.captions import MAX_INSIDE_POINTS, Caption, is_beside
-from ingest.extract.figures.drawings import MIN_PATHS
-from ingest.extract.figures.shapes import RULE_POINTS, Box, bound, touches
+from ingest.extract.figures.shapes import MIN_PATHS, RULE_POINTS, Box, bound, touches
 from ingest.extract.layout.lines import find_line_starts
 
+MAX_SHAPES = 6000  # of a page; the rest is not looked at
 MIN_PICTURE_POINTS = 20.0  # of either side of a figure with a caption
 LABELS_POINTS = 45.0  # between a caption and the paths of its figure: labels of an axis
 FIGURE_POINTS = 150.0  # above or below a caption, where its figure is looked for at first
@@ -128,3 +133,29 @@ def draws_beside(
             if gap <= LABELS_POINTS and is_extended(around, MIN_PICTURE_POINTS):
                 return True
     return False
+
+
+class Turn:
+    """Turns boxes of a page as a viewer shows it, with the origin at its lower left corner."""
+
+    def __init__(self, page: PageHandle, window: Box) -> None:
+        self.quarters = rotation_of(page)
+        self.window = window
+        width, height = window[2] - window[0], window[3] - window[1]
+        self.width, self.height = (height, width) if self.quarters % 2 else (width, height)
+
+    def __call__(self, box: Box) -> Box:
+        left, bottom, right, top = (edge - self.window[n % 2] for n, edge in enumerate(box))
+        width, height = self.window[2] - self.window[0], self.window[3] - self.window[1]
+        if self.quarters == 1:
+            return bottom, width - right, top, width - left
+        if self.quarters == 2:  # noqa: PLR2004 - quarter turns
+            return width - right, height - top, width - left, height - bottom
+        if self.quarters == 3:  # noqa: PLR2004
+            return height - top, left, height - bottom, right
+        return left, bottom, right, top
+
+
+def has_size(box: Box) -> bool:
+    """Return whether a text has an extent: white space has none."""
+    return box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01  # noqa: PLR2004 - points

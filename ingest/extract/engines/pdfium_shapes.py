@@ -13,6 +13,7 @@ from typing import TypeAlias
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_boxes import PAPER
+from ingest.extract.engines.pdfium_captions import MAX_SHAPES, Turn, has_size
 from ingest.extract.engines.pdfium_objects import (
     IDENTITY,
     IMAGE,
@@ -42,7 +43,6 @@ from ingest.extract.engines.pdfium_raw import (
     fill_of,
     load_page,
     point_of,
-    rotation_of,
 )
 from ingest.extract.figures.lines import join_lines
 from ingest.extract.figures.shapes import RULE_POINTS, Box, DrawnPage, Look, Shape
@@ -63,7 +63,6 @@ DRAWN_KINDS = {IMAGE, PATH, SHADING}
 MAX_COMPARED_PAGES = 40  # of a document, to find what repeats
 MIN_REPEATED_SHARE = 0.6  # of these pages, that draw the same
 MIN_REPEATED_PAGES = 3  # or all pages of a shorter document
-MAX_SHAPES = 6000  # of a page; the rest is not looked at
 MAX_LINES = 3000  # texts of a page that are joined to lines
 MAX_SEGMENTS = 60  # of a path; one with more is no rectangle
 MAX_CORNER_SHARE = 0.45  # of a rectangle's side that a rounded corner takes
@@ -81,32 +80,6 @@ def read_drawn_page(
     boxes = (box for one in objects.lists for box in iter_boxes(one.text_edges))
     seen = [turn(box) for box, _ in zip(boxes, range(MAX_LINES), strict=False) if has_size(box)]
     return DrawnPage(turn.width, turn.height, shapes, join_lines(seen))
-
-
-def has_size(box: Box) -> bool:
-    """Return whether a text has an extent: white space has none."""
-    return box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01  # noqa: PLR2004 - points
-
-
-class Turn:
-    """Turns boxes of a page as a viewer shows it, with the origin at its lower left corner."""
-
-    def __init__(self, page: PageHandle, window: Box) -> None:
-        self.quarters = rotation_of(page)
-        self.window = window
-        width, height = window[2] - window[0], window[3] - window[1]
-        self.width, self.height = (height, width) if self.quarters % 2 else (width, height)
-
-    def __call__(self, box: Box) -> Box:
-        left, bottom, right, top = (edge - self.window[n % 2] for n, edge in enumerate(box))
-        width, height = self.window[2] - self.window[0], self.window[3] - self.window[1]
-        if self.quarters == 1:
-            return bottom, width - right, top, width - left
-        if self.quarters == 2:  # noqa: PLR2004 - quarter turns
-            return width - right, height - top, width - left, height - bottom
-        if self.quarters == 3:  # noqa: PLR2004
-            return height - top, left, height - bottom, right
-        return left, bottom, right, top
 
 
 def iter_shapes(

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from ingest.extract.figures.clusters import group
 from ingest.extract.figures.shapes import (
+    MIN_PATHS,
     Box,
     Look,
     Shape,
@@ -22,7 +23,6 @@ from ingest.extract.figures.shapes import (
 )
 
 MAX_TEXT_SHARE = 0.3  # of a drawing that text covers
-MIN_PATHS = 3  # of a drawing
 MIN_MARK_POINTS = 3.0  # a slanted or curved path that is smaller is a dot
 MIN_MARKS_SPAN = (
     0.2  # of a drawing's width or height, which its slanted and curved paths extend over

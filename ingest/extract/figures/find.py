@@ -10,9 +10,10 @@ import numpy as np
 
 from ingest.extract.figures.captions import is_beside
 from ingest.extract.figures.clusters import group
-from ingest.extract.figures.drawings import LETTER_POINTS, MIN_PATHS, Cluster, is_drawing
+from ingest.extract.figures.drawings import LETTER_POINTS, Cluster, is_drawing
 from ingest.extract.figures.lines import find_body
 from ingest.extract.figures.shapes import (
+    MIN_PATHS,
     Box,
     DrawnPage,
     Look,
