@@ -89,7 +89,7 @@ def iter_shapes(
     for item, kind, box in iter_drawn(objects, turn):
         identity = ""
         if repeated is not None:
-            identity = identify_image(item) if kind == IMAGE else ""
+            identity = identify_image(item, box) if kind == IMAGE else ""
             if (kind, round_box(box), identity) in repeated:
                 continue
         if kind == PATH:
@@ -142,7 +142,7 @@ def list_signatures(page: PageHandle) -> set[Signature]:
     objects = list_objects(page)
     turn = Turn(page, objects.window)
     return {
-        (kind, round_box(box), identify_image(item) if kind == IMAGE else "")
+        (kind, round_box(box), identify_image(item, box) if kind == IMAGE else "")
         for item, kind, box in iter_drawn(objects, turn)
     }
 
@@ -223,11 +223,15 @@ def apply(
     return [a * x + c * y + e for x, y in points], [b * x + d * y + f for x, y in points]
 
 
-def identify_image(item: Item) -> str:
-    """Return a hash of an image's data; "" if it has none, or too much."""
+def identify_image(item: Item, box: Box) -> str:
+    """Return a hash of an image's data and its size on the page; "" if it has no data, or too much.
+
+    The data leaves out masks, so two images of one colour may have the same; hardly of one size.
+    """
     size = raw_size_of(item, 0, 0)
     if not 0 < size <= MAX_IDENTITY_BYTES:
         return ""
     data = bytearray(size)
     raw_size_of(item, ctypes.addressof(ctypes.c_char.from_buffer(data)), size)
-    return hashlib.sha256(data).hexdigest()[:32]
+    size_shown = f" {box[2] - box[0]:.0f} x {box[3] - box[1]:.0f}"
+    return hashlib.sha256(data).hexdigest()[:32] + size_shown
