@@ -17,13 +17,20 @@ from ingest.extract.engines.pdfium_objects import (
     read_edges,
     transform_box,
 )
-from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
-from ingest.extract.engines.pdfium_shapes import MAX_SHAPES, Turn
+from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
+    PageHandle,
+    TextHandle,
+    list_char_edges,
+    rotation_of,
+)
 from ingest.extract.figures.captions import MAX_INSIDE_POINTS, Caption, is_beside
-from ingest.extract.figures.drawings import MIN_PATHS
-from ingest.extract.figures.shapes import RULE_POINTS, Box, bound, height_of, touches, width_of
+from ingest.extract.figures.shapes import MIN_PATHS, RULE_POINTS, Box, bound, touches
 from ingest.extract.layout.lines import find_line_starts
 
+MAX_SHAPES = 6000  # of a page; the rest is not looked at
+MIN_PICTURE_POINTS = 20.0  # of either side of a figure with a caption
+LABELS_POINTS = 45.0  # between a caption and the paths of its figure: labels of an axis
 FIGURE_POINTS = 150.0  # above or below a caption, where its figure is looked for at first
 
 
@@ -71,36 +78,6 @@ def measure_lines(
     return found
 
 
-def draws_beside(captions: Sequence[Caption], objects: PageObjects, turn: Turn) -> bool:
-    """Return whether a page draws a picture or several paths beside a caption."""
-    drawn = list(iter_bounds(objects, turn))
-    pictures = [box for kind, box in drawn if kind != PATH]
-    paths = [box for kind, box in drawn if kind == PATH]
-    for one in captions:
-        left, bottom, right, top = one.box
-        if any(is_beside(one.box, box) for box in pictures):
-            return True
-        above = left, top - MAX_INSIDE_POINTS, right, top + FIGURE_POINTS
-        below = left, bottom - FIGURE_POINTS, right, bottom + MAX_INSIDE_POINTS
-        for area in (above, below):
-            near = [box for box in paths if touches(box, area)]
-            # Rules alone are those of a table.
-            if len(near) >= MIN_PATHS and any(
-                min(width_of(box), height_of(box)) >= RULE_POINTS for box in near
-            ):
-                return True
-    return False
-
-
-def iter_bounds(objects: PageObjects, turn: Turn) -> Iterator[tuple[int, Box]]:
-    """Yield the kind and the box of what a page draws besides text, clipped or not."""
-    for one in objects.lists:
-        drawn = [(n, kind) for n, kind in zip(one.others, one.kinds, strict=True) if kind != FORM]
-        boxes = iter_boxes(read_edges([one.items[n] for n, _ in drawn[:MAX_SHAPES]]))
-        for (_, kind), box in zip(drawn, boxes, strict=False):
-            yield kind, turn(transform_box(one.matrix, box) if one.matrix else box)
-
-
 def as_units(drawn: str, count: int) -> str:
     """Return the characters of a page, one for each that PDFium counts; "" if that fails.
 
@@ -109,3 +86,76 @@ def as_units(drawn: str, count: int) -> str:
     if len(drawn) != count:
         drawn = "".join(map(chr, array("H", drawn.encode("utf-16-le", "surrogatepass"))))
     return drawn if len(drawn) == count else ""
+
+
+def iter_bounds(objects: PageObjects) -> Iterator[tuple[int, Box]]:
+    """Yield the kind and the bounds of what a page draws besides text, clipped or not."""
+    for one in objects.lists:
+        if not one.kinds:
+            continue
+        pairs = zip(one.others[:MAX_SHAPES], one.kinds, strict=False)
+        drawn = [(n, kind) for n, kind in pairs if kind != FORM]
+        boxes = iter_boxes(read_edges([one.items[n] for n, _ in drawn]))
+        for (_, kind), box in zip(drawn, boxes, strict=True):
+            yield kind, transform_box(one.matrix, box) if one.matrix else box
+
+
+def may_have_figure(bounds: Sequence[tuple[int, Box]]) -> bool:
+    """Return whether a page draws a picture, or several paths that are not all rules."""
+    if any(kind != PATH and is_extended(box, MIN_PICTURE_POINTS) for kind, box in bounds):
+        return True
+    return len(bounds) >= MIN_PATHS and any(is_extended(box, RULE_POINTS) for _, box in bounds)
+
+
+def is_extended(box: Box, points: float) -> bool:
+    """Return whether both sides of a box have a length."""
+    return box[2] - box[0] >= points and box[3] - box[1] >= points
+
+
+def draws_beside(
+    captions: Sequence[Caption], bounds: Sequence[tuple[int, Box]], turn: Turn
+) -> bool:
+    """Return whether a page draws a picture or several paths beside a caption."""
+    drawn = [(kind, turn(box)) for kind, box in bounds]
+    for one in captions:
+        left, bottom, right, top = one.box
+        if any(kind != PATH and is_beside(one.box, box) for kind, box in drawn):
+            return True
+        above = left, top - MAX_INSIDE_POINTS, right, top + FIGURE_POINTS
+        below = left, bottom - FIGURE_POINTS, right, bottom + MAX_INSIDE_POINTS
+        for area in (above, below):
+            near = [box for _, box in drawn if touches(box, area)]
+            # Rules alone are those of a table.
+            if len(near) < MIN_PATHS or not any(is_extended(box, RULE_POINTS) for box in near):
+                continue
+            around = bound(near)
+            gap = max(around[1] - top, bottom - around[3])
+            if gap <= LABELS_POINTS and is_extended(around, MIN_PICTURE_POINTS):
+                return True
+    return False
+
+
+class Turn:
+    """Turns boxes of a page as a viewer shows it, with the origin at its lower left corner."""
+
+    def __init__(self, page: PageHandle, window: Box) -> None:
+        self.quarters = rotation_of(page)
+        self.window = window
+        width, height = window[2] - window[0], window[3] - window[1]
+        self.width, self.height = (height, width) if self.quarters % 2 else (width, height)
+
+    def __call__(self, box: Box) -> Box:
+        left, bottom, right, top = (edge - self.window[n % 2] for n, edge in enumerate(box))
+        width, height = self.window[2] - self.window[0], self.window[3] - self.window[1]
+        if self.quarters == 1:
+            return bottom, width - right, top, width - left
+        if self.quarters == 2:  # noqa: PLR2004 - quarter turns
+            return width - right, height - top, width - left, height - bottom
+        if self.quarters == 3:  # noqa: PLR2004
+            return height - top, left, height - bottom, right
+        return left, bottom, right, top
+
+
+def has_size(box: Box) -> bool:
+    """Return whether a text has an extent: white space has none."""
+    return box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01  # noqa: PLR2004 - points

@@ -1,83 +1,40 @@
-"""Find the figures of a page, and keep the text inside each of them together.
+"""Keep the text inside of each figure of a page together, at its caption.
 
 Native code: only run it in a sandbox. A page is looked at closely only if it has a line in the form
-of a caption, or a tagged figure with an alternative text, unless all figures are wanted.
+of a caption beside a drawing, or a tagged figure with an alternative text, unless all figures are
+wanted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from ingest.extract.engines.pdfium_alternatives import TaggedFigure, read_tagged_figures
-from ingest.extract.engines.pdfium_captions import Lines, as_units, draws_beside, measure_lines
-from ingest.extract.engines.pdfium_objects import (
-    IMAGE,
-    PATH,
-    SHADING,
-    Item,
-    ObjectList,
-    PageObjects,
-    iter_boxes,
-    leave_out,
-    read_edges,
-    transform_box,
+from ingest.extract.engines.pdfium_captions import (
+    Turn,
+    as_units,
+    draws_beside,
+    iter_bounds,
+    may_have_figure,
+    measure_lines,
 )
+from ingest.extract.engines.pdfium_objects import IMAGE, SHADING, PageObjects, leave_out
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     TextHandle,
-    close_text,
     count_characters,
     load_text,
-    read_characters,
-    set_active,
 )
-from ingest.extract.engines.pdfium_shapes import (
-    Signature,
-    Turn,
-    find_repeated,
-    has_size,
-    read_drawn_page,
-)
-from ingest.extract.engines.pdfium_structure import content_of
-from ingest.extract.figures.captions import (
-    Caption,
-    assign_captions,
-    find_caption_lines,
-)
-from ingest.extract.figures.drawings import MIN_PATHS
-from ingest.extract.figures.find import find_figures
-from ingest.extract.figures.lines import find_body
-from ingest.extract.figures.shapes import (
-    Box,
-    DrawnPage,
-    bound,
-    grow,
-    has_middle,
-    share_inside,
-)
-from ingest.models import Figure, PageShares
+from ingest.extract.figures.captions import Caption, find_caption_lines
+from ingest.extract.figures.shapes import MIN_PATHS
+from ingest.models import Figure
+
+if TYPE_CHECKING:
+    from ingest.extract.engines.pdfium_shapes import Signature
 
 PICTURE_KINDS = {IMAGE, SHADING}
-MAX_FIGURES = 50  # of a page
-MAX_BODY_LINES = 2  # of paragraphs in a drawing whose text is taken as its own
-MIN_SAME_SHARE = 0.5  # of a tagged figure or a found one, that is in the other
-MAX_CAPTION_CHARS = 500
-INVISIBLE = 3  # the render mode of a layer of OCR
-
-
-@dataclass(slots=True)
-class Seen:
-    """A figure of the page that is being read."""
-
-    box: Box
-    is_picture: bool
-    identity: str
-    words: list[str] = field(default_factory=list)
-    caption: Caption | None = None
-    texts: list[Item] = field(default_factory=list)  # drawn inside of it, and taken as its own
-    has_text: bool = False  # drawn where it is, visible or not
 
 
 class LoadedPage(NamedTuple):
@@ -87,6 +44,18 @@ class LoadedPage(NamedTuple):
     handle: PageHandle
     text: TextHandle
     drawn: str  # its characters in drawing order
+
+
+@dataclass(frozen=True, slots=True)
+class PageFigures:
+    """A page on which figures are, and what is known of them."""
+
+    page: LoadedPage
+    objects: PageObjects
+    turn: Turn
+    captions: Sequence[Caption]
+    tagged: Sequence[TaggedFigure]  # with words that no page has said
+    repeated: frozenset[Signature] | None  # drawn on most pages; None if not known
 
 
 class FigureReader:
@@ -106,32 +75,36 @@ class FigureReader:
         Returns 0 if no figure has text of its own. With `wants_all`, those that the document says
         nothing of are noted too.
         """
-        if not may_have_figures(objects):
+        kinds = [kind for one in objects.lists for kind in one.kinds]
+        if len(kinds) < MIN_PATHS and PICTURE_KINDS.isdisjoint(kinds):
             return 0
         drawn = as_units(page.drawn, count_characters(page.text))
         tagged = read_tagged_figures(page.handle) if self.has_alternatives else []
         spans = find_caption_lines(drawn)
         if not (tagged or spans or wants_all):
             return 0
+        bounds = list(iter_bounds(objects))
+        if not (tagged or may_have_figure(bounds)):
+            return 0
         turn = Turn(page.handle, objects.window)
         captions = measure_lines(page.text, drawn, spans, turn)
-        if not (tagged or wants_all or draws_beside(captions, objects, turn)):
+        if not (tagged or wants_all or draws_beside(captions, bounds, turn)):
             return 0
+        # It needs numpy, which documents of plain pages never load.
+        from ingest.extract.engines.pdfium_figure_words import read_figures
+        from ingest.extract.engines.pdfium_shapes import find_repeated
+
         if wants_all and self.repeated is None:
             self.repeated = find_repeated(self.address, self.count)
-        shown = read_drawn_page(page.handle, objects, self.repeated)
-        seen = [
-            Seen(found.box, found.is_picture, found.identity)
-            for found in find_figures(shown, [caption.box for caption in captions])[:MAX_FIGURES]
-        ]
-        for n, caption in assign_captions(captions, [one.box for one in seen]).items():
-            seen[n].caption = caption
-        add_alternatives(seen, self.unsaid(tagged, page.number, drawn), objects, turn)
-        if wants_all:
-            note_texts(seen, objects, turn)
-        taken = take_words(seen, page.handle, objects, shown, turn)
-        lines = Lines(page.text, drawn, turn)
-        self.pages[page.number] = [as_figure(one, page.number, turn, lines) for one in seen]
+        found = PageFigures(
+            page._replace(drawn=drawn),
+            objects,
+            turn,
+            captions,
+            self.unsaid(tagged, page.number, drawn),
+            self.repeated,
+        )
+        self.pages[page.number], taken = read_figures(found)
         if not taken:
             return 0
         leave_out(taken)
@@ -145,134 +118,3 @@ class FigureReader:
             for one in tagged
             if one.words not in shown and self.said.setdefault(one.words, page) == page
         ]
-
-
-def may_have_figures(objects: PageObjects) -> bool:
-    """Return whether a page draws a picture, or more than a few rules."""
-    kinds = [kind for one in objects.lists for kind in one.kinds]
-    return not PICTURE_KINDS.isdisjoint(kinds) or kinds.count(PATH) >= MIN_PATHS
-
-
-def as_figure(one: Seen, number: int, turn: Turn, lines: Lines) -> Figure:
-    """Return a figure with the place of its words in the page's text."""
-    left, bottom, right, top = one.box
-    width, height = max(1.0, turn.width), max(1.0, turn.height)
-    shares: PageShares = (
-        left / width, 1 - top / height, right / width, 1 - bottom / height,
-    )  # fmt: skip
-    words = "\n".join(filter(None, one.words))
-    return Figure(
-        page=number,
-        box=shares,
-        caption=one.caption.text[:MAX_CAPTION_CHARS] if one.caption else "",
-        words=words,
-        anchor=one.caption.text if one.caption else lines.find_below(one.box),
-        identity=one.identity,
-        is_picture=one.is_picture,
-        has_text=one.has_text,
-    )
-
-
-def add_alternatives(
-    seen: list[Seen], tagged: Sequence[TaggedFigure], objects: PageObjects, turn: Turn
-) -> None:
-    """Give the figures their alternative texts; a tagged figure that was not found is one."""
-    boxes = read_content_boxes(objects, turn) if tagged else {}
-    for one in tagged:
-        parts = [box for content in one.contents for box in boxes.get(content, ())]
-        box = bound(parts) if parts else (0.0, 0.0, turn.width, 0.0)
-        same = [
-            other
-            for other in seen
-            if share_inside(box, other.box) >= MIN_SAME_SHARE
-            or share_inside(other.box, box) >= MIN_SAME_SHARE
-        ]
-        if not same:
-            seen.append(Seen(box, is_picture=True, identity=""))
-        (same or seen[-1:])[0].words.append(one.words)
-
-
-def note_texts(seen: Sequence[Seen], objects: PageObjects, turn: Turn) -> None:
-    """Note which figures have text where they are: the layer of an OCR is some, too."""
-    boxes = (box for one in objects.lists for box in iter_boxes(one.text_edges))
-    shown = [turn(box) for box in boxes if has_size(box)]
-    for one in seen:
-        one.has_text = any(has_middle(one.box, box) for box in shown)
-
-
-def take_words(
-    seen: Sequence[Seen], page: PageHandle, objects: PageObjects, shown: DrawnPage, turn: Turn
-) -> list[Item]:
-    """Give the drawings that the document says something of their text; return its objects."""
-    own = [one for one in seen if one.caption or one.words]
-    find_texts(own, objects, shown, turn)
-    every = [item for one in objects.lists for item in one.texts]
-    for one in own:
-        if one.texts:
-            one.words.append(read_alone(page, one.texts, every, objects.unseen))
-    return [item for one in own for item in one.texts]
-
-
-def find_texts(seen: Sequence[Seen], objects: PageObjects, shown: DrawnPage, turn: Turn) -> None:
-    """Note the texts inside of each drawing, but where paragraphs are inside."""
-    drawings = [one for one in seen if not one.is_picture]
-    if not drawings:
-        return
-    body = [shown.lines[n] for n in find_body(shown.lines)]
-    drawings = [
-        one for one in drawings if sum(has_middle(one.box, line) for line in body) <= MAX_BODY_LINES
-    ]
-    unseen = set(objects.unseen)
-    for item, box in iter_texts(objects):
-        if item in unseen or not has_size(box):
-            continue
-        box = turn(box)  # noqa: PLW2901 - the box as shown
-        for one in drawings:
-            if has_middle(grow(one.box, 1), box) and not (
-                one.caption and has_middle(one.caption.box, box)
-            ):
-                one.texts.append(item)
-                break
-
-
-def iter_texts(objects: PageObjects) -> Iterator[tuple[Item, Box]]:
-    """Yield the visible texts of a page and their boxes."""
-    for one in objects.lists:
-        for item, mode, box in zip(
-            one.texts, one.text_modes, iter_boxes(one.text_edges), strict=True
-        ):
-            if mode != INVISIBLE:
-                yield item, box
-
-
-def read_alone(
-    page: PageHandle, texts: Sequence[Item], every: Sequence[Item], unseen: Sequence[Item]
-) -> str:
-    """Return what some texts of a page say, one line for each row of them."""
-    kept = set(texts)
-    others = [item for item in every if item not in kept]
-    leave_out(others)
-    handle = load_text(page)
-    try:
-        words = read_characters(handle, count_characters(handle)) if handle else ""
-    finally:
-        if handle:
-            close_text(handle)
-        hidden = set(unseen)
-        for item in others:
-            if item not in hidden:
-                set_active(item, 1)
-    lines = (" ".join(line.split()) for line in words.splitlines())
-    return "\n".join(filter(None, lines))
-
-
-def read_content_boxes(objects: PageObjects, turn: Turn) -> dict[int, list[Box]]:
-    """Return the boxes of what each marked content of a page draws, by its number."""
-    own: ObjectList = objects.lists[-1]  # forms come before the page itself
-    found: dict[int, list[Box]] = {}
-    boxes = iter_boxes(read_edges(own.items))
-    for content, box in zip(map(content_of, own.items), boxes, strict=True):
-        if content >= 0 and has_size(box):
-            shown = transform_box(own.matrix, box) if own.matrix else box
-            found.setdefault(content, []).append(turn(shown))
-    return found

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_boxes import PAPER
+from ingest.extract.engines.pdfium_captions import MAX_SHAPES, Turn, has_size
 from ingest.extract.engines.pdfium_objects import (
     IDENTITY,
     IMAGE,
@@ -42,7 +43,6 @@ from ingest.extract.engines.pdfium_raw import (
     fill_of,
     load_page,
     point_of,
-    rotation_of,
 )
 from ingest.extract.figures.lines import join_lines
 from ingest.extract.figures.shapes import RULE_POINTS, Box, DrawnPage, Look, Shape
@@ -62,7 +62,7 @@ Signature: TypeAlias = tuple[int, tuple[int, ...], str]
 DRAWN_KINDS = {IMAGE, PATH, SHADING}
 MAX_COMPARED_PAGES = 40  # of a document, to find what repeats
 MIN_REPEATED_SHARE = 0.6  # of these pages, that draw the same
-MAX_SHAPES = 6000  # of a page; the rest is not looked at
+MIN_REPEATED_PAGES = 3  # or all pages of a shorter document
 MAX_LINES = 3000  # texts of a page that are joined to lines
 MAX_SEGMENTS = 60  # of a path; one with more is no rectangle
 MAX_CORNER_SHARE = 0.45  # of a rectangle's side that a rounded corner takes
@@ -82,32 +82,6 @@ def read_drawn_page(
     return DrawnPage(turn.width, turn.height, shapes, join_lines(seen))
 
 
-def has_size(box: Box) -> bool:
-    """Return whether a text has an extent: white space has none."""
-    return box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01  # noqa: PLR2004 - points
-
-
-class Turn:
-    """Turns boxes of a page as a viewer shows it, with the origin at its lower left corner."""
-
-    def __init__(self, page: PageHandle, window: Box) -> None:
-        self.quarters = rotation_of(page)
-        self.window = window
-        width, height = window[2] - window[0], window[3] - window[1]
-        self.width, self.height = (height, width) if self.quarters % 2 else (width, height)
-
-    def __call__(self, box: Box) -> Box:
-        left, bottom, right, top = (edge - self.window[n % 2] for n, edge in enumerate(box))
-        width, height = self.window[2] - self.window[0], self.window[3] - self.window[1]
-        if self.quarters == 1:
-            return bottom, width - right, top, width - left
-        if self.quarters == 2:  # noqa: PLR2004 - quarter turns
-            return width - right, height - top, width - left, height - bottom
-        if self.quarters == 3:  # noqa: PLR2004
-            return height - top, left, height - bottom, right
-        return left, bottom, right, top
-
-
 def iter_shapes(
     objects: PageObjects, turn: Turn, repeated: Container[Signature] | None
 ) -> Iterator[Shape]:
@@ -115,7 +89,7 @@ def iter_shapes(
     for item, kind, box in iter_drawn(objects, turn):
         identity = ""
         if repeated is not None:
-            identity = identify_image(item) if kind == IMAGE else ""
+            identity = identify_image(item, box) if kind == IMAGE else ""
             if (kind, round_box(box), identity) in repeated:
                 continue
         if kind == PATH:
@@ -159,7 +133,7 @@ def find_repeated(address: int, count: int) -> frozenset[Signature]:
                 seen.update(try_call(partial(list_signatures, page), none))
             finally:
                 close_page(page)
-    least = max(2, MIN_REPEATED_SHARE * len(indexes))
+    least = max(min(MIN_REPEATED_PAGES, len(indexes)), MIN_REPEATED_SHARE * len(indexes))
     return frozenset(one for one, pages in seen.items() if pages >= least)
 
 
@@ -168,7 +142,7 @@ def list_signatures(page: PageHandle) -> set[Signature]:
     objects = list_objects(page)
     turn = Turn(page, objects.window)
     return {
-        (kind, round_box(box), identify_image(item) if kind == IMAGE else "")
+        (kind, round_box(box), identify_image(item, box) if kind == IMAGE else "")
         for item, kind, box in iter_drawn(objects, turn)
     }
 
@@ -249,11 +223,15 @@ def apply(
     return [a * x + c * y + e for x, y in points], [b * x + d * y + f for x, y in points]
 
 
-def identify_image(item: Item) -> str:
-    """Return a hash of an image's data; "" if it has none, or too much."""
+def identify_image(item: Item, box: Box) -> str:
+    """Return a hash of an image's data and its size on the page; "" if it has no data, or too much.
+
+    The data leaves out masks, so two images of one colour may have the same; hardly of one size.
+    """
     size = raw_size_of(item, 0, 0)
     if not 0 < size <= MAX_IDENTITY_BYTES:
         return ""
     data = bytearray(size)
     raw_size_of(item, ctypes.addressof(ctypes.c_char.from_buffer(data)), size)
-    return hashlib.sha256(data).hexdigest()[:32]
+    size_shown = f" {box[2] - box[0]:.0f} x {box[3] - box[1]:.0f}"
+    return hashlib.sha256(data).hexdigest()[:32] + size_shown

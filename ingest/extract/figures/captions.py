@@ -21,7 +21,7 @@ AFTER = (
 NUMBER_FIRST = rf"\d{{1,3}}\.?[ \u00a0](?=[^\W\dA-Z]){LETTER}{{2,12}}[.:](?=\s)"
 CAPTION = re.compile(rf"\n[ \t]*(?:{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}{AFTER}|{NUMBER_FIRST})")
 EARLY_DIGIT = re.compile(r"\n[^\n\d]{0,24}\d")  # quicker: most lines have none
-MAX_CAPTIONS = 40  # of a page
+MAX_CAPTIONS = 8  # of a page; if more lines have their form, they are entries of a list
 REACH_HEIGHTS = 2.5  # of a caption's line, from it to its figure
 MIN_REACH_POINTS = 20.0
 MIN_ACROSS_SHARE = 0.4  # of the narrower of both, that they have in common
@@ -37,7 +37,7 @@ class Caption(NamedTuple):
 
 
 def find_caption_lines(text: str) -> list[tuple[int, int]]:
-    """Return the start and end offsets of the lines that have the form of a caption."""
+    """Return the start and end offsets of the lines that have the form of a caption, if few do."""
     found = []
     text = f"\n{text}\n"  # as if the first line followed another
     lines = (CAPTION.match(text, early.start()) for early in EARLY_DIGIT.finditer(text))
@@ -46,8 +46,8 @@ def find_caption_lines(text: str) -> list[tuple[int, int]]:
         end = text.find("\n", match.end())
         end = len(text) if end < 0 else end
         found.append((start - 1, start - 1 + len(text[start:end].rstrip())))
-        if len(found) == MAX_CAPTIONS:
-            break
+        if len(found) > MAX_CAPTIONS:
+            return []
     return found
 
 

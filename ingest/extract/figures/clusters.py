@@ -13,27 +13,21 @@ def group(boxes: Sequence[Box], gap: float) -> list[list[int]]:
     """Return the indexes of the boxes by group: at most `gap` apart from another of the group."""
     if not boxes:
         return []
-    edges = np.array(boxes, np.float32)
-    lefts, bottoms, rights, tops = edges.T.copy()
-    left = np.ones(len(boxes), np.bool_)
+    lefts, bottoms, rights, tops = np.array(boxes, np.float32).T
+    near = lefts[:, None] <= rights + gap
+    near &= bottoms[:, None] <= tops + gap
+    near = near & near.T  # none is beyond the other
+    left = np.ones(len(boxes), np.bool_)  # in no group yet
     groups = []
     for first in range(len(boxes)):
         if not left[first]:
             continue
         left[first] = False
-        members, waiting = [first], [first]
-        while waiting:
-            one = boxes[waiting.pop()]
-            near = (
-                left
-                & (lefts <= one[2] + gap)
-                & (rights >= one[0] - gap)
-                & (bottoms <= one[3] + gap)
-                & (tops >= one[1] - gap)
-            )
-            found = np.flatnonzero(near)
-            left[found] = False
-            members += found.tolist()
-            waiting += found.tolist()
+        members = [first]
+        edge = np.flatnonzero(near[first] & left)
+        while len(edge):
+            left[edge] = False
+            members += edge.tolist()
+            edge = np.flatnonzero(near[edge].any(axis=0) & left)
         groups.append(sorted(members))
     return groups

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ingest.extract.figures.clusters import group
 from ingest.extract.figures.shapes import (
+    MIN_PATHS,
     Box,
     Look,
     Shape,
     area_of,
+    bound,
     grow,
     has_middle,
     height_of,
@@ -20,13 +23,14 @@ from ingest.extract.figures.shapes import (
 )
 
 MAX_TEXT_SHARE = 0.3  # of a drawing that text covers
-MIN_PATHS = 3  # of a drawing
 MIN_MARK_POINTS = 3.0  # a slanted or curved path that is smaller is a dot
 MIN_MARKS_SPAN = (
     0.2  # of a drawing's width or height, which its slanted and curved paths extend over
 )
 MIN_MARKS = 12  # or as many of these
 LETTER_POINTS = 20.0  # paths that are all smaller are letters, or a pattern
+JOINT_POINTS = 0.3  # between lines that hang together
+MESH_SHARE = 0.6  # of a drawing, that such lines extend over
 MIN_LARGE_SHARE = 0.25  # of a drawing's width or height that its largest path has
 
 MIN_RULED_LINES = 4  # of text in a table
@@ -42,6 +46,7 @@ MIN_FILLS_SHARE = 0.03  # of a chart's area
 MIN_NODES = 2  # boxes with text, apart from each other
 NODE_REACH = 6.0  # points from a connector's end to its node
 MIN_CONNECTOR_POINTS = 6.0
+SAME_EDGE_POINTS = 2.5
 MAX_NODES = 80
 
 
@@ -77,10 +82,18 @@ def is_drawing(cluster: Cluster) -> bool:
 
 
 def is_lettering(cluster: Cluster) -> bool:
-    """Return whether all paths are as small as letters: text in outlines, or a pattern."""
-    largest = max(max(width_of(path.box), height_of(path.box)) for path in cluster.paths)
-    least = MIN_LARGE_SHARE * min(width_of(cluster.box), height_of(cluster.box))
-    return largest < max(LETTER_POINTS, least)
+    """Return whether all paths are as small as letters, and apart from each other as these are."""
+    boxes = [path.box for path in cluster.paths]
+    width, height = width_of(cluster.box), height_of(cluster.box)
+    largest = max(max(width_of(box), height_of(box)) for box in boxes)
+    if largest >= max(LETTER_POINTS, MIN_LARGE_SHARE * min(width, height)):
+        return False
+    # The lines of a wireframe or a mesh are small as well, but hang together.
+    for members in group(boxes, JOINT_POINTS):
+        whole = bound(boxes[n] for n in members)
+        if width_of(whole) >= MESH_SHARE * width and height_of(whole) >= MESH_SHARE * height:
+            return max(width_of(whole), height_of(whole)) < 3 * LETTER_POINTS
+    return True
 
 
 def has_marks(cluster: Cluster) -> bool:
@@ -165,6 +178,11 @@ def has_bars(cluster: Cluster) -> bool:
     )
 
 
+def is_same_box(one: Box, other: Box) -> bool:
+    """Return whether two boxes are the area and the outline of one shape."""
+    return all(abs(a - b) <= SAME_EDGE_POINTS for a, b in zip(one, other, strict=True))
+
+
 def has_nodes(cluster: Cluster) -> bool:
     """Return whether boxes with text are apart from each other, with lines between them."""
     nodes = [
@@ -176,11 +194,17 @@ def has_nodes(cluster: Cluster) -> bool:
     ][:MAX_NODES]
     apart = [
         box
-        for n, box in enumerate(nodes)
-        if not any(n != m and touches(grow(box, 1.5), other) for m, other in enumerate(nodes))
-        or any(box == other for m, other in enumerate(nodes) if m != n)
+        for box in nodes
+        if not any(
+            touches(grow(box, 1.5), other) and not is_same_box(box, other) for other in nodes
+        )
     ]
-    if len({tuple(map(round, box)) for box in apart}) < MIN_NODES:
+    distinct = [
+        box
+        for n, box in enumerate(apart)
+        if not any(is_same_box(box, other) for other in apart[:n])
+    ]
+    if len(distinct) < MIN_NODES:
         return False
     connectors = [
         path.box

@@ -10,9 +10,10 @@ import numpy as np
 
 from ingest.extract.figures.captions import is_beside
 from ingest.extract.figures.clusters import group
-from ingest.extract.figures.drawings import Cluster, is_drawing
+from ingest.extract.figures.drawings import LETTER_POINTS, Cluster, is_drawing
 from ingest.extract.figures.lines import find_body
 from ingest.extract.figures.shapes import (
+    MIN_PATHS,
     Box,
     DrawnPage,
     Look,
@@ -69,9 +70,9 @@ def find_figures(page: DrawnPage, captions: Sequence[Box] = ()) -> list[FoundFig
     shapes = [shape for shape in page.shapes if not is_background(shape, page)]
     pictures = find_pictures(shapes)
     paths = drop_text_boxes([s for s in shapes if s.look is not Look.PICTURE], paragraphs)
-    drawings = find_drawings(paths, labels, paragraphs)
+    drawings, outlined = find_drawings(paths, labels, paragraphs)
     merged = merge(pictures + drawings)
-    labelled = [add_labels(figure, merged, labels, paragraphs) for figure in merged]
+    labelled = [add_labels(one, merged, [*labels, *outlined], paragraphs) for one in merged]
     return sorted(
         (figure for figure in labelled if is_large(figure, page, captions)),
         key=lambda figure: (-figure.box[3], figure.box[0]),
@@ -123,22 +124,37 @@ def drop_text_boxes(paths: Sequence[Shape], paragraphs: Sequence[Box]) -> list[S
 
 def find_drawings(
     paths: Sequence[Shape], labels: Sequence[Box], paragraphs: Sequence[Box]
-) -> list[FoundFigure]:
-    """Return the clusters of paths that are drawings; those that only labels join, too."""
+) -> tuple[list[FoundFigure], list[Box]]:
+    """Return the clusters of paths that are drawings; those that only labels join, too.
+
+    Returns also the boxes of clusters that may be labels in outlines.
+    """
+    lines = [*labels, *paragraphs]
+    found, rest = sort_clusters(clusters_of(paths, []), lines)
+    near = [label for label in labels if not any(has_middle(figure.box, label) for figure in found)]
+    left = [
+        path
+        for members in rest
+        for path in members
+        if not any(has_middle(figure.box, path.box) for figure in found)
+    ]
+    more, rest = sort_clusters(clusters_of(left, near), lines)
+    boxes = [bound(path.box for path in members) for members in rest]
+    return found + more, [box for box in boxes if height_of(box) <= LETTER_POINTS]
+
+
+def sort_clusters(
+    clusters: Sequence[Sequence[Shape]], lines: Sequence[Box]
+) -> tuple[list[FoundFigure], list[Sequence[Shape]]]:
+    """Return the clusters that are drawings, and the others."""
     found, rest = [], []
-    for members in clusters_of(paths, []):
-        figure = as_drawing(members, [*labels, *paragraphs])
+    for members in clusters:
+        figure = as_drawing(members, lines) if len(members) >= MIN_PATHS else None
         if figure:
             found.append(figure)
         else:
-            rest += members
-    near = [label for label in labels if not any(has_middle(figure.box, label) for figure in found)]
-    rest = [path for path in rest if not any(has_middle(f.box, path.box) for f in found)]
-    for members in clusters_of(rest, near):
-        figure = as_drawing(members, [*labels, *paragraphs])
-        if figure:
-            found.append(figure)
-    return found
+            rest.append(members)
+    return found, rest
 
 
 def clusters_of(paths: Sequence[Shape], labels: Sequence[Box]) -> list[list[Shape]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 
@@ -57,15 +58,14 @@ def find_body(lines: Sequence[Box]) -> frozenset[int]:
         for n, line in enumerate(lines)
         if width_of(line) >= max(least, BODY_HEIGHTS * height_of(line))
     }
-    above = np.array([lines[n] for n in sorted(wide)], np.float32).reshape(-1, 4).T
-    ends = {
-        n
-        for n, line in enumerate(lines)
-        if n not in wide
-        and np.any(
-            (abs(above[0] - line[0]) <= SAME_EDGE_POINTS)
-            & (above[1] >= line[1])
-            & (above[1] - line[3] <= MAX_LEADING * height_of(line))
-        )
-    }
-    return frozenset(wide | ends)
+    others = [n for n in range(len(lines)) if n not in wide]
+    above = np.array([lines[n] for n in wide], np.float32).reshape(-1, 4)
+    below = np.array([lines[n] for n in others], np.float32).reshape(-1, 1, 4)
+    heights = below[..., 3] - below[..., 1]
+    follows = np.any(
+        (abs(above[:, 0] - below[..., 0]) <= SAME_EDGE_POINTS)
+        & (above[:, 1] >= below[..., 1])
+        & (above[:, 1] - below[..., 3] <= MAX_LEADING * heights),
+        axis=1,
+    )
+    return frozenset(wide.union(compress(others, follows.tolist())))

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, bottom, right, top
 
+MIN_PATHS = 3  # of a drawing
 RULE_POINTS = 2.5  # a path that is thinner is a line
 
 

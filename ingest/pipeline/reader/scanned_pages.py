@@ -6,7 +6,6 @@ sends them. A page that the service cannot read is a missing page of its documen
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -119,9 +118,16 @@ def list_figures(
 ) -> ScannedPages:
     """Return the figures of a document as pages to recognise, numbered as the document does.
 
-    Each is known by the data of its images, so that it is paid for once wherever it is shown; those
-    without are known by the image that is sent.
+    Each is known by the objects of its page and its place there, so that a copy of the document, or
+    an edit of another page, costs nothing.
     """
+    numbers = tuple(sorted({figure.page for figure in figures}))
+    pages = find_scanned_pages(task, file, numbers, render_pages).page_hashes
+    hashes = {
+        number: " ".join(["figure", pages[figure.page], *(f"{edge:.3f}" for edge in figure.box)])
+        for number, figure in enumerate(figures)
+        if figure.page in pages
+    }
     request = RenderTask((), task.passwords, task.extractor, attachment_path=task.attachment_path)
     render = partial(render_alone, render_pages, file, Lock())
 
@@ -129,16 +135,6 @@ def list_figures(
         one = figures[number]
         return render(replace(request, pages=(one.page,), draw=True, box=one.box))
 
-    hashes = {}
-    for number, figure in enumerate(figures):
-        identity = figure.identity
-        if not identity:
-            try:
-                identity = hashlib.sha256(draw(number)).hexdigest()
-            except DocumentError:
-                continue
-        left, top, right, bottom = figure.box
-        hashes[number] = f"figure {identity} {right - left:.2f} {bottom - top:.2f}"
     return ScannedPages(task.source.root, task.source.name, hashes, draw, "figure")
 
 
