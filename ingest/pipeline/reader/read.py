@@ -20,7 +20,7 @@ from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool, TimedOut
 from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.attachments import prepare_with_attachments
-from ingest.pipeline.reader.prepare import Task
+from ingest.pipeline.reader.prepare import Task, reader_owner
 from ingest.pipeline.reader.recovery import ReadWriteLock, read_with_recovery
 from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOCUMENTS, Stopwatch
 from ingest.sources import Root, check_size
@@ -57,14 +57,13 @@ class DocumentReader:
             stale.known_fingerprint,
             self.recipe,
             self.extractor,
-            self.passwords,
-            self.ocr,
+            ocr=self.ocr,
             verify_share=self.verify_share,
         )
         with ExitStack() as opened:
             with self.times.measure(FETCHING_DOCUMENTS, source.key):
                 file = opened.enter_context(root.open(source))
-            return prepare_with_attachments(task, file, self.read_scanned)
+            return prepare_with_attachments(task, file, self.read_scanned, self.passwords)
 
     def read_scanned(self, task: Task, file: BinaryIO) -> PreparedDocument | None:
         """Read one PDF, with OCR of its scanned pages by the service, if there is one."""
@@ -85,7 +84,7 @@ class DocumentReader:
         """Read one PDF once, in a child process. Records the time lost if it times out."""
         started = self.times.clock()
         try:
-            return self.sandbox(task, file, limits)
+            return self.sandbox(task, file, limits, reader_owner(task))
         except TimedOut:
             self.times.add_elapsed(HANGING_PAGES, started)
             raise

@@ -42,7 +42,7 @@ def task(**values: Any) -> Task:
     return replace(Task(source, "", RECIPE, "auto"), **values)
 
 
-def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument:
+def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> int:
     """Read a document that says what it does to its reader."""
     file.seek(0)
     does = json.load(file)
@@ -59,8 +59,13 @@ def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument:
             bytearray(8 << 30)
     on_page(0, does["pages"])
     time.sleep(does.get("closing", 0))
+    return int(does["pages"])
+
+
+def prepared(task: Task, pages: int) -> PreparedDocument:
+    """A document without text."""
     details = Details(missing=tuple(sorted(task.hanging_pages)), producer=task.extractor)
-    return PreparedDocument("fingerprint", does["pages"], 0, "", (), details)
+    return PreparedDocument("fingerprint", pages, 0, "", (), details)
 
 
 Call = Callable[..., PreparedDocument]
@@ -74,7 +79,7 @@ class Scripted:
     limits: SandboxLimits = LIMITS
 
     def __call__(
-        self, task: Task, file: BinaryIO, limits: SandboxLimits
+        self, task: Task, file: BinaryIO, limits: SandboxLimits, owner: object = None
     ) -> PreparedDocument | None:
         return self.read(task, file, limits)
 
@@ -88,7 +93,7 @@ def recovering(read: Read, limits: SandboxLimits = LIMITS) -> Prepare:
 @contextmanager
 def reading(folder: Path, limits: SandboxLimits = LIMITS) -> Iterator[Call]:
     """Real children, and a real file for each document."""
-    children = SandboxPool(misbehave, limits)
+    children = SandboxPool(misbehave, limits, int, accept=prepared)
     prepare = recovering(children, limits)
 
     def call(how: Task | None = None, **does: Any) -> PreparedDocument:
