@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
     from ingest.runtime.rate_limit import RateLimiter
 
-# Time after which a process that reads is replaced by a new one. That takes 12 ms of CPU time; with
+# CPU time after which a process that reads is replaced by a new one. That takes 12 to 22 ms; with
 # local OCR 1.5 s, to load its models.
-GROUP_SECONDS, OCR_GROUP_SECONDS = 0.3, 30.0
+GROUP_SECONDS, OCR_GROUP_SECONDS = 0.5, 30.0
 
 
 @contextmanager

@@ -21,7 +21,7 @@ class SandboxLimits:
     max_timed_pages: float = math.inf  # pages that add to it, as a file may claim any number
     require_layers: bool = False  # read nothing without all layers of the sandbox
     max_seconds: float = math.inf  # whatever the number of pages
-    group_seconds: float = 0.0  # after which a process is replaced, between two documents
+    group_seconds: float = 0.0  # of CPU, after which a process reads no other document
 
     def total_seconds(self, pages: int) -> float:
         """Return the time limit, in seconds, of a document with this number of pages."""
