@@ -22,7 +22,7 @@ from ingest.index import IndexTotals
 from ingest.models import KnownRoot, Outcome, Record, Summary
 from ingest.pipeline.in_progress import IN_PROGRESS, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
-from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
+from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize, to_json
 from ingest.sources.exclude import matches_any_glob
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -73,7 +73,7 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
             fields = asdict(record)
             del fields["committed"], fields["pending"]
             fields["details"] = output.known_details(record.details)
-            print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
+            print(to_json({"event": "record", **fields}))
         for run in runs:
             print(json.dumps({"event": "run", **asdict(run)}))
         states = {"unfinished": len(unfinished), "in_progress": len(in_progress)}
@@ -89,7 +89,7 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
         code = f" [{record.code}]" if record.code else ""
-        why = record.error or NO_TEXT_REASON
+        why = escape_unprintable(record.error) or NO_TEXT_REASON
         stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated(record) else ""
         name = escape_unprintable(record.source)
         print(f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}")
