@@ -20,7 +20,7 @@ from ingest.extract.passwords import read_passwords
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import Recipe
 from ingest.pipeline.context import Reader
-from ingest.pipeline.reader.prepare import document_pool
+from ingest.pipeline.reader.prepare import document_pool, read_document
 from ingest.pipeline.reader.read import DocumentReader
 from ingest.runtime.bottleneck import PREFETCH_FACTOR
 from ingest.runtime.budget import Budget
@@ -58,7 +58,7 @@ def open_reader(
     threads = ThreadPoolExecutor(PREFETCH_FACTOR * at_once + max_waiting, "reader")
     with ExitStack() as stack:
         stack.callback(threads.shutdown, cancel_futures=True)
-        sandboxes = document_pool(sandbox_limits(settings))
+        sandboxes = document_pool(sandbox_limits(settings), read_document)
         stack.callback(sandboxes.close)
         ocr = scanned_page_ocr(settings, cache, times, service)
         if ocr:
@@ -80,6 +80,7 @@ def open_reader(
             prepare=reader.read,
             threads=threads,
             warm_up=sandboxes.warm_up,
+            layers=lambda: sandboxes.layers,
             at_once=at_once,
             max_waiting=max_waiting,
             ocr=engine_name,

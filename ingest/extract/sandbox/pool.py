@@ -106,7 +106,7 @@ class SandboxPool(Generic[T, R]):
         self.idle: LifoQueue[SandboxProcess] = LifoQueue()
         self.processes: set[SandboxProcess] = set()
         self.closed = threading.Event()
-        self.was_reported = False
+        self.layers: tuple[str, ...] = ()  # of the first child
         hide_memory()
 
     def __call__(
@@ -189,8 +189,8 @@ class SandboxPool(Generic[T, R]):
 
     def report_layers(self, layers: Sequence[str]) -> None:
         """Log once which layers the sandbox has, and warn of those that it lacks."""
-        if not self.was_reported:
-            self.was_reported = True
+        if not self.layers:
+            self.layers = tuple(layers)
             if missing := missing_layers(layers):
                 log.warning("%s", missing)
 

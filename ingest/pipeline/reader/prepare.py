@@ -121,12 +121,15 @@ def reader_owner(task: Task) -> tuple[str, ...]:
     return (root, name.split(ATTACHMENT_SEPARATOR)[0]) if task.passwords else (root,)
 
 
+ReadDocument: TypeAlias = Callable[[Task, BinaryIO, OnPage], DocumentAnswer | None]
+
+
 def document_pool(
-    limits: SandboxLimits,
+    limits: SandboxLimits, read: ReadDocument = read_document
 ) -> SandboxPool[Task, PreparedDocument | None]:
     """Return a pool of sandboxes that read documents."""
     return SandboxPool(
-        read_document, limits, DocumentAnswer | None, accept=accept_document, preload=load_modules
+        read, limits, DocumentAnswer | None, accept=accept_document, preload=load_modules
     )
 
 
