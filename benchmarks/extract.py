@@ -6,9 +6,9 @@ page. Both in CPU seconds, because the machine is shared, in turn, medians, afte
 loads what is loaded once. One file would say little, so ordinary ones of several kinds are
 measured: a few pages and hundreds, Latin and not, with an outline and without.
 
-The same through a real child process, as the pipeline does it: the child reports its CPU, which
-then includes taking the task and sending the chunks, and this process's CPU for its end of the pipe
-is added. Children's start is left out; a run pays it once.
+The same through real child processes, as the pipeline does it: with taking the task, sending the
+chunks, and this process's CPU for its end of the pipe. The start of the process that readers are
+forked from is left out, as a run pays it once; that of readers is not.
 
 Pages a second are wall time, because that is the claim. The bare engine in the same children says
 how much a second process can give on this machine at all.
@@ -16,6 +16,7 @@ how much a second process can give on this machine at all.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -31,13 +33,16 @@ from typing import Any, BinaryIO, TypeAlias
 import pypdfium2
 from measure import ROOT, cpu, taken_in_turn, tell, typical, wall
 
+from ingest.config.reader import GROUP_SECONDS
 from ingest.extract.document import ignore_progress
-from ingest.extract.sandbox.pool import OnPage, SandboxLimits, SandboxPool
+from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
+from ingest.extract.sandbox.process import SandboxProcess
 from ingest.models import PreparedDocument, Recipe, Source
-from ingest.pipeline.reader.prepare import Task, prepare
+from ingest.pipeline.reader.prepare import Task, document_pool, prepare
 
 RECIPE = Recipe("auto", 512, 0.12, "none", 384)
 LIMITS = SandboxLimits(120.0, 2048, 30.0)  # the defaults of the settings
+GROUPED = replace(LIMITS, group_seconds=GROUP_SECONDS)
 LARGE_PAGES = 400
 COPIES = 8  # of all files, for the pages a second
 REPETITIONS = 9
@@ -81,9 +86,9 @@ def task(file: Path) -> Task:
     return Task(source, "", RECIPE, "auto")
 
 
-def opened(task: Task | None) -> BinaryIO:
+def opened(task: Task) -> BinaryIO:
     """The file of a task, as the pipeline hands it to what reads it."""
-    return Path(task.source.location if task else os.devnull).open("rb")
+    return Path(task.source.location).open("rb")
 
 
 def prepared(task: Task) -> PreparedDocument | None:
@@ -92,10 +97,10 @@ def prepared(task: Task) -> PreparedDocument | None:
         return prepare(task, file, ignore_progress)
 
 
-def asked(child: Child, task: Task | None) -> Any:
+def asked(child: Child, task: Task) -> Any:
     """The same in a child process."""
     with opened(task) as file:
-        return child(task, file)
+        return child(task, file, owner="")
 
 
 def bare(task: Task, file: BinaryIO | None = None, _: object = None) -> int:
@@ -129,42 +134,51 @@ def overheads(tasks: Sequence[Task], pages: Sequence[int]) -> None:
 
 
 def contained_overhead(tasks: Sequence[Task]) -> None:
-    """What preparing all files costs in a child process and on this side of its pipe."""
-    child = SandboxPool(metered, LIMITS)
-    for item in tasks:
-        asked(child, item)
-        bare(item)
+    """What preparing all files costs in sandboxes and on this side of their pipes.
 
-    def both_ends() -> float:
-        before = time.process_time() + seconds(asked(child, None))
-        for item in tasks:
-            asked(child, item)
-        return time.process_time() + seconds(asked(child, None)) - before
-
-    all_of_it, engine = taken_in_turn(
-        REPETITIONS, both_ends, lambda: sum(cpu(partial(bare, item)) for item in tasks)
+    Each reader is kept for good, for a group of documents as in a run, or for one document.
+    """
+    kept, groups, single = (
+        document_pool(replace(LIMITS, group_seconds=seconds))
+        for seconds in (math.inf, GROUP_SECONDS, 0.0)
     )
-    child.close()
-    ratio = typical(all_of_it) / typical(engine)
-    tell("CPU, all of these, in a child process", f"{ratio:.2f}", "target <= 1.3")
+    small = tasks[1:]  # without the long one, whose reader is replaced anyway
+
+    def cost(child: Child) -> float:
+        (process,) = child.processes
+        before = used(process)
+        for item in small * COPIES:
+            asked(child, item)
+        process.end_reader()
+        return used(process) - before
+
+    for child in (kept, groups, single):
+        asked(child, tasks[1])
+        next(iter(child.processes)).end_reader()
+    bare_cost = partial(cpu, lambda: [bare(item) for item in small * COPIES])
+    *costs, engine = taken_in_turn(
+        3, *(partial(cost, child) for child in (kept, groups, single)), bare_cost
+    )
+    whole, grouped, each = map(typical, costs)
+    tell("CPU, all of these, in a child process", f"{whole / typical(engine):.2f}", "target <= 1.3")
+    tell("a reader for each group, relative to one", f"{grouped / whole:.2f}", "target <= 1.05")
+    tell("a reader for each document, relative to one", f"{each / whole:.2f}")
+    for child in (kept, groups, single):
+        child.close()
 
 
-def metered(task: Task | None, file: BinaryIO, beat: OnPage) -> PreparedDocument | float | None:
-    """The prepared document, or for no task the CPU seconds this process has used so far."""
-    return time.process_time() if task is None else prepare(task, file, beat)
-
-
-def seconds(answer: PreparedDocument | float | None) -> float:
-    """The answer to no task."""
-    assert isinstance(answer, float)
-    return answer
+def used(process: SandboxProcess) -> float:
+    """CPU seconds of this process, of the one that forks readers, and of readers that ended."""
+    stat = Path(f"/proc/{process.process.pid}/stat").read_text(encoding="ascii")
+    ticks = sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def rates(tasks: Sequence[Task], pages: int) -> None:
     """Pages a second with one worker and with two."""
     children: list[tuple[str, Child, str]] = [
-        ("prepared", SandboxPool(prepare, LIMITS), "target >= 1.7"),
-        ("bare engine", SandboxPool(bare, LIMITS), "what this machine gives"),
+        ("prepared", document_pool(GROUPED), "target >= 1.7"),
+        ("bare engine", SandboxPool(bare, GROUPED), "what this machine gives"),
     ]
     for label, child, target in children:
         reader = partial(asked, child)

@@ -184,6 +184,17 @@ def test_every_invariant_names_a_test_that_exists() -> None:
     assert set(re.findall(r"`(test_\w+)`", reasons)) <= names
 
 
+def test_every_row_about_the_sandbox_names_a_test_that_exists() -> None:
+    """What docs/security.md says is prevented has been tried."""
+    names = {function.name for path in TESTS for function in functions(path)}
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?!action|---)(.+) \|$", text, re.MULTILINE)
+    assert len(rows) >= 28
+    for row in rows:
+        (name,) = re.findall(r"^`(test_\w+)`$", row.split(" | ")[-1])
+        assert name in names, row
+
+
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_every_test_says_in_a_users_words_what_it_holds(path: Path) -> None:
     """A test whose purpose nobody wrote down is deleted by the next person it annoys."""
@@ -223,7 +234,7 @@ def test_nothing_is_committed_that_should_not_be() -> None:
     files = [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
     banned = ["pypi" + ".org", "files.python" + "hosted", "registry.npm" + "js", "deb." + "debian"]
     for path in files:
-        if path.suffix not in {".db", ".gz", ".pdf", ".png"}:
+        if path.suffix not in {".db", ".ftz", ".gz", ".pdf", ".png"}:
             text = path.read_text()
             assert not any(host in text for host in banned), path
 

@@ -53,7 +53,7 @@ def make_chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[
             headings=outline[heading_count - 1][1] if heading_count else (),
             confidence=min_confidence(document.confidence, first_page, last_page),
             plain=plain,
-            page_offsets=page_offsets(span, pages),
+            page_offsets=page_offsets(span.start, span.end, len(span.header), pages),
             sentence_offsets=sentence_offsets(span),
             section_offsets=tuple(offset for offset, _ in sections),
             sections=tuple(path for _, path in sections),
@@ -174,5 +174,15 @@ def line_break_before(text: str, offset: int) -> int:
 
 def choose_title(document: Document, name: str) -> str:
     """Return a document's own title, or else its first heading, or else its file name."""
+    return own_title(document) or title_from_name(name)
+
+
+def own_title(document: Document) -> str:
+    """Return a document's own title, or else its first heading; "" if it has neither."""
     heading = next((" ".join(h.title.split()) for h in document.headings if h.title.strip()), "")
-    return document.title or heading or name.rpartition("/")[2].rpartition(".")[0]
+    return document.title or heading
+
+
+def title_from_name(name: str) -> str:
+    """Return a file's name without its folder and its ending."""
+    return name.rpartition("/")[2].rpartition(".")[0]

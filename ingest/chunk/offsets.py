@@ -14,13 +14,14 @@ HEADING_SEPARATOR = " › "
 MAX_SECTION_CHARS = 300  # of the headings above a section, as one text
 
 
-def page_offsets(span: ChunkSpan, pages: Sequence[int]) -> tuple[int, ...]:
+def page_offsets(start: int, end: int, header: int, pages: Sequence[int]) -> tuple[int, ...]:
     """Return the offset of each page that a chunk touches; that of the first is 0.
 
-    `pages` has the offset of each page in the document's text. An empty page has an offset too.
+    `header` is the length of the table header that the chunk repeats. `pages` has the offset of
+    each page in the document's text. An empty page has an offset too.
     """
-    first, last = bisect_right(pages, span.start), bisect_left(pages, span.end)
-    return (0, *(shift(page, span) for page in pages[first:last]))
+    first, last = bisect_right(pages, start), bisect_left(pages, end)
+    return (0, *(header + page - start for page in pages[first:last]))
 
 
 def sentence_offsets(span: ChunkSpan) -> tuple[int, ...]:

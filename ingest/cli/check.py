@@ -29,7 +29,7 @@ from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index, RecordStore
 from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
 from ingest.pipeline.totals import RunTotals
-from ingest.runtime.formatting import escape_unprintable, pluralize
+from ingest.runtime.formatting import escape_unprintable, pluralize, to_json
 from ingest.sources import Root
 from ingest.sources.folder import normalize_name
 
@@ -202,7 +202,7 @@ def check_and_report(
                 **asdict(event),
                 "remedy": event.remedy(options.index or ""),
             }
-            print(json.dumps(fields, ensure_ascii=False), flush=True)
+            print(to_json(fields), flush=True)
         elif not options.quiet and (
             report.findings[event.kind] <= MAX_SHOWN_FINDINGS or options.verbose
         ):
@@ -247,7 +247,7 @@ def print_summary(
     """Print the summary."""
     if options.json:
         for source in report.untaken:
-            print(json.dumps({"event": "untaken", **asdict(source)}, ensure_ascii=False))
+            print(to_json({"event": "untaken", **asdict(source)}))
         counts = {
             "sources": report.sources,
             "chunks": report.chunks,

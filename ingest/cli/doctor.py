@@ -19,7 +19,7 @@ from ingest.commands.doctor.doctor import diagnose
 from ingest.commands.doctor.finding import DoctorFinding, Verdict
 from ingest.errors import ConfigError, ServiceError
 from ingest.redaction import redact
-from ingest.runtime.formatting import escape_unprintable, pluralize
+from ingest.runtime.formatting import escape_unprintable, pluralize, to_json
 
 if TYPE_CHECKING:
     from ingest.commands.doctor.live.live import Recording
@@ -35,9 +35,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         finding = replace(finding, text=redact(finding.text))  # noqa: PLW2901 - it quotes services
         wrong += finding.verdict is Verdict.WRONG
         if options.json:
-            print(
-                json.dumps({"event": "finding", **asdict(finding)}, ensure_ascii=False), flush=True
-            )
+            print(to_json({"event": "finding", **asdict(finding)}), flush=True)
         elif not options.quiet or finding.verdict is Verdict.WRONG:
             print(format_check(finding), flush=True)
     leftover = probe_live(options) if options.live else ""

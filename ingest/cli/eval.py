@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -43,7 +42,7 @@ from ingest.config.index import index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.models import Mode
-from ingest.runtime.formatting import escape_unprintable, pluralize
+from ingest.runtime.formatting import escape_unprintable, pluralize, to_json
 
 MAX_LINE_CHARS = 100  # characters
 MEASURE_NAMES = [
@@ -82,11 +81,7 @@ def main(options: argparse.Namespace) -> int:
         evaluation = evaluate(index, model, questions, weights=sorted(weights))
         fit = fit_weight(evaluation.ranks_by_weight, index.hybrid_weight)
     if options.json:
-        print(
-            "\n".join(
-                json.dumps(line, ensure_ascii=False) for line in evaluation_json(evaluation, fit)
-            )
-        )
+        print("\n".join(to_json(line) for line in evaluation_json(evaluation, fit)))
     else:
         about = f"{pluralize(len(questions), 'question')}, {index_name(settings)}: "
         print(about + pluralize(totals.chunks, "chunk"))
@@ -108,7 +103,7 @@ def compare_and_report(
     for number, result in enumerate(compare_recipes(variations, names, questions), 1):
         results.append(result)
         if options.json:
-            print(json.dumps(recipe_json(result, results[0]), ensure_ascii=False), flush=True)
+            print(to_json(recipe_json(result, results[0])), flush=True)
         elif not options.quiet:
             message = f"{number} of {len(variations)}: {result.name}"
             logs.log_event(logging.INFO, message, event="progress")

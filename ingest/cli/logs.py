@@ -83,7 +83,9 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = "".join(traceback.format_exception(*record.exc_info))
-        return redact(json.dumps(line, ensure_ascii=False, default=str))
+        from ingest.runtime.formatting import escape_controls
+
+        return redact(escape_controls(json.dumps(line, ensure_ascii=False, default=str)))
 
 
 def configure_logging(verbosity: int, form: str) -> None:

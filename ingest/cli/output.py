@@ -34,7 +34,7 @@ from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import OCR_HINT
 from ingest.runtime import formatting
 from ingest.runtime.bottleneck import format_seconds
-from ingest.runtime.formatting import escape_unprintable, format_bytes, pluralize
+from ingest.runtime.formatting import escape_unprintable, format_bytes, pluralize, to_json
 
 if TYPE_CHECKING:
     from typing import Self
@@ -183,7 +183,8 @@ def format_outcome(event: SourceResult, planned: str = "") -> str:
     """Format an outcome as a line of text; a plan says "to be " before the verbs."""
     parts = [f"{event.outcome:<9} {escape_unprintable(event.source)}"]
     if event.reason:
-        parts.append(f"{event.reason} [{event.code}]" if event.code else event.reason)
+        reason = escape_unprintable(event.reason)
+        parts.append(f"{reason} [{event.code}]" if event.code else reason)
     if event.outcome in (Outcome.FAILED, Outcome.SKIPPED) and event.chunks:
         parts.append(EARLIER_VERSION_HINT)
     if event.embedded:
@@ -200,12 +201,8 @@ def outcome_json(event: RunEvent) -> str | None:
     if isinstance(event, RunProgress | LeftOut):
         return None
     if isinstance(event, DeletionsWithheld):
-        return json.dumps(
-            {"event": "kept", **logs.run_field(), **asdict(event)}, ensure_ascii=False
-        )
-    return json.dumps(
-        {"event": "source", **logs.run_field(), **outcome_fields(event)}, ensure_ascii=False
-    )
+        return to_json({"event": "kept", **logs.run_field(), **asdict(event)})
+    return to_json({"event": "source", **logs.run_field(), **outcome_fields(event)})
 
 
 def outcome_fields(event: SourceResult) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -15,7 +14,7 @@ from ingest.commands.search.excerpts import words_to_mark
 from ingest.commands.search.passages import unwrap, wrap
 from ingest.index.sqlite.tokenize import highlight
 from ingest.models import Hit
-from ingest.runtime.formatting import escape_unprintable
+from ingest.runtime.formatting import escape_controls, escape_unprintable, to_json
 
 MAX_COLUMNS = 100
 INDENT = "    "
@@ -29,7 +28,7 @@ def main(options: argparse.Namespace) -> int:
     hits = search(question, mode=options.mode, top=options.top, settings=settings)
     if options.json:
         for hit in hits:
-            print(json.dumps(hit_json(hit), ensure_ascii=False))
+            print(to_json(hit_json(hit)))
     elif hits:
         words = words_to_mark(question)
         with_root = len({hit.fields["root"] for hit in hits}) > 1
@@ -57,13 +56,13 @@ def format_hit(hit: Hit, words: list[str], *, with_root: bool, whole: bool) -> I
     dim_mark, plain = (DIM, PLAIN) if colour else ("", "")
     fields = hit.fields
     source = f"{fields['root']}/{fields['source']}" if with_root else str(fields["source"])
-    page = format_pages(fields) if whole else format_page(hit)
+    page = escape_unprintable(format_pages(fields) if whole else format_page(hit))
     yield f"{escape_unprintable(source)}  {page}  {dim_mark}{hit.score:.4f}{plain}"
     if hit.heading:
         yield f"{dim_mark}{escape_unprintable(hit.heading)}{plain}"
     width = min(MAX_COLUMNS, shutil.get_terminal_size().columns) - len(INDENT)
     for line in wrap(unwrap(str(fields["content"])) if whole else hit.excerpt, width):
-        yield INDENT + highlight(line, words, start_mark, end_mark)
+        yield INDENT + highlight(escape_controls(line), words, start_mark, end_mark)
     if hit.also_in:
         copies = escape_unprintable(", ".join(hit.also_in))
         yield f"{INDENT}{dim_mark}also in {copies}{plain}"

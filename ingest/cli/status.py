@@ -22,7 +22,7 @@ from ingest.index import IndexTotals
 from ingest.models import KnownRoot, Outcome, Record, Summary
 from ingest.pipeline.in_progress import IN_PROGRESS, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
-from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
+from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize, to_json
 from ingest.sources.exclude import matches_any_glob
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -101,7 +101,7 @@ def print_json(status: Status, states: dict[str, int]) -> None:
         fields = asdict(record)
         del fields["committed"], fields["pending"]
         fields["details"] = output.known_details(record.details)
-        print(json.dumps({"event": "record", **fields}, ensure_ascii=False))
+        print(to_json({"event": "record", **fields}))
     for run in runs:
         print(json.dumps({"event": "run", **asdict(run)}))
     print(json.dumps({"event": "summary", **asdict(totals), **states}))

@@ -30,6 +30,7 @@ class Reader:
     ocr: str = ""  # name of the OCR engine; "" without OCR
     unsent_pages: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
     warm_up: Callable[[], None] = lambda: None  # start a sandbox before the first document
+    layers: Callable[[], tuple[str, ...]] = tuple  # of the sandboxes that were started
 
 
 @dataclass(frozen=True, slots=True)

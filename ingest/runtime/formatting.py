@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
 from ingest.models import Outcome, Record
 
 UNIT_STEP = 1000
 MAX_SHOWN_EXTENSIONS = 8
+# Control characters except tabs and line ends, overrides of the direction, halves of characters.
+UNSAFE_CHARS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def escape_unprintable(name: str) -> str:
     """Escape control and other unprintable characters, so that a name cannot move the cursor."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def escape_controls(text: str) -> str:
+    """Escape what moves a cursor or turns text round; joiners, which words are spelt with, stay."""
+    return UNSAFE_CHARS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def to_json(fields: object) -> str:
+    """Format a JSON object for one line of output, with characters of all languages."""
+    return escape_controls(json.dumps(fields, ensure_ascii=False))
 
 
 def pluralize(count: int, noun: str) -> str:

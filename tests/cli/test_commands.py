@@ -461,6 +461,7 @@ def test_quiet_and_verbose(command: Command, tmp_path: Path) -> None:
 
     loud = command("run", "docs", "-v")
     assert "new       a.pdf" in loud.stderr
+    assert "\nSandbox: " in loud.stdout
     assert "unchanged a.pdf" not in command("run", "docs", "-v").stderr
     assert "unchanged a.pdf" in command("run", "docs", "-vv").stderr
     quiet = command("run", "docs", "-q")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from ingest.cli.search import format_hit, hit_json
 from ingest.models import Hit
+from ingest.runtime.formatting import to_json
 
 FIELDS = {
     "source": "tools/lathe.pdf",
@@ -62,3 +64,19 @@ def test_programs_get_page_heading_and_excerpt() -> None:
     assert (found["event"], found["page"], found["heading"]) == ("hit", 4, "Lathes › Care")
     assert (found["excerpt"], found["also_in"]) == (HIT.excerpt, ())
     assert found["content"] == FIELDS["content"]
+
+
+def test_nothing_foreign_moves_the_cursor() -> None:
+    """Whoever fills a shared index cannot write on my terminal; Persian joiners stay."""
+    evil = "\x1b[2J\x9b1A\u202etxt\ud800"
+    fields = FIELDS | {"source": f"{evil}.pdf", "page_label": evil, "content": f"a\u200cb {evil}"}
+    hit = replace(HIT, fields=fields, page=3, heading=evil, excerpt=f"a\u200cb {evil}")
+    hit = replace(hit, also_in=(evil,))
+    for whole in (False, True):
+        text = "\n".join(format_hit(hit, [], with_root=True, whole=whole))
+        assert "\\u001b[2J" in text
+        assert "a\u200cb" in text
+        assert not set(evil[:1] + "\x9b\u202e\ud800") & set(text)
+    line = to_json(hit_json(hit))
+    assert line.isprintable() or set(filter(lambda c: not c.isprintable(), line)) == {"\u200c"}
+    assert json.loads(line)["heading"] == evil

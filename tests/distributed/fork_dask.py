@@ -11,12 +11,10 @@ from distributed.config import initialize_logging
 
 from tests.fork_readers import fork_readers
 
-REAL_READERS = "REAL_READERS"  # set: the sandbox processes are children of the worker
-
 
 def run_dask(*arguments: str) -> int:
     """Run the command, with the settings of the environment that the process has now."""
-    if REAL_READERS not in os.environ:
+    if "REAL_READERS" not in os.environ:  # set where they are to be children of the worker
         fork_readers()
     dask.config.refresh()
     initialize_logging(dask.config.config)

@@ -25,7 +25,6 @@ from ingest.runtime.cancellation import Cancellation
 from tests.conftest import DIMENSIONS
 from tests.distributed.cluster import Cluster, cluster, descendants, end
 from tests.distributed.driver import SMALL, Driver, Over, contents, driver
-from tests.distributed.fork_dask import REAL_READERS
 from tests.emulator.emulator import Azure, emulator
 from tests.emulator.faults import Fault
 from tests.emulator.gate import Gate, held
@@ -119,7 +118,7 @@ def counted(world: World) -> None:
 def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: World) -> None:
     """What they had is done again, by who joined meanwhile, too; only that is paid for twice."""
     world.cluster.living(0)
-    first, second = (world.cluster.worker(**{REAL_READERS: "1"}) for _ in range(2))
+    first, second = (world.cluster.worker(REAL_READERS="1") for _ in range(2))
     world.cluster.wait_for(2)
     with world.run("dying") as run:
         with world.held("openai", after=4) as gate:

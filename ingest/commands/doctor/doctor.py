@@ -34,9 +34,9 @@ from ingest.config.settings import Settings, build_settings, environment_setting
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
 from ingest.extract.passwords import read_passwords
-from ingest.extract.sandbox.pool import SandboxPool, missing_layers
+from ingest.extract.sandbox.pool import missing_layers
 from ingest.models import ListingIssue, Source
-from ingest.pipeline.reader.prepare import prepare
+from ingest.pipeline.reader.prepare import document_pool
 from ingest.sources import Root
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def check_endpoint(
 
 def check_sandbox(context: DoctorContext) -> str:
     """Describe the layers of the sandbox on this system. Raises ConfigError if some are lacking."""
-    pool = SandboxPool(prepare, sandbox_limits(context.settings))
+    pool = document_pool(sandbox_limits(context.settings))
     try:
         layers = pool.start_process().layers
     finally:

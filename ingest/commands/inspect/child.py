@@ -18,6 +18,7 @@ from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.pdf import EngineChain
+from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Chunk, Code, Document, RunningLines
 from ingest.pipeline.reader.page_images import encode_png
@@ -66,6 +67,43 @@ def inspect(
     options = extract_options(request.task)
     data = unpack_attachment(data, options, request.task.attachment_path)
     return view_document(extract(data, options, on_page), request)
+
+
+@dataclass(frozen=True, slots=True)
+class InspectAnswer:
+    """Answer to a request: the text of a document, or the image of a page."""
+
+    view: DocumentView | None = None
+    image: PageImage | None = None
+
+
+def answer_request(
+    request: InspectText | InspectImage, file: BinaryIO, on_page: OnPage
+) -> InspectAnswer:
+    """Run one request in a sandbox. Raises DocumentError."""
+    found = inspect(request, file, on_page)
+    return InspectAnswer(found) if isinstance(found, DocumentView) else InspectAnswer(image=found)
+
+
+def accept_view(
+    request: InspectText | InspectImage, answer: InspectAnswer
+) -> DocumentView | PageImage:
+    """Return what an answer has of a request. Raises InvalidAnswerError if it is none."""
+    view, image = answer.view, answer.image
+    if isinstance(request, InspectImage):
+        texts = range(len(request.texts))
+        if image and all(box.segment in texts for box in image.boxes):
+            return image
+        raise InvalidAnswerError("it is not the image of a page with these texts")
+    if not view or any(chunk.ordinal != n for n, chunk in enumerate(view.chunks)):
+        raise InvalidAnswerError("it is not the text of a document with its chunks")
+    ordinals = range(len(view.chunks))
+    for page in view.pages:
+        is_asked = request.first_page <= page.number <= request.last_page
+        has_chunks = all(n in ordinals for segment in page.segments for n in segment.chunks)
+        if not is_asked or not has_chunks or page.image:
+            raise InvalidAnswerError("it shows what was not asked for")
+    return view
 
 
 def unpack_attachment(data: bytes, options: ExtractOptions, path: Sequence[str]) -> bytes:

@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import BinaryIO
 
-from ingest.commands.inspect.child import InspectImage, InspectText, inspect
+from ingest.commands.inspect.child import (
+    InspectAnswer,
+    InspectImage,
+    InspectText,
+    accept_view,
+    answer_request,
+)
 from ingest.commands.inspect.view import (
     DocumentView,
     InspectedSource,
@@ -36,9 +42,8 @@ from ingest.extract.ocr.page_cache import CachedOcr
 from ingest.extract.passwords import read_passwords
 from ingest.extract.sandbox.pool import ProcessDied, SandboxPool
 from ingest.index import Index
-from ingest.models import ATTACHMENT_SEPARATOR, Details, Recipe, Record, Source, parent_name
-from ingest.pipeline.reader.page_images import render
-from ingest.pipeline.reader.prepare import Task
+from ingest.models import ATTACHMENT_SEPARATOR, Code, Details, Recipe, Record, Source, parent_name
+from ingest.pipeline.reader.prepare import Task, load_modules, render_pool
 from ingest.pipeline.reader.recovery import fallback_task, scale_limits
 from ingest.pipeline.reader.scanned_pages import find_scanned_pages
 from ingest.runtime.timing import Stopwatch
@@ -105,8 +110,10 @@ class Viewer:
         self.index = access.index
         self.limits = sandbox_limits(access.settings)
         self.passwords = read_passwords(access.settings.passwords)
-        self.inspect_pool = SandboxPool(inspect, self.limits)
-        self.render_pool = SandboxPool(render, self.limits)
+        self.inspect_pool = SandboxPool(
+            answer_request, self.limits, InspectAnswer, accept=accept_view, preload=load_modules
+        )
+        self.render_pool = render_pool(self.limits)
         self.image_bytes = 0  # of all images so far
         self.root_stack = ExitStack()
         policy = access.connections.retry_policy
@@ -141,23 +148,37 @@ class Viewer:
             source = root.find(parent_name(record.source) or record.source)
             check_size(source.size, document_memory(self.settings))
             with root.open(source) as file:
-                task = self.make_task(replace(source, name=record.source), record, file)
-                view = self.read_document(task, choice.pages, file)
-                return self.add_images(add_agreement(view, record.details), task, file)
+                source = replace(source, name=record.source)
+                try:
+                    return self.view_source(source, choice, (), file)
+                except DocumentError as error:
+                    if error.code != Code.ENCRYPTED or not self.passwords:
+                        raise
+                # Only the reader of a locked document gets the passwords.
+                return self.view_source(source, choice, self.passwords, file)
         except IngestError as error:
             return error
 
-    def make_task(self, source: Source, record: Record, file: BinaryIO) -> Task:
+    def view_source(
+        self, source: Source, choice: SourceChoice, passwords: tuple[str, ...], file: BinaryIO
+    ) -> DocumentView:
+        """Read a source as it is now. Raises DocumentError."""
+        task = self.make_task(source, choice.record.details, passwords, file)
+        view = self.read_document(task, choice.pages, file)
+        return self.add_images(add_agreement(view, choice.record.details), task, file)
+
+    def make_task(
+        self, source: Source, details: Details, passwords: tuple[str, ...], file: BinaryIO
+    ) -> Task:
         """Build the task that reads a source as it was read for the index, at no cost."""
-        details = record.details
         task = Task(
             source=source,
             known_fingerprint="",
             recipe=self.recipe,
             extractor=self.settings.extractor,
-            passwords=self.passwords,
+            passwords=passwords,
             hanging_pages=frozenset(details.missing).difference(details.scanned),
-            attachment_path=tuple(record.source.split(ATTACHMENT_SEPARATOR)[1:]),
+            attachment_path=tuple(source.name.split(ATTACHMENT_SEPARATOR)[1:]),
         )
         if not details.ocr:
             return task

@@ -1,7 +1,7 @@
 """Main loop of a sandbox process: receive a task, run it, send the result.
 
 Privileges are dropped for good before the first document is received. Code that runs afterwards
-must not need them.
+must not need them. On Linux each process that reads is forked from one that has loaded all modules.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-from ingest.errors import IngestError
+from ingest.errors import DocumentError
 from ingest.extract.sandbox import isolation, seccomp
-from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits
+from ingest.extract.sandbox.answers import MAX_ANSWER_BYTES, encode_answer
+from ingest.extract.sandbox.limits import SandboxLimits
+from ingest.extract.sandbox.parent import hide_memory
+from ingest.extract.sandbox.process import CAN_FORK, FORK
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress
 from ingest.extract.sandbox.spawn import open_handle
 from ingest.models import Code
@@ -32,21 +35,70 @@ MAX_CPU_SECONDS = 86_400  # of a process, which reads many documents
 
 
 def serve(pipe: Connection) -> None:
-    """Serve tasks until the parent closes the pipe. The first answer names the active layers."""
+    """Serve tasks until the parent closes the pipe; on Linux, by readers that are forked."""
     with contextlib.suppress(EOFError, ConnectionError):
-        function, megabytes, name = pipe.recv()
+        function, preload, megabytes, name = pipe.recv()
         progress = ProgressBuffer(name)
         die_with_parent(pipe)
         silence_output()
         limit_memory(megabytes)
         collect_garbage_rarely()
         limit_cpu_for_good()
-        pipe.send(isolation.enter())
-        for task, limits, file in receive_tasks(pipe):
-            heartbeat = Heartbeat(progress, limits)
-            with file:
-                outcome = run_task(partial(function, task, file, heartbeat.on_page), megabytes)
-            pipe.send(outcome)
+        if not CAN_FORK:
+            read_documents(pipe, function, megabytes, progress)
+            return
+        if preload:
+            preload()
+        gc.freeze()  # a search for cycles would copy the pages of memory that readers share
+        hide_memory()
+        fork_readers(pipe, lambda ours: read_documents(ours, function, megabytes, progress))
+
+
+def fork_readers(pipe: Connection, read: Callable[[Connection], None]) -> None:
+    """Fork a reader whenever the parent asks for one; then answer its id, and later its exit code.
+
+    There is one at a time. This process never has a document.
+    """
+    pipe.send_bytes(b"0")
+    while True:
+        assert pipe.recv_bytes() == FORK
+        handle = recv_handle(pipe)
+        parent = os.getpid()
+        pid = os.fork()
+        if not pid:
+            pipe.close()
+            read_and_exit(Connection(handle), parent, read)
+        os.close(handle)
+        pipe.send_bytes(b"%d" % pid)
+        _, status = os.waitpid(pid, 0)
+        pipe.send_bytes(b"%d" % os.waitstatus_to_exitcode(status))
+
+
+def read_and_exit(pipe: Connection, parent: int, read: Callable[[Connection], None]) -> NoReturn:
+    """Read documents in a process that was just forked, and end it."""
+    code = 1
+    try:
+        die_with(parent)
+        with contextlib.suppress(EOFError, ConnectionError):
+            read(pipe)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def read_documents(
+    pipe: Connection,
+    function: Callable[..., Any],
+    megabytes: int,
+    progress: ProgressBuffer,
+) -> None:
+    """Drop privileges for good, tell which layers are active, and run tasks."""
+    pipe.send_bytes(encode_answer(isolation.enter()))
+    for task, limits, file in receive_tasks(pipe):
+        heartbeat = Heartbeat(progress, limits)
+        with file:
+            outcome = run_task(partial(function, task, file, heartbeat.on_page), megabytes)
+        pipe.send_bytes(outcome)
 
 
 def receive_tasks(pipe: Connection) -> Iterator[tuple[object, SandboxLimits, BinaryIO]]:
@@ -84,28 +136,40 @@ class Heartbeat:
                 resource.setrlimit(resource.RLIMIT_CPU, (min(limit, hard), hard))
 
 
-def run_task(function: Callable[[], Any], megabytes: int) -> object:
-    """Return the result of a task, or the exception to raise in the parent."""
+def run_task(function: Callable[[], Any], megabytes: int) -> bytes:
+    """Return the answer of a task: its result, or the error to raise in the parent."""
     try:
-        return function()
+        answer = encode_answer(function())
+        if len(answer) <= MAX_ANSWER_BYTES:
+            return answer
+        error = DocumentError("what was read of it is too large; split it", Code.TOO_LARGE)
     except MemoryError:
-        return ProcessDied(
+        error = DocumentError(
             f"reading it needs more than {megabytes} MB; INGEST_DOCUMENT_MEGABYTES allows more",
             Code.TOO_MUCH_MEMORY,
         )
-    except IngestError as error:
-        return error
-    except Exception as error:  # noqa: BLE001 - our bug on one document must not end the run
-        return ProcessDied(f"reading it failed ({type(error).__name__}: {error})", Code.CRASHED)
+    except DocumentError as raised:
+        error = raised
+    except Exception as raised:  # noqa: BLE001 - our bug on one document must not end the run
+        reason = f"reading it failed ({type(raised).__name__}: {raised})"
+        error = DocumentError(reason, Code.CRASHED)
+    return encode_answer(error)
 
 
 def die_with_parent(pipe: Connection) -> None:
     """Have the kernel kill this process when its parent ends (Linux)."""
+    die_with(0)
+    if sys.platform == "linux" and pipe.poll():
+        raise EOFError  # the parent sends nothing yet, so it has ended before that
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end it if the parent has (Linux)."""
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(seccomp.PR_SET_PDEATHSIG, *map(ctypes.c_ulong, (signal.SIGKILL, 0, 0, 0)))
-        if pipe.poll():  # the parent sends nothing yet, so it has ended before that
-            raise EOFError
+        if parent and os.getppid() != parent:
+            os._exit(1)
 
 
 def limit_cpu_for_good() -> None:

@@ -1,7 +1,8 @@
 """Shared-memory progress of a sandbox process: page, number of pages, timestamp.
 
 Messages would wake the parent at every page, which costs a tenth of the time to read it. A
-compromised child may write anything here; only its own time limit depends on it.
+compromised child may write anything here; only its own time limit, and which of its own pages are
+skipped, depend on it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+
+from ingest.extract.limits import MAX_PAGES
 
 if sys.platform == "linux":
     import fcntl
@@ -42,8 +45,9 @@ class ProgressBuffer:
             self.memory = mmap.mmap(int(name), LAYOUT.size)
 
     def read(self) -> ReadProgress:
-        """Return the progress that was written last."""
-        return ReadProgress(*LAYOUT.unpack_from(self.memory))
+        """Return the progress that was written last; none if no document can make it."""
+        found = ReadProgress(*LAYOUT.unpack_from(self.memory))
+        return found if 0 <= found.page <= found.pages <= MAX_PAGES else ReadProgress()
 
     def write(self, progress: ReadProgress) -> None:
         """Write the progress of this process."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 from ingest.errors import DocumentError
-from ingest.models import ATTACHMENT_SEPARATOR, Attachment, PreparedDocument
+from ingest.models import ATTACHMENT_SEPARATOR, Attachment, Code, PreparedDocument
 from ingest.pipeline.reader.prepare import Prepare, Task
 
 log = logging.getLogger(__name__)
@@ -18,17 +19,20 @@ MAX_ATTACHMENTS = 1000  # of one file, as all results are in memory until the la
 
 
 def prepare_with_attachments(
-    task: Task, file: BinaryIO, prepare: Prepare
+    task: Task, file: BinaryIO, prepare: Prepare, passwords: tuple[str, ...] = ()
 ) -> PreparedDocument | None:
     """Prepare a document and every PDF inside it, each as a source of its own.
+
+    Only the reader of a locked one gets the passwords.
 
     Attachments of an unchanged document are not read. An attachment that cannot be read has its
     error as result. The details of the document name all attachments, at any depth.
     """
-    document = prepare(task, file)
+    unlocked = partial(prepare_unlocked, prepare, passwords)
+    document, task = unlocked(task, file)
     if document is None or not document.details.attachments:
         return document
-    found = list(islice(prepare_attachments(task, document, file, prepare), MAX_ATTACHMENTS + 1))
+    found = list(islice(prepare_attachments(task, document, file, unlocked), MAX_ATTACHMENTS + 1))
     if len(found) > MAX_ATTACHMENTS:
         log.warning(
             "%s: only the first %d PDFs inside it are read", task.source.name, MAX_ATTACHMENTS
@@ -40,8 +44,24 @@ def prepare_with_attachments(
     return replace(document, attached=attached, details=details)
 
 
+def prepare_unlocked(
+    prepare: Prepare, passwords: tuple[str, ...], task: Task, file: BinaryIO
+) -> tuple[PreparedDocument | None, Task]:
+    """Prepare a document; if it is locked, again with the passwords. Return the task as well."""
+    try:
+        return prepare(task, file), task
+    except DocumentError as error:
+        if error.code != Code.ENCRYPTED or not passwords or task.passwords:
+            raise
+    task = replace(task, passwords=passwords)
+    return prepare(task, file), task
+
+
+PrepareUnlocked: TypeAlias = Callable[[Task, BinaryIO], tuple[PreparedDocument | None, Task]]
+
+
 def prepare_attachments(
-    task: Task, prepared: PreparedDocument, file: BinaryIO, prepare: Prepare
+    task: Task, prepared: PreparedDocument, file: BinaryIO, prepare: PrepareUnlocked
 ) -> Iterator[Attachment]:
     """Prepare the attachments of a document, depth first."""
     for name in prepared.details.attachments:
@@ -50,7 +70,7 @@ def prepare_attachments(
             task, source=source, known_fingerprint="", attachment_path=(*task.attachment_path, name)
         )
         try:
-            found = prepare(inner, file)
+            found, inner = prepare(inner, file)
         except DocumentError as error:
             yield Attachment(source, error)
             continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -19,6 +20,7 @@ from ingest.extract.document import ExtractOptions
 from ingest.extract.figures.document import crop_image
 from ingest.extract.page_hash import PageHasher
 from ingest.extract.pdf import EngineChain, render_pdf_page
+from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Code, PageShares
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 MIN_SIDE_PIXELS, MAX_SIDE_PIXELS, MAX_UPLOAD_BYTES = 50, 10_000, 4_000_000
 # Of zlib's levels. Its default, 6, takes half as long again for 3% less.
 COMPRESSION_LEVEL = 4
+PNG_START = b"\x89PNG\r\n\x1a\n"
+PAGE_HASH = re.compile("(drawn-)?[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,19 @@ def render(task: RenderTask, file: BinaryIO, on_page: OnPage) -> dict[int, str] 
     if task.draw:
         return encode_for_ocr(render_for_ocr(engines, task.pages[0], task.box))
     return hash_pages(engines, data, task, on_page)
+
+
+def accept_pages(task: RenderTask, answer: dict[int, str] | bytes) -> dict[int, str] | bytes:
+    """Return an answer to a task. Raises InvalidAnswerError if it is none."""
+    if task.draw:
+        if isinstance(answer, bytes) and answer.startswith(PNG_START):
+            return answer
+        raise InvalidAnswerError("it is no picture")
+    if isinstance(answer, bytes) or not answer.keys() <= set(task.pages):
+        raise InvalidAnswerError("it is not about the pages that were asked for")
+    if not all(PAGE_HASH.fullmatch(value) for value in answer.values()):
+        raise InvalidAnswerError("it has a hash that is none")
+    return answer
 
 
 def hash_pages(

@@ -6,18 +6,22 @@ child is given an open file, so it needs no path, no network and no token.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeAlias
 
-from ingest.chunk.chunks import choose_title, make_chunks
+from ingest.chunk import MIN_CHUNK_TOKENS
+from ingest.chunk.chunks import make_chunks, own_title
 from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment, find_embedded_files
-from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.document import ExtractOptions, extract, ignore_progress
 from ingest.extract.ocr import local as local_ocr
-from ingest.extract.sandbox.pool import OnPage
+from ingest.extract.sandbox.pool import OnPage, SandboxLimits, SandboxPool
 from ingest.models import (
+    ATTACHMENT_SEPARATOR,
     Code,
     Document,
     OcrResult,
@@ -27,6 +31,20 @@ from ingest.models import (
     document_kind,
     hash_fields,
 )
+from ingest.pipeline.reader.answer import DocumentAnswer, accept_document, answer_with
+from ingest.pipeline.reader.page_images import RenderTask, accept_pages, render
+
+# A page with some words of English; its cross-reference table is missing, as engines rebuild it.
+SMALLEST_PDF = b"""%PDF-1.4
+1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj
+2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj
+3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R
+/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>>>endobj
+4 0 obj<</Length 91>>stream
+BT /F 12 Tf 72 720 Td (This page has a few words, as most pages of a document have.) Tj ET
+endstream endobj
+trailer<</Root 1 0 R>>
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +75,19 @@ def prepare(
 ) -> PreparedDocument | None:
     """Return a document and its chunks; None if its fingerprint is the known one.
 
+    It reads in this process. Raises DocumentError.
+    """
+    return accept_document(task, read_document(task, file, on_page, edit))
+
+
+def read_document(
+    task: Task,
+    file: BinaryIO,
+    on_page: OnPage,
+    edit: Callable[[Document], Document] | None = None,
+) -> DocumentAnswer | None:
+    """Read a document, in a sandbox; answer with None if its fingerprint is the known one.
+
     The fingerprint covers bytes, fields and recipe. `edit` is applied to the extracted document.
     Raises DocumentError.
     """
@@ -79,15 +110,47 @@ def prepare(
     document = extract(data, options, on_page)
     if edit:
         document = edit(document)
-    return PreparedDocument(
-        fingerprint=fingerprint,
-        pages=len(document.pages),
-        empty_pages=document.pages.count(""),
-        title=choose_title(document, task.source.name),
-        chunks=tuple(make_chunks(document, task.source, task.recipe)),
-        details=document.details,
-        figures=document.figures,
+    chunks = make_chunks(document, task.source, task.recipe)
+    return answer_with(fingerprint, document, own_title(document), chunks)
+
+
+def reader_owner(task: Task) -> tuple[str, ...]:
+    """Return whose documents the reader of a task may have read: those of one root.
+
+    With passwords, those of one file, as it must not pass them on.
+    """
+    root, name = task.source.key
+    return (root, name.split(ATTACHMENT_SEPARATOR)[0]) if task.passwords else (root,)
+
+
+ReadDocument: TypeAlias = Callable[[Task, BinaryIO, OnPage], DocumentAnswer | None]
+
+
+def document_pool(
+    limits: SandboxLimits, read: ReadDocument = read_document
+) -> SandboxPool[Task, PreparedDocument | None]:
+    """Return a pool of sandboxes that read documents."""
+    return SandboxPool(
+        read, limits, DocumentAnswer | None, accept=accept_document, preload=load_modules
     )
+
+
+def render_pool(limits: SandboxLimits) -> SandboxPool[RenderTask, dict[int, str] | bytes]:
+    """Return a pool of sandboxes that hash and render pages."""
+    return SandboxPool(
+        render, limits, dict[int, str] | bytes, accept=accept_pages, preload=load_modules
+    )
+
+
+def load_modules() -> None:
+    """Load what reading an ordinary document needs, by reading one."""
+    import ingest.extract.engines.pypdf  # noqa: F401 - readers would import it one by one
+
+    source = Source("", "warm-up.pdf", "", len(SMALLEST_PDF), "")
+    task = Task(source, "", Recipe("auto", MIN_CHUNK_TOKENS, 0.0, "", 0), "auto")
+    with contextlib.suppress(DocumentError):
+        read_document(task, io.BytesIO(SMALLEST_PDF), ignore_progress)
+    find_embedded_files.cache_clear()
 
 
 def extract_options(task: Task) -> ExtractOptions:

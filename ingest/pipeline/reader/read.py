@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool, TimedOut
 from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.attachments import prepare_with_attachments
-from ingest.pipeline.reader.prepare import Task
+from ingest.pipeline.reader.budget import FileBudget
+from ingest.pipeline.reader.prepare import Task, reader_owner
 from ingest.pipeline.reader.recovery import ReadWriteLock, read_with_recovery
 from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOCUMENTS, Stopwatch
 from ingest.sources import Root, check_size
@@ -58,28 +60,39 @@ class DocumentReader:
             stale.known_fingerprint,
             self.recipe,
             self.extractor,
-            self.passwords,
-            self.ocr,
+            ocr=self.ocr,
             verify_share=self.verify_share,
             figure_ocr=self.figure_ocr,
         )
         with ExitStack() as opened:
             with self.times.measure(FETCHING_DOCUMENTS, source.key):
                 file = opened.enter_context(root.open(source))
-            return prepare_with_attachments(task, file, self.read_scanned)
+            budget = FileBudget(self.sandbox.limits)
+            read = partial(self.read_scanned, budget)
+            return prepare_with_attachments(task, file, read, self.passwords)
 
-    def read_scanned(self, task: Task, file: BinaryIO) -> PreparedDocument | None:
+    def read_scanned(
+        self, budget: FileBudget, task: Task, file: BinaryIO
+    ) -> PreparedDocument | None:
         """Read one PDF, with OCR of its scanned pages by the service, if there is one."""
+        read = partial(self.read_text, budget)
         if self.scanned_page_ocr is None:
-            return self.read_text(task, file)
-        return self.scanned_page_ocr.prepare(task, file, self.read_text, self.cpu)
+            document = read(task, file)
+        else:
+            document = self.scanned_page_ocr.prepare(task, file, read, self.cpu)
+        if document:
+            budget.count(document)
+        return document
 
-    def read_text(self, task: Task, file: BinaryIO) -> PreparedDocument | None:
+    def read_text(self, budget: FileBudget, task: Task, file: BinaryIO) -> PreparedDocument | None:
         """Read one PDF; after a failure, without the pages that hang or with the other engine."""
+        limits = budget.limits_of(task)
         with self.cpu, self.times.measure(READING_DOCUMENTS, task.source.key):
-            return read_with_recovery(
-                self.read_in_sandbox, task, file, self.sandbox.limits, self.lock
-            )
+            started = self.times.clock()
+            try:
+                return read_with_recovery(self.read_in_sandbox, task, file, limits, self.lock)
+            finally:
+                budget.seconds += self.times.clock() - started
 
     def read_in_sandbox(
         self, task: Task, file: BinaryIO, limits: SandboxLimits
@@ -87,7 +100,7 @@ class DocumentReader:
         """Read one PDF once, in a child process. Records the time lost if it times out."""
         started = self.times.clock()
         try:
-            return self.sandbox(task, file, limits)
+            return self.sandbox(task, file, limits, reader_owner(task))
         except TimedOut:
             self.times.add_elapsed(HANGING_PAGES, started)
             raise

@@ -38,12 +38,14 @@ def read_with_recovery(
 
     Raises DocumentError: if the retry fails too, the error of the first attempt.
     """
+    started = time.monotonic()
     try:
         with lock.shared():
             return skip_hanging_pages(read, task, file, limits)
     except ProcessDied as death:
         retry = fallback_task(task, death)
-        if retry is None:
+        limits = replace(limits, max_seconds=limits.max_seconds - (time.monotonic() - started))
+        if retry is None or limits.max_seconds <= 0:
             raise
         # A slow document does not endanger others, which would wait long for it.
         hold = lock.shared if death.code is Code.TOO_SLOW else lock.exclusive
@@ -80,9 +82,14 @@ def skip_hanging_pages(
             # The time is up, or too short for another page that hangs.
             is_final = timeout.overdue or left < total.page_seconds
             task = skip_page(task, timeout, all_after=is_final)
+            reason = timeout
+        most = total.max_seconds - (time.monotonic() - started)
+        if most <= 0:
+            raise reason
         if is_final:
-            return read(task, file, replace(total, seconds=total.seconds * FINAL_TIME_FACTOR))
-        attempt = replace(total, seconds=left, seconds_per_page=0.0)
+            final = total.seconds * FINAL_TIME_FACTOR
+            return read(task, file, replace(total, seconds=final, max_seconds=most))
+        attempt = replace(total, seconds=left, seconds_per_page=0.0, max_seconds=most)
 
 
 def scale_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
@@ -93,7 +100,7 @@ def scale_limits(task: Task, limits: SandboxLimits) -> SandboxLimits:
         limits,
         page_seconds=limits.page_seconds * factor,
         seconds_per_page=limits.seconds_per_page * factor,
-        max_timed_pages=task.source.size / BYTES_PER_TIMED_PAGE,
+        max_timed_pages=min(limits.max_timed_pages, task.source.size / BYTES_PER_TIMED_PAGE),
     )
 
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ingest.errors import DocumentError, StoppedError
 from ingest.extract.ocr.page_cache import CachedOcr, ScannedPages
-from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
-from ingest.models import Figure, PreparedDocument
-from ingest.pipeline.reader.page_images import RenderTask, render
-from ingest.pipeline.reader.prepare import Prepare, Task
+from ingest.extract.sandbox.pool import SandboxLimits
+from ingest.models import Code, Figure, PreparedDocument
+from ingest.pipeline.reader.page_images import RenderTask
+from ingest.pipeline.reader.prepare import Prepare, Task, render_pool
 
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
@@ -37,7 +37,7 @@ class ScannedPageOcr:
     ) -> None:
         self.ocr = pages
         self.service = service
-        self.sandbox = SandboxPool(render, limits)
+        self.sandbox = render_pool(limits)
 
     def count_unsent_pages(self) -> int:
         """Return the number of pages seen so far that a run would pay for."""
@@ -108,6 +108,8 @@ def find_scanned_pages(
     try:
         hashes = render_pages(request, file)
     except DocumentError as error:
+        if error.code == Code.ENCRYPTED:  # with passwords, it is tried again
+            raise
         log.warning("%s: its scanned pages cannot be rendered: %s", source.name, error)
     assert isinstance(hashes, dict)
     return ScannedPages(source.root, source.name, hashes, draw)

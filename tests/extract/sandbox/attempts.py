@@ -6,6 +6,7 @@ import ctypes
 import fcntl
 import gc
 import os
+import pickle
 import socket
 import subprocess
 import threading
@@ -161,11 +162,13 @@ def behave(task: tuple[str, Path, int], file: BinaryIO, on_page: OnPage) -> obje
     if how == "handles":
         handles = list(Path("/proc/self/fd").iterdir())  # one of which is the listing's
         return {str(handle.readlink()) for handle in handles if handle.exists()}
-    if how == "speak":
-        return Evil(folder / "by the parent")
-    if how in ("babble", "shout"):
+    if how in ("speak", "babble", "shout", "begin"):
         (pipe,) = (o for o in gc.get_objects() if isinstance(o, Connection))
-        pipe.send_bytes(b"pages" if how == "babble" else bytes(600 << 20))
+        if how == "begin":
+            os.write(pipe.fileno(), b"\0\0\1\0beginning of 256 bytes")
+            os._exit(0)
+        spoken = pickle.dumps(Evil(folder / "by the parent"))
+        pipe.send_bytes({"speak": spoken, "babble": b"pages"}.get(how) or bytes(600 << 20))
     if how == "work":
         return work()
     return how

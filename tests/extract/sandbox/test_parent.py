@@ -89,7 +89,7 @@ def test_what_slows_or_outlives_a_parent_is_refused(tmp_path: Path) -> None:
         assert isinstance(answers, dict)
         assert set(answers.values()) == {"refused"}, answers
         (reader,) = children.processes
-        limits = Path(f"/proc/{reader.process.pid}/limits").read_text()
+        limits = Path(f"/proc/{reader.reader.pid}/limits").read_text()
         (line,) = (row for row in limits.splitlines() if row.startswith("Max cpu time"))
         assert line.split()[4] == str(child.MAX_CPU_SECONDS)
     finally:

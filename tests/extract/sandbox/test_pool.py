@@ -52,12 +52,26 @@ def test_a_reader_whose_parent_was_killed_says_nothing() -> None:
         assert child.communicate(timeout=PATIENCE)[1] == ""
 
 
-def test_work_is_done_elsewhere_and_the_process_is_kept() -> None:
-    """Starting a process is paid once, not once a document."""
-    with contained() as call:
-        first, second = call("well"), call("well")
+def test_a_reader_has_read_no_other_owners_documents() -> None:
+    """One that a document has taken over does not see the next one; that of its owner, for a while.
 
-    assert first == second != f"well by {os.getpid()}"
+    The process that readers are forked from is started once.
+    """
+    limits = SandboxLimits(30, 1024, group_seconds=100)
+    children = SandboxPool(behave, limits)
+    try:
+        with Path(os.devnull).open("rb") as file:
+            mine, again, yours, none, alone = (
+                children("well", file, owner=owner) for owner in ("me", "me", "you", None, None)
+            )
+            (process,) = children.processes
+            process.limits = SandboxLimits(30, 1024, group_seconds=0)
+            last = [children("well", file, owner="me") for _ in range(2)]
+        assert children.processes == {process}
+    finally:
+        children.close()
+    assert mine == again != f"well by {os.getpid()}"
+    assert len({mine, yours, none, alone, *last}) == 6
 
 
 def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
@@ -256,13 +270,19 @@ def test_noise_of_native_code_does_not_reach_the_terminal(
 
 def test_there_are_no_more_processes_than_documents_at_a_time() -> None:
     """Two cores read two documents, whichever threads bring them."""
-    with contained() as call:
-        pids = set()
+    children = SandboxPool(behave, SandboxLimits(30, 1024))
+
+    def call(how: str) -> str:
+        with Path(os.devnull).open("rb") as file:
+            return str(children(how, file, owner="me"))
+
+    try:
         for _ in range(3):
             with ThreadPoolExecutor(2) as threads:
-                pids |= set(threads.map(call, ["well"] * 8))
-
-    assert 1 <= len(pids) <= 2
+                list(threads.map(call, ["well"] * 8))
+        assert 1 <= len(children.processes) <= 2
+    finally:
+        children.close()
 
 
 def test_closing_ends_a_busy_process() -> None:

@@ -18,10 +18,12 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from ingest.errors import DocumentError
+from ingest.extract.limits import MAX_PAGES
 from ingest.extract.ocr.local import ENGINE_NAME
 from ingest.extract.sandbox.pool import OnPage, ProcessDied, SandboxLimits, SandboxPool, TimedOut
 from ingest.extract.sandbox.progress import ReadProgress
 from ingest.models import Code, Details, PreparedDocument, Recipe, Source
+from ingest.pipeline.reader.budget import RETRY_FACTOR, FileBudget
 from ingest.pipeline.reader.prepare import Prepare, Task
 from ingest.pipeline.reader.read import DocumentReader
 from ingest.pipeline.reader.recovery import (
@@ -43,7 +45,7 @@ def task(**values: Any) -> Task:
     return replace(Task(source, "", RECIPE, "auto"), **values)
 
 
-def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument:
+def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> int:
     """Read a document that says what it does to its reader."""
     file.seek(0)
     does = json.load(file)
@@ -60,8 +62,13 @@ def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> PreparedDocument:
             bytearray(8 << 30)
     on_page(0, does["pages"])
     time.sleep(does.get("closing", 0))
+    return int(does["pages"])
+
+
+def prepared(task: Task, pages: int) -> PreparedDocument:
+    """A document without text."""
     details = Details(missing=tuple(sorted(task.hanging_pages)), producer=task.extractor)
-    return PreparedDocument("fingerprint", does["pages"], 0, "", (), details)
+    return PreparedDocument("fingerprint", pages, 0, "", (), details)
 
 
 Call = Callable[..., PreparedDocument]
@@ -75,7 +82,7 @@ class Scripted:
     limits: SandboxLimits = LIMITS
 
     def __call__(
-        self, task: Task, file: BinaryIO, limits: SandboxLimits
+        self, task: Task, file: BinaryIO, limits: SandboxLimits, owner: object = None
     ) -> PreparedDocument | None:
         return self.read(task, file, limits)
 
@@ -89,7 +96,7 @@ def recovering(read: Read, limits: SandboxLimits = LIMITS) -> Prepare:
 @contextmanager
 def reading(folder: Path, limits: SandboxLimits = LIMITS) -> Iterator[Call]:
     """Real children, and a real file for each document."""
-    children = SandboxPool(misbehave, limits)
+    children = SandboxPool(misbehave, limits, int, accept=prepared)
     prepare = recovering(children, limits)
 
     def call(how: Task | None = None, **does: Any) -> PreparedDocument:
@@ -170,7 +177,7 @@ def test_a_page_that_hangs_is_said_to_have_held_up_the_run() -> None:
     begun = time.monotonic()
     with Path(os.devnull).open("rb") as file:
         reader = DocumentReader(cast("Any", Scripted(read)), nullcontext(), times, RECIPE)
-        assert reader.read_text(task(), file)
+        assert reader.read_text(FileBudget(LIMITS), task(), file)
     assert 0.05 <= times.thread_seconds(HANGING_PAGES) <= time.monotonic() - begun - 0.05
 
 
@@ -334,3 +341,46 @@ def test_recognising_a_page_takes_its_time() -> None:
             recovering(reading)(task(ocr=ocr), file)
     assert [limits.page_seconds for limits in seen] == [1.5, 1.5, 1.5 * OCR_TIME_FACTOR]
     assert [limits.seconds_per_page for limits in seen] == [1, 1, OCR_TIME_FACTOR]
+
+
+def test_pdfs_inside_share_the_time_of_their_file() -> None:
+    """A small file with slow PDFs inside holds a reader no longer than a document may take."""
+    budget = FileBudget(SandboxLimits(2, 1024, page_seconds=2))
+    outer = task(source=Source("/root", "a.pdf", "/root/a.pdf", 2_800, "1"))
+    longest = 2 + 2_800 / BYTES_PER_TIMED_PAGE
+    assert budget.limits_of(outer).max_seconds == RETRY_FACTOR * longest
+    budget.count(PreparedDocument("", 1, 0, "", ()))
+    inner = replace(outer, attachment_path=("b.pdf",))
+    for spent in (0.5, 1.0):
+        budget.seconds += spent
+        left = budget.limits_of(inner)
+        assert left.seconds == 3 - budget.seconds
+        assert left.max_seconds <= longest - budget.seconds
+    budget.seconds += 2
+    with pytest.raises(
+        DocumentError, match="the time of the file that it is in is used up"
+    ) as caught:
+        budget.limits_of(inner)
+    assert caught.value.code is Code.TOO_SLOW
+
+
+def test_pdfs_inside_share_the_pages_of_their_file() -> None:
+    """A thousand PDFs in one do not fill the memory or the index either."""
+    budget = FileBudget(LIMITS)
+    budget.count(PreparedDocument("", MAX_PAGES, 0, "", ()))
+    with pytest.raises(DocumentError, match="more than 100,000 pages"):
+        budget.count(PreparedDocument("", 1, 0, "", ()))
+
+
+def test_what_hangs_again_and_again_ends_with_its_file() -> None:
+    """No attempt begins after the last moment of a file, whatever there would be to try."""
+    tried: list[SandboxLimits] = []
+
+    def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:
+        tried.append(limits)
+        raise TimedOut("slow", ReadProgress(2, 5, 0.0), overdue=False)
+
+    limits = replace(LIMITS, max_seconds=-1.0)
+    with Path(os.devnull).open("rb") as file, pytest.raises(TimedOut):
+        recovering(read, limits)(task(), file)
+    assert len(tried) == 1

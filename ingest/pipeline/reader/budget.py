@@ -1,0 +1,61 @@
+"""Budget of one file: time, pages and characters, PDFs inside it included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ingest.errors import DocumentError
+from ingest.extract.limits import MAX_DOCUMENT_CHARS, MAX_PAGES, too_large_error
+from ingest.extract.sandbox.pool import SandboxLimits
+from ingest.models import Code, PreparedDocument
+from ingest.pipeline.reader.prepare import Task
+from ingest.pipeline.reader.recovery import scale_limits
+
+# A file may take this many times the limit of its pages, as a document may be read again without
+# pages that hang, or with the other engine; and never longer than MAX_FILE_SECONDS.
+RETRY_FACTOR = 2
+MAX_FILE_SECONDS = 8 * 3600.0
+
+
+@dataclass(slots=True)
+class FileBudget:
+    """What the documents of one file may use, and what they have used."""
+
+    limits: SandboxLimits
+    seconds: float = 0.0  # that readers have taken
+    pages: int = 0
+    chars: int = 0
+
+    def limits_of(self, task: Task) -> SandboxLimits:
+        """Return the limits of the next document. Raises DocumentError if nothing is left.
+
+        The file itself has those of a document; PDFs inside it, what those before them have left.
+        """
+        whole = scale_limits(task, self.limits)
+        left = min(MAX_FILE_SECONDS, RETRY_FACTOR * whole.total_seconds(MAX_PAGES)) - self.seconds
+        if not task.attachment_path:
+            return replace(self.limits, max_seconds=left)
+        seconds = whole.total_seconds(self.pages) - self.seconds
+        if min(seconds, left) <= 0:
+            raise DocumentError(
+                "the time of the file that it is in is used up; INGEST_DOCUMENT_SECONDS allows "
+                "more",
+                Code.TOO_SLOW,
+            )
+        pages = max(0.0, whole.max_timed_pages - self.pages)
+        left = min(left, seconds + pages * whole.seconds_per_page)
+        return replace(self.limits, seconds=seconds, max_timed_pages=pages, max_seconds=left)
+
+    def count(self, document: PreparedDocument) -> None:
+        """Count what a document has used. Raises DocumentError if that is too much for one file."""
+        self.pages += document.pages
+        self.chars += sum(chunk.end - chunk.start for chunk in document.chunks)
+        if self.pages > MAX_PAGES:
+            raise too_large_error(
+                f"its file has more than {MAX_PAGES:,} pages, PDFs inside included"
+            )
+        if self.chars > 2 * MAX_DOCUMENT_CHARS:  # chunks overlap
+            millions = MAX_DOCUMENT_CHARS // 1_000_000
+            raise too_large_error(
+                f"the text of its file is longer than {millions} million characters"
+            )
