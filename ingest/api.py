@@ -66,6 +66,7 @@ def ingest(
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
     retry_failed: bool = False,
+    take_over: bool = False,
 ) -> Outcomes:
     """Update an index to match its roots. Iterate over the result to run it.
 
@@ -77,6 +78,7 @@ def ingest(
             is the folder ".ingest" by default.
         embed: A custom embedding model. Overrides `settings.embedder`.
         retry_failed: Retry documents that failed three times.
+        take_over: Convert an index that was filled with another chunk size, extractor or model.
 
     Returns:
         The outcome of each document, as it is committed. The run begins when the first outcome is
@@ -88,7 +90,7 @@ def ingest(
             iterating; see `Outcomes`.
     """
     settings = override_settings(settings, index, embed)
-    run = create_run(settings, retry_failed=retry_failed)
+    run = create_run(settings, retry_failed=retry_failed, take_over=take_over)
     return Outcomes(ingest_root, roots, settings, run, embed)
 
 
@@ -290,7 +292,12 @@ class Outcomes:
             stop_at_deadline(run.stop, settings.deadline, lambda: None),
             open_roots(self._named_roots, settings, connections, missing) as opened_roots,
             open_services(
-                settings, run.stop, write=writes, connections=connections, model=self._embedder
+                settings,
+                run.stop,
+                write=writes,
+                connections=connections,
+                model=self._embedder,
+                take_over=run.take_over,
             ) as local,
             use_engine(settings, local, run) if writes else nullcontext(local) as services,
         ):

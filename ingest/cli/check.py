@@ -49,7 +49,9 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         handle_signals(run.stop) as signals,
         ExitStack() as stack,
         open_roots(names, settings, connections) as opened_roots,
-        open_services(settings, run.stop, write=writes, connections=connections) as services,
+        open_services(
+            settings, run.stop, write=writes, connections=connections, embeds=options.repair
+        ) as services,
     ):
         named_roots = resolve_roots(opened_roots, services.index, settings, write=False)
         open_root = root_opener(stack, services.index, settings, connections)

@@ -320,13 +320,6 @@ def suggest_search(options: argparse.Namespace) -> str:
     return f'Try:     {shlex.join([start, "search", *flags])} "your question"'
 
 
-def format_dollars(usd: float) -> str:
-    """Format an amount of money: to the cent, or smaller ones with two significant digits."""
-    if usd >= 1 or round(usd, 2) == usd:
-        return f"${usd:,.2f}"
-    return f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
-
-
 def describe_index(totals: IndexTotals) -> str:
     """Describe how much an index holds."""
     text = f"{pluralize(totals.sources, 'file')}, {pluralize(totals.chunks, 'chunk')}"

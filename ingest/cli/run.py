@@ -47,7 +47,7 @@ from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import Cancellation
-from ingest.runtime.formatting import pluralize
+from ingest.runtime.formatting import format_dollars, pluralize
 from ingest.runtime.request_ids import request_id_prefix
 from ingest.runtime.telemetry import RunInfo, Telemetry, start_telemetry
 from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDED_TOKENS, WRITTEN_TOKENS, Stopwatch
@@ -72,7 +72,9 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings, names) as (connections, telemetry),
         open_roots(names, settings, connections, missing) as opened_roots,
-        open_services(settings, run.stop, write=True, connections=connections) as local_services,
+        open_services(
+            settings, run.stop, write=True, connections=connections, take_over=run.take_over
+        ) as local_services,
         use_engine(settings, local_services, run) as services,
         open_event_queue(options.roots, settings, connections) as queue,
     ):
@@ -150,7 +152,7 @@ def report_limit(budget: Budget) -> None:
     if not budget.limit_reached:
         return
     money = budget.max_usd < math.inf and budget.usd is not None
-    at = output.format_dollars(budget.usd or 0.0) if money else pluralize(budget.tokens, "token")
+    at = format_dollars(budget.usd or 0.0) if money else pluralize(budget.tokens, "token")
     has_spent = budget.tokens or budget.pages
     advice = "run again to continue" if has_spent else "raise it: not even one request fits"
     logs.log_notice(f"stopped at {at}: more would exceed {budget.limit_reached}; {advice}")
@@ -238,7 +240,8 @@ def start_run(options: argparse.Namespace, settings: Settings) -> Run:
 
     Logs a warning for each misspelt setting: the run ignores it, and may use another index.
     """
-    run = factory.create_run(settings, retry_failed=options.retry_failed)
+    take_over = vars(options).get("take_over", False)  # of commands that convert an index
+    run = factory.create_run(settings, retry_failed=options.retry_failed, take_over=take_over)
     logs.set_run(run.id)
     named = {f.metadata["env"]: vars(options).get(f.name) for f in environment_settings()}
     given = {name: value for name, value in named.items() if value}

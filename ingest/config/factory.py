@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from ingest.config.connections import Connections, create_connections
 from ingest.config.embedding import create_embedder, embedding_endpoints, open_vector_journal
-from ingest.config.index import create_writers, index_location, open_index
+from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
+from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
 from ingest.config.reader import open_document_intelligence, open_reader
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
@@ -26,6 +27,7 @@ from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index.generations import Successor
+from ingest.index.manifest import create_manifest
 from ingest.models import Recipe
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.runtime.bottleneck import Capacity
@@ -55,6 +57,8 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     model: Embedder | None = None,
     successor: Successor | None = None,
     shared: SharedState | None = None,
+    embeds: bool = True,
+    take_over: bool = False,
 ) -> Iterator[Services]:
     """Open all that a run needs, and close it at the end of the context.
 
@@ -63,6 +67,8 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     * `model`: replaces the configured embedding model.
     * `successor`: replaces the configured index, whose vectors and recognised pages it reuses.
     * `shared`: state shared with the driver, which then creates and locks the index.
+    * `embeds`: False for a caller that only removes, whatever recipe the index has.
+    * `take_over`: convert an index of another recipe, instead of refusing to write to it.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
@@ -121,6 +127,12 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
                 warm_up(model, embed_threads, reader)
             if write and not shared:
                 index.hold(settings.engine, stop.fail)
+            if not shared:
+                check_format(index, index_name(settings))
+            if write and embeds and not shared:
+                manifest = create_manifest(recipe, create_recipe(Settings(), model))
+                take = take_over or successor is not None
+                check_recipe(index, manifest, index_name(settings), budget.rates, take_over=take)
             yield services
             if journal and not stop.is_requested():
                 journal.delete()  # all of it is in the index
@@ -181,7 +193,14 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
     )
 
 
-def create_run(settings: Settings, *, retry_failed: bool = False) -> Run:
+def describe_refusal(services: Services, settings: Settings) -> str:
+    """Describe why a run with these settings would not write to the index; "" if it would."""
+    manifest = create_manifest(services.recipe, create_recipe(Settings(), services.embedder))
+    rates = services.budget.rates
+    return describe_other_recipe(services.index, manifest, index_name(settings), rates)
+
+
+def create_run(settings: Settings, *, retry_failed: bool = False, take_over: bool = False) -> Run:
     """Return a run with a new id and the options that the settings give."""
     return Run(
         id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
@@ -189,6 +208,7 @@ def create_run(settings: Settings, *, retry_failed: bool = False) -> Run:
         max_deletes=settings.max_deletes,
         allow_empty=settings.allow_empty,
         retry_failed=retry_failed,
+        take_over=take_over,
         has_passwords=bool(settings.passwords),
         exclude=settings.exclude,
         # A deadline shorter than the grace period still leaves half of it for work.

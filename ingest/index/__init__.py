@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import BusyError
+from ingest.index.manifest import Manifest
 from ingest.models import (
     CachedPage,
     Hit,
@@ -136,6 +137,16 @@ class RootRegistry(Protocol):
     def rename_root(self, old: str, new: str) -> bool: ...
 
 
+class ManifestStore(Protocol):
+    """The manifest of an index: the format and the recipe that it is written in."""
+
+    # as it was last saved; None in a new index, and in one of a version without manifests
+    def manifest(self) -> Manifest | None: ...
+
+    # insert or overwrite
+    def save_manifest(self, manifest: Manifest) -> None: ...
+
+
 class Lock(Protocol):
     """Write lock of an index, and how far its reads lag behind its writes."""
 
@@ -215,6 +226,7 @@ class Index(
     RecordStore,
     TextLookup,
     RootRegistry,
+    ManifestStore,
     Lock,
     RunHistory,
     PageCache,

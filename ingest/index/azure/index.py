@@ -23,6 +23,7 @@ from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeS
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
+from ingest.index.azure.manifest import AzureManifest
 from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
@@ -38,6 +39,7 @@ from ingest.index.azure.serialize import (
 )
 from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
+from ingest.index.manifest import Manifest
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
@@ -96,6 +98,7 @@ class AzureIndex:
         self.texts = TextHashes(self.documents)
         self.hybrid_weight = HYBRID_WEIGHT
         self.known_roots = AzureRoots(self.documents)
+        self.known_manifest = AzureManifest(self.documents)
         self.is_new = self.read_after_write = False
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
@@ -260,6 +263,12 @@ class AzureIndex:
 
     def save_roots(self, roots: Sequence[KnownRoot]) -> None:
         self.known_roots.save(roots)
+
+    def manifest(self) -> Manifest | None:
+        return self.known_manifest.read()
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        self.known_manifest.save(manifest)
 
     def rename_root(self, old: str, new: str) -> bool:
         renamed = self.known_roots.rename(old, new)

@@ -12,12 +12,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ingest.errors import ConfigError
+from ingest.index.manifest import INDEX_FORMAT
 from ingest.index.schema import CHUNK_FIELD_NAMES
 from ingest.index.sqlite.connection import open_connection
 from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
 from ingest.runtime.private_file import create_private_file, create_private_folder
 
-FORMAT_VERSION = 2
+FORMAT_WITHOUT_CODES = 1  # the first one; format 3 differs from 2 in the manifest only
 APPLICATION_ID = 0x696E6765  # "inge": distinguishes our files from others
 BUSY_TIMEOUT_SECONDS = 10.0  # for writes of other connections
 
@@ -46,7 +47,7 @@ CREATE TABLE vectors (number INTEGER PRIMARY KEY, embedding BLOB NOT NULL);
 """
 STAMP_SQL = f"""
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT_VERSION};
+PRAGMA user_version = {INDEX_FORMAT};
 """
 
 UPGRADE_V1_SQL = """
@@ -119,16 +120,16 @@ class Database:
         version = self.pragma("user_version")
         if self.pragma("application_id") != APPLICATION_ID:
             raise ConfigError(f"{self.folder} {NOT_AN_INDEX_MESSAGE}")
-        if version > FORMAT_VERSION:
+        if version > INDEX_FORMAT:
             raise ConfigError(
                 f"the index in {self.folder} was written by a newer ingest (format {version}, "
-                f"this one knows {FORMAT_VERSION}): upgrade ingest, or choose another --index"
+                f"this one knows {INDEX_FORMAT}): upgrade ingest, or choose another --index"
             )
-        if version < FORMAT_VERSION and not can_write:
+        if version == FORMAT_WITHOUT_CODES and not can_write:
             self.db.executescript(V1_VIEWS_SQL)
-        elif version < FORMAT_VERSION:
+        elif version == FORMAT_WITHOUT_CODES:
             with self.transaction():
-                if self.pragma("user_version") < FORMAT_VERSION:
+                if self.pragma("user_version") == FORMAT_WITHOUT_CODES:
                     for statement in UPGRADE_V1_SQL.split(";"):
                         self.db.execute(statement)
         found = read_vector_space(self.db)
