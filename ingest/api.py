@@ -20,6 +20,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ingest.commands.search.excerpts import add_excerpts
+from ingest.commands.search.outdated import mark_outdated
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
@@ -157,7 +158,8 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
         vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
-        return add_excerpts(query, vector, opened.search(query, vector, search_mode, top), model)
+        hits = mark_outdated(opened.search(query, vector, search_mode, top), opened)
+        return add_excerpts(query, vector, hits, model)
 
 
 class Outcomes:

@@ -221,7 +221,8 @@ def format_untaken(sources: Sequence[Untaken], most: int | None) -> Iterator[str
     for source in shown:
         code = f" [{source.code}]" if source.code else ""
         text = f"{escape_unprintable(source.source)}  {escape_unprintable(source.reason)}{code}"
-        yield f"{source.outcome:<9} {text}"
+        stays = f"  {output.EARLIER_VERSION_HINT}" if source.chunks else ""
+        yield f"{source.outcome:<9} {text}{stays}"
     if len(shown) < len(sources):
         yield f"and {len(sources) - len(shown):,} more that could not be read; -v shows all"
 

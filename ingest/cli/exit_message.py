@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ingest.commands.check.finding import FindingKind
 from ingest.errors import ConfigError, IngestError, ServiceError
 from ingest.models import DeletionsWithheld, Outcome, SourceResult
-from ingest.pipeline.exit_codes import parse_start_time
+from ingest.pipeline.exit_codes import is_known, parse_start_time
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import escape_unprintable, pluralize
 
@@ -77,9 +77,10 @@ def describe_plan(code: int, totals: RunTotals) -> str:
 
 
 def describe_outcomes(totals: RunTotals, run: str = "") -> str:
-    """Count the documents by outcome, naming the first ones with problems."""
+    """Count the documents by outcome, naming the first ones with problems, new ones first."""
     troubles: dict[Outcome, list[SourceResult]] = {}
-    for problem in totals.problems[:MAX_NAMED_DOCUMENTS]:
+    newest_first = sorted(totals.problems, key=lambda problem: is_known(problem, run))
+    for problem in newest_first[:MAX_NAMED_DOCUMENTS]:
         troubles.setdefault(problem.outcome, []).append(problem)
     unnamed = len(totals.problems) - MAX_NAMED_DOCUMENTS
     parts = []
@@ -89,7 +90,10 @@ def describe_outcomes(totals: RunTotals, run: str = "") -> str:
         named = "; ".join(describe_problem(each, run) for each in troubles.get(outcome, ()))
         parts.append(f"{totals.outcomes[outcome]:,} {outcome}" + (f" ({named})" if named else ""))
     more = [f"{unnamed:,} more with problems"] if unnamed > 0 else []
-    return ", ".join([*parts, *more]) or "no documents"
+    counted = ", ".join([*parts, *more]) or "no documents"
+    known = totals.count_known(run)
+    news = pluralize(len(totals.problems) - known, "new problem")
+    return f"{counted}; {news}" if known else counted
 
 
 def describe_problem(event: SourceResult, run: str = "") -> str:

@@ -53,12 +53,12 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             if isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
                 continue
             totals.add(event)
-            if options.json and (line := output.outcome_json(event)):
+            if options.json and (line := output.outcome_json(event, run.id)):
                 print(line, flush=True)
             elif isinstance(event, LeftOut):
                 show_left_out(event, options)
             elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
-                print(output.format_outcome(event, "to be "))
+                print(output.format_outcome(event, "to be ", run.id))
         index_totals = services.index.totals()
         refusal = "" if run.take_over else describe_refusal(services, settings)
         plan = estimate(plan_totals, services, remote=index_location(settings).is_service)

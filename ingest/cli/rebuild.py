@@ -110,6 +110,7 @@ def rebuild_and_report(
             else [describe_unfinished(settings, index_totals, in_use=in_use)]
         ),
         *output.format_duration(summary, stopped=stopped),
+        *output.format_problems(summary),
         *output.format_remarks(totals, stopped=stopped),
         *output.format_model_advice(totals, settings),
     ]

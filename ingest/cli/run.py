@@ -107,7 +107,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         print(output.run_summary_json(summary, index_totals, spent=spending_json(services.budget)))
     elif not options.quiet:
         index = f"Index:   {index_name(settings)} holds {output.describe_index(index_totals)}"
-        remarks = output.format_remarks(totals, stopped=stopped)
+        remarks = output.format_problems(summary) + output.format_remarks(totals, stopped=stopped)
         remarks += output.format_model_advice(totals, settings)
         took = output.format_duration(summary, stopped=stopped)
         print("\n".join([*output.format_totals(totals), index, *took, *remarks]))
@@ -129,13 +129,13 @@ def run_and_show(
 ) -> Iterator[RunEvent]:
     """Run the pipeline on every root; yields each event after recording and showing it."""
     services, run = recorder.services, recorder.run
-    with output.Display(options) as display:
+    with output.Display(options, run.id) as display:
         if display.is_live:
             display.start_bar(count_to_read(roots, services, run))
         for event in run_on_roots(ingest_root, roots, services, run, recorder.totals):
             recorder.add(event)
             display.show(event, recorder.totals, services.times.current_wait())
-            if options.json and (line := output.outcome_json(event)):
+            if options.json and (line := output.outcome_json(event, run.id)):
                 print(line, flush=True)
             yield event
 
@@ -184,7 +184,10 @@ def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: s
     recorder.save(summary)
     observer.on_summary(summary)
     logs.log_machine_event(
-        f"exit {code}: {message}", "end", **asdict(summary) | recorder.log_fields()
+        f"exit {code}: {message}",
+        "end",
+        is_news=summary.new_problems > 0,
+        **asdict(summary) | recorder.log_fields(),
     )
     return summary
 

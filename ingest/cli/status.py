@@ -13,13 +13,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ingest.cli import load_settings, open_index_and_model, output
-from ingest.cli.exit_message import CommandExit
+from ingest.cli.exit_message import CommandExit, describe_age
 from ingest.config.connections import create_connections
 from ingest.config.index import index_name
 from ingest.config.settings import Settings
 from ingest.errors import DocumentError
 from ingest.index import IndexTotals
 from ingest.models import KnownRoot, Outcome, Record, Summary
+from ingest.pipeline.diff import first_reported_run
 from ingest.pipeline.in_progress import IN_PROGRESS, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
@@ -88,11 +89,13 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         print(f"Root:    {escape_unprintable(name)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
+        age = describe_age(first_reported_run(record), time.time())
+        age = f"  {age}" if age else ""
         code = f" [{record.code}]" if record.code else ""
         why = record.error or NO_TEXT_REASON
         stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated(record) else ""
         name = escape_unprintable(record.source)
-        print(f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}")
+        print(f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}{age}")
     if scans := list(filter(None, (record.details.count_unread_scans() for record in records))):
         pages = sum(scans)
         files = pluralize(len(scans), "file")

@@ -21,6 +21,7 @@ from ingest.models import (
     Mode,
     Record,
     Refusal,
+    SourceKey,
     StoredChunk,
     Summary,
 )
@@ -108,6 +109,9 @@ class RecordStore(Protocol):
 
     # one record, with its chunk ids; at least as new as the one that was listed
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None: ...
+
+    # why those of the sources that failed or were skipped did; may miss what was just written
+    def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]: ...
 
     # insert or overwrite; durable once the future is done
     def save(self, record: Record) -> Future[None]: ...

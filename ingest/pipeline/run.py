@@ -17,7 +17,7 @@ from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index import ChunkStore, IndexTotals, RunHistory
 from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.exit_codes import FINISHED, is_known
+from ingest.pipeline.exit_codes import FINISHED
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
@@ -111,16 +111,13 @@ class RunRecorder:
         self.timeline.add(event)
 
     def log_fields(self) -> dict[str, object]:
-        """Return what the last line of a log has besides the summary: facts, troubles and waits."""
-        times, problems = self.services.times, self.totals.problems
-        known = sum(is_known([problem], self.run.id) for problem in problems)
+        """Return what the last line of a log has besides the summary: facts and waits."""
+        times = self.services.times
         pauses = (TOKEN_QUOTA, REQUEST_QUOTA, RETRY_PAUSE)
         waited = sum(times.wall_seconds(pause) for pause in pauses if pause in times.spans)
         return {
             **self.facts,
             "model": self.services.embedder.model,
-            "known_problems": known,
-            "new_problems": len(problems) - known,
             "retries": len(self.retry_waits),
             "refused_requests": times.counts[THROTTLED_REQUESTS],
             "waited_seconds": round(waited + sum(self.retry_waits), 1),

@@ -45,6 +45,7 @@ from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     STORED_FIELD_NAMES,
     SUMMARY_FIELD,
+    UNREAD_OUTCOMES,
     VECTOR_FIELD,
     cached_page_from_json,
     cached_page_to_json,
@@ -60,6 +61,7 @@ from ingest.models import (
     Mode,
     Record,
     Refusal,
+    SourceKey,
     StoredChunk,
     Summary,
 )
@@ -189,6 +191,20 @@ class AzureIndex:
             return read()
         # A look-up that is older than the listing lags.
         return self.lease.poll(read, LISTING_LAG_SECONDS)
+
+    def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]:
+        failed = " or ".join(f"outcome eq '{outcome}'" for outcome in UNREAD_OUTCOMES)
+        these = " or ".join(
+            f"(root eq {quote_odata(root)} and source eq {quote_odata(source)})"
+            for root, source in sources
+        )
+        page = self.documents.search_page(
+            search_text="*",
+            filter=f"kind eq 'source' and ({failed}) and ({these})",
+            select=["root", "source", "error"],
+            top=MAX_PAGE_DOCUMENTS,
+        )
+        return {(str(d["root"]), str(d["source"])): str(d["error"]) for d in page}
 
     def save(self, record: Record) -> Future[None]:
         return self.record_writer.submit(replace(record, epoch=self.lease.epoch))
