@@ -310,6 +310,7 @@ class Outcomes:
                 started,
                 writes=writes,
             )
+            recorder.retry_waits = connections.retry_policy.waits
             self._totals = recorder.totals
             self._totals.unlisted += missing
             index = services.index

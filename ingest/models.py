@@ -501,6 +501,7 @@ class Summary:
     excluded_kept: int = 0  # excluded sources that are in the index, and stay
     new_problems: int = 0  # documents with a problem that was not reported twelve hours before
     known_problems: int = 0  # all others with one
+    retries: int = 0  # of requests to services
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,15 +122,18 @@ def load_settings(options: argparse.Namespace) -> Any:
 
 @contextmanager
 def open_index_and_model(
-    settings: Settings, connections: Connections
+    settings: Settings, connections: Connections, *, any_model: bool = False
 ) -> Iterator[tuple[Index, Embedder]]:
-    """Open the index for reading, and the model that filled it, until the end of the block."""
+    """Open the index for reading, and the model of the settings, until the end of the block.
+
+    `any_model`: even if another model filled the index, for a command that embeds nothing.
+    """
     from ingest.config.embedding import create_embedder
     from ingest.config.index import open_index
 
     with (
         closing(create_embedder(settings, connections)) as model,
-        closing(open_index(settings, model, connections)) as index,
+        closing(open_index(settings, model, connections, any_model=any_model)) as index,
     ):
         yield index, model
 

@@ -73,6 +73,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             report = check_and_report(scope, options, "left")
             report.embedded, report.tokens = totals.chunks, totals.tokens
         report.stopped_early = run.stop.is_requested()
+        if writes and not report.stopped_early:
+            services.index.reclaim_space()
         code = FOUND_EXIT_CODE if report.findings else 0
         if report.stopped_early:
             code = SIGNAL_EXIT_BASE + signals[0] if signals else ServiceError.exit_code
@@ -113,7 +115,7 @@ class CheckReport:
 
 def is_filled(settings: Settings, connections: Connections) -> bool:
     """Return whether the index holds anything: a repair never creates an index."""
-    with open_index_and_model(settings, connections) as (index, _):
+    with open_index_and_model(settings, connections, any_model=True) as (index, _):
         totals = index.totals()
     return bool(totals.sources or totals.chunks)
 

@@ -240,7 +240,8 @@ def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
     """Format how long a run took, and what slowed it down."""
     early = ", stopped early: run again to continue" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
-    return [f"Took {summary.seconds:.1f} s{early}", *why]
+    retries = f", {summary.retries:,} of the requests repeated" if summary.retries else ""
+    return [f"Took {summary.seconds:.1f} s{retries}{early}", *why]
 
 
 def format_past_run(summary: Summary) -> str:

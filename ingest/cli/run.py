@@ -16,6 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from ingest.azure.credential import MONITOR_SCOPE
 from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output, watchdog
@@ -183,12 +184,9 @@ def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: s
     summary = recorder.summary(code)
     recorder.save(summary)
     observer.on_summary(summary)
-    logs.log_machine_event(
-        f"exit {code}: {message}",
-        "end",
-        is_news=summary.new_problems > 0,
-        **asdict(summary) | recorder.log_fields(),
-    )
+    fields: dict[str, Any] = asdict(summary) | recorder.log_fields()
+    is_news = summary.new_problems > 0
+    logs.log_machine_event(f"exit {code}: {message}", "end", is_news=is_news, **fields)
     return summary
 
 

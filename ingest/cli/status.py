@@ -23,7 +23,7 @@ from ingest.models import KnownRoot, Outcome, Record, Summary
 from ingest.pipeline.diff import first_reported_run
 from ingest.pipeline.in_progress import IN_PROGRESS, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
-from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize
+from ingest.runtime.formatting import describe_state, escape_unprintable, format_bytes, pluralize
 from ingest.sources.exclude import matches_any_glob
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -34,13 +34,16 @@ LATE_EXIT_CODE = DocumentError.exit_code  # a root was not run for longer than -
 def main(options: argparse.Namespace) -> int | CommandExit:
     """Run the command; returns its exit code, with a message if a root was not run for too long."""
     settings = load_settings(options)
-    with open_index_and_model(settings, create_connections(settings)) as (index, _):
+    connections = create_connections(settings)
+    with open_index_and_model(settings, connections, any_model=True) as (index, _):
         records = list(list_records(index))
         totals = index.totals()
+        # A health check does not read the whole file.
+        parts = index.part_sizes() if options.max_age is None else {}
         runs = index.runs(MAX_SHOWN_RUNS)
         is_held = index.seconds_since_write() == 0
         roots = {root.name: without_current_run(root, held=is_held) for root in index.roots()}
-    show(options, settings, Status(records, totals, runs, roots))
+    show(options, settings, Status(records, totals, parts, runs, roots))
     if options.max_age is None:
         return 0
     late = describe_late(roots.values(), options.max_age, time.time())
@@ -52,13 +55,14 @@ class Status(NamedTuple):
 
     records: list[Record]
     totals: IndexTotals
+    parts: dict[str, int]  # bytes of each; empty if they are not known
     runs: list[Summary]
     roots: dict[str, KnownRoot]
 
 
 def show(options: argparse.Namespace, settings: Settings, status: Status) -> None:
     """Print the status."""
-    records, totals, runs, roots = status
+    records, totals, parts, runs, roots = status
     shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
     troubles = [r for r in records if r.outcome in shown_outcomes or r.details.needs_attention]
     in_progress = [record for record in records if record.outcome == IN_PROGRESS]
@@ -78,9 +82,11 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         for run in runs:
             print(json.dumps({"event": "run", **asdict(run)}))
         states = {"unfinished": len(unfinished), "in_progress": len(in_progress)}
-        print(json.dumps({"event": "summary", **asdict(totals), **states}))
+        print(json.dumps({"event": "summary", **asdict(totals), "parts": parts, **states}))
         return
     print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
+    if totals.chunks and parts:
+        print(f"Size:    {', '.join(f'{name} {format_bytes(n)}' for name, n in parts.items())}")
     if not records:
         print("The index is empty: ingest run fills it")
     for root, counts in count_by_root(records, roots).items():

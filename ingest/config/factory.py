@@ -6,16 +6,23 @@ end by the scheme of its location, and passes it plain values. No back end sees 
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from ingest.config.connections import Connections, create_connections
-from ingest.config.embedding import create_embedder, embedding_endpoints, open_vector_journal
+from ingest.config.embedding import (
+    create_embedder,
+    embedding_endpoints,
+    names_embedder,
+    open_vector_journal,
+)
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
@@ -26,6 +33,7 @@ from ingest.embed.journal import add_journal
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.ocr.page_cache import InheritedPageCache
+from ingest.index import Index
 from ingest.index.generations import Successor
 from ingest.index.manifest import create_manifest
 from ingest.models import Recipe
@@ -36,6 +44,8 @@ from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
 from ingest.runtime.timing import Stopwatch
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +77,8 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     * `model`: replaces the configured embedding model.
     * `successor`: replaces the configured index, whose vectors and recognised pages it reuses.
     * `shared`: state shared with the driver, which then creates and locks the index.
-    * `embeds`: False for a caller that only removes, whatever recipe the index has.
+    * `embeds`: False for a caller that only looks or removes, whatever model and recipe the index
+      has. One that only looks may have any model unless the settings name one.
     * `take_over`: convert an index of another recipe, instead of refusing to write to it.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
@@ -89,15 +100,26 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         else None
     )
     model = add_journal(model, journal) if journal else model
-    recipe = create_recipe(settings, model)
+    any_model = not embeds or (not write and is_own and not names_embedder(settings))
     with ExitStack() as stack:
         stack.callback(model.close)
         index, earlier = (
             (successor.index, successor.earlier)
             if successor
-            else (open_index(settings, model, connections, create=write and not shared), None)
+            else (
+                open_index(
+                    settings,
+                    model,
+                    connections,
+                    create=write and not shared,
+                    any_model=any_model,
+                ),
+                None,
+            )
         )
         stack.callback(index.close)
+        model = take_stored_model(model, index) if any_model else model
+        recipe = create_recipe(settings, model)
         embed_threads = ThreadPoolExecutor(model.at_once, SENDER_THREADS)
         write_threads, max_writes = create_writers(settings)
         stack.callback(write_threads.shutdown, cancel_futures=True)
@@ -191,6 +213,20 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
         model=model.model,
         dimensions=model.dimensions,
     )
+
+
+def take_stored_model(model: Embedder, index: Index) -> Embedder:
+    """Return the model that filled an index, which cannot embed if it is another than this one."""
+    stored = index.vector_space()
+    if stored in (None, (model.model, model.dimensions)):
+        return model
+    name, dimensions = stored
+
+    def refuse(_: Sequence[str]) -> NoReturn:
+        raise ConfigError(f"the index holds vectors of {name}: only a program with it can embed")
+
+    log.warning("the index was filled with the model %s, by a program or with other settings", name)
+    return replace(model, embed=refuse, embed_query=None, model=name, dimensions=dimensions)
 
 
 def describe_refusal(services: Services, settings: Settings) -> str:

@@ -224,6 +224,12 @@ class Diagnosable(Protocol):
     # as far as the caller may know
     def free_space(self) -> FreeSpace: ...
 
+    # bytes of each part, by its name for people; empty if they are not known
+    def part_sizes(self) -> dict[str, int]: ...
+
+    # give back to the disk what deletions left free, if that is much
+    def reclaim_space(self) -> None: ...
+
 
 class Index(
     ChunkStore,

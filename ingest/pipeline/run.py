@@ -118,7 +118,6 @@ class RunRecorder:
         return {
             **self.facts,
             "model": self.services.embedder.model,
-            "retries": len(self.retry_waits),
             "refused_requests": times.counts[THROTTLED_REQUESTS],
             "waited_seconds": round(waited + sum(self.retry_waits), 1),
         }
@@ -131,8 +130,17 @@ class RunRecorder:
             index.save_roots(self.marked)
 
     def save(self, summary: Summary) -> None:
-        """Save the summary in the index, and that the run has ended, if it can be reached."""
+        """Save the summary and the end of the run in the index, and give its free room back."""
         save_run_summary(summary, self.services.index)
+        self.save_marks(summary)
+        if not self.run.stop.is_requested():  # giving room back may take a while
+            try:
+                self.services.index.reclaim_space()
+            except IngestError as error:
+                log.info("could not give the free room of the index back to the disk: %s", error)
+
+    def save_marks(self, summary: Summary) -> None:
+        """Save in the index that the run of its roots has ended, if it can be reached."""
         if not self.marked:
             return
         try:
@@ -147,7 +155,13 @@ class RunRecorder:
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, capacity)
         timeline = self.timeline.timeline(capacity.tokens)
         index = count_index(self.services.index, self.totals if self.writes else RunTotals())
-        return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
+        return replace(
+            made,
+            timeline=timeline,
+            index=index,
+            exclude=self.run.exclude,
+            retries=len(self.retry_waits),
+        )
 
 
 def mark_begun(root: KnownRoot, run: str) -> KnownRoot:

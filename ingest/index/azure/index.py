@@ -20,7 +20,7 @@ from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import BusyError
 from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, VECTOR_FLAW, Flaw, FreeSpace, IndexTotals
-from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
+from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient, MissingFieldError
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.manifest import AzureManifest
@@ -102,6 +102,7 @@ class AzureIndex:
         self.known_roots = AzureRoots(self.documents)
         self.known_manifest = AzureManifest(self.documents)
         self.is_new = self.read_after_write = False
+        self.has_record_fields = True  # until a query says otherwise
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
         self.recent_records: RecentWrites[Record | None] = RecentWrites()
@@ -163,17 +164,22 @@ class AzureIndex:
             if last:
                 a, b = map(quote_odata, last)
                 where.append(f"(root gt {a} or (root eq {a} and place gt {b}))")
-            page = self.documents.search_page(
-                search_text="*",
-                filter=" and ".join(where),
-                order_by=order,
-                select=[*LISTED_RECORD_FIELDS, "place"],
-                top=MAX_PAGE_DOCUMENTS,
-            )
+            page = self.list_records(" and ".join(where), order)
             yield from map(record_from_document, page)
             if len(page) < MAX_PAGE_DOCUMENTS:
                 return
             last = (str(page[-1]["root"]), str(page[-1]["place"]))
+
+    def list_records(self, where: str, order: list[str]) -> list[dict[str, Any]]:
+        """List one page of records, without chunk ids."""
+        query = {"search_text": "*", "filter": where, "order_by": order, "top": MAX_PAGE_DOCUMENTS}
+        if self.has_record_fields:
+            try:
+                return self.documents.search_page(select=[*LISTED_RECORD_FIELDS, "place"], **query)
+            except MissingFieldError:
+                self.has_record_fields = False  # of an earlier version: it returns what it has
+        page = self.documents.search_page(select=None, **query)
+        return [document | {"committed": [], "pending": []} for document in page]
 
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None:
         key = record_key(self.known_roots.key_of(root), source)
@@ -407,6 +413,12 @@ class AzureIndex:
             )
 
         return self.documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
+
+    def part_sizes(self) -> dict[str, int]:
+        return {}  # the service has only the sum of its indexes
+
+    def reclaim_space(self) -> None:
+        """Do nothing: the service does."""
 
     def save_run(self, summary: Summary) -> None:
         run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}

@@ -20,6 +20,7 @@ from ingest.runtime.private_file import create_private_file, create_private_fold
 
 FORMAT_WITHOUT_CODES = 1  # the first one; format 3 differs from 2 in the manifest only
 APPLICATION_ID = 0x696E6765  # "inge": distinguishes our files from others
+INCREMENTAL_VACUUM = 2  # a value of PRAGMA auto_vacuum: free pages are given back when asked to
 BUSY_TIMEOUT_SECONDS = 10.0  # for writes of other connections
 
 # Tables that were added later are not here: the first write to one creates it in every index.
@@ -72,7 +73,8 @@ class Database:
     """Connection to one file, for the thread that opened it.
 
     Without `create`, a missing file is an empty database in memory. Raises ConfigError if the file
-    is not ours, was written by a newer version, or holds vectors of another model.
+    is not ours, was written by a newer version, or holds vectors of another model than `model`; ""
+    is any.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Database:
         if self.pragma("schema_version"):
             return  # another program's: check_compatible rejects it unchanged
         self.is_new = True
+        self.db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL_VACUUM}")  # before all else
         self.db.execute("PRAGMA journal_mode = WAL")
         with self.transaction():
             if self.pragma("schema_version") == 0:
@@ -133,7 +136,7 @@ class Database:
                     for statement in UPGRADE_V1_SQL.split(";"):
                         self.db.execute(statement)
         found = read_vector_space(self.db)
-        if found != (model, dimensions):
+        if model and found != (model, dimensions):
             raise ConfigError(
                 f"the index in {self.folder} holds vectors of {found[0]} ({found[1]} dimensions), "
                 f"not of {model} ({dimensions}): ingest rebuild makes a new one next to it, or "
