@@ -200,7 +200,7 @@ def observe_run(
     token = partial(connections.token_for, scope=MONITOR_SCOPE)
     with start_telemetry(os.environ, info, token) as telemetry:
         trace = {"trace": telemetry.trace_id} if telemetry.trace_id else {}
-        fields = run_facts(settings, names) | trace
+        fields: dict[str, Any] = run_facts(settings, names) | trace
         requests = request_id_prefix(run.id) + "*"
         logs.log_machine_event(f"run {run.id} begins", "begin", requests=requests, **fields)
         yield (
