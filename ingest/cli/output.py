@@ -194,7 +194,7 @@ def format_outcome(event: SourceResult, planned: str = "", run: str = "") -> str
     if event.outcome in (Outcome.FAILED, Outcome.SKIPPED) and event.chunks:
         parts.append(EARLIER_VERSION_HINT)
     if not event.harmless and is_known(event, run):
-        parts.append(f"known {describe_age(event.details.since, time.time())}")
+        parts.append(f"known {describe_age(event.details.since, run)}")
     if event.embedded:
         chunks = f"{event.embedded:,} of {event.chunks:,} chunks {planned}embedded"
         tokens = f", {pluralize(event.tokens, 'token')}" if planned else ""

@@ -91,7 +91,8 @@ def rebuild_and_report(
             if code in COMPLETE_EXIT_CODES:
                 switch = switch_index(context, progress, run, questions, options.keep)
         except IngestError as error:
-            ended = exit_message.combine_errors(error, totals, signals)
+            overdue = run.stop.is_overdue()
+            ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
             finish_run(recorder, ended.exit_code, telemetry, str(ended))
             raise ended from error.__cause__
         message = exit_message.describe_run(

@@ -93,7 +93,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
                 telemetry.on_event(event)
         except IngestError as error:
             report_unwritten(services.times, settings)
-            ended = exit_message.combine_errors(error, totals, signals)
+            overdue = run.stop.is_overdue()
+            ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
             finish_run(recorder, ended.exit_code, telemetry, str(ended))
             raise ended from error.__cause__
         code = process_exit_code(run.stop, signals, totals)

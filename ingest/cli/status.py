@@ -95,7 +95,7 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         print(f"Root:    {escape_unprintable(name)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for record in troubles:
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
-        age = describe_age(first_reported_run(record), time.time())
+        age = describe_age(first_reported_run(record))
         age = f"  {age}" if age else ""
         code = f" [{record.code}]" if record.code else ""
         why = record.error or NO_TEXT_REASON

@@ -13,7 +13,14 @@ import pytest
 
 from ingest.cli.exit_message import combine_errors
 from ingest.cli.status import describe_late, format_marks, without_current_run
-from ingest.errors import BusyError, ConfigError, IngestError, RootError, ServiceError
+from ingest.errors import (
+    BusyError,
+    ConfigError,
+    IngestError,
+    RootError,
+    ServiceError,
+    StoppedError,
+)
 from ingest.models import KnownRoot, Summary, __version__
 from ingest.pipeline.run import mark_begun, mark_ended, run_exit_code, run_on_roots
 from ingest.pipeline.totals import RunTotals
@@ -70,6 +77,14 @@ def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: P
         "exit 2: 1 new, 1 failed (b.pdf damaged); gone: no such folder or file; check the path"
     )
     assert command("plan", "gone", "docs").returncode == 2
+
+
+def test_a_wait_that_the_deadline_ended_names_the_deadline() -> None:
+    """A stop while it waits does not tell by itself who stopped it."""
+    error = StoppedError("stopped while waiting for a service; run again to continue")
+    ended = combine_errors(error, RunTotals(), [], is_overdue=True)
+    assert (ended.exit_code, str(ended)) == (1, f"the deadline was reached: {error}")
+    assert combine_errors(error, RunTotals(), []) is error
 
 
 @pytest.mark.parametrize(
