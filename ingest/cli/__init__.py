@@ -77,7 +77,8 @@ def run_command(options: argparse.Namespace) -> int:
         if options.json:
             event = {"event": "error", **logs.run_field(), "error": str(error)}
             print(json.dumps(event | {"exit": error.exit_code}), flush=True)
-        logs.log_exit(str(error), error.exit_code)
+        if not (error.is_logged and logs.is_machine_log()):
+            logs.log_exit(str(error), error.exit_code)
         return map_error_code(error, options)
     except BrokenPipeError:
         # The reader closed the pipe. Redirect stdout, so that Python does not complain at exit.

@@ -94,6 +94,7 @@ def rebuild_and_report(
             overdue = run.stop.is_overdue()
             ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
             finish_run(recorder, ended.exit_code, telemetry, str(ended))
+            ended.is_logged = True
             raise ended from error.__cause__
         message = exit_message.describe_run(
             code, totals, context.services.budget.limit_reached, run.id

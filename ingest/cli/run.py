@@ -96,6 +96,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             overdue = run.stop.is_overdue()
             ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
             finish_run(recorder, ended.exit_code, telemetry, str(ended))
+            ended.is_logged = True
             raise ended from error.__cause__
         code = process_exit_code(run.stop, signals, totals)
         message = exit_message.describe_run(code, totals, services.budget.limit_reached, run.id)

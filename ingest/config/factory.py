@@ -217,10 +217,9 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
 
 def take_stored_model(model: Embedder, index: Index) -> Embedder:
     """Return the model that filled an index, which cannot embed if it is another than this one."""
-    stored = index.vector_space()
-    if stored in (None, (model.model, model.dimensions)):
+    name, dimensions = index.vector_space() or ("", 0)
+    if not name or (name, dimensions) == (model.model, model.dimensions):
         return model
-    name, dimensions = stored
 
     def refuse(_: Sequence[str]) -> NoReturn:
         raise ConfigError(f"the index holds vectors of {name}: only a program with it can embed")

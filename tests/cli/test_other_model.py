@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ingest import Embedder, Settings, ingest
+from ingest.config.factory import take_stored_model
+from ingest.index.sqlite.index import SqliteIndex
 from tests.conftest import DIMENSIONS, MODEL, CommandHere, Embeds
 from tests.pdfs import prose, write
 
@@ -22,6 +25,13 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     done = list(ingest("docs", index=".ingest", embed=model, settings=Settings(workers=1)))
     assert [outcome.outcome for outcome in done] == ["new"]
     return tmp_path / ".ingest/index.db"
+
+
+def test_an_index_that_does_not_exist_has_no_model(tmp_path: Path) -> None:
+    """A plan before the first run is one for the model of the settings."""
+    model = Embedder(Embeds(), MODEL, DIMENSIONS)
+    with closing(SqliteIndex(tmp_path / "none", "", DIMENSIONS, create=False)) as absent:
+        assert take_stored_model(model, absent) is model
 
 
 def test_what_embeds_nothing_needs_no_model(filled: Path, command_here: CommandHere) -> None:
