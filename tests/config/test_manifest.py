@@ -21,7 +21,8 @@ from ingest.index.manifest import (
 )
 from ingest.models import Recipe, Record
 from ingest.runtime.prices import Price, Rates
-from tests.conftest import DIMENSIONS, MODEL, Command
+from tests.conftest import DIMENSIONS, MODEL, CommandHere
+from tests.emulator.emulator import Azure
 from tests.pdfs import prose, write
 from tests.pipeline.worlds import ANOTHER_MACHINE, Process, World
 
@@ -128,15 +129,22 @@ def test_a_later_version_may_add_to_a_manifest() -> None:
     assert manifest_from_json(text) == OURS
 
 
-def test_the_command_refuses_and_takes_over(command: Command, tmp_path: Path) -> None:
-    """I try another chunk size: the plan and the run say no, and --take-over does it."""
+def test_the_command_refuses_and_takes_over(
+    command_here: CommandHere, azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I try another chunk size: plan and run say no and pay nothing; --take-over does it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AZURE_OPENAI_EMBEDDING_MODEL", "text-embedding-3-small")
     write(tmp_path / "docs/a.pdf", prose("lathes", 12))
-    command("run", "docs")
+    given = ("docs", "--index", "ix", "--workers", "1")
+    assert command_here("run", *given)[0] == 0
+    paid = len(azure.openai.requests)
 
     for name in ("plan", "run"):
-        done = command(name, "docs", "--chunk-tokens", "64")
-        assert done.returncode == 2
-        assert "INGEST_CHUNK_TOKENS=512, not 64: this would read 1 document again" in done.stderr
+        code, _, errors = command_here(name, *given, "--chunk-tokens", "64")
+        assert code == 2
+        assert "INGEST_CHUNK_TOKENS=512, not 64: this would read 1 document again" in errors
+    assert len(azure.openai.requests) == paid
 
-    done = command("run", "docs", "--chunk-tokens", "64", "--take-over")
-    assert (done.returncode, "1 changed" in done.stdout) == (0, True)
+    code, said, _ = command_here("run", *given, "--chunk-tokens", "64", "--take-over")
+    assert (code, "1 changed" in said) == (0, True)
