@@ -100,7 +100,7 @@ def describe_outcomes(totals: RunTotals, run: str = "") -> str:
     counted = ", ".join([*parts, *more]) or "no documents"
     new = len(totals.problems) - totals.count_known(run)
     is_told = new in (0, len(totals.problems)) and unnamed <= 0  # by the age of each
-    return counted if is_told else f"{counted}; {pluralize(new, 'new problem')}"
+    return counted if is_told or not run else f"{counted}; {pluralize(new, 'new problem')}"
 
 
 def describe_problem(event: SourceResult, run: str = "") -> str:

@@ -59,6 +59,7 @@ def test_what_is_new_is_told_from_what_is_known() -> None:
     text = describe_run(3, totals, run=run_of(9))
     assert text.startswith("51 skipped (tonight.pdf encrypted")
     assert text.endswith("48 more with problems; 1 new problem")
+    assert describe_run(3, totals).endswith("48 more with problems")  # a plan does not tell
     made = summary_of(totals, 9)
     assert (made.new_problems, made.known_problems) == (1, 50)
     assert output.format_problems(made) == ["Problems: 1 new, 50 known from earlier days"]
