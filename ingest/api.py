@@ -20,6 +20,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ingest.commands.search.excerpts import add_excerpts
+from ingest.commands.search.outdated import mark_outdated
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
@@ -66,6 +67,7 @@ def ingest(
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
     retry_failed: bool = False,
+    take_over: bool = False,
 ) -> Outcomes:
     """Update an index to match its roots. Iterate over the result to run it.
 
@@ -77,6 +79,7 @@ def ingest(
             is the folder ".ingest" by default.
         embed: A custom embedding model. Overrides `settings.embedder`.
         retry_failed: Retry documents that failed three times.
+        take_over: Convert an index that was filled with another chunk size, extractor or model.
 
     Returns:
         The outcome of each document, as it is committed. The run begins when the first outcome is
@@ -88,7 +91,7 @@ def ingest(
             iterating; see `Outcomes`.
     """
     settings = override_settings(settings, index, embed)
-    run = create_run(settings, retry_failed=retry_failed)
+    run = create_run(settings, retry_failed=retry_failed, take_over=take_over)
     return Outcomes(ingest_root, roots, settings, run, embed)
 
 
@@ -155,7 +158,8 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
         vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
-        return add_excerpts(query, vector, opened.search(query, vector, search_mode, top), model)
+        hits = mark_outdated(opened.search(query, vector, search_mode, top), opened)
+        return add_excerpts(query, vector, hits, model)
 
 
 class Outcomes:
@@ -290,7 +294,12 @@ class Outcomes:
             stop_at_deadline(run.stop, settings.deadline, lambda: None),
             open_roots(self._named_roots, settings, connections, missing) as opened_roots,
             open_services(
-                settings, run.stop, write=writes, connections=connections, model=self._embedder
+                settings,
+                run.stop,
+                write=writes,
+                connections=connections,
+                model=self._embedder,
+                take_over=run.take_over,
             ) as local,
             use_engine(settings, local, run) if writes else nullcontext(local) as services,
         ):
@@ -301,6 +310,7 @@ class Outcomes:
                 started,
                 writes=writes,
             )
+            recorder.retry_waits = connections.retry_policy.waits
             self._totals = recorder.totals
             self._totals.unlisted += missing
             index = services.index

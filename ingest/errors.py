@@ -30,6 +30,7 @@ class IngestError(Exception):
     """Base class of all errors meant for users. `exit_code` is that of the command line."""
 
     exit_code = 1
+    is_logged = False  # the last line of a JSON log has it already
 
     def __init__(self, message: str = "") -> None:
         super().__init__(redact(message))

@@ -471,6 +471,7 @@ class Hit:
     page: int = 0  # of the passage that answers best, as a viewer counts: the first is 1
     heading: str = ""  # headings above that passage, outermost first
     excerpt: str = ""  # the best passages of the chunk, 5 to 11 lines of 76 characters
+    outdated: str = ""  # why its source has not been indexed since it changed; "" if it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -528,6 +529,9 @@ class Summary:
     exclude: tuple[str, ...] = ()  # globs that exclude sources
     excluded: int = 0  # sources in the roots that are excluded
     excluded_kept: int = 0  # excluded sources that are in the index, and stay
+    new_problems: int = 0  # documents with a problem that was not reported twelve hours before
+    known_problems: int = 0  # all others with one
+    retries: int = 0  # of requests to services
 
 
 @dataclass(frozen=True, slots=True)

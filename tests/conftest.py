@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -22,6 +23,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+from ingest.cli import run_command
+from ingest.cli.arguments import build_parser
 from ingest.embed import Embedder
 from ingest.extract.document import ignore_progress
 from ingest.index import Index
@@ -214,6 +217,24 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 def command(tmp_path: Path) -> Command:
     """The real command in a process of its own, started in an empty folder."""
     return partial(ingested, tmp_path)
+
+
+CommandHere = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command_here(capsys: pytest.CaptureFixture[str]) -> Iterator[CommandHere]:
+    """The command in this process, which is cheaper; its exit code, output and errors."""
+    logger = logging.getLogger("ingest")
+    handlers, level = logger.handlers, logger.level
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = run_command(build_parser().parse_args(arguments))
+        return (code, *capsys.readouterr())
+
+    yield run
+    logger.handlers, logger.propagate = handlers, True
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)

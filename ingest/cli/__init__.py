@@ -77,7 +77,8 @@ def run_command(options: argparse.Namespace) -> int:
         if options.json:
             event = {"event": "error", **logs.run_field(), "error": str(error)}
             print(json.dumps(event | {"exit": error.exit_code}), flush=True)
-        logs.log_exit(str(error), error.exit_code)
+        if not (error.is_logged and logs.is_machine_log()):
+            logs.log_exit(str(error), error.exit_code)
         return map_error_code(error, options)
     except BrokenPipeError:
         # The reader closed the pipe. Redirect stdout, so that Python does not complain at exit.
@@ -122,15 +123,18 @@ def load_settings(options: argparse.Namespace) -> Any:
 
 @contextmanager
 def open_index_and_model(
-    settings: Settings, connections: Connections
+    settings: Settings, connections: Connections, *, any_model: bool = False
 ) -> Iterator[tuple[Index, Embedder]]:
-    """Open the index for reading, and the model that filled it, until the end of the block."""
+    """Open the index for reading, and the model of the settings, until the end of the block.
+
+    `any_model`: even if another model filled the index, for a command that embeds nothing.
+    """
     from ingest.config.embedding import create_embedder
     from ingest.config.index import open_index
 
     with (
         closing(create_embedder(settings, connections)) as model,
-        closing(open_index(settings, model, connections)) as index,
+        closing(open_index(settings, model, connections, any_model=any_model)) as index,
     ):
         yield index, model
 

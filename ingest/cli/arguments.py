@@ -88,8 +88,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_run(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `run`."""
-    add_roots(command)
+    add_plan(command)
     command.add_argument("--dry-run", action="store_true", help="do what ingest plan does")
+
+
+def add_plan(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `plan`."""
+    add_roots(command)
+    command.add_argument(
+        "--take-over",
+        action="store_true",
+        help="convert an index that was filled with another chunk size, extractor or model",
+    )
 
 
 def add_rebuild(command: argparse.ArgumentParser) -> None:
@@ -295,7 +305,7 @@ def add_token_proxy(command: argparse.ArgumentParser) -> None:
 ADD_ARGUMENTS = {
     "run": add_run,
     "rebuild": add_rebuild,
-    "plan": add_roots,
+    "plan": add_plan,
     "search": add_search,
     "status": add_status,
     "check": add_check,

@@ -49,7 +49,9 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         handle_signals(run.stop) as signals,
         ExitStack() as stack,
         open_roots(names, settings, connections) as opened_roots,
-        open_services(settings, run.stop, write=writes, connections=connections) as services,
+        open_services(
+            settings, run.stop, write=writes, connections=connections, embeds=options.repair
+        ) as services,
     ):
         named_roots = resolve_roots(opened_roots, services.index, settings, write=False)
         open_root = root_opener(stack, services.index, settings, connections)
@@ -71,6 +73,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             report = check_and_report(scope, options, "left")
             report.embedded, report.tokens = totals.chunks, totals.tokens
         report.stopped_early = run.stop.is_requested()
+        if writes and not report.stopped_early:
+            services.index.reclaim_space()
         code = FOUND_EXIT_CODE if report.findings else 0
         if report.stopped_early:
             code = SIGNAL_EXIT_BASE + signals[0] if signals else ServiceError.exit_code
@@ -111,7 +115,7 @@ class CheckReport:
 
 def is_filled(settings: Settings, connections: Connections) -> bool:
     """Return whether the index holds anything: a repair never creates an index."""
-    with open_index_and_model(settings, connections) as (index, _):
+    with open_index_and_model(settings, connections, any_model=True) as (index, _):
         totals = index.totals()
     return bool(totals.sources or totals.chunks)
 
@@ -219,7 +223,8 @@ def format_untaken(sources: Sequence[Untaken], most: int | None) -> Iterator[str
     for source in shown:
         code = f" [{source.code}]" if source.code else ""
         text = f"{escape_unprintable(source.source)}  {escape_unprintable(source.reason)}{code}"
-        yield f"{source.outcome:<9} {text}"
+        stays = f"  {output.EARLIER_VERSION_HINT}" if source.chunks else ""
+        yield f"{source.outcome:<9} {text}{stays}"
     if len(shown) < len(sources):
         yield f"and {len(sources) - len(shown):,} more that could not be read; -v shows all"
 

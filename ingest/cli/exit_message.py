@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ingest.commands.check.finding import FindingKind
-from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.errors import ConfigError, IngestError, ServiceError, StoppedError
 from ingest.models import DeletionsWithheld, Outcome, SourceResult
-from ingest.pipeline.exit_codes import parse_start_time
+from ingest.pipeline.exit_codes import is_known, parse_start_time
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import escape_unprintable, pluralize
 
@@ -44,15 +44,22 @@ def describe_blockers(totals: RunTotals) -> list[str]:
     return [*(describe_withheld(k) for k in totals.kept if not k.harmless), *totals.unlisted]
 
 
-def combine_errors(error: IngestError, totals: RunTotals, signals: Sequence[int]) -> IngestError:
-    """Return the error that ends a run: a signal comes before 2, and 2 before 1."""
+def combine_errors(
+    error: IngestError, totals: RunTotals, signals: Sequence[int], *, is_overdue: bool = False
+) -> IngestError:
+    """Return the error that ends a run: a signal comes before 2, and 2 before 1.
+
+    `is_overdue`: work in progress was given up, without a signal because of the deadline.
+    """
     code, text = error.exit_code, str(error)
     if signals:
         code = 128 + signals[0]
         text = f"{SIGNAL_MESSAGES.get(code, 'stopped')}: {text}; {RESUME_HINT}"
     elif code == ServiceError.exit_code and (blockers := describe_blockers(totals)):
         code, text = ConfigError.exit_code, "; ".join([*blockers, text])
-    if code == error.exit_code:
+    elif is_overdue and isinstance(error, StoppedError):
+        text = f"the deadline was reached: {text}"
+    if text == str(error):
         return error
     combined = IngestError(text)
     combined.exit_code = code
@@ -77,9 +84,10 @@ def describe_plan(code: int, totals: RunTotals) -> str:
 
 
 def describe_outcomes(totals: RunTotals, run: str = "") -> str:
-    """Count the documents by outcome, naming the first ones with problems."""
+    """Count the documents by outcome, naming the first ones with problems, new ones first."""
     troubles: dict[Outcome, list[SourceResult]] = {}
-    for problem in totals.problems[:MAX_NAMED_DOCUMENTS]:
+    newest_first = sorted(totals.problems, key=lambda problem: is_known(problem, run))
+    for problem in newest_first[:MAX_NAMED_DOCUMENTS]:
         troubles.setdefault(problem.outcome, []).append(problem)
     unnamed = len(totals.problems) - MAX_NAMED_DOCUMENTS
     parts = []
@@ -89,19 +97,23 @@ def describe_outcomes(totals: RunTotals, run: str = "") -> str:
         named = "; ".join(describe_problem(each, run) for each in troubles.get(outcome, ()))
         parts.append(f"{totals.outcomes[outcome]:,} {outcome}" + (f" ({named})" if named else ""))
     more = [f"{unnamed:,} more with problems"] if unnamed > 0 else []
-    return ", ".join([*parts, *more]) or "no documents"
+    counted = ", ".join([*parts, *more]) or "no documents"
+    new = len(totals.problems) - totals.count_known(run)
+    is_told = new in (0, len(totals.problems)) and unnamed <= 0  # by the age of each
+    return counted if is_told or not run else f"{counted}; {pluralize(new, 'new problem')}"
 
 
 def describe_problem(event: SourceResult, run: str = "") -> str:
     """Describe a document with a problem: name, code, and for how long it has been reported."""
-    age = describe_age(event.details.since, time.time()) if event.details.since != run else ""
+    age = describe_age(event.details.since, run) if event.details.since != run else ""
     return f"{escape_unprintable(event.source)} {event.code}{f', {age}' if age else ''}"
 
 
-def describe_age(run: str, now: float) -> str:
-    """Age of a run in words, as in "for 12 days"; "" for less than an hour."""
-    begun = parse_start_time(run)
-    seconds = now - begun.timestamp() if begun else 0.0
+def describe_age(since: str, run: str = "") -> str:
+    """Age of a run at the start of another, or now, as in "for 12 days"; "" if under an hour."""
+    begun, now = parse_start_time(since), parse_start_time(run)
+    end = now.timestamp() if now else time.time()
+    seconds = end - begun.timestamp() if begun else 0.0
     if seconds < HOUR_SECONDS:
         return ""
     unit, noun = (DAY_SECONDS, "day") if seconds >= DAY_SECONDS else (HOUR_SECONDS, "hour")

@@ -156,19 +156,22 @@ def log_exit(message: str, code: int) -> None:
     log_event(logging.ERROR, f"exit {code}: {message}", exit=code)
 
 
-def log_machine_event(message: str, event: str, **fields: Any) -> None:
+def log_machine_event(message: str, event: str, *, is_news: bool = True, **fields: Any) -> None:
     """Log an event in a JSON log only: people see it in another form.
 
-    With --quiet, only an event with an exit code other than 0 is logged.
+    `is_news`: False if an exit code 3 is for documents that were reported before. With --quiet,
+    only an event with an exit code other than 0 is logged.
     """
     bad = bool(fields.get("exit"))
     if is_machine_log() and (bad or PACKAGE_LOGGER.isEnabledFor(logging.WARNING)):
-        log_event(exit_level(fields.get("exit", 0)), message, event=event, **fields)
+        level = exit_level(fields.get("exit", 0), is_news=is_news)
+        log_event(level, message, event=event, **fields)
 
 
-def exit_level(code: int) -> int:
-    """Log level of an exit code: problems of documents are warnings, like those of each one."""
-    return {0: logging.INFO, DOCUMENTS_EXIT_CODE: logging.WARNING}.get(code, logging.ERROR)
+def exit_level(code: int, *, is_news: bool = True) -> int:
+    """Log level of an exit code: new problems of documents are warnings, like each of them."""
+    documents = logging.WARNING if is_news else logging.INFO
+    return {0: logging.INFO, DOCUMENTS_EXIT_CODE: documents}.get(code, logging.ERROR)
 
 
 def log_end(code: int, message: str) -> None:

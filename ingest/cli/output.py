@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs
-from ingest.cli.exit_message import describe_withheld
+from ingest.cli.exit_message import describe_age, describe_withheld
 from ingest.config.embedding import suggest_multilingual
 from ingest.config.settings import Settings
 from ingest.index import IndexTotals
@@ -30,6 +30,7 @@ from ingest.models import (
     SourceResult,
     Summary,
 )
+from ingest.pipeline.exit_codes import is_known
 from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import OCR_HINT
 from ingest.runtime import formatting
@@ -51,7 +52,8 @@ PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log
 class Display:
     """Progress on stderr: a live bar on a terminal, lines in a log."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, run: str = "") -> None:
+        self.run = run  # its id, which tells known problems from new ones
         self.quiet: bool = options.quiet
         self.verbose: int = options.verbose
         self.bar: Any = None
@@ -112,8 +114,10 @@ class Display:
         elif isinstance(event, SourceResult):
             self.left_bytes -= self.waiting.pop((event.root, event.source), 0)
             if self.is_shown(event):
-                level = logging.INFO if event.harmless else logging.WARNING
-                self.write_line(format_outcome(event), level, "source", **outcome_fields(event))
+                fields = outcome_fields(event, self.run)
+                is_news = fields["known"] is False
+                level = logging.WARNING if is_news else logging.INFO
+                self.write_line(format_outcome(event, run=self.run), level, "source", **fields)
         waits = f"waits for {waiting}" if waiting else ""
         if self.bar:
             read = (
@@ -179,14 +183,19 @@ def format_time_left(seconds: float, done: int, rest: int) -> str:
     return f"about {max(10, round(more, -1)):.0f} s left"
 
 
-def format_outcome(event: SourceResult, planned: str = "") -> str:
-    """Format an outcome as a line of text; a plan says "to be " before the verbs."""
+def format_outcome(event: SourceResult, planned: str = "", run: str = "") -> str:
+    """Format an outcome as a line of text; a plan says "to be " before the verbs.
+
+    `run` is the id of the current run.
+    """
     parts = [f"{event.outcome:<9} {escape_unprintable(event.source)}"]
     if event.reason:
         reason = escape_unprintable(event.reason)
         parts.append(f"{reason} [{event.code}]" if event.code else reason)
     if event.outcome in (Outcome.FAILED, Outcome.SKIPPED) and event.chunks:
         parts.append(EARLIER_VERSION_HINT)
+    if not event.harmless and is_known(event, run):
+        parts.append(f"known {describe_age(event.details.since, run)}")
     if event.embedded:
         chunks = f"{event.embedded:,} of {event.chunks:,} chunks {planned}embedded"
         tokens = f", {pluralize(event.tokens, 'token')}" if planned else ""
@@ -196,18 +205,22 @@ def format_outcome(event: SourceResult, planned: str = "") -> str:
     return "  ".join(parts)
 
 
-def outcome_json(event: RunEvent) -> str | None:
-    """Format an event as a line of JSON; None for progress, and for files left out."""
+def outcome_json(event: RunEvent, run: str = "") -> str | None:
+    """Format an event as a line of JSON; None for progress, and for files left out.
+
+    `run` is the id of the current run.
+    """
     if isinstance(event, RunProgress | LeftOut):
         return None
     if isinstance(event, DeletionsWithheld):
         return to_json({"event": "kept", **logs.run_field(), **asdict(event)})
-    return to_json({"event": "source", **logs.run_field(), **outcome_fields(event)})
+    return to_json({"event": "source", **logs.run_field(), **outcome_fields(event, run)})
 
 
-def outcome_fields(event: SourceResult) -> dict[str, Any]:
-    """Fields of an outcome for JSON, without unknown details."""
-    return {**asdict(event), "details": known_details(event.details)}
+def outcome_fields(event: SourceResult, run: str = "") -> dict[str, Any]:
+    """Fields of an outcome for JSON, without unknown details; `known` is null without a problem."""
+    known = None if event.harmless else is_known(event, run)
+    return {**asdict(event), "details": known_details(event.details), "known": known}
 
 
 def known_details(details: Details) -> dict[str, Any]:
@@ -224,7 +237,8 @@ def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
     """Format how long a run took, and what slowed it down."""
     early = ", stopped early: run again to continue" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
-    return [f"Took {summary.seconds:.1f} s{early}", *why]
+    retries = f", {summary.retries:,} of the requests repeated" if summary.retries else ""
+    return [f"Took {summary.seconds:.1f} s{retries}{early}", *why]
 
 
 def format_past_run(summary: Summary) -> str:
@@ -273,6 +287,12 @@ def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
     return [*([] if totals.sources or stopped else [nothing]), *kept, *left_out]
 
 
+def format_problems(summary: Summary) -> list[str]:
+    """Format how many of the problems are new; nothing if there are none."""
+    new, known = summary.new_problems, summary.known_problems
+    return [f"Problems: {new:,} new, {known:,} known from earlier days"] if new or known else []
+
+
 def format_model_advice(totals: RunTotals, settings: Settings) -> list[str]:
     """Format the recommendation of another local model; nothing if there is none."""
     advice = suggest_multilingual(totals.languages, settings)
@@ -315,13 +335,6 @@ def suggest_search(options: argparse.Namespace) -> str:
     given = {"--index": options.index, "--embedder": options.embedder}
     flags = [word for flag, value in given.items() if value for word in (flag, value)]
     return f'Try:     {shlex.join([start, "search", *flags])} "your question"'
-
-
-def format_dollars(usd: float) -> str:
-    """Format an amount of money: to the cent, or smaller ones with two significant digits."""
-    if usd >= 1 or round(usd, 2) == usd:
-        return f"${usd:,.2f}"
-    return f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
 
 
 def describe_index(totals: IndexTotals) -> str:

@@ -16,17 +16,18 @@ from ingest.cli.exit_message import CommandExit
 from ingest.cli.run import handle_signals, named_roots, note_missing, start_run
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
-from ingest.config.factory import find_capacity, open_services
+from ingest.config.factory import describe_refusal, find_capacity, open_services
 from ingest.config.index import index_location
 from ingest.config.roots import resolve_roots
 from ingest.config.sources import open_roots
+from ingest.errors import ConfigError
 from ingest.models import LeftOut, Outcome, SourceResult
 from ingest.pipeline.context import Services
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, ReusedText, dry_run
 from ingest.pipeline.run import run_on_roots
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import format_amount, format_seconds
-from ingest.runtime.formatting import format_bytes, pluralize
+from ingest.runtime.formatting import format_bytes, format_dollars, pluralize
 from ingest.runtime.prices import FREE_PRICE, PRICED_PAGES, PRICED_TOKENS, Price
 
 log = logging.getLogger(__name__)
@@ -56,17 +57,19 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             if isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
                 continue
             totals.add(event)
-            if options.json and (line := output.outcome_json(event)):
+            if options.json and (line := output.outcome_json(event, run.id)):
                 print(line, flush=True)
             elif isinstance(event, LeftOut):
                 show_left_out(event, options)
             elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
-                print(output.format_outcome(event, "to be "))
+                print(output.format_outcome(event, "to be ", run.id))
         index_totals = services.index.totals()
         if index_location(settings).is_service and not signals:
             warn_about_missing_chunks(services)
+        refusal = "" if run.take_over else describe_refusal(services, settings)
         plan = estimate(plan_totals, services, remote=index_location(settings).is_service)
-    code = 128 + signals[0] if signals else totals.exit_code
+    code = ConfigError.exit_code if refusal else totals.exit_code
+    code = 128 + signals[0] if signals else code
     if options.json:
         took = time.monotonic() - started
         summary = totals.summary(
@@ -83,7 +86,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         lines += output.format_remarks(totals, stopped=bool(signals))
         lines += output.format_model_advice(totals, settings)
         print("\n".join([*lines, *(["Stopped early: this plan is incomplete"] if signals else [])]))
-    return CommandExit(code, exit_message.describe_plan(code, totals)) if code else 0
+    message = exit_message.describe_plan(code, totals)
+    return CommandExit(code, f"{message}; {refusal}" if refusal else message) if code else 0
 
 
 def warn_about_missing_chunks(services: Services) -> None:
@@ -160,11 +164,11 @@ def format_costs(estimate: Estimate) -> Iterator[str]:
     if estimate.tokens and rates.embedding is None:
         yield f"Cost:    unknown: {UNPRICED_HINT}"
     elif estimate.tokens and rates.embedding and rates.embedding is not FREE_PRICE:
-        usd = output.format_dollars(rates.usd(estimate.tokens, 0) or 0.0)
+        usd = format_dollars(rates.usd(estimate.tokens, 0) or 0.0)
         price = format_price(rates.embedding, f"{PRICED_TOKENS:,}")
         yield f"Cost:    {usd} for the tokens, {price}"
     if estimate.pages and rates.recognising:
-        usd = output.format_dollars(rates.usd(0, estimate.pages) or 0.0)
+        usd = format_dollars(rates.usd(0, estimate.pages) or 0.0)
         price = format_price(rates.recognising, f"{PRICED_PAGES:,} pages")
         yield f"Cost:    {usd} for the scans, {price}"
 
@@ -172,7 +176,7 @@ def format_costs(estimate: Estimate) -> Iterator[str]:
 def format_price(price: Price, per: str) -> str:
     """Format a price with its date."""
     kind = "list price of" if price.listed else "INGEST_PRICES of"
-    return f"at {output.format_dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
+    return f"at {format_dollars(price.usd)} for {per} ({price.model}, {kind} {price.dated})"
 
 
 def format_growth(estimate: Estimate) -> str:

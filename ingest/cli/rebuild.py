@@ -88,8 +88,10 @@ def rebuild_and_report(
             if code in COMPLETE_EXIT_CODES:
                 switch = switch_index(context, progress, run, questions, options.keep)
         except IngestError as error:
-            ended = exit_message.combine_errors(error, totals, signals)
+            overdue = run.stop.is_overdue()
+            ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
             finish_run(recorder, ended.exit_code, telemetry, str(ended))
+            ended.is_logged = True
             raise ended from error.__cause__
         message = exit_message.describe_run(
             code, totals, context.services.budget.limit_reached, run.id
@@ -121,6 +123,7 @@ def format_end(
         *output.format_totals(totals),
         *index_lines,
         *output.format_duration(summary, stopped=stopped),
+        *output.format_problems(summary),
         *output.format_remarks(totals, stopped=stopped),
         *output.format_model_advice(totals, settings),
     ]

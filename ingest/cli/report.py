@@ -15,7 +15,7 @@ from ingest.commands.inspect.viewer import IndexAccess, inspect_sources
 from ingest.commands.report.duplicates import find_duplicates
 from ingest.commands.report.overview import Report, needs_action
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_recipe
+from ingest.config.factory import create_recipe, take_stored_model
 from ingest.config.index import index_name
 from ingest.errors import ConfigError
 from ingest.index import MAX_SAVED_RUNS, Index
@@ -37,9 +37,10 @@ def main(options: argparse.Namespace) -> int:
         raise ConfigError("--out - prints the report itself: leave out --json, or name a file")
     settings = load_settings(options)
     connections = create_connections(settings)
-    with open_index_and_model(settings, connections) as (index, model):
+    with open_index_and_model(settings, connections, any_model=True) as (index, model):
         report = build_report(index, index_name(settings), options.run)
-        access = IndexAccess(settings, connections, index, create_recipe(settings, model))
+        recipe = create_recipe(settings, take_stored_model(model, index))
+        access = IndexAccess(settings, connections, index, recipe)
         views = inspect_sources(report.records, options.inspect, access)
     from ingest.commands.report.page import render_report
 

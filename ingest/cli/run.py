@@ -16,6 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from ingest.azure.token_hosts import MONITOR_SCOPE
 from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output, watchdog
@@ -48,7 +49,7 @@ from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import Cancellation
-from ingest.runtime.formatting import pluralize
+from ingest.runtime.formatting import format_dollars, pluralize
 from ingest.runtime.request_ids import request_id_prefix
 from ingest.runtime.telemetry import RunInfo, Telemetry, start_telemetry
 from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDED_TOKENS, WRITTEN_TOKENS, Stopwatch
@@ -73,7 +74,9 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings, names) as (connections, telemetry),
         open_roots(names, settings, connections, missing) as opened_roots,
-        open_services(settings, run.stop, write=True, connections=connections) as local_services,
+        open_services(
+            settings, run.stop, write=True, connections=connections, take_over=run.take_over
+        ) as local_services,
         use_engine(settings, local_services, run) as services,
         open_event_queue(options.roots, settings, connections) as queue,
     ):
@@ -90,8 +93,10 @@ def main(options: argparse.Namespace) -> int | CommandExit:
                 telemetry.on_event(event)
         except IngestError as error:
             report_unwritten(services.times, settings)
-            ended = exit_message.combine_errors(error, totals, signals)
+            overdue = run.stop.is_overdue()
+            ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
             finish_run(recorder, ended.exit_code, telemetry, str(ended))
+            ended.is_logged = True
             raise ended from error.__cause__
         code = process_exit_code(run.stop, signals, totals)
         message = exit_message.describe_run(code, totals, services.budget.limit_reached, run.id)
@@ -127,7 +132,7 @@ def show_summary(
     elif not options.quiet:
         stopped = recorder.run.stop.is_requested()
         index = f"Index:   {index_name(settings)} holds {output.describe_index(index_totals)}"
-        remarks = output.format_remarks(totals, stopped=stopped)
+        remarks = output.format_problems(summary) + output.format_remarks(totals, stopped=stopped)
         remarks += output.format_model_advice(totals, settings)
         layers = recorder.services.reader.layers() if options.verbose else ()
         remarks += [f"Sandbox: {', '.join(layers)}"] if layers else []
@@ -150,13 +155,13 @@ def run_and_show(
 ) -> Iterator[RunEvent]:
     """Run the pipeline on every root; yields each event after recording and showing it."""
     services, run = recorder.services, recorder.run
-    with output.Display(options) as display:
+    with output.Display(options, run.id) as display:
         if display.is_live:
             display.start_bar(count_to_read(roots, services, run))
         for event in run_on_roots(ingest_root, roots, services, run, recorder.totals):
             recorder.add(event)
             display.show(event, recorder.totals, services.times.current_wait())
-            if options.json and (line := output.outcome_json(event)):
+            if options.json and (line := output.outcome_json(event, run.id)):
                 print(line, flush=True)
             yield event
 
@@ -173,7 +178,7 @@ def report_limit(budget: Budget) -> None:
     if not budget.limit_reached:
         return
     money = budget.max_usd < math.inf and budget.usd is not None
-    at = output.format_dollars(budget.usd or 0.0) if money else pluralize(budget.tokens, "token")
+    at = format_dollars(budget.usd or 0.0) if money else pluralize(budget.tokens, "token")
     has_spent = budget.tokens or budget.pages
     advice = "run again to continue" if has_spent else "raise it: not even one request fits"
     logs.log_notice(f"stopped at {at}: more would exceed {budget.limit_reached}; {advice}")
@@ -208,9 +213,9 @@ def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: s
     summary = recorder.summary(code)
     recorder.save(summary)
     observer.on_summary(summary)
-    logs.log_machine_event(
-        f"exit {code}: {message}", "end", **asdict(summary) | recorder.log_fields()
-    )
+    fields: dict[str, Any] = asdict(summary) | recorder.log_fields()
+    is_news = summary.new_problems > 0
+    logs.log_machine_event(f"exit {code}: {message}", "end", is_news=is_news, **fields)
     return summary
 
 
@@ -224,7 +229,7 @@ def observe_run(
     token = partial(connections.token_for, scope=MONITOR_SCOPE)
     with start_telemetry(os.environ, info, token) as telemetry:
         trace = {"trace": telemetry.trace_id} if telemetry.trace_id else {}
-        fields = run_facts(settings, names) | trace
+        fields: dict[str, Any] = run_facts(settings, names) | trace
         requests = request_id_prefix(run.id) + "*"
         logs.log_machine_event(f"run {run.id} begins", "begin", requests=requests, **fields)
         yield (
@@ -265,7 +270,8 @@ def start_run(options: argparse.Namespace, settings: Settings) -> Run:
 
     Logs a warning for each misspelt setting: the run ignores it, and may use another index.
     """
-    run = factory.create_run(settings, retry_failed=options.retry_failed)
+    take_over = vars(options).get("take_over", False)  # of commands that convert an index
+    run = factory.create_run(settings, retry_failed=options.retry_failed, take_over=take_over)
     logs.set_run(run.id)
     named = {f.metadata["env"]: vars(options).get(f.name) for f in environment_settings()}
     given = {name: value for name, value in named.items() if value}

@@ -46,6 +46,7 @@ def main(options: argparse.Namespace) -> int:
 def hit_json(hit: Hit) -> dict[str, object]:
     """JSON object of a hit: where the answer stands, then the chunk's fields."""
     place = {"page": hit.page, "heading": hit.heading, "excerpt": hit.excerpt}
+    place |= {"outdated": hit.outdated}
     return {"event": "hit", "score": hit.score, **place, "also_in": hit.also_in, **hit.fields}
 
 
@@ -63,6 +64,9 @@ def format_hit(hit: Hit, words: list[str], *, with_root: bool, whole: bool) -> I
     width = min(MAX_COLUMNS, shutil.get_terminal_size().columns) - len(INDENT)
     for line in wrap(unwrap(str(fields["content"])) if whole else hit.excerpt, width):
         yield INDENT + highlight(escape_controls(line), words, start_mark, end_mark)
+    if hit.outdated:
+        reason = escape_unprintable(hit.outdated)
+        yield f"{INDENT}{dim_mark}text of an earlier version: {reason}{plain}"
     if hit.also_in:
         copies = escape_unprintable(", ".join(hit.also_in))
         yield f"{INDENT}{dim_mark}also in {copies}{plain}"

@@ -13,16 +13,23 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ingest.cli import load_settings, open_index_and_model, output
-from ingest.cli.exit_message import CommandExit
+from ingest.cli.exit_message import CommandExit, describe_age
 from ingest.config.connections import create_connections
 from ingest.config.index import index_name
 from ingest.config.settings import Settings
 from ingest.errors import DocumentError
 from ingest.index import IndexTotals
 from ingest.models import KnownRoot, Outcome, Record, Summary
+from ingest.pipeline.diff import first_reported_run
 from ingest.pipeline.in_progress import IN_PROGRESS, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
-from ingest.runtime.formatting import describe_state, escape_unprintable, pluralize, to_json
+from ingest.runtime.formatting import (
+    describe_state,
+    escape_unprintable,
+    format_bytes,
+    pluralize,
+    to_json,
+)
 from ingest.sources.exclude import matches_any_glob
 
 TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
@@ -33,13 +40,16 @@ LATE_EXIT_CODE = DocumentError.exit_code  # a root was not run for longer than -
 def main(options: argparse.Namespace) -> int | CommandExit:
     """Run the command; returns its exit code, with a message if a root was not run for too long."""
     settings = load_settings(options)
-    with open_index_and_model(settings, create_connections(settings)) as (index, _):
+    connections = create_connections(settings)
+    with open_index_and_model(settings, connections, any_model=True) as (index, _):
         records = list(list_records(index))
         totals = index.totals()
+        # A health check does not read the whole file.
+        parts = index.part_sizes() if options.max_age is None else {}
         runs = index.runs(MAX_SHOWN_RUNS)
         is_held = index.seconds_since_write() == 0
         roots = {root.name: without_current_run(root, held=is_held) for root in index.roots()}
-    show(options, settings, Status(records, totals, runs, roots))
+    show(options, settings, Status(records, totals, parts, runs, roots))
     if options.max_age is None:
         return 0
     late = describe_late(roots.values(), options.max_age, time.time())
@@ -51,6 +61,7 @@ class Status(NamedTuple):
 
     records: list[Record]
     totals: IndexTotals
+    parts: dict[str, int]  # bytes of each; empty if they are not known
     runs: list[Summary]
     roots: dict[str, KnownRoot]
 
@@ -63,8 +74,10 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         states = {"unfinished": len(unfinished), "in_progress": len(in_progress)}
         print_json(status, states)
         return
-    records, totals, runs, roots = status
+    records, totals, parts, runs, roots = status
     print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
+    if totals.chunks and parts:
+        print(f"Size:    {', '.join(f'{name} {format_bytes(n)}' for name, n in parts.items())}")
     if not records:
         print("The index is empty: ingest run fills it")
     for root, counts in count_by_root(records, roots).items():
@@ -90,7 +103,7 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
 
 def print_json(status: Status, states: dict[str, int]) -> None:
     """Print the status as JSON; `states`: number of sources in a state that is no outcome."""
-    records, totals, runs, roots = status
+    records, totals, parts, runs, roots = status
     for name in sorted({*roots, *(record.root for record in records)}):
         location = roots[name].location if name in roots else name
         known: dict[str, object] = {"name": name, "location": location}
@@ -104,7 +117,7 @@ def print_json(status: Status, states: dict[str, int]) -> None:
         print(to_json({"event": "record", **fields}))
     for run in runs:
         print(json.dumps({"event": "run", **asdict(run)}))
-    print(json.dumps({"event": "summary", **asdict(totals), **states}))
+    print(json.dumps({"event": "summary", **asdict(totals), "parts": parts, **states}))
 
 
 def format_troubles(records: Iterable[Record], options: argparse.Namespace) -> Iterator[str]:
@@ -117,10 +130,12 @@ def format_troubles(records: Iterable[Record], options: argparse.Namespace) -> I
             continue
         tried = f" (tried {record.attempts} times)" if record.attempts > 1 else ""
         code = f" [{record.code}]" if record.code else ""
-        why = record.error or NO_TEXT_REASON
+        age = describe_age(first_reported_run(record))
+        age = f"  {age}" if age else ""
+        why = escape_unprintable(record.error) or NO_TEXT_REASON
         stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated(record) else ""
         name = escape_unprintable(record.source)
-        yield f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}"
+        yield f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}{age}"
     if scans:
         files = pluralize(len(scans), "file")
         yield f"Scans:   {pluralize(sum(scans), 'page')} without text in {files}; {OCR_HINT}"

@@ -6,23 +6,27 @@ end by the scheme of its location, and passes it plain values. No back end sees 
 
 from __future__ import annotations
 
+import logging
 import math
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import NoReturn
 
 from ingest.config.connections import Connections, create_connections
 from ingest.config.embedding import (
     create_account,
     create_embedder,
     embedding_endpoints,
+    names_embedder,
     open_vector_journal,
 )
-from ingest.config.index import create_writers, index_location, open_index
+from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
+from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
 from ingest.config.reader import figure_ocr_name, open_document_intelligence, open_reader
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
@@ -32,7 +36,9 @@ from ingest.embed.parts import PartwiseEmbedder
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.ocr.page_cache import InheritedPageCache
+from ingest.index import Index
 from ingest.index.generations import Successor
+from ingest.index.manifest import create_manifest
 from ingest.models import Recipe
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.runtime.bottleneck import Capacity
@@ -41,6 +47,8 @@ from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
 from ingest.runtime.timing import Stopwatch
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,8 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     model: Embedder | None = None,
     successor: Successor | None = None,
     shared: SharedState | None = None,
+    embeds: bool = True,
+    take_over: bool = False,
 ) -> Iterator[Services]:
     """Open all that a run needs, and close it at the end of the context.
 
@@ -70,6 +80,9 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     * `model`: replaces the configured embedding model.
     * `successor`: replaces the configured index, whose vectors and recognised pages it reuses.
     * `shared`: state shared with the driver, which then creates and locks the index.
+    * `embeds`: False for a caller that only looks or removes, whatever model and recipe the index
+      has. One that only looks may have any model unless the settings name one.
+    * `take_over`: convert an index of another recipe, instead of refusing to write to it.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
@@ -92,15 +105,26 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     if not isinstance(model, PartwiseEmbedder):  # which pays for its requests itself
         model = add_account(model, create_account(budget))
     model = add_journal(model, journal) if journal else model
-    recipe = create_recipe(settings, model)
+    any_model = not embeds or (not write and is_own and not names_embedder(settings))
     with ExitStack() as stack:
         stack.callback(model.close)
         index, earlier = (
             (successor.index, successor.earlier)
             if successor
-            else (open_index(settings, model, connections, create=write and not shared), None)
+            else (
+                open_index(
+                    settings,
+                    model,
+                    connections,
+                    create=write and not shared,
+                    any_model=any_model,
+                ),
+                None,
+            )
         )
         stack.callback(index.close)
+        model = take_stored_model(model, index) if any_model else model
+        recipe = create_recipe(settings, model)
         embed_threads = ThreadPoolExecutor(model.at_once, SENDER_THREADS)
         write_threads, max_writes = create_writers(settings)
         stack.callback(write_threads.shutdown, cancel_futures=True)
@@ -130,6 +154,12 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
                 warm_up(model, embed_threads, reader)
             if write and not shared:
                 index.hold(settings.engine, stop.fail)
+            if not shared:
+                check_format(index, index_name(settings))
+            if write and embeds and not shared:
+                manifest = create_manifest(recipe, create_recipe(Settings(), model))
+                take = take_over or successor is not None
+                check_recipe(index, manifest, index_name(settings), budget.rates, take_over=take)
             yield services
             if journal and not stop.is_requested():
                 journal.delete()  # all of it is in the index
@@ -193,7 +223,27 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
     return Recipe(**{**shared, **named})
 
 
-def create_run(settings: Settings, *, retry_failed: bool = False) -> Run:
+def take_stored_model(model: Embedder, index: Index) -> Embedder:
+    """Return the model that filled an index, which cannot embed if it is another than this one."""
+    name, dimensions = index.vector_space() or ("", 0)
+    if not name or (name, dimensions) == (model.model, model.dimensions):
+        return model
+
+    def refuse(_: Sequence[str]) -> NoReturn:
+        raise ConfigError(f"the index holds vectors of {name}: only a program with it can embed")
+
+    log.warning("the index was filled with the model %s, by a program or with other settings", name)
+    return replace(model, embed=refuse, embed_query=None, model=name, dimensions=dimensions)
+
+
+def describe_refusal(services: Services, settings: Settings) -> str:
+    """Describe why a run with these settings would not write to the index; "" if it would."""
+    manifest = create_manifest(services.recipe, create_recipe(Settings(), services.embedder))
+    rates = services.budget.rates
+    return describe_other_recipe(services.index, manifest, index_name(settings), rates)
+
+
+def create_run(settings: Settings, *, retry_failed: bool = False, take_over: bool = False) -> Run:
     """Return a run with a new id and the options that the settings give."""
     return Run(
         id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
@@ -201,6 +251,7 @@ def create_run(settings: Settings, *, retry_failed: bool = False) -> Run:
         max_deletes=settings.max_deletes,
         allow_empty=settings.allow_empty,
         retry_failed=retry_failed,
+        take_over=take_over,
         has_passwords=bool(settings.passwords),
         exclude=settings.exclude,
         # A deadline shorter than the grace period still leaves half of it for work.

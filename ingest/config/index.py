@@ -56,9 +56,19 @@ def index_name(settings: Settings) -> str:
 
 
 def open_index(
-    settings: Settings, model: Embedder, connections: Connections, *, create: bool = False
+    settings: Settings,
+    model: Embedder,
+    connections: Connections,
+    *,
+    create: bool = False,
+    any_model: bool = False,
 ) -> Index:
-    """Open the index. Without `create`, one that does not exist yet is opened as an empty one."""
+    """Open the index. Without `create`, one that does not exist yet is opened as an empty one.
+
+    `any_model`: even if another model filled it, for a caller that embeds nothing.
+    """
+    if any_model:
+        model = replace(model, model="")
     location = index_location(settings)
     if location.scheme not in INDEX_OPENERS:
         raise ConfigError(
@@ -96,8 +106,8 @@ def open_search_index(
 ) -> Index:
     """Open the index on a search service, and create or update its definition if asked to."""
     index = open_azure_index(settings, connections, may_be_absent=not create)
-    index.filled_by = (model.model, model.dimensions)
-    if create:
+    index.filled_by = (model.model, model.dimensions) if model.model else None
+    if create and model.model:
         wanted = index_definition(settings, model.dimensions)
         prepare_azure_index(settings, model, connections, index, wanted)
     return index

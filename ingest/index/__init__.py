@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ingest.errors import BusyError
+from ingest.index.manifest import Manifest
 from ingest.models import (
     CachedPage,
     Hit,
@@ -20,6 +21,7 @@ from ingest.models import (
     Mode,
     Record,
     Refusal,
+    SourceKey,
     StoredChunk,
     Summary,
 )
@@ -108,6 +110,9 @@ class RecordStore(Protocol):
     # one record, with its chunk ids; at least as new as the one that was listed
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None: ...
 
+    # why those of the sources that failed or were skipped did; may miss what was just written
+    def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]: ...
+
     # insert or overwrite; durable once the future is done
     def save(self, record: Record) -> Future[None]: ...
 
@@ -134,6 +139,16 @@ class RootRegistry(Protocol):
     # give the records, chunks and cached pages of a root another name; may be called again if the
     # process died in it; returns whether there were any
     def rename_root(self, old: str, new: str) -> bool: ...
+
+
+class ManifestStore(Protocol):
+    """The manifest of an index: the format and the recipe that it is written in."""
+
+    # as it was last saved; None in a new index, and in one of a version without manifests
+    def manifest(self) -> Manifest | None: ...
+
+    # insert or overwrite
+    def save_manifest(self, manifest: Manifest) -> None: ...
 
 
 class Lock(Protocol):
@@ -209,12 +224,19 @@ class Diagnosable(Protocol):
     # as far as the caller may know
     def free_space(self) -> FreeSpace: ...
 
+    # bytes of each part, by its name for people; empty if they are not known
+    def part_sizes(self) -> dict[str, int]: ...
+
+    # give back to the disk what deletions left free, if that is much
+    def reclaim_space(self) -> None: ...
+
 
 class Index(
     ChunkStore,
     RecordStore,
     TextLookup,
     RootRegistry,
+    ManifestStore,
     Lock,
     RunHistory,
     PageCache,

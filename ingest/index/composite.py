@@ -14,6 +14,7 @@ from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
 from ingest.index.ranking import search_distinct
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
+from ingest.index.sqlite.space import measure_parts, reclaim_space
 from ingest.index.sqlite.state import SqliteState
 from ingest.index.sqlite.texts import delete_texts, find_ids_by_text, save_texts
 from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
@@ -109,6 +110,15 @@ class CompositeIndex(SqliteState):
         here = next(p for p in (folder, *folder.absolute().parents) if p.exists())
         with self.database.translate_errors():
             return FreeSpace(disk=shutil.disk_usage(here).free)
+
+    def part_sizes(self) -> dict[str, int]:
+        with self.database.translate_errors():
+            return measure_parts(self.db)
+
+    def reclaim_space(self) -> None:
+        if self.database.path:
+            with self.database.translate_errors():
+                reclaim_space(self.db, self.database.path)
 
     def close(self) -> None:
         self.store.close()

@@ -19,12 +19,14 @@ from ingest.models import (
     IndexEntry,
     KnownRoot,
     OcrResult,
+    Outcome,
     StoredChunk,
     Summary,
     Timeline,
 )
 
 NO_DETAILS = Details()
+UNREAD_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
 EPOCH_NAME = "epoch"
 DETAIL_FIELD_NAMES = tuple(field.name for field in fields(Details))
 

@@ -69,6 +69,7 @@ class Run:
     max_deletes: int | None = None  # sources; None: diff.default_deletion_limit
     allow_empty: bool = False  # a root without PDFs is meant to be empty
     retry_failed: bool = False
+    take_over: bool = False  # an index of another recipe is converted, not refused
     has_passwords: bool = False  # passwords were given for locked PDFs
     exclude: tuple[str, ...] = ()  # globs of excluded sources
     stop: Cancellation = field(default_factory=Cancellation)

@@ -27,15 +27,20 @@ def process_exit_code(
         return 0
     if code != DocumentError.exit_code:
         return code
-    ok = "3" in exit_ok or ("known" in exit_ok and is_known(problems, run))
+    are_known = "known" in exit_ok and all(is_known(problem, run) for problem in problems)
+    ok = "3" in exit_ok or are_known
     return 0 if ok else code
 
 
-def is_known(problems: Iterable[SourceResult], run: str) -> bool:
-    """Return whether a run that began twelve hours before this one reported each problem."""
-    now = parse_start_time(run)
-    times = [parse_start_time(problem.details.since) for problem in problems]
-    return now is not None and all(time is not None and now - time > KNOWN_AFTER for time in times)
+def is_known(problem: SourceResult, run: str) -> bool:
+    """Return whether a run that began twelve hours before this one reported a problem."""
+    return is_old(problem.details.since, run)
+
+
+def is_old(since: str, run: str) -> bool:
+    """Return whether a run began twelve hours before another one, by their ids."""
+    then, now = parse_start_time(since), parse_start_time(run)
+    return then is not None and now is not None and now - then > KNOWN_AFTER
 
 
 def parse_start_time(run: str) -> datetime | None:

@@ -17,7 +17,7 @@ from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index import ChunkStore, IndexTotals, RunHistory
 from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.exit_codes import FINISHED, is_known
+from ingest.pipeline.exit_codes import FINISHED
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
@@ -111,17 +111,13 @@ class RunRecorder:
         self.timeline.add(event)
 
     def log_fields(self) -> dict[str, object]:
-        """Return what the last line of a log has besides the summary: facts, troubles and waits."""
-        times, problems = self.services.times, self.totals.problems
-        known = sum(is_known([problem], self.run.id) for problem in problems)
+        """Return what the last line of a log has besides the summary: facts and waits."""
+        times = self.services.times
         pauses = (TOKEN_QUOTA, REQUEST_QUOTA, RETRY_PAUSE)
         waited = sum(times.wall_seconds(pause) for pause in pauses if pause in times.spans)
         return {
             **self.facts,
             "model": self.services.embedder.model,
-            "known_problems": known,
-            "new_problems": len(problems) - known,
-            "retries": len(self.retry_waits),
             "refused_requests": times.counts[THROTTLED_REQUESTS],
             "waited_seconds": round(waited + sum(self.retry_waits), 1),
         }
@@ -134,8 +130,17 @@ class RunRecorder:
             index.save_roots(self.marked)
 
     def save(self, summary: Summary) -> None:
-        """Save the summary in the index, and that the run has ended, if it can be reached."""
+        """Save the summary and the end of the run in the index, and give its free room back."""
         save_run_summary(summary, self.services.index)
+        self.save_marks(summary)
+        if not self.run.stop.is_requested():  # giving room back may take a while
+            try:
+                self.services.index.reclaim_space()
+            except IngestError as error:
+                log.info("could not give the free room of the index back to the disk: %s", error)
+
+    def save_marks(self, summary: Summary) -> None:
+        """Save in the index that the run of its roots has ended, if it can be reached."""
         if not self.marked:
             return
         try:
@@ -150,7 +155,13 @@ class RunRecorder:
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, capacity)
         timeline = self.timeline.timeline(capacity.tokens)
         index = count_index(self.services.index, self.totals if self.writes else RunTotals())
-        return replace(made, timeline=timeline, index=index, exclude=self.run.exclude)
+        return replace(
+            made,
+            timeline=timeline,
+            index=index,
+            exclude=self.run.exclude,
+            retries=len(self.retry_waits),
+        )
 
 
 def mark_begun(root: KnownRoot, run: str) -> KnownRoot:

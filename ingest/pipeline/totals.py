@@ -15,6 +15,7 @@ from ingest.models import (
     SourceResult,
     Summary,
 )
+from ingest.pipeline.exit_codes import is_known
 from ingest.runtime.bottleneck import Capacity, find_bottleneck, stage_seconds
 from ingest.runtime.timing import Stopwatch
 
@@ -75,6 +76,7 @@ class RunTotals:
         self, run: str, seconds: float, code: int, times: Stopwatch, capacity: Capacity
     ) -> Summary:
         """Return the summary of a run that is over."""
+        known = self.count_known(run)
         return Summary(
             run=run,
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -91,7 +93,13 @@ class RunTotals:
             other_kinds=self.other_kinds,
             excluded=sum(left.excluded for left in self.left_out),
             excluded_kept=sum(left.kept for left in self.left_out),
+            new_problems=len(self.problems) - known,
+            known_problems=known,
         )
+
+    def count_known(self, run: str) -> int:
+        """Count the problems that were known before this run."""
+        return sum(is_known(problem, run) for problem in self.problems)
 
     @property
     def known_sources(self) -> int:

@@ -43,6 +43,13 @@ def format_bytes(count: int) -> str:
     return f"{value:.3g} {unit}"
 
 
+def format_dollars(usd: float) -> str:
+    """Format an amount of money: to the cent, or smaller ones with two significant digits."""
+    if usd >= 1 or round(usd, 2) == usd:
+        return f"${usd:,.2f}"
+    return f"${float(f'{usd:.2g}'):.9f}".rstrip("0")
+
+
 def format_unread_files(counts: Mapping[str, int]) -> str:
     """Describe the files that were not read, by number per extension."""
     total = sum(counts.values())

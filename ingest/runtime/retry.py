@@ -7,6 +7,7 @@ clients do not return all at once.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ MIN_WAIT_SECONDS, MAX_WAIT_SECONDS = 0.5, 30.0  # of the backoff, which doubles
 ROLE_POLL_SECONDS = 10.0
 SLEEP_SLICE_SECONDS = 0.5  # between checks for cancellation
 LOGGED_WAIT_SECONDS = 5.0  # a longer wait is logged
+SAME_CAUSE_SECONDS = 60.0  # until a wait for the same cause is a warning again
 
 # Request timeout, too many requests, errors of servers and of proxies: these pass without action.
 TRANSIENT_STATUSES = frozenset({408, 429, *range(500, 600)})
@@ -62,6 +64,7 @@ class RetryPolicy:
     clock: Callable[[], float] = field(default=time.monotonic)
     request_log: RequestLog = field(default_factory=RequestLog)
     waits: list[float] = field(default_factory=list)  # seconds of each retry so far; it grows
+    warned: dict[str, float] = field(default_factory=dict)  # when each cause was last logged
 
     def wait(self, seconds: float) -> None:
         """Sleep. Raises StoppedError if the run is cancelled meanwhile."""
@@ -69,6 +72,17 @@ class RetryPolicy:
         while (left := end - self.clock()) > 0:
             self.raise_if_cancelled()
             self.sleep(min(left, SLEEP_SLICE_SECONDS))
+
+    def is_news(self, cause: str) -> bool:
+        """Return whether a cause was not logged in the last minute; remembers that it is now.
+
+        In an outage many requests wait at once, all for the same reason.
+        """
+        now = self.clock()
+        if now - self.warned.get(cause, -math.inf) < SAME_CAUSE_SECONDS:
+            return False
+        self.warned[cause] = now
+        return True
 
     def raise_if_cancelled(self) -> None:
         """Raise StoppedError if the run is cancelled."""
@@ -128,7 +142,8 @@ def record_wait(policy: RetryPolicy, started: float, state: tenacity.RetryCallSt
         return
     waiting = policy.clock() - started
     if seconds + waiting > LOGGED_WAIT_SECONDS:
-        log.warning(
+        log.log(
+            logging.WARNING if policy.is_news(str(error)) else logging.INFO,
             "waiting %.0f s: %s (for %.0f s now)",
             seconds,
             error,

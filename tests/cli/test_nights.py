@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from ingest.cli import logs
 from ingest.cli.exit_message import combine_errors
 from ingest.cli.status import describe_late, format_marks, without_current_run
-from ingest.errors import BusyError, ConfigError, IngestError, RootError, ServiceError
+from ingest.errors import (
+    BusyError,
+    ConfigError,
+    IngestError,
+    RootError,
+    ServiceError,
+    StoppedError,
+)
 from ingest.models import KnownRoot, Summary, __version__
 from ingest.pipeline.run import mark_begun, mark_ended, run_exit_code, run_on_roots
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.cancellation import Cancellation
-from tests.conftest import Command
+from tests.conftest import Command, CommandHere
 from tests.pdfs import prose, write
 
 
@@ -70,6 +80,31 @@ def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: P
         "exit 2: 1 new, 1 failed (b.pdf damaged); gone: no such folder or file; check the path"
     )
     assert command("plan", "gone", "docs").returncode == 2
+
+
+def test_a_wait_that_the_deadline_ended_names_the_deadline() -> None:
+    """A stop while it waits does not tell by itself who stopped it."""
+    error = StoppedError("stopped while waiting for a service; run again to continue")
+    ended = combine_errors(error, RunTotals(), [], is_overdue=True)
+    assert (ended.exit_code, str(ended)) == (1, f"the deadline was reached: {error}")
+    assert combine_errors(error, RunTotals(), []) is error
+
+
+@pytest.mark.parametrize(("form", "lines"), [("json", 0), ("text", 1)])
+def test_the_cause_of_an_error_is_logged_once(
+    command_here: CommandHere, monkeypatch: pytest.MonkeyPatch, form: str, lines: int
+) -> None:
+    """The line `end` of a JSON log has it; in a text log there is no such line."""
+
+    def fail(_: object) -> int:
+        logs.configure_logging(1, form)
+        error = ServiceError("down")
+        error.is_logged = True  # by the line `end`
+        raise error
+
+    monkeypatch.setitem(sys.modules, "ingest.cli.status", SimpleNamespace(main=fail))
+    code, _, errors = command_here("status")
+    assert (code, errors.count("exit 1: down")) == (1, lines)
 
 
 @pytest.mark.parametrize(

@@ -31,14 +31,14 @@ def test_the_retry_of_a_job_does_not_turn_a_new_trouble_green() -> None:
 def test_one_new_trouble_among_known_ones_is_enough() -> None:
     """Nothing new hides behind what everybody knows."""
     assert process_exit_code(3, ["known"], [trouble(NIGHT), trouble(NEXT)], NEXT) == 3
-    assert not is_known([trouble("")], NEXT)
-    assert not is_known([trouble("a run of another form")], NEXT)
+    assert not is_known(trouble(""), NEXT)
+    assert not is_known(trouble("a run of another form"), NEXT)
 
 
 def test_twelve_hours_are_counted_between_the_beginnings_of_runs() -> None:
     """A run that takes a day does not know its own troubles at its end."""
-    assert not is_known([trouble(NIGHT)], "20260301T140000Z-dddddd")
-    assert is_known([trouble(NIGHT)], "20260301T140001Z-dddddd")
+    assert not is_known(trouble(NIGHT), "20260301T140000Z-dddddd")
+    assert is_known(trouble(NIGHT), "20260301T140001Z-dddddd")
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 130, 143])

@@ -115,6 +115,20 @@ def test_long_waits_are_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "waiting 38 s: the quota" in caplog.text or "waiting 39 s: the quota" in caplog.text
 
 
+def test_an_outage_is_not_a_page_of_equal_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    """Sixteen requests wait for the same reason: that is one warning a minute."""
+    world = World()
+    patience = world.patience()
+    with caplog.at_level(logging.INFO, "ingest"):
+        for _ in range(16):
+            world.calls.clear()
+            call_with_retry(world.failing(1, RetryableError("down", 6)), same, patience)
+    levels = [record.levelno for record in caplog.records]
+    assert len(levels) == len(patience.waits) == 16
+    assert levels[:9] == [logging.WARNING] + 8 * [logging.INFO]
+    assert levels.count(logging.WARNING) == 2
+
+
 @pytest.mark.parametrize(
     ("headers", "floor"),
     [

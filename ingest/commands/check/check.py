@@ -57,6 +57,7 @@ class Untaken:
     outcome: str
     reason: str
     code: str
+    chunks: int  # of an earlier version, which stays searchable
 
 
 CheckEvent: TypeAlias = CheckFinding | InProgress | CheckTotals | Untaken

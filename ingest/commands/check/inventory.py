@@ -132,12 +132,11 @@ class Inventory:
         query = "SELECT count(*) FROM pages WHERE (root, source) = (?, ?)"
         return int(self.db.execute(query, place).fetchone()[0])
 
-    def untaken(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """Sources that were skipped or failed: root, source, outcome, error, code."""
-        query = "SELECT root, source, outcome, error, code FROM records WHERE outcome IN (?, ?)"
-        return self.db.execute(
-            f"{query} ORDER BY root, source", tuple(map(str, NOT_INDEXED_OUTCOMES))
-        )
+    def untaken(self) -> Iterator[tuple[str, str, str, str, str, int]]:
+        """Sources that were skipped or failed: root, source, outcome, error, code, chunks."""
+        columns = "root, source, outcome, error, code, chunks"
+        query = f"SELECT {columns} FROM records WHERE outcome IN (?, ?) ORDER BY root, source"
+        return self.db.execute(query, tuple(map(str, NOT_INDEXED_OUTCOMES)))
 
     def root_names(self) -> list[str]:
         """Names of the roots that have a record or chunks."""

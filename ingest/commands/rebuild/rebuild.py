@@ -26,6 +26,7 @@ from ingest.config.connections import Connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import open_services
 from ingest.config.index import create_generations, index_name
+from ingest.config.manifest import check_format
 from ingest.config.roots import open_known_root, resolve_roots
 from ingest.config.settings import Settings
 from ingest.config.sources import open_roots
@@ -72,6 +73,8 @@ def open_rebuild(
         generations = opened.enter_context(open_generations(settings, connections))
         current = generations.current()
         earlier = opened.enter_context(hold_generation(generations, current)) if current else None
+        if earlier:
+            check_format(earlier, index_name(settings))
         known = known_roots(earlier)
         if earlier and known and not named_roots:
             roots = [

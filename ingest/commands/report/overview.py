@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from ingest.commands.report.advice import ADVICE_BY_CODE, UNFINISHED, Advice
 from ingest.commands.report.duplicates import Duplicates
 from ingest.models import Outcome, Record, Summary
+from ingest.pipeline.diff import first_reported_run
+from ingest.pipeline.exit_codes import is_old
 from ingest.pipeline.in_progress import IN_PROGRESS
 from ingest.runtime.formatting import describe_state
 
@@ -23,6 +25,7 @@ class Trouble:
     advice: Sequence[Advice]
     records: Sequence[Record]
     urgent: bool  # somebody has to act
+    news: int = 0  # number of the first `records` that were not reported the day before
 
     @property
     def shared_reason(self) -> str:
@@ -60,6 +63,11 @@ def needs_action(record: Record) -> bool:
     return record.outcome in (Outcome.FAILED, Outcome.SKIPPED) or record.details.needs_attention
 
 
+def is_news(record: Record, run: str) -> bool:
+    """Return True if somebody has to act on a source, and had not to the day before a run."""
+    return needs_action(record) and not is_old(first_reported_run(record), run)
+
+
 def code_of(record: Record) -> str:
     """Return the code of a source; "" if there is nothing to report."""
     is_known = record.fingerprint or record.outcome == IN_PROGRESS
@@ -76,14 +84,23 @@ def count_states(records: Iterable[Record], *, in_run: bool) -> list[tuple[str, 
     return Counter(state_of(record, in_run=in_run) for record in records).most_common()
 
 
-def group_troubles(records: Iterable[Record]) -> list[Trouble]:
-    """Group the sources by code: codes that need action first, then by number of sources."""
+def group_troubles(records: Iterable[Record], run: str = "") -> list[Trouble]:
+    """Group the sources by code: codes that need action first, then by number of sources.
+
+    Sources whose problem is new in the run with this id come first in each group.
+    """
     by_code: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
+    for record in sorted(records, key=lambda record: not is_news(record, run)):
         if code := code_of(record):
             by_code[code].append(record)
     groups = [
-        Trouble(code, find_advice(code, some), some, any(map(needs_action, some)))
+        Trouble(
+            code,
+            find_advice(code, some),
+            some,
+            any(map(needs_action, some)),
+            sum(is_news(record, run) for record in some),
+        )
         for code, some in by_code.items()
     ]
     return sorted(groups, key=lambda group: (not group.urgent, -len(group.records), group.code))

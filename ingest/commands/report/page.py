@@ -90,7 +90,7 @@ def render_report(report: Report, inspected: Sequence[InspectorEntry] = ()) -> s
             data=htmlsafe_json_dumps(list_sources(report, inspected)),
             several_roots=len({record.root for record in report.records}) > 1,
             states=overview.count_states(report.records, in_run=report.is_single_run),
-            troubles=overview.group_troubles(report.records),
+            troubles=overview.group_troubles(report.records, report.run.run if report.run else ""),
             needing=sum(map(overview.needs_action, report.records)),
             there=sum(record.chunks > 0 for record in report.records),
             extremes=overview.find_extremes(report.records),

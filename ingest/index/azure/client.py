@@ -73,6 +73,10 @@ THROTTLE_MESSAGES = ("rate limit", "try again", "throttl", "too many requests")
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
 
 
+class MissingFieldError(ConfigError):
+    """An index of an earlier version lacks a field."""
+
+
 class RequestTooLargeError(Exception):
     """A request has more bytes than the service accepts (413)."""
 
@@ -109,7 +113,7 @@ def quota_error(where: str, words: str, *, is_index: bool) -> ConfigError:
 def missing_field(response: ErrorResponse, request: RequestContext) -> Exception | None:
     """Report an index that lacks a field which this version of the program uses."""
     if any(message in response.message for message in MISSING_FIELD_MESSAGES):
-        return ConfigError(
+        return MissingFieldError(
             f"{request.where} is of an earlier version and lacks fields: run ingest run once with "
             f"the role {SEARCH_SERVICE_CONTRIBUTOR.name}, which adds them"
         )

@@ -18,9 +18,10 @@ from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import BusyError
 from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, Flaw, FreeSpace, IndexTotals
-from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
+from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient, MissingFieldError
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
+from ingest.index.azure.manifest import AzureManifest
 from ingest.index.azure.profile import OWN_MAPPING
 from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.serialize import (
@@ -39,11 +40,13 @@ from ingest.index.azure.serialize import (
 from ingest.index.azure.target import OwnTarget
 from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
+from ingest.index.manifest import Manifest
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     STORED_FIELD_NAMES,
     SUMMARY_FIELD,
+    UNREAD_OUTCOMES,
     VECTOR_FIELD,
     cached_page_from_json,
     cached_page_to_json,
@@ -59,6 +62,7 @@ from ingest.models import (
     Mode,
     Record,
     Refusal,
+    SourceKey,
     StoredChunk,
     Summary,
 )
@@ -103,7 +107,9 @@ class AzureIndex:
         self.texts = TextHashes(self.documents)
         self.hybrid_weight = HYBRID_WEIGHT
         self.known_roots = AzureRoots(self.documents)
+        self.known_manifest = AzureManifest(self.documents)
         self.is_new = self.read_after_write = False
+        self.has_record_fields = True  # until a query says otherwise
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
         self.recent_records: RecentWrites[Record | None] = RecentWrites()
@@ -167,17 +173,22 @@ class AzureIndex:
             if last:
                 a, b = map(quote_odata, last)
                 where.append(f"(root gt {a} or (root eq {a} and place gt {b}))")
-            page = self.documents.search_page(
-                search_text="*",
-                filter=" and ".join(where),
-                order_by=order,
-                select=[*LISTED_RECORD_FIELDS, "place"],
-                top=MAX_PAGE_DOCUMENTS,
-            )
+            page = self.list_records(" and ".join(where), order)
             yield from map(record_from_document, page)
             if len(page) < MAX_PAGE_DOCUMENTS:
                 return
             last = (str(page[-1]["root"]), str(page[-1]["place"]))
+
+    def list_records(self, where: str, order: list[str]) -> list[dict[str, Any]]:
+        """List one page of records, without chunk ids."""
+        query = {"search_text": "*", "filter": where, "order_by": order, "top": MAX_PAGE_DOCUMENTS}
+        if self.has_record_fields:
+            try:
+                return self.documents.search_page(select=[*LISTED_RECORD_FIELDS, "place"], **query)
+            except MissingFieldError:
+                self.has_record_fields = False  # of an earlier version: it returns what it has
+        page = self.documents.search_page(select=None, **query)
+        return [document | {"committed": [], "pending": []} for document in page]
 
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None:
         key = record_key(self.known_roots.key_of(root), source)
@@ -195,6 +206,20 @@ class AzureIndex:
             return read()
         # A look-up that is older than the listing lags.
         return self.lease.poll(read, LISTING_LAG_SECONDS)
+
+    def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]:
+        failed = " or ".join(f"outcome eq '{outcome}'" for outcome in UNREAD_OUTCOMES)
+        these = " or ".join(
+            f"(root eq {quote_odata(root)} and source eq {quote_odata(source)})"
+            for root, source in sources
+        )
+        page = self.documents.search_page(
+            search_text="*",
+            filter=f"kind eq 'source' and ({failed}) and ({these})",
+            select=["root", "source", "error"],
+            top=MAX_PAGE_DOCUMENTS,
+        )
+        return {(str(d["root"]), str(d["source"])): str(d["error"]) for d in page}
 
     def save(self, record: Record) -> Future[None]:
         return self.record_writer.submit(replace(record, epoch=self.lease.epoch))
@@ -270,6 +295,12 @@ class AzureIndex:
 
     def save_roots(self, roots: Sequence[KnownRoot]) -> None:
         self.known_roots.save(roots)
+
+    def manifest(self) -> Manifest | None:
+        return self.known_manifest.read()
+
+    def save_manifest(self, manifest: Manifest) -> None:
+        self.known_manifest.save(manifest)
 
     def rename_root(self, old: str, new: str) -> bool:
         renamed = self.known_roots.rename(old, new)
@@ -364,6 +395,12 @@ class AzureIndex:
             )
 
         return self.documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
+
+    def part_sizes(self) -> dict[str, int]:
+        return {}  # the service has only the sum of its indexes
+
+    def reclaim_space(self) -> None:
+        """Do nothing: the service does."""
 
     def save_run(self, summary: Summary) -> None:
         run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}

@@ -12,13 +12,15 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ingest.errors import ConfigError
+from ingest.index.manifest import INDEX_FORMAT
 from ingest.index.schema import CHUNK_FIELD_NAMES
 from ingest.index.sqlite.connection import open_connection
 from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
 from ingest.runtime.private_file import create_private_file, create_private_folder
 
-FORMAT_VERSION = 2
+FORMAT_WITHOUT_CODES = 1  # the first one; format 3 differs from 2 in the manifest only
 APPLICATION_ID = 0x696E6765  # "inge": distinguishes our files from others
+INCREMENTAL_VACUUM = 2  # a value of PRAGMA auto_vacuum: free pages are given back when asked to
 BUSY_TIMEOUT_SECONDS = 10.0  # for writes of other connections
 
 # Tables that were added later are not here: the first write to one creates it in every index.
@@ -46,7 +48,7 @@ CREATE TABLE vectors (number INTEGER PRIMARY KEY, embedding BLOB NOT NULL);
 """
 STAMP_SQL = f"""
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT_VERSION};
+PRAGMA user_version = {INDEX_FORMAT};
 """
 
 UPGRADE_V1_SQL = """
@@ -71,7 +73,8 @@ class Database:
     """Connection to one file, for the thread that opened it.
 
     Without `create`, a missing file is an empty database in memory. Raises ConfigError if the file
-    is not ours, was written by a newer version, or holds vectors of another model.
+    is not ours, was written by a newer version, or holds vectors of another model than `model`; ""
+    is any.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Database:
         if self.pragma("schema_version"):
             return  # another program's: check_compatible rejects it unchanged
         self.is_new = True
+        self.db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL_VACUUM}")  # before all else
         self.db.execute("PRAGMA journal_mode = WAL")
         with self.transaction():
             if self.pragma("schema_version") == 0:
@@ -119,20 +123,20 @@ class Database:
         version = self.pragma("user_version")
         if self.pragma("application_id") != APPLICATION_ID:
             raise ConfigError(f"{self.folder} {NOT_AN_INDEX_MESSAGE}")
-        if version > FORMAT_VERSION:
+        if version > INDEX_FORMAT:
             raise ConfigError(
                 f"the index in {self.folder} was written by a newer ingest (format {version}, "
-                f"this one knows {FORMAT_VERSION}): upgrade ingest, or choose another --index"
+                f"this one knows {INDEX_FORMAT}): upgrade ingest, or choose another --index"
             )
-        if version < FORMAT_VERSION and not can_write:
+        if version == FORMAT_WITHOUT_CODES and not can_write:
             self.db.executescript(V1_VIEWS_SQL)
-        elif version < FORMAT_VERSION:
+        elif version == FORMAT_WITHOUT_CODES:
             with self.transaction():
-                if self.pragma("user_version") < FORMAT_VERSION:
+                if self.pragma("user_version") == FORMAT_WITHOUT_CODES:
                     for statement in UPGRADE_V1_SQL.split(";"):
                         self.db.execute(statement)
         found = read_vector_space(self.db)
-        if found != (model, dimensions):
+        if model and found != (model, dimensions):
             raise ConfigError(
                 f"the index in {self.folder} holds vectors of {found[0]} ({found[1]} dimensions), "
                 f"not of {model} ({dimensions}): ingest rebuild makes a new one next to it, or "

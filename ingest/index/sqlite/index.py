@@ -26,6 +26,7 @@ class SqliteIndex(CompositeIndex):
         self, folder: Path, model: str, dimensions: int, *, create: bool, generation: str = ""
     ) -> None:
         self.has_explicit_generation = bool(generation)
+        self.can_write = create
         with translate_errors(folder):
             self.generation = generation or find_current_file(folder)
         schema = STATE_SCHEMA + CHUNK_SCHEMA
@@ -39,7 +40,8 @@ class SqliteIndex(CompositeIndex):
                 self.folder
             ):
                 raise BusyError(f"the index in {self.folder} was rebuilt just now: run again")
-            self.db.execute(CREATE_SOURCE_INDEX_SQL)
+            if self.can_write:  # not the index that a rebuild replaces
+                self.db.execute(CREATE_SOURCE_INDEX_SQL)
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:  # noqa: ARG002 - every check is fast
         with self.database.translate_errors():

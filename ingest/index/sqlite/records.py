@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 from dataclasses import fields
 
-from ingest.index.schema import details_from_json, details_to_json
+from ingest.index.schema import UNREAD_OUTCOMES, details_from_json, details_to_json
 from ingest.index.sqlite.database import Tables, read_vector_space
-from ingest.models import Record
+from ingest.models import Record, SourceKey
 
 RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "epoch"]
 LISTED_COLUMNS = [name for name in RECORD_COLUMNS if name not in ("committed", "pending")]
@@ -50,6 +50,12 @@ class SqliteRecords(Tables):
         values = dict(zip(RECORD_COLUMNS, row, strict=True))
         ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
         return Record(**(values | ids | {"details": details_from_json(values["details"])}))
+
+    def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]:
+        query = "SELECT outcome, error FROM records WHERE root = ? AND source = ?"
+        with self.database.translate_errors():
+            found = {key: self.db.execute(query, key).fetchone() for key in sources}
+        return {key: row[1] for key, row in found.items() if row and row[0] in UNREAD_OUTCOMES}
 
     def count_records(self) -> int:
         with self.database.translate_errors():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ingest.index.sqlite.database import Database
 from ingest.index.sqlite.lock import FolderLock
+from ingest.index.sqlite.manifest import SqliteManifest
 from ingest.index.sqlite.page_cache import SqlitePageCache
 from ingest.index.sqlite.records import SqliteRecords
 from ingest.index.sqlite.roots import SqliteRoots
@@ -13,8 +14,8 @@ from ingest.index.sqlite.runs import SqliteRunHistory
 from ingest.models import CachedPage, Record
 
 
-class SqliteState(SqliteRecords, SqliteRoots, SqliteRunHistory, FolderLock):
-    """RecordStore, RootRegistry, RunHistory, PageCache and Lock in one."""
+class SqliteState(SqliteRecords, SqliteRoots, SqliteManifest, SqliteRunHistory, FolderLock):
+    """RecordStore, RootRegistry, ManifestStore, RunHistory, PageCache and Lock in one."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

@@ -13,7 +13,7 @@ INSERT_WORDS_SQL = "INSERT INTO words (rowid, content, names) VALUES (?, ?, ?)"
 def add_names_column(db: sqlite3.Connection) -> None:
     """Build the table anew if an earlier version made it without names; inside a transaction.
 
-    FTS5 cannot add a column. An earlier version can still use the table.
+    FTS5 cannot add a column.
     """
     if has_names_column(db):
         return

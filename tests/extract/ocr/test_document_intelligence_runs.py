@@ -69,7 +69,7 @@ def connected(chosen: Settings, *, write: bool = True) -> Iterator[Services]:
         clock=lambda: time.monotonic() * SPEED,
         sleep=lambda seconds: time.sleep(seconds / SPEED),
     )
-    with open_services(chosen, stop, write=write, connections=to) as all_:
+    with open_services(chosen, stop, write=write, connections=to, take_over=True) as all_:
         yield all_
 
 

@@ -10,9 +10,8 @@ import io
 import json
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from zlib import crc32
@@ -21,14 +20,15 @@ import numpy as np
 import pytest
 
 from ingest import Embedder, Settings, Source, ingest, search
+from ingest.index.manifest import create_manifest
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import CachedPage, Mode, OcrResult
+from ingest.models import CachedPage, Mode, OcrResult, Recipe
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "format2"
-MODEL, DIMENSIONS = "words-32", 32
+FORMAT, MODEL, DIMENSIONS = 2, "words-32", 32
 
 
 class Documents:
@@ -123,23 +123,13 @@ def test_the_rest_of_the_index_is_there(folder: Path) -> None:
     index.close()
 
 
-def test_a_new_index_has_the_tables_of_the_last_version(folder: Path, tmp_path: Path) -> None:
-    """The version before this one can open what this one writes."""
-    new = SqliteIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
-    new.hold()
-    new.close()
-    new_schema = schema(tmp_path / "new/index.db")
-    assert new_schema == {
-        name: sql
-        for name, sql in schema(folder / "index.db").items()
-        if name not in ("runs", "pages", "sqlite_autoindex_pages_1")  # made by the first write
-    } | {name: new_schema[name] for name in ("chunks", "words", "words_content")}  # more columns
-
-
-def schema(path: Path) -> dict[str, str]:
-    with closing(sqlite3.connect(path)) as db:
-        rows = db.execute("SELECT name, sql FROM sqlite_master")
-        versions = [
-            db.execute(f"PRAGMA {n}").fetchone() for n in ("user_version", "application_id")
-        ]
-        return dict(rows) | {"versions": str(versions)}
+def test_the_version_before_refuses_what_this_one_has_written(folder: Path) -> None:
+    """It would read everything again in its own way: it asks to be upgraded instead."""
+    index = SqliteIndex(folder, MODEL, DIMENSIONS, create=True)
+    before = index.database.pragma("user_version")
+    recipe = Recipe("auto", 64, 0.12, MODEL, DIMENSIONS)
+    assert index.manifest() is None
+    index.save_manifest(create_manifest(recipe, recipe))
+    assert index.manifest() == create_manifest(recipe, recipe)
+    assert index.database.pragma("user_version") > before == FORMAT
+    index.close()

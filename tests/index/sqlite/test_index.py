@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
-from ingest.index.sqlite.database import FORMAT_VERSION
+from ingest.index.manifest import INDEX_FORMAT
 from ingest.index.sqlite.generations import SqliteGenerations
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.index.sqlite.search import MAX_ROWS_READ, SqliteSearcher
@@ -162,7 +162,7 @@ def test_an_index_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     """An old program does not damage what a new one wrote."""
     opened(tmp_path / "i").close()
     db = sqlite3.connect(tmp_path / "i" / "index.db")
-    db.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
+    db.execute(f"PRAGMA user_version = {INDEX_FORMAT + 1}")
     db.close()
 
     with pytest.raises(ConfigError, match=r"newer ingest .* upgrade"):

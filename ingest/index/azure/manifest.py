@@ -1,0 +1,34 @@
+"""The manifest of an index on Azure AI Search: one document, which is read by its key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ingest.index.manifest import Manifest, manifest_from_json, manifest_to_json
+from ingest.index.schema import SUMMARY_FIELD
+
+if TYPE_CHECKING:
+    from ingest.index.azure.client import DocumentClient
+
+MANIFEST_DOCUMENT_KEY = "manifest"
+
+
+class AzureManifest:
+    """The manifest of one index. A process that holds the lock is the only one that changes it."""
+
+    def __init__(self, documents: DocumentClient) -> None:
+        self.documents = documents
+        self.known: Manifest | None = None  # None: not read yet, or there is none
+
+    def read(self) -> Manifest | None:
+        """Read the manifest, once there is one."""
+        if self.known is None and (found := self.documents.get(MANIFEST_DOCUMENT_KEY)):
+            self.known = manifest_from_json(found[SUMMARY_FIELD])
+        return self.known
+
+    def save(self, manifest: Manifest) -> None:
+        """Replace the manifest."""
+        key = MANIFEST_DOCUMENT_KEY
+        document = {"id": key, "kind": key, SUMMARY_FIELD: manifest_to_json(manifest)}
+        self.documents.raise_if_refused(self.documents.write("upload", [document]))
+        self.known = manifest

@@ -1,0 +1,150 @@
+"""An index names its format and recipe, and nobody turns it into another one unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest.config.manifest import check_format, check_recipe
+from ingest.errors import ConfigError
+from ingest.index import Index
+from ingest.index.manifest import (
+    INDEX_FORMAT,
+    Manifest,
+    create_manifest,
+    manifest_from_json,
+    manifest_to_json,
+)
+from ingest.models import Recipe, Record
+from ingest.runtime.prices import Price, Rates
+from tests.conftest import DIMENSIONS, MODEL, CommandHere
+from tests.emulator.emulator import Azure
+from tests.pdfs import prose, write
+from tests.pipeline.worlds import ANOTHER_MACHINE, Process, World
+
+DEFAULT = Recipe("auto", 512, 0.12, MODEL, DIMENSIONS)
+RATES = Rates(Price("hash", 2.0, "2026-11-01"))
+OURS = create_manifest(DEFAULT, DEFAULT)
+
+
+@pytest.fixture(params=["local", "service"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
+    """An index with two documents that a version without manifests read, one of them in vain."""
+    world = World(tmp_path if request.param == "local" else None)
+    with closing(world.open(Process(), ANOTHER_MACHINE)) as made:
+        digest = replace(DEFAULT, schema=3).digest
+        fine = Record("/docs", "a.pdf", f"{digest}00", tokens=1_500_000, outcome="new", chunks=3)
+        bad = Record("/docs", "b.pdf", digest, outcome="failed")
+        for record in (fine, bad):
+            made.save(record).result()
+        made.is_new = False
+        yield made
+
+
+def take(index: Index, wanted: Manifest, *, take_over: bool = False) -> None:
+    """What a run does once it holds the index."""
+    check_format(index, "docs")
+    check_recipe(index, wanted, "docs", RATES, take_over=take_over)
+
+
+def test_an_upgrade_takes_the_index_over_by_itself(index: Index) -> None:
+    """The nightly job gets a new version: it goes on, and the index says by which one."""
+    assert index.manifest() is None
+    take(index, OURS)
+    assert index.manifest() == OURS
+    newer = create_manifest(replace(DEFAULT, schema=DEFAULT.schema + 1), DEFAULT)
+    take(index, newer)
+    assert index.manifest() == newer
+    with pytest.raises(ConfigError, match=r"reads documents in a newer way: .* upgrade ingest"):
+        take(index, OURS)  # a job that still has the version before
+
+
+def test_another_setting_is_refused_with_what_it_would_cost(index: Index) -> None:
+    """A second job with another chunk size: it says what it found, and pays nothing."""
+    small = create_manifest(replace(DEFAULT, chunk_tokens=256, overlap=0.0), DEFAULT)
+    with pytest.raises(ConfigError, match="filled with another extractor, chunk size, overlap or"):
+        take(index, small)  # of a version without manifests: the records tell that it differs
+    take(index, OURS)
+    with pytest.raises(ConfigError) as refused:
+        take(index, small)
+    assert str(refused.value) == (
+        "the index docs was filled with INGEST_CHUNK_TOKENS=512, not 256 and "
+        "INGEST_CHUNK_OVERLAP=0.12, not 0.0: this would read 1 document again and embed up to "
+        "1,500,000 tokens, $3.00; set INGEST_CHUNK_TOKENS=512, INGEST_CHUNK_OVERLAP=0.12; ingest "
+        "run --take-over converts it all the same, and ingest rebuild makes a new one next to it"
+    )
+    assert index.manifest() == OURS
+    take(index, small, take_over=True)
+    assert index.manifest() == small
+    with pytest.raises(ConfigError, match="INGEST_CHUNK_TOKENS=256, not 512"):
+        take(index, OURS)  # the first job, the night after
+
+
+def test_a_newer_format_is_refused_whatever_is_asked(index: Index) -> None:
+    """A version that cannot know what it would break asks to be upgraded."""
+    index.save_manifest(replace(OURS, format=INDEX_FORMAT + 1, version="9.0"))
+    with pytest.raises(ConfigError, match=r"written by ingest 9\.0 .*: upgrade ingest"):
+        take(index, OURS, take_over=True)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "default", "words"),
+    [
+        ({}, {}, {"chunk_tokens": 800}, ""),  # it is set, to what was the default
+        ({}, {"chunk_tokens": 800}, {"chunk_tokens": 800}, ""),  # a new default
+        ({}, {"chunk_tokens": 800}, {"chunk_tokens": 900}, "INGEST_CHUNK_TOKENS=512, not 800"),
+        ({"chunk_tokens": 64}, {}, {}, "INGEST_CHUNK_TOKENS=64, not 512"),
+        ({"model": "ada"}, {}, {}, "model=ada, not hash"),
+        ({"extractor": "pypdf"}, {}, {}, "INGEST_EXTRACTOR=pypdf, not auto"),
+    ],
+)
+def test_a_setting_differs_but_a_default_does_not(
+    index: Index,
+    then: dict[str, object],
+    now: dict[str, object],
+    default: dict[str, object],
+    words: str,
+) -> None:
+    """A new version with another default converts an index that was left at the default."""
+
+    def changed(values: dict[str, object]) -> Recipe:
+        return replace(DEFAULT, **values)  # type: ignore[arg-type] # of any field
+
+    index.save_manifest(create_manifest(changed(then), DEFAULT))
+    refused = ""
+    try:
+        take(index, create_manifest(changed(now), changed(default)))
+    except ConfigError as error:
+        refused = str(error)
+    assert (bool(refused), words in refused) == (bool(words), True)
+
+
+def test_a_later_version_may_add_to_a_manifest() -> None:
+    """What this version does not know of a manifest is no reason to fail."""
+    text = manifest_to_json(OURS).replace("{", '{"later":1,', 1)
+    assert manifest_from_json(text) == OURS
+
+
+def test_the_command_refuses_and_takes_over(
+    command_here: CommandHere, azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I try another chunk size: plan and run say no and pay nothing; --take-over does it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AZURE_OPENAI_EMBEDDING_MODEL", "text-embedding-3-small")
+    write(tmp_path / "docs/a.pdf", prose("lathes", 12))
+    given = ("docs", "--index", "ix", "--workers", "1")
+    assert command_here("run", *given)[0] == 0
+    paid = len(azure.openai.requests)
+
+    for name in ("plan", "run"):
+        code, _, errors = command_here(name, *given, "--chunk-tokens", "64")
+        assert code == 2
+        assert "INGEST_CHUNK_TOKENS=512, not 64: this would read 1 document again" in errors
+    assert len(azure.openai.requests) == paid
+
+    code, said, _ = command_here("run", *given, "--chunk-tokens", "64", "--take-over")
+    assert (code, "1 changed" in said) == (0, True)
