@@ -5,8 +5,8 @@
 The sets are in `retrieval/`: over a hundred questions each, half in a questioner's words and half
 in the document's. `manuals` (English), `reports` (yearly reports of invented companies, whose name
 stands in the file's name only) and `german` (a quarter of the questions in English, and with
-`--english` all of them) may be used to choose weights and defaults. `guides` (English and French) may not: look at its figures last, and
-choose nothing by them.
+`--english` all of them) may be used to choose weights and defaults. `guides` (English and French)
+may not: look at its figures last, and choose nothing by them.
 
 The documents come from Debian's packages (see debian_pdfs.py) or are made here. All splitters use
 the same embedding model; the others' keyword search is bm25s, and their fusion is reciprocal rank
