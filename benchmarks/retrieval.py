@@ -1,12 +1,12 @@
 """Quality of retrieval on four sets of questions, next to LangChain's and LlamaIndex's splitters.
 
-    retrieval.py [SET ...] [--embedder local:multilingual]
+    retrieval.py [SET ...] [--embedder local:multilingual] [--english]
 
 The sets are in `retrieval/`: over a hundred questions each, half in a questioner's words and half
 in the document's. `manuals` (English), `reports` (yearly reports of invented companies, whose name
-stands in the file's name only) and `german` (a third of the questions in English) may be used to
-choose weights and defaults. `guides` (English and French) may not: look at its figures last, and
-choose nothing by them.
+stands in the file's name only) and `german` (a quarter of the questions in English, and with
+`--english` all of them) may be used to choose weights and defaults. `guides` (English and French)
+may not: look at its figures last, and choose nothing by them.
 
 The documents come from Debian's packages (see debian_pdfs.py) or are made here. All splitters use
 the same embedding model; the others' keyword search is bm25s, and their fusion is reciprocal rank
@@ -116,17 +116,25 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("sets", nargs="*", default=list(DOCUMENTS))
     parser.add_argument("--embedder", default="local")
+    parser.add_argument("--english", action="store_true")
     options = parser.parse_args()
     settings = Settings(embedder=options.embedder)
     model = cache_vectors(create_embedder(settings, create_connections(settings)))
     for name in options.sets:
-        measure(name, model)
+        measure(name, model, in_english=options.english)
 
 
-def measure(name: str, model: Embedder) -> None:
+def measure(name: str, model: Embedder, *, in_english: bool) -> None:
     """Score one set with every splitter, and print a table."""
     folder = make_documents(name)
-    questions = load_questions(HERE / f"{name}.jsonl")
+    file = HERE / f"{name}.jsonl"
+    questions = load_questions(file)
+    if in_english:
+        rows = map(json.loads, file.read_text("utf-8").splitlines())
+        questions = [
+            replace(question, text=row.get("english", question.text))
+            for question, row in zip(questions, rows, strict=True)
+        ]
     asked = [question.text for question in questions]
     vectors = np.stack([model.embed_questions([text])[0] for text in asked])
     scores = {
@@ -333,7 +341,8 @@ def print_scores(name: str, scores: Mapping[str, Sequence[Sequence[float]]]) -> 
     """Print the means, and the difference of our hybrid search to each with its interval."""
     ours = np.array(scores[f"{OURS}, hybrid"])
     head = "".join(f"{measure:>17}" for measure in MEASURES)
-    print(f"\n{name + f' ({len(ours)} questions)':<36}{head}   hybrid minus this: hit@5, MRR")
+    title = f"{name} ({len(ours)} questions)"
+    print(f"\n{title:<36}{head}   hybrid minus this: hit@5, MRR", flush=True)
     for label, rows in scores.items():
         values = np.array(rows)
         line = f"{label:<36}" + "".join(f"{value:17.3f}" for value in values.mean(axis=0))

@@ -98,18 +98,20 @@ def is_model_local(settings: Settings) -> bool:
 
 
 def suggest_multilingual(languages: Mapping[str, int], settings: Settings) -> str:
-    """Recommend the multilingual model if most documents are not in English; else "".
+    """Name the multilingual model if most documents are not in English; else "".
 
     `languages` counts documents by ISO 639-1 code, "" for an unknown one. A model is fixed for an
-    index before most of it is read, so the choice is left to the user.
+    index before most of it is read, and its gain differs (docs/decisions/embedding.md), so the
+    choice is left to the user.
     """
     known = sum(number for code, number in languages.items() if code)
     foreign = known - languages.get("en", 0)
     if embedder_locations(settings) != (ENGLISH_EMBEDDER,) or foreign * 2 <= known:
         return ""
     return (
-        f"{foreign:,} of {known:,} documents are not in English, but the local model is: use "
-        f"--embedder {MULTILINGUAL_EMBEDDER} (ingest rebuild, if the index has been filled)"
+        f"{foreign:,} of {known:,} documents are not in English, but the local model is: "
+        f"compare it with --embedder {MULTILINGUAL_EMBEDDER} by ingest eval (ingest rebuild fills "
+        "an index next to this one)"
     )
 
 

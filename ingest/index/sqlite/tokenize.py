@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from ingest.index.names import split_names
+from ingest.index.sqlite.arabic import stem_arabic
 
 # Scripts without spaces, of which every character is indexed as a word: Han, kana, hangul, and the
 # range from Thai to Khmer.
@@ -29,11 +30,13 @@ def fold_text(text: str) -> str:
     """Fold a text for the word index, and add the spelling of its compounds in one word.
 
     Full-width and mathematical letters, ligatures and the like become plain ones, in lower case.
+    Arabic words are stemmed.
     """
     if not text.isascii():
         text = RAISED_OR_LOWERED.sub(" ", text)
         if not unicodedata.is_normalized("NFKC", text):
             text = unicodedata.normalize("NFKC", text)
+        text = stem_arabic(text)
     text = text.casefold()
     joined = " ".join(join_compounds(text))
     return f"{text}\n{joined}" if joined else text
@@ -90,7 +93,7 @@ def highlight(text: str, words: list[str], before: str, after: str) -> str:
     def mark(match: re.Match[str]) -> str:
         run = match.group()
         if not UNSPACED_CHARACTER.match(run):
-            return f"{before}{run}{after}" if fold_case(run) in words else run
+            return f"{before}{run}{after}" if stem_arabic(fold_case(run)) in words else run
         hits = {
             offset
             for word in words
