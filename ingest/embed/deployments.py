@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ingest.azure.token_cache import TokenCache
 from ingest.embed import Embedder
 from ingest.embed.account import Account
-from ingest.embed.parts import Part, PartwiseEmbedder, collect_parts
+from ingest.embed.parts import EmbeddedPart, PartwiseEmbedder, collect_parts
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate, LocalRateLimiter
 from ingest.embed.rate_limit.quota import LearntLimit
@@ -123,7 +123,7 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
         with lock:  # one thread opens them
             return connect_deployments()
 
-    def embed_parts(texts: Sequence[str]) -> Iterator[Part]:
+    def embed_parts(texts: Sequence[str]) -> Iterator[EmbeddedPart]:
         from ingest.embed import openai_bisect
 
         return openai_bisect.embed_parts(texts, open_deployments())

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ingest.embed import Embedder
-from ingest.embed.parts import Part, PartwiseEmbedder, collect_parts, embed_in_parts
+from ingest.embed.parts import EmbeddedPart, PartwiseEmbedder, collect_parts, embed_in_parts
 from ingest.embed.validation import find_flaws
 
 if TYPE_CHECKING:
@@ -119,10 +119,10 @@ def open_journal(folder: Path, name: str, dimensions: int) -> VectorJournal | No
 def add_journal(embedder: Embedder, journal: VectorJournal) -> Embedder:
     """Wrap an embedder: texts in the journal are not embedded again, and new vectors are added."""
 
-    def embed_parts(texts: Sequence[str]) -> Iterator[Part]:
+    def embed_parts(texts: Sequence[str]) -> Iterator[EmbeddedPart]:
         known = journal.find(texts)
         if known:
-            yield Part(list(known), list(known.values()))
+            yield EmbeddedPart(list(known), list(known.values()))
         missing = [place for place in range(len(texts)) if place not in known]
         parts = embed_in_parts(embedder, [texts[place] for place in missing]) if missing else ()
         for part in parts:
@@ -134,7 +134,7 @@ def add_journal(embedder: Embedder, journal: VectorJournal) -> Embedder:
             }
             if received:  # every text of the part may have been refused
                 journal.append(list(received), np.stack(list(received.values())))
-            yield Part(places, part.results)
+            yield EmbeddedPart(places, part.results)
 
     named = {each.name: getattr(embedder, each.name) for each in fields(Embedder)}
     named["embed"] = lambda texts: collect_parts(embed_parts(texts))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingest.embed.openai import Deployments, embed_with_retry
 from ingest.embed.openai_errors import SplitCause, SplitRequired
-from ingest.embed.parts import Part
+from ingest.embed.parts import EmbeddedPart
 from ingest.embed.validation import PROBE_TEXT, find_flaw
 from ingest.errors import ConfigError
 
@@ -30,7 +30,7 @@ def embed_parts(
     max_failures: int = MAX_FAILURES,
     *,
     is_probed: bool = False,
-) -> Iterator[Part]:
+) -> Iterator[EmbeddedPart]:
     """Embed texts in as few requests as the service accepts; yields what each of them answers.
 
     `places` of the texts to embed; all if empty.
@@ -49,16 +49,16 @@ def embed_parts(
     flawed = {place: answer for place, answer in answers.items() if isinstance(answer, str)}
     vectors = {place: answer for place, answer in answers.items() if place not in flawed}
     if vectors:
-        yield Part(list(vectors), list(vectors.values()))
+        yield EmbeddedPart(list(vectors), list(vectors.values()))
     if flawed:
         check_service(deployments)
     for place, flaw in flawed.items():
-        yield Part([place], [embed_alone(texts[place], deployments, flaw)])
+        yield EmbeddedPart([place], [embed_alone(texts[place], deployments, flaw)])
 
 
 def embed_halves(
     texts: Sequence[str], deployments: Deployments, places: Sequence[int], error: SplitRequired
-) -> Iterator[Part]:
+) -> Iterator[EmbeddedPart]:
     """Embed texts that failed together with `error`, by halving them recursively."""
     if len(places) == 1:
         if error.cause is SplitCause.QUOTA:
@@ -66,9 +66,9 @@ def embed_halves(
         reason = str(error)
         if error.cause is SplitCause.FAILURE:
             reason = f"the embedding service fails on it, and not on others ({error})"
-            yield Part(places, [embed_alone(texts[places[0]], deployments, reason)])
+            yield EmbeddedPart(places, [embed_alone(texts[places[0]], deployments, reason)])
         else:
-            yield Part(places, [reason])
+            yield EmbeddedPart(places, [reason])
         return
     middle = len(places) // 2
     for half in (places[:middle], places[middle:]):

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ingest.models import Vectors
 
 
-class Part(NamedTuple):
+class EmbeddedPart(NamedTuple):
     """The texts of a call that are answered: the vector of each, or why it was refused."""
 
     places: Sequence[int]  # in the call
     results: Sequence[Vectors | str]
 
 
-EmbedParts: TypeAlias = Callable[[Sequence[str]], Iterator[Part]]
+EmbedParts: TypeAlias = Callable[[Sequence[str]], Iterator[EmbeddedPart]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class PartwiseEmbedder(Embedder):
     embed_parts: EmbedParts = field(kw_only=True)
 
 
-def embed_in_parts(embedder: Embedder, texts: Sequence[str]) -> Iterator[Part]:
+def embed_in_parts(embedder: Embedder, texts: Sequence[str]) -> Iterator[EmbeddedPart]:
     """Embed texts; yields a single part unless the model is a PartwiseEmbedder."""
     if isinstance(embedder, PartwiseEmbedder):
         yield from embedder.embed_parts(texts)
@@ -53,10 +53,10 @@ def embed_in_parts(embedder: Embedder, texts: Sequence[str]) -> Iterator[Part]:
     except ValueError as error:
         raise ConfigError(f"the model returned {error}") from error
     places = range(len(texts))
-    yield Part(places, [reasons.get(place) or next(rows) for place in places])
+    yield EmbeddedPart(places, [reasons.get(place) or next(rows) for place in places])
 
 
-def collect_parts(parts: Iterable[Part]) -> Vectors:
+def collect_parts(parts: Iterable[EmbeddedPart]) -> Vectors:
     """Return the vectors of a whole call. Raises PartialEmbedding if texts were refused."""
     found = {place: result for part in parts for place, result in zip(*part, strict=True)}
     results = [found[place] for place in sorted(found)]
