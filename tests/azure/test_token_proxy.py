@@ -123,12 +123,11 @@ def test_a_whole_run_signs_in_through_it(
         write(folder / f"{name}.pdf", prose(f"lathes {name}"))
     client = {k: v for k, v in azure.environment.items() if "IDENTITY" not in k}
     del client["AZURE_TOKEN_CREDENTIALS"]
-    model = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
     before = azure.identity.requests
 
     done = called(
         sys.executable, "-P", "-m", "ingest", "run", "docs", cwd=tmp_path,
-        **client, **proxy.variables, **model,
+        **client, **proxy.variables,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr

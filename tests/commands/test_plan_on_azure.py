@@ -44,8 +44,7 @@ def client(azure: Azure, **more: str) -> Settings:
         "INGEST_EMBED_INPUTS": "6",
         "INGEST_EMBED_AT_ONCE": "3",
     }
-    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    return build_settings(azure.environment | small | named | more, {})
+    return build_settings(azure.environment | small | more, {})
 
 
 @contextmanager

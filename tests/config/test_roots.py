@@ -209,8 +209,7 @@ class Shared:
     def __init__(self, azure: Azure) -> None:
         self.azure = azure
         own = {"INGEST_WORKERS": "1", "INGEST_CHUNK_TOKENS": "64"}
-        model = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-        self.settings = build_settings(azure.environment | own | model, {})
+        self.settings = build_settings(azure.environment | own, {})
 
     def run(self, root: object) -> dict[str, str]:
         events = list(ingest(str(root), settings=self.settings))

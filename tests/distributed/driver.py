@@ -21,7 +21,6 @@ SMALL = {
     "INGEST_EMBED_INPUTS": "6",
     "INGEST_EMBED_AT_ONCE": "3",
     "INGEST_WORKERS": "1",
-    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
 }
 
 

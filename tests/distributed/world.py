@@ -35,7 +35,6 @@ SMALL = {
     "INGEST_EMBED_AT_ONCE": "3",
     "INGEST_WORKERS": "1",
     "INGEST_GRACE_SECONDS": "5",
-    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
 }
 numbers = itertools.count(1)
 

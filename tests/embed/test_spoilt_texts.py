@@ -35,8 +35,7 @@ def model(azure: Azure) -> Iterator[Embedder]:
 
 
 def create(azure: Azure, **more: str) -> Embedder:
-    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    settings = build_settings(azure.environment | named | more, {})
+    settings = build_settings(azure.environment | more, {})
     slept = Slept()
     return create_embedder(
         settings, create_connections(settings, clock=slept.clock, sleep=slept.sleep)

@@ -39,6 +39,7 @@ from tests.emulator.vectors import Embed, hashed
 
 CLIENT_SPEED = 20  # the waits of a client in the tests are so many times shorter than real ones
 LAG_SECONDS = 3 / CLIENT_SPEED  # one to three seconds
+SHORT_PAGES = 0.1  # share of answers to queries that are continued sooner than asked for
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ def emulator(  # noqa: PLR0913 - each has a default
             Faults(),
             folder / "ca.pem",
         )
+        azure.search.short_pages = SHORT_PAGES
         azure.search.delays.search = azure.search.delays.lookup = LAG_SECONDS
         if recording := os.environ.get(RECORDING_VARIABLE):
             apply_recording(azure, read_recording(Path(recording)), CLIENT_SPEED)
@@ -160,6 +162,7 @@ def emulator(  # noqa: PLR0913 - each has a default
             "AZURE_OPENAI_ENDPOINT": azure.openai_endpoint,
             "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": deployment,
             "AZURE_OPENAI_EMBEDDING_DIMENSIONS": str(dimensions),
+            "AZURE_OPENAI_EMBEDDING_MODEL": azure.openai.deployments[deployment].model,
             "AZURE_SEARCH_ENDPOINT": azure.search_endpoint,
             "AZURE_SEARCH_INDEX": index,
             "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",

@@ -50,8 +50,11 @@ def apply_recording(azure: Azure, recording: Json, speed: float = 1.0) -> None:
     headers = embeddings.get("usage", {}).get("headers", [])
     if headers:
         azure.openai.rate_headers = rate_headers(headers[-1])
+    refusals = embeddings.get("refusals", {})
+    if throttled := refusals.get("transient 429"):
+        azure.openai.retry_headers = retry_headers(throttled["headers"])
     azure.search.recorded = dict(search_refusals(search.get("refusals", {})))
-    azure.openai.recorded = dict(embedding_refusals(embeddings.get("refusals", {})))
+    azure.openai.recorded = dict(embedding_refusals(refusals))
 
 
 def set_delays(azure: Azure, visibility: Json, speed: float) -> None:
@@ -81,6 +84,13 @@ def rate_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
     if told and set(told.values()) == {"-1"}:
         return ("-1",)
     return tuple(sorted(set(told) & {"limit", "remaining"}))
+
+
+def retry_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What a 429 says of the time to wait, as the emulator's setting has it."""
+    names = ("retry-after", "retry-after-ms", "x-ratelimit-reset")
+    found = {name.removesuffix("-tokens").removesuffix("-requests") for name in headers}
+    return tuple(name for name in names if name in found)
 
 
 def search_refusals(kept: Mapping[str, Json]) -> Iterator[tuple[str, Response]]:

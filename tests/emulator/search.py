@@ -124,6 +124,7 @@ class Search:
         self.latency_per_document = 0.0
         self.results_out_of_order = False
         self.recorded: dict[str, Response] = {}  # of the real service, by the kind of a refusal
+        self.count_error = 0.03  # share by which the count of a search may be off, either way
         self.short_pages = 0.0  # share of answers with half of what is found, to be continued
 
         self.indexes: dict[str, Index] = {}
@@ -426,7 +427,8 @@ class Search:
                 page = max(1, min(page, len(hits) - query.skip) // 2)
             told: Json = {}
             if body.get("count"):
-                told["@odata.count"] = len(hits)
+                off = int(self.count_error * len(hits))
+                told["@odata.count"] = len(hits) + self.random.choice((-off, off))
             if body.get("facets"):
                 told["@search.facets"] = facets(body, hits, index.fields)
             shown = hits[query.skip : query.skip + page]

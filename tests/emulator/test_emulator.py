@@ -82,8 +82,9 @@ DIMENSIONS = 8
 
 @pytest.fixture
 def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
-    """All services, without any lag, and this process's environment set for them."""
+    """All services, without lags and short pages, and this process's environment set for them."""
     with emulator(model=Deployment(dimensions=64), dimensions=DIMENSIONS, lag=0) as running:
+        running.search.short_pages = 0
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
         yield running
@@ -833,7 +834,7 @@ def test_a_long_result_comes_in_pages(azure: Azure, documents: SearchClient) -> 
     assert azure.count("search", path="search.post.search") == 26
     assert keys(documents.search("*", order_by=["id"], top=10, skip=5)) == expected[5:15]
     counted = documents.search("*", filter="page lt 100", include_total_count=True, top=1)
-    assert counted.get_count() == 100
+    assert counted.get_count() in {97, 103}  # an approximation, as documented
     with pytest.raises(HttpResponseError, match="Value must be between 0 and 100000"):
         list(documents.search("*", skip=100_001))
 
@@ -1075,7 +1076,7 @@ def test_the_command_prints_what_a_shell_needs() -> None:
     """I can try it by hand."""
     command = ROOT / "scripts" / "azure-emulator", "--vectors", "hash", "--tpm", "1000"
     with running(*command, cwd=ROOT, env=environment()) as child:
-        lines = child.stdout.wait_for(r"(?:export .*\n){13}")[0].splitlines()
+        lines = child.stdout.wait_for(r"(?:export .*\n){14}")[0].splitlines()
         settings = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
         url = (
             f"{settings['IDENTITY_ENDPOINT']}?api-version=2019-08-01"

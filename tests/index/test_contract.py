@@ -656,6 +656,17 @@ def again(index: Index, folder: Path) -> Index:
     return SqliteIndex(folder / "index", MODEL, DIMENSIONS, create=False)
 
 
+def test_an_approximate_count_is_not_taken_for_an_empty_index(
+    azure: Azure, service: AzureIndex
+) -> None:
+    """A service that counts twice as many as there are, or none, has one if a search finds it."""
+    with closing(service):
+        assert service.totals().chunks == 0
+        service.upload([A, B, C])
+        azure.search.count_error = 1
+        assert {service.totals().chunks for _ in range(30)} == {1, 6}
+
+
 def test_a_short_page_is_not_the_last_one(azure: Azure, service: AzureIndex) -> None:
     """A service that answers with half of what was asked for, and the way on, loses me nothing."""
     with closing(service):

@@ -140,7 +140,7 @@ def test_it_does_the_job_as_its_command_does(
     program, arguments = installed / "bin/ingest", ["run"]
     assert [*json.loads(entry), *json.loads(command)] == [program.name, *arguments]
     write(folder / "a.pdf", prose("lathes"))
-    more = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    more = azure.environment
 
     assert "ingest run" in read_help(installed, tmp_path)
     no_root = called(program, *arguments, cwd=tmp_path, PYTHONPATH="")
@@ -179,7 +179,6 @@ def test_a_stop_is_heard_by_the_process_itself(
         | azure.environment
         | {
             "PYTHONPATH": "",
-            "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
             "INGEST_EMBED_INPUTS": "1",
             "INGEST_EMBED_AT_ONCE": "1",
         },
@@ -198,7 +197,7 @@ def test_it_is_a_scheduler_and_a_worker_too(
     scratch.mkdir()
     home.mkdir()
     address = f"tcp://127.0.0.1:{free_port()}"
-    own = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    own = azure.environment
     node = (
         environment()
         | own

@@ -25,8 +25,7 @@ def hook(
     azure: Azure, *words: str, shell: str = "sh", **more: str
 ) -> subprocess.CompletedProcess[str]:
     """The hook, as azd starts it: in the project's folder, with the outputs of the deployment."""
-    outputs = azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    return called(*script(shell, "postprovision"), *words, cwd=ROOT, **(outputs | more))
+    return called(*script(shell, "postprovision"), *words, cwd=ROOT, **(azure.environment | more))
 
 
 def indexed(azure: Azure) -> set[str]:

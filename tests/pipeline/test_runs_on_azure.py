@@ -68,8 +68,7 @@ def client(azure: Azure, **more: Any) -> Settings:
         "INGEST_EMBED_AT_ONCE": "3",
         "INGEST_WORKERS": "1",  # a reader takes half a second to start
     }
-    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
-    return build_settings(azure.environment | small | named | more, {})
+    return build_settings(azure.environment | small | more, {})
 
 
 @contextmanager
@@ -546,7 +545,6 @@ def aged(azure: Azure, lease: dict[str, Any]) -> None:
 
 
 COMMANDS = {
-    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
     "INGEST_CHUNK_TOKENS": "64",
     "INGEST_EMBED_INPUTS": "6",
     "INGEST_EMBED_AT_ONCE": "2",

@@ -159,7 +159,7 @@ def switch_index(
     wait_until_complete(services, progress.documents, work.wait)
     if services.previous_index:
         lost = list(find_losses(services.previous_index, services.index, progress))
-        sources = services.previous_index.totals().sources
+        sources = sum(1 for _ in services.previous_index.records())
         check_losses(lost, sources, prune=run.prune, max_deletes=run.max_deletes)
     scores = compare_answers(services, questions) if questions else None
     work.generations.switch(work.name)

@@ -34,13 +34,12 @@ from tests.emulator.server import Response, failure
 from tests.pdfs import prose, write
 
 RIGHT, WRONG, UNKNOWN = Verdict
-LARGE = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
 OTHER = "99999999-8888-7777-6666-555555555555"
 
 
 def examined(azure: Azure, root: str = str(ROOT / "data"), **more: str) -> list[DoctorFinding]:
     """What the doctor finds, of a client of the emulator with these settings."""
-    return list(diagnose(azure.environment | LARGE | more, {}, {}, [root]))
+    return list(diagnose(azure.environment | more, {}, {}, [root]))
 
 
 def wrong(found: list[DoctorFinding]) -> dict[str, str]:
@@ -60,7 +59,7 @@ def text(found: list[DoctorFinding], check: str) -> str:
 def filled(azure: Azure, folder: Path) -> None:
     """Let a run make and fill the index."""
     write(folder / "a.pdf", prose("lathes"))
-    done = ingested(folder, "run", ".", **azure.environment, **LARGE)
+    done = ingested(folder, "run", ".", **azure.environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -225,7 +224,7 @@ def test_the_login_of_a_laptop_and_its_end(azure: Azure, tmp_path: Path) -> None
     client = {k: v for k, v in azure.environment.items() if "IDENTITY" not in k}
     del client["AZURE_TOKEN_CREDENTIALS"]
     doctor = ("doctor", str(ROOT / "data"))
-    more = client | LARGE | {"PATH": str(machine.folder)}
+    more = client | {"PATH": str(machine.folder)}
 
     well = ingested(tmp_path, *doctor, **more, IDENTITY_ENDPOINT="")
     assert well.returncode == 0, well.stdout + well.stderr

@@ -20,7 +20,6 @@ from tests.emulator.gate import held
 from tests.emulator.live import RECORDING_VARIABLE, apply_recording
 from tests.fork_server import running_ingest
 
-LARGE = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
 KEY_ONLY = {"fields": [{"name": "id", "type": "Edm.String", "key": True}]}
 KILLED = "ingest-live-20200101t000000-abcdef"
 
@@ -32,7 +31,7 @@ def test_what_the_services_do_is_kept_without_secrets_and_nothing_is_left(
     azure.openai.tpm = 350_000
     azure.search.added(KILLED, KEY_ONLY)
 
-    done = command("doctor", "--live", "--writes", "1", **azure.environment, **LARGE)
+    done = command("doctor", "--live", "--writes", "1", **azure.environment)
 
     assert done.returncode == 0, done.stderr
     assert "cost at most 0.14 cents (10,9" in done.stdout
@@ -58,7 +57,7 @@ def test_stopping_it_deletes_the_index(azure: Azure, tmp_path: Path) -> None:
     """^C in the middle of the probes leaves nothing on the service."""
     with held(azure, "search", "docs/search.post.search") as gate:
         arguments = ("doctor", "--live", "--out", str(tmp_path / "live.json"))
-        env = environment() | azure.environment | LARGE
+        env = environment() | azure.environment
         with running_ingest(*arguments, cwd=tmp_path, env=env) as process:
             gate.reached()
             assert len(azure.search.indexes) == 1
@@ -70,7 +69,7 @@ def test_stopping_it_deletes_the_index(azure: Azure, tmp_path: Path) -> None:
 
 def recorded(azure: Azure) -> Any:
     """Recording of the live probes, run in this process."""
-    settings = build_settings(azure.environment | LARGE, {})
+    settings = build_settings(azure.environment, {})
     return run_live(plan_live(settings, 1), lambda _: None).to_json()
 
 
@@ -102,13 +101,17 @@ def test_the_emulator_behaves_as_the_recording_says(
         },
         "embeddings": {
             "usage": {"headers": [{"x-ratelimit-remaining-tokens": "-1"}]},
-            "refusals": {"no credentials": denied},
+            "refusals": {
+                "no credentials": denied,
+                "transient 429": {"headers": {"x-ratelimit-reset-tokens": "9", "date": "now"}},
+            },
         },
     }
     apply_recording(azure, recording)
     assert (azure.search.delays.lookup, azure.search.delays.search) == (8.0, 60.0)
     assert (azure.search.replicas, azure.search.actions) == (1, 1001)
     assert azure.openai.rate_headers == ("-1",)
+    assert azure.openai.retry_headers == ("x-ratelimit-reset",)
     assert set(azure.search.recorded) == {"no credentials", "missing role"}
     assert set(azure.openai.recorded) == {"firewall"}
 

@@ -56,7 +56,7 @@ def azure(azure: Azure) -> Azure:
 
 def client(azure: Azure, **more: str) -> Settings:
     """The settings of a client with remote recognition."""
-    named = {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large", "INGEST_WORKERS": "1"}
+    named = {"INGEST_WORKERS": "1"}
     return build_settings(azure.environment | named | {"INGEST_OCR": azure.ocr_endpoint} | more, {})
 
 
@@ -372,7 +372,6 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
     more: dict[str, Any] = {
         "INGEST_OCR": azure.ocr_endpoint,
         "INGEST_INDEX": str(tmp_path / "index"),
-        "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
     }
     moments = random.Random(time.time_ns())
     kills = 0

@@ -87,7 +87,6 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     with emulator(dimensions=DIMENSIONS) as azure:
         more = {
             "INGEST_INDEX": "index",
-            "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
             "INGEST_DOCUMENT_SECONDS": str(SECONDS),
             "INGEST_PAGE_SECONDS": str(PAGE_SECONDS),
             "INGEST_DOCUMENT_MEGABYTES": str(MEGABYTES),

@@ -25,7 +25,6 @@ from tests.processes import running
 from tests.runtime.telemetry.receivers import Collector, Insights, collector
 
 SMALL = {
-    "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
     "INGEST_CHUNK_TOKENS": "64",
     "INGEST_EMBED_INPUTS": "6",
     "INGEST_LOG": "json",

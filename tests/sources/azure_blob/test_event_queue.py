@@ -94,7 +94,6 @@ def test_a_run_takes_the_messages_of_its_root(azure: Azure, command: Command) ->
     env = azure.environment | {
         "INGEST_ROOT": f"{azure.blob_endpoint}/docs",
         "INGEST_EVENT_QUEUE": f"{azure.queue_endpoint}/events",
-        "AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large",
         "INGEST_RETRY_SECONDS": "1",
     }
     azure.blob.put("docs", "a.pdf", pdf(prose("lathes")))

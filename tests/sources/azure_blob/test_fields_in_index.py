@@ -34,7 +34,7 @@ def filled(azure: Azure) -> None:
 
 
 def variables(azure: Azure) -> dict[str, str]:
-    return azure.environment | {"AZURE_OPENAI_EMBEDDING_MODEL": "text-embedding-3-large"}
+    return azure.environment
 
 
 def run(azure: Azure, mapping: str = MAPPING) -> dict[str, SourceResult]:

@@ -6,7 +6,6 @@ Nothing that is kept of a response names the service, an identity or an address.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,12 +57,11 @@ SendRaw: TypeAlias = Callable[[str, str, Mapping[str, str], bytes | None], "Repl
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response, and the seconds until it had arrived."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]  # by names in lower case
     body: str
-    seconds: float
 
     def json(self) -> Json:
         """Parse the body; {} if it is no JSON object."""
@@ -103,6 +101,7 @@ class Service:
             except ServiceError as error:  # no response
                 raise RetryableError(str(error)) from error
             if reply.status in TRANSIENT_STATUSES:
+                self.refusals[f"transient {reply.status}"] = self.keep(reply)
                 raise RetryableError(
                     f"{self.url} answered {reply.status}", parse_retry_after(reply.headers)
                 )
@@ -178,10 +177,10 @@ def scrub(text: str, url: str) -> str:
 def send_with_requests() -> Iterator[SendRaw]:
     """Open connections with the HTTP library of requests to Azure AI Search."""
     session = requests.Session()
+    session.auth = lambda request: request  # or else it may add a password of ~/.netrc
     session.mount("https://", HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
 
     def send(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
-        started = time.monotonic()
         try:
             response = session.request(
                 method,
@@ -193,7 +192,7 @@ def send_with_requests() -> Iterator[SendRaw]:
             )
         except requests.RequestException as error:
             raise connection_error(url, error) from error
-        return to_reply(response, time.monotonic() - started)
+        return to_reply(response)
 
     with session:
         yield send
@@ -205,22 +204,21 @@ def send_with_openai() -> Iterator[SendRaw]:
     client = openai.DefaultHttpxClient(follow_redirects=False, timeout=TIMEOUT_SECONDS)
 
     def send(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
-        started = time.monotonic()
         try:
             response = client.request(method, url, headers=dict(headers), content=body)
         except Exception as error:  # the library has no common base class
             raise connection_error(url, error) from error
-        return to_reply(response, time.monotonic() - started)
+        return to_reply(response)
 
     with client:
         yield send
 
 
-def to_reply(response: Any, seconds: float) -> Reply:
+def to_reply(response: Any) -> Reply:
     """Convert a response of either library."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     text = response.content.decode("utf-8-sig", "replace")  # a count begins with a byte order mark
-    return Reply(response.status_code, headers, text, seconds)
+    return Reply(response.status_code, headers, text)
 
 
 def connection_error(url: str, error: Exception) -> ServiceError:

@@ -158,7 +158,7 @@ def measure_race(documents: ThrowawayDocuments) -> Json:
             together = threading.Barrier(RACE_WRITERS)
 
             def create(key: str, together: threading.Barrier = together) -> int:
-                together.wait()
+                together.wait(MAX_WATCH_SECONDS)  # not for ever, if ^C keeps the others away
                 return documents.write_once("mergeOrUpload", key)
 
             statuses = Counter(threads.map(create, [f"race-{number}"] * RACE_WRITERS))
