@@ -127,9 +127,14 @@ def prepare_azure_index(
         ensure_index(index, wanted, partial(find_vectorizer, settings, connections))
         return
     from ingest.index.azure.foreign import ensure_foreign_index
+    from ingest.index.azure.probe import compare_vectors
+    from ingest.index.azure.target import ForeignTarget
 
     filling = wanted_foreign(settings, model, connections)
     ensure_foreign_index(index, replace(filling, definition=wanted))
+    if isinstance(index.target, ForeignTarget) and index.target.read_mark() is None:
+        # Before the first run, nothing records which model another tool has filled it with.
+        compare_vectors(index.target, model.model, model.embed)
 
 
 def wanted_foreign(settings: Settings, model: Embedder, connections: Connections) -> Wanted:

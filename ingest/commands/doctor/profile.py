@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from ingest.index.azure.target import ForeignTarget
 
 ROLE_CHECK = "role"
-# The cosine of a text's vector with its own by another model is about 0, whatever their sizes.
-MIN_SAME_MODEL_COSINE = 0.5
 
 
 def check_foreign_index(context: DoctorContext, model: Embedder) -> Iterator[DoctorFinding]:
     """Check the roles, the index and its vectors. Writes nothing, and embeds one passage."""
-    from ingest.index.azure.probe import check_write_access
+    from ingest.index.azure.probe import check_write_access, compare_vectors
     from ingest.index.azure.target import ForeignTarget
 
     try:
@@ -53,7 +51,7 @@ def check_foreign_index(context: DoctorContext, model: Embedder) -> Iterator[Doc
         found = run_probe("index", lambda: describe_foreign_index(context, model, index, target))
         yield found
         if found.verdict is Verdict.RIGHT and target.mapping.key:
-            yield run_probe("vectors", lambda: compare_vectors(model, target))
+            yield run_probe("vectors", lambda: compare_vectors(target, model.model, model.embed))
 
 
 def describe_foreign_index(
@@ -100,23 +98,3 @@ def describe_foreign_index(
     if totals.chunks and not target.is_trusted():
         parts.append("it lacks some of them: the next run writes them again")
     return "; ".join(parts)
-
-
-def compare_vectors(model: Embedder, target: ForeignTarget) -> str:
-    """Embed a passage of the index and compare it with the vector there. Raises ConfigError.
-
-    Two models may make vectors of the same size, which no other check can tell apart.
-    """
-    from ingest.index.azure.probe import nearest_cosine, sample_text
-
-    text = sample_text(target)
-    if not text:
-        return "none yet to compare with the model's"
-    cosine = nearest_cosine(target, model.embed([text])[0])
-    if cosine < MIN_SAME_MODEL_COSINE:
-        raise ConfigError(
-            f"{target.documents.name} has vectors of another model than {model.model}: a passage's "
-            f"own vector is no nearer than {cosine:.2f} (cosine): set the model that filled it, or "
-            "fill another index"
-        )
-    return f"those of {model.model}: a passage finds itself (cosine {cosine:.2f})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.errors import ConfigError
 from ingest.index.azure.create import check_compatible_definition
 from ingest.index.azure.definition import SearchIndex, missing_fields
 from ingest.index.azure.index import AzureIndex
@@ -17,6 +19,9 @@ from ingest.index.azure.target import SAMPLE_CHUNKS, ForeignTarget
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+# The cosine of a text's vector with its own by another model is about 0, whatever their sizes.
+MIN_SAME_MODEL_COSINE = 0.5
+MAX_SAMPLE_CHARACTERS = 8000  # of a passage to embed, so that any model takes it
 # Responses to an empty batch from a service that would accept documents.
 EMPTY_BATCH_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 
@@ -77,6 +82,27 @@ def describe_contents(index: AzureIndex) -> str:
     """Describe the contents of an index."""
     totals = index.totals()
     return f"{index.documents.name}: {totals.sources:,} files, {totals.chunks:,} chunks"
+
+
+def compare_vectors(
+    target: ForeignTarget, model: str, embed: Callable[[Sequence[str]], Vectors]
+) -> str:
+    """Embed a passage of an index and compare it with the vectors there; describes them.
+
+    Two models may make vectors of the same size, which nothing else can tell apart. Raises
+    ConfigError if those in the index are of another model.
+    """
+    text = sample_text(target)
+    if not text:
+        return "none yet to compare with the model's"
+    cosine = nearest_cosine(target, embed([text[:MAX_SAMPLE_CHARACTERS]])[0])
+    if cosine < MIN_SAME_MODEL_COSINE:
+        raise ConfigError(
+            f"{target.documents.name} has vectors of another model than {model}: a passage's own "
+            f"vector is no nearer than {cosine:.2f} (cosine): set the model that filled it, or "
+            "fill another index"
+        )
+    return f"those of {model}: a passage finds itself (cosine {cosine:.2f})"
 
 
 def sample_text(target: ForeignTarget) -> str:

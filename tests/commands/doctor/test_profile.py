@@ -69,6 +69,9 @@ def test_vectors_of_another_model_are_noticed(azure: Azure, folder: Path, other:
     stranger = {"id": "x", "content": "of its own", "embedding": np.ones(DIMENSIONS, np.float32)}
     index.written("x", stranger, azure.clock.now(), azure.search.delays)
     index.settle()
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="another model than text-embedding-3-large"):
+            run(folder, client(azure, **DEMO))
     said = wrong(examined(azure, **DEMO))["vectors"]
     assert "gptkbindex has vectors of another model than text-embedding-3-large" in said
 
