@@ -25,7 +25,7 @@ from ingest.extract.engines.pdfium_raw import (
     rotation_of,
 )
 from ingest.extract.figures.captions import MAX_INSIDE_POINTS, Caption, is_beside
-from ingest.extract.figures.shapes import MIN_PATHS, RULE_POINTS, Box, bound, touches
+from ingest.extract.figures.shapes import MIN_PATHS, RULE_POINTS, Box, enclose, touches
 from ingest.extract.layout.lines import find_line_starts
 
 MAX_SHAPES = 6000  # of a page; the rest is not looked at
@@ -74,7 +74,7 @@ def measure_lines(
     for (start, end), first, last in zip(spans, corners[::2], corners[1::2], strict=True):
         boxes = [(left, bottom, right, top) for left, top, right, bottom in (first, last)]
         line = drawn[start:end].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-        found.append(Caption(start, line, turn(bound(boxes))))
+        found.append(Caption(start, line, turn(enclose(boxes))))
     return found
 
 
@@ -128,7 +128,7 @@ def draws_beside(
             # Rules alone are those of a table.
             if len(near) < MIN_PATHS or not any(is_extended(box, RULE_POINTS) for box in near):
                 continue
-            around = bound(near)
+            around = enclose(near)
             gap = max(around[1] - top, bottom - around[3])
             if gap <= LABELS_POINTS and is_extended(around, MIN_PICTURE_POINTS):
                 return True

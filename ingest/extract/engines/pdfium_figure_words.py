@@ -33,7 +33,7 @@ from ingest.extract.engines.pdfium_structure import content_of
 from ingest.extract.figures.captions import Caption, assign_captions
 from ingest.extract.figures.find import find_figures
 from ingest.extract.figures.lines import find_body
-from ingest.extract.figures.shapes import Box, DrawnPage, bound, grow, has_middle, share_inside
+from ingest.extract.figures.shapes import Box, DrawnPage, enclose, grow, has_middle, share_inside
 from ingest.models import Figure, PageShares
 
 MAX_FIGURES = 50  # of a page
@@ -102,7 +102,7 @@ def add_alternatives(
     boxes = read_content_boxes(objects, turn) if tagged else {}
     for one in tagged:
         parts = [box for content in one.contents for box in boxes.get(content, ())]
-        box = bound(parts) if parts else (0.0, 0.0, turn.width, 0.0)
+        box = enclose(parts) if parts else (0.0, 0.0, turn.width, 0.0)
         same = [
             other
             for other in seen

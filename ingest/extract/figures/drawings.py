@@ -13,7 +13,7 @@ from ingest.extract.figures.shapes import (
     Look,
     Shape,
     area_of,
-    bound,
+    enclose,
     grow,
     has_middle,
     height_of,
@@ -51,7 +51,7 @@ MAX_NODES = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class PathCluster:
     """Paths that are close to each other, and the lines of text among them."""
 
     box: Box
@@ -68,7 +68,7 @@ class Cluster:
         return [path for path in self.paths if path.look is look]
 
 
-def is_drawing(cluster: Cluster) -> bool:
+def is_drawing(cluster: PathCluster) -> bool:
     """Return whether paths that are close to each other are a drawing."""
     if len(cluster.paths) < MIN_PATHS or is_lettering(cluster):
         return False
@@ -81,7 +81,7 @@ def is_drawing(cluster: Cluster) -> bool:
     return has_marks(cluster) or has_ticks(cluster) or has_bars(cluster)
 
 
-def is_lettering(cluster: Cluster) -> bool:
+def is_lettering(cluster: PathCluster) -> bool:
     """Return whether all paths are as small as letters, and apart from each other as these are."""
     boxes = [path.box for path in cluster.paths]
     width, height = width_of(cluster.box), height_of(cluster.box)
@@ -90,13 +90,13 @@ def is_lettering(cluster: Cluster) -> bool:
         return False
     # The lines of a wireframe or a mesh are small as well, but hang together.
     for members in group(boxes, JOINT_POINTS):
-        whole = bound(boxes[n] for n in members)
+        whole = enclose(boxes[n] for n in members)
         if width_of(whole) >= MESH_SHARE * width and height_of(whole) >= MESH_SHARE * height:
             return max(width_of(whole), height_of(whole)) < 3 * LETTER_POINTS
     return True
 
 
-def has_marks(cluster: Cluster) -> bool:
+def has_marks(cluster: PathCluster) -> bool:
     """Return whether slanted or curved paths are a part of the whole."""
     marks = [
         path.box
@@ -114,7 +114,7 @@ def has_marks(cluster: Cluster) -> bool:
     )
 
 
-def is_ruled_table(cluster: Cluster) -> bool:
+def is_ruled_table(cluster: PathCluster) -> bool:
     """Return whether level rules, or rows of boxes, have text between them across their width."""
     level = [path.box for path in cluster.paths if is_rule_or_cell(path, cluster)]
     if len(level) < MIN_PATHS:
@@ -133,7 +133,7 @@ def is_ruled_table(cluster: Cluster) -> bool:
     )
 
 
-def is_rule_or_cell(path: Shape, cluster: Cluster) -> bool:
+def is_rule_or_cell(path: Shape, cluster: PathCluster) -> bool:
     """Return whether a path is a level rule, or a box with text that is one cell or row."""
     if path.look is Look.RULE:
         return width_of(path.box) > max(MAX_TICK_POINTS, height_of(path.box))
@@ -144,7 +144,7 @@ def is_rule_or_cell(path: Shape, cluster: Cluster) -> bool:
     )
 
 
-def has_ticks(cluster: Cluster) -> bool:
+def has_ticks(cluster: PathCluster) -> bool:
     """Return whether short rules of the same length stand in a row: the ticks of an axis."""
     rows: dict[tuple[bool, int, int], set[int]] = {}
     for path in cluster.having(Look.RULE):
@@ -158,7 +158,7 @@ def has_ticks(cluster: Cluster) -> bool:
     return any(len(row) >= MIN_TICKS for row in rows.values())
 
 
-def has_bars(cluster: Cluster) -> bool:
+def has_bars(cluster: PathCluster) -> bool:
     """Return whether filled boxes without text differ in size: the bars of a chart."""
     fills = [
         path.box
@@ -183,7 +183,7 @@ def is_same_box(one: Box, other: Box) -> bool:
     return all(abs(a - b) <= SAME_EDGE_POINTS for a, b in zip(one, other, strict=True))
 
 
-def has_nodes(cluster: Cluster) -> bool:
+def has_nodes(cluster: PathCluster) -> bool:
     """Return whether boxes with text are apart from each other, with lines between them."""
     nodes = [
         path.box

@@ -10,7 +10,7 @@ import numpy as np
 
 from ingest.extract.figures.captions import is_beside
 from ingest.extract.figures.clusters import group
-from ingest.extract.figures.drawings import LETTER_POINTS, Cluster, is_drawing
+from ingest.extract.figures.drawings import LETTER_POINTS, PathCluster, is_drawing
 from ingest.extract.figures.lines import find_body
 from ingest.extract.figures.shapes import (
     MIN_PATHS,
@@ -19,7 +19,7 @@ from ingest.extract.figures.shapes import (
     Look,
     Shape,
     area_of,
-    bound,
+    enclose,
     grow,
     has_middle,
     height_of,
@@ -93,7 +93,7 @@ def find_pictures(shapes: Sequence[Shape]) -> list[FoundFigure]:
     found = []
     for numbers in group([s.box for s in images], TILE_GAP):
         parts = [images[n] for n in numbers]
-        box = bound(part.box for part in parts)
+        box = enclose(part.box for part in parts)
         names = sorted(part.identity for part in parts)
         identity = "+".join(names) if all(names) else ""
         found.append(FoundFigure(box, is_picture=True, identity=identity))
@@ -139,7 +139,7 @@ def find_drawings(
         if not any(has_middle(figure.box, path.box) for figure in found)
     ]
     more, rest = sort_clusters(clusters_of(left, near), lines)
-    boxes = [bound(path.box for path in members) for members in rest]
+    boxes = [enclose(path.box for path in members) for members in rest]
     return found + more, [box for box in boxes if height_of(box) <= LETTER_POINTS]
 
 
@@ -167,9 +167,9 @@ def clusters_of(paths: Sequence[Shape], labels: Sequence[Box]) -> list[list[Shap
 
 def as_drawing(paths: Sequence[Shape], lines: Sequence[Box]) -> FoundFigure | None:
     """Return a cluster as a figure; None if it is no drawing."""
-    box = bound(path.box for path in paths)
+    box = enclose(path.box for path in paths)
     inside = [line for line in lines if has_middle(grow(box, 1), line)]
-    if not is_drawing(Cluster(box, paths, inside)):
+    if not is_drawing(PathCluster(box, paths, inside)):
         return None
     parts = sorted(
         tuple(round(edge - box[n % 2]) for n, edge in enumerate(path.box)) for path in paths
@@ -186,7 +186,7 @@ def merge(figures: Sequence[FoundFigure]) -> list[FoundFigure]:
         for n, one in enumerate(merged):
             common = area_of(overlap(figure.box, one.box))
             if common > MIN_MERGED_SHARE * max(1.0, area_of(figure.box)):
-                box = bound([figure.box, one.box])
+                box = enclose([figure.box, one.box])
                 names = sorted([figure.identity, one.identity])
                 identity = "+".join(names) if all(names) else ""
                 merged[n] = replace(one, box=box, identity=identity)
@@ -220,7 +220,7 @@ def add_labels(
         ]
         wider = box
         for label in beside:
-            tried = bound([wider, label])
+            tried = enclose([wider, label])
             if not any(touches(tried, other) and not touches(box, other) for other in taken):
                 wider = tried
         if wider == box:

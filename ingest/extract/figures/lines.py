@@ -8,7 +8,7 @@ from itertools import compress
 
 import numpy as np
 
-from ingest.extract.figures.shapes import Box, bound, height_of, width_of
+from ingest.extract.figures.shapes import Box, enclose, height_of, width_of
 
 BAND_POINTS = 6.0
 MAX_BAND_LINES = 6  # at a height: the last of each column
@@ -35,7 +35,7 @@ def join_lines(texts: Sequence[Box]) -> list[Box]:
             if level >= MIN_LEVEL_SHARE * min(height, other) and (
                 text[0] - line[2] <= MAX_WORD_GAP * max(height, other)
             ):
-                lines[n] = bound([line, text])
+                lines[n] = enclose([line, text])
                 break
         else:
             n = len(lines)

@@ -33,7 +33,7 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DrawnPage:
-    """What a page draws: shapes in drawing order, and lines of text."""
+    """Page as drawn: shapes in drawing order, and lines of text."""
 
     width: float
     height: float
@@ -88,7 +88,7 @@ def share_inside(box: Box, outer: Box) -> float:
     return area_of(overlap(grow(box, 0.5), outer)) / area_of(grow(box, 0.5))
 
 
-def bound(boxes: Iterable[Box]) -> Box:
+def enclose(boxes: Iterable[Box]) -> Box:
     """Return the smallest box around some boxes."""
     lefts, bottoms, rights, tops = zip(*boxes, strict=True)
     return min(lefts), min(bottoms), max(rights), max(tops)
