@@ -33,7 +33,16 @@ from ingest.embed import Embedder
 from ingest.embed.validation import validate_vectors
 from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index.query import clean_query
-from ingest.models import DeletionsWithheld, Hit, Mode, RunEvent, RunProgress, SourceResult, Summary
+from ingest.models import (
+    DeletionsWithheld,
+    Hit,
+    Mode,
+    Permissions,
+    RunEvent,
+    RunProgress,
+    SourceResult,
+    Summary,
+)
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.run import (
@@ -121,6 +130,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
     settings: Settings = Settings(),
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
+    person: Permissions | None = None,
 ) -> list[Hit]:
     """Search an index for the chunks that match a query best.
 
@@ -131,6 +141,8 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         settings: As for `ingest`.
         index: As for `ingest`.
         embed: As for `ingest`; it must be the model that filled the index.
+        person: Ids of the user and the groups to search for: only what they may read is found.
+            None: everything, whoever may read it.
 
     Returns:
         At most `top` hits, best first, each with the `page`, `heading` and `excerpt` of the
@@ -158,8 +170,12 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
         vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
-        hits = mark_outdated(opened.search(query, vector, search_mode, top), opened)
-        return add_excerpts(query, vector, hits, model)
+        hits = (
+            opened.search(query, vector, search_mode, top)
+            if person is None
+            else opened.search_permitted(query, vector, search_mode, top, person)
+        )
+        return add_excerpts(query, vector, mark_outdated(hits, opened), model)
 
 
 class Outcomes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from itertools import pairwise
@@ -47,6 +48,7 @@ class Code(StrEnum):
     VANISHED = "vanished"
     ARCHIVED = "archived"
     IGNORED = "ignored"
+    PERMISSIONS_UNKNOWN = "permissions-unknown"
     UNREADABLE = "unreadable"
     DAMAGED = "damaged"
     TOO_SLOW = "too-slow"
@@ -76,12 +78,53 @@ SKIPPED_CODES = frozenset(
         Code.VANISHED,
         Code.ARCHIVED,
         Code.IGNORED,
+        Code.PERMISSIONS_UNKNOWN,
     }
 )
 
 
-# Names of custom index fields, and the source's values; None for no value.
-Values: TypeAlias = "tuple[tuple[str, str | None], ...]"
+# Names of custom index fields, and the source's values: a text, or several; None for no value.
+Values: TypeAlias = "tuple[tuple[str, str | tuple[str, ...] | None], ...]"
+
+OIDS, GROUPS = "oids", "groups"  # names of the values that say who may read a source
+EVERYBODY, NOBODY = "all", "none"  # in place of ids, as Azure AI Search has them
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Object ids of the users and groups that may read a document, or those of a person."""
+
+    oids: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+    def to_values(self, names: Sequence[str] = (OIDS, GROUPS)) -> Values:
+        """Return the values of a source; never empty lists only, which may mean no limit."""
+        lists = {OIDS: self.oids, GROUPS: self.groups}
+        values = [(name, tuple(sorted(set(lists[name])))) for name in names]
+        if not any(ids for _, ids in values):
+            values[0] = (names[0], (NOBODY,))
+        return tuple(values)
+
+    def admits(self, person: Permissions) -> bool:
+        """Return whether a person may read a document with these permissions."""
+        return not {*person.oids, EVERYBODY}.isdisjoint(self.oids) or not {
+            *person.groups,
+            EVERYBODY,
+        }.isdisjoint(self.groups)
+
+
+# A filter lists ids with commas between them.
+ID_PATTERN = re.compile(r"[^\s,'\"\[\]]{1,256}")
+
+
+def parse_ids(ids: Collection[str], *, reserved: bool = True) -> tuple[str, ...]:
+    """Check object ids, with or without the reserved words. Raises ValueError."""
+    for item in ids:
+        if not isinstance(item, str) or not ID_PATTERN.fullmatch(item):
+            raise ValueError(f"{item!r} is no object id: no spaces, commas, quotes or brackets")
+        if not reserved and item in (EVERYBODY, NOBODY):
+            raise ValueError(f"{item} is no object id")
+    return tuple(ids)
 
 
 SourceKey: TypeAlias = tuple[str, str]  # root and name of a source; unique in an index
@@ -100,10 +143,17 @@ class Source:
     unreadable: str = ""  # why its bytes cannot be read at present; "" if they can
     fields: Values = ()  # values of custom index fields
     root_key: str = ""  # of the root, in the ids of its chunks; "" if it is the name
+    permissions_unknown: str = ""  # why it is not known who may read it; "" if it need not be
 
     @property
     def key(self) -> SourceKey:
         return self.root, self.name
+
+    @property
+    def permissions(self) -> Permissions | None:
+        """Who may read it; None if that is not limited, or unknown."""
+        lists = {n: v for n, v in self.fields if n in (OIDS, GROUPS) and isinstance(v, tuple)}
+        return Permissions(lists.get(OIDS, ()), lists.get(GROUPS, ())) if lists else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +208,10 @@ def hash_text(text: str, vector_space: str) -> str:
 
 def hash_fields(fields: Values) -> str:
     """Hash the values of custom fields to twelve hex digits; "" if there are no values."""
-    text = "\0".join(f"{name}={value}" for name, value in sorted(fields) if value)
+    texts = (
+        (n, value if isinstance(value, str) else "\n".join(value or ())) for n, value in fields
+    )
+    text = "\0".join(f"{name}={value}" for name, value in sorted(texts) if value)
     return hashlib.sha256(text.encode()).hexdigest()[:12] if text else ""
 
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ingest.config.declaration import Flag
 from ingest.config.settings import environment_settings
-from ingest.models import __version__
+from ingest.models import __version__, parse_ids
 
 COMMANDS = {
     "run": "update the index to match the roots",
@@ -174,6 +174,19 @@ def add_search(command: argparse.ArgumentParser) -> None:
         help="search by meaning (vector), by words (text), or both (hybrid)",
     )
     command.add_argument("--full", action="store_true", help="show whole chunks")
+    command.add_argument(
+        "--as",
+        dest="oid",
+        type=object_id,
+        metavar="OID",
+        help="find only what the user with this object id may read",
+    )
+    command.add_argument(
+        "--groups",
+        type=object_ids,
+        metavar="OIDS",
+        help="the groups of that user, separated by commas",
+    )
     command.add_argument(
         "-n", "--top", type=positive, default=5, metavar="N", help="maximum number of hits (5)"
     )
@@ -342,6 +355,22 @@ def age(text: str) -> float:
     if not 0 <= number < float("inf"):
         raise argparse.ArgumentTypeError("must be 0 or more")
     return number
+
+
+def object_id(text: str) -> tuple[str, ...]:
+    """Parse the object id of a user."""
+    found = object_ids(text)
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError("must be one object id")
+    return found
+
+
+def object_ids(text: str) -> tuple[str, ...]:
+    """Parse object ids with commas between them; "" for none."""
+    try:
+        return parse_ids([part.strip() for part in text.split(",") if part.strip()], reserved=False)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(text: str) -> int:

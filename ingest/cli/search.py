@@ -13,7 +13,7 @@ from ingest.cli import load_settings, output
 from ingest.commands.search.excerpts import words_to_mark
 from ingest.commands.search.passages import unwrap, wrap
 from ingest.index.sqlite.tokenize import highlight
-from ingest.models import Hit
+from ingest.models import Hit, Permissions
 from ingest.runtime.formatting import escape_controls, escape_unprintable, to_json
 
 MAX_COLUMNS = 100
@@ -25,7 +25,9 @@ def main(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     settings = load_settings(options)
     question = " ".join(options.query)
-    hits = search(question, mode=options.mode, top=options.top, settings=settings)
+    is_anybody = options.oid is None and options.groups is None
+    person = None if is_anybody else Permissions(options.oid or (), options.groups or ())
+    hits = search(question, mode=options.mode, top=options.top, settings=settings, person=person)
     if options.json:
         for hit in hits:
             print(to_json(hit_json(hit)))

@@ -185,7 +185,12 @@ def connect_azure_index(
 
     def connect(name: str) -> DocumentClient:
         return DocumentClient(
-            endpoint, name, key, connections.retry_policy, may_be_absent=may_be_absent
+            endpoint,
+            name,
+            key,
+            connections.retry_policy,
+            may_be_absent=may_be_absent,
+            elevated=profile.permissions.elevated,
         )
 
     if profile.is_foreign:

@@ -10,6 +10,8 @@ from ingest.index.azure.profile import Profile
 from ingest.index.azure.profile_toml import parse_profile
 from ingest.index.azure.profiles import SUFFIX, find_built_in
 from ingest.index.schema import additional_fields
+from ingest.models import GROUPS, OIDS
+from ingest.sources.azure_blob.fields import permission_names
 
 
 def load_profile(settings: Settings) -> Profile:
@@ -17,8 +19,16 @@ def load_profile(settings: Settings) -> Profile:
 
     Raises ConfigError if there is none of that name, or if it is invalid.
     """
-    found = find_profile(settings.profile)
-    return found.with_fields(additional_fields(f.name for f in settings.blob_fields))
+    permitted = permission_values(settings)
+    fields = [f for f in settings.blob_fields if f.name not in permitted]
+    lists = {f.name for f in fields if f.is_list}
+    found = find_profile(settings.profile).with_permissions(permitted)
+    return found.with_fields(additional_fields((f.name for f in fields), lists))
+
+
+def permission_values(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the values that say who may read a document; () if nothing does."""
+    return (OIDS, GROUPS) if settings.permissions else permission_names(settings.blob_fields)
 
 
 def find_profile(name: str) -> Profile:

@@ -38,6 +38,7 @@ from ingest.sources.exclude import parse_glob
 OCR_MODELS = ("read", "layout")
 EXITS = ("3", "11", "known")
 PDF_ENGINES = ("auto", "pdfium", "pypdf")
+SIDECAR = "sidecar"  # of INGEST_PERMISSIONS
 MIN_READ_SECONDS = 0.1  # with less, no document could be read
 MIN_DOCUMENT_MEGABYTES = 256
 
@@ -75,6 +76,13 @@ class Settings:
         "index fields filled from blob metadata or index tags, as in "
         "`department,title=DocTitle,area=tag:Area`; new fields on Azure AI Search only",
         blob_fields_parser(RESERVED_FIELD_NAMES),
+    )
+    permissions: str = setting_field(
+        "",
+        "INGEST_PERMISSIONS",
+        "who may read a document: `sidecar` (a folder's `.permissions.toml`); unset: see `oids` in "
+        "[permissions.md](permissions.md)",
+        one_of(SIDECAR),
     )
     profile: str = setting_field(
         DEFAULT_NAME,

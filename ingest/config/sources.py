@@ -12,13 +12,14 @@ from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
-from ingest.config.profile import load_profile
-from ingest.config.settings import Settings
+from ingest.config.profile import load_profile, permission_values
+from ingest.config.settings import SIDECAR, Settings
 from ingest.errors import ConfigError, RootError
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs, without_exclusion
 from ingest.sources.folder import Folder, parse_folder_roots, parse_root_argument
 from ingest.sources.named import NamedRoot, split_name
+from ingest.sources.permissions import PermittedFolder
 from ingest.sources.validation import ValidatedRoot
 
 if TYPE_CHECKING:
@@ -113,10 +114,18 @@ def own_name(place: str) -> str:
 
 
 def open_folders(
-    paths: Sequence[str], _settings: Settings, _connections: Connections, _stack: ExitStack
-) -> list[Folder]:
-    """Open folders, files and globs."""
-    return parse_folder_roots(paths)
+    paths: Sequence[str], settings: Settings, _connections: Connections, _stack: ExitStack
+) -> Sequence[Root]:
+    """Open folders, files and globs. Raises ConfigError if permissions would be read elsewhere."""
+    folders = parse_folder_roots(paths)
+    if settings.permissions == SIDECAR:
+        return [PermittedFolder(folder) for folder in folders]
+    if permission_values(settings):
+        raise ConfigError(
+            f"{folders[0].name}: nothing says who may read its files: set "
+            f"INGEST_PERMISSIONS={SIDECAR} (docs/permissions.md)"
+        )
+    return folders
 
 
 def open_containers(
@@ -127,6 +136,11 @@ def open_containers(
     from ingest.sources.azure_blob.container import Container, parse_container_urls
     from ingest.sources.azure_blob.fields import BlobField
 
+    if settings.permissions == SIDECAR:
+        raise ConfigError(
+            f"{urls[0]}: INGEST_PERMISSIONS={SIDECAR} is for folders: fill oids and groups with "
+            "INGEST_BLOB_FIELDS (docs/permissions.md)"
+        )
     more = [BlobField(*value) for value in load_profile(settings).blob_values()]
     for location in parse_container_urls(urls):
         token = connections.token_for(location.url, STORAGE_SCOPE)
@@ -165,6 +179,8 @@ def to_portable(root: Root) -> PortableRoot:
     Raises ConfigError for a user-supplied one.
     """
     root = without_exclusion(root)
+    if isinstance(root, PermittedFolder):
+        root = root.root  # a worker only opens what was listed
     if isinstance(root, NamedRoot):
         return replace(to_portable(root.root), name=root.name, key=root.key)
     if isinstance(root, Folder):

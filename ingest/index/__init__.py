@@ -19,6 +19,7 @@ from ingest.models import (
     IndexEntry,
     KnownRoot,
     Mode,
+    Permissions,
     Record,
     Refusal,
     SourceKey,
@@ -96,6 +97,16 @@ class ChunkStore(Protocol):
     def totals(self) -> IndexTotals: ...
 
     def close(self) -> None: ...
+
+
+class PermittedSearch(Protocol):
+    """Search on behalf of a person."""
+
+    # as ChunkStore.search, among the chunks that the person may read; raises ConfigError if the
+    # index has no permissions
+    def search_permitted(
+        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    ) -> list[Hit]: ...
 
 
 class RecordStore(Protocol):
@@ -233,6 +244,7 @@ class Diagnosable(Protocol):
 
 class Index(
     ChunkStore,
+    PermittedSearch,
     RecordStore,
     TextLookup,
     RootRegistry,

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
+from ingest.index.permissions import no_permissions_error
 from ingest.index.ranking import search_distinct
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.space import measure_parts, reclaim_space
 from ingest.index.sqlite.state import SqliteState
 from ingest.index.sqlite.texts import delete_texts, find_ids_by_text, save_texts
-from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
+from ingest.models import Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -87,6 +88,16 @@ class CompositeIndex(SqliteState):
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         return search_distinct(
             lambda depth: self.store.search(text, vector, mode, depth), top, sys.maxsize
+        )
+
+    def search_permitted(
+        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    ) -> list[Hit]:
+        search = getattr(self.store, "search_permitted", None)
+        if search is None:
+            raise no_permissions_error("this kind of index")
+        return search_distinct(
+            lambda depth: search(text, vector, mode, depth, person), top, sys.maxsize
         )
 
     def totals(self) -> IndexTotals:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,13 @@ class Matrix:
     version: tuple[int, int]
     numbers: NDArray[np.int64]  # of the chunks, one per row, ascending
     rows: NDArray[np.float32]  # unit vectors, shape (chunks, dimensions)
+
+    def only(self, among: Collection[int] | None) -> Matrix:
+        """Return the rows of some chunks; all of them for None."""
+        if among is None:
+            return self
+        kept = np.isin(self.numbers, np.fromiter(among, np.int64, len(among)))
+        return Matrix(self.version, self.numbers[kept], self.rows[kept])
 
     def cosines(self, vector: Vectors) -> NDArray[np.float32]:
         """Return the cosine of every chunk, by row.

@@ -7,7 +7,7 @@ ingest can replace theirs.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -129,19 +129,31 @@ RESERVED_FIELD_NAMES = frozenset(
 )
 
 
-def additional_fields(names: Iterable[str]) -> list[Field]:
-    """Return the fields that an index needs for INGEST_BLOB_FIELDS."""
+def additional_fields(names: Iterable[str], lists: Collection[str] = ()) -> list[Field]:
+    """Return the fields that an index needs for INGEST_BLOB_FIELDS; `lists` have several texts."""
     return [
-        Field(name, filterable=True, facetable=True)
+        Field(
+            name,
+            STRING_COLLECTION if name in lists else "Edm.String",
+            filterable=True,
+            facetable=True,
+        )
         for name in names
         if name not in REPLACEABLE_FIELD_NAMES
     ]
 
 
+def value_to_field(value: str | tuple[str, ...] | None) -> str | list[str] | None:
+    """Return the value of a field of a source's own; every text of it is a term."""
+    if isinstance(value, tuple):
+        return [truncate_term(text) for text in value]
+    return truncate_term(value) if value else None
+
+
 def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
     """Serialize a chunk without its vector: CHUNK_FIELDS in order, then its source's own fields."""
     chunk, source = entry.chunk, entry.source
-    own = {name: truncate_term(value) if value else None for name, value in source.fields}
+    own = {name: value_to_field(value) for name, value in source.fields}
     folder = source.name.partition("/")[0] if "/" in source.name else None
     return {
         "id": chunk.id,

@@ -86,16 +86,23 @@ class Skipped(NamedTuple):
             self.reason,
             self.code,
             harmless=False,
-            chunks=record.chunks if record else 0,
+            chunks=record.chunks if record and not self.is_revoked else 0,
             details=Details(since=first_reported_run(record))
             if record and self.is_recorded
             else Details(),
         )
 
     @property
+    def is_revoked(self) -> bool:
+        """True if nobody may find the chunks that the index has of it."""
+        return self.code is Code.PERMISSIONS_UNKNOWN
+
+    @property
     def is_recorded(self) -> bool:
         """True if its record says all this already."""
         record, source = self.record, self.source
+        if record and self.is_revoked and (record.chunks or record.details.attachments):
+            return False
         return record is not None and (
             (record.outcome, record.error, record.code, record.size, record.modified)
             == (Outcome.SKIPPED, self.reason, self.code, source.size, source.modified)
@@ -230,6 +237,8 @@ def compare_item(
             yield Skipped(Source(item.root, item.name, "", -1, ""), item.reason, item.code, record)
         if item.hides:
             yield UnlistedFolder(item.name)
+    elif item.permissions_unknown:
+        yield Skipped(item, item.permissions_unknown, Code.PERMISSIONS_UNKNOWN, record)
     elif (
         record
         and is_unmodified(item, record, rule.recipe_digest)

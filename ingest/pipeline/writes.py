@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import ChunkStore, Index, RecordStore
 from ingest.models import (
+    ATTACHMENT_SEPARATOR,
     Chunk,
     Code,
     Details,
@@ -108,6 +109,8 @@ def begin_transaction(
     if made is None:
         return Pending(refreshed_record(record, source), unchanged_result(source, record))
     if isinstance(made, DocumentError):
+        if has_other_permissions(source, record):
+            _, record = revoke_source(record, index)
         return Pending(
             failure_record(record, source, made, recipe, run),
             failed_result(record, source, made, run),
@@ -119,15 +122,49 @@ def begin_transaction(
 
 
 def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
-    """Return the result of a skipped source, pending until saved. Its chunks in the index stay."""
+    """Return the result of a skipped source, pending until saved.
+
+    Its chunks in the index stay, unless others may read it now, or nobody knows who.
+    """
     source = change.source
     record = index.record(*source.key, change.record) or Record(*source.key)
+    deleted = 0
+    if change.is_revoked or has_other_permissions(source, record):
+        deleted, record = revoke_source(record, index)
     error = DocumentError(change.reason, change.code)
     failure = failure_record(record, source, error, recipe, run)
     # No attempt was made, so a later run reads it once that is possible.
     skipped = replace(failure, outcome=Outcome.SKIPPED, attempts=0)
     details = Details(since=skipped.details.since)
-    return Pending(skipped, replace(change.result, chunks=record.chunks, details=details))
+    result = replace(change.result, chunks=record.chunks, details=details, deleted=deleted)
+    return Pending(skipped, result)
+
+
+def has_other_permissions(source: Source, record: Record) -> bool:
+    """Return whether a source that cannot be read has other readers than its chunks.
+
+    Permissions are a part of its version, after the first space.
+    """
+    if source.permissions is None:
+        return False
+    return source.modified.partition(" ")[2] != record.modified.partition(" ")[2]
+
+
+def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
+    """Delete the chunks of a source and of its attachments; returns their number, and its record.
+
+    The record without them is for the caller to save.
+    """
+    ids = possible_ids(record)
+    # Until that record is saved, this one says that the source must be read.
+    index.save(replace(record, pending=tuple(ids), fingerprint="", modified="")).result()
+    deleted = count_stored(ids, record, index)
+    for name in record.details.attachments:
+        attached = Record(record.root, f"{record.source}{ATTACHMENT_SEPARATOR}{name}")
+        deleted += remove_source(attached, index).deleted
+    delete_chunks(ids, index)
+    details = replace(record.details, attachments=())
+    return deleted, replace(record, committed=(), pending=(), chunks=0, tokens=0, details=details)
 
 
 def is_same_content(document: PreparedDocument, record: Record) -> bool:

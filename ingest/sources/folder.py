@@ -258,7 +258,8 @@ def check_unchanged(file: BinaryIO, source: Source) -> None:
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device may never end
         raise DocumentError("changed: it is no longer a regular file; run again", Code.CHANGED)
-    if (status.st_size, str(status.st_mtime_ns)) != (source.size, source.modified):
+    modified, _, _ = source.modified.partition(" ")
+    if (status.st_size, str(status.st_mtime_ns)) != (source.size, modified):
         raise DocumentError("changed while being read; run again", Code.CHANGED)
 
 

@@ -13,6 +13,7 @@ from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
 from ingest.index.azure.profile import (
     DEFAULT_PROFILE,
+    BlobValue,
     FieldMapping,
     Profile,
     bind_own_profile,
@@ -148,7 +149,10 @@ def test_a_profile_of_ones_own(tmp_path: Any) -> None:
         "area": None,  # of no blob, or of one without the tag
         "tenant": "7",
     }
-    assert profile.blob_values() == [("meta:Unit", "unit", False), ("tag:Area", "Area", True)]
+    assert profile.blob_values() == [
+        BlobValue("meta:Unit", "unit", is_tag=False, is_list=False),
+        BlobValue("tag:Area", "Area", is_tag=True, is_list=False),
+    ]
 
 
 def test_a_copy_keeps_all_that_its_chunk_was_made_of() -> None:

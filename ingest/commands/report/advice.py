@@ -89,6 +89,9 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
             "as the reason says",
         ),
     ),
+    Code.PERMISSIONS_UNKNOWN: (
+        Advice("nothing says who may read it; its chunks are deleted", "add its permissions"),
+    ),
     Code.UNREADABLE: (
         Advice(
             "the file, its folder or the blob could not be read",

@@ -54,6 +54,8 @@ POOL_CONNECTIONS = 64  # kept open; any beyond are opened and closed for every r
 MAX_CONCURRENT_UPLOADS = 4  # requests under way of one upload that needs several
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30.0, 120.0  # the SDK's defaults are 300 s
 SEARCH_API_VERSION = "2026-04-01"
+# Of an index with permission filters. Search Index Data Contributor may ask so.
+ELEVATED_READ_HEADERS = {"x-ms-enable-elevated-read": "true"}
 
 # Statuses of single documents that a retry may cure; any other from 400 on is final.
 RETRYABLE_DOCUMENT_STATUSES = frozenset(
@@ -144,12 +146,13 @@ SEARCH_ERRORS: ErrorTable = (
 class DocumentClient:
     """Documents of an index. Thread-safe, except for `close`.
 
-    With `may_be_absent`, an index that does not exist reads as empty.
+    With `may_be_absent`, an index that does not exist reads as empty; `elevated` reads ask an index
+    that filters by itself for everybody's documents.
     """
 
     key_field = "id"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - an index, and how to reach it
         self,
         endpoint: str,
         name: str,
@@ -157,6 +160,7 @@ class DocumentClient:
         retry_policy: RetryPolicy,
         *,
         may_be_absent: bool,
+        elevated: bool = False,
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self.name = name
@@ -172,6 +176,7 @@ class DocumentClient:
                 POOL_CONNECTIONS, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
             ),
             api_version=SEARCH_API_VERSION,
+            headers=ELEVATED_READ_HEADERS if elevated else {},
             **sdk_options(retry_policy.request_log),
         )
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_UPLOADS, "upload")

@@ -32,6 +32,7 @@ from ingest.index.azure.profile import (
     Rule,
     bind_profile,
     describe_losses,
+    describe_open_fields,
     mapping_from_json,
 )
 from ingest.index.azure.target import ForeignTarget
@@ -145,6 +146,11 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
     target, profile = index.target, wanted.profile
     assert isinstance(target, ForeignTarget)
     documents = target.documents
+    if wanted.add_fields and profile.permissions.elevated:
+        raise ConfigError(
+            f"{documents.name} on {documents.endpoint} has permission filters, which this version "
+            "of the API would remove: add its fields yourself, without --add-fields"
+        )
 
     def save(definition: SearchIndex) -> SearchIndex:
         return documents.call_with_retry(
@@ -154,6 +160,7 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
     try:
         found = fetch_definition(documents)
     except RoleError:
+        check_permission_fields(target, profile)
         return  # opened by what an earlier run has recorded
     if found is None:
         log.info("creating the index %s with the profile %s", documents.name, profile.name)
@@ -177,7 +184,18 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
             documents.name,
             describe_losses(missing),
         )
+    check_permission_fields(target, profile)
     ensure_index(index, build_records_definition(index.documents.name, profile.encryption))
+
+
+def check_permission_fields(target: ForeignTarget, profile: Profile) -> None:
+    """Raise ConfigError for an index that has no field for who may read a chunk."""
+    if names := describe_open_fields(profile, target.mapping):
+        raise ConfigError(
+            f"{target.documents.name} on {target.documents.endpoint} has no field {names} for who "
+            "may read a document: --add-fields adds it, or name another in [permissions] of the "
+            "profile"
+        )
 
 
 def with_vectorizer(wanted: Wanted) -> SearchIndex:

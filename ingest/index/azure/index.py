@@ -41,6 +41,7 @@ from ingest.index.azure.target import OwnTarget
 from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
 from ingest.index.manifest import Manifest
+from ingest.index.permissions import filter_expression, no_permissions_error
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
@@ -55,11 +56,14 @@ from ingest.index.schema import (
     summary_to_json,
 )
 from ingest.models import (
+    GROUPS,
+    OIDS,
     CachedPage,
     Hit,
     IndexEntry,
     KnownRoot,
     Mode,
+    Permissions,
     Record,
     Refusal,
     SourceKey,
@@ -282,10 +286,17 @@ class AzureIndex:
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         more = self.texts.to_fields
+        self.check_permission_fields(entries)
         new = [entry_to_values(e) | more(e) for e in entries if e.vector is not None]
         moved = [entry_to_values(e) | more(e) for e in entries if e.vector is None]
         new, moved = (list(map(without_local_url, chunks)) for chunks in (new, moved))
         return self.target.upload(new, moved)
+
+    def check_permission_fields(self, entries: Sequence[IndexEntry]) -> None:
+        """Raise ConfigError if a chunk has permissions for which the index has no field."""
+        permitted = {n for e in entries if e.source.permissions for n, _ in e.source.fields}
+        if any(not self.target.mapping.field_of(n) for n in permitted.intersection((OIDS, GROUPS))):
+            raise no_permissions_error(f"{self.documents.name} on {self.documents.endpoint}")
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         return self.target.delete(ids)
@@ -314,6 +325,21 @@ class AzureIndex:
         return self.texts.find_ids(hashes)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
+        return self.search_filtered(text, vector, mode, top, "")
+
+    def search_permitted(
+        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    ) -> list[Hit]:
+        oids, groups = (self.target.mapping.field_of(name) for name in (OIDS, GROUPS))
+        if not (oids or groups):
+            raise no_permissions_error(f"{self.documents.name} on {self.documents.endpoint}")
+        where = filter_expression(person, oids, groups)
+        return self.search_filtered(text, vector, mode, top, where)
+
+    def search_filtered(
+        self, text: str, vector: Vectors | None, mode: Mode, top: int, where: str
+    ) -> list[Hit]:
+        """Search the chunks that match a filter; "" for all."""
         near = mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None
         words = escape_query(text.strip()) if mode in (Mode.HYBRID, Mode.TEXT) else None
         if not near and not words:
@@ -326,7 +352,7 @@ class AzureIndex:
                 fields=VECTOR_FIELD,
                 weight=self.hybrid_weight,
             )
-            found = self.target.search(words or None, query if near else None, depth)
+            found = self.target.search(words or None, query if near else None, depth, where)
             return [Hit(score, {n: d.get(n) for n in CHUNK_FIELD_NAMES}) for score, d in found]
 
         return search_distinct(ask, top, MAX_PAGE_DOCUMENTS)

@@ -22,12 +22,14 @@ from ingest.index.schema import (
     Field,
     truncate_term,
 )
+from ingest.models import GROUPS, OIDS
 
 DEFAULT_NAME = "ingest"
 STRING, INT, LONG, DOUBLE = "Edm.String", "Edm.Int32", "Edm.Int64", "Edm.Double"
 BOOLEAN, TIME = "Edm.Boolean", "Edm.DateTimeOffset"
 VECTOR_TYPES = ("Collection(Edm.Single)", "Collection(Edm.Half)")
 META_PREFIX, TAG_PREFIX = "meta:", "tag:"  # of values from a blob's metadata and index tags
+LIST_SUFFIX = "[]"  # of such a value that is several texts
 
 # Values that are computed from the stored ones.
 COMPUTED_VALUES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -49,6 +51,8 @@ USES: Mapping[str, str] = {
     "title": "the document's title",
     "headings": "the headings above a passage",
     "page_start": "page numbers",
+    OIDS: "users who may read it",
+    GROUPS: "groups that may read it",
 }
 
 # Conversions of values, by their type and the field's.
@@ -70,6 +74,7 @@ class BlobValue(NamedTuple):
     name: str  # in a profile
     key: str
     is_tag: bool
+    is_list: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,11 @@ class Rule:
     @property
     def value_type(self) -> str:
         """Type of the value before it is converted."""
-        return VALUE_TYPES.get(self.value, STRING) if self.value else type_of(self.constant)
+        if not self.value or self.value in VALUE_TYPES:
+            return VALUE_TYPES[self.value] if self.value else type_of(self.constant)
+        if self.value.startswith((META_PREFIX, TAG_PREFIX)):
+            return STRING_COLLECTION if self.value.endswith(LIST_SUFFIX) else STRING
+        return self.field.type  # of a source's own value
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,15 @@ class EncryptionKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PermissionOptions:
+    """Fields that say who may read a chunk."""
+
+    users: str = OIDS
+    groups: str = GROUPS
+    elevated: bool = False  # the index filters by itself: reads ask for everybody's chunks
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Layout of the documents of an index."""
 
@@ -126,6 +144,7 @@ class Profile:
     vectors: VectorOptions = field(default_factory=VectorOptions)
     semantic: SemanticOptions = field(default_factory=SemanticOptions)
     encryption: EncryptionKey | None = None
+    permissions: PermissionOptions = field(default_factory=PermissionOptions)
     analyzer: str = ""  # of a new index; "": that of INGEST_ANALYZER
     is_foreign: bool = False  # another application's layout, whose index holds no records
 
@@ -137,16 +156,26 @@ class Profile:
         """Return the values that are read from blobs."""
         found = []
         for name in dict.fromkeys(rule.value for rule in self.rules):
-            if name.startswith(META_PREFIX):
-                found.append(BlobValue(name, name.removeprefix(META_PREFIX).lower(), is_tag=False))
-            elif name.startswith(TAG_PREFIX):
-                found.append(BlobValue(name, name.removeprefix(TAG_PREFIX), is_tag=True))
+            if name.startswith((META_PREFIX, TAG_PREFIX)):
+                is_tag, is_list = name.startswith(TAG_PREFIX), name.endswith(LIST_SUFFIX)
+                key = name.partition(":")[2].removesuffix(LIST_SUFFIX)
+                found.append(BlobValue(name, key if is_tag else key.lower(), is_tag, is_list))
         return found
 
     def with_fields(self, fields: Iterable[Field]) -> Profile:
         """Return the profile with more fields, each filled by the value of its name."""
         taken = {rule.field.name for rule in self.rules}
         more = [Rule(f, f.name) for f in fields if f.name not in taken]
+        return replace(self, rules=(*self.rules, *more))
+
+    def with_permissions(self, values: Iterable[str]) -> Profile:
+        """Return the profile with the fields for who may read a chunk, if it has none."""
+        names = {OIDS: self.permissions.users, GROUPS: self.permissions.groups}
+        more = [
+            Rule(Field(names[value], STRING_COLLECTION, filterable=True), value)
+            for value in values
+            if not self.field_of(value)
+        ]
         return replace(self, rules=(*self.rules, *more))
 
 
@@ -222,7 +251,8 @@ def convert(value: Any, rule: BoundRule) -> Any:
     """Convert a value to the type of its field."""
     if value is None:
         return [] if rule.type.startswith("Collection(") and rule.value != VECTOR_FIELD else None
-    made = CONVERSIONS.get((VALUE_TYPES.get(rule.value, STRING), rule.type))
+    own = STRING_COLLECTION if isinstance(value, list) else STRING
+    made = CONVERSIONS.get((VALUE_TYPES.get(rule.value, own), rule.type))
     converted = made(value) if made else value
     if rule.is_term and isinstance(converted, str) and len(converted) * 4 > MAX_TERM_BYTES:
         return truncate_term(converted)
@@ -245,6 +275,10 @@ def bind_profile(
             missing.append(rule)
             if rule.value in REQUIRED_VALUES:
                 problems.append(f"it has no field {name} for the {describe_value(rule)}")
+        elif rule.value in (OIDS, GROUPS) and (
+            found.type != STRING_COLLECTION or not found.filterable
+        ):
+            problems.append(f"{name} is no filterable {STRING_COLLECTION}, for {rule.value}")
         elif found.type != rule.value_type and (rule.value_type, found.type) not in CONVERSIONS:
             problems.append(
                 f"{name} is {found.type}, and {describe_value(rule)} is {rule.value_type}"
@@ -255,6 +289,15 @@ def bind_profile(
             constant = made(rule.constant) if made else rule.constant
             bound.append(BoundRule(name, found.type, rule.value, constant, is_term))
     return to_mapping(bound), missing, problems
+
+
+def describe_open_fields(profile: Profile, mapping: FieldMapping) -> str:
+    """Name the fields that an index lacks, and without which anybody could read its chunks."""
+    return ", ".join(
+        rule.field.name
+        for rule in profile.rules
+        if rule.value in (OIDS, GROUPS) and not mapping.field_of(rule.value)
+    )
 
 
 def describe_value(rule: Rule) -> str:

@@ -16,6 +16,7 @@ from ingest.index.azure.profile import (
     TAG_PREFIX,
     VALUE_TYPES,
     EncryptionKey,
+    PermissionOptions,
     Profile,
     Rule,
     SemanticOptions,
@@ -23,11 +24,12 @@ from ingest.index.azure.profile import (
     type_of,
 )
 from ingest.index.schema import RESERVED_FIELD_NAMES, STRING_COLLECTION, VECTOR_FIELD, Field
+from ingest.models import GROUPS, OIDS
 
-T = TypeVar("T", VectorOptions, SemanticOptions, EncryptionKey)
+T = TypeVar("T", VectorOptions, SemanticOptions, EncryptionKey, PermissionOptions)
 
 FIELD_NAME_PATTERN = re.compile(r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}")
-TABLES = ("fields", "vectors", "semantic", "encryption")
+TABLES = ("fields", "vectors", "semantic", "encryption", "permissions")
 KEYS = ("extends", "analyzer", *TABLES)
 ATTRIBUTES = ("searchable", "filterable", "sortable", "facetable")
 FIELD_KEYS = ("value", "constant", "type", *ATTRIBUTES)
@@ -67,6 +69,7 @@ def build_profile(name: str, table: Mapping[str, Any], find: Callable[[str], Pro
         encryption=parse_options(base.encryption or EncryptionKey("", ""), table, "encryption")
         if "encryption" in table
         else base.encryption,
+        permissions=parse_options(base.permissions, table, "permissions"),
         analyzer=str(table.get("analyzer", base.analyzer)),
     )
     check_profile(made)
@@ -89,19 +92,21 @@ def parse_rules(table: Mapping[str, Any]) -> Iterator[Rule]:
         if rule.value and not is_value(rule.value):
             raise ValueError(
                 f"{name} takes {rule.value}, which is no value: expected one of "
-                f"{', '.join(VALUE_TYPES)}, {META_PREFIX}NAME or {TAG_PREFIX}NAME"
+                f"{', '.join(VALUE_TYPES)}, {OIDS}, {GROUPS}, {META_PREFIX}NAME or {TAG_PREFIX}NAME"
             )
         if not rule.value_type:
             raise ValueError(f"{name} has a constant that is no text, number, truth value or list")
-        kind = str(item.get("type", rule.value_type))
+        is_permission = rule.value in (OIDS, GROUPS)
+        kind = STRING_COLLECTION if is_permission else str(item.get("type", rule.value_type))
         flags = {flag: item.get(flag) is True for flag in ATTRIBUTES}
+        flags["filterable"] |= is_permission
         yield replace(rule, field=Field(name, kind, **flags))
 
 
 def is_value(text: str) -> bool:
     """Return whether a text names a value."""
     blob = text.startswith((META_PREFIX, TAG_PREFIX)) and not text.endswith(":")
-    return blob or text in VALUE_TYPES
+    return blob or text in VALUE_TYPES or text in (OIDS, GROUPS)
 
 
 def parse_options(base: T, table: Mapping[str, Any], part: str) -> T:
@@ -135,6 +140,13 @@ def check_profile(profile: Profile) -> None:
     for value in REQUIRED_VALUES:
         if values.count(value) != 1:
             raise ValueError(f"exactly one field takes the value {value}")
+    permitted = (profile.permissions.users, profile.permissions.groups)
+    for rule in profile.rules:
+        if rule.field.name in permitted and rule.value.startswith((META_PREFIX, TAG_PREFIX)):
+            raise ValueError(
+                f"{rule.field.name} says who may read a chunk: fill it with INGEST_BLOB_FIELDS "
+                "(docs/permissions.md)"
+            )
     vectors = profile.vectors
     if vectors.compression not in COMPRESSIONS:
         raise ValueError(f"vectors.compression is one of {', '.join(COMPRESSIONS)}")

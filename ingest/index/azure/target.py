@@ -69,12 +69,14 @@ class OwnTarget:
         """Delete chunks."""
         return self.documents.write("delete", [{"id": id_} for id_ in ids])
 
-    def search(self, words: str | None, query: VectorizedQuery | None, depth: int) -> Scored:
-        """Return the best chunks with their scores."""
+    def search(
+        self, words: str | None, query: VectorizedQuery | None, depth: int, where: str = ""
+    ) -> Scored:
+        """Return the best chunks that match a filter, with their scores."""
         page = self.documents.search_page(
             search_text=words,
             vector_queries=[query] if query else None,
-            filter="kind eq 'chunk'",
+            filter="kind eq 'chunk'" + (f" and {where}" if where else ""),
             select=None,  # an index of an earlier version lacks some fields to select
             top=depth,
         )
@@ -168,7 +170,9 @@ class ForeignTarget(OwnTarget):
         self.records.raise_if_refused(self.records.write("delete", [{"id": id_} for id_ in ids]))
         return self.documents.write("delete", [{self.mapping.key: id_} for id_ in ids])
 
-    def search(self, words: str | None, query: VectorizedQuery | None, depth: int) -> Scored:
+    def search(
+        self, words: str | None, query: VectorizedQuery | None, depth: int, where: str = ""
+    ) -> Scored:
         """Return the best chunks of the records with their scores; others are passed over."""
         if query:
             query.fields = self.mapping.vector
@@ -177,6 +181,7 @@ class ForeignTarget(OwnTarget):
             page = self.documents.search_page(
                 search_text=words,
                 vector_queries=[query] if query else None,
+                filter=where or None,
                 select=[self.mapping.key],
                 top=wanted,
             )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
+from dataclasses import astuple
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ingest.index import HYBRID_WEIGHT, IndexTotals
+from ingest.index.permissions import no_permissions_error
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     LIST_FIELD_NAMES,
@@ -22,11 +24,12 @@ from ingest.index.sqlite.records import PAGE_ROWS
 from ingest.index.sqlite.search import SqliteSearcher
 from ingest.index.sqlite.tokenize import index_names, index_words
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column
-from ingest.models import Hit, IndexEntry, Mode, Refusal, StoredChunk
+from ingest.models import Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+READERS_COLUMN = "readers"  # JSON of Permissions; null for a chunk without any
 MAX_SQL_VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
 
 
@@ -38,11 +41,13 @@ class SqliteChunks(Tables):
         self.searcher = SqliteSearcher(self.db)
         self.hybrid_weight = HYBRID_WEIGHT
         self.has_all_columns = False  # True: none is missing; they are never removed
+        self.has_readers = False  # True: likewise
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         with self.database.transaction():
             self.add_missing_columns()
             add_names_column(self.db)
+            self.add_readers_column(entries)
             return [refusal for entry in entries if (refusal := self.write_entry(entry))]
 
     def add_missing_columns(self) -> None:
@@ -55,6 +60,13 @@ class SqliteChunks(Tables):
                 self.db.execute(f"ALTER TABLE chunks ADD COLUMN {name}")
         self.has_all_columns = True
 
+    def add_readers_column(self, entries: Sequence[IndexEntry]) -> None:
+        """Add the column of permissions when the first chunk has any; inside a transaction."""
+        self.has_readers = self.has_readers or READERS_COLUMN in self.column_names()
+        if not self.has_readers and any(entry.source.permissions for entry in entries):
+            self.db.execute(f"ALTER TABLE chunks ADD COLUMN {READERS_COLUMN}")
+            self.has_readers = True
+
     def column_names(self) -> set[str]:
         """Return the names of the columns of chunks."""
         return {row[1] for row in self.db.execute("PRAGMA table_info(chunks)")}
@@ -65,6 +77,9 @@ class SqliteChunks(Tables):
         values = {name: document[name] for name in CHUNK_FIELD_NAMES}
         for name in LIST_FIELD_NAMES:
             values[name] = json.dumps(values[name], ensure_ascii=False)
+        if self.has_readers:
+            found = entry.source.permissions
+            values[READERS_COLUMN] = json.dumps(astuple(found)) if found else None
         words = (
             index_words(entry.chunk.text),
             index_names(entry.source.name, str(document["title"] or "")),
@@ -145,6 +160,28 @@ class SqliteChunks(Tables):
         with self.database.translate_errors():
             ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight)
             return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
+
+    def search_permitted(
+        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    ) -> list[Hit]:
+        with self.database.translate_errors():
+            among = self.permitted_numbers(person)
+            ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight, among=among)
+            return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
+
+    def permitted_numbers(self, person: Permissions) -> set[int]:
+        """Return the numbers of the chunks that a person may read.
+
+        Raises ConfigError if no chunk has permissions.
+        """
+        if READERS_COLUMN not in self.column_names():
+            raise no_permissions_error(str(self.database.folder))
+        query = f"SELECT {READERS_COLUMN}, number FROM chunks WHERE {READERS_COLUMN} IS NOT NULL"
+        numbers: dict[str, list[int]] = {}  # by permissions, which most chunks share
+        for readers, number in self.db.execute(query):
+            numbers.setdefault(readers, []).append(number)
+        admitted = (n for r, n in numbers.items() if Permissions(*json.loads(r)).admits(person))
+        return set(chain.from_iterable(admitted))
 
     def chunk_fields(self, number: int) -> dict[str, object]:
         """Read the fields of one chunk; None for those that the file has no column for yet."""

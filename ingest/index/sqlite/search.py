@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Mapping
-from itertools import accumulate
+from collections.abc import Collection, Mapping
+from itertools import accumulate, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -33,21 +33,29 @@ class SqliteSearcher:
         self.db = db
         self.matrix: Matrix | None = None
 
-    def rank(
-        self, text: str, vector: Vectors | None, mode: Mode, top: int, weight: float
+    def rank(  # noqa: PLR0913 - a query, and what to rank
+        self,
+        text: str,
+        vector: Vectors | None,
+        mode: Mode,
+        top: int,
+        weight: float,
+        *,
+        among: Collection[int] | None = None,
     ) -> list[tuple[int, float]]:
         """Rank chunks for a query: (row number, score), best first.
 
-        `weight` is that of vectors in a hybrid search, where words have 1.
+        `weight` is that of vectors in a hybrid search, where words have 1; `among`: the chunks to
+        rank, None for all.
         """
         if mode is Mode.VECTOR:
-            return [] if vector is None else self.current_matrix().nearest(vector, top)
+            return [] if vector is None else self.current_matrix().only(among).nearest(vector, top)
         words = self.select_rare_words(query_terms(text))
         if mode is Mode.TEXT or vector is None:
-            return self.search_words(words, top)
-        by_text = self.search_words(words, max(TEXT_CANDIDATES, top))
+            return self.search_words(words, top, among)
+        by_text = self.search_words(words, max(TEXT_CANDIDATES, top), among)
         good = GOOD_SHARE * self.highest_score(words)
-        return self.current_matrix().fuse(vector, by_text, good, weight, top)
+        return self.current_matrix().only(among).fuse(vector, by_text, good, weight, top)
 
     def current_matrix(self) -> Matrix:
         """Return all vectors as they are stored now."""
@@ -68,12 +76,16 @@ class SqliteSearcher:
         version = self.db.execute("PRAGMA data_version").fetchone()[0]
         return int(version), self.db.total_changes
 
-    def search_words(self, words: Mapping[str, int], top: int) -> list[tuple[int, float]]:
+    def search_words(
+        self, words: Mapping[str, int], top: int, among: Collection[int] | None = None
+    ) -> list[tuple[int, float]]:
         """Rank chunks by BM25 for any of the words."""
         if not words:
             return []
         select = "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
-        return self.db.execute(select, (match_query(list(words)), top)).fetchall()
+        limit = top if among is None else -1  # -1: none
+        found = self.db.execute(select, (match_query(list(words)), limit))
+        return list(islice((row for row in found if among is None or row[0] in among), top))
 
     def select_rare_words(self, words: list[str]) -> dict[str, int]:
         """Drop the words that occur in many chunks; if all do, keep the rarest few.

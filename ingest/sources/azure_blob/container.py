@@ -31,8 +31,9 @@ from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_do
 from ingest.runtime.retry import RetryableError
 from ingest.sources import check_size, require_source
 from ingest.sources.azure_blob.client import BlobChangedError, BlobStorageClient
-from ingest.sources.azure_blob.fields import BlobField
+from ingest.sources.azure_blob.fields import BlobField, permission_names
 from ingest.sources.azure_blob.listing import Blob, parse_blobs
+from ingest.sources.permissions import complete_permissions
 from ingest.sources.spool import disk_full_error, temporary_file, write_block
 
 log = logging.getLogger(__name__)
@@ -153,6 +154,7 @@ class Container:
         self.max_megabytes = max_megabytes
         self.blob_fields = blob_fields
         self.needs_tags = any(field.tag for field in blob_fields)
+        self.permission_fields = permission_names(blob_fields)
 
     @property
     def name(self) -> str:
@@ -229,8 +231,11 @@ class Container:
             return Unread(self.name, blob.name)
         if blob.name.rpartition("/")[2].startswith("."):
             return ListingIssue(self.name, blob.name, "hidden file", harmless=True)
-        fields = tuple((name, value) for name, value in json.loads(blob.fields))
-        return Source(
+        fields = tuple(
+            (name, tuple(value) if isinstance(value, list) else value)
+            for name, value in json.loads(blob.fields)
+        )
+        source = Source(
             root=self.name,
             name=blob.name,
             location=blob_url(self.name, blob.name),
@@ -240,6 +245,7 @@ class Container:
             unreadable=blob.unreadable,
             fields=fields,
         )
+        return complete_permissions(source, self.permission_fields)
 
     @contextmanager
     def open(self, source: Source) -> Iterator[BinaryIO]:

@@ -6,16 +6,19 @@ blob is removed from the index too.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
+
+from ingest.models import GROUPS, OIDS
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
 
     from ingest.models import Values
 
-TAG_PREFIX = "tag:"
+META_PREFIX, TAG_PREFIX, LIST_SUFFIX = "meta:", "tag:", "[]"
 FIELD_NAME_PATTERN = re.compile(r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}")  # of AI Search
 
 
@@ -25,6 +28,7 @@ class BlobField(NamedTuple):
     name: str
     key: str  # of the metadata, in lower case; or of the index tag, case-sensitive
     tag: bool
+    is_list: bool = False  # several texts
 
 
 def blob_fields_parser(reserved: Collection[str]) -> Callable[[str], tuple[BlobField, ...]]:
@@ -33,7 +37,7 @@ def blob_fields_parser(reserved: Collection[str]) -> Callable[[str], tuple[BlobF
     def parse(text: str) -> tuple[BlobField, ...]:
         found = tuple(parse_blob_field(part.strip()) for part in text.split(",") if part.strip())
         seen = {name.lower() for name in reserved}
-        for name, _, _ in found:
+        for name, *_ in found:
             if name.lower() in seen:
                 raise ValueError(f"another name than {name}, which is a field already")
             seen.add(name.lower())
@@ -43,16 +47,22 @@ def blob_fields_parser(reserved: Collection[str]) -> Callable[[str], tuple[BlobF
 
 
 def parse_blob_field(text: str) -> BlobField:
-    """Parse `field`, `field=metadata` or `field=tag:NAME`. Raises ValueError."""
+    """Parse `field`, `field=metadata`, `field=meta:NAME[]` or `field=tag:NAME`. Raises ValueError.
+
+    The brackets ask for a list.
+    """
     name, equals, source = (part.strip() for part in text.partition("="))
-    key = source.removeprefix(TAG_PREFIX).strip() if equals else name
+    is_list = (source or name).endswith(LIST_SUFFIX)
+    source = source.removesuffix(LIST_SUFFIX)
+    name = name if equals else name.removesuffix(LIST_SUFFIX)
+    key = source.removeprefix(META_PREFIX).removeprefix(TAG_PREFIX).strip() if equals else name
     if not FIELD_NAME_PATTERN.fullmatch(name) or not key:
         raise ValueError(
-            "field, field=metadata or field=tag:NAME, with commas between them; "
-            "a field is a letter, then letters, digits and _"
+            "field, field=metadata, field=meta:NAME[] or field=tag:NAME, with commas between "
+            "them; a field is a letter, then letters, digits and _"
         )
     tag = source.startswith(TAG_PREFIX)
-    return BlobField(name, key if tag else key.lower(), tag)
+    return BlobField(name, key if tag else key.lower(), tag, is_list)
 
 
 def read_field_values(entry: ET.Element, blob_fields: Sequence[BlobField]) -> Values:
@@ -61,6 +71,23 @@ def read_field_values(entry: ET.Element, blob_fields: Sequence[BlobField]) -> Va
         return ()  # a shortcut: listings are long and usually have no fields to read
     metadata = {item.tag.lower(): item.text for item in entry.iterfind("Metadata/*")}
     tags = {tag.findtext("Key"): tag.findtext("Value") for tag in entry.iterfind("Tags/TagSet/Tag")}
-    return tuple(
-        (name, (tags if tag else metadata).get(key) or None) for name, key, tag in blob_fields
-    )
+    found = ((f, (tags if f.tag else metadata).get(f.key) or None) for f in blob_fields)
+    return tuple((f.name, split_list(text) if f.is_list else text) for f, text in found)
+
+
+def permission_names(blob_fields: Iterable[BlobField]) -> tuple[str, ...]:
+    """Return the names of the fields that say who may read a blob."""
+    return tuple(f.name for f in blob_fields if f.is_list and f.name in (OIDS, GROUPS))
+
+
+def split_list(text: str | None) -> tuple[str, ...] | None:
+    """Split a list in JSON, or one with commas. Returns None for none, or one that is no list."""
+    if text is None:
+        return None
+    if not text.lstrip().startswith("["):
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return tuple(found) if all(isinstance(item, str) for item in found) else None
