@@ -74,7 +74,7 @@ class SandboxProcess:
             finally:
                 child_pipe.close()
         self.started = time.monotonic()
-        self.reader = Reader(self.pipe, self.process.pid)
+        self.reader = ReaderHandle(self.pipe, self.process.pid)
         self.layers: tuple[str, ...] = ()  # as named by isolation.enter
         # A child that dies before its first task is not the fault of a document.
         try:
@@ -126,14 +126,14 @@ class SandboxProcess:
             raise self.death_error() from None
         return document_error(answer) if isinstance(answer, Failure) else answer
 
-    def fork_reader(self) -> Reader:
+    def fork_reader(self) -> ReaderHandle:
         """Have the process fork a reader. Raises EOFError, OSError."""
         pipe, child_pipe = multiprocessing.Pipe()
         with child_pipe:
             self.pipe.send_bytes(FORK)
             send_handle(self.pipe, child_pipe.fileno(), self.process.pid)
         limit_sending(pipe)
-        return Reader(pipe, self.receive_number(START_SECONDS), owner=UNUSED)
+        return ReaderHandle(pipe, self.receive_number(START_SECONDS), owner=UNUSED)
 
     def receive_number(self, seconds: float) -> int:
         """Receive a number from the process that forks. Raises EOFError, OSError."""
@@ -216,7 +216,7 @@ def document_error(failure: Failure) -> DocumentError:
 
 
 @dataclass(slots=True)
-class Reader:
+class ReaderHandle:
     """The process that reads: where a task goes, and where its answer comes from."""
 
     pipe: Connection

@@ -1,4 +1,4 @@
-"""What the process that reads a document answers, and what the parent makes of it.
+"""Answer of the process that reads a document, and the prepared document made of it.
 
 The document may have compromised that process. So the answer has limits, and it has only what the
 parent cannot know itself: the parent computes ids, tokens, ordinals and page numbers.
@@ -61,7 +61,7 @@ Pages: TypeAlias = Annotated[tuple[Page, ...], Meta(max_length=MAX_PAGES)]
 
 @dataclass(frozen=True, slots=True)
 class ChunkAnswer:
-    """What the reader knows of a chunk; the fields are those of Chunk."""
+    """Chunk as its reader knows it; the fields are those of Chunk."""
 
     text: Text
     start: Count
@@ -77,7 +77,7 @@ class ChunkAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DetailsAnswer:
-    """What the reader knows of a document; the fields are those of Details."""
+    """Metadata as the reader knows them; the fields are those of Details."""
 
     author: Line
     created: Word
@@ -114,7 +114,7 @@ class FigureAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DocumentAnswer:
-    """What the reader knows of a document, and its chunks in reading order."""
+    """Document as its reader knows it, and its chunks in reading order."""
 
     fingerprint: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     page_chars: Annotated[tuple[Count, ...], Meta(max_length=MAX_PAGES)]
