@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,8 @@ def test_who_may_only_write_documents_fills_what_others_prepared(azure: Azure) -
         opened(chosen)
     azure.identity.default.grant(SERVICE_CONTRIBUTOR)
     assert opened(chosen) == []
+    with pytest.raises(ConfigError, match="filled with vectors of text-embedding-3-large"):
+        opened(replace(chosen, openai_model="text-embedding-3-small"))
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
     assert opened(chosen) == []
 

@@ -58,7 +58,12 @@ def describe_foreign_index(
     context: DoctorContext, model: Embedder, index: AzureIndex, target: ForeignTarget
 ) -> str:
     """Describe what an index gets and lacks. Raises ConfigError if it cannot be filled."""
-    from ingest.index.azure.foreign import bind_target, fetch_definition, find_vector_problems
+    from ingest.index.azure.foreign import (
+        bind_target,
+        check_vector_space,
+        fetch_definition,
+        find_vector_problems,
+    )
     from ingest.index.azure.profile import describe_losses
 
     settings, profile, name = (
@@ -87,12 +92,8 @@ def describe_foreign_index(
             f"{name} was filled with the profile {mark['profile']}, and INGEST_PROFILE is "
             f"{profile.name}: set it to that one, or run ingest run to write all chunks again"
         )
-    recorded = index.vector_space()
-    if recorded and recorded != (model.model, model.dimensions):
-        raise ConfigError(
-            f"{name} was filled with vectors of {recorded[0]} ({recorded[1]} dimensions), and the "
-            f"model is {model.model} ({model.dimensions}): ingest rebuild makes a new index"
-        )
+    index.filled_by = (model.model, model.dimensions)
+    check_vector_space(index)
     totals = index.totals()
     parts.append(f"{totals.sources:,} files, {totals.chunks:,} chunks by {index.documents.name}")
     if totals.chunks and not target.is_trusted():

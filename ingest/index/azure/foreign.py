@@ -159,9 +159,10 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
 
     try:
         found = fetch_definition(documents)
-    except RoleError:
+    except RoleError:  # opened by what an earlier run has recorded
         check_permission_fields(target, profile)
-        return  # opened by what an earlier run has recorded
+        check_vector_space(index)
+        return
     if found is None:
         log.info("creating the index %s with the profile %s", documents.name, profile.name)
         found = save(with_vectorizer(wanted))
@@ -186,6 +187,18 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
         )
     check_permission_fields(target, profile)
     ensure_index(index, build_records_definition(index.documents.name, profile.encryption))
+    check_vector_space(index)
+
+
+def check_vector_space(index: AzureIndex) -> None:
+    """Raise ConfigError if the records say that another model filled the index."""
+    recorded, model = index.vector_space(), index.filled_by
+    if recorded and model and recorded != model:
+        raise ConfigError(
+            f"{index.target.documents.name} was filled with vectors of {recorded[0]} "
+            f"({recorded[1]} dimensions), and the model is {model[0]} ({model[1]}): set that one, "
+            "or make a new index with ingest rebuild"
+        )
 
 
 def check_permission_fields(target: ForeignTarget, profile: Profile) -> None:
