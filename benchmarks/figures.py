@@ -66,7 +66,7 @@ def main() -> None:
     """Make, find and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--misses", action="store_true")
-    parser.add_argument("--count", type=int, default=12)
+    parser.add_argument("--count", type=int, default=8)
     options = parser.parse_args()
     folder = CACHE / "figures"
     subprocess.run(

@@ -333,7 +333,8 @@ class Figure:
     box: PageShares
     caption: str = ""  # its first line, as drawn
     words: str = ""  # its alternative text, and the text drawn inside of it
-    anchor: str = ""  # the line of the page before which its text belongs; "" for the page's end
+    above: str = ""  # the next line of the page above it and its caption; "" if there is none
+    below: str = ""  # the next line below them
     identity: str = ""  # equal where the same thing is shown, whatever the page
     is_picture: bool = True  # False: drawn by paths
     has_text: bool = False  # the page has text where it is

@@ -645,17 +645,27 @@ def main(folder: Path, count: int) -> None:
     (folder / "parts").mkdir(parents=True, exist_ok=True)
     truth_file = folder / "truth.json"
     truth = json.loads(truth_file.read_text()) if truth_file.exists() else {}
+    missing: set[str] = set()
     for half in ("tuning", "unseen"):
         for maker, print_pdf in MAKERS.items():
             for number in range(count):
                 name = f"{half}.{maker}.{number}"
-                if name in truth:
+                if name in truth or maker in missing:
                     continue
                 kinds: list[str] = []
                 for keys in (False, True):
                     doc = Builder(Random(f"{half} {maker} {number}"), folder, name, keys)
-                    print_pdf(doc, folder / (f"{name}.keys.pdf" if keys else f"{name}.pdf"))
+                    target = folder / (f"{name}.keys.pdf" if keys else f"{name}.pdf")
+                    try:
+                        print_pdf(doc, target)
+                    except FileNotFoundError as error:
+                        print(f"{maker}: {error.filename} is not installed; left out")
+                    if not target.exists():
+                        missing.add(maker)
                     kinds = doc.figures
+                if maker in missing:
+                    print(f"{maker}: no PDF was made; its documents are left out")
+                    continue
                 truth[name] = find_boxes(folder / f"{name}.pdf", folder / f"{name}.keys.pdf", kinds)
                 if len(truth[name]) != len(kinds):
                     print(f"{name}: {len(kinds)} figures, {len(truth[name])} found by colour")

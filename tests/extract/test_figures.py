@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +22,7 @@ from tests.pdfs import objects_pdf, stream
 if TYPE_CHECKING:
     from ingest.models import GreyImage
 
+DATA = Path(__file__).parents[2] / "data"
 ABOVE = "Sales grew in every quarter of the year, which nobody had expected so early."
 BELOW = "The board therefore decided to keep all of the five sites open until the spring."
 
@@ -118,6 +120,15 @@ def test_the_words_of_a_chart_stay_together_before_its_caption() -> None:
     assert {"Harbour crane", "80 t", "Q4"} <= set(labels.split("\n")) | set(labels.split("  "))
     assert "Harbour" not in "".join(paragraphs[: place - 1] + paragraphs[place:])
     assert document.details.figures == (1,)
+
+
+def test_a_figure_stands_at_its_place_in_its_column() -> None:
+    """The chart at the foot of a column comes before the next column, though it is drawn last."""
+    page = read((DATA / "papers/two-column.pdf").read_bytes()).pages[1]
+    assert "more than 15 millimetres.\n\n0\n2\n" in page
+    assert (
+        "second winter\n\nFigure 1. Mean drift of the gauges over three years.\n\n3.2 Who" in page
+    )
 
 
 def test_a_chart_without_a_caption_is_read_as_before() -> None:

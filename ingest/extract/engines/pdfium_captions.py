@@ -41,8 +41,8 @@ class Lines:
         self.text, self.drawn, self.turn = text, drawn, turn
         self.boxes: list[tuple[Box, str]] | None = None
 
-    def find_below(self, figure: Box) -> str:
-        """Return the next line below a figure; "" if there is none."""
+    def find_next(self, figure: Box, *, above: bool) -> str:
+        """Return the next line above or below a figure, in its column; "" if there is none."""
         if self.boxes is None:
             starts = find_line_starts(self.drawn)
             spans = [
@@ -54,12 +54,12 @@ class Lines:
                 (caption.box, caption.text)
                 for caption in measure_lines(self.text, self.drawn, spans, self.turn)
             ]
-        below = [
-            (box[3], text)
-            for box, text in self.boxes
-            if box[3] <= figure[1] + 2 and box[0] < figure[2] and figure[0] < box[2]
-        ]
-        return max(below)[1] if below else ""
+        beside = [one for one in self.boxes if one[0][0] < figure[2] and figure[0] < one[0][2]]
+        if above:
+            found = [(-box[1], text) for box, text in beside if box[1] >= figure[3] - 2]
+        else:
+            found = [(box[3], text) for box, text in beside if box[3] <= figure[1] + 2]
+        return max(found)[1] if found else ""
 
 
 def measure_lines(

@@ -83,12 +83,14 @@ def as_figure(one: Seen, number: int, turn: Turn, lines: Lines) -> Figure:
         left / width, 1 - top / height, right / width, 1 - bottom / height,
     )  # fmt: skip
     words = "\n".join(filter(None, one.words))
+    whole = enclose([one.box, one.caption.box]) if one.caption else one.box
     return Figure(
         page=number,
         box=shares,
         caption=one.caption.text[:MAX_CAPTION_CHARS] if one.caption else "",
         words=words,
-        anchor=one.caption.text if one.caption else lines.find_below(one.box),
+        above=lines.find_next(whole, above=True),
+        below=lines.find_next(whole, above=False),
         identity=one.identity,
         is_picture=one.is_picture,
         has_text=one.has_text,

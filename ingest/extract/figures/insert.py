@@ -8,20 +8,31 @@ from collections.abc import Sequence
 from ingest.models import Figure
 
 MAX_ANCHOR_CHARS = 40
+MAX_CAPTION_LINES = 6
 
 
 def insert_words(text: str, figures: Sequence[Figure]) -> str:
     """Put the words of each figure into a page's text, as a paragraph before its caption."""
     for figure in figures:
+        text = move_caption(text, figure)
         if not figure.words:
             continue
-        place = find_line(text, figure.anchor)
+        place = find_line(text, figure.caption)
         if place is None:
-            text = f"{text.rstrip()}\n\n{figure.words}" if text.strip() else figure.words
-        else:
-            before = text[:place].rstrip()
-            text = f"{before}\n\n{figure.words}\n\n{text[place:]}".lstrip("\n")
+            place = find_place(text, figure)
+        before, after = text[:place].rstrip(), text[place:].lstrip("\n")
+        text = "\n\n".join(filter(None, [before, figure.words, after]))
     return text
+
+
+def find_place(text: str, figure: Figure) -> int:
+    """Return the offset where a figure belongs: between its neighbours, or at the page's end."""
+    below = find_line(text, figure.below)
+    if below is not None:
+        return below
+    above = find_line(text, figure.above)
+    end = -1 if above is None else text.find("\n", above)
+    return end + 1 if end >= 0 else len(text)
 
 
 def find_line(text: str, line: str) -> int | None:
@@ -32,3 +43,17 @@ def find_line(text: str, line: str) -> int | None:
     pattern = r"^[ \t]*" + r"\s+".join(map(re.escape, words))
     found = re.search(pattern, text, re.MULTILINE)
     return found.start() if found else None
+
+
+def move_caption(text: str, figure: Figure) -> str:
+    """Move a caption that the page draws last to its place, between the figure's neighbours."""
+    start, place = find_line(text, figure.caption), find_place(text, figure)
+    if start is None or start <= place:
+        return text
+    end = text.find("\n\n", start)
+    end = len(text) if end < 0 else end
+    caption = text[start:end].strip()
+    if not text[place:start].strip() or caption.count("\n") >= MAX_CAPTION_LINES:
+        return text
+    rest = "\n\n".join(filter(None, [text[place:start].strip(), text[end:].strip()]))
+    return "\n\n".join(filter(None, [text[:place].rstrip(), caption, rest]))
