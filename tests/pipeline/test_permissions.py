@@ -42,9 +42,9 @@ from ingest.sources.permissions import (
     grant,
     parse_permissions,
 )
-from tests.conftest import DIMENSIONS
+from tests.conftest import DIMENSIONS, MODEL
 from tests.emulator.filters import compiled
-from tests.pipeline.worlds import MODEL, Crash, Process, Words, World, digest, read
+from tests.pipeline.worlds import Crash, Process, Words, World, digest, read
 
 if TYPE_CHECKING:
     from ingest.pipeline.diff import Stale
