@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who has one permission on one path, by an entry of their own; and who else."""
+    """Holders of one permission on one path, by an entry of their own, or by `other`."""
 
     users: Mapping[str, bool]
     groups: Mapping[str, bool]
