@@ -151,7 +151,7 @@ class Source:
 
     @property
     def permissions(self) -> Permissions | None:
-        """Who may read it; None if that is not limited, or unknown."""
+        """Permissions of its readers; None if it has none, or if they are unknown."""
         lists = {n: v for n, v in self.fields if n in (OIDS, GROUPS) and isinstance(v, tuple)}
         return Permissions(lists.get(OIDS, ()), lists.get(GROUPS, ())) if lists else None
 

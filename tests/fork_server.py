@@ -22,8 +22,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ingest.cli import main, output
-from tests.processes import ForkedProcess, Process, Where, attached
+from ingest.cli import main, output, watchdog
+from tests.processes import PATIENCE, ForkedProcess, Process, Where, attached
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.preload"])
@@ -59,8 +59,9 @@ def run_ingest(*arguments: str) -> int:
     from tests.fork_readers import fork_readers
 
     fork_readers()
-    # How many lines of progress there are depends on how busy the machine is.
+    # A busy machine has more lines of progress, and takes longer to stop in order.
     vars(output)["PROGRESS_LOG_SECONDS"] = math.inf
+    vars(watchdog)["EXTRA_SECONDS"] = PATIENCE
     sys.argv = ["ingest", *arguments]
     return main(list(arguments))
 

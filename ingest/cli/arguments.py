@@ -21,6 +21,7 @@ COMMANDS = {
     "report": "write an HTML report: the index, its problems, its last run",
     "eval": "score the index on questions with known answers",
     "doctor": "check settings, identity, roles, services and roots, and say how to fix them",
+    "knowledge": "make a knowledge base over the index on Azure AI Search, for agents",
     "token-proxy": "let a local container sign in as you, without a key",
 }
 
@@ -141,7 +142,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
 ROOT_COMMANDS = ("run", "rebuild", "plan", "check")
 SETTING_COMMANDS = {
     "deadline": ("run", "rebuild"),
-    "embedder": tuple(name for name in COMMANDS if name != "token-proxy"),
+    "embedder": tuple(name for name in COMMANDS if name not in ("knowledge", "token-proxy")),
     "engine": ("run",),
     "figures": (*ROOT_COMMANDS, "doctor"),
     "ocr": (*ROOT_COMMANDS, "doctor"),
@@ -290,6 +291,16 @@ def add_doctor(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_knowledge(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of `knowledge`."""
+    command.add_argument(
+        "--name",
+        default="",
+        metavar="NAME",
+        help="name of the knowledge source and of the knowledge base (that of the index)",
+    )
+
+
 def add_token_proxy(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `token-proxy`."""
     command.add_argument(
@@ -325,6 +336,7 @@ ADD_ARGUMENTS = {
     "report": add_report,
     "eval": add_eval,
     "doctor": add_doctor,
+    "knowledge": add_knowledge,
     "token-proxy": add_token_proxy,
 }
 

@@ -38,7 +38,7 @@ from ingest.sources.exclude import parse_glob
 OCR_MODELS = ("read", "layout")
 EXITS = ("3", "11", "known")
 PDF_ENGINES = ("auto", "pdfium", "pypdf")
-SIDECAR = "sidecar"  # of INGEST_PERMISSIONS
+SIDECAR, ACL = "sidecar", "acl"  # of INGEST_PERMISSIONS
 MIN_READ_SECONDS = 0.1  # with less, no document could be read
 MIN_DOCUMENT_MEGABYTES = 256
 
@@ -80,9 +80,10 @@ class Settings:
     permissions: str = setting_field(
         "",
         "INGEST_PERMISSIONS",
-        "who may read a document: `sidecar` (a folder's `.permissions.toml`); unset: see `oids` in "
+        "who may read a document: `sidecar` (a folder's `.permissions.toml`) or `acl` (that of a "
+        "blob in a hierarchical namespace); unset: see `oids` in "
         "[permissions.md](permissions.md)",
-        one_of(SIDECAR),
+        one_of(SIDECAR, ACL),
     )
     profile: str = setting_field(
         DEFAULT_NAME,

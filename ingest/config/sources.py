@@ -13,7 +13,7 @@ from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
 from ingest.config.profile import load_profile, permission_values
-from ingest.config.settings import SIDECAR, Settings
+from ingest.config.settings import ACL, SIDECAR, Settings
 from ingest.errors import ConfigError, RootError
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs, without_exclusion
@@ -138,15 +138,22 @@ def open_containers(
 
     if settings.permissions == SIDECAR:
         raise ConfigError(
-            f"{urls[0]}: INGEST_PERMISSIONS={SIDECAR} is for folders: fill oids and groups with "
-            "INGEST_BLOB_FIELDS (docs/permissions.md)"
+            f"{urls[0]}: INGEST_PERMISSIONS={SIDECAR} is for folders: set {ACL}, or fill oids and "
+            "groups with INGEST_BLOB_FIELDS (docs/permissions.md)"
         )
     more = [BlobField(*value) for value in load_profile(settings).blob_values()]
     for location in parse_container_urls(urls):
         token = connections.token_for(location.url, STORAGE_SCOPE)
         client = BlobStorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
-        yield Container(location, client, document_memory(settings), (*settings.blob_fields, *more))
+        fields = (*settings.blob_fields, *more)
+        yield Container(
+            location,
+            client,
+            document_memory(settings),
+            fields,
+            reads_acl=settings.permissions == ACL,
+        )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Who may read a document: from a `.permissions.toml` in its root, or from its own values.
+"""Permissions of sources: from a `.permissions.toml` in a root, or from the values of a source.
 
 docs/permissions.md has the rules. What is unknown is never read as "everybody".
 """

@@ -22,6 +22,7 @@ from tests.emulator.server import Request, Response
 ACCOUNT = "account"
 AUDIENCES = ("https://storage.azure.com",)
 MOST_LISTED = 5000
+DEFAULT_ACCESS = "$superuser", "user::rwx,group::r-x,other::---"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Storage:
         self.most_listed = MOST_LISTED
         self.latency = 0.0  # seconds before an answer
         self.hierarchical = False  # a hierarchical namespace lists folder by folder
+        self.access: dict[tuple[str, str], tuple[str, str]] = {}  # owner and list of a path
         self.firewall = False  # as if the client's network were not allowed
         self.numbers = itertools.count(1)
         self.lock = threading.Lock()
@@ -92,6 +94,8 @@ class Storage:
             raise Failure(HTTPStatus.BAD_REQUEST, "InvalidUri")
         if container not in self.containers:
             raise Failure(HTTPStatus.NOT_FOUND, "ContainerNotFound")
+        if request.query.get("action") == "getAccessControl":
+            return self.access_control(container, "".join(names))
         if not names:
             return self.listing(container, request)
         return self.blob(self.containers[container].get(names[0]), request)
@@ -128,6 +132,18 @@ class Storage:
         ET.SubElement(root, "NextMarker").text = after[0].encode().hex() if after else None
         body = ET.tostring(root, encoding="utf-8", xml_declaration=True)
         return Response(HTTPStatus.OK, body, {"Content-Type": "application/xml"})
+
+    def access_control(self, container: str, path: str) -> Response:
+        """Who may do what with a file or a folder, as headers. Raises Failure."""
+        if not self.hierarchical:
+            raise Failure(HTTPStatus.CONFLICT, "OperationNotSupportedOnPathType")
+        with self.lock:
+            names = list(self.containers[container])
+        if path and not any(name == path or name.startswith(f"{path}/") for name in names):
+            raise Failure(HTTPStatus.NOT_FOUND, "PathNotFound")
+        owner, acl = self.access.get((container, path), DEFAULT_ACCESS)
+        headers = {"x-ms-owner": owner, "x-ms-group": "$superuser", "x-ms-acl": acl}
+        return Response(HTTPStatus.OK, b"", headers)
 
     def blob(self, blob: Blob | None, request: Request) -> Response:
         """A blob, or a range of it."""

@@ -40,6 +40,7 @@ ROUTES = {
     "service": re.compile(r"/servicestats/?"),
     "aliases": re.compile(r"/aliases/?"),
     "alias": re.compile(r"/aliases\('([^']*)'\)"),
+    "knowledge": re.compile(r"/(knowledgesources|knowledgebases)\('([^']*)'\)"),
 }
 DOCUMENTS = {"write": (DATA_CONTRIBUTOR,)} | dict.fromkeys(
     ("query", "count", "lookup"), (DATA_READER, DATA_CONTRIBUTOR)
@@ -129,6 +130,7 @@ class Search:
 
         self.indexes: dict[str, Index] = {}
         self.aliases: dict[str, Json] = {}
+        self.knowledge: dict[tuple[str, str], Json] = {}  # definitions, by kind and name
         self.moved: dict[str, tuple[str, float]] = {}  # aliases: from which index, seen until when
         self.batches: list[Batch] = []
         self.statuses: Counter[int] = Counter()
@@ -391,6 +393,28 @@ class Search:
                 self.random.shuffle(results)
         return answer(200 if max(statuses) < 300 else 207, {"value": results})
 
+    def put_knowledge(self, call: Call) -> Response:
+        """PUT /knowledgesources('n') or /knowledgebases('n')."""
+        kind, name = call.names
+        body = parsed(call.request.body)
+        if kind == "knowledgebases":
+            for each in body["knowledgeSources"]:
+                if ("knowledgesources", each["name"]) not in self.knowledge:
+                    raise invalid(f"Knowledge source '{each['name']}' was not found.")
+        else:
+            told = body["searchIndexParameters"]
+            index = self.index(told["searchIndexName"])
+            semantic = index.definition.get("semantic") or {}
+            known = [each["name"] for each in semantic.get("configurations") or ()]
+            if told["semanticConfigurationName"] not in known:
+                raise invalid("The semantic configuration does not exist.")
+            for each in told["sourceDataFields"]:
+                if not index.fields.get(each["name"], {}).get("retrievable"):
+                    raise invalid(f"The field '{each['name']}' is not retrievable.")
+        status = 200 if (kind, name) in self.knowledge else 201
+        self.knowledge[kind, name] = body
+        return answer(status, body)
+
     def count(self, call: Call) -> Response:
         """GET /indexes('n')/docs/$count."""
         index = self.index(call.name)
@@ -423,6 +447,8 @@ class Search:
             # One more than is shown, to know whether there is another page.
             enough = None if whole else query.skip + page + 1
             hits = Reader(index, documents, self.vectorize).found(query, enough)
+            if index.definition.get("permissionFilterOption") == "enabled":
+                hits = permitted(hits, call.request)
             if self.random.random() < self.short_pages:
                 page = max(1, min(page, len(hits) - query.skip) // 2)
             told: Json = {}
@@ -509,6 +535,7 @@ OPERATIONS: dict[tuple[str, str], Callable[[Search, Call], Response]] = {
     ("PUT", "alias"): Search.put_alias,
     ("GET", "alias"): Search.get_alias,
     ("DELETE", "alias"): Search.drop_alias,
+    ("PUT", "knowledge"): Search.put_knowledge,
 }
 
 
@@ -540,6 +567,13 @@ def description(index: Index) -> Json:
 def pick(item: Json, only: Sequence[str]) -> Json:
     """Only some keys, or all."""
     return {key: item.get(key) for key in only} if only else item
+
+
+def permitted(hits: list[tuple[Json, float]], request: Request) -> list[tuple[Json, float]]:
+    """What a query without anybody's token finds in an index with permission filters."""
+    if request.headers.get("x-ms-enable-elevated-read") == "true":
+        return hits
+    return [hit for hit in hits if "all" in (*hit[0].get("oids", ()), *hit[0].get("groups", ()))]
 
 
 def reranked(body: Json, place: int) -> Json:

@@ -118,6 +118,7 @@ def test_a_profile_of_ones_own(tmp_path: Any) -> None:
         path = "headings"
         titles = "title"
         page = "page_start"
+        link = "url"
         unit = "meta:Unit"
         area = "tag:Area"
         tenant = { constant = 7 }
@@ -145,6 +146,7 @@ def test_a_profile_of_ones_own(tmp_path: Any) -> None:
         "path": "Leave > Paid",
         "titles": ["Handbook"],
         "page": 2,
+        "link": f"{URL}#page=2",
         "unit": "HR",
         "area": None,  # of no blob, or of one without the tag
         "tenant": "7",

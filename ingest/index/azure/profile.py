@@ -34,6 +34,7 @@ LIST_SUFFIX = "[]"  # of such a value that is several texts
 # Values that are computed from the stored ones.
 COMPUTED_VALUES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "filename": lambda values: values["source"].rpartition("/")[2],
+    "url": lambda values: page_url(values["storageUrl"], values["sourcepage"]),
 }
 # Types of all values but those of a blob, which are strings.
 VALUE_TYPES: Mapping[str, str] = {
@@ -51,6 +52,7 @@ USES: Mapping[str, str] = {
     "title": "the document's title",
     "headings": "the headings above a passage",
     "page_start": "page numbers",
+    "url": "links to the page",
     OIDS: "users who may read it",
     GROUPS: "groups that may read it",
 }
@@ -66,6 +68,11 @@ CONVERSIONS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     (TIME, STRING): str,
     (VECTOR_TYPES[0], VECTOR_TYPES[1]): lambda vector: vector,
 }
+
+
+def page_url(url: str | None, sourcepage: str) -> str | None:
+    """Return the URL of the page that a citation names; None for a file without a URL."""
+    return f"{url}#{sourcepage.rpartition('#')[2]}" if url else None
 
 
 class BlobValue(NamedTuple):

@@ -127,11 +127,10 @@ class BlobStorageClient:
         return response
 
     def call_with_retry(
-        self, call: Callable[[], T], role: Role = BLOB_READER, *, is_blob_request: bool = False
+        self, call: Callable[[], T], role: Role = BLOB_READER, table: ErrorTable = LISTING_ERRORS
     ) -> T:
-        """Call with retries. `is_blob_request`: an error concerns one blob, not the listing."""
+        """Call with retries; the table is for what the request is about."""
         request = RequestContext(self.root_url, self.token, role)
-        table = BLOB_ERRORS if is_blob_request else LISTING_ERRORS
         return call_with_retry(
             call, lambda error: classify_azure_error(error, table, request), self.retry_policy
         )

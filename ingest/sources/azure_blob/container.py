@@ -30,7 +30,8 @@ from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_document_name
 from ingest.runtime.retry import RetryableError
 from ingest.sources import check_size, require_source
-from ingest.sources.azure_blob.client import BlobChangedError, BlobStorageClient
+from ingest.sources.azure_blob.acl_client import AclReader
+from ingest.sources.azure_blob.client import BLOB_ERRORS, BlobChangedError, BlobStorageClient
 from ingest.sources.azure_blob.fields import BlobField, permission_names
 from ingest.sources.azure_blob.listing import Blob, parse_blobs
 from ingest.sources.permissions import complete_permissions
@@ -140,6 +141,7 @@ class Container:
         storage: client for the storage account.
         max_megabytes: memory limit of a document; a blob that exceeds half of it is not fetched.
         blob_fields: fields of the index that metadata and index tags fill.
+        reads_acl: read who may read each blob from its access control list.
     """
 
     def __init__(
@@ -148,6 +150,8 @@ class Container:
         storage: BlobStorageClient,
         max_megabytes: int,
         blob_fields: Sequence[BlobField] = (),
+        *,
+        reads_acl: bool = False,
     ) -> None:
         self.location = location
         self.storage = storage
@@ -155,6 +159,7 @@ class Container:
         self.blob_fields = blob_fields
         self.needs_tags = any(field.tag for field in blob_fields)
         self.permission_fields = permission_names(blob_fields)
+        self.reads_acl = reads_acl
 
     @property
     def name(self) -> str:
@@ -170,6 +175,16 @@ class Container:
 
         Raises ConfigError or ServiceError if any page of the listing cannot be fetched.
         """
+        return (
+            self.acl_reader().permit_all(self.list_blobs()) if self.reads_acl else self.list_blobs()
+        )
+
+    def acl_reader(self) -> AclReader:
+        """Return a reader of access control lists as they are now."""
+        return AclReader(self.storage, self.location.container, self.location.folder)
+
+    def list_blobs(self) -> Iterator[Source | ListingIssue | Unread]:
+        """List every blob, without access control lists."""
         try:
             # A database without a name is a temporary file, deleted when its connection closes.
             with closing(sqlite3.connect("")) as table:
@@ -187,7 +202,8 @@ class Container:
     def find(self, name: str) -> Source:
         """Return the current state of one blob. Raises DocumentError if there is none."""
         found = (blob for page in self.list_pages(name) for blob in page if blob.name == name)
-        return require_source(map(self.blob_to_source, found))
+        source = require_source(map(self.blob_to_source, found))
+        return self.acl_reader().permit(source) if self.reads_acl else source
 
     def list_pages(self, prefix: str = "") -> Iterator[Sequence[Blob]]:
         """Yield pages of the blobs whose names have a prefix, in the service's order."""
@@ -265,7 +281,7 @@ class Container:
         """Download the current version of a blob into a file. Raises DocumentError."""
         try:
             etag, size = self.storage.call_with_retry(
-                partial(self.fetch_properties, url), is_blob_request=True
+                partial(self.fetch_properties, url), table=BLOB_ERRORS
             )
             self.download(url, etag, size, file)
         except BlobChangedError:
@@ -283,7 +299,7 @@ class Container:
         file.truncate()
         while file.tell() < size:
             self.storage.call_with_retry(
-                partial(self.resume_download, url, etag, file), is_blob_request=True
+                partial(self.resume_download, url, etag, file), table=BLOB_ERRORS
             )
         if file.tell() > size:
             raise BlobChangedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,16 +12,20 @@ from ingest.config.factory import open_services
 from ingest.config.settings import build_settings
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
-from ingest.models import Mode, SourceResult
+from ingest.models import Mode, Permissions, SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
-from tests.conftest import settled
+from tests.conftest import DIMENSIONS, settled
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_OWNER, SERVICE_CONTRIBUTOR
+from tests.emulator.schema import normalized
+from tests.emulator.store import Index
+from tests.index.foreign_indexes import Definition, demo, demo_full
 from tests.pdfs import pdf, prose
 
 MAPPING = "department,title=DocTitle,category=tag:Area"
+PERMITTED = {"INGEST_BLOB_FIELDS": "oids=meta:users[],groups=meta:teams[]"}
 SAWS, ANVILS = pdf(prose("saws")), pdf(prose("anvils"))
 
 
@@ -37,15 +42,32 @@ def variables(azure: Azure) -> dict[str, str]:
     return azure.environment
 
 
-def run(azure: Azure, mapping: str = MAPPING) -> dict[str, SourceResult]:
+def run(azure: Azure, mapping: str = MAPPING, **more: str) -> dict[str, SourceResult]:
     """One run over the container; what became of each blob."""
-    chosen = build_settings(variables(azure) | {"INGEST_BLOB_FIELDS": mapping}, {})
+    chosen = build_settings(variables(azure) | {"INGEST_BLOB_FIELDS": mapping} | more, {})
     stop, to = Cancellation(), create_connections(chosen)
     with (
         open_services(chosen, stop, write=True, connections=to) as all_,
         open_roots([f"{azure.blob_endpoint}/docs"], chosen, to) as (root,),
     ):
         return settled(list(ingest_root(root, all_, Run("r", stop=stop))))
+
+
+def found(azure: Azure, person: Permissions, **more: str) -> list[str]:
+    """The blobs that a person finds."""
+    azure.search.settle()
+    chosen = build_settings(variables(azure) | PERMITTED | more, {})
+    with open_services(chosen, Cancellation(), write=False) as all_:
+        hits = all_.index.search_permitted("saws anvils", None, Mode.TEXT, 9, person)
+        return sorted({str(hit.fields["source"]) for hit in hits})
+
+
+def made(azure: Azure, definition: Definition) -> Index:
+    """The index, as its application made it."""
+    name = variables(azure)["AZURE_SEARCH_INDEX"]
+    index = Index(normalized(definition | {"name": name}, name), azure.search.etag())
+    azure.search.indexes[name] = index
+    return index
 
 
 def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
@@ -58,9 +80,9 @@ def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
         return found
 
 
-def shown(found: list[dict[str, Any]], *names: str) -> set[tuple[Any, ...]]:
+def shown(rows: list[dict[str, Any]], *names: str) -> set[tuple[Any, ...]]:
     """What stands in these fields, each combination once."""
-    return {tuple(chunk[name] for name in names) for chunk in found}
+    return {tuple(chunk[name] for name in names) for chunk in rows}
 
 
 def test_an_application_can_filter_by_what_blobs_say(azure: Azure) -> None:
@@ -71,6 +93,42 @@ def test_an_application_can_filter_by_what_blobs_say(azure: Azure) -> None:
 
     assert shown(saws, "sourcefile", "title", "category") == {("tools/a.pdf", "Of Saws", "North")}
     assert shown(anvils, "sourcefile", "title", "category") == {("tools/b.pdf", "b", "tools")}
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_a_blob_is_found_by_who_may_read_it(azure: Azure, tmp_path: Path, foreign: bool) -> None:
+    """In an index of our own, and in one that an application made, which filters by itself."""
+    more: dict[str, str] = {}
+    if foreign:
+        profile = tmp_path / "mine.toml"
+        profile.write_text('extends = "azure-search-openai-demo"\n[permissions]\nelevated = true\n')
+        more = {"INGEST_PROFILE": str(profile)}
+        index = made(azure, demo_full(DIMENSIONS))
+        index.definition["permissionFilterOption"] = "enabled"
+    users, teams = PERMITTED["INGEST_BLOB_FIELDS"], {"Teams": '["hr", "it"]'}
+    azure.blob.put("docs", "tools/a.pdf", SAWS, metadata={"Users": "ann,bob"})
+    done = run(azure, users, **more)
+    assert (done["tools/b.pdf"].code, done["tools/b.pdf"].harmless) == (
+        "permissions-unknown",
+        False,
+    )
+    assert found(azure, Permissions(("bob",)), **more) == ["tools/a.pdf"]
+    assert found(azure, Permissions(("eve",), ("hr",)), **more) == []
+
+    paid = azure.count("openai")
+    azure.blob.put("docs", "tools/a.pdf", SAWS, metadata=teams)
+    assert run(azure, users, **more)["tools/a.pdf"].outcome == "changed"
+    assert azure.count("openai") == paid
+    assert found(azure, Permissions(("bob",)), **more) == []
+    assert found(azure, Permissions(("eve",), ("hr",)), **more) == ["tools/a.pdf"]
+
+
+def test_an_application_s_index_without_such_fields_is_not_filled(azure: Azure) -> None:
+    """Its chunks would be everybody's."""
+    index = made(azure, demo(DIMENSIONS))
+    with pytest.raises(ConfigError, match="has no field oids, groups for who may read"):
+        run(azure, PERMITTED["INGEST_BLOB_FIELDS"], INGEST_PROFILE="azure-search-openai-demo")
+    assert index.latest == {}
 
 
 def test_changed_metadata_embeds_nothing(azure: Azure) -> None:
