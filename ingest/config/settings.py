@@ -80,10 +80,17 @@ class Settings:
     permissions: str = setting_field(
         "",
         "INGEST_PERMISSIONS",
+<<<<<<< HEAD
         "who may read a document: `sidecar` (a folder's `.permissions.toml`) or `acl` (that of a "
         "blob in a hierarchical namespace); unset: see `oids` in "
         "[permissions.md](permissions.md)",
         one_of(SIDECAR, ACL),
+=======
+        "source of permissions: `sidecar` (a folder's `.permissions.toml`); unset: blob metadata or "
+        "index tags, if `INGEST_BLOB_FIELDS` names `oids` or `groups` "
+        "([permissions.md](permissions.md))",
+        one_of(SIDECAR),
+>>>>>>> prose17
     )
     profile: str = setting_field(
         DEFAULT_NAME,
@@ -122,16 +129,16 @@ class Settings:
     figures: str = setting_field(
         "none",
         "INGEST_FIGURES",
-        "what is read in figures: none, or text (the OCR of INGEST_OCR, else the local one, reads "
-        "the words in pictures of pages that have text of their own)",
+        "`text`: read the words in pictures, on pages that have text of their own, with the OCR of "
+        "INGEST_OCR, or else the local one; `none`: do not",
         one_of("none", "text"),
-        flag=Flag("words in pictures are read too: text (none)", "WHAT"),
+        flag=Flag("read the words in pictures too: text (none)", "WHAT"),
     )
     verify_text: float = setting_field(
         0.0,
         "INGEST_VERIFY_TEXT",
-        "share of the lines that the local OCR reads too, to find text that is not what is shown; "
-        "0.02 is enough",
+        "share of the lines that the local OCR reads too, to find text that differs from what a "
+        "viewer shows; 0.02 is enough",
         in_range(float, 0, 1),
     )
     passwords: str = setting_field(

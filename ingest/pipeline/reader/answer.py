@@ -100,7 +100,7 @@ class DetailsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FigureAnswer:
-    """What the reader knows of a figure; the fields are those of Figure."""
+    """A figure that the reader found; the fields are those of Figure."""
 
     page: Page
     box: tuple[Share, Share, Share, Share]
