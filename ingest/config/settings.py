@@ -80,17 +80,10 @@ class Settings:
     permissions: str = setting_field(
         "",
         "INGEST_PERMISSIONS",
-<<<<<<< HEAD
-        "who may read a document: `sidecar` (a folder's `.permissions.toml`) or `acl` (that of a "
-        "blob in a hierarchical namespace); unset: see `oids` in "
-        "[permissions.md](permissions.md)",
+        "source of permissions: `sidecar` (a folder's `.permissions.toml`) or `acl` (access control "
+        "lists of a hierarchical namespace); unset: blob metadata or index tags, if "
+        "`INGEST_BLOB_FIELDS` names `oids` or `groups` ([permissions.md](permissions.md))",
         one_of(SIDECAR, ACL),
-=======
-        "source of permissions: `sidecar` (a folder's `.permissions.toml`); unset: blob metadata or "
-        "index tags, if `INGEST_BLOB_FIELDS` names `oids` or `groups` "
-        "([permissions.md](permissions.md))",
-        one_of(SIDECAR),
->>>>>>> prose17
     )
     profile: str = setting_field(
         DEFAULT_NAME,
