@@ -134,12 +134,17 @@ def open_containers(
     """Open blob containers; the stack closes their clients."""
     from ingest.sources.azure_blob.client import BlobStorageClient
     from ingest.sources.azure_blob.container import Container, parse_container_urls
-    from ingest.sources.azure_blob.fields import BlobField
+    from ingest.sources.azure_blob.fields import BlobField, permission_names
 
     if settings.permissions == SIDECAR:
         raise ConfigError(
             f"{urls[0]}: INGEST_PERMISSIONS={SIDECAR} is for folders: set {ACL}, or fill oids and "
             "groups with INGEST_BLOB_FIELDS (docs/permissions.md)"
+        )
+    if settings.permissions and permission_names(settings.blob_fields):
+        raise ConfigError(
+            f"INGEST_PERMISSIONS={settings.permissions} and INGEST_BLOB_FIELDS both say who may "
+            "read a blob: leave one of them out"
         )
     more = [BlobField(*value) for value in load_profile(settings).blob_values()]
     for location in parse_container_urls(urls):

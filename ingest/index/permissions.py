@@ -28,6 +28,6 @@ def quote_ids(ids: tuple[str, ...]) -> str:
 def no_permissions_error(where: str) -> ConfigError:
     """Return the error for an index that does not say who may read its chunks."""
     return ConfigError(
-        f"{where} has no permissions to search by: set INGEST_PERMISSIONS, or fill oids and groups "
-        "with INGEST_BLOB_FIELDS, and run ingest run (docs/permissions.md)"
+        f"{where} does not say who may read its chunks: set INGEST_PERMISSIONS, or fill oids and "
+        "groups with INGEST_BLOB_FIELDS, and run ingest run (docs/permissions.md)"
     )

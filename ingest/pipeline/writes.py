@@ -156,6 +156,8 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
     The record without them is for the caller to save.
     """
     ids = possible_ids(record)
+    if not ids and not record.details.attachments:
+        return 0, record
     # Until that record is saved, this one says that the source must be read.
     index.save(replace(record, pending=tuple(ids), fingerprint="", modified="")).result()
     deleted = count_stored(ids, record, index)

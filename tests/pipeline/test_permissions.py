@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ingest.config.connections import create_connections
 from ingest.config.profile import load_profile
 from ingest.config.settings import build_settings
+from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, RootError
 from ingest.index.azure.profile import DEFAULT_PROFILE, bind_profile
 from ingest.index.permissions import filter_expression
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from ingest.sources import Root
 
 SOURCE = Source("r", "a.pdf", "", 1, "etag", fields=(("unit", "HR"),))
+CONTAINER = "https://a.blob.core.windows.net/docs"
 IDS = ("ann", "bob", "staff", "all", "none")
 
 
@@ -198,7 +201,7 @@ def test_a_changed_list_is_a_change_without_embedding(tmp_path: Path) -> None:
 def test_an_index_without_permissions_is_not_searched_by_them(tmp_path: Path) -> None:
     """What nobody limited is not shown as if somebody had allowed it."""
     index = SqliteIndex(tmp_path, MODEL, DIMENSIONS, create=True)
-    with pytest.raises(ConfigError, match="no permissions to search by"):
+    with pytest.raises(ConfigError, match="does not say who may read"):
         index.search_permitted("w0", None, Mode.TEXT, 5, Permissions(("ann",)))
     index.close()
 
@@ -303,6 +306,31 @@ def test_permissions_that_cannot_be_meant(text: str) -> None:
     """A slip must not open a document."""
     with pytest.raises(ValueError, match=r"."):
         parse_permissions(text)
+
+
+@pytest.mark.parametrize(
+    ("place", "settings", "words"),
+    [
+        ("", {"INGEST_BLOB_FIELDS": "oids=meta:x[]"}, "set INGEST_PERMISSIONS=sidecar"),
+        ("", {"INGEST_PERMISSIONS": "acl"}, "set INGEST_PERMISSIONS=sidecar"),
+        (CONTAINER, {"INGEST_PERMISSIONS": "sidecar"}, "is for folders"),
+        (
+            CONTAINER,
+            {"INGEST_PERMISSIONS": "acl", "INGEST_BLOB_FIELDS": "groups=meta:x[]"},
+            "both say who may read a blob",
+        ),
+    ],
+)
+def test_settings_that_do_not_say_who_may_read_a_root(
+    place: str, settings: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    """Nothing is read by a rule that is for something else."""
+    chosen = build_settings(settings, {})
+    with (
+        pytest.raises(ConfigError, match=words),
+        open_roots([place or str(tmp_path)], chosen, create_connections(chosen)),
+    ):
+        pass
 
 
 def test_nobody_searches_as_everybody() -> None:
