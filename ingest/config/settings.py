@@ -80,8 +80,8 @@ class Settings:
     permissions: str = setting_field(
         "",
         "INGEST_PERMISSIONS",
-        "source of permissions: `sidecar` (a folder's `.permissions.toml`); unset: blob metadata or "
-        "index tags, if `INGEST_BLOB_FIELDS` names `oids` or `groups` "
+        "source of permissions: `sidecar` (a folder's `.permissions.toml`); unset: blob metadata "
+        "or index tags, if `INGEST_BLOB_FIELDS` names `oids` or `groups` "
         "([permissions.md](permissions.md))",
         one_of(SIDECAR),
     )

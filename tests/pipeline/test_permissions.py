@@ -285,5 +285,5 @@ def test_permissions_that_cannot_be_meant(text: str) -> None:
 def test_nobody_searches_as_everybody() -> None:
     """The words that stand for ids are no ids of a person."""
     for word in ("all", "none"):
-        with pytest.raises(ValueError, match="no object id"):
+        with pytest.raises(ValueError, match="not an object id"):
             parse_ids([word], reserved=False)
