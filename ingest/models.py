@@ -121,9 +121,9 @@ def parse_ids(ids: Collection[str], *, reserved: bool = True) -> tuple[str, ...]
     """Check object ids, with or without the reserved words. Raises ValueError."""
     for item in ids:
         if not isinstance(item, str) or not ID_PATTERN.fullmatch(item):
-            raise ValueError(f"{item!r} is no object id: no spaces, commas, quotes or brackets")
+            raise ValueError(f"{item!r} is not an object id: no spaces, commas, quotes or brackets")
         if not reserved and item in (EVERYBODY, NOBODY):
-            raise ValueError(f"{item} is no object id")
+            raise ValueError(f"{item} is not an object id")
     return tuple(ids)
 
 
@@ -151,7 +151,7 @@ class Source:
 
     @property
     def permissions(self) -> Permissions | None:
-        """Permissions of its readers; None if it has none, or if they are unknown."""
+        """Permissions; None if they are not limited, or unknown."""
         lists = {n: v for n, v in self.fields if n in (OIDS, GROUPS) and isinstance(v, tuple)}
         return Permissions(lists.get(OIDS, ()), lists.get(GROUPS, ())) if lists else None
 

@@ -1,4 +1,4 @@
-"""The clouds of Azure: where each signs in, and the audiences of its tokens.
+"""Azure clouds: sign-in hosts and token audiences.
 
 A scope of the public cloud stands for its service in all code; `Cloud.scope` translates it.
 """
@@ -67,7 +67,7 @@ def parse_cloud(text: str) -> str:
 
 
 def cloud_of(text: str) -> Cloud | None:
-    """Return the cloud of the first URL in a text; None for a host of one's own, or no URL."""
+    """Return the cloud of the first URL in a text; None for a custom host, or no URL."""
     found = HOST.search(text)
     host = found[1].lower() if found else ""
     for cloud in CLOUDS:
@@ -77,6 +77,6 @@ def cloud_of(text: str) -> Cloud | None:
 
 
 def find_cloud(name: str, urls: Iterable[str]) -> Cloud:
-    """Return the cloud of that name, or else that of the first URL that tells."""
+    """Return the cloud of that name, or else of the first URL that belongs to one."""
     named = next((cloud for cloud in CLOUDS if cloud.name == name), None)
     return named or next((cloud for url in urls if (cloud := cloud_of(url))), PUBLIC)

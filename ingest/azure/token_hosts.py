@@ -54,8 +54,8 @@ def check_token_host(url: str, scope: str, trusted_hosts: Sequence[str]) -> None
     if not url.lower().startswith("https://"):
         raise ConfigError(f"{url}: a token is sent over https only: use https, or set a key")
     raise ConfigError(
-        f"{url} is no address of this Azure service, so it gets no token: check the spelling, or "
-        "add its host to INGEST_TRUSTED_HOSTS if it is yours"
+        f"{url} is not an address of this Azure service, so it gets no token: check the spelling, "
+        "or add its host to INGEST_TRUSTED_HOSTS if it is yours"
     )
 
 

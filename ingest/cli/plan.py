@@ -91,7 +91,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
 
 
 def warn_about_missing_chunks(services: Services) -> None:
-    """Log a warning if an application's index was emptied or made anew, and what a run does."""
+    """Log a warning if an application's index was emptied or recreated, and what a run does."""
     flaws = services.index.flaws(services.embedder.dimensions, thorough=False)
     if flaw := next(flaws, None):
         log.warning(

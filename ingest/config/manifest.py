@@ -47,9 +47,9 @@ def check_format(index: Index, name: str) -> None:
 def check_recipe(
     index: Index, wanted: Manifest, name: str, rates: Rates, *, take_over: bool
 ) -> None:
-    """Take an index over for a recipe, and save that in it; raises ConfigError if it is another's.
+    """Save a recipe in an index's manifest. Raises ConfigError if the index has another one.
 
-    `take_over`: whatever recipe it has. A newer version's recipe replaces an older one's anyway.
+    `take_over`: replace any recipe. One that differs only by the version is replaced in any case.
     """
     refusal = describe_other_recipe(index, wanted, name, rates)
     if refusal and not take_over:

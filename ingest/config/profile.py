@@ -27,12 +27,12 @@ def load_profile(settings: Settings) -> Profile:
 
 
 def permission_values(settings: Settings) -> tuple[str, ...]:
-    """Return the names of the values that say who may read a document; () if nothing does."""
+    """Return the names of the values that hold permissions; () if none are configured."""
     return (OIDS, GROUPS) if settings.permissions else permission_names(settings.blob_fields)
 
 
 def find_profile(name: str) -> Profile:
-    """Return a built-in profile, or parse that of a file. Raises ConfigError."""
+    """Return a built-in profile, or parse one from a file. Raises ConfigError."""
     if not name.endswith(SUFFIX):
         return find_built_in(name)
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Bill:
-    """Bill of one request: nothing, until it is known or likely to be more."""
+    """Bill of one request: zero, until more is billed, or likely to be."""
 
     tokens: int = 0
     lost: int = 0  # those of `tokens` that may not be billed, as the answer was lost
@@ -24,7 +24,7 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A budget, and the count of the tokens that texts are billed as."""
+    """A budget, with the function that counts the tokens billed for texts."""
 
     budget: Budget = field(default_factory=Budget)
     count_tokens: Callable[[Sequence[str]], Sequence[int]] = lambda _: ()

@@ -1,4 +1,4 @@
-"""Retirement dates of embedding models: when their deployments stop to answer. Pure.
+"""Retirement dates of embedding models: when their deployments stop answering. Pure.
 
 The vectors of another model cannot be compared, so a successor takes a rebuild of the index.
 """
@@ -35,7 +35,7 @@ def scheduled_retirement(model: str) -> Retirement | None:
 
 
 def listed_retirement(model: str, listed: Any) -> Retirement | None:
-    """Find a model's date in a service's own list of models; None if that does not tell it.
+    """Find a model's date in a service's own list of models; None if it is not there.
 
     The list has a model once for each version, as in text-embedding-ada-002-2.
     """
@@ -52,7 +52,7 @@ def listed_retirement(model: str, listed: Any) -> Retirement | None:
 
 
 def describe_retirement(retirement: Retirement, today: date) -> str:
-    """Describe a date and, within NOTICE_DAYS of it, what to do before."""
+    """Describe a date and, within NOTICE_DAYS of it, the remedy."""
     days = (retirement.day - today).days
     told = f"{retirement.model} retires on {retirement.day} by {retirement.source}"
     if days > NOTICE_DAYS:

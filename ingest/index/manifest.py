@@ -1,7 +1,7 @@
 """Manifest of an index: the format and the recipe that it is written in, and by which version.
 
 Each writer compares it with its own, so that neither an earlier version nor a job with other
-settings turns an index into another one unasked.
+settings converts an index unasked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from ingest.models import Recipe, __version__
 
-# Incremented when an earlier version must not write to an index any more.
+# Incremented when earlier versions must no longer write to an index.
 INDEX_FORMAT = 3
 
 SCHEMA_FIELD = "schema"  # of a recipe: what a new version changes by itself

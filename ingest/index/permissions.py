@@ -1,4 +1,4 @@
-"""Filters by who may read a document. Pure."""
+"""Filter expressions for permissions. Pure."""
 
 from __future__ import annotations
 

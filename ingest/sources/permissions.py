@@ -1,6 +1,6 @@
-"""Permissions of sources: from a `.permissions.toml` in a root, or from the values of a source.
+"""Permissions of documents: from a `.permissions.toml` in their root, or from their own values.
 
-docs/permissions.md has the rules. What is unknown is never read as "everybody".
+docs/permissions.md has the rules. Unknown permissions never count as "everybody".
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ PermissionRules = tuple[tuple[str, Permissions], ...]  # globs, and who may read
 
 
 def complete_permissions(source: Source, names: Sequence[str]) -> Source:
-    """Return a source whose values named so are complete, or say why they are unknown.
+    """Return a source with a list of ids for each name, or with the reason why they are unknown.
 
-    A list that is missing is empty if the other one is there.
+    A missing list counts as empty if the source has the other one.
     """
     if not names:
         return source
@@ -52,7 +52,7 @@ def complete_permissions(source: Source, names: Sequence[str]) -> Source:
 
 
 def grant(source: Source, values: Values) -> Source:
-    """Return a source with the values that say who may read it, as a part of its version."""
+    """Return a source with these permissions, which become part of its version."""
     version, _, _ = source.modified.partition(" ")
     fields = (*source.fields, *values)
     return replace(source, fields=fields, modified=f"{version} {hash_fields(fields)}")
@@ -78,7 +78,7 @@ def find_permissions(rules: PermissionRules, name: str) -> Permissions | None:
 
 @dataclass(frozen=True, slots=True)
 class PermittedFolder:
-    """A folder, each of whose files gets the permissions of its `.permissions.toml`."""
+    """Folder whose files get the permissions of its `.permissions.toml`."""
 
     root: Folder
 

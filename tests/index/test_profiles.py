@@ -191,8 +191,8 @@ def test_an_index_that_cannot_be_filled_says_why(
     [
         ("fields = 1", "fields is a table"),
         ("[fields]\nid = 'id'", "exactly one field takes the value content"),
-        ("extends = 'gpt-rag'\n[fields]\ntitle = 'titel'", "titel, which is no value"),
-        ("extends = 'gpt-rag'\n[fields]\n1x = 'title'", "1x is no name of a field"),
+        ("extends = 'gpt-rag'\n[fields]\ntitle = 'titel'", "titel, which is not a value"),
+        ("extends = 'gpt-rag'\n[fields]\n1x = 'title'", "1x is not a field name"),
         ("extends = 'gpt-rag'\n[fields]\nx = {}", "x needs a value or a constant"),
         ("extends = 'gpt-rag'\n[fields]\nx = { value = 'title', key = true }", "x has no key"),
         ("extends = 'gpt-rag'\nsemantics = 1", "the profile has no semantics"),
@@ -203,7 +203,7 @@ def test_an_index_that_cannot_be_filled_says_why(
         ("extends = 'ingest'\n[fields]\nkind = 'title'", "kind is a field of ingest"),
         ("extends = 'ingest'\n[vectors]\nstored = false", "stored = false needs"),
         ("extends = 'x'", "expected a file that ends in .toml, or one of ingest, azure-search"),
-        ("[fields", "no valid TOML"),
+        ("[fields", "not valid TOML"),
     ],
 )
 def test_a_wrong_profile_is_explained(text: str, words: str, tmp_path: Any) -> None:

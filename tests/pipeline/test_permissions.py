@@ -336,5 +336,5 @@ def test_settings_that_do_not_say_who_may_read_a_root(
 def test_nobody_searches_as_everybody() -> None:
     """The words that stand for ids are no ids of a person."""
     for word in ("all", "none"):
-        with pytest.raises(ValueError, match="no object id"):
+        with pytest.raises(ValueError, match="not an object id"):
             parse_ids([word], reserved=False)

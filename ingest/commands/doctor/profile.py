@@ -1,4 +1,4 @@
-"""Check an index that another application reads: its fields, its vectors, and its records."""
+"""Check an index of another application: its fields, its vectors, and its records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mark the hits in sources that could not be read since they changed: their text is an old one."""
+"""Mark hits of outdated text: their source could not be read since it changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ingest.pipeline.diff import INTERRUPTED_REASON
 
 
 def mark_outdated(hits: Sequence[Hit], index: RecordStore) -> list[Hit]:
-    """Return the hits, with the reason why its source could not be read since, if it could not."""
+    """Return the hits; each of outdated text has the reason why its source could not be read."""
     sources = list(map(source_of, hits))
     keys = {*sources, *map(container_of, sources)}
     errors = index.errors_of(keys) if hits else {}

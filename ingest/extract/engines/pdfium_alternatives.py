@@ -87,7 +87,7 @@ def read_words(element: int) -> str:
 
 
 def says_something(text: str) -> bool:
-    """Return whether a text is more than a few letters or the name of a file."""
+    """Return whether a text is more than a few letters or a file name."""
     if sum(map(str.isalpha, text)) < MIN_LETTERS:
         return False
     return not text.lower().endswith(FILE_ENDINGS)

@@ -117,7 +117,7 @@ def add_alternatives(
 
 
 def note_texts(seen: Sequence[Seen], objects: PageObjects, turn: Turn) -> None:
-    """Note which figures have text where they are: the layer of an OCR is some, too."""
+    """Note which figures have text at their place, a text layer by OCR included."""
     boxes = (box for one in objects.lists for box in iter_boxes(one.text_edges))
     shown = [turn(box) for box in boxes if has_size(box)]
     for one in seen:
@@ -138,7 +138,7 @@ def take_words(
 
 
 def find_texts(seen: Sequence[Seen], objects: PageObjects, shown: DrawnPage, turn: Turn) -> None:
-    """Note the texts inside of each drawing, but where paragraphs are inside."""
+    """Note the texts inside each drawing, unless it has paragraphs inside."""
     drawings = [one for one in seen if not one.is_picture]
     if not drawings:
         return
@@ -172,7 +172,7 @@ def iter_texts(objects: PageObjects) -> Iterator[tuple[Item, Box]]:
 def read_alone(
     page: PageHandle, texts: Sequence[Item], every: Sequence[Item], unseen: Sequence[Item]
 ) -> str:
-    """Return what some texts of a page say, one line for each row of them."""
+    """Return some texts of a page, one line for each row."""
     kept = set(texts)
     others = [item for item in every if item not in kept]
     leave_out(others)

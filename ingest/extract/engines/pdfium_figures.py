@@ -48,13 +48,13 @@ class LoadedPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PageFigures:
-    """A page on which figures are, and what is known of them."""
+    """A page with figures, and the inputs for finding them."""
 
     page: LoadedPage
     objects: PageObjects
     turn: Turn
     captions: Sequence[Caption]
-    tagged: Sequence[TaggedFigure]  # with words that no page has said
+    tagged: Sequence[TaggedFigure]  # whose words are on no page so far
     repeated: frozenset[Signature] | None  # drawn on most pages; None if not known
 
 
@@ -111,7 +111,7 @@ class FigureReader:
         return load_text(page.handle) or 0
 
     def unsaid(self, tagged: Sequence[TaggedFigure], page: int, drawn: str) -> list[TaggedFigure]:
-        """Return the figures whose words no page has said, this one in its text included."""
+        """Return the figures whose words are neither in this page's text nor on an earlier page."""
         shown = " ".join(drawn.split()) if tagged else ""
         return [
             one

@@ -29,8 +29,8 @@ def read_in_figures(
 ) -> tuple[list[str], tuple[Figure, ...]]:
     """Add the words that OCR reads in figures to the pages that have text of their own.
 
-    Returns the pages, and the figures in which words may be: OCR elsewhere knows each by its number
-    among them.
+    Returns the pages, and the figures that may have words, in the order by which OCR outside the
+    sandbox numbers them.
     """
     drawn = PageImages(engines)
     figures = tuple(
@@ -53,7 +53,7 @@ def read_in_figures(
 
 
 def new_lines(words: str, page: str) -> str:
-    """Return the lines that say something the text of a page does not; "" for hardly any."""
+    """Return the lines that a page's text does not have; "" if there are hardly any."""
     shown = "".join(page.split())
     flat = (" ".join(line.split()) for line in words.splitlines())
     lines = [line for line in flat if line and line.replace(" ", "") not in shown]
@@ -111,7 +111,7 @@ def list_figures(engines: EngineChain, count: int) -> list[Figure]:
 
 
 def drop_repeated(figures: Sequence[Figure], pages: int) -> list[Figure]:
-    """Return the figures that the document says something of, or that do not repeat."""
+    """Return the figures with a caption or words, and those that do not repeat."""
     seen: dict[str, set[int]] = defaultdict(set)
     for figure in figures:
         if figure.identity:

@@ -64,7 +64,7 @@ class PathCluster:
         return area / max(1.0, area_of(self.box))
 
     def having(self, look: Look) -> list[Shape]:
-        """Return the paths of a look."""
+        """Return the paths with a certain look."""
         return [path for path in self.paths if path.look is look]
 
 

@@ -166,7 +166,7 @@ def clusters_of(paths: Sequence[Shape], labels: Sequence[Box]) -> list[list[Shap
 
 
 def as_drawing(paths: Sequence[Shape], lines: Sequence[Box]) -> FoundFigure | None:
-    """Return a cluster as a figure; None if it is no drawing."""
+    """Return a cluster as a figure; None if it is not a drawing."""
     box = enclose(path.box for path in paths)
     inside = [line for line in lines if has_middle(grow(box, 1), line)]
     if not is_drawing(PathCluster(box, paths, inside)):
@@ -179,7 +179,7 @@ def as_drawing(paths: Sequence[Shape], lines: Sequence[Box]) -> FoundFigure | No
 
 
 def merge(figures: Sequence[FoundFigure]) -> list[FoundFigure]:
-    """Put together the figures that cover each other."""
+    """Merge figures that cover each other."""
     left = sorted(figures, key=lambda figure: -area_of(figure.box))
     merged: list[FoundFigure] = []
     for figure in left:

@@ -25,7 +25,7 @@ MAX_ANSWER_BYTES = 256 << 20  # of the largest document; its text has up to 50 m
 RECEIVE_SECONDS = 30.0  # for the rest of an answer that has begun to arrive
 READ_BYTES = 1 << 20
 
-# What may be wrong with a document as far as its reader can tell.
+# Codes of errors that a reader can find in a document.
 READER_CODES = frozenset(
     {
         Code.NO_TEXT,
@@ -45,7 +45,7 @@ VALUE, ERROR = b"v", b"e"  # first byte of an answer
 
 
 class InvalidAnswerError(Exception):
-    """An answer that no reader gives."""
+    """An answer that no honest reader gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Failure:
 
 
 def encode_answer(outcome: object) -> bytes:
-    """Encode a result, or a DocumentError. Raises UnicodeError for half of a character."""
+    """Encode a result, or a DocumentError. Raises UnicodeError for a lone surrogate."""
     if isinstance(outcome, DocumentError):
         return ERROR + msgspec.msgpack.encode(Failure(outcome.code, str(outcome)))
     return VALUE + msgspec.msgpack.encode(outcome)

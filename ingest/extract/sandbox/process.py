@@ -90,7 +90,7 @@ class SandboxProcess:
             raise ServiceError(f"{CANNOT_START} ({cause})") from None
 
     def make_ready(self, owner: Hashable) -> bool:
-        """Return whether a reader is there for a document of this owner; replace it if need be.
+        """Return whether a reader is ready for a document of this owner; replace it if need be.
 
         It has read documents of this owner only, and not for long; without an owner, none.
         """
@@ -217,7 +217,7 @@ def document_error(failure: Failure) -> DocumentError:
 
 @dataclass(slots=True)
 class ReaderHandle:
-    """The process that reads: where a task goes, and where its answer comes from."""
+    """The process that reads, and the connection that carries its tasks and answers."""
 
     pipe: Connection
     pid: int

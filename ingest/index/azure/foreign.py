@@ -202,7 +202,7 @@ def check_vector_space(index: AzureIndex) -> None:
 
 
 def check_permission_fields(target: ForeignTarget, profile: Profile) -> None:
-    """Raise ConfigError for an index that has no field for who may read a chunk."""
+    """Raise ConfigError for an index without the fields for permissions."""
     if names := describe_open_fields(profile, target.mapping):
         raise ConfigError(
             f"{target.documents.name} on {target.documents.endpoint} has no field {names} for who "
@@ -235,7 +235,7 @@ def find_vector_problems(found: SearchIndex, wanted: Wanted) -> Iterator[str]:
 def define_like(current: DocumentClient, wanted: SearchIndex, profile: Profile) -> SearchIndex:
     """Return the definition of a new index like the current one, which its application made.
 
-    Only the size of its vectors is that of the wanted one; which is returned if there is none yet.
+    Only the size of its vectors comes from `wanted`, which is returned if there is no index yet.
     """
     found = fetch_definition(current)
     if found is None:

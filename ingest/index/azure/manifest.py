@@ -1,4 +1,4 @@
-"""The manifest of an index on Azure AI Search: one document, which is read by its key."""
+"""Manifest of an index on Azure AI Search: one document, which is read by its key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MANIFEST_DOCUMENT_KEY = "manifest"
 
 
 class AzureManifest:
-    """The manifest of one index. A process that holds the lock is the only one that changes it."""
+    """Manifest of one index. Only a process that holds the lock changes it."""
 
     def __init__(self, documents: DocumentClient) -> None:
         self.documents = documents

@@ -89,7 +89,7 @@ def compare_vectors(
 ) -> str:
     """Embed a passage of an index and compare it with the vectors there; describes them.
 
-    Two models may make vectors of the same size, which nothing else can tell apart. Raises
+    Vectors of two models may have one size, and nothing else shows which model made them. Raises
     ConfigError if those in the index are of another model.
     """
     text = sample_text(target)
@@ -108,7 +108,7 @@ def compare_vectors(
 def sample_text(target: ForeignTarget) -> str:
     """Return the text of a document, of another tool's if there is one; "" if there is none.
 
-    The model of another tool's vectors is the one that nothing records.
+    No record names the model of another tool's vectors.
     """
     key, content = target.mapping.key, target.mapping.field_of("content")
     page = target.documents.search_page(search_text="*", select=[key, content], top=SAMPLE_CHUNKS)

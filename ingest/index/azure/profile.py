@@ -1,4 +1,4 @@
-"""Target profiles: which of our values fills which field of an index. Pure.
+"""Target profiles: mappings from the values of a chunk to the fields of an index. Pure.
 
 A profile is parsed from TOML and bound to the fields that an index has. The result maps the values
 of a chunk to a document of that index. The default profile, `ingest`, maps each value to the field
@@ -28,8 +28,8 @@ DEFAULT_NAME = "ingest"
 STRING, INT, LONG, DOUBLE = "Edm.String", "Edm.Int32", "Edm.Int64", "Edm.Double"
 BOOLEAN, TIME = "Edm.Boolean", "Edm.DateTimeOffset"
 VECTOR_TYPES = ("Collection(Edm.Single)", "Collection(Edm.Half)")
-META_PREFIX, TAG_PREFIX = "meta:", "tag:"  # of values from a blob's metadata and index tags
-LIST_SUFFIX = "[]"  # of such a value that is several texts
+META_PREFIX, TAG_PREFIX = "meta:", "tag:"  # of the names of values from blobs
+LIST_SUFFIX = "[]"  # of the name of such a value, if it is a list
 
 # Values that are computed from the stored ones.
 COMPUTED_VALUES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
@@ -43,7 +43,7 @@ VALUE_TYPES: Mapping[str, str] = {
     VECTOR_FIELD: VECTOR_TYPES[0],
 }
 REQUIRED_VALUES = ("id", "content", VECTOR_FIELD)
-# What an application cannot do without a value.
+# Features that an application loses without a value.
 USES: Mapping[str, str] = {
     "category": "filters by category",
     "sourcepage": "citations of a page",
@@ -202,7 +202,7 @@ class BoundRule(NamedTuple):
     type: str
     value: str
     constant: Any
-    is_term: bool  # whether the field takes no more than a term
+    is_term: bool  # the field takes no more bytes than a term has
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,10 +212,10 @@ class FieldMapping:
     rules: tuple[BoundRule, ...]
     key: str = "id"  # field of the document's key
     vector: str = VECTOR_FIELD  # field of the vector
-    keeps_others: bool = False  # a root's own values go to fields of their names
+    keeps_others: bool = False  # other values of a source go to fields of the same name
 
     def to_document(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Map the values of a chunk; those that it lacks are left out."""
+        """Map the values of a chunk, leaving out the fields of those that it lacks."""
         document: dict[str, Any] = {}
         for rule in self.rules:
             name = rule.value
@@ -243,12 +243,12 @@ class FieldMapping:
 
 
 def mapping_from_json(rules: Iterable[list[Any]]) -> FieldMapping:
-    """Return a mapping that was stored."""
+    """Return a mapping from its stored form."""
     return to_mapping([BoundRule(*rule) for rule in rules])
 
 
 def to_mapping(rules: Iterable[BoundRule]) -> FieldMapping:
-    """Return the mapping that rules make up."""
+    """Return the mapping with these rules."""
     kept = tuple(rules)
     names = {rule.value: rule.field for rule in kept}
     return FieldMapping(kept, names.get("id", ""), names.get(VECTOR_FIELD, ""))
@@ -285,7 +285,9 @@ def bind_profile(
         elif rule.value in (OIDS, GROUPS) and (
             found.type != STRING_COLLECTION or not found.filterable
         ):
-            problems.append(f"{name} is no filterable {STRING_COLLECTION}, for {rule.value}")
+            problems.append(
+                f"{name} is not a filterable {STRING_COLLECTION}, as {rule.value} needs"
+            )
         elif found.type != rule.value_type and (rule.value_type, found.type) not in CONVERSIONS:
             problems.append(
                 f"{name} is {found.type}, and {describe_value(rule)} is {rule.value_type}"

@@ -41,7 +41,7 @@ def parse_profile(name: str, text: str, find: Callable[[str], Profile]) -> Profi
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the profile {name} is no valid TOML: {error}") from None
+        raise ConfigError(f"the profile {name} is not valid TOML: {error}") from None
     try:
         return build_profile(name, table, find)
     except ValueError as error:
@@ -80,7 +80,7 @@ def parse_rules(table: Mapping[str, Any]) -> Iterator[Rule]:
     """Parse the fields of a profile. Raises ValueError."""
     for name, given in table.items():
         if not FIELD_NAME_PATTERN.fullmatch(name):
-            raise ValueError(f"{name} is no name of a field: a letter, then letters, digits and _")
+            raise ValueError(f"{name} is not a field name: a letter, then letters, digits and _")
         item = {"value": given} if isinstance(given, str) else given
         if not isinstance(item, dict) or ("value" in item) == ("constant" in item):
             raise ValueError(
@@ -91,11 +91,11 @@ def parse_rules(table: Mapping[str, Any]) -> Iterator[Rule]:
         rule = Rule(Field(name), str(item.get("value", "")), item.get("constant"))
         if rule.value and not is_value(rule.value):
             raise ValueError(
-                f"{name} takes {rule.value}, which is no value: expected one of "
+                f"{name} takes {rule.value}, which is not a value: expected one of "
                 f"{', '.join(VALUE_TYPES)}, {OIDS}, {GROUPS}, {META_PREFIX}NAME or {TAG_PREFIX}NAME"
             )
         if not rule.value_type:
-            raise ValueError(f"{name} has a constant that is no text, number, truth value or list")
+            raise ValueError(f"{name} has a constant that is not text, number, boolean or list")
         is_permission = rule.value in (OIDS, GROUPS)
         kind = STRING_COLLECTION if is_permission else str(item.get("type", rule.value_type))
         flags = {flag: item.get(flag) is True for flag in ATTRIBUTES}
@@ -110,7 +110,7 @@ def is_value(text: str) -> bool:
 
 
 def parse_options(base: T, table: Mapping[str, Any], part: str) -> T:
-    """Return options with the values of a table instead of their own. Raises ValueError."""
+    """Return options, overridden by the values of a table. Raises ValueError."""
     given = table.get(part, {})
     known = {f.name: getattr(base, f.name) for f in fields(base)}
     check_keys(given, tuple(known), part)
@@ -129,13 +129,13 @@ def parse_options(base: T, table: Mapping[str, Any], part: str) -> T:
 
 
 def check_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    """Raise ValueError for a key that nothing reads."""
+    """Raise ValueError for an unknown key."""
     if unknown := sorted(set(table) - set(known)):
         raise ValueError(f"{where} has no {unknown[0]}; expected {', '.join(known)}")
 
 
 def check_profile(profile: Profile) -> None:
-    """Raise ValueError for a profile that no index can follow."""
+    """Raise ValueError for a profile that contradicts itself."""
     values = [rule.value for rule in profile.rules]
     for value in REQUIRED_VALUES:
         if values.count(value) != 1:
@@ -162,4 +162,4 @@ def check_profile(profile: Profile) -> None:
     semantic = profile.semantic
     for name in (semantic.title, *semantic.content, *semantic.keywords):
         if name not in names:
-            raise ValueError(f"semantic names {name}, which is no field of the profile")
+            raise ValueError(f"semantic names {name}, which is not a field of the profile")

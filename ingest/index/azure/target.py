@@ -87,11 +87,11 @@ class OwnTarget:
         return ids
 
     def is_trusted(self) -> bool:
-        """Return whether the index surely is the one that the records describe."""
+        """Return whether the index is certain to be the one that the records describe."""
         return True
 
     def restore_missing(self) -> None:
-        """Do nothing: a missing vector takes the model."""
+        """Do nothing: only the model can make a missing vector."""
 
     def flaws(self, chunks: Iterator[StoredChunk], dimensions: int) -> Iterator[Flaw]:
         """Find chunks without a vector.
@@ -173,7 +173,7 @@ class ForeignTarget(OwnTarget):
     def search(
         self, words: str | None, query: VectorizedQuery | None, depth: int, where: str = ""
     ) -> Scored:
-        """Return the best chunks of the records with their scores; others are passed over."""
+        """Return the best chunks that have records, with their scores."""
         if query:
             query.fields = self.mapping.vector
         wanted = depth
@@ -240,7 +240,7 @@ class ForeignTarget(OwnTarget):
         return ids.difference(*map(self.find_missing, pages)) if ids else ids
 
     def read_mark(self) -> Values | None:
-        """Read what the records say of their index; None before the first run."""
+        """Read the mark of the index that the records belong to; None before the first run."""
         found = self.records.get(MARK_KEY)
         mark: Values | None = json.loads(found[SUMMARY_FIELD]) if found else None
         return mark
@@ -312,14 +312,14 @@ class ForeignTarget(OwnTarget):
                 restored += len(missing)
         if restored:
             log.warning(
-                "%s lacked %s chunks that its records name, so it was emptied or made anew: "
+                "%s lacked %s chunks that its records name, so it was emptied or recreated: "
                 "wrote them again, without embedding",
                 self.documents.name,
                 f"{restored:,}",
             )
 
     def project(self, root: str | None = None) -> None:
-        """Write all chunks again from their copies, or those of a root."""
+        """Write all chunks, or those of a root, again from their copies."""
         for page in self.copies(root):
             self.raise_if_refused(page)
 
@@ -330,8 +330,8 @@ class ForeignTarget(OwnTarget):
     def copies(self, root: str | None = None) -> Iterator[list[Values]]:
         """Yield pages of the values of all chunks, or those of a root.
 
-        Without those whose vectors have another size: they are of an earlier model, and the run
-        replaces them.
+        Chunks whose vectors have another size are left out: they are of an earlier model, and the
+        run replaces them.
         """
         where = "kind eq 'chunk'" + (f" and root eq {quote_odata(root)}" if root else "")
         last = ""

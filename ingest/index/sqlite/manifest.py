@@ -1,4 +1,4 @@
-"""The manifest of an index, in SQLite."""
+"""Manifest of an index, in SQLite."""
 
 from __future__ import annotations
 

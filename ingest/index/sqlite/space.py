@@ -1,4 +1,4 @@
-"""Space in an SQLite file: give back what deletions left free, and say what takes how much.
+"""Space in an SQLite file: give back pages that deletions freed, and measure each part.
 
 SQLite reuses free pages and never gives them back unasked. A new file can shrink page by page
 (`auto_vacuum`); one of an earlier version is rewritten once, which takes its size again.

@@ -11,7 +11,7 @@ INSERT_WORDS_SQL = "INSERT INTO words (rowid, content, names) VALUES (?, ?, ?)"
 
 
 def add_names_column(db: sqlite3.Connection) -> None:
-    """Build the table anew if an earlier version made it without names; inside a transaction.
+    """Rebuild the table if an earlier version made it without names; inside a transaction.
 
     FTS5 cannot add a column.
     """

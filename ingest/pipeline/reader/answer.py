@@ -1,7 +1,7 @@
-"""Answer of the process that reads a document, and the prepared document made of it.
+"""Answers of the process that reads a document, and their conversion by the parent.
 
-The document may have compromised that process. So the answer has limits, and it has only what the
-parent cannot know itself: the parent computes ids, tokens, ordinals and page numbers.
+The document may have compromised that process. So an answer has limits, and holds only values that
+the parent cannot compute: the parent computes ids, tokens, ordinals and page numbers.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ Pages: TypeAlias = Annotated[tuple[Page, ...], Meta(max_length=MAX_PAGES)]
 
 @dataclass(frozen=True, slots=True)
 class ChunkAnswer:
-    """Chunk as its reader knows it; the fields are those of Chunk."""
+    """Chunk in an answer, with a part of the fields of Chunk."""
 
     text: Text
     start: Count
@@ -77,7 +77,7 @@ class ChunkAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DetailsAnswer:
-    """Metadata as the reader knows them; the fields are those of Details."""
+    """Details in an answer, with a part of the fields of Details."""
 
     author: Line
     created: Word
@@ -100,7 +100,7 @@ class DetailsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FigureAnswer:
-    """A figure that the reader found; the fields are those of Figure."""
+    """Figure in an answer, with a part of the fields of Figure."""
 
     page: Page
     box: tuple[Share, Share, Share, Share]
@@ -114,7 +114,7 @@ class FigureAnswer:
 
 @dataclass(frozen=True, slots=True)
 class DocumentAnswer:
-    """Document as its reader knows it, and its chunks in reading order."""
+    """Document in an answer, with its chunks in reading order."""
 
     fingerprint: Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
     page_chars: Annotated[tuple[Count, ...], Meta(max_length=MAX_PAGES)]

@@ -19,7 +19,7 @@ MAX_FILE_SECONDS = 8 * 3600.0
 
 @dataclass(slots=True)
 class FileBudget:
-    """Limits of the documents of one file together, and their use of them."""
+    """Limits that the documents of one file share, and their use so far."""
 
     limits: SandboxLimits
     seconds: float = 0.0  # that readers have taken

@@ -69,7 +69,7 @@ def accept_pages(task: RenderTask, answer: dict[int, str] | bytes) -> dict[int, 
     if task.draw:
         if isinstance(answer, bytes) and answer.startswith(PNG_START):
             return answer
-        raise InvalidAnswerError("it is no picture")
+        raise InvalidAnswerError("it is not a picture")
     if isinstance(answer, bytes) or not answer.keys() <= set(task.pages):
         raise InvalidAnswerError("it is not about the pages that were asked for")
     if not all(PAGE_HASH.fullmatch(value) for value in answer.values()):

@@ -30,7 +30,7 @@ def billed_texts() -> list[str]:
 
 
 def most_tokens() -> int:
-    """Return the tokens that are billed at most: if no request was refused as too large."""
+    """Return the most tokens that may be billed: those of a service that refuses nothing."""
     return sum(count_tokens(billed_texts())) + sum(count_tokens([TOO_LONG])) + MAX_INPUTS + 1
 
 
@@ -87,7 +87,7 @@ def difference(before: str | None, after: str | None) -> int | None:
 
 
 def record_refusals(service: Service, endpoint: Endpoint) -> None:
-    """Keep how the service refuses strangers, and what is too large or does not exist."""
+    """Record the refusals of bad credentials, a missing deployment and an unassigned role."""
     path, body = embeddings_path(endpoint), request_body(endpoint, ["word"])
     strangers: Mapping[str, Json] = {
         "no credentials": {},

@@ -1,6 +1,6 @@
 """Raw HTTP to one service, without its SDK, which hides headers and the bodies of refusals.
 
-Nothing that is kept of a response names the service, an identity or an address.
+Recorded responses name neither the service, nor an identity, nor an address.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Reply:
     body: str
 
     def json(self) -> Json:
-        """Parse the body; {} if it is no JSON object."""
+        """Parse the body; {} if it is not a JSON object."""
         try:
             parsed = orjson.loads(self.body)
         except ValueError:

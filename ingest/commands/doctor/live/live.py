@@ -1,7 +1,7 @@
 """Run the live probes, and keep what they found as JSON without secrets.
 
-A probe that fails is kept as an error, and the others go on: how an identity without a role, or a
-network behind a firewall, is refused is one of the things to find out.
+A probe that fails is recorded as an error, and the others go on: the refusal of an identity without
+a role, or of a network behind a firewall, is one of the results.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Recording:
 
     @contextmanager
     def keep_error(self, probe: str, service: Service) -> Iterator[None]:
-        """Keep an error of a probe, and go on after it."""
+        """Record an error of a probe, and continue."""
         try:
             yield
         except LeftoverIndexError:

@@ -1,4 +1,4 @@
-"""Probes of a search service, in a throw-away index that is deleted whatever happens."""
+"""Probes of a search service, in a throw-away index that is always deleted at the end."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class LeftoverIndexError(ServiceError):
 
 
 def new_index_name(now: datetime) -> str:
-    """Return the name of a new throw-away index, which tells when it was created."""
+    """Return the name of a new throw-away index, which contains the time of its creation."""
     return f"{NAME_PREFIX}{now.strftime(TIME_FORMAT)}-{secrets.token_hex(3)}"
 
 
 def is_left_behind(name: str, now: datetime) -> bool:
-    """Return whether an index is a throw-away one whose process must be gone."""
+    """Return whether an index is a throw-away one that is too old to be in use."""
     match = NAME.fullmatch(name)
     if not match:
         return False
@@ -89,7 +89,7 @@ def delete_left_behind(service: Service, now: datetime) -> list[str]:
 
 
 def record_refusals(service: Service) -> None:
-    """Keep how the service refuses strangers, and what does not exist."""
+    """Record the refusals of bad credentials and of a missing index."""
     listing = f"/indexes?{VERSION}&$select=name"
     service.record_refusal("no credentials", "GET", listing, credentials={})
     service.record_refusal("bad token", "GET", listing, credentials=BAD_TOKEN)

@@ -54,11 +54,11 @@ def summarize_lags(title: str, lags: Sequence[Json]) -> Iterator[str]:
 
 
 def summarize_race(race: Json) -> str:
-    """Say whether one writer alone was told that it created a document."""
+    """Say whether exactly one writer was told that it created a document."""
     alone = sum(statuses.get("201") == 1 for statuses in race["rounds"])
     rounds = len(race["rounds"])
     return (
-        f"{race['writers']} writers of one document: one alone was told 201 in {alone} of {rounds} "
+        f"{race['writers']} writers of one document: exactly one got 201 in {alone} of {rounds} "
         f"rounds{'' if alone == rounds else ', which the lease relies on: please report it'}"
     )
 
@@ -67,7 +67,7 @@ EXPECTED_ANSWERS = [201, 200, 200, 200, 404, 201, 200]
 
 
 def summarize_answers(answers: Json) -> str:
-    """Say whether each write was answered by what the writes before it had done."""
+    """Say whether each answer to a write agreed with the writes before it."""
     wrong = [statuses for statuses in answers["statuses"] if statuses != EXPECTED_ANSWERS]
     if not wrong:
         return f"answers to {len(EXPECTED_ANSWERS)} writes of one document: as expected each time"

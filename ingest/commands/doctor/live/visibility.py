@@ -1,4 +1,4 @@
-"""Measure when reads of an index show what was written, and how writes are answered."""
+"""Measure when reads of an index show writes, and how writes are answered."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Lag:
 
     @property
     def is_settled(self) -> bool:
-        """True if so many reads in a row have shown the write that all replicas should."""
+        """True after enough reads in a row that show the write: every replica should, too."""
         return self.in_a_row >= SEEN_IN_A_ROW
 
     def to_json(self) -> Json:
@@ -167,7 +167,7 @@ def measure_race(documents: ThrowawayDocuments) -> Json:
 
 
 def measure_answers(documents: ThrowawayDocuments) -> Json:
-    """Write to a document again and again, and keep how each write is answered."""
+    """Write to a document repeatedly, and record the answer to each write."""
     rounds = [
         [documents.write(action, f"sequence-{number}")[0] for action in SEQUENCE]
         for number in range(SEQUENCE_ROUNDS)
