@@ -106,7 +106,8 @@ class FigureAnswer:
     box: tuple[Share, Share, Share, Share]
     caption: Text
     words: Text
-    anchor: Text
+    above: Text
+    below: Text
     identity: Line
     is_picture: bool
     has_text: bool
