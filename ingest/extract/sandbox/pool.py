@@ -51,8 +51,8 @@ def missing_layers(layers: Collection[str]) -> str:
 class SandboxPool(Generic[T, R]):
     """Run a function of a task and a file in a child process, within limits. Thread-safe.
 
-    There are as many children as calls were ever made at the same time. On Linux, each reads
-    documents of one owner only, and is replaced after some; see `SandboxLimits.group_seconds`.
+    There are as many children as concurrent calls. On Linux, each reads documents of one owner
+    only, and is replaced after some; see `SandboxLimits.group_seconds`.
 
     Args:
         function: What the child calls. It imports the function by its name.
