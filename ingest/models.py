@@ -143,9 +143,7 @@ class Source:
     unreadable: str = ""  # why its bytes cannot be read at present; "" if they can
     fields: Values = ()  # values of custom index fields
     root_key: str = ""  # of the root, in the ids of its chunks; "" if it is the name
-    permissions_unknown: str = (
-        ""  # why its permissions are unknown; "" if they are known, or not needed
-    )
+    permissions_unknown: str = ""  # why its permissions are unknown; "" if they are not
 
     @property
     def key(self) -> SourceKey:
