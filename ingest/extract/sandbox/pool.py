@@ -184,7 +184,7 @@ class SandboxPool(Generic[T, R]):
         missing = missing_layers(child.layers)
         if missing and self.limits.require_layers:
             self.kill(child)
-            raise ConfigError(f"{missing}, and INGEST_SANDBOX=require does not read without")
+            raise ConfigError(f"{missing}, and INGEST_SANDBOX=require reads nothing then")
         self.report_layers(child.layers)
 
     def report_layers(self, layers: Sequence[str]) -> None:
