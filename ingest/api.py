@@ -142,7 +142,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         index: As for `ingest`.
         embed: As for `ingest`; it must be the model that filled the index.
         person: Ids of the user and the groups to search for: only what they may read is found.
-            None: everything, whoever may read it.
+            None: no restriction.
 
     Returns:
         At most `top` hits, best first, each with the `page`, `heading` and `excerpt` of the

@@ -86,7 +86,7 @@ SKIPPED_CODES = frozenset(
 # Names of custom index fields, and the source's values: a text, or several; None for no value.
 Values: TypeAlias = "tuple[tuple[str, str | tuple[str, ...] | None], ...]"
 
-OIDS, GROUPS = "oids", "groups"  # names of the values that say who may read a source
+OIDS, GROUPS = "oids", "groups"  # names of the values for permissions
 EVERYBODY, NOBODY = "all", "none"  # in place of ids, as Azure AI Search has them
 
 
@@ -143,7 +143,7 @@ class Source:
     unreadable: str = ""  # why its bytes cannot be read at present; "" if they can
     fields: Values = ()  # values of custom index fields
     root_key: str = ""  # of the root, in the ids of its chunks; "" if it is the name
-    permissions_unknown: str = ""  # why it is not known who may read it; "" if it need not be
+    permissions_unknown: str = ""  # why its permissions are unknown; "" if they are not
 
     @property
     def key(self) -> SourceKey:
@@ -255,7 +255,7 @@ class Recipe:
     model: str
     dimensions: int
     schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
-    figures: str = ""  # what is read in figures, and by which engine; "" for nothing
+    figures: str = ""  # words read in figures, and by which engine; "" for none
 
     @property
     def digest(self) -> str:
@@ -378,7 +378,7 @@ class Document:
     confidence: dict[int, float] = field(default_factory=dict)  # of OCR, by page number
     running: tuple[RunningLines, ...] = ()  # one per page; () if none were removed
     details: Details = field(default_factory=Details)
-    figures: tuple[Figure, ...] = ()  # those that may show words which are no text
+    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,7 +430,7 @@ class PreparedDocument:
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
     attached: tuple[Attachment, ...] = ()
-    figures: tuple[Figure, ...] = ()  # those that may show words which are no text
+    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""The hosts that may receive a token of each audience.
+"""Hosts that may receive a token of each audience.
 
 `check_token_host` alone decides, for every service. A URL may come from a typing error or from a
-stranger's settings, and whoever receives a token can use it.
+stranger's settings, and any recipient of a token can use it.
 """
 
 from __future__ import annotations

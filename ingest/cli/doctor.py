@@ -96,4 +96,4 @@ def write_recording(recording: Recording, options: argparse.Namespace) -> None:
     elif not options.quiet:
         for line in summarize(made):
             print(escape_unprintable(line))
-        print(f"{path} has all of it without secrets; docs/live.md says what to do with it")
+        print(f"{path} has the results without secrets; docs/live.md says how to send them")

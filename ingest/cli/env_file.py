@@ -109,7 +109,7 @@ def read_own_file(path: Path, user: int | None) -> str:
 
 
 def check_outside_roots(roots: Sequence[str]) -> None:
-    """Raise ConfigError if `.env` lies inside a root, where whoever adds documents could write it.
+    """Raise ConfigError if `.env` lies inside a root, where people who add documents can write.
 
     It is not ignored, because then the run would fill another index.
     """

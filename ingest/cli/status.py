@@ -182,7 +182,7 @@ def describe_late(roots: Collection[KnownRoot], max_age: float, now: float) -> s
         if good_age(root, now) > max_age
     ]
     if not roots:
-        late = ["the index knows no root, so no run has ended well"]
+        late = ["the index has no root yet, so no run has succeeded"]
     hint = f"expected within {describe_seconds(max_age)}; see that the job runs, and its log"
     return f"{'; '.join(late)}: {hint}" if late else ""
 

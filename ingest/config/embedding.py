@@ -202,7 +202,7 @@ def embedder_key(settings: Settings, connections: Connections) -> str | TokenCac
 
 
 def is_self_hosted(embedder: str, trusted_hosts: Sequence[str]) -> bool:
-    """Return whether an embedder is a service of one's own, which gets no token.
+    """Return whether an embedder is a self-hosted service, which gets no token.
 
     It is one called over http, or one whose URL ends in /v1 on a host that may not receive a token.
     """

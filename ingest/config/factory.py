@@ -230,7 +230,9 @@ def take_stored_model(model: Embedder, index: Index) -> Embedder:
         return model
 
     def refuse(_: Sequence[str]) -> NoReturn:
-        raise ConfigError(f"the index holds vectors of {name}: only a program with it can embed")
+        raise ConfigError(
+            f"the index holds vectors of {name}: only a program that uses that model can embed"
+        )
 
     log.warning("the index was filled with the model %s, by a program or with other settings", name)
     return replace(model, embed=refuse, embed_query=None, model=name, dimensions=dimensions)

@@ -138,7 +138,7 @@ def prepare_azure_index(
 
 
 def wanted_foreign(settings: Settings, model: Embedder, connections: Connections) -> Wanted:
-    """Return what an application's index should be like."""
+    """Return the wanted definition of an application's index."""
     from ingest.index.azure.foreign import Wanted
 
     return Wanted(
@@ -151,7 +151,7 @@ def wanted_foreign(settings: Settings, model: Embedder, connections: Connections
 
 
 def model_name(settings: Settings, model: Embedder, connections: Connections) -> str:
-    """Return the name of the model; asks a deployment with a name of its own."""
+    """Return the name of the model; asks the deployment if its name is not one."""
     if model.model in MODEL_DIMENSIONS:
         return model.model
     vectorizer = find_vectorizer(settings, connections)
@@ -268,7 +268,7 @@ def create_vectorizer(settings: Settings) -> Vectorizer | None:
 def find_vectorizer(settings: Settings, connections: Connections) -> Vectorizer | None:
     """Return the vectorizer of an index to be created, and log why there is none.
 
-    Asks a deployment with a name of its own for its model.
+    Asks the deployment for its model if its name is not that of one.
     """
     if settings.embedder or not settings.openai_endpoint:
         return None

@@ -53,7 +53,7 @@ class VectorJournal:
         return {place: self.found[key] for place, key in enumerate(keys) if key in self.found}
 
     def append(self, texts: Sequence[str], vectors: Vectors) -> None:
-        """Add vectors. A disk that is full or read-only is no reason to fail."""
+        """Add vectors. A full or read-only disk is logged, and not an error."""
         records = np.empty(len(texts), self.record_type)
         records["key"] = [hash_text(text) for text in texts]
         records["vector"] = vectors

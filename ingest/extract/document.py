@@ -30,7 +30,7 @@ class ExtractOptions:
     ocr_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by page, made elsewhere
     verify_share: float = 0.0  # of the lines, to be compared with their images
     recognise_line: Callable[[GreyImage], OcrResult] | None = None  # local OCR, for that
-    figures: bool = False  # look for figures that show words which are no text
+    figures: bool = False  # look for figures that show words which are not text
     recognise_figure: Callable[[GreyImage], OcrResult] | None = None  # OCR engine of this process
     figure_results: Mapping[int, OcrResult] = field(
         default_factory=dict

@@ -62,7 +62,7 @@ SAMPLE_CHARS = 800
 
 
 def is_implausible(text: str) -> bool:
-    """Return whether a page's text is no language, though its characters are letters."""
+    """Return whether a page's text is in no language, though its characters are letters."""
     if not text.isascii():
         beyond_latin = len(text) - len(text.encode("latin-1", "ignore"))
         if beyond_latin > MIN_OTHER_LETTERS * len(text) and has_mixed_words(text):

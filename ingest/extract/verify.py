@@ -1,7 +1,7 @@
 """Check the text of pages against what they show: read as seen.
 
 A sample of lines is rendered and recognised by the local OCR, and looked for in the text of the
-page. It finds fonts whose codes are the wrong letters, which no look at the text alone can.
+page. It finds fonts whose codes are the wrong letters, which the text alone does not reveal.
 """
 
 from __future__ import annotations

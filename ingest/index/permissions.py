@@ -26,7 +26,7 @@ def quote_ids(ids: tuple[str, ...]) -> str:
 
 
 def no_permissions_error(where: str) -> ConfigError:
-    """Return the error for an index that does not say who may read its chunks."""
+    """Return the error for an index whose chunks have no permissions."""
     return ConfigError(
         f"{where} does not say who may read its chunks: set INGEST_PERMISSIONS, or fill oids and "
         "groups with INGEST_BLOB_FIELDS, and run ingest run (docs/permissions.md)"

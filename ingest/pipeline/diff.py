@@ -94,7 +94,7 @@ class Skipped(NamedTuple):
 
     @property
     def is_revoked(self) -> bool:
-        """True if nobody may find the chunks that the index has of it."""
+        """True if its chunks must be removed, as its permissions are unknown."""
         return self.code is Code.PERMISSIONS_UNKNOWN
 
     @property

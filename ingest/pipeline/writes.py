@@ -124,7 +124,7 @@ def begin_transaction(
 def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
     """Return the result of a skipped source, pending until saved.
 
-    Its chunks in the index stay, unless others may read it now, or nobody knows who.
+    Its chunks in the index stay, unless its permissions have changed or are unknown.
     """
     source = change.source
     record = index.record(*source.key, change.record) or Record(*source.key)
@@ -141,7 +141,7 @@ def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pend
 
 
 def has_other_permissions(source: Source, record: Record) -> bool:
-    """Return whether a source that cannot be read has other readers than its chunks.
+    """Return whether the permissions of an unreadable source differ from those of its chunks.
 
     Permissions are a part of its version, after the first space.
     """

@@ -188,10 +188,11 @@ def walk_folder(
 def assign_unique_names(
     entries: Iterable[os.DirEntry[str]],
 ) -> dict[str, tuple[os.DirEntry[str], str]]:
-    """Give each entry of a folder a name of its own; returns entries by name.
+    """Give each entry of a folder a unique name; returns entries by name.
 
-    Several entries may have one name in NFC. The one that is spelt so gets it, or else the first in
-    byte order. Each other is named by its escaped spelling, and comes with the name it lost.
+    Several entries may have one name in NFC. The one that is spelt in NFC gets it, or else the
+    first in byte order. Each other one is named by its escaped spelling, and comes with the NFC
+    name.
     """
     by_name: dict[str, list[os.DirEntry[str]]] = {}
     for entry in entries:

@@ -189,14 +189,17 @@ def test_an_index_that_cannot_be_filled_says_why(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("fields = 1", "fields is a table"),
-        ("[fields]\nid = 'id'", "exactly one field takes the value content"),
+        ("fields = 1", "fields must be a table"),
+        ("[fields]\nid = 'id'", "exactly one field must take the value content"),
         ("extends = 'gpt-rag'\n[fields]\ntitle = 'titel'", "titel, which is not a value"),
         ("extends = 'gpt-rag'\n[fields]\n1x = 'title'", "1x is not a field name"),
         ("extends = 'gpt-rag'\n[fields]\nx = {}", "x needs a value or a constant"),
         ("extends = 'gpt-rag'\n[fields]\nx = { value = 'title', key = true }", "x has no key"),
         ("extends = 'gpt-rag'\nsemantics = 1", "the profile has no semantics"),
-        ("extends = 'gpt-rag'\n[vectors]\noversampling = 'x'", "vectors.oversampling is no float"),
+        (
+            "extends = 'gpt-rag'\n[vectors]\noversampling = 'x'",
+            "vectors.oversampling must be of type float",
+        ),
         ("extends = 'gpt-rag'\n[vectors]\ntruncate = 64", "truncate needs a compression"),
         ("extends = 'gpt-rag'\n[semantic]\ntitle = 'x'", "semantic names x"),
         ("extends = 'gpt-rag'\n[encryption]\nvault = 'x'", "encryption needs vault and key"),

@@ -88,7 +88,7 @@ def answer_request(
 def accept_view(
     request: InspectText | InspectImage, answer: InspectAnswer
 ) -> DocumentView | PageImage:
-    """Return what an answer has of a request. Raises InvalidAnswerError if it is none."""
+    """Return an answer if it fits its request. Raises InvalidAnswerError otherwise."""
     view, image = answer.view, answer.image
     if isinstance(request, InspectImage):
         texts = range(len(request.texts))

@@ -85,7 +85,7 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.IGNORED: (
         Advice(
             "a hidden file or folder; a dead link, a special file, or a second file or folder "
-            "whose name is the same in Unicode NFC: the one spelt so is read (3)",
+            "whose name is equal in Unicode NFC: the one spelt in NFC is read (3)",
             "as the reason says",
         ),
     ),

@@ -1,7 +1,7 @@
 """Excerpts of hits: the passages that answer, chosen by words and by meaning.
 
-By meaning only with a local model, whose calls are free. A few windows of each hit are embedded,
-chosen by the question's words; those of better hits are more, as the answer is more often there.
+By meaning only with a local model, whose calls are free. A few windows of each hit, chosen by
+the question's words, are embedded: more of better hits, which have the answer more often.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rate limiter of one deployment: use all of its quota, and never more but to find out how much.
+"""Rate limiter of one deployment: use all of its quota, and exceed it only to learn it.
 
 A client that is alone spends what is left of a window at once, and then waits for the window's end
 (`window.py`), which one early request tests. As soon as another client is seen, and in long runs,

@@ -288,7 +288,7 @@ class Pdfium:
         return self.ask_page(index, draws_graphics)
 
     def ask_page(self, index: int, question: Callable[[PageHandle], bool]) -> bool:
-        """Return what a function says of a loaded page; False if it cannot be loaded."""
+        """Return the result of a function on a loaded page; False if it cannot be loaded."""
         page = load_page(self.address, index)
         if not page:
             return False

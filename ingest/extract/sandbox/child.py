@@ -142,7 +142,7 @@ def run_task(function: Callable[[], Any], megabytes: int) -> bytes:
         answer = encode_answer(function())
         if len(answer) <= MAX_ANSWER_BYTES:
             return answer
-        error = DocumentError("what was read of it is too large; split it", Code.TOO_LARGE)
+        error = DocumentError("its extracted content is too large; split it", Code.TOO_LARGE)
     except MemoryError:
         error = DocumentError(
             f"reading it needs more than {megabytes} MB; INGEST_DOCUMENT_MEGABYTES allows more",

@@ -51,8 +51,8 @@ def missing_layers(layers: Collection[str]) -> str:
 class SandboxPool(Generic[T, R]):
     """Run a function of a task and a file in a child process, within limits. Thread-safe.
 
-    There are as many children as calls were ever made at the same time. On Linux, each reads
-    documents of one owner only, and is replaced after some; see `SandboxLimits.group_seconds`.
+    There are as many children as concurrent calls. On Linux, each reads documents of one owner
+    only, and is replaced after some; see `SandboxLimits.group_seconds`.
 
     Args:
         function: What the child calls. It imports the function by its name.
@@ -184,7 +184,7 @@ class SandboxPool(Generic[T, R]):
         missing = missing_layers(child.layers)
         if missing and self.limits.require_layers:
             self.kill(child)
-            raise ConfigError(f"{missing}, and INGEST_SANDBOX=require does not read without")
+            raise ConfigError(f"{missing}, and INGEST_SANDBOX=require reads nothing then")
         self.report_layers(child.layers)
 
     def report_layers(self, layers: Sequence[str]) -> None:

@@ -205,8 +205,8 @@ def check_permission_fields(target: ForeignTarget, profile: Profile) -> None:
     """Raise ConfigError for an index without the fields for permissions."""
     if names := describe_open_fields(profile, target.mapping):
         raise ConfigError(
-            f"{target.documents.name} on {target.documents.endpoint} has no field {names} for who "
-            "may read a document: --add-fields adds it, or name another in [permissions] of the "
+            f"{target.documents.name} on {target.documents.endpoint} has no field {names} for "
+            "permissions: --add-fields adds it, or name another in [permissions] of the "
             "profile"
         )
 

@@ -18,9 +18,9 @@ def create_owner() -> str:
 
 
 def local_host() -> str:
-    """Return the host's name, and what tells apart machines, boots and containers of that name.
+    """Return the host's name, with ids of the machine, its boot and its container.
 
-    Process ids mean the same only where all of it is the same.
+    Process ids are comparable only if all of these are equal.
     """
     try:
         namespace = PID_NAMESPACE_FILE.stat().st_ino

@@ -135,7 +135,7 @@ class EncryptionKey:
 
 @dataclass(frozen=True, slots=True)
 class PermissionOptions:
-    """Fields that say who may read a chunk."""
+    """Fields for the permissions of a chunk."""
 
     users: str = OIDS
     groups: str = GROUPS
@@ -176,7 +176,7 @@ class Profile:
         return replace(self, rules=(*self.rules, *more))
 
     def with_permissions(self, values: Iterable[str]) -> Profile:
-        """Return the profile with the fields for who may read a chunk, if it has none."""
+        """Return the profile with fields for permissions, if it has none."""
         names = {OIDS: self.permissions.users, GROUPS: self.permissions.groups}
         more = [
             Rule(Field(names[value], STRING_COLLECTION, filterable=True), value)

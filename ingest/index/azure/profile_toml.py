@@ -53,12 +53,12 @@ def build_profile(name: str, table: Mapping[str, Any], find: Callable[[str], Pro
     check_keys(table, KEYS, "the profile")
     for part in TABLES:
         if not isinstance(table.get(part, {}), dict):
-            raise ValueError(f"{part} is a table: [{part}]")  # noqa: TRY004 - as for other input
+            raise ValueError(f"{part} must be a table: [{part}]")  # noqa: TRY004 - as for other input
     base = find(str(table["extends"])) if "extends" in table else Profile(name, (), is_foreign=True)
     rules = {rule.field.name: rule for rule in base.rules}
     for rule in parse_rules(table.get("fields", {})):
         if not base.is_foreign and rule.field.name in RESERVED_FIELD_NAMES:
-            raise ValueError(f"{rule.field.name} is a field of {DEFAULT_NAME}, which keeps it")
+            raise ValueError(f"{rule.field.name} is a field of {DEFAULT_NAME} already")
         rules[rule.field.name] = rule
     made = replace(
         base,
@@ -123,7 +123,7 @@ def parse_options(base: T, table: Mapping[str, Any], part: str) -> T:
         if expected is tuple and type_of(value) == STRING_COLLECTION:
             value = tuple(value)  # noqa: PLW2901 - of strings, as the field is
         if type(value) is not expected:
-            raise ValueError(f"{part}.{name} is no {expected.__name__}")
+            raise ValueError(f"{part}.{name} must be of type {expected.__name__}")
         made[name] = value
     return replace(base, **made)
 
@@ -139,7 +139,7 @@ def check_profile(profile: Profile) -> None:
     values = [rule.value for rule in profile.rules]
     for value in REQUIRED_VALUES:
         if values.count(value) != 1:
-            raise ValueError(f"exactly one field takes the value {value}")
+            raise ValueError(f"exactly one field must take the value {value}")
     permitted = (profile.permissions.users, profile.permissions.groups)
     for rule in profile.rules:
         if rule.field.name in permitted and rule.value.startswith((META_PREFIX, TAG_PREFIX)):
@@ -149,7 +149,7 @@ def check_profile(profile: Profile) -> None:
             )
     vectors = profile.vectors
     if vectors.compression not in COMPRESSIONS:
-        raise ValueError(f"vectors.compression is one of {', '.join(COMPRESSIONS)}")
+        raise ValueError(f"vectors.compression must be one of {', '.join(COMPRESSIONS)}")
     if vectors.truncate is not None and vectors.compression == "none":
         raise ValueError("vectors.truncate needs a compression, scalar or binary")
     if vectors.retrievable and not vectors.stored:

@@ -45,8 +45,8 @@ class SqliteSearcher:
     ) -> list[tuple[int, float]]:
         """Rank chunks for a query: (row number, score), best first.
 
-        `weight` is that of vectors in a hybrid search, where words have 1; `among`: the chunks to
-        rank, None for all.
+        `weight`: of vectors in a hybrid search, where words have 1; `among`: the chunks to rank,
+        None for all.
         """
         if mode is Mode.VECTOR:
             return [] if vector is None else self.current_matrix().only(among).nearest(vector, top)

@@ -23,10 +23,9 @@ def prepare_with_attachments(
 ) -> PreparedDocument | None:
     """Prepare a document and every PDF inside it, each as a source of its own.
 
-    Only the reader of a locked one gets the passwords.
-
-    Attachments of an unchanged document are not read. An attachment that cannot be read has its
-    error as result. The details of the document name all attachments, at any depth.
+    Only the reader of a locked PDF gets the passwords. Attachments of an unchanged document are not
+    read. An attachment that cannot be read has its error as result. The details of the document
+    name all attachments, at any depth.
     """
     unlocked = partial(prepare_unlocked, prepare, passwords)
     document, task = unlocked(task, file)

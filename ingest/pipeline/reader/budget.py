@@ -38,8 +38,8 @@ class FileBudget:
         seconds = whole.total_seconds(self.pages) - self.seconds
         if min(seconds, left) <= 0:
             raise DocumentError(
-                "the time of the file that it is in is used up; INGEST_DOCUMENT_SECONDS allows "
-                "more",
+                "the time limit of the file that contains it is used up; "
+                "INGEST_DOCUMENT_SECONDS allows more",
                 Code.TOO_SLOW,
             )
         pages = max(0.0, whole.max_timed_pages - self.pages)

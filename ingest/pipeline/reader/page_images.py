@@ -65,7 +65,7 @@ def render(task: RenderTask, file: BinaryIO, on_page: OnPage) -> dict[int, str] 
 
 
 def accept_pages(task: RenderTask, answer: dict[int, str] | bytes) -> dict[int, str] | bytes:
-    """Return an answer to a task. Raises InvalidAnswerError if it is none."""
+    """Return an answer if it fits its task. Raises InvalidAnswerError otherwise."""
     if task.draw:
         if isinstance(answer, bytes) and answer.startswith(PNG_START):
             return answer

@@ -115,9 +115,9 @@ def read_document(
 
 
 def reader_owner(task: Task) -> tuple[str, ...]:
-    """Return whose documents the reader of a task may have read: those of one root.
+    """Return the owner of the documents that the reader of a task may have read: one root.
 
-    With passwords, those of one file, as it must not pass them on.
+    With passwords, one file, since the reader must not pass them on.
     """
     root, name = task.source.key
     return (root, name.split(ATTACHMENT_SEPARATOR)[0]) if task.passwords else (root,)

@@ -104,7 +104,7 @@ def parse_container_url(url: str) -> ContainerLocation:
 
 
 def describe_web_address(host: str, path: str) -> str:
-    """Say what an address is that is no container, and what to do with it; "" if it may be one."""
+    """Describe an address that is not a container, with the remedy; "" if it may be one."""
     if any(host.endswith(domain) for domain in SHAREPOINT_DOMAINS):
         return (
             "SharePoint and OneDrive cannot be read: sync the library to a folder (OneDrive app) "
@@ -113,7 +113,7 @@ def describe_web_address(host: str, path: str) -> str:
     is_storage = is_token_host(f"https://{host}", STORAGE_SCOPE) or is_host_without_name(host)
     if not is_storage and is_document_name(unquote(path)):
         return (
-            "a document on the web is no root: download it and name the file, or, if this is a "
+            "a document on the web is not a root: download it and name the file, or, if this is a "
             "blob container, name the folder it is in"
         )
     return ""

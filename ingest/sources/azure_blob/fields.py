@@ -76,12 +76,12 @@ def read_field_values(entry: ET.Element, blob_fields: Sequence[BlobField]) -> Va
 
 
 def permission_names(blob_fields: Iterable[BlobField]) -> tuple[str, ...]:
-    """Return the names of the fields that say who may read a blob."""
+    """Return the names of the fields for permissions."""
     return tuple(f.name for f in blob_fields if f.is_list and f.name in (OIDS, GROUPS))
 
 
 def split_list(text: str | None) -> tuple[str, ...] | None:
-    """Split a list in JSON, or one with commas. Returns None for none, or one that is no list."""
+    """Split a list in JSON, or one with commas. Returns None if there is none, or it is invalid."""
     if text is None:
         return None
     if not text.lstrip().startswith("["):

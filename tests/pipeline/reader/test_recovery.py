@@ -358,7 +358,7 @@ def test_pdfs_inside_share_the_time_of_their_file() -> None:
         assert left.max_seconds <= longest - budget.seconds
     budget.seconds += 2
     with pytest.raises(
-        DocumentError, match="the time of the file that it is in is used up"
+        DocumentError, match="the time limit of the file that contains it is used up"
     ) as caught:
         budget.limits_of(inner)
     assert caught.value.code is Code.TOO_SLOW

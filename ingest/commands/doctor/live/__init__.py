@@ -1,1 +1,1 @@
-"""Live probes of `ingest doctor --live`: measure what the services' documents do not say."""
+"""Live probes of `ingest doctor --live`: measure undocumented behaviour of the services."""

@@ -1,4 +1,4 @@
-"""Run the live probes, and keep what they found as JSON without secrets.
+"""Run the live probes, and record the results as JSON without secrets.
 
 A probe that fails is recorded as an error, and the others go on: the refusal of an identity without
 a role, or of a network behind a firewall, is one of the results.

@@ -74,7 +74,7 @@ def delete_index(service: Service, name: str) -> None:
             service.require("delete index", "DELETE", path)
     except IngestError as error:
         raise LeftoverIndexError(
-            f"the index {name} on {service.url} may be left ({error}): delete it in the portal"
+            f"the index {name} on {service.url} may still exist ({error}): delete it in the portal"
         ) from error
 
 
