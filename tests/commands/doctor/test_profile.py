@@ -39,6 +39,7 @@ def test_an_application_s_index_is_filled_and_said_to_work(azure: Azure, folder:
 
     write(folder / "a.pdf", prose("lathes"))
     run(folder, client(azure, **DEMO))
+    azure.search.settle()
     after = examined(azure, **DEMO)
     assert wrong(after) == {}
     said = f"1 files, {len(index.latest)} chunks by gptkbindex-ingest"
