@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ingest.azure.credential import COGNITIVE_SERVICES_SCOPE, MONITOR_SCOPE, SEARCH_SCOPE
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, MONITOR_SCOPE, SEARCH_SCOPE
 
 HOST = re.compile(r"https://([^/?#:,;\s]+)", re.IGNORECASE)
 
