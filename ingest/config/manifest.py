@@ -27,6 +27,7 @@ SETTING_NAMES = {
     "overlap": "INGEST_CHUNK_OVERLAP",
     "model": "model",
     "dimensions": "dimensions",
+    "figures": "INGEST_FIGURES",
 }
 MAX_RECORDS_TO_COMPARE = 1000  # of an index of a version without manifests
 TAKE_OVER_HINT = (
@@ -74,7 +75,9 @@ def describe_other_recipe(index: Index, wanted: Manifest, name: str, rates: Rate
         remedy = "upgrade ingest"
     elif differences := list(find_differences(stored, wanted)):
         reason = f"was filled with {join(differences)}"
-        remedy = f"set {', '.join(f'{setting_name(d)}={d.stored}' for d in differences)}"
+        remedy = (
+            f"set {', '.join(f'{setting_name(d)}={setting_value(d.stored)}' for d in differences)}"
+        )
     else:
         return ""
     cost = describe_cost(index, rates)
@@ -83,12 +86,25 @@ def describe_other_recipe(index: Index, wanted: Manifest, name: str, rates: Rate
 
 def join(differences: list[Difference]) -> str:
     """Join differences, as in "INGEST_CHUNK_TOKENS=512, not 256"."""
-    return " and ".join(f"{setting_name(d)}={d.stored}, not {d.wanted}" for d in differences)
+    return " and ".join(
+        f"{setting_name(d)}={named_value(d.stored)}, not {named_value(d.wanted)}"
+        for d in differences
+    )
 
 
 def setting_name(difference: Difference) -> str:
     """Return the name of the setting that decides a field of the recipe."""
     return SETTING_NAMES.get(difference.field, difference.field)
+
+
+def named_value(value: object) -> object:
+    """Return a value of a recipe; "none" for an empty one."""
+    return "none" if value == "" else value
+
+
+def setting_value(value: object) -> str:
+    """Return a setting's value from a recipe's, which may name the engine after it."""
+    return str(named_value(value)).partition(" ")[0]
 
 
 def has_known_recipe(index: Index, recipe: Recipe) -> bool:

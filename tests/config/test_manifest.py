@@ -82,6 +82,10 @@ def test_another_setting_is_refused_with_what_it_would_cost(index: Index) -> Non
     assert index.manifest() == small
     with pytest.raises(ConfigError, match="INGEST_CHUNK_TOKENS=256, not 512"):
         take(index, OURS)  # the first job, the night after
+    pictures = create_manifest(replace(DEFAULT, chunk_tokens=256, figures="text local"), DEFAULT)
+    take(index, pictures, take_over=True)
+    with pytest.raises(ConfigError, match=r"S=text local, not none.*; set .*INGEST_FIGURES=text;"):
+        take(index, small)
 
 
 def test_a_newer_format_is_refused_whatever_is_asked(index: Index) -> None:
