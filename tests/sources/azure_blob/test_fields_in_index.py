@@ -126,7 +126,7 @@ def test_a_blob_is_found_by_who_may_read_it(azure: Azure, tmp_path: Path, foreig
 def test_an_application_s_index_without_such_fields_is_not_filled(azure: Azure) -> None:
     """Its chunks would be everybody's."""
     index = made(azure, demo(DIMENSIONS))
-    with pytest.raises(ConfigError, match="has no field oids, groups for who may read"):
+    with pytest.raises(ConfigError, match="has no field oids, groups for permissions"):
         run(azure, PERMITTED["INGEST_BLOB_FIELDS"], INGEST_PROFILE="azure-search-openai-demo")
     assert index.latest == {}
 
@@ -184,18 +184,16 @@ def test_who_may_not_add_fields_is_told_so(azure: Azure) -> None:
         run(azure, MAPPING + ",owner")
 
 
-def test_an_index_of_an_earlier_version_is_said_to_be_one_and_completed(azure: Azure) -> None:
-    """After an update a look at the index says what to do, and the next run does it."""
+def test_an_index_of_an_earlier_version_is_read_and_completed(azure: Azure) -> None:
+    """After an update what the index has can be seen, and the next run adds what it lacks."""
     run(azure, "")
     (index,) = azure.search.indexes.values()
     for name in ("code", "details", "author", "language", "created", "confidence", "page_offsets"):
         del index.fields[name]
     index.definition["fields"] = list(index.fields.values())
     chosen = build_settings(variables(azure), {})
-    advice = r"earlier version and lacks fields: run ingest run .*Search Service Contributor"
     with open_services(chosen, Cancellation(), write=False) as all_:
-        with pytest.raises(ConfigError, match=advice):
-            list(all_.index.records())
+        assert len(list(all_.index.records())) == 2
         (hit,) = all_.index.search("saws", None, Mode.TEXT, 1)
         assert (hit.fields["page_offsets"], hit.fields["page_start"]) == (None, 1)
 
