@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fcntl import F_DUPFD, fcntl
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ingest.extract.sandbox import pool
+from ingest.extract.sandbox import process
 from ingest.extract.sandbox.child import serve
 from ingest.extract.sandbox.spawn import child_environment, spawn_process
 from tests.fork_server import SERVER
@@ -28,13 +28,13 @@ FREE_DESCRIPTOR = 200  # above all that the server has open
 def fork_process(pipe: Connection, memory: int | str) -> Any:
     """Start a sandbox process as `spawn_process` does, by forking it from the server."""
     memory = int(memory)
-    process = SERVER.Process(
+    forked = SERVER.Process(
         target=run_child,
         args=(pipe, reduction.DupFd(memory), memory, child_environment()),
         daemon=True,  # it ends with this process
     )
-    process.start()
-    return ForkedProcess(process)
+    forked.start()
+    return ForkedProcess(forked)
 
 
 def run_child(pipe: Connection, received: Any, memory: int, env: dict[str, str]) -> None:
@@ -53,13 +53,19 @@ def run_child(pipe: Connection, received: Any, memory: int, env: dict[str, str])
 
 def fork_readers() -> None:
     """Fork all sandbox processes of this process from now on."""
-    vars(pool)["spawn_process"] = fork_process
+    replace_start(fork_process)
+
+
+def replace_start(start: Callable[[Connection, int | str], Any]) -> None:
+    """Replace the function that starts a sandbox process."""
+    assert "spawn_process" in vars(process)  # or each test would start interpreters, unnoticed
+    vars(process)["spawn_process"] = start
 
 
 @contextmanager
 def real_readers() -> Iterator[None]:
     """Start a new interpreter for each sandbox process, as users do, until the end of a block."""
-    vars(pool)["spawn_process"] = spawn_process
+    replace_start(spawn_process)
     try:
         yield
     finally:
