@@ -38,7 +38,7 @@ def test_a_target_uri_names_deployment_and_version(caplog: pytest.LogCaptureFixt
     """The address below a deployment says all three; -v tells which endpoint is used."""
     target = "https://x.openai.azure.com/openai/deployments/{}/embeddings?api-version=2023-05-15"
     model = {"AZURE_OPENAI_EMBEDDING_MODEL": LARGE}
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "ingest"):
         (endpoint,) = embedding_endpoints(client(target.format("my%20emb"), **model))
     assert endpoint.url == "https://x.openai.azure.com"
     assert (endpoint.deployment, endpoint.api_version) == ("my emb", "2023-05-15")

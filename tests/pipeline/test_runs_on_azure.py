@@ -722,7 +722,9 @@ def test_any_service_with_the_protocol_embeds(azure: Azure, folder: Path, tmp_pa
 
 def test_no_sdk_is_patched() -> None:
     """What the tests prove of the SDKs holds for the SDKs that users have."""
-    for path in (ROOT / "tests").rglob("*.py"):
+    tests = ROOT / "tests"
+    folders = (each for each in tests.iterdir() if each.name != "azurite")  # npm may fill that now
+    for path in (*tests.glob("*.py"), *(path for each in folders for path in each.rglob("*.py"))):
         text = path.read_text()
         for word in ("mock" + ".patch", "monkeypatch.set" + "attr", "unittest" + ".mock"):
             assert word not in text, path
