@@ -40,7 +40,8 @@ def fork_process(pipe: Connection, memory: int | str) -> Any:
 def run_child(pipe: Connection, received: Any, memory: int, env: dict[str, str]) -> None:
     """Set up the forked process like a new one, and serve tasks."""
     os.setpgid(0, 0)
-    pipe = Connection(fcntl(pipe.fileno(), F_DUPFD, FREE_DESCRIPTOR))
+    # The memory gets the number that it has in the parent, which must not be that of the pipe.
+    pipe = Connection(fcntl(pipe.fileno(), F_DUPFD, max(FREE_DESCRIPTOR, memory + 1)))
     descriptor = received.detach()
     if descriptor != memory:
         os.dup2(descriptor, memory)
