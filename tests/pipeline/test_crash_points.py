@@ -54,6 +54,21 @@ def test_a_run_that_slept_while_it_asked_for_its_lease_writes_nothing(runs: int)
     world.check()
 
 
+def test_a_run_that_slept_while_it_took_the_lease_writes_nothing() -> None:
+    """Another one took it since, and gave it back."""
+    world = World(files={"0.pdf": "w0"})
+
+    def sleep(number: int) -> None:
+        if number == 3:  # the one that takes it
+            world.clock.advance(LEASE_SECONDS)
+            assert world.run() == 0
+            world.files["0.pdf"] = "w1"
+
+    assert world.run(sleep) == BusyError.exit_code
+    assert list(world.paid) == ["w0"]
+    assert not world.orphans()
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_befalls_runs_that_fill_an_application_s_index(
     seed: int, caplog: pytest.LogCaptureFixture

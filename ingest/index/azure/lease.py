@@ -94,7 +94,7 @@ class Lease:
         self.vector_space = (
             filled_by if is_new else recorded if filled_by in (None, recorded) else None
         )
-        self.epoch, self.checked = taken, self.clocks()
+        self.epoch = taken
         self.write_lease()
         self.documents.fence = self.raise_if_lost
         self.renewer = threading.Thread(target=self.renew_until_stopped, name="lease", daemon=True)
@@ -112,6 +112,7 @@ class Lease:
                     self.raise_if_held(holder)
                 self.epochs.begin(latest + 1, self.stamp_now())
                 latest += 1
+            self.checked = self.clocks()  # before the request, since the process may be paused
             if self.epochs.begin(latest + 1, self.stamp_now()):
                 return latest + 1
             # Another run was faster, or the answer was lost and the epoch will have no owner.
