@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -120,11 +120,13 @@ def take(
     settings = build_settings({**environment, **place, **SMALL}, {})
     run = Run(f"run {next(numbers)}")
     (root,) = parse_folder_roots([str(documents)])
-    with open_services(settings, run.stop, write=True) as services:
+    with open_services(settings, run.stop, write=True) as opened:
+        services = opened
         services.reader.threads.submit(services.reader.warm_up).result()
         services.embedder.open()
         if not looks:
-            services.index.is_new, services.recent_vectors = True, NoVectors()
+            services.index.is_new = True
+            services = replace(services, recent_vectors=NoVectors())
         wall, cpu = time.perf_counter(), time.process_time()
         for event in ingest_root(root, services, run):
             assert event is not None
