@@ -34,7 +34,7 @@ from ingest.pipeline.stages import ingest_root
 from ingest.sources.folder import parse_folder_roots
 
 PAIRS = 7
-SERVICE_DOCUMENTS, LOCAL_DOCUMENTS = 600, 60  # of a run
+SERVICE_DOCUMENTS, LOCAL_DOCUMENTS = 300, 40  # of a run
 LATENCY = 0.3  # seconds, of each answer of the service
 # So that the answers make a run as long as one of many more documents.
 SMALL = {"INGEST_EMBED_INPUTS": "4", "INGEST_EMBED_AT_ONCE": "4", "INGEST_JOURNAL": "off"}

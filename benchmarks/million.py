@@ -52,7 +52,7 @@ class Listing:
     sources: int
     name: str = ROOT
 
-    def listed(self) -> Iterator[Source]:
+    def list(self) -> Iterator[Source]:
         """The sources, in the order of their names."""
         return (Source(ROOT, name(n), "", SIZE, MODIFIED) for n in range(self.sources))
 
@@ -60,7 +60,7 @@ class Listing:
         """All belong to it."""
         return bool(name)
 
-    def opened(self, source: Source) -> AbstractContextManager[BinaryIO]:
+    def open(self, source: Source) -> AbstractContextManager[BinaryIO]:
         """Nobody reads any."""
         raise FileNotFoundError(source.name)
 
@@ -122,7 +122,7 @@ def fill(where: Path, sources: int) -> None:
     index = SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True)
     with open_services(Settings(index=str(where)), Run("filling").stop, write=False) as all_:
         recipe = all_.recipe.digest
-    with index.transaction():
+    with index.database.transaction():
         known(index, ROOT, recipe, range(0, sources, KNOWN))
     index.close()
 
