@@ -161,7 +161,7 @@ def embed(chunks: list[Chunk], all_: Services) -> None:
         if isinstance(batch, list)
     ]
     with ThreadPoolExecutor(model.at_once) as threads:
-        list(threads.map(lambda batch: model.embed([chunk.embedded for chunk in batch]), full))
+        list(threads.map(lambda batch: model.embed([chunk.text_to_embed for chunk in batch]), full))
 
 
 def is_chunk(item: object) -> TypeGuard[Chunk]:
@@ -170,11 +170,11 @@ def is_chunk(item: object) -> TypeGuard[Chunk]:
 
 
 @contextmanager
-def serving() -> Iterator[tuple[dict[str, str], Callable[[], Counts]]]:
+def serving(latency: float = LATENCY) -> Iterator[tuple[dict[str, str], Callable[[], Counts]]]:
     """The emulator in a process of its own: the environment of a client, and what it counts."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=serve, args=(theirs,))
+    process = spawn.Process(target=serve, args=(theirs, latency))
     process.start()
 
     def counts() -> Counts:
@@ -189,11 +189,11 @@ def serving() -> Iterator[tuple[dict[str, str], Callable[[], Counts]]]:
         process.join()
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, latency: float) -> None:
     """The emulator's process."""
     keep_to(slice(-1, None))
     with emulator(dimensions=DIMENSIONS) as azure:
-        azure.openai.latency = azure.search.latency = LATENCY
+        azure.openai.latency = azure.search.latency = latency
         pipe.send(azure.environment)
         while pipe.recv() != "end":
             embedded = [(len(r.inputs), r.tokens) for r in list(azure.openai.requests)]

@@ -1,6 +1,6 @@
 """Runs that are killed, paused, met by others and followed at once, on an index whose reads lag.
 
-    benchmarks/crash_points.py [SEEDS]
+    benchmarks/crash_points.py [SEEDS [FIRST_SEED]]
 
 First so many lives of an index (1,000), each with random edits, kills, pauses and second runs at
 random requests: after each, every chunk must be named by exactly one record, every record's chunks
@@ -27,7 +27,8 @@ RACES, SERIES, RUNS = 20, 20, 5  # per lag and number of replicas
 def main() -> int:
     """Print failures, and the table of lags; returns the number of failures."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    failures = sum(not survives(seed) for seed in range(seeds))
+    first = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    failures = sum(not survives(seed) for seed in range(first, first + seeds))
     print(f"{seeds} lives: {failures} with an index that is not what its files say")
     print(
         "lag replicas  at once  paid twice  stale or left over  an unchanged run at once  requests"

@@ -129,7 +129,7 @@ def peak_of(process: int) -> float:
 def planned(where: Path) -> tuple[float, float]:
     """Seconds and peak of comparing a million records with a listing that has the same sources."""
     index = SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True)
-    with index.transaction():
+    with index.database.transaction():
         known(index, "/root", "recipe", range(SOURCES))
     before = peak()
     listing = (Source("/root", name(n), "", SIZE, MODIFIED) for n in range(SOURCES))

@@ -14,7 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -52,7 +52,7 @@ class Listing:
     sources: int
     name: str = ROOT
 
-    def listed(self) -> Iterator[Source]:
+    def list(self) -> Iterator[Source]:
         """The sources, in the order of their names."""
         return (Source(ROOT, name(n), "", SIZE, MODIFIED) for n in range(self.sources))
 
@@ -60,17 +60,15 @@ class Listing:
         """All belong to it."""
         return bool(name)
 
-    def opened(self, source: Source) -> AbstractContextManager[BinaryIO]:
+    def open(self, source: Source) -> AbstractContextManager[BinaryIO]:
         """Nobody reads any."""
         raise FileNotFoundError(source.name)
 
 
-class Made(dask.DaskEngine):
+def made_up(engine: dask.DaskEngine) -> dask.DaskEngine:
     """The engine, with workers that make their answers up."""
-
-    def submit(self, group: Group, job: Job) -> Future[GroupResult]:
-        """As the real one does."""
-        return dask.explain_errors(self.executor.submit(MADE, group, job), self.address)
+    engine.task = MADE
+    return engine
 
 
 def making() -> Callable[[Group, Job], GroupResult]:
@@ -124,7 +122,7 @@ def fill(where: Path, sources: int) -> None:
     index = SqliteIndex(where, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=True)
     with open_services(Settings(index=str(where)), Run("filling").stop, write=False) as all_:
         recipe = all_.recipe.digest
-    with index.transaction():
+    with index.database.transaction():
         known(index, ROOT, recipe, range(0, sources, KNOWN))
     index.close()
 
@@ -136,7 +134,7 @@ def driven(where: Path, sources: int, address: str) -> list[tuple[float, float, 
     with (
         open_services(settings, run.stop, write=True) as all_,
         dask.connect_cluster(address, run.id) as engine,
-        connect_engine(Made(address, engine.client, run.id), settings, all_, run) as everywhere,
+        connect_engine(made_up(engine), settings, all_, run) as everywhere,
     ):
         account = RunRecorder(
             run, everywhere, partial(find_capacity, everywhere, settings), time.monotonic()

@@ -72,12 +72,15 @@ def create_embedder(
     )
 
 
-def open_vector_journal(settings: Settings, model: Embedder, index: str) -> VectorJournal | None:
+def open_vector_journal(
+    settings: Settings, model: Embedder, index: str, *, is_worker: bool
+) -> VectorJournal | None:
     """Open the journal of an index for vectors that a service bills; None without one."""
     if settings.journal == "off" or not embedding_endpoints(settings):
         return None
     name = f"{index} {settings.search_index} {model.model}"
-    return open_journal(Path(settings.journal).expanduser(), name, model.dimensions)
+    folder = Path(settings.journal).expanduser()
+    return open_journal(folder, name, model.dimensions, is_worker=is_worker)
 
 
 def embedder_locations(settings: Settings) -> tuple[str, ...]:

@@ -98,8 +98,10 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     is_own = model is None
     model = model or create_embedder(settings, connections, times, budget, rate_limiter)
     journal = (
-        open_vector_journal(settings, model, index_location(settings).text)
-        if write and is_own and not shared
+        open_vector_journal(
+            settings, model, index_location(settings).text, is_worker=shared is not None
+        )
+        if write and is_own
         else None
     )
     if not isinstance(model, PartwiseEmbedder):  # which pays for its requests itself

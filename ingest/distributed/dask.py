@@ -1,4 +1,4 @@
-"""Dask engine: groups run on the Executor of its client, and the coordinator is a Dask actor."""
+"""Dask engine: groups are tasks of its client, and the coordinator is a Dask actor."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import logging
 import pkgutil
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, field
@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 SCHEDULER_NOTICE_SECONDS = 3.0  # without a scheduler, after which a warning is logged
 COORDINATOR_CALL_SECONDS = 10.0  # timeout of a call, which normally takes a millisecond
 COORDINATOR_LOOKUP_SECONDS = 0.2  # timeout for finding the coordinator
-RESULT_TIMEOUT_SECONDS = 120.0  # for a result to arrive, which normally takes milliseconds
+# Of an attempt to fetch a result, which normally takes milliseconds; between two; and of all.
+FETCH_TIMEOUT_SECONDS, FETCH_PAUSE_SECONDS, RESULT_TIMEOUT_SECONDS = 10.0, 1.0, 300.0
 COORDINATOR_PRIORITY = 100  # before all groups
 LOST_STATUSES = frozenset({"error", "lost", "cancelled"})  # of a coordinator's future
 PROFILER_CALLBACKS = ("profile", "profile-cycle")  # periodic callbacks of a Dask worker
@@ -47,25 +48,25 @@ UNREACHABLE_ERRORS = (OSError, RuntimeError, ValueError, TimeoutError, Cancelled
 class DaskEngine:
     """A ClusterEngine on a Dask cluster, for one run."""
 
-    def __init__(
-        self,
-        address: str,
-        client: distributed.Client,
-        run: str,
-        result_timeout: float = RESULT_TIMEOUT_SECONDS,
-    ) -> None:
+    def __init__(self, address: str, client: distributed.Client, run: str) -> None:
         self.address = address
-        self.result_timeout = result_timeout
-        self.finished_groups: dict[
-            str, float
-        ] = {}  # when a group was first seen finished, without its result
         self.client = client
-        self.executor = client.get_executor(pure=False)  # do not deduplicate calls
+        self.task: Callable[[Group, Job], GroupResult] = run_group
         self.coordinator_variable = distributed.Variable(coordinator_name(run), client=client)
         self.coordinator: distributed.Future[Any] | None = None
 
     def submit(self, group: Group, job: Job) -> Future[GroupResult]:
-        return explain_errors(self.executor.submit(run_group, group, job), self.address)
+        # The client's Executor would let its caller wait forever if fetching a result fails.
+        call = self.client.submit(self.task, group, job, pure=False)
+        result: Future[GroupResult] = Future()
+
+        def forward_cancel(_: Future[GroupResult]) -> None:
+            if result.cancelled():
+                call.cancel()
+
+        result.add_done_callback(forward_cancel)
+        call.add_done_callback(Delivery(result, self.address).fetch)
+        return result
 
     def slots(self) -> int:
         workers = self.client.scheduler_info(n_workers=-1)["workers"]
@@ -100,17 +101,6 @@ class DaskEngine:
             if self.coordinator.status in LOST_STATUSES:
                 raise ServiceError("the worker that ran the coordinator is lost") from error
             return None
-
-    def has_lost_results(self) -> bool:
-        # If fetching a result fails, Dask's Executor lets its caller wait forever.
-        now = time.monotonic()
-        coordinator_key = self.coordinator.key if self.coordinator else None
-        self.finished_groups = {
-            key: self.finished_groups.get(key, now)
-            for key, state in list(self.client.futures.items())
-            if state.status == "finished" and key != coordinator_key
-        }
-        return any(now - since > self.result_timeout for since in self.finished_groups.values())
 
     def unreachable_error(self) -> ServiceError:
         """Return the error for a scheduler that no longer answers."""
@@ -176,29 +166,58 @@ def scheduler_unreachable(address: str) -> ServiceError:
     return ServiceError(f"no scheduler answers at {address}: start it, or check --engine")
 
 
-def explain_errors(call: Future[GroupResult], address: str) -> Future[GroupResult]:
-    """Wrap a call so that errors of the engine carry a remedy."""
-    wrapped: Future[GroupResult] = Future()
+@dataclass(slots=True)
+class Delivery:
+    """Delivery of a group's result. Fetching it is tried again if that fails, for a while."""
 
-    def forward_result(_: Future[GroupResult]) -> None:
-        if not wrapped.set_running_or_notify_cancel():
+    result: Future[GroupResult]
+    address: str  # of the scheduler
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    failing_since: float | None = None
+
+    def fetch(self, call: distributed.Future[GroupResult]) -> None:
+        """Pass on what has become of a call that is done, with a remedy if it failed."""
+        if self.result.done():  # cancelled
             return
         try:
-            wrapped.set_result(call.result())
-        except CancelledError:
-            wrapped.set_exception(
-                ServiceError(f"the scheduler at {address} is gone or was restarted: run again")
-            )
+            found = call.result(timeout=FETCH_TIMEOUT_SECONDS)
         except BaseException as error:  # noqa: BLE001 - raised where the result is taken
-            wrapped.set_exception(translate_error(error))
+            if call.status in {"finished", "pending"}:
+                self.try_again(call)
+            else:
+                self.fail(self.explain(error))
+        else:
+            with suppress(InvalidStateError):
+                self.result.set_result(found)
 
-    def forward_cancel(_: Future[GroupResult]) -> None:
-        if wrapped.cancelled():
-            call.cancel()
+    def try_again(self, call: distributed.Future[GroupResult]) -> None:
+        """Fetch again, at once or when the group was done again after its worker was lost."""
+        now = self.clock()
+        if call.status == "pending" or self.failing_since is None:
+            self.failing_since = now
+        if now - self.failing_since > RESULT_TIMEOUT_SECONDS:
+            reason = "results of workers do not arrive here: check the network, and run again"
+            self.fail(ServiceError(reason))
+            return
+        self.sleep(FETCH_PAUSE_SECONDS)
+        try:
+            call.add_done_callback(self.fetch)
+        except RuntimeError as error:  # the client was closed
+            self.fail(error)
 
-    call.add_done_callback(forward_result)
-    wrapped.add_done_callback(forward_cancel)
-    return wrapped
+    def explain(self, error: BaseException) -> BaseException:
+        """Return the error of a call, in our words."""
+        if isinstance(error, CancelledError):
+            return ServiceError(
+                f"the scheduler at {self.address} is gone or was restarted: run again"
+            )
+        return translate_error(error)
+
+    def fail(self, error: BaseException) -> None:
+        """End the wait for the result."""
+        with suppress(InvalidStateError):
+            self.result.set_exception(error)
 
 
 def translate_error(error: BaseException) -> BaseException:

@@ -65,9 +65,6 @@ class ClusterEngine(Protocol):
     # call a method of the coordinator; None: no answer yet; raises ServiceError if it is lost
     def call_coordinator(self, method: str, *arguments: Any) -> Any: ...
 
-    # whether groups are finished whose results do not arrive
-    def has_lost_results(self) -> bool: ...
-
     # let the workers close their sessions of a run
     def end_run(self, run: str) -> None: ...
 
@@ -169,10 +166,6 @@ class WorkerMonitor:
             budget.limit_reached = status.limit_reached
             stop.drain()
         self.mirror_times()
-        if self.engine.has_lost_results():
-            reason = "results of workers do not arrive here: check the network, and run again"
-            stop.fault = stop.fault or ServiceError(reason)
-            stop.abandon()
 
     def update_status(self, status: WorkerStatus) -> None:
         """Keep a worker's status, unless a later one is known."""

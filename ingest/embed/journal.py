@@ -3,14 +3,19 @@
 A run that is killed between a response and its upload has paid for vectors that nobody has. The
 next run on this machine finds them here. Deleting the journal is always safe: it costs money, never
 correctness. Records are a hash of the text and the vector; the last one may be incomplete.
+
+Workers of a cluster may share a machine. Each writes a file of its own, and reads those of workers
+that have died: their sources are done again at once, by any other worker.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -31,6 +36,10 @@ log = logging.getLogger(__name__)
 HASH_BYTES = 32
 # Of each of two files: uploads follow responses closely, so the last vectors are enough.
 MAX_FILE_BYTES = 64_000_000
+WORKER_FILE_BYTES = 8_000_000  # likewise, of a worker
+MAX_DEAD_FILES = 16  # that a worker reads, the newest first; older ones are deleted
+LOOK_SECONDS = 1.0  # between two looks for files of dead workers
+NUMBERS = itertools.count()  # of the journals of this process
 
 
 @dataclass(slots=True)
@@ -39,18 +48,23 @@ class VectorJournal:
 
     path: Path
     dimensions: int
+    max_bytes: int
     found: dict[bytes, Vectors] | None = None  # of an earlier run; None: not read yet
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def find(self, texts: Sequence[str]) -> dict[int, Vectors]:
         """Return the vectors that an earlier run received, by the place of their text."""
         with self.lock:
-            if self.found is None:
-                self.found = self.read(self.previous_path) | self.read(self.path)
+            self.load()
         if not self.found:
             return {}
         keys = [hash_text(text) for text in texts]
         return {place: self.found[key] for place, key in enumerate(keys) if key in self.found}
+
+    def load(self) -> None:
+        """Read what an earlier run left."""
+        if self.found is None:
+            self.found = self.read(self.previous_path) | self.read(self.path)
 
     def append(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors. A full or read-only disk is logged, and not an error."""
@@ -62,7 +76,7 @@ class VectorJournal:
                 # A record that was cut short would shift all that follow it.
                 file.truncate(file.tell() // records.itemsize * records.itemsize)
                 file.write(records.tobytes())
-                if file.tell() > MAX_FILE_BYTES:
+                if file.tell() > self.max_bytes:
                     self.path.replace(self.previous_path)
         except OSError as error:
             log.info("could not keep vectors in %s: %s", self.path, error)
@@ -99,12 +113,52 @@ class VectorJournal:
         return np.dtype([("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.dimensions,))])
 
 
+@dataclass(slots=True)
+class WorkerJournal(VectorJournal):
+    """Journal of a worker, beside those of others. Thread-safe."""
+
+    looked_at: float = -LOOK_SECONDS
+    seen: set[Path] = field(default_factory=set)  # files of dead workers that were read
+
+    def load(self) -> None:
+        """Read what workers left that have died since the last look."""
+        self.found = self.found or {}
+        if time.monotonic() - self.looked_at < LOOK_SECONDS:
+            return
+        self.looked_at = time.monotonic()
+        for path in self.dead_files():
+            if path not in self.seen:
+                self.seen.add(path)
+                self.found |= self.read(path)
+
+    def dead_files(self) -> list[Path]:
+        """List the newest files of workers that have died, and delete any others of them."""
+        name = self.path.name.partition(".")[0]
+        found = [path for path in self.path.parent.glob(f"{name}.*-*") if not is_in_use(path)]
+        with suppress(OSError):  # another worker may be deleting some
+            found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in found[MAX_DEAD_FILES:]:
+                path.unlink(missing_ok=True)
+        return found[:MAX_DEAD_FILES]
+
+
+def is_in_use(path: Path) -> bool:
+    """Return whether a worker's file is that of a process which exists, as far as can be seen.
+
+    To read a file that is in use does no harm, and to miss one only costs money.
+    """
+    process = path.name.split(".")[1].partition("-")[0]
+    return process == str(os.getpid()) or Path("/proc", process).exists()
+
+
 def hash_text(text: str) -> bytes:
     """Return the hash by which a text is known."""
     return hashlib.sha256(text.encode()).digest()
 
 
-def open_journal(folder: Path, name: str, dimensions: int) -> VectorJournal | None:
+def open_journal(
+    folder: Path, name: str, dimensions: int, *, is_worker: bool = False
+) -> VectorJournal | None:
     """Open the journal of an index and model in a folder; None if nothing can be written there."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,7 +167,10 @@ def open_journal(folder: Path, name: str, dimensions: int) -> VectorJournal | No
     if not os.access(folder, os.W_OK):
         return None
     key = hashlib.sha256(f"{name} {dimensions}".encode()).hexdigest()[:32]
-    return VectorJournal(folder / f"{key}.vectors", dimensions)
+    if is_worker:
+        path = folder / f"{key}.{os.getpid()}-{next(NUMBERS)}.vectors"
+        return WorkerJournal(path, dimensions, WORKER_FILE_BYTES)
+    return VectorJournal(folder / f"{key}.vectors", dimensions, MAX_FILE_BYTES)
 
 
 def add_journal(embedder: Embedder, journal: VectorJournal) -> Embedder:

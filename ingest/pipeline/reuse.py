@@ -123,12 +123,13 @@ def release_copies(
 def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation) -> Iterator[Item]:
     """Attach the vectors of equal texts in the index, or an earlier one; other items pass.
 
-    A new index has none, until the run has embedded more than `recent_vectors` keeps.
+    A new index has none but those of this run that `recent_vectors` has dropped.
     """
-    index, earlier, recent = services.index, services.previous_index, services.recent_vectors
+    recent = services.recent_vectors
+    has_others = services.previous_index is not None or not services.index.is_new
 
     def may_be_known(item: object) -> TypeGuard[NewChunk]:
-        return is_new_chunk(item) and bool(earlier or not index.is_new or recent.has_forgotten)
+        return is_new_chunk(item) and (has_others or recent.may_have_dropped(item.text_hash))
 
     def start(item: list[NewChunk] | Item) -> Future[dict[str, Vectors]] | None:
         if not isinstance(item, list):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import distributed
+import pytest
 
-from ingest.distributed.dask import PROFILER_CALLBACKS, DaskEngine, coordinator_link
+from ingest.distributed.dask import PROFILER_CALLBACKS, Delivery, coordinator_link
+from ingest.distributed.messages import GroupResult, WorkerStatus
+from ingest.errors import RoleError, ServiceError
+from ingest.models import RunProgress
 from tests.distributed.cluster import cluster
 from tests.processes import wait_until
+
+DONE = GroupResult(7, (), (), RunProgress(), WorkerStatus("a worker"))
 
 
 def test_a_worker_is_not_profiled_from_its_first_group_on(tmp_path: Path) -> None:
@@ -23,17 +33,53 @@ def test_a_worker_is_not_profiled_from_its_first_group_on(tmp_path: Path) -> Non
             wait_until(lambda: list(client.run(profiled).values()) == [False])
 
 
-def test_what_does_not_arrive_is_missed(tmp_path: Path) -> None:
-    """A group is done and its result does not come: after a while that is known, not before."""
-    with cluster(tmp_path, {}) as made, made.client() as client:
-        made.worker()
-        hasty = DaskEngine(made.address, client, "a run", result_timeout=0.0)
-        patient = DaskEngine(made.address, client, "a run", result_timeout=3600.0)
-        done = client.submit(int)
-        wait_until(hasty.has_lost_results)
-        assert not patient.has_lost_results()
-        done.release()
-        wait_until(lambda: not hasty.has_lost_results())
+@dataclass
+class Call:
+    """A task of Dask's that is done, and what comes of fetching its result, each time."""
+
+    fetched: Iterator[object]
+    status: str = "finished"
+
+    def result(self, timeout: float) -> object:
+        assert timeout > 0
+        found = next(self.fetched)
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def add_done_callback(self, call: Callable[[Any], None]) -> None:
+        call(self)
+
+
+def deliver(call: Call) -> Future[GroupResult]:
+    """Fetch what comes of a call, in a time that takes none."""
+    seconds = itertools.count(step=10.0)
+    result: Future[GroupResult] = Future()
+    delivery = Delivery(result, "tcp://scheduler", lambda: next(seconds), lambda _: None)
+    delivery.fetch(cast("distributed.Future[GroupResult]", call))
+    return result
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), OSError("reset by peer"), KeyError("lost")])
+def test_a_result_that_could_not_be_fetched_is_fetched_again(error: Exception) -> None:
+    """The network hiccups, or the machine is busy: the group is done, and I get what it did."""
+    assert deliver(Call(iter([error, error, DONE]))).result() == DONE
+
+
+def test_what_does_not_arrive_is_missed() -> None:
+    """A group is done and its result does not come: after a while I am told, and not before."""
+    with pytest.raises(ServiceError, match="do not arrive here: check the network"):
+        deliver(Call(itertools.repeat(TimeoutError()))).result()
+    attempts = [TimeoutError()] * 29
+    assert deliver(Call(iter([*attempts, DONE]))).result() == DONE
+
+
+def test_an_error_of_a_group_is_passed_on_and_a_lost_scheduler_is_named() -> None:
+    """The first at once, in its own words; the other with its address."""
+    with pytest.raises(RoleError, match="a role is missing"):
+        deliver(Call(iter([RoleError("a role is missing")]), "error")).result()
+    with pytest.raises(ServiceError, match="the scheduler at tcp://scheduler is gone"):
+        deliver(Call(iter([CancelledError()]), "cancelled")).result()
 
 
 def profiled(dask_worker: Any) -> bool:

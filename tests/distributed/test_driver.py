@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -179,18 +179,6 @@ def test_no_time_to_settle_anything_is_kept(here: World) -> None:
         assert not gate.opened.is_set()
         gate.opened.set()
     assert "new" not in ran.outcomes.values()
-
-
-def test_results_that_do_not_arrive_end_the_run(here: World) -> None:
-    """Rather than to wait for them for ever: the next run sees what is there."""
-    with (
-        threads() as engine,
-        here.running("silent", lambda _: nullcontext(engine)) as (all_, run, _),
-    ):
-        engine.silent = True
-        (root,) = parse_folder_roots([str(here.folder)])
-        with pytest.raises(ServiceError, match="do not arrive"):
-            list(ingest_root(root, all_, run))
 
 
 def test_nothing_that_signs_in_leaves_the_driver(tmp_path: Path) -> None:

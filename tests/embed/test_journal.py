@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +11,20 @@ import numpy as np
 import pytest
 
 from ingest.embed import Embedder, PartialEmbedding, journal
-from ingest.embed.journal import VectorJournal, add_journal, open_journal
+from ingest.embed.journal import (
+    LOOK_SECONDS,
+    MAX_DEAD_FILES,
+    VectorJournal,
+    WorkerJournal,
+    add_journal,
+    open_journal,
+)
 from tests.conftest import DIMENSIONS, Embeds, vector
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+NO_PROCESS = 2**22 + 1  # no system gives out such an id
 TEXTS = [f"text {n}" for n in range(5)]
 
 
@@ -82,6 +91,34 @@ def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     model(again, tmp_path).embed([f"text {n}" for n in range(100)])
     assert 80 < len(again.texts) < 100
     assert "text 99" not in again.texts
+
+
+def test_a_worker_takes_what_a_dead_one_of_its_machine_had_received(tmp_path: Path) -> None:
+    """Each has a file of its own; a neighbour that lives needs its vectors itself."""
+
+    def journal_of(process: int) -> VectorJournal:
+        found = open_journal(tmp_path, "index model", DIMENSIONS, is_worker=True)
+        assert found is not None
+        mine = str(os.getpid())
+        found.path = found.path.with_name(found.path.name.replace(mine, str(process)))
+        return found
+
+    def add(process: int, text: str) -> None:
+        journal_of(process).append([text], np.stack([vector(text)]))
+
+    this, dead = os.getpid(), NO_PROCESS
+    add(this, "of a neighbour")
+    add(dead, "of a dead one")
+    mine = journal_of(this)
+    assert list(mine.find(["of a neighbour", "of a dead one", "new"])) == [1]
+    add(dead, "of one that died later")
+    assert isinstance(mine, WorkerJournal)
+    mine.looked_at -= LOOK_SECONDS
+    assert list(mine.find(["of one that died later"])) == [0]
+    for n in range(2 * MAX_DEAD_FILES):
+        add(dead, f"long ago {n}")
+    journal_of(this).find(["new"])
+    assert len(list(tmp_path.iterdir())) == 1 + MAX_DEAD_FILES
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:

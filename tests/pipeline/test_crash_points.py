@@ -12,15 +12,61 @@ from typing import Any
 
 import pytest
 
+from ingest.errors import BusyError
+from ingest.index.azure.index import AzureIndex
 from tests.conftest import DIMENSIONS
 from tests.index.foreign_indexes import demo, demo_cloud, demo_full, gpt_rag
-from tests.pipeline.worlds import INDEX, World, live
+from tests.pipeline.worlds import (
+    ANOTHER_MACHINE,
+    INDEX,
+    LEASE_SECONDS,
+    Process,
+    World,
+    live,
+)
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_befalls_runs_on_a_service_the_next_one_makes_good(seed: int) -> None:
     """Lags of none to eight seconds, one replica or two."""
     live(World(lag=(0.0, 1.0, 3.0, 8.0)[seed % 4], replicas=1 + seed % 2), seed)
+
+
+@pytest.mark.parametrize("runs", [1, 55])
+def test_a_run_that_slept_while_it_asked_for_its_lease_writes_nothing(runs: int) -> None:
+    """The answer was from before other runs; after many of them, their first traces are deleted."""
+    world = World(files={"0.pdf": "w0"})
+    process = Process()
+    index = world.open(process, ANOTHER_MACHINE)
+    assert isinstance(index, AzureIndex)
+    index.hold("", lambda _: None)
+
+    def sleep(_: int) -> None:
+        process.after = lambda _: None
+        world.clock.advance(LEASE_SECONDS)
+        assert {world.run() for _ in range(runs)} == {0}
+
+    process.after = sleep
+    world.clock.advance(2.0)  # the last answer no longer counts
+    with pytest.raises(BusyError, match="taken over"):
+        index.lease.raise_if_lost()
+    world.close(index, is_dead=True)
+    world.check()
+
+
+def test_a_run_that_slept_while_it_took_the_lease_writes_nothing() -> None:
+    """Another one took it since, and gave it back."""
+    world = World(files={"0.pdf": "w0"})
+
+    def sleep(number: int) -> None:
+        if number == 3:  # the one that takes it
+            world.clock.advance(LEASE_SECONDS)
+            assert world.run() == 0
+            world.files["0.pdf"] = "w1"
+
+    assert world.run(sleep) == BusyError.exit_code
+    assert list(world.paid) == ["w0"]
+    assert not world.orphans()
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Chunk, PreparedDocument, Record, Source
-from ingest.pipeline.context import Services
+from ingest.pipeline.context import Run, Services
 from ingest.pipeline.recent_vectors import RecentVectors
 from ingest.pipeline.reuse import (
     MAX_HELD_COPIES,
@@ -26,10 +27,12 @@ from ingest.pipeline.reuse import (
     hold_copies,
     release_copies,
 )
+from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import EmbeddedBatch, NewChunk
 from ingest.runtime.cancellation import Cancellation
-from tests.conftest import DIMENSIONS, Bench, settled, vector
+from ingest.sources.folder import parse_folder_roots
+from tests.conftest import DIMENSIONS, MODEL, Bench, settled, vector
 from tests.pdfs import prose, write
 
 if TYPE_CHECKING:
@@ -112,6 +115,32 @@ def test_an_index_without_text_hashes_is_used_and_gets_them(bench: Bench) -> Non
     assert bench.embeds.texts == []
 
 
+class Asked(SqliteIndex):
+    """An index that remembers which texts it was asked for."""
+
+    asked: list[str]
+
+    def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
+        self.asked += hashes
+        return super().ids_by_text(hashes)
+
+
+def test_a_first_run_looks_up_only_what_it_embedded_and_dropped(bench: Bench) -> None:
+    """A new index has nothing to find; a copy of a text of long ago is looked up all the same."""
+    write(bench.folder / "a.pdf", prose("lathes", 4))
+    write(bench.folder / "b.pdf", prose("mills", 20), prose("saws", 20))
+    shutil.copy(bench.folder / "a.pdf", bench.folder / "c.pdf")
+    index = Asked(bench.folder.parent / "asked", MODEL, DIMENSIONS, create=True)
+    index.asked = []
+    used = replace(bench.services(index), recent_vectors=RecentVectors(DIMENSIONS * 4))
+    (root,) = parse_folder_roots([str(bench.folder)])
+    done = settled(list(ingest_root(root, used, Run("first"))))
+    used.reader.threads.shutdown()
+    used.embed_threads.shutdown()
+    assert done["a.pdf"].embedded == done["c.pdf"].reused == len(index.asked) > 0
+    index.close()
+
+
 def test_a_damaged_vector_is_not_handed_on(bench: Bench) -> None:
     """What cannot be found by its meaning is embedded again, not copied."""
     write(bench.folder / "a.pdf", prose("lathes", 20))
@@ -140,7 +169,11 @@ def piece(text: str, number: int) -> NewChunk:
     source = Source("r", f"{number}.pdf", "", 1, "")
     document = PreparedDocument("f", 1, 0, "", (chunk,))
     made = Transaction(source, "", Record(*source.key), document, frozenset())
-    return NewChunk(made, chunk, text)
+    return NewChunk(made, chunk, hash_of(text))
+
+
+def hash_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def embed_pairs(items: Iterable[Item], sent: list[str]) -> Iterator[EmbeddedBatch]:
@@ -181,9 +214,13 @@ def test_each_chunk_gets_the_vector_of_its_text_once(texts: list[str], remembere
         expected = "odd" if "?" in text else vector(text)
         np.testing.assert_array_equal(results[str(number)], expected)
     assert (copies.held, copies.count) == ({}, 0)
+    embedded = [text for text in sent if "?" not in text]
     if remembered >= len({*texts}):
-        embedded = [text for text in sent if "?" not in text]
         assert len(embedded) == len(set(embedded))
+    recent = used.recent_vectors
+    for known in map(hash_of, embedded):  # and so found in the index, if it comes again
+        assert recent.get(known) is not None or recent.may_have_dropped(known)
+    assert not recent.may_have_dropped(hash_of("never seen"))
 
 
 def test_copies_do_not_pile_up() -> None:

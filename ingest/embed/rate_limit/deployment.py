@@ -35,9 +35,6 @@ REQUEST_MARGIN = 0.9
 MAX_LATE_SECONDS = 0.25  # a request this late does not delay the next, as limited by tokens
 MAX_REQUEST_LATE_SECONDS = 0.04  # likewise, as limited by the number of requests
 WINDOW_RESET_DELAY_SECONDS = 0.3  # after the end of a minute, for clock skew and latency
-SHORT_RETRY_AFTER_SECONDS = 2.0  # below: a rate was exceeded; from here on: a minute's total
-WINDOW_ROUNDING_SECONDS = 1.5  # by which a request may precede the minute that it started
-RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
 
 UNKNOWN_QUOTA_REQUEST_TOKENS = 8_000  # size of a request before the quota is known
 UNLIMITED_QUOTA_REQUEST_TOKENS = 8_000  # and without a quota: efficient, and still quick
@@ -52,9 +49,11 @@ CHECKS_PER_WINDOW, CHECK_SECONDS = 2, 1.0  # single requests before a burst, and
 OTHERS_SHARE = 0.1  # of the limit: others that use less need no share
 COUNTING_TOLERANCE = 0.2  # of a request: the service may count its tokens differently
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
-# So that only one request finds the quota used up; doubling, as there may be none.
+# While no limit is reported: slowly enough that a refusal is back before the next request, and only
+# one request finds a window used up. It doubles after a while, as there may be no limit.
 UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
-MAX_DOUBLINGS = 30
+STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
+LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
 MIN_WINDOW_REQUESTS = 5  # in a window that reveals a limit
 COMPARABLE_SHARE = 0.8  # of the learnt limit: if less than this got through, others used the rest
 
@@ -136,12 +135,11 @@ class DeploymentLimiter:
 
     def burst_at(self, tokens: float, now: float) -> float:
         """Return when a request may be sent, if no other client needs the quota."""
-        capacity = self.window_capacity()
-        if capacity == math.inf:
-            doublings = max(0.0, now - self.first_sent_at) / UNKNOWN_LIMIT_DOUBLING_SECONDS
-            rate = UNKNOWN_LIMIT_TOKENS_PER_SECOND * 2 ** min(doublings, MAX_DOUBLINGS)
-            return self.last_sent_at + self.last_tokens / rate
+        if self.window_capacity() == math.inf:
+            return self.probe_at(now)
         when = self.room_at(tokens, now)
+        if self.token_limit.limit == math.inf and not self.remaining.is_reported:
+            when = max(when, self.probe_at(now))
         if self.remaining.is_reported and self.checks < CHECKS_PER_WINDOW:
             if self.under_way:
                 return now + MAX_LATE_SECONDS
@@ -149,6 +147,16 @@ class DeploymentLimiter:
         if self.window.is_tested or when - now < MIN_TESTED_WAIT_SECONDS:
             return when
         return now + MAX_LATE_SECONDS if self.under_way else now
+
+    def probe_at(self, now: float) -> float:
+        """Return when a request may be sent, as the limit is not known or only learnt."""
+        capacity, rate = self.window_capacity(), UNKNOWN_LIMIT_TOKENS_PER_SECOND
+        if capacity < math.inf:
+            rate = max(rate, capacity / LEARNT_BURST_SECONDS)
+        else:
+            seconds = max(0.0, now - self.first_sent_at - STEADY_SECONDS)
+            rate *= 2 ** min(seconds / UNKNOWN_LIMIT_DOUBLING_SECONDS, MAX_DOUBLINGS)
+        return self.last_sent_at + self.last_tokens / rate
 
     def room_at(self, tokens: float, now: float) -> float:
         """Return when a request fits the window."""
@@ -236,6 +244,9 @@ class DeploymentLimiter:
         self.remaining.record_remaining(request, left, self.token_limit.reported, arrived)
         if self.window.is_reset(request, left, self.remaining.highest):
             self.window.record_reset(request, self.remaining.highest - left)
+            # An early end shows that the window is fixed, and not yet how long it is.
+            if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
+                self.window.is_tested = False
         if request.is_single and self.checks < CHECKS_PER_WINDOW:
             self.check_for_others(request, now)
 
@@ -294,7 +305,7 @@ class DeploymentLimiter:
             self.hold_reason = TOKEN_QUOTA if TOKEN_QUOTA in limits else REQUEST_QUOTA
             self.held_until = now + (retry_after or hold_seconds(self.refusals))
             if REQUEST_QUOTA in limits:
-                rate = self.throughput(now, retry_after, of_requests=True)
+                rate = self.window.throughput(now, retry_after, of_requests=True)
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
             if TOKEN_QUOTA in limits:
                 self.learn_from_refusal(request, retry_after, now, is_unexpected=is_unexpected)
@@ -314,7 +325,7 @@ class DeploymentLimiter:
             self.remaining.window_seconds = self.window.seconds
             if used + request.tokens > capacity:
                 return  # it tested where the window ends
-            found = self.throughput(now, retry_after)
+            found = self.window.throughput(now, retry_after)
             # A refusal after a few requests says more of others than of the limit.
             is_known = self.token_limit.limit < math.inf or self.remaining.is_reported
             is_learnable = not is_known and len(self.window.requests) >= MIN_WINDOW_REQUESTS
@@ -326,24 +337,7 @@ class DeploymentLimiter:
             return
         if was_alone and capacity < math.inf:
             self.shared_until = now + SHARED_PERIOD_SECONDS
-        rate = self.throughput(now, retry_after)
+        rate = self.window.throughput(now, retry_after)
         if was_alone and not retry_after:
             rate = min(rate, used)  # a burst says nothing of a rate
         self.token_limit.record_throttled(rate, self.held_until, self.refusals)
-
-    def throughput(self, now: float, retry_after: float, *, of_requests: bool = False) -> float:
-        """Return the tokens (or requests) per minute that got through before a 429.
-
-        Tokens are counted from the start of the service's window if `retry_after` reveals it;
-        otherwise, and for requests, the rate of the last seconds counts.
-        """
-        if retry_after >= SHORT_RETRY_AFTER_SECONDS and not of_requests:
-            start = now + retry_after - self.window.seconds - WINDOW_ROUNDING_SECONDS
-            total = sum(sent.tokens for sent in self.window.requests if sent.sent_at >= start)
-            return total * QUOTA_WINDOW_SECONDS / self.window.seconds
-        latest = [
-            sent for sent in self.window.requests if sent.sent_at >= now - RATE_WINDOW_SECONDS
-        ]
-        seconds = max(1.0, now - latest[0].sent_at) if latest else 1.0
-        total = sum(1.0 if of_requests else sent.tokens for sent in latest)
-        return total * QUOTA_WINDOW_SECONDS / seconds

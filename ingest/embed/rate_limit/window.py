@@ -15,9 +15,15 @@ from dataclasses import dataclass, field
 from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, RESET_JUMP_SHARE, SentRequest
 
 SLICE_SECONDS = 10.0  # the length of the other windows that services count in
+# Where the quota is unknown and the window may be a slice or the end of a minute: that of a million
+# tokens a minute. A larger slice is less likely than a minute.
+UNKNOWN_SLICE_TOKENS = 167_000.0
 SLICE_TOLERANCE = 1.3  # a window that let through more than so many slices is none
 # Added to the length of a window, for the clock and for the varying time to the service.
 WINDOW_SKEW_SECONDS = 0.3
+SHORT_RETRY_AFTER_SECONDS = 2.0  # below: a rate was exceeded; from here on: a minute's total
+WINDOW_ROUNDING_SECONDS = 1.5  # by which a request may precede the minute that it started
+RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
 ROUNDING_SECONDS = 2.0  # by which a Retry-After in whole seconds may mislead about an end
 
 
@@ -87,6 +93,8 @@ class TokenWindow:
         oldest = self.requests[0].sent_at if self.requests else now
         age = now - oldest
         of_slice = limit * SLICE_SECONDS / QUOTA_WINDOW_SECONDS
+        if limit == math.inf:
+            of_slice = UNKNOWN_SLICE_TOKENS
         if retry_after > SLICE_SECONDS + ROUNDING_SECONDS:
             self.seconds = QUOTA_WINDOW_SECONDS
         elif (
@@ -124,3 +132,22 @@ class TokenWindow:
                 self.started_at = each.sent_at
                 used -= each.tokens
         self.ends_at = self.started_at + self.seconds
+
+    def throughput(self, now: float, retry_after: float, *, of_requests: bool = False) -> float:
+        """Return the tokens (or requests) per minute that got through before a 429.
+
+        Tokens are counted from the start of the service's window if `retry_after` reveals it;
+        otherwise, and for requests, the rate of the last seconds counts.
+        """
+        # Even so, a window may happen to end in this second.
+        is_total = self.is_fixed and (
+            self.seconds == SLICE_SECONDS or self.tokens > UNKNOWN_SLICE_TOKENS
+        )
+        if (retry_after >= SHORT_RETRY_AFTER_SECONDS or is_total) and not of_requests:
+            start = now + retry_after - self.seconds - WINDOW_ROUNDING_SECONDS
+            total = sum(sent.tokens for sent in self.requests if sent.sent_at >= start)
+            return total * QUOTA_WINDOW_SECONDS / self.seconds
+        latest = [sent for sent in self.requests if sent.sent_at >= now - RATE_WINDOW_SECONDS]
+        seconds = max(1.0, now - latest[0].sent_at) if latest else 1.0
+        total = sum(1.0 if of_requests else sent.tokens for sent in latest)
+        return total * QUOTA_WINDOW_SECONDS / seconds

@@ -40,13 +40,18 @@ class Epochs:
         document = {"id": epoch_key(epoch), "kind": "lease", "settled": stamp}
         statuses = self.documents.write_statuses("mergeOrUpload", [document])
         if epoch > KEPT_EPOCHS and epoch % EPOCHS_PER_REQUEST == 0:
-            old = range(epoch - KEPT_EPOCHS - EPOCHS_PER_REQUEST, epoch - KEPT_EPOCHS)
+            # Two groups, as the run that should have deleted the first one may have died.
+            old = range(epoch - KEPT_EPOCHS - 2 * EPOCHS_PER_REQUEST, epoch - KEPT_EPOCHS)
             self.documents.write_statuses("delete", [{"id": key} for key in map(epoch_key, old)])
         return statuses[epoch_key(epoch)] == HTTPStatus.CREATED
 
     def has_begun(self, epoch: int) -> bool:
         """Return whether an epoch has begun."""
         return self.count_begun([epoch]) == 1
+
+    def is_over(self, epoch: int) -> bool:
+        """Return whether a run's epoch is over: the next one has begun, or all are long deleted."""
+        return self.count_begun([epoch, epoch + 1]) != 1
 
     def latest(self, known: int) -> int:
         """Return the latest epoch, given one that has begun, or 0."""

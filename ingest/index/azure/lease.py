@@ -36,6 +36,7 @@ FREE_OWNER = "free"  # instead of an owner
 LEASE_RENEW_SECONDS = 20.0
 LEASE_SECONDS = 90.0  # without renewal, after which another run may take it
 CHECK_SECONDS = 1.0  # that the last answer about the lease counts
+MAX_ANSWER_SECONDS = 10.0  # an answer that took longer may be over: the process may have slept
 OWNER_SECONDS = 5.0  # after which an epoch that is seen without an owner has none
 POLL_SECONDS = 0.25
 
@@ -93,7 +94,7 @@ class Lease:
         self.vector_space = (
             filled_by if is_new else recorded if filled_by in (None, recorded) else None
         )
-        self.epoch, self.checked = taken, self.clocks()
+        self.epoch = taken
         self.write_lease()
         self.documents.fence = self.raise_if_lost
         self.renewer = threading.Thread(target=self.renew_until_stopped, name="lease", daemon=True)
@@ -111,6 +112,7 @@ class Lease:
                     self.raise_if_held(holder)
                 self.epochs.begin(latest + 1, self.stamp_now())
                 latest += 1
+            self.checked = self.clocks()  # before the request, since the process may be paused
             if self.epochs.begin(latest + 1, self.stamp_now()):
                 return latest + 1
             # Another run was faster, or the answer was lost and the epoch will have no owner.
@@ -149,24 +151,31 @@ class Lease:
         """Raise BusyError if another run has taken the lease. Asks, unless it did a moment ago."""
         if not self.is_lost and not self.is_check_recent():
             with self.check_lock:
-                if not self.is_lost and not self.is_check_recent():
-                    self.check()
+                while not self.is_lost and not self.is_check_recent() and not self.check():
+                    pass
         if self.is_lost:
             raise self.lost_error()
 
     def is_check_recent(self) -> bool:
         """Return whether the last check is younger than CHECK_SECONDS, by every clock."""
-        ages = [now - then for now, then in zip(self.clocks(), self.checked, strict=True)]
-        return max(ages) < CHECK_SECONDS
+        return self.seconds_since(self.checked) < CHECK_SECONDS
 
-    def check(self) -> None:
-        """Ask whether the epoch is over."""
+    def seconds_since(self, then: tuple[float, float]) -> float:
+        """Return the seconds since both clocks were read, by the one that counts more."""
+        return max(now - before for now, before in zip(self.clocks(), then, strict=True))
+
+    def check(self) -> bool:
+        """Ask whether the epoch is over; return whether the answer came soon enough to count.
+
+        A process that was paused meanwhile may hold an answer from before another run began.
+        """
         asked = self.clocks()
-        if self.epochs.has_begun(self.epoch + 1):
+        if self.epochs.is_over(self.epoch):
             self.is_lost = True
             self.on_lost(self.lost_error())
-        else:
-            self.checked = asked
+            return True
+        self.checked = asked
+        return self.seconds_since(asked) < MAX_ANSWER_SECONDS
 
     def lost_error(self) -> BusyError:
         return BusyError(
@@ -226,7 +235,7 @@ class Lease:
     def stamp(self, holder: str) -> str:
         """Return the time of a holder's last renewal; "" if its epoch is over."""
         epoch = int(holder.partition(" ")[0])
-        if self.epochs.has_begun(epoch + 1):
+        if self.epochs.is_over(epoch):
             return ""
         found = self.documents.get(epoch_key(epoch))
         return str(found["settled"]) if found else "not seen yet"
@@ -250,8 +259,7 @@ class Lease:
         """Renew until the lease is released or lost. The next renewal makes up for a failed one."""
         while not self.stopped.wait(LEASE_RENEW_SECONDS) and not self.is_lost:
             try:
-                self.check()
-                if not self.is_lost:
+                if self.check() and not self.is_lost:
                     self.write_lease()
             except IngestError as error:
                 log.info("the lease could not be renewed: %s", error)

@@ -286,4 +286,4 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
         simulated(Quota(steady, KINDS[kind](start), told, RPM), 600, client, seed=seed)
         assert client.left < 1
         assert ideal.ended / client.ended >= 0.9
-        assert len(client.seen.refused) <= (1 if limit == TPM or "limit" in told else 3)
+        assert len(client.seen.refused) <= 1  # the one that finds a window used up
