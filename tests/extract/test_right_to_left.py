@@ -15,7 +15,7 @@ from pypdf.generic import DictionaryObject, NameObject
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import reorder_page
-from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place
+from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place, order_lam_alef
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
     close_page,
@@ -119,6 +119,38 @@ def test_two_letters_at_one_place_are_in_order(turned: bool) -> None:
     pair = sorted(clusters[1:], key=lambda cluster: -cluster.place)  # as PDFium has turned it
     found = order_at_one_place(clusters[:1], pair)
     assert [cluster.text for cluster in found] == ["ا", "ل"]
+
+
+def test_an_alef_within_a_lam_follows_it() -> None:
+    """The alef of the article stands beside its lam; that of lam and alef is drawn within it."""
+    drawn = [("س", 80, 88), ("ل", 88, 94.5), ("ا", 88.1, 94), ("ل", 94.5, 97), ("ا", 97, 100)]
+    clusters = [
+        Cluster(text, left, right, base=0, size=12, place=-n, item=0, key=left)
+        for n, (text, left, right) in enumerate(drawn)
+    ]
+    assert "".join(cluster.text for cluster in order_lam_alef(clusters)[::-1]) == "اللاس"
+
+
+def test_words_of_both_directions_are_no_cells() -> None:
+    """Beside a table, lines with an English phrase stay lines, and the table keeps its cells."""
+    line = "דגם Safe Stream Two בקומה"
+    head, *rows = ["קומה", "שעה", "שם"], ["3", "08:30", "דנה"], ["4", "09:45", "יוסי"]
+    table = [
+        Shown(LEFT + 150 * n, TOP - LEADING * (3 + row), get_display(cell))
+        for row, cells in enumerate([head, *rows])
+        for n, cell in enumerate(reversed(cells))
+    ]
+    text = read(shown(Shown(LEFT, TOP, *seen(line)), *table))
+    assert line in text.splitlines()
+    assert "| קומה | שעה | שם |" in text.splitlines()
+
+
+def test_paragraphs_of_thai_are_not_joined() -> None:
+    """The lines of a paragraph are one; the next one begins further down, on a line of its own."""
+    text = "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบป"
+    drops = [0, 1, 2, 4, 5, 6]
+    data = shown(*(Shown(LEFT, TOP - LEADING * drop, text) for drop in drops))
+    assert read(data).replace("\n\n", "\n") == f"{3 * text}\n{3 * text}"
 
 
 def test_vowel_points_stay_on_their_letters() -> None:

@@ -27,7 +27,11 @@ from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
 from ingest.extract.engines.pdfium_figures import FigureReader, LoadedPage
 from ingest.extract.engines.pdfium_hidden import confirm_hidden, count_letters, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
-from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
+from ingest.extract.engines.pdfium_letters import (
+    correct_characters,
+    correct_reversed,
+    has_undecoded_letters,
+)
 from ingest.extract.engines.pdfium_objects import (
     PageObjects,
     draws_graphics,
@@ -225,7 +229,8 @@ class Pdfium:
         try:
             if is_reordered:
                 text, drawn = reorder_page(page, text, drawn)
-            shown = drawn if is_reordered else correct_characters(text, drawn, self.placeholders)
+            correct = correct_reversed if is_reordered else partial(correct_characters, text)
+            shown = correct(drawn, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:

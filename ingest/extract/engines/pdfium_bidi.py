@@ -20,10 +20,11 @@ from ingest.extract.bidi import (
 )
 from ingest.extract.engines.pdfium_clusters import (
     HYPHEN_MARK,
-    SAME_PLACE_POINTS,
     Cluster,
+    drop_covered_spaces,
     has_mark,
     is_mark,
+    order_lam_alef,
     read_clusters,
 )
 from ingest.extract.engines.pdfium_raw import (
@@ -53,8 +54,11 @@ SIGN_BEFORE_VOWEL = re.compile(
 )
 BULLETS = frozenset("•‣▪●○◦∙")  # drawn right of their item
 NEAR_LETTERS = 4  # on either side of a mark; it is drawn on one of them
+# Scripts without spaces between words, whose full lines cleaning joins: Thai, Lao, Burmese, Khmer.
+UNSPACED_SCRIPT = re.compile("[\u0e01-\u0e3a\u0e40-\u0eff\u1000-\u109f\u1780-\u17ff]")
 SURROGATES = range(0xD800, 0xE000)
 LINE_END = "\r\n"
+PARAGRAPH_END = f"\u2029{LINE_END}"  # of a script whose lines cleaning joins
 
 MAX_REORDERED_CHARS = 50_000  # the text of a page with more stays as it is
 
@@ -69,6 +73,7 @@ MAX_MARK_SHIFT = 0.15  # from the base line of a letter to that of a mark on it
 SAME_GLYPH = 0.02  # of the widths of two glyphs that are one
 SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
 ASCENT = 0.75  # of the type
+MIN_PARAGRAPH_DROP = 1.3  # from a paragraph to the next, in the usual drop from line to line
 
 
 class ReadCluster(NamedTuple):
@@ -172,7 +177,7 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
     bases = sorted(
         (cluster for cluster in line if not is_mark(cluster.text)), key=lambda cluster: cluster.key
     )
-    bases = drop_covered_spaces(bases)
+    bases = order_lam_alef(drop_covered_spaces(bases))
     letters = sorted((b for b in bases if not b.text.isspace()), key=lambda base: base.left)
     if not letters:
         return sorted(line, key=lambda cluster: cluster.key)
@@ -185,23 +190,6 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
         base = min(near, key=lambda base: max(base.left - middle, middle - base.right, 0.0))
         base.text += mark.text
     return bases
-
-
-def drop_covered_spaces(bases: Sequence[Cluster]) -> list[Cluster]:
-    """Drop the spaces that begin where the letter before them does: they take no place.
-
-    A line from right to left that ends with a space may draw it so.
-    """
-    return [
-        cluster
-        for number, cluster in enumerate(bases)
-        if not (
-            number
-            and cluster.text == " "
-            and cluster.right <= bases[number - 1].right + SAME_PLACE_POINTS
-            and abs(cluster.left - bases[number - 1].left) < SAME_PLACE_POINTS
-        )
-    ]
 
 
 def split_line(line: list[Cluster]) -> list[list[Cluster]]:
@@ -309,6 +297,20 @@ def mirror_row(row: list[ReadCluster]) -> list[ReadCluster]:
     return [found.get(place, read) for place, read in enumerate(row)] if found else row
 
 
+def find_paragraph_ends(rows: Sequence[Sequence[ReadCluster]]) -> set[int]:
+    """Return the indexes of the lines that begin a paragraph, in scripts whose lines are joined.
+
+    They are further down than lines usually are on the page.
+    """
+    bases = [row[0].cluster.base if row else 0.0 for row in rows]
+    drops = [above - below for above, below in pairwise(bases)]
+    usual = sorted(drop for drop in drops if drop > 0)
+    if not usual or not any(UNSPACED_SCRIPT.match(read.text) for row in rows for read in row):
+        return set()
+    least = MIN_PARAGRAPH_DROP * usual[len(usual) // 2]
+    return {number for number, drop in enumerate(drops, 1) if drop > least}
+
+
 def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tuple[TextHandle, str]:
     """Return the text of lines, and the handle that gives the boxes of its characters."""
     parts: list[str] = []
@@ -316,11 +318,13 @@ def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tup
     edges: list[float] = []
     box = (0.0, 0.0, 0.0, 0.0)
     place = 0
-    for row in rows:
+    ends = find_paragraph_ends(rows)
+    for number, row in enumerate(rows):
         if parts:
-            parts.append(LINE_END)
-            places += [place] * len(LINE_END)
-            edges += box * len(LINE_END)
+            end = PARAGRAPH_END if number in ends else LINE_END
+            parts.append(end)
+            places += [place] * len(end)
+            edges += box * len(end)
         for cluster, text, _ in row:
             low = cluster.base - (1 - ASCENT) * cluster.size
             box = (cluster.left, low + cluster.size, cluster.right, low)

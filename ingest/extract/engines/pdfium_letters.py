@@ -39,6 +39,16 @@ MIN_DRAWN_HEIGHTS = 0.05  # width of a hyphen that is drawn, in heights of its f
 SYMBOL_CHARS = re.compile("[\uf020-\uf07e]")
 SYMBOL_WORD = re.compile("[\uf021-\uf07e]+")
 SYMBOL_BASE = 0xF000
+# Ghostscript writes the letters of a ligature with the bytes of each in reverse, so that "f" is
+# U+6600, and adds the second and the third up: "ffi" becomes U+6600 U+CF00. Beside a Latin letter,
+# they are no Chinese and Korean.
+REVERSED_LETTERS = [chr(ord(letter) << 8) for letter in "Tbcfhijklst"]
+REVERSED_SUMS = {chr(sum(map(ord, pair)) << 8): pair for pair in ("fi", "fl", "fj", "ft", "tt")}
+REVERSED_LIGATURE = re.compile(
+    f"[{''.join(REVERSED_LETTERS)}][{''.join((*REVERSED_LETTERS, *REVERSED_SUMS))}]"
+    "(?:(?<=[A-Za-z\u00c0-\u024f]..)|(?=[A-Za-z\u00c0-\u024f]))"
+    "(?<![\u3040-\uffdc]..)(?![\u3040-\uffdc])"
+)
 PLAIN_WORD = re.compile("[A-Za-z]{3,}[.,:;!?]?")
 VOWELS = frozenset("aeiouyAEIOUY")
 MIN_WORD_SHARE = 0.5  # of the runs of symbols of a line, that are words if read as ASCII
@@ -60,8 +70,10 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
         text = correct_unmapped(handle, text)
     if "\xad" in text:
         text = correct_soft_hyphens(handle, text)
-    if not text.isascii() and SYMBOL_CHARS.search(text):
-        text = correct_symbols(text)
+    if not text.isascii():
+        if SYMBOL_CHARS.search(text):
+            text = correct_symbols(text)
+        text = correct_reversed(text, placeholders)
     if "`" in text or (not text.isascii() and ACCENT.search(text)):
         text = compose_accents(handle, text)
     if places := [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]:
@@ -122,6 +134,21 @@ def correct_symbols(text: str) -> str:
         if is_worded or not has_letters_in_symbols(line)
         else line
         for line, is_worded in zip(lines, worded, strict=True)
+    )
+
+
+def correct_reversed(text: str, placeholders: Placeholders) -> str:
+    """Put the bytes of the letters of ligatures right that Ghostscript has reversed."""
+    if not any(letter in text for letter in REVERSED_LETTERS):
+        return text
+    return REVERSED_LIGATURE.sub(
+        lambda match: "".join(
+            placeholders.standing_for(REVERSED_SUMS[char])
+            if char in REVERSED_SUMS
+            else chr(ord(char) >> 8)
+            for char in match.group()
+        ),
+        text,
     )
 
 

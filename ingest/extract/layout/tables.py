@@ -244,11 +244,23 @@ def format_table(table: TableGrid, *, right_to_left: bool) -> str:
 
     `right_to_left` reverses the columns.
     """
-    rows = [list(map(format_cell, row)) for row in table.rows]
+    cells = table.rows
     if right_to_left:
-        rows = [row[::-1] for row in rows]
+        cells = [[list(order_from_right(cell)) for cell in row[::-1]] for row in cells]
+    rows = [list(map(format_cell, row)) for row in cells]
     head, *body = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([head, "|" + " --- |" * len(table.columns), *body])
+
+
+def order_from_right(cell: Sequence[TextSegment]) -> Iterator[TextSegment]:
+    """Yield the segments of a cell, those on one line from the right."""
+    line: list[TextSegment] = []
+    for segment in cell:
+        if line and not line[0].v0 < segment.middle < line[0].v1:
+            yield from reversed(line)
+            line = []
+        line.append(segment)
+    yield from reversed(line)
 
 
 def format_cell(segments: Sequence[TextSegment]) -> str:

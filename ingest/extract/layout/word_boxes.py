@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.extract.engines.pdfium_raw import TextHandle
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, ReorderedText, TextHandle
 from ingest.extract.engines.placeholders import FIRST, LAST, NOTHING
 from ingest.extract.layout.geometry import (
     BROKEN_WORD_CODE,
@@ -77,7 +77,24 @@ def find_words(
     boxes = read_type_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
     words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+    if isinstance(text, ReorderedText):
+        widen_words(words, np.array(text.edges, np.float32).reshape(-1, BOX_FIELDS))
     return part_dashes(text, words, code_points)
+
+
+def widen_words(words: WordBoxes, char_boxes: Boxes) -> None:
+    """Extend the boxes at both ends of each word to all of its characters.
+
+    The first and the last one of a number in a word, or of words in both directions that count as
+    one, may be in the midst of it.
+    """
+    spans = np.stack([words.starts, words.ends + 1], axis=1).ravel()
+    padded = np.concatenate([char_boxes, char_boxes[-1:]])  # the last word may end the page
+    lefts = np.minimum.reduceat(padded[:, 0], spans)[::2]
+    rights = np.maximum.reduceat(padded[:, 2], spans)[::2]
+    leftward = box_centres(words.last_boxes, 0) < box_centres(words.first_boxes, 0)
+    for boxes, is_left in ((words.first_boxes, ~leftward), (words.last_boxes, leftward)):
+        boxes[is_left, 0], boxes[~is_left, 2] = lefts[is_left], rights[~is_left]
 
 
 def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
