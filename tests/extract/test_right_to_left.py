@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 
+import numpy as np
 import pypdf
 import pytest
 from bidi.algorithm import get_display
@@ -25,6 +26,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
+from ingest.extract.layout.segments import find_gaps
 from ingest.extract.thai import correct_am
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
@@ -132,17 +134,11 @@ def test_an_alef_within_a_lam_follows_it() -> None:
 
 
 def test_words_of_both_directions_are_no_cells() -> None:
-    """Beside a table, lines with an English phrase stay lines, and the table keeps its cells."""
-    line = "דגם Safe Stream Two בקומה"
-    head, *rows = ["קומה", "שעה", "שם"], ["3", "08:30", "דנה"], ["4", "09:45", "יוסי"]
-    table = [
-        Shown(LEFT + 150 * n, TOP - LEADING * (3 + row), get_display(cell))
-        for row, cells in enumerate([head, *rows])
-        for n, cell in enumerate(reversed(cells))
-    ]
-    text = read(shown(Shown(LEFT, TOP, *seen(line)), *table))
-    assert line in text.splitlines()
-    assert "| קומה | שעה | שם |" in text.splitlines()
+    """Words of an English phrase stand left of the word after them; only white space parts."""
+    edges = [(80, 100), (10, 28), (32, 48), (52, 76), (-60, -40)]  # in the order of reading
+    boxes = np.array([(left, 0, right, 10) for left, right in edges], np.float32)
+    gaps = find_gaps(boxes, np.zeros(len(edges), np.intp), mixed=True)
+    assert gaps.tolist() == [False, False, False, True]
 
 
 def test_paragraphs_of_thai_are_not_joined() -> None:

@@ -302,13 +302,21 @@ def find_paragraph_ends(rows: Sequence[Sequence[ReadCluster]]) -> set[int]:
 
     They are further down than lines usually are on the page.
     """
+    rows_of_script = [
+        bool(row) and all(UNSPACED_SCRIPT.match(end.text) for end in (row[0], row[-1]))
+        for row in rows
+    ]
+    if not any(rows_of_script):
+        return set()
     bases = [row[0].cluster.base if row else 0.0 for row in rows]
     drops = [above - below for above, below in pairwise(bases)]
     usual = sorted(drop for drop in drops if drop > 0)
-    if not usual or not any(UNSPACED_SCRIPT.match(read.text) for row in rows for read in row):
-        return set()
-    least = MIN_PARAGRAPH_DROP * usual[len(usual) // 2]
-    return {number for number, drop in enumerate(drops, 1) if drop > least}
+    least = MIN_PARAGRAPH_DROP * usual[len(usual) // 2] if usual else 0.0
+    return {
+        number
+        for number, drop in enumerate(drops, 1)
+        if drop > least and rows_of_script[number - 1] and rows_of_script[number]
+    }
 
 
 def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tuple[TextHandle, str]:

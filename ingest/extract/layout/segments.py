@@ -168,14 +168,16 @@ def number_pieces(boxes: Boxes) -> Indices:
 
 
 def find_ruled_gaps(
-    boxes: Boxes, vertical: Sequence[tuple[float, float, float]]
+    boxes: Boxes, vertical: Sequence[tuple[float, float, float]], *, mixed: bool = False
 ) -> NDArray[np.bool_]:
-    """Mark each word after the first that a vertical rule separates from the one before."""
+    """Mark each word after the first that a vertical rule separates from the one before.
+
+    With `mixed`, it may be left of the one before.
+    """
     gaps = np.zeros(max(0, len(boxes) - 1), bool)
     if not vertical:
         return gaps
-    # From the left, whichever way the script runs.
-    leftward = boxes[1:, 2] <= boxes[:-1, 0]
+    leftward = mixed & (boxes[1:, 2] <= boxes[:-1, 0])
     ends = np.where(leftward, boxes[1:, 2], boxes[:-1, 2])
     starts = np.where(leftward, boxes[:-1, 0], boxes[1:, 0])
     tops, bottoms = boxes[1:, 1].copy(), boxes[1:, 3].copy()

@@ -26,6 +26,7 @@ MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
 HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
+PARAGRAPH_CODE = 0x2029  # before a line end
 NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
 
 
@@ -53,7 +54,7 @@ def find_words(
     one word, unless a rule runs down through it.
     """
     blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
-    blank |= code_points == NOTHING_CODE
+    blank |= (code_points == NOTHING_CODE) | (code_points == PARAGRAPH_CODE)
     broken = code_points == BROKEN_WORD_CODE
     begins, ends = ~blank, ~blank
     spaced = (code_points >= FIRST) & (code_points <= LAST)  # it may begin with a space

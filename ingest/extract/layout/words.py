@@ -90,7 +90,7 @@ def order_words(
         if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
             return ArrangedPage(plain)
         rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
-        cuts |= find_ruled_gaps(boxes, rulings.vertical)
+        cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
             join_markers(make_segments(text, part, boxes, cuts)),
