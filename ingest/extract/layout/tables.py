@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
@@ -27,6 +28,8 @@ from ingest.extract.layout.whitespace import (
 
 MAX_ROW_GAP_HEIGHTS = 2.0  # white space between two rows, in heights of the type
 MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
+MIN_FRAME_GAP_POINTS = 6.0  # between frames; cells may be as far apart as their borders are thick
+MIN_FRAMED_BANDS = 3  # of a box of text; fewer may be those of a form's fields
 MAX_HEADER_BANDS = 3  # lines of a table's header
 NO_RULINGS = Rulings([], [])
 MAX_ROW_BANDS = 25  # of a row of a ruled table
@@ -68,6 +71,10 @@ def detect_table(
     """Return the table around a band, or None; and the indexes of its first band, and after it."""
     if len(bands[start]) == 1 or bands[start][0].is_table:
         return None, start, start + 1
+    if bottom := find_bottom_of_frames(bands[start], rulings):
+        end = find_first_below(bands, start, bottom)
+        if end - start >= MIN_FRAMED_BANDS:
+            return None, start, end
     lines = find_row_rulings(bands[start], rulings)
     end = find_first_below(bands, start, lines[0]) if lines else start
     if end - start > MAX_HEADER_BANDS or (
@@ -108,6 +115,33 @@ def detect_table(
     table = TableGrid([split_into_cells(row, columns) for row in rows], columns)
     is_table = is_plausible_table(table, framed=framed)
     return (table, first, end) if is_table else (None, start, after)
+
+
+def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:
+    """Return the bottom of frames side by side that a band is in; 0 if it is in none.
+
+    Each has edges of its own, with white space between: these are boxes of text and no cells.
+    """
+    for left, right in pairwise(band):
+        edges = sorted(
+            (u, top, bottom)
+            for top, bottom, u in rulings.vertical
+            if top < left.middle < bottom and left.u1 - 1 < u < right.u0 + 1
+        )
+        for (one, top, bottom), (other, _, _) in pairwise(edges):
+            if other - one < MIN_FRAME_GAP_POINTS:
+                continue
+            near = [
+                span
+                for level, span in rulings.horizontal
+                if top - SAME_EDGE_POINTS <= level <= bottom + SAME_EDGE_POINTS
+            ]
+            ends = any(abs(span[1] - one) <= SAME_EDGE_POINTS for span in near)
+            begins = any(abs(span[0] - other) <= SAME_EDGE_POINTS for span in near)
+            crossed = any(span[0] < one and span[1] > other for span in near)
+            if ends and begins and not crossed:
+                return bottom
+    return 0.0
 
 
 def find_first_below(bands: Sequence[Band], start: int, level: float) -> int:
