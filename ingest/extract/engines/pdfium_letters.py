@@ -110,7 +110,8 @@ def correct_unmapped(handle: TextHandle, text: str) -> str:
 def correct_soft_hyphens(handle: TextHandle, text: str) -> str:
     """Replace the soft hyphens that are drawn by hyphens.
 
-    Many fonts name one glyph as both, so that a minus or a hyphen is read as U+00AD.
+    Many fonts name one glyph as both, so that a minus or a hyphen is read as U+00AD. A glyph may
+    also stand for letters and a soft hyphen after them, which is not drawn.
     """
     places = [match.start() for match in SOFT_HYPHEN.finditer(text)]
     boxes = list_char_edges(handle, places)
@@ -118,9 +119,22 @@ def correct_soft_hyphens(handle: TextHandle, text: str) -> str:
     for place, left, top, right, bottom in zip(
         places, *(boxes[field::BOX_FIELDS] for field in range(BOX_FIELDS)), strict=True
     ):
-        if right - left > MIN_DRAWN_HEIGHTS * (top - bottom):
+        is_wide = right - left > MIN_DRAWN_HEIGHTS * (top - bottom)
+        if is_wide and not is_one_glyph(handle, place):
             chars[place] = "-"
     return "".join(chars)
+
+
+def is_one_glyph(handle: TextHandle, place: int) -> bool:
+    """Return whether a character and the one before it are drawn by the same glyph."""
+    if not place:
+        return False
+    points = [ctypes.c_double() for _ in range(4)]
+    one, before = points[:2], points[2:]
+    found = origin_of(handle, place, *map(ctypes.addressof, one)) and origin_of(
+        handle, place - 1, *map(ctypes.addressof, before)
+    )
+    return bool(found) and [p.value for p in one] == [p.value for p in before]
 
 
 def correct_symbols(text: str) -> str:
