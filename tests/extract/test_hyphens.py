@@ -38,6 +38,7 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
         pytest.param("a 5|year plan", "a 5-year plan", id="a count"),
         pytest.param("the A4711|b", "the A4711-b", id="a part number"),
         pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
+        pytest.param("a two-and-a-half|hour talk", "a two-and-a-half-hour talk", id="a phrase"),
         pytest.param("guarda|-chuva", "guarda-chuva", id="a hyphen said twice"),
         pytest.param("infor|mation", "information", id="a broken word"),
         pytest.param(
