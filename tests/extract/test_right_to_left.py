@@ -27,7 +27,7 @@ from ingest.extract.engines.pdfium_raw import (
     read_characters,
 )
 from ingest.extract.layout.segments import find_gaps
-from ingest.extract.thai import correct_am
+from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
 
@@ -204,6 +204,14 @@ def test_a_thai_vowel_drawn_in_two_parts_is_whole(drawn: str, wanted: str) -> No
     """Water and work are found, however a font says what the halves of a vowel are."""
     assert correct_am(drawn).replace("\u2060", "") == wanted
     assert len(correct_am(drawn)) == len(drawn)
+
+
+def test_a_thai_vowel_mapped_as_a_syllable_is_a_vowel() -> None:
+    """A font may give each aa as a tone and am, and read the marks above it as anything."""
+    drawn = "\u0e19<2้\u0e33 \u0e17\u0e31้\u0e07 " + "\u0e01้\u0e33" * 5 + "2 \u0e25<้\u0e33"
+    flat = {1, 2, drawn.rindex("<")}
+    found = correct_am(correct_unmapped(drawn, flat.__contains__)).replace(NOTHING, "")
+    assert found == "น้ำ ทั้ง " + "กา" * 5 + "2 ลำ"
 
 
 def test_thai_tone_marks_follow_the_vowels() -> None:

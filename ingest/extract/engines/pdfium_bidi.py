@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from ingest.extract.engines.pdfium_clusters import (
     HYPHEN_MARK,
     Cluster,
     drop_covered_spaces,
+    hangs_over,
     has_mark,
     is_mark,
     order_lam_alef,
@@ -34,7 +36,7 @@ from ingest.extract.engines.pdfium_raw import (
     char_code,
     count_characters,
 )
-from ingest.extract.thai import correct_am
+from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
 # Scripts from right to left, and those of India and South-East Asia, without the sign of the baht.
@@ -101,6 +103,7 @@ def reorder_page(page: PageHandle, handle: TextHandle, drawn: str) -> tuple[Text
         codes = map(char_code, repeat(handle), range(count))
         drawn = "".join(chr(code) if code not in SURROGATES else HYPHEN_MARK for code in codes)
     raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
+    raw = correct_unmapped(raw, partial(hangs_over, handle))
     clusters = read_clusters(page, handle, raw)
     if not clusters:
         return handle, drawn

@@ -267,6 +267,14 @@ def read_drawn_extent(chars: PageChars, place: int) -> tuple[float, float]:
     return min(one, two), max(one, two)
 
 
+def hangs_over(handle: TextHandle, place: int) -> bool:
+    """Return whether a character is drawn left of its origin, as a mark on the letter before."""
+    point = (ctypes.c_double * 2)()
+    start = ctypes.addressof(point)
+    left, _, right, _ = list_char_edges(handle, [place])
+    return bool(origin_of(handle, place, start, start + 8)) and 2 * point[0] > left + right
+
+
 def read_char(chars: PageChars, place: int) -> str:
     """Return a character; a line's last hyphen as a hyphen, what is not decoded as unknown."""
     char = chars.text[place]

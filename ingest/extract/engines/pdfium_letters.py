@@ -120,15 +120,13 @@ def correct_soft_hyphens(handle: TextHandle, text: str) -> str:
         places, *(boxes[field::BOX_FIELDS] for field in range(BOX_FIELDS)), strict=True
     ):
         is_wide = right - left > MIN_DRAWN_HEIGHTS * (top - bottom)
-        if is_wide and not is_one_glyph(handle, place):
+        if is_wide and not (text[place - 1 : place].isalpha() and is_one_glyph(handle, place)):
             chars[place] = "-"
     return "".join(chars)
 
 
 def is_one_glyph(handle: TextHandle, place: int) -> bool:
     """Return whether a character and the one before it are drawn by the same glyph."""
-    if not place:
-        return False
     points = [ctypes.c_double() for _ in range(4)]
     one, before = points[:2], points[2:]
     found = origin_of(handle, place, *map(ctypes.addressof, one)) and origin_of(

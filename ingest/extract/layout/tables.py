@@ -168,17 +168,23 @@ def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, i
 
     They are further lines of cells in its first or its last row.
     """
-    indexes = [segment.drawing_index for band in bands[start:end] for segment in band]
-    low, high = min(indexes), max(indexes)
+    within = bands[start:end]
 
-    def is_within(band: Band) -> bool:
-        return not band[0].is_table and all(low < s.drawing_index < high for s in band)
+    def may_join(band: Band) -> bool:
+        return not band[0].is_table and is_drawn_within([band], within)
 
-    while start and is_within(bands[start - 1]):
+    while start and may_join(bands[start - 1]):
         start -= 1
-    while end < len(bands) and is_within(bands[end]):
+    while end < len(bands) and may_join(bands[end]):
         end += 1
     return start, end
+
+
+def is_drawn_within(bands: Sequence[Band], others: Sequence[Band]) -> bool:
+    """Return whether bands are drawn in the midst of others: they are lines of the same cells."""
+    indexes = [segment.drawing_index for band in others for segment in band]
+    low, high = min(indexes), max(indexes)
+    return all(low < segment.drawing_index < high for band in bands for segment in band)
 
 
 def is_torn(bands: Sequence[Band], start: int, end: int) -> bool:
@@ -230,7 +236,8 @@ def collect_rows(
         is_single = all(len(band) == 1 for band in row)
         if columns and (
             first.v0 - bottom > MAX_ROW_GAP_HEIGHTS * height
-            or (is_single and (len(merged) < len(columns) or is_outside(first, columns)))
+            or (is_single and len(merged) < len(columns))
+            or (is_single and is_outside(first, columns) and not is_drawn_within(row, rows[-1]))
         ):
             break
         rows.append(row)

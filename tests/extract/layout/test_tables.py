@@ -498,3 +498,17 @@ def test_two_tables_are_never_on_one_line() -> None:
         for n, left in enumerate((0.0, 100.0))
     )
     assert list(split_lines([one, other], right_to_left=False)) == [[one], [other]]
+
+
+def test_a_heading_of_two_lines_in_the_midst_of_a_header_is_one_cell() -> None:
+    """Cells that are centred beside it begin lower than its first line and end above its last."""
+    head, *rows = [["City", "People", "Share of\nschools", "Founded"], *CITIES[1:]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, FOUR)
+        for x, cell in zip(FOUR, head, strict=True):
+            lines = cell.split("\n")
+            for n, line in enumerate(lines):
+                canvas.drawString(x, 720 + 6 * (len(lines) - 1) - 12 * n, line)
+
+    assert pages(page) == [markdown([head, *rows])]
