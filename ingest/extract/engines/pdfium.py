@@ -229,8 +229,9 @@ class Pdfium:
         try:
             if is_reordered:
                 text, drawn = reorder_page(page, text, drawn)
-            correct = correct_reversed if is_reordered else partial(correct_characters, text)
-            shown = correct(drawn, self.placeholders)
+            shown = drawn if is_reordered else correct_characters(text, drawn, self.placeholders)
+            if self.is_distilled and not shown.isascii():
+                shown = correct_reversed(shown, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:
@@ -333,6 +334,11 @@ class Pdfium:
     def has_named_ligatures(self) -> bool:
         """Return whether a font may name ligatures that PDFium reads as any other character."""
         return bool(LIGATURE_NAMES.search(self.data))
+
+    @cached_property
+    def is_distilled(self) -> bool:
+        """Return whether Ghostscript has written the document."""
+        return "Ghostscript" in read_utf16(partial(entry_of, self.address, b"Producer"))
 
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)

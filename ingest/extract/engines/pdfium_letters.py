@@ -70,10 +70,8 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
         text = correct_unmapped(handle, text)
     if "\xad" in text:
         text = correct_soft_hyphens(handle, text)
-    if not text.isascii():
-        if SYMBOL_CHARS.search(text):
-            text = correct_symbols(text)
-        text = correct_reversed(text, placeholders)
+    if not text.isascii() and SYMBOL_CHARS.search(text):
+        text = correct_symbols(text)
     if "`" in text or (not text.isascii() and ACCENT.search(text)):
         text = compose_accents(handle, text)
     if places := [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]:
@@ -151,8 +149,6 @@ def correct_symbols(text: str) -> str:
 
 def correct_reversed(text: str, placeholders: Placeholders) -> str:
     """Put the bytes of the letters of ligatures right that Ghostscript has reversed."""
-    if not any(letter in text for letter in REVERSED_LETTERS):
-        return text
     return REVERSED_LIGATURE.sub(
         lambda match: "".join(
             placeholders.standing_for(REVERSED_SUMS[char])
