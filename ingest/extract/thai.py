@@ -11,6 +11,8 @@ MIN_RINGS = 2  # of a page, to know that its font has one vowel for the other
 
 AM, AA, RING, TONES = "\u0e33", "\u0e32", "\u0e4d", "\u0e48-\u0e4b"
 LAO_AM, LAO_AA, LAO_RING, LAO_TONES = "\u0eb3", "\u0eb2", "\u0ecd", "\u0ec8-\u0ecb"
+# What Ghostscript makes of am in the map of a glyph that stands for a tone and am.
+MANGLED_AM = re.compile(f"(?<=[{TONES}])[\u4833\u4933\u4a33\u4b33]")
 TONE_AND_AM = re.compile(f"[{TONES}]{AM}")
 MIN_TONES_AND_AM = 5  # of a page with fewer vowels aa, to know that they stand for it
 PARTED_AM = re.compile(f"{RING}([{TONES}]?){AA}|{LAO_RING}([{LAO_TONES}]?){LAO_AA}")
@@ -27,6 +29,7 @@ def correct_unmapped(text: str, hangs_over: Callable[[int], bool]) -> str:
     vowel am, and the glyphs of the ring and of a tone above it to nothing. `hangs_over`
     returns whether the character at an offset is drawn over the one before, as a mark is.
     """
+    text = MANGLED_AM.sub(AM, text)
     found = TONE_AND_AM.findall(text)
     # Aa is the commonest vowel; another font of the page may be mapped as it should be.
     if len(found) < max(MIN_TONES_AND_AM, text.count(AA)) or len(set(found)) > 1:

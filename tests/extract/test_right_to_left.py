@@ -208,10 +208,14 @@ def test_a_thai_vowel_drawn_in_two_parts_is_whole(drawn: str, wanted: str) -> No
 
 def test_a_thai_vowel_mapped_as_a_syllable_is_a_vowel() -> None:
     """A font may give each aa as a tone and am, and read the marks above it as anything."""
-    drawn = "\u0e19<2้\u0e33 \u0e17\u0e31้\u0e07 " + "\u0e01้\u0e33" * 5 + "2 \u0e25<้\u0e33"
+    drawn = (
+        "\u0e19<2้\u0e33 \u0e17\u0e31้\u0e07 "
+        + "\u0e01้\u0e33\u0e01้\u4933\u0e01้\u0e33" * 2
+        + "2 \u0e25<้\u0e33"
+    )
     flat = {1, 2, drawn.rindex("<")}
     found = correct_am(correct_unmapped(drawn, flat.__contains__)).replace(NOTHING, "")
-    assert found == "น้ำ ทั้ง " + "กา" * 5 + "2 ลำ"
+    assert found == "น้ำ ทั้ง " + "กา" * 6 + "2 ลำ"
 
 
 def test_thai_tone_marks_follow_the_vowels() -> None:
