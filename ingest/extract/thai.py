@@ -18,6 +18,9 @@ MIN_TONES_AND_AM = 5  # of a page with fewer vowels aa, to know that they stand 
 PARTED_AM = re.compile(f"{RING}([{TONES}]?){AA}|{LAO_RING}([{LAO_TONES}]?){LAO_AA}")
 # A font may map the ring to anything, and the vowel aa, after it or not, to what both stand for.
 UNKNOWN_RING = f"[!-~\xa1-\xff\ufffd\ue000-\uf8ff{RING}]"
+RING_BEFORE_AA = re.compile(
+    f"(?<=[\u0e01-\u0e2e{TONES}])([!-~\xa1-\xff\ufffd\ufffe])[{TONES}]?{AA}"
+)
 AM_AFTER_RING = re.compile(f"[\u0e01-\u0e2e][{TONES}]?({UNKNOWN_RING})[{TONES}]?{AM}")
 ANY_AM = re.compile(f"({UNKNOWN_RING}?)([{TONES}]?){AM}")
 
@@ -30,11 +33,15 @@ def correct_unmapped(text: str, hangs_over: Callable[[int], bool]) -> str:
     returns whether the character at an offset is drawn over the one before, as a mark is.
     """
     text = MANGLED_AM.sub(AM, text)
+    chars = list(text)
+    for match in RING_BEFORE_AA.finditer(text):
+        if hangs_over(match.start(1)):
+            chars[match.start(1)] = RING
     found = TONE_AND_AM.findall(text)
     # Aa is the commonest vowel; another font of the page may be mapped as it should be.
     if len(found) < max(MIN_TONES_AND_AM, text.count(AA)) or len(set(found)) > 1:
-        return text
-    chars, tone = list(text), found[0][0]
+        return "".join(chars)
+    tone = found[0][0]
     above: set[str] = set()  # what the tone is read as above a ring
     for match in TONE_AND_AM.finditer(text):
         start = place = match.start()

@@ -216,6 +216,7 @@ def test_a_thai_vowel_mapped_as_a_syllable_is_a_vowel() -> None:
     flat = {1, 2, drawn.rindex("<")}
     found = correct_am(correct_unmapped(drawn, flat.__contains__)).replace(NOTHING, "")
     assert found == "น้ำ ทั้ง " + "กา" * 6 + "2 ลำ"
+    assert correct_am(correct_unmapped("น;า ก;าร", {1}.__contains__)) == f"นำ{NOTHING} ก;าร"
 
 
 def test_thai_tone_marks_follow_the_vowels() -> None:
