@@ -59,7 +59,7 @@ def correct_unmapped(text: str, hangs_over: Callable[[int], bool]) -> str:
 
 def is_unmapped(text: str, place: int) -> bool:
     """Return whether a character may be that of a glyph which a font maps to nothing."""
-    return place >= 0 and re.fullmatch(UNKNOWN_RING, text[place]) is not None
+    return place >= 0 and re.fullmatch(f"{UNKNOWN_RING}|\ufffe", text[place]) is not None
 
 
 def correct_am(text: str) -> str:
