@@ -36,6 +36,7 @@ NEUTRAL = " "
 # Numbers, as the annex keeps them together: after a Hebrew letter, and after an Arabic one.
 NUMBER = re.compile("%*1+(?:[-,]1+)*%*|2+(?:,2+)*")
 NUMBER_AFTER_ARABIC = re.compile("[12]+(?:,[12]+)*")
+GROUPED_NUMBER = re.compile(r"(?:[ \u00a0-]\d+)*")  # what follows the first group
 LATIN_START = re.compile("1*L")
 RIGHT_TO_LEFT_RUN = re.compile("[R2](?:.*[R2])?")
 
@@ -83,13 +84,36 @@ def find_rightward_runs(
         while start < stop:
             latin = LATIN_START.search(shown, start, stop)
             first = latin.start() if latin else stop
-            for match in number.finditer(shown, start, first):
-                yield match.span()
+            yield from find_numbers(texts, shown, number, (start, first))
             start = stop
             if latin:
                 start = end_of_latin(texts, shown, first, stop)
                 yield first, start
         start = stop + 1
+
+
+def find_numbers(
+    texts: Sequence[str], shown: str, number: re.Pattern[str], span: tuple[int, int]
+) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each number; the groups of figures after a plus are one number.
+
+    The annex would turn the groups of a telephone number around, so nobody lets it.
+    """
+    end = span[0]
+    for match in number.finditer(shown, *span):
+        if match.start() < end:
+            continue
+        start, end = match.span()
+        if start > span[0] and texts[start - 1] == "+" and not texts[max(0, start - 2)].isalnum():
+            start -= 1
+            phone = GROUPED_NUMBER.match("".join(texts[end : span[1]]))
+            end += phone.end() if phone and is_single(texts[end : span[1]]) else 0
+        yield start, end
+
+
+def is_single(texts: Sequence[str]) -> bool:
+    """Return whether each text is one character."""
+    return all(len(text) == 1 for text in texts)
 
 
 def end_of_latin(texts: Sequence[str], shown: str, start: int, stop: int) -> int:

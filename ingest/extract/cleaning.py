@@ -25,6 +25,7 @@ VISIBLE_SOFT_HYPHEN = re.compile(r"\xad(?=\d)|(?<![^\W\d_])(?<!\xad)\xad(?=[^\W_
 UNSPACED_LETTERS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\uaa60-\uaa7f"
 UNSPACED_LETTER = re.compile(f"[{UNSPACED_LETTERS}]")
 STRAY_WORD_MARK = re.compile(f"\u200b(?![{UNSPACED_LETTERS}])|(?<![{UNSPACED_LETTERS}])\u200b")
+PARAGRAPH_END = "\u2029"  # before a line end, where lines are joined to paragraphs
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
 # Dots that lead from a title to its page number, or make up a line. Chinese has an ellipsis of two
 # "…", so only the third makes a leader.
@@ -66,6 +67,8 @@ def clean(text: str, vocabulary: Vocabulary = NO_VOCABULARY) -> str:
         # A single line, such as most titles and names.
         return drop_leaders(text).strip() if may_have_leaders(text) else text.strip()
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
+    if PARAGRAPH_END in text:
+        text = text.replace(f"{PARAGRAPH_END}\n", "\n\n").replace(PARAGRAPH_END, "\n")
     text = dehyphenate(text, vocabulary)
     if "\xad" in text:
         text = VISIBLE_SOFT_HYPHEN.sub("-", text)

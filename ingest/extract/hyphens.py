@@ -60,7 +60,10 @@ SUFFIXES = frozenset(
 )
 # First parts of English compounds.
 COMPOUND_STARTS = frozenset(
-    WORDS.findall("cost long quasi self well twenty thirty forty fifty sixty seventy eighty ninety")
+    WORDS.findall(
+        "cost first five half long medium quasi self third three two well "
+        "twenty thirty forty fifty sixty seventy eighty ninety"
+    )
 )
 # Last parts of English compounds that are written in one piece: "headphones", "clipboard".
 CLOSED_ENDS = frozenset(
@@ -71,6 +74,8 @@ CLOSED_ENDS = frozenset(
         "ware wash wood works yard yards"
     )
 )
+# Of a word before the one at the end of its line: 26 of 27 such words are written with that one.
+MIN_COMPOUND_HYPHENS = 2
 MIN_AUTO_HYPHENS = 3  # at line ends, to know the character that a program hyphenates with
 
 
@@ -207,6 +212,8 @@ def is_broken_word(
         return hyphen == "\u2010"
     if first in COMPOUND_STARTS and last not in SUFFIXES:
         return vocabulary.language not in ("en", "")
+    if token.count("-") >= MIN_COMPOUND_HYPHENS:
+        return False  # "two-and-a-half-hour"
     is_word = vocabulary.words[first] > 0
     if "-" in token and before[0].islower():
         return not is_word  # "state-of-the-art"

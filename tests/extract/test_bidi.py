@@ -46,6 +46,13 @@ def test_a_line_is_read_as_it_was_written(line: str) -> None:
     assert read(get_display(line, base_dir="R")) == line
 
 
+def test_a_telephone_number_is_read_from_its_plus() -> None:
+    """What a page shows from left to right, with the plus first, is dialled so."""
+    for end in (".", ""):
+        line = read(f"{end}+966 11 555 0182 {get_display('على الرقم', base_dir='R')}")
+        assert line == f"على الرقم +966 11 555 0182{end}"
+
+
 @pytest.mark.parametrize(
     "line",
     [

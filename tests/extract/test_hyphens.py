@@ -10,6 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 from ingest.extract.cleaning import clean
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.hyphens import Vocabulary
+from tests.extract.scripts_pdf import LEFT, TOP, Shown, shown
 from tests.pdfs import pdf
 
 
@@ -37,6 +38,7 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
         pytest.param("a 5|year plan", "a 5-year plan", id="a count"),
         pytest.param("the A4711|b", "the A4711-b", id="a part number"),
         pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
+        pytest.param("a two-and-a-half|hour talk", "a two-and-a-half-hour talk", id="a phrase"),
         pytest.param("guarda|-chuva", "guarda-chuva", id="a hyphen said twice"),
         pytest.param("infor|mation", "information", id="a broken word"),
         pytest.param(
@@ -115,6 +117,12 @@ def test_soft_hyphens_that_are_drawn_are_hyphens() -> None:
     (page,) = extract(data, ExtractOptions()).pages
 
     assert page == "Total: -6,39 EUR, call 020-7946-0000, a well-known firm"
+
+
+def test_a_soft_hyphen_within_a_ligature_is_none() -> None:
+    """A glyph may stand for letters and the place after them where the word could be broken."""
+    data = shown(Shown(LEFT, TOP, ["N", "ffi\xad", "c", "ient"]))
+    assert extract(data, ExtractOptions()).pages == ("Nfficient",)
 
 
 def test_a_document_is_read_with_its_own_words() -> None:

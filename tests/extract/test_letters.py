@@ -12,7 +12,8 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
-from ingest.extract.engines.pdfium_letters import correct_symbols
+from ingest.extract.engines.pdfium_letters import correct_reversed, correct_symbols
+from ingest.extract.engines.placeholders import Placeholders
 from tests.extract import scripts_pdf as scripts
 from tests.hostile.writing import pdf as hostile_pdf
 from tests.hostile.writing import stream
@@ -263,6 +264,14 @@ def test_a_text_in_a_symbol_font_is_read_as_letters() -> None:
         "The notice period, 1990.\n4711"
     )
     assert correct_symbols("ok \uf06c\uf06c\uf06c \uf0b7") == "ok \uf06c\uf06c\uf06c \uf0b7"
+
+
+def test_the_ligatures_of_ghostscript_are_letters() -> None:
+    """It reverses the bytes of each letter; Chinese and Korean text has such characters too."""
+    known = Placeholders()
+    read = "o\u6600\ucf00ce \u6600\u6900re Sta\u6600\u6600 \u6600椀 A\u6600椀物 東\u6600椀"
+    found = known.replace(correct_reversed(read, known))
+    assert found == "office fire Staff \u6600椀 A\u6600椀物 東\u6600椀"
 
 
 def content(body: str) -> str:

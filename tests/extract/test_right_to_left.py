@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 
+import numpy as np
 import pypdf
 import pytest
 from bidi.algorithm import get_display
@@ -15,7 +16,7 @@ from pypdf.generic import DictionaryObject, NameObject
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import reorder_page
-from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place
+from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place, order_lam_alef
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
     close_page,
@@ -25,7 +26,8 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
-from ingest.extract.thai import correct_am
+from ingest.extract.layout.segments import find_gaps
+from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
 
@@ -121,6 +123,32 @@ def test_two_letters_at_one_place_are_in_order(turned: bool) -> None:
     assert [cluster.text for cluster in found] == ["ا", "ل"]
 
 
+def test_an_alef_within_a_lam_follows_it() -> None:
+    """The alef of the article stands beside its lam; that of lam and alef is drawn within it."""
+    drawn = [("س", 80, 88), ("ل", 88, 94.5), ("ا", 88.1, 94), ("ل", 94.5, 97), ("ا", 97, 100)]
+    clusters = [
+        Cluster(text, left, right, base=0, size=12, place=-n, item=0, key=left)
+        for n, (text, left, right) in enumerate(drawn)
+    ]
+    assert "".join(cluster.text for cluster in order_lam_alef(clusters)[::-1]) == "اللاس"
+
+
+def test_words_of_both_directions_are_no_cells() -> None:
+    """Words of an English phrase stand left of the word after them; only white space parts."""
+    edges = [(80, 100), (10, 28), (32, 48), (52, 76), (-60, -40)]  # in the order of reading
+    boxes = np.array([(left, 0, right, 10) for left, right in edges], np.float32)
+    gaps = find_gaps(boxes, np.zeros(len(edges), np.intp), mixed=True)
+    assert gaps.tolist() == [False, False, False, True]
+
+
+def test_paragraphs_of_thai_are_not_joined() -> None:
+    """The lines of a paragraph are one; the next one begins further down, on a line of its own."""
+    text = "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบป"
+    drops = [0, 1, 2, 4, 5, 6]
+    data = shown(*(Shown(LEFT, TOP - LEADING * drop, text) for drop in drops))
+    assert read(data).replace("\n\n", "\n") == f"{3 * text}\n{3 * text}"
+
+
 def test_vowel_points_stay_on_their_letters() -> None:
     """A point that is drawn over a letter follows it."""
     letters = Shown(LEFT, TOP, get_display("שלום"))
@@ -176,6 +204,19 @@ def test_a_thai_vowel_drawn_in_two_parts_is_whole(drawn: str, wanted: str) -> No
     """Water and work are found, however a font says what the halves of a vowel are."""
     assert correct_am(drawn).replace("\u2060", "") == wanted
     assert len(correct_am(drawn)) == len(drawn)
+
+
+def test_a_thai_vowel_mapped_as_a_syllable_is_a_vowel() -> None:
+    """A font may give each aa as a tone and am, and read the marks above it as anything."""
+    drawn = (
+        "\u0e19<2้\u0e33 \u0e17\u0e31้\u0e07 "
+        + "\u0e01้\u0e33\u0e01้\u4933\u0e01้\u0e33" * 2
+        + "2 \u0e25<้\u0e33"
+    )
+    flat = {1, 2, drawn.rindex("<")}
+    found = correct_am(correct_unmapped(drawn, flat.__contains__)).replace(NOTHING, "")
+    assert found == "น้ำ ทั้ง " + "กา" * 6 + "2 ลำ"
+    assert correct_am(correct_unmapped("น;า ก;าร", {1}.__contains__)) == f"นำ{NOTHING} ก;าร"
 
 
 def test_thai_tone_marks_follow_the_vowels() -> None:

@@ -27,7 +27,11 @@ from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
 from ingest.extract.engines.pdfium_figures import FigureReader, LoadedPage
 from ingest.extract.engines.pdfium_hidden import confirm_hidden, count_letters, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
-from ingest.extract.engines.pdfium_letters import correct_characters, has_undecoded_letters
+from ingest.extract.engines.pdfium_letters import (
+    correct_characters,
+    correct_reversed,
+    has_undecoded_letters,
+)
 from ingest.extract.engines.pdfium_objects import (
     PageObjects,
     draws_graphics,
@@ -226,6 +230,8 @@ class Pdfium:
             if is_reordered:
                 text, drawn = reorder_page(page, text, drawn)
             shown = drawn if is_reordered else correct_characters(text, drawn, self.placeholders)
+            if self.is_distilled and not shown.isascii():
+                shown = correct_reversed(shown, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:
@@ -328,6 +334,11 @@ class Pdfium:
     def has_named_ligatures(self) -> bool:
         """Return whether a font may name ligatures that PDFium reads as any other character."""
         return bool(LIGATURE_NAMES.search(self.data))
+
+    @cached_property
+    def is_distilled(self) -> bool:
+        """Return whether Ghostscript has written the document."""
+        return "Ghostscript" in read_utf16(partial(entry_of, self.address, b"Producer"))
 
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
@@ -20,10 +21,12 @@ from ingest.extract.bidi import (
 )
 from ingest.extract.engines.pdfium_clusters import (
     HYPHEN_MARK,
-    SAME_PLACE_POINTS,
     Cluster,
+    drop_covered_spaces,
+    hangs_over,
     has_mark,
     is_mark,
+    order_lam_alef,
     read_clusters,
 )
 from ingest.extract.engines.pdfium_raw import (
@@ -33,7 +36,7 @@ from ingest.extract.engines.pdfium_raw import (
     char_code,
     count_characters,
 )
-from ingest.extract.thai import correct_am
+from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
 # Scripts from right to left, and those of India and South-East Asia, without the sign of the baht.
@@ -53,8 +56,11 @@ SIGN_BEFORE_VOWEL = re.compile(
 )
 BULLETS = frozenset("•‣▪●○◦∙")  # drawn right of their item
 NEAR_LETTERS = 4  # on either side of a mark; it is drawn on one of them
+# Scripts without spaces between words, whose full lines cleaning joins: Thai, Lao, Burmese, Khmer.
+UNSPACED_SCRIPT = re.compile("[\u0e01-\u0e3a\u0e40-\u0eff\u1000-\u109f\u1780-\u17ff]")
 SURROGATES = range(0xD800, 0xE000)
 LINE_END = "\r\n"
+PARAGRAPH_END = f"\u2029{LINE_END}"  # of a script whose lines cleaning joins
 
 MAX_REORDERED_CHARS = 50_000  # the text of a page with more stays as it is
 
@@ -69,6 +75,7 @@ MAX_MARK_SHIFT = 0.15  # from the base line of a letter to that of a mark on it
 SAME_GLYPH = 0.02  # of the widths of two glyphs that are one
 SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
 ASCENT = 0.75  # of the type
+MIN_PARAGRAPH_DROP = 1.3  # from a paragraph to the next, in the usual drop from line to line
 
 
 class ReadCluster(NamedTuple):
@@ -96,6 +103,7 @@ def reorder_page(page: PageHandle, handle: TextHandle, drawn: str) -> tuple[Text
         codes = map(char_code, repeat(handle), range(count))
         drawn = "".join(chr(code) if code not in SURROGATES else HYPHEN_MARK for code in codes)
     raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
+    raw = correct_unmapped(raw, partial(hangs_over, handle))
     clusters = read_clusters(page, handle, raw)
     if not clusters:
         return handle, drawn
@@ -172,7 +180,7 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
     bases = sorted(
         (cluster for cluster in line if not is_mark(cluster.text)), key=lambda cluster: cluster.key
     )
-    bases = drop_covered_spaces(bases)
+    bases = order_lam_alef(drop_covered_spaces(bases))
     letters = sorted((b for b in bases if not b.text.isspace()), key=lambda base: base.left)
     if not letters:
         return sorted(line, key=lambda cluster: cluster.key)
@@ -185,23 +193,6 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
         base = min(near, key=lambda base: max(base.left - middle, middle - base.right, 0.0))
         base.text += mark.text
     return bases
-
-
-def drop_covered_spaces(bases: Sequence[Cluster]) -> list[Cluster]:
-    """Drop the spaces that begin where the letter before them does: they take no place.
-
-    A line from right to left that ends with a space may draw it so.
-    """
-    return [
-        cluster
-        for number, cluster in enumerate(bases)
-        if not (
-            number
-            and cluster.text == " "
-            and cluster.right <= bases[number - 1].right + SAME_PLACE_POINTS
-            and abs(cluster.left - bases[number - 1].left) < SAME_PLACE_POINTS
-        )
-    ]
 
 
 def split_line(line: list[Cluster]) -> list[list[Cluster]]:
@@ -309,6 +300,28 @@ def mirror_row(row: list[ReadCluster]) -> list[ReadCluster]:
     return [found.get(place, read) for place, read in enumerate(row)] if found else row
 
 
+def find_paragraph_ends(rows: Sequence[Sequence[ReadCluster]]) -> set[int]:
+    """Return the indexes of the lines that begin a paragraph, in scripts whose lines are joined.
+
+    They are further down than lines usually are on the page.
+    """
+    rows_of_script = [
+        bool(row) and all(UNSPACED_SCRIPT.match(end.text) for end in (row[0], row[-1]))
+        for row in rows
+    ]
+    if not any(rows_of_script):
+        return set()
+    bases = [row[0].cluster.base if row else 0.0 for row in rows]
+    drops = [above - below for above, below in pairwise(bases)]
+    usual = sorted(drop for drop in drops if drop > 0)
+    least = MIN_PARAGRAPH_DROP * usual[len(usual) // 2] if usual else 0.0
+    return {
+        number
+        for number, drop in enumerate(drops, 1)
+        if drop > least and rows_of_script[number - 1] and rows_of_script[number]
+    }
+
+
 def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tuple[TextHandle, str]:
     """Return the text of lines, and the handle that gives the boxes of its characters."""
     parts: list[str] = []
@@ -316,11 +329,13 @@ def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tup
     edges: list[float] = []
     box = (0.0, 0.0, 0.0, 0.0)
     place = 0
-    for row in rows:
+    ends = find_paragraph_ends(rows)
+    for number, row in enumerate(rows):
         if parts:
-            parts.append(LINE_END)
-            places += [place] * len(LINE_END)
-            edges += box * len(LINE_END)
+            end = PARAGRAPH_END if number in ends else LINE_END
+            parts.append(end)
+            places += [place] * len(end)
+            edges += box * len(end)
         for cluster, text, _ in row:
             low = cluster.base - (1 - ASCENT) * cluster.size
             box = (cluster.left, low + cluster.size, cluster.right, low)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import groupby, repeat
+from itertools import groupby, pairwise, repeat
 from math import hypot
 from typing import TypeAlias
 
@@ -52,6 +52,8 @@ MAX_SLOPE = 1.5  # above or below its line
 HYPHEN_MARK = "\ufffe"  # PDFium's for a hyphen at the end of a line
 JOINERS = frozenset("\u200c\u200d")  # they take no space: at the place of the letter after them
 UNKNOWN = "\ufffd"  # for a glyph that the font does not map to anything
+LAM, ALEFS = "\u0644", frozenset("\u0622\u0623\u0625\u0627\u0671")
+MAX_LAM_ALEF = 0.25  # of a lam's width, from its left edge to that of an alef written after it
 ELLIPSIS = "…"  # PDFium makes it three dots
 
 
@@ -265,6 +267,14 @@ def read_drawn_extent(chars: PageChars, place: int) -> tuple[float, float]:
     return min(one, two), max(one, two)
 
 
+def hangs_over(handle: TextHandle, place: int) -> bool:
+    """Return whether a character is drawn left of its origin, as a mark on the letter before."""
+    point = (ctypes.c_double * 2)()
+    start = ctypes.addressof(point)
+    left, _, right, _ = list_char_edges(handle, [place])
+    return bool(origin_of(handle, place, start, start + 8)) and 2 * point[0] > left + right
+
+
 def read_char(chars: PageChars, place: int) -> str:
     """Return a character; a line's last hyphen as a hyphen, what is not decoded as unknown."""
     char = chars.text[place]
@@ -272,6 +282,33 @@ def read_char(chars: PageChars, place: int) -> str:
         left, right = read_drawn_extent(chars, place)
         return UNKNOWN if right - left > SAME_PLACE_POINTS else ""  # a space draws nothing
     return "-" if char == HYPHEN_MARK and is_hyphen(chars.handle, place) == 1 else char
+
+
+def order_lam_alef(bases: list[Cluster]) -> list[Cluster]:
+    """Return clusters with each alef left of the lam that it is drawn within: it is read later."""
+    for place, (left, right) in enumerate(pairwise(bases)):
+        if left.text == LAM and right.text in ALEFS:
+            reach = left.left + MAX_LAM_ALEF * (left.right - left.left)
+            if right.left < reach and right.right <= left.right:
+                bases[place : place + 2] = right, left
+    return bases
+
+
+def drop_covered_spaces(bases: Sequence[Cluster]) -> list[Cluster]:
+    """Drop the spaces that begin where the letter before them does: they take no place.
+
+    A line from right to left that ends with a space may draw it so.
+    """
+    return [
+        cluster
+        for number, cluster in enumerate(bases)
+        if not (
+            number
+            and cluster.text == " "
+            and cluster.right <= bases[number - 1].right + SAME_PLACE_POINTS
+            and abs(cluster.left - bases[number - 1].left) < SAME_PLACE_POINTS
+        )
+    ]
 
 
 @lru_cache(maxsize=10_000)

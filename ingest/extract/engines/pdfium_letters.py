@@ -39,6 +39,16 @@ MIN_DRAWN_HEIGHTS = 0.05  # width of a hyphen that is drawn, in heights of its f
 SYMBOL_CHARS = re.compile("[\uf020-\uf07e]")
 SYMBOL_WORD = re.compile("[\uf021-\uf07e]+")
 SYMBOL_BASE = 0xF000
+# Ghostscript writes the letters of a ligature with the bytes of each in reverse, so that "f" is
+# U+6600, and adds the second and the third up: "ffi" becomes U+6600 U+CF00. Beside a Latin letter,
+# they are no Chinese and Korean.
+REVERSED_LETTERS = [chr(ord(letter) << 8) for letter in "Tbcfhijklst"]
+REVERSED_SUMS = {chr(sum(map(ord, pair)) << 8): pair for pair in ("fi", "fl", "fj", "ft", "tt")}
+REVERSED_LIGATURE = re.compile(
+    f"[{''.join(REVERSED_LETTERS)}][{''.join((*REVERSED_LETTERS, *REVERSED_SUMS))}]"
+    "(?:(?<=[A-Za-z\u00c0-\u024f]..)|(?=[A-Za-z\u00c0-\u024f]))"
+    "(?<![\u3040-\uffdc]..)(?![\u3040-\uffdc])"
+)
 PLAIN_WORD = re.compile("[A-Za-z]{3,}[.,:;!?]?")
 VOWELS = frozenset("aeiouyAEIOUY")
 MIN_WORD_SHARE = 0.5  # of the runs of symbols of a line, that are words if read as ASCII
@@ -98,7 +108,8 @@ def correct_unmapped(handle: TextHandle, text: str) -> str:
 def correct_soft_hyphens(handle: TextHandle, text: str) -> str:
     """Replace the soft hyphens that are drawn by hyphens.
 
-    Many fonts name one glyph as both, so that a minus or a hyphen is read as U+00AD.
+    Many fonts name one glyph as both, so that a minus or a hyphen is read as U+00AD. A glyph may
+    also stand for letters and a soft hyphen after them, which is not drawn.
     """
     places = [match.start() for match in SOFT_HYPHEN.finditer(text)]
     boxes = list_char_edges(handle, places)
@@ -106,9 +117,20 @@ def correct_soft_hyphens(handle: TextHandle, text: str) -> str:
     for place, left, top, right, bottom in zip(
         places, *(boxes[field::BOX_FIELDS] for field in range(BOX_FIELDS)), strict=True
     ):
-        if right - left > MIN_DRAWN_HEIGHTS * (top - bottom):
+        is_wide = right - left > MIN_DRAWN_HEIGHTS * (top - bottom)
+        if is_wide and not (text[place - 1 : place].isalpha() and is_one_glyph(handle, place)):
             chars[place] = "-"
     return "".join(chars)
+
+
+def is_one_glyph(handle: TextHandle, place: int) -> bool:
+    """Return whether a character and the one before it are drawn by the same glyph."""
+    points = [ctypes.c_double() for _ in range(4)]
+    one, before = points[:2], points[2:]
+    found = origin_of(handle, place, *map(ctypes.addressof, one)) and origin_of(
+        handle, place - 1, *map(ctypes.addressof, before)
+    )
+    return bool(found) and [p.value for p in one] == [p.value for p in before]
 
 
 def correct_symbols(text: str) -> str:
@@ -122,6 +144,19 @@ def correct_symbols(text: str) -> str:
         if is_worded or not has_letters_in_symbols(line)
         else line
         for line, is_worded in zip(lines, worded, strict=True)
+    )
+
+
+def correct_reversed(text: str, placeholders: Placeholders) -> str:
+    """Put the bytes of the letters of ligatures right that Ghostscript has reversed."""
+    return REVERSED_LIGATURE.sub(
+        lambda match: "".join(
+            placeholders.standing_for(REVERSED_SUMS[char])
+            if char in REVERSED_SUMS
+            else chr(ord(char) >> 8)
+            for char in match.group()
+        ),
+        text,
     )
 
 

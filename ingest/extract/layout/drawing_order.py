@@ -253,9 +253,13 @@ def split_lines(ordered: Sequence[TextSegment], *, right_to_left: bool) -> Itera
     """Yield segments in the given order, those that follow each other on one line together."""
     band: Band = []
     for segment in ordered:
-        if band and not (
-            is_raised(band[-1], segment)
-            or is_next_on_line(band[-1], segment, right_to_left=right_to_left)
+        if band and (
+            band[-1].is_table
+            or segment.is_table
+            or not (
+                is_raised(band[-1], segment)
+                or is_next_on_line(band[-1], segment, right_to_left=right_to_left)
+            )
         ):
             yield sorted(band)
             band = []

@@ -135,27 +135,51 @@ def join_boxes(first: Boxes, last: Boxes) -> Boxes:
     return boxes
 
 
-def find_gaps(boxes: Boxes, lines: Indices) -> NDArray[np.bool_]:
-    """Mark each word after the first that begins a segment: on another line, or at a distance."""
+def find_gaps(boxes: Boxes, lines: Indices, *, mixed: bool = False) -> NDArray[np.bool_]:
+    """Mark each word after the first that begins a segment: on another line, or at a distance.
+
+    With `mixed`, lines may have words of both directions, and words that are read one after the
+    other may have further ones between them.
+    """
     heights = np.maximum(boxes[:-1, 3] - boxes[:-1, 1], boxes[1:, 3] - boxes[1:, 1])
     # The larger one is the distance of two words, whichever way the script runs.
-    apart = np.maximum(boxes[1:, 0] - boxes[:-1, 2], boxes[:-1, 0] - boxes[1:, 2])
+    distances = np.maximum(boxes[1:, 0] - boxes[:-1, 2], boxes[:-1, 0] - boxes[1:, 2])
+    apart = distances > MIN_SEGMENT_GAP_HEIGHTS * heights
+    begins = mark_changes(lines)[1:]
+    if mixed:
+        for line in np.unique(lines[1:][apart & ~begins]):
+            first, end = np.searchsorted(lines, [line, line + 1])
+            pieces = number_pieces(boxes[first:end])
+            apart[first : end - 1] &= pieces[1:] != pieces[:-1]
     middles = (boxes[:, 1] + boxes[:, 3]) / 2
     shifted = np.abs(np.diff(middles)) > MAX_LINE_SHIFT_HEIGHTS * heights
-    gaps: NDArray[np.bool_] = (
-        mark_changes(lines)[1:] | (apart > MIN_SEGMENT_GAP_HEIGHTS * heights) | shifted
-    )
+    gaps: NDArray[np.bool_] = begins | apart | shifted
     return gaps
 
 
+def number_pieces(boxes: Boxes) -> Indices:
+    """Number the words of a line by the white space left of them: alike where there is none."""
+    order = np.argsort(boxes[:, 0], kind="stable")
+    lefts, edges = boxes[order, 0], np.maximum.accumulate(boxes[order, 2])
+    height = (boxes[:, 3] - boxes[:, 1]).max()
+    pieces = np.zeros(len(boxes), np.intp)
+    pieces[order[1:]] = np.cumsum(lefts[1:] - edges[:-1] > MIN_SEGMENT_GAP_HEIGHTS * height)
+    return pieces
+
+
 def find_ruled_gaps(
-    boxes: Boxes, vertical: Sequence[tuple[float, float, float]]
+    boxes: Boxes, vertical: Sequence[tuple[float, float, float]], *, mixed: bool = False
 ) -> NDArray[np.bool_]:
-    """Mark each word after the first that a vertical rule separates from the one before."""
+    """Mark each word after the first that a vertical rule separates from the one before.
+
+    With `mixed`, it may be left of the one before.
+    """
     gaps = np.zeros(max(0, len(boxes) - 1), bool)
     if not vertical:
         return gaps
-    ends, starts = boxes[:-1, 2].copy(), boxes[1:, 0].copy()
+    leftward = mixed & (boxes[1:, 2] <= boxes[:-1, 0])
+    ends = np.where(leftward, boxes[1:, 2], boxes[:-1, 2])
+    starts = np.where(leftward, boxes[:-1, 0], boxes[1:, 0])
     tops, bottoms = boxes[1:, 1].copy(), boxes[1:, 3].copy()
     # A rule a row, and a drawing has thousands.
     rules = [(top, bottom, u - 1, u + 1) for top, bottom, u in dict.fromkeys(vertical)]

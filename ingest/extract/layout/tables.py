@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
@@ -27,6 +28,8 @@ from ingest.extract.layout.whitespace import (
 
 MAX_ROW_GAP_HEIGHTS = 2.0  # white space between two rows, in heights of the type
 MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
+MIN_FRAME_GAP_POINTS = 6.0  # between frames; cells may be as far apart as their borders are thick
+MIN_FRAMED_BANDS = 3  # of a box of text; fewer may be those of a form's fields
 MAX_HEADER_BANDS = 3  # lines of a table's header
 NO_RULINGS = Rulings([], [])
 MAX_ROW_BANDS = 25  # of a row of a ruled table
@@ -68,6 +71,10 @@ def detect_table(
     """Return the table around a band, or None; and the indexes of its first band, and after it."""
     if len(bands[start]) == 1 or bands[start][0].is_table:
         return None, start, start + 1
+    if bottom := find_bottom_of_frames(bands[start], rulings):
+        end = find_first_below(bands, start, bottom)
+        if end - start >= MIN_FRAMED_BANDS:
+            return None, start, end
     lines = find_row_rulings(bands[start], rulings)
     end = find_first_below(bands, start, lines[0]) if lines else start
     if end - start > MAX_HEADER_BANDS or (
@@ -110,6 +117,33 @@ def detect_table(
     return (table, first, end) if is_table else (None, start, after)
 
 
+def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:
+    """Return the bottom of frames side by side that a band is in; 0 if it is in none.
+
+    Each has edges of its own, with white space between: these are boxes of text and no cells.
+    """
+    for left, right in pairwise(band):
+        edges = sorted(
+            (u, top, bottom)
+            for top, bottom, u in rulings.vertical
+            if top < left.middle < bottom and left.u1 - 1 < u < right.u0 + 1
+        )
+        for (one, top, bottom), (other, _, _) in pairwise(edges):
+            if other - one < MIN_FRAME_GAP_POINTS:
+                continue
+            near = [
+                span
+                for level, span in rulings.horizontal
+                if top - SAME_EDGE_POINTS <= level <= bottom + SAME_EDGE_POINTS
+            ]
+            ends = any(abs(span[1] - one) <= SAME_EDGE_POINTS for span in near)
+            begins = any(abs(span[0] - other) <= SAME_EDGE_POINTS for span in near)
+            crossed = any(span[0] < one and span[1] > other for span in near)
+            if ends and begins and not crossed:
+                return bottom
+    return 0.0
+
+
 def find_first_below(bands: Sequence[Band], start: int, level: float) -> int:
     """Return the index of the first band at or after another that is below a level."""
     below = (n for n in range(start, len(bands)) if bands[n][0].middle > level)
@@ -134,17 +168,23 @@ def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, i
 
     They are further lines of cells in its first or its last row.
     """
-    indexes = [segment.drawing_index for band in bands[start:end] for segment in band]
-    low, high = min(indexes), max(indexes)
+    within = bands[start:end]
 
-    def is_within(band: Band) -> bool:
-        return not band[0].is_table and all(low < s.drawing_index < high for s in band)
+    def may_join(band: Band) -> bool:
+        return not band[0].is_table and is_drawn_within([band], within)
 
-    while start and is_within(bands[start - 1]):
+    while start and may_join(bands[start - 1]):
         start -= 1
-    while end < len(bands) and is_within(bands[end]):
+    while end < len(bands) and may_join(bands[end]):
         end += 1
     return start, end
+
+
+def is_drawn_within(bands: Sequence[Band], others: Sequence[Band]) -> bool:
+    """Return whether bands are drawn in the midst of others: they are lines of the same cells."""
+    indexes = [segment.drawing_index for band in others for segment in band]
+    low, high = min(indexes), max(indexes)
+    return all(low < segment.drawing_index < high for band in bands for segment in band)
 
 
 def is_torn(bands: Sequence[Band], start: int, end: int) -> bool:
@@ -196,7 +236,8 @@ def collect_rows(
         is_single = all(len(band) == 1 for band in row)
         if columns and (
             first.v0 - bottom > MAX_ROW_GAP_HEIGHTS * height
-            or (is_single and (len(merged) < len(columns) or is_outside(first, columns)))
+            or (is_single and len(merged) < len(columns))
+            or (is_single and is_outside(first, columns) and not is_drawn_within(row, rows[-1]))
         ):
             break
         rows.append(row)
@@ -244,11 +285,23 @@ def format_table(table: TableGrid, *, right_to_left: bool) -> str:
 
     `right_to_left` reverses the columns.
     """
-    rows = [list(map(format_cell, row)) for row in table.rows]
+    cells = table.rows
     if right_to_left:
-        rows = [row[::-1] for row in rows]
+        cells = [[list(order_from_right(cell)) for cell in row[::-1]] for row in cells]
+    rows = [list(map(format_cell, row)) for row in cells]
     head, *body = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([head, "|" + " --- |" * len(table.columns), *body])
+
+
+def order_from_right(cell: Sequence[TextSegment]) -> Iterator[TextSegment]:
+    """Yield the segments of a cell, those on one line from the right."""
+    line: list[TextSegment] = []
+    for segment in cell:
+        if line and not line[0].v0 < segment.middle < line[0].v1:
+            yield from reversed(line)
+            line = []
+        line.append(segment)
+    yield from reversed(line)
 
 
 def format_cell(segments: Sequence[TextSegment]) -> str:

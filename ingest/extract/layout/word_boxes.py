@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.extract.engines.pdfium_raw import TextHandle
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, ReorderedText, TextHandle
 from ingest.extract.engines.placeholders import FIRST, LAST, NOTHING
 from ingest.extract.layout.geometry import (
     BROKEN_WORD_CODE,
@@ -26,6 +26,7 @@ MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
 HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
+PARAGRAPH_CODE = 0x2029  # before a line end
 NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
 
 
@@ -53,7 +54,7 @@ def find_words(
     one word, unless a rule runs down through it.
     """
     blank = (code_points <= SPACE) | (code_points == UNBROKEN_SPACE) | (code_points == WIDE_SPACE)
-    blank |= code_points == NOTHING_CODE
+    blank |= (code_points == NOTHING_CODE) | (code_points == PARAGRAPH_CODE)
     broken = code_points == BROKEN_WORD_CODE
     begins, ends = ~blank, ~blank
     spaced = (code_points >= FIRST) & (code_points <= LAST)  # it may begin with a space
@@ -77,7 +78,24 @@ def find_words(
     boxes = read_type_boxes(text, np.concatenate([starts, stops]).tolist())
     half = len(starts)
     words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
+    if isinstance(text, ReorderedText):
+        widen_words(words, np.array(text.edges, np.float32).reshape(-1, BOX_FIELDS))
     return part_dashes(text, words, code_points)
+
+
+def widen_words(words: WordBoxes, char_boxes: Boxes) -> None:
+    """Extend the boxes at both ends of each word to all of its characters.
+
+    The first and the last one of a number in a word, or of words in both directions that count as
+    one, may be in the midst of it.
+    """
+    spans = np.stack([words.starts, words.ends + 1], axis=1).ravel()
+    padded = np.concatenate([char_boxes, char_boxes[-1:]])  # the last word may end the page
+    lefts = np.minimum.reduceat(padded[:, 0], spans)[::2]
+    rights = np.maximum.reduceat(padded[:, 2], spans)[::2]
+    leftward = box_centres(words.last_boxes, 0) < box_centres(words.first_boxes, 0)
+    for boxes, is_left in ((words.first_boxes, ~leftward), (words.last_boxes, leftward)):
+        boxes[is_left, 0], boxes[~is_left, 2] = lefts[is_left], rights[~is_left]
 
 
 def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:

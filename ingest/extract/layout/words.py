@@ -77,7 +77,8 @@ def order_words(
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
     usual = Direction(int(np.bincount(directions, minlength=4).argmax()))
-    right_to_left = len(RIGHT_TO_LEFT.findall(text)) > len(text) / 3
+    leftward = 0 if text.isascii() else len(RIGHT_TO_LEFT.findall(text))
+    right_to_left, is_mixed = leftward > len(text) / 3, leftward > 0
     bands: list[Band] = []
     for way in sorted(present, key=lambda way: (way != usual, way)):
         part = words if len(present) == 1 else words.select(np.flatnonzero(directions == way))
@@ -85,11 +86,11 @@ def order_words(
             turn_to_reader(part.first_boxes, Direction(way)),
             turn_to_reader(part.last_boxes, Direction(way)),
         )
-        cuts = find_gaps(boxes, part.lines)
+        cuts = find_gaps(boxes, part.lines, mixed=is_mixed)
         if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
             return ArrangedPage(plain)
         rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
-        cuts |= find_ruled_gaps(boxes, rulings.vertical)
+        cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
             join_markers(make_segments(text, part, boxes, cuts)),

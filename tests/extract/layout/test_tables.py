@@ -9,6 +9,8 @@ import pytest
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.layout.drawing_order import split_lines
+from ingest.extract.layout.segments import TextSegment
 from tests.extract.layout.test_layout import FONT, SIZE, down, drawn, pages, prose
 from tests.hostile.writing import pdf, stream
 
@@ -468,3 +470,45 @@ def test_rows_are_found_where_a_font_does_not_say_how_high_it_is() -> None:
     found = extract(pdf({4: body, 5: font, 10: descriptor}), ExtractOptions("pdfium")).pages[0]
 
     assert found.split("\n") == markdown(rows)
+
+
+def test_framed_boxes_side_by_side_are_no_rows() -> None:
+    """Boxes with a frame each are read one by one, and the table below keeps its header."""
+    boxes = [
+        (60, ["Loans", "Five books for three weeks", "and twice again on request"]),
+        (310, ["Fines", "Fifty cents a day is asked", "for each book that is late"]),
+    ]
+    rows = [["Room", "Floor", "Seats"], ["Reading room", "1", "120"], ["Children", "2", "45"]]
+
+    def page(canvas: Canvas) -> None:
+        for x, lines in boxes:
+            canvas.rect(x - 6, 665, 220, 50)
+            down(canvas, lines, x, 700)
+        put(canvas, [*rows, ["Hall", "3", "18"]], (60, 316, 430), top=650)
+
+    (read,) = pages(page)
+    assert read[:6] == [line for _, lines in boxes for line in lines]
+    assert read[6:9] == markdown(rows)[:3]
+
+
+def test_two_tables_are_never_on_one_line() -> None:
+    """A price list in two columns is two tables, the second one beside the first."""
+    one, other = (
+        TextSegment(left, 0, left + 90, 50, "| a | b |", n, n, columns=((left, left + 90),))
+        for n, left in enumerate((0.0, 100.0))
+    )
+    assert list(split_lines([one, other], right_to_left=False)) == [[one], [other]]
+
+
+def test_a_heading_of_two_lines_in_the_midst_of_a_header_is_one_cell() -> None:
+    """Cells that are centred beside it begin lower than its first line and end above its last."""
+    head, *rows = [["City", "People", "Share of\nschools", "Founded"], *CITIES[1:]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, FOUR)
+        for x, cell in zip(FOUR, head, strict=True):
+            lines = cell.split("\n")
+            for n, line in enumerate(lines):
+                canvas.drawString(x, 720 + 6 * (len(lines) - 1) - 12 * n, line)
+
+    assert pages(page) == [markdown([head, *rows])]
