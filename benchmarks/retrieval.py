@@ -1,12 +1,14 @@
-"""Quality of retrieval on four sets of questions, next to LangChain's and LlamaIndex's splitters.
+"""Quality of retrieval on six sets of questions, next to LangChain's and LlamaIndex's splitters.
 
     retrieval.py [SET ...] [--embedder local:multilingual] [--english]
 
-The sets are in `retrieval/`: over a hundred questions each, half in a questioner's words and half
-in the document's. `manuals` (English), `reports` (yearly reports of invented companies, whose name
-stands in the file's name only) and `german` (a quarter of the questions in English, and with
-`--english` all of them) may be used to choose weights and defaults. `guides` (English and French)
-may not: look at its figures last, and choose nothing by them.
+The sets are in `retrieval/`, half of each in a questioner's words and half in the document's.
+`manuals` (English), `reports` (yearly reports of invented companies, whose name stands in the
+file's name only) and `german` (a quarter of the questions in English, and with `--english` all of
+them) have over a hundred questions each, and may be used to choose weights and defaults. `guides`
+(English and French) may not: look at its figures last, and choose nothing by them. `japanese`
+(manuals) and `arabic` (leaflets of an invented municipality) have 68 and 64, in English with
+`--english`; two lines of four may be used, the next two not.
 
 The documents come from Debian's packages (see debian_pdfs.py) or are made here. All splitters use
 the same embedding model; the others' keyword search is bm25s, and their fusion is reciprocal rank
@@ -38,15 +40,25 @@ from measure import ROOT
 
 from ingest import Settings, ingest
 from ingest.chunk.tokens import count_tokens
-from ingest.commands.eval.evaluate import TOP_CHUNKS, AnswerKey, answer_key, chunks_by_source
+from ingest.commands.eval.evaluate import (
+    MIN_PASSAGE_SHARE,
+    TOP_CHUNKS,
+    AnswerKey,
+    SearchableIndex,
+    answer_key,
+    chunks_by_source,
+)
 from ingest.commands.eval.metrics import (
     count_within_budget,
     coverage,
     hit_at,
+    longest_shared_run,
     reciprocal_rank,
     tokenize_words,
 )
 from ingest.commands.eval.questions import Question, load_questions
+from ingest.commands.eval.results import COVERAGE_CHUNKS
+from ingest.commands.search.excerpts import add_excerpts
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.index import open_index
@@ -59,7 +71,8 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent / "retrieval"
 sys.path.insert(0, str(HERE))
 
-from reports import make_reports  # noqa: E402 - beside the script that needs no `ingest`
+from leaflets import make_leaflets  # noqa: E402 - beside the script that needs no `ingest`
+from reports import make_reports  # noqa: E402
 
 FOLDER = CACHE / "retrieval"
 DOCUMENTS = {  # package: PDFs, by the end of their names
@@ -89,7 +102,13 @@ DOCUMENTS = {  # package: PDFs, by the end of their names
         "debian-faq-fr": ["debian-faq.fr.pdf"],
         "dibbler-doc": ["dibbler-user.pdf"],
     },
+    "japanese": {
+        "maint-guide-ja": ["maint-guide.ja.pdf"],
+        "auto-multiple-choice-doc-pdf": ["auto-multiple-choice.ja.pdf"],
+    },
+    "arabic": {},
 }
+MAKERS = {"reports": make_reports, "arabic": make_leaflets}
 # Where tiktoken looks for the vocabulary of cl100k_base before it would download it.
 VOCABULARY = ROOT / "tests" / "chunk" / "cl100k_base.tiktoken.gz"
 CACHED_AS = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
@@ -98,7 +117,7 @@ RRF_K = 60
 DEPTH = 50  # of each ranking that is fused
 TOKEN_BUDGET = 2000
 SAMPLES = 10_000  # of the bootstrap
-MEASURES = ("hit@5", "page@5", "MRR", "recall in 2,000")
+MEASURES = ("hit@5", "page@5", "MRR", "recall in 2,000", "visible@5")
 OURS = "ingest"
 
 
@@ -109,6 +128,7 @@ class Found:
     source: str
     page: int  # that is cited
     text: str
+    excerpt: str = ""
 
 
 def main() -> None:
@@ -155,8 +175,8 @@ def make_documents(name: str) -> Path:
     made = folder.with_name(f".{name}")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir(parents=True)
-    if not DOCUMENTS[name]:
-        make_reports(made)
+    if name in MAKERS:
+        MAKERS[name](made)
     for package, ends in DOCUMENTS[name].items():
         for file in unpack(package).glob("*.pdf"):
             if file.name.endswith(tuple(ends)):
@@ -204,24 +224,30 @@ def search_ours(
             str(mode): [
                 score(
                     key,
-                    [
-                        Found(
-                            str(hit.fields["source"]),
-                            int(str(hit.fields["sourcepage"]).rpartition("=")[2]),
-                            str(hit.fields["content"]),
-                        )
-                        for hit in opened.search(
-                            key.question.text,
-                            None if mode is Mode.TEXT else vector,
-                            mode,
-                            TOP_CHUNKS,
-                        )
-                    ],
+                    find_ours(
+                        opened, key.question, None if mode is Mode.TEXT else vector, mode, model
+                    ),
                 )
                 for key, vector in zip(keys, vectors, strict=True)
             ]
             for mode in Mode
         }
+
+
+def find_ours(
+    index: SearchableIndex,
+    question: Question,
+    vector: Vectors | None,
+    mode: Mode,
+    model: Embedder,
+) -> list[Found]:
+    """Search as `ingest search` does: the first five hits have the page and lines shown."""
+    hits = index.search(question.text, vector, mode, TOP_CHUNKS)
+    shown = add_excerpts(question.text, vector, hits[:COVERAGE_CHUNKS], model)
+    return [
+        Found(str(hit.fields["source"]), hit.page, str(hit.fields["content"]), hit.excerpt)
+        for hit in (*shown, *hits[COVERAGE_CHUNKS:])
+    ]
 
 
 def split_by_others(folder: Path, asked: Sequence[str]) -> dict[str, Any]:
@@ -323,12 +349,19 @@ def score(key: AnswerKey, found: Sequence[Found]) -> list[float]:
         for each, is_right in zip(found[:count], right, strict=False)
         if is_right
     ]
+    lines = [tokenize_words(each.excerpt) for each in found[:COVERAGE_CHUNKS]]
     return [
         hit_at(ranks, 5),
         hit_at(cited, 5),
         reciprocal_rank(ranks, 10),
         coverage(key.passage, shown).recall,
+        float(any(is_visible(key.passage, each) for each in lines)),
     ]
+
+
+def is_visible(passage: Sequence[str], lines: Sequence[str]) -> bool:
+    """Return whether half of a passage is in some lines."""
+    return len(longest_shared_run(passage, lines)) >= MIN_PASSAGE_SHARE * len(passage)
 
 
 def print_unanswerable(name: str, keys: Sequence[AnswerKey]) -> None:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 WORD_WEIGHT = 0.3  # of the share of the question's words, against a cosine
 FIRST_LINE_WEIGHT = 0.01  # decides between equal windows
 PAGE_WEIGHT = 0.1  # of the share of the hit's text that is on the page of the window
-MAX_EMBEDDED_CHARS = 8000  # for one search; five hits take 83%, some 1,600 tokens
-EMBEDDED_SHARE = 0.3  # of what better hits have left
+MAX_EMBEDDED_CHARS = 5800  # for one search; five hits take 92%, some 1,100 tokens
+EMBEDDED_SHARE = 0.4  # of what better hits have left
+MAX_OVERLAP = 0.5  # of a window that is embedded with a better one, by words: it says the same
 MAX_STEM_LETTERS = 5  # words that begin alike count as one: "physician" and "physicians"
 
 
@@ -48,7 +49,7 @@ def add_excerpts(
     ]
     scores = score_words(question, texts)
     if hits and vector is not None and embedder is not None and embedder.is_local:
-        chosen = list(choose_windows(texts, scores))
+        chosen = list(choose_windows(windows, texts, scores))
         scores = score_meaning(vector, texts, scores, chosen, embedder)
     lines = islice(chain(EXCERPT_LINES, repeat(EXCERPT_LINES[-1])), len(hits))
     return [
@@ -88,7 +89,10 @@ def score_words(question: str, texts: Sequence[Sequence[str]]) -> list[list[floa
     """
     asked = {stem(word) for word in content_words([fold_case(w) for w in query_terms(question)])}
     stems = [[asked & text_stems(text) for text in some] for some in texts]
-    first = [[asked & text_stems(text.strip()[:LINE_CHARS]) for text in some] for some in texts]
+    first = [
+        [known and known & text_stems(text.strip()[:LINE_CHARS]) for known, text in pairs]
+        for pairs in (zip(*pair, strict=True) for pair in zip(stems, texts, strict=True))
+    ]
     counts = Counter(word for some in stems for found in some for word in found)
     total = sum(map(len, texts))
     weights = {word: math.log(1 + total / max(1, counts[word])) for word in asked}
@@ -107,20 +111,29 @@ def score_words(question: str, texts: Sequence[Sequence[str]]) -> list[list[floa
 
 
 def choose_windows(
-    texts: Sequence[Sequence[str]], scores: Sequence[Sequence[float]]
+    windows: Sequence[Sequence[Span]],
+    texts: Sequence[Sequence[str]],
+    scores: Sequence[Sequence[float]],
 ) -> Iterator[list[int]]:
     """Yield the numbers of the windows to embed for each hit: at least one, by words."""
     left = float(MAX_EMBEDDED_CHARS)
-    for some, by_words in zip(texts, scores, strict=True):
+    for spans, some, by_words in zip(windows, texts, scores, strict=True):
         room = EMBEDDED_SHARE * left
         left -= room
         chosen: list[int] = []
         for number in sorted(range(len(some)), key=lambda number: -by_words[number]):
+            if any(share_overlap(spans[number], spans[other]) > MAX_OVERLAP for other in chosen):
+                continue
             if chosen and len(some[number]) > room:
                 break
             chosen.append(number)
             room -= len(some[number])
         yield chosen
+
+
+def share_overlap(span: Span, other: Span) -> float:
+    """Return the share of a span that is in another one."""
+    return (min(span[1], other[1]) - max(span[0], other[0])) / (span[1] - span[0])
 
 
 def score_meaning(

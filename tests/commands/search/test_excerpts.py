@@ -117,12 +117,21 @@ def test_a_chunk_of_an_earlier_version_has_an_excerpt_too() -> None:
 def test_a_search_embeds_no_more_than_its_share() -> None:
     """However many hits are shown, and however long their chunks are; of each one window."""
     texts = [["x" * 200] * 50 for _ in range(40)]
-    chosen = list(choose_windows(texts, [[0.0] * 50 for _ in texts]))
+    spans = [[(100 * n, 100 * n + 200) for n in range(50)] for _ in texts]
+    chosen = list(choose_windows(spans, texts, [[0.0] * 50 for _ in texts]))
 
     assert all(chosen)
-    assert len(chosen[0]) > len(chosen[4]) > len(chosen[39]) == 1
+    assert len(chosen[0]) > len(chosen[2]) > len(chosen[39]) == 1
     more = sum(len(numbers) - 1 for numbers in chosen)
     assert 200 * more < MAX_EMBEDDED_CHARS
+
+
+def test_a_search_does_not_embed_the_same_sentences_again_and_again() -> None:
+    """Windows begin at each sentence: one that is mostly in a better one is not worth its time."""
+    spans = [[(0, 300), (100, 400), (200, 500), (400, 600)]]
+    texts = [["x" * (end - start) for start, end in spans[0]]]
+
+    assert list(choose_windows(spans, texts, [[0.5, 0.4, 0.3, 0.2]])) == [[0, 2, 3]]
 
 
 def test_a_row_of_a_table_is_shown_below_the_names_of_its_columns() -> None:
