@@ -42,7 +42,7 @@ from tests.azurite import azurite  # noqa: F401 - a fixture
 from tests.browser import chromium, judges  # noqa: F401 - fixtures
 from tests.emulator.emulator import Azure, emulator
 from tests.fork_readers import fork_readers
-from tests.fork_server import call_ingest, stop_server
+from tests.fork_server import call_ingest, start_server, stop_server, use_server
 from tests.guard import (  # noqa: F401 - hooks
     pytest_configure,
     pytest_exception_interact,
@@ -81,6 +81,20 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Share one fork server among the workers of pytest-xdist; called for each of them."""
+    heed_interrupts()
+    node.workerinput["fork_server"] = start_server()
+    node.config.add_cleanup(stop_server)
+
+
+def heed_interrupts() -> None:
+    """Do not let child processes ignore SIGINT, as a job in a shell's background does."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
@@ -238,11 +252,12 @@ def command_here(capsys: pytest.CaptureFixture[str]) -> Iterator[CommandHere]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def server() -> Iterator[None]:
-    """Fork server of commands and of sandbox processes; the first call starts it."""
+def server(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fork server of commands and sandbox processes; without workers, the first call starts it."""
+    if workerinput := getattr(request.config, "workerinput", None):
+        use_server(*workerinput["fork_server"])
     fork_readers()
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job of a shell's background
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    heed_interrupts()
     yield
     stop_server()
 

@@ -1,6 +1,7 @@
 """Fork server: run the command in a process that has its modules and its model already loaded.
 
 The server loads them once and forks for each call, which saves most of the time of a short call.
+All workers of pytest-xdist use one server, that of the process which starts them.
 The process has its own environment, folder, streams and session, like a new one. Variables that the
 interpreter reads at its start, such as `PYTHONPATH`, need `called` of conftest.py instead.
 """
@@ -103,8 +104,25 @@ def run(
     sys.exit(code)
 
 
+def start_server() -> tuple[str, bytes | None]:
+    """Start the server; returns the address and the key that other processes use it with."""
+    forkserver.ensure_running()
+    state = vars(forkserver._forkserver)
+    return state["_forkserver_address"], state.get("_forkserver_authkey")  # since Python 3.14
+
+
+def use_server(address: str, key: bytes | None) -> None:
+    """Fork the children of this process from a server that another process has started."""
+    state = vars(forkserver._forkserver)
+    state["_forkserver_address"], state["_forkserver_authkey"] = address, key
+    # The server ends with the process that started it, and this descriptor only takes the place of
+    # the one by which it notices.
+    state["_forkserver_alive_fd"] = os.open(os.devnull, os.O_RDONLY)
+    share_server()
+
+
 def share_server() -> None:
-    """Fork the children of this process from its own server, instead of starting another one.
+    """Do not start another server for the children of this process.
 
     `multiprocessing` would start one that imports everything again: two seconds for each command.
     """

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Generator
+from multiprocessing import active_children
 from typing import Protocol
 
 import psutil
@@ -89,22 +90,24 @@ def arm(item: pytest.Item, seconds: float) -> None:
 
 
 def kill_processes(item: pytest.Item) -> None:
-    """Kill the processes that the test has started: its descendants and orphans.
+    """Kill the processes that the test has started: its descendants, orphans, and forked ones.
 
     Processes of earlier tests, such as a server that the session shares, stay.
     """
+    ours = {os.getpid(), *(child.pid for child in active_children())}
     for process in psutil.process_iter():
         try:
-            if started_by(item, process):
+            if started_by(item, ours, process):
                 process.kill()
         except psutil.Error:
             continue  # it has ended, or belongs to another user
 
 
-def started_by(item: pytest.Item, process: psutil.Process) -> bool:
+def started_by(item: pytest.Item, ours: set[int | None], process: psutil.Process) -> bool:
+    """Return whether a test has started a process; `ours` are this one and those forked for it."""
     if process.pid == os.getpid() or process.create_time() < item.stash[BEGAN] - 1:
         return False
-    if os.getpid() in (parent.pid for parent in process.parents()):
+    if ours & {process.pid, *(parent.pid for parent in process.parents())}:
         return True
     # pytest sets it, with the phase after a space; children inherit it.
     test: str = process.environ().get("PYTEST_CURRENT_TEST", "")

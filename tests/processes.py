@@ -26,6 +26,7 @@ import pytest
 # Seconds before a test gives up on a process. Generous, because a machine may run several processes
 # per core; on an idle machine the wait is a second or two.
 PATIENCE = 240.0
+MAX_PAUSE_SECONDS = 0.25  # between two looks at a condition that a test waits for
 
 Where = Literal["pipe", "terminal", "null"]
 
@@ -35,11 +36,13 @@ def wait_until(
 ) -> None:
     """Wait until a condition holds; fail after PATIENCE seconds."""
     ends = time.monotonic() + PATIENCE
+    pause = 0.01
     while not condition():
         if time.monotonic() > ends:
             said = what if isinstance(what, str) else what()
             pytest.fail(f"{said}: not so after {PATIENCE:g} s")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.3, MAX_PAUSE_SECONDS)  # a condition may take as much time as a pause
 
 
 class Output:

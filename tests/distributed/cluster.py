@@ -24,7 +24,14 @@ from tests.distributed.fork_dask import run_dask
 from tests.fork_server import fork
 from tests.processes import PATIENCE, Started, wait_until
 
-QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical"}
+# Dask looks after itself up to a hundred times a second, also where nothing happens.
+QUIET = {
+    "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "critical",
+    "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "10s",
+    "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "2s",
+    "DASK_DISTRIBUTED__WORKER__MEMORY__MONITOR_INTERVAL": "2s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
 
 
 @dataclass

@@ -92,22 +92,22 @@ def test_running_lines_are_said_once(book: list[str], headings: list[Heading]) -
 @pytest.mark.parametrize(
     "text",
     [
-        *(pytest.param(trap * 300_000, id=f"{trap!a} for ever") for trap in TRAPS if len(trap) < 3),
-        pytest.param(" " * 300_000 + "x \n", id="an endless space"),
-        pytest.param("\t " * 300_000 + "x \n", id="tabs and spaces"),
-        pytest.param("-\n" * 300_000 + "a", id="hyphens and lines"),
-        pytest.param("\xad\n" * 300_000 + "a", id="soft hyphens and lines"),
-        pytest.param("e" + "\u0301\u0323" * 200_000, id="accents in no order"),
-        pytest.param("\u202b\u202c" * 300_000, id="marks of direction"),
-        pytest.param(".  " * 300_000 + "\n. . ", id="leader dots"),
-        pytest.param("a.....\n" * 100_000, id="many leaders"),
-        pytest.param("1 a " * 100_000, id="numbers that count with the pages"),
-        pytest.param("/g1" * 300_000, id="glyph names"),
-        pytest.param("ﷺ" * 100_000, id="a ligature of 18 letters"),
-        pytest.param("abcdefghij" * 100_000, id="a word of a megabyte"),
+        *(pytest.param(trap * 100_000, id=f"{trap!a} for ever") for trap in TRAPS if len(trap) < 3),
+        pytest.param(" " * 100_000 + "x \n", id="an endless space"),
+        pytest.param("\t " * 100_000 + "x \n", id="tabs and spaces"),
+        pytest.param("-\n" * 100_000 + "a", id="hyphens and lines"),
+        pytest.param("\xad\n" * 100_000 + "a", id="soft hyphens and lines"),
+        pytest.param("e" + "\u0301\u0323" * 70_000, id="accents in no order"),
+        pytest.param("\u202b\u202c" * 100_000, id="marks of direction"),
+        pytest.param(".  " * 100_000 + "\n. . ", id="leader dots"),
+        pytest.param("a.....\n" * 30_000, id="many leaders"),
+        pytest.param("1 a " * 30_000, id="numbers that count with the pages"),
+        pytest.param("/g1" * 100_000, id="glyph names"),
+        pytest.param("ﷺ" * 30_000, id="a ligature of 18 letters"),
+        pytest.param("abcdefghij" * 30_000, id="an endless word"),
     ],
 )
-def test_a_megabyte_of_anything_is_clean_in_time(text: str) -> None:
+def test_a_long_text_of_anything_is_clean_in_time(text: str) -> None:
     """No page holds up a run, whatever is on it."""
     started = time.process_time()
 

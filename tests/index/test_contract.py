@@ -416,7 +416,7 @@ def test_records_are_no_answers(index: Index) -> None:
         assert ids(index, "mill finger docs", mode) == []
 
 
-@pytest.mark.parametrize("text", ["", "   ", '"', "OR AND NOT", "a" * 10_000, "\0", "(*)"])
+@pytest.mark.parametrize("text", ["", "   ", '"', "OR AND NOT", "a" * 2_000, "\0", "(*)"])
 def test_any_question_gets_an_answer(index: Index, text: str) -> None:
     """Nothing I type is an error."""
     index.upload([A])
