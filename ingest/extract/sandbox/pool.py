@@ -12,7 +12,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Hashable, Sequence
-from concurrent.futures import Future
 from queue import Empty, LifoQueue
 from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar, overload
 
@@ -104,7 +103,7 @@ class SandboxPool(Generic[T, R]):
         self.answer = answer
         self.accept = accept
         self.preload = preload
-        self.idle: LifoQueue[SandboxProcess | Future[SandboxProcess]] = LifoQueue()
+        self.idle: LifoQueue[SandboxProcess] = LifoQueue()
         self.processes: set[SandboxProcess] = set()
         self.closed = threading.Event()
         self.layers: tuple[str, ...] = ()  # of the first child
@@ -144,12 +143,9 @@ class SandboxPool(Generic[T, R]):
         """Take an idle child for a document of this owner, or start one."""
         while True:
             try:
-                idle = self.idle.get_nowait()
+                child = self.idle.get_nowait()
             except Empty:
-                idle = None
-            if isinstance(idle, Future):  # still to come, which is sooner than another one
-                idle = None if idle.exception() else idle.result()
-            child = idle or self.start_process()
+                child = self.start_process()
             if child.make_ready(owner):
                 return child
             self.kill(child)
@@ -169,14 +165,8 @@ class SandboxPool(Generic[T, R]):
         self.processes.discard(child)
 
     def warm_up(self) -> None:
-        """Start a child before the first call; calls meanwhile wait for it."""
-        started = Future[SandboxProcess]()
-        self.idle.put(started)
-        try:
-            started.set_result(self.start_process())
-        except BaseException as error:
-            started.set_exception(error)
-            raise
+        """Start a child before the first call."""
+        self.idle.put(self.start_process())
 
     def start_process(self) -> SandboxProcess:
         """Start another child. Raises ProcessDied after `close`."""
