@@ -357,6 +357,9 @@ class CachedPage:
     source: str
     operation: str  # id under which the service keeps its result for a day
     recognised: OcrResult | None = None  # None: the result has not been fetched yet
+    # SHA-256 of what its text is of, computed by the parent process; "" in entries of old versions:
+    file: str = ""  # the file that it was last seen in
+    picture: str = ""  # the image that was sent
 
 
 @dataclass(frozen=True, slots=True)

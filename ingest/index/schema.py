@@ -263,7 +263,8 @@ def drop_unknown_fields(
 def cached_page_to_json(page: CachedPage) -> str:
     """Serialize a cached page without its key and source."""
     found = page.recognised
-    values = {"operation": page.operation, **(asdict(found) if found else {})}
+    hashes = {"file": page.file, "picture": page.picture}
+    values = {"operation": page.operation, **hashes, **(asdict(found) if found else {})}
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -271,7 +272,8 @@ def cached_page_from_json(key: str, root: str, source: str, text: str) -> Cached
     """Deserialize a cached page."""
     stored: dict[str, Any] = json.loads(text)
     found = OcrResult(stored["text"], stored["confidence"]) if "text" in stored else None
-    return CachedPage(key, root, source, stored["operation"], found)
+    hashes = stored.get("file", ""), stored.get("picture", "")
+    return CachedPage(key, root, source, stored["operation"], found, *hashes)
 
 
 def truncate_term(value: str) -> str:

@@ -3,6 +3,9 @@
 The id of the operation, and then the text, are saved in the index before anything else happens, so
 a run may be killed at any point. Invariant: a page has only one call at a time, which checks the
 index before it sends anything.
+
+A document may have compromised the process that hashes its pages, so the hash is not believed when
+another document's result has it: see `CachedOcr.find_entry`.
 """
 
 from __future__ import annotations
@@ -11,9 +14,9 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Protocol
 
 from ingest.errors import ConfigError, DocumentError, ServiceError
@@ -72,6 +75,12 @@ class ScannedPages:
     page_hashes: Mapping[int, str]  # by page number; without pages that cannot be rendered
     draw: Callable[[int], bytes]  # renders a page as PNG, in any thread; raises DocumentError
     what: str = "page"  # what the numbers count
+    file: str = ""  # SHA-256 of its file, computed by this process; "" if it is unknown
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Root and name of the document."""
+        return self.root, self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,7 @@ class CachedOcr:
         self.times = times
         self.unsent_keys: set[str] = set()  # of pages that a run would pay for
         self.lock = threading.Lock()
-        self.in_flight: dict[str, Future[OcrResult | None]] = {}
+        self.in_flight: dict[str, tuple[tuple[str, str], Future[OcrResult | None]]] = {}
         # Each thread holds one image at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")
 
@@ -124,40 +133,71 @@ class CachedOcr:
         return RecognisedPages(texts, tuple(refused))
 
     def start_call(self, page: int, pages: ScannedPages) -> Future[OcrResult | None]:
-        """Start the call for a page, or return the one that is under way in any thread."""
-        page_hash = pages.page_hashes[page]
-        key = hashlib.sha256(f"{self.engine_name}\0{page_hash}".encode()).hexdigest()[:40]
+        """Start the call for a page, or return the one of this document that is under way.
+
+        It waits for the call of another document, whose result it may then find in the cache.
+        """
+        key = self.make_key(pages.page_hashes[page])
         with self.lock:
-            call = self.in_flight.get(key)
-            if call is None:
-                call = self.threads.submit(self.read_page, key, page, pages)
-                self.in_flight[key] = call
+            owner, before = self.in_flight.get(key, (pages.owner, None))
+            if before and owner == pages.owner:
+                return before
+            call = self.threads.submit(self.read_after, before, key, page, pages)
+            self.in_flight[key] = pages.owner, call
         call.add_done_callback(partial(self.end_call, key))
         return call
+
+    def make_key(self, *parts: str) -> str:
+        """Return the key of a result in the cache."""
+        return hashlib.sha256("\0".join([self.engine_name, *parts]).encode()).hexdigest()[:40]
 
     def end_call(self, key: str, call: Future[OcrResult | None]) -> None:
         """Forget a finished call: its result is in the cache now."""
         with self.lock:
-            if self.in_flight.get(key) is call:
+            if self.in_flight.get(key, (None, None))[1] is call:
                 del self.in_flight[key]
+
+    def read_after(
+        self, before: Future[OcrResult | None] | None, key: str, page: int, pages: ScannedPages
+    ) -> OcrResult | None:
+        """Return the text of a page, once a call that was started earlier has ended."""
+        if before:
+            wait([before])
+        return self.read_page(key, page, pages)
 
     def read_page(self, key: str, page: int, pages: ScannedPages) -> OcrResult | None:
         """Return the text of a page, cached or paid for; None if there is no service."""
-        cached = self.cache.cached_page(key)
+        draw = cache(partial(pages.draw, page))
+        entry = self.find_entry(key, pages.page_hashes[page], pages, draw)
         if self.service is None:
-            if cached:
-                return cached.recognised
-            self.unsent_keys.add(key)
-            return None
-        if cached and (cached.root, cached.source) != (pages.root, pages.source):
-            # A page is deleted with its source, and this source may outlive the other one.
-            cached = replace(cached, root=pages.root, source=pages.source)
-            self.cache.cache_page(cached)
-        if cached and cached.recognised:
-            return cached.recognised
-        with self.times.measure(RECOGNISING_PAGES, (pages.root, pages.source), page=page):
-            new = CachedPage(key, pages.root, pages.source, "")
-            return self.fetch_text(cached or new, partial(pages.draw, page), self.service)
+            if not entry.operation:
+                self.unsent_keys.add(entry.key)
+            return entry.recognised
+        # A page is deleted with its source, and this source may outlive the other one.
+        seen = replace(entry, root=pages.root, source=pages.source, file=pages.file)
+        if entry.operation and seen != entry:
+            self.cache.cache_page(seen)
+        if seen.recognised:
+            return seen.recognised
+        with self.times.measure(RECOGNISING_PAGES, pages.owner, page=page):
+            return self.fetch_text(seen, draw, self.service)
+
+    def find_entry(
+        self, key: str, page_hash: str, pages: ScannedPages, draw: Callable[[], bytes]
+    ) -> CachedPage:
+        """Return the cached entry of a page, or a new one, whose `operation` is "".
+
+        An entry belongs to a page if this process knows it by itself: it is of the same document,
+        of a file with the same bytes, or of the same image. If the image differs, one of the two
+        documents claims the hash of the other's page; then its image becomes part of the key.
+        """
+        found = self.cache.cached_page(key)
+        if found and not is_same_document(found, pages):
+            picture = hash_bytes(draw())
+            if found.picture != picture:
+                key = self.make_key(page_hash, picture)
+                found = self.cache.cached_page(key)
+        return found or CachedPage(key, *pages.owner, operation="")
 
     def fetch_text(
         self, page: CachedPage, draw: Callable[[], bytes], service: OcrService
@@ -171,12 +211,23 @@ class CachedOcr:
         for _ in range(MAX_SUBMISSIONS):
             if submitted is None:
                 submitted = service.submit(draw())
-                self.cache.cache_page(replace(page, operation=submitted.operation))
+                page = replace(page, operation=submitted.operation, picture=hash_bytes(draw()))
+                self.cache.cache_page(page)
             try:
                 text = service.wait_for_result(submitted)
             except ResultLost as error:
                 submitted, reason = None, str(error)
             else:
-                self.cache.cache_page(replace(page, operation=submitted.operation, recognised=text))
+                self.cache.cache_page(replace(page, recognised=text))
                 return text
         raise PageRejected(f"the service failed on it {MAX_SUBMISSIONS} times ({reason})")
+
+
+def is_same_document(entry: CachedPage, pages: ScannedPages) -> bool:
+    """Return whether an entry is of a document, under this name or another."""
+    return (entry.root, entry.source) == pages.owner or entry.file == pages.file != ""
+
+
+def hash_bytes(data: bytes) -> str:
+    """Return the SHA-256 of an image."""
+    return hashlib.sha256(data).hexdigest()

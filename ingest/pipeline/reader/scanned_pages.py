@@ -6,6 +6,9 @@ sends them. A page that the service cannot read is a missing page of its documen
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 
 log = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 20
 
 RenderPages: TypeAlias = Callable[[RenderTask, BinaryIO], dict[int, str] | bytes]
 
@@ -112,7 +117,7 @@ def find_scanned_pages(
             raise
         log.warning("%s: its scanned pages cannot be rendered: %s", source.name, error)
     assert isinstance(hashes, dict)
-    return ScannedPages(source.root, source.name, hashes, draw)
+    return ScannedPages(source.root, source.name, hashes, draw, file=hash_file(file, source.size))
 
 
 def list_figures(
@@ -124,7 +129,8 @@ def list_figures(
     an edit of another page, costs nothing.
     """
     numbers = tuple(sorted({figure.page for figure in figures}))
-    pages = find_scanned_pages(task, file, numbers, render_pages).page_hashes
+    found = find_scanned_pages(task, file, numbers, render_pages)
+    pages = found.page_hashes
     hashes = {
         number: " ".join(["figure", pages[figure.page], *(f"{edge:.3f}" for edge in figure.box)])
         for number, figure in enumerate(figures)
@@ -137,7 +143,20 @@ def list_figures(
         one = figures[number]
         return render(replace(request, pages=(one.page,), draw=True, box=one.box))
 
-    return ScannedPages(task.source.root, task.source.name, hashes, draw, "figure")
+    return replace(found, page_hashes=hashes, draw=draw, what="figure")
+
+
+def hash_file(file: BinaryIO, size: int) -> str:
+    """Return the SHA-256 of a file; "" if it cannot be read, or no longer has its size."""
+    digest = hashlib.sha256()
+    with contextlib.suppress(OSError):
+        if file.seek(0, io.SEEK_END) == size:
+            file.seek(0)
+            while size > 0 and (part := file.read(min(size, READ_BYTES))):
+                digest.update(part)
+                size -= len(part)
+            return "" if size else digest.hexdigest()
+    return ""
 
 
 def render_alone(render_pages: RenderPages, file: BinaryIO, lock: Lock, task: RenderTask) -> bytes:
