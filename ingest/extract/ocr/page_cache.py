@@ -5,7 +5,7 @@ a run may be killed at any point. Invariant: a page has only one call at a time,
 index before it sends anything.
 
 A document may have compromised the process that hashes its pages, so the hash is not believed when
-another document's result has it: see `CachedOcr.find_entry`.
+another document's result has it: see `find_entry`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 
 log = logging.getLogger(__name__)
 
+KEY_CHARS = 40
 MAX_SUBMISSIONS = 3  # of one page, before it is given up
 
 
@@ -137,7 +138,8 @@ class CachedOcr:
 
         It waits for the call of another document, whose result it may then find in the cache.
         """
-        key = self.make_key(pages.page_hashes[page])
+        page_hash = pages.page_hashes[page]
+        key = hash_bytes(f"{self.engine_name}\0{page_hash}".encode())[:KEY_CHARS]
         with self.lock:
             owner, before = self.in_flight.get(key, (pages.owner, None))
             if before and owner == pages.owner:
@@ -146,10 +148,6 @@ class CachedOcr:
             self.in_flight[key] = pages.owner, call
         call.add_done_callback(partial(self.end_call, key))
         return call
-
-    def make_key(self, *parts: str) -> str:
-        """Return the key of a result in the cache."""
-        return hashlib.sha256("\0".join([self.engine_name, *parts]).encode()).hexdigest()[:40]
 
     def end_call(self, key: str, call: Future[OcrResult | None]) -> None:
         """Forget a finished call: its result is in the cache now."""
@@ -168,36 +166,19 @@ class CachedOcr:
     def read_page(self, key: str, page: int, pages: ScannedPages) -> OcrResult | None:
         """Return the text of a page, cached or paid for; None if there is no service."""
         draw = cache(partial(pages.draw, page))
-        entry = self.find_entry(key, pages.page_hashes[page], pages, draw)
+        entry = find_entry(self.cache, CachedPage(key, *pages.owner, "", file=pages.file), draw)
         if self.service is None:
             if not entry.operation:
                 self.unsent_keys.add(entry.key)
             return entry.recognised
         # A page is deleted with its source, and this source may outlive the other one.
         seen = replace(entry, root=pages.root, source=pages.source, file=pages.file)
-        if entry.operation and seen != entry:
+        if seen != entry:
             self.cache.cache_page(seen)
         if seen.recognised:
             return seen.recognised
         with self.times.measure(RECOGNISING_PAGES, pages.owner, page=page):
             return self.fetch_text(seen, draw, self.service)
-
-    def find_entry(
-        self, key: str, page_hash: str, pages: ScannedPages, draw: Callable[[], bytes]
-    ) -> CachedPage:
-        """Return the cached entry of a page, or a new one, whose `operation` is "".
-
-        An entry belongs to a page if this process knows it by itself: it is of the same document,
-        of a file with the same bytes, or of the same image. If the image differs, one of the two
-        documents claims the hash of the other's page; then its image becomes part of the key.
-        """
-        found = self.cache.cached_page(key)
-        if found and not is_same_document(found, pages):
-            picture = hash_bytes(draw())
-            if found.picture != picture:
-                key = self.make_key(page_hash, picture)
-                found = self.cache.cached_page(key)
-        return found or CachedPage(key, *pages.owner, operation="")
 
     def fetch_text(
         self, page: CachedPage, draw: Callable[[], bytes], service: OcrService
@@ -223,11 +204,27 @@ class CachedOcr:
         raise PageRejected(f"the service failed on it {MAX_SUBMISSIONS} times ({reason})")
 
 
-def is_same_document(entry: CachedPage, pages: ScannedPages) -> bool:
-    """Return whether an entry is of a document, under this name or another."""
-    return (entry.root, entry.source) == pages.owner or entry.file == pages.file != ""
+def find_entry(cache: OcrCache, new: CachedPage, draw: Callable[[], bytes]) -> CachedPage:
+    """Return the cached entry of a page; if there is none, `new`, with the key that it must have.
+
+    A cached entry belongs to a page if this process knows it by itself: it is of the same source,
+    of a file with the same bytes, or of the same image. If the image differs, one of two documents
+    claims the hash of the other one's page; then its image becomes part of the key.
+    """
+    found = cache.cached_page(new.key)
+    if found and not is_same_document(found, new):
+        picture = hash_bytes(draw())
+        if found.picture != picture:
+            new = replace(new, key=hash_bytes(f"{new.key}\0{picture}".encode())[:KEY_CHARS])
+            found = cache.cached_page(new.key)
+    return found or new
+
+
+def is_same_document(one: CachedPage, other: CachedPage) -> bool:
+    """Return whether two entries are of one document, under one name or two."""
+    return (one.root, one.source) == (other.root, other.source) or one.file == other.file != ""
 
 
 def hash_bytes(data: bytes) -> str:
-    """Return the SHA-256 of an image."""
+    """Return the SHA-256 of some bytes."""
     return hashlib.sha256(data).hexdigest()
