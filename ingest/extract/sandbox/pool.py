@@ -115,15 +115,17 @@ class SandboxPool(Generic[T, R]):
         file: BinaryIO,
         limits: SandboxLimits | None = None,
         owner: Hashable = None,
+        on_answer: Callable[[int], None] | None = None,
     ) -> R:
         """Return the function's result. `limits` replace those of the pool, except for memory.
 
-        The child has read no documents but those of this owner, and no files of another user.
+        `on_answer` gets the size of the answer, and may refuse it by an exception. The child has
+        read no documents but those of this owner, and no files of another user.
         """
         user = None if owner is None else (owner, os.fstat(file.fileno()).st_uid)
         child = self.take_process(user)
         try:
-            answer = child.run(task, file, limits or self.limits)
+            answer = child.run(task, file, limits or self.limits, on_answer)
             if not isinstance(answer, DocumentError):
                 result = self.accept(task, answer) if self.accept else answer
         except InvalidAnswerError as error:

@@ -111,19 +111,29 @@ class SandboxProcess:
         self.reader.owner = owner
         return is_ready
 
-    def run(self, task: object, file: BinaryIO, limits: SandboxLimits) -> Any:
+    def run(
+        self,
+        task: object,
+        file: BinaryIO,
+        limits: SandboxLimits,
+        on_answer: Callable[[int], None] | None = None,
+    ) -> Any:
         """Return the function's result, or the DocumentError it raised.
 
-        Raises ProcessDied, or InvalidAnswerError.
+        `on_answer` gets the bytes of the answer before it is decoded. Raises ProcessDied,
+        InvalidAnswerError, or what `on_answer` raises.
         """
         self.progress.write(ReadProgress())  # clear that of the previous document
         started = time.monotonic()
         try:
             self.reader.pipe.send((task, limits))
             send_handle(self.reader.pipe, handle_of(file), self.reader.pid)
-            answer = self.decode(self.wait_for_answer(limits, started))
+            message = self.wait_for_answer(limits, started)
         except (EOFError, OSError):
             raise self.death_error() from None
+        if on_answer:
+            on_answer(len(message))
+        answer = self.decode(message)
         return document_error(answer) if isinstance(answer, Failure) else answer
 
     def fork_reader(self) -> ReaderHandle:

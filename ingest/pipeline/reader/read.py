@@ -28,6 +28,7 @@ from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOC
 from ingest.sources import Root, check_size
 
 if TYPE_CHECKING:
+    from ingest.pipeline.reader.page_images import RenderTask
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
 
@@ -79,7 +80,8 @@ class DocumentReader:
         if self.scanned_page_ocr is None:
             document = read(task, file)
         else:
-            document = self.scanned_page_ocr.prepare(task, file, read, self.cpu)
+            draw = partial(self.draw, budget, task)
+            document = self.scanned_page_ocr.prepare(task, file, read, draw)
         if document:
             budget.count(document)
         return document
@@ -90,17 +92,32 @@ class DocumentReader:
         with self.cpu, self.times.measure(READING_DOCUMENTS, task.source.key):
             started = self.times.clock()
             try:
-                return read_with_recovery(self.read_in_sandbox, task, file, limits, self.lock)
+                read = partial(self.read_in_sandbox, budget)
+                return read_with_recovery(read, task, file, limits, self.lock)
             finally:
                 budget.seconds += self.times.clock() - started
 
+    def draw(
+        self, budget: FileBudget, task: Task, request: RenderTask, file: BinaryIO
+    ) -> dict[int, str] | bytes:
+        """Hash or draw pages of one PDF in a child process."""
+        assert self.scanned_page_ocr
+        with self.cpu:
+            limits = budget.drawing_limits(task)
+            started = self.times.clock()
+            try:
+                return self.scanned_page_ocr.sandbox(request, file, limits)
+            finally:
+                budget.drawing_seconds += self.times.clock() - started
+
     def read_in_sandbox(
-        self, task: Task, file: BinaryIO, limits: SandboxLimits
+        self, budget: FileBudget, task: Task, file: BinaryIO, limits: SandboxLimits
     ) -> PreparedDocument | None:
         """Read one PDF once, in a child process. Records the time lost if it times out."""
         started = self.times.clock()
         try:
-            return self.sandbox(task, file, limits, reader_owner(task))
+            on_answer = partial(budget.count_answer, task)
+            return self.sandbox(task, file, limits, reader_owner(task), on_answer)
         except TimedOut:
             self.times.add_elapsed(HANGING_PAGES, started)
             raise

@@ -11,7 +11,6 @@ import hashlib
 import io
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from threading import Lock
@@ -56,16 +55,12 @@ class ScannedPageOcr:
             self.service.close()
 
     def prepare(
-        self, task: Task, file: BinaryIO, prepare: Prepare, cpu: AbstractContextManager[object]
+        self, task: Task, file: BinaryIO, prepare: Prepare, render_pages: RenderPages
     ) -> PreparedDocument | None:
-        """Prepare a document with the text that the service recognises on its scanned pages.
-
-        `cpu` is held while a child process draws a page.
-        """
+        """Prepare a document with the text that the service recognises on its scanned pages."""
         document = prepare(task, file)
         if document is None or not (document.details.scanned or document.figures):
             return document
-        render_pages = partial(self.render, cpu)
         scans = find_scanned_pages(task, file, document.details.scanned, render_pages)
         recognised = self.ocr.recognise(scans)
         figures = self.ocr.recognise(list_figures(task, file, document.figures, render_pages))
@@ -85,13 +80,6 @@ class ScannedPageOcr:
         missing = tuple(sorted(unread.union(details.missing)))
         ocr = task.ocr if recognised.texts or self.service else ""
         return replace(document, details=replace(details, missing=missing, ocr=ocr))
-
-    def render(
-        self, cpu: AbstractContextManager[object], task: RenderTask, file: BinaryIO
-    ) -> dict[int, str] | bytes:
-        """Hash or render pages in a child process."""
-        with cpu:
-            return self.sandbox(task, file)
 
 
 def find_scanned_pages(
