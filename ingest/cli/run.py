@@ -134,8 +134,8 @@ def show_summary(
         index = f"Index:   {index_name(settings)} holds {output.describe_index(index_totals)}"
         remarks = output.format_problems(summary) + output.format_remarks(totals, stopped=stopped)
         remarks += output.format_model_advice(totals, settings)
-        layers = recorder.services.reader.layers() if options.verbose else ()
-        remarks += [f"Sandbox: {', '.join(layers)}"] if layers else []
+        sandbox = recorder.services.reader.describe_sandbox() if options.verbose else ()
+        remarks += [f"Sandbox: {', '.join(sandbox)}"] if sandbox else []
         took = output.format_duration(summary, stopped=stopped)
         print("\n".join([*output.format_totals(totals), index, *took, *remarks]))
         if summary.exit == 0 and index_totals.chunks and sys.stdout and sys.stdout.isatty():

@@ -81,7 +81,7 @@ def open_reader(
             prepare=reader.read,
             threads=threads,
             warm_up=sandboxes.warm_up,
-            layers=lambda: sandboxes.layers,
+            describe_sandbox=sandboxes.describe,
             at_once=at_once,
             max_waiting=max_waiting,
             ocr=engine_name,

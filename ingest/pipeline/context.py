@@ -30,7 +30,8 @@ class Reader:
     ocr: str = ""  # name of the OCR engine; "" without OCR
     unsent_pages: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
     warm_up: Callable[[], None] = lambda: None  # start a sandbox before the first document
-    layers: Callable[[], tuple[str, ...]] = tuple  # of the sandboxes that were started
+    # layers of the sandboxes that were started, and their unknown system calls
+    describe_sandbox: Callable[[], tuple[str, ...]] = tuple
 
 
 @dataclass(frozen=True, slots=True)

@@ -166,11 +166,12 @@ def check_sandbox(context: DoctorContext) -> str:
     pool = document_pool(sandbox_limits(context.settings))
     try:
         layers = pool.start_process().layers
+        found = pool.describe()
     finally:
         pool.close()
     if missing := missing_layers(layers):
         raise ConfigError(f"{missing}: use another kernel or container, or read trusted PDFs only")
-    return f"all layers hold: {', '.join(layers)}"
+    return f"all layers hold: {', '.join(found)}"
 
 
 def check_roots(context: DoctorContext) -> DoctorFinding:

@@ -13,8 +13,10 @@ import ctypes
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from ingest.extract.sandbox import seccomp
 
@@ -23,7 +25,9 @@ PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_SET_MODE_FILTER = 1
 FILTER_FLAG_TSYNC = 1  # apply to all threads, those that libraries have started too
 FILTER_FLAG_SPEC_ALLOW = 4  # mitigations of older kernels slow it, and protect only others
-ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+FILTER_FLAG_NEW_LISTENER = 1 << 3  # return a handle that calls are reported to
+FILTER_FLAG_TSYNC_ESRCH = 1 << 4  # with it, a thread that cannot be synchronised is an error
+ALLOW, NOTIFY, ERRNO = 0x7FFF0000, 0x7FC00000, 0x00050000
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 EPERM, ENOSYS = 1, 38
 
@@ -33,6 +37,7 @@ KEPT_CAPABILITIES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 
 # linux/filter.h; the offsets are those of struct seccomp_data on a little-endian machine.
 LOAD, EQUAL, GREATER, ANY_BIT, RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
+INSTRUCTION_BYTES = 8
 NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 
 # linux/landlock.h: the system calls have these numbers everywhere.
@@ -54,8 +59,15 @@ SYSTEM_PATHS = (
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 
 
-def enter() -> tuple[str, ...]:
-    """Drop privileges. Return the active layers: a subset of limits, landlock, seccomp."""
+# Sends a handle to the parent.
+SendListener: TypeAlias = Callable[[int], None]
+
+
+def enter(send_listener: SendListener | None = None) -> tuple[str, ...]:
+    """Drop privileges. Return the active layers: a subset of limits, landlock, seccomp.
+
+    `send_listener` gets the handle to which unknown calls are reported, if the kernel does that.
+    """
     layers = []
     if limit_files():
         layers.append("limits")
@@ -67,7 +79,7 @@ def enter() -> tuple[str, ...]:
         if libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0:
             if restrict_paths(libc, readable_paths()):
                 layers.append("landlock")
-            if install_filter(libc):
+            if install_filter(libc, send_listener):
                 layers.append("seccomp")
     return tuple(layers)
 
@@ -160,20 +172,35 @@ class FilterProgram(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def install_filter(libc: ctypes.CDLL) -> bool:
+def install_filter(libc: ctypes.CDLL, send_listener: SendListener | None = None) -> bool:
     """Apply the seccomp filter. Return False if the machine or the kernel lacks it."""
     machine = os.uname().machine
     if machine not in seccomp.MACHINES:
         return False
-    lines = list(build_filter(machine, os.getpid(), only_known=is_measured(machine)))
-    code = b"".join(struct.pack("HBBI", *line) for line in lines)
+    build = partial(build_filter, machine, os.getpid(), only_known=is_measured(machine))
+    if send_listener:
+        flags = FILTER_FLAG_NEW_LISTENER | FILTER_FLAG_TSYNC_ESRCH
+        listener = apply_filter(libc, machine, build(counts_unknown=True), flags)
+        if listener >= 0:
+            send_listener(listener)
+            os.close(listener)
+            # The calls that this took are refused from now on.
+            return apply_filter(libc, machine, build_last_filter(machine)) == 0
+    return apply_filter(libc, machine, build()) == 0
+
+
+def apply_filter(
+    libc: ctypes.CDLL, machine: str, program: Iterable[Instruction], flags: int = 0
+) -> int:
+    """Apply a BPF program to all threads. Return what the kernel does: below 0 for a failure."""
+    code = b"".join(struct.pack("HBBI", *line) for line in program)
     done: int = libc.syscall(
         ctypes.c_long(seccomp.CALLS_BY_ARGUMENT[machine]["seccomp"]),
         ctypes.c_uint(SECCOMP_SET_MODE_FILTER),
-        ctypes.c_uint(FILTER_FLAG_TSYNC | FILTER_FLAG_SPEC_ALLOW),
-        ctypes.byref(FilterProgram(len(lines), code)),
+        ctypes.c_uint(FILTER_FLAG_TSYNC | FILTER_FLAG_SPEC_ALLOW | flags),
+        ctypes.byref(FilterProgram(len(code) // INSTRUCTION_BYTES, code)),
     )
-    return done == 0
+    return done
 
 
 def is_measured(machine: str) -> bool:
@@ -185,12 +212,16 @@ def is_measured(machine: str) -> bool:
     return machine == "x86_64" and libc.startswith("glibc")
 
 
-def build_filter(machine: str, pid: int, *, only_known: bool) -> Iterator[Instruction]:
+def build_filter(
+    machine: str, pid: int, *, only_known: bool, counts_unknown: bool = False
+) -> Iterator[Instruction]:
     """Yield the BPF program for a process id.
 
-    System calls that it does not name are allowed, or, with `only_known`, do not exist.
+    System calls that it does not name are allowed, or, with `only_known`, do not exist. With
+    `counts_unknown`, they are reported, and the calls of `build_last_filter` are allowed.
     """
-    allowed, refused, unknown = ((RETURN, 0, 0, v) for v in (ALLOW, ERRNO | EPERM, ERRNO | ENOSYS))
+    allowed, refused, absent = ((RETURN, 0, 0, v) for v in (ALLOW, ERRNO | EPERM, ERRNO | ENOSYS))
+    unknown = (RETURN, 0, 0, NOTIFY) if counts_unknown else absent
     yield from [(LOAD, 0, 0, ARCHITECTURE_OFFSET), (EQUAL, 1, 0, AUDIT_ARCH[machine]), refused]
     # Calls newer than the list, or of another calling convention.
     yield from [(LOAD, 0, 0, NUMBER_OFFSET), (GREATER, 0, 1, seccomp.NEWEST_NUMBER), unknown]
@@ -198,7 +229,9 @@ def build_filter(machine: str, pid: int, *, only_known: bool) -> Iterator[Instru
         for number in table[machine].values():
             yield from [(EQUAL, 0, 1, number), refused]
     for number in seccomp.NOT_IMPLEMENTED_CALLS[machine].values():
-        yield from [(EQUAL, 0, 1, number), unknown]
+        yield from [(EQUAL, 0, 1, number), absent]
+    for number in last_calls(machine) if counts_unknown else ():
+        yield from [(EQUAL, 0, 1, number), allowed]
     numbers = seccomp.CALLS_BY_ARGUMENT[machine]
     for rule in seccomp.argument_rules(pid):
         if rule.name in numbers:
@@ -221,3 +254,17 @@ def build_filter(machine: str, pid: int, *, only_known: bool) -> Iterator[Instru
         load = (LOAD, 0, 0, ARGUMENTS_OFFSET + 8 * argument)
         yield from [(EQUAL, 0, len(tests) + 2, numbers[name]), load, *tests, refused]
     yield unknown
+
+
+def build_last_filter(machine: str) -> Iterator[Instruction]:
+    """Yield the BPF program that refuses what was needed until all filters are applied."""
+    yield (LOAD, 0, 0, NUMBER_OFFSET)
+    for number in last_calls(machine):
+        yield from [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | EPERM)]
+    yield (RETURN, 0, 0, ALLOW)
+
+
+def last_calls(machine: str) -> tuple[int, ...]:
+    """Return the numbers of the calls that send a listener and apply a filter."""
+    numbers = seccomp.CALLS_BY_ARGUMENT[machine]
+    return numbers["seccomp"], seccomp.SENDING_CALLS[machine]["sendmsg"]
