@@ -184,7 +184,7 @@ def test_every_invariant_names_a_test_that_exists() -> None:
     assert set(re.findall(r"`(test_\w+)`", reasons)) <= names
 
 
-def test_every_row_about_the_sandbox_names_a_test_that_exists() -> None:
+def test_every_point_about_security_names_a_test_that_exists() -> None:
     """What docs/security.md says is prevented has been tried."""
     names = {function.name for path in TESTS for function in functions(path)}
     text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
@@ -193,6 +193,12 @@ def test_every_row_about_the_sandbox_names_a_test_that_exists() -> None:
     for row in rows:
         (name,) = re.findall(r"^`(test_\w+)`$", row.split(" | ")[-1])
         assert name in names, row
+    points = re.split(r"^\* ", text.split("\n## ")[0], flags=re.MULTILINE)[1:]
+    assert len(points) >= 14
+    for point in points:
+        named = re.findall(r"`(test_\w+)`", point)
+        assert named, point
+        assert set(named) <= names, point
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
