@@ -49,6 +49,7 @@ def serve(pipe: Connection) -> None:
             return
         if preload:
             preload()
+        isolation.prepare()
         gc.freeze()  # a search for cycles would copy the pages of memory that readers share
         hide_memory()
         fork_readers(pipe, lambda ours: read_documents(ours, function, megabytes, progress))

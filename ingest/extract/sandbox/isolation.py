@@ -14,9 +14,9 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ingest.extract.sandbox import seccomp
 
@@ -38,6 +38,7 @@ KEPT_CAPABILITIES = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 # linux/filter.h; the offsets are those of struct seccomp_data on a little-endian machine.
 LOAD, EQUAL, GREATER, ANY_BIT, RETURN = 0x20, 0x15, 0x25, 0x45, 0x06
 INSTRUCTION_BYTES = 8
+SOME_PID = 0x7EADBEEF  # no process has it: ids are below 2 ** 22
 NUMBER_OFFSET, ARCHITECTURE_OFFSET, ARGUMENTS_OFFSET = 0, 4, 16
 
 # linux/landlock.h: the system calls have these numbers everywhere.
@@ -48,15 +49,26 @@ FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}  # number of file rights by ABI; late
 NETWORK_RIGHTS = 0b11  # bind and connect by TCP, from ABI 4
 SCOPE_RIGHTS = 0b11  # abstract sockets and signals, from ABI 6
 
+OWN_PATH = "/proc/self"
+
 # Readable besides Python's own files: shared libraries, fonts, time zones, CPU and memory counts.
 SYSTEM_PATHS = (
     *("/usr", "/lib", "/lib64", "/nix/store", "/etc/ld.so.cache", "/etc/localtime", "/etc/fonts"),
     *("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"),
-    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys/vm"),
     *("/sys/devices/system", "/sys/fs/cgroup"),
 )
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
+
+
+def prepare() -> None:
+    """Do in advance what is alike for all processes that are forked from this one."""
+    if sys.platform == "linux":
+        open_readable_paths()
+        machine = os.uname().machine
+        if machine in seccomp.MACHINES:
+            assemble_filter(machine, counts_unknown=True)
 
 
 # Sends a handle to the parent.
@@ -77,7 +89,8 @@ def enter(send_listener: SendListener | None = None) -> tuple[str, ...]:
         drop_capabilities(libc)
         # Both layers require it. With it, no program can gain privileges.
         if libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0:
-            if restrict_paths(libc, readable_paths()):
+            own = open_path(OWN_PATH)  # not that of the process which has prepared the others
+            if restrict_paths(libc, [*open_readable_paths(), *([own] if own else [])]):
                 layers.append("landlock")
             if install_filter(libc, send_listener):
                 layers.append("seccomp")
@@ -126,44 +139,62 @@ def home_folders() -> Iterator[Path]:
         yield Path.home().resolve()
 
 
-def restrict_paths(libc: ctypes.CDLL, paths: Iterator[str]) -> bool:
+class ReadablePath(NamedTuple):
+    """A file or a folder that may be read, with everything in it."""
+
+    handle: int
+    rights: int
+
+
+@cache
+def open_readable_paths() -> tuple[ReadablePath, ...]:
+    """Open the readable paths that exist."""
+    return tuple(filter(None, map(open_path, readable_paths())))
+
+
+def open_path(path: str) -> ReadablePath | None:
+    """Open a path for a rule; None if it does not exist."""
+    try:
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return None
+    return ReadablePath(handle, READ_FILE | READ_DIR if Path(path).is_dir() else READ_FILE)
+
+
+def restrict_paths(libc: ctypes.CDLL, paths: Iterable[ReadablePath]) -> bool:
     """Apply Landlock: no file can be changed, only `paths` can be read, and no TCP from ABI 4 on.
 
-    Return False if the kernel lacks it.
+    It closes the paths. Return False if the kernel lacks it.
     """
+    try:
+        rules = create_ruleset(libc)
+        if rules < 0:
+            return False
+        for path in paths:
+            rule = struct.pack("=Qi", path.rights, path.handle)
+            libc.syscall(ADD_RULE, ctypes.c_int(rules), PATH_BENEATH, rule, ctypes.c_uint(0))
+        done: int = libc.syscall(RESTRICT_SELF, ctypes.c_int(rules), ctypes.c_uint(0))
+        os.close(rules)
+        return done == 0
+    finally:
+        for path in paths:
+            os.close(path.handle)
+
+
+def create_ruleset(libc: ctypes.CDLL) -> int:
+    """Create a Landlock ruleset with all rights that the kernel knows; below 0 if it has none."""
     version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(ASK_VERSION))
     if version < 1:
-        return False
+        return -1
     handled = struct.pack(
         "QQQ",
         (1 << FILE_RIGHTS.get(version, 16)) - 1,
         NETWORK_RIGHTS if version >= 4 else 0,  # noqa: PLR2004 - the ABI that brought it
         SCOPE_RIGHTS if version >= 6 else 0,  # noqa: PLR2004 - the ABI that brought it
     )
-    rules = libc.syscall(CREATE_RULESET, handled, ctypes.c_size_t(len(handled)), ctypes.c_uint(0))
-    if rules < 0:
-        return False
-    try:
-        for path in paths:
-            allow_reading(libc, rules, path)
-        done: int = libc.syscall(RESTRICT_SELF, ctypes.c_int(rules), ctypes.c_uint(0))
-        return done == 0
-    finally:
-        os.close(rules)
-
-
-def allow_reading(libc: ctypes.CDLL, rules: int, path: str) -> None:
-    """Add a rule that allows reading a file, or a folder and everything in it, if it exists."""
-    try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        rights = READ_FILE | READ_DIR if Path(path).is_dir() else READ_FILE
-        rule = struct.pack("=Qi", rights, handle)
-        libc.syscall(ADD_RULE, ctypes.c_int(rules), PATH_BENEATH, rule, ctypes.c_uint(0))
-    finally:
-        os.close(handle)
+    size = ctypes.c_size_t(len(handled))
+    rules: int = libc.syscall(CREATE_RULESET, handled, size, ctypes.c_uint(0))
+    return rules
 
 
 class FilterProgram(ctypes.Structure):
@@ -177,23 +208,34 @@ def install_filter(libc: ctypes.CDLL, send_listener: SendListener | None = None)
     machine = os.uname().machine
     if machine not in seccomp.MACHINES:
         return False
-    build = partial(build_filter, machine, os.getpid(), only_known=is_measured(machine))
     if send_listener:
         flags = FILTER_FLAG_NEW_LISTENER | FILTER_FLAG_TSYNC_ESRCH
-        listener = apply_filter(libc, machine, build(counts_unknown=True), flags)
+        listener = apply_filter(libc, machine, assemble_filter(machine, counts_unknown=True), flags)
         if listener >= 0:
             send_listener(listener)
             os.close(listener)
             # The calls that this took are refused from now on.
-            return apply_filter(libc, machine, build_last_filter(machine)) == 0
-    return apply_filter(libc, machine, build()) == 0
+            return apply_filter(libc, machine, assemble(build_last_filter(machine))) == 0
+    return apply_filter(libc, machine, assemble_filter(machine, counts_unknown=False)) == 0
 
 
-def apply_filter(
-    libc: ctypes.CDLL, machine: str, program: Iterable[Instruction], flags: int = 0
-) -> int:
-    """Apply a BPF program to all threads. Return what the kernel does: below 0 for a failure."""
-    code = b"".join(struct.pack("HBBI", *line) for line in program)
+@cache
+def assemble_filter(machine: str, *, counts_unknown: bool) -> bytes:
+    """Assemble the filter of a process whose id is SOME_PID."""
+    only_known = is_measured(machine)
+    return assemble(
+        build_filter(machine, SOME_PID, only_known=only_known, counts_unknown=counts_unknown)
+    )
+
+
+def assemble(program: Iterable[Instruction]) -> bytes:
+    """Assemble a BPF program."""
+    return b"".join(struct.pack("HBBI", *line) for line in program)
+
+
+def apply_filter(libc: ctypes.CDLL, machine: str, code: bytes, flags: int = 0) -> int:
+    """Apply a filter to all threads. Return what the kernel does: below 0 for a failure."""
+    code = code.replace(struct.pack("I", SOME_PID), struct.pack("I", os.getpid()))
     done: int = libc.syscall(
         ctypes.c_long(seccomp.CALLS_BY_ARGUMENT[machine]["seccomp"]),
         ctypes.c_uint(SECCOMP_SET_MODE_FILTER),

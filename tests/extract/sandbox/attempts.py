@@ -209,5 +209,5 @@ def enter(layer: str) -> bool:
     libc.syscall.restype = ctypes.c_long
     assert libc.prctl(isolation.PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0
     if layer == "landlock":
-        return isolation.restrict_paths(libc, isolation.readable_paths())
+        return isolation.restrict_paths(libc, isolation.open_readable_paths())
     return isolation.install_filter(libc)
