@@ -309,6 +309,7 @@ class Details:
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
+    figure_outcomes: dict[str, int] = field(default_factory=dict)  # number of figures by outcome
 
     @property
     def needs_attention(self) -> bool:
@@ -338,6 +339,63 @@ class Figure:
     identity: str = ""  # equal where the same thing is shown, whatever the page
     is_picture: bool = True  # False: drawn by paths
     has_text: bool = False  # the page has text where it is
+
+
+class FigureKind(StrEnum):
+    """Kind of a figure, as a model that describes it sees it."""
+
+    CHART = "chart"
+    DIAGRAM = "diagram"
+    MAP = "map"
+    PHOTOGRAPH = "photograph"
+    SCREENSHOT = "screenshot"
+    TABLE = "table"
+    DECORATION = "decoration"
+
+
+class FigureOutcome(StrEnum):
+    """Outcome of the description of one figure."""
+
+    DESCRIBED = "described"
+    DECORATION = "decoration"  # remembered, and not indexed
+    REFUSED = "refused"  # by a content filter
+    CUT_OFF = "cut-off"  # the answer was too long, twice
+    FAILED = "failed"  # the next run tries it again
+
+
+@dataclass(frozen=True, slots=True)
+class FigureDescription:
+    """Description of a figure by a model. Its texts are foreign, like those of the document."""
+
+    kind: FigureKind
+    title: str  # one line
+    summary: str  # 150 words at most
+    words: str  # the text in it
+    axes: tuple[str, ...]  # of a chart, each with its unit
+    rows: tuple[tuple[str, ...], ...]  # the values that can be read, with a header first
+    model: str  # that wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedFigure:
+    """A figure, and the outcome of its description."""
+
+    figure: Figure
+    number: int  # among the figures of its document, from 0
+    outcome: FigureOutcome
+    description: FigureDescription | None = None  # None unless the outcome is DESCRIBED
+    reason: str = ""  # for people; "" where there is nothing to report
+    image: str = ""  # name of its stored image; "" if images are not kept
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFigure:
+    """The figure that a chunk describes; the chunk's text is generated."""
+
+    kind: FigureKind
+    box: PageShares
+    model: str
+    image: str = ""  # name of its stored image; "" if images are not kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +459,7 @@ class Chunk:
     sentence_offsets: tuple[int, ...] = (0,)  # in the text, of each sentence or table row
     section_offsets: tuple[int, ...] = ()  # in the text, of each of `sections`
     sections: tuple[str, ...] = ()  # headings that begin inside the text, with those above them
+    figure: ChunkFigure | None = None  # None: the text is the document's own
 
     @property
     def text_to_embed(self) -> str:
@@ -431,6 +490,7 @@ class PreparedDocument:
     details: Details = field(default_factory=Details)
     attached: tuple[Attachment, ...] = ()
     figures: tuple[Figure, ...] = ()  # those that may show words which are not text
+    described: tuple[DescribedFigure, ...] = ()  # the figures that a model was asked to describe
 
 
 @dataclass(frozen=True, slots=True)
