@@ -407,6 +407,7 @@ class ChunkFigure:
     box: PageShares
     model: str
     image: str = ""  # name of its stored image; "" if images are not kept
+    label: str = ""  # that its caption gives it: "Figure 3"; "" without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,7 +466,7 @@ class Chunk:
     label: str  # the document's own label of page_start: "iv", "A-3"; "" for none
     headings: tuple[str, ...]  # outermost first
     confidence: float | None = None  # of OCR, the lowest of its pages; None without OCR
-    plain: str = ""  # the text without table markup; "" if it has no table
+    plain: str = ""  # the text without table markup and marks; "" if it has neither
     page_offsets: tuple[int, ...] = (0,)  # in the text, of each page; the first is page_start
     sentence_offsets: tuple[int, ...] = (0,)  # in the text, of each sentence or table row
     section_offsets: tuple[int, ...] = ()  # in the text, of each of `sections`
