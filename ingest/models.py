@@ -312,7 +312,8 @@ class Details:
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
-    figure_outcomes: dict[str, int] = field(default_factory=dict)  # number of figures by outcome
+    # number of figures by outcome
+    figure_outcomes: dict[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def needs_attention(self) -> bool:

@@ -11,7 +11,7 @@ import base64
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
@@ -143,10 +143,11 @@ class ChatModel:
     client: openai.OpenAI | None = None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     gate: Gate = field(init=False, repr=False)
+    is_overdue: Callable[[], bool] = field(init=False, repr=False)  # answers come too late
 
     def __post_init__(self) -> None:
         """Stop waiting once nothing may be paid for any more."""
-        is_cancelled = self.retry_policy.is_cancelled
+        self.is_overdue = is_cancelled = self.retry_policy.is_cancelled
         self.retry_policy = replace(
             self.retry_policy, is_cancelled=lambda: is_cancelled() or self.budget.is_closed()
         )

@@ -20,9 +20,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from ingest.chunk.figures import insert_figure_chunks
 from ingest.chunk.tokens import count_tokens
-from ingest.errors import DocumentError, ServiceError
+from ingest.errors import DocumentError, ServiceError, StoppedError
 from ingest.extract.figures.describe import (
     INSTRUCTIONS,
     PROMPT_VERSION,
@@ -45,9 +44,11 @@ from ingest.models import (
     OcrResult,
     PreparedDocument,
 )
+from ingest.pipeline.reader.figure_chunks import insert_figure_chunks
 from ingest.pipeline.reader.page_images import RenderTask
 from ingest.pipeline.reader.prepare import Task, render_pool
 from ingest.pipeline.reader.scanned_pages import render_alone
+from ingest.runtime.cancellation import SENDER_THREADS
 from ingest.runtime.prices import ChatTokens
 from ingest.runtime.timing import DESCRIBING_FIGURES, Stopwatch
 
@@ -61,6 +62,7 @@ FIRST_ROOM, MORE_ROOM = 1500, 6000  # tokens of an answer; models that reason ne
 EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
 MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
 MAX_ATTEMPTS = 3  # of a figure that cannot be drawn or described, in as many runs
+WAIT_SECONDS = 0.5  # between checks for cancellation
 NOT_YET = "the run ended before it was described"
 
 
@@ -86,24 +88,6 @@ class FigureTask:
     draw: Callable[[], bytes]  # its picture; raises DocumentError
 
 
-@dataclass(slots=True)
-class UnsentFigures:
-    """The figures that a run would ask for, and what it would pay for them."""
-
-    tokens: dict[str, ChatTokens] = field(default_factory=dict)  # by key
-
-    @property
-    def count(self) -> int:
-        """Number of figures."""
-        return len(self.tokens)
-
-    @property
-    def total(self) -> ChatTokens:
-        """Tokens of all."""
-        found = list(self.tokens.values())
-        return ChatTokens(sum(one.sent for one in found), sum(one.answered for one in found))
-
-
 class FigureDescriber:
     """Descriptions of figures, cached or asked for. Thread-safe, except for `close`.
 
@@ -117,6 +101,7 @@ class FigureDescriber:
         model: str,
         limits: SandboxLimits,
         times: Stopwatch,
+        *,
         keep_image: Callable[[bytes], str] | None = None,
     ) -> None:
         self.cache = cache
@@ -125,16 +110,23 @@ class FigureDescriber:
         self.times = times
         self.keep_image = keep_image  # stores a picture that was sent, and returns its name
         self.sandbox = render_pool(limits)
-        self.unsent = UnsentFigures()
+        self.unsent: dict[str, ChatTokens] = {}  # by key, of figures that a run would pay for
         self.outage = ""  # why the service is not asked any more in this run
         self.lock = threading.Lock()
         self.in_flight: dict[str, Future[Described]] = {}
         # Each thread holds one picture at most, so their number limits memory too.
-        self.threads = ThreadPoolExecutor(MAX_CONCURRENT_FIGURES, "describer")
+        self.threads = ThreadPoolExecutor(MAX_CONCURRENT_FIGURES, SENDER_THREADS)
+
+    def count_unsent(self) -> tuple[int, ChatTokens]:
+        """Return how many figures seen so far a run would ask for, and their tokens."""
+        found = list(self.unsent.values())
+        return len(found), ChatTokens(
+            sum(one.sent for one in found), sum(one.answered for one in found)
+        )
 
     def close(self) -> None:
         """End the processes and threads, and close the connections."""
-        self.threads.shutdown(cancel_futures=True)
+        self.threads.shutdown(wait=not self.is_overdue(), cancel_futures=True)
         self.sandbox.close()
         if self.chat:
             self.chat.close()
@@ -164,7 +156,7 @@ class FigureDescriber:
         counts = Counter(one.outcome.value for one in described)
         details = replace(document.details, figure_outcomes=dict(sorted(counts.items())))
         document = replace(document, details=details, described=described)
-        return insert_figure_chunks(document, task.source)
+        return insert_figure_chunks(document, task.source, task.recipe)
 
     def list_tasks(
         self,
@@ -206,17 +198,23 @@ class FigureDescriber:
         if self.chat is None:
             size = expected_size(task.figure)
             tokens = ChatTokens(self.count_tokens(task, size), EXPECTED_ANSWER_TOKENS)
-            self.unsent.tokens[task.key] = tokens
+            self.unsent[task.key] = tokens
         return Described(FigureOutcome.FAILED, NOT_YET)
 
     def describe_all(self, tasks: Sequence[FigureTask]) -> list[Described]:
         """Return the outcomes of figures, cached or asked for, and wait for them.
 
-        Raises StoppedError or ConfigError, once no thread reads the file any more.
+        Raises StoppedError or ConfigError.
         """
         calls = [self.start_call(task) for task in tasks]
-        wait(calls)
+        while wait(calls, WAIT_SECONDS).not_done:
+            if self.is_overdue():
+                raise StoppedError("the run ended while figures were described")
         return [call.result() for call in calls]
+
+    def is_overdue(self) -> bool:
+        """Return whether an answer that is not there yet would come too late."""
+        return self.chat is not None and self.chat.is_overdue()
 
     def start_call(self, task: FigureTask) -> Future[Described]:
         """Start the call for a figure, or return the one that is under way in any thread."""
@@ -266,12 +264,16 @@ class FigureDescriber:
             return Described(FigureOutcome.REFUSED, f"refused {error}")
         except RequestRefusedError as error:  # it may be the deployment's fault, not the picture's
             return Described(FigureOutcome.FAILED, str(error))
+        except StoppedError:
+            raise
         except ServiceError as error:
             self.outage = self.outage or str(error)
             log.warning("no more figures are described in this run: %s", error)
             return Described(FigureOutcome.FAILED, str(error))
         if answer.is_cut_off:
-            return Described(FigureOutcome.CUT_OFF, f"its description takes over {MORE_ROOM} tokens")
+            return Described(
+                FigureOutcome.CUT_OFF, f"its description takes over {MORE_ROOM} tokens"
+            )
         description = parse_description(answer.text, answer.model or self.model)
         if description.kind is FigureKind.DECORATION:
             return Described(FigureOutcome.DECORATION)
