@@ -568,6 +568,18 @@ class Mode(StrEnum):
     TEXT = "text"
 
 
+class FigureFilter(StrEnum):
+    """Choice of a search between a document's own text and the generated descriptions."""
+
+    INCLUDE = "include"  # both
+    EXCLUDE = "exclude"  # no descriptions
+    ONLY = "only"  # descriptions alone
+
+    def admits(self, kind: object) -> bool:
+        """Return whether a search returns a chunk, by its field `figure_kind`."""
+        return self is FigureFilter.INCLUDE or bool(kind) == (self is FigureFilter.ONLY)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Chunk that the index refused, with the index's reason."""
