@@ -661,6 +661,7 @@ class Summary:
     new_problems: int = 0  # documents with a problem that was not reported twelve hours before
     known_problems: int = 0  # all others with one
     retries: int = 0  # of requests to services
+    figures: dict[str, int] = field(default_factory=dict)  # of the documents read, by outcome
 
 
 @dataclass(frozen=True, slots=True)

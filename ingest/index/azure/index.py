@@ -243,7 +243,8 @@ class AzureIndex:
         key = record_key(self.known_roots.key_of(record.root), record.source)
         self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
         self.recent_records.add(key, None)
-        if record.details.scanned:
+        details = record.details
+        if details.scanned or details.figures or details.figure_outcomes:
             self.delete_cached_pages(record)
             self.recent_pages.clear()
 
