@@ -582,6 +582,18 @@ class Mode(StrEnum):
     TEXT = "text"
 
 
+class FigureFilter(StrEnum):
+    """Choice of a search between a document's own text and the generated descriptions."""
+
+    INCLUDE = "include"  # both
+    EXCLUDE = "exclude"  # no descriptions
+    ONLY = "only"  # descriptions alone
+
+    def admits(self, kind: object) -> bool:
+        """Return whether a search returns a chunk, by its field `figure_kind`."""
+        return self is FigureFilter.INCLUDE or bool(kind) == (self is FigureFilter.ONLY)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Chunk that the index refused, with the index's reason."""
@@ -599,8 +611,10 @@ class Hit:
     also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
     page: int = 0  # of the passage that answers best, as a viewer counts: the first is 1
     heading: str = ""  # headings above that passage, outermost first
-    excerpt: str = ""  # the best passages of the chunk, 5 to 11 lines of 76 characters
+    # the best passages of the chunk, 5 to 11 lines of 76 characters; below `figure` if it is set
+    excerpt: str = ""
     outdated: str = ""  # why its source has not been indexed since it changed; "" if it has
+    figure: str = ""  # "Figure 3, page 12, described by MODEL" if the text is generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -661,6 +675,7 @@ class Summary:
     new_problems: int = 0  # documents with a problem that was not reported twelve hours before
     known_problems: int = 0  # all others with one
     retries: int = 0  # of requests to services
+    figures: dict[str, int] = field(default_factory=dict)  # of the documents read, by outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ingest.chunk import MIN_CHUNK_TOKENS
 from ingest.chunk.chunks import chunk_id_factory
+from ingest.chunk.generated import generated_mark
 from ingest.chunk.offsets import HEADING_SEPARATOR, sentence_offsets
 from ingest.chunk.split import split
 from ingest.chunk.tables import strip_table_marks
@@ -84,7 +85,7 @@ def chunk_description(
     """Yield the chunk of a description, or several of a long one, without id and place."""
     figure = described.figure
     label = find_label(figure.caption)
-    mark = f"[{label or 'Figure'}, generated description]\n"
+    mark = generated_mark(label)
     text = format_description(description)
     limit = max(MIN_CHUNK_TOKENS, recipe.chunk_tokens - count_tokens([mark])[0])
     for span in split(text, (), limit, 0.0):
