@@ -162,7 +162,7 @@ def create_skip_rule(services: Services, run: Run) -> SkipRule:
     return SkipRule(
         services.recipe.digest,
         services.reader.ocr,
-        services.reader.describes,
+        services.reader.describes and services.remote is None,
         has_passwords=run.has_passwords,
         retrying_run=run.id if run.retry_failed else "",
     )
