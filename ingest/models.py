@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Vectors: TypeAlias = NDArray[np.float32]
     # A page in greyscale, shape (height, width); 0 is black.
     GreyImage: TypeAlias = NDArray[np.uint8]
+    # A part of a page in colour, shape (height, width, 3): red, green, blue.
+    ColourImage: TypeAlias = NDArray[np.uint8]
 
 # Texts to vectors: shape (len(texts), dimensions), float32, one row per text in their order.
 Embed: TypeAlias = "Callable[[Sequence[str]], Vectors]"
@@ -60,6 +62,7 @@ class Code(StrEnum):
     HIDDEN_TEXT = "hidden-text"
     SCANNED = "scanned-pages"
     DOUBTFUL = "doubtful-text"
+    FIGURES = "figures-undescribed"
 
     @property
     def outcome(self) -> Outcome:
@@ -309,12 +312,18 @@ class Details:
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
-    figure_outcomes: dict[str, int] = field(default_factory=dict)  # number of figures by outcome
+    # number of figures by outcome
+    figure_outcomes: dict[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def needs_attention(self) -> bool:
-        """Return whether some pages could not be read, or not decoded."""
-        return bool(self.missing or self.undecoded)
+        """Return whether some pages could not be read, or not decoded, or figures described."""
+        return bool(self.missing or self.undecoded or self.undescribed)
+
+    @property
+    def undescribed(self) -> int:
+        """The number of figures that a model has yet to describe."""
+        return self.figure_outcomes.get(FigureOutcome.FAILED, 0)
 
     def count_unread_scans(self) -> int:
         """Count the pages that are images without text, and were not recognised."""
@@ -339,6 +348,11 @@ class Figure:
     identity: str = ""  # equal where the same thing is shown, whatever the page
     is_picture: bool = True  # False: drawn by paths
     has_text: bool = False  # the page has text where it is
+    content: str = ""  # hash of the objects that draw it, by no renderer; "" if unknown
+    size: tuple[float, float] = (0.0, 0.0)  # width and height in points
+    heading: str = ""  # above it in the text, as the document's outline has it
+    before: str = ""  # the paragraph above it and its caption
+    after: str = ""  # the paragraph below them
 
 
 class FigureKind(StrEnum):
@@ -437,7 +451,7 @@ class Document:
     confidence: dict[int, float] = field(default_factory=dict)  # of OCR, by page number
     running: tuple[RunningLines, ...] = ()  # one per page; () if none were removed
     details: Details = field(default_factory=Details)
-    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
+    figures: tuple[Figure, ...] = ()  # those for OCR, or for a model that describes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,7 +504,7 @@ class PreparedDocument:
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
     attached: tuple[Attachment, ...] = ()
-    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
+    figures: tuple[Figure, ...] = ()  # those for OCR, or for a model that describes them
     described: tuple[DescribedFigure, ...] = ()  # the figures that a model was asked to describe
 
 
