@@ -123,7 +123,8 @@ def estimate_fields(estimate: Estimate) -> dict[str, Any]:
     def null_infinity(items: list[tuple[str, Any]]) -> dict[str, Any]:
         return {name: None if value == math.inf else value for name, value in items}
 
-    return asdict(estimate, dict_factory=null_infinity)
+    chat = {"sent": estimate.chat.sent, "answered": estimate.chat.answered}
+    return {**asdict(estimate, dict_factory=null_infinity), "chat": chat}
 
 
 def format_estimate(estimate: Estimate) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ingest.embed.batch import fill_batches
 from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import DocumentError
-from ingest.models import Code, Outcome, Record, RunEvent, SourceResult
+from ingest.models import Code, FigureOutcome, Outcome, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.deletions import AbsenceTracker
 from ingest.pipeline.diff import Skipped, unchanged_result
@@ -194,7 +194,9 @@ def result_before_figures(outcome: SourceResult) -> SourceResult:
     """Return the result of a document whose figures are to be described."""
     figures = pluralize(outcome.details.undescribed, "figure")
     reason = f"{figures} to be described, once all text is indexed"
-    return replace(outcome, reason=reason, code="", harmless=True)
+    known = {n: c for n, c in outcome.details.figure_outcomes.items() if n != FigureOutcome.FAILED}
+    details = replace(outcome.details, figure_outcomes=known)
+    return replace(outcome, reason=reason, code="", harmless=True, details=details)
 
 
 def result_after_ocr(outcome: SourceResult, transaction: Transaction, ocr: str) -> SourceResult:

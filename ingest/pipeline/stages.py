@@ -115,7 +115,8 @@ def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterat
     """
     try:
         if queue.waiting and not run.stop.is_requested():
-            stale = load_records(iter(queue.waiting.values()), services, run.stop)
+            sources = queue.sources(run.stop.is_requested)
+            stale = load_records(sources, services, run.stop)
             yield from queue.settle(settle_sources(queue.root, stale, services, run))
         run.stop.raise_fault()
     except StoppedError:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from ingest.cli.plan import format_estimate
+from ingest.commands.plan import PlanTotals, estimate
 from ingest.config.connections import create_connections
 from ingest.config.factory import open_services
 from ingest.config.settings import Settings, build_settings
-from ingest.models import Mode, RunEvent
+from ingest.errors import ServiceError
+from ingest.models import IndexEntry, Mode, Refusal, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
+from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
@@ -205,3 +210,61 @@ def test_text_is_indexed_before_a_budget_ends(azure: Azure, folder: Path, tmp_pa
     later = settled(run(folder, replace(chosen, max_tokens=None)))
     assert {str(event.details.figure_outcomes) for event in later.values()} == {"{'described': 1}"}
     assert len(azure.openai.chat.codes) == len(azure.openai.chat.asked) == 3
+
+
+def test_a_run_that_dies_before_the_upload_pays_nothing_twice(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """Every answer is in the index before anything else is done with it."""
+    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    chosen = client(azure, tmp_path)
+    (root,) = parse_folder_roots([str(folder)])
+
+    def die(entries: Sequence[IndexEntry]) -> list[Refusal]:
+        if any(entry.chunk.figure for entry in entries):
+            raise ServiceError("killed")
+        return upload(entries)
+
+    stop = Cancellation()
+    with pytest.raises(ServiceError, match="killed"), connected(chosen, stop) as all_:
+        upload = all_.index.upload
+        all_.index.upload = die  # type: ignore[method-assign]
+        list(ingest_root(root, all_, Run("r", stop=stop)))
+    assert settled(run(folder, chosen))["a.pdf"].details.figure_outcomes == {"described": 2}
+    assert azure.openai.chat.codes == {"blue valves": 1, "red pumps": 1}
+
+
+def test_another_root_is_never_given_a_description(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """A document that has taken its reader over may claim any figure, but only of its own root."""
+    data = with_figures("blue valves")
+    write(folder / "a.pdf", data)
+    write(tmp_path / "secret/a.pdf", data)
+    chosen = client(azure, tmp_path)
+    run(tmp_path / "secret", chosen)
+    run(folder, chosen)
+    assert azure.openai.chat.codes == {"blue valves": 2}
+
+
+def test_a_plan_tells_what_the_figures_would_cost(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """Before a run: figures, tokens and dollars, close to what is billed; nothing is asked for."""
+    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    (root,) = parse_folder_roots([str(folder)])
+    chosen = client(azure, tmp_path)
+    with connected(chosen, Cancellation(), write=False) as all_:
+        spending = PlanTotals(all_.budget)
+        for event in dry_run(root, all_, Run("plan")):
+            spending.add(event, all_.reader.unsent_pages())
+            if isinstance(event, SourceResult):
+                assert event.reason == "2 figures to be described, once all text is indexed"
+        planned = estimate(spending, all_, remote=False)
+    assert (planned.figures, azure.openai.chat.asked) == (2, [])
+    lines = "\n".join(format_estimate(planned))
+    assert "for the figures, at $0.40 for 1,000,000 sent, $1.60 for answers (gpt-4.1-mini" in lines
+
+    run(folder, chosen)
+    billed = sum(one.sent for one in azure.openai.chat.asked)
+    assert planned.chat.sent == pytest.approx(billed, rel=0.1)
