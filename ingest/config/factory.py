@@ -92,6 +92,12 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             f"--engine {settings.engine}: workers cannot reach an index in a folder of this "
             "machine: set AZURE_SEARCH_ENDPOINT, or leave the engine out"
         )
+    if write and settings.engine and describes_figures(settings):
+        log.warning(
+            "the workers of %s describe no figures: they index the text, and a run without "
+            "--engine then has the figures described",
+            settings.engine,
+        )
     connections = connections or create_connections(settings, stop)
     times = Stopwatch(observer=connections.observer)
     budget = shared.budget if shared else create_budget(settings, stop)
