@@ -41,7 +41,7 @@ from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
 from ingest.index.manifest import create_manifest
-from ingest.models import Recipe
+from ingest.models import DESCRIBES, Recipe
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
@@ -250,7 +250,7 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
 def figures_recipe(settings: Settings) -> str:
     """Return what the settings have read in figures, and by which engine or model."""
     if describes_figures(settings):
-        return f"describe {figures_endpoint(settings).model}"
+        return f"{DESCRIBES}{figures_endpoint(settings).model}"
     name = figure_ocr_name(settings)
     return f"text {name}" if name else ""
 
