@@ -22,6 +22,7 @@ from ingest.models import (
     FigureOutcome,
     Hit,
     Mode,
+    Permissions,
     PreparedDocument,
     Recipe,
 )
@@ -135,3 +136,20 @@ def test_a_service_that_cannot_mark_a_description_is_not_given_one(azure: Azure)
         assert index.upload([described]) == []
         assert found("only") == [described.chunk.id]
         assert found("exclude") == [A.chunk.id]
+
+
+def test_a_description_is_for_those_who_may_read_its_document(bench: Bench) -> None:
+    """Whoever may not read a report does not find its charts either."""
+    report = PreparedDocument("f", 3, 0, "", (), described=(DESCRIBED,))
+    (chunk,) = insert_figure_chunks(report, B.source, RECIPE).chunks
+    source = replace(B.source, fields=Permissions(("ann",)).to_values())
+    bench.index.upload([A, replace(B, chunk=chunk, source=source)])
+
+    def found(*oids: str, figures: FigureFilter = FigureFilter.ONLY) -> int:
+        person = Permissions(oids)
+        asked = ("anvils mill", None, Mode.TEXT, 9, person)
+        return len(bench.index.search_permitted(*asked, figures=figures))
+
+    assert (found("ann"), found("bob"), found()) == (1, 0, 0)
+    assert found("ann", figures=FigureFilter.EXCLUDE) == 0
+    assert found("bob", figures=FigureFilter.INCLUDE) == 0
