@@ -36,6 +36,7 @@ from ingest.embed.journal import add_journal
 from ingest.embed.parts import PartwiseEmbedder
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
+from ingest.extract.ocr import MAX_CONCURRENT_PAGES
 from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
@@ -305,5 +306,5 @@ def find_capacity(services: Services, settings: Settings) -> Capacity:
         services.max_writes,
         allowed,
         is_configured=bool(limits) and allowed >= configured,
-        recognising=services.reader.max_waiting,
+        recognising=MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0,
     )
