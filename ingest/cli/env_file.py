@@ -40,6 +40,10 @@ IDENTITY_VARIABLES = frozenset(
 # Keys, and the settings that say where they are sent.
 KEY_RECIPIENTS = {
     "AZURE_OPENAI_KEY": (COGNITIVE_SERVICES_SCOPE, ("AZURE_OPENAI_ENDPOINT", "INGEST_EMBEDDER")),
+    "AZURE_OPENAI_FIGURES_KEY": (
+        COGNITIVE_SERVICES_SCOPE,
+        ("AZURE_OPENAI_FIGURES_ENDPOINT", "AZURE_OPENAI_ENDPOINT"),
+    ),
     "AZURE_SEARCH_KEY": (SEARCH_SCOPE, ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX")),
 }
 LOOPBACK_URL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?(/.*)?")

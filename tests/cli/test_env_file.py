@@ -54,6 +54,7 @@ def test_dangerous_names_are_warned_of_and_others_are_not(command: Command, tmp_
     [
         ("AZURE_OPENAI_KEY", "INGEST_EMBEDDER", "https://evil.example/v1"),
         ("AZURE_OPENAI_KEY", "AZURE_OPENAI_ENDPOINT", "https://a.openai.azure.com,http://evil"),
+        ("AZURE_OPENAI_FIGURES_KEY", "AZURE_OPENAI_FIGURES_ENDPOINT", "https://evil.example/v1"),
         ("AZURE_SEARCH_KEY", "AZURE_SEARCH_ENDPOINT", "https://a.search.windows.net.evil.example"),
         ("AZURE_SEARCH_KEY", "INGEST_INDEX", "https://evil.example/indexes/x"),
         ("AZURE_OPENAI_KEY", "INGEST_EMBEDDER", "http://evil.example\\@localhost/v1"),

@@ -13,11 +13,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from ingest.errors import ConfigError, DocumentError, ServiceError
 from ingest.extract.ocr import MAX_CONCURRENT_PAGES, PageRejected, ResultLost, SubmittedPage
@@ -25,6 +25,8 @@ from ingest.models import CachedPage, OcrResult
 from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 KEY_CHARS = 40
 MAX_SUBMISSIONS = 3  # of one page, before it is given up
@@ -92,6 +94,43 @@ class RecognisedPages:
     refused: tuple[int, ...] = ()  # numbers of the pages without a result
 
 
+class SharedCalls(Generic[T]):
+    """Calls under way, by key. Thread-safe.
+
+    Calls of one document with one key are one. Those of several documents follow each other: none
+    gets the result of another document, but it may find that in the cache.
+    """
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self.threads = threads
+        self.lock = threading.Lock()
+        self.calls: dict[str, tuple[Hashable, Future[T]]] = {}
+
+    def start(self, key: str, owner: Hashable, call: Callable[[], T]) -> Future[T]:
+        """Start a call of a document, or return the one that is under way."""
+        with self.lock:
+            last_owner, before = self.calls.get(key, (owner, None))
+            if before and last_owner == owner:
+                return before
+            future = self.threads.submit(run_after, before, call)
+            self.calls[key] = owner, future
+        future.add_done_callback(partial(self.end, key))
+        return future
+
+    def end(self, key: str, future: Future[T]) -> None:
+        """Forget a finished call: its result is in the cache now."""
+        with self.lock:
+            if key in self.calls and self.calls[key][1] is future:
+                del self.calls[key]
+
+
+def run_after(before: Future[T] | None, call: Callable[[], T]) -> T:
+    """Run a call, once one that was started earlier has ended."""
+    if before:
+        wait([before])
+    return call()
+
+
 class CachedOcr:
     """OCR service with a cache of the pages it was paid for. Thread-safe, except for `close`.
 
@@ -106,10 +145,9 @@ class CachedOcr:
         self.engine_name = name  # part of the key, as another engine gives another text
         self.times = times
         self.unsent_keys: set[str] = set()  # of pages that a run would pay for
-        self.lock = threading.Lock()
-        self.in_flight: dict[str, tuple[tuple[str, str], Future[OcrResult | None]]] = {}
         # Each thread holds one image at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")
+        self.calls: SharedCalls[OcrResult | None] = SharedCalls(self.threads)
 
     def close(self) -> None:
         """Stop the threads; cancel calls that have not started."""
@@ -134,34 +172,10 @@ class CachedOcr:
         return RecognisedPages(texts, tuple(refused))
 
     def start_call(self, page: int, pages: ScannedPages) -> Future[OcrResult | None]:
-        """Start the call for a page, or return the one of this document that is under way.
-
-        It waits for the call of another document, whose result it may then find in the cache.
-        """
+        """Start the call for a page, or return the one of this document that is under way."""
         page_hash = pages.page_hashes[page]
         key = hash_bytes(f"{self.engine_name}\0{page_hash}".encode())[:KEY_CHARS]
-        with self.lock:
-            owner, before = self.in_flight.get(key, (pages.owner, None))
-            if before and owner == pages.owner:
-                return before
-            call = self.threads.submit(self.read_after, before, key, page, pages)
-            self.in_flight[key] = pages.owner, call
-        call.add_done_callback(partial(self.end_call, key))
-        return call
-
-    def end_call(self, key: str, call: Future[OcrResult | None]) -> None:
-        """Forget a finished call: its result is in the cache now."""
-        with self.lock:
-            if self.in_flight.get(key, (None, None))[1] is call:
-                del self.in_flight[key]
-
-    def read_after(
-        self, before: Future[OcrResult | None] | None, key: str, page: int, pages: ScannedPages
-    ) -> OcrResult | None:
-        """Return the text of a page, once a call that was started earlier has ended."""
-        if before:
-            wait([before])
-        return self.read_page(key, page, pages)
+        return self.calls.start(key, pages.owner, partial(self.read_page, key, page, pages))
 
     def read_page(self, key: str, page: int, pages: ScannedPages) -> OcrResult | None:
         """Return the text of a page, cached or paid for; None if there is no service."""

@@ -63,6 +63,7 @@ class Task:
     verify_share: float = 0.0  # of the lines, to be compared with their images
     figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
     figure_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by number
+    lists_figures: bool = False  # for a model to describe
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -135,7 +136,10 @@ def document_pool(
     )
 
 
-def render_pool(limits: SandboxLimits) -> SandboxPool[RenderTask, dict[int, str] | bytes]:
+RenderPool: TypeAlias = SandboxPool[RenderTask, dict[int, str] | bytes]
+
+
+def render_pool(limits: SandboxLimits) -> RenderPool:
     """Return a pool of sandboxes that hash and render pages."""
     return SandboxPool(
         render, limits, dict[int, str] | bytes, accept=accept_pages, preload=load_modules
@@ -168,6 +172,7 @@ def extract_options(task: Task) -> ExtractOptions:
         figures=bool(task.figure_ocr),
         recognise_figure=local_ocr.recognise if task.figure_ocr == local_ocr.ENGINE_NAME else None,
         figure_results=task.figure_results,
+        describes=task.lists_figures,
         kind="pdf" if task.attachment_path else document_kind(task.source.name),
     )
 
