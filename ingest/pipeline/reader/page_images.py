@@ -33,6 +33,9 @@ MIN_OCR_PIXELS, MAX_SIDE_PIXELS, MAX_UPLOAD_BYTES = 50, 10_000, 4_000_000
 # Of zlib's levels. Its default, 6, takes half as long again for 3% less.
 COMPRESSION_LEVEL = 4
 MAX_PNG_BYTES, JPEG_QUALITY = 400_000, 88  # of a figure's picture; above, a JPEG may be smaller
+# Of an answer. The largest picture, of 10,000 x 10,000 pixels of noise in 16 greys, has 50 MB; this
+# process holds one for each page that is being recognised.
+MAX_PICTURE_BYTES = 64 << 20
 PAGE_HASH = re.compile("(drawn-)?[0-9a-f]{64}")
 
 
@@ -72,6 +75,8 @@ def accept_pages(task: RenderTask, answer: dict[int, str] | bytes) -> dict[int, 
     """Return an answer if it fits its task. Raises InvalidAnswerError otherwise."""
     if task.draw:
         starts = (PNG_START, JPEG_START) if task.in_colour else (PNG_START,)
+        if isinstance(answer, bytes) and len(answer) > MAX_PICTURE_BYTES:
+            raise InvalidAnswerError("its picture is larger than any that is drawn")
         if isinstance(answer, bytes) and answer.startswith(starts):
             return answer
         raise InvalidAnswerError("it is not a picture")

@@ -147,8 +147,15 @@ def render_pool(limits: SandboxLimits) -> RenderPool:
 
 
 def load_modules() -> None:
-    """Load what reading an ordinary document needs, by reading one."""
-    import ingest.extract.engines.pypdf  # noqa: F401 - readers would import it one by one
+    """Load what reading an ordinary document needs, by reading one.
+
+    Each reader would import what this document does not need, once for all documents of its group.
+    """
+    import ingest.extract.engines.glyph_names
+    import ingest.extract.engines.page_tree
+    import ingest.extract.engines.pdfium_figure_words
+    import ingest.extract.engines.pypdf
+    import ingest.extract.layout.words  # noqa: F401 - all of these
 
     source = Source("", "warm-up.pdf", "", len(SMALLEST_PDF), "")
     task = Task(source, "", Recipe("auto", MIN_CHUNK_TOKENS, 0.0, "", 0), "auto")

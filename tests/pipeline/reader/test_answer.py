@@ -196,6 +196,7 @@ Answer = dict[int, str] | bytes
         (False, {1: "x"}),
         (False, b"\x89PNG\r\n\x1a\n"),
         (True, b"GIF"),
+        (True, b"\x89PNG\r\n\x1a\n" + bytes(64 << 20)),
         (True, {}),
     ],
 )
