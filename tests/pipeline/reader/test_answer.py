@@ -25,7 +25,12 @@ from ingest.extract.sandbox.answers import (
 from ingest.models import Code, PreparedDocument, Recipe, Source
 from ingest.pipeline.reader.answer import DocumentAnswer, accept_document
 from ingest.pipeline.reader.attachments import prepare_with_attachments
-from ingest.pipeline.reader.page_images import RenderTask, accept_pages
+from ingest.pipeline.reader.page_images import (
+    MAX_PICTURE_BYTES,
+    PNG_START,
+    RenderTask,
+    accept_pages,
+)
 from ingest.pipeline.reader.prepare import Task, read_document
 from tests.conftest import ROOT
 
@@ -196,7 +201,6 @@ Answer = dict[int, str] | bytes
         (False, {1: "x"}),
         (False, b"\x89PNG\r\n\x1a\n"),
         (True, b"GIF"),
-        (True, b"\x89PNG\r\n\x1a\n" + bytes(64 << 20)),
         (True, {}),
     ],
 )
@@ -204,3 +208,12 @@ def test_pages_are_those_that_were_asked_for(draw: bool, answer: Answer) -> None
     """A service is sent pictures of the pages that I have, and nothing else."""
     with pytest.raises(InvalidAnswerError):
         accept_pages(RenderTask((1, 2), draw=draw), answer)
+
+
+def test_a_picture_is_no_larger_than_any_that_is_drawn() -> None:
+    """Eight pictures of a taken-over renderer do not fill the memory."""
+    picture = PNG_START + bytes(MAX_PICTURE_BYTES - len(PNG_START))
+    task = RenderTask((1,), draw=True)
+    assert accept_pages(task, picture) is picture
+    with pytest.raises(InvalidAnswerError, match="larger than any that is drawn"):
+        accept_pages(task, picture + b"?")
