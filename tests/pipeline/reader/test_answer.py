@@ -13,6 +13,7 @@ import pytest
 from ingest.errors import MAX_REASON_CHARS, DocumentError
 from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
 from ingest.extract.document import ignore_progress
+from ingest.extract.figures.picture import PNG_START
 from ingest.extract.sandbox.answers import (
     ERROR,
     READER_CODES,
@@ -27,7 +28,6 @@ from ingest.pipeline.reader.answer import DocumentAnswer, accept_document
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.page_images import (
     MAX_PICTURE_BYTES,
-    PNG_START,
     RenderTask,
     accept_pages,
 )
