@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # CPU time after which a process that reads is replaced by a new one. That takes 12 to 22 ms; with
 # local OCR 1.5 s, to load its models.
 MAX_WAITING_FOR_FIGURES = 8  # documents whose figures are being described
-GROUP_SECONDS, OCR_GROUP_SECONDS = 0.5, 30.0
+GROUP_SECONDS, OCR_GROUP_SECONDS = 0.75, 30.0
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import NamedTuple
 
 from ingest.chunk import MIN_CHUNK_TOKENS
@@ -33,6 +32,10 @@ from ingest.models import (
     Recipe,
     Source,
 )
+
+# Of the chunks of one page, for each figure. A page has some thousand characters; a reader that was
+# taken over may claim one of a hundred million, and two thousand figures on it.
+MAX_SEARCHED_CHARS, MIN_SEARCHED_CHARS = 200_000, 500
 
 
 class FigurePlace(NamedTuple):
@@ -136,9 +139,13 @@ def find_place(chunks: Sequence[Chunk], figure: Figure) -> FigurePlace:
     first = bisect_right(chunks, figure.page - 1, key=lambda chunk: chunk.page_end)
     last = bisect_right(chunks, figure.page, key=lambda chunk: chunk.page_start)
     for line in filter(None, (figure.caption, figure.below, figure.above)):
+        searched = 0
         for number in range(first, last):
             chunk = chunks[number]
             start, end = page_span(chunk, figure.page)
+            searched += MIN_SEARCHED_CHARS + end - start
+            if searched > MAX_SEARCHED_CHARS:
+                break
             offset = find_line(chunk.text[start:end], line)
             if offset is not None:
                 place = place_after(chunk, number, start + offset)
@@ -162,5 +169,7 @@ def place_after(chunk: Chunk, number: int, offset: int) -> FigurePlace:
 
 def page_span(chunk: Chunk, page: int) -> tuple[int, int]:
     """Return where the part of a chunk that is on a page begins and ends in its text."""
-    spans = list(pairwise((*chunk.page_offsets, len(chunk.text))))
-    return spans[max(0, min(page - chunk.page_start, len(spans) - 1))]
+    offsets = chunk.page_offsets
+    place = max(0, min(page - chunk.page_start, len(offsets) - 1))
+    end = offsets[place + 1] if place + 1 < len(offsets) else len(chunk.text)
+    return offsets[place], end
