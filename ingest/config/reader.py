@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
     from ingest.runtime.rate_limit import RateLimiter
 
+MAX_WAITING_FOR_FIGURES = 8  # documents whose figures are being described
 # CPU time after which a process that reads is replaced by a new one. That takes 12 to 22 ms; with
 # local OCR 1.5 s, to load its models.
-MAX_WAITING_FOR_FIGURES = 8  # documents whose figures are being described
 GROUP_SECONDS, OCR_GROUP_SECONDS = 0.75, 30.0
 
 
