@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Vectors: TypeAlias = NDArray[np.float32]
     # A page in greyscale, shape (height, width); 0 is black.
     GreyImage: TypeAlias = NDArray[np.uint8]
+    # A part of a page in colour, shape (height, width, 3): red, green, blue.
+    ColourImage: TypeAlias = NDArray[np.uint8]
 
 # Texts to vectors: shape (len(texts), dimensions), float32, one row per text in their order.
 Embed: TypeAlias = "Callable[[Sequence[str]], Vectors]"
@@ -60,6 +62,7 @@ class Code(StrEnum):
     HIDDEN_TEXT = "hidden-text"
     SCANNED = "scanned-pages"
     DOUBTFUL = "doubtful-text"
+    FIGURES = "figures-undescribed"
 
     @property
     def outcome(self) -> Outcome:
@@ -242,6 +245,9 @@ class Unread:
 UNCHANGED_AT: dict[str, object] = {"figures": ""}
 
 
+DESCRIBES = "describe "  # in a recipe's `figures`, before the model that describes them
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything besides a document's bytes that determines its chunks and vectors.
@@ -255,7 +261,7 @@ class Recipe:
     model: str
     dimensions: int
     schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
-    figures: str = ""  # words read in figures, and by which engine; "" for none
+    figures: str = ""  # what is read in figures, and by which engine or model; "" for nothing
 
     @property
     def digest(self) -> str:
@@ -309,11 +315,18 @@ class Details:
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
+    # number of figures by outcome
+    figure_outcomes: dict[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def needs_attention(self) -> bool:
-        """Return whether some pages could not be read, or not decoded."""
-        return bool(self.missing or self.undecoded)
+        """Return whether some pages could not be read, or not decoded, or figures described."""
+        return bool(self.missing or self.undecoded or self.undescribed)
+
+    @property
+    def undescribed(self) -> int:
+        """The number of figures that a model has yet to describe."""
+        return self.figure_outcomes.get(FigureOutcome.FAILED, 0)
 
     def count_unread_scans(self) -> int:
         """Count the pages that are images without text, and were not recognised."""
@@ -338,6 +351,69 @@ class Figure:
     identity: str = ""  # equal where the same thing is shown, whatever the page
     is_picture: bool = True  # False: drawn by paths
     has_text: bool = False  # the page has text where it is
+    content: str = ""  # hash of the objects that draw it, by no renderer; "" if unknown
+    size: tuple[float, float] = (0.0, 0.0)  # width and height in points
+    heading: str = ""  # above it in the text, as the document's outline has it
+    before: str = ""  # the paragraph above it and its caption
+    after: str = ""  # the paragraph below them
+
+
+class FigureKind(StrEnum):
+    """Kind of a figure, as a model that describes it sees it."""
+
+    CHART = "chart"
+    DIAGRAM = "diagram"
+    MAP = "map"
+    PHOTOGRAPH = "photograph"
+    SCREENSHOT = "screenshot"
+    TABLE = "table"
+    DECORATION = "decoration"
+
+
+class FigureOutcome(StrEnum):
+    """Outcome of the description of one figure."""
+
+    DESCRIBED = "described"
+    DECORATION = "decoration"  # remembered, and not indexed
+    REFUSED = "refused"  # by a content filter
+    CUT_OFF = "cut-off"  # the answer was too long, twice
+    FAILED = "failed"  # the next run tries it again
+
+
+@dataclass(frozen=True, slots=True)
+class FigureDescription:
+    """Description of a figure by a model. Its texts are foreign, like those of the document."""
+
+    kind: FigureKind
+    title: str  # one line
+    summary: str  # 150 words at most
+    words: str  # the text in it
+    axes: tuple[str, ...]  # of a chart, each with its unit
+    rows: tuple[tuple[str, ...], ...]  # the values that can be read, with a header first
+    model: str  # that wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedFigure:
+    """A figure, and the outcome of its description."""
+
+    figure: Figure
+    number: int  # among the figures of its document, from 0
+    outcome: FigureOutcome
+    description: FigureDescription | None = None  # None unless the outcome is DESCRIBED
+    reason: str = ""  # for people; "" where there is nothing to report
+    image: str = ""  # name of its stored image; "" if images are not kept
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFigure:
+    """The figure that a chunk describes; the chunk's text is generated."""
+
+    kind: FigureKind
+    box: PageShares
+    model: str
+    image: str = ""  # name of its stored image; "" if images are not kept
+    label: str = ""  # that its caption gives it: "Figure 3"; "" without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,13 +426,17 @@ class OcrResult:
 
 @dataclass(frozen=True, slots=True)
 class CachedPage:
-    """Paid OCR result of one page, cached in the index."""
+    """Paid result of one page or figure, by OCR or a model, cached in the index."""
 
-    key: str  # hash of the page image and the OCR engine
+    key: str  # hash of what was sent, and of the engine or model
     root: str  # of the source it was last seen in; removed from the cache with that source
     source: str
-    operation: str  # id under which the service keeps its result for a day
+    # id under which OCR keeps its result for a day; of a figure, the number of failed attempts
+    operation: str
     recognised: OcrResult | None = None  # None: the result has not been fetched yet
+    # SHA-256 of what its text is of, computed by the parent process; "" in entries of old versions:
+    file: str = ""  # the file that it was last seen in
+    picture: str = ""  # the image that was sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +458,7 @@ class Document:
     confidence: dict[int, float] = field(default_factory=dict)  # of OCR, by page number
     running: tuple[RunningLines, ...] = ()  # one per page; () if none were removed
     details: Details = field(default_factory=Details)
-    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
+    figures: tuple[Figure, ...] = ()  # those for OCR, or for a model that describes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,11 +476,12 @@ class Chunk:
     label: str  # the document's own label of page_start: "iv", "A-3"; "" for none
     headings: tuple[str, ...]  # outermost first
     confidence: float | None = None  # of OCR, the lowest of its pages; None without OCR
-    plain: str = ""  # the text without table markup; "" if it has no table
+    plain: str = ""  # the text without table markup and marks; "" if it has neither
     page_offsets: tuple[int, ...] = (0,)  # in the text, of each page; the first is page_start
     sentence_offsets: tuple[int, ...] = (0,)  # in the text, of each sentence or table row
     section_offsets: tuple[int, ...] = ()  # in the text, of each of `sections`
     sections: tuple[str, ...] = ()  # headings that begin inside the text, with those above them
+    figure: ChunkFigure | None = None  # None: the text is the document's own
 
     @property
     def text_to_embed(self) -> str:
@@ -430,7 +511,8 @@ class PreparedDocument:
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
     attached: tuple[Attachment, ...] = ()
-    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
+    figures: tuple[Figure, ...] = ()  # those for OCR, or for a model that describes them
+    described: tuple[DescribedFigure, ...] = ()  # the figures that a model was asked to describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -507,6 +589,18 @@ class Mode(StrEnum):
     TEXT = "text"
 
 
+class FigureFilter(StrEnum):
+    """Choice of a search between a document's own text and the generated descriptions."""
+
+    INCLUDE = "include"  # both
+    EXCLUDE = "exclude"  # no descriptions
+    ONLY = "only"  # descriptions alone
+
+    def admits(self, kind: object) -> bool:
+        """Return whether a search returns a chunk, by its field `figure_kind`."""
+        return self is FigureFilter.INCLUDE or bool(kind) == (self is FigureFilter.ONLY)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Chunk that the index refused, with the index's reason."""
@@ -524,8 +618,10 @@ class Hit:
     also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
     page: int = 0  # of the passage that answers best, as a viewer counts: the first is 1
     heading: str = ""  # headings above that passage, outermost first
-    excerpt: str = ""  # the best passages of the chunk, 5 to 11 lines of 76 characters
+    # the best passages of the chunk, 5 to 11 lines of 76 characters; below `figure` if it is set
+    excerpt: str = ""
     outdated: str = ""  # why its source has not been indexed since it changed; "" if it has
+    figure: str = ""  # "Figure 3, page 12, described by MODEL" if the text is generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,6 +682,7 @@ class Summary:
     new_problems: int = 0  # documents with a problem that was not reported twelve hours before
     known_problems: int = 0  # all others with one
     retries: int = 0  # of requests to services
+    figures: dict[str, int] = field(default_factory=dict)  # of the documents read, by outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ AUDIENCE_DOMAINS = {
         *("blob.storage.azure.net", "queue.storage.azure.net"),  # accounts with a DNS zone
         *("blob.core.usgovcloudapi.net", "queue.core.usgovcloudapi.net"),
         *("blob.core.chinacloudapi.cn", "queue.core.chinacloudapi.cn"),
+        # access control lists
+        *("dfs.core.windows.net", "dfs.storage.azure.net"),
+        *("dfs.core.usgovcloudapi.net", "dfs.core.chinacloudapi.cn"),
     ),
     MONITOR_SCOPE: (
         *("applicationinsights.azure.com", "dc.services.visualstudio.com"),

@@ -146,14 +146,16 @@ def verbosity(options: argparse.Namespace) -> int:
 
 def load_environment(options: argparse.Namespace) -> Mapping[str, str]:
     """Environment with `.env` as its fallback. Raises ConfigError if `.env` cannot be used."""
-    from ingest.cli.env_file import check_outside_roots, read_env_file, warn_about_ignored
+    from ingest.cli import env_file
 
+    given = env_file.read_env_file()
+    env_file.check_key_hosts(os.environ, given)
     # Loaded into os.environ, because the SDKs read their own settings from there.
-    for name, value in read_env_file().items():
+    for name, value in given.items():
         os.environ.setdefault(name, value)
-    warn_about_ignored()
+    env_file.warn_about_ignored()
     for name in SECRET_VARIABLES:
         hold_secret(os.environ.get(name, ""))
     root = os.environ.get("INGEST_ROOT", "")
-    check_outside_roots(getattr(options, "roots", None) or [root] * bool(root))
+    env_file.check_outside_roots(getattr(options, "roots", None) or [root] * bool(root))
     return os.environ

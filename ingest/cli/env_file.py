@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dotenv import dotenv_values
 
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, is_token_host
 from ingest.config.location import Location
 from ingest.config.settings import environment_settings
 from ingest.errors import ConfigError
@@ -35,6 +37,16 @@ IDENTITY_VARIABLES = frozenset(
         "AZURE_TOKEN_CREDENTIALS",
     }
 )
+# Keys, and the settings that say where they are sent.
+KEY_RECIPIENTS = {
+    "AZURE_OPENAI_KEY": (COGNITIVE_SERVICES_SCOPE, ("AZURE_OPENAI_ENDPOINT", "INGEST_EMBEDDER")),
+    "AZURE_OPENAI_FIGURES_KEY": (
+        COGNITIVE_SERVICES_SCOPE,
+        ("AZURE_OPENAI_FIGURES_ENDPOINT", "AZURE_OPENAI_ENDPOINT"),
+    ),
+    "AZURE_SEARCH_KEY": (SEARCH_SCOPE, ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX")),
+}
+LOOPBACK_URL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?(/.*)?")
 # A setting all the same: with it, the file could name the host that gets a token.
 ENVIRONMENT_ONLY = frozenset({"INGEST_TRUSTED_HOSTS"})
 # Dangerous if they were honoured, so whoever wrote them must learn that they are not.
@@ -52,6 +64,30 @@ def read_env_file() -> dict[str, str]:
     """
     known = {item.metadata["env"] for item in environment_settings()} | IDENTITY_VARIABLES
     return {n: v for n, v in parse_env_file().items() if n in known - ENVIRONMENT_ONLY}
+
+
+def check_key_hosts(environment: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Raise ConfigError if `.env` alone names a host that would get a key of the environment.
+
+    Azure's own hosts cannot pass a key on to whoever wrote the file.
+    """
+    trusted = environment.get("INGEST_TRUSTED_HOSTS", "").lower().replace(",", " ").split()
+    for key, (scope, names) in KEY_RECIPIENTS.items():
+        for name in names:
+            if not environment.get(key) or name in environment:
+                continue
+            for url in given.get(name, "").replace(",", " ").split():
+                if is_foreign_host(url, scope, trusted):
+                    raise ConfigError(
+                        f"{name} in {ENV_FILE} would have {key} of the environment sent to {url}: "
+                        f"set {name} in the environment if that is yours"
+                    )
+
+
+def is_foreign_host(url: str, scope: str, trusted: Sequence[str]) -> bool:
+    """Return whether a URL leads to a host that is neither Azure's nor trusted nor this machine."""
+    is_url = url.lower().startswith(("http://", "https://"))
+    return is_url and not (LOOPBACK_URL.fullmatch(url) or is_token_host(url, scope, trusted))
 
 
 def warn_about_ignored() -> None:

@@ -134,8 +134,8 @@ def show_summary(
         index = f"Index:   {index_name(settings)} holds {output.describe_index(index_totals)}"
         remarks = output.format_problems(summary) + output.format_remarks(totals, stopped=stopped)
         remarks += output.format_model_advice(totals, settings)
-        layers = recorder.services.reader.layers() if options.verbose else ()
-        remarks += [f"Sandbox: {', '.join(layers)}"] if layers else []
+        sandbox = recorder.services.reader.describe_sandbox() if options.verbose else ()
+        remarks += [f"Sandbox: {', '.join(sandbox)}"] if sandbox else []
         took = output.format_duration(summary, stopped=stopped)
         print("\n".join([*output.format_totals(totals), index, *took, *remarks]))
         if summary.exit == 0 and index_totals.chunks and sys.stdout and sys.stdout.isatty():
@@ -178,8 +178,12 @@ def report_limit(budget: Budget) -> None:
     if not budget.limit_reached:
         return
     money = budget.max_usd < math.inf and budget.usd is not None
-    at = format_dollars(budget.usd or 0.0) if money else pluralize(budget.tokens, "token")
-    has_spent = budget.tokens or budget.pages
+    at = (
+        format_dollars(budget.usd or 0.0)
+        if money
+        else pluralize(budget.tokens + budget.chat.total, "token")
+    )
+    has_spent = budget.tokens or budget.pages or budget.chat.total
     advice = "run again to continue" if has_spent else "raise it: not even one request fits"
     logs.log_notice(f"stopped at {at}: more would exceed {budget.limit_reached}; {advice}")
 
@@ -203,7 +207,9 @@ def spending_json(budget: Budget) -> dict[str, object]:
 
     The lost tokens, which the other figures include, are those of requests without an answer.
     """
-    used = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
+    used: dict[str, object] = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
+    if budget.chat.total:
+        used["figures"] = {"sent": budget.chat.sent, "answered": budget.chat.answered}
     lost = budget.lost_tokens + budget.open_tokens
     return used | {"lost_tokens": lost, "limit": budget.limit_reached}
 

@@ -24,6 +24,7 @@ from ingest.config.embedding import (
     names_embedder,
     open_vector_journal,
 )
+from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
@@ -35,11 +36,12 @@ from ingest.embed.journal import add_journal
 from ingest.embed.parts import PartwiseEmbedder
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
+from ingest.extract.ocr import MAX_CONCURRENT_PAGES
 from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
 from ingest.index.manifest import create_manifest
-from ingest.models import Recipe
+from ingest.models import DESCRIBES, Recipe
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
@@ -91,6 +93,12 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             f"--engine {settings.engine}: workers cannot reach an index in a folder of this "
             "machine: set AZURE_SEARCH_ENDPOINT, or leave the engine out"
         )
+    if write and settings.engine and describes_figures(settings):
+        log.warning(
+            "the workers of %s describe no figures: they index the text, and a run without "
+            "--engine then has the figures described",
+            settings.engine,
+        )
     connections = connections or create_connections(settings, stop)
     times = Stopwatch(observer=connections.observer)
     budget = shared.budget if shared else create_budget(settings, stop)
@@ -137,8 +145,15 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             if write and Location.parse(settings.ocr).is_service
             else None
         )
+        chat = (
+            open_figure_chat(settings, connections, times, budget)
+            if write and describes_figures(settings) and not shared
+            else None
+        )
         cache = InheritedPageCache(index, earlier) if earlier else index
-        reader = stack.enter_context(open_reader(settings, cache, recipe, times, ocr_service))
+        reader = stack.enter_context(
+            open_reader(settings, cache, recipe, times, ocr_service, chat=chat)
+        )
         services = Services(
             index,
             model,
@@ -198,6 +213,12 @@ def create_budget(settings: Settings, stop: Cancellation) -> Budget:
             f"--max-cost: the price of {model} is unknown: set INGEST_PRICES, in dollars for a "
             f"million tokens, as in 2026-11-01,{model}=0.02"
         )
+    if max_usd < math.inf and rates.describing is None:
+        model = figures_endpoint(settings).model
+        raise ConfigError(
+            f"--max-cost: the price of {model} is unknown: set INGEST_PRICES, in dollars for a "
+            f"million tokens sent and answered, as in 2026-11-01,{model}=0.4/1.6"
+        )
     return Budget(stop, settings.max_tokens or math.inf, max_usd, rates)
 
 
@@ -208,6 +229,9 @@ def create_rates(settings: Settings) -> Rates:
     return Rates(
         find_price(endpoints[0].model, settings.prices) if endpoints else FREE_PRICE,
         find_price(settings.ocr_model, settings.prices) if ocr_is_billed else FREE_PRICE,
+        find_price(figures_endpoint(settings).model, settings.prices)
+        if describes_figures(settings)
+        else FREE_PRICE,
     )
 
 
@@ -220,9 +244,17 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
         "overlap": settings.chunk_overlap,
         "model": model.model,
         "dimensions": model.dimensions,
-        "figures": f"text {name}" if (name := figure_ocr_name(settings)) else "",
+        "figures": figures_recipe(settings),
     }
     return Recipe(**{**shared, **named})
+
+
+def figures_recipe(settings: Settings) -> str:
+    """Return what the settings have read in figures, and by which engine or model."""
+    if describes_figures(settings):
+        return f"{DESCRIBES}{figures_endpoint(settings).model}"
+    name = figure_ocr_name(settings)
+    return f"text {name}" if name else ""
 
 
 def take_stored_model(model: Embedder, index: Index) -> Embedder:
@@ -276,5 +308,5 @@ def find_capacity(services: Services, settings: Settings) -> Capacity:
         services.max_writes,
         allowed,
         is_configured=bool(limits) and allowed >= configured,
-        recognising=services.reader.max_waiting,
+        recognising=MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0,
     )

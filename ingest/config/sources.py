@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from ingest.azure.token_hosts import STORAGE_SCOPE
+from ingest.azure.token_hosts import STORAGE_SCOPE, check_token_host
 from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
@@ -132,6 +132,7 @@ def open_containers(
     urls: Sequence[str], settings: Settings, connections: Connections, stack: ExitStack
 ) -> Iterator[Root]:
     """Open blob containers; the stack closes their clients."""
+    from ingest.sources.azure_blob.acl_client import acl_url
     from ingest.sources.azure_blob.client import BlobStorageClient
     from ingest.sources.azure_blob.container import Container, parse_container_urls
     from ingest.sources.azure_blob.fields import BlobField, permission_names
@@ -149,6 +150,8 @@ def open_containers(
     more = [BlobField(*value) for value in load_profile(settings).blob_values()]
     for location in parse_container_urls(urls):
         token = connections.token_for(location.url, STORAGE_SCOPE)
+        if settings.permissions == ACL:
+            check_token_host(acl_url(location.url), STORAGE_SCOPE, connections.trusted_hosts)
         client = BlobStorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
         fields = (*settings.blob_fields, *more)

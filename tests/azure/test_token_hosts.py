@@ -42,6 +42,7 @@ ELSEWHERE = "https://login.search.windows.com"
         ("https://name.privatelink.search.windows.net", SEARCH_SCOPE),
         ("https://name.blob.core.chinacloudapi.cn/c", STORAGE_SCOPE),
         ("https://name.z12.blob.storage.azure.net/c", STORAGE_SCOPE),
+        ("https://name.dfs.core.windows.net/c", STORAGE_SCOPE),
         ("https://eu-5.in.applicationinsights.azure.com/", MONITOR_SCOPE),
     ],
 )
@@ -119,6 +120,21 @@ def test_every_service_asks_before_it_takes_a_token(service: str) -> None:
     )
     with pytest.raises(ConfigError, match=r"gets no token: check the spelling, or.*TRUSTED_HOSTS"):
         opened(settings, service)
+
+
+def test_the_host_of_access_control_lists_is_asked_about_too() -> None:
+    """It is derived from the name of mine, and may be somebody else's."""
+    settings = build_settings(
+        {"INGEST_TRUSTED_HOSTS": "files.blob.example", "INGEST_PERMISSIONS": "acl"}, {}
+    )
+    connections = create_connections(settings)
+    refused = pytest.raises(
+        ConfigError, match=r"https://files\.dfs\.example/docs is not an address"
+    )
+    with refused, open_roots(["https://files.blob.example/docs"], settings, connections):
+        pass
+    with open_roots(["https://name.blob.core.windows.net/docs"], settings, connections):
+        pass
 
 
 def test_a_storage_token_stays_here(command: Command, azure: Azure) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.cli.env_file import read_env_file, read_own_file
+from ingest.cli.env_file import check_key_hosts, read_env_file, read_own_file
 from ingest.errors import ConfigError
 from tests.conftest import Command
 
@@ -47,6 +47,28 @@ def test_dangerous_names_are_warned_of_and_others_are_not(command: Command, tmp_
     assert [name for name in HOSTILE if f"{name} in .env is ignored" not in done.stderr] == []
     assert "AZURE_LOCATION" not in done.stderr
     assert "preload" not in done.stderr.replace("LD_PRELOAD", "")  # no child's loader looked for it
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "url"),
+    [
+        ("AZURE_OPENAI_KEY", "INGEST_EMBEDDER", "https://evil.example/v1"),
+        ("AZURE_OPENAI_KEY", "AZURE_OPENAI_ENDPOINT", "https://a.openai.azure.com,http://evil"),
+        ("AZURE_OPENAI_FIGURES_KEY", "AZURE_OPENAI_FIGURES_ENDPOINT", "https://evil.example/v1"),
+        ("AZURE_SEARCH_KEY", "AZURE_SEARCH_ENDPOINT", "https://a.search.windows.net.evil.example"),
+        ("AZURE_SEARCH_KEY", "INGEST_INDEX", "https://evil.example/indexes/x"),
+        ("AZURE_OPENAI_KEY", "INGEST_EMBEDDER", "http://evil.example\\@localhost/v1"),
+    ],
+)
+def test_it_does_not_choose_who_gets_my_key(key: str, name: str, url: str) -> None:
+    """A stranger's folder names a service of its own, and I have a key in my environment."""
+    with pytest.raises(ConfigError, match=f"{name} in .env would have {key} of the environment"):
+        check_key_hosts({key: "s3cret"}, {name: url})
+    check_key_hosts({}, {name: url, key: "its own"})
+    check_key_hosts({key: "s3cret", name: "https://mine.example"}, {name: url})  # mine counts
+    check_key_hosts({key: "s3cret"}, {name: "http://localhost:11434/v1"})
+    hosts = {"INGEST_TRUSTED_HOSTS": "gateway.example"}
+    check_key_hosts({key: "s3cret"} | hosts, {name: "https://gateway.example/v1"})
 
 
 def test_inside_a_root_it_ends_the_command(command: Command, tmp_path: Path) -> None:

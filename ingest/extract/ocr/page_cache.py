@@ -3,6 +3,9 @@
 The id of the operation, and then the text, are saved in the index before anything else happens, so
 a run may be killed at any point. Invariant: a page has only one call at a time, which checks the
 index before it sends anything.
+
+A document may have compromised the process that hashes its pages, so the hash is not believed when
+another document's result has it: see `find_entry`.
 """
 
 from __future__ import annotations
@@ -10,11 +13,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Protocol
+from functools import cache, partial
+from typing import Generic, Protocol, TypeVar
 
 from ingest.errors import ConfigError, DocumentError, ServiceError
 from ingest.extract.ocr import MAX_CONCURRENT_PAGES, PageRejected, ResultLost, SubmittedPage
@@ -23,6 +26,9 @@ from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+KEY_CHARS = 40
 MAX_SUBMISSIONS = 3  # of one page, before it is given up
 
 
@@ -72,6 +78,12 @@ class ScannedPages:
     page_hashes: Mapping[int, str]  # by page number; without pages that cannot be rendered
     draw: Callable[[int], bytes]  # renders a page as PNG, in any thread; raises DocumentError
     what: str = "page"  # what the numbers count
+    file: str = ""  # SHA-256 of its file, computed by this process; "" if it is unknown
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        """Root and name of the document."""
+        return self.root, self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +92,43 @@ class RecognisedPages:
 
     texts: dict[int, OcrResult]  # by page number
     refused: tuple[int, ...] = ()  # numbers of the pages without a result
+
+
+class SharedCalls(Generic[T]):
+    """Calls under way, by key. Thread-safe.
+
+    Calls of one document with one key are one. Those of several documents follow each other: none
+    gets the result of another document, but it may find that in the cache.
+    """
+
+    def __init__(self, threads: ThreadPoolExecutor) -> None:
+        self.threads = threads
+        self.lock = threading.Lock()
+        self.calls: dict[str, tuple[Hashable, Future[T]]] = {}
+
+    def start(self, key: str, owner: Hashable, call: Callable[[], T]) -> Future[T]:
+        """Start a call of a document, or return the one that is under way."""
+        with self.lock:
+            last_owner, before = self.calls.get(key, (owner, None))
+            if before and last_owner == owner:
+                return before
+            future = self.threads.submit(run_after, before, call)
+            self.calls[key] = owner, future
+        future.add_done_callback(partial(self.end, key))
+        return future
+
+    def end(self, key: str, future: Future[T]) -> None:
+        """Forget a finished call: its result is in the cache now."""
+        with self.lock:
+            if key in self.calls and self.calls[key][1] is future:
+                del self.calls[key]
+
+
+def run_after(before: Future[T] | None, call: Callable[[], T]) -> T:
+    """Run a call, once one that was started earlier has ended."""
+    if before:
+        wait([before])
+    return call()
 
 
 class CachedOcr:
@@ -96,10 +145,9 @@ class CachedOcr:
         self.engine_name = name  # part of the key, as another engine gives another text
         self.times = times
         self.unsent_keys: set[str] = set()  # of pages that a run would pay for
-        self.lock = threading.Lock()
-        self.in_flight: dict[str, Future[OcrResult | None]] = {}
         # Each thread holds one image at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")
+        self.calls: SharedCalls[OcrResult | None] = SharedCalls(self.threads)
 
     def close(self) -> None:
         """Stop the threads; cancel calls that have not started."""
@@ -124,40 +172,27 @@ class CachedOcr:
         return RecognisedPages(texts, tuple(refused))
 
     def start_call(self, page: int, pages: ScannedPages) -> Future[OcrResult | None]:
-        """Start the call for a page, or return the one that is under way in any thread."""
+        """Start the call for a page, or return the one of this document that is under way."""
         page_hash = pages.page_hashes[page]
-        key = hashlib.sha256(f"{self.engine_name}\0{page_hash}".encode()).hexdigest()[:40]
-        with self.lock:
-            call = self.in_flight.get(key)
-            if call is None:
-                call = self.threads.submit(self.read_page, key, page, pages)
-                self.in_flight[key] = call
-        call.add_done_callback(partial(self.end_call, key))
-        return call
-
-    def end_call(self, key: str, call: Future[OcrResult | None]) -> None:
-        """Forget a finished call: its result is in the cache now."""
-        with self.lock:
-            if self.in_flight.get(key) is call:
-                del self.in_flight[key]
+        key = hash_bytes(f"{self.engine_name}\0{page_hash}".encode())[:KEY_CHARS]
+        return self.calls.start(key, pages.owner, partial(self.read_page, key, page, pages))
 
     def read_page(self, key: str, page: int, pages: ScannedPages) -> OcrResult | None:
         """Return the text of a page, cached or paid for; None if there is no service."""
-        cached = self.cache.cached_page(key)
+        draw = cache(partial(pages.draw, page))
+        entry = find_entry(self.cache, CachedPage(key, *pages.owner, "", file=pages.file), draw)
         if self.service is None:
-            if cached:
-                return cached.recognised
-            self.unsent_keys.add(key)
-            return None
-        if cached and (cached.root, cached.source) != (pages.root, pages.source):
-            # A page is deleted with its source, and this source may outlive the other one.
-            cached = replace(cached, root=pages.root, source=pages.source)
-            self.cache.cache_page(cached)
-        if cached and cached.recognised:
-            return cached.recognised
-        with self.times.measure(RECOGNISING_PAGES, (pages.root, pages.source), page=page):
-            new = CachedPage(key, pages.root, pages.source, "")
-            return self.fetch_text(cached or new, partial(pages.draw, page), self.service)
+            if not entry.operation:
+                self.unsent_keys.add(entry.key)
+            return entry.recognised
+        # A page is deleted with its source, and this source may outlive the other one.
+        seen = replace(entry, root=pages.root, source=pages.source, file=pages.file)
+        if seen != entry:
+            self.cache.cache_page(seen)
+        if seen.recognised:
+            return seen.recognised
+        with self.times.measure(RECOGNISING_PAGES, pages.owner, page=page):
+            return self.fetch_text(seen, draw, self.service)
 
     def fetch_text(
         self, page: CachedPage, draw: Callable[[], bytes], service: OcrService
@@ -171,12 +206,39 @@ class CachedOcr:
         for _ in range(MAX_SUBMISSIONS):
             if submitted is None:
                 submitted = service.submit(draw())
-                self.cache.cache_page(replace(page, operation=submitted.operation))
+                page = replace(page, operation=submitted.operation, picture=hash_bytes(draw()))
+                self.cache.cache_page(page)
             try:
                 text = service.wait_for_result(submitted)
             except ResultLost as error:
                 submitted, reason = None, str(error)
             else:
-                self.cache.cache_page(replace(page, operation=submitted.operation, recognised=text))
+                self.cache.cache_page(replace(page, recognised=text))
                 return text
         raise PageRejected(f"the service failed on it {MAX_SUBMISSIONS} times ({reason})")
+
+
+def find_entry(cache: OcrCache, new: CachedPage, draw: Callable[[], bytes]) -> CachedPage:
+    """Return the cached entry of a page; if there is none, `new`, with the key that it must have.
+
+    A cached entry belongs to a page if this process knows it by itself: it is of the same source,
+    of a file with the same bytes, or of the same image. If the image differs, one of two documents
+    claims the hash of the other one's page; then its image becomes part of the key.
+    """
+    found = cache.cached_page(new.key)
+    if found and not is_same_document(found, new):
+        picture = hash_bytes(draw())
+        if found.picture != picture:
+            new = replace(new, key=hash_bytes(f"{new.key}\0{picture}".encode())[:KEY_CHARS])
+            found = cache.cached_page(new.key)
+    return found or new
+
+
+def is_same_document(one: CachedPage, other: CachedPage) -> bool:
+    """Return whether two entries are of one document, under one name or two."""
+    return (one.root, one.source) == (other.root, other.source) or one.file == other.file != ""
+
+
+def hash_bytes(data: bytes) -> str:
+    """Return the SHA-256 of some bytes."""
+    return hashlib.sha256(data).hexdigest()

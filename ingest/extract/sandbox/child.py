@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
+from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -25,7 +25,7 @@ from ingest.extract.sandbox import isolation, seccomp
 from ingest.extract.sandbox.answers import MAX_ANSWER_BYTES, encode_answer
 from ingest.extract.sandbox.limits import SandboxLimits
 from ingest.extract.sandbox.parent import hide_memory
-from ingest.extract.sandbox.process import CAN_FORK, FORK
+from ingest.extract.sandbox.process import CAN_FORK, FORK, LISTENER
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress
 from ingest.extract.sandbox.spawn import open_handle
 from ingest.models import Code
@@ -49,6 +49,7 @@ def serve(pipe: Connection) -> None:
             return
         if preload:
             preload()
+        isolation.prepare()
         gc.freeze()  # a search for cycles would copy the pages of memory that readers share
         hide_memory()
         fork_readers(pipe, lambda ours: read_documents(ours, function, megabytes, progress))
@@ -93,7 +94,12 @@ def read_documents(
     progress: ProgressBuffer,
 ) -> None:
     """Drop privileges for good, tell which layers are active, and run tasks."""
-    pipe.send_bytes(encode_answer(isolation.enter()))
+
+    def send_listener(handle: int) -> None:
+        pipe.send_bytes(LISTENER)
+        send_handle(pipe, handle, os.getppid())
+
+    pipe.send_bytes(encode_answer(isolation.enter(send_listener)))
     for task, limits, file in receive_tasks(pipe):
         heartbeat = Heartbeat(progress, limits)
         with file:

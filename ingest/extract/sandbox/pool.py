@@ -20,6 +20,7 @@ from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.limits import ProcessDied, SandboxLimits, TimedOut
 from ingest.extract.sandbox.parent import hide_memory
 from ingest.extract.sandbox.process import SandboxProcess
+from ingest.extract.sandbox.unknown_calls import UnknownCalls
 from ingest.models import Code
 
 __all__ = ["OnPage", "ProcessDied", "SandboxLimits", "SandboxPool", "TimedOut", "missing_layers"]
@@ -107,6 +108,7 @@ class SandboxPool(Generic[T, R]):
         self.processes: set[SandboxProcess] = set()
         self.closed = threading.Event()
         self.layers: tuple[str, ...] = ()  # of the first child
+        self.unknown_calls = UnknownCalls()
         hide_memory()
 
     def __call__(
@@ -115,15 +117,17 @@ class SandboxPool(Generic[T, R]):
         file: BinaryIO,
         limits: SandboxLimits | None = None,
         owner: Hashable = None,
+        on_answer: Callable[[int], None] | None = None,
     ) -> R:
         """Return the function's result. `limits` replace those of the pool, except for memory.
 
-        The child has read no documents but those of this owner, and no files of another user.
+        `on_answer` gets the size of the answer, and may refuse it by an exception. The child has
+        read no documents but those of this owner, and no files of another user.
         """
         user = None if owner is None else (owner, os.fstat(file.fileno()).st_uid)
         child = self.take_process(user)
         try:
-            answer = child.run(task, file, limits or self.limits)
+            answer = child.run(task, file, limits or self.limits, on_answer)
             if not isinstance(answer, DocumentError):
                 result = self.accept(task, answer) if self.accept else answer
         except InvalidAnswerError as error:
@@ -171,7 +175,9 @@ class SandboxPool(Generic[T, R]):
     def start_process(self) -> SandboxProcess:
         """Start another child. Raises ProcessDied after `close`."""
         if not self.closed.is_set():
-            child = SandboxProcess(self.function, self.answer, self.limits, self.preload)
+            child = SandboxProcess(
+                self.function, self.answer, self.limits, self.preload, self.unknown_calls
+            )
             self.processes.add(child)
             self.check_layers(child)
             if not self.closed.is_set():
@@ -193,6 +199,11 @@ class SandboxPool(Generic[T, R]):
             self.layers = tuple(layers)
             if missing := missing_layers(layers):
                 log.warning("%s", missing)
+
+    def describe(self) -> tuple[str, ...]:
+        """Return the layers and the unknown system calls so far; () before the first child."""
+        counted = "seccomp" in self.layers
+        return (*self.layers, *([self.unknown_calls.describe()] if counted else []))
 
     def close(self) -> None:
         """Kill all children, busy ones too."""

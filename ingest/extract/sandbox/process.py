@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import send_handle
+from multiprocessing.reduction import recv_handle, send_handle
 from typing import Any, BinaryIO
 
 from ingest.errors import DocumentError, ServiceError
@@ -34,6 +34,7 @@ from ingest.extract.sandbox.limits import ProcessDied, SandboxLimits, TimedOut, 
 from ingest.extract.sandbox.parent import call_in_lasting_thread
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, new_memory
 from ingest.extract.sandbox.spawn import handle_of, preparation_data, spawn_process
+from ingest.extract.sandbox.unknown_calls import CallListener, UnknownCalls
 from ingest.models import Code
 
 CAN_FORK = sys.platform == "linux"
@@ -44,6 +45,7 @@ MAX_PROCESS_SECONDS = 3600.0  # in which it uses less CPU time than child.MAX_CP
 EXIT_SECONDS = 1.0  # for a dying child to leave its exit code
 SEND_SECONDS = 30  # for a child to take a task
 FORK = b"fork"  # message that asks for a reader; its end of a pipe follows
+LISTENER = b"listener"  # message of a new reader that the handle for its unknown calls follows
 MAX_NUMBER_BYTES = 20  # of a number that the process that forks sends
 
 decode_layers = make_decoder(tuple[str, ...])
@@ -58,8 +60,10 @@ class SandboxProcess:
         answer: Any,
         limits: SandboxLimits,
         preload: Callable[[], object] | None = None,
+        unknown_calls: UnknownCalls | None = None,
     ) -> None:
         self.limits = limits
+        self.unknown_calls = unknown_calls or UnknownCalls()
         self.decode = make_decoder(answer)
         # The child cannot hold more.
         self.max_answer_bytes = min(limits.megabytes << 20, MAX_ANSWER_BYTES)
@@ -111,19 +115,29 @@ class SandboxProcess:
         self.reader.owner = owner
         return is_ready
 
-    def run(self, task: object, file: BinaryIO, limits: SandboxLimits) -> Any:
+    def run(
+        self,
+        task: object,
+        file: BinaryIO,
+        limits: SandboxLimits,
+        on_answer: Callable[[int], None] | None = None,
+    ) -> Any:
         """Return the function's result, or the DocumentError it raised.
 
-        Raises ProcessDied, or InvalidAnswerError.
+        `on_answer` gets the bytes of the answer before it is decoded. Raises ProcessDied,
+        InvalidAnswerError, or what `on_answer` raises.
         """
         self.progress.write(ReadProgress())  # clear that of the previous document
         started = time.monotonic()
         try:
             self.reader.pipe.send((task, limits))
             send_handle(self.reader.pipe, handle_of(file), self.reader.pid)
-            answer = self.decode(self.wait_for_answer(limits, started))
+            message = self.wait_for_answer(limits, started)
         except (EOFError, OSError):
             raise self.death_error() from None
+        if on_answer:
+            on_answer(len(message))
+        answer = self.decode(message)
         return document_error(answer) if isinstance(answer, Failure) else answer
 
     def fork_reader(self) -> ReaderHandle:
@@ -144,7 +158,12 @@ class SandboxProcess:
     def receive_layers(self) -> tuple[str, ...]:
         """Receive the layers of a new reader. Raises as wait_for_answer."""
         limits = SandboxLimits(START_SECONDS, 0)
-        layers: tuple[str, ...] = decode_layers(self.wait_for_answer(limits, time.monotonic()))
+        message = self.wait_for_answer(limits, time.monotonic())
+        if message == LISTENER:
+            handle = recv_handle(self.reader.pipe)
+            self.reader.listener = CallListener(handle, self.unknown_calls)
+            message = self.wait_for_answer(limits, time.monotonic())
+        layers: tuple[str, ...] = decode_layers(message)
         return layers
 
     def wait_for_answer(self, limits: SandboxLimits, started: float) -> bytes:
@@ -153,7 +172,7 @@ class SandboxProcess:
         def wait() -> None:
             now = started
             due = started + min(limits.seconds, limits.page_seconds, limits.max_seconds)
-            while not self.reader.pipe.poll(max(0.0, due - now)):
+            while not self.reader.wait(max(0.0, due - now)):
                 now = time.monotonic()
                 progress = self.progress.read()
                 total = due = started + limits.total_seconds(progress.pages)
@@ -224,11 +243,18 @@ class ReaderHandle:
     owner: Hashable = None  # of the documents that it has read
     is_gone: bool = False  # it has ended, so its id may be that of another process
     handle: int = field(init=False, default=-1)  # of the process; -1 if it cannot be opened
+    listener: CallListener | None = None  # for its unknown system calls
 
     def __post_init__(self) -> None:
         if sys.platform == "linux" and self.owner is UNUSED:
             with contextlib.suppress(OSError):
                 self.handle = os.pidfd_open(self.pid)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether its answer can be read; it may return earlier than after this time."""
+        if self.listener:
+            return self.listener.wait(self.pipe, seconds)
+        return self.pipe.poll(seconds)
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the process has used, as the kernel knows it (Linux)."""
@@ -248,6 +274,8 @@ class ReaderHandle:
         """Release the handles of a process that has ended."""
         self.is_gone = True
         self.pipe.close()
+        if self.listener:
+            self.listener.close()
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1

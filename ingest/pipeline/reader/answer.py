@@ -23,6 +23,7 @@ from ingest.extract.attachments import (
     MAX_NAME_CHARS,
     sanitize_name,
 )
+from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES, MAX_READ_FIGURES
 from ingest.extract.limits import (
     MAX_DOCUMENT_CHARS,
     MAX_HEADING_CHARS,
@@ -44,6 +45,10 @@ MAX_CHUNKS = 1_000_000
 MAX_CHARS_PER_TOKEN = 1000  # of a chunk; a token of spaces has a hundred
 MAX_LINE_CHARS = 2000
 MAX_FIGURES = 100_000
+# Chunks that a character is in, on average: two or three with the most overlap. For each chunk, the
+# parent lists the pages that it touches.
+MAX_COVERAGE = 8
+MAX_PAGE_POINTS = 1e9  # of a side, as a file may claim anything
 
 # No control characters, which no text has after cleaning, except tabs and line breaks.
 Text: TypeAlias = Annotated[str, Meta(pattern=r"\A[^\x00-\x08\x0b-\x1f\x7f-\x9f]*\Z")]
@@ -55,6 +60,7 @@ Word: TypeAlias = Annotated[str, Meta(pattern=r"\A[\w.: +-]*\Z", max_length=MAX_
 FileName: TypeAlias = Annotated[str, Meta(pattern=ONE_LINE, max_length=MAX_NAME_CHARS)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2 * MAX_DOCUMENT_CHARS)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Points: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_PAGE_POINTS)]
 Page: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_PAGES)]
 Pages: TypeAlias = Annotated[tuple[Page, ...], Meta(max_length=MAX_PAGES)]
 
@@ -111,6 +117,11 @@ class FigureAnswer:
     identity: Line
     is_picture: bool
     has_text: bool
+    content: Line
+    size: tuple[Points, Points]
+    heading: Title
+    before: Line
+    after: Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,8 @@ def accept_document(task: Task, answer: DocumentAnswer | None) -> PreparedDocume
     require(begins == sorted(begins), "the chunks are out of order")
     for chunk in answer.chunks:
         check_chunk(chunk, starts[-1], task.recipe.chunk_tokens * MAX_CHARS_PER_TOKEN)
+    covered = sum(chunk.end - chunk.start for chunk in answer.chunks)
+    require(covered <= MAX_COVERAGE * starts[-1], "the chunks repeat their text too often")
     return PreparedDocument(
         fingerprint=answer.fingerprint,
         pages=len(answer.page_chars),
@@ -150,7 +163,7 @@ def accept_document(task: Task, answer: DocumentAnswer | None) -> PreparedDocume
         title=answer.title or title_from_name(task.source.name),
         chunks=tuple(make_chunks(task, answer.chunks, starts[:-1])),
         details=accept_details(task, answer.details, len(answer.page_chars)),
-        figures=accept_figures(answer.figures, len(answer.page_chars)),
+        figures=accept_figures(task, answer.figures, len(answer.page_chars)),
     )
 
 
@@ -218,8 +231,11 @@ def accept_details(task: Task, answer: DetailsAnswer, pages: int) -> Details:
     return copy_fields(Details, answer, DetailsAnswer)
 
 
-def accept_figures(answers: Sequence[FigureAnswer], pages: int) -> tuple[Figure, ...]:
-    """Make the figures of a document. Raises InvalidAnswerError."""
+def accept_figures(task: Task, answers: Sequence[FigureAnswer], pages: int) -> tuple[Figure, ...]:
+    """Make the figures of a document, each of which may be paid for. Raises InvalidAnswerError."""
+    most = MAX_READ_FIGURES if task.figure_ocr else 0
+    most = MAX_DESCRIBED_FIGURES if task.lists_figures else most
+    require(len(answers) <= most, "it lists more figures than were asked for")
     require(all(answer.page <= pages for answer in answers), "a figure is on no page")
     return tuple(copy_fields(Figure, answer, FigureAnswer) for answer in answers)
 

@@ -15,7 +15,8 @@ from ingest.pipeline.reader.prepare import Prepare, Task
 
 log = logging.getLogger(__name__)
 
-MAX_ATTACHMENTS = 1000  # of one file, as all results are in memory until the last one is read
+# Of one file. All results are in memory until the last one is read; FileBudget limits their size.
+MAX_ATTACHMENTS = 1000
 
 
 def prepare_with_attachments(

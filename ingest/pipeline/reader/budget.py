@@ -1,4 +1,4 @@
-"""Budget of one file: time, pages and characters, PDFs inside it included."""
+"""Budget of one file: time, pages, characters and results, PDFs inside it included."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ingest.errors import DocumentError
 from ingest.extract.limits import MAX_DOCUMENT_CHARS, MAX_PAGES, too_large_error
+from ingest.extract.sandbox.answers import MAX_ANSWER_BYTES
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import Code, PreparedDocument
 from ingest.pipeline.reader.prepare import Task
@@ -25,6 +26,8 @@ class FileBudget:
     seconds: float = 0.0  # that readers have taken
     pages: int = 0
     chars: int = 0
+    answer_bytes: int = 0  # of all readers
+    drawing_seconds: float = 0.0  # that renderers have taken
 
     def limits_of(self, task: Task) -> SandboxLimits:
         """Return the limits of the next document. Raises DocumentError if nothing is left.
@@ -45,6 +48,32 @@ class FileBudget:
         pages = max(0.0, whole.max_timed_pages - self.pages)
         left = min(left, seconds + pages * whole.seconds_per_page)
         return replace(self.limits, seconds=seconds, max_timed_pages=pages, max_seconds=left)
+
+    def drawing_limits(self, task: Task) -> SandboxLimits:
+        """Return the limits for hashing or drawing pages. Raises DocumentError if none are left.
+
+        They have as much time as the readers of the file.
+        """
+        whole = scale_limits(task, self.limits)
+        left = min(MAX_FILE_SECONDS, RETRY_FACTOR * whole.total_seconds(MAX_PAGES))
+        if left <= self.drawing_seconds:
+            raise DocumentError(
+                "the time limit for drawing pages of its file is used up; "
+                "INGEST_DOCUMENT_SECONDS allows more",
+                Code.TOO_SLOW,
+            )
+        return replace(whole, max_seconds=left - self.drawing_seconds)
+
+    def count_answer(self, task: Task, size: int) -> None:
+        """Count the bytes of an answer. Raises DocumentError if they are too many for one file.
+
+        The answer about the file itself may have the size of any document's.
+        """
+        self.answer_bytes += size
+        if task.attachment_path and self.answer_bytes > MAX_ANSWER_BYTES:
+            raise too_large_error(
+                f"what was read of its file is larger than {MAX_ANSWER_BYTES >> 20} MB"
+            )
 
     def count(self, document: PreparedDocument) -> None:
         """Count what a document has used. Raises DocumentError if that is too much for one file."""

@@ -63,6 +63,7 @@ class Task:
     verify_share: float = 0.0  # of the lines, to be compared with their images
     figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
     figure_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by number
+    lists_figures: bool = False  # for a model to describe
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -135,7 +136,10 @@ def document_pool(
     )
 
 
-def render_pool(limits: SandboxLimits) -> SandboxPool[RenderTask, dict[int, str] | bytes]:
+RenderPool: TypeAlias = SandboxPool[RenderTask, dict[int, str] | bytes]
+
+
+def render_pool(limits: SandboxLimits) -> RenderPool:
     """Return a pool of sandboxes that hash and render pages."""
     return SandboxPool(
         render, limits, dict[int, str] | bytes, accept=accept_pages, preload=load_modules
@@ -143,8 +147,15 @@ def render_pool(limits: SandboxLimits) -> SandboxPool[RenderTask, dict[int, str]
 
 
 def load_modules() -> None:
-    """Load what reading an ordinary document needs, by reading one."""
-    import ingest.extract.engines.pypdf  # noqa: F401 - readers would import it one by one
+    """Load what reading an ordinary document needs, by reading one.
+
+    Each reader would import what this document does not need, once for all documents of its group.
+    """
+    import ingest.extract.engines.glyph_names
+    import ingest.extract.engines.page_tree
+    import ingest.extract.engines.pdfium_figure_words
+    import ingest.extract.engines.pypdf
+    import ingest.extract.layout.words  # noqa: F401 - all of these
 
     source = Source("", "warm-up.pdf", "", len(SMALLEST_PDF), "")
     task = Task(source, "", Recipe("auto", MIN_CHUNK_TOKENS, 0.0, "", 0), "auto")
@@ -168,6 +179,7 @@ def extract_options(task: Task) -> ExtractOptions:
         figures=bool(task.figure_ocr),
         recognise_figure=local_ocr.recognise if task.figure_ocr == local_ocr.ENGINE_NAME else None,
         figure_results=task.figure_results,
+        describes=task.lists_figures,
         kind="pdf" if task.attachment_path else document_kind(task.source.name),
     )
 

@@ -1,11 +1,12 @@
 """Read one document, from its source to its chunks.
 
-    read                   open the source
-     └ attachments.py       the document, then each PDF inside it
-        └ scanned_pages.py     once; again with the text that a service recognised
-           └ recovery.py          again without pages that hang, or with the other engine
-              └ sandbox/pool.py      one attempt in a child process, within limits
-                 └ prepare.py           extract and split, in that process
+    read                      open the source
+     └ attachments.py          the document, then each PDF inside it
+        └ figures.py              with descriptions of its figures by a model
+           └ scanned_pages.py        once; again with the text that a service recognised
+              └ recovery.py             again without pages that hang, or with the other engine
+                 └ sandbox/pool.py         one attempt in a child process, within limits
+                    └ prepare.py              extract and split, in that process
 
 Each step calls the next one through a method of DocumentReader.
 """
@@ -22,12 +23,14 @@ from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.budget import FileBudget
-from ingest.pipeline.reader.prepare import Task, reader_owner
+from ingest.pipeline.reader.prepare import RenderPool, Task, reader_owner
 from ingest.pipeline.reader.recovery import ReadWriteLock, read_with_recovery
 from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOCUMENTS, Stopwatch
 from ingest.sources import Root, check_size
 
 if TYPE_CHECKING:
+    from ingest.pipeline.reader.figures import FigureDescriber
+    from ingest.pipeline.reader.page_images import RenderTask
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
 
@@ -49,6 +52,7 @@ class DocumentReader:
     scanned_page_ocr: ScannedPageOcr | None = None  # OCR by a service; None for none
     verify_share: float = 0.0  # of the lines, to be compared with their images
     figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
+    describer: FigureDescriber | None = None  # descriptions of figures; None for none
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
     def warm_up(self) -> None:
@@ -68,13 +72,28 @@ class DocumentReader:
             ocr=self.ocr,
             verify_share=self.verify_share,
             figure_ocr=self.figure_ocr,
+            lists_figures=self.describer is not None,
         )
         with ExitStack() as opened:
             with self.times.measure(FETCHING_DOCUMENTS, source.key):
                 file = opened.enter_context(root.open(source))
             budget = FileBudget(self.sandbox.limits)
-            read = partial(self.read_scanned, budget)
+            read = partial(self.read_described, budget, stale.describes)
             return prepare_with_attachments(task, file, read, self.passwords)
+
+    def read_described(
+        self,
+        budget: FileBudget,
+        asks: bool,  # noqa: FBT001 - of a stale source
+        task: Task,
+        file: BinaryIO,
+    ) -> PreparedDocument | None:
+        """Read one PDF with the descriptions of its figures; `asks`: also those not paid for."""
+        document = self.read_scanned(budget, task, file)
+        if document is None or self.describer is None:
+            return document
+        draw = partial(self.draw, self.describer.sandbox, budget, task)
+        return self.describer.describe(task, file, document, draw, asks=asks)
 
     def read_scanned(
         self, budget: FileBudget, task: Task, file: BinaryIO
@@ -84,7 +103,8 @@ class DocumentReader:
         if self.scanned_page_ocr is None:
             document = read(task, file)
         else:
-            document = self.scanned_page_ocr.prepare(task, file, read, self.cpu)
+            draw = partial(self.draw, self.scanned_page_ocr.sandbox, budget, task)
+            document = self.scanned_page_ocr.prepare(task, file, read, draw)
         if document:
             budget.count(document)
         return document
@@ -95,17 +115,36 @@ class DocumentReader:
         with self.cpu, self.times.measure(READING_DOCUMENTS, task.source.key):
             started = self.times.clock()
             try:
-                return read_with_recovery(self.read_in_sandbox, task, file, limits, self.lock)
+                read = partial(self.read_in_sandbox, budget)
+                return read_with_recovery(read, task, file, limits, self.lock)
             finally:
                 budget.seconds += self.times.clock() - started
 
+    def draw(
+        self,
+        sandbox: RenderPool,
+        budget: FileBudget,
+        task: Task,
+        request: RenderTask,
+        file: BinaryIO,
+    ) -> dict[int, str] | bytes:
+        """Hash or draw pages of one PDF in a child process."""
+        with self.cpu:
+            limits = budget.drawing_limits(task)
+            started = self.times.clock()
+            try:
+                return sandbox(request, file, limits)
+            finally:
+                budget.drawing_seconds += self.times.clock() - started
+
     def read_in_sandbox(
-        self, task: Task, file: BinaryIO, limits: SandboxLimits
+        self, budget: FileBudget, task: Task, file: BinaryIO, limits: SandboxLimits
     ) -> PreparedDocument | None:
         """Read one PDF once, in a child process. Records the time lost if it times out."""
         started = self.times.clock()
         try:
-            return self.sandbox(task, file, limits, reader_owner(task))
+            on_answer = partial(budget.count_answer, task)
+            return self.sandbox(task, file, limits, reader_owner(task), on_answer)
         except TimedOut:
             self.times.add_elapsed(HANGING_PAGES, started)
             raise

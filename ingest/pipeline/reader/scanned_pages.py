@@ -6,9 +6,11 @@ sends them. A page that the service cannot read is a missing page of its documen
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import io
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from threading import Lock
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 
 log = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 20
 
 RenderPages: TypeAlias = Callable[[RenderTask, BinaryIO], dict[int, str] | bytes]
 
@@ -51,25 +55,22 @@ class ScannedPageOcr:
             self.service.close()
 
     def prepare(
-        self, task: Task, file: BinaryIO, prepare: Prepare, cpu: AbstractContextManager[object]
+        self, task: Task, file: BinaryIO, prepare: Prepare, render_pages: RenderPages
     ) -> PreparedDocument | None:
-        """Prepare a document with the text that the service recognises on its scanned pages.
-
-        `cpu` is held while a child process draws a page.
-        """
+        """Prepare a document with the text that the service recognises on its scanned pages."""
         document = prepare(task, file)
-        if document is None or not (document.details.scanned or document.figures):
+        figures = document.figures if document and task.figure_ocr else ()
+        if document is None or not (document.details.scanned or figures):
             return document
-        render_pages = partial(self.render, cpu)
         scans = find_scanned_pages(task, file, document.details.scanned, render_pages)
         recognised = self.ocr.recognise(scans)
-        figures = self.ocr.recognise(list_figures(task, file, document.figures, render_pages))
-        if recognised.texts or figures.texts:
+        shown = self.ocr.recognise(list_figures(task, file, figures, render_pages))
+        if recognised.texts or shown.texts:
             skipped = task.hanging_pages.union(document.details.missing)
             second = replace(
                 task,
                 ocr_results=recognised.texts,
-                figure_results=figures.texts,
+                figure_results=shown.texts,
                 hanging_pages=skipped,
             )
             document = prepare(second, file) or document
@@ -80,13 +81,6 @@ class ScannedPageOcr:
         missing = tuple(sorted(unread.union(details.missing)))
         ocr = task.ocr if recognised.texts or self.service else ""
         return replace(document, details=replace(details, missing=missing, ocr=ocr))
-
-    def render(
-        self, cpu: AbstractContextManager[object], task: RenderTask, file: BinaryIO
-    ) -> dict[int, str] | bytes:
-        """Hash or render pages in a child process."""
-        with cpu:
-            return self.sandbox(task, file)
 
 
 def find_scanned_pages(
@@ -112,7 +106,7 @@ def find_scanned_pages(
             raise
         log.warning("%s: its scanned pages cannot be rendered: %s", source.name, error)
     assert isinstance(hashes, dict)
-    return ScannedPages(source.root, source.name, hashes, draw)
+    return ScannedPages(source.root, source.name, hashes, draw, file=hash_file(file, source.size))
 
 
 def list_figures(
@@ -124,7 +118,8 @@ def list_figures(
     an edit of another page, costs nothing.
     """
     numbers = tuple(sorted({figure.page for figure in figures}))
-    pages = find_scanned_pages(task, file, numbers, render_pages).page_hashes
+    found = find_scanned_pages(task, file, numbers, render_pages)
+    pages = found.page_hashes
     hashes = {
         number: " ".join(["figure", pages[figure.page], *(f"{edge:.3f}" for edge in figure.box)])
         for number, figure in enumerate(figures)
@@ -137,7 +132,20 @@ def list_figures(
         one = figures[number]
         return render(replace(request, pages=(one.page,), draw=True, box=one.box))
 
-    return ScannedPages(task.source.root, task.source.name, hashes, draw, "figure")
+    return replace(found, page_hashes=hashes, draw=draw, what="figure")
+
+
+def hash_file(file: BinaryIO, size: int) -> str:
+    """Return the SHA-256 of a file; "" if it cannot be read, or no longer has its size."""
+    digest = hashlib.sha256()
+    with contextlib.suppress(OSError):
+        if file.seek(0, io.SEEK_END) == size:
+            file.seek(0)
+            while size > 0 and (part := file.read(min(size, READ_BYTES))):
+                digest.update(part)
+                size -= len(part)
+            return "" if size else digest.hexdigest()
+    return ""
 
 
 def render_alone(render_pages: RenderPages, file: BinaryIO, lock: Lock, task: RenderTask) -> bytes:

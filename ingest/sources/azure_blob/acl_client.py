@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +30,11 @@ UNSUPPORTED = fail(
 ACL_ERRORS: ErrorTable = (*CONTAINER_ERRORS, ({404}, ANY, VANISHED), (ANY, ANY, UNSUPPORTED))
 
 
+def acl_url(container: str) -> str:
+    """Return the URL of a container whose paths have access control lists: it has another host."""
+    return re.sub(r"^(https://[^/]*?)\.blob\.", r"\1.dfs.", container)
+
+
 class AclReader:
     """Reads who may read the blobs of one listing; that of a folder is read once.
 
@@ -38,7 +44,7 @@ class AclReader:
 
     def __init__(self, storage: BlobStorageClient, container: str, folder: str) -> None:
         self.storage = storage
-        self.container = container.replace(".blob.", ".dfs.", 1)
+        self.container = acl_url(container)
         self.folder = folder
         self.folders: dict[str, Access | Exception] = {}  # by path
 

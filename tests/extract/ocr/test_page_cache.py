@@ -69,13 +69,13 @@ def reader() -> Reader:
     return made
 
 
-def scans(source: str, *pages: str) -> ScannedPages:
+def scans(source: str, *pages: str, drawn: str = "", file: str = "") -> ScannedPages:
     def draw(page: int) -> bytes:
         if pages[page - 1] == "hidden":
             raise DocumentError("cannot be drawn")
-        return pages[page - 1].encode()
+        return (drawn or pages[page - 1]).encode()
 
-    return ScannedPages("/docs", source, dict(enumerate(pages, 1)), draw)
+    return ScannedPages("/docs", source, dict(enumerate(pages, 1)), draw, file=file)
 
 
 def test_what_was_taken_is_kept_before_its_answer_is_waited_for(
@@ -175,6 +175,59 @@ def test_a_page_found_in_another_document_stays_when_the_first_one_goes(
     pages.recognise(scans("b.pdf", "one"))
     pages.close()
     assert shelf.written[-1].source == "b.pdf"
+    assert reader.taken == [b"one"]
+
+
+@pytest.mark.parametrize("order", ["am", "ma", "amam"])
+def test_a_claimed_hash_gives_no_text_of_another_document(
+    shelf: Shelf, reader: Reader, order: str
+) -> None:
+    """A reader that was taken over says that its page is yours, before you or after you."""
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    documents = {
+        "m": scans("mine.pdf", "one", file="my bytes"),
+        "a": scans("attacker.pdf", "one", drawn="evil", file="its bytes"),
+    }
+    for who in order:
+        text = pages.recognise(documents[who]).texts[1].text
+        assert text == {"m": "text of one", "a": "text of evil"}[who]
+    assert sorted(reader.taken) == [b"evil", b"one"]
+
+    # Nor does it cost my other documents anything.
+    for page in (scans("copy.pdf", "one", file="my bytes"), scans("other.pdf", "one", file="more")):
+        assert pages.recognise(page).texts[1].text == "text of one"
+    assert len(reader.taken) == 2
+    pages.close()
+
+
+def test_a_claimed_hash_gives_no_text_while_the_other_document_is_read(
+    shelf: Shelf, reader: Reader
+) -> None:
+    """Neither document gets the answer that the other one waits for."""
+    reader.may.clear()
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    calls = [
+        pages.start_call(1, scans("mine.pdf", "one")),
+        pages.start_call(1, scans("attacker.pdf", "one", drawn="evil")),
+    ]
+    reader.may.set()
+    texts = [call.result(PATIENCE) for call in calls]
+    assert texts == [OcrResult("text of one", 0.9), OcrResult("text of evil", 0.9)]
+    pages.close()
+
+
+def test_the_same_document_pays_nothing_when_its_pages_look_different(
+    shelf: Shelf, reader: Reader
+) -> None:
+    """A new version of the renderer, an edit of another page, a rename and a copy."""
+    pages = CachedOcr(shelf, reader, "read", Stopwatch())
+    for page in (
+        scans("a.pdf", "one", file="bytes"),
+        scans("a.pdf", "one", file="edited", drawn="sharper"),
+        scans("renamed.pdf", "one", file="edited", drawn="darker"),
+    ):
+        assert pages.recognise(page).texts[1].text == "text of one"
+    pages.close()
     assert reader.taken == [b"one"]
 
 

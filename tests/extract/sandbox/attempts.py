@@ -8,6 +8,7 @@ import gc
 import os
 import pickle
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -97,6 +98,8 @@ ALL = {**CONNECTING, **STARTING, **CHANGING, **NOTING, **READING}
 BY_LAYER = {
     "seccomp": [*CONNECTING, *STARTING, *CHANGING, *NOTING],
     "landlock": ["connect by TCP", "listen", "run a program", *CHANGING, *READING],
+    # ABI 1, of Linux 5.13: it knows neither truncation nor the network.
+    "old landlock": ["run a program", *CHANGING.keys() - {"cut a file short"}, *READING],
 }
 
 
@@ -171,7 +174,17 @@ def behave(task: tuple[str, Path, int], file: BinaryIO, on_page: OnPage) -> obje
         pipe.send_bytes({"speak": spoken, "babble": b"pages"}.get(how) or bytes(600 << 20))
     if how == "work":
         return work()
+    if how.startswith("call "):
+        _, number, times = how.split()
+        return [make_call(int(number)) for _ in range(int(times))][-1]
     return how
+
+
+def make_call(number: int) -> int:
+    """Return the error of a system call without arguments."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return 0 if libc.syscall(number, *[ctypes.c_long(0)] * 6) >= 0 else ctypes.get_errno()
 
 
 def work() -> list[object]:
@@ -193,11 +206,21 @@ def work() -> list[object]:
     return [*found, local_embedder(2).embed(["some words"]).shape]
 
 
+def create_old_ruleset(libc: ctypes.CDLL) -> int:
+    """Create a Landlock ruleset as the first kernel that had any."""
+    handled = struct.pack("Q", (1 << isolation.FILE_RIGHTS[1]) - 1)
+    size, flags = ctypes.c_size_t(len(handled)), ctypes.c_uint(0)
+    rules: int = libc.syscall(isolation.CREATE_RULESET, handled, size, flags)
+    return rules
+
+
 def enter(layer: str) -> bool:
     """Give up what one layer alone takes."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     assert libc.prctl(isolation.PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0
-    if layer == "landlock":
-        return isolation.restrict_paths(libc, isolation.readable_paths())
+    if layer == "old landlock":
+        vars(isolation)["create_ruleset"] = create_old_ruleset
+    if layer.endswith("landlock"):
+        return isolation.restrict_paths(libc, isolation.open_readable_paths())
     return isolation.install_filter(libc)

@@ -19,6 +19,7 @@ import pytest
 
 from ingest.extract.sandbox import isolation, seccomp
 from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, SandboxPool
+from ingest.extract.sandbox.unknown_calls import MAX_CALLS
 from ingest.models import Code
 from tests.conftest import ROOT
 from tests.extract.sandbox.attempts import (
@@ -338,6 +339,26 @@ def test_a_filter_of_known_calls_allows_nothing_else() -> None:
         ("prctl", (38,), refused),
     ):
         assert decide(by_argument[name], *arguments) == expected, (name, arguments)
+
+
+@linux
+def test_calls_that_reading_does_not_need_are_counted(folder: Path) -> None:
+    """By the kernel, whatever the reader says; a flood of them keeps nobody busy."""
+    if platform.machine() not in seccomp.MACHINES:
+        pytest.skip("there is no filter here")
+    first, second, flood = seccomp.NEWEST_NUMBER + 1, 5000, seccomp.NEWEST_NUMBER + 2
+    children = SandboxPool(behave, SandboxLimits(30, 1536))
+    try:
+        with (folder / "file").open("rb") as file:
+            for number, times in ((first, 2), (second, 1), (flood, 3 * MAX_CALLS), (first, 1)):
+                answer = children((f"call {number} {times}", folder, 0), file, owner="one")
+                assert answer == errno.ENOSYS
+            counts = children.unknown_calls.counts
+            assert counts == {first: 3, second: 1, flood: MAX_CALLS}
+            assert children(("call 46 1", folder, 0), file) == errno.EPERM  # sendmsg
+        assert "451 (3 times)" in children.describe()[-1]
+    finally:
+        children.close()
 
 
 @linux

@@ -90,6 +90,26 @@ def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
         children.close()
 
 
+def test_an_answer_that_is_too_large_for_its_file_is_not_decoded() -> None:
+    """Who counts the answers of a file refuses one by its size; the next document is read."""
+    children = SandboxPool(behave, SandboxLimits(30, 1024))
+    sizes: list[int] = []
+
+    def count(size: int) -> None:
+        sizes.append(size)
+        if len(sizes) == 1:
+            raise DocumentError("enough", Code.TOO_LARGE)
+
+    try:
+        with Path(os.devnull).open("rb") as file:
+            with pytest.raises(DocumentError, match="enough"):
+                children("well", file, on_answer=count)
+            assert children("well", file, on_answer=count).startswith("well by ")
+    finally:
+        children.close()
+    assert all(0 < size < 100 for size in sizes)
+
+
 def test_a_file_that_cannot_be_handed_over_spoils_nothing(tmp_path: Path) -> None:
     """A process left with half of a task is not given the next one."""
     children = SandboxPool(behave, SandboxLimits(30, 1024))

@@ -13,6 +13,8 @@ import pytest
 from ingest.errors import MAX_REASON_CHARS, DocumentError
 from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
 from ingest.extract.document import ignore_progress
+from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES, MAX_READ_FIGURES
+from ingest.extract.figures.picture import PNG_START
 from ingest.extract.sandbox.answers import (
     ERROR,
     READER_CODES,
@@ -22,10 +24,19 @@ from ingest.extract.sandbox.answers import (
     encode_answer,
     make_decoder,
 )
-from ingest.models import Code, PreparedDocument, Recipe, Source
-from ingest.pipeline.reader.answer import DocumentAnswer, accept_document
+from ingest.models import Code, Figure, PreparedDocument, Recipe, Source
+from ingest.pipeline.reader.answer import (
+    DocumentAnswer,
+    FigureAnswer,
+    accept_document,
+    copy_fields,
+)
 from ingest.pipeline.reader.attachments import prepare_with_attachments
-from ingest.pipeline.reader.page_images import RenderTask, accept_pages
+from ingest.pipeline.reader.page_images import (
+    MAX_PICTURE_BYTES,
+    RenderTask,
+    accept_pages,
+)
 from ingest.pipeline.reader.prepare import Task, read_document
 from tests.conftest import ROOT
 
@@ -118,6 +129,43 @@ def accepted_ids(made: PreparedDocument) -> list[str]:
     return [identify(f"{c.text}\0{c.plain}" if c.plain else c.text) for c in made.chunks]
 
 
+def test_chunks_do_not_repeat_a_text_of_many_pages(honest: dict[str, Any]) -> None:
+    """A small answer does not become gigabytes: the pages of each chunk are listed."""
+    pages = 100_000
+    first = honest["chunks"][0] | {"text": "a" * pages, "plain": "", "start": 0, "end": pages}
+    first |= {"sentence_offsets": [0], "section_offsets": [], "sections": []}
+    whole = honest | {"page_chars": [0] * pages, "chunks": [first] * 20}
+    whole["details"] = empty_pages(honest["details"])
+    task = replace(TASK, recipe=replace(RECIPE, chunk_tokens=512))
+    whole["fingerprint"] = task.recipe.digest + "0" * (64 - len(task.recipe.digest))
+    with pytest.raises(InvalidAnswerError, match="repeat their text too often"):
+        accepted(whole, task)
+    made = accepted(whole | {"chunks": [first] * 8}, task)
+    assert made
+    assert len(made.chunks[0].page_offsets) == pages
+
+
+def empty_pages(details: dict[str, Any]) -> dict[str, Any]:
+    """Details that name no page."""
+    return {name: [] if isinstance(value, list) else value for name, value in details.items()}
+
+
+def test_figures_are_those_that_were_asked_for(honest: dict[str, Any]) -> None:
+    """A reader that was taken over does not have ten thousand pictures paid for."""
+    figure = Figure(1, (0.0, 0.0, 1.0, 1.0))
+    listed = [msgspec.to_builtins(copy_fields(FigureAnswer, figure, FigureAnswer))]
+    for task, most in (
+        (TASK, 0),
+        (replace(TASK, figure_ocr="ocr"), MAX_READ_FIGURES),
+        (replace(TASK, lists_figures=True), MAX_DESCRIBED_FIGURES),
+    ):
+        made = accepted(honest | {"figures": listed * most}, task)
+        assert made
+        assert len(made.figures) == most
+        with pytest.raises(InvalidAnswerError, match="more figures than were asked for"):
+            accepted(honest | {"figures": listed * (most + 1)}, task)
+
+
 def test_an_unchanged_document_is_one_that_was_asked_about() -> None:
     """Nothing is called unchanged that the index does not have."""
     with pytest.raises(InvalidAnswerError, match="not the question"):
@@ -203,3 +251,12 @@ def test_pages_are_those_that_were_asked_for(draw: bool, answer: Answer) -> None
     """A service is sent pictures of the pages that I have, and nothing else."""
     with pytest.raises(InvalidAnswerError):
         accept_pages(RenderTask((1, 2), draw=draw), answer)
+
+
+def test_a_picture_is_no_larger_than_any_that_is_drawn() -> None:
+    """Eight pictures of a taken-over renderer do not fill the memory."""
+    picture = PNG_START + bytes(MAX_PICTURE_BYTES - len(PNG_START))
+    task = RenderTask((1,), draw=True)
+    assert accept_pages(task, picture) is picture
+    with pytest.raises(InvalidAnswerError, match="larger than any that is drawn"):
+        accept_pages(task, picture + b"?")

@@ -20,9 +20,11 @@ import pytest
 from ingest.errors import DocumentError
 from ingest.extract.limits import MAX_PAGES
 from ingest.extract.ocr.local import ENGINE_NAME
+from ingest.extract.sandbox.answers import MAX_ANSWER_BYTES
 from ingest.extract.sandbox.pool import OnPage, ProcessDied, SandboxLimits, SandboxPool, TimedOut
 from ingest.extract.sandbox.progress import ReadProgress
 from ingest.models import Code, Details, PreparedDocument, Recipe, Source
+from ingest.pipeline.reader.attachments import MAX_ATTACHMENTS, prepare_with_attachments
 from ingest.pipeline.reader.budget import RETRY_FACTOR, FileBudget
 from ingest.pipeline.reader.prepare import Prepare, Task
 from ingest.pipeline.reader.read import DocumentReader
@@ -82,7 +84,7 @@ class Scripted:
     limits: SandboxLimits = LIMITS
 
     def __call__(
-        self, task: Task, file: BinaryIO, limits: SandboxLimits, owner: object = None
+        self, task: Task, file: BinaryIO, limits: SandboxLimits, *_: object
     ) -> PreparedDocument | None:
         return self.read(task, file, limits)
 
@@ -370,6 +372,37 @@ def test_pdfs_inside_share_the_pages_of_their_file() -> None:
     budget.count(PreparedDocument("", MAX_PAGES, 0, "", ()))
     with pytest.raises(DocumentError, match="more than 100,000 pages"):
         budget.count(PreparedDocument("", 1, 0, "", ()))
+
+
+def test_pdfs_inside_share_the_memory_of_their_results() -> None:
+    """Of a thousand PDFs in one, those are kept that fit together into one document's result."""
+    budget = FileBudget(LIMITS)
+    inside = tuple(f"{number}.pdf" for number in range(MAX_ATTACHMENTS))
+
+    def prepare(task: Task, _: BinaryIO) -> PreparedDocument:
+        budget.count_answer(task, MAX_ANSWER_BYTES // 10)
+        names = () if task.attachment_path else inside
+        return PreparedDocument("", 1, 0, "", (), Details(attachments=names))
+
+    made = prepare_with_attachments(task(), cast("Any", None), prepare)
+    assert made
+    results = [attached.result for attached in made.attached]
+    refused = [result for result in results if isinstance(result, DocumentError)]
+    assert (len(results), len(refused)) == (MAX_ATTACHMENTS, MAX_ATTACHMENTS - 9)
+    assert {error.code for error in refused} == {Code.TOO_LARGE}
+    budget.count_answer(task(), MAX_ANSWER_BYTES)  # of the file itself: as large as any
+
+
+def test_drawing_the_scans_of_a_file_has_an_end() -> None:
+    """Ten thousand pages that take long to draw hold no reader for days."""
+    budget = FileBudget(LIMITS)
+    longest = RETRY_FACTOR * (240 + 100_000 // BYTES_PER_TIMED_PAGE)
+    assert budget.drawing_limits(task()).total_seconds(MAX_PAGES) == longest / RETRY_FACTOR
+    budget.drawing_seconds = longest - 1
+    assert budget.drawing_limits(task(attachment_path=("b.pdf",))).total_seconds(MAX_PAGES) == 1
+    budget.drawing_seconds = longest
+    with pytest.raises(DocumentError, match="INGEST_DOCUMENT_SECONDS allows more"):
+        budget.drawing_limits(task())
 
 
 def test_what_hangs_again_and_again_ends_with_its_file() -> None:
