@@ -80,7 +80,7 @@ def open_reader(
         yield Reader(
             prepare=reader.read,
             threads=threads,
-            warm_up=sandboxes.warm_up,
+            warm_up=reader.warm_up,
             describe_sandbox=sandboxes.describe,
             at_once=at_once,
             max_waiting=max_waiting,

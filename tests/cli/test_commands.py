@@ -302,13 +302,16 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
     assert "Limit:   --max-tokens 600 would stop the run after about 1 of 3 documents" in planned
     first = command("run", *limited)
     assert first.returncode == 1
-    said = r"stopped at 5\d\d tokens: more would exceed --max-tokens 600; run again to continue"
+    said = r"stopped at [1-5]\d\d tokens: more would exceed --max-tokens 600; run again to continue"
     assert re.search(said, first.stderr)
-    *_, summary = events(command("run", *limited, "--json").stdout)
+    for _ in range(3):  # one is enough, unless a slow reader has the texts come one by one
+        *_, summary = events(command("run", *limited, "--json").stdout)
+        assert 0 < summary["spent"]["tokens"] <= 600  # type: ignore[index]
+        if summary["exit"] == 0:
+            break
     assert summary["exit"] == 0
-    assert summary["outcomes"]["new"] == 2  # type: ignore[index]
     assert summary["spent"]["limit"] == ""  # type: ignore[index]
-    assert 0 < summary["spent"]["tokens"] <= 600  # type: ignore[index]
+    assert summary["index"]["sources"] == 3  # type: ignore[index]
 
 
 def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ class DocumentReader:
     figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
+    def warm_up(self) -> None:
+        """Start a sandbox. The first documents wait for it, rather than start another one."""
+        with self.cpu:
+            self.sandbox.warm_up()
+
     def read(self, root: Root, stale: Stale) -> PreparedDocument | None:
         """Open a source and read it, including the PDFs inside it."""
         source = stale.source

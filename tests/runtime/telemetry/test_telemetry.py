@@ -356,7 +356,8 @@ def heard(event, arguments):
     elif event == "socket.getaddrinfo":
         print("asked:", arguments[0])
 sys.addaudithook(heard)
-from ingest.cli import main
+from ingest.cli import main, output
+output.PROGRESS_LOG_SECONDS = float("inf")  # a busy machine has lines of progress
 sys.exit(main(["run", "docs"]))
 """
 
@@ -382,9 +383,8 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
         done = called(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **told)
 
     assert done.returncode == 0
-    *signs, end = done.stderr.splitlines()
+    (end,) = done.stderr.splitlines()
     assert "exit 0: " in end
-    assert all(sign.endswith(" so far") for sign in signs)  # of life, where the machine is slow
     assert set(re.findall(r"^asked: (.*)$", done.stdout, re.MULTILINE)) == {"127.0.0.1"}
     assert {asked.rpartition("/")[2] for asked in seen.asked} == {"track"}
     (token,) = seen.tokens
