@@ -11,8 +11,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fcntl import F_DUPFD, fcntl
-from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,30 +20,18 @@ from ingest.extract.sandbox.spawn import child_environment, spawn_process
 from tests.fork_server import SERVER
 from tests.processes import ForkedProcess
 
-FREE_DESCRIPTOR = 200  # above all that the server has open
 
-
-def fork_process(pipe: Connection, memory: int | str) -> Any:
+def fork_process(pipe: Connection, _memory: int | str) -> Any:
     """Start a sandbox process as `spawn_process` does, by forking it from the server."""
-    memory = int(memory)
-    forked = SERVER.Process(
-        target=run_child,
-        args=(pipe, reduction.DupFd(memory), memory, child_environment()),
-        daemon=True,  # it ends with this process
-    )
+    # It ends with this process.
+    forked = SERVER.Process(target=run_child, args=(pipe, child_environment()), daemon=True)
     forked.start()
     return ForkedProcess(forked)
 
 
-def run_child(pipe: Connection, received: Any, memory: int, env: dict[str, str]) -> None:
+def run_child(pipe: Connection, env: dict[str, str]) -> None:
     """Set up the forked process like a new one, and serve tasks."""
     os.setpgid(0, 0)
-    # The memory gets the number that it has in the parent, which must not be that of the pipe.
-    pipe = Connection(fcntl(pipe.fileno(), F_DUPFD, max(FREE_DESCRIPTOR, memory + 1)))
-    descriptor = received.detach()
-    if descriptor != memory:
-        os.dup2(descriptor, memory)
-        os.close(descriptor)
     os.environ.clear()
     os.environ.update(env)
     sys.path[:] = pipe.recv()["sys_path"]

@@ -7,10 +7,8 @@ must not need them. On Linux each process that reads is forked from one that has
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,14 +16,15 @@ from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from ingest.errors import DocumentError
-from ingest.extract.sandbox import isolation, seccomp
+from ingest.extract.sandbox import isolation
 from ingest.extract.sandbox.answers import MAX_ANSWER_BYTES, encode_answer
+from ingest.extract.sandbox.fork_server import die_with, serve_forks
 from ingest.extract.sandbox.limits import SandboxLimits
 from ingest.extract.sandbox.parent import hide_memory
-from ingest.extract.sandbox.process import CAN_FORK, FORK, LISTENER
+from ingest.extract.sandbox.process import CAN_FORK, LISTENER
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress
 from ingest.extract.sandbox.spawn import open_handle
 from ingest.models import Code
@@ -37,63 +36,28 @@ MAX_CPU_SECONDS = 86_400  # of a process, which reads many documents
 def serve(pipe: Connection) -> None:
     """Serve tasks until the parent closes the pipe; on Linux, by readers that are forked."""
     with contextlib.suppress(EOFError, ConnectionError):
-        function, preload, megabytes, name = pipe.recv()
-        progress = ProgressBuffer(name)
+        function, preload, megabytes, memory = pipe.recv()
         die_with_parent(pipe)
         silence_output()
         limit_memory(megabytes)
         collect_garbage_rarely()
         limit_cpu_for_good()
         if not CAN_FORK:
-            read_documents(pipe, function, megabytes, progress)
+            read_documents(function, megabytes, pipe, memory)
             return
         if preload:
             preload()
         isolation.prepare()
         gc.freeze()  # a search for cycles would copy the pages of memory that readers share
         hide_memory()
-        fork_readers(pipe, lambda ours: read_documents(ours, function, megabytes, progress))
-
-
-def fork_readers(pipe: Connection, read: Callable[[Connection], None]) -> None:
-    """Fork a reader whenever the parent asks for one; then answer its id, and later its exit code.
-
-    There is one at a time. This process never has a document.
-    """
-    pipe.send_bytes(b"0")
-    while True:
-        assert pipe.recv_bytes() == FORK
-        handle = recv_handle(pipe)
-        parent = os.getpid()
-        pid = os.fork()
-        if not pid:
-            pipe.close()
-            read_and_exit(Connection(handle), parent, read)
-        os.close(handle)
-        pipe.send_bytes(b"%d" % pid)
-        _, status = os.waitpid(pid, 0)
-        pipe.send_bytes(b"%d" % os.waitstatus_to_exitcode(status))
-
-
-def read_and_exit(pipe: Connection, parent: int, read: Callable[[Connection], None]) -> NoReturn:
-    """Read documents in a process that was just forked, and end it."""
-    code = 1
-    try:
-        die_with(parent)
-        with contextlib.suppress(EOFError, ConnectionError):
-            read(pipe)
-        code = 0
-    finally:
-        os._exit(code)
+        serve_forks(pipe, partial(read_documents, function, megabytes))
 
 
 def read_documents(
-    pipe: Connection,
-    function: Callable[..., Any],
-    megabytes: int,
-    progress: ProgressBuffer,
+    function: Callable[..., Any], megabytes: int, pipe: Connection, memory: int | str
 ) -> None:
     """Drop privileges for good, tell which layers are active, and run tasks."""
+    progress = ProgressBuffer(memory)
 
     def send_listener(handle: int) -> None:
         pipe.send_bytes(LISTENER)
@@ -167,15 +131,6 @@ def die_with_parent(pipe: Connection) -> None:
     die_with(0)
     if sys.platform == "linux" and pipe.poll():
         raise EOFError  # the parent sends nothing yet, so it has ended before that
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; end it if the parent has (Linux)."""
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(seccomp.PR_SET_PDEATHSIG, *map(ctypes.c_ulong, (signal.SIGKILL, 0, 0, 0)))
-        if parent and os.getppid() != parent:
-            os._exit(1)
 
 
 def limit_cpu_for_good() -> None:

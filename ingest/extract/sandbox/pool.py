@@ -17,9 +17,10 @@ from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar, overload
 
 from ingest.errors import ConfigError, DocumentError
 from ingest.extract.sandbox.answers import InvalidAnswerError
+from ingest.extract.sandbox.fork_server import ForkServer
 from ingest.extract.sandbox.limits import ProcessDied, SandboxLimits, TimedOut
 from ingest.extract.sandbox.parent import hide_memory
-from ingest.extract.sandbox.process import SandboxProcess
+from ingest.extract.sandbox.process import CAN_FORK, SandboxProcess, start_server
 from ingest.extract.sandbox.unknown_calls import UnknownCalls
 from ingest.models import Code
 
@@ -109,6 +110,8 @@ class SandboxPool(Generic[T, R]):
         self.closed = threading.Event()
         self.layers: tuple[str, ...] = ()  # of the first child
         self.unknown_calls = UnknownCalls()
+        self.server: ForkServer | None = None  # started on first use, on Linux
+        self.server_lock = threading.Lock()
         hide_memory()
 
     def __call__(
@@ -175,8 +178,9 @@ class SandboxPool(Generic[T, R]):
     def start_process(self) -> SandboxProcess:
         """Start another child. Raises ProcessDied after `close`."""
         if not self.closed.is_set():
+            server = self.find_server() if CAN_FORK else None
             child = SandboxProcess(
-                self.function, self.answer, self.limits, self.preload, self.unknown_calls
+                self.function, self.answer, self.limits, server, self.unknown_calls
             )
             self.processes.add(child)
             self.check_layers(child)
@@ -184,6 +188,15 @@ class SandboxPool(Generic[T, R]):
                 return child
             child.kill()
         raise ProcessDied("the run has ended", Code.CRASHED)
+
+    def find_server(self) -> ForkServer:
+        """Return the fork server; start it if there is none that lives."""
+        with self.server_lock:
+            if not self.server or not self.server.is_alive():
+                self.server = start_server(self.function, self.preload, self.limits.megabytes)
+            if self.closed.is_set():  # meanwhile
+                self.server.close()
+            return self.server
 
     def check_layers(self, child: SandboxProcess) -> None:
         """Warn once of layers that are lacking. Raises ConfigError if they are required."""
@@ -210,3 +223,5 @@ class SandboxPool(Generic[T, R]):
         self.closed.set()
         for child in list(self.processes):
             child.kill()
+        if self.server:
+            self.server.close()

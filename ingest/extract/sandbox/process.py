@@ -1,7 +1,7 @@
 """The parent's side of one sandbox process: start it, give it a task, take its answer, kill it.
 
-On Linux the process that is started reads nothing. It forks a reader for each group of documents,
-within milliseconds, as all modules are loaded. Elsewhere it reads documents itself, until it ends.
+On Linux a fork server starts a reader for each group of documents. Elsewhere a process reads all
+documents until it ends.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ingest.extract.sandbox.answers import (
     make_decoder,
     receive_answer,
 )
+from ingest.extract.sandbox.fork_server import START_SECONDS, ForkServer, receive
 from ingest.extract.sandbox.limits import ProcessDied, SandboxLimits, TimedOut, timed_out_error
 from ingest.extract.sandbox.parent import call_in_lasting_thread
 from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, new_memory
@@ -39,55 +40,44 @@ from ingest.models import Code
 
 CAN_FORK = sys.platform == "linux"
 UNUSED = object()  # owner of the documents of a reader that has read none
-START_SECONDS = 60.0  # for all imports, on a busy machine
 CANNOT_START = "cannot start a process to read documents"
 MAX_PROCESS_SECONDS = 3600.0  # in which it uses less CPU time than child.MAX_CPU_SECONDS
 EXIT_SECONDS = 1.0  # for a dying child to leave its exit code
 SEND_SECONDS = 30  # for a child to take a task
-FORK = b"fork"  # message that asks for a reader; its end of a pipe follows
 LISTENER = b"listener"  # message of a new reader that the handle for its unknown calls follows
-MAX_NUMBER_BYTES = 20  # of a number that the process that forks sends
 
 decode_layers = make_decoder(tuple[str, ...])
 
 
 class SandboxProcess:
-    """A process that runs tasks, each in a reader that has read no other owner's documents."""
+    """A process that runs tasks, each in a reader that has read no other owner's documents.
+
+    `server` forks its readers; without one, it is a new process, which is its own reader.
+    """
 
     def __init__(
         self,
         function: Callable[..., Any],
         answer: Any,
         limits: SandboxLimits,
-        preload: Callable[[], object] | None = None,
-        unknown_calls: UnknownCalls | None = None,
+        server: ForkServer | None,
+        unknown_calls: UnknownCalls,
     ) -> None:
+        self.function = function
         self.limits = limits
-        self.unknown_calls = unknown_calls or UnknownCalls()
+        self.server = server
+        self.unknown_calls = unknown_calls
         self.decode = make_decoder(answer)
         # The child cannot hold more.
         self.max_answer_bytes = min(limits.megabytes << 20, MAX_ANSWER_BYTES)
-        self.pipe, child_pipe = multiprocessing.Pipe()
-        with new_memory() as name:
-            self.progress = ProgressBuffer(name)
-            try:
-                # Looked up here, because tests replace it.
-                self.process = call_in_lasting_thread(lambda: spawn_process(child_pipe, name))
-            except OSError as error:
-                raise ServiceError(f"{CANNOT_START} ({error})") from error
-            finally:
-                child_pipe.close()
         self.started = time.monotonic()
-        self.reader = ReaderHandle(self.pipe, self.process.pid)
-        self.layers: tuple[str, ...] = ()  # as named by isolation.enter
         # A child that dies before its first task is not the fault of a document.
         try:
-            self.pipe.send(preparation_data(function))
-            self.pipe.send((function, preload, limits.megabytes, name))
-            if CAN_FORK:
-                self.receive_number(START_SECONDS)  # it has loaded all modules
-                self.reader = self.fork_reader()
-            self.layers = self.receive_layers()
+            self.start_reader()
+        except (EOFError, OSError, TimedOut, InvalidAnswerError):
+            raise ServiceError(f"{CANNOT_START} (no answer)") from None
+        try:
+            self.layers = self.receive_layers()  # as named by isolation.enter
         except (EOFError, OSError, TimedOut, InvalidAnswerError):
             cause = self.exit_cause()
             self.kill()
@@ -98,7 +88,7 @@ class SandboxProcess:
 
         It has read documents of this owner only, and not for long; without an owner, none.
         """
-        if not CAN_FORK:
+        if not self.server:
             return time.monotonic() - self.started < MAX_PROCESS_SECONDS
         reader = self.reader
         is_same = owner is not None and reader.owner == owner
@@ -108,7 +98,7 @@ class SandboxProcess:
             return True
         try:
             self.end_reader()
-            self.reader = self.fork_reader()
+            self.start_reader()
             is_ready = self.receive_layers() == self.layers
         except (EOFError, OSError, TimedOut, InvalidAnswerError):
             return False
@@ -140,20 +130,17 @@ class SandboxProcess:
         answer = self.decode(message)
         return document_error(answer) if isinstance(answer, Failure) else answer
 
-    def fork_reader(self) -> ReaderHandle:
-        """Have the process fork a reader. Raises EOFError, OSError."""
-        pipe, child_pipe = multiprocessing.Pipe()
-        with child_pipe:
-            self.pipe.send_bytes(FORK)
-            send_handle(self.pipe, child_pipe.fileno(), self.process.pid)
-        limit_sending(pipe)
-        return ReaderHandle(pipe, self.receive_number(START_SECONDS), owner=UNUSED)
-
-    def receive_number(self, seconds: float) -> int:
-        """Receive a number from the process that forks. Raises EOFError, OSError."""
-        if not self.pipe.poll(seconds):
-            raise TimeoutError
-        return int(self.pipe.recv_bytes(MAX_NUMBER_BYTES))
+    def start_reader(self) -> None:
+        """Start a reader. Raises ServiceError, EOFError or OSError."""
+        with new_memory() as memory:
+            self.progress = ProgressBuffer(memory)
+            if self.server:
+                pid, pipe, status = self.server.fork(int(memory))
+                limit_sending(pipe)
+                self.reader = ReaderHandle(pipe, pid, owner=UNUSED, status=status)
+            else:
+                process, pipe = start_child(self.function, None, self.limits.megabytes, memory)
+                self.reader = ReaderHandle(pipe, process.pid, process=process)
 
     def receive_layers(self) -> tuple[str, ...]:
         """Receive the layers of a new reader. Raises as wait_for_answer."""
@@ -196,36 +183,68 @@ class SandboxProcess:
 
     def exit_cause(self) -> str:
         """Return the signal or exit code of the reader; waits EXIT_SECONDS for it."""
-        code: int | None = None
-        if self.reader.pipe is self.pipe:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(EXIT_SECONDS)
-            code = self.process.returncode
-        else:
-            with contextlib.suppress(EOFError, OSError, ValueError):
-                code = self.receive_number(EXIT_SECONDS)
-                self.reader.close()
-        if code is None:
-            return "no answer"
-        if code < 0:
-            with contextlib.suppress(ValueError):
-                return signal.Signals(-code).name
-        return f"exit {code}"
+        return describe_exit(self.reader.exit_code(EXIT_SECONDS))
 
     def end_reader(self) -> None:
-        """Kill the reader and wait for its end. Raises EOFError, OSError; it does so elsewhere."""
-        if not CAN_FORK:
+        """Kill the reader and wait for its end. Raises OSError if there can be no other one."""
+        if not self.server:
             raise OSError("the process is the reader")
         if not self.reader.is_gone:
             self.reader.kill()
-            self.receive_number(START_SECONDS)
-            self.reader.close()
+            if self.reader.exit_code(START_SECONDS) is None:
+                raise OSError("the reader does not end")
 
     def kill(self) -> None:
-        """Kill the process and its reader; they hold no state. Thread-safe."""
-        self.process.kill()
+        """Kill the reader, which holds no state. Thread-safe."""
         self.reader.kill()
-        self.process.wait()
+
+
+def start_server(
+    function: Callable[..., Any], preload: Callable[[], object] | None, megabytes: int
+) -> ForkServer:
+    """Start a fork server, which has loaded all modules. Raises ServiceError."""
+    process, pipe = start_child(function, preload, megabytes)
+    server = ForkServer(process, pipe)
+    try:
+        server.wait_until_ready()
+    except (EOFError, OSError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(EXIT_SECONDS)
+        cause = describe_exit(process.returncode)
+        server.close()
+        raise ServiceError(f"{CANNOT_START} ({cause})") from None
+    return server
+
+
+def start_child(
+    function: Callable[..., Any],
+    preload: Callable[[], object] | None,
+    megabytes: int,
+    memory: int | str = "",
+) -> tuple[subprocess.Popen[bytes], Connection]:
+    """Start a process that runs child.serve; returns it and its pipe. Raises ServiceError."""
+    pipe, child_pipe = multiprocessing.Pipe()
+    try:
+        # Looked up here, because tests replace it.
+        process = call_in_lasting_thread(lambda: spawn_process(child_pipe, memory))
+    except OSError as error:
+        raise ServiceError(f"{CANNOT_START} ({error})") from error
+    finally:
+        child_pipe.close()
+    with contextlib.suppress(OSError):  # it has died, which its silence will show
+        pipe.send(preparation_data(function))
+        pipe.send((function, preload, megabytes, memory))
+    return process, pipe
+
+
+def describe_exit(code: int | None) -> str:
+    """Return the signal or exit code of a process as text; None: it has not ended."""
+    if code is None:
+        return "no answer"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit {code}"
 
 
 def document_error(failure: Failure) -> DocumentError:
@@ -241,6 +260,8 @@ class ReaderHandle:
     pipe: Connection
     pid: int
     owner: Hashable = None  # of the documents that it has read
+    status: Connection | None = None  # its exit code arrives here, if a fork server started it
+    process: subprocess.Popen[bytes] | None = None  # if this process started it
     is_gone: bool = False  # it has ended, so its id may be that of another process
     handle: int = field(init=False, default=-1)  # of the process; -1 if it cannot be opened
     listener: CallListener | None = None  # for its unknown system calls
@@ -264,8 +285,23 @@ class ReaderHandle:
         except OSError:
             return math.inf
 
+    def exit_code(self, seconds: float) -> int | None:
+        """Wait for the end of the process; None if that takes longer, or cannot be known."""
+        if self.process:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(seconds)
+        elif self.status and not self.is_gone:
+            with contextlib.suppress(EOFError, OSError, ValueError):
+                code = int(receive(self.status, seconds))
+                self.close()
+                return code
+        return None
+
     def kill(self) -> None:
         """Kill the process."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
         with contextlib.suppress(OSError):
             if self.handle >= 0 and sys.platform == "linux":
                 signal.pidfd_send_signal(self.handle, signal.SIGKILL)
@@ -274,6 +310,8 @@ class ReaderHandle:
         """Release the handles of a process that has ended."""
         self.is_gone = True
         self.pipe.close()
+        if self.status:
+            self.status.close()
         if self.listener:
             self.listener.close()
         if self.handle >= 0:

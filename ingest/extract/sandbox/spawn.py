@@ -32,8 +32,8 @@ KEPT_VARIABLES = ("PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "SY
 KEPT_PREFIXES = ("PYTHON", "LC_", "LD_", "DYLD_", "OMP_")
 
 
-def spawn_process(pipe: Connection, memory: int | str) -> subprocess.Popen[bytes]:
-    """Start a child with one end of a pipe and the shared memory of this name.
+def spawn_process(pipe: Connection, memory: int | str = "") -> subprocess.Popen[bytes]:
+    """Start a child with one end of a pipe, and the shared memory of this name if it has one.
 
     Send it `preparation_data` first. Raises OSError if the process cannot be started.
     """
@@ -69,7 +69,7 @@ def inherit_options(pipe: Connection, memory: int | str) -> dict[str, Any]:
         os.set_handle_inheritable(pipe.fileno(), True)
         handles = {"handle_list": [pipe.fileno()]}
         return {"startupinfo": subprocess.STARTUPINFO(lpAttributeList=handles)}
-    return {"pass_fds": [pipe.fileno(), memory]}
+    return {"pass_fds": [pipe.fileno(), *([memory] if isinstance(memory, int) else [])]}
 
 
 def new_group_options() -> dict[str, Any]:

@@ -204,7 +204,7 @@ def test_a_hang_ends_when_nobody_is_left_to_end_it() -> None:
         "children.warm_up()\n"
         "(child,) = children.processes\n"
         "child.wait_for_answer = lambda *_: threading.Event().wait()\n"
-        "print(child.process.pid, flush=True)\n"
+        "print(child.reader.pid, flush=True)\n"
         "children('hang', open('/dev/null', 'rb'))\n"
     )
     with running(sys.executable, "-c", code, cwd=ROOT, env=environment()) as parent:
