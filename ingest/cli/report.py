@@ -20,7 +20,7 @@ from ingest.config.index import index_name
 from ingest.errors import ConfigError
 from ingest.index import MAX_SAVED_RUNS, Index
 from ingest.models import Summary
-from ingest.pipeline.in_progress import list_records
+from ingest.pipeline.in_progress import is_held, list_records
 from ingest.runtime.formatting import escape_unprintable, format_bytes, pluralize
 from ingest.runtime.private_file import write_private_file
 
@@ -71,7 +71,11 @@ def build_report(index: Index, name: str, run: str | None) -> Report:
     """Collect the report on an index, or on one run. Raises ConfigError for an unknown run."""
     runs = index.runs(MAX_SAVED_RUNS)
     chosen = find_run(run, runs, name) if run else None
-    records = [record for record in list_records(index) if not chosen or record.run == chosen.run]
+    records = [
+        record
+        for record in list_records(index, held=is_held(index))
+        if not chosen or record.run == chosen.run
+    ]
     totals = index.totals()
     compares = totals.chunks <= MAX_COMPARED_CHUNKS
     return Report(

@@ -21,7 +21,7 @@ from ingest.errors import DocumentError
 from ingest.index import IndexTotals
 from ingest.models import KnownRoot, Outcome, Record, Summary
 from ingest.pipeline.diff import first_reported_run
-from ingest.pipeline.in_progress import IN_PROGRESS, list_records
+from ingest.pipeline.in_progress import IN_PROGRESS, is_held, list_records
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import (
     describe_state,
@@ -43,13 +43,13 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     settings = load_settings(options)
     connections = create_connections(settings)
     with open_index_and_model(settings, connections, any_model=True) as (index, _):
-        records = list(list_records(index))
+        held = is_held(index)
+        records = list(list_records(index, held=held))
         totals = index.totals()
         # A health check does not read the whole file.
         parts = index.part_sizes() if options.max_age is None else {}
         runs = index.runs(MAX_SHOWN_RUNS)
-        is_held = index.seconds_since_write() == 0
-        roots = {root.name: without_current_run(root, held=is_held) for root in index.roots()}
+        roots = {root.name: without_current_run(root, held=held) for root in index.roots()}
     show(options, settings, Status(records, totals, parts, runs, roots))
     if options.max_age is None:
         return 0

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ingest.config.connections import Connections, create_connections
 from ingest.config.embedding import (
@@ -32,7 +32,7 @@ from ingest.config.reader import figure_ocr_name, open_document_intelligence, op
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
 from ingest.embed.account import add_account
-from ingest.embed.journal import add_journal
+from ingest.embed.journal import VectorJournal, add_journal
 from ingest.embed.parts import PartwiseEmbedder
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
@@ -49,6 +49,9 @@ from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
 from ingest.runtime.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 
 log = logging.getLogger(__name__)
 
@@ -88,50 +91,28 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
-    if write and settings.engine and index_location(settings).is_local:
-        raise ConfigError(
-            f"--engine {settings.engine}: workers cannot reach an index in a folder of this "
-            "machine: set AZURE_SEARCH_ENDPOINT, or leave the engine out"
-        )
-    if write and settings.engine and describes_figures(settings):
-        log.warning(
-            "the workers of %s describe no figures: they index the text, and a run without "
-            "--engine then has the figures described",
-            settings.engine,
-        )
+    if write:
+        check_engine(settings)
     connections = connections or create_connections(settings, stop)
     times = Stopwatch(observer=connections.observer)
     budget = shared.budget if shared else create_budget(settings, stop)
-    rate_limiter = shared.rate_limiter if shared else None
-    is_own = model is None
-    model = model or create_embedder(settings, connections, times, budget, rate_limiter)
-    journal = (
-        open_vector_journal(
-            settings, model, index_location(settings).text, is_worker=shared is not None
-        )
-        if write and is_own
-        else None
-    )
-    if not isinstance(model, PartwiseEmbedder):  # which pays for its requests itself
-        model = add_account(model, create_account(budget))
-    model = add_journal(model, journal) if journal else model
-    any_model = not embeds or (not write and is_own and not names_embedder(settings))
+    any_model = not embeds or (not write and model is None and not names_embedder(settings))
+    journal = None
+    if model is None:
+        limiter = shared.rate_limiter if shared else None
+        model = create_embedder(settings, connections, times, budget, limiter)
+        journal = open_journal_of_run(settings, model, shared) if write else None
+    model = account_for(model, budget, journal)
     with ExitStack() as stack:
         stack.callback(model.close)
-        index, earlier = (
-            (successor.index, successor.earlier)
+        index = (
+            successor.index
             if successor
-            else (
-                open_index(
-                    settings,
-                    model,
-                    connections,
-                    create=write and not shared,
-                    any_model=any_model,
-                ),
-                None,
+            else open_index(
+                settings, model, connections, create=write and not shared, any_model=any_model
             )
         )
+        earlier = successor.earlier if successor else None
         stack.callback(index.close)
         model = take_stored_model(model, index) if any_model else model
         recipe = create_recipe(settings, model)
@@ -139,17 +120,10 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         write_threads, max_writes = create_writers(settings)
         stack.callback(write_threads.shutdown, cancel_futures=True)
         stack.callback(stop_embedding, embed_threads, stop)
-        ocr_limiter = shared.ocr_rate_limiter if shared else None
-        ocr_service = (
-            open_document_intelligence(settings, connections, budget, ocr_limiter)
-            if write and Location.parse(settings.ocr).is_service
-            else None
-        )
-        chat = (
-            open_figure_chat(settings, connections, times, budget)
-            if write and describes_figures(settings) and not shared
-            else None
-        )
+        ocr_service = open_ocr_service(settings, connections, budget, shared) if write else None
+        chat = None
+        if write and not shared and describes_figures(settings):
+            chat = open_figure_chat(settings, connections, times, budget)
         cache = InheritedPageCache(index, earlier) if earlier else index
         reader = stack.enter_context(
             open_reader(settings, cache, recipe, times, ocr_service, chat=chat)
@@ -166,26 +140,88 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             budget,
             earlier,
         )
-        try:
+        with abandon_on_error(stop):
             if write and index.is_new and not settings.engine:
                 warm_up(model, embed_threads, reader)
-            if write and not shared:
-                index.hold(settings.engine, stop.fail)
             if not shared:
-                check_format(index, index_name(settings))
+                begin(services, settings, stop, write=write)
             if write and embeds and not shared:
-                manifest = create_manifest(recipe, create_recipe(Settings(), model))
-                take = take_over or successor is not None
-                check_recipe(index, manifest, index_name(settings), budget.rates, take_over=take)
+                check_settings(services, settings, take_over=take_over or successor is not None)
             yield services
             if journal and not stop.is_requested():
                 journal.delete()  # all of it is in the index
-        except BaseException as error:
-            # Threads that wait for a quota must not delay the error message.
-            stop.abandon()
-            if isinstance(error, IngestError) and stop.fault and stop.fault is not error:
-                raise stop.fault from error
-            raise
+
+
+def check_engine(settings: Settings) -> None:
+    """Check what the workers of an engine can do. Raises ConfigError if they reach no index."""
+    if not settings.engine:
+        return
+    if index_location(settings).is_local:
+        raise ConfigError(
+            f"--engine {settings.engine}: workers cannot reach an index in a folder of this "
+            "machine: set AZURE_SEARCH_ENDPOINT, or leave the engine out"
+        )
+    if describes_figures(settings):
+        log.warning(
+            "the workers of %s describe no figures: they index the text, and a run without "
+            "--engine then has the figures described",
+            settings.engine,
+        )
+
+
+def open_journal_of_run(
+    settings: Settings, model: Embedder, shared: SharedState | None
+) -> VectorJournal | None:
+    """Open the journal of the vectors that a run, or one of its workers, receives."""
+    location = index_location(settings).text
+    return open_vector_journal(settings, model, location, is_worker=shared is not None)
+
+
+def account_for(model: Embedder, budget: Budget, journal: VectorJournal | None) -> Embedder:
+    """Wrap a model so that the budget pays for its requests, and the journal keeps the answers."""
+    if not isinstance(model, PartwiseEmbedder):  # which pays for its requests itself
+        model = add_account(model, create_account(budget))
+    return add_journal(model, journal) if journal else model
+
+
+def open_ocr_service(
+    settings: Settings, connections: Connections, budget: Budget, shared: SharedState | None
+) -> DocumentIntelligence | None:
+    """Open the OCR service of a run; None if it uses none."""
+    if not Location.parse(settings.ocr).is_service:
+        return None
+    limiter = shared.ocr_rate_limiter if shared else None
+    return open_document_intelligence(settings, connections, budget, limiter)
+
+
+def begin(services: Services, settings: Settings, stop: Cancellation, *, write: bool) -> None:
+    """Lock the index of a run that writes, and check that this version can use it.
+
+    Raises BusyError if another run holds it, ConfigError if it is of a later version.
+    """
+    if write:
+        services.index.hold(settings.engine, stop.fail)
+    check_format(services.index, index_name(settings))
+
+
+def check_settings(services: Services, settings: Settings, *, take_over: bool) -> None:
+    """Check that the index has chunks of this recipe, or take it over. Raises ConfigError."""
+    manifest = create_manifest(services.recipe, create_recipe(Settings(), services.embedder))
+    name = index_name(settings)
+    check_recipe(services.index, manifest, name, services.budget.rates, take_over=take_over)
+
+
+@contextmanager
+def abandon_on_error(stop: Cancellation) -> Iterator[None]:
+    """Abandon what is under way after an error, and raise the run's first fault instead of it."""
+    try:
+        yield
+    except BaseException as error:
+        # Threads that wait for a quota must not delay the error message.
+        stop.abandon()
+        if isinstance(error, IngestError) and stop.fault and stop.fault is not error:
+            raise stop.fault from error
+        raise
 
 
 def stop_embedding(embed_threads: ThreadPoolExecutor, stop: Cancellation) -> None:

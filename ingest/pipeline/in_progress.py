@@ -12,15 +12,19 @@ from ingest.pipeline.diff import was_interrupted
 IN_PROGRESS = "in progress"  # instead of an outcome
 
 
-def list_records(index: Index) -> Iterator[Record]:
+def is_held(index: Index) -> bool:
+    """Return whether a run holds the index."""
+    return index.seconds_since_write() == 0
+
+
+def list_records(index: Index, *, held: bool) -> Iterator[Record]:
     """List all records. While a run holds the index, what it has begun is in progress.
 
     The record of a source that is being read says that it failed, in case the process dies.
     """
-    is_held = index.seconds_since_write() == 0
     for record in index.records():
         is_begun = was_interrupted(record) or not record.fingerprint
-        yield mark_in_progress(record) if is_held and is_begun else record
+        yield mark_in_progress(record) if held and is_begun else record
 
 
 def mark_in_progress(record: Record) -> Record:

@@ -27,6 +27,7 @@ from ingest.runtime.timing import (
 NOTHING_TO_EMBED = "nothing to embed"  # embedding was waiting for documents, or done
 BURST_SHARE = 0.25  # of a minute's tokens, which a run may use at once (embed/rate_limit/quota.py)
 SHORT_RUN_SECONDS = 5.0  # a shorter run gets no advice
+MORE_CORES, MORE_CORES_SECONDS = "more cores would help", 60.0  # a shorter run needs none
 BUSY_SHARE = 0.5  # of the time: below it, a stage is no bottleneck
 SECONDS_PER_MINUTE = 60.0
 PREFETCH_FACTOR = 2  # documents fetched at once for each that is being read
@@ -73,6 +74,8 @@ def find_bottleneck(times: Stopwatch, seconds: float, capacity: Capacity) -> str
     if seconds < SHORT_RUN_SECONDS:
         return ""
     worst = max(measure_utilization(times, seconds, capacity), key=lambda share: share.busy)
+    if worst.advice.endswith(MORE_CORES) and seconds < MORE_CORES_SECONDS:
+        return ""
     return worst.advice if worst.busy > BUSY_SHARE else ""
 
 
@@ -99,7 +102,7 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
         f"embedding waited for responses {embedding:.0%} of the time, with "
         f"{capacity.embedding} concurrent requests: more would help (INGEST_EMBED_AT_ONCE)"
     )
-    model = f"the local model was busy {embedding:.0%} of the time: more cores would help"
+    model = f"the local model was busy {embedding:.0%} of the time: {MORE_CORES}"
     return [
         Utilization(quota, advise_quota(times, seconds, capacity)),
         Utilization(
@@ -158,7 +161,7 @@ def advise_reading(times: Stopwatch, busy: float, capacity: Capacity) -> str:
             f"pages that hang {workers}: repair those documents, or set a shorter timeout "
             "(INGEST_PAGE_SECONDS)"
         )
-    return f"reading {workers}: more cores would help"
+    return f"reading {workers}: {MORE_CORES}"
 
 
 def advise_quota(times: Stopwatch, seconds: float, capacity: Capacity) -> str:

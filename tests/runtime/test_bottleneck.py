@@ -98,9 +98,12 @@ def test_what_was_busiest_is_named(spent: Stopwatch, said: str) -> None:
 
 
 def test_nothing_is_said_where_nothing_is_to_be_gained() -> None:
-    """A run of a second, or one in which nothing was busy for long, needs no advice."""
+    """A run of a second, or one in which nothing was busy for long, and no cores for a minute."""
     assert find_bottleneck(times(tokens=(4, 4)), 4.5, CAPACITY) == ""
     assert find_bottleneck(times(reading=(30, 60)), 100, CAPACITY) == ""
+    busy = times(reading=(50, 100))
+    assert "more cores" in find_bottleneck(busy, 60, CAPACITY)
+    assert find_bottleneck(busy, 59, CAPACITY) == ""  # not worth a larger machine
 
 
 def test_a_short_run_needs_no_more_than_its_tokens() -> None:
