@@ -266,6 +266,14 @@ def test_a_text_in_a_symbol_font_is_read_as_letters() -> None:
     assert correct_symbols("ok \uf06c\uf06c\uf06c \uf0b7") == "ok \uf06c\uf06c\uf06c \uf0b7"
 
 
+def test_a_page_with_mathematical_letters_is_read_from_the_top() -> None:
+    """They count as two characters of a page, which is put in order as any other."""
+    x, y, lead = scripts.LEFT, scripts.TOP, scripts.LEADING
+    below = [scripts.Shown(x, y - lead * n, "MWN") for n in (3, 2, 1)]
+    data = scripts.shown(*below, scripts.Shown(x, y, ["\U0001d450", "N"]))
+    assert extract(data, ExtractOptions()).pages == ("\U0001d450N\nMWN\nMWN\nMWN",)
+
+
 def test_the_ligatures_of_ghostscript_are_letters() -> None:
     """It reverses the bytes of each letter; Chinese and Korean text has such characters too."""
     known = Placeholders()
