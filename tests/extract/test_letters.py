@@ -246,10 +246,14 @@ def test_a_footnote_mark_is_parted_from_its_word() -> None:
         (end + shown("12", 7), 700, 12, ", as in COVID19 and H2O."),
         (72, 660, 12, "Notes follow."),
         (72 + shown("Notes follow."), 665, 7, "3"),
+        (72, 620, 12, "It began in 2031."),
+        (72 + shown("It began in 2031."), 628, 7, "4"),
+        (76 + shown("It began in 2031."), 620, 12, " Then 3.5 m were built."),
     )
 
     assert f"{word} 12, as in COVID19 and H2O.\n" in read(data)
-    assert read(data).endswith("Notes follow. 3")
+    assert "Notes follow. 3\n" in read(data)
+    assert "in 2031. 4" in read(data)
 
 
 def in_symbols(data: bytes) -> bytes:

@@ -55,9 +55,11 @@ VOWELS = frozenset("aeiouyAEIOUY")
 MIN_WORD_SHARE = 0.5  # of the runs of symbols of a line, that are words if read as ASCII
 
 # A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
-# of a footnote.
+# of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line
+# at it, as it does at a raised number.
 NUMBER_AFTER_WORD = re.compile(
-    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9]))"
+    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9])"
+    r"|(?<=[0-9][.,:;!?][0-9])(?=[0-9]{0,2}\r\n ))"
     r"[0-9]{0,2}(?![^\W_])"
 )
 MAX_INITIAL_CHARS = 6  # of the line of an initial
