@@ -246,10 +246,14 @@ def test_a_footnote_mark_is_parted_from_its_word() -> None:
         (end + shown("12", 7), 700, 12, ", as in COVID19 and H2O."),
         (72, 660, 12, "Notes follow."),
         (72 + shown("Notes follow."), 665, 7, "3"),
+        (72, 620, 12, "It began in 2031."),
+        (72 + shown("It began in 2031."), 628, 7, "4"),
+        (76 + shown("It began in 2031."), 620, 12, " Then 3.5 m were built."),
     )
 
     assert f"{word} 12, as in COVID19 and H2O.\n" in read(data)
-    assert read(data).endswith("Notes follow. 3")
+    assert "Notes follow. 3\n" in read(data)
+    assert "in 2031. 4" in read(data)
 
 
 def in_symbols(data: bytes) -> bytes:
@@ -264,6 +268,14 @@ def test_a_text_in_a_symbol_font_is_read_as_letters() -> None:
         "The notice period, 1990.\n4711"
     )
     assert correct_symbols("ok \uf06c\uf06c\uf06c \uf0b7") == "ok \uf06c\uf06c\uf06c \uf0b7"
+
+
+def test_a_page_with_mathematical_letters_is_read_from_the_top() -> None:
+    """They count as two characters of a page, which is put in order as any other."""
+    x, y, lead = scripts.LEFT, scripts.TOP, scripts.LEADING
+    below = [scripts.Shown(x, y - lead * n, "MWN") for n in (3, 2, 1)]
+    data = scripts.shown(*below, scripts.Shown(x, y, ["\U0001d450", "N"]))
+    assert extract(data, ExtractOptions()).pages == ("\U0001d450N\nMWN\nMWN\nMWN",)
 
 
 def test_the_ligatures_of_ghostscript_are_letters() -> None:

@@ -31,6 +31,7 @@ from ingest.extract.engines.pdfium_letters import (
     correct_characters,
     correct_reversed,
     has_undecoded_letters,
+    pad_pairs,
 )
 from ingest.extract.engines.pdfium_objects import (
     PageObjects,
@@ -224,12 +225,14 @@ class Pdfium:
         )
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
-        if not drawn or (len(drawn) != count_characters(text) and not is_reordered):
+        shown = drawn if is_reordered else pad_pairs(drawn, count_characters(text))
+        if not drawn or (len(shown) != count_characters(text) and not is_reordered):
             return drawn
         try:
             if is_reordered:
-                text, drawn = reorder_page(page, text, drawn)
-            shown = drawn if is_reordered else correct_characters(text, drawn, self.placeholders)
+                text, shown = reorder_page(page, text, drawn)
+            else:
+                shown = correct_characters(text, shown, self.placeholders)
             if self.is_distilled and not shown.isascii():
                 shown = correct_reversed(shown, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None

@@ -25,12 +25,13 @@ from ingest.extract.engines.pdfium_raw import (
     origin_of,
 )
 from ingest.extract.engines.pdfium_spaces import correct_spaces
-from ingest.extract.engines.placeholders import Placeholders
+from ingest.extract.engines.placeholders import NOTHING, Placeholders
 
 # Next to a letter: a glyph by itself is a sign, or music.
 UNDECODED_LETTER = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uefff](?:(?=[^\\W\\d_])|(?<=[^\\W\\d_].))"
 )
+PAIR = re.compile("[\U00010000-\U0010ffff]")  # two units of UTF-16
 HYPHEN_MARK = re.compile("\ufffe")
 SOFT_HYPHEN = re.compile("\xad")
 MIN_DRAWN_HEIGHTS = 0.05  # width of a hyphen that is drawn, in heights of its font
@@ -54,9 +55,11 @@ VOWELS = frozenset("aeiouyAEIOUY")
 MIN_WORD_SHARE = 0.5  # of the runs of symbols of a line, that are words if read as ASCII
 
 # A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
-# of a footnote.
+# of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line
+# at it, as it does at a raised number.
 NUMBER_AFTER_WORD = re.compile(
-    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9]))"
+    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9])"
+    r"|(?<=[0-9][.,:;!?][0-9])(?=[0-9]{0,2}\r\n ))"
     r"[0-9]{0,2}(?![^\W_])"
 )
 MAX_INITIAL_CHARS = 6  # of the line of an initial
@@ -80,6 +83,14 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
     if LONE_CAPITAL.search(text, 0) or not text.find(LINE_END, 0, MAX_INITIAL_CHARS) < 0:
         text = attach_initials(handle, text, placeholders)
     return text
+
+
+def pad_pairs(text: str, count: int) -> str:
+    """Return the characters of a page, as many as PDFium counts.
+
+    It counts a character beyond the first 65,536, such as a letter of mathematics, as two.
+    """
+    return text if len(text) == count else PAIR.sub(rf"\g<0>{NOTHING}", text)
 
 
 def has_undecoded_letters(handle: TextHandle, text: str) -> bool:
