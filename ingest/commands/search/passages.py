@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,15 @@ WINDOW_LINES = 3
 EXCERPT_LINES = (11, 8, 6, 5)
 MAX_EXCERPT_PARTS = 2
 MIN_PART_CHARS = 30  # a shorter rest of a window says nothing
+
+# Characters that take two columns: hangul, kana, Han, and full-width forms.
+WIDE = re.compile(
+    "[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60]"
+)
+# One of them, with the marks that must not begin a line; or a word.
+WIDE_OR_WORD = re.compile(
+    rf"{WIDE.pattern}[、。，．・：；？！」』）】〉》]*\s*|(?:(?!{WIDE.pattern})\S)+\s*"
+)
 
 Span: TypeAlias = tuple[int, int]  # start and end offset
 
@@ -241,6 +251,19 @@ def count_lines(text: str) -> int:
 
 
 def wrap(text: str, width: int) -> Iterator[str]:
-    """Wrap each line of a text."""
+    """Wrap each line of a text to so many columns of a terminal."""
     for line in text.split("\n"):
-        yield from textwrap.wrap(line, width)
+        yield from wrap_wide(line, width) if WIDE.search(line) else textwrap.wrap(line, width)
+
+
+def wrap_wide(line: str, width: int) -> Iterator[str]:
+    """Wrap a line with Chinese or Japanese characters, which take two columns and need no space."""
+    part, columns = "", 0
+    for piece in WIDE_OR_WORD.findall(line):
+        size = len(piece.rstrip()) + len(WIDE.findall(piece))
+        if part and columns + size > width:
+            yield part.rstrip()
+            part, columns = "", 0
+        part += piece
+        columns += size + len(piece) - len(piece.rstrip())
+    yield part.rstrip()

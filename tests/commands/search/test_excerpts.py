@@ -22,6 +22,7 @@ from ingest.commands.search.passages import (
     LINE_CHARS,
     Passages,
     unwrap,
+    wrap,
 )
 from ingest.embed import Embedder
 from ingest.models import Document, Heading, Hit, Recipe, Source
@@ -234,3 +235,16 @@ def test_any_excerpt_is_short_and_on_pages_that_exist(
     assert sum(-(-len(line) // LINE_CHARS) for line in excerpt.split("\n")) <= lines + 2
     assert bool(excerpt) == bool(text.strip())
     assert "---" not in excerpt
+
+
+def test_japanese_lines_are_as_wide_as_the_terminal() -> None:
+    """A Japanese character takes two columns, and no line begins with a full stop."""
+    lines = list(wrap("池の水位は、毎朝八時に測ります。LG-7 の電池は四年ごとに換えます。", 16))
+
+    assert lines == [
+        "池の水位は、毎朝",
+        "八時に測ります。",
+        "LG-7 の電池は四",
+        "年ごとに換えま",
+        "す。",
+    ]
