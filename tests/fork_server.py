@@ -34,10 +34,17 @@ def call_ingest(
     *arguments: str, cwd: Path, env: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run the command; returns its exit code and output."""
-    with running_ingest(*arguments, cwd=cwd, env=env) as process:
+    return call_forked(partial(run_ingest, *arguments), cwd=cwd, env=env)
+
+
+def call_forked(
+    function: Callable[[], int], *, cwd: Path, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Call a function of a module that imports little in a process; returns its code and output."""
+    with attached(partial(fork, function, cwd, env), "pipe", "pipe") as process:
         code = process.wait()
         return subprocess.CompletedProcess(
-            list(arguments), code, process.stdout.text, process.stderr.text
+            [str(function)], code, process.stdout.text, process.stderr.text
         )
 
 
