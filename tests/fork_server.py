@@ -44,7 +44,7 @@ def call_forked(
     with attached(partial(fork, function, cwd, env), "pipe", "pipe") as process:
         code = process.wait()
         return subprocess.CompletedProcess(
-            [str(function)], code, process.stdout.text, process.stderr.text
+            ["a forked process"], code, process.stdout.text, process.stderr.text
         )
 
 
