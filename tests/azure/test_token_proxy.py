@@ -25,7 +25,7 @@ from ingest.azure.token_proxy import MAX_REQUEST_BYTES, TokenProxy
 from ingest.errors import ConfigError
 from tests.azure.ask_token import print_token
 from tests.azure.logins import EXPIRED, NOBODY, Laptop, laptop
-from tests.conftest import called, environment
+from tests.conftest import environment, ingested
 from tests.emulator.emulator import Azure
 from tests.fork_server import call_forked, running_ingest
 from tests.pdfs import prose, write
@@ -121,10 +121,7 @@ def test_a_whole_run_signs_in_through_it(
     del client["AZURE_TOKEN_CREDENTIALS"]
     before = azure.identity.requests
 
-    done = called(
-        sys.executable, "-P", "-m", "ingest", "run", "docs", cwd=tmp_path,
-        **client, **proxy.variables,
-    )  # fmt: skip
+    done = ingested(tmp_path, "run", "docs", **client, **proxy.variables)
 
     assert done.returncode == 0, done.stderr
     assert "3 new" in done.stdout
@@ -169,9 +166,7 @@ def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_pat
         "AZURE_SEARCH_ENDPOINT": "https://nobody.search.windows.net",
         "INGEST_EMBEDDER": "local",
     }
-    status = called(
-        sys.executable, "-P", "-m", "ingest", "status", cwd=tmp_path, **search, **proxy.variables
-    )
+    status = ingested(tmp_path, "status", **search, **proxy.variables)
     assert status.returncode == 2
     assert "sign in again where ingest token-proxy runs" in status.stderr
     assert len(status.stderr.splitlines()) == 1

@@ -198,9 +198,9 @@ def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path:
     done = command(*nothing, TMPDIR=str(temporary))
     assert (done.returncode, "no PDF with text in empty" in done.stderr) == (2, True)
 
-    call = [sys.executable, "-P", "-m", "ingest", "eval", str(asked), "docs", "--compare"]
+    call = ("eval", str(asked), "docs", "--compare", "tokens=64")
     variables = environment() | {"TMPDIR": str(temporary)}
-    with running(*call, "tokens=64", cwd=tmp_path, env=variables) as process:
+    with running_ingest(*call, cwd=tmp_path, env=variables) as process:
         wait_until(lambda: list(temporary.glob("ingest-*/index.db")))
         process.send(signal.SIGTERM)
         assert process.wait() == 143
