@@ -74,6 +74,17 @@ def run_ingest(*arguments: str) -> int:
     return main(list(arguments))
 
 
+def run_script(path: Path, *arguments: str) -> int:
+    """Run a program of a user's in this process; returns its exit code."""
+    from tests.fork_readers import fork_readers
+
+    fork_readers()
+    sys.argv = [str(path), *arguments]
+    sys.path.insert(0, str(path.parent))
+    exec(compile(path.read_text("utf-8"), path, "exec"), {"__name__": "__main__"})
+    return 0
+
+
 def fork(
     function: Callable[[], int], cwd: Path, env: Mapping[str, str], out: int, err: int
 ) -> ForkedProcess:
