@@ -34,10 +34,17 @@ def call_ingest(
     *arguments: str, cwd: Path, env: dict[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Run the command; returns its exit code and output."""
-    with running_ingest(*arguments, cwd=cwd, env=env) as process:
+    return call_forked(partial(run_ingest, *arguments), cwd=cwd, env=env)
+
+
+def call_forked(
+    function: Callable[[], int], *, cwd: Path, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Call a function of a module that imports little in a process; returns its code and output."""
+    with attached(partial(fork, function, cwd, env), "pipe", "pipe") as process:
         code = process.wait()
         return subprocess.CompletedProcess(
-            list(arguments), code, process.stdout.text, process.stderr.text
+            ["a forked process"], code, process.stdout.text, process.stderr.text
         )
 
 
@@ -65,6 +72,17 @@ def run_ingest(*arguments: str) -> int:
     vars(watchdog)["EXTRA_SECONDS"] = PATIENCE
     sys.argv = ["ingest", *arguments]
     return main(list(arguments))
+
+
+def run_script(path: Path, *arguments: str) -> int:
+    """Run a program of a user's in this process; returns its exit code."""
+    from tests.fork_readers import fork_readers
+
+    fork_readers()
+    sys.argv = [str(path), *arguments]
+    sys.path.insert(0, str(path.parent))
+    exec(compile(path.read_text("utf-8"), path, "exec"), {"__name__": "__main__"})
+    return 0
 
 
 def fork(

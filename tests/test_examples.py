@@ -10,7 +10,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import ingest
-from tests.conftest import ROOT, called, ingested
+from tests.conftest import ROOT, called, environment, ingested
+from tests.fork_server import call_forked, run_script
 from tests.pdfs import pdf, prose, write
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -19,8 +20,8 @@ REFERENCE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 
 def said(name: str, *arguments: str, cwd: Path) -> list[str]:
     """What an example says, a line each."""
-    here = partial(called, sys.executable, "-P", ROOT / "examples" / name, cwd=cwd)
-    done = here(*arguments, PYTHONPATH=str(ROOT))
+    function = partial(run_script, ROOT / "examples" / name, *arguments)
+    done = call_forked(function, cwd=cwd, env=environment())
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout.splitlines()

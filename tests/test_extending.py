@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, environment
+from tests.fork_server import call_forked, run_script
 from tests.pdfs import write
 
 PAGE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
@@ -40,7 +41,7 @@ def place(tmp_path: Path) -> Path:
 
 def output(place: Path, name: str) -> list[str]:
     """What a program prints, a line each."""
-    done = called(sys.executable, place / name, cwd=place, PYTHONPATH=str(ROOT))
+    done = call_forked(partial(run_script, place / name), cwd=place, env=environment())
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 

@@ -28,28 +28,20 @@ def checkout(tmp_path: Path) -> Path:
 def test_the_script_works_from_anywhere_and_from_a_path_with_spaces(
     checkout: Path, tmp_path: Path
 ) -> None:
-    """Wherever I cloned it and wherever I am, folders are relative to where I am."""
-    write(tmp_path / "else where/docs/a.pdf", prose("lathes"))
+    """Wherever I cloned it and wherever I am, folders are relative to where I am.
 
-    done = called(
-        checkout / "scripts/ingest", "run", "docs", cwd=tmp_path / "else where", PYTHONPATH=""
-    )
+    A file of mine that is called like one of theirs is not run.
+    """
+    here = tmp_path / "else where"
+    write(here / "docs/a.pdf", prose("lathes"))
+    (here / "numpy.py").write_text("raise SystemExit('mine')")
+    (here / "ingest").mkdir()
+
+    done = called(checkout / "scripts/ingest", "run", "docs", cwd=here, PYTHONPATH="")
 
     assert done.returncode == 0, done.stderr
     assert "1 new" in done.stdout
-    assert (tmp_path / "else where/.ingest/index.db").exists()
-
-
-def test_a_module_of_the_users_does_not_get_in_the_way(checkout: Path, tmp_path: Path) -> None:
-    """A file of mine that is called like one of theirs is not run."""
-    (tmp_path / "numpy.py").write_text("raise SystemExit('mine')")
-    (tmp_path / "ingest").mkdir()
-    write(tmp_path / "docs/a.pdf", prose("lathes"))
-
-    assert (
-        called(checkout / "scripts/ingest", "run", "docs", cwd=tmp_path, PYTHONPATH="").returncode
-        == 0
-    )
+    assert (here / ".ingest/index.db").exists()
 
 
 def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,17 +23,15 @@ import pytest
 from ingest.azure.credential import SharedCredential
 from ingest.azure.token_proxy import MAX_REQUEST_BYTES, TokenProxy
 from ingest.errors import ConfigError
+from tests.azure.ask_token import print_token
 from tests.azure.logins import EXPIRED, NOBODY, Laptop, laptop
-from tests.conftest import called, environment
+from tests.conftest import environment, ingested
 from tests.emulator.emulator import Azure
+from tests.fork_server import call_forked, running_ingest
 from tests.pdfs import prose, write
-from tests.processes import PATIENCE, Process, call, running, wait_until
+from tests.processes import PATIENCE, Process, running, wait_until
 
 SEARCH = "https://search.azure.com/.default"
-ASK = (
-    "import sys; from azure.identity import ManagedIdentityCredential as Identity\n"
-    "print(Identity().get_token(sys.argv[1]).token)"
-)
 
 
 @dataclass
@@ -59,11 +58,8 @@ class Running:
 
 
 def started(laptop: Laptop, folder: Path, *arguments: str) -> AbstractContextManager[Process]:
-    return running(
-        *(sys.executable, "-P", "-m", "ingest", "token-proxy", "--host", "127.0.0.1", *arguments),
-        cwd=folder,
-        env=dict(laptop.environment),
-    )
+    call = ("token-proxy", "--host", "127.0.0.1", *arguments)
+    return running_ingest(*call, cwd=folder, env=dict(laptop.environment))
 
 
 def appeared(file: Path) -> None:
@@ -86,7 +82,7 @@ def proxy(tmp_path: Path, machine: Laptop) -> Iterator[Running]:
 def asked(proxy: Running, scope: str, **more: str) -> subprocess.CompletedProcess[str]:
     """What the real SDK makes of the proxy, in another process."""
     env = environment() | {"NO_PROXY": "127.0.0.1"} | proxy.variables | more
-    return call(sys.executable, "-P", "-c", ASK, scope, cwd=proxy.file.parent, env=env)
+    return call_forked(partial(print_token, scope), cwd=proxy.file.parent, env=env)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +121,7 @@ def test_a_whole_run_signs_in_through_it(
     del client["AZURE_TOKEN_CREDENTIALS"]
     before = azure.identity.requests
 
-    done = called(
-        sys.executable, "-P", "-m", "ingest", "run", "docs", cwd=tmp_path,
-        **client, **proxy.variables,
-    )  # fmt: skip
+    done = ingested(tmp_path, "run", "docs", **client, **proxy.variables)
 
     assert done.returncode == 0, done.stderr
     assert "3 new" in done.stdout
@@ -173,9 +166,7 @@ def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_pat
         "AZURE_SEARCH_ENDPOINT": "https://nobody.search.windows.net",
         "INGEST_EMBEDDER": "local",
     }
-    status = called(
-        sys.executable, "-P", "-m", "ingest", "status", cwd=tmp_path, **search, **proxy.variables
-    )
+    status = ingested(tmp_path, "status", **search, **proxy.variables)
     assert status.returncode == 2
     assert "sign in again where ingest token-proxy runs" in status.stderr
     assert len(status.stderr.splitlines()) == 1

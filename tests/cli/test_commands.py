@@ -20,6 +20,7 @@ from ingest.config.index import open_index
 from ingest.config.settings import Settings
 from ingest.models import Mode
 from tests.conftest import ROOT, Command, called, environment, ingested, shared
+from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
 from tests.processes import Process, running, wait_until
 
@@ -121,19 +122,21 @@ def test_the_samples_answer_their_questions(filled: Path) -> None:
     where.close()
 
 
-def test_the_samples_score_what_is_claimed(filled: Path) -> None:
+def test_the_samples_score_what_is_claimed(filled: Path, tmp_path: Path) -> None:
     """`ingest eval` prints the figures, and what was missed with what came instead."""
-    asked = ROOT / "data/questions.jsonl"
+    asked = tmp_path / "questions.jsonl"
+    # Every eighth, as benchmarks/README.md has the figures of all. A question is four percent.
+    asked.write_text("".join((ROOT / "data/questions.jsonl").read_text().splitlines(True)[::8]))
     done = ingested(filled, "eval", str(asked), "--misses", "2")
 
     assert done.returncode == 0
-    assert re.match(r"202 questions, \.ingest: \d+ chunks\n", done.stdout)
+    assert re.match(r"26 questions, \.ingest: \d+ chunks\n", done.stdout)
     (hybrid,) = re.findall(r"^hybrid +([\d. ]+)$", done.stdout, re.MULTILINE)
     cited, visible, at_1, _, at_5, *_ = map(float, hybrid.split())
-    assert cited >= 0.87  # 0.891 when it was written; a question is half a percent
-    assert visible >= 0.83  # 0.856
-    assert at_1 >= 0.6
-    assert at_5 >= 0.91  # 0.926
+    assert cited >= 0.8  # 0.885 when it was written
+    assert visible >= 0.76  # 0.846
+    assert at_1 >= 0.5
+    assert at_5 >= 0.8  # 0.885
     assert done.stdout.count("    wanted  ") == done.stdout.count("    came    ") == 2
 
 
@@ -195,9 +198,9 @@ def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path:
     done = command(*nothing, TMPDIR=str(temporary))
     assert (done.returncode, "no PDF with text in empty" in done.stderr) == (2, True)
 
-    call = [sys.executable, "-P", "-m", "ingest", "eval", str(asked), "docs", "--compare"]
+    call = ("eval", str(asked), "docs", "--compare", "tokens=64")
     variables = environment() | {"TMPDIR": str(temporary)}
-    with running(*call, "tokens=64", cwd=tmp_path, env=variables) as process:
+    with running_ingest(*call, cwd=tmp_path, env=variables) as process:
         wait_until(lambda: list(temporary.glob("ingest-*/index.db")))
         process.send(signal.SIGTERM)
         assert process.wait() == 143
@@ -490,8 +493,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
 
 
 def start(folder: Path, *arguments: str) -> AbstractContextManager[Process]:
-    call = (sys.executable, "-P", "-m", "ingest", "run", "docs", "--json", *arguments)
-    return running(*call, cwd=folder, env=environment())
+    return running_ingest("run", "docs", "--json", *arguments, cwd=folder, env=environment())
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -499,7 +501,7 @@ def test_a_signal_ends_a_run_in_good_order(
     command: Command, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     """^C settles what is under way; the next run goes on; nothing is left unfinished."""
-    for n in range(24):
+    for n in range(16):
         write(tmp_path / f"docs/{n:02}.pdf", prose(f"topic {n}", 25))
     with start(tmp_path) as process:
         process.stdout.wait_for("\n")  # the first document is settled
@@ -510,12 +512,12 @@ def test_a_signal_ends_a_run_in_good_order(
     assert "Traceback" not in process.stderr.text
     summary = events(process.stdout.text)[-1]
     assert summary["exit"] == code
-    assert 0 < summary["index"]["sources"] < 24  # type: ignore[index]
+    assert 0 < summary["index"]["sources"] < 16  # type: ignore[index]
     assert "unfinished" not in command("status").stdout
 
     done = command("run", "docs")
     assert done.returncode == 0
-    assert "24 files" in done.stdout
+    assert "16 files" in done.stdout
 
 
 def test_a_second_signal_ends_it_at_once(command: Command, tmp_path: Path) -> None:

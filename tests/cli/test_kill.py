@@ -1,4 +1,4 @@
-"""kill -9 of the real process, at random moments."""
+"""kill -9 of the command, at random moments."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
 from ingest.index.sqlite.index import SqliteIndex
 from tests.conftest import Command, dump, environment
+from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
 from tests.processes import alive, children, running, wait_until
 
@@ -40,7 +41,8 @@ def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
 
     moments = random.Random(time.time_ns())
     for _ in range(KILLS):
-        with running(*RUN, "--index", "killed", cwd=tmp_path, env=environment()) as process:
+        call = ("run", "docs", "--index", "killed")
+        with running_ingest(*call, cwd=tmp_path, env=environment()) as process:
             # Before that, nothing is at risk; after that, any moment will do.
             wait_until((tmp_path / "killed/index.db").exists)
             time.sleep(moments.uniform(0, whole))

@@ -14,6 +14,7 @@ import pytest
 
 from ingest.cli import output
 from tests.conftest import Command, called, environment, ingested
+from tests.fork_server import running_ingest
 from tests.pdfs import aged, prose, write
 from tests.processes import running
 
@@ -250,8 +251,9 @@ def test_who_wants_no_escape_sequences_gets_none(tmp_path: Path, more: dict[str,
     shown = ""
     env = environment() | {"TERM": "xterm"} | more
     for arguments in (["run", "docs"], ["search", "lathes"]):
-        call = [sys.executable, "-P", "-m", "ingest", *arguments]
-        with running(*call, cwd=tmp_path, env=env, stdout="terminal", stderr="terminal") as process:
+        with running_ingest(
+            *arguments, cwd=tmp_path, env=env, stdout="terminal", stderr="terminal"
+        ) as process:
             assert process.wait() == 0
         shown += process.stdout.text + process.stderr.text
     assert "exit 0: 1 new" in shown

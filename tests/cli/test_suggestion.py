@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import shutil
-import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT, Command, environment
+from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
 
 
 def shown(folder: Path, *arguments: str) -> list[str]:
     """The lines that `ingest` prints where stdout is a terminal."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "ingest", *arguments],
-        cwd=folder,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-    ):
-        os.close(theirs)  # so that the end of the process is the end of what there is to read
-        text = b""
-        with suppress(OSError):
-            while some := os.read(ours, 65536):
-                text += some
-    os.close(ours)
-    return text.decode().splitlines()
+    call = running_ingest(
+        *arguments, cwd=folder, env=environment(), stdout="terminal", stderr="null"
+    )
+    with call as process:
+        process.wait()
+    return process.stdout.text.splitlines()
 
 
 def test_a_first_run_says_what_to_try_next(tmp_path: Path) -> None:
@@ -44,14 +30,13 @@ def test_a_first_run_says_what_to_try_next(tmp_path: Path) -> None:
     assert named[-1] == search.format(" --index 'my index'")
 
 
-def test_only_a_person_is_told_what_to_try(tmp_path: Path) -> None:
+def test_only_a_person_is_told_what_to_try(command: Command, tmp_path: Path) -> None:
     """Neither -q nor JSON nor a file of output has a line that is nobody's."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
     assert shown(tmp_path, "run", "docs", "-q") == []
     assert len(shown(tmp_path, "run", "docs", "--json")) == 2
-    command = [sys.executable, "-P", "-m", "ingest", "run", "docs"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    done = command("run", "docs")
     assert "Index:" in done.stdout
     assert "Try:" not in done.stdout
 

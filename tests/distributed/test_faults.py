@@ -6,11 +6,10 @@ sure, because a service holds its answers back until then.
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -240,7 +239,7 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
 def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: World) -> None:
     """Three times, and then it is said of it alone."""
     world.cluster.living(0)
-    node = world.cluster.worker(nanny=True)
+    workers = [world.cluster.worker()]
     world.cluster.wait_for(1)
     for n in range(6):
         world.azure.blob.put("poisoned", f"{n}.pdf", pdf(prose(f"topic {n}", 8)))
@@ -249,9 +248,8 @@ def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: Worl
 
     def act(request: Request, service: Service) -> Response:
         deaths.append(1)
-        for process in descendants(node.pid):
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        end(workers[-1])
+        workers.append(world.cluster.worker())
         return service(request)
 
     planned = world.azure.faults.add(Fault("ends its reader", act), "blob", path="3 bad")

@@ -160,8 +160,11 @@ def test_it_is_light_or_dark_as_the_screen_is(chromium: Browser, small: Path, sc
 
 
 @pytest.mark.judged
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("viewport", [PHONE, {"width": 1280, "height": 900}], ids=["phone", "desk"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"),
+    [("light", PHONE), ("dark", {"width": 1280, "height": 900})],  # contrast, and order
+    ids=["phone", "desk"],
+)
 def test_nobody_is_kept_out(
     chromium: Browser, judges: Judges, small: Path, scheme: str, viewport: dict[str, int]
 ) -> None:

@@ -7,7 +7,6 @@ import json
 import random
 import signal
 import sqlite3
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -34,9 +33,10 @@ from tests.conftest import environment, outcomes, settled
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
+from tests.fork_server import running_ingest
 from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
-from tests.processes import running, wait_until
+from tests.processes import wait_until
 from tests.scans import scan, squares, write
 
 SPEED = 20.0  # waits are that much shorter than real ones
@@ -378,8 +378,8 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
     known: dict[str, int] = {}  # pages that the index knew of at a kill, and how often paid for
     for _ in range(9):
         before = azure.count("ocr", "POST")
-        with running(
-            *(sys.executable, "-P", "-m", "ingest", "run", str(folder), "--retry-failed"),
+        with running_ingest(
+            *("run", str(folder), "--retry-failed"),
             cwd=tmp_path,
             env=environment() | azure.environment | more,
         ) as process:
