@@ -55,7 +55,7 @@ def test_generated_text_is_never_printed_as_the_documents(whole: bool) -> None:
     """I see which figure a model has described, and never take its words for the author's."""
     about = "Figure 3, page 4, described by gpt-4o"
     text = "Clean spindles last longer."
-    fields = FIELDS | {"content": f"[Figure 3, generated description]\n{text}"}
+    fields = FIELDS | {"content": f"[Figure 3, AI-generated]\n{text}"}
     hit = replace(HIT, fields=fields, figure=about, excerpt=f"[{about}]\n{text}")
     assert printed(hit, whole=whole)[2:] == [f"    [{about}]", f"    {text}"]
     assert hit_json(hit)["figure"] == about

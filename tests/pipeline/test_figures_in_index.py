@@ -100,10 +100,10 @@ def test_descriptions_come_and_go_with_their_document(bench: Bench) -> None:
     assert bench.outcomes() == {"a.pdf": "changed"}
     (hit,) = ask(bench, "only")
     assert (hit.fields["figure_kind"], hit.fields["figure_label"]) == ("chart", "Figure 3")
-    assert hit.fields["content"] == (
-        "[Figure 3, generated description]\nSales\n\nAnvils sell best."
-    )
+    assert hit.fields["content"] == ("[Figure 3, AI-generated]\nSales\n\nAnvils sell best.")
     assert [hit.fields["figure_kind"] for hit in ask(bench, "exclude")] == [None]
+    assert bench.index.search("generated", None, Mode.TEXT, 9) == []  # a word of the mark alone
+    assert len(bench.index.search("figure 3", None, Mode.TEXT, 9)) == 2
 
     paid = len(bench.embeds.texts)
     write(bench.folder / "a.pdf", "Saws.", "Lathes turn wood.\nFigure 3: Sales\nThe very end.")
