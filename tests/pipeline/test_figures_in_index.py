@@ -122,10 +122,11 @@ def test_descriptions_come_and_go_with_their_document(bench: Bench) -> None:
 def test_a_service_that_cannot_mark_a_description_is_not_given_one(azure: Azure) -> None:
     """An identity may write and not add fields: my nightly run goes on, and nothing is unmarked."""
     azure.search.delays.search = azure.search.delays.lookup = 0
+    definition = defined("earlier")
+    definition.fields = [f for f in definition.fields if f.name not in FIGURE_FIELD_NAMES]
+    with closing(opened(azure.search_endpoint, "earlier")) as made:
+        ensure_index(made, definition)
     with closing(opened(azure.search_endpoint, "earlier")) as index:
-        definition = defined("earlier")
-        definition.fields = [f for f in definition.fields if f.name not in FIGURE_FIELD_NAMES]
-        ensure_index(index, definition)
         figure = insert_figure_chunks(
             PreparedDocument("f", 3, 0, "", (), described=(DESCRIBED,)), B.source, RECIPE
         )
