@@ -68,7 +68,7 @@ class RequestRefusedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ChatQuestion:
     """A request: instructions, words, one picture, and the form of the answer."""
 
     instructions: str
@@ -92,7 +92,7 @@ class ChatAnswer:
 
 @dataclass(slots=True)
 class RequestForm:
-    """What the service has refused so far, and so is not asked for again in this run."""
+    """Form of the requests: without what the service has refused so far in this run."""
 
     room_parameter: str = ROOM_PARAMETERS[0]
     has_schema: bool = True
@@ -159,7 +159,7 @@ class ChatModel:
         if self.client:
             self.client.close()
 
-    def ask(self, question: Question) -> ChatAnswer:
+    def ask(self, question: ChatQuestion) -> ChatAnswer:
         """Send a question, retried; return the answer.
 
         Raises ContentRefusedError, RequestRefusedError, StoppedError if the budget is spent,
@@ -217,7 +217,7 @@ class ChatModel:
             self.budget.settle_chat(tokens, bill.billed)
 
     def send_billed(
-        self, question: Question, form: RequestForm, bill: ChatBill
+        self, question: ChatQuestion, form: RequestForm, bill: ChatBill
     ) -> tuple[Mapping[str, str], Any]:
         """Send a request and note what it is billed; return the headers and the answer."""
         most = ChatTokens(question.tokens, question.room)
@@ -230,7 +230,9 @@ class ChatModel:
         bill.billed = find_billed(answer) or most
         return headers, answer
 
-    def send_logged(self, question: Question, form: RequestForm) -> tuple[Mapping[str, str], bytes]:
+    def send_logged(
+        self, question: ChatQuestion, form: RequestForm
+    ) -> tuple[Mapping[str, str], bytes]:
         """Send a request, and report it to the request log."""
         request_log = self.retry_policy.request_log
         status, started = 0, time.monotonic()
@@ -275,7 +277,7 @@ class ChatBill:
     billed: ChatTokens = NO_CHAT
 
 
-def request_body(deployment: str, question: Question, form: RequestForm) -> dict[str, Any]:
+def request_body(deployment: str, question: ChatQuestion, form: RequestForm) -> dict[str, Any]:
     """Build the body of a request."""
     data = base64.b64encode(question.picture).decode()
     picture = {"url": f"data:{question.media_type};base64,{data}", "detail": "high"}

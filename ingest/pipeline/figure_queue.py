@@ -27,6 +27,7 @@ class FigureQueue:
     reading: dict[str, Source] = field(default_factory=dict)  # by name, until there is a result
     waiting: dict[str, Stale] = field(default_factory=dict)  # to read once more, by name
     results: dict[str, SourceResult] = field(default_factory=dict)  # withheld ones, by name
+    aside: set[str] = field(default_factory=set)  # names of those that are only read once more
 
     def put_aside(self, changes: Iterable[Stale | T]) -> Iterator[Stale | T]:
         """Pass changes on, but for documents that lack nothing but descriptions."""
@@ -35,6 +36,7 @@ class FigureQueue:
                 yield change
             elif change.describes and change.record:
                 self.waiting[change.source.name] = change
+                self.aside.add(change.source.name)
                 result = unchanged_result(change.source, change.record)
                 self.results[change.source.name] = result
             else:
@@ -76,6 +78,8 @@ class FigureQueue:
                 yield event
             elif first := self.results.pop(event.source, None):
                 yield merge_results(first, event)
+            elif parent_name(event.source) in self.aside:
+                yield event
 
     def take_results(self) -> Iterator[SourceResult]:
         """Yield the results that are still withheld: those of documents not read once more."""

@@ -38,12 +38,12 @@ def check_figures(
 
 def probe_figures(context: DoctorContext) -> str:
     """Have a small picture described. Raises ConfigError or ServiceError, as a run would."""
-    from ingest.embed.openai_chat import ContentRefusedError, Question, RequestRefusedError
+    from ingest.embed.openai_chat import ChatQuestion, ContentRefusedError, RequestRefusedError
 
     times, budget = Stopwatch(), Budget()
     chat = open_figure_chat(context.settings, context.connections, times, budget)
     words = "The figure stands in a document."
-    question = Question(
+    question = ChatQuestion(
         INSTRUCTIONS, words, draw_probe(), "image/png", SCHEMA, PROBE_TOKENS, PROBE_ROOM
     )
     try:

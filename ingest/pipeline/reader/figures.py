@@ -286,7 +286,7 @@ class FigureDescriber:
 
     def send(self, task: FigureTask, picture: bytes, room: int) -> ChatAnswer:
         """Send the picture of a figure, with so much room for the answer."""
-        from ingest.embed.openai_chat import Question
+        from ingest.embed.openai_chat import ChatQuestion
 
         assert self.chat
         try:
@@ -298,7 +298,7 @@ class FigureDescriber:
         tokens = self.count_tokens(task, size)
         kind = media_type(picture)
         return self.chat.ask(
-            Question(INSTRUCTIONS, task.words, picture, kind, SCHEMA, tokens, room)
+            ChatQuestion(INSTRUCTIONS, task.words, picture, kind, SCHEMA, tokens, room)
         )
 
     def count_tokens(self, task: FigureTask, size: tuple[int, int]) -> int:
