@@ -27,6 +27,7 @@ from ingest.extract.figures.describe import (
     PROMPT_VERSION,
     SCHEMA,
     InvalidDescriptionError,
+    answer_room,
     check_description,
     parse_description,
     write_question,
@@ -59,9 +60,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_FIGURES = 8  # at a service
-FIRST_ROOM, MORE_ROOM = 1500, 6000  # tokens of an answer; models that reason need more
 EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
 MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
+MAX_FIRST_REFUSALS = 5  # requests, before any is answered: the deployment describes no pictures
 MAX_ATTEMPTS = 3  # of a figure that cannot be drawn or described, in as many runs
 WAIT_SECONDS = 0.5  # between checks for cancellation
 NOT_YET = "the run ended before it was described"
@@ -113,6 +114,8 @@ class FigureDescriber:
         self.sandbox = render_pool(limits)
         self.unsent: dict[str, ChatTokens] = {}  # by key, of figures that a run would pay for
         self.outage = ""  # why the service is not asked any more in this run
+        self.refusals = 0
+        self.has_answered = False
         self.lock = threading.Lock()
         self.in_flight: dict[str, Future[Described]] = {}
         # Each thread holds one picture at most, so their number limits memory too.
@@ -261,13 +264,15 @@ class FigureDescriber:
         """Ask the model for a description. Raises InvalidDescriptionError."""
         from ingest.embed.openai_chat import ContentRefusedError, RequestRefusedError
 
+        first, more = answer_room(self.model)
         try:
-            answer = self.send(task, picture, FIRST_ROOM)
+            answer = self.send(task, picture, first)
             if answer.is_cut_off:
-                answer = self.send(task, picture, MORE_ROOM)
+                answer = self.send(task, picture, more)
         except ContentRefusedError as error:
             return Described(FigureOutcome.REFUSED, f"refused {error}")
         except RequestRefusedError as error:  # it may be the deployment's fault, not the picture's
+            self.count_refusal(str(error))
             return Described(FigureOutcome.FAILED, str(error))
         except StoppedError:
             raise
@@ -276,13 +281,18 @@ class FigureDescriber:
             log.warning("no more figures are described in this run: %s", error)
             return Described(FigureOutcome.FAILED, str(error))
         if answer.is_cut_off:
-            return Described(
-                FigureOutcome.CUT_OFF, f"its description takes over {MORE_ROOM} tokens"
-            )
+            return Described(FigureOutcome.CUT_OFF, f"its description takes over {more} tokens")
         description = parse_description(answer.text, answer.model or self.model)
         if description.kind is FigureKind.DECORATION:
             return Described(FigureOutcome.DECORATION)
         return Described(FigureOutcome.DESCRIBED, description=asdict(description))
+
+    def count_refusal(self, reason: str) -> None:
+        """Count a refused request; stop asking if nothing but refusals comes."""
+        with self.lock:
+            self.refusals += 1
+        if self.refusals >= MAX_FIRST_REFUSALS and not self.has_answered:
+            self.outage = self.outage or reason
 
     def send(self, task: FigureTask, picture: bytes, room: int) -> ChatAnswer:
         """Send the picture of a figure, with so much room for the answer."""
@@ -297,9 +307,11 @@ class FigureDescriber:
             raise DocumentError(f"page {task.figure.page}: the picture of a figure is too large")
         tokens = self.count_tokens(task, size)
         kind = media_type(picture)
-        return self.chat.ask(
+        answer = self.chat.ask(
             ChatQuestion(INSTRUCTIONS, task.words, picture, kind, SCHEMA, tokens, room)
         )
+        self.has_answered = True
+        return answer
 
     def count_tokens(self, task: FigureTask, size: tuple[int, int]) -> int:
         """Return the tokens that a request for a figure is billed, approximately."""
