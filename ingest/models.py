@@ -309,6 +309,7 @@ class Details:
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
+    images: tuple[str, ...] = ()  # names of the stored images of its figures
     figure_outcomes: dict[str, int] = field(default_factory=dict)  # number of figures by outcome
 
     @property

@@ -24,6 +24,7 @@ from ingest.config.embedding import (
     names_embedder,
     open_vector_journal,
 )
+from ingest.config.images import open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
@@ -137,6 +138,9 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         )
         cache = InheritedPageCache(index, earlier) if earlier else index
         reader = stack.enter_context(open_reader(settings, cache, recipe, times, ocr_service))
+        images = (
+            stack.enter_context(open_images(settings, connections, write=True)) if write else None
+        )
         services = Services(
             index,
             model,
@@ -148,6 +152,7 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             times,
             budget,
             earlier,
+            images=images,
         )
         try:
             if write and index.is_new and not settings.engine:

@@ -10,6 +10,7 @@ from ingest.embed import Embedder
 from ingest.index import Index
 from ingest.models import PreparedDocument, Recipe, RunEvent, SourceResult
 from ingest.pipeline.diff import Stale
+from ingest.pipeline.images import ImageStore
 from ingest.pipeline.recent_vectors import RecentVectors
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
@@ -57,6 +58,7 @@ class Services:
     budget: Budget = field(default_factory=Budget)
     previous_index: Index | None = None  # index that a rebuild replaces; its vectors are reused
     recent_vectors: RecentVectors = field(default_factory=RecentVectors)
+    images: ImageStore | None = None  # images of figures; None: they are not kept
     remote: RemoteExecutor | None = None  # settles stale sources; None: this process does
 
 
