@@ -28,7 +28,7 @@ from nodes import cluster
 from picture import Use, picture
 
 from tests.emulator.emulator import Azure, emulator
-from tests.emulator.openai import Refused
+from tests.emulator.quotas import Refused
 from tests.emulator.server import Request
 
 MODEL = "text-embedding-3-small"

@@ -35,6 +35,7 @@ from ingest.errors import ConfigError, IngestError, RootError, ServiceError
 from ingest.index.query import clean_query
 from ingest.models import (
     DeletionsWithheld,
+    FigureFilter,
     Hit,
     Mode,
     Permissions,
@@ -131,6 +132,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
     index: str | os.PathLike[str] = "",
     embed: Embedder | None = None,
     person: Permissions | None = None,
+    figures: FigureFilter | str = FigureFilter.INCLUDE,
 ) -> list[Hit]:
     """Search an index for the chunks that match a query best.
 
@@ -143,12 +145,15 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         embed: As for `ingest`; it must be the model that filled the index.
         person: Ids of the user and the groups to search for: only what they may read is found.
             None: no restriction.
+        figures: "include" the descriptions of figures, which a model has written, "exclude" them,
+            or find them "only".
 
     Returns:
         At most `top` hits, best first, each with the `page`, `heading` and `excerpt` of the
         passages that answer best. A local model chooses these by meaning; with any other no
         request is made for them, and words choose. Scores are comparable within one search only.
-        The `fields` of a hit include content, source, root, title and storageUrl.
+        The `fields` of a hit include content, source, root, title and storageUrl, and figure_kind,
+        which is empty unless the text is the description of a figure.
 
     Raises:
         ConfigError: The query is empty or too long, or the index is missing, empty or of another
@@ -156,7 +161,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         ServiceError: A service failed.
     """
     settings = override_settings(settings, index, embed)
-    search_mode = Mode(mode)
+    search_mode, chosen = Mode(mode), FigureFilter(figures)
     query = clean_query(query)
     connections = create_connections(settings)
     with (
@@ -172,8 +177,8 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
         hits = (
             opened.search(query, vector, search_mode, top)
-            if person is None
-            else opened.search_permitted(query, vector, search_mode, top, person)
+            if person is None and chosen is FigureFilter.INCLUDE
+            else opened.search_permitted(query, vector, search_mode, top, person, figures=chosen)
         )
         return add_excerpts(query, vector, mark_outdated(hits, opened), model)
 

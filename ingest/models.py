@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Vectors: TypeAlias = NDArray[np.float32]
     # A page in greyscale, shape (height, width); 0 is black.
     GreyImage: TypeAlias = NDArray[np.uint8]
+    # A part of a page in colour, shape (height, width, 3): red, green, blue.
+    ColourImage: TypeAlias = NDArray[np.uint8]
 
 # Texts to vectors: shape (len(texts), dimensions), float32, one row per text in their order.
 Embed: TypeAlias = "Callable[[Sequence[str]], Vectors]"
@@ -60,6 +62,7 @@ class Code(StrEnum):
     HIDDEN_TEXT = "hidden-text"
     SCANNED = "scanned-pages"
     DOUBTFUL = "doubtful-text"
+    FIGURES = "figures-undescribed"
 
     @property
     def outcome(self) -> Outcome:
@@ -310,12 +313,18 @@ class Details:
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
     images: tuple[str, ...] = ()  # names of the stored images of its figures
-    figure_outcomes: dict[str, int] = field(default_factory=dict)  # number of figures by outcome
+    # number of figures by outcome
+    figure_outcomes: dict[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def needs_attention(self) -> bool:
-        """Return whether some pages could not be read, or not decoded."""
-        return bool(self.missing or self.undecoded)
+        """Return whether some pages could not be read, or not decoded, or figures described."""
+        return bool(self.missing or self.undecoded or self.undescribed)
+
+    @property
+    def undescribed(self) -> int:
+        """The number of figures that a model has yet to describe."""
+        return self.figure_outcomes.get(FigureOutcome.FAILED, 0)
 
     def count_unread_scans(self) -> int:
         """Count the pages that are images without text, and were not recognised."""
@@ -340,6 +349,11 @@ class Figure:
     identity: str = ""  # equal where the same thing is shown, whatever the page
     is_picture: bool = True  # False: drawn by paths
     has_text: bool = False  # the page has text where it is
+    content: str = ""  # hash of the objects that draw it, by no renderer; "" if unknown
+    size: tuple[float, float] = (0.0, 0.0)  # width and height in points
+    heading: str = ""  # above it in the text, as the document's outline has it
+    before: str = ""  # the paragraph above it and its caption
+    after: str = ""  # the paragraph below them
 
 
 class FigureKind(StrEnum):
@@ -397,6 +411,7 @@ class ChunkFigure:
     box: PageShares
     model: str
     image: str = ""  # name of its stored image; "" if images are not kept
+    label: str = ""  # that its caption gives it: "Figure 3"; "" without one
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +452,7 @@ class Document:
     confidence: dict[int, float] = field(default_factory=dict)  # of OCR, by page number
     running: tuple[RunningLines, ...] = ()  # one per page; () if none were removed
     details: Details = field(default_factory=Details)
-    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
+    figures: tuple[Figure, ...] = ()  # those for OCR, or for a model that describes them
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,7 +470,7 @@ class Chunk:
     label: str  # the document's own label of page_start: "iv", "A-3"; "" for none
     headings: tuple[str, ...]  # outermost first
     confidence: float | None = None  # of OCR, the lowest of its pages; None without OCR
-    plain: str = ""  # the text without table markup; "" if it has no table
+    plain: str = ""  # the text without table markup and marks; "" if it has neither
     page_offsets: tuple[int, ...] = (0,)  # in the text, of each page; the first is page_start
     sentence_offsets: tuple[int, ...] = (0,)  # in the text, of each sentence or table row
     section_offsets: tuple[int, ...] = ()  # in the text, of each of `sections`
@@ -490,7 +505,7 @@ class PreparedDocument:
     chunks: tuple[Chunk, ...]
     details: Details = field(default_factory=Details)
     attached: tuple[Attachment, ...] = ()
-    figures: tuple[Figure, ...] = ()  # those that may show words which are not text
+    figures: tuple[Figure, ...] = ()  # those for OCR, or for a model that describes them
     described: tuple[DescribedFigure, ...] = ()  # the figures that a model was asked to describe
 
 
@@ -568,6 +583,18 @@ class Mode(StrEnum):
     TEXT = "text"
 
 
+class FigureFilter(StrEnum):
+    """Choice of a search between a document's own text and the generated descriptions."""
+
+    INCLUDE = "include"  # both
+    EXCLUDE = "exclude"  # no descriptions
+    ONLY = "only"  # descriptions alone
+
+    def admits(self, kind: object) -> bool:
+        """Return whether a search returns a chunk, by its field `figure_kind`."""
+        return self is FigureFilter.INCLUDE or bool(kind) == (self is FigureFilter.ONLY)
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Chunk that the index refused, with the index's reason."""
@@ -585,8 +612,10 @@ class Hit:
     also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
     page: int = 0  # of the passage that answers best, as a viewer counts: the first is 1
     heading: str = ""  # headings above that passage, outermost first
-    excerpt: str = ""  # the best passages of the chunk, 5 to 11 lines of 76 characters
+    # the best passages of the chunk, 5 to 11 lines of 76 characters; below `figure` if it is set
+    excerpt: str = ""
     outdated: str = ""  # why its source has not been indexed since it changed; "" if it has
+    figure: str = ""  # "Figure 3, page 12, described by MODEL" if the text is generated
 
 
 @dataclass(frozen=True, slots=True)
@@ -647,6 +676,7 @@ class Summary:
     new_problems: int = 0  # documents with a problem that was not reported twelve hours before
     known_problems: int = 0  # all others with one
     retries: int = 0  # of requests to services
+    figures: dict[str, int] = field(default_factory=dict)  # of the documents read, by outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,3 +112,5 @@ def test_a_quotation_is_cited_by_its_page() -> None:
     assert cite(hit, "spindle before") == "tools/lathe.pdf#page=4"
     assert cite(hit, "something else") == hit["sourcepage"]
     assert cite(hit | {"page_offsets": None}, "The end.") == hit["sourcepage"]
+    figure = {"figure_kind": "chart", "figure_label": "Figure 3", "figure_model": "gpt-4o"}
+    assert cite(hit | figure, "The end.") == f"{hit['sourcepage']} (Figure 3, described by gpt-4o)"

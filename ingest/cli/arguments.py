@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from ingest.config.declaration import Flag
 from ingest.config.settings import environment_settings
-from ingest.models import __version__, parse_ids
+from ingest.models import FigureFilter, __version__, parse_ids
 
 COMMANDS = {
     "run": "update the index to match the roots",
@@ -173,6 +173,13 @@ def add_search(command: argparse.ArgumentParser) -> None:
         choices=["hybrid", "vector", "text"],
         default="hybrid",
         help="search by meaning (vector), by words (text), or both (hybrid)",
+    )
+    command.add_argument(
+        "--figures",
+        dest="figure_filter",  # `figures` is the setting of a run
+        choices=[choice.value for choice in FigureFilter],
+        default=FigureFilter.INCLUDE.value,
+        help="include the descriptions of figures, exclude them, or find them only (include)",
     )
     command.add_argument("--full", action="store_true", help="show whole chunks")
     command.add_argument(

@@ -202,6 +202,8 @@ def format_outcome(event: SourceResult, planned: str = "", run: str = "") -> str
         parts.append(f"{pluralize(event.pages, 'page')}, {chunks}{tokens}")
     if event.deleted:
         parts.append(f"{pluralize(event.deleted, 'chunk')} {planned}deleted")
+    if figures := formatting.format_figures(event.details.figure_outcomes):
+        parts.append(f"figures: {figures}")
     return "  ".join(parts)
 
 
@@ -269,9 +271,11 @@ def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
         f"{totals.doubtful:,} with doubtful text" if totals.doubtful else "",
         f"{totals.hidden:,} with hidden text" if totals.hidden else "",
     ]
+    figures = formatting.format_figures(totals.figures)
     return [
         f"Files:   {', '.join(counts)}",
         f"Pages:   {', '.join(filter(None, pages))}",
+        *([f"Figures: {figures}"] if figures else []),
         f"Chunks:  {embedded}, {totals.deleted:,} {planned}deleted",
     ]
 

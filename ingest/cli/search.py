@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from ingest.api import search
+from ingest.chunk.generated import split_mark
 from ingest.cli import load_settings, output
 from ingest.commands.search.excerpts import words_to_mark
 from ingest.commands.search.passages import unwrap, wrap
@@ -27,7 +28,14 @@ def main(options: argparse.Namespace) -> int:
     question = " ".join(options.query)
     is_anybody = options.oid is None and options.groups is None
     person = None if is_anybody else Permissions(options.oid or (), options.groups or ())
-    hits = search(question, mode=options.mode, top=options.top, settings=settings, person=person)
+    hits = search(
+        question,
+        mode=options.mode,
+        top=options.top,
+        settings=settings,
+        person=person,
+        figures=options.figure_filter,
+    )
     if options.json:
         for hit in hits:
             print(to_json(hit_json(hit)))
@@ -48,7 +56,7 @@ def main(options: argparse.Namespace) -> int:
 def hit_json(hit: Hit) -> dict[str, object]:
     """JSON object of a hit: where the answer stands, then the chunk's fields."""
     place = {"page": hit.page, "heading": hit.heading, "excerpt": hit.excerpt}
-    place |= {"outdated": hit.outdated}
+    place |= {"figure": hit.figure, "outdated": hit.outdated}
     return {"event": "hit", "score": hit.score, **place, "also_in": hit.also_in, **hit.fields}
 
 
@@ -64,7 +72,7 @@ def format_hit(hit: Hit, words: list[str], *, with_root: bool, whole: bool) -> I
     if hit.heading:
         yield f"{dim_mark}{escape_unprintable(hit.heading)}{plain}"
     width = min(MAX_COLUMNS, shutil.get_terminal_size().columns) - len(INDENT)
-    for line in wrap(unwrap(str(fields["content"])) if whole else hit.excerpt, width):
+    for line in wrap(full_text(hit) if whole else hit.excerpt, width):
         yield INDENT + highlight(escape_controls(line), words, start_mark, end_mark)
     if hit.outdated:
         reason = escape_unprintable(hit.outdated)
@@ -72,6 +80,12 @@ def format_hit(hit: Hit, words: list[str], *, with_root: bool, whole: bool) -> I
     if hit.also_in:
         copies = escape_unprintable(", ".join(hit.also_in))
         yield f"{INDENT}{dim_mark}also in {copies}{plain}"
+
+
+def full_text(hit: Hit) -> str:
+    """Return the whole text of a hit; a generated one below the name of its figure."""
+    text = str(hit.fields["content"])
+    return f"[{hit.figure}]\n{unwrap(split_mark(text)[1])}" if hit.figure else unwrap(text)
 
 
 def format_page(hit: Hit) -> str:

@@ -27,6 +27,7 @@ from ingest.runtime.formatting import (
     describe_state,
     escape_unprintable,
     format_bytes,
+    format_figures,
     pluralize,
     to_json,
 )
@@ -86,6 +87,8 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         print(f"Root:    {escape_unprintable(name)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
     for text in format_troubles(records, options):
         print(text)
+    for text in format_figure_outcomes(records, verbose=options.verbose):
+        print(text)
     for record in unfinished:
         name = escape_unprintable(record.source)
         print(f"unfinished  {name}  a run was stopped while writing it: the next one finishes it")
@@ -139,6 +142,18 @@ def format_troubles(records: Iterable[Record], options: argparse.Namespace) -> I
     if scans:
         files = pluralize(len(scans), "file")
         yield f"Scans:   {pluralize(sum(scans), 'page')} without text in {files}; {OCR_HINT}"
+
+
+def format_figure_outcomes(records: Iterable[Record], *, verbose: bool) -> Iterator[str]:
+    """Format the outcomes of the figures in the index, and in each source if `verbose`."""
+    total: Counter[str] = Counter()
+    for record in records:
+        total.update(record.details.figure_outcomes)
+        if verbose and record.details.figure_outcomes:
+            name = escape_unprintable(record.source)
+            yield f"figures  {name}  {format_figures(record.details.figure_outcomes)}"
+    if total:
+        yield f"Figures: {format_figures(total)}"
 
 
 def without_current_run(root: KnownRoot, *, held: bool) -> KnownRoot:

@@ -54,7 +54,7 @@ def create_connections(
         hosted=settings.hosted,
         authority="" if cloud is PUBLIC else cloud.authority,
     )
-    for key in (settings.openai_key, settings.search_key):
+    for key in (settings.openai_key, settings.figures_key, settings.search_key):
         hold_secret(key)
     stopped = stop.is_overdue if stop else lambda: False
     return Connections(
@@ -68,7 +68,7 @@ def create_connections(
 def service_urls(settings: Settings) -> Iterator[str]:
     """Yield what may name a service of Azure."""
     yield from (settings.search_endpoint, settings.index)
-    yield from (*settings.openai_endpoint, settings.embedder)
+    yield from (*settings.openai_endpoint, settings.embedder, settings.figures_endpoint)
     yield from (settings.ocr, settings.root, settings.event_queue, settings.figures_to)
 
 

@@ -23,6 +23,7 @@ ENDPOINT_SETTINGS = {
     "openai_endpoint": COGNITIVE_SERVICES_SCOPE,
     "embedder": COGNITIVE_SERVICES_SCOPE,
     "ocr": COGNITIVE_SERVICES_SCOPE,
+    "figures_endpoint": COGNITIVE_SERVICES_SCOPE,
     "search_endpoint": SEARCH_SCOPE,
     "index": SEARCH_SCOPE,
 }
@@ -45,6 +46,8 @@ def shorten_endpoints(values: Mapping[str, Any]) -> dict[str, Any]:
         made[name] = shortened if isinstance(value, tuple) else shortened[0]
         if name in EMBEDDING_SETTINGS:
             made |= named_deployment(urls, values)
+        if name == "figures_endpoint" and (match := DEPLOYMENT_PATH.match(urlsplit(urls[0]).path)):
+            made.setdefault("figures_deployment", unquote(match[1]))
     return made
 
 

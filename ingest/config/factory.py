@@ -24,6 +24,7 @@ from ingest.config.embedding import (
     names_embedder,
     open_vector_journal,
 )
+from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
 from ingest.config.images import open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
@@ -136,10 +137,17 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             if write and Location.parse(settings.ocr).is_service
             else None
         )
+        chat = (
+            open_figure_chat(settings, connections, times, budget)
+            if write and describes_figures(settings) and not shared
+            else None
+        )
         cache = InheritedPageCache(index, earlier) if earlier else index
-        reader = stack.enter_context(open_reader(settings, cache, recipe, times, ocr_service))
         images = (
             stack.enter_context(open_images(settings, connections, write=True)) if write else None
+        )
+        reader = stack.enter_context(
+            open_reader(settings, cache, recipe, times, ocr_service, chat=chat, images=images)
         )
         services = Services(
             index,
@@ -201,6 +209,12 @@ def create_budget(settings: Settings, stop: Cancellation) -> Budget:
             f"--max-cost: the price of {model} is unknown: set INGEST_PRICES, in dollars for a "
             f"million tokens, as in 2026-11-01,{model}=0.02"
         )
+    if max_usd < math.inf and rates.describing is None:
+        model = figures_endpoint(settings).model
+        raise ConfigError(
+            f"--max-cost: the price of {model} is unknown: set INGEST_PRICES, in dollars for a "
+            f"million tokens sent and answered, as in 2026-11-01,{model}=0.4/1.6"
+        )
     return Budget(stop, settings.max_tokens or math.inf, max_usd, rates)
 
 
@@ -211,6 +225,9 @@ def create_rates(settings: Settings) -> Rates:
     return Rates(
         find_price(endpoints[0].model, settings.prices) if endpoints else FREE_PRICE,
         find_price(settings.ocr_model, settings.prices) if ocr_is_billed else FREE_PRICE,
+        find_price(figures_endpoint(settings).model, settings.prices)
+        if describes_figures(settings)
+        else FREE_PRICE,
     )
 
 
@@ -223,9 +240,17 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
         "overlap": settings.chunk_overlap,
         "model": model.model,
         "dimensions": model.dimensions,
-        "figures": f"text {name}" if (name := figure_ocr_name(settings)) else "",
+        "figures": figures_recipe(settings),
     }
     return Recipe(**{**shared, **named})
+
+
+def figures_recipe(settings: Settings) -> str:
+    """Return what the settings have read in figures, and by which engine or model."""
+    if describes_figures(settings):
+        return f"describe {figures_endpoint(settings).model}"
+    name = figure_ocr_name(settings)
+    return f"text {name}" if name else ""
 
 
 def take_stored_model(model: Embedder, index: Index) -> Embedder:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.config.capacity import count_workers, document_memory
 from ingest.config.connections import Connections
+from ingest.config.figures import describes_figures, figures_endpoint
 from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
@@ -24,36 +25,47 @@ from ingest.pipeline.reader.prepare import document_pool, read_document
 from ingest.pipeline.reader.read import DocumentReader
 from ingest.runtime.bottleneck import PREFETCH_FACTOR
 from ingest.runtime.budget import Budget
+from ingest.runtime.prices import NO_CHAT
 from ingest.runtime.timing import Stopwatch
 
 if TYPE_CHECKING:
+    from ingest.embed.openai_chat import ChatModel
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
     from ingest.extract.ocr.page_cache import OcrCache
+    from ingest.pipeline.images import ImageStore
+    from ingest.pipeline.reader.figures import FigureDescriber
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
     from ingest.runtime.rate_limit import RateLimiter
 
 # CPU time after which a process that reads is replaced by a new one. That takes 12 to 22 ms; with
 # local OCR 1.5 s, to load its models.
+MAX_WAITING_FOR_FIGURES = 8  # documents whose figures are being described
 GROUP_SECONDS, OCR_GROUP_SECONDS = 0.5, 30.0
 
 
 @contextmanager
-def open_reader(
+def open_reader(  # noqa: PLR0913 - settings, and what they open
     settings: Settings,
     cache: OcrCache,
     recipe: Recipe,
     times: Stopwatch,
     service: DocumentIntelligence | None,
+    *,
+    chat: ChatModel | None = None,
+    images: ImageStore | None = None,
 ) -> Iterator[Reader]:
     """Open the reader until the end of the context. `cache` has the pages already recognised.
 
-    Without a `service`, pages that are not in the cache stay unrecognised. Raises ConfigError.
+    Without a `service`, pages that are not in the cache stay unrecognised; without a `chat`,
+    figures that are not stay without a description. Raises ConfigError.
     """
     at_once = count_workers(settings)
     passwords = read_passwords(settings.passwords)
     engine_name = ocr_engine_name(settings)
     slots = Semaphore(at_once)
     max_waiting = MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0
+    if describes_figures(settings):
+        max_waiting += MAX_WAITING_FOR_FIGURES
     # More threads than slots: some fetch documents while others are read, or recognised.
     threads = ThreadPoolExecutor(PREFETCH_FACTOR * at_once + max_waiting, "reader")
     with ExitStack() as stack:
@@ -63,6 +75,9 @@ def open_reader(
         ocr = scanned_page_ocr(settings, cache, times, service)
         if ocr:
             stack.callback(ocr.close)
+        describer = figure_describer(settings, cache, times, chat, images)
+        if describer:
+            stack.callback(describer.close)
         reader = DocumentReader(
             sandboxes,
             slots,
@@ -74,6 +89,8 @@ def open_reader(
             ocr,
             verify_share=verify_share(settings),
             figure_ocr=figure_ocr_name(settings),
+            describer=describer,
+            images=images,
         )
         # Calls that wait for a sandbox end when it closes; those that have not begun, now.
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
@@ -86,6 +103,36 @@ def open_reader(
             max_waiting=max_waiting,
             ocr=engine_name,
             unsent_pages=ocr.count_unsent_pages if ocr else lambda: 0,
+            describes=describer is not None,
+            unsent_figures=describer.count_unsent if describer else lambda: (0, NO_CHAT),
+        )
+
+
+def figure_describer(
+    settings: Settings,
+    cache: OcrCache,
+    times: Stopwatch,
+    chat: ChatModel | None,
+    images: ImageStore | None,
+) -> FigureDescriber | None:
+    """Return what has figures described; None if the settings do not ask for it.
+
+    Without the chat model, it only finds descriptions in the cache. Raises ConfigError.
+    """
+    if not describes_figures(settings):
+        return None
+    require_renderer(settings, "INGEST_FIGURES")
+    from ingest.pipeline.reader.figures import FigureDescriber
+
+    model = figures_endpoint(settings).model
+    return FigureDescriber(cache, chat, model, sandbox_limits(settings), times, images=images)
+
+
+def require_renderer(settings: Settings, name: str) -> None:
+    """Raise ConfigError if the engine cannot render what a setting needs."""
+    if settings.extractor == "pypdf":
+        raise ConfigError(
+            f"INGEST_EXTRACTOR=pypdf cannot render pages: {name} needs auto or pdfium"
         )
 
 
@@ -96,8 +143,7 @@ def ocr_engine_name(settings: Settings) -> str:
     """
     if not settings.ocr:
         return ""
-    if settings.extractor == "pypdf":
-        raise ConfigError("INGEST_EXTRACTOR=pypdf cannot render pages: OCR needs auto or pdfium")
+    require_renderer(settings, "OCR")
     return OCR_ENGINE_NAMES[Location.parse(settings.ocr).scheme](settings)
 
 
@@ -107,11 +153,7 @@ def verify_share(settings: Settings) -> float:
     Raises ConfigError if the local OCR cannot run here.
     """
     if settings.verify_text:
-        if settings.extractor == "pypdf":
-            raise ConfigError(
-                "INGEST_EXTRACTOR=pypdf cannot render pages: INGEST_VERIFY_TEXT needs auto or "
-                "pdfium"
-            )
+        require_renderer(settings, "INGEST_VERIFY_TEXT")
         local_engine_name(settings)
     return settings.verify_text
 
@@ -123,10 +165,7 @@ def figure_ocr_name(settings: Settings) -> str:
     """
     if settings.figures != "text":
         return ""
-    if settings.extractor == "pypdf":
-        raise ConfigError(
-            "INGEST_EXTRACTOR=pypdf cannot render pages: INGEST_FIGURES needs auto or pdfium"
-        )
+    require_renderer(settings, "INGEST_FIGURES")
     return ocr_engine_name(settings) or local_engine_name(settings)
 
 

@@ -36,6 +36,7 @@ from ingest.sources.azure_blob.fields import BlobField, blob_fields_parser
 from ingest.sources.exclude import parse_glob
 
 OCR_MODELS = ("read", "layout")
+FIGURES = ("none", "text", "describe")
 EXITS = ("3", "11", "known")
 PDF_ENGINES = ("auto", "pdfium", "pypdf")
 SIDECAR, ACL = "sidecar", "acl"  # of INGEST_PERMISSIONS
@@ -123,9 +124,13 @@ class Settings:
         "none",
         "INGEST_FIGURES",
         "`text`: read the words in pictures, on pages that have text of their own, with the OCR of "
-        "INGEST_OCR, or else the local one; `none`: do not",
-        one_of("none", "text"),
-        flag=Flag("read the words in pictures too: text (none)", "WHAT"),
+        "INGEST_OCR, or else the local one; `describe`: have a chat model describe charts, "
+        "diagrams and pictures, which is billed ([figures.md](figures.md)); `none`: neither",
+        one_of(*FIGURES),
+        flag=Flag(
+            "read the words in pictures: text; or have a model describe figures: describe (none)",
+            "WHAT",
+        ),
     )
     figures_to: str = setting_field(
         "",
@@ -270,22 +275,24 @@ class Settings:
     max_tokens: float | None = setting_field(
         None,
         "INGEST_MAX_TOKENS",
-        "maximum tokens a run may embed, as in `100k`: it stops before that; unset: no limit",
+        "maximum tokens a run may embed, and have figures described with, as in `100k`: it stops "
+        "before that; unset: no limit",
         parse_amount,
         flag=Flag("stop before embedding more tokens, as in 100k (no limit)", "N"),
     )
     max_cost: float | None = setting_field(
         None,
         "INGEST_MAX_COST",
-        "maximum dollars a run may spend on embedding and OCR; unset: no limit",
+        "maximum dollars a run may spend on embedding, OCR and figures; unset: no limit",
         in_range(float, 0, math.inf),
-        flag=Flag("stop before the run costs more, OCR included (no limit)", "USD"),
+        flag=Flag("stop before the run costs more, OCR and figures included (no limit)", "USD"),
     )
     prices: tuple[Price, ...] = setting_field(
         (),
         "INGEST_PRICES",
         "dollars for a million tokens or a thousand scanned pages, and the date of the prices: "
-        "`2026-11-01,text-embedding-3-small=0.02,read=1.5`; unset: list prices",
+        "`2026-11-01,text-embedding-3-small=0.02,read=1.5`; of a chat model, for those sent and "
+        "those answered: `gpt-4.1-mini=0.4/1.6`; unset: list prices",
         parse_prices,
     )
     retry_seconds: float = setting_field(
@@ -338,6 +345,28 @@ class Settings:
     )
     openai_key: str = secret_field(
         "AZURE_OPENAI_KEY", "API key; leave unset to sign in with Microsoft Entra ID"
+    )
+    figures_deployment: str = setting_field(
+        "",
+        "AZURE_OPENAI_FIGURES_DEPLOYMENT",
+        "deployment of a chat model that sees images, for `INGEST_FIGURES=describe`",
+    )
+    figures_endpoint: str = setting_field(
+        "",
+        "AZURE_OPENAI_FIGURES_ENDPOINT",
+        "the Azure OpenAI resource of that deployment, or the URL of an OpenAI-compatible service, "
+        "ending in `/v1`; unset: the first of `AZURE_OPENAI_ENDPOINT`",
+        parse_endpoint,
+    )
+    figures_model: str = setting_field(
+        "",
+        "AZURE_OPENAI_FIGURES_MODEL",
+        "name of its model; unset: the deployment's name; another one has all figures described "
+        "again",
+    )
+    figures_key: str = secret_field(
+        "AZURE_OPENAI_FIGURES_KEY",
+        "API key of an endpoint of its own; leave unset to sign in with Microsoft Entra ID",
     )
     openai_client_id: str = setting_field(
         "",

@@ -79,13 +79,15 @@ EMBEDDING_ERRORS: ErrorTable = (
 )
 
 
-def classify_openai_error(error: Exception, request: RequestContext) -> Exception:
-    """Map an exception of the SDK to RetryableError, SplitRequired, or the error to raise."""
+def classify_openai_error(
+    error: Exception, request: RequestContext, table: ErrorTable = EMBEDDING_ERRORS
+) -> Exception:
+    """Map an exception of the SDK to RetryableError, or to the error to raise, by a table."""
     where = request.where
     if isinstance(error, openai.APIStatusError):
         message = str(error.message).removeprefix(f"Error code: {error.status_code} - ")
         response = ErrorResponse(error.response, message, [str(error.code or "")])
-        return classify_response(response, EMBEDDING_ERRORS, request)
+        return classify_response(response, table, request)
     if isinstance(error, openai.APITimeoutError):
         return RetryableError(f"{where} did not answer in time")
     if isinstance(error, openai.APIConnectionError):

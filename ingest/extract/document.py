@@ -35,6 +35,7 @@ class ExtractOptions:
     figure_results: Mapping[int, OcrResult] = field(
         default_factory=dict
     )  # by number, made elsewhere
+    describes: bool = False  # look for figures that a model describes
     kind: str = "pdf"  # the format: a value of models.DOCUMENT_SUFFIXES
 
 

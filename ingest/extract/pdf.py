@@ -17,7 +17,8 @@ from ingest.extract.attachments import MAX_ATTACHMENT_DEPTH
 from ingest.extract.cleaning import clean, unwrap_unspaced_lines
 from ingest.extract.engines import PdfEngine, is_pdf
 from ingest.extract.extras import append_extras, find_attachments, read_title_and_details
-from ingest.extract.figures.document import list_figures, read_in_figures
+from ingest.extract.figures.context import add_context
+from ingest.extract.figures.document import list_described, list_figures, read_in_figures
 from ingest.extract.garbled import garbled_share
 from ingest.extract.hyphens import Vocabulary
 from ingest.extract.language import detect_language, language_probability
@@ -64,7 +65,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
         raise DocumentError(reason, Code.NOT_A_PDF)
     engines = EngineChain(data, options)
     first = engines.first()
-    first.wants_figures = options.figures
+    first.wants_figures = options.figures or options.describes
     count = check_page_count(count_pages(engines, len(data)))
     state = ExtractState()
     if options.verify_share and options.recognise_line:
@@ -74,6 +75,8 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     figures: tuple[Figure, ...] = ()
     if options.figures:
         raw, figures = read_in_figures(engines, raw, options, state.scanned)
+    elif options.describes:
+        figures = list_described(engines, count, state.scanned)
     words = Vocabulary(raw, partial(try_call, partial(detect_language, raw), ""))
     pages = tuple(limit_text(unwrap_unspaced_lines(clean(text, words)) for text in raw))
     if len(state.unreadable) == count:
@@ -94,7 +97,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
         labels=labels,
         confidence={page: result.confidence for page, result in state.ocr_results.items()},
         running=running,
-        figures=figures,
+        figures=tuple(add_context(figures, pages, headings)) if options.describes else figures,
         details=replace(
             details,
             language=try_call(partial(detect_language, pages), ""),

@@ -15,6 +15,7 @@ from ingest.errors import BusyError
 from ingest.index.manifest import Manifest
 from ingest.models import (
     CachedPage,
+    FigureFilter,
     Hit,
     IndexEntry,
     KnownRoot,
@@ -100,12 +101,19 @@ class ChunkStore(Protocol):
 
 
 class PermittedSearch(Protocol):
-    """Search on behalf of a person."""
+    """Search on behalf of a person, or among the descriptions of figures."""
 
-    # as ChunkStore.search, among the chunks that the person may read; raises ConfigError if the
-    # index has no permissions
-    def search_permitted(
-        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    # as ChunkStore.search, among the chunks that the person may read (None: all) and the filter
+    # admits; raises ConfigError for a person if the index has no permissions
+    def search_permitted(  # noqa: PLR0913 - a query, and what to search
+        self,
+        text: str,
+        vector: Vectors | None,
+        mode: Mode,
+        top: int,
+        person: Permissions | None,
+        *,
+        figures: FigureFilter = FigureFilter.INCLUDE,
     ) -> list[Hit]: ...
 
 

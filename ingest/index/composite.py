@@ -14,11 +14,12 @@ from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
 from ingest.index.permissions import no_permissions_error
 from ingest.index.ranking import search_distinct
+from ingest.index.schema import FIGURE_KIND_FIELD
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.space import measure_parts, reclaim_space
 from ingest.index.sqlite.state import SqliteState
 from ingest.index.sqlite.texts import delete_texts, find_ids_by_text, save_texts
-from ingest.models import Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
+from ingest.models import FigureFilter, Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -90,14 +91,30 @@ class CompositeIndex(SqliteState):
             lambda depth: self.store.search(text, vector, mode, depth), top, sys.maxsize
         )
 
-    def search_permitted(
-        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    def search_permitted(  # noqa: PLR0913 - a query, and what to search
+        self,
+        text: str,
+        vector: Vectors | None,
+        mode: Mode,
+        top: int,
+        person: Permissions | None,
+        *,
+        figures: FigureFilter = FigureFilter.INCLUDE,
     ) -> list[Hit]:
         search = getattr(self.store, "search_permitted", None)
+        if search is None and person is None:  # a store of somebody else
+            return search_distinct(
+                lambda depth: self.store.search(text, vector, mode, depth),
+                top,
+                sys.maxsize,
+                lambda hit: figures.admits(hit.fields.get(FIGURE_KIND_FIELD.name)),
+            )
         if search is None:
             raise no_permissions_error("this kind of index")
         return search_distinct(
-            lambda depth: search(text, vector, mode, depth, person), top, sys.maxsize
+            lambda depth: search(text, vector, mode, depth, person, figures=figures),
+            top,
+            sys.maxsize,
         )
 
     def totals(self) -> IndexTotals:

@@ -117,15 +117,20 @@ def name_copy(copy: Hit, original: Hit) -> str:
     return page if root == original.fields["root"] else f"{root}/{page}"
 
 
-def search_distinct(search: Callable[[int], list[Hit]], top: int, most: int) -> list[Hit]:
-    """Run a search at a depth where `top` hits have different texts, or at `most`.
+def search_distinct(
+    search: Callable[[int], list[Hit]],
+    top: int,
+    most: int,
+    is_wanted: Callable[[Hit], bool] = lambda _: True,
+) -> list[Hit]:
+    """Run a search at a depth where `top` wanted hits have different texts, or at `most`.
 
     `search` takes the number of hits; fewer than that mean that there are no more.
     """
     depth = min(2 * top + SPARE_HITS, most)
     while True:
         found = search(depth)
-        merged = merge_copies(found)
+        merged = merge_copies(filter(is_wanted, found))
         if len(merged) >= top or len(found) < depth or depth == most:
             return merged[:top]
         depth = min(4 * depth, most)

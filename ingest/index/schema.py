@@ -15,6 +15,7 @@ import orjson
 
 from ingest.models import (
     CachedPage,
+    ChunkFigure,
     Details,
     IndexEntry,
     KnownRoot,
@@ -44,9 +45,21 @@ class Field:
 
 
 STRING_COLLECTION, INT_COLLECTION = "Collection(Edm.String)", "Collection(Edm.Int32)"
+DOUBLE_COLLECTION = "Collection(Edm.Double)"
 
 # A filterable string is one term of the index, so Azure AI Search limits its UTF-8 to this.
 MAX_TERM_BYTES = 32_766
+
+# Of chunks with the description of a figure, which is generated; null or empty in all others.
+FIGURE_KIND_FIELD = Field("figure_kind", filterable=True, facetable=True)
+FIGURE_FIELDS = (
+    FIGURE_KIND_FIELD,
+    Field("figure_label"),  # "Figure 3", as its caption calls it
+    Field("figure_model", filterable=True, facetable=True),
+    Field("figure_box", DOUBLE_COLLECTION),  # left, top, right, bottom, as shares of the page
+    Field("figure_image"),
+)
+FIGURE_FIELD_NAMES = tuple(field.name for field in FIGURE_FIELDS)
 
 CHUNK_FIELDS = (
     Field("id", filterable=True, sortable=True),  # the key
@@ -74,6 +87,7 @@ CHUNK_FIELDS = (
     Field("sentence_offsets", INT_COLLECTION),
     Field("section_offsets", INT_COLLECTION),
     Field("sections", STRING_COLLECTION),
+    *FIGURE_FIELDS,
 )
 # On a service, of chunks too, but for its keyword search only: the words of the source's name.
 NAMES_FIELD = Field("names", searchable=True)
@@ -180,7 +194,21 @@ def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
         "sentence_offsets": list(chunk.sentence_offsets),
         "section_offsets": list(chunk.section_offsets),
         "sections": list(chunk.sections),
+        **figure_to_fields(chunk.figure),
         **own,
+    }
+
+
+def figure_to_fields(figure: ChunkFigure | None) -> dict[str, object]:
+    """Return the values of FIGURE_FIELDS; None for a chunk of the document's own text."""
+    if figure is None:
+        return dict.fromkeys(FIGURE_FIELD_NAMES)
+    return {
+        "figure_kind": figure.kind.value,
+        "figure_label": figure.label or None,
+        "figure_model": truncate_term(figure.model),
+        "figure_box": list(figure.box),
+        "figure_image": figure.image or None,
     }
 
 

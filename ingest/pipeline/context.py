@@ -10,11 +10,13 @@ from ingest.embed import Embedder
 from ingest.index import Index
 from ingest.models import PreparedDocument, Recipe, RunEvent, SourceResult
 from ingest.pipeline.diff import Stale
+from ingest.pipeline.figure_queue import FigureQueue
 from ingest.pipeline.images import ImageStore
 from ingest.pipeline.recent_vectors import RecentVectors
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.prices import NO_CHAT, ChatTokens
 from ingest.runtime.timing import Stopwatch
 from ingest.sources import Root
 
@@ -30,6 +32,9 @@ class Reader:
     max_waiting: int = 0  # further documents in progress that wait for an OCR service
     ocr: str = ""  # name of the OCR engine; "" without OCR
     unsent_pages: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
+    describes: bool = False  # a model describes figures, once the text is indexed
+    # figures that a run would have described, and the tokens that it would pay for
+    unsent_figures: Callable[[], tuple[int, ChatTokens]] = lambda: (0, NO_CHAT)
     warm_up: Callable[[], None] = lambda: None  # start a sandbox before the first document
     layers: Callable[[], tuple[str, ...]] = tuple  # of the sandboxes that were started
 
@@ -60,6 +65,8 @@ class Services:
     recent_vectors: RecentVectors = field(default_factory=RecentVectors)
     images: ImageStore | None = None  # images of figures; None: they are not kept
     remote: RemoteExecutor | None = None  # settles stale sources; None: this process does
+    # of several roots, each to be described after the text of all; None: after that of the root
+    figure_queues: list[FigureQueue] | None = None
 
 
 @dataclass(frozen=True, slots=True)

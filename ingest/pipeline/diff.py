@@ -46,6 +46,7 @@ class Stale(NamedTuple):
     source: Source
     record: Record | None  # without chunk ids; None: a new source
     known_fingerprint: str = ""  # makes it unchanged; "" to read it whatever its bytes are
+    describes: bool = False  # ask for the figures without a description: its text is indexed
 
     @property
     def is_suspect(self) -> bool:
@@ -118,6 +119,7 @@ class SkipRule:
 
     recipe_digest: str
     ocr: str = ""  # name of the OCR engine; "" without OCR
+    describes: bool = False  # figures are described
     max_attempts: int = MAX_ATTEMPTS  # failures after which a source is not read again
     max_deaths: int = MAX_DEATHS  # of the process that read it alone, after which it is not either
     has_passwords: bool = False  # passwords were given, perhaps other ones than last time
@@ -244,8 +246,12 @@ def compare_item(
         and is_unmodified(item, record, rule.recipe_digest)
         and record.outcome not in NOT_INDEXED_OUTCOMES
     ):
-        read_again = not item.unreadable and is_improvable(record, rule)
-        yield Stale(item, record) if read_again else unchanged_result(item, record)
+        if not item.unreadable and is_improvable(record, rule):
+            yield Stale(item, record)
+        elif not item.unreadable and rule.describes and record.details.undescribed:
+            yield Stale(item, record, describes=True)
+        else:
+            yield unchanged_result(item, record)
     elif item.unreadable:
         yield Skipped(item, item.unreadable, Code.ARCHIVED, record)
     elif record is None or not is_unmodified(item, record, rule.recipe_digest):

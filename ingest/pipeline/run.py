@@ -18,7 +18,9 @@ from ingest.index import ChunkStore, IndexTotals, RootRegistry, RunHistory
 from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.exit_codes import FINISHED
+from ingest.pipeline.figure_queue import FigureQueue
 from ingest.pipeline.images.unused import delete_unused, may_leave_images
+from ingest.pipeline.stages import describe_figures
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
@@ -68,23 +70,36 @@ def run_on_roots(
     services: Services,
     run: Run,
     totals: RunTotals,
-) -> Iterator[Event]:
+) -> Iterator[Event | RunEvent]:
     """Run on each root in turn; one that cannot be listed is noted, and the others are done.
 
-    Raises RootError if none can be listed.
+    Figures are described once the text of all roots is indexed. Raises RootError if no root can be
+    listed.
     """
     unlisted = 0
     has_left_images = services.images is not None and was_interrupted(services.index)
-    for root in roots:
-        try:
-            for event in run_root(root, services, run):
-                has_left_images = has_left_images or may_leave_images(event)
-                yield event
-        except RootError as error:
-            unlisted += 1
-            totals.unlisted.append(str(error))
-            if unlisted < len(roots):
-                log.warning("%s; its documents stay in the index as they are", error)
+    queues: list[FigureQueue] = []
+    if services.reader.describes:
+        services = replace(services, figure_queues=queues)
+    try:
+        for root in roots:
+            try:
+                for event in run_root(root, services, run):
+                    has_left_images = has_left_images or may_leave_images(event)
+                    yield event
+            except RootError as error:
+                unlisted += 1
+                totals.unlisted.append(str(error))
+                if unlisted < len(roots):
+                    log.warning("%s; its documents stay in the index as they are", error)
+        for queue in queues:
+            for described in describe_figures(queue, services, run):
+                has_left_images = has_left_images or may_leave_images(described)
+                yield described
+    except IngestError:
+        for queue in queues:
+            yield from queue.take_results()
+        raise
     if unlisted and unlisted == len(roots):
         raise RootError("; ".join(totals.unlisted))
     if has_left_images and not run.stop.is_requested():

@@ -2,6 +2,8 @@
 
     sources ──▶ diff ──▶ extract ──▶ chunk ──▶ embed ──▶ upload ──▶ commit
 
+Figures are described once all text is indexed: their documents pass the stages a second time.
+
 Each stage is a generator over the output of the stage before it, and passes results on at once.
 The order of writes is what keeps the index consistent (DESIGN.md, invariants 1 and 2): a record
 names every chunk that may exist before the first one is uploaded, and is committed only after all
@@ -24,6 +26,7 @@ from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
 from ingest.pipeline.deletions import AbsenceTracker
 from ingest.pipeline.diff import Change, SkipRule, Stale, compare
+from ingest.pipeline.figure_queue import FigureQueue
 from ingest.pipeline.ignored_files import IgnoredFiles
 from ingest.pipeline.records import (
     IDLE_EVENT,
@@ -71,6 +74,20 @@ def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
 
     Raises ServiceError or ConfigError; sources settled until then stay settled.
     """
+    queue = FigureQueue(root, services.reader.describes and services.remote is None)
+    try:
+        yield from ingest_text(root, services, run, queue)
+        if services.figure_queues is None:
+            yield from describe_figures(queue, services, run)
+        else:  # once the text of all roots is indexed
+            services.figure_queues.append(queue)
+    except IngestError:
+        yield from queue.take_results()
+        raise
+
+
+def ingest_text(root: Root, services: Services, run: Run, queue: FigureQueue) -> Iterator[RunEvent]:
+    """Bring the index in sync with a root, without new descriptions of figures."""
     absences = AbsenceTracker(run.prune, run.max_deletes, run.allow_empty)
     changes = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
@@ -80,8 +97,8 @@ def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
         if services.remote:
             yield from services.remote.settle_sources(root, unsettled)
         else:
-            stale = load_records(unsettled, services, run.stop)
-            yield from settle_sources(root, stale, services, run)
+            stale = load_records(queue.put_aside(unsettled), services, run.stop)
+            yield from queue.withhold(settle_sources(root, stale, services, run))
         # The stages end without an error once a call has failed. Raise it before deletions.
         run.stop.raise_fault()
         yield from remove_vanished(root, absences, services)
@@ -89,6 +106,21 @@ def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
     except StoppedError:
         # Another call failed, or the grace period is over.
         run.stop.raise_fault()
+
+
+def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterator[RunEvent]:
+    """Read documents again whose text is indexed, and index descriptions of their figures.
+
+    Raises ServiceError or ConfigError.
+    """
+    try:
+        if queue.waiting and not run.stop.is_requested():
+            stale = load_records(iter(queue.waiting.values()), services, run.stop)
+            yield from queue.settle(settle_sources(queue.root, stale, services, run))
+        run.stop.raise_fault()
+    except StoppedError:
+        run.stop.raise_fault()
+    yield from queue.take_results()
 
 
 def settle_sources(
@@ -130,6 +162,7 @@ def create_skip_rule(services: Services, run: Run) -> SkipRule:
     return SkipRule(
         services.recipe.digest,
         services.reader.ocr,
+        services.reader.describes,
         has_passwords=run.has_passwords,
         retrying_run=run.id if run.retry_failed else "",
     )

@@ -39,6 +39,7 @@ class RunTotals:
     doubtful: int = 0  # their pages whose text is probably not what they show
     languages: Counter[str] = field(default_factory=Counter)  # number of them by language
     hidden: int = 0  # their pages with text that a reader cannot see
+    figures: Counter[str] = field(default_factory=Counter)  # their figures by outcome
     chunks: int = 0  # embedded and uploaded
     tokens: int = 0  # of those chunks
     reused: int = 0  # chunks uploaded with vectors of an earlier index
@@ -68,6 +69,7 @@ class RunTotals:
                 self.undecoded += len(event.details.undecoded)
                 self.hidden += len(event.details.hidden)
                 self.doubtful += len(event.details.doubtful)
+                self.figures.update(event.details.figure_outcomes)
                 self.languages[event.details.language] += 1
             if not event.harmless:
                 self.problems.append(event)
@@ -95,6 +97,7 @@ class RunTotals:
             excluded_kept=sum(left.kept for left in self.left_out),
             new_problems=len(self.problems) - known,
             known_problems=known,
+            figures=dict(self.figures),
         )
 
     def count_known(self, run: str) -> int:

@@ -14,6 +14,7 @@ from ingest.models import (
     Chunk,
     Code,
     Details,
+    FigureOutcome,
     IndexEntry,
     Outcome,
     PreparedDocument,
@@ -25,6 +26,7 @@ from ingest.models import (
     hash_text,
 )
 from ingest.pipeline.diff import first_reported_run, is_unmodified, was_interrupted
+from ingest.runtime.formatting import pluralize
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -243,6 +245,8 @@ def describe_missing(document: PreparedDocument) -> tuple[str, str]:
     if details.hidden:
         reason = f"text that a reader cannot see, {HIDDEN_HINT}"
         return f"{name_pages(details.hidden)}: {reason}", Code.HIDDEN_TEXT
+    if details.undescribed:
+        return describe_figures_left(document), Code.FIGURES
     if not document.chunks:
         reason = OCR_EMPTY_REASON if details.ocr else SCANNED_REASON
         return reason if details.scanned else NO_TEXT_REASON, Code.NO_TEXT
@@ -254,6 +258,15 @@ def describe_missing(document: PreparedDocument) -> tuple[str, str]:
         reason = "text that is probably not what the page shows"
         return f"{name_pages(details.doubtful)}: {reason}", Code.DOUBTFUL
     return "", ""
+
+
+def describe_figures_left(document: PreparedDocument) -> str:
+    """Describe which figures are still to be described, and why."""
+    failed = [one for one in document.described if one.outcome is FigureOutcome.FAILED]
+    pages = sorted({one.figure.page for one in failed})
+    count = f"{len(failed):,} of {pluralize(len(document.described), 'figure')}"
+    why = next((one.reason for one in failed if one.reason), "")
+    return f"{count} not described ({format_page_numbers(pages)}): {why}; the next run tries again"
 
 
 def format_page_numbers(pages: Sequence[int]) -> str:

@@ -246,7 +246,7 @@ def count_stored(ids: set[str], record: Record, index: ChunkStore) -> int:
 
 def previous_record(stale: Stale, index: RecordStore) -> Record:
     """Return a source's record with its chunk ids; an empty one for a new source."""
-    source, record, _ = stale
+    source, record = stale.source, stale.record
     if record is None and parent_name(source.name):
         record = index.record(source.root, source.name)  # attachments are not in the diff
     return record or Record(source.root, source.name)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from ingest.errors import StoppedError
 from ingest.runtime.cancellation import Cancellation
-from ingest.runtime.prices import PRICED_PAGES, PRICED_TOKENS, Rates
+from ingest.runtime.prices import NO_CHAT, PRICED_TOKENS, ChatTokens, Rates
 
 RESERVE_POLL_SECONDS = 0.1  # between attempts while other requests may give back enough
 
@@ -32,26 +32,29 @@ class Budget:
     pages: int = 0  # likewise, for OCR
     open_tokens: int = 0  # those of `tokens` that are reserved for a request without an answer yet
     open_pages: int = 0
+    chat: ChatTokens = NO_CHAT  # likewise, for descriptions of figures; not among `tokens`
+    open_chat: ChatTokens = NO_CHAT
     lost_tokens: int = 0  # those of `tokens` whose answer was lost, so they may not be billed
     limit_reached: str = ""  # the option whose limit was reached, such as "--max-cost 5"
     # Second account, of a budget shared with other processes. `reserve_shared(tokens, pages)`
-    # returns the exceeded limit, or ""; `settle_shared` has the parameters of `settle`.
+    # returns the exceeded limit, or ""; `settle_shared` has the parameters of `settle`. It has no
+    # chats, as workers describe no figures.
     reserve_shared: Callable[[int, int], str] = lambda _tokens, _pages: ""
     settle_shared: Callable[[int, int, int, int, int], object] = lambda *_: None
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def reserve(self, tokens: int = 0, pages: int = 0) -> None:
-        """Reserve tokens and pages; each call needs one of `settle`.
+    def reserve(self, tokens: int = 0, pages: int = 0, chat: ChatTokens = NO_CHAT) -> None:
+        """Reserve tokens, pages and a chat; each call needs one of `settle`, or of `settle_chat`.
 
         Waits while requests under way may give back enough. Raises StoppedError, and drains the
         run, if a limit is reached.
         """
-        while (reached := self.try_reserve(tokens, pages)) is None:
+        while (reached := self.try_reserve(tokens, pages, chat)) is None:
             if self.stop.is_closing():
                 raise StoppedError("stopped while waiting for the budget; run again to continue")
             time.sleep(RESERVE_POLL_SECONDS)
         # The second account may be slow, so it is asked without the lock.
-        if not reached and (reached := self.reserve_shared(tokens, pages)):
+        if not reached and not chat.total and (reached := self.reserve_shared(tokens, pages)):
             with self.lock:
                 self.close_reservation(tokens, 0, pages, 0)
         if reached:
@@ -59,20 +62,23 @@ class Budget:
             self.stop.drain()
             raise StoppedError(f"{self.limit_reached} is spent; run again to continue")
 
-    def try_reserve(self, tokens: int, pages: int) -> str | None:
+    def try_reserve(self, tokens: int, pages: int, chat: ChatTokens = NO_CHAT) -> str | None:
         """Reserve if possible and return ""; else the limit reached; None: ask again later."""
         with self.lock:
             if self.limit_reached:
                 return self.limit_reached
-            reached = self.find_exceeded_limit(self.tokens + tokens, self.pages + pages)
+            wanted = self.chat.plus(chat)
+            reached = self.find_exceeded_limit(self.tokens + tokens, self.pages + pages, wanted)
             if not reached:
                 self.tokens += tokens
                 self.pages += pages
                 self.open_tokens += tokens
                 self.open_pages += pages
+                self.chat, self.open_chat = wanted, self.open_chat.plus(chat)
                 return ""
             settled = self.tokens - self.open_tokens, self.pages - self.open_pages
-            if not self.find_exceeded_limit(settled[0] + tokens, settled[1] + pages):
+            wanted = wanted.plus(self.open_chat, -1)
+            if not self.find_exceeded_limit(settled[0] + tokens, settled[1] + pages, wanted):
                 return None
             self.limit_reached = reached
             return reached
@@ -88,6 +94,12 @@ class Budget:
             self.close_reservation(tokens, billed, pages, billed_pages)
             self.lost_tokens += lost
         self.settle_shared(tokens, billed, pages, billed_pages, lost)
+
+    def settle_chat(self, chat: ChatTokens, billed: ChatTokens) -> None:
+        """End the reservation of a chat: what was not billed is given back."""
+        with self.lock:
+            self.chat = self.chat.plus(billed).plus(chat, -1)
+            self.open_chat = self.open_chat.plus(chat, -1)
 
     def close_reservation(self, tokens: int, billed: int, pages: int, billed_pages: int) -> None:
         """Replace what was reserved by what was billed, with the lock held."""
@@ -106,25 +118,25 @@ class Budget:
         with self.lock:
             self.tokens += tokens
 
-    def find_exceeded_limit(self, tokens: int, pages: int) -> str:
+    def find_exceeded_limit(self, tokens: int, pages: int, chat: ChatTokens = NO_CHAT) -> str:
         """Return the option whose limit these totals exceed; "" if none."""
-        if tokens > self.max_tokens:
+        if tokens + chat.total > self.max_tokens:
             return f"--max-tokens {self.max_tokens:,.0f}"
-        if self.max_usd < math.inf and (self.rates.usd(tokens, pages) or 0.0) > self.max_usd:
+        if self.max_usd < math.inf and (self.rates.usd(tokens, pages, chat) or 0.0) > self.max_usd:
             return f"--max-cost {self.max_usd:g}"
         return ""
 
     @property
     def usd(self) -> float | None:
         """The money spent so far; None if a price is unknown."""
-        return self.rates.usd(self.tokens, self.pages)
+        return self.rates.usd(self.tokens, self.pages, self.chat)
 
     def remaining_tokens(self) -> float:
         """Estimate the tokens that may still be spent, besides those of requests under way."""
-        embedding, recognising = self.rates.embedding, self.rates.recognising
+        embedding = self.rates.embedding
         settled = self.tokens - self.open_tokens
-        tokens = self.max_tokens - settled
+        tokens = self.max_tokens - settled - self.chat.total
         if self.max_usd < math.inf and embedding and embedding.usd:
-            pages = self.pages * (recognising.usd if recognising else 0.0) / PRICED_PAGES
-            tokens = min(tokens, (self.max_usd - pages) * PRICED_TOKENS / embedding.usd - settled)
+            others = self.rates.usd(0, self.pages, self.chat) or 0.0
+            tokens = min(tokens, (self.max_usd - others) * PRICED_TOKENS / embedding.usd - settled)
         return max(0.0, tokens)

@@ -6,9 +6,16 @@ import json
 import re
 from collections.abc import Mapping
 
-from ingest.models import Outcome, Record
+from ingest.models import FigureOutcome, Outcome, Record
 
 UNIT_STEP = 1000
+FIGURE_WORDS = {
+    FigureOutcome.DESCRIBED: "described",
+    FigureOutcome.DECORATION: "decoration",
+    FigureOutcome.REFUSED: "refused",
+    FigureOutcome.CUT_OFF: "cut off",
+    FigureOutcome.FAILED: "failed (the next run tries again)",
+}
 MAX_SHOWN_EXTENSIONS = 8
 # Control characters except tabs and line ends, overrides of the direction, halves of characters.
 UNSAFE_CHARS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -61,6 +68,12 @@ def format_unread_files(counts: Mapping[str, int]) -> str:
     rest = f", and {pluralize(more, 'other kind')}" if more else ""
     were = "file of another kind was" if total == 1 else "files of other kinds were"
     return f"{total:,} {were} not read: {', '.join(shown)}{rest}"
+
+
+def format_figures(counts: Mapping[str, int]) -> str:
+    """Describe the outcomes of figures: "4 described, 1 decoration, 1 refused"; "" for none."""
+    known = [outcome for outcome in FigureOutcome if counts.get(outcome)]
+    return ", ".join(f"{counts[outcome]:,} {FIGURE_WORDS[outcome]}" for outcome in known)
 
 
 def shorten_timestamp(stamp: str) -> str:

@@ -23,6 +23,7 @@ FETCHING_DOCUMENTS = "fetching"  # opening documents, or copying remote ones
 READING_DOCUMENTS = "reading"  # extracting and splitting documents
 HANGING_PAGES = "hanging pages"  # the part of reading that ended in a timeout
 RECOGNISING_PAGES = "recognising"  # OCR of a page by a service, including all waits
+DESCRIBING_FIGURES = "describing"  # of a figure by a model, including all waits
 REUSING_VECTORS = "reusing"  # fetching vectors from the index in use
 EMBEDDING_CHUNKS = "embedding"  # calls to the model, including all waits
 EMBEDDING_SERVICE = "embedding service"  # the part of embedding that waits for responses
@@ -38,6 +39,7 @@ STALL_SECONDS = 5.0  # without the end of any piece, after which an activity sta
 STALL_NAMES = {
     EMBEDDING_SERVICE: "an answer of the embedding service",
     RECOGNISING_PAGES: "an answer of the OCR service",
+    DESCRIBING_FIGURES: "an answer of the model that describes figures",
     WRITING_CHUNKS: "an answer of the index",
     WRITING_RECORDS: "an answer of the index",
     REUSING_VECTORS: "an answer of the index",

@@ -50,6 +50,17 @@ def test_with_full_the_whole_chunk_is_printed() -> None:
     assert text == "    The end. Clean the **spindle** before noon."
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_generated_text_is_never_printed_as_the_documents(whole: bool) -> None:
+    """I see which figure a model has described, and never take its words for the author's."""
+    about = "Figure 3, page 4, described by gpt-4o"
+    text = "Clean spindles last longer."
+    fields = FIELDS | {"content": f"[Figure 3, generated description]\n{text}"}
+    hit = replace(HIT, fields=fields, figure=about, excerpt=f"[{about}]\n{text}")
+    assert printed(hit, whole=whole)[2:] == [f"    [{about}]", f"    {text}"]
+    assert hit_json(hit)["figure"] == about
+
+
 def test_roots_and_copies_are_named() -> None:
     """Of two files with one name I see which is meant, and a copy takes no place of its own."""
     copied = replace(HIT, also_in=("old/lathe.pdf#page=2",))

@@ -39,6 +39,7 @@ from tests.emulator.vectors import Embed, hashed
 
 CLIENT_SPEED = 20  # the waits of a client in the tests are so many times shorter than real ones
 LAG_SECONDS = 3 / CLIENT_SPEED  # one to three seconds
+FIGURES = "figures"  # a deployment of a model that sees pictures
 SHORT_PAGES = 0.1  # share of answers to queries that are continued sooner than asked for
 
 
@@ -147,6 +148,7 @@ def emulator(  # noqa: PLR0913 - each has a default
             azure.search.delays.search = azure.search.delays.lookup = lag
         tls = secured(azure.ca)
         azure.openai.deployments[deployment] = model or Deployment()
+        azure.openai.deployments[FIGURES] = Deployment("gpt-4.1-mini", 0)
 
         def start(name: str, service: Service, tls: ssl.SSLContext | None) -> str:
             return stack.enter_context(serving(azure.whole(name, service), tls, clock.now)).address

@@ -33,7 +33,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from tests.emulator.openai import BAD_TOKEN, NEVER
+from tests.emulator.openai import BAD_TOKEN
+from tests.emulator.quotas import NEVER
 from tests.emulator.search import BUSY
 from tests.emulator.server import Cut, Json, Request, Response, Service, answer, failure
 from tests.emulator.store import result

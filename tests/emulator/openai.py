@@ -1,4 +1,4 @@
-"""Azure OpenAI: embeddings, on the URLs of a deployment and of v1.
+"""Azure OpenAI: embeddings and chats, on the URLs of a deployment and of v1.
 
 One input that is too long costs the whole request, a missing role is a 401, and a request that is
 larger than the quota is told to come back tomorrow.
@@ -22,17 +22,17 @@ from typing import Any, TypeAlias
 
 import toktok
 
-from tests.emulator.clock import Clock, Window
+from tests.emulator.chat import Chat
+from tests.emulator.clock import Clock
 from tests.emulator.identity import OPENAI_USER, TENANT, Identity, Principal
+from tests.emulator.quotas import Quotas, Refused, invalid, parsed
 from tests.emulator.server import Json, Request, Response, answer, failure
 from tests.emulator.vectors import Embed, Vectors, hashed
 
 AUDIENCES = ("https://cognitiveservices.azure.com", "https://ai.azure.com")
 ROLES = (OPENAI_USER, "Cognitive Services OpenAI Contributor", "Cognitive Services User")
 MODELS = "/openai/models"
-ROUTE = re.compile(r"/openai/(?:(v1)|deployments/([^/]+))/embeddings/?")
-NEVER = 86_400  # the seconds to wait for something that waiting does not help
-
+ROUTE = re.compile(r"/openai/(?:(v1)|deployments/([^/]+))/(embeddings|chat/completions)/?")
 CHARACTERS_A_TOKEN = 4  # the quota counts characters, as it must answer before it tokenizes
 
 # What every client and proxy sends. Others count as custom, of which there may be ten.
@@ -66,22 +66,16 @@ class Embedded:
     at: float  # by the emulator's clock
 
 
-class Refused(Exception):
-    """The request ends here, with this response."""
-
-    def __init__(self, response: Response, kind: str = "") -> None:
-        super().__init__(response.status)
-        self.response = response
-        self.kind = kind  # under which a recording of the real service may have another response
-
-
-class OpenAI:
+class OpenAI(Quotas):
     """One resource. Its attributes may be set at any time."""
 
+    operation = "Embeddings_Create"
+
     def __init__(self, identity: Identity, clock: Clock, embed: Embed = hashed) -> None:
+        super().__init__(clock)
         self.identity = identity
-        self.clock = clock
         self.embed = embed
+        self.chat = Chat(clock)
         self.deployments: dict[str, Deployment] = {}
         self.retirements: dict[str, float] = {}  # of models, in seconds since the epoch
         self.audiences = AUDIENCES
@@ -95,15 +89,6 @@ class OpenAI:
         self.is_closed = False  # whether the firewall rejects everybody
         self.recorded: dict[str, Response] = {}  # of the real service, by the kind of a refusal
 
-        # None is no limit. What fits into a window is its share of a minute.
-        self.rpm: int | None = None
-        self.rpm_window = 10.0  # seconds; Azure uses 1 or 10
-        self.tpm: int | None = None
-        self.tpm_window = 60.0
-        # What a success says of the quotas: any of limit and remaining; or -1 for each of them.
-        self.rate_headers: tuple[str, ...] = ("limit", "remaining")
-        self.retry_headers: tuple[str, ...] = ("retry-after", "retry-after-ms", "x-ratelimit-reset")
-
         self.latency = 0.0  # seconds, and by token
         self.latency_per_token = 0.0
         self.out_of_order = False  # the embeddings come in any order
@@ -115,7 +100,6 @@ class OpenAI:
         self.texts: Counter[str] = Counter()  # how often each was embedded
         self.statuses: Counter[int] = Counter()
         self.at_once = self.most_at_once = 0
-        self.calls, self.spent = Window(clock), Window(clock)
         self.lock = threading.Lock()
         self.random = random.Random(0)
 
@@ -167,6 +151,11 @@ class OpenAI:
         deployment = self.deployments.get(name)
         if deployment is None:
             raise Refused(failure(404, "DeploymentNotFound", NO_DEPLOYMENT), "missing deployment")
+        is_chat_model = "embedding" not in deployment.model
+        if is_chat_model != (route[3] != "embeddings"):
+            raise Refused(failure(400, "OperationNotSupported", WRONG_MODEL.format(route[3])))
+        if is_chat_model:
+            return self.chat.complete(body, deployment.model, request)
         inputs = read(body.get("input"))
         estimated = estimate(inputs)
         limits = self.admit(estimated, request)
@@ -234,43 +223,6 @@ class OpenAI:
         if self.identity.propagating(principal, *ROLES):
             return "Principal does not have access to API/Operation."
         return NO_ROLE.format(principal.oid)
-
-    def admit(self, estimated: int, request: Request) -> dict[str, str]:
-        """Count the request against both quotas; the headers that say so. Raises Refused."""
-        headers = {}
-        if self.rpm is not None:
-            allowance = max(1.0, self.rpm * self.rpm_window / 60)
-            wait = self.calls.take(1, allowance, self.rpm_window)
-            if wait:
-                raise Refused(self.busy("call", wait, request))
-            headers["x-ratelimit-limit-requests"] = str(self.rpm)
-            headers["x-ratelimit-remaining-requests"] = str(int(allowance - self.calls.used))
-        if self.tpm is not None:
-            allowance = self.tpm * self.tpm_window / 60
-            wait = self.spent.take(estimated, allowance, self.tpm_window)
-            if wait:
-                wait = NEVER if estimated > allowance else wait
-                raise Refused(self.busy("token", wait, request))
-            headers["x-ratelimit-limit-tokens"] = str(self.tpm)
-            headers["x-ratelimit-remaining-tokens"] = str(int(allowance - self.spent.used))
-        if self.rate_headers == ("-1",):
-            return dict.fromkeys(headers, "-1")
-        return {name: n for name, n in headers.items() if name.split("-")[2] in self.rate_headers}
-
-    def busy(self, what: str, wait: float, request: Request) -> Response:
-        """The 429 of a rate limit, of calls or tokens."""
-        seconds = math.ceil(wait)
-        version = request.query.get("api-version", "v1")
-        response = failure(429, "429", RATE_LIMIT.format(version, what, seconds))
-        reset = f"x-ratelimit-reset-{'requests' if what == 'call' else 'tokens'}"
-        choices = {
-            "retry-after": ("Retry-After", str(seconds)),
-            "retry-after-ms": ("retry-after-ms", str(math.ceil(wait * 1000))),
-            "x-ratelimit-reset": (reset, str(seconds)),
-        }
-        headers = dict(choices[name] for name in self.retry_headers)
-        headers["policy-id"] = f"DeploymentRatelimit-{what.title()}"
-        return Response(429, response.body, {**response.headers, **headers})
 
     def validated(self, body: Json, inputs: Sequence[Input], deployment: Deployment) -> int:
         """The dimensions to give, of a request that is well-formed. Raises Refused."""
@@ -347,17 +299,6 @@ def versioned(request: Request, route: re.Match[str]) -> bool:
     return bool(route[1]) or "api-version" in request.query
 
 
-def parsed(body: bytes) -> Json:
-    """The object in a body. Raises Refused."""
-    try:
-        value: Any = json.loads(body)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise Refused(invalid("We could not parse the JSON body of your request."))
-    return value
-
-
 def read(value: Any) -> list[Input]:
     """The inputs of a request in any of its four forms; none of a value that has another."""
     if isinstance(value, str):
@@ -384,12 +325,7 @@ def plain(item: Input) -> str:
     return item if isinstance(item, str) else " ".join(map(str, item))
 
 
-def invalid(message: str, kind: str = "invalid_request_error", code: str | None = None) -> Response:
-    """A 400 as OpenAI words it."""
-    error = {"message": message, "type": kind, "param": None, "code": code}
-    return answer(400, {"error": error})
-
-
+WRONG_MODEL = "The {} operation does not work with the specified model."
 UNSUPPORTED_VALUE = "failed to encode response: json: unsupported value: NaN"  # as Ollama says it
 REFERENCE = "Please check the API reference: https://platform.openai.com/docs/api-reference."
 NO_DEPLOYMENT = (
@@ -412,10 +348,4 @@ NO_ROLE = (
     "The principal `{}` lacks the required data action "
     "`Microsoft.CognitiveServices/accounts/OpenAI/deployments/embeddings/action` to perform "
     "`POST /openai/deployments/{{deployment-id}}/embeddings` operation."
-)
-RATE_LIMIT = (
-    "Requests to the Embeddings_Create Operation under Azure OpenAI API version {} have exceeded "
-    "{} rate limit of your current OpenAI S0 pricing tier. Please retry after {} seconds. Please "
-    "go here: https://aka.ms/oai/quotaincrease if you would like to further increase the default "
-    "rate limit."
 )

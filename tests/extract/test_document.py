@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 from tests.pdfs import pdf, prose
 
 if TYPE_CHECKING:
-    from ingest.models import Figure, GreyImage
+    from ingest.models import ColourImage, Figure, GreyImage, PageShares
 
 DATA = ROOT / "data"
 
@@ -179,6 +179,9 @@ class Reads:
 
     def has_graphics(self, _: int) -> bool:
         return False
+
+    def render_part(self, index: int, box: PageShares) -> ColourImage:
+        raise NotImplementedError
 
     def render(self, index: int) -> GreyImage:
         raise NotImplementedError(index)

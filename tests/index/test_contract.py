@@ -30,12 +30,16 @@ from ingest.index.azure.foreign import Wanted, ensure_foreign_index, open_foreig
 from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex
 from ingest.index.composite import CompositeIndex, open_state
-from ingest.index.schema import CHUNK_FIELD_NAMES
+from ingest.index.schema import CHUNK_FIELD_NAMES, FIGURE_FIELD_NAMES
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
     CachedPage,
     Chunk,
+    ChunkFigure,
     Details,
+    FigureFilter,
+    FigureKind,
+    Hit,
     IndexEntry,
     KnownRoot,
     Mode,
@@ -307,7 +311,36 @@ def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
         "sentence_offsets": [0],
         "section_offsets": [4],
         "sections": ["Tools › Grain mills"],
+        **dict.fromkeys(FIGURE_FIELD_NAMES),
+        "figure_box": [] if isinstance(index, AzureIndex) else None,
     }
+
+
+@on_any_index
+def test_the_description_of_a_figure_says_so_in_its_fields(index: Index) -> None:
+    """My application tells generated text from the author's, and can filter it."""
+    about = ChunkFigure(FigureKind.CHART, (0.1, 0.25, 0.9, 0.5), "gpt-4o", "ab.png", "Figure 3")
+    chart = replace(B, chunk=replace(B.chunk, text=A.chunk.text + "!", figure=about))
+    index.upload([A, chart])
+
+    def ask(figures: str, mode: Mode) -> list[Hit]:
+        kind = FigureFilter(figures)
+        asked = vector(A.chunk.text)
+        return index.search_permitted("grain", asked, mode, 5, None, figures=kind)
+
+    (hit,) = ask("only", Mode.TEXT)
+    assert {name: hit.fields[name] for name in FIGURE_FIELD_NAMES} == {
+        "figure_kind": "chart",
+        "figure_label": "Figure 3",
+        "figure_model": "gpt-4o",
+        "figure_box": [0.1, 0.25, 0.9, 0.5],
+        "figure_image": "ab.png",
+    }
+    assert hit.fields["kind"] == "chunk"
+    for mode in Mode:
+        assert [hit.fields["id"] for hit in ask("only", mode)] == [B.chunk.id]
+        assert [hit.fields["id"] for hit in ask("exclude", mode)] == [A.chunk.id]
+        assert len(ask("include", mode)) == 2
 
 
 def test_uploading_again_changes_nothing(index: Index) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
+from ingest.chunk.generated import split_mark
 from ingest.chunk.tokens import count_tokens
 from ingest.commands.eval.cache import cache_embeddings
 from ingest.commands.eval.metrics import longest_shared_run, tokenize_words
@@ -116,7 +117,10 @@ def chunks_by_source(
 def answer_key(
     question: Question, indexed_chunks: Mapping[str, Sequence[StoredChunk]]
 ) -> AnswerKey:
-    """Find the chunks that answer a question: those with half of its passage, or on its pages."""
+    """Find the chunks that answer a question: those with half of its passage, or on its pages.
+
+    A passage is the author's, so the description of a figure, which may repeat it, does not count.
+    """
     passage = tokenize_words(question.passage)
     sources = [
         chunks
@@ -127,7 +131,8 @@ def answer_key(
         chunk
         for chunks in sources
         for chunk in chunks
-        if any(
+        if not (passage and split_mark(chunk.text)[0])
+        and any(
             p.covers_pages(chunk.source, chunk.page_start, chunk.page_end) for p in question.places
         )
     ]

@@ -84,6 +84,14 @@ def count_states(records: Iterable[Record], *, in_run: bool) -> list[tuple[str, 
     return Counter(state_of(record, in_run=in_run) for record in records).most_common()
 
 
+def count_figures(records: Iterable[Record]) -> dict[str, int]:
+    """Count the figures of all sources by the outcome of their description."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        counts.update(record.details.figure_outcomes)
+    return dict(counts)
+
+
 def group_troubles(records: Iterable[Record], run: str = "") -> list[Trouble]:
     """Group the sources by code: codes that need action first, then by number of sources.
 

@@ -91,6 +91,8 @@ def render_report(report: Report, inspected: Sequence[InspectorEntry] = ()) -> s
             several_roots=len({record.root for record in report.records}) > 1,
             states=overview.count_states(report.records, in_run=report.is_single_run),
             troubles=overview.group_troubles(report.records, report.run.run if report.run else ""),
+            with_figures=[r for r in report.records if r.details.figure_outcomes],
+            figure_totals=overview.count_figures(report.records),
             needing=sum(map(overview.needs_action, report.records)),
             there=sum(record.chunks > 0 for record in report.records),
             extremes=overview.find_extremes(report.records),
@@ -123,6 +125,7 @@ def template_environment() -> Environment:
     environment.filters |= {
         "count": lambda number: f"{number:,}",
         "duration": format_seconds,
+        "figures": formatting.format_figures,
         "kinds": formatting.format_unread_files,
         "many": formatting.pluralize,
         "moment": formatting.shorten_timestamp,

@@ -77,6 +77,7 @@ def locate(passages: Passages, ranked: Sequence[Span], lines: int) -> dict[str, 
         "page": passages.page_of(best),
         "heading": passages.heading_of(best),
         "excerpt": passages.excerpt(ranked, lines),
+        "figure": passages.figure,
     }
 
 

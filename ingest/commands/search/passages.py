@@ -10,6 +10,7 @@ from itertools import groupby, pairwise
 from typing import Any, TypeAlias
 
 from ingest.chunk.boundaries import find_sentence_starts
+from ingest.chunk.generated import split_mark
 from ingest.chunk.offsets import join_headings
 from ingest.chunk.tables import DELIMITER, find_tables
 
@@ -33,19 +34,25 @@ class Passages:
     sections: Sequence[tuple[int, str]]  # offset and headings of each; the first has offset 0
     units: Sequence[Span]  # sentences, and the parts of long ones
     headers: Mapping[int, Span]  # names of the columns, by the offset of each row
+    figure: str = ""  # described by the text, with its page and the model; "": not generated
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> Passages:
         """Read the fields of a hit. A chunk of an earlier version has no offsets of pages."""
-        text = str(fields["content"])
+        figure, text = describe_figure(fields), str(fields["content"])
+        sentences = fields.get("sentence_offsets") or ()
+        if figure:  # above it, the excerpt has what the mark says, and more
+            mark, text = split_mark(text)
+            sentences = sorted({max(0, offset - len(mark)) for offset in sentences})
         inside = zip(fields.get("section_offsets") or (), fields.get("sections") or (), strict=True)
         return cls(
             text,
             fields["page_start"],
             fields.get("page_offsets") or (0,),
             [(0, join_headings(fields.get("headings") or ())), *inside],
-            list(split_units(text, fields.get("sentence_offsets") or find_sentence_starts(text))),
+            list(split_units(text, sentences or find_sentence_starts(text))),
             find_column_names(text),
+            figure,
         )
 
     def windows(self) -> list[Span]:
@@ -105,10 +112,14 @@ class Passages:
         "…" marks what is left out.
         """
         if not windows:
-            return ""
+            return self.mark()
         parts = self.extend(self.pack(windows, lines), windows[0], lines)
         texts = [("… " if start > 0 else "") + unwrap(self.text[start:end]) for start, end in parts]
-        return "\n".join(texts) + (" …" if parts[-1][1] < len(self.text) else "")
+        return self.mark() + "\n".join(texts) + (" …" if parts[-1][1] < len(self.text) else "")
+
+    def mark(self) -> str:
+        """Return the line above a generated text; "" for the document's own."""
+        return f"[{self.figure}]\n" if self.figure else ""
 
     def pack(self, windows: Iterable[Span], lines: int) -> list[Span]:
         """Take windows as long as there is room, without what they share with earlier ones.
@@ -154,6 +165,14 @@ class Passages:
     def limit(self, lines: int) -> Callable[[Sequence[Span]], bool]:
         """Return a function that tells whether parts have at most so many lines."""
         return lambda parts: sum(count_lines(self.text[a:b]) for a, b in parts) <= lines
+
+
+def describe_figure(fields: Mapping[str, Any]) -> str:
+    """Name the figure that a chunk describes, its page and the model; "" for other chunks."""
+    if not fields.get("figure_kind"):
+        return ""
+    label, page = fields.get("figure_label") or "Figure", fields["page_start"]
+    return f"{label}, page {page}, described by {fields.get('figure_model') or 'a model'}"
 
 
 def find_column_names(text: str) -> dict[int, Span]:

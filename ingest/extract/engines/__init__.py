@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ingest.extract.annotations import PageAnnotations
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import Figure, GreyImage, Heading
+    from ingest.models import ColourImage, Figure, GreyImage, Heading, PageShares
 
 HEADER_BYTES = 1024  # viewers accept the header anywhere in these: ISO 32000, Annex H
 
@@ -53,6 +53,9 @@ class PdfEngine(Protocol):
 
     # image of a page, for OCR
     def render(self, index: int) -> GreyImage: ...
+
+    # a part of a page in colour, for a model to describe: (height, width, 3)
+    def render_part(self, index: int, box: PageShares) -> ColourImage: ...
 
     # lines of a page, and images of them
     def drawn_lines(self, index: int) -> DrawnLines: ...

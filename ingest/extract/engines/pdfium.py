@@ -80,7 +80,7 @@ from ingest.extract.traits import find_traits
 if TYPE_CHECKING:
     from ingest.extract.engines.glyph_names import GlyphNames
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import Figure, GreyImage, Heading
+    from ingest.models import ColourImage, Figure, GreyImage, Heading, PageShares
 
 use_installed_fonts(used=False)  # the text of a document must be that of any machine
 
@@ -317,6 +317,11 @@ class Pdfium:
         scale = min(RENDER_DPI / 72, (MAX_RENDER_PIXELS / max(1.0, width * height)) ** 0.5)
         grey: GreyImage = page.render(scale=scale, grayscale=True).to_numpy().squeeze()
         return grey
+
+    def render_part(self, index: int, box: PageShares) -> ColourImage:
+        from ingest.extract.engines.pdfium_render import render_part  # few runs need it
+
+        return render_part(self.document[index], box)
 
     def has_unseen_text(self, index: int) -> bool:
         return index in self.pages_with_unseen_text

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from ingest.extract.engines.pdfium_alternatives import TaggedFigure
 from ingest.extract.engines.pdfium_captions import Lines, Turn, has_size
+from ingest.extract.engines.pdfium_content import ContentHasher
 from ingest.extract.engines.pdfium_figures import PageFigures
 from ingest.extract.engines.pdfium_objects import (
     Item,
@@ -54,6 +55,7 @@ class Seen:
     caption: Caption | None = None
     texts: list[Item] = field(default_factory=list)  # drawn inside of it, and taken as its own
     has_text: bool = False  # drawn where it is, visible or not
+    content: str = ""  # hash of its objects
 
 
 def read_figures(found: PageFigures) -> tuple[list[Figure], list[Item]]:
@@ -70,6 +72,9 @@ def read_figures(found: PageFigures) -> tuple[list[Figure], list[Item]]:
     add_alternatives(seen, found.tagged, objects, turn)
     if found.repeated is not None:
         note_texts(seen, objects, turn)
+        hasher = ContentHasher(objects, turn, page.text)
+        for one in seen:
+            one.content = hasher.hash_figure(one.box)
     taken = take_words(seen, page.handle, objects, shown, turn)
     lines = Lines(page.text, page.drawn, turn)
     if found.repeated is None:  # only those that the document says something of are wanted
@@ -96,6 +101,8 @@ def as_figure(one: Seen, number: int, turn: Turn, lines: Lines) -> Figure:
         identity=one.identity,
         is_picture=one.is_picture,
         has_text=one.has_text,
+        content=one.content,
+        size=(max(0.0, right - left), max(0.0, top - bottom)),
     )
 
 

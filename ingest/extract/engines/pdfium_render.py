@@ -10,10 +10,14 @@ from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_objects import Box
 from ingest.extract.engines.pdfium_raw import PageHandle
+from ingest.extract.figures.picture import margins, pixels_per_point
 
 if TYPE_CHECKING:
     import numpy as np
+    import pypdfium2
     from numpy.typing import NDArray
+
+    from ingest.models import ColourImage, PageShares
 
 RENDER_SCALE = 1.5  # pixels per point
 MAX_RENDER_PIXELS = 4_000_000
@@ -40,6 +44,16 @@ def render_page(page: PageHandle) -> NDArray[np.uint8]:
     finally:
         raw.FPDFBitmap_Destroy(bitmap)
     return image
+
+
+def render_part(page: pypdfium2.PdfPage, box: PageShares) -> ColourImage:
+    """Render a part of a page, and a margin, as viewers show it: (height, width, 3), RGB."""
+    width, height = page.get_size()
+    left, top, right, bottom = margins(box, width, height)
+    scale = pixels_per_point((right - left) * width, (bottom - top) * height)
+    crop = (left * width, (1 - bottom) * height, (1 - right) * width, top * height)
+    image: ColourImage = page.render(scale=scale, crop=crop, rev_byteorder=True).to_numpy()
+    return image[:, :, :3]
 
 
 def to_pixels(page: PageHandle, box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:

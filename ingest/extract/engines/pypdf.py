@@ -22,7 +22,7 @@ from ingest.models import Heading
 
 if TYPE_CHECKING:
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import Figure, GreyImage
+    from ingest.models import ColourImage, Figure, GreyImage, PageShares
 
 # pypdf logs every repair it makes, but problems are reported in a document's outcome.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -67,6 +67,9 @@ class Pypdf:
         return bool(resources and resources.get_object().get("/XObject"))
 
     def render(self, index: int) -> GreyImage:
+        raise NotImplementedError(f"pypdf cannot render page {index + 1}")
+
+    def render_part(self, index: int, box: PageShares) -> ColourImage:
         raise NotImplementedError(f"pypdf cannot render page {index + 1}")
 
     def drawn_lines(self, index: int) -> DrawnLines:

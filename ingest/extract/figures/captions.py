@@ -25,6 +25,7 @@ EARLY_DIGIT = r"(?=[^\n\d]{0,24}+\d)"  # quicker: most lines have none
 CAPTION = re.compile(
     rf"\n{EARLY_DIGIT}[ \t]*(?:{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}{AFTER}|{NUMBER_FIRST})"
 )
+LABEL_START = re.compile(rf"{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}|{NUMBER_FIRST}")
 DIGITS = re.compile(r"[0-9]{1,9}")
 MAX_CAPTIONS = 8  # of a page; if more lines have their form, they are entries of a list
 REACH_HEIGHTS = 2.5  # of a caption's line, from it to its figure
@@ -83,6 +84,12 @@ class NumberedLines:
         pages.add(page)
         # A plate on each page may have such a caption, but not in the margin.
         return is_running and (is_marginal or len(line.text.split()) > 2)  # noqa: PLR2004
+
+
+def find_label(caption: str) -> str:
+    """Return the label at the beginning of a caption, such as "Figure 3"; "" if it has none."""
+    found = LABEL_START.match(" ".join(caption.split()))
+    return found.group().rstrip(".:") if found else ""
 
 
 def is_beside(caption: Box, figure: Box) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ingest.models import GreyImage
 
 MAX_READ_FIGURES = 500  # of a document, in which words are looked for
+MAX_DESCRIBED_FIGURES = 2000  # of a document
 MIN_CONFIDENCE = 0.6  # of the words in a figure; a photograph of none may seem to show a few
 MIN_LETTERS = 3
 MIN_CONTRAST = 12  # of 255 greys, within a figure; with less it is of one colour
@@ -50,6 +51,16 @@ def read_in_figures(
                 read[figure.page - 1], [replace(figure, words=words)]
             )
     return read, figures
+
+
+def list_described(engines: EngineChain, count: int, scanned: Container[int]) -> tuple[Figure, ...]:
+    """Return the figures of a document for a model to describe, in reading order of the pages."""
+    drawn = PageImages(engines)
+    return tuple(
+        figure
+        for figure in list_figures(engines, count)[:MAX_DESCRIBED_FIGURES]
+        if figure.page not in scanned and not drawn.is_plain(figure)
+    )
 
 
 def new_lines(words: str, page: str) -> str:

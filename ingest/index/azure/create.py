@@ -23,7 +23,9 @@ from ingest.index.azure.definition import (
 from ingest.index.azure.index import AzureIndex
 from ingest.index.azure.profile import bind_profile
 from ingest.index.azure.profiles import find_built_in, foreign_names
+from ingest.index.azure.texts import wait_for_fields
 from ingest.index.schema import (
+    FIGURE_FIELD_NAMES,
     REPLACEABLE_FIELD_NAMES,
     RESERVED_FIELD_NAMES,
     TEXT_HASH_FIELD,
@@ -99,10 +101,12 @@ def update_definition(
         )
     except RoleError:
         # An identity may be allowed to read a definition and not to change it.
-        if any(field.name != TEXT_HASH_FIELD.name for field in missing):
+        optional = {TEXT_HASH_FIELD.name, *FIGURE_FIELD_NAMES}
+        if any(field.name not in optional for field in missing):
             raise
     else:
-        index.texts.wait_until_supported()
+        wait_for_fields(index.documents, [field.name for field in (*missing, *hidden)])
+        index.texts.is_supported = True
 
 
 def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:

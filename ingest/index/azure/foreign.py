@@ -14,8 +14,8 @@ from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.indexes.models import SearchField
 
 from ingest.azure.client import sdk_options
-from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
-from ingest.errors import ConfigError, RoleError, ServiceError
+from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
+from ingest.errors import ConfigError, RoleError
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.definition import (
@@ -36,7 +36,7 @@ from ingest.index.azure.profile import (
     mapping_from_json,
 )
 from ingest.index.azure.target import ForeignTarget
-from ingest.index.azure.texts import SCHEMA_SETTLE_SECONDS
+from ingest.index.azure.texts import wait_for_fields
 from ingest.index.schema import VECTOR_FIELD
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
         found.fields = [*found.fields, *build_missing(missing, wanted.definition)]
         found = save(found)
         bind_target(target, profile, found)
-        wait_for_fields(target, [rule.field.name for rule in missing])
+        wait_for_fields(documents, [rule.field.name for rule in missing])
     elif missing:
         log.warning(
             "%s has no field for: %s; --add-fields adds them",
@@ -253,25 +253,3 @@ def build_missing(missing: list[Rule], wanted: SearchIndex) -> Iterator[SearchFi
     """Build the fields that an index lacks."""
     names = {rule.field.name for rule in missing}
     return (field for field in wanted.fields if field.name in names)
-
-
-def wait_for_fields(target: ForeignTarget, names: list[str]) -> None:
-    """Wait until the service knows the new fields of an index. Raises ServiceError."""
-    documents = target.documents
-
-    def is_known() -> bool:
-        try:
-            next(documents.client.search("*", select=names, top=1), None)
-        except HttpResponseError as error:
-            if error.status_code != HTTPStatus.BAD_REQUEST:
-                raise
-            return False
-        return True
-
-    for _ in range(SCHEMA_SETTLE_SECONDS):
-        if documents.call_with_retry(is_known, INDEX_DATA_CONTRIBUTOR):
-            return
-        documents.retry_policy.sleep(1)
-    raise ServiceError(
-        f"{documents.name} on {documents.endpoint} does not have its new fields yet: run again"
-    )

@@ -45,6 +45,7 @@ from ingest.index.permissions import filter_expression, no_permissions_error
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
+    FIGURE_FIELD_NAMES,
     STORED_FIELD_NAMES,
     SUMMARY_FIELD,
     UNREAD_OUTCOMES,
@@ -59,6 +60,7 @@ from ingest.models import (
     GROUPS,
     OIDS,
     CachedPage,
+    FigureFilter,
     Hit,
     IndexEntry,
     KnownRoot,
@@ -113,6 +115,7 @@ class AzureIndex:
         self.known_roots = AzureRoots(self.documents)
         self.known_manifest = AzureManifest(self.documents)
         self.is_new = self.read_after_write = False
+        self.has_figure_fields = False  # until a query shows them
         self.has_record_fields = True  # until a query says otherwise
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
@@ -240,7 +243,8 @@ class AzureIndex:
         key = record_key(self.known_roots.key_of(record.root), record.source)
         self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
         self.recent_records.add(key, None)
-        if record.details.scanned:
+        details = record.details
+        if details.scanned or details.figures or details.figure_outcomes:
             self.delete_cached_pages(record)
             self.recent_pages.clear()
 
@@ -287,6 +291,7 @@ class AzureIndex:
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         more = self.texts.to_fields
         self.check_permission_fields(entries)
+        self.check_figure_fields(entries)
         new = [entry_to_values(e) | more(e) for e in entries if e.vector is not None]
         moved = [entry_to_values(e) | more(e) for e in entries if e.vector is None]
         new, moved = (list(map(without_local_url, chunks)) for chunks in (new, moved))
@@ -297,6 +302,13 @@ class AzureIndex:
         permitted = {n for e in entries if e.source.permissions for n, _ in e.source.fields}
         if any(not self.target.mapping.field_of(n) for n in permitted.intersection((OIDS, GROUPS))):
             raise no_permissions_error(f"{self.documents.name} on {self.documents.endpoint}")
+
+    def check_figure_fields(self, entries: Sequence[IndexEntry]) -> None:
+        """Raise ConfigError if an index cannot mark a chunk as the description of a figure."""
+        if not self.has_figure_fields and any(entry.chunk.figure for entry in entries):
+            # Raises MissingFieldError: an identity may be allowed to write, and not to add fields.
+            self.documents.search_page(search_text="*", select=list(FIGURE_FIELD_NAMES), top=1)
+            self.has_figure_fields = True
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         return self.target.delete(ids)
@@ -325,21 +337,19 @@ class AzureIndex:
         return self.texts.find_ids(hashes)
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
-        return self.search_filtered(text, vector, mode, top, "")
+        return self.search_permitted(text, vector, mode, top, None)
 
-    def search_permitted(
-        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    def search_permitted(  # noqa: PLR0913 - a query, and what to search
+        self,
+        text: str,
+        vector: Vectors | None,
+        mode: Mode,
+        top: int,
+        person: Permissions | None,
+        *,
+        figures: FigureFilter = FigureFilter.INCLUDE,
     ) -> list[Hit]:
-        oids, groups = (self.target.mapping.field_of(name) for name in (OIDS, GROUPS))
-        if not (oids or groups):
-            raise no_permissions_error(f"{self.documents.name} on {self.documents.endpoint}")
-        where = filter_expression(person, oids, groups)
-        return self.search_filtered(text, vector, mode, top, where)
-
-    def search_filtered(
-        self, text: str, vector: Vectors | None, mode: Mode, top: int, where: str
-    ) -> list[Hit]:
-        """Search the chunks that match a filter; "" for all."""
+        where = self.permission_filter(person) if person else ""
         near = mode in (Mode.HYBRID, Mode.VECTOR) and vector is not None
         words = escape_query(text.strip()) if mode in (Mode.HYBRID, Mode.TEXT) else None
         if not near and not words:
@@ -352,10 +362,18 @@ class AzureIndex:
                 fields=VECTOR_FIELD,
                 weight=self.hybrid_weight,
             )
-            found = self.target.search(words or None, query if near else None, depth, where)
+            asked = (words or None, query if near else None)
+            found = self.target.search(*asked, depth, where, figures)
             return [Hit(score, {n: d.get(n) for n in CHUNK_FIELD_NAMES}) for score, d in found]
 
         return search_distinct(ask, top, MAX_PAGE_DOCUMENTS)
+
+    def permission_filter(self, person: Permissions) -> str:
+        """Return the filter for what a person may read. Raises ConfigError."""
+        oids, groups = (self.target.mapping.field_of(name) for name in (OIDS, GROUPS))
+        if not (oids or groups):
+            raise no_permissions_error(f"{self.documents.name} on {self.documents.endpoint}")
+        return filter_expression(person, oids, groups)
 
     def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True

@@ -12,7 +12,10 @@ from ingest.index.azure.index import AzureIndex
 from ingest.index.azure.profile import Profile
 
 # Values that a citation needs, if the index has a field for them.
-CITED_VALUES = ("url", "storageUrl", "sourcepage", "sourcefile", "title", "page_start")
+CITED_VALUES = (
+    *("url", "storageUrl", "sourcepage", "sourcefile", "title", "page_start"),
+    *("figure_kind", "figure_label", "figure_model"),  # of generated text
+)
 
 
 def create_knowledge(index: AzureIndex, profile: Profile, name: str) -> str:

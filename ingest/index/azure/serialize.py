@@ -17,6 +17,7 @@ import orjson
 from ingest.index.names import split_names
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
+    FIGURE_FIELD_NAMES,
     NAMES_FIELD,
     TEXT_HASH_FIELD,
     VECTOR_FIELD,
@@ -58,8 +59,13 @@ SIMPLE_SYNTAX = re.compile(r"""[+|"()'\\]|(?<!\S)-|\*(?!\S)""")
 
 
 def entry_to_values(entry: IndexEntry) -> dict[str, Any]:
-    """Return the values of a chunk, with its vector if it has one, for a profile to map."""
+    """Return the values of a chunk, with its vector if it has one, for a profile to map.
+
+    Those of a figure are left out where there is none: an index of an earlier version lacks them.
+    """
     document = {**chunk_to_document(entry), NAMES_FIELD.name: split_names(entry.source.name)}
+    if entry.chunk.figure is None:
+        document = {n: value for n, value in document.items() if n not in FIGURE_FIELD_NAMES}
     if entry.vector is not None:
         document[VECTOR_FIELD] = np.ascontiguousarray(entry.vector)
     return document

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.index import VECTOR_FLAW, Flaw
+from ingest.index.azure.client import MissingFieldError
 from ingest.index.azure.profile import FieldMapping
 from ingest.index.azure.serialize import (
     COPIED_VALUE_NAMES,
@@ -27,8 +28,14 @@ from ingest.index.azure.serialize import (
     decode_vector,
     quote_odata,
 )
-from ingest.index.schema import CHUNK_FIELD_NAMES, SUMMARY_FIELD, VECTOR_FIELD
-from ingest.models import Refusal, StoredChunk
+from ingest.index.schema import (
+    CHUNK_FIELD_NAMES,
+    FIGURE_FIELD_NAMES,
+    FIGURE_KIND_FIELD,
+    SUMMARY_FIELD,
+    VECTOR_FIELD,
+)
+from ingest.models import FigureFilter, Refusal, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.index.azure.client import DocumentClient
@@ -41,6 +48,13 @@ MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
 MAX_COPIES = 200  # with their vectors, in one answer
 MAX_FILTER_IDS = 400  # in one filter
 SAMPLE_CHUNKS, LARGE_SAMPLE_CHUNKS = 16, 400  # looked up; more if the definition has changed
+
+# In an index of our own.
+FIGURE_FILTERS = {
+    FigureFilter.INCLUDE: "",
+    FigureFilter.EXCLUDE: f"{FIGURE_KIND_FIELD.name} eq null",
+    FigureFilter.ONLY: f"{FIGURE_KIND_FIELD.name} ne null",
+}
 
 Values = dict[str, Any]
 Scored = list[tuple[float, Values]]
@@ -70,16 +84,28 @@ class OwnTarget:
         return self.documents.write("delete", [{"id": id_} for id_ in ids])
 
     def search(
-        self, words: str | None, query: VectorizedQuery | None, depth: int, where: str = ""
+        self,
+        words: str | None,
+        query: VectorizedQuery | None,
+        depth: int,
+        where: str = "",
+        figures: FigureFilter = FigureFilter.INCLUDE,
     ) -> Scored:
         """Return the best chunks that match a filter, with their scores."""
-        page = self.documents.search_page(
-            search_text=words,
-            vector_queries=[query] if query else None,
-            filter="kind eq 'chunk'" + (f" and {where}" if where else ""),
-            select=None,  # an index of an earlier version lacks some fields to select
-            top=depth,
-        )
+        parts = ["kind eq 'chunk'", where, FIGURE_FILTERS[figures]]
+        try:
+            page = self.documents.search_page(
+                search_text=words,
+                vector_queries=[query] if query else None,
+                filter=" and ".join(filter(None, parts)),
+                select=None,  # an index of an earlier version lacks some fields to select
+                top=depth,
+            )
+        except MissingFieldError:
+            if figures is FigureFilter.INCLUDE:
+                raise
+            # An index of an earlier version, in which every text is a document's own.
+            return [] if figures is FigureFilter.ONLY else self.search(words, query, depth, where)
         return [(float(found["@search.score"]), found) for found in page]
 
     def existing_ids(self, ids: set[str]) -> set[str]:
@@ -137,6 +163,7 @@ class ForeignTarget(OwnTarget):
         self.records = records
         self.profile_name = self.etag = ""
         self.can_filter_keys = False
+        self.has_figure_fields = True  # until a query says otherwise
         self.dimensions = 0  # of its vectors; 0: unknown
 
     def close(self) -> None:
@@ -171,7 +198,12 @@ class ForeignTarget(OwnTarget):
         return self.documents.write("delete", [{self.mapping.key: id_} for id_ in ids])
 
     def search(
-        self, words: str | None, query: VectorizedQuery | None, depth: int, where: str = ""
+        self,
+        words: str | None,
+        query: VectorizedQuery | None,
+        depth: int,
+        where: str = "",
+        figures: FigureFilter = FigureFilter.INCLUDE,
     ) -> Scored:
         """Return the best chunks that have records, with their scores."""
         if query:
@@ -186,7 +218,9 @@ class ForeignTarget(OwnTarget):
                 top=wanted,
             )
             scores = {str(d[self.mapping.key]): float(d["@search.score"]) for d in page}
-            known = self.read_copies(list(scores), CHUNK_FIELD_NAMES)
+            copies = self.read_copies(list(scores), CHUNK_FIELD_NAMES)
+            kind = FIGURE_KIND_FIELD.name
+            known = {i: copy for i, copy in copies.items() if figures.admits(copy.get(kind))}
             if len(known) >= depth or len(page) < wanted or wanted == MAX_PAGE_DOCUMENTS:
                 found = [(score, known[id_]) for id_, score in scores.items() if id_ in known]
                 return found[:depth]
@@ -198,15 +232,24 @@ class ForeignTarget(OwnTarget):
         """Read fields of the copies of chunks."""
 
         def ask(some: Sequence[str]) -> list[Values]:
-            return self.records.search_page(
-                search_text="*",
+            return self.search_copies(
+                select,
                 filter=f"kind eq 'chunk' and search.in(id, {quote_odata(','.join(some))}, ',')",
-                select=list(select),
                 top=MAX_PAGE_DOCUMENTS,
             )
 
         pages = self.records.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS))
         return {str(found["id"]): found for page in pages for found in page}
+
+    def search_copies(self, select: Sequence[str], **query: Any) -> list[Values]:
+        """Read fields of the copies that match a query; an index may lack FIGURE_FIELDS."""
+        if self.has_figure_fields:
+            try:
+                return self.records.search_page(search_text="*", select=list(select), **query)
+            except MissingFieldError:
+                self.has_figure_fields = False
+        known = [name for name in select if name not in FIGURE_FIELD_NAMES]
+        return self.records.search_page(search_text="*", select=known, **query)
 
     def read_vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
         """Read the vectors of copies."""
@@ -336,11 +379,10 @@ class ForeignTarget(OwnTarget):
         where = "kind eq 'chunk'" + (f" and root eq {quote_odata(root)}" if root else "")
         last = ""
         while True:
-            page = self.records.search_page(
-                search_text="*",
+            page = self.search_copies(
+                COPIED_VALUE_NAMES,
                 filter=f"{where} and id gt {quote_odata(last)}",
                 order_by=["id asc"],
-                select=list(COPIED_VALUE_NAMES),
                 top=MAX_COPIES,
             )
             values = [copy_from_document(document) for document in page]

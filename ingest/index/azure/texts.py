@@ -76,18 +76,6 @@ class TextHashes:
 
         return self.documents.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
 
-    def wait_until_supported(self) -> None:
-        """Wait until the service follows the changed definition. Raises ServiceError."""
-        for _ in range(SCHEMA_SETTLE_SECONDS):
-            if self.probe():
-                self.is_supported = True
-                return
-            self.documents.retry_policy.sleep(1)
-        raise ServiceError(
-            f"{self.documents.name} on {self.documents.endpoint} does not have its new field "
-            f"{TEXT_HASH_FIELD.name} yet: run again"
-        )
-
     def to_fields(self, entry: IndexEntry) -> dict[str, str]:
         """Return the fields to write for a chunk, which are none if the index has no such field."""
         has_hash = entry.text_hash and self.are_supported()
@@ -118,3 +106,24 @@ class TextHashes:
                 break
             left -= found.keys()
         return found
+
+
+def wait_for_fields(documents: DocumentClient, names: list[str]) -> None:
+    """Wait until the service knows the new fields of an index. Raises ServiceError."""
+
+    def are_known() -> bool:
+        try:
+            next(documents.client.search("*", select=names, top=1), None)
+        except HttpResponseError as error:
+            if error.status_code != HTTPStatus.BAD_REQUEST:
+                raise
+            return False
+        return True
+
+    for _ in range(SCHEMA_SETTLE_SECONDS):
+        if documents.call_with_retry(are_known, INDEX_DATA_CONTRIBUTOR):
+            return
+        documents.retry_policy.sleep(1)
+    raise ServiceError(
+        f"{documents.name} on {documents.endpoint} does not have its new fields yet: run again"
+    )

@@ -14,6 +14,7 @@ from ingest.index import HYBRID_WEIGHT, IndexTotals
 from ingest.index.permissions import no_permissions_error
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
+    FIGURE_KIND_FIELD,
     LIST_FIELD_NAMES,
     STORED_FIELD_NAMES,
     chunk_from_document,
@@ -24,7 +25,7 @@ from ingest.index.sqlite.records import PAGE_ROWS
 from ingest.index.sqlite.search import SqliteSearcher
 from ingest.index.sqlite.tokenize import index_names, index_words
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column
-from ingest.models import Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
+from ingest.models import FigureFilter, Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -76,7 +77,8 @@ class SqliteChunks(Tables):
         document = chunk_to_document(entry)
         values = {name: document[name] for name in CHUNK_FIELD_NAMES}
         for name in LIST_FIELD_NAMES:
-            values[name] = json.dumps(values[name], ensure_ascii=False)
+            if values[name] is not None:
+                values[name] = json.dumps(values[name], ensure_ascii=False)
         if self.has_readers:
             found = entry.source.permissions
             values[READERS_COLUMN] = json.dumps(astuple(found)) if found else None
@@ -161,13 +163,32 @@ class SqliteChunks(Tables):
             ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight)
             return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
 
-    def search_permitted(
-        self, text: str, vector: Vectors | None, mode: Mode, top: int, person: Permissions
+    def search_permitted(  # noqa: PLR0913 - a query, and what to search
+        self,
+        text: str,
+        vector: Vectors | None,
+        mode: Mode,
+        top: int,
+        person: Permissions | None,
+        *,
+        figures: FigureFilter = FigureFilter.INCLUDE,
     ) -> list[Hit]:
         with self.database.translate_errors():
-            among = self.permitted_numbers(person)
+            permitted = None if person is None else self.permitted_numbers(person)
+            limits = [n for n in (permitted, self.figure_numbers(figures)) if n is not None]
+            among = set.intersection(*limits) if limits else None
             ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight, among=among)
             return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
+
+    def figure_numbers(self, figures: FigureFilter) -> set[int] | None:
+        """Return the numbers of the chunks that a filter admits; None for all."""
+        if figures is FigureFilter.INCLUDE:
+            return None
+        if FIGURE_KIND_FIELD.name not in self.column_names():  # written by an earlier version
+            return set() if figures is FigureFilter.ONLY else None
+        test = "IS NOT NULL" if figures is FigureFilter.ONLY else "IS NULL"
+        query = f"SELECT number FROM chunks WHERE {FIGURE_KIND_FIELD.name} {test}"
+        return {row[0] for row in self.db.execute(query)}
 
     def permitted_numbers(self, person: Permissions) -> set[int]:
         """Return the numbers of the chunks that a person may read.

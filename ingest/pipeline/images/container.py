@@ -71,17 +71,21 @@ class ImageContainer:
     def keep(self, image: bytes) -> str:
         """Store an image, unless it is there; return its name."""
         name = name_image(image)
-        with self.lock:
-            if self.known is None:  # one listing is cheaper than a request for each image
-                self.known = set(self.names())
-            is_known = name in self.known
-        if not is_known:
+        if not self.has(name):
             kind = "image/jpeg" if image.startswith(JPEG_START) else "image/png"
             with suppress(BlobExistsError):  # in another thread, or on another machine of this run
                 self.put(name, image, kind)
             with self.lock:
-                self.known.add(name)
+                if self.known is not None:
+                    self.known.add(name)
         return name
+
+    def has(self, name: str) -> bool:
+        """Return whether an image is stored."""
+        with self.lock:
+            if self.known is None:  # one listing is cheaper than a request for each image
+                self.known = set(self.names())
+            return name in self.known
 
     def address(self, name: str) -> str:
         """Return the URL of a blob."""

@@ -42,11 +42,14 @@ class ImageFolder:
     def keep(self, image: bytes) -> str:
         """Store an image, unless it is there; return its name."""
         name = name_image(image)
-        path = self.folder / name
-        with self.explain_errors():
-            if not path.is_file():
-                write_private_file(path, image)
+        if not self.has(name):
+            with self.explain_errors():
+                write_private_file(self.folder / name, image)
         return name
+
+    def has(self, name: str) -> bool:
+        """Return whether an image is stored."""
+        return (self.folder / name).is_file()
 
     def address(self, name: str) -> str:
         """Return the URL of a file."""

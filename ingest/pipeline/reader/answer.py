@@ -44,6 +44,7 @@ MAX_CHUNKS = 1_000_000
 MAX_CHARS_PER_TOKEN = 1000  # of a chunk; a token of spaces has a hundred
 MAX_LINE_CHARS = 2000
 MAX_FIGURES = 100_000
+MAX_PAGE_POINTS = 1e9  # of a side, as a file may claim anything
 
 # No control characters, which no text has after cleaning, except tabs and line breaks.
 Text: TypeAlias = Annotated[str, Meta(pattern=r"\A[^\x00-\x08\x0b-\x1f\x7f-\x9f]*\Z")]
@@ -55,6 +56,7 @@ Word: TypeAlias = Annotated[str, Meta(pattern=r"\A[\w.: +-]*\Z", max_length=MAX_
 FileName: TypeAlias = Annotated[str, Meta(pattern=ONE_LINE, max_length=MAX_NAME_CHARS)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2 * MAX_DOCUMENT_CHARS)]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Points: TypeAlias = Annotated[float, Meta(ge=0, le=MAX_PAGE_POINTS)]
 Page: TypeAlias = Annotated[int, Meta(ge=1, le=MAX_PAGES)]
 Pages: TypeAlias = Annotated[tuple[Page, ...], Meta(max_length=MAX_PAGES)]
 
@@ -111,6 +113,11 @@ class FigureAnswer:
     identity: Line
     is_picture: bool
     has_text: bool
+    content: Line
+    size: tuple[Points, Points]
+    heading: Title
+    before: Line
+    after: Line
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions
 from ingest.extract.figures.document import crop_image
+from ingest.extract.figures.picture import JPEG_START, MIN_SIDE_PIXELS, PNG_START
 from ingest.extract.page_hash import PageHasher
 from ingest.extract.pdf import EngineChain, render_pdf_page
 from ingest.extract.sandbox.answers import InvalidAnswerError
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from ingest.models import GreyImage
 
 # Limits of Document Intelligence: pixels per side, and bytes per file in its free tier.
-MIN_SIDE_PIXELS, MAX_SIDE_PIXELS, MAX_UPLOAD_BYTES = 50, 10_000, 4_000_000
+MIN_OCR_PIXELS, MAX_SIDE_PIXELS, MAX_UPLOAD_BYTES = 50, 10_000, 4_000_000
 # Of zlib's levels. Its default, 6, takes half as long again for 3% less.
 COMPRESSION_LEVEL = 4
-PNG_START = b"\x89PNG\r\n\x1a\n"
+MAX_PNG_BYTES, JPEG_QUALITY = 400_000, 88  # of a figure's picture; above, a JPEG may be smaller
 PAGE_HASH = re.compile("(drawn-)?[0-9a-f]{64}")
 
 
@@ -44,6 +45,7 @@ class RenderTask:
     extractor: str = "auto"
     draw: bool = False  # render the first of the pages
     box: PageShares | None = None  # a part of that page; None for all of it
+    in_colour: bool = False  # the part, for a model to describe
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -59,6 +61,8 @@ def render(task: RenderTask, file: BinaryIO, on_page: OnPage) -> dict[int, str] 
     for name in task.attachment_path:
         data = extract_attachment(data, options, name)
     engines = EngineChain(data, options)
+    if task.in_colour and task.box:
+        return render_figure(engines, task.pages[0], task.box)
     if task.draw:
         return encode_for_ocr(render_for_ocr(engines, task.pages[0], task.box))
     return hash_pages(engines, data, task, on_page)
@@ -67,7 +71,8 @@ def render(task: RenderTask, file: BinaryIO, on_page: OnPage) -> dict[int, str] 
 def accept_pages(task: RenderTask, answer: dict[int, str] | bytes) -> dict[int, str] | bytes:
     """Return an answer if it fits its task. Raises InvalidAnswerError otherwise."""
     if task.draw:
-        if isinstance(answer, bytes) and answer.startswith(PNG_START):
+        starts = (PNG_START, JPEG_START) if task.in_colour else (PNG_START,)
+        if isinstance(answer, bytes) and answer.startswith(starts):
             return answer
         raise InvalidAnswerError("it is not a picture")
     if isinstance(answer, bytes) or not answer.keys() <= set(task.pages):
@@ -112,8 +117,31 @@ def render_for_ocr(engines: EngineChain, page: int, box: PageShares | None = Non
         grey = crop_image(grey, box)
     step = -(-max(grey.shape) // MAX_SIDE_PIXELS)
     grey = grey[::step, ::step]
-    missing = [(0, max(0, MIN_SIDE_PIXELS - side)) for side in grey.shape]
+    missing = [(0, max(0, MIN_OCR_PIXELS - side)) for side in grey.shape]
     return np.pad(grey, missing, constant_values=255)
+
+
+def render_figure(engines: EngineChain, page: int, box: PageShares) -> bytes:
+    """Return the picture of a figure in colour, as PNG, or as JPEG where that is much smaller.
+
+    Raises DocumentError.
+    """
+    from PIL import Image  # not needed in a run without images
+
+    try:
+        colour = engines.first().render_part(page - 1, box)
+    except (DocumentError, MemoryError):
+        raise
+    except Exception as error:
+        raise DocumentError(f"page {page} cannot be rendered", Code.PAGES_MISSING) from error
+    missing = [(0, max(0, MIN_SIDE_PIXELS - side)) for side in colour.shape[:2]]
+    image = Image.fromarray(np.pad(colour, [*missing, (0, 0)], constant_values=255))
+    file, smaller = io.BytesIO(), io.BytesIO()
+    image.save(file, "PNG", compress_level=COMPRESSION_LEVEL)
+    if file.tell() <= MAX_PNG_BYTES:
+        return file.getvalue()
+    image.save(smaller, "JPEG", quality=JPEG_QUALITY)
+    return min(file.getvalue(), smaller.getvalue(), key=len)
 
 
 def encode_for_ocr(grey: GreyImage) -> bytes:

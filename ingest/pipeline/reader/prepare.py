@@ -63,6 +63,7 @@ class Task:
     verify_share: float = 0.0  # of the lines, to be compared with their images
     figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
     figure_results: Mapping[int, OcrResult] = field(default_factory=dict)  # by number
+    lists_figures: bool = False  # for a model to describe
     # names that lead to the PDF inside the source, outermost first
     attachment_path: tuple[str, ...] = ()
 
@@ -168,6 +169,7 @@ def extract_options(task: Task) -> ExtractOptions:
         figures=bool(task.figure_ocr),
         recognise_figure=local_ocr.recognise if task.figure_ocr == local_ocr.ENGINE_NAME else None,
         figure_results=task.figure_results,
+        describes=task.lists_figures,
         kind="pdf" if task.attachment_path else document_kind(task.source.name),
     )
 

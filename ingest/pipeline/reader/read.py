@@ -1,11 +1,12 @@
 """Read one document, from its source to its chunks.
 
-    read                   open the source
-     └ attachments.py       the document, then each PDF inside it
-        └ scanned_pages.py     once; again with the text that a service recognised
-           └ recovery.py          again without pages that hang, or with the other engine
-              └ sandbox/pool.py      one attempt in a child process, within limits
-                 └ prepare.py           extract and split, in that process
+    read                      open the source
+     └ attachments.py          the document, then each PDF inside it
+        └ figures.py              with descriptions of its figures by a model
+           └ scanned_pages.py        once; again with the text that a service recognised
+              └ recovery.py             again without pages that hang, or with the other engine
+                 └ sandbox/pool.py         one attempt in a child process, within limits
+                    └ prepare.py              extract and split, in that process
 
 Each step calls the next one through a method of DocumentReader.
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool, TimedOut
 from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
+from ingest.pipeline.images.document import add_images
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.budget import FileBudget
 from ingest.pipeline.reader.prepare import Task, reader_owner
@@ -28,6 +30,8 @@ from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOC
 from ingest.sources import Root, check_size
 
 if TYPE_CHECKING:
+    from ingest.pipeline.images import ImageStore
+    from ingest.pipeline.reader.figures import FigureDescriber
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
 
@@ -49,6 +53,8 @@ class DocumentReader:
     scanned_page_ocr: ScannedPageOcr | None = None  # OCR by a service; None for none
     verify_share: float = 0.0  # of the lines, to be compared with their images
     figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
+    describer: FigureDescriber | None = None  # descriptions of figures; None for none
+    images: ImageStore | None = None  # of described figures; None: they are not kept
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
     def read(self, root: Root, stale: Stale) -> PreparedDocument | None:
@@ -63,13 +69,28 @@ class DocumentReader:
             ocr=self.ocr,
             verify_share=self.verify_share,
             figure_ocr=self.figure_ocr,
+            lists_figures=self.describer is not None,
         )
         with ExitStack() as opened:
             with self.times.measure(FETCHING_DOCUMENTS, source.key):
                 file = opened.enter_context(root.open(source))
             budget = FileBudget(self.sandbox.limits)
-            read = partial(self.read_scanned, budget)
+            read = partial(self.read_described, budget, stale.describes)
             return prepare_with_attachments(task, file, read, self.passwords)
+
+    def read_described(
+        self,
+        budget: FileBudget,
+        asks: bool,  # noqa: FBT001 - of a stale source
+        task: Task,
+        file: BinaryIO,
+    ) -> PreparedDocument | None:
+        """Read one PDF with the descriptions of its figures; `asks`: also those not paid for."""
+        document = self.read_scanned(budget, task, file)
+        if document is None or self.describer is None:
+            return document
+        described = self.describer.describe(task, file, document, self.cpu, asks=asks)
+        return add_images(described, self.images) if self.images else described
 
     def read_scanned(
         self, budget: FileBudget, task: Task, file: BinaryIO

@@ -58,18 +58,19 @@ class ScannedPageOcr:
         `cpu` is held while a child process draws a page.
         """
         document = prepare(task, file)
-        if document is None or not (document.details.scanned or document.figures):
+        figures = document.figures if document and task.figure_ocr else ()
+        if document is None or not (document.details.scanned or figures):
             return document
         render_pages = partial(self.render, cpu)
         scans = find_scanned_pages(task, file, document.details.scanned, render_pages)
         recognised = self.ocr.recognise(scans)
-        figures = self.ocr.recognise(list_figures(task, file, document.figures, render_pages))
-        if recognised.texts or figures.texts:
+        shown = self.ocr.recognise(list_figures(task, file, figures, render_pages))
+        if recognised.texts or shown.texts:
             skipped = task.hanging_pages.union(document.details.missing)
             second = replace(
                 task,
                 ocr_results=recognised.texts,
-                figure_results=figures.texts,
+                figure_results=shown.texts,
                 hanging_pages=skipped,
             )
             document = prepare(second, file) or document

@@ -9,12 +9,12 @@ import pytest
 
 from ingest.commands.eval.cache import cache_embeddings
 from ingest.commands.eval.compare import parse_recipes
-from ingest.commands.eval.evaluate import NO_PAGE, NO_PASSAGE, NO_SOURCE, evaluate
+from ingest.commands.eval.evaluate import NO_PAGE, NO_PASSAGE, NO_SOURCE, answer_key, evaluate
 from ingest.commands.eval.questions import AnswerLocation, Question
 from ingest.config.settings import Settings
 from ingest.embed import Embedder, PartialEmbedding
 from ingest.errors import ConfigError
-from ingest.models import Mode
+from ingest.models import Mode, StoredChunk
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds
 from tests.pdfs import write
 
@@ -81,6 +81,20 @@ def test_the_page_is_not_enough_where_the_passage_is_known(bench: Bench) -> None
 
     assert (by_page.hit(1), by_passage.hit(1)) == (1, 0)
     assert 0 < by_passage.answers < by_page.answers
+
+
+def test_a_description_of_a_figure_is_no_passage_of_the_author() -> None:
+    """A model's words score only where I ask for a page, on which the figure is."""
+    own, mark = "Sales rose from 3 to 9 last year.", "[Figure 3, generated description]\n"
+    stored = [
+        StoredChunk(id_, "docs", "a.pdf", "f", 0, 1, 1, (), text)
+        for id_, text in (("a", own), ("b", mark + own))
+    ]
+    places = (AnswerLocation("a.pdf", (1,)),)
+    by_passage = answer_key(Question("Sales?", places, own), {"a.pdf": stored})
+    assert by_passage.answers == {own}
+    assert mark + own not in by_passage.passage_runs
+    assert answer_key(Question("Sales?", places), {"a.pdf": stored}).answers == {own, mark + own}
 
 
 def test_questions_are_embedded_as_many_at_once_as_the_model_takes(filled: Bench) -> None:

@@ -61,6 +61,21 @@ HANDBOOK = Document(
 TOOLS = ["lathe", *(f"saw {letter}" for letter in "abcdefghijklmn"), "planer", "mill"]
 
 
+def test_an_excerpt_of_generated_text_begins_with_the_figure_it_describes() -> None:
+    """No line of a description passes for the author's, whatever prints the excerpt."""
+    figure = {"figure_kind": "chart", "figure_label": "Figure 3", "figure_model": "gpt-4o"}
+    text = "[Figure 3, generated description]\nSales by quarter.\n\nThey rise from 3 to 9."
+    offsets = {"content": text, "sentence_offsets": [0, 34, 53], "page_start": 12}
+    hit = Hit(1.0, {"headings": [], **offsets, **figure})
+    (shown,) = add_excerpts("how do sales rise", None, [hit], None)
+    assert shown.figure == "Figure 3, page 12, described by gpt-4o"
+    assert shown.excerpt == (
+        "[Figure 3, page 12, described by gpt-4o]\nSales by quarter. They rise from 3 to 9."
+    )
+    (own,) = add_excerpts("sales", None, [Hit(1.0, hit.fields | {"figure_kind": None})], None)
+    assert own.figure == ""
+
+
 def embed_illness(texts: Sequence[str]) -> Vectors:
     """A model for which a doctor and a certificate mean the same."""
     return np.array([[1.0, 0.0] if "certificate" in text else [0.0, 1.0] for text in texts])

@@ -1,0 +1,328 @@
+"""Chat with a picture: Azure OpenAI, or any service with an OpenAI-compatible API.
+
+A request goes the way of one for embedding: a permit of a rate limiter, a reservation in the
+budget, a token, and retries by the one policy. It asks for JSON by a strict schema, and for plain
+JSON where the service refuses that.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any
+
+import httpx2
+import openai
+
+from ingest.azure.errors import (
+    AI_SERVICES_ERRORS,
+    ANY,
+    ErrorResponse,
+    ErrorTable,
+    RequestContext,
+    fail,
+    rejected_token,
+    retry,
+)
+from ingest.azure.token_cache import TokenCache
+from ingest.embed.deployments import Endpoint
+from ingest.embed.openai import create_client, is_answer_lost, read_json
+from ingest.embed.openai_errors import (
+    KEYS_DISABLED,
+    MAX_QUOTA_WAIT_SECONDS,
+    NO_DEPLOYMENT,
+    NO_QUOTA,
+    classify_openai_error,
+    create_context,
+)
+from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate
+from ingest.errors import ConfigError
+from ingest.runtime.budget import Budget
+from ingest.runtime.prices import NO_CHAT, ChatTokens
+from ingest.runtime.rate_limit import Permit
+from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest
+from ingest.runtime.retry import LOGGED_WAIT_SECONDS, RetryableError, RetryPolicy, call_with_retry
+from ingest.runtime.timing import THROTTLED_REQUESTS, Stopwatch
+
+log = logging.getLogger(__name__)
+
+CONTENT_FILTER = "content_filter"  # finish reason of an answer, and code of a 400
+FILTER_CODES = {CONTENT_FILTER, "ResponsibleAIPolicyViolation", "content_policy_violation"}
+LENGTH = "length"  # finish reason of an answer that is cut off
+MAX_MALFORMED = 3  # answers to one question, until it is given up
+ROOM_PARAMETERS = ("max_completion_tokens", "max_tokens")  # the second is that of older servers
+
+
+class ContentRefusedError(Exception):
+    """A content filter refuses the picture, or the answer."""
+
+
+class RequestRefusedError(Exception):
+    """The service refuses the request, for this picture or for all; it bills nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request: instructions, words, one picture, and the form of the answer."""
+
+    instructions: str
+    words: str
+    picture: bytes
+    media_type: str
+    schema: Mapping[str, Any]
+    tokens: int  # of all this, as the model bills them
+    room: int  # tokens of the answer, at most
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """The text of an answer, and which model gave it."""
+
+    text: str
+    model: str  # "" if the service does not say
+    is_cut_off: bool = False
+    billed: ChatTokens = NO_CHAT
+
+
+@dataclass(slots=True)
+class RequestForm:
+    """What the service has refused so far, and so is not asked for again in this run."""
+
+    room_parameter: str = ROOM_PARAMETERS[0]
+    has_schema: bool = True
+
+    def give_up(self, refusal: str) -> bool:
+        """Give up what a refusal names; return whether another request may be accepted."""
+        if self.room_parameter == ROOM_PARAMETERS[0] and self.room_parameter in refusal:
+            self.room_parameter = ROOM_PARAMETERS[1]
+            return True
+        if self.has_schema and ("response_format" in refusal or "json_schema" in refusal):
+            self.has_schema = False
+            return True
+        return False
+
+
+def quota_too_small(response: ErrorResponse, request: RequestContext) -> Exception | None:
+    """Report a request that exceeds the quota of a whole window."""
+    if response.retry_after <= MAX_QUOTA_WAIT_SECONDS:
+        return None
+    return ConfigError(f"{request.where} accepts no picture, by its quota: raise it")
+
+
+CHAT_ERRORS: ErrorTable = (
+    (ANY, {"insufficient_quota"}, NO_QUOTA),
+    ({429}, ANY, quota_too_small),
+    ({429}, ANY, retry("the quota of {where}", waits_itself=True)),
+    (ANY, {"AuthenticationTypeDisabled"}, KEYS_DISABLED),
+    ({400}, FILTER_CODES, fail(ContentRefusedError, "by the content filter of the service")),
+    *AI_SERVICES_ERRORS,
+    ({401}, ANY, rejected_token()),
+    ({404}, ANY, NO_DEPLOYMENT),
+    ({400, 413, 415, 422}, ANY, fail(RequestRefusedError, "the service refused it ({message})")),
+    (ANY, ANY, fail(ConfigError, "{where} refused the request ({status}, {message})")),
+)
+
+
+@dataclass(slots=True)
+class ChatModel:
+    """A deployment of a chat model that sees pictures. Thread-safe."""
+
+    endpoint: Endpoint
+    key: str | TokenCache
+    retry_policy: RetryPolicy
+    rate_limiter: EmbeddingRateLimiter
+    budget: Budget
+    times: Stopwatch
+    form: RequestForm = field(default_factory=RequestForm)
+    client: openai.OpenAI | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    gate: Gate = field(init=False, repr=False)
+    is_overdue: Callable[[], bool] = field(init=False, repr=False)  # answers come too late
+
+    def __post_init__(self) -> None:
+        """Stop waiting once nothing may be paid for any more."""
+        self.is_overdue = is_cancelled = self.retry_policy.is_cancelled
+        self.retry_policy = replace(
+            self.retry_policy, is_cancelled=lambda: is_cancelled() or self.budget.is_closed()
+        )
+        # A stopwatch of its own: the waits of the run's are those of embedding.
+        self.gate = Gate(self.rate_limiter, self.retry_policy, Stopwatch())
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self.client:
+            self.client.close()
+
+    def ask(self, question: Question) -> ChatAnswer:
+        """Send a question, retried; return the answer.
+
+        Raises ContentRefusedError, RequestRefusedError, StoppedError if the budget is spent,
+        ServiceError or ConfigError.
+        """
+        reserved = ChatTokens(question.tokens, question.room)
+        renewals: list[str] = []
+        malformed: list[RetryableError] = []  # answers
+
+        def attempt() -> ChatAnswer:
+            self.retry_policy.raise_if_cancelled()
+            permit = self.gate.acquire(reserved.total)
+            form = replace(self.form)
+            try:
+                with self.reserve(reserved) as bill:
+                    headers, answer = self.send_billed(question, form, bill)
+            except Exception as error:
+                request = create_context(str(self.endpoint), self.key, renewals)
+                verdict = classify_openai_error(error, request, CHAT_ERRORS)
+                self.report_failure(error, verdict, permit)
+                if isinstance(verdict, RequestRefusedError) and self.learn(form, error):
+                    raise RetryableError(str(verdict), waits_itself=True) from error
+                if verdict is error:
+                    raise
+                raise verdict from error
+            self.rate_limiter.report_success(permit, headers)
+            try:
+                return parse_answer(answer, bill.billed)
+            except RetryableError as error:  # it is billed each time
+                malformed.append(error)
+                if len(malformed) == MAX_MALFORMED:
+                    raise RequestRefusedError(str(error)) from error
+                raise
+
+        return call_with_retry(attempt, lambda error: error, self.retry_policy)
+
+    def learn(self, form: RequestForm, error: Exception) -> bool:
+        """Give up a part of the form that the service refuses; return whether to ask again."""
+        with self.lock:
+            if self.form != form:  # another thread has learnt it meanwhile
+                return True
+            return self.form.give_up(str(error))
+
+    @contextmanager
+    def reserve(self, tokens: ChatTokens) -> Iterator[ChatBill]:
+        """Reserve the tokens of a request, and settle its bill at the end of the `with`.
+
+        Raises StoppedError if a limit is reached.
+        """
+        self.budget.reserve(chat=tokens)
+        bill = ChatBill()
+        try:
+            yield bill
+        finally:
+            self.budget.settle_chat(tokens, bill.billed)
+
+    def send_billed(
+        self, question: Question, form: RequestForm, bill: ChatBill
+    ) -> tuple[Mapping[str, str], Any]:
+        """Send a request and note what it is billed; return the headers and the answer."""
+        most = ChatTokens(question.tokens, question.room)
+        try:
+            headers, body = self.send_logged(question, form)
+        except Exception as error:
+            bill.billed = most if is_answer_lost(error) else NO_CHAT
+            raise
+        answer = read_json(body)
+        bill.billed = find_billed(answer) or most
+        return headers, answer
+
+    def send_logged(self, question: Question, form: RequestForm) -> tuple[Mapping[str, str], bytes]:
+        """Send a request, and report it to the request log."""
+        request_log = self.retry_policy.request_log
+        status, started = 0, time.monotonic()
+        try:
+            response = self.connection().post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=request_body(self.endpoint.deployment, question, form),
+                options={"headers": {REQUEST_ID_HEADER: request_log.new_id()}},
+            )
+        except openai.APIStatusError as error:
+            status = error.status_code
+            raise
+        else:
+            status = HTTPStatus.OK
+            return response.headers, response.content
+        finally:
+            seconds = time.monotonic() - started
+            request_log.on_response(LoggedRequest("POST", self.endpoint.url, status, seconds))
+
+    def connection(self) -> openai.OpenAI:
+        """Return the client, created on first use."""
+        with self.lock:
+            self.client = self.client or create_client(self.endpoint, self.key)
+            return self.client
+
+    def report_failure(self, error: Exception, verdict: Exception, permit: Permit) -> None:
+        """Report a failed request to the rate limiter, and log a long wait."""
+        if isinstance(verdict, RetryableError) and isinstance(error, openai.RateLimitError):
+            self.times.count(THROTTLED_REQUESTS)
+            wait = self.rate_limiter.report_throttled(permit, error.response.headers)
+            if wait > LOGGED_WAIT_SECONDS:
+                log.warning("waiting %.0f s: %s", wait, verdict, extra={"seconds": round(wait, 1)})
+        else:
+            self.rate_limiter.report_failure(permit, avoid=False)
+
+
+@dataclass(slots=True)
+class ChatBill:
+    """Bill of one request: nothing, until it is billed, or likely to be."""
+
+    billed: ChatTokens = NO_CHAT
+
+
+def request_body(deployment: str, question: Question, form: RequestForm) -> dict[str, Any]:
+    """Build the body of a request."""
+    data = base64.b64encode(question.picture).decode()
+    picture = {"url": f"data:{question.media_type};base64,{data}", "detail": "high"}
+    body: dict[str, Any] = {
+        "model": deployment,
+        "messages": [
+            {"role": "system", "content": question.instructions},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": question.words},
+                    {"type": "image_url", "image_url": picture},
+                ],
+            },
+        ],
+        form.room_parameter: question.room,
+    }
+    if form.has_schema:
+        schema = {"name": "figure", "strict": True, "schema": dict(question.schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def parse_answer(answer: Any, billed: ChatTokens) -> ChatAnswer:
+    """Return an answer. Raises ContentRefusedError, or RetryableError if it is malformed."""
+    try:
+        choice = answer["choices"][0]
+        message = choice["message"]
+        reason = choice.get("finish_reason")
+        text, refusal = message.get("content"), message.get("refusal")
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise RetryableError("the service returned a malformed answer") from error
+    if reason == CONTENT_FILTER:
+        raise ContentRefusedError("by the content filter of the service")
+    if refusal:
+        raise ContentRefusedError("by the model")
+    if reason == LENGTH:
+        return ChatAnswer("", str(answer.get("model") or ""), is_cut_off=True, billed=billed)
+    return ChatAnswer(str(text or ""), str(answer.get("model") or ""), billed=billed)
+
+
+def find_billed(answer: Any) -> ChatTokens | None:
+    """Return the tokens that a service bills for an answer; None if it does not say."""
+    usage = answer.get("usage") if isinstance(answer, dict) else None
+    counts = [
+        usage.get(name) if isinstance(usage, dict) else None
+        for name in ("prompt_tokens", "completion_tokens")
+    ]
+    sent, answered = (n if isinstance(n, int) and n >= 0 else None for n in counts)
+    return None if sent is None or answered is None else ChatTokens(sent, answered)

@@ -1,0 +1,146 @@
+"""Hash what draws a figure: its objects, not their image. Native code: only run it in a sandbox.
+
+So the hash is the same for every version of the renderer, in a copy of the document, and after an
+edit elsewhere. Places are relative to the figure, as text above it may move it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+from array import array
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+from ingest.extract.engines.pdfium_captions import Turn
+from ingest.extract.engines.pdfium_objects import (
+    IDENTITY,
+    IMAGE,
+    PATH,
+    TEXT,
+    Item,
+    PageObjects,
+    iter_boxes,
+    read_edges,
+    read_matrix,
+    transform_box,
+)
+from ingest.extract.engines.pdfium_raw import (
+    TextHandle,
+    draw_mode_of,
+    fill_of,
+    point_of,
+    read_utf16,
+    text_of_item,
+)
+from ingest.extract.engines.pdfium_shapes import (
+    apply,
+    count_segments,
+    identify_image,
+    segment_at,
+    segment_kind,
+    stroke_of,
+)
+from ingest.extract.figures.shapes import Box, grow, has_middle
+
+MAX_HASHED_OBJECTS = 20_000  # of a figure
+MAX_HASHED_SEGMENTS = 100_000  # of the paths of a page
+MAX_HASHED_TEXTS = 3000  # of a page
+
+Colour: TypeAlias = tuple[int, ...]
+
+
+class Drawn(NamedTuple):
+    """An object of a page, and its box as a viewer shows it."""
+
+    item: Item
+    kind: int
+    box: Box
+
+
+class ContentHasher:
+    """Hashes the figures of one page."""
+
+    def __init__(self, objects: PageObjects, turn: Turn, text: TextHandle) -> None:
+        self.text = text
+        self.drawn = list(iter_objects(objects, turn))
+        self.segments_left, self.texts_left = MAX_HASHED_SEGMENTS, MAX_HASHED_TEXTS
+
+    def hash_figure(self, box: Box) -> str:
+        """Return the hash of the objects whose middle is in a box; "" if there are none."""
+        inside = [one for one in self.drawn if has_middle(grow(box, 1), one.box)]
+        digest = hashlib.sha256()
+        for one in inside[:MAX_HASHED_OBJECTS]:
+            digest.update(repr((one.kind, self.describe(one), place_in(one.box, box))).encode())
+        return digest.hexdigest() if inside else ""
+
+    def describe(self, one: Drawn) -> object:
+        """Return what an object shows, besides its place."""
+        if one.kind == IMAGE:
+            return identify_image(one.item, one.box), read_matrix(one.item)[:4]
+        if one.kind == TEXT and self.texts_left > 0:
+            self.texts_left -= 1
+            read = partial(text_of_item, one.item, self.text)
+            return read_utf16(read), read_colour(one.item, fill_of)
+        if one.kind == PATH:
+            return self.describe_path(one)
+        return ""
+
+    def describe_path(self, one: Drawn) -> object:
+        """Return the colours and the points of a path."""
+        fill, stroke = ctypes.c_int(), ctypes.c_int()
+        draw_mode_of(one.item, ctypes.addressof(fill), ctypes.addressof(stroke))
+        inks = (
+            read_colour(one.item, fill_of) if fill.value else (),
+            read_colour(one.item, stroke_of) if stroke.value else (),
+        )
+        count = count_segments(one.item)
+        self.segments_left -= count
+        if self.segments_left < 0:
+            return inks, count
+        return inks, read_points(one.item, count)
+
+
+def iter_objects(objects: PageObjects, turn: Turn) -> Iterator[Drawn]:
+    """Yield the objects of a page, those in forms included, but not the forms."""
+    for one in objects.lists:
+        kinds: list[int] = [TEXT] * len(one.items)
+        for index, kind in zip(one.others, one.kinds, strict=True):
+            kinds[index] = kind
+        boxes = iter_boxes(read_edges(one.items))
+        for item, kind, box in zip(one.items, kinds, boxes, strict=True):
+            shown = transform_box(one.matrix, box) if one.matrix else box
+            if kind in {TEXT, PATH, IMAGE}:
+                yield Drawn(item, kind, turn(shown))
+
+
+def place_in(box: Box, figure: Box) -> tuple[int, ...]:
+    """Return the place of an object in its figure, in whole points."""
+    return tuple(round(edge - figure[n % 2]) for n, edge in enumerate(box))
+
+
+def read_colour(item: Item, colour_of: object) -> Colour:
+    """Return a colour of an object, and its opacity; of a pattern, nothing that is its own."""
+    parts = (ctypes.c_uint * 4)()
+    start = ctypes.addressof(parts)
+    colour_of(item, *range(start, start + 16, 4))  # type: ignore[operator]  # a bound function
+    return tuple(parts)
+
+
+def read_points(item: Item, count: int) -> list[tuple[int, int, int]]:
+    """Return the segments of a path: kind and end of each, in whole points from the first end."""
+    segments = [segment_at(item, n) for n in range(count)]
+    points = array("f", bytes(8 * count))
+    start, _ = points.buffer_info()
+    for n, segment in enumerate(segments):
+        point_of(segment, start + 8 * n, start + 8 * n + 4)
+    matrix = read_matrix(item)
+    across, along = points[0::2].tolist(), points[1::2].tolist()
+    if matrix != IDENTITY:
+        across, along = apply(matrix, across, along)
+    left, bottom = (across[0], along[0]) if across else (0.0, 0.0)
+    return [
+        (segment_kind(segment), round(x - left), round(y - bottom))
+        for segment, x, y in zip(segments, across, along, strict=True)
+    ]

@@ -1,0 +1,360 @@
+"""Describe the figures of a document with a chat model; each description is paid for once.
+
+A description is kept in the index, where the pages that OCR has read are, before anything else
+happens. Its key holds the objects that draw the figure, the words sent with it, the model, the
+version of the prompt, and the root: a reader that a document has taken over can claim to have seen
+any figure, and must not be given what another root's figure shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from ingest.chunk.tokens import count_tokens
+from ingest.errors import DocumentError, ServiceError, StoppedError
+from ingest.extract.figures.describe import (
+    INSTRUCTIONS,
+    PROMPT_VERSION,
+    SCHEMA,
+    InvalidDescriptionError,
+    check_description,
+    parse_description,
+    write_question,
+)
+from ingest.extract.figures.image_tokens import count_image_tokens
+from ingest.extract.figures.picture import expected_size, media_type, read_size
+from ingest.extract.ocr.page_cache import OcrCache
+from ingest.extract.sandbox.pool import SandboxLimits
+from ingest.models import (
+    CachedPage,
+    DescribedFigure,
+    Figure,
+    FigureKind,
+    FigureOutcome,
+    OcrResult,
+    PreparedDocument,
+)
+from ingest.pipeline.reader.figure_chunks import insert_figure_chunks
+from ingest.pipeline.reader.page_images import RenderTask
+from ingest.pipeline.reader.prepare import Task, render_pool
+from ingest.pipeline.reader.scanned_pages import render_alone
+from ingest.runtime.cancellation import SENDER_THREADS
+from ingest.runtime.prices import ChatTokens
+from ingest.runtime.timing import DESCRIBING_FIGURES, Stopwatch
+
+if TYPE_CHECKING:
+    from ingest.embed.openai_chat import ChatAnswer, ChatModel
+    from ingest.pipeline.images import ImageStore
+
+log = logging.getLogger(__name__)
+
+MAX_CONCURRENT_FIGURES = 8  # at a service
+FIRST_ROOM, MORE_ROOM = 1500, 6000  # tokens of an answer; models that reason need more
+EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
+MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
+MAX_ATTEMPTS = 3  # of a figure that cannot be drawn or described, in as many runs
+WAIT_SECONDS = 0.5  # between checks for cancellation
+NOT_YET = "the run ended before it was described"
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The outcome of one figure, as it is kept in the index."""
+
+    outcome: FigureOutcome
+    reason: str = ""
+    description: dict[str, object] = field(default_factory=dict)
+    image: str = ""  # name of its stored image
+
+
+@dataclass(frozen=True, slots=True)
+class FigureTask:
+    """One figure to describe."""
+
+    key: str
+    root: str
+    source: str
+    words: str  # to send with it
+    figure: Figure
+    draw: Callable[[], bytes]  # its picture; raises DocumentError
+
+
+class FigureDescriber:
+    """Descriptions of figures, cached or asked for. Thread-safe, except for `close`.
+
+    Without a chat model, as in `ingest plan`, only cached descriptions are returned.
+    """
+
+    def __init__(  # noqa: PLR0913 - its parts
+        self,
+        cache: OcrCache,
+        chat: ChatModel | None,
+        model: str,
+        limits: SandboxLimits,
+        times: Stopwatch,
+        *,
+        images: ImageStore | None = None,
+    ) -> None:
+        self.cache = cache
+        self.chat = chat
+        self.model = model  # a part of the key
+        self.times = times
+        self.images = images  # keeps the pictures that were described; None: they are not kept
+        self.sandbox = render_pool(limits)
+        self.unsent: dict[str, ChatTokens] = {}  # by key, of figures that a run would pay for
+        self.outage = ""  # why the service is not asked any more in this run
+        self.lock = threading.Lock()
+        self.in_flight: dict[str, Future[Described]] = {}
+        # Each thread holds one picture at most, so their number limits memory too.
+        self.threads = ThreadPoolExecutor(MAX_CONCURRENT_FIGURES, SENDER_THREADS)
+
+    def count_unsent(self) -> tuple[int, ChatTokens]:
+        """Return how many figures seen so far a run would ask for, and their tokens."""
+        found = list(self.unsent.values())
+        return len(found), ChatTokens(
+            sum(one.sent for one in found), sum(one.answered for one in found)
+        )
+
+    def close(self) -> None:
+        """End the processes and threads, and close the connections."""
+        self.threads.shutdown(wait=not self.is_overdue(), cancel_futures=True)
+        self.sandbox.close()
+        if self.chat:
+            self.chat.close()
+
+    def describe(
+        self,
+        task: Task,
+        file: BinaryIO,
+        document: PreparedDocument,
+        cpu: AbstractContextManager[object],
+        *,
+        asks: bool,
+    ) -> PreparedDocument:
+        """Return a document with the outcomes of its figures, and with their chunks.
+
+        `asks`: describe those that are not cached, too; otherwise they are left to a later read.
+        `cpu` is held while a child process draws a figure. Raises StoppedError or ConfigError.
+        """
+        if not document.figures:
+            return document
+        tasks = self.list_tasks(task, file, document, cpu)
+        found = self.describe_all(tasks) if asks and self.chat else list(map(self.recall, tasks))
+        described = tuple(
+            as_described(one.figure, number, outcome)
+            for number, (one, outcome) in enumerate(zip(tasks, found, strict=True))
+        )
+        counts = Counter(one.outcome.value for one in described)
+        details = replace(document.details, figure_outcomes=dict(sorted(counts.items())))
+        document = replace(document, details=details, described=described)
+        return insert_figure_chunks(document, task.source, task.recipe)
+
+    def list_tasks(
+        self,
+        task: Task,
+        file: BinaryIO,
+        document: PreparedDocument,
+        cpu: AbstractContextManager[object],
+    ) -> list[FigureTask]:
+        """Return the figures of a document, each with its key and a function that draws it."""
+        source = task.source
+        request = RenderTask(
+            (), task.passwords, task.extractor, draw=True, attachment_path=task.attachment_path
+        )
+
+        def render(request: RenderTask, file: BinaryIO) -> dict[int, str] | bytes:
+            with cpu:
+                return self.sandbox(request, file)
+
+        draw_alone = partial(render_alone, render, file, threading.Lock())
+        tasks = []
+        for number, figure in enumerate(document.figures):
+            words = write_question(figure, document.details.language)
+            # Objects that cannot be hashed are known by their document's bytes.
+            content = figure.content or f"{document.fingerprint} {number}"
+            parts = ("figure", str(PROMPT_VERSION), self.model, source.root_key or source.root)
+            key = hashlib.sha256("\0".join([*parts, content, words]).encode(errors="replace"))
+            picture = replace(request, pages=(figure.page,), box=figure.box, in_colour=True)
+            draw = partial(draw_alone, picture)
+            tasks.append(
+                FigureTask(key.hexdigest()[:40], source.root, source.name, words, figure, draw)
+            )
+        return tasks
+
+    def recall(self, task: FigureTask) -> Described:
+        """Return what is known of a figure; note what a run would pay if nothing is."""
+        found, _ = self.load(task)
+        if found:
+            return found if self.has_image(found) else Described(FigureOutcome.FAILED, NOT_YET)
+        if self.chat is None:
+            size = expected_size(task.figure)
+            tokens = ChatTokens(self.count_tokens(task, size), EXPECTED_ANSWER_TOKENS)
+            self.unsent[task.key] = tokens
+        return Described(FigureOutcome.FAILED, NOT_YET)
+
+    def describe_all(self, tasks: Sequence[FigureTask]) -> list[Described]:
+        """Return the outcomes of figures, cached or asked for, and wait for them.
+
+        Raises StoppedError or ConfigError.
+        """
+        calls = [self.start_call(task) for task in tasks]
+        while wait(calls, WAIT_SECONDS).not_done:
+            if self.is_overdue():
+                raise StoppedError("the run ended while figures were described")
+        return [call.result() for call in calls]
+
+    def is_overdue(self) -> bool:
+        """Return whether an answer that is not there yet would come too late."""
+        return self.chat is not None and self.chat.is_overdue()
+
+    def start_call(self, task: FigureTask) -> Future[Described]:
+        """Start the call for a figure, or return the one that is under way in any thread."""
+        with self.lock:
+            call = self.in_flight.get(task.key)
+            if call is None:
+                call = self.threads.submit(self.describe_one, task)
+                self.in_flight[task.key] = call
+        call.add_done_callback(partial(self.end_call, task.key))
+        return call
+
+    def end_call(self, key: str, call: Future[Described]) -> None:
+        """Forget a finished call: its result is in the cache now."""
+        with self.lock:
+            if self.in_flight.get(key) is call:
+                del self.in_flight[key]
+
+    def describe_one(self, task: FigureTask) -> Described:
+        """Return the outcome of a figure, cached or asked for."""
+        found, attempts = self.load(task)
+        if found and self.has_image(found):
+            return found
+        if not found and self.outage:
+            return Described(FigureOutcome.FAILED, self.outage)
+        source = (task.root, task.source)
+        with self.times.measure(DESCRIBING_FIGURES, source, page=task.figure.page):
+            try:
+                picture = task.draw()
+                made = found or self.ask(task, picture)
+            except (DocumentError, InvalidDescriptionError) as error:
+                return self.note_failure(task, str(error), attempts + 1)
+            if made.outcome is not FigureOutcome.FAILED:
+                if made.description and self.images:
+                    made = replace(made, image=self.images.keep(picture))
+                self.save(task, made)
+            return made
+
+    def has_image(self, found: Described) -> bool:
+        """Return whether the picture of a described figure is stored, if it is to be."""
+        if not found.description or not self.images:
+            return True
+        return bool(found.image) and self.images.has(found.image)
+
+    def ask(self, task: FigureTask, picture: bytes) -> Described:
+        """Ask the model for a description. Raises InvalidDescriptionError."""
+        from ingest.embed.openai_chat import ContentRefusedError, RequestRefusedError
+
+        try:
+            answer = self.send(task, picture, FIRST_ROOM)
+            if answer.is_cut_off:
+                answer = self.send(task, picture, MORE_ROOM)
+        except ContentRefusedError as error:
+            return Described(FigureOutcome.REFUSED, f"refused {error}")
+        except RequestRefusedError as error:  # it may be the deployment's fault, not the picture's
+            return Described(FigureOutcome.FAILED, str(error))
+        except StoppedError:
+            raise
+        except ServiceError as error:
+            self.outage = self.outage or str(error)
+            log.warning("no more figures are described in this run: %s", error)
+            return Described(FigureOutcome.FAILED, str(error))
+        if answer.is_cut_off:
+            return Described(
+                FigureOutcome.CUT_OFF, f"its description takes over {MORE_ROOM} tokens"
+            )
+        description = parse_description(answer.text, answer.model or self.model)
+        if description.kind is FigureKind.DECORATION:
+            return Described(FigureOutcome.DECORATION)
+        return Described(FigureOutcome.DESCRIBED, description=asdict(description))
+
+    def send(self, task: FigureTask, picture: bytes, room: int) -> ChatAnswer:
+        """Send the picture of a figure, with so much room for the answer."""
+        from ingest.embed.openai_chat import Question
+
+        assert self.chat
+        try:
+            size = read_size(picture)
+        except ValueError as error:
+            raise DocumentError(f"page {task.figure.page}: {error}") from None
+        if len(picture) > MAX_PICTURE_BYTES:
+            raise DocumentError(f"page {task.figure.page}: the picture of a figure is too large")
+        tokens = self.count_tokens(task, size)
+        kind = media_type(picture)
+        return self.chat.ask(
+            Question(INSTRUCTIONS, task.words, picture, kind, SCHEMA, tokens, room)
+        )
+
+    def count_tokens(self, task: FigureTask, size: tuple[int, int]) -> int:
+        """Return the tokens that a request for a figure is billed, approximately."""
+        texts = [INSTRUCTIONS, task.words, json.dumps(SCHEMA)]
+        return count_image_tokens(self.model, *size) + sum(count_tokens(texts))
+
+    def load(self, task: FigureTask) -> tuple[Described | None, int]:
+        """Return what the cache has of a figure, or else how often it was tried in vain.
+
+        It is deleted with its source, so it is given to this one, which may outlive the other.
+        """
+        cached = self.cache.cached_page(task.key)
+        if cached is None:
+            return None, 0
+        if self.chat and (cached.root, cached.source) != (task.root, task.source):
+            cached = replace(cached, root=task.root, source=task.source)
+            self.cache.cache_page(cached)
+        if cached.recognised is None:
+            return None, int(cached.operation) if cached.operation.isdecimal() else 0
+        try:
+            return described_from_json(cached.recognised.text), 0
+        except (ValueError, TypeError, KeyError):
+            return None, 0  # of another version
+
+    def save(self, task: FigureTask, made: Described) -> None:
+        """Save an outcome in the cache."""
+        text = json.dumps(asdict(made), ensure_ascii=False, separators=(",", ":"))
+        page = CachedPage(task.key, task.root, task.source, "", OcrResult(text, 1.0))
+        self.cache.cache_page(page)
+
+    def note_failure(self, task: FigureTask, reason: str, attempts: int) -> Described:
+        """Note that a figure could not be described; after some runs, it is given up."""
+        log.info("%s: page %d: a figure: %s", task.source, task.figure.page, reason)
+        if attempts >= MAX_ATTEMPTS:
+            given_up = Described(FigureOutcome.REFUSED, f"{reason}, in {attempts} runs")
+            self.save(task, given_up)
+            return given_up
+        self.cache.cache_page(CachedPage(task.key, task.root, task.source, str(attempts)))
+        return Described(FigureOutcome.FAILED, reason)
+
+
+def described_from_json(text: str) -> Described:
+    """Deserialize an outcome. Raises ValueError, TypeError or KeyError."""
+    stored = json.loads(text)
+    made = Described(**(stored | {"outcome": FigureOutcome(stored["outcome"])}))
+    if made.outcome is FigureOutcome.DESCRIBED:
+        check_description(made.description, str(made.description["model"]))
+    return made
+
+
+def as_described(figure: Figure, number: int, made: Described) -> DescribedFigure:
+    """Return a figure with its outcome."""
+    description = None
+    if made.outcome is FigureOutcome.DESCRIBED:
+        description = check_description(made.description, str(made.description["model"]))
+    return DescribedFigure(figure, number, made.outcome, description, made.reason, made.image)
