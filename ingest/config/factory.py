@@ -25,7 +25,7 @@ from ingest.config.embedding import (
     open_vector_journal,
 )
 from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
-from ingest.config.images import open_images
+from ingest.config.images import images_recipe, open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
@@ -248,7 +248,7 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
 def figures_recipe(settings: Settings) -> str:
     """Return what the settings have read in figures, and by which engine or model."""
     if describes_figures(settings):
-        return f"describe {figures_endpoint(settings).model}"
+        return f"describe {figures_endpoint(settings).model}{images_recipe(settings)}"
     name = figure_ocr_name(settings)
     return f"text {name}" if name else ""
 

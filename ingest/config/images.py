@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.config.connections import Connections
+from ingest.config.figures import describes_figures
 from ingest.config.index import index_location, index_name
 from ingest.config.location import Location
 from ingest.config.settings import Settings
@@ -27,7 +28,13 @@ def open_images(
     location = Location.parse(settings.figures_to)
     if not settings.figures_to:
         yield None
-    elif location.is_local:
+        return
+    if write and not describes_figures(settings):
+        raise ConfigError(
+            "--figures-to keeps the images of figures that a model describes: set --figures "
+            "describe too, or leave it out"
+        )
+    if location.is_local:
         from ingest.pipeline.images.folder import ImageFolder
 
         if settings.engine:
@@ -43,12 +50,26 @@ def open_images(
         from ingest.sources.azure_blob.client import BlobStorageClient
         from ingest.sources.azure_blob.container import parse_container_url
 
-        place = parse_container_url(settings.figures_to)
+        try:
+            place = parse_container_url(settings.figures_to)
+        except ConfigError as error:
+            raise ConfigError(f"INGEST_FIGURES_TO: {error}") from None
         token = connections.token_for(place.url, STORAGE_SCOPE)
         client = BlobStorageClient(place.url, token, connections.retry_policy)
         with closing(ImageContainer(place, client)) as container:
             container.claim(index_key(settings), write=write)
             yield container
+
+
+def images_recipe(settings: Settings) -> str:
+    """Return where images are kept, as far as an index is to be read again for another place.
+
+    The path of a folder may name a person.
+    """
+    if not settings.figures_to:
+        return ""
+    is_local = Location.parse(settings.figures_to).is_local
+    return f", images in {'a folder' if is_local else settings.figures_to}"
 
 
 def index_key(settings: Settings) -> str:

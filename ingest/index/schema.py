@@ -46,6 +46,7 @@ class Field:
 
 STRING_COLLECTION, INT_COLLECTION = "Collection(Edm.String)", "Collection(Edm.Int32)"
 DOUBLE_COLLECTION = "Collection(Edm.Double)"
+COMPLEX_COLLECTION = "Collection(Edm.ComplexType)"
 
 # A filterable string is one term of the index, so Azure AI Search limits its UTF-8 to this.
 MAX_TERM_BYTES = 32_766
@@ -58,6 +59,12 @@ FIGURE_FIELDS = (
     Field("figure_model", filterable=True, facetable=True),
     Field("figure_box", DOUBLE_COLLECTION),  # left, top, right, bottom, as shares of the page
     Field("figure_image"),
+)
+# Parts of the images that another application's index has of a chunk.
+IMAGE_FIELDS = (
+    Field("url", filterable=True, facetable=True),
+    Field("description", searchable=True),
+    Field("boundingbox", DOUBLE_COLLECTION),
 )
 FIGURE_FIELD_NAMES = tuple(field.name for field in FIGURE_FIELDS)
 
