@@ -245,6 +245,9 @@ class Unread:
 UNCHANGED_AT: dict[str, object] = {"figures": ""}
 
 
+DESCRIBES = "describe "  # in a recipe's `figures`, before the model that describes them
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything besides a document's bytes that determines its chunks and vectors.
@@ -258,7 +261,7 @@ class Recipe:
     model: str
     dimensions: int
     schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
-    figures: str = ""  # words read in figures, and by which engine; "" for none
+    figures: str = ""  # what is read in figures, and by which engine or model; "" for nothing
 
     @property
     def digest(self) -> str:

@@ -33,6 +33,7 @@ from ingest.runtime.prices import FREE_PRICE, PRICED_PAGES, PRICED_TOKENS, Price
 log = logging.getLogger(__name__)
 
 UNPRICED_HINT = "set the model (AZURE_OPENAI_EMBEDDING_MODEL) or its price (INGEST_PRICES)"
+UNPRICED_FIGURES_HINT = "set AZURE_OPENAI_FIGURES_MODEL, or the price in INGEST_PRICES"
 SCARCE_SPACE_SHARE = 0.1  # share of the free space: free space is shown if growth exceeds it
 
 
@@ -122,7 +123,8 @@ def estimate_fields(estimate: Estimate) -> dict[str, Any]:
     def null_infinity(items: list[tuple[str, Any]]) -> dict[str, Any]:
         return {name: None if value == math.inf else value for name, value in items}
 
-    return asdict(estimate, dict_factory=null_infinity)
+    chat = {"sent": estimate.chat.sent, "answered": estimate.chat.answered}
+    return {**asdict(estimate, dict_factory=null_infinity), "chat": chat}
 
 
 def format_estimate(estimate: Estimate) -> Iterator[str]:
@@ -133,6 +135,10 @@ def format_estimate(estimate: Estimate) -> Iterator[str]:
     if estimate.pages:
         pages = pluralize(estimate.pages, "page")
         yield f"Scans:   {pages} to be sent and paid for; embedding their text costs extra"
+    if estimate.figures:
+        figures = pluralize(estimate.figures, "figure")
+        tokens = format_amount(estimate.chat.total)
+        yield f"Figures: {figures} to be described in about {tokens} tokens, after all text"
     if estimate.chunks or estimate.records:
         yield f"Growth:  {format_growth(estimate)}"
     if estimate.memory:
@@ -140,6 +146,9 @@ def format_estimate(estimate: Estimate) -> Iterator[str]:
     if estimate.exceeds:
         done = f"{estimate.before:,} of {pluralize(estimate.documents, 'document')}"
         yield f"Limit:   {estimate.exceeds} would stop the run after about {done}"
+    elif estimate.figures_exceed:
+        limit = estimate.figures_exceed
+        yield f"Limit:   {limit} would stop the run before all figures are described"
 
 
 def format_time(estimate: Estimate) -> str:
@@ -171,6 +180,13 @@ def format_costs(estimate: Estimate) -> Iterator[str]:
         usd = format_dollars(rates.usd(0, estimate.pages) or 0.0)
         price = format_price(rates.recognising, f"{PRICED_PAGES:,} pages")
         yield f"Cost:    {usd} for the scans, {price}"
+    if estimate.figures and rates.describing is None:
+        yield f"Cost:    unknown for the figures: {UNPRICED_FIGURES_HINT}"
+    elif estimate.figures and rates.describing:
+        usd = format_dollars(rates.usd(0, 0, estimate.chat) or 0.0)
+        answered = format_dollars(rates.describing.answer_usd)
+        price = format_price(rates.describing, f"{PRICED_TOKENS:,} sent, {answered} for answers")
+        yield f"Cost:    about {usd} for the figures, {price}"
 
 
 def format_price(price: Price, per: str) -> str:

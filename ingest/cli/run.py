@@ -178,8 +178,12 @@ def report_limit(budget: Budget) -> None:
     if not budget.limit_reached:
         return
     money = budget.max_usd < math.inf and budget.usd is not None
-    at = format_dollars(budget.usd or 0.0) if money else pluralize(budget.tokens, "token")
-    has_spent = budget.tokens or budget.pages
+    at = (
+        format_dollars(budget.usd or 0.0)
+        if money
+        else pluralize(budget.tokens + budget.chat.total, "token")
+    )
+    has_spent = budget.tokens or budget.pages or budget.chat.total
     advice = "run again to continue" if has_spent else "raise it: not even one request fits"
     logs.log_notice(f"stopped at {at}: more would exceed {budget.limit_reached}; {advice}")
 
@@ -203,7 +207,9 @@ def spending_json(budget: Budget) -> dict[str, object]:
 
     The lost tokens, which the other figures include, are those of requests without an answer.
     """
-    used = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
+    used: dict[str, object] = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
+    if budget.chat.total:
+        used["figures"] = {"sent": budget.chat.sent, "answered": budget.chat.answered}
     lost = budget.lost_tokens + budget.open_tokens
     return used | {"lost_tokens": lost, "limit": budget.limit_reached}
 

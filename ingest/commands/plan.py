@@ -19,7 +19,7 @@ from ingest.pipeline.dry_run import (
     ReusedText,
 )
 from ingest.runtime.budget import Budget
-from ingest.runtime.prices import Rates
+from ingest.runtime.prices import NO_CHAT, ChatTokens, Rates
 from ingest.runtime.timing import EMBEDDING_CHUNKS
 
 SECONDS_PER_MINUTE = 60.0
@@ -104,6 +104,9 @@ class Estimate:
     exceeds: str  # the limit at which the run would stop; "" for none
     documents: int  # with chunks to embed
     before: int  # of `documents`, those finished when the run would stop
+    figures: int = 0  # to be described by a model, after all text
+    chat: ChatTokens = NO_CHAT  # tokens of that, sent and answered: an estimate
+    figures_exceed: str = ""  # the limit at which the run would stop while it describes figures
 
 
 def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estimate:
@@ -111,6 +114,7 @@ def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estim
     model, budget, index = services.embedder, services.budget, services.index
     pace = embedding_pace(model.allowed(), model.calls(), index.runs(PACE_RUNS))
     pages = services.reader.unsent_pages()
+    figures, chat = services.reader.unsent_figures()
     growth = spending.chunks - spending.deleted
     index_bytes = azure_index_bytes if remote else local_index_bytes
     return Estimate(
@@ -119,7 +123,7 @@ def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estim
         pages=pages,
         seconds=embedding_seconds(spending, pace) if pace else None,
         pace=pace,
-        usd=budget.rates.usd(spending.tokens, pages),
+        usd=budget.rates.usd(spending.tokens, pages, chat),
         rates=budget.rates,
         records=spending.records,
         chunks=growth,
@@ -129,6 +133,9 @@ def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estim
         exceeds=spending.exceeds,
         documents=spending.documents,
         before=spending.documents_before_limit,
+        figures=figures,
+        chat=chat,
+        figures_exceed=budget.find_exceeded_limit(spending.tokens, pages, chat),
     )
 
 

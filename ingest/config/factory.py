@@ -41,7 +41,7 @@ from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
 from ingest.index.manifest import create_manifest
-from ingest.models import Recipe
+from ingest.models import DESCRIBES, Recipe
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
@@ -92,6 +92,12 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         raise ConfigError(
             f"--engine {settings.engine}: workers cannot reach an index in a folder of this "
             "machine: set AZURE_SEARCH_ENDPOINT, or leave the engine out"
+        )
+    if write and settings.engine and describes_figures(settings):
+        log.warning(
+            "the workers of %s describe no figures: they index the text, and a run without "
+            "--engine then has the figures described",
+            settings.engine,
         )
     connections = connections or create_connections(settings, stop)
     times = Stopwatch(observer=connections.observer)
@@ -248,7 +254,7 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
 def figures_recipe(settings: Settings) -> str:
     """Return what the settings have read in figures, and by which engine or model."""
     if describes_figures(settings):
-        return f"describe {figures_endpoint(settings).model}{images_recipe(settings)}"
+        return f"{DESCRIBES}{figures_endpoint(settings).model}{images_recipe(settings)}"
     name = figure_ocr_name(settings)
     return f"text {name}" if name else ""
 

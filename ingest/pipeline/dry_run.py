@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from ingest.embed.batch import fill_batches
 from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import DocumentError
-from ingest.models import Outcome, Record, RunEvent, SourceResult
+from ingest.models import Code, FigureOutcome, Outcome, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.deletions import AbsenceTracker
 from ingest.pipeline.diff import Skipped, unchanged_result
@@ -31,6 +31,7 @@ from ingest.pipeline.writes import (
     previous_record,
 )
 from ingest.runtime.concurrency import round_robin
+from ingest.runtime.formatting import pluralize
 from ingest.sources import Root
 
 
@@ -178,6 +179,8 @@ def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRu
     outcome = indexed_result(transaction)
     if ocr and outcome.details.scanned and not outcome.details.ocr:
         outcome = result_after_ocr(outcome, transaction, ocr)
+    if outcome.details.undescribed and outcome.code == Code.FIGURES:
+        outcome = result_before_figures(outcome)
     yield outcome
     for name in transaction.detached_names:
         gone = index.record(transaction.source.root, name)
@@ -185,6 +188,15 @@ def plan_results(transaction: Transaction, services: Services) -> Iterator[DryRu
         yield SourceResult(
             transaction.source.root, name, Outcome.REMOVED, deleted=gone.chunks if gone else 0
         )
+
+
+def result_before_figures(outcome: SourceResult) -> SourceResult:
+    """Return the result of a document whose figures are to be described."""
+    figures = pluralize(outcome.details.undescribed, "figure")
+    reason = f"{figures} to be described, once all text is indexed"
+    known = {n: c for n, c in outcome.details.figure_outcomes.items() if n != FigureOutcome.FAILED}
+    details = replace(outcome.details, figure_outcomes=known)
+    return replace(outcome, reason=reason, code="", harmless=True, details=details)
 
 
 def result_after_ocr(outcome: SourceResult, transaction: Transaction, ocr: str) -> SourceResult:

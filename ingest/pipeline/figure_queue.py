@@ -7,11 +7,11 @@ so nothing is paid twice, and where a budget ends, no text is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ingest.models import Outcome, Record, RunEvent, Source, SourceResult, parent_name
+from ingest.models import Outcome, Record, RunEvent, RunProgress, Source, SourceResult, parent_name
 from ingest.pipeline.diff import Stale, unchanged_result
 from ingest.sources import Root
 
@@ -57,10 +57,22 @@ class FigureQueue:
             else:
                 yield event
 
+    def sources(self, is_stopped: Callable[[], bool]) -> Iterator[Stale]:
+        """Yield the documents to read once more; ends early once the callback returns True."""
+        for stale in self.waiting.values():
+            if is_stopped():
+                return
+            yield stale
+
     def settle(self, events: Iterable[RunEvent]) -> Iterator[RunEvent]:
-        """Merge the results of the second reading with those that were withheld."""
+        """Merge the results of the second reading with those that were withheld.
+
+        Its pages were counted when they were first read.
+        """
         for event in events:
-            if not isinstance(event, SourceResult):
+            if isinstance(event, RunProgress):
+                yield replace(event, pages=0)
+            elif not isinstance(event, SourceResult):
                 yield event
             elif first := self.results.pop(event.source, None):
                 yield merge_results(first, event)

@@ -115,7 +115,8 @@ def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterat
     """
     try:
         if queue.waiting and not run.stop.is_requested():
-            stale = load_records(iter(queue.waiting.values()), services, run.stop)
+            sources = queue.sources(run.stop.is_requested)
+            stale = load_records(sources, services, run.stop)
             yield from queue.settle(settle_sources(queue.root, stale, services, run))
         run.stop.raise_fault()
     except StoppedError:
@@ -162,7 +163,7 @@ def create_skip_rule(services: Services, run: Run) -> SkipRule:
     return SkipRule(
         services.recipe.digest,
         services.reader.ocr,
-        services.reader.describes,
+        services.reader.describes and services.remote is None,
         has_passwords=run.has_passwords,
         retrying_run=run.id if run.retry_failed else "",
     )

@@ -49,7 +49,7 @@ class Deployment:
     """A model under a name."""
 
     model: str = "text-embedding-3-large"
-    dimensions: int = 3072  # the most, and without a wish the number
+    dimensions: int = 3072  # the most, and without a wish the number; 0 for a chat model
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class OpenAI(Quotas):
         deployment = self.deployments.get(name)
         if deployment is None:
             raise Refused(failure(404, "DeploymentNotFound", NO_DEPLOYMENT), "missing deployment")
-        is_chat_model = "embedding" not in deployment.model
+        is_chat_model = deployment.dimensions == 0
         if is_chat_model != (route[3] != "embeddings"):
             raise Refused(failure(400, "OperationNotSupported", WRONG_MODEL.format(route[3])))
         if is_chat_model:

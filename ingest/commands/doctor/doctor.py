@@ -1,7 +1,8 @@
 """Diagnose what would keep a run from working, in the order in which a run would fail.
 
-Writes nothing, and embeds one word at most. The remedies come from the code in which a run would
-fail; this module only decides what to try, and what a failure leaves unknown.
+Writes nothing, embeds one word at most, and has one small picture described at most. The remedies
+come from the code in which a run would fail; this module only decides what to try, and what a
+failure leaves unknown.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ingest.commands.doctor.env_names import (
     find_contradictions,
     find_misspellings,
 )
+from ingest.commands.doctor.figures import check_figures
 from ingest.commands.doctor.finding import (
     PROBE_RETRY_SECONDS,
     DoctorContext,
@@ -109,6 +111,7 @@ def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
             unreachable[url] = "the service cannot be reached"
     yield from check_embedding(context, unreachable, identity_problem)
     yield from check_ocr(context, unreachable, identity_problem)
+    yield from check_figures(context, unreachable, identity_problem)
     yield from check_index_access(context, unreachable, identity_problem)
     if context.settings.passwords:
         yield run_probe(
@@ -116,7 +119,7 @@ def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
         )
     yield run_probe("sandbox", lambda: check_sandbox(context))
     yield check_roots(context)
-    if context.embedding_endpoints or context.search_endpoint or context.ocr_endpoint:
+    if context.has_services:
         from ingest.commands.doctor.network import check_clock
 
         known = any(service.clock_ahead is not None for service in services)
@@ -139,12 +142,14 @@ def check_identity(context: DoctorContext, token: TokenCache) -> str:
 
 def probe_targets(context: DoctorContext) -> Iterator[tuple[str, str, FetchHeaders, str]]:
     """Services to reach: name, URL, HTTP client, and the variable that names its certificates."""
-    if not (context.embedding_endpoints or context.search_endpoint or context.ocr_endpoint):
+    if not context.has_services:
         return
     from ingest.commands.doctor.network import fetch_with_openai, fetch_with_requests
 
     for url in dict.fromkeys(context.embedding_endpoints):
         yield "embedder", url, fetch_with_openai, "SSL_CERT_FILE"
+    if context.figures_url and context.figures_url not in context.embedding_endpoints:
+        yield "figures", context.figures_url, fetch_with_openai, "SSL_CERT_FILE"
     if context.ocr_endpoint:
         yield "ocr", context.ocr_endpoint, fetch_with_requests, "REQUESTS_CA_BUNDLE"
     if context.search_endpoint:

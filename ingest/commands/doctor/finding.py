@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.config.connections import Connections
 from ingest.config.embedding import embedder_locations, is_model_local, is_self_hosted
+from ingest.config.figures import describes_figures, figures_endpoint, figures_key
 from ingest.config.index import index_location
 from ingest.config.location import Location
 from ingest.config.settings import Settings
-from ingest.errors import IngestError
+from ingest.errors import ConfigError, IngestError
 
 PROBE_RETRY_SECONDS = 15.0  # limit on retries of one request: a person is waiting
 
@@ -59,6 +61,30 @@ class DoctorContext:
         return self.settings.ocr if self.settings.ocr.startswith("https://") else ""
 
     @property
+    def figures_url(self) -> str:
+        """URL of the service that describes figures; "" for none, or one that is not set."""
+        if not describes_figures(self.settings):
+            return ""
+        with suppress(ConfigError):
+            return figures_endpoint(self.settings).url
+        return ""
+
+    @property
+    def figures_need_token(self) -> bool:
+        """Return whether that service is called with a token, and not with a key or without."""
+        if not self.figures_url:
+            return False
+        with suppress(ConfigError):
+            return not isinstance(figures_key(self.settings, self.connections), str)
+        return True
+
+    @property
+    def has_services(self) -> bool:
+        """Return whether any service is called."""
+        urls = (self.search_endpoint, self.ocr_endpoint, self.figures_url)
+        return bool(self.embedding_endpoints or any(urls))
+
+    @property
     def named_roots(self) -> Sequence[str]:
         """Roots of the command line, or else that of the settings."""
         return self.roots or ([self.settings.root] if self.settings.root else [])
@@ -69,7 +95,9 @@ class DoctorContext:
         chosen = self.settings
         keyed = chosen.openai_key or is_self_hosted(chosen.embedder, chosen.trusted_hosts)
         needed = {
-            COGNITIVE_SERVICES_SCOPE: (self.embedding_endpoints and not keyed) or self.ocr_endpoint,
+            COGNITIVE_SERVICES_SCOPE: (self.embedding_endpoints and not keyed)
+            or self.ocr_endpoint
+            or self.figures_need_token,
             SEARCH_SCOPE: self.search_endpoint and not chosen.search_key,
             STORAGE_SCOPE: not all(Location.parse(root).is_local for root in self.named_roots),
         }

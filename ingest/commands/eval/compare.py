@@ -19,6 +19,7 @@ from ingest.commands.eval.results import Evaluation
 from ingest.config.connections import create_connections
 from ingest.config.embedding import embedder_locations, is_model_local
 from ingest.config.factory import open_services
+from ingest.config.figures import describes_figures
 from ingest.config.location import Location
 from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_roots
@@ -99,14 +100,20 @@ def describe_recipe(settings: Settings) -> str:
 
 
 def side_settings(settings: Settings, folder: str) -> Settings:
-    """Return the settings for a temporary index: without paid OCR, and without spending limits.
+    """Return the settings for a temporary index: without paid OCR, figures and spending limits.
 
     A limit would leave the index half filled; `check_token_limit` checks the total beforehand.
     """
     ocr = "" if Location.parse(settings.ocr).is_service else settings.ocr
     unlimited = replace(settings, max_tokens=None, max_cost=None)
     return replace(
-        unlimited, index=folder, blob_fields=(), profile=DEFAULT_NAME, ocr=ocr, engine=""
+        unlimited,
+        index=folder,
+        blob_fields=(),
+        profile=DEFAULT_NAME,
+        ocr=ocr,
+        figures="none" if describes_figures(settings) else settings.figures,
+        engine="",
     )
 
 

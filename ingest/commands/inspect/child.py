@@ -97,6 +97,8 @@ def accept_view(
         raise InvalidAnswerError("it is not the image of a page with these texts")
     if not view or any(chunk.ordinal != n for n, chunk in enumerate(view.chunks)):
         raise InvalidAnswerError("it is not the text of a document with its chunks")
+    if view.figures or any(figure.page > view.page_count for figure in view.drawn):
+        raise InvalidAnswerError("it shows figures that are not on its pages")
     ordinals = range(len(view.chunks))
     for page in view.pages:
         is_asked = request.first_page <= page.number <= request.last_page
@@ -127,6 +129,7 @@ def view_document(document: Document, request: InspectText) -> DocumentView:
         chunks=tuple(view_chunk(chunk, text) for chunk in chunks),
         ocr=document.details.ocr,
         running=document.details.running,
+        drawn=document.figures,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from ingest.models import Code, Outcome, Record, StoredChunk
+from ingest.models import Code, Figure, Outcome, PageShares, Record, StoredChunk
 
 # Limits for sources that are named.
 MAX_NAMED_SOURCES = 100
@@ -96,6 +96,23 @@ class ChunkView:
 
 
 @dataclass(frozen=True, slots=True)
+class FigureView:
+    """A figure, and the outcome of its description."""
+
+    page: int  # counted from 1
+    number: int  # among the figures of the document, from 0
+    box: PageShares
+    outcome: str
+    reason: str = ""
+    label: str = ""  # that its caption gives it; "" without one
+    kind: str = ""
+    model: str = ""  # that described it; "" if none did
+    text: str = ""  # the description, which is generated
+    chunks: tuple[str, ...] = ()  # ids of the chunks that have it
+    indexed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentView:
     """A document as it is read now: the pages to show, and all its chunks."""
 
@@ -105,6 +122,13 @@ class DocumentView:
     chunks: tuple[ChunkView, ...]
     ocr: str = ""  # name of the OCR engine that recognised its scanned pages
     running: int = 0  # number of running headers and footers left out of its text
+    drawn: tuple[Figure, ...] = ()  # figures that a model may have described
+    figures: tuple[FigureView, ...] = ()  # with what the index knows of them
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of all chunks, descriptions of figures included."""
+        return len(self.chunks) + sum(len(figure.chunks) for figure in self.figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +148,10 @@ class InspectedSource:
     @property
     def unindexed_count(self) -> int:
         """Number of chunks that are not in the index."""
-        return sum(not passage.indexed for passage in self.view.chunks) if self.view else 0
+        if not self.view:
+            return 0
+        figures = sum(len(figure.chunks) for figure in self.view.figures if not figure.indexed)
+        return figures + sum(not passage.indexed for passage in self.view.chunks)
 
     @property
     def next_page(self) -> int:
@@ -224,9 +251,13 @@ def compare_with_index(
     """
     committed = set(record.committed)
     chunks = tuple(replace(chunk, indexed=chunk.id in committed) for chunk in view.chunks)
-    missing = committed.difference(chunk.id for chunk in chunks)
-    view = replace(view, chunks=chunks)
-    if not missing and all(chunk.indexed for chunk in chunks):
+    figures = tuple(
+        replace(figure, indexed=committed.issuperset(figure.chunks)) for figure in view.figures
+    )
+    described = (id_ for figure in figures for id_ in figure.chunks)
+    missing = committed.difference((chunk.id for chunk in chunks), described)
+    view = replace(view, chunks=chunks, figures=figures)
+    if not missing and all(c.indexed for c in chunks) and all(f.indexed for f in figures):
         return InspectedSource(record, view)
     if record.fingerprint and not record.fingerprint.startswith(recipe):
         reason = "the index was filled with other settings, or by another version of ingest"

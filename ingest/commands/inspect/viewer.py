@@ -21,6 +21,7 @@ from ingest.commands.inspect.child import (
     accept_view,
     answer_request,
 )
+from ingest.commands.inspect.figures import add_figures, recall_descriptions
 from ingest.commands.inspect.view import (
     DocumentView,
     InspectedSource,
@@ -114,6 +115,7 @@ class Viewer:
             answer_request, self.limits, InspectAnswer, accept=accept_view, preload=load_modules
         )
         self.render_pool = render_pool(self.limits)
+        self.describer = recall_descriptions(access.index, self.limits)
         self.image_bytes = 0  # of all images so far
         self.root_stack = ExitStack()
         policy = access.connections.retry_policy
@@ -126,6 +128,8 @@ class Viewer:
         """End the processes and close the connections."""
         self.inspect_pool.close()
         self.render_pool.close()
+        if self.describer:
+            self.describer.close()
         self.root_stack.close()
 
     def open_root(self, name: str, connections: Connections) -> Root | IngestError:
@@ -165,6 +169,8 @@ class Viewer:
         """Read a source as it is now. Raises DocumentError."""
         task = self.make_task(source, choice.record.details, passwords, file)
         view = self.read_document(task, choice.pages, file)
+        if self.describer and view.drawn:
+            view = add_figures(view, task, choice.record, file, self.describer)
         return self.add_images(add_agreement(view, choice.record.details), task, file)
 
     def make_task(
@@ -177,6 +183,7 @@ class Viewer:
             recipe=self.recipe,
             extractor=self.settings.extractor,
             passwords=passwords,
+            lists_figures=bool(details.figure_outcomes),
             hanging_pages=frozenset(details.missing).difference(details.scanned),
             attachment_path=tuple(source.name.split(ATTACHMENT_SEPARATOR)[1:]),
         )

@@ -59,6 +59,13 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
             "check those pages: hidden text may be meant to instruct a language model",
         ),
     ),
+    Code.FIGURES: (
+        Advice(
+            "its text is in the index, and some figures are not described yet: the budget or the "
+            "run ended, or the model failed on them",
+            "nothing: the next run asks for these figures alone",
+        ),
+    ),
     Code.ENCRYPTED: (
         Advice(
             "it needs a password, and none of those given opens it",

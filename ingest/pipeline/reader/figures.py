@@ -31,6 +31,7 @@ from ingest.extract.figures.describe import (
     parse_description,
     write_question,
 )
+from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES
 from ingest.extract.figures.image_tokens import count_image_tokens
 from ingest.extract.figures.picture import expected_size, media_type, read_size
 from ingest.extract.ocr.page_cache import OcrCache
@@ -178,7 +179,11 @@ class FigureDescriber:
 
         draw_alone = partial(render_alone, render, file, threading.Lock())
         tasks = []
-        for number, figure in enumerate(document.figures):
+        if len(document.figures) >= MAX_DESCRIBED_FIGURES:
+            log.warning(
+                "%s: only its first %d figures are described", source.name, MAX_DESCRIBED_FIGURES
+            )
+        for number, figure in enumerate(document.figures[:MAX_DESCRIBED_FIGURES]):
             words = write_question(figure, document.details.language)
             # Objects that cannot be hashed are known by their document's bytes.
             content = figure.content or f"{document.fingerprint} {number}"

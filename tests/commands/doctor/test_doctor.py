@@ -19,7 +19,7 @@ from ingest.embed.retirement import Retirement, describe_retirement
 from tests.azure.logins import EXPIRED, laptop
 from tests.conftest import DIMENSIONS, ROOT, Command, ingested
 from tests.emulator import faults
-from tests.emulator.emulator import Azure
+from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.identity import (
     BLOB_READER,
     COGNITIVE_USER,
@@ -608,3 +608,13 @@ def test_a_model_without_a_service_is_a_contradiction() -> None:
     assert list(find_contradictions({"INGEST_OCR": "local", "INGEST_OCR_MODEL": "read"})) == []
     (said,) = find_contradictions({"INGEST_OCR": "https://x.contoso.com/documentintelligence"})
     assert "INGEST_OCR is too long: leave out /documentintelligence" in said
+
+
+def test_the_model_that_describes_figures_is_shown_a_picture(azure: Azure) -> None:
+    """Whether the deployment exists, sees pictures and answers in form, before a long run."""
+    wanted = {"INGEST_FIGURES": "describe", "AZURE_OPENAI_FIGURES_DEPLOYMENT": FIGURES}
+    told = text(examined(azure, **wanted), "figures")
+    assert told.startswith("figures: gpt-4.1-mini-2025-04-14 described a picture as chart, by a")
+    azure.openai.chat.sees = False
+    told = wrong(examined(azure, **wanted))["figures"]
+    assert "does not describe pictures (the service refused it (Invalid content type." in told

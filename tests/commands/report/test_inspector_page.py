@@ -14,6 +14,7 @@ from ingest.commands.inspect.child import InspectImage, InspectText, inspect
 from ingest.commands.inspect.view import (
     ChunkView,
     DocumentView,
+    FigureView,
     InspectedSource,
     PageImage,
     PageView,
@@ -65,10 +66,12 @@ def hostile() -> InspectedSource:
     passages = tuple(
         ChunkView(f"{n}abcdef", n, 3, 1, 1, (HOSTILE,), HOSTILE, False) for n in (0, 1)
     )
+    box, words = (0.1, 0.1, 0.5, 0.5), (HOSTILE,) * 4
+    figure = FigureView(1, 0, box, "described", *words, HOSTILE, ("f",), indexed=False)
     gone = StoredChunk("x", "/data", HOSTILE, "", 0, 1, 1, (HOSTILE,), HOSTILE)
     return InspectedSource(
         record(HOSTILE, error=HOSTILE, code="damaged"),
-        DocumentView(HOSTILE, 9, (sheet,), passages, HOSTILE, running=7),
+        DocumentView(HOSTILE, 9, (sheet,), passages, HOSTILE, running=7, figures=(figure,)),
         HOSTILE,
         "the file has changed",
         (gone,),

@@ -1,0 +1,73 @@
+"""Check the chat model that describes figures, by one small picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+
+from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict
+from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
+from ingest.errors import ConfigError, IngestError
+from ingest.extract.figures.describe import INSTRUCTIONS, SCHEMA, parse_description
+from ingest.runtime.budget import Budget
+from ingest.runtime.timing import Stopwatch
+
+CHECK = "figures"
+PROBE_SIDE = 64  # pixels
+PROBE_TOKENS, PROBE_ROOM = 1000, 500
+
+
+def check_figures(
+    context: DoctorContext, unreachable: Mapping[str, str], identity_problem: str
+) -> Iterator[DoctorFinding]:
+    """Check that the deployment exists, sees a picture and answers in form."""
+    if not describes_figures(context.settings):
+        return
+    try:
+        url = figures_endpoint(context.settings).url
+        unless = unreachable.get(url, "")
+        if not unless and context.figures_need_token:
+            unless = identity_problem
+        text = "" if unless else probe_figures(context)
+    except IngestError as error:
+        yield DoctorFinding(CHECK, Verdict.WRONG, str(error))
+    else:
+        verdict = Verdict.UNKNOWN if unless else Verdict.RIGHT
+        yield DoctorFinding(CHECK, verdict, unless or text)
+
+
+def probe_figures(context: DoctorContext) -> str:
+    """Have a small picture described. Raises ConfigError or ServiceError, as a run would."""
+    from ingest.embed.openai_chat import ContentRefusedError, Question, RequestRefusedError
+
+    times, budget = Stopwatch(), Budget()
+    chat = open_figure_chat(context.settings, context.connections, times, budget)
+    words = "The figure stands in a document."
+    question = Question(
+        INSTRUCTIONS, words, draw_probe(), "image/png", SCHEMA, PROBE_TOKENS, PROBE_ROOM
+    )
+    try:
+        answer = chat.ask(question)
+        model = answer.model or chat.endpoint.model
+        kind = "" if answer.is_cut_off else f" as {parse_description(answer.text, model).kind}"
+    except (ContentRefusedError, RequestRefusedError, ValueError) as error:
+        raise ConfigError(
+            f"{chat.endpoint} does not describe pictures ({error}): set "
+            "AZURE_OPENAI_FIGURES_DEPLOYMENT to a chat model that sees images"
+        ) from error
+    finally:
+        chat.close()
+    form = "by a schema" if chat.form.has_schema else "as plain JSON: it takes no schema"
+    billed = f"{answer.billed.total:,} tokens billed"
+    return f"{chat.endpoint.deployment}: {model} described a picture{kind}, {form}; {billed}"
+
+
+def draw_probe() -> bytes:
+    """Draw a red square on white, as PNG."""
+    from PIL import Image  # not needed otherwise
+
+    image = Image.new("RGB", (PROBE_SIDE, PROBE_SIDE), "white")
+    image.paste((200, 0, 0), (PROBE_SIDE // 4, PROBE_SIDE // 4, PROBE_SIDE // 2, PROBE_SIDE // 2))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,68 @@
+"""Figures in the inspector: the outcome of each, as the index has it; no model is asked."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from ingest.commands.inspect.view import DocumentView, FigureView
+from ingest.extract.figures.captions import find_label
+from ingest.extract.sandbox.pool import SandboxLimits
+from ingest.index import Index
+from ingest.models import DESCRIBES, DescribedFigure, PreparedDocument, Record
+from ingest.pipeline.reader.figure_chunks import format_description
+from ingest.pipeline.reader.figures import FigureDescriber
+from ingest.runtime.formatting import FIGURE_WORDS
+from ingest.runtime.timing import Stopwatch
+
+if TYPE_CHECKING:
+    from ingest.pipeline.reader.prepare import Task
+
+
+def recall_descriptions(index: Index, limits: SandboxLimits) -> FigureDescriber | None:
+    """Return what reads descriptions from an index; None if it has none. It asks no model."""
+    manifest = index.manifest()
+    recipe = str(manifest.recipe.get("figures", "")) if manifest else ""
+    model = recipe.removeprefix(DESCRIBES)
+    return FigureDescriber(index, None, model, limits, Stopwatch()) if model != recipe else None
+
+
+def add_figures(
+    view: DocumentView, task: Task, record: Record, file: BinaryIO, describer: FigureDescriber
+) -> DocumentView:
+    """Add to a view what the index knows of the document's figures."""
+    read = PreparedDocument(
+        record.fingerprint,
+        view.page_count,
+        0,
+        view.title,
+        (),
+        details=record.details,
+        figures=view.drawn,
+    )
+    described = describer.describe(task, file, read, nullcontext(), asks=False)
+    figures = tuple(view_figure(one, described) for one in described.described)
+    return replace(view, figures=figures)
+
+
+def view_figure(described: DescribedFigure, document: PreparedDocument) -> FigureView:
+    """Describe one figure: its place, its outcome, and the chunks of its description."""
+    figure, description = described.figure, described.description
+    chunks = [
+        chunk
+        for chunk in document.chunks
+        if chunk.figure and (chunk.page_start, chunk.figure.box) == (figure.page, figure.box)
+    ]
+    return FigureView(
+        figure.page,
+        described.number,
+        figure.box,
+        FIGURE_WORDS[described.outcome],
+        described.reason,
+        label=find_label(figure.caption),
+        kind=description.kind if description else "",
+        model=description.model if description else "",
+        text=format_description(description) if description else "",
+        chunks=tuple(chunk.id for chunk in chunks),
+    )
