@@ -246,6 +246,7 @@ UNCHANGED_AT: dict[str, object] = {"figures": ""}
 
 
 DESCRIBES = "describe "  # in a recipe's `figures`, before the model that describes them
+IMAGES_IN = ", images in "  # there too, before the place that keeps their images
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ingest.config.index import index_location, index_name
 from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
+from ingest.models import IMAGES_IN
 from ingest.pipeline.images import ImageStore
 
 
@@ -69,7 +70,7 @@ def images_recipe(settings: Settings) -> str:
     if not settings.figures_to:
         return ""
     is_local = Location.parse(settings.figures_to).is_local
-    return f", images in {'a folder' if is_local else settings.figures_to}"
+    return f"{IMAGES_IN}{'a folder' if is_local else settings.figures_to}"
 
 
 def index_key(settings: Settings) -> str:

@@ -102,7 +102,7 @@ def open_reader(  # noqa: PLR0913 - settings, and what they open
             at_once=at_once,
             max_waiting=max_waiting,
             ocr=engine_name,
-            unsent_pages=ocr.count_unsent_pages if ocr else lambda: 0,
+            unsent_pages=ocr.count_unsent if ocr else lambda: (0, 0),
             describes=describer is not None,
             unsent_figures=describer.count_unsent if describer else lambda: (0, NO_CHAT),
         )

@@ -31,7 +31,8 @@ class Reader:
     at_once: int = 1  # documents read in parallel
     max_waiting: int = 0  # further documents in progress that wait for an OCR service
     ocr: str = ""  # name of the OCR engine; "" without OCR
-    unsent_pages: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
+    # scanned pages that a run would pay for, and figures whose words it would, each as a page
+    unsent_pages: Callable[[], tuple[int, int]] = lambda: (0, 0)
     describes: bool = False  # a model describes figures, once the text is indexed
     # figures that a run would have described, and the tokens that it would pay for
     unsent_figures: Callable[[], tuple[int, ChatTokens]] = lambda: (0, NO_CHAT)

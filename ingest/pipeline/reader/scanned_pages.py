@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ingest.errors import DocumentError, StoppedError
-from ingest.extract.ocr.page_cache import CachedOcr, ScannedPages
+from ingest.extract.ocr.page_cache import FIGURE, PAGE, CachedOcr, ScannedPages
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import Code, Figure, PreparedDocument
 from ingest.pipeline.reader.page_images import RenderTask
@@ -39,9 +39,10 @@ class ScannedPageOcr:
         self.service = service
         self.sandbox = render_pool(limits)
 
-    def count_unsent_pages(self) -> int:
-        """Return the number of pages seen so far that a run would pay for."""
-        return len(self.ocr.unsent_keys)
+    def count_unsent(self) -> tuple[int, int]:
+        """Return the number of pages seen so far that a run would pay for, and of figures alone."""
+        kinds = list(self.ocr.unsent.values())
+        return kinds.count(PAGE), kinds.count(FIGURE)
 
     def close(self) -> None:
         """End the processes and threads, and close the connections."""
@@ -138,7 +139,7 @@ def list_figures(
         one = figures[number]
         return render(replace(request, pages=(one.page,), draw=True, box=one.box))
 
-    return ScannedPages(task.source.root, task.source.name, hashes, draw, "figure")
+    return ScannedPages(task.source.root, task.source.name, hashes, draw, FIGURE)
 
 
 def render_alone(render_pages: RenderPages, file: BinaryIO, lock: Lock, task: RenderTask) -> bytes:

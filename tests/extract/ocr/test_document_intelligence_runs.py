@@ -113,6 +113,10 @@ def test_words_in_a_figure_are_read_and_paid_for_once(azure: Azure, folder: Path
     """A picture between paragraphs is sent alone, and not again if its document is copied."""
     (folder / "a.pdf").write_bytes(typed_with_picture("The valve is blue."))
     asks = client(azure, INGEST_FIGURES="text")
+    (root,) = parse_folder_roots([str(folder)])
+    with connected(asks, write=False) as all_:
+        assert list(dry_run(root, all_, Run("p")))
+        assert all_.reader.unsent_pages() == (0, 1)
 
     event = settled(run(folder, asks))["a.pdf"]
     (folder / "b.pdf").write_bytes((folder / "a.pdf").read_bytes())
@@ -323,7 +327,7 @@ def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, fol
     (root,) = parse_folder_roots([str(folder)])
     with connected(client(azure), write=False) as all_:
         events = list(dry_run(root, all_, Run("p")))
-        assert all_.reader.unsent_pages() == 2
+        assert all_.reader.unsent_pages() == (2, 0)
 
     assert outcomes(events) == {"a.pdf": "unchanged", "b.pdf": "new"}
     assert azure.count("ocr") == asked
