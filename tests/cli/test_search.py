@@ -82,7 +82,7 @@ def test_nothing_foreign_moves_the_cursor() -> None:
     evil = "\x1b[2J\x9b1A\u202etxt\ud800"
     fields = FIELDS | {"source": f"{evil}.pdf", "page_label": evil, "content": f"a\u200cb {evil}"}
     hit = replace(HIT, fields=fields, page=3, heading=evil, excerpt=f"a\u200cb {evil}")
-    hit = replace(hit, also_in=(evil,))
+    hit = replace(hit, also_in=(evil,), figure=evil)
     for whole in (False, True):
         text = "\n".join(format_hit(hit, [], with_root=True, whole=whole))
         assert "\\u001b[2J" in text

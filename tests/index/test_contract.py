@@ -343,6 +343,20 @@ def test_the_description_of_a_figure_says_so_in_its_fields(index: Index) -> None
         assert len(ask("include", mode)) == 2
 
 
+def test_an_applications_index_of_the_last_version_is_searched(
+    foreign: AzureIndex, azure: Azure
+) -> None:
+    """Before the first run of this version, the records of its chunks have no such fields."""
+    records = azure.search.indexes["contract-ingest"].definition
+    records["fields"] = [f for f in records["fields"] if f["name"] not in FIGURE_FIELD_NAMES]
+    with closing(foreign) as index:
+        assert index.upload([A]) == []
+        for figures, count in (("include", 1), ("exclude", 1), ("only", 0)):
+            kind = FigureFilter(figures)
+            hits = index.search_permitted("mill", None, Mode.TEXT, 9, None, figures=kind)
+            assert len(hits) == count
+
+
 def test_uploading_again_changes_nothing(index: Index) -> None:
     """A request that was repeated because its answer was lost leaves no second copy."""
     index.upload([A, B])

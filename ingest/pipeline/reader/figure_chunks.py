@@ -91,6 +91,7 @@ def chunk_description(
     for span in split(text, (), limit, 0.0):
         part = span.text_in(text)
         plain = strip_table_marks(part)
+        plain = plain if plain.strip() else part
         yield Chunk(
             id="",
             text=mark + part,
