@@ -428,12 +428,13 @@ class OcrResult:
 
 @dataclass(frozen=True, slots=True)
 class CachedPage:
-    """Paid OCR result of one page, cached in the index."""
+    """Paid result of one page or figure, by OCR or a model, cached in the index."""
 
-    key: str  # hash of the page image and the OCR engine
+    key: str  # hash of what was sent, and of the engine or model
     root: str  # of the source it was last seen in; removed from the cache with that source
     source: str
-    operation: str  # id under which the service keeps its result for a day
+    # id under which OCR keeps its result for a day; of a figure, the number of failed attempts
+    operation: str
     recognised: OcrResult | None = None  # None: the result has not been fetched yet
 
 

@@ -37,6 +37,7 @@ from ingest.embed.journal import add_journal
 from ingest.embed.parts import PartwiseEmbedder
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
+from ingest.extract.ocr import MAX_CONCURRENT_PAGES
 from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
@@ -310,5 +311,5 @@ def find_capacity(services: Services, settings: Settings) -> Capacity:
         services.max_writes,
         allowed,
         is_configured=bool(limits) and allowed >= configured,
-        recognising=services.reader.max_waiting,
+        recognising=MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0,
     )

@@ -23,7 +23,10 @@ GROUP_SIZE_DIVISOR = 16  # share of the sources so far: a small run has small gr
 
 # Settings that each node has of its own: its identity and its capacity.
 NODE_SETTINGS = frozenset(
-    ["openai_key", "openai_client_id", "tenant", "search_key", "hosted", "passwords", "workers"]
+    (
+        *("openai_key", "figures_key", "openai_client_id", "tenant", "search_key"),
+        *("hosted", "passwords", "workers"),
+    )
 )
 
 

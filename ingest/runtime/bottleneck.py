@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ingest.runtime.timing import (
+    DESCRIBING_FIGURES,
     EMBEDDING_CHUNKS,
     EMBEDDING_SERVICE,
     FETCHING_DOCUMENTS,
@@ -86,6 +87,7 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
         PREFETCH_FACTOR * capacity.reading * seconds
     )
     recognising = times.thread_seconds(RECOGNISING_PAGES) / (max(1, capacity.recognising) * seconds)
+    describing = times.wall_seconds(DESCRIBING_FIGURES) / seconds
     remote = times.thread_seconds(EMBEDDING_SERVICE) > 0
     embedding = times.thread_seconds(EMBEDDING_SERVICE if remote else EMBEDDING_CHUNKS) / (
         capacity.embedding * seconds
@@ -115,6 +117,11 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
             recognising,
             f"OCR was busy {recognising:.0%} of the time, {capacity.recognising} pages at once: "
             "the next run reuses its results",
+        ),
+        Utilization(
+            describing,
+            f"figures were described {describing:.0%} of the time, after the text: a larger quota "
+            "of their deployment may help; the next run reuses the descriptions",
         ),
         Utilization(embedding, answers if remote else model),
         Utilization(

@@ -197,10 +197,10 @@ def test_nothing_that_signs_in_leaves_the_driver(tmp_path: Path) -> None:
     """Keys and identities are each machine's own; what shapes the index is the driver's."""
     mine = Settings(
         openai_key="secret-1", search_key="secret-2", openai_client_id="me", tenant="here",
-        chunk_tokens=77, workers=3,
+        figures_key="secret-3", chunk_tokens=77, workers=3,
     )  # fmt: skip
     away = strip_secrets(mine)
-    assert not {"secret-1", "secret-2", "me", "here"} & {
+    assert not {"secret-1", "secret-2", "secret-3", "me", "here"} & {
         getattr(away, field.name) for field in fields(away) if isinstance(
             getattr(away, field.name), str)
     }  # fmt: skip

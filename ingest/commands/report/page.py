@@ -24,6 +24,7 @@ from ingest.models import Record, Summary
 from ingest.runtime import formatting
 from ingest.runtime.bottleneck import NOTHING_TO_EMBED, SECONDS_PER_MINUTE, format_seconds
 from ingest.runtime.timing import (
+    DESCRIBING_FIGURES,
     EMBEDDING_CHUNKS,
     EMBEDDING_SERVICE,
     FETCHING_DOCUMENTS,
@@ -50,6 +51,7 @@ STAGE_DESCRIPTIONS = {
     FETCHING_DOCUMENTS: "documents: opened or downloaded",
     READING_DOCUMENTS: "documents: extracted and split",
     RECOGNISING_PAGES: "scanned pages: OCR by a service",
+    DESCRIBING_FIGURES: "figures: descriptions by a model",
     EMBEDDING_CHUNKS: "calls to the model, waits included",
     EMBEDDING_SERVICE: "the part of them spent waiting for a response",
     WRITING_CHUNKS: "chunks to the index",

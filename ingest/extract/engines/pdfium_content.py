@@ -68,17 +68,20 @@ class ContentHasher:
         self.segments_left, self.texts_left = MAX_HASHED_SEGMENTS, MAX_HASHED_TEXTS
 
     def hash_figure(self, box: Box) -> str:
-        """Return the hash of the objects whose middle is in a box; "" if there are none."""
+        """Return the hash of the objects whose middle is in a box; "" if it cannot be told."""
         inside = [one for one in self.drawn if has_middle(grow(box, 1), one.box)]
         digest = hashlib.sha256()
         for one in inside[:MAX_HASHED_OBJECTS]:
-            digest.update(repr((one.kind, self.describe(one), place_in(one.box, box))).encode())
+            shown = self.describe(one)
+            if shown is None:
+                return ""
+            digest.update(repr((one.kind, shown, place_in(one.box, box))).encode())
         return digest.hexdigest() if inside else ""
 
     def describe(self, one: Drawn) -> object:
-        """Return what an object shows, besides its place."""
+        """Return what an object shows, besides its place; None if that cannot be told."""
         if one.kind == IMAGE:
-            return identify_image(one.item, one.box), read_matrix(one.item)[:4]
+            return identify_image(one.item, one.box) or None
         if one.kind == TEXT and self.texts_left > 0:
             self.texts_left -= 1
             read = partial(text_of_item, one.item, self.text)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest.extract.figures.insert import insert_words
+from ingest.extract.figures.masks import add_masks
 from ingest.extract.safe_call import try_call
 from ingest.models import Figure, PageShares
 
@@ -56,11 +57,12 @@ def read_in_figures(
 def list_described(engines: EngineChain, count: int, scanned: Container[int]) -> tuple[Figure, ...]:
     """Return the figures of a document for a model to describe, in reading order of the pages."""
     drawn = PageImages(engines)
-    return tuple(
+    figures = [
         figure
         for figure in list_figures(engines, count)[:MAX_DESCRIBED_FIGURES]
         if figure.page not in scanned and not drawn.is_plain(figure)
-    )
+    ]
+    return tuple(add_masks(engines, figures))
 
 
 def new_lines(words: str, page: str) -> str:

@@ -27,7 +27,7 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import settled
 from tests.emulator.emulator import FIGURES, Azure
-from tests.emulator.faults import broken
+from tests.emulator.faults import broken, lost, too_many
 from tests.pdfs import aged
 from tests.scans import squares
 
@@ -268,3 +268,14 @@ def test_a_plan_tells_what_the_figures_would_cost(
     run(folder, chosen)
     billed = sum(one.sent for one in azure.openai.chat.asked)
     assert planned.chat.sent == pytest.approx(billed, rel=0.1)
+
+
+def test_quotas_and_lost_answers_are_waited_for(azure: Azure, folder: Path, tmp_path: Path) -> None:
+    """A 429 with its headers, and a connection that breaks: every figure is described."""
+    write(folder / "a.pdf", with_figures("blue valves", "red pumps", "green taps"))
+    path = "chat/completions"
+    azure.faults.add(too_many(1), "openai", "POST", path, nth=1)
+    azure.faults.add(lost(), "openai", "POST", path, nth=3)
+    event = settled(run(folder, client(azure, tmp_path)))["a.pdf"]
+    assert event.details.figure_outcomes == {"described": 3}
+    assert azure.count("openai", "POST", path) == 5
