@@ -419,11 +419,21 @@ class ChunkFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class OcrFigure:
+    """Figure that an OCR service has found on a page."""
+
+    box: PageShares
+    caption: str  # "" without one
+    pixels: tuple[float, float]  # width and height on the image of the page
+
+
+@dataclass(frozen=True, slots=True)
 class OcrResult:
     """OCR result of one page."""
 
     text: str
     confidence: float  # of its words, weighted by their length, 0 to 1
+    figures: tuple[OcrFigure, ...] = ()  # if the service finds any
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ingest.models import (
     Details,
     IndexEntry,
     KnownRoot,
+    OcrFigure,
     OcrResult,
     Outcome,
     StoredChunk,
@@ -299,13 +300,23 @@ def cached_page_to_json(page: CachedPage) -> str:
     """Serialize a cached page without its key and source."""
     found = page.recognised
     values = {"operation": page.operation, **(asdict(found) if found else {})}
+    if found and not found.figures:
+        del values["figures"]
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def cached_page_from_json(key: str, root: str, source: str, text: str) -> CachedPage:
     """Deserialize a cached page."""
     stored: dict[str, Any] = json.loads(text)
-    found = OcrResult(stored["text"], stored["confidence"]) if "text" in stored else None
+    figures = (
+        OcrFigure(tuple(one["box"]), one["caption"], tuple(one["pixels"]))
+        for one in stored.get("figures", ())
+    )
+    found = (
+        OcrResult(stored["text"], stored["confidence"], tuple(figures))
+        if "text" in stored
+        else None
+    )
     return CachedPage(key, root, source, stored["operation"], found)
 
 

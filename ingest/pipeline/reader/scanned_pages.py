@@ -7,7 +7,7 @@ sends them. A page that the service cannot read is a missing page of its documen
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -15,9 +15,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ingest.errors import DocumentError, StoppedError
+from ingest.extract.figures.scans import list_scan_figures
 from ingest.extract.ocr.page_cache import FIGURE, PAGE, CachedOcr, ScannedPages
 from ingest.extract.sandbox.pool import SandboxLimits
-from ingest.models import Code, Figure, PreparedDocument
+from ingest.models import Code, Figure, OcrResult, PreparedDocument
 from ingest.pipeline.reader.page_images import RenderTask
 from ingest.pipeline.reader.prepare import Prepare, Task, render_pool
 
@@ -74,7 +75,9 @@ class ScannedPageOcr:
                 figure_results=shown.texts,
                 hanging_pages=skipped,
             )
-            document = prepare(second, file) or document
+            document = add_scan_figures(
+                prepare(second, file) or document, recognised.texts, scans.page_hashes
+            )
         if not document.details.scanned:
             return document
         details = document.details
@@ -89,6 +92,27 @@ class ScannedPageOcr:
         """Hash or render pages in a child process."""
         with cpu:
             return self.sandbox(task, file)
+
+
+def add_scan_figures(
+    document: PreparedDocument, results: Mapping[int, OcrResult], hashes: Mapping[int, str]
+) -> PreparedDocument:
+    """Return a document with the figures that the service has found on its scanned pages."""
+    found = [
+        figure
+        for page in document.details.scanned
+        if page in results and page in hashes
+        for figure in list_scan_figures(page, results[page], hashes[page])
+    ]
+    if not found:
+        return document
+    captioned = [figure.page for figure in found if figure.caption]
+    pages = tuple(sorted([*document.details.figures, *captioned]))
+    return replace(
+        document,
+        figures=tuple(sorted([*document.figures, *found], key=lambda figure: figure.page)),
+        details=replace(document.details, figures=pages),
+    )
 
 
 def find_scanned_pages(
