@@ -56,6 +56,7 @@ from ingest.runtime.timing import DESCRIBING_FIGURES, Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai_chat import ChatAnswer, ChatModel
+    from ingest.pipeline.images import ImageStore
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +105,13 @@ class FigureDescriber:
         limits: SandboxLimits,
         times: Stopwatch,
         *,
-        keep_image: Callable[[bytes], str] | None = None,
+        images: ImageStore | None = None,
     ) -> None:
         self.cache = cache
         self.chat = chat
         self.model = model  # a part of the key
         self.times = times
-        self.keep_image = keep_image  # stores a picture that was sent, and returns its name
+        self.images = images  # keeps the pictures that were described; None: they are not kept
         self.sandbox = render_pool(limits)
         self.unsent: dict[str, ChatTokens] = {}  # by key, of figures that a run would pay for
         self.outage = ""  # why the service is not asked any more in this run
@@ -202,7 +203,7 @@ class FigureDescriber:
         """Return what is known of a figure; note what a run would pay if nothing is."""
         found, _ = self.load(task)
         if found:
-            return found
+            return found if self.has_image(found) else self.restore_image(task, found)
         if self.chat is None:
             size = expected_size(task.figure)
             tokens = ChatTokens(self.count_tokens(task, size), EXPECTED_ANSWER_TOKENS)
@@ -243,22 +244,43 @@ class FigureDescriber:
     def describe_one(self, task: FigureTask) -> Described:
         """Return the outcome of a figure, cached or asked for."""
         found, attempts = self.load(task)
-        if found and (found.image or not self.keep_image or not found.description):
-            return found
-        if not found and self.outage:
+        if found:
+            return found if self.has_image(found) else self.restore_image(task, found)
+        if self.outage:
             return Described(FigureOutcome.FAILED, self.outage)
         source = (task.root, task.source)
         with self.times.measure(DESCRIBING_FIGURES, source, page=task.figure.page):
             try:
                 picture = task.draw()
-                made = found or self.ask(task, picture)
+                made = self.ask(task, picture)
             except (DocumentError, InvalidDescriptionError) as error:
                 return self.note_failure(task, str(error), attempts + 1)
             if made.outcome is not FigureOutcome.FAILED:
-                if made.description and self.keep_image:
-                    made = replace(made, image=self.keep_image(picture))
+                made = self.keep_image(made, picture)
                 self.save(task, made)
             return made
+
+    def has_image(self, found: Described) -> bool:
+        """Return whether the picture of a described figure is stored, if it is to be."""
+        if not found.description or not self.images:
+            return True
+        return bool(found.image) and self.images.has(found.image)
+
+    def restore_image(self, task: FigureTask, found: Described) -> Described:
+        """Store the picture of a figure whose description is known."""
+        try:
+            made = self.keep_image(found, task.draw())
+        except DocumentError as error:
+            log.warning("%s: page %d: a figure: %s", task.source, task.figure.page, error)
+            return replace(found, image="")
+        self.save(task, made)
+        return made
+
+    def keep_image(self, made: Described, picture: bytes) -> Described:
+        """Store the picture of a figure, if it is described and pictures are kept."""
+        if not made.description or not self.images:
+            return made
+        return replace(made, image=self.images.keep(picture))
 
     def ask(self, task: FigureTask, picture: bytes) -> Described:
         """Ask the model for a description. Raises InvalidDescriptionError."""
