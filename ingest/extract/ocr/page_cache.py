@@ -23,6 +23,7 @@ from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 
 log = logging.getLogger(__name__)
 
+PAGE, FIGURE = "page", "figure"
 MAX_SUBMISSIONS = 3  # of one page, before it is given up
 
 
@@ -71,7 +72,7 @@ class ScannedPages:
     source: str
     page_hashes: Mapping[int, str]  # by page number; without pages that cannot be rendered
     draw: Callable[[int], bytes]  # renders a page as PNG, in any thread; raises DocumentError
-    what: str = "page"  # what the numbers count
+    what: str = PAGE  # what the numbers count
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class CachedOcr:
         self.service = service
         self.engine_name = name  # part of the key, as another engine gives another text
         self.times = times
-        self.unsent_keys: set[str] = set()  # of pages that a run would pay for
+        # What a run would pay for, by key: PAGE, or FIGURE, which costs as much.
+        self.unsent: dict[str, str] = {}
         self.lock = threading.Lock()
         self.in_flight: dict[str, Future[OcrResult | None]] = {}
         # Each thread holds one image at most, so their number limits memory too.
@@ -147,7 +149,7 @@ class CachedOcr:
         if self.service is None:
             if cached:
                 return cached.recognised
-            self.unsent_keys.add(key)
+            self.unsent[key] = pages.what
             return None
         if cached and (cached.root, cached.source) != (pages.root, pages.source):
             # A page is deleted with its source, and this source may outlive the other one.

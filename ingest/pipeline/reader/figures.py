@@ -27,6 +27,7 @@ from ingest.extract.figures.describe import (
     PROMPT_VERSION,
     SCHEMA,
     InvalidDescriptionError,
+    answer_room,
     check_description,
     parse_description,
     write_question,
@@ -55,13 +56,14 @@ from ingest.runtime.timing import DESCRIBING_FIGURES, Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai_chat import ChatAnswer, ChatModel
+    from ingest.pipeline.images import ImageStore
 
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_FIGURES = 8  # at a service
-FIRST_ROOM, MORE_ROOM = 1500, 6000  # tokens of an answer; models that reason need more
 EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
 MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
+MAX_FIRST_REFUSALS = 5  # requests, before any is answered: the deployment describes no pictures
 MAX_ATTEMPTS = 3  # of a figure that cannot be drawn or described, in as many runs
 WAIT_SECONDS = 0.5  # between checks for cancellation
 NOT_YET = "the run ended before it was described"
@@ -103,16 +105,18 @@ class FigureDescriber:
         limits: SandboxLimits,
         times: Stopwatch,
         *,
-        keep_image: Callable[[bytes], str] | None = None,
+        images: ImageStore | None = None,
     ) -> None:
         self.cache = cache
         self.chat = chat
         self.model = model  # a part of the key
         self.times = times
-        self.keep_image = keep_image  # stores a picture that was sent, and returns its name
+        self.images = images  # keeps the pictures that were described; None: they are not kept
         self.sandbox = render_pool(limits)
         self.unsent: dict[str, ChatTokens] = {}  # by key, of figures that a run would pay for
         self.outage = ""  # why the service is not asked any more in this run
+        self.refusals = 0
+        self.has_answered = False
         self.lock = threading.Lock()
         self.in_flight: dict[str, Future[Described]] = {}
         # Each thread holds one picture at most, so their number limits memory too.
@@ -199,7 +203,7 @@ class FigureDescriber:
         """Return what is known of a figure; note what a run would pay if nothing is."""
         found, _ = self.load(task)
         if found:
-            return found
+            return found if self.has_image(found) else self.restore_image(task, found)
         if self.chat is None:
             size = expected_size(task.figure)
             tokens = ChatTokens(self.count_tokens(task, size), EXPECTED_ANSWER_TOKENS)
@@ -240,34 +244,57 @@ class FigureDescriber:
     def describe_one(self, task: FigureTask) -> Described:
         """Return the outcome of a figure, cached or asked for."""
         found, attempts = self.load(task)
-        if found and (found.image or not self.keep_image or not found.description):
-            return found
-        if not found and self.outage:
+        if found:
+            return found if self.has_image(found) else self.restore_image(task, found)
+        if self.outage:
             return Described(FigureOutcome.FAILED, self.outage)
         source = (task.root, task.source)
         with self.times.measure(DESCRIBING_FIGURES, source, page=task.figure.page):
             try:
                 picture = task.draw()
-                made = found or self.ask(task, picture)
+                made = self.ask(task, picture)
             except (DocumentError, InvalidDescriptionError) as error:
                 return self.note_failure(task, str(error), attempts + 1)
             if made.outcome is not FigureOutcome.FAILED:
-                if made.description and self.keep_image:
-                    made = replace(made, image=self.keep_image(picture))
+                made = self.keep_image(made, picture)
                 self.save(task, made)
             return made
+
+    def has_image(self, found: Described) -> bool:
+        """Return whether the picture of a described figure is stored, if it is to be."""
+        if not found.description or not self.images:
+            return True
+        return bool(found.image) and self.images.has(found.image)
+
+    def restore_image(self, task: FigureTask, found: Described) -> Described:
+        """Store the picture of a figure whose description is known."""
+        try:
+            made = self.keep_image(found, task.draw())
+        except DocumentError as error:
+            log.warning("%s: page %d: a figure: %s", task.source, task.figure.page, error)
+            return replace(found, image="")
+        self.save(task, made)
+        return made
+
+    def keep_image(self, made: Described, picture: bytes) -> Described:
+        """Store the picture of a figure, if it is described and pictures are kept."""
+        if not made.description or not self.images:
+            return made
+        return replace(made, image=self.images.keep(picture))
 
     def ask(self, task: FigureTask, picture: bytes) -> Described:
         """Ask the model for a description. Raises InvalidDescriptionError."""
         from ingest.embed.openai_chat import ContentRefusedError, RequestRefusedError
 
+        first, more = answer_room(self.model)
         try:
-            answer = self.send(task, picture, FIRST_ROOM)
+            answer = self.send(task, picture, first)
             if answer.is_cut_off:
-                answer = self.send(task, picture, MORE_ROOM)
+                answer = self.send(task, picture, more)
         except ContentRefusedError as error:
             return Described(FigureOutcome.REFUSED, f"refused {error}")
         except RequestRefusedError as error:  # it may be the deployment's fault, not the picture's
+            self.count_refusal(str(error))
             return Described(FigureOutcome.FAILED, str(error))
         except StoppedError:
             raise
@@ -276,13 +303,18 @@ class FigureDescriber:
             log.warning("no more figures are described in this run: %s", error)
             return Described(FigureOutcome.FAILED, str(error))
         if answer.is_cut_off:
-            return Described(
-                FigureOutcome.CUT_OFF, f"its description takes over {MORE_ROOM} tokens"
-            )
+            return Described(FigureOutcome.CUT_OFF, f"its description takes over {more} tokens")
         description = parse_description(answer.text, answer.model or self.model)
         if description.kind is FigureKind.DECORATION:
             return Described(FigureOutcome.DECORATION)
         return Described(FigureOutcome.DESCRIBED, description=asdict(description))
+
+    def count_refusal(self, reason: str) -> None:
+        """Count a refused request; stop asking if nothing but refusals comes."""
+        with self.lock:
+            self.refusals += 1
+        if self.refusals >= MAX_FIRST_REFUSALS and not self.has_answered:
+            self.outage = self.outage or reason
 
     def send(self, task: FigureTask, picture: bytes, room: int) -> ChatAnswer:
         """Send the picture of a figure, with so much room for the answer."""
@@ -297,9 +329,11 @@ class FigureDescriber:
             raise DocumentError(f"page {task.figure.page}: the picture of a figure is too large")
         tokens = self.count_tokens(task, size)
         kind = media_type(picture)
-        return self.chat.ask(
+        answer = self.chat.ask(
             ChatQuestion(INSTRUCTIONS, task.words, picture, kind, SCHEMA, tokens, room)
         )
+        self.has_answered = True
+        return answer
 
     def count_tokens(self, task: FigureTask, size: tuple[int, int]) -> int:
         """Return the tokens that a request for a figure is billed, approximately."""
