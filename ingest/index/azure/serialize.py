@@ -18,6 +18,7 @@ from ingest.index.names import split_names
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
+    FIGURE_KIND_FIELD,
     NAMES_FIELD,
     TEXT_HASH_FIELD,
     VECTOR_FIELD,
@@ -59,16 +60,19 @@ SIMPLE_SYNTAX = re.compile(r"""[+|"()'\\]|(?<!\S)-|\*(?!\S)""")
 
 
 def entry_to_values(entry: IndexEntry) -> dict[str, Any]:
-    """Return the values of a chunk, with its vector if it has one, for a profile to map.
-
-    Those of a figure are left out where there is none: an index of an earlier version lacks them.
-    """
-    document = {**chunk_to_document(entry), NAMES_FIELD.name: split_names(entry.source.name)}
-    if entry.chunk.figure is None:
-        document = {n: value for n, value in document.items() if n not in FIGURE_FIELD_NAMES}
+    """Return the values of a chunk, with its vector if it has one, for a profile to map."""
+    document = without_no_figure(chunk_to_document(entry))
+    document[NAMES_FIELD.name] = split_names(entry.source.name)
     if entry.vector is not None:
         document[VECTOR_FIELD] = np.ascontiguousarray(entry.vector)
     return document
+
+
+def without_no_figure(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the values of a figure if there is none: an earlier index has no such fields."""
+    if values[FIGURE_KIND_FIELD.name]:
+        return values
+    return {name: value for name, value in values.items() if name not in FIGURE_FIELD_NAMES}
 
 
 def copy_to_document(values: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +87,8 @@ def copy_to_document(values: dict[str, Any]) -> dict[str, Any]:
 
 def copy_from_document(document: dict[str, Any]) -> dict[str, Any]:
     """Deserialize a chunk's copy."""
-    values = {name: document.get(name) for name in COPIED_VALUE_NAMES if name != OWN_VALUES_NAME}
+    names = (name for name in COPIED_VALUE_NAMES if name != OWN_VALUES_NAME)
+    values = without_no_figure({name: document.get(name) for name in names})
     own: dict[str, Any] = json.loads(document.get(OWN_VALUES_NAME) or "{}")
     return values | own | {VECTOR_FIELD: decode_vector(document[VECTOR_FIELD])}
 
@@ -101,9 +106,16 @@ def decode_vector(stored: str | list[float]) -> Vectors:
 
 
 def without_local_url(document: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the URL of a local file: it opens nothing elsewhere, and may name a person."""
-    is_local = str(document["storageUrl"]).startswith("file:")
-    return document | {"storageUrl": None} if is_local else document
+    """Leave out the URL of a local file: it opens nothing elsewhere, and may name a person.
+
+    Of an image in a folder, the name stays.
+    """
+    found: dict[str, Any] = {}
+    if str(document["storageUrl"]).startswith("file:"):
+        found["storageUrl"] = None
+    if (image := str(document.get("figure_image"))).startswith("file:"):
+        found["figure_image"] = image.rpartition("/")[2]
+    return document | found if found else document
 
 
 def record_key(root_key: str, source: str) -> str:
@@ -169,6 +181,9 @@ def estimate_bytes(document: dict[str, Any]) -> int:
     offsets = OFFSET_BYTES * sum(len(document.get(name, ())) for name in OFFSET_FIELD_NAMES)
     sections = sum(map(len, document.get("sections", ())))
     texts = MAX_CHARACTER_BYTES * (sum(strings) + sections)
+    inner = (part for value in document.values() if isinstance(value, list) for part in value)
+    parts = (part.values() for part in inner if isinstance(part, dict))
+    texts += MAX_CHARACTER_BYTES * sum(len(str(value)) for values in parts for value in values)
     vectors = (len(value) for value in document.values() if isinstance(value, np.ndarray))
     return DOCUMENT_OVERHEAD_BYTES + texts + ids + offsets + COMPONENT_BYTES * sum(vectors)
 
