@@ -18,6 +18,7 @@ from ingest.index.names import split_names
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
+    FIGURE_KIND_FIELD,
     NAMES_FIELD,
     TEXT_HASH_FIELD,
     VECTOR_FIELD,
@@ -84,6 +85,8 @@ def copy_to_document(values: dict[str, Any]) -> dict[str, Any]:
 def copy_from_document(document: dict[str, Any]) -> dict[str, Any]:
     """Deserialize a chunk's copy."""
     values = {name: document.get(name) for name in COPIED_VALUE_NAMES if name != OWN_VALUES_NAME}
+    if values[FIGURE_KIND_FIELD.name] is None:  # as `entry_to_values` does
+        values = {name: value for name, value in values.items() if name not in FIGURE_FIELD_NAMES}
     own: dict[str, Any] = json.loads(document.get(OWN_VALUES_NAME) or "{}")
     return values | own | {VECTOR_FIELD: decode_vector(document[VECTOR_FIELD])}
 
