@@ -13,10 +13,10 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -38,14 +38,13 @@ from ingest.extract.figures.picture import expected_size, media_type, read_size
 from ingest.extract.ocr.page_cache import OcrCache
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import (
-    CachedPage,
     DescribedFigure,
     Figure,
     FigureKind,
     FigureOutcome,
-    OcrResult,
     PreparedDocument,
 )
+from ingest.pipeline.reader.figure_cache import Described, FigureCache, FigureTask
 from ingest.pipeline.reader.figure_chunks import insert_figure_chunks
 from ingest.pipeline.reader.page_images import RenderTask
 from ingest.pipeline.reader.prepare import Task, render_pool
@@ -64,31 +63,8 @@ MAX_CONCURRENT_FIGURES = 8  # at a service
 EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
 MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
 MAX_FIRST_REFUSALS = 5  # requests, before any is answered: the deployment describes no pictures
-MAX_ATTEMPTS = 3  # of a figure that cannot be drawn or described, in as many runs
 WAIT_SECONDS = 0.5  # between checks for cancellation
 NOT_YET = "the run ended before it was described"
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """The outcome of one figure, as it is kept in the index."""
-
-    outcome: FigureOutcome
-    reason: str = ""
-    description: dict[str, object] = field(default_factory=dict)
-    image: str = ""  # name of its stored image
-
-
-@dataclass(frozen=True, slots=True)
-class FigureTask:
-    """One figure to describe."""
-
-    key: str
-    root: str
-    source: str
-    words: str  # to send with it
-    figure: Figure
-    draw: Callable[[], bytes]  # its picture; raises DocumentError
 
 
 class FigureDescriber:
@@ -107,7 +83,7 @@ class FigureDescriber:
         *,
         images: ImageStore | None = None,
     ) -> None:
-        self.cache = cache
+        self.cache = FigureCache(cache, keeps=chat is not None)
         self.chat = chat
         self.model = model  # a part of the key
         self.times = times
@@ -201,7 +177,7 @@ class FigureDescriber:
 
     def recall(self, task: FigureTask) -> Described:
         """Return what is known of a figure; note what a run would pay if nothing is."""
-        found, _ = self.load(task)
+        found, _ = self.cache.load(task)
         if found:
             return found if self.has_image(found) else self.restore_image(task, found)
         if self.chat is None:
@@ -216,7 +192,9 @@ class FigureDescriber:
         Raises StoppedError or ConfigError.
         """
         calls = [self.start_call(task) for task in tasks]
-        while wait(calls, WAIT_SECONDS).not_done:
+        while (waited := wait(calls, WAIT_SECONDS, FIRST_EXCEPTION)).not_done:
+            for call in waited.done:
+                call.result()  # an error that ends the run: the others would fail as slowly
             if self.is_overdue():
                 raise StoppedError("the run ended while figures were described")
         return [call.result() for call in calls]
@@ -243,7 +221,7 @@ class FigureDescriber:
 
     def describe_one(self, task: FigureTask) -> Described:
         """Return the outcome of a figure, cached or asked for."""
-        found, attempts = self.load(task)
+        found, attempts = self.cache.load(task)
         if found:
             return found if self.has_image(found) else self.restore_image(task, found)
         if self.outage:
@@ -254,10 +232,16 @@ class FigureDescriber:
                 picture = task.draw()
                 made = self.ask(task, picture)
             except (DocumentError, InvalidDescriptionError) as error:
-                return self.note_failure(task, str(error), attempts + 1)
-            if made.outcome is not FigureOutcome.FAILED:
-                made = self.keep_image(made, picture)
-                self.save(task, made)
+                if self.is_overdue():  # the end of the run has ended the sandbox, too
+                    raise StoppedError(NOT_YET) from error
+                return self.cache.note_failure(task, str(error), attempts + 1)
+            if made.outcome is FigureOutcome.FAILED:
+                return made
+            self.cache.save(task, made)  # it is paid for, so before anything else
+            if self.has_image(made):
+                return made
+            made = self.keep_image(made, picture)
+            self.cache.save(task, made)
             return made
 
     def has_image(self, found: Described) -> bool:
@@ -273,7 +257,7 @@ class FigureDescriber:
         except DocumentError as error:
             log.warning("%s: page %d: a figure: %s", task.source, task.figure.page, error)
             return replace(found, image="")
-        self.save(task, made)
+        self.cache.save(task, made)
         return made
 
     def keep_image(self, made: Described, picture: bytes) -> Described:
@@ -339,49 +323,6 @@ class FigureDescriber:
         """Return the tokens that a request for a figure is billed, approximately."""
         texts = [INSTRUCTIONS, task.words, json.dumps(SCHEMA)]
         return count_image_tokens(self.model, *size) + sum(count_tokens(texts))
-
-    def load(self, task: FigureTask) -> tuple[Described | None, int]:
-        """Return what the cache has of a figure, or else how often it was tried in vain.
-
-        It is deleted with its source, so it is given to this one, which may outlive the other.
-        """
-        cached = self.cache.cached_page(task.key)
-        if cached is None:
-            return None, 0
-        if self.chat and (cached.root, cached.source) != (task.root, task.source):
-            cached = replace(cached, root=task.root, source=task.source)
-            self.cache.cache_page(cached)
-        if cached.recognised is None:
-            return None, int(cached.operation) if cached.operation.isdecimal() else 0
-        try:
-            return described_from_json(cached.recognised.text), 0
-        except (ValueError, TypeError, KeyError):
-            return None, 0  # of another version
-
-    def save(self, task: FigureTask, made: Described) -> None:
-        """Save an outcome in the cache."""
-        text = json.dumps(asdict(made), ensure_ascii=False, separators=(",", ":"))
-        page = CachedPage(task.key, task.root, task.source, "", OcrResult(text, 1.0))
-        self.cache.cache_page(page)
-
-    def note_failure(self, task: FigureTask, reason: str, attempts: int) -> Described:
-        """Note that a figure could not be described; after some runs, it is given up."""
-        log.info("%s: page %d: a figure: %s", task.source, task.figure.page, reason)
-        if attempts >= MAX_ATTEMPTS:
-            given_up = Described(FigureOutcome.REFUSED, f"{reason}, in {attempts} runs")
-            self.save(task, given_up)
-            return given_up
-        self.cache.cache_page(CachedPage(task.key, task.root, task.source, str(attempts)))
-        return Described(FigureOutcome.FAILED, reason)
-
-
-def described_from_json(text: str) -> Described:
-    """Deserialize an outcome. Raises ValueError, TypeError or KeyError."""
-    stored = json.loads(text)
-    made = Described(**(stored | {"outcome": FigureOutcome(stored["outcome"])}))
-    if made.outcome is FigureOutcome.DESCRIBED:
-        check_description(made.description, str(made.description["model"]))
-    return made
 
 
 def as_described(figure: Figure, number: int, made: Described) -> DescribedFigure:
