@@ -246,6 +246,7 @@ UNCHANGED_AT: dict[str, object] = {"figures": ""}
 
 
 DESCRIBES = "describe "  # in a recipe's `figures`, before the model that describes them
+IMAGES_IN = ", images in "  # there too, before the place that keeps their images
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +316,7 @@ class Details:
     since: str = ""  # id of the first run that reported its current problem; "" for none
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
+    images: tuple[str, ...] = ()  # names of the stored images of its figures
     # number of figures by outcome
     figure_outcomes: dict[str, int] = field(default_factory=dict, hash=False)
 
@@ -417,11 +419,21 @@ class ChunkFigure:
 
 
 @dataclass(frozen=True, slots=True)
+class OcrFigure:
+    """Figure that an OCR service has found on a page."""
+
+    box: PageShares
+    caption: str  # "" without one
+    pixels: tuple[float, float]  # width and height on the image of the page
+
+
+@dataclass(frozen=True, slots=True)
 class OcrResult:
     """OCR result of one page."""
 
     text: str
     confidence: float  # of its words, weighted by their length, 0 to 1
+    figures: tuple[OcrFigure, ...] = ()  # if the service finds any
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,11 @@ BLOB_READER = Role(
     "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
     "az storage account list --query \"[?name=='{name}'].id\" -o tsv",
 )
+BLOB_CONTRIBUTOR = Role(
+    "Storage Blob Data Contributor",
+    "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    BLOB_READER.find_command,
+)
 
 QUEUE_PROCESSOR = Role(
     "Storage Queue Data Message Processor",

@@ -20,6 +20,7 @@ from ingest.commands.check.repair import forget_root, forget_source, repair_inde
 from ingest.commands.check.scope import CheckContext
 from ingest.config.connections import Connections, create_connections
 from ingest.config.factory import open_services
+from ingest.config.images import open_images
 from ingest.config.index import index_location, index_name
 from ingest.config.location import Location
 from ingest.config.roots import open_known_root, resolve_roots
@@ -28,6 +29,7 @@ from ingest.config.sources import open_roots
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import Index, RecordStore
 from ingest.models import Outcome, RunEvent, SourceKey, SourceResult
+from ingest.pipeline.images.unused import delete_unused
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import escape_unprintable, pluralize, to_json
 from ingest.sources import Root
@@ -51,8 +53,12 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         open_roots(names, settings, connections) as opened_roots,
         open_services(
             settings, run.stop, write=writes, connections=connections, embeds=options.repair
-        ) as services,
+        ) as opened_services,
     ):
+        services = opened_services
+        if services.images is None:  # they are only looked at
+            images = stack.enter_context(open_images(settings, connections, write=False))
+            services = replace(services, images=images)
         named_roots = resolve_roots(opened_roots, services.index, settings, write=False)
         open_root = root_opener(stack, services.index, settings, connections)
         scope = CheckContext(
@@ -164,6 +170,7 @@ def forget_and_report(scope: CheckContext, root: str, options: argparse.Namespac
     for event in forget_source(scope, *place) if place else forget_root(scope, name):
         totals.add(event)
         show_repair_event(event, options)
+    delete_unused(scope.services)
     if not options.quiet and not options.json:
         files = pluralize(totals.outcomes[Outcome.REMOVED], "file")
         print(

@@ -54,7 +54,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         plan_totals = PlanTotals(services.budget)
         note_missing(missing, totals)
         for event in run_on_roots(dry_run, roots, services, run, totals):
-            plan_totals.add(event, services.reader.unsent_pages())
+            plan_totals.add(event, sum(services.reader.unsent_pages()))
             if isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
                 continue
             totals.add(event)
@@ -76,7 +76,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         summary = totals.summary(
             run.id, took, code, services.times, find_capacity(services, settings)
         )
-        pages = plan.pages
+        pages = plan.pages + plan.read_figures
         print(
             output.run_summary_json(
                 summary, index_totals, pages_to_recognise=pages, plan=estimate_fields(plan)
@@ -135,6 +135,9 @@ def format_estimate(estimate: Estimate) -> Iterator[str]:
     if estimate.pages:
         pages = pluralize(estimate.pages, "page")
         yield f"Scans:   {pages} to be sent and paid for; embedding their text costs extra"
+    if estimate.read_figures:
+        figures = pluralize(estimate.read_figures, "figure")
+        yield f"Figures: {figures} to be sent and paid for, each as a page, for the words in them"
     if estimate.figures:
         figures = pluralize(estimate.figures, "figure")
         tokens = format_amount(estimate.chat.total)
@@ -176,10 +179,13 @@ def format_costs(estimate: Estimate) -> Iterator[str]:
         usd = format_dollars(rates.usd(estimate.tokens, 0) or 0.0)
         price = format_price(rates.embedding, f"{PRICED_TOKENS:,}")
         yield f"Cost:    {usd} for the tokens, {price}"
-    if estimate.pages and rates.recognising:
-        usd = format_dollars(rates.usd(0, estimate.pages) or 0.0)
+    billed_pages = estimate.pages + estimate.read_figures
+    if billed_pages and rates.recognising:
+        usd = format_dollars(rates.usd(0, billed_pages) or 0.0)
+        kinds = {"scans": estimate.pages, "words in figures": estimate.read_figures}
+        sent = " and ".join(f"the {kind}" for kind, count in kinds.items() if count)
         price = format_price(rates.recognising, f"{PRICED_PAGES:,} pages")
-        yield f"Cost:    {usd} for the scans, {price}"
+        yield f"Cost:    {usd} for {sent}, {price}"
     if estimate.figures and rates.describing is None:
         yield f"Cost:    unknown for the figures: {UNPRICED_FIGURES_HINT}"
     elif estimate.figures and rates.describing:

@@ -91,7 +91,7 @@ class Estimate:
 
     requests: int
     tokens: int  # as billed, without the text of the pages below
-    pages: int  # to send to OCR
+    pages: int  # scans to send to OCR
     seconds: float | None  # of embedding; None if the pace is unknown
     pace: EmbeddingPace | None
     usd: float | None  # None if a price is unknown
@@ -104,6 +104,7 @@ class Estimate:
     exceeds: str  # the limit at which the run would stop; "" for none
     documents: int  # with chunks to embed
     before: int  # of `documents`, those finished when the run would stop
+    read_figures: int = 0  # to send to OCR for the words in them, each billed as a page
     figures: int = 0  # to be described by a model, after all text
     chat: ChatTokens = NO_CHAT  # tokens of that, sent and answered: an estimate
     figures_exceed: str = ""  # the limit at which the run would stop while it describes figures
@@ -113,14 +114,15 @@ def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estim
     """Estimate a run from its totals; `remote`: the index is on Azure AI Search."""
     model, budget, index = services.embedder, services.budget, services.index
     pace = embedding_pace(model.allowed(), model.calls(), index.runs(PACE_RUNS))
-    pages = services.reader.unsent_pages()
+    scans, read_figures = services.reader.unsent_pages()
+    pages = scans + read_figures
     figures, chat = services.reader.unsent_figures()
     growth = spending.chunks - spending.deleted
     index_bytes = azure_index_bytes if remote else local_index_bytes
     return Estimate(
         requests=spending.requests,
         tokens=spending.tokens,
-        pages=pages,
+        pages=scans,
         seconds=embedding_seconds(spending, pace) if pace else None,
         pace=pace,
         usd=budget.rates.usd(spending.tokens, pages, chat),
@@ -133,6 +135,7 @@ def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estim
         exceeds=spending.exceeds,
         documents=spending.documents,
         before=spending.documents_before_limit,
+        read_figures=read_figures,
         figures=figures,
         chat=chat,
         figures_exceed=budget.find_exceeded_limit(spending.tokens, pages, chat),

@@ -25,6 +25,7 @@ from ingest.config.embedding import (
     open_vector_journal,
 )
 from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
+from ingest.config.images import images_recipe, open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
@@ -149,8 +150,11 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             else None
         )
         cache = InheritedPageCache(index, earlier) if earlier else index
+        images = (
+            stack.enter_context(open_images(settings, connections, write=True)) if write else None
+        )
         reader = stack.enter_context(
-            open_reader(settings, cache, recipe, times, ocr_service, chat=chat)
+            open_reader(settings, cache, recipe, times, ocr_service, chat=chat, images=images)
         )
         services = Services(
             index,
@@ -163,6 +167,7 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             times,
             budget,
             earlier,
+            images=images,
         )
         try:
             if write and index.is_new and not settings.engine:
@@ -250,7 +255,7 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
 def figures_recipe(settings: Settings) -> str:
     """Return what the settings have read in figures, and by which engine or model."""
     if describes_figures(settings):
-        return f"{DESCRIBES}{figures_endpoint(settings).model}"
+        return f"{DESCRIBES}{figures_endpoint(settings).model}{images_recipe(settings)}"
     name = figure_ocr_name(settings)
     return f"text {name}" if name else ""
 

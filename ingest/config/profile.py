@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
-from ingest.index.azure.profile import Profile
+from ingest.index.azure.profile import IMAGES, Profile
 from ingest.index.azure.profile_toml import parse_profile
 from ingest.index.azure.profiles import SUFFIX, find_built_in
 from ingest.index.schema import additional_fields
@@ -23,6 +23,8 @@ def load_profile(settings: Settings) -> Profile:
     fields = [f for f in settings.blob_fields if f.name not in permitted]
     lists = {f.name for f in fields if f.is_list}
     found = find_profile(settings.profile).with_permissions(permitted)
+    if not settings.figures_to:
+        found = found.without_value(IMAGES)
     return found.with_fields(additional_fields((f.name for f in fields), lists))
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ingest.embed.openai_chat import ChatModel
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
     from ingest.extract.ocr.page_cache import OcrCache
+    from ingest.pipeline.images import ImageStore
     from ingest.pipeline.reader.figures import FigureDescriber
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
     from ingest.runtime.rate_limit import RateLimiter
@@ -51,6 +52,7 @@ def open_reader(  # noqa: PLR0913 - settings, and what they open
     service: DocumentIntelligence | None,
     *,
     chat: ChatModel | None = None,
+    images: ImageStore | None = None,
 ) -> Iterator[Reader]:
     """Open the reader until the end of the context. `cache` has the pages already recognised.
 
@@ -73,7 +75,7 @@ def open_reader(  # noqa: PLR0913 - settings, and what they open
         ocr = scanned_page_ocr(settings, cache, times, service)
         if ocr:
             stack.callback(ocr.close)
-        describer = figure_describer(settings, cache, times, chat)
+        describer = figure_describer(settings, cache, times, chat, images)
         if describer:
             stack.callback(describer.close)
         reader = DocumentReader(
@@ -88,6 +90,7 @@ def open_reader(  # noqa: PLR0913 - settings, and what they open
             verify_share=verify_share(settings),
             figure_ocr=figure_ocr_name(settings),
             describer=describer,
+            images=images,
         )
         # Calls that wait for a sandbox end when it closes; those that have not begun, now.
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
@@ -99,14 +102,18 @@ def open_reader(  # noqa: PLR0913 - settings, and what they open
             at_once=at_once,
             max_waiting=max_waiting,
             ocr=engine_name,
-            unsent_pages=ocr.count_unsent_pages if ocr else lambda: 0,
+            unsent_pages=ocr.count_unsent if ocr else lambda: (0, 0),
             describes=describer is not None,
             unsent_figures=describer.count_unsent if describer else lambda: (0, NO_CHAT),
         )
 
 
 def figure_describer(
-    settings: Settings, cache: OcrCache, times: Stopwatch, chat: ChatModel | None
+    settings: Settings,
+    cache: OcrCache,
+    times: Stopwatch,
+    chat: ChatModel | None,
+    images: ImageStore | None,
 ) -> FigureDescriber | None:
     """Return what has figures described; None if the settings do not ask for it.
 
@@ -118,7 +125,7 @@ def figure_describer(
     from ingest.pipeline.reader.figures import FigureDescriber
 
     model = figures_endpoint(settings).model
-    return FigureDescriber(cache, chat, model, sandbox_limits(settings), times)
+    return FigureDescriber(cache, chat, model, sandbox_limits(settings), times, images=images)
 
 
 def require_renderer(settings: Settings, name: str) -> None:

@@ -132,6 +132,13 @@ class Settings:
             "WHAT",
         ),
     )
+    figures_to: str = setting_field(
+        "",
+        "INGEST_FIGURES_TO",
+        "a folder, or a blob container's URL, that keeps the images of described figures "
+        "([figures.md](figures.md#images)); unset: they are not kept",
+        flag=Flag("keep the images of described figures there: a folder, or a container", "PLACE"),
+    )
     verify_text: float = setting_field(
         0.0,
         "INGEST_VERIFY_TEXT",

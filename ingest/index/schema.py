@@ -19,6 +19,7 @@ from ingest.models import (
     Details,
     IndexEntry,
     KnownRoot,
+    OcrFigure,
     OcrResult,
     Outcome,
     StoredChunk,
@@ -46,6 +47,7 @@ class Field:
 
 STRING_COLLECTION, INT_COLLECTION = "Collection(Edm.String)", "Collection(Edm.Int32)"
 DOUBLE_COLLECTION = "Collection(Edm.Double)"
+COMPLEX_COLLECTION = "Collection(Edm.ComplexType)"
 
 # A filterable string is one term of the index, so Azure AI Search limits its UTF-8 to this.
 MAX_TERM_BYTES = 32_766
@@ -58,6 +60,12 @@ FIGURE_FIELDS = (
     Field("figure_model", filterable=True, facetable=True),
     Field("figure_box", DOUBLE_COLLECTION),  # left, top, right, bottom, as shares of the page
     Field("figure_image"),
+)
+# Parts of the images that another application's index has of a chunk.
+IMAGE_FIELDS = (
+    Field("url", filterable=True, facetable=True),
+    Field("description", searchable=True),
+    Field("boundingbox", DOUBLE_COLLECTION),
 )
 FIGURE_FIELD_NAMES = tuple(field.name for field in FIGURE_FIELDS)
 
@@ -293,13 +301,23 @@ def cached_page_to_json(page: CachedPage) -> str:
     found = page.recognised
     hashes = {"file": page.file, "picture": page.picture}
     values = {"operation": page.operation, **hashes, **(asdict(found) if found else {})}
+    if found and not found.figures:
+        del values["figures"]
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
 def cached_page_from_json(key: str, root: str, source: str, text: str) -> CachedPage:
     """Deserialize a cached page."""
     stored: dict[str, Any] = json.loads(text)
-    found = OcrResult(stored["text"], stored["confidence"]) if "text" in stored else None
+    figures = (
+        OcrFigure(tuple(one["box"]), one["caption"], tuple(one["pixels"]))
+        for one in stored.get("figures", ())
+    )
+    found = (
+        OcrResult(stored["text"], stored["confidence"], tuple(figures))
+        if "text" in stored
+        else None
+    )
     hashes = stored.get("file", ""), stored.get("picture", "")
     return CachedPage(key, root, source, stored["operation"], found, *hashes)
 

@@ -11,6 +11,7 @@ from ingest.index import Index
 from ingest.models import PreparedDocument, Recipe, RunEvent, SourceResult
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.figure_queue import FigureQueue
+from ingest.pipeline.images import ImageStore
 from ingest.pipeline.recent_vectors import RecentVectors
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
@@ -30,7 +31,8 @@ class Reader:
     at_once: int = 1  # documents read in parallel
     max_waiting: int = 0  # further documents in progress that wait for an OCR service
     ocr: str = ""  # name of the OCR engine; "" without OCR
-    unsent_pages: Callable[[], int] = lambda: 0  # scanned pages that a run would pay for
+    # scanned pages that a run would pay for, and figures whose words it would, each as a page
+    unsent_pages: Callable[[], tuple[int, int]] = lambda: (0, 0)
     describes: bool = False  # a model describes figures, once the text is indexed
     # figures that a run would have described, and the tokens that it would pay for
     unsent_figures: Callable[[], tuple[int, ChatTokens]] = lambda: (0, NO_CHAT)
@@ -63,6 +65,7 @@ class Services:
     budget: Budget = field(default_factory=Budget)
     previous_index: Index | None = None  # index that a rebuild replaces; its vectors are reused
     recent_vectors: RecentVectors = field(default_factory=RecentVectors)
+    images: ImageStore | None = None  # images of figures; None: they are not kept
     remote: RemoteExecutor | None = None  # settles stale sources; None: this process does
     # of several roots, each to be described after the text of all; None: after that of the root
     figure_queues: list[FigureQueue] | None = None

@@ -14,11 +14,12 @@ from dataclasses import asdict, replace
 from typing import TypeVar
 
 from ingest.errors import ConfigError, IngestError, RootError, ServiceError
-from ingest.index import ChunkStore, IndexTotals, RunHistory
+from ingest.index import ChunkStore, IndexTotals, RootRegistry, RunHistory
 from ingest.models import KnownRoot, RunEvent, Summary
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.exit_codes import FINISHED
 from ingest.pipeline.figure_queue import FigureQueue
+from ingest.pipeline.images.unused import delete_unused, may_leave_images
 from ingest.pipeline.stages import describe_figures
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
@@ -76,26 +77,33 @@ def run_on_roots(
     listed.
     """
     unlisted = 0
+    has_left_images = services.images is not None and was_interrupted(services.index)
     queues: list[FigureQueue] = []
     if services.reader.describes:
         services = replace(services, figure_queues=queues)
     try:
         for root in roots:
             try:
-                yield from run_root(root, services, run)
+                for event in run_root(root, services, run):
+                    has_left_images = has_left_images or may_leave_images(event)
+                    yield event
             except RootError as error:
                 unlisted += 1
                 totals.unlisted.append(str(error))
                 if unlisted < len(roots):
                     log.warning("%s; its documents stay in the index as they are", error)
         for queue in queues:
-            yield from describe_figures(queue, services, run)
+            for described in describe_figures(queue, services, run):
+                has_left_images = has_left_images or may_leave_images(described)
+                yield described
     except IngestError:
         for queue in queues:
             yield from queue.take_results()
         raise
     if unlisted and unlisted == len(roots):
         raise RootError("; ".join(totals.unlisted))
+    if has_left_images and not run.stop.is_requested():
+        delete_unused(services)
 
 
 class RunRecorder:
@@ -175,6 +183,11 @@ class RunRecorder:
             exclude=self.run.exclude,
             retries=len(self.retry_waits),
         )
+
+
+def was_interrupted(index: RootRegistry) -> bool:
+    """Return whether a run before this one, whose begin is marked, has not ended."""
+    return any(len(root.begun) > 1 for root in index.roots())
 
 
 def mark_begun(root: KnownRoot, run: str) -> KnownRoot:

@@ -134,10 +134,15 @@ class Transaction:
         """
         record = self.record
         attachments = record.details.attachments + self.document.details.attachments
+        images = record.details.images + self.document.details.images
         return replace(
             record,
             pending=tuple(dict.fromkeys(record.pending + self.ids)),
-            details=replace(record.details, attachments=tuple(dict.fromkeys(attachments))),
+            details=replace(
+                record.details,
+                attachments=tuple(dict.fromkeys(attachments)),
+                images=tuple(dict.fromkeys(images)),
+            ),
             fingerprint="",
             modified="",
             run=run,

@@ -165,7 +165,7 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
         attached = Record(record.root, f"{record.source}{ATTACHMENT_SEPARATOR}{name}")
         deleted += remove_source(attached, index).deleted
     delete_chunks(ids, index)
-    details = replace(record.details, attachments=())
+    details = replace(record.details, attachments=(), images=())
     return deleted, replace(record, committed=(), pending=(), chunks=0, tokens=0, details=details)
 
 

@@ -51,6 +51,14 @@ def test_a_large_plan_says_all_of_it() -> None:
     ]
 
 
+def test_words_in_figures_have_a_line_of_their_own() -> None:
+    """A figure is billed as a page, but I know why my typed documents cost something."""
+    both = list(format_estimate(replace(MUCH, pages=1000, read_figures=1000)))
+    assert both[2].startswith("Cost:    $3.00 for the scans and the words in figures, at $1.50")
+    *_, alone = format_estimate(replace(NOTHING, read_figures=1))
+    assert alone.startswith("Figures: 1 figure to be sent and paid for, each as a page")
+
+
 def test_nothing_is_said_of_nothing() -> None:
     """A plan of a folder that did not change is short."""
     assert list(format_estimate(NOTHING)) == []

@@ -85,7 +85,7 @@ def plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
         (root,) = resolve_roots([root], all_.index, chosen, write=False)
         spending, events = PlanTotals(all_.budget), []
         for event in dry_run(root, all_, CHOSEN):
-            spending.add(event, all_.reader.unsent_pages())
+            spending.add(event, sum(all_.reader.unsent_pages()))
             events.append(event)
         return events, estimate(spending, all_, remote=True)
 

@@ -1,4 +1,4 @@
-"""Blob Storage as `ingest` reads it: listings and downloads of containers of one account.
+"""Blob Storage as `ingest` uses it: listings and blobs of containers of one account.
 
 True to the service where a reader can tell: the order of a listing, pages, ranges, etags, tiers,
 codes of errors. `put` and `remove` are the hands of somebody else who uses the container.
@@ -16,10 +16,11 @@ from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
 from tests.emulator.clock import Clock
-from tests.emulator.identity import BLOB_OWNER, BLOB_READER, Identity
+from tests.emulator.identity import BLOB_CONTRIBUTOR, BLOB_OWNER, BLOB_READER, Identity
 from tests.emulator.server import Request, Response
 
 ACCOUNT = "account"
+WRITES = {"PUT", "DELETE"}
 AUDIENCES = ("https://storage.azure.com",)
 MOST_LISTED = 5000
 DEFAULT_ACCESS = "$superuser", "user::rwx,group::r-x,other::---"
@@ -90,7 +91,7 @@ class Storage:
         request.pause(self.latency)
         self.admit(request)
         _, account, container, *names = request.path.split("/", 3)
-        if account != ACCOUNT or request.method not in {"GET", "HEAD"}:
+        if account != ACCOUNT or request.method not in {"GET", "HEAD", *WRITES}:
             raise Failure(HTTPStatus.BAD_REQUEST, "InvalidUri")
         if container not in self.containers:
             raise Failure(HTTPStatus.NOT_FOUND, "ContainerNotFound")
@@ -98,7 +99,24 @@ class Storage:
             return self.access_control(container, "".join(names))
         if not names:
             return self.listing(container, request)
+        if request.method in WRITES:
+            return self.write(container, names[0], request)
         return self.blob(self.containers[container].get(names[0]), request)
+
+    def write(self, container: str, name: str, request: Request) -> Response:
+        """Write or delete a blob. Raises Failure."""
+        is_there = name in self.containers[container]
+        if request.method == "DELETE":
+            if not is_there:
+                raise Failure(HTTPStatus.NOT_FOUND, "BlobNotFound")
+            self.remove(container, name)
+            return Response(HTTPStatus.ACCEPTED, b"", {})
+        if request.headers.get("x-ms-blob-type") != "BlockBlob":
+            raise Failure(HTTPStatus.BAD_REQUEST, "MissingRequiredHeader")
+        if is_there and request.headers.get("if-none-match") == "*":
+            raise Failure(HTTPStatus.CONFLICT, "BlobAlreadyExists")
+        self.put(container, name, request.body)
+        return Response(HTTPStatus.CREATED, b"", {})
 
     def admit(self, request: Request) -> None:
         """Let in who has a token and the role. Raises Failure."""
@@ -108,7 +126,11 @@ class Storage:
         if self.firewall:
             raise Failure(HTTPStatus.FORBIDDEN, "AuthorizationFailure")
         tagged = "tags" in request.query.get("include", "").split(",")
-        roles = (BLOB_OWNER,) if tagged else (BLOB_OWNER, BLOB_READER)
+        roles: tuple[str, ...] = (
+            (BLOB_OWNER,) if tagged else (BLOB_OWNER, BLOB_CONTRIBUTOR, BLOB_READER)
+        )
+        if request.method in WRITES:
+            roles = BLOB_OWNER, BLOB_CONTRIBUTOR
         if not self.identity.has(principal, *roles):
             raise Failure(HTTPStatus.FORBIDDEN, "AuthorizationPermissionMismatch")
 

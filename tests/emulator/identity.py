@@ -29,6 +29,7 @@ DATA_CONTRIBUTOR = "Search Index Data Contributor"
 SERVICE_CONTRIBUTOR = "Search Service Contributor"
 BLOB_READER = "Storage Blob Data Reader"
 BLOB_OWNER = "Storage Blob Data Owner"
+BLOB_CONTRIBUTOR = "Storage Blob Data Contributor"
 QUEUE_PROCESSOR = "Storage Queue Data Message Processor"
 
 

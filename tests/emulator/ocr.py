@@ -13,7 +13,7 @@ import re
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,6 +23,8 @@ from tests.emulator.clock import Clock, Window
 from tests.emulator.identity import COGNITIVE_USER, TENANT, Identity
 from tests.emulator.server import Json, Request, Response, answer
 from tests.scans import read
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the picture
 
 AUDIENCE = "https://cognitiveservices.azure.com"
 VERSION = "2024-11-30"
@@ -43,6 +45,8 @@ class Operation:
     ready: float
     failing: str  # the code of the error it ends with; "" for none
     code_points: bool
+    size: tuple[int, int]  # of the picture
+    figures: Sequence[tuple[Box, str]] = ()
 
 
 class Refused(Exception):
@@ -66,6 +70,7 @@ class DocumentIntelligence:
         self.tps: float | None = None  # pages a second
         self.get_tps: float | None = None  # questions a second
         self.most_bytes = 500_000_000  # 4 MB in the free tier
+        self.figures: dict[str, list[tuple[Box, str]]] = {}  # text: places and captions in layout
         self.failing: dict[str, list[str]] = {}  # text: codes that its next operations end with
         self.billed: Counter[str] = Counter()  # how often a page was paid for, by its text
         self.at_once = self.most_at_once = 0  # operations not yet asked for to the end
@@ -149,7 +154,7 @@ class DocumentIntelligence:
         if request.headers.get("content-type") not in TYPES:
             said = "The media type is not supported."
             raise Refused(failed(415, "UnsupportedMediaType", said))
-        text = self.looked_at(request.body)
+        text, size = self.looked_at(request.body)
         now = self.clock.now()
         codes = self.failing.get(text, [])
         code_points = request.query.get("stringIndexType") == "unicodeCodePoint"
@@ -159,7 +164,9 @@ class DocumentIntelligence:
                 inner = failing.removeprefix("400 ")
                 raise Refused(failed(400, "InvalidRequest", "Invalid request.", inner, "Bad page."))
             id_ = str(uuid.uuid4())
-            made = Operation(model, text, now, now + self.seconds, failing, code_points)
+            ready = now + self.seconds
+            figures = self.figures.get(text, ())
+            made = Operation(model, text, now, ready, failing, code_points, size, figures)
             self.operations[id_] = made
             self.billed[text] += not failing
             self.most_at_once = max(self.most_at_once, len(self.operations) - len(self.heard))
@@ -169,8 +176,8 @@ class DocumentIntelligence:
         told = {"Operation-Location": where, "apim-request-id": id_, **self.when()}
         return Response(202, b"", told)
 
-    def looked_at(self, body: bytes) -> str:
-        """The text of a picture. Raises Refused."""
+    def looked_at(self, body: bytes) -> tuple[str, tuple[int, int]]:
+        """The text and the size of a picture. Raises Refused."""
         inner = ""
         if len(body) > self.most_bytes:
             inner, said = "InvalidContentLength", "The input image is too large."
@@ -185,7 +192,7 @@ class DocumentIntelligence:
                     inner, said = "InvalidContentDimensions", "The input dimensions are wrong."
         if inner:
             raise Refused(failed(400, "InvalidRequest", "Invalid request.", inner, said))
-        return self.read(picture)
+        return self.read(picture), picture.size
 
     def result(self, id_: str) -> Response:
         """State of an operation. Raises Refused."""
@@ -244,10 +251,36 @@ def analyzed(operation: Operation) -> Json:
         "modelId": operation.model,
         "stringIndexType": "unicodeCodePoint" if operation.code_points else "textElements",
         "content": text,
-        "pages": [{"pageNumber": 1, "angle": 0, "unit": "pixel", "words": words, "spans": []}],
+        "pages": [
+            {
+                "pageNumber": 1,
+                "angle": 0,
+                "width": operation.size[0],
+                "height": operation.size[1],
+                "unit": "pixel",
+                "words": words,
+                "spans": [],
+            }
+        ],
+        **(
+            {"figures": [figure(n, operation) for n in range(len(operation.figures))]}
+            if layout
+            else {}
+        ),
         "tables": [table(found, text, units) for found in TABLE.finditer(text)] if layout else [],
         "styles": [],
     }
+
+
+def figure(number: int, operation: Operation) -> Json:
+    """A figure of the page, with its caption if it has one."""
+    (left, top, right, bottom), caption = operation.figures[number]
+    width, height = operation.size
+    x, y, x2, y2 = left * width, top * height, right * width, bottom * height
+    region = {"pageNumber": 1, "polygon": [x, y, x2, y, x2, y2, x, y2]}
+    made: Json = {"id": f"1.{number + 1}", "boundingRegions": [region], "spans": [], "elements": []}
+    said = {"content": caption, "boundingRegions": [], "spans": [], "elements": []}
+    return made | ({"caption": said} if caption else {})
 
 
 TABLE = re.compile(r"(?:^[^\n]*\t[^\n]*(?:\n|\Z))+", re.MULTILINE)

@@ -13,7 +13,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
-from ingest.extract.figures.captions import find_caption_lines
+from ingest.extract.figures.captions import Caption, NumberedLines, find_caption_lines
 from ingest.extract.figures.document import find_figures
 from ingest.extract.pdf import EngineChain
 from ingest.models import Document, OcrResult
@@ -122,6 +122,18 @@ def test_the_words_of_a_chart_stay_together_before_its_caption() -> None:
     assert document.details.figures == (1,)
 
 
+def test_a_header_that_counts_the_pages_is_no_caption() -> None:
+    """Not from its third page on; the captions of plates count too, but are not in the margin."""
+    kept: dict[str, int] = {}
+    lines = NumberedLines()
+    for page in range(3, 8):
+        texts = {f"Harbour Guide {page}": 800.0, f"Plate {page}": 300.0, "Table 2": 500.0}
+        found = [Caption(0, text, (60, y, 200, y + 10)) for text, y in texts.items()]
+        for line in lines.drop(found, page, 842.0):
+            kept[line.text.split()[0]] = kept.get(line.text.split()[0], 0) + 1
+    assert kept == {"Harbour": 2, "Plate": 5, "Table": 5}
+
+
 def test_a_figure_stands_at_its_place_in_its_column() -> None:
     """The chart at the foot of a column comes before the next column, though it is drawn last."""
     page = read((DATA / "papers/two-column.pdf").read_bytes()).pages[1]
@@ -172,7 +184,8 @@ def test_a_caption_is_known_by_its_form(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     ["In 2019 we grew", "You have 28 days", "May 3 was a Sunday", "half of 3", "Page 3 of 9",
-     "The 3 of us", "3 apples are left", "3. Install the crane"],
+     "The 3 of us", "3 apples are left", "3. Install the crane",
+     "それ以外には正解が1個だけあります"],
 )  # fmt: skip
 def test_a_sentence_is_no_caption(line: str) -> None:
     """A number in running text makes no caption."""

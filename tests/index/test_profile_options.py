@@ -14,6 +14,7 @@ from ingest.config.index import connect_azure_index, open_index
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, RoleError
 from ingest.index import Flaw
+from ingest.models import ChunkFigure, FigureKind, IndexEntry
 from tests.commands.doctor.test_profile import made
 from tests.conftest import DIMENSIONS
 from tests.emulator.emulator import Azure
@@ -40,7 +41,7 @@ KEY = {
 }
 
 
-def opened(settings: Settings) -> list[Flaw]:
+def opened(settings: Settings, *entries: IndexEntry) -> list[Flaw]:
     """Open the index as a run does, which creates or updates it; what is wrong with it."""
     connections = create_connections(settings)
     with (
@@ -49,7 +50,7 @@ def opened(settings: Settings) -> list[Flaw]:
     ):
         index.hold()
         if not index.totals().chunks:
-            index.upload([A, B])
+            index.upload(entries or [A, B])
             index.wait_until_listed()
         return list(index.flaws(DIMENSIONS, thorough=False))
 
@@ -71,6 +72,22 @@ def test_a_new_index_has_the_options_of_its_profile(
     assert compression["rescoringOptions"]["defaultOversampling"] == 10
     assert definition["vectorSearch"]["profiles"][0]["compression"] == compression["name"]
     assert all(azure.search.indexes[name].definition["encryptionKey"] == KEY for name in names)
+
+
+def test_a_new_index_of_the_demo_has_images(azure: Azure) -> None:
+    """An index that I create has a field for them; the path of a folder of mine stays here."""
+    settings = client(
+        azure,
+        INGEST_PROFILE="azure-search-openai-demo",
+        INGEST_FIGURES_TO="figures",
+        AZURE_SEARCH_INDEX="new",
+    )
+    image = "file:///home/ann/figures/1.png"
+    figure = ChunkFigure(FigureKind.CHART, (0.0, 0.0, 1.0, 0.5), "gpt", image)
+    opened(settings, replace(A, chunk=replace(A.chunk, figure=figure)))
+    (stored,) = azure.search.indexes["new"].latest.values()
+    (shown,) = stored["images"]
+    assert (shown["url"], shown["boundingbox"]) == ("1.png", [0.0, 0.0, 1.0, 0.5])
 
 
 def test_an_update_leaves_what_an_application_added_alone(azure: Azure) -> None:

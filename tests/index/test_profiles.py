@@ -64,7 +64,8 @@ def write_profile(text: str, tmp_path: Any) -> Profile:
 @pytest.mark.parametrize("definition", [demo(4), demo_cloud(4), demo_full(4)])
 def test_a_chunk_is_a_document_of_the_demo(definition: Definition) -> None:
     """However the sample made its index: no field is written that it lacks."""
-    document = bound(find_profile(DEMO), definition).to_document(VALUES)
+    profile = load_profile(build_settings({"INGEST_PROFILE": DEMO}, {}))
+    document = bound(profile, definition).to_document(VALUES)
     assert document.pop("embedding") is VALUES["embedding"]
     assert document == {
         "id": CHUNK.id,
@@ -74,6 +75,17 @@ def test_a_chunk_is_a_document_of_the_demo(definition: Definition) -> None:
         "sourcefile": "hr/leave.pdf",
         "storageUrl": URL,
     }
+
+
+def test_an_image_of_a_figure_is_one_of_the_demo_s_images() -> None:
+    """The sample shows it beside the answer; a chunk of the document's own text has none."""
+    settings = build_settings({"INGEST_PROFILE": DEMO, "INGEST_FIGURES_TO": "figures"}, {})
+    mapping = bound(load_profile(settings), demo_full(4))
+    image = {"figure_image": f"{URL}.png", "figure_box": [0.1, 0.2, 0.9, 0.5]}
+    assert mapping.to_document(VALUES)["images"] == []
+    assert mapping.to_document(VALUES | image)["images"] == [
+        {"url": f"{URL}.png", "description": CHUNK.text, "boundingbox": [0.1, 0.2, 0.9, 0.5]}
+    ]
 
 
 def test_a_chunk_is_a_document_of_gpt_rag() -> None:

@@ -17,6 +17,7 @@ from functools import partial
 from typing import TypeAlias, TypeVar
 
 from ingest.commands.check.finding import CheckFinding, FindingKind
+from ingest.commands.check.images import check_images
 from ingest.commands.check.inventory import Inventory, SourceKey
 from ingest.commands.check.record import RecordCheck, find_problems
 from ingest.commands.check.scope import CheckContext
@@ -81,6 +82,8 @@ def check_index(scope: CheckContext) -> Iterator[CheckEvent]:
                 yield case
         for root_name in root_names(scope, inventory):
             yield from check_root(scope, inventory, root_name, idle_seconds)
+        if scope.services.images:
+            yield from check_images(scope, scope.services.images, idle_seconds)
         for row in inventory.untaken():
             found = Untaken(*row)
             if scope.includes_source(found.root, parent_name(found.source) or found.source):

@@ -18,6 +18,7 @@ class FindingKind(StrEnum):
     VECTOR = "vector"
     WORDS = "words"
     PAGE = "page"
+    IMAGE = "image"
     CHANGED = "changed"
     VANISHED = "vanished"
     NEW = "new"
@@ -46,7 +47,7 @@ class CheckFinding:
     text: str
     root: str = ""
     source: str = ""
-    count: int = 1  # of chunks; of sources for ROOT, of pages for PAGE
+    count: int = 1  # of chunks; of sources for ROOT, of pages for PAGE, of images for IMAGE
     ids: tuple[str, ...] = ()  # of the chunks
     options: str = ""  # without which a run refuses to mend it
     elsewhere: bool = False  # the root may be available on another machine

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ingest.commands.check.check import InProgress, check_suspects, root_names, take_inventory
 from ingest.commands.check.finding import FindingKind
+from ingest.commands.check.images import mark_without_images, outer_name
 from ingest.commands.check.inventory import Inventory
 from ingest.commands.check.record import RecordCheck, find_problems
 from ingest.commands.check.scope import CheckContext
@@ -38,6 +39,7 @@ from ingest.models import (
     parent_name,
 )
 from ingest.pipeline.deletions import AbsenceTracker
+from ingest.pipeline.images.unused import delete_unused
 from ingest.pipeline.records import save_records
 from ingest.pipeline.stages import ingest_root, remove_vanished
 from ingest.pipeline.writes import Pending, delete_chunks, remove_source
@@ -74,12 +76,16 @@ def repair_index(scope: CheckContext) -> Iterator[RunEvent]:
                 bad_ids.update(case.bad_vector_ids)
             elif case:
                 yield case
+    records = [r for r in index.records() if r.root in open_roots]
+    for record in mark_without_images(scope, records):
+        again[record.root].add(outer_name(record))
     if again:
         # The run that follows lists the records, and must see the new ones.
         index.wait_until_listed()
     masked = replace(services, index=cast("Index", MaskedIndex(index, bad_ids)))
     for root in open_roots.values():
         yield from repair_root(root, replace(scope, services=masked), again[root.name])
+    delete_unused(services)
 
 
 def prepare_repair(

@@ -9,7 +9,7 @@ from ingest.commands.inspect.view import DocumentView, FigureView
 from ingest.extract.figures.captions import find_label
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.index import Index
-from ingest.models import DESCRIBES, DescribedFigure, PreparedDocument, Record
+from ingest.models import DESCRIBES, IMAGES_IN, DescribedFigure, PreparedDocument, Record
 from ingest.pipeline.reader.figure_chunks import format_description
 from ingest.pipeline.reader.figures import FigureDescriber
 from ingest.runtime.formatting import FIGURE_WORDS
@@ -23,8 +23,12 @@ def recall_descriptions(index: Index, limits: SandboxLimits) -> FigureDescriber 
     """Return what reads descriptions from an index; None if it has none. It asks no model."""
     manifest = index.manifest()
     recipe = str(manifest.recipe.get("figures", "")) if manifest else ""
-    model = recipe.removeprefix(DESCRIBES)
-    return FigureDescriber(index, None, model, limits, Stopwatch()) if model != recipe else None
+    model = recipe.removeprefix(DESCRIBES).partition(IMAGES_IN)[0]
+    return (
+        FigureDescriber(index, None, model, limits, Stopwatch())
+        if recipe.startswith(DESCRIBES)
+        else None
+    )
 
 
 def add_figures(

@@ -74,6 +74,7 @@ from ingest.extract.layout.continued import (
 )
 from ingest.extract.layout.headings import HeadingDetector
 from ingest.extract.layout.lines import measure_all_lines
+from ingest.extract.ocr import RENDER_DPI
 from ingest.extract.safe_call import try_call
 from ingest.extract.traits import find_traits
 
@@ -84,7 +85,6 @@ if TYPE_CHECKING:
 
 use_installed_fonts(used=False)  # the text of a document must be that of any machine
 
-RENDER_DPI = 200  # OCR reads it well; more costs time and gains little
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 # Pages of a document that are rendered to see if text is hidden.
 MAX_LIKELY_RENDERS, MAX_UNLIKELY_RENDERS = 50, 5

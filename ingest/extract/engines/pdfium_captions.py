@@ -145,15 +145,17 @@ class Turn:
         self.width, self.height = (height, width) if self.quarters % 2 else (width, height)
 
     def __call__(self, box: Box) -> Box:
-        left, bottom, right, top = (edge - self.window[n % 2] for n, edge in enumerate(box))
-        width, height = self.window[2] - self.window[0], self.window[3] - self.window[1]
+        left, bottom, right, top = box
+        x, y = self.window[:2]
+        left, bottom, right, top = left - x, bottom - y, right - x, top - y
+        if not self.quarters:
+            return left, bottom, right, top
+        width, height = self.window[2] - x, self.window[3] - y
         if self.quarters == 1:
             return bottom, width - right, top, width - left
         if self.quarters == 2:  # noqa: PLR2004 - quarter turns
             return width - right, height - top, width - left, height - bottom
-        if self.quarters == 3:  # noqa: PLR2004
-            return height - top, left, height - bottom, right
-        return left, bottom, right, top
+        return height - top, left, height - bottom, right
 
 
 def has_size(box: Box) -> bool:

@@ -77,6 +77,8 @@ def read_figures(found: PageFigures) -> tuple[list[Figure], list[Item]]:
             one.content = hasher.hash_figure(one.box)
     taken = take_words(seen, page.handle, objects, shown, turn)
     lines = Lines(page.text, page.drawn, turn)
+    if found.repeated is None:  # only those that the document says something of are wanted
+        seen = [one for one in seen if one.caption or one.words]
     return [as_figure(one, page.number, turn, lines) for one in seen], taken
 
 
@@ -153,15 +155,14 @@ def find_texts(seen: Sequence[Seen], objects: PageObjects, shown: DrawnPage, tur
     drawings = [
         one for one in drawings if sum(has_middle(one.box, line) for line in body) <= MAX_BODY_LINES
     ]
+    reaches = [(one, grow(one.box, 1)) for one in drawings]
     unseen = set(objects.unseen)
     for item, box in iter_texts(objects):
         if item in unseen or not has_size(box):
             continue
         box = turn(box)  # noqa: PLW2901 - the box as shown
-        for one in drawings:
-            if has_middle(grow(one.box, 1), box) and not (
-                one.caption and has_middle(one.caption.box, box)
-            ):
+        for one, reach in reaches:
+            if has_middle(reach, box) and not (one.caption and has_middle(one.caption.box, box)):
                 one.texts.append(item)
                 break
 

@@ -27,7 +27,7 @@ from ingest.extract.engines.pdfium_raw import (
     count_characters,
     load_text,
 )
-from ingest.extract.figures.captions import Caption, find_caption_lines
+from ingest.extract.figures.captions import Caption, NumberedLines, find_caption_lines
 from ingest.extract.figures.shapes import MIN_PATHS
 from ingest.models import Figure
 
@@ -66,6 +66,7 @@ class FigureReader:
         self.repeated: frozenset[Signature] | None = None  # drawn on most pages
         self.has_alternatives = has_alternatives  # some tagged figure may have one
         self.pages: dict[int, list[Figure]] = {}  # by number, from 1
+        self.running_lines = NumberedLines()
         # The page of each alternative text: that of a logo is on every page, and said once.
         self.said: dict[str, int] = {}
 
@@ -75,19 +76,22 @@ class FigureReader:
         Returns 0 if no figure has text of its own. With `wants_all`, those that the document says
         nothing of are noted too.
         """
-        kinds = [kind for one in objects.lists for kind in one.kinds]
-        if len(kinds) < MIN_PATHS and PICTURE_KINDS.isdisjoint(kinds):
+        count = sum(len(one.kinds) for one in objects.lists)
+        if count < MIN_PATHS and all(PICTURE_KINDS.isdisjoint(one.kinds) for one in objects.lists):
             return 0
         drawn = as_units(page.drawn, count_characters(page.text))
         tagged = read_tagged_figures(page.handle) if self.has_alternatives else []
         spans = find_caption_lines(drawn)
         if not (tagged or spans or wants_all):
             return 0
+        turn = Turn(page.handle, objects.window)
+        lines = measure_lines(page.text, drawn, spans, turn)
+        captions = self.running_lines.drop(lines, page.number, turn.height)
+        if not (tagged or captions or wants_all):
+            return 0
         bounds = list(iter_bounds(objects))
         if not (tagged or may_have_figure(bounds)):
             return 0
-        turn = Turn(page.handle, objects.window)
-        captions = measure_lines(page.text, drawn, spans, turn)
         if not (tagged or wants_all or draws_beside(captions, bounds, turn)):
             return 0
         # It needs numpy, which documents of plain pages never load.

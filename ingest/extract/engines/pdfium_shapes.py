@@ -44,6 +44,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_page,
     point_of,
 )
+from ingest.extract.figures.drawings import may_be_drawing
 from ingest.extract.figures.lines import join_lines
 from ingest.extract.figures.shapes import RULE_POINTS, Box, DrawnPage, Look, Shape
 from ingest.extract.safe_call import try_call
@@ -77,6 +78,8 @@ def read_drawn_page(
     """Return what a page draws, turned as a viewer shows it, without what other pages repeat."""
     turn = Turn(page, objects.window)
     shapes = list(iter_shapes(objects, turn, repeated))
+    if not may_be_drawing(shapes):  # then the text makes no difference
+        return DrawnPage(turn.width, turn.height, shapes, [])
     boxes = (box for one in objects.lists for box in iter_boxes(one.text_edges))
     seen = [turn(box) for box, _ in zip(boxes, range(MAX_LINES), strict=False) if has_size(box)]
     return DrawnPage(turn.width, turn.height, shapes, join_lines(seen))
@@ -182,6 +185,9 @@ def is_plain_box(item: Item) -> bool:
         point_of(segment, start + 8 * n, start + 8 * n + 4)
     matrix = read_matrix(item)
     across, along = points[0::2].tolist(), points[1::2].tolist()
+    is_level = not (matrix[1] or matrix[2]) or not (matrix[0] or matrix[3])
+    if is_level and raw.FPDF_SEGMENT_BEZIERTO not in kinds and is_rectangle(across, along):
+        return True  # most are: the rest is for those with rounded corners
     if matrix != IDENTITY:
         across, along = apply(matrix, across, along)
     left, right, bottom, top = min(across), max(across), min(along), max(along)
@@ -203,6 +209,12 @@ def is_plain_box(item: Item) -> bool:
         for x in (left, right)
         for y in (bottom, top)
     )
+
+
+def is_rectangle(across: Sequence[float], along: Sequence[float]) -> bool:
+    """Return whether the points of a path are the four corners of a rectangle."""
+    corners = set(zip(across, along, strict=True))
+    return len(corners) == 4 and len(set(across)) == len(set(along)) == 2  # noqa: PLR2004 - corners
 
 
 def bezier_ends(kinds: Sequence[int]) -> Iterator[int]:

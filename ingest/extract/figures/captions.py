@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from ingest.extract.figures.shapes import Box, height_of, width_of
 
-LETTER = r"[^\s\d.,:;()\[\]{}/\\|*•·\-–—+=<>_&%$€£#@!?\"'“”„«»‘’]"
+# No hiragana: it makes words of sentences, and a label is a noun.
+LETTER = r"[^\s\d.,:;()\[\]{}/\\|*•·\-–—+=<>_&%$€£#@!?\"'“”„«»‘’、。，．；（）「」！？ぁ-ゖ]"
 NUMBER = r"(?:\d{1,3}[a-z]?|[A-Z]\.?\d{1,3})(?:[.\-–‑]\d{1,3}){0,3}[a-z]?"
 # "Figure 3.", "Abb. 3", "Fig. n.º 2-1:", "図3", "รูปที่ 3"; or "3. ábra", "2 pav.". What follows a
 # number without a mark is no lower-case word: "Figure 3 shows" and "May 3 was" are sentences.
@@ -19,14 +21,20 @@ AFTER = (
     r"|(?![\da-zA-Z.,:)%])(?!\s[a-zß-ÿα-ωа-я\d]))"
 )
 NUMBER_FIRST = rf"\d{{1,3}}\.?[ \u00a0](?=[^\W\dA-Z]){LETTER}{{2,12}}[.:](?=\s)"
-CAPTION = re.compile(rf"\n[ \t]*(?:{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}{AFTER}|{NUMBER_FIRST})")
+EARLY_DIGIT = r"(?=[^\n\d]{0,24}+\d)"  # quicker: most lines have none
+CAPTION = re.compile(
+    rf"\n{EARLY_DIGIT}[ \t]*(?:{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}{AFTER}|{NUMBER_FIRST})"
+)
 LABEL_START = re.compile(rf"{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}|{NUMBER_FIRST}")
-EARLY_DIGIT = re.compile(r"\n[^\n\d]{0,24}\d")  # quicker: most lines have none
+DIGITS = re.compile(r"[0-9]{1,9}")
 MAX_CAPTIONS = 8  # of a page; if more lines have their form, they are entries of a list
 REACH_HEIGHTS = 2.5  # of a caption's line, from it to its figure
 MIN_REACH_POINTS = 20.0
 MIN_ACROSS_SHARE = 0.4  # of the narrower of both, that they have in common
 MAX_INSIDE_POINTS = 4.0  # that a caption may reach into its figure
+MIN_RUNNING_PAGES = 2  # before a page, with the same line at the same height
+MAX_KEY_CHARS = 80  # of such a line
+MARGIN_SHARE = 0.1  # of a page's height, where a line of one word and a number may be a header
 
 
 class Caption(NamedTuple):
@@ -41,8 +49,7 @@ def find_caption_lines(text: str) -> list[tuple[int, int]]:
     """Return the start and end offsets of the lines that have the form of a caption, if few do."""
     found = []
     text = f"\n{text}\n"  # as if the first line followed another
-    lines = (CAPTION.match(text, early.start()) for early in EARLY_DIGIT.finditer(text))
-    for match in filter(None, lines):
+    for match in CAPTION.finditer(text):
         start = match.start() + len(match.group()) - len(match.group().lstrip())
         end = text.find("\n", match.end())
         end = len(text) if end < 0 else end
@@ -50,6 +57,33 @@ def find_caption_lines(text: str) -> list[tuple[int, int]]:
         if len(found) > MAX_CAPTIONS:
             return []
     return found
+
+
+class NumberedLines:
+    """Lines in the form of a caption that count the pages: "User's Guide 12", "Page 12"."""
+
+    def __init__(self) -> None:
+        # By the line without its numbers, its height, and its number less that of the page.
+        self.pages: dict[tuple[str, int, int], set[int]] = defaultdict(set)
+
+    def drop(self, lines: Sequence[Caption], page: int, height: float) -> list[Caption]:
+        """Return the lines of a page, without headers and footers that earlier pages have."""
+        return [line for line in lines if not self.is_running(line, page, height)]
+
+    def is_running(self, line: Caption, page: int, height: float) -> bool:
+        """Return whether two earlier pages have a line at its place, numbered as they are."""
+        numbers = list(map(int, DIGITS.findall(line.text)))
+        if not numbers:
+            return False
+        bottom = line.box[1]
+        pages = self.pages[
+            DIGITS.sub("", line.text)[:MAX_KEY_CHARS], round(bottom), numbers[-1] - page
+        ]
+        is_marginal = not MARGIN_SHARE * height < bottom < (1 - MARGIN_SHARE) * height
+        is_running = len(pages - {page}) >= MIN_RUNNING_PAGES
+        pages.add(page)
+        # A plate on each page may have such a caption, but not in the margin.
+        return is_running and (is_marginal or len(line.text.split()) > 2)  # noqa: PLR2004
 
 
 def find_label(caption: str) -> str:

@@ -48,6 +48,10 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+# Tokens of an answer, and of a second one if that is cut off. Models that reason need room for it.
+ROOM, REASONING_ROOM = (1500, 6000), (5000, 15_000)
+REASONING_MODELS = ("gpt-5", "o1", "o3", "o4")
+
 MAX_SUMMARY_WORDS = 150
 MAX_TITLE_CHARS, MAX_SUMMARY_CHARS, MAX_WORDS_CHARS = 200, 1500, 2000
 MAX_AXES, MAX_AXIS_CHARS = 8, 120
@@ -75,6 +79,11 @@ def write_question(figure: Figure, language: str) -> str:
     }
     lines = [f"{name}: {' '.join(text.split())}" for name, text in parts.items() if text]
     return "\n".join(["The figure stands in a document.", *lines])
+
+
+def answer_room(model: str) -> tuple[int, int]:
+    """Return the tokens that an answer may have, and those of a second one if it is cut off."""
+    return REASONING_ROOM if model.startswith(REASONING_MODELS) else ROOM
 
 
 def parse_description(text: str, model: str) -> FigureDescription:

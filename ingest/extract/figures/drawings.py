@@ -81,6 +81,25 @@ def is_drawing(cluster: PathCluster) -> bool:
     return has_marks(cluster) or has_ticks(cluster) or has_bars(cluster)
 
 
+def may_be_drawing(shapes: Sequence[Shape]) -> bool:
+    """Return whether some of the shapes may be a drawing, by what each is: see `is_drawing`."""
+    boxes = fills = ticks = 0
+    has_connector = False
+    for shape in shapes:
+        size = max(width_of(shape.box), height_of(shape.box))
+        if shape.look is Look.SHAPE:
+            if size >= MIN_MARK_POINTS:
+                return True
+            boxes += 1
+        elif shape.look is Look.PLAIN_BOX:
+            boxes += 1
+            fills += shape.filled
+        elif shape.look is Look.RULE:
+            ticks += size <= MAX_TICK_POINTS
+            has_connector |= size >= MIN_CONNECTOR_POINTS
+    return fills >= MIN_FILLS or ticks >= MIN_TICKS or (has_connector and boxes >= MIN_NODES)
+
+
 def is_lettering(cluster: PathCluster) -> bool:
     """Return whether all paths are as small as letters, and apart from each other as these are."""
     boxes = [path.box for path in cluster.paths]
@@ -195,9 +214,8 @@ def has_nodes(cluster: PathCluster) -> bool:
     apart = [
         box
         for box in nodes
-        if not any(
-            touches(grow(box, 1.5), other) and not is_same_box(box, other) for other in nodes
-        )
+        for grown in [grow(box, 1.5)]
+        if not any(touches(grown, other) and not is_same_box(box, other) for other in nodes)
     ]
     distinct = [
         box
@@ -214,7 +232,7 @@ def has_nodes(cluster: PathCluster) -> bool:
     ]
     return any(
         any(
-            touches(grow(line, NODE_REACH), box)
+            touches(reach, box)
             and not (
                 line[0] >= box[0] - 1
                 and line[2] <= box[2] + 1
@@ -224,4 +242,5 @@ def has_nodes(cluster: PathCluster) -> bool:
             for box in apart
         )
         for line in connectors
+        for reach in [grow(line, NODE_REACH)]
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.extract.figures.captions import is_beside
 from ingest.extract.figures.clusters import group
-from ingest.extract.figures.drawings import LETTER_POINTS, PathCluster, is_drawing
+from ingest.extract.figures.drawings import LETTER_POINTS, PathCluster, is_drawing, may_be_drawing
 from ingest.extract.figures.lines import find_body
 from ingest.extract.figures.shapes import (
     MIN_PATHS,
@@ -28,6 +30,9 @@ from ingest.extract.figures.shapes import (
     width_of,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 BACKGROUND_SHARE = 0.8  # of a page; what covers more is behind it all, or a scan
 FRAME_SHARE = 0.4  # of a page; a box round more is a frame of its text
 MIN_SIDE_POINTS = 28.0  # 1 cm; a figure is no narrower, or it is a rule
@@ -39,6 +44,7 @@ PATH_GAP = 6.0  # points between the paths of a drawing
 LABEL_GAP = 11.0  # points from a drawing to its labels
 MAX_LABEL_ROUNDS = 3  # labels may have labels further out
 MAX_LABEL_CHARS_WIDE = 0.8  # of a drawing's width; a label is no wider
+MAX_COMPARED_PATHS = 500  # with all paragraphs, at once
 MIN_BOX_LINES = 3  # of paragraphs in a box round a text
 MIN_MERGED_SHARE = 0.3  # of a picture or drawing that another covers: they are one
 
@@ -104,22 +110,29 @@ def drop_text_boxes(paths: Sequence[Shape], paragraphs: Sequence[Box]) -> list[S
     """Leave out boxes round paragraphs, and lines under text."""
     if not paragraphs:
         return list(paths)
+    kept: list[Shape] = []
+    for n in range(0, len(paths), MAX_COMPARED_PATHS):
+        some = paths[n : n + MAX_COMPARED_PATHS]
+        kept += compress(some, (~is_text_box(some, paragraphs)).tolist())
+    return kept
+
+
+def is_text_box(paths: Sequence[Shape], paragraphs: Sequence[Box]) -> NDArray[np.bool_]:
+    """Return whether each path is a box round paragraphs, or a line under text."""
     lefts, bottoms, rights, tops = np.array(paragraphs, np.float32).T
     across, along = (lefts + rights) / 2, (bottoms + tops) / 2
-    kept = []
-    for path in paths:
-        left, bottom, right, top = path.box
-        if path.look is Look.PLAIN_BOX:
-            inside = (left <= across) & (across <= right) & (bottom <= along) & (along <= top)
-            if np.count_nonzero(inside) >= MIN_BOX_LINES:
-                continue
-        elif path.look is Look.RULE and right - left > top - bottom:
-            under = (left >= lefts - 2) & (right <= rights + 2)
-            under &= (bottoms - 3 <= top) & (bottom <= tops)
-            if under.any():
-                continue
-        kept.append(path)
-    return kept
+    edges = np.array([path.box for path in paths], np.float32).T.reshape(4, -1, 1)
+    left, bottom, right, top = edges
+    inside = (left <= across) & (across <= right) & (bottom <= along) & (along <= top)
+    under = (left >= lefts - 2) & (right <= rights + 2) & (bottoms - 3 <= top) & (bottom <= tops)
+    is_box = np.array([path.look is Look.PLAIN_BOX for path in paths])
+    is_level = np.array(
+        [path.look is Look.RULE and width_of(path.box) > height_of(path.box) for path in paths]
+    )
+    found: NDArray[np.bool_] = (is_box & (inside.sum(axis=1) >= MIN_BOX_LINES)) | (
+        is_level & under.any(axis=1)
+    )
+    return found
 
 
 def find_drawings(
@@ -129,6 +142,8 @@ def find_drawings(
 
     Returns also the boxes of clusters that may be labels in outlines.
     """
+    if not may_be_drawing(paths):
+        return [], []
     lines = [*labels, *paragraphs]
     found, rest = sort_clusters(clusters_of(paths, []), lines)
     near = [label for label in labels if not any(has_middle(figure.box, label) for figure in found)]
@@ -149,7 +164,8 @@ def sort_clusters(
     """Return the clusters that are drawings, and the others."""
     found, rest = [], []
     for members in clusters:
-        figure = as_drawing(members, lines) if len(members) >= MIN_PATHS else None
+        may_be = len(members) >= MIN_PATHS and may_be_drawing(members)
+        figure = as_drawing(members, lines) if may_be else None
         if figure:
             found.append(figure)
         else:
@@ -168,7 +184,8 @@ def clusters_of(paths: Sequence[Shape], labels: Sequence[Box]) -> list[list[Shap
 def as_drawing(paths: Sequence[Shape], lines: Sequence[Box]) -> FoundFigure | None:
     """Return a cluster as a figure; None if it is not a drawing."""
     box = enclose(path.box for path in paths)
-    inside = [line for line in lines if has_middle(grow(box, 1), line)]
+    around = grow(box, 1)
+    inside = [line for line in lines if has_middle(around, line)]
     if not is_drawing(PathCluster(box, paths, inside)):
         return None
     parts = sorted(

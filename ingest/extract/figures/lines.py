@@ -8,7 +8,7 @@ from itertools import compress
 
 import numpy as np
 
-from ingest.extract.figures.shapes import Box, enclose, height_of, width_of
+from ingest.extract.figures.shapes import Box, height_of, width_of
 
 BAND_POINTS = 6.0
 MAX_BAND_LINES = 6  # at a height: the last of each column
@@ -26,25 +26,35 @@ def join_lines(texts: Sequence[Box]) -> list[Box]:
     lines: list[Box] = []
     last: dict[int, list[int]] = defaultdict(list)  # the lines at each height, in bands
     for text in sorted(texts):
-        bands = range(int(text[1] // BAND_POINTS), int(text[3] // BAND_POINTS) + 1)
-        candidates = {n for band in bands for n in last[band][-MAX_BAND_LINES:]}
-        for n in candidates:
-            line = lines[n]
-            height, other = line[3] - line[1], text[3] - text[1]
-            level = min(line[3], text[3]) - max(line[1], text[1])
-            if level >= MIN_LEVEL_SHARE * min(height, other) and (
-                text[0] - line[2] <= MAX_WORD_GAP * max(height, other)
-            ):
-                lines[n] = enclose([line, text])
-                break
+        _, bottom, right, top = text
+        bands = range(int(bottom // BAND_POINTS), int(top // BAND_POINTS) + 1)
+        joined = [
+            n for band in bands for n in last[band][-MAX_BAND_LINES:] if is_next(text, lines[n])
+        ]
+        if joined:
+            n = min(joined)
+            line = lines[n]  # which begins further left, as the texts are sorted
+            lines[n] = line[0], min(line[1], bottom), max(line[2], right), max(line[3], top)
         else:
             n = len(lines)
             lines.append(text)
         for band in bands:
-            if n in last[band]:
-                last[band].remove(n)
-            last[band].append(n)
+            numbers = last[band]
+            if n in numbers:
+                numbers.remove(n)
+            numbers.append(n)
     return lines
+
+
+def is_next(text: Box, line: Box) -> bool:
+    """Return whether a text is beside the end of a line, at the distance of words or less."""
+    left, bottom, _, top = text
+    _, line_bottom, line_right, line_top = line
+    height, other = line_top - line_bottom, top - bottom
+    least, most = (height, other) if height < other else (other, height)
+    if left - line_right > MAX_WORD_GAP * most:
+        return False
+    return min(line_top, top) - max(line_bottom, bottom) >= MIN_LEVEL_SHARE * least
 
 
 def find_body(lines: Sequence[Box]) -> frozenset[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 OCR_API_VERSION = "2024-11-30"  # of Azure Document Intelligence
+RENDER_DPI = 200  # of the images of pages; OCR reads it well, more costs time and gains little
 MAX_CONCURRENT_PAGES = 8  # at a service
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ingest.models import OcrResult
+from ingest.models import OcrFigure, OcrResult
 
 Json = Mapping[str, Any]
 
@@ -24,7 +24,25 @@ def parse_result(result: Json) -> OcrResult:
     text = insert_tables(content, result.get("tables", ()))
     for name, symbol in CHECKBOX_MARKS.items():
         text = text.replace(name, symbol)
-    return OcrResult(text, mean_confidence(words))
+    return OcrResult(text, mean_confidence(words), tuple(parse_figures(result)))
+
+
+def parse_figures(result: Json) -> Iterator[OcrFigure]:
+    """Yield the figures of an `analyzeResult`, which only the layout model returns."""
+    figures = result.get("figures") or ()
+    pages = {page["pageNumber"]: page for page in result["pages"]} if figures else {}
+    for figure in figures:
+        for region in figure.get("boundingRegions") or ():
+            page = pages[region["pageNumber"]]
+            across, along = region["polygon"][0::2], region["polygon"][1::2]
+            left, right, top, bottom = min(across), max(across), min(along), max(along)
+            width, height = float(page["width"]), float(page["height"])
+            box = left / width, top / height, right / width, bottom / height
+            shares = [min(1.0, max(0.0, edge)) for edge in box]
+            caption = " ".join(str((figure.get("caption") or {}).get("content", "")).split())
+            yield OcrFigure(
+                (shares[0], shares[1], shares[2], shares[3]), caption, (right - left, bottom - top)
+            )
 
 
 def mean_confidence(words: Sequence[Json]) -> float:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 KEY_CHARS = 40
+PAGE, FIGURE = "page", "figure"
 MAX_SUBMISSIONS = 3  # of one page, before it is given up
 
 
@@ -77,7 +78,7 @@ class ScannedPages:
     source: str
     page_hashes: Mapping[int, str]  # by page number; without pages that cannot be rendered
     draw: Callable[[int], bytes]  # renders a page as PNG, in any thread; raises DocumentError
-    what: str = "page"  # what the numbers count
+    what: str = PAGE  # what the numbers count
     file: str = ""  # SHA-256 of its file, computed by this process; "" if it is unknown
 
     @property
@@ -144,7 +145,8 @@ class CachedOcr:
         self.service = service
         self.engine_name = name  # part of the key, as another engine gives another text
         self.times = times
-        self.unsent_keys: set[str] = set()  # of pages that a run would pay for
+        # What a run would pay for, by key: PAGE, or FIGURE, which costs as much.
+        self.unsent: dict[str, str] = {}
         # Each thread holds one image at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")
         self.calls: SharedCalls[OcrResult | None] = SharedCalls(self.threads)
@@ -183,7 +185,7 @@ class CachedOcr:
         entry = find_entry(self.cache, CachedPage(key, *pages.owner, "", file=pages.file), draw)
         if self.service is None:
             if not entry.operation:
-                self.unsent_keys.add(entry.key)
+                self.unsent[entry.key] = pages.what
             return entry.recognised
         # A page is deleted with its source, and this source may outlive the other one.
         seen = replace(entry, root=pages.root, source=pages.source, file=pages.file)

@@ -21,6 +21,8 @@ from ingest.index.azure.profile import (
 from ingest.index.azure.serialize import OWN_VALUES_NAME
 from ingest.index.schema import (
     CHUNK_FIELDS,
+    COMPLEX_COLLECTION,
+    IMAGE_FIELDS,
     NAMES_FIELD,
     RECORD_FIELDS,
     TEXT_HASH_FIELD,
@@ -95,6 +97,10 @@ def build_search_fields(
 ) -> Iterator[azure.SearchField]:
     """Build fields with every attribute set: the service turns on those left out."""
     for field in fields:
+        if field.type == COMPLEX_COLLECTION:
+            parts = list(build_search_fields(IMAGE_FIELDS, "", analyzer))
+            yield azure.SearchField(name=field.name, type=field.type, fields=parts)
+            continue
         yield azure.SearchField(
             name=field.name,
             type=field.type,

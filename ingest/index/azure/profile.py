@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from ingest.index.schema import (
     CHUNK_FIELDS,
+    COMPLEX_COLLECTION,
+    IMAGE_FIELDS,
     INT_COLLECTION,
     MAX_TERM_BYTES,
     NAMES_FIELD,
@@ -29,17 +31,29 @@ STRING, INT, LONG, DOUBLE = "Edm.String", "Edm.Int32", "Edm.Int64", "Edm.Double"
 BOOLEAN, TIME = "Edm.Boolean", "Edm.DateTimeOffset"
 VECTOR_TYPES = ("Collection(Edm.Single)", "Collection(Edm.Half)")
 META_PREFIX, TAG_PREFIX = "meta:", "tag:"  # of the names of values from blobs
+IMAGES = "images"  # a value: the stored image of a figure, with its description
 LIST_SUFFIX = "[]"  # of the name of such a value, if it is a list
+
+
+def list_images(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the image of the figure that a chunk describes, as a list; [] if none is stored."""
+    if not values.get("figure_image"):
+        return []
+    image = (values["figure_image"], values["content"], values["figure_box"])
+    return [dict(zip((field.name for field in IMAGE_FIELDS), image, strict=True))]
+
 
 # Values that are computed from the stored ones.
 COMPUTED_VALUES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "filename": lambda values: values["source"].rpartition("/")[2],
     "url": lambda values: page_url(values["storageUrl"], values["sourcepage"]),
+    IMAGES: list_images,
 }
 # Types of all values but those of a blob, which are strings.
 VALUE_TYPES: Mapping[str, str] = {
     **{f.name: f.type for f in (*CHUNK_FIELDS, NAMES_FIELD, TEXT_HASH_FIELD)},
     **dict.fromkeys(COMPUTED_VALUES, STRING),
+    IMAGES: COMPLEX_COLLECTION,
     VECTOR_FIELD: VECTOR_TYPES[0],
 }
 REQUIRED_VALUES = ("id", "content", VECTOR_FIELD)
@@ -53,6 +67,7 @@ USES: Mapping[str, str] = {
     "headings": "the headings above a passage",
     "page_start": "page numbers",
     "url": "links to the page",
+    IMAGES: "images of figures",
     OIDS: "users who may read it",
     GROUPS: "groups that may read it",
 }
@@ -174,6 +189,10 @@ class Profile:
         taken = {rule.field.name for rule in self.rules}
         more = [Rule(f, f.name) for f in fields if f.name not in taken]
         return replace(self, rules=(*self.rules, *more))
+
+    def without_value(self, value: str) -> Profile:
+        """Return the profile without the field that a value fills."""
+        return replace(self, rules=tuple(rule for rule in self.rules if rule.value != value))
 
     def with_permissions(self, values: Iterable[str]) -> Profile:
         """Return the profile with fields for permissions, if it has none."""

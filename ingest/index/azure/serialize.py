@@ -101,9 +101,16 @@ def decode_vector(stored: str | list[float]) -> Vectors:
 
 
 def without_local_url(document: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the URL of a local file: it opens nothing elsewhere, and may name a person."""
-    is_local = str(document["storageUrl"]).startswith("file:")
-    return document | {"storageUrl": None} if is_local else document
+    """Leave out the URL of a local file: it opens nothing elsewhere, and may name a person.
+
+    Of an image in a folder, the name stays.
+    """
+    found: dict[str, Any] = {}
+    if str(document["storageUrl"]).startswith("file:"):
+        found["storageUrl"] = None
+    if (image := str(document.get("figure_image"))).startswith("file:"):
+        found["figure_image"] = image.rpartition("/")[2]
+    return document | found if found else document
 
 
 def record_key(root_key: str, source: str) -> str:
@@ -169,6 +176,9 @@ def estimate_bytes(document: dict[str, Any]) -> int:
     offsets = OFFSET_BYTES * sum(len(document.get(name, ())) for name in OFFSET_FIELD_NAMES)
     sections = sum(map(len, document.get("sections", ())))
     texts = MAX_CHARACTER_BYTES * (sum(strings) + sections)
+    inner = (part for value in document.values() if isinstance(value, list) for part in value)
+    parts = (part.values() for part in inner if isinstance(part, dict))
+    texts += MAX_CHARACTER_BYTES * sum(len(str(value)) for values in parts for value in values)
     vectors = (len(value) for value in document.values() if isinstance(value, np.ndarray))
     return DOCUMENT_OVERHEAD_BYTES + texts + ids + offsets + COMPONENT_BYTES * sum(vectors)
 

@@ -13,10 +13,10 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.chunk.tokens import count_tokens
@@ -26,6 +26,7 @@ from ingest.extract.figures.describe import (
     PROMPT_VERSION,
     SCHEMA,
     InvalidDescriptionError,
+    answer_room,
     check_description,
     parse_description,
     write_question,
@@ -33,7 +34,7 @@ from ingest.extract.figures.describe import (
 from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES
 from ingest.extract.figures.image_tokens import count_image_tokens
 from ingest.extract.figures.picture import expected_size, media_type, read_size
-from ingest.extract.ocr.page_cache import OcrCache, SharedCalls, find_entry, hash_bytes
+from ingest.extract.ocr.page_cache import OcrCache, SharedCalls, hash_bytes
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import (
     CachedPage,
@@ -41,9 +42,9 @@ from ingest.models import (
     Figure,
     FigureKind,
     FigureOutcome,
-    OcrResult,
     PreparedDocument,
 )
+from ingest.pipeline.reader.figure_cache import Described, FigureCache, FigureTask
 from ingest.pipeline.reader.figure_chunks import insert_figure_chunks
 from ingest.pipeline.reader.page_images import RenderTask
 from ingest.pipeline.reader.prepare import Task, render_pool
@@ -54,36 +55,16 @@ from ingest.runtime.timing import DESCRIBING_FIGURES, Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai_chat import ChatAnswer, ChatModel
+    from ingest.pipeline.images import ImageStore
 
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_FIGURES = 8  # at a service
-FIRST_ROOM, MORE_ROOM = 1500, 6000  # tokens of an answer; models that reason need more
 EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
 MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
-MAX_ATTEMPTS = 3  # of a figure that cannot be drawn or described, in as many runs
+MAX_FIRST_REFUSALS = 5  # requests, before any is answered: the deployment describes no pictures
 WAIT_SECONDS = 0.5  # between checks for cancellation
 NOT_YET = "the run ended before it was described"
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """The outcome of one figure, as it is kept in the index."""
-
-    outcome: FigureOutcome
-    reason: str = ""
-    description: dict[str, object] = field(default_factory=dict)
-    image: str = ""  # name of its stored image
-
-
-@dataclass(frozen=True, slots=True)
-class FigureTask:
-    """One figure to describe."""
-
-    new: CachedPage  # what is cached of it, unless something is
-    words: str  # to send with it
-    figure: Figure
-    draw: Callable[[], bytes]  # its picture; raises DocumentError
 
 
 class FigureDescriber:
@@ -100,16 +81,19 @@ class FigureDescriber:
         limits: SandboxLimits,
         times: Stopwatch,
         *,
-        keep_image: Callable[[bytes], str] | None = None,
+        images: ImageStore | None = None,
     ) -> None:
-        self.cache = cache
+        self.cache = FigureCache(cache, keeps=chat is not None)
         self.chat = chat
         self.model = model  # a part of the key
         self.times = times
-        self.keep_image = keep_image  # stores a picture that was sent, and returns its name
+        self.images = images  # keeps the pictures that were described; None: they are not kept
         self.sandbox = render_pool(limits)
         self.unsent: dict[str, ChatTokens] = {}  # by key, of figures that a run would pay for
         self.outage = ""  # why the service is not asked any more in this run
+        self.refusals = 0
+        self.has_answered = False
+        self.lock = threading.Lock()
         # Each thread holds one picture at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_FIGURES, SENDER_THREADS)
         self.calls: SharedCalls[Described] = SharedCalls(self.threads)
@@ -188,13 +172,14 @@ class FigureDescriber:
 
     def recall(self, task: FigureTask) -> Described:
         """Return what is known of a figure; note what a run would pay if nothing is."""
-        entry, found, _ = self.load(task, task.draw)
+        task = self.cache.find(task)
+        found, _ = self.cache.load(task)
         if found:
-            return found
+            return found if self.has_image(found) else self.restore_image(task, found)
         if self.chat is None:
             size = expected_size(task.figure)
             tokens = ChatTokens(self.count_tokens(task, size), EXPECTED_ANSWER_TOKENS)
-            self.unsent[entry.key] = tokens
+            self.unsent[task.entry.key] = tokens
         return Described(FigureOutcome.FAILED, NOT_YET)
 
     def describe_all(self, tasks: Sequence[FigureTask]) -> list[Described]:
@@ -203,7 +188,9 @@ class FigureDescriber:
         Raises StoppedError or ConfigError.
         """
         calls = [self.start_call(task) for task in tasks]
-        while wait(calls, WAIT_SECONDS).not_done:
+        while (waited := wait(calls, WAIT_SECONDS, FIRST_EXCEPTION)).not_done:
+            for call in waited.done:
+                call.result()  # an error that ends the run: the others would fail as slowly
             if self.is_overdue():
                 raise StoppedError("the run ended while figures were described")
         return [call.result() for call in calls]
@@ -214,45 +201,71 @@ class FigureDescriber:
 
     def start_call(self, task: FigureTask) -> Future[Described]:
         """Start the call for a figure, or return the one of this document that is under way."""
-        owner = (task.new.root, task.new.source)
-        return self.calls.start(task.new.key, owner, partial(self.describe_one, task))
+        owner = (task.root, task.source)
+        return self.calls.start(task.entry.key, owner, partial(self.describe_one, task))
 
     def describe_one(self, task: FigureTask) -> Described:
         """Return the outcome of a figure, cached or asked for."""
-        draw = cache(task.draw)
-        entry, found, attempts = self.load(task, draw)
-        if found and (found.image or not self.keep_image or not found.description):
-            return found
-        if not found and self.outage:
+        task = self.cache.find(task)
+        found, attempts = self.cache.load(task)
+        if found:
+            return found if self.has_image(found) else self.restore_image(task, found)
+        if self.outage:
             return Described(FigureOutcome.FAILED, self.outage)
-        source = (entry.root, entry.source)
+        source = (task.root, task.source)
         with self.times.measure(DESCRIBING_FIGURES, source, page=task.figure.page):
             try:
-                picture = draw()
-                made = found or self.ask(task, picture)
+                picture = task.draw()
+                made = self.ask(task, picture)
             except (DocumentError, InvalidDescriptionError) as error:
-                return self.note_failure(entry, task, str(error), attempts + 1)
-            if made.outcome is not FigureOutcome.FAILED:
-                if made.description and self.keep_image:
-                    made = replace(made, image=self.keep_image(picture))
-                # A description has the picture that it was made of, whatever is drawn later.
-                if not found:
-                    self.save(replace(entry, picture=hash_bytes(picture)), made)
-                elif entry.picture == hash_bytes(picture):
-                    self.save(entry, made)
+                return self.cache.note_failure(task, str(error), attempts + 1)
+            if made.outcome is FigureOutcome.FAILED:
+                return made
+            task = self.cache.save(task, made, picture)  # it is paid for, so before anything else
+            if self.has_image(made):
+                return made
+            made = self.keep_image(made, picture)
+            self.cache.save(task, made, picture)
             return made
+
+    def has_image(self, found: Described) -> bool:
+        """Return whether the picture of a described figure is stored, if it is to be."""
+        if not found.description or not self.images:
+            return True
+        return bool(found.image) and self.images.has(found.image)
+
+    def restore_image(self, task: FigureTask, found: Described) -> Described:
+        """Store the picture of a figure whose description is known."""
+        try:
+            picture = task.draw()
+            made = self.keep_image(found, picture)
+        except DocumentError as error:
+            log.warning("%s: page %d: a figure: %s", task.source, task.figure.page, error)
+            return replace(found, image="")
+        # What is drawn now may differ from what was described.
+        if task.entry.picture == hash_bytes(picture):
+            self.cache.save(task, made, picture)
+        return made
+
+    def keep_image(self, made: Described, picture: bytes) -> Described:
+        """Store the picture of a figure, if it is described and pictures are kept."""
+        if not made.description or not self.images:
+            return made
+        return replace(made, image=self.images.keep(picture))
 
     def ask(self, task: FigureTask, picture: bytes) -> Described:
         """Ask the model for a description. Raises InvalidDescriptionError."""
         from ingest.embed.openai_chat import ContentRefusedError, RequestRefusedError
 
+        first, more = answer_room(self.model)
         try:
-            answer = self.send(task, picture, FIRST_ROOM)
+            answer = self.send(task, picture, first)
             if answer.is_cut_off:
-                answer = self.send(task, picture, MORE_ROOM)
+                answer = self.send(task, picture, more)
         except ContentRefusedError as error:
             return Described(FigureOutcome.REFUSED, f"refused {error}")
         except RequestRefusedError as error:  # it may be the deployment's fault, not the picture's
+            self.count_refusal(str(error))
             return Described(FigureOutcome.FAILED, str(error))
         except StoppedError:
             raise
@@ -261,13 +274,18 @@ class FigureDescriber:
             log.warning("no more figures are described in this run: %s", error)
             return Described(FigureOutcome.FAILED, str(error))
         if answer.is_cut_off:
-            return Described(
-                FigureOutcome.CUT_OFF, f"its description takes over {MORE_ROOM} tokens"
-            )
+            return Described(FigureOutcome.CUT_OFF, f"its description takes over {more} tokens")
         description = parse_description(answer.text, answer.model or self.model)
         if description.kind is FigureKind.DECORATION:
             return Described(FigureOutcome.DECORATION)
         return Described(FigureOutcome.DESCRIBED, description=asdict(description))
+
+    def count_refusal(self, reason: str) -> None:
+        """Count a refused request; stop asking if nothing but refusals comes."""
+        with self.lock:
+            self.refusals += 1
+        if self.refusals >= MAX_FIRST_REFUSALS and not self.has_answered:
+            self.outage = self.outage or reason
 
     def send(self, task: FigureTask, picture: bytes, room: int) -> ChatAnswer:
         """Send the picture of a figure, with so much room for the answer."""
@@ -282,67 +300,16 @@ class FigureDescriber:
             raise DocumentError(f"page {task.figure.page}: the picture of a figure is too large")
         tokens = self.count_tokens(task, size)
         kind = media_type(picture)
-        return self.chat.ask(
+        answer = self.chat.ask(
             ChatQuestion(INSTRUCTIONS, task.words, picture, kind, SCHEMA, tokens, room)
         )
+        self.has_answered = True
+        return answer
 
     def count_tokens(self, task: FigureTask, size: tuple[int, int]) -> int:
         """Return the tokens that a request for a figure is billed, approximately."""
         texts = [INSTRUCTIONS, task.words, json.dumps(SCHEMA)]
         return count_image_tokens(self.model, *size) + sum(count_tokens(texts))
-
-    def load(
-        self, task: FigureTask, draw: Callable[[], bytes]
-    ) -> tuple[CachedPage, Described | None, int]:
-        """Return the entry of a figure, and the outcome in it, or else how often it failed.
-
-        It is deleted with its source, so it is given to this one, which may outlive the other.
-        """
-        new = task.new
-        entry = find_entry(self.cache, new, partial(draw_if_possible, draw))
-        seen = replace(entry, root=new.root, source=new.source, file=new.file)
-        if self.chat and seen != entry:
-            self.cache.cache_page(seen)
-        if seen.recognised is None:
-            return seen, None, int(seen.operation) if seen.operation.isdecimal() else 0
-        try:
-            return seen, described_from_json(seen.recognised.text), 0
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return seen, None, 0  # of another version, or of somebody else's index
-
-    def save(self, entry: CachedPage, made: Described) -> None:
-        """Save an outcome in the cache."""
-        text = json.dumps(asdict(made), ensure_ascii=False, separators=(",", ":"))
-        self.cache.cache_page(replace(entry, operation="", recognised=OcrResult(text, 1.0)))
-
-    def note_failure(
-        self, entry: CachedPage, task: FigureTask, reason: str, attempts: int
-    ) -> Described:
-        """Note that a figure could not be described; after some runs, it is given up."""
-        log.info("%s: page %d: a figure: %s", entry.source, task.figure.page, reason)
-        if attempts >= MAX_ATTEMPTS:
-            given_up = Described(FigureOutcome.REFUSED, f"{reason}, in {attempts} runs")
-            self.save(entry, given_up)
-            return given_up
-        self.cache.cache_page(replace(entry, operation=str(attempts), recognised=None))
-        return Described(FigureOutcome.FAILED, reason)
-
-
-def draw_if_possible(draw: Callable[[], bytes]) -> bytes:
-    """Draw a picture; return nothing if that fails."""
-    try:
-        return draw()
-    except DocumentError:
-        return b""
-
-
-def described_from_json(text: str) -> Described:
-    """Deserialize an outcome. Raises ValueError, TypeError or KeyError."""
-    stored = json.loads(text)
-    made = Described(**(stored | {"outcome": FigureOutcome(stored["outcome"])}))
-    if made.outcome is FigureOutcome.DESCRIBED:
-        check_description(made.description, str(made.description["model"]))
-    return made
 
 
 def as_described(figure: Figure, number: int, made: Described) -> DescribedFigure:

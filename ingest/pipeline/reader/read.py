@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool, TimedOut
 from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
+from ingest.pipeline.images.document import add_images
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.budget import FileBudget
 from ingest.pipeline.reader.prepare import RenderPool, Task, reader_owner
@@ -29,6 +30,7 @@ from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOC
 from ingest.sources import Root, check_size
 
 if TYPE_CHECKING:
+    from ingest.pipeline.images import ImageStore
     from ingest.pipeline.reader.figures import FigureDescriber
     from ingest.pipeline.reader.page_images import RenderTask
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
@@ -53,6 +55,7 @@ class DocumentReader:
     verify_share: float = 0.0  # of the lines, to be compared with their images
     figure_ocr: str = ""  # name of the OCR engine that reads words in figures; "" for none
     describer: FigureDescriber | None = None  # descriptions of figures; None for none
+    images: ImageStore | None = None  # of described figures; None: they are not kept
     lock: ReadWriteLock = field(default_factory=ReadWriteLock)  # exclusive: retry after a crash
 
     def read(self, root: Root, stale: Stale) -> PreparedDocument | None:
@@ -88,7 +91,8 @@ class DocumentReader:
         if document is None or self.describer is None:
             return document
         draw = partial(self.draw, self.describer.sandbox, budget, task)
-        return self.describer.describe(task, file, document, draw, asks=asks)
+        described = self.describer.describe(task, file, document, draw, asks=asks)
+        return add_images(described, self.images) if self.images else described
 
     def read_scanned(
         self, budget: FileBudget, task: Task, file: BinaryIO

@@ -10,16 +10,17 @@ import contextlib
 import hashlib
 import io
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from ingest.errors import DocumentError, StoppedError
-from ingest.extract.ocr.page_cache import CachedOcr, ScannedPages
+from ingest.extract.figures.scans import list_scan_figures
+from ingest.extract.ocr.page_cache import FIGURE, PAGE, CachedOcr, ScannedPages
 from ingest.extract.sandbox.pool import SandboxLimits
-from ingest.models import Code, Figure, PreparedDocument
+from ingest.models import Code, Figure, OcrResult, PreparedDocument
 from ingest.pipeline.reader.page_images import RenderTask
 from ingest.pipeline.reader.prepare import Prepare, Task, render_pool
 
@@ -43,9 +44,10 @@ class ScannedPageOcr:
         self.service = service
         self.sandbox = render_pool(limits)
 
-    def count_unsent_pages(self) -> int:
-        """Return the number of pages seen so far that a run would pay for."""
-        return len(self.ocr.unsent_keys)
+    def count_unsent(self) -> tuple[int, int]:
+        """Return the number of pages seen so far that a run would pay for, and of figures alone."""
+        kinds = list(self.ocr.unsent.values())
+        return kinds.count(PAGE), kinds.count(FIGURE)
 
     def close(self) -> None:
         """End the processes and threads, and close the connections."""
@@ -73,7 +75,9 @@ class ScannedPageOcr:
                 figure_results=shown.texts,
                 hanging_pages=skipped,
             )
-            document = prepare(second, file) or document
+            document = add_scan_figures(
+                prepare(second, file) or document, recognised.texts, scans.page_hashes
+            )
         if not document.details.scanned:
             return document
         details = document.details
@@ -81,6 +85,27 @@ class ScannedPageOcr:
         missing = tuple(sorted(unread.union(details.missing)))
         ocr = task.ocr if recognised.texts or self.service else ""
         return replace(document, details=replace(details, missing=missing, ocr=ocr))
+
+
+def add_scan_figures(
+    document: PreparedDocument, results: Mapping[int, OcrResult], hashes: Mapping[int, str]
+) -> PreparedDocument:
+    """Return a document with the figures that the service has found on its scanned pages."""
+    found = [
+        figure
+        for page in document.details.scanned
+        if page in results and page in hashes
+        for figure in list_scan_figures(page, results[page], hashes[page])
+    ]
+    if not found:
+        return document
+    captioned = [figure.page for figure in found if figure.caption]
+    pages = tuple(sorted([*document.details.figures, *captioned]))
+    return replace(
+        document,
+        figures=tuple(sorted([*document.figures, *found], key=lambda figure: figure.page)),
+        details=replace(document.details, figures=pages),
+    )
 
 
 def find_scanned_pages(
@@ -132,7 +157,7 @@ def list_figures(
         one = figures[number]
         return render(replace(request, pages=(one.page,), draw=True, box=one.box))
 
-    return replace(found, page_hashes=hashes, draw=draw, what="figure")
+    return replace(found, page_hashes=hashes, draw=draw, what=FIGURE)
 
 
 def hash_file(file: BinaryIO, size: int) -> str:

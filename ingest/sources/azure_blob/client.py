@@ -38,6 +38,7 @@ T = TypeVar("T")
 BLOB_API_VERSION = "2023-11-03"
 POOL_CONNECTIONS = 64
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 20, 60  # as in the storage SDK
+SUCCESSES = (HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.PARTIAL_CONTENT)
 STREAM_BLOCK_BYTES = 1 << 16  # per read: the most that is lost when a connection breaks
 
 ARCHIVED_REASON = "archived; rehydrate it to have it read (az storage blob set-tier --tier Hot)"
@@ -110,17 +111,24 @@ class BlobStorageClient:
         self.client.close()
 
     def send(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        content: bytes = b"",
     ) -> AbstractContextManager[HttpResponse]:
         """Send one request; the body of the response is not read yet.
 
         Raises ErrorResponse, or what azure-core raises.
         """
         request = HttpRequest(
-            method, url, headers={"x-ms-version": BLOB_API_VERSION, **(headers or {})}
+            method,
+            url,
+            headers={"x-ms-version": BLOB_API_VERSION, **(headers or {})},
+            content=content or None,
         )
         response = self.client.send_request(request, stream=True)
-        if response.status_code not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
+        if response.status_code not in SUCCESSES:
             response.close()
             code = str(response.headers.get("x-ms-error-code") or UNKNOWN_CODE)
             raise ErrorResponse(response, code, [code])

@@ -32,7 +32,7 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import environment, outcomes, settled
 from tests.emulator import faults
-from tests.emulator.emulator import Azure
+from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.identity import COGNITIVE_USER
 from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
@@ -113,6 +113,10 @@ def test_words_in_a_figure_are_read_and_paid_for_once(azure: Azure, folder: Path
     """A picture between paragraphs is sent alone, and not again if its document is copied."""
     (folder / "a.pdf").write_bytes(typed_with_picture("The valve is blue."))
     asks = client(azure, INGEST_FIGURES="text")
+    (root,) = parse_folder_roots([str(folder)])
+    with connected(asks, write=False) as all_:
+        assert list(dry_run(root, all_, Run("p")))
+        assert all_.reader.unsent_pages() == (0, 1)
 
     event = settled(run(folder, asks))["a.pdf"]
     (folder / "b.pdf").write_bytes((folder / "a.pdf").read_bytes())
@@ -121,6 +125,30 @@ def test_words_in_a_figure_are_read_and_paid_for_once(azure: Azure, folder: Path
     assert event.details.scanned == ()
     assert "Typed above.\n\nThe valve is blue.\n\nFigure 1. A valve" in found(azure, "valve")[0]
     assert azure.ocr.billed == {"The valve is blue.": 1}
+
+
+def test_figures_of_scans_are_those_of_the_service(azure: Azure, folder: Path) -> None:
+    """The layout model finds a chart on a scan, which is described at its caption, and once."""
+    page = "Sales grew.\nFigure 2. Sales of herons\nThey fell later."
+    azure.ocr.figures[page] = [((0.1, 0.1, 0.9, 0.6), "Figure 2. Sales of herons")]
+    write(folder / "a.pdf", page)
+    asks = client(
+        azure,
+        INGEST_OCR_MODEL="layout",
+        INGEST_FIGURES="describe",
+        AZURE_OPENAI_FIGURES_DEPLOYMENT=FIGURES,
+        AZURE_OPENAI_FIGURES_MODEL="gpt-4.1-mini",
+    )
+
+    details = settled(run(folder, asks))["a.pdf"].details
+    write(folder / "b.pdf", "Another beginning.", page)
+    run(folder, asks)
+
+    assert (details.figures, details.figure_outcomes) == ((1,), {"described": 1})
+    (asked,) = azure.openai.chat.asked
+    assert "Caption: Figure 2. Sales of herons" in asked.words
+    assert "Paragraph after: They fell later." in asked.words
+    assert azure.ocr.billed[page] == 1
 
 
 def test_without_figures_pictures_on_typed_pages_stay_here(azure: Azure, folder: Path) -> None:
@@ -323,7 +351,7 @@ def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, fol
     (root,) = parse_folder_roots([str(folder)])
     with connected(client(azure), write=False) as all_:
         events = list(dry_run(root, all_, Run("p")))
-        assert all_.reader.unsent_pages() == 2
+        assert all_.reader.unsent_pages() == (2, 0)
 
     assert outcomes(events) == {"a.pdf": "unchanged", "b.pdf": "new"}
     assert azure.count("ocr") == asked

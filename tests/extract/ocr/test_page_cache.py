@@ -244,5 +244,5 @@ def test_without_a_service_pages_are_only_counted(shelf: Shelf, reader: Reader) 
 
     assert set(found.texts) == {1}
     assert found.refused == ()
-    assert len(plan.unsent_keys) == 2
+    assert len(plan.unsent) == 2
     assert shelf.written == written

@@ -257,7 +257,7 @@ def test_a_plan_tells_what_the_figures_would_cost(
     with connected(chosen, Cancellation(), write=False) as all_:
         spending = PlanTotals(all_.budget)
         for event in dry_run(root, all_, Run("plan")):
-            spending.add(event, all_.reader.unsent_pages())
+            spending.add(event, sum(all_.reader.unsent_pages()))
             if isinstance(event, SourceResult):
                 assert event.reason == "2 figures to be described, once all text is indexed"
         planned = estimate(spending, all_, remote=False)
