@@ -232,6 +232,8 @@ class FigureDescriber:
                 picture = task.draw()
                 made = self.ask(task, picture)
             except (DocumentError, InvalidDescriptionError) as error:
+                if self.is_overdue():  # the end of the run has ended the sandbox, too
+                    raise StoppedError(NOT_YET) from error
                 return self.cache.note_failure(task, str(error), attempts + 1)
             if made.outcome is FigureOutcome.FAILED:
                 return made
