@@ -131,7 +131,7 @@ class FigureDescriber:
         tasks = self.list_tasks(task, file, document, cpu)
         found = self.describe_all(tasks) if asks and self.chat else list(map(self.recall, tasks))
         described = tuple(
-            as_described(one.figure, number, outcome)
+            as_described(one.figure, number, outcome if self.images else replace(outcome, image=""))
             for number, (one, outcome) in enumerate(zip(tasks, found, strict=True))
         )
         counts = Counter(one.outcome.value for one in described)
