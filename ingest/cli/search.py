@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator
 
 from ingest.api import search
-from ingest.chunk.generated import split_mark
 from ingest.cli import load_settings, output
 from ingest.commands.search.excerpts import words_to_mark
 from ingest.commands.search.passages import unwrap, wrap
+from ingest.index.generated import split_mark
 from ingest.index.sqlite.tokenize import highlight
 from ingest.models import Hit, Permissions
 from ingest.runtime.formatting import escape_controls, escape_unprintable, to_json

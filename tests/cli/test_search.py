@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from ingest.cli.arguments import build_parser
 from ingest.cli.search import format_hit, hit_json
-from ingest.models import Hit
+from ingest.config.settings import build_settings
+from ingest.models import FigureFilter, Hit
 from ingest.runtime.formatting import to_json
 
 FIELDS = {
@@ -55,10 +57,17 @@ def test_generated_text_is_never_printed_as_the_documents(whole: bool) -> None:
     """I see which figure a model has described, and never take its words for the author's."""
     about = "Figure 3, page 4, described by gpt-4o"
     text = "Clean spindles last longer."
-    fields = FIELDS | {"content": f"[Figure 3, generated description]\n{text}"}
+    fields = FIELDS | {"content": f"[Figure 3, AI-generated]\n{text}"}
     hit = replace(HIT, fields=fields, figure=about, excerpt=f"[{about}]\n{text}")
     assert printed(hit, whole=whole)[2:] == [f"    [{about}]", f"    {text}"]
     assert hit_json(hit)["figure"] == about
+
+
+def test_the_filter_of_a_search_is_not_the_setting_of_a_run() -> None:
+    """`--figures` of both commands has its own values."""
+    options = build_parser().parse_args(["search", "sales", "--figures", "only"])
+    assert FigureFilter(options.figure_filter) is FigureFilter.ONLY
+    assert build_settings({"INGEST_FIGURES": "text"}, vars(options)).figures == "text"
 
 
 def test_roots_and_copies_are_named() -> None:

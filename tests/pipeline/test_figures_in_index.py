@@ -5,10 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from ingest.config.factory import open_services
+from ingest.errors import DocumentError, StoppedError
+from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.index import Index
 from ingest.index.azure.client import MissingFieldError
 from ingest.index.azure.create import ensure_index
@@ -17,6 +21,8 @@ from ingest.index.schema import FIGURE_FIELD_NAMES
 from ingest.index.sqlite.chunks import SqliteChunks
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
+    CachedPage,
+    Code,
     DescribedFigure,
     Figure,
     FigureDescription,
@@ -31,9 +37,12 @@ from ingest.models import (
 )
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
+from ingest.pipeline.reader.figure_cache import FigureTask
 from ingest.pipeline.reader.figure_chunks import insert_figure_chunks
+from ingest.pipeline.reader.figures import FigureDescriber
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
+from ingest.runtime.timing import Stopwatch
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.commands.check.conftest import Shelf, Time
@@ -43,6 +52,9 @@ from tests.index.test_contract import A, B, defined, opened
 from tests.pdfs import write
 from tests.pipeline.reader.test_describing_figures import client, run, with_figures
 from tests.pipeline.reader.test_describing_figures import write as write_pdf
+
+if TYPE_CHECKING:
+    from ingest.embed.openai_chat import ChatModel
 
 CHART = FigureDescription(FigureKind.CHART, "Sales", "Anvils sell best.", "", (), (), "gpt-4o")
 FIGURE = Figure(1, (0.1, 0.1, 0.9, 0.5), caption="Figure 3: Sales")
@@ -100,10 +112,10 @@ def test_descriptions_come_and_go_with_their_document(bench: Bench) -> None:
     assert bench.outcomes() == {"a.pdf": "changed"}
     (hit,) = ask(bench, "only")
     assert (hit.fields["figure_kind"], hit.fields["figure_label"]) == ("chart", "Figure 3")
-    assert hit.fields["content"] == (
-        "[Figure 3, generated description]\nSales\n\nAnvils sell best."
-    )
+    assert hit.fields["content"] == ("[Figure 3, AI-generated]\nSales\n\nAnvils sell best.")
     assert [hit.fields["figure_kind"] for hit in ask(bench, "exclude")] == [None]
+    assert bench.index.search("generated", None, Mode.TEXT, 9) == []  # a word of the mark alone
+    assert len(bench.index.search("figure 3", None, Mode.TEXT, 9)) == 2
 
     paid = len(bench.embeds.texts)
     write(bench.folder / "a.pdf", "Saws.", "Lathes turn wood.\nFigure 3: Sales\nThe very end.")
@@ -122,10 +134,11 @@ def test_descriptions_come_and_go_with_their_document(bench: Bench) -> None:
 def test_a_service_that_cannot_mark_a_description_is_not_given_one(azure: Azure) -> None:
     """An identity may write and not add fields: my nightly run goes on, and nothing is unmarked."""
     azure.search.delays.search = azure.search.delays.lookup = 0
+    definition = defined("earlier")
+    definition.fields = [f for f in definition.fields if f.name not in FIGURE_FIELD_NAMES]
+    with closing(opened(azure.search_endpoint, "earlier")) as made:
+        ensure_index(made, definition)
     with closing(opened(azure.search_endpoint, "earlier")) as index:
-        definition = defined("earlier")
-        definition.fields = [f for f in definition.fields if f.name not in FIGURE_FIELD_NAMES]
-        ensure_index(index, definition)
         figure = insert_figure_chunks(
             PreparedDocument("f", 3, 0, "", (), described=(DESCRIBED,)), B.source, RECIPE
         )
@@ -145,6 +158,20 @@ def test_a_service_that_cannot_mark_a_description_is_not_given_one(azure: Azure)
         assert index.upload([described]) == []
         assert found("only") == [described.chunk.id]
         assert found("exclude") == [A.chunk.id]
+
+
+def test_a_run_that_ends_is_no_failure_of_a_figure(bench: Bench) -> None:
+    """Three nights that ended early do not have a chart given up, whose sandbox they closed."""
+
+    def draw() -> bytes:
+        raise DocumentError("reading it crashed the sandbox", Code.CRASHED)
+
+    chat = cast("ChatModel", SimpleNamespace(is_overdue=lambda: True, close=lambda: None))
+    describer = FigureDescriber(bench.index, chat, "gpt-4o", SandboxLimits(9, 512), Stopwatch())
+    with closing(describer), pytest.raises(StoppedError):
+        new = CachedPage("ab", "docs", "a.pdf", "")
+        describer.describe_one(FigureTask(new, "", FIGURE, draw))
+    assert bench.index.cached_page("ab") is None
 
 
 def test_a_description_is_for_those_who_may_read_its_document(bench: Bench) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.models import Chunk, Code, Details, PreparedDocument
-from ingest.pipeline.transaction import describe_missing, format_page_numbers
+from ingest.models import Chunk, Code, Details, PreparedDocument, Record, Source
+from ingest.pipeline.transaction import Transaction, describe_missing, format_page_numbers
 
 CHUNK = Chunk("a", "text", 1, 0, 0, 4, 1, 1, "", ())
 
@@ -69,3 +69,12 @@ def test_a_document_without_any_text_has_no_others_in_the_index() -> None:
 def test_pages_are_named_shortly(pages: tuple[int, ...], words: str) -> None:
     """A thousand missing pages fit into a line."""
     assert format_page_numbers(pages) == words
+
+
+def test_an_intent_names_the_images_of_both_versions() -> None:
+    """Whenever the run dies, no image is deleted that a chunk in the index may show."""
+    record = Record("r", "a.pdf", details=Details(images=("old.png", "both.png")))
+    document = made(CHUNK, images=("both.png", "new.png"))
+    write = Transaction(Source("r", "a.pdf", "", 1, ""), "", record, document, frozenset())
+    assert write.intent("run").details.images == ("old.png", "both.png", "new.png")
+    assert write.commit("run").details.images == ("both.png", "new.png")

@@ -19,7 +19,7 @@ from ingest.commands.doctor.env_names import (
     find_contradictions,
     find_misspellings,
 )
-from ingest.commands.doctor.figures import check_figures
+from ingest.commands.doctor.figures import check_figures, check_images
 from ingest.commands.doctor.finding import (
     PROBE_RETRY_SECONDS,
     DoctorContext,
@@ -112,6 +112,8 @@ def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
     yield from check_embedding(context, unreachable, identity_problem)
     yield from check_ocr(context, unreachable, identity_problem)
     yield from check_figures(context, unreachable, identity_problem)
+    if context.settings.figures_to:
+        yield run_probe("images", partial(check_images, context))
     yield from check_index_access(context, unreachable, identity_problem)
     if context.settings.passwords:
         yield run_probe(

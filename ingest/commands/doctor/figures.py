@@ -1,4 +1,4 @@
-"""Check the chat model that describes figures, by one small picture."""
+"""Check the chat model that describes figures, by one small picture, and the place for images."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict
 from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
+from ingest.config.images import open_images
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.figures.describe import INSTRUCTIONS, SCHEMA, parse_description
 from ingest.runtime.budget import Budget
@@ -60,6 +61,13 @@ def probe_figures(context: DoctorContext) -> str:
     form = "by a schema" if chat.form.has_schema else "as plain JSON: it takes no schema"
     billed = f"{answer.billed.total:,} tokens billed"
     return f"{chat.endpoint.deployment}: {model} described a picture{kind}, {form}; {billed}"
+
+
+def check_images(context: DoctorContext) -> str:
+    """Name the place of images. Raises ConfigError if it cannot be read, or is another index's."""
+    with open_images(context.settings, context.connections, write=False) as store:
+        assert store
+        return store.place
 
 
 def draw_probe() -> bytes:

@@ -99,7 +99,9 @@ class DoctorContext:
             or self.ocr_endpoint
             or self.figures_need_token,
             SEARCH_SCOPE: self.search_endpoint and not chosen.search_key,
-            STORAGE_SCOPE: not all(Location.parse(root).is_local for root in self.named_roots),
+            STORAGE_SCOPE: not all(
+                Location.parse(place).is_local for place in (*self.named_roots, chosen.figures_to)
+            ),
         }
         return [scope for scope, is_needed in needed.items() if is_needed]
 

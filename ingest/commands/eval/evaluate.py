@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from ingest.chunk.generated import split_mark
 from ingest.chunk.tokens import count_tokens
 from ingest.commands.eval.cache import cache_embeddings
 from ingest.commands.eval.metrics import longest_shared_run, tokenize_words
@@ -26,6 +25,7 @@ from ingest.commands.eval.results import (
 from ingest.commands.search.excerpts import add_excerpts
 from ingest.embed import Embedder
 from ingest.index import ChunkStore, RecordStore
+from ingest.index.generated import split_mark
 from ingest.models import Hit, Mode, StoredChunk
 
 if TYPE_CHECKING:

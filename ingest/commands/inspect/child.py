@@ -17,6 +17,7 @@ from ingest.commands.inspect.view import Box, ChunkView, DocumentView, PageImage
 from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES
 from ingest.extract.pdf import EngineChain
 from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.pool import OnPage
@@ -97,7 +98,12 @@ def accept_view(
         raise InvalidAnswerError("it is not the image of a page with these texts")
     if not view or any(chunk.ordinal != n for n, chunk in enumerate(view.chunks)):
         raise InvalidAnswerError("it is not the text of a document with its chunks")
-    if view.figures or any(figure.page > view.page_count for figure in view.drawn):
+    drawn = view.drawn
+    if (
+        view.figures
+        or len(drawn) > MAX_DESCRIBED_FIGURES
+        or any(figure.page > view.page_count for figure in drawn)
+    ):
         raise InvalidAnswerError("it shows figures that are not on its pages")
     ordinals = range(len(view.chunks))
     for page in view.pages:

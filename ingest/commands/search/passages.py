@@ -10,9 +10,9 @@ from itertools import groupby, pairwise
 from typing import Any, TypeAlias
 
 from ingest.chunk.boundaries import find_sentence_starts
-from ingest.chunk.generated import split_mark
 from ingest.chunk.offsets import join_headings
 from ingest.chunk.tables import DELIMITER, find_tables
+from ingest.index.generated import split_mark
 
 LINE_CHARS = 76  # of a terminal with 80 columns, with an indent
 WINDOW_LINES = 3

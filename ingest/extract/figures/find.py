@@ -153,6 +153,8 @@ def find_drawings(
         for path in members
         if not any(has_middle(figure.box, path.box) for figure in found)
     ]
+    if not left:
+        return found, []
     more, rest = sort_clusters(clusters_of(left, near), lines)
     boxes = [enclose(path.box for path in members) for members in rest]
     return found + more, [box for box in boxes if height_of(box) <= LETTER_POINTS]

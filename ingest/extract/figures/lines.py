@@ -26,35 +26,34 @@ def join_lines(texts: Sequence[Box]) -> list[Box]:
     lines: list[Box] = []
     last: dict[int, list[int]] = defaultdict(list)  # the lines at each height, in bands
     for text in sorted(texts):
-        _, bottom, right, top = text
+        left, bottom, right, top = text
+        height = top - bottom
         bands = range(int(bottom // BAND_POINTS), int(top // BAND_POINTS) + 1)
-        joined = [
-            n for band in bands for n in last[band][-MAX_BAND_LINES:] if is_next(text, lines[n])
-        ]
-        if joined:
-            n = min(joined)
-            line = lines[n]  # which begins further left, as the texts are sorted
-            lines[n] = line[0], min(line[1], bottom), max(line[2], right), max(line[3], top)
-        else:
-            n = len(lines)
+        found = -1  # the first line that the text continues; without functions, as it is hot
+        for band in bands:
+            for n in last[band][-MAX_BAND_LINES:]:
+                if n == found:
+                    continue
+                _, low, end, high = lines[n]
+                other = high - low
+                least, most = (height, other) if height < other else (other, height)
+                if left - end > MAX_WORD_GAP * most:
+                    continue
+                level = min(top, high) - max(bottom, low)
+                if level >= MIN_LEVEL_SHARE * least and (found < 0 or n < found):
+                    found = n
+        if found < 0:
+            found = len(lines)
             lines.append(text)
+        else:  # it begins further left, as the texts are sorted
+            start, low, end, high = lines[found]
+            lines[found] = start, min(low, bottom), max(end, right), max(high, top)
         for band in bands:
             numbers = last[band]
-            if n in numbers:
-                numbers.remove(n)
-            numbers.append(n)
+            if found in numbers:
+                numbers.remove(found)
+            numbers.append(found)
     return lines
-
-
-def is_next(text: Box, line: Box) -> bool:
-    """Return whether a text is beside the end of a line, at the distance of words or less."""
-    left, bottom, _, top = text
-    _, line_bottom, line_right, line_top = line
-    height, other = line_top - line_bottom, top - bottom
-    least, most = (height, other) if height < other else (other, height)
-    if left - line_right > MAX_WORD_GAP * most:
-        return False
-    return min(line_top, top) - max(line_bottom, bottom) >= MIN_LEVEL_SHARE * least
 
 
 def find_body(lines: Sequence[Box]) -> frozenset[int]:

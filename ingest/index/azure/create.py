@@ -69,7 +69,7 @@ def ensure_index(
         index.documents.call_with_retry(
             lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE_CONTRIBUTOR
         )
-        index.texts.is_supported = True
+        index.texts.is_supported = index.has_figure_fields = True
         return
     if found is wanted:
         check_additional_fields(index, wanted)
@@ -80,7 +80,7 @@ def ensure_index(
     if missing or hidden:
         update_definition(index, found, missing, hidden)
     else:
-        index.texts.is_supported = True
+        index.texts.is_supported = index.has_figure_fields = True
 
 
 def update_definition(
@@ -106,7 +106,7 @@ def update_definition(
             raise
     else:
         wait_for_fields(index.documents, [field.name for field in (*missing, *hidden)])
-        index.texts.is_supported = True
+        index.texts.is_supported = index.has_figure_fields = True
 
 
 def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> None:

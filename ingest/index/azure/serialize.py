@@ -18,6 +18,7 @@ from ingest.index.names import split_names
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
+    FIGURE_KIND_FIELD,
     NAMES_FIELD,
     TEXT_HASH_FIELD,
     VECTOR_FIELD,
@@ -59,16 +60,19 @@ SIMPLE_SYNTAX = re.compile(r"""[+|"()'\\]|(?<!\S)-|\*(?!\S)""")
 
 
 def entry_to_values(entry: IndexEntry) -> dict[str, Any]:
-    """Return the values of a chunk, with its vector if it has one, for a profile to map.
-
-    Those of a figure are left out where there is none: an index of an earlier version lacks them.
-    """
-    document = {**chunk_to_document(entry), NAMES_FIELD.name: split_names(entry.source.name)}
-    if entry.chunk.figure is None:
-        document = {n: value for n, value in document.items() if n not in FIGURE_FIELD_NAMES}
+    """Return the values of a chunk, with its vector if it has one, for a profile to map."""
+    document = without_no_figure(chunk_to_document(entry))
+    document[NAMES_FIELD.name] = split_names(entry.source.name)
     if entry.vector is not None:
         document[VECTOR_FIELD] = np.ascontiguousarray(entry.vector)
     return document
+
+
+def without_no_figure(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the values of a figure if there is none: an earlier index has no such fields."""
+    if values[FIGURE_KIND_FIELD.name]:
+        return values
+    return {name: value for name, value in values.items() if name not in FIGURE_FIELD_NAMES}
 
 
 def copy_to_document(values: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +87,8 @@ def copy_to_document(values: dict[str, Any]) -> dict[str, Any]:
 
 def copy_from_document(document: dict[str, Any]) -> dict[str, Any]:
     """Deserialize a chunk's copy."""
-    values = {name: document.get(name) for name in COPIED_VALUE_NAMES if name != OWN_VALUES_NAME}
+    names = (name for name in COPIED_VALUE_NAMES if name != OWN_VALUES_NAME)
+    values = without_no_figure({name: document.get(name) for name in names})
     own: dict[str, Any] = json.loads(document.get(OWN_VALUES_NAME) or "{}")
     return values | own | {VECTOR_FIELD: decode_vector(document[VECTOR_FIELD])}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.index import HYBRID_WEIGHT, IndexTotals
+from ingest.index.generated import words_to_find
 from ingest.index.permissions import no_permissions_error
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
@@ -83,7 +84,7 @@ class SqliteChunks(Tables):
             found = entry.source.permissions
             values[READERS_COLUMN] = json.dumps(astuple(found)) if found else None
         words = (
-            index_words(entry.chunk.text),
+            index_words(words_to_find(entry.chunk.text)),
             index_names(entry.source.name, str(document["title"] or "")),
         )
         row = self.db.execute("SELECT number FROM chunks WHERE id = ?", (values["id"],)).fetchone()

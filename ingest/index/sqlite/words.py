@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from ingest.index.generated import words_to_find
 from ingest.index.sqlite.database import CREATE_WORDS_SQL
 from ingest.index.sqlite.tokenize import index_names, index_words
 
@@ -31,4 +32,4 @@ def has_names_column(db: sqlite3.Connection) -> bool:
 
 def word_row(number: int, text: str, source: str, title: str | None) -> tuple[int, str, str]:
     """Return the row of a chunk."""
-    return number, index_words(text), index_names(source, title or "")
+    return number, index_words(words_to_find(text)), index_names(source, title or "")

@@ -10,7 +10,7 @@ from functools import cache, partial
 
 from ingest.errors import DocumentError
 from ingest.extract.figures.describe import check_description
-from ingest.extract.ocr.page_cache import OcrCache, find_entry, hash_bytes
+from ingest.extract.ocr.page_cache import OcrCache, find_entry, hash_bytes, own_page
 from ingest.models import CachedPage, Figure, FigureOutcome, OcrResult
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class FigureCache:
         """
         new, draw = task.entry, cache(task.draw)
         found = find_entry(self.cache, new, partial(draw_if_possible, draw))
-        seen = replace(found, root=new.root, source=new.source, file=new.file)
+        seen = replace(own_page(found, new.root, new.source), file=new.file)
         if self.keeps and seen != found:
             self.cache.cache_page(seen)
         return replace(task, entry=seen, draw=draw)
@@ -82,7 +82,7 @@ class FigureCache:
         text = json.dumps(asdict(made), ensure_ascii=False, separators=(",", ":"))
         entry = replace(task.entry, operation="", recognised=OcrResult(text, 1.0))
         if picture is not None:
-            entry = replace(entry, picture=hash_bytes(picture))
+            entry = replace(entry, picture=hash_bytes(picture), others=())
         self.cache.cache_page(entry)
         return replace(task, entry=entry)
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from ingest.chunk import MIN_CHUNK_TOKENS
 from ingest.chunk.chunks import chunk_id_factory
-from ingest.chunk.generated import generated_mark
 from ingest.chunk.offsets import HEADING_SEPARATOR, sentence_offsets
 from ingest.chunk.split import split
 from ingest.chunk.tables import strip_table_marks
 from ingest.chunk.tokens import count_tokens
 from ingest.extract.figures.captions import find_label
 from ingest.extract.figures.insert import find_line
+from ingest.index.generated import generated_mark
 from ingest.models import (
     Chunk,
     ChunkFigure,

@@ -131,7 +131,7 @@ class FigureDescriber:
         tasks = self.list_tasks(task, file, document, render_pages)
         found = self.describe_all(tasks) if asks and self.chat else list(map(self.recall, tasks))
         described = tuple(
-            as_described(one.figure, number, outcome)
+            as_described(one.figure, number, outcome if self.images else replace(outcome, image=""))
             for number, (one, outcome) in enumerate(zip(tasks, found, strict=True))
         )
         counts = Counter(one.outcome.value for one in described)
@@ -218,6 +218,8 @@ class FigureDescriber:
                 picture = task.draw()
                 made = self.ask(task, picture)
             except (DocumentError, InvalidDescriptionError) as error:
+                if self.is_overdue():  # the end of the run has ended the sandbox, too
+                    raise StoppedError(NOT_YET) from error
                 return self.cache.note_failure(task, str(error), attempts + 1)
             if made.outcome is FigureOutcome.FAILED:
                 return made

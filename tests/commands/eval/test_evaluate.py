@@ -85,7 +85,7 @@ def test_the_page_is_not_enough_where_the_passage_is_known(bench: Bench) -> None
 
 def test_a_description_of_a_figure_is_no_passage_of_the_author() -> None:
     """A model's words score only where I ask for a page, on which the figure is."""
-    own, mark = "Sales rose from 3 to 9 last year.", "[Figure 3, generated description]\n"
+    own, mark = "Sales rose from 3 to 9 last year.", "[Figure 3, AI-generated]\n"
     stored = [
         StoredChunk(id_, "docs", "a.pdf", "f", 0, 1, 1, (), text)
         for id_, text in (("a", own), ("b", mark + own))

@@ -64,7 +64,7 @@ TOOLS = ["lathe", *(f"saw {letter}" for letter in "abcdefghijklmn"), "planer", "
 def test_an_excerpt_of_generated_text_begins_with_the_figure_it_describes() -> None:
     """No line of a description passes for the author's, whatever prints the excerpt."""
     figure = {"figure_kind": "chart", "figure_label": "Figure 3", "figure_model": "gpt-4o"}
-    text = "[Figure 3, generated description]\nSales by quarter.\n\nThey rise from 3 to 9."
+    text = "[Figure 3, AI-generated]\nSales by quarter.\n\nThey rise from 3 to 9."
     offsets = {"content": text, "sentence_offsets": [0, 34, 53], "page_start": 12}
     hit = Hit(1.0, {"headings": [], **offsets, **figure})
     (shown,) = add_excerpts("how do sales rise", None, [hit], None)

@@ -94,9 +94,12 @@ def test_a_container_of_images_takes_a_role(azure: Azure, tmp_path: Path) -> Non
     """Reading documents from an account is no permission to write to it, and I am told the role."""
     azure.blob.containers["figures"] = {}
     place = f"{azure.blob_endpoint}/figures"
+    chosen = client(azure, tmp_path, INGEST_FIGURES_TO=place)
     with pytest.raises(RoleError, match="Storage Blob Data Contributor"):  # noqa: SIM117
-        with images(client(azure, tmp_path, INGEST_FIGURES_TO=place)):
+        with images(chosen):
             pass
+    with images(chosen, write=False) as store:  # a check only reads
+        assert not list(store.names())
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_a_description_stands_where_its_figure_does() -> None:
     made = insert_figure_chunks(before, SOURCE, replace(RECIPE, chunk_tokens=200))
     (chunk,) = generated(made)
     assert chunk.text == (
-        "[Figure 3, generated description]\nSales by quarter\n\nSales rise from 3 to 9.\n\n"
+        "[Figure 3, AI-generated]\nSales by quarter\n\nSales rise from 3 to 9.\n\n"
         "ACME\n2023\n\nQuarter; Sales (EUR)\n\n"
         "| Quarter | Sales |\n| --- | --- |\n| Q1 | 3 |\n| Q2 \\| Q3 | 9 |"
     )
@@ -104,7 +104,7 @@ def test_a_figure_without_a_caption_stands_by_its_neighbours(figure: Figure, pla
     )
     (chunk,) = generated(document)
     assert document.chunks.index(chunk) == place % len(document.chunks)
-    assert chunk.text.startswith("[Figure, generated description]\n")
+    assert chunk.text.startswith("[Figure, AI-generated]\n")
 
 
 def test_only_descriptions_are_indexed() -> None:
@@ -126,11 +126,11 @@ def test_a_long_description_is_split_within_the_limit() -> None:
     chunks = generated(insert_figure_chunks(report(long, described(number=1)), SOURCE, recipe))
     assert len(chunks) > 3
     assert len({chunk.id for chunk in chunks}) == len(chunks)
-    assert all(chunk.text.startswith("[Figure 3, generated description]\n") for chunk in chunks)
+    assert all(chunk.text.startswith("[Figure 3, AI-generated]\n") for chunk in chunks)
     assert max(count_tokens([chunk.text for chunk in chunks])) <= 80
     continued = next(chunk for chunk in chunks if "| 2010 |" in chunk.text)
     assert "| Year | Sales |" in continued.text
-    assert continued.sentence_offsets[1] == len("[Figure 3, generated description]\n")
+    assert continued.sentence_offsets[1] == len("[Figure 3, AI-generated]\n")
 
 
 @pytest.mark.parametrize(
