@@ -28,8 +28,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PAGE, FIGURE = "page", "figure"
 KEY_CHARS = 40
+PAGE, FIGURE = "page", "figure"
+MAX_OTHERS = 10  # sources, besides the last one, that a page is known to be in
 MAX_SUBMISSIONS = 3  # of one page, before it is given up
 
 
@@ -132,6 +133,16 @@ def run_after(before: Future[T] | None, call: Callable[[], T]) -> T:
     return call()
 
 
+def own_page(page: CachedPage, root: str, source: str) -> CachedPage:
+    """Return a page as that of another source in which it is seen now.
+
+    A page is deleted with its source, and this source may outlive the other one.
+    """
+    before = (page.root, page.source), *page.others
+    others = tuple(other for other in before if other != (root, source))
+    return replace(page, root=root, source=source, others=others[:MAX_OTHERS])
+
+
 class CachedOcr:
     """OCR service with a cache of the pages it was paid for. Thread-safe, except for `close`.
 
@@ -187,8 +198,7 @@ class CachedOcr:
             if not entry.operation:
                 self.unsent[entry.key] = pages.what
             return entry.recognised
-        # A page is deleted with its source, and this source may outlive the other one.
-        seen = replace(entry, root=pages.root, source=pages.source, file=pages.file)
+        seen = replace(own_page(entry, *pages.owner), file=pages.file)
         if seen != entry:
             self.cache.cache_page(seen)
         if seen.recognised:
@@ -208,7 +218,9 @@ class CachedOcr:
         for _ in range(MAX_SUBMISSIONS):
             if submitted is None:
                 submitted = service.submit(draw())
-                page = replace(page, operation=submitted.operation, picture=hash_bytes(draw()))
+                # Other documents have the image that was sent before, perhaps not this one.
+                picture = hash_bytes(draw())
+                page = replace(page, operation=submitted.operation, picture=picture, others=())
                 self.cache.cache_page(page)
             try:
                 text = service.wait_for_result(submitted)

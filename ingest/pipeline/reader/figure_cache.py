@@ -6,11 +6,11 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 from ingest.errors import DocumentError
 from ingest.extract.figures.describe import check_description
-from ingest.extract.ocr.page_cache import OcrCache, find_entry
+from ingest.extract.ocr.page_cache import OcrCache, find_entry, hash_bytes, own_page
 from ingest.models import CachedPage, Figure, FigureOutcome, OcrResult
 
 log = logging.getLogger(__name__)
@@ -32,10 +32,20 @@ class Described:
 class FigureTask:
     """One figure to describe."""
 
-    new: CachedPage  # what is cached of it, unless something is
+    entry: CachedPage  # of it in the cache; a new one until `FigureCache.find`
     words: str  # to send with it
     figure: Figure
     draw: Callable[[], bytes]  # its picture; raises DocumentError
+
+    @property
+    def root(self) -> str:
+        """Root of its document."""
+        return self.entry.root
+
+    @property
+    def source(self) -> str:
+        """Name of its document."""
+        return self.entry.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,40 +55,45 @@ class FigureCache:
     cache: OcrCache
     keeps: bool  # False: only look, as a plan does
 
-    def load(
-        self, task: FigureTask, draw: Callable[[], bytes]
-    ) -> tuple[CachedPage, Described | None, int]:
-        """Return the entry of a figure, and the outcome in it, or else how often it failed.
+    def find(self, task: FigureTask) -> FigureTask:
+        """Return a task with its entry in the cache, whose picture is drawn once at most.
 
         It is deleted with its source, so it is given to this one, which may outlive the other.
         """
-        new = task.new
-        entry = find_entry(self.cache, new, partial(draw_if_possible, draw))
-        seen = replace(entry, root=new.root, source=new.source, file=new.file)
-        if self.keeps and seen != entry:
+        new, draw = task.entry, cache(task.draw)
+        found = find_entry(self.cache, new, partial(draw_if_possible, draw))
+        seen = replace(own_page(found, new.root, new.source), file=new.file)
+        if self.keeps and seen != found:
             self.cache.cache_page(seen)
-        if seen.recognised is None:
-            return seen, None, int(seen.operation) if seen.operation.isdecimal() else 0
+        return replace(task, entry=seen, draw=draw)
+
+    def load(self, task: FigureTask) -> tuple[Described | None, int]:
+        """Return what the entry has of a figure, or else how often it was tried in vain."""
+        entry = task.entry
+        if entry.recognised is None:
+            return None, int(entry.operation) if entry.operation.isdecimal() else 0
         try:
-            return seen, described_from_json(seen.recognised.text), 0
+            return described_from_json(entry.recognised.text), 0
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return seen, None, 0  # of another version, or of somebody else's index
+            return None, 0  # of another version, or of somebody else's index
 
-    def save(self, entry: CachedPage, made: Described) -> None:
-        """Save an outcome in the cache."""
+    def save(self, task: FigureTask, made: Described, picture: bytes | None = None) -> FigureTask:
+        """Save an outcome, and the picture that it is of; return the task with the new entry."""
         text = json.dumps(asdict(made), ensure_ascii=False, separators=(",", ":"))
-        self.cache.cache_page(replace(entry, operation="", recognised=OcrResult(text, 1.0)))
+        entry = replace(task.entry, operation="", recognised=OcrResult(text, 1.0))
+        if picture is not None:
+            entry = replace(entry, picture=hash_bytes(picture), others=())
+        self.cache.cache_page(entry)
+        return replace(task, entry=entry)
 
-    def note_failure(
-        self, entry: CachedPage, task: FigureTask, reason: str, attempts: int
-    ) -> Described:
+    def note_failure(self, task: FigureTask, reason: str, attempts: int) -> Described:
         """Note that a figure could not be described; after some runs, it is given up."""
-        log.info("%s: page %d: a figure: %s", entry.source, task.figure.page, reason)
+        log.info("%s: page %d: a figure: %s", task.source, task.figure.page, reason)
         if attempts >= MAX_ATTEMPTS:
             given_up = Described(FigureOutcome.REFUSED, f"{reason}, in {attempts} runs")
-            self.save(entry, given_up)
+            self.save(task, given_up)
             return given_up
-        self.cache.cache_page(replace(entry, operation=str(attempts), recognised=None))
+        self.cache.cache_page(replace(task.entry, operation=str(attempts), recognised=None))
         return Described(FigureOutcome.FAILED, reason)
 
 

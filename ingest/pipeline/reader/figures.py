@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, replace
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.chunk.tokens import count_tokens
@@ -34,7 +34,7 @@ from ingest.extract.figures.describe import (
 from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES
 from ingest.extract.figures.image_tokens import count_image_tokens
 from ingest.extract.figures.picture import expected_size, media_type, read_size
-from ingest.extract.ocr.page_cache import KEY_CHARS, OcrCache, SharedCalls, hash_bytes
+from ingest.extract.ocr.page_cache import OcrCache, SharedCalls, hash_bytes
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import (
     CachedPage,
@@ -166,19 +166,20 @@ class FigureDescriber:
             key = hashlib.sha256("\0".join([*parts, content, words]).encode(errors="replace"))
             picture = replace(request, pages=(figure.page,), box=figure.box, in_colour=True)
             draw = partial(draw_alone, picture)
-            new = CachedPage(key.hexdigest()[:KEY_CHARS], *source.key, "", file=file_hash)
+            new = CachedPage(key.hexdigest()[:40], *source.key, "", file=file_hash)
             tasks.append(FigureTask(new, words, figure, draw))
         return tasks
 
     def recall(self, task: FigureTask) -> Described:
         """Return what is known of a figure; note what a run would pay if nothing is."""
-        entry, found, _ = self.cache.load(task, task.draw)
+        task = self.cache.find(task)
+        found, _ = self.cache.load(task)
         if found:
-            return found if self.has_image(found) else self.restore_image(entry, task, found)
+            return found if self.has_image(found) else self.restore_image(task, found)
         if self.chat is None:
             size = expected_size(task.figure)
             tokens = ChatTokens(self.count_tokens(task, size), EXPECTED_ANSWER_TOKENS)
-            self.unsent[entry.key] = tokens
+            self.unsent[task.entry.key] = tokens
         return Described(FigureOutcome.FAILED, NOT_YET)
 
     def describe_all(self, tasks: Sequence[FigureTask]) -> list[Described]:
@@ -200,34 +201,33 @@ class FigureDescriber:
 
     def start_call(self, task: FigureTask) -> Future[Described]:
         """Start the call for a figure, or return the one of this document that is under way."""
-        owner = (task.new.root, task.new.source)
-        return self.calls.start(task.new.key, owner, partial(self.describe_one, task))
+        owner = (task.root, task.source)
+        return self.calls.start(task.entry.key, owner, partial(self.describe_one, task))
 
     def describe_one(self, task: FigureTask) -> Described:
         """Return the outcome of a figure, cached or asked for."""
-        draw = cache(task.draw)
-        entry, found, attempts = self.cache.load(task, draw)
+        task = self.cache.find(task)
+        found, attempts = self.cache.load(task)
         if found:
-            return found if self.has_image(found) else self.restore_image(entry, task, found)
+            return found if self.has_image(found) else self.restore_image(task, found)
         if self.outage:
             return Described(FigureOutcome.FAILED, self.outage)
-        source = (entry.root, entry.source)
+        source = (task.root, task.source)
         with self.times.measure(DESCRIBING_FIGURES, source, page=task.figure.page):
             try:
-                picture = draw()
+                picture = task.draw()
                 made = self.ask(task, picture)
             except (DocumentError, InvalidDescriptionError) as error:
                 if self.is_overdue():  # the end of the run has ended the sandbox, too
                     raise StoppedError(NOT_YET) from error
-                return self.cache.note_failure(entry, task, str(error), attempts + 1)
+                return self.cache.note_failure(task, str(error), attempts + 1)
             if made.outcome is FigureOutcome.FAILED:
                 return made
-            entry = replace(entry, picture=hash_bytes(picture))
-            self.cache.save(entry, made)  # it is paid for, so before anything else
+            task = self.cache.save(task, made, picture)  # it is paid for, so before anything else
             if self.has_image(made):
                 return made
             made = self.keep_image(made, picture)
-            self.cache.save(entry, made)
+            self.cache.save(task, made, picture)
             return made
 
     def has_image(self, found: Described) -> bool:
@@ -236,17 +236,17 @@ class FigureDescriber:
             return True
         return bool(found.image) and self.images.has(found.image)
 
-    def restore_image(self, entry: CachedPage, task: FigureTask, found: Described) -> Described:
+    def restore_image(self, task: FigureTask, found: Described) -> Described:
         """Store the picture of a figure whose description is known."""
         try:
             picture = task.draw()
+            made = self.keep_image(found, picture)
         except DocumentError as error:
-            log.warning("%s: page %d: a figure: %s", entry.source, task.figure.page, error)
+            log.warning("%s: page %d: a figure: %s", task.source, task.figure.page, error)
             return replace(found, image="")
-        made = self.keep_image(found, picture)
-        # A description has the picture that it was made of, whatever is drawn later.
-        if entry.picture == hash_bytes(picture):
-            self.cache.save(entry, made)
+        # What is drawn now may differ from what was described.
+        if task.entry.picture == hash_bytes(picture):
+            self.cache.save(task, made, picture)
         return made
 
     def keep_image(self, made: Described, picture: bytes) -> Described:
