@@ -129,15 +129,17 @@ def test_a_first_run_looks_up_only_what_it_embedded_and_dropped(bench: Bench) ->
     """A new index has nothing to find; a copy of a text of long ago is looked up all the same."""
     write(bench.folder / "a.pdf", prose("lathes", 4))
     write(bench.folder / "b.pdf", prose("mills", 20), prose("saws", 20))
-    shutil.copy(bench.folder / "a.pdf", bench.folder / "c.pdf")
     index = Asked(bench.folder.parent / "asked", MODEL, DIMENSIONS, create=True)
     index.asked = []
     used = replace(bench.services(index), recent_vectors=RecentVectors(DIMENSIONS * 4))
     (root,) = parse_folder_roots([str(bench.folder)])
     done = settled(list(ingest_root(root, used, Run("first"))))
+    assert index.asked == []
+    shutil.copy(bench.folder / "a.pdf", bench.folder / "c.pdf")
+    again = settled(list(ingest_root(root, used, Run("first"))))
     used.reader.threads.shutdown()
     used.embed_threads.shutdown()
-    assert done["a.pdf"].embedded == done["c.pdf"].reused == len(index.asked) > 0
+    assert done["a.pdf"].embedded == again["c.pdf"].reused == len(index.asked) > 0
     index.close()
 
 
