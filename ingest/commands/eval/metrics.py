@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ingest.index.sqlite.arabic import MARKS
 from ingest.index.sqlite.tokenize import TERM_PATTERN, UNSPACED_CHARACTER, fold_case
 
 MIN_SHARED_TOKENS = 5  # in a row; a shorter match is chance
@@ -58,7 +59,7 @@ def tokenize_words(text: str) -> tuple[str, ...]:
     """Split a text into words without case and accents, or characters if it has no spaces."""
     return tuple(
         token
-        for run in TERM_PATTERN.findall(text)
+        for run in TERM_PATTERN.findall(MARKS.sub("", text))  # which part Arabic words
         for token in (run if UNSPACED_CHARACTER.match(run) else [fold_case(run)])
     )
 

@@ -56,6 +56,7 @@ def test_tokens_do_not_see_case_accents_or_tables() -> None:
     """A row is the same words in a table and out of it; Japanese counts by characters."""
     assert tokenize_words("| Été | 2 € |") == tokenize_words("ete 2") == ("ete", "2")
     assert tokenize_words("水位計") == ("水", "位", "計")
+    assert tokenize_words("يُقرأ العدّاد") == tokenize_words("يقرأ العداد")
 
 
 def test_a_passage_is_found_in_the_chunk_that_has_part_of_it() -> None:
