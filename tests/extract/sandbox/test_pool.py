@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from ingest.errors import DocumentError
 from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, SandboxPool, TimedOut
+from ingest.extract.sandbox.process import SandboxProcess
 from ingest.extract.sandbox.spawn import CHILD_SCRIPT
 from ingest.models import Code, Outcome
 from tests.conftest import ROOT, environment
@@ -252,17 +254,34 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
     assert missing.startswith("cannot start a process to read documents ([Errno 2]")
 
 
-def test_a_reader_can_be_started_before_it_is_needed() -> None:
-    """A first run does not wait for its readers, and has no more of them for it."""
+def test_a_reader_can_be_started_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first run does not wait for its readers, and has no more of them for it.
+
+    A document that comes while one is being started waits for that one.
+    """
     children = SandboxPool(behave, SandboxLimits(30, 1024))
-    try:
-        children.warm_up()
-        (early,) = children.processes
-        with Path(os.devnull).open("rb") as file:
-            assert children("well", file).startswith("well")
-        assert children.processes == {early}
-    finally:
-        children.close()
+    begun, goes_on = threading.Event(), threading.Event()
+    start = children.start_process
+
+    def start_slowly() -> SandboxProcess:
+        begun.set()
+        assert goes_on.wait(PATIENCE)
+        return start()
+
+    monkeypatch.setattr(children, "start_process", start_slowly)
+    with (
+        closing(children),
+        ThreadPoolExecutor(2) as threads,
+        Path(os.devnull).open("rb") as file,
+    ):
+        warm = threads.submit(children.warm_up)
+        assert begun.wait(PATIENCE)
+        first = threads.submit(children, "well", file)
+        goes_on.set()
+        assert first.result().startswith("well")
+        warm.result()
+        assert children("well", file).startswith("well")
+        assert len(children.processes) == 1
 
 
 def test_what_the_function_says_of_a_document_arrives() -> None:
