@@ -446,6 +446,7 @@ class CachedPage:
     # id under which OCR keeps its result for a day; of a figure, the number of failed attempts
     operation: str
     recognised: OcrResult | None = None  # None: the result has not been fetched yet
+    others: tuple[SourceKey, ...] = ()  # sources it was seen in before; one of them may inherit it
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ ingest can replace theirs.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import orjson
@@ -299,7 +299,9 @@ def drop_unknown_fields(
 def cached_page_to_json(page: CachedPage) -> str:
     """Serialize a cached page without its key and source."""
     found = page.recognised
-    values = {"operation": page.operation, **(asdict(found) if found else {})}
+    values: dict[str, Any] = {"operation": page.operation, **(asdict(found) if found else {})}
+    if page.others:
+        values["others"] = page.others
     if found and not found.figures:
         del values["figures"]
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
@@ -317,7 +319,17 @@ def cached_page_from_json(key: str, root: str, source: str, text: str) -> Cached
         if "text" in stored
         else None
     )
-    return CachedPage(key, root, source, stored["operation"], found)
+    others = tuple((str(name), str(other)) for name, other in stored.get("others", ()))
+    return CachedPage(key, root, source, stored["operation"], found, others)
+
+
+def inherit_page(page: CachedPage, is_known: Callable[[str, str], object]) -> CachedPage | None:
+    """Return a page whose source is deleted as that of another source; None if none has it."""
+    heir = next((other for other in page.others if is_known(*other)), None)
+    if heir is None:
+        return None
+    others = tuple(other for other in page.others if other != heir)
+    return replace(page, root=heir[0], source=heir[1], others=others)
 
 
 def truncate_term(value: str) -> str:

@@ -527,15 +527,20 @@ def test_pages_that_were_paid_for_are_no_answers(index: Index) -> None:
 
 
 def test_pages_are_forgotten_with_their_source(index: Index) -> None:
-    """And those of others stay, however many there are."""
+    """And those of others stay, however many there are; one that a copy has too becomes its own."""
     for number in range(3):
         index.cache_page(page(number))
     index.cache_page(page(9, "other.pdf"))
+    copies = (("/docs", "gone.pdf"), ("/docs", "copy.pdf"))
+    index.cache_page(replace(page(5), others=copies))
     scanned = replace(RECORD, details=replace(DETAILS, scanned=(1, 2, 3)))
     index.save(scanned).result()
+    index.save(replace(scanned, source="copy.pdf")).result()
     index.forget(scanned)
     assert [index.cached_page(page(number).key) for number in range(3)] == [None] * 3
     assert index.cached_page(page(9).key) == page(9, "other.pdf")
+    inherited = replace(page(5, "copy.pdf"), others=copies[:1])
+    assert index.cached_page(page(5).key) == inherited
 
 
 def test_every_chunk_can_be_gone_through(index: Index) -> None:

@@ -24,6 +24,7 @@ from ingest.runtime.timing import RECOGNISING_PAGES, Stopwatch
 log = logging.getLogger(__name__)
 
 PAGE, FIGURE = "page", "figure"
+MAX_OTHERS = 10  # sources, besides the last one, that a page is known to be in
 MAX_SUBMISSIONS = 3  # of one page, before it is given up
 
 
@@ -81,6 +82,16 @@ class RecognisedPages:
 
     texts: dict[int, OcrResult]  # by page number
     refused: tuple[int, ...] = ()  # numbers of the pages without a result
+
+
+def own_page(page: CachedPage, root: str, source: str) -> CachedPage:
+    """Return a page as that of another source in which it is seen now.
+
+    A page is deleted with its source, and this source may outlive the other one.
+    """
+    before = (page.root, page.source), *page.others
+    others = tuple(other for other in before if other != (root, source))
+    return replace(page, root=root, source=source, others=others[:MAX_OTHERS])
 
 
 class CachedOcr:
@@ -152,8 +163,7 @@ class CachedOcr:
             self.unsent[key] = pages.what
             return None
         if cached and (cached.root, cached.source) != (pages.root, pages.source):
-            # A page is deleted with its source, and this source may outlive the other one.
-            cached = replace(cached, root=pages.root, source=pages.source)
+            cached = own_page(cached, pages.root, pages.source)
             self.cache.cache_page(cached)
         if cached and cached.recognised:
             return cached.recognised

@@ -53,6 +53,7 @@ from ingest.index.schema import (
     cached_page_from_json,
     cached_page_to_json,
     chunk_from_document,
+    inherit_page,
     summary_from_json,
     summary_to_json,
 )
@@ -249,7 +250,7 @@ class AzureIndex:
             self.recent_pages.clear()
 
     def delete_cached_pages(self, record: Record) -> None:
-        """Delete the cached pages of a source."""
+        """Delete the cached pages of a source, but for those that another known source has too."""
         root, source = quote_odata(record.root), quote_odata(record.source)
         which = f"kind eq 'page' and root eq {root} and source eq {source}"
         # A query may not show yet that a page has been seen in another source.
@@ -264,15 +265,22 @@ class AzureIndex:
                 search_text="*",
                 filter=f"{which} and id gt {quote_odata(last)}",
                 order_by=["id asc"],
-                select=["id"],
+                select=["id", SUMMARY_FIELD],
                 top=MAX_PAGE_DOCUMENTS,
             )
-            ids = [str(document["id"]) for document in page]
-            unused = [{"id": id_} for id_ in ids if id_ not in moved]
+            unused = []
+            for document in page:
+                if document["id"] in moved:
+                    continue
+                found = cached_page_from_json("", *record.key, document[SUMMARY_FIELD])
+                if heir := inherit_page(found, self.record):
+                    self.write_page(document["id"], heir)
+                else:
+                    unused.append({"id": document["id"]})
             self.documents.raise_if_refused(self.documents.write("delete", unused))
-            if len(ids) < MAX_PAGE_DOCUMENTS:
+            if len(page) < MAX_PAGE_DOCUMENTS:
                 return
-            last = ids[-1]
+            last = str(page[-1]["id"])
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         def ask(some: Sequence[str]) -> set[str]:
@@ -485,10 +493,14 @@ class AzureIndex:
             last = str(page[-1]["id"])
 
     def cache_page(self, page: CachedPage) -> None:
-        document = {"id": page_key(page.key), "kind": "page", "root": page.root}
-        more = {"source": page.source, SUMMARY_FIELD: cached_page_to_json(page)}
-        self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
+        self.write_page(page_key(page.key), page)
         self.recent_pages.add(page.key, page)
+
+    def write_page(self, id_: str, page: CachedPage) -> None:
+        """Insert or overwrite the document of a cached page."""
+        document = {"id": id_, "kind": "page", "root": page.root, "source": page.source}
+        more = {SUMMARY_FIELD: cached_page_to_json(page)}
+        self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
 
     def run_documents(self, limit: int, select: list[str] | None) -> list[dict[str, Any]]:
         """Read the documents of the last runs, newest first; `select` None: with every field."""

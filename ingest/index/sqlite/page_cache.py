@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from ingest.index.schema import cached_page_from_json, cached_page_to_json
+from ingest.index.schema import cached_page_from_json, cached_page_to_json, inherit_page
 from ingest.index.sqlite.connection import open_connection
 from ingest.models import CachedPage, Record
 
@@ -60,13 +61,19 @@ class SqlitePageCache:
             self.connection().execute(CREATE_PAGES_SQL)
             self.connection().execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?)", values)
 
-    def forget(self, record: Record) -> None:
-        """Delete the entries of a source."""
+    def forget(self, record: Record, is_known: Callable[[str, str], object]) -> None:
+        """Delete the entries of a source, but for those that another known source has too."""
         with self.lock:
-            self.connection().execute(CREATE_PAGES_SQL)
-            self.connection().execute(
-                "DELETE FROM pages WHERE root = ? AND source = ?", (record.root, record.source)
-            )
+            if self.path is None or not self.has_table():
+                return
+            query = "SELECT key, root, source, paid FROM pages WHERE root = ? AND source = ?"
+            for row in self.connection().execute(query, record.key).fetchall():
+                if page := inherit_page(cached_page_from_json(*row), is_known):
+                    values = (page.root, page.source, cached_page_to_json(page), page.key)
+                    update = "UPDATE pages SET root = ?, source = ?, paid = ? WHERE key = ?"
+                    self.connection().execute(update, values)
+                else:
+                    self.connection().execute("DELETE FROM pages WHERE key = ?", (row[0],))
 
     def connection(self) -> sqlite3.Connection:
         """Return the connection, opened on first use; with the lock held."""

@@ -23,9 +23,10 @@ class SqliteState(SqliteRecords, SqliteRoots, SqliteManifest, SqliteRunHistory, 
 
     def forget(self, record: Record) -> None:
         super().forget(record)
-        if record.details.scanned:
+        details = record.details
+        if details.scanned or details.figures or details.figure_outcomes:
             with self.database.translate_errors():
-                self.page_cache.forget(record)
+                self.page_cache.forget(record, self.record)
 
     def cached_page(self, key: str) -> CachedPage | None:
         with self.database.translate_errors():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from ingest.extract.figures.describe import check_description
-from ingest.extract.ocr.page_cache import OcrCache
+from ingest.extract.ocr.page_cache import OcrCache, own_page
 from ingest.models import CachedPage, Figure, FigureOutcome, OcrResult
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class FigureCache:
         if cached is None:
             return None, 0
         if self.keeps and (cached.root, cached.source) != (task.root, task.source):
-            cached = replace(cached, root=task.root, source=task.source)
+            cached = own_page(cached, task.root, task.source)
             self.cache.cache_page(cached)
         if cached.recognised is None:
             return None, int(cached.operation) if cached.operation.isdecimal() else 0
@@ -66,7 +66,9 @@ class FigureCache:
     def save(self, task: FigureTask, made: Described) -> None:
         """Save an outcome in the cache."""
         text = json.dumps(asdict(made), ensure_ascii=False, separators=(",", ":"))
-        page = CachedPage(task.key, task.root, task.source, "", OcrResult(text, 1.0))
+        before = self.cache.cached_page(task.key)
+        others = before.others if before else ()
+        page = CachedPage(task.key, task.root, task.source, "", OcrResult(text, 1.0), others)
         self.cache.cache_page(page)
 
     def note_failure(self, task: FigureTask, reason: str, attempts: int) -> Described:

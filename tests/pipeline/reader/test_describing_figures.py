@@ -146,7 +146,16 @@ def test_rerun_rename_copy_and_edit_cost_nothing(
     write(folder / "c.pdf", with_figures("blue valves", "red pumps", "green taps"))
     event = settled(run(folder, chosen))["c.pdf"]
     assert event.details.figure_outcomes == {"described": 3}
-    assert azure.openai.chat.codes == {"blue valves": 1, "red pumps": 1, "green taps": 1}
+    (folder / "c.pdf").unlink()  # it was the last to show what b.pdf shows, too
+    write(folder / "b.pdf", with_figures("blue valves", "red pumps", "old taps"))
+    run(folder, chosen)
+    paid = {"blue valves": 1, "red pumps": 1, "green taps": 1, "old taps": 1}
+    assert azure.openai.chat.codes == paid
+    (folder / "b.pdf").unlink()
+    write(folder / "blank.pdf", with_figures())
+    run(folder, chosen)
+    with connected(chosen, Cancellation(), write=False) as all_:
+        assert list(all_.index.cached_page_sources()) == []
 
 
 def test_an_outage_leaves_the_text_in_the_index(azure: Azure, folder: Path, tmp_path: Path) -> None:
