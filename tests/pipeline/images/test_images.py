@@ -153,8 +153,9 @@ def test_an_image_stays_as_long_as_a_document_shows_it(
         (name,) = store.names()
         (hit, *_) = services.index.search("picture of blue valves", None, Mode.TEXT, 1)
         assert hit.fields["figure_image"] == store.address(name)
-        write(folder / "copy/b.pdf", first.read_bytes())
         first.rename(folder / "c.pdf")
+        run(folder, services)
+        write(folder / "copy/b.pdf", (folder / "c.pdf").read_bytes())
         run(folder, services)
         assert list(store.names()) == [name]
         (folder / "c.pdf").unlink()
@@ -177,6 +178,7 @@ def test_an_image_stays_as_long_as_a_document_shows_it(
         (folder / "copy/b.pdf").unlink()
         run(folder, services)
         assert not list(store.names())
+        assert not list(services.index.cached_page_sources())
     assert len(azure.openai.chat.asked) == 1
 
 
