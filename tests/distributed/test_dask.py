@@ -24,7 +24,7 @@ DONE = GroupResult(7, (), (), RunProgress(), WorkerStatus("a worker"))
 
 def test_a_worker_is_not_profiled_from_its_first_group_on(tmp_path: Path) -> None:
     """So no look at its threads can stop it for good, as it can before Python 3.12."""
-    with cluster(tmp_path, {}) as made:
+    with cluster(tmp_path, {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "True"}) as made:
         made.worker()
         made.wait_for(1)
         with made.client() as client:
