@@ -31,6 +31,7 @@ from tests.emulator.identity import (
 )
 from tests.emulator.openai import Deployment
 from tests.emulator.server import Response, failure
+from tests.emulator.store import Delays
 from tests.pdfs import prose, write
 
 RIGHT, WRONG, UNKNOWN = Verdict
@@ -57,7 +58,8 @@ def text(found: list[DoctorFinding], check: str) -> str:
 
 
 def filled(azure: Azure, folder: Path) -> None:
-    """Let a run make and fill the index."""
+    """Let a run make and fill the index, which shows at once what was written."""
+    azure.search.delays = Delays()
     write(folder / "a.pdf", prose("lathes"))
     done = ingested(folder, "run", ".", **azure.environment)
     assert done.returncode == 0, done.stderr
