@@ -25,12 +25,30 @@ from tests.processes import ForkedProcess
 FREE_DESCRIPTOR = 200  # above all that the server has open
 
 
+class Inherited:
+    """A file descriptor that a forked process gets.
+
+    It is passed on when the process starts; `DupFd` before that would serve it at a socket below
+    TMPDIR, whose path may be too long for one.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return identity, (reduction.DupFd(self.descriptor),)
+
+
+def identity(received: Any) -> Any:
+    return received
+
+
 def fork_process(pipe: Connection, memory: int | str) -> Any:
     """Start a sandbox process as `spawn_process` does, by forking it from the server."""
     memory = int(memory)
     forked = SERVER.Process(
         target=run_child,
-        args=(pipe, reduction.DupFd(memory), memory, child_environment()),
+        args=(pipe, Inherited(memory), memory, child_environment()),
         daemon=True,  # it ends with this process
     )
     forked.start()
