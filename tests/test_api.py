@@ -403,8 +403,8 @@ def test_a_loop_that_ends_early_leaves_everything_settled(
     assert 1 <= settled < 40
     assert list(place.records().values()) == ["new"] * settled
     del shelf.pdfs[next(iter(place.records()))]
-    (*_, last) = place.run(Shelf(dict(list(shelf.pdfs.items())[:3])))
-    assert last.outcome is Outcome.REMOVED
+    again = [event.outcome for event in place.run(Shelf(dict(list(shelf.pdfs.items())[:3])))]
+    assert Outcome.REMOVED in again
 
 
 def test_an_interrupt_while_waiting_settles_what_is_under_way(place: Place, shelf: Shelf) -> None:
