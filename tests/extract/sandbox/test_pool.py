@@ -7,17 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ingest.errors import DocumentError
 from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, SandboxPool, TimedOut
-from ingest.extract.sandbox.process import SandboxProcess
 from ingest.extract.sandbox.spawn import CHILD_SCRIPT
 from ingest.models import Code, Outcome
 from tests.conftest import ROOT, environment
@@ -254,34 +252,34 @@ def test_a_process_that_cannot_start_is_no_documents_fault() -> None:
     assert missing.startswith("cannot start a process to read documents ([Errno 2]")
 
 
-def test_a_reader_can_be_started_before_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A first run does not wait for its readers, and has no more of them for it.
-
-    A document that comes while one is being started waits for that one.
-    """
+def test_a_reader_can_be_started_before_it_is_needed() -> None:
+    """A first run does not wait for its readers, and has no more of them for it."""
     children = SandboxPool(behave, SandboxLimits(30, 1024))
-    begun, goes_on = threading.Event(), threading.Event()
-    start = children.start_process
+    try:
+        children.warm_up()
+        (early,) = children.processes
+        with Path(os.devnull).open("rb") as file:
+            assert children("well", file).startswith("well")
+        assert children.processes == {early}
+    finally:
+        children.close()
 
-    def start_slowly() -> SandboxProcess:
-        begun.set()
-        assert goes_on.wait(PATIENCE)
-        return start()
 
-    monkeypatch.setattr(children, "start_process", start_slowly)
-    with (
-        closing(children),
-        ThreadPoolExecutor(2) as threads,
-        Path(os.devnull).open("rb") as file,
-    ):
-        warm = threads.submit(children.warm_up)
-        assert begun.wait(PATIENCE)
-        first = threads.submit(children, "well", file)
-        goes_on.set()
-        assert first.result().startswith("well")
-        warm.result()
-        assert children("well", file).startswith("well")
-        assert len(children.processes) == 1
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks readers")
+def test_the_process_that_forks_readers_may_die() -> None:
+    """Someone kills it: the documents after that are read by another one, and none is failed."""
+    children = SandboxPool(behave, SandboxLimits(30, 1024))
+    try:
+        with Path(os.devnull).open("rb") as file:
+            first = children("well", file, owner="me")
+            server = children.server
+            assert server
+            server.close()
+            second = children("well", file, owner="me")
+        assert children.server is not server
+    finally:
+        children.close()
+    assert first != second
 
 
 def test_what_the_function_says_of_a_document_arrives() -> None:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
 import pytest
@@ -181,6 +182,14 @@ def test_a_page_that_hangs_is_said_to_have_held_up_the_run() -> None:
         reader = DocumentReader(cast("Any", Scripted(read)), nullcontext(), times, RECIPE)
         assert reader.read_text(FileBudget(LIMITS), task(), file)
     assert 0.05 <= times.thread_seconds(HANGING_PAGES) <= time.monotonic() - begun - 0.05
+
+
+def test_the_first_document_waits_for_the_sandbox_that_is_starting() -> None:
+    """A run that begins does not start another one for it."""
+    turn, waits = threading.Semaphore(1), []
+    sandbox = SimpleNamespace(warm_up=lambda: waits.append(not turn.acquire(blocking=False)))
+    DocumentReader(cast("Any", sandbox), turn, Stopwatch(), RECIPE).warm_up()
+    assert waits == [True]
 
 
 def test_a_small_file_gets_no_time_for_a_million_pages() -> None:
