@@ -151,7 +151,7 @@ def on_root(root: Root, *_: object) -> Iterator[str]:
 def test_a_root_that_cannot_be_listed_is_noted() -> None:
     """A container is found missing when it is listed: the roots after it are done."""
     totals = RunTotals()
-    nothing = cast("Any", SimpleNamespace(reader=SimpleNamespace(describes=False)))
+    nothing = cast("Any", SimpleNamespace(reader=SimpleNamespace(describes=False), images=None))
     roots = cast("Any", [Root("bad"), Root("good")])
     found = list(run_on_roots(cast("Any", on_root), roots, nothing, nothing, totals))
     assert (found, totals.unlisted) == (["bad", "good"], ["bad: no such container"])

@@ -38,7 +38,7 @@ from tests.emulator.server import Request, Response, Service, serving
 from tests.emulator.vectors import Embed, hashed
 
 CLIENT_SPEED = 20  # the waits of a client in the tests are so many times shorter than real ones
-LAG_SECONDS = 3 / CLIENT_SPEED  # one to three seconds
+LAG_SECONDS = 1 / CLIENT_SPEED  # one second; tests that need more say so
 FIGURES = "figures"  # a deployment of a model that sees pictures
 SHORT_PAGES = 0.1  # share of answers to queries that are continued sooner than asked for
 

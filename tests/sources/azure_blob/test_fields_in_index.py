@@ -20,7 +20,7 @@ from tests.conftest import DIMENSIONS, settled
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_OWNER, SERVICE_CONTRIBUTOR
 from tests.emulator.schema import normalized
-from tests.emulator.store import Index
+from tests.emulator.store import Delays, Index
 from tests.index.foreign_indexes import Definition, demo, demo_full
 from tests.pdfs import pdf, prose
 
@@ -186,6 +186,7 @@ def test_who_may_not_add_fields_is_told_so(azure: Azure) -> None:
 
 def test_an_index_of_an_earlier_version_is_read_and_completed(azure: Azure) -> None:
     """After an update what the index has can be seen, and the next run adds what it lacks."""
+    azure.search.delays = Delays()
     run(azure, "")
     (index,) = azure.search.indexes.values()
     for name in ("code", "details", "author", "language", "created", "confidence", "page_offsets"):
