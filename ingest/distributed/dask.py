@@ -333,6 +333,7 @@ class CoordinatorLink:
             self.actor, self.is_missing = None, True
             # Another coordinator can only start in a free slot.
             release_slot()
+            error.__traceback__ = None  # its frames hold a proxy, which would outlive a late call
             raise CoordinatorUnavailableError from error
         finally:
             if not self.sessions:  # it was disconnected meanwhile
