@@ -1,12 +1,11 @@
 """`ingest run` beside what people use instead: LangChain and LlamaIndex, on the same work.
 
 About 2,000 pages, copies of the samples, go into an empty index of the emulator: 60 ms latency, no
-quota, vectors of 1,536 dimensions, chunks of up to 512 tokens. The copies are the same, and nobody
-gains by that: none of the three looks for texts it has seen within a run, as the tokens billed
-show. Each run is a command of its own with an emulator of its own, and what it imports is compiled
-before, by a run over one small document; starting, importing and signing in are measured. `ingest`
-runs before and after each of the others, so that a slow spell of the machine meets all; its figures
-are medians.
+quota, vectors of 1,536 dimensions, chunks of up to 512 tokens. The copies are the same, which only
+`ingest` gains by: it embeds equal texts once, as the tokens billed show. Each run is a command of
+its own with an emulator of its own, and what it imports is compiled before, by a run over one small
+document; starting, importing and signing in are measured. `ingest` runs before and after each of
+the others, so that a slow spell of the machine meets all; its figures are medians.
 
 The others are in `peers/`, each in an environment of its own in `.peers/`, made on first use, since
 they ask for different versions of the same SDKs. Memory is that of all processes of a command at
