@@ -74,7 +74,7 @@ class SandboxProcess:
         # A child that dies before its first task is not the fault of a document.
         try:
             self.start_reader()
-        except (EOFError, OSError, TimedOut, InvalidAnswerError):
+        except (EOFError, OSError):
             raise ServiceError(f"{CANNOT_START} (no answer)") from None
         try:
             self.layers = self.receive_layers()  # as named by isolation.enter
