@@ -3,7 +3,7 @@
 The article, conjunctions and prepositions are written as one word with the noun, and so are endings
 of number, gender and possession: "بطارية", "البطاريات" and "وبطارياته" are one word of a question.
 The prefixes and suffixes are those of Light10 (Larkey, Ballesteros and Connell, 2007), which keeps
-more of a word than its root.
+more of a word than its root, and the alef of the accusative ("نهارًا" and "النهار").
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ SPELLINGS = str.maketrans("أإآىة", "ااايه")
 AND = "و"
 ARTICLES = ("وال", "بال", "كال", "فال", "ال", "لل")  # with what is written before them
 ENDINGS = ("ها", "ه", "ان", "ات", "ون", "ين", "ي")  # from the end of a word
+ACCUSATIVE = "ا"  # its vowel sign is left out as often as written
 MIN_LETTERS = 2  # that are left
+MIN_LETTERS_OF_ACCUSATIVE = 3
 MIN_LETTERS_AFTER_AND = 3
 
 
@@ -43,4 +45,6 @@ def stem_word(match: re.Match[str]) -> str:
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) >= len(ending) + MIN_LETTERS:
             word = word[: -len(ending)]
+    if word.endswith(ACCUSATIVE) and len(word) > MIN_LETTERS_OF_ACCUSATIVE:
+        word = word[: -len(ACCUSATIVE)]
     return word

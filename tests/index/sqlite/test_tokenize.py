@@ -57,6 +57,8 @@ def test_an_arabic_word_is_found_with_its_article_and_endings() -> None:
     """Whether I ask for batteries, the battery, or its batteries; with vowel signs or without."""
     for written in ("البطاريات", "بطارية", "وبطارياته", "بَطَّارِيَّة", "بطـارية"):
         assert index_words(written).split() == ["بطار"], written
+    for written in ("نهارًا", "نهاراً", "نهارا", "النهار"):
+        assert index_words(written).split() == ["نهار"], written
     assert index_words("إلى الآبار").split() == ["ال", "ابار"]
     assert index_words("و وال في").split() == ["و", "وال", "في"]
     assert highlight("تُحفظ البطاريات هنا", query_terms("بطارية"), "<", ">") == (
