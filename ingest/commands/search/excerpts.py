@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.chunk.tables import strip_table_marks
-from ingest.commands.search.function_words import content_words
 from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages, Span
 from ingest.embed import Embedder
+from ingest.index.function_words import content_words
 from ingest.index.sqlite.tokenize import fold_case, query_terms
 from ingest.models import Hit
 

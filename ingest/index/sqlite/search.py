@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ingest.index.function_words import find_names, function_words
 from ingest.index.ranking import Matrix
-from ingest.index.sqlite.tokenize import match_query, query_terms
+from ingest.index.sqlite.tokenize import fold_case, match_query, query_terms
 from ingest.models import Mode
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ BM25_K1 = 1.2  # of FTS5
 GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
+# Share of chunks; a function word in fewer is of another language than they are, where it would
+# count as much as a name.
+MIN_FUNCTION_WORD_FREQUENCY = 0.15
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
@@ -50,7 +54,7 @@ class SqliteSearcher:
         """
         if mode is Mode.VECTOR:
             return [] if vector is None else self.current_matrix().only(among).nearest(vector, top)
-        words = self.select_rare_words(query_terms(text))
+        words = self.select_words(text)
         if mode is Mode.TEXT or vector is None:
             return self.search_words(words, top, among)
         by_text = self.search_words(words, max(TEXT_CANDIDATES, top), among)
@@ -87,19 +91,24 @@ class SqliteSearcher:
         found = self.db.execute(select, (match_query(list(words)), limit))
         return list(islice((row for row in found if among is None or row[0] in among), top))
 
-    def select_rare_words(self, words: list[str]) -> dict[str, int]:
-        """Drop the words that occur in many chunks; if all do, keep the rarest few.
+    def select_words(self, text: str) -> dict[str, int]:
+        """Drop the words that occur in many chunks, and foreign function words.
 
-        Returns the number of chunks with each word, rarest first. This does the job of a stop word
-        list, in any language.
+        If nothing is left, the rarest few are kept. Returns the number of chunks with each word,
+        rarest first.
         """
+        words = query_terms(text)
         found = {word: number for word in words if (number := self.count_chunks(word))}
         counts = dict(sorted(found.items(), key=itemgetter(1)))
-        most = MAX_DOCUMENT_FREQUENCY * self.count_all()
+        total = self.count_all()
+        folded = {word: fold_case(word) for word in words}
+        known = function_words(list(folded.values())).difference(map(fold_case, find_names(text)))
         rare = {
             word: count
             for (word, count), rows in zip(counts.items(), accumulate(counts.values()), strict=True)
-            if count <= most and rows <= MAX_ROWS_READ
+            if count <= MAX_DOCUMENT_FREQUENCY * total
+            and rows <= MAX_ROWS_READ
+            and (folded[word] not in known or count >= MIN_FUNCTION_WORD_FREQUENCY * total)
         }
         return rare or dict(list(counts.items())[:MIN_QUERY_WORDS])
 

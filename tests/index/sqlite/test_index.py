@@ -114,9 +114,23 @@ def test_a_question_keeps_the_words_that_tell_chunks_apart() -> None:
         ),
     )
     finder = SqliteSearcher(db)
-    assert finder.select_rare_words(["the", "lathe", "mill", "unknown"]) == {"lathe": 9}
-    assert finder.select_rare_words(["the", "mill"]) == {"mill": MAX_ROWS_READ}
-    assert list(finder.select_rare_words(["the"])) == ["the"]
+    assert finder.select_words("the lathe, the mill, unknown") == {"lathe": 9}
+    assert finder.select_words("the mill") == {"mill": MAX_ROWS_READ}
+    assert list(finder.select_words("the")) == ["the"]
+    db.close()
+
+
+def test_a_question_in_another_language_is_not_answered_by_its_small_words() -> None:
+    """Those few chunks of a German manual with "how to" in them are not about my question."""
+    db = sqlite3.connect(":memory:")
+    db.execute('CREATE VIRTUAL TABLE words USING fts5 (content, tokenize = "unicode61")')
+    texts = ["wie man den server startet"] * 18 + ["how to start a server", "rat der WHO"]
+    db.executemany("INSERT INTO words (content) VALUES (?)", ((text,) for text in texts))
+    finder = SqliteSearcher(db)
+    assert list(finder.select_words("How do I start a printer?")) == ["start"]
+    assert list(finder.select_words("who says how to start it")) == ["start"]
+    assert list(finder.select_words("What does WHO say?")) == ["who"]
+    assert list(finder.select_words("how to")) == ["how", "to"]
     db.close()
 
 

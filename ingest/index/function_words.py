@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+# Written with a capital inside a sentence, as "WHO", "May" and "Will" are as names.
+INNER_WORD = re.compile(r"(?<=[^.?!:\s] )\w\w+")
 # By language, without accents. Words of a language that are content words in another are told
 # apart by the rest of the question.
 FUNCTION_WORDS = {
@@ -63,8 +66,17 @@ FUNCTION_WORDS = {
 def content_words(words: Sequence[str]) -> list[str]:
     """Return a question's words without its function words; all of them if nothing else remains.
 
-    The words are in lower case and without accents. Those of one language are left out: that with
-    the most of them.
+    The words are in lower case and without accents.
     """
-    known = max(FUNCTION_WORDS.values(), key=lambda known: sum(word in known for word in words))
+    known = function_words(words)
     return [word for word in words if word not in known] or list(words)
+
+
+def function_words(words: Sequence[str]) -> frozenset[str]:
+    """Return the function words of one language: that with the most of a question's words."""
+    return max(FUNCTION_WORDS.values(), key=lambda known: sum(word in known for word in words))
+
+
+def find_names(text: str) -> list[str]:
+    """Return the words with a capital that are not at the beginning of a sentence."""
+    return [word for word in INNER_WORD.findall(text) if word[0].isupper()]
