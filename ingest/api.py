@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 from ingest.commands.search.excerpts import add_excerpts
 from ingest.commands.search.outdated import mark_outdated
+from ingest.commands.search.scripts import uses_vector
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
@@ -174,7 +175,8 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
             raise ConfigError(
                 f"the index in {index_name(settings)} is empty: fill it with ingest run"
             )
-        vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
+        is_near = uses_vector(search_mode, query, model.model)
+        vector = model.embed_questions([query])[0] if is_near else None
         hits = (
             opened.search(query, vector, search_mode, top)
             if person is None and chosen is FigureFilter.INCLUDE

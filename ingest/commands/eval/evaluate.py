@@ -23,6 +23,7 @@ from ingest.commands.eval.results import (
     FoundChunk,
 )
 from ingest.commands.search.excerpts import add_excerpts
+from ingest.commands.search.scripts import uses_vector
 from ingest.embed import Embedder
 from ingest.index import ChunkStore, RecordStore
 from ingest.index.generated import split_mark
@@ -75,10 +76,14 @@ def evaluate(
     ranks: dict[float, list[list[int]]] = {weight: [] for weight in weights}
     for question, vector in zip(questions, vectors, strict=True):
         key = answer_key(question, known)
+        asked_by = {
+            mode: vector if uses_vector(mode, question.text, embedder.model) else None
+            for mode in Mode
+        }
         for weight, made_ranks in ranks.items():
-            made_ranks.append(rank_answers(index, key, vector, weight))
+            made_ranks.append(rank_answers(index, key, asked_by[Mode.HYBRID], weight))
         for mode, made in answered.items():
-            asked = None if mode is Mode.TEXT else vector
+            asked = asked_by[mode]
             hits = index.search(question.text, asked, mode, TOP_CHUNKS)
             shown = add_excerpts(question.text, asked, hits[:COVERAGE_CHUNKS], cached)
             made.append(mark_hits(key, [*shown, *hits[COVERAGE_CHUNKS:]]))
@@ -86,7 +91,7 @@ def evaluate(
 
 
 def rank_answers(
-    index: SearchableIndex, key: AnswerKey, vector: Vectors, weight: float
+    index: SearchableIndex, key: AnswerKey, vector: Vectors | None, weight: float
 ) -> list[int]:
     """Return the ranks of the answers in a hybrid search with a weight."""
     configured = index.hybrid_weight
