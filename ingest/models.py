@@ -486,7 +486,7 @@ class Chunk:
     end: int
     page_start: int  # from 1, as in a viewer
     page_end: int  # greater than page_start if the chunk crosses pages
-    label: str  # the document's own label of page_start: "iv", "A-3"; "" for none
+    labels: tuple[str, ...]  # the document's own, of each page: "iv", "A-3"; () for none
     headings: tuple[str, ...]  # outermost first
     confidence: float | None = None  # of OCR, the lowest of its pages; None without OCR
     plain: str = ""  # the text without table markup and marks; "" if it has neither

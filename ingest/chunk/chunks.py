@@ -49,7 +49,7 @@ def make_chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[
             end=span.end,
             page_start=first_page,
             page_end=last_page,
-            label=document.labels[first_page - 1] if first_page <= len(document.labels) else "",
+            labels=document.labels[first_page - 1 : last_page],
             headings=outline[heading_count - 1][1] if heading_count else (),
             confidence=min_confidence(document.confidence, first_page, last_page),
             plain=plain,

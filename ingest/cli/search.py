@@ -90,14 +90,18 @@ def full_text(hit: Hit) -> str:
 
 def format_page(hit: Hit) -> str:
     """Format the page of an excerpt, with the document's own label if that is known."""
-    label = hit.fields["page_label"] if hit.page == hit.fields["page_start"] else ""
-    return (
-        f"page {hit.page}" if not label or label == str(hit.page) else f"page {hit.page} ({label})"
-    )
+    return with_label(f"page {hit.page}", str(hit.page), str(hit.fields["page_label"] or ""))
 
 
 def format_pages(fields: dict[str, object]) -> str:
-    """Format the pages of a chunk, with the document's own label of the first."""
-    first, last, label = fields["page_start"], fields["page_end"], fields["page_label"]
-    text = f"page {first}" if first == last else f"pages {first}-{last}"
-    return text if not label or label == str(first) else f"{text} ({label})"
+    """Format the pages of a chunk, with the document's own labels of the first and the last."""
+    ends = list(dict.fromkeys((str(fields["page_start"]), str(fields["page_end"]))))
+    labels = fields.get("page_labels")
+    label = "-".join(labels[:: max(1, len(labels) - 1)]) if isinstance(labels, list) else ""
+    numbers = "-".join(ends)
+    return with_label(f"page{'s' * (len(ends) > 1)} {numbers}", numbers, label)
+
+
+def with_label(text: str, numbers: str, label: str) -> str:
+    """Add a label to the numbers of pages, unless it says the same."""
+    return text if label in ("", numbers) else f"{text} ({label})"

@@ -91,6 +91,7 @@ CHUNK_FIELDS = (
     Field("created", "Edm.DateTimeOffset", filterable=True, sortable=True, facetable=True),
     Field("confidence", "Edm.Double", filterable=True, sortable=True),  # of OCR; null without OCR
     # Null or empty in chunks that an earlier version wrote.
+    Field("page_labels", STRING_COLLECTION),  # of each page; empty if the document has none
     Field("page_offsets", INT_COLLECTION),
     Field("sentence_offsets", INT_COLLECTION),
     Field("section_offsets", INT_COLLECTION),
@@ -188,7 +189,7 @@ def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
         "headings": list(chunk.headings),
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
-        "page_label": chunk.label,
+        "page_label": chunk.labels[0] if chunk.labels else "",
         "ordinal": chunk.ordinal,
         "kind": "chunk",
         "root": source.root,
@@ -198,6 +199,7 @@ def chunk_to_document(entry: IndexEntry) -> dict[str, object]:
         "language": entry.details.language or None,
         "created": entry.details.created or None,
         "confidence": chunk.confidence,
+        "page_labels": list(chunk.labels),
         "page_offsets": list(chunk.page_offsets),
         "sentence_offsets": list(chunk.sentence_offsets),
         "section_offsets": list(chunk.section_offsets),

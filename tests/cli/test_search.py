@@ -18,7 +18,8 @@ FIELDS = {
     "root": "/docs",
     "page_start": 3,
     "page_end": 4,
-    "page_label": "iii",
+    "page_label": "1",
+    "page_labels": ["iii", "1"],
     "content": "The end. Clean the spindle before noon.",
 }
 HIT = Hit(0.5, FIELDS, page=4, heading="Lathes › Care", excerpt="… Clean the spindle before noon.")
@@ -36,19 +37,23 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_hit_names_the_page_and_the_heading_of_its_excerpt() -> None:
-    """The label is that of the chunk's first page, so it is not said of another."""
+    """With the document's own label, if it has one."""
     assert printed(HIT) == [
-        "tools/lathe.pdf  page 4  0.5000",
+        "tools/lathe.pdf  page 4 (1)  0.5000",
         "Lathes › Care",
         "    … Clean the **spindle** before noon.",
     ]
-    assert printed(replace(HIT, page=3))[0] == "tools/lathe.pdf  page 3 (iii)  0.5000"
+    for label in ("4", "", None):
+        unlabelled = replace(HIT, fields=FIELDS | {"page_label": label})
+        assert printed(unlabelled)[0] == "tools/lathe.pdf  page 4  0.5000"
 
 
 def test_with_full_the_whole_chunk_is_printed() -> None:
     """With all of its pages."""
     first, _, text = printed(HIT, whole=True)
-    assert first == "tools/lathe.pdf  pages 3-4 (iii)  0.5000"
+    assert first == "tools/lathe.pdf  pages 3-4 (iii-1)  0.5000"
+    one_page = replace(HIT, fields=FIELDS | {"page_end": 3, "page_labels": ["iii"]})
+    assert printed(one_page, whole=True)[0] == "tools/lathe.pdf  page 3 (iii)  0.5000"
     assert text == "    The end. Clean the **spindle** before noon."
 
 
@@ -90,6 +95,7 @@ def test_nothing_foreign_moves_the_cursor() -> None:
     """Whoever fills a shared index cannot write on my terminal; Persian joiners stay."""
     evil = "\x1b[2J\x9b1A\u202etxt\ud800"
     fields = FIELDS | {"source": f"{evil}.pdf", "page_label": evil, "content": f"a\u200cb {evil}"}
+    fields["page_labels"] = [evil, evil]
     hit = replace(HIT, fields=fields, page=3, heading=evil, excerpt=f"a\u200cb {evil}")
     hit = replace(hit, also_in=(evil,), figure=evil)
     for whole in (False, True):

@@ -47,7 +47,7 @@ def undecodable(*, mode: int = 0, image: bool = False) -> bytes:
 
 def prepared(document: Document) -> PreparedDocument:
     chunks = tuple(
-        Chunk(str(n), text, 1, n, 0, 1, n + 1, n + 1, "", ())
+        Chunk(str(n), text, 1, n, 0, 1, n + 1, n + 1, (), ())
         for n, text in enumerate(document.pages)
         if text
     )

@@ -120,7 +120,9 @@ SOURCE = Source("/docs", "tools/mill.pdf", "/docs/tools/mill.pdf", 10, "1")
 
 
 def entry(id_: str, text: str, ordinal: int = 0) -> IndexEntry:
-    chunk = Chunk(id_, text, 5, ordinal, 0, len(text), 3, 4, "iii", ("Tools", "Mills"), 0.875)
+    chunk = Chunk(
+        id_, text, 5, ordinal, 0, len(text), 3, 4, ("iii", "1"), ("Tools", "Mills"), 0.875
+    )
     url = "file:///docs/tools/mill.pdf"
     return IndexEntry(SOURCE, url, "finger", "All tools", chunk, vector(text), DETAILS)
 
@@ -298,6 +300,7 @@ def test_a_hit_has_the_fields_of_the_index(index: Index) -> None:
         "page_start": 3,
         "page_end": 4,
         "page_label": "iii",
+        "page_labels": ["iii", "1"],
         "ordinal": 0,
         "kind": "chunk",
         "root": "/docs",

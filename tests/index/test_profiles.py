@@ -33,7 +33,7 @@ SOURCE = Source(
     "1",
     fields=(("meta:unit", "HR"),),
 )
-CHUNK = Chunk("a" * 40, "Leave is paid.", 3, 4, 0, 14, 2, 3, "ii", ("Leave", "Paid"))
+CHUNK = Chunk("a" * 40, "Leave is paid.", 3, 4, 0, 14, 2, 3, ("ii", "iii"), ("Leave", "Paid"))
 URL = "https://a.blob.core.windows.net/docs/hr/leave.pdf"
 VALUES = entry_to_values(
     IndexEntry(SOURCE, URL, "f", "Handbook", CHUNK, np.arange(4, dtype=np.float32), Details())

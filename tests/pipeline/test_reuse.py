@@ -167,7 +167,7 @@ def test_texts_are_told_apart_by_the_model(bench: Bench) -> None:
 
 
 def piece(text: str, number: int) -> NewChunk:
-    chunk = Chunk(str(number), text, 1, 0, 0, len(text), 1, 1, "", ())
+    chunk = Chunk(str(number), text, 1, 0, 0, len(text), 1, 1, (), ())
     source = Source("r", f"{number}.pdf", "", 1, "")
     document = PreparedDocument("f", 1, 0, "", (chunk,))
     made = Transaction(source, "", Record(*source.key), document, frozenset())

@@ -157,7 +157,7 @@ def read(root: Root, stale: Stale) -> PreparedDocument | None:
         return None
     lines = text.split("\n")
     chunks = [
-        Chunk(digest(name, line), line, tokens, n, n, n + 1, 1, 1, "", ())
+        Chunk(digest(name, line), line, tokens, n, n, n + 1, 1, 1, (), ())
         for n, (line, tokens) in enumerate(zip(lines, count_tokens(lines), strict=True))
     ]
     return PreparedDocument(fingerprint, 1, 0, name, tuple(chunks))

@@ -7,7 +7,7 @@ import pytest
 from ingest.models import Chunk, Code, Details, PreparedDocument, Record, Source
 from ingest.pipeline.transaction import Transaction, describe_missing, format_page_numbers
 
-CHUNK = Chunk("a", "text", 1, 0, 0, 4, 1, 1, "", ())
+CHUNK = Chunk("a", "text", 1, 0, 0, 4, 1, 1, (), ())
 
 
 def made(*chunks: Chunk, **details: object) -> PreparedDocument:

@@ -246,7 +246,7 @@ def read(root: Root, stale: Stale) -> PreparedDocument | None:
     for place, word in enumerate(text.split()):
         seen[word] += 1
         id_ = digest(ROOT, name, word, str(seen[word]))
-        chunks.append(Chunk(id_, word, 1, place, place, place + 1, 1, 1, "", ()))
+        chunks.append(Chunk(id_, word, 1, place, place, place + 1, 1, 1, (), ()))
     return PreparedDocument(fingerprint, 1, 0, name, tuple(chunks))
 
 

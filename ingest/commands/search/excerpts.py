@@ -7,8 +7,9 @@ the question's words, are embedded: more of better hits, which have the answer m
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
@@ -34,6 +35,7 @@ PAGE_WEIGHT = 0.1  # of the share of the hit's text that is on the page of the w
 MAX_EMBEDDED_CHARS = 5800  # for one search; five hits take 92%, some 1,100 tokens
 EMBEDDED_SHARE = 0.4  # of what better hits have left
 MAX_OVERLAP = 0.5  # of a window that is embedded with a better one, by words: it says the same
+PAGE_OF_LINK = re.compile(r"#page=\d+\Z")
 MAX_STEM_LETTERS = 5  # words that begin alike count as one: "physician" and "physicians"
 
 
@@ -53,7 +55,7 @@ def add_excerpts(
         scores = score_meaning(vector, texts, scores, chosen, embedder)
     lines = islice(chain(EXCERPT_LINES, repeat(EXCERPT_LINES[-1])), len(hits))
     return [
-        replace(hit, **locate(passages, rank_windows(passages, spans, by_window), most))
+        locate(hit, passages, rank_windows(passages, spans, by_window), most)
         for hit, passages, spans, by_window, most in zip(
             hits, found, windows, scores, lines, strict=True
         )
@@ -71,14 +73,28 @@ def rank_windows(
     return [windows[n] for n in sorted(range(len(windows)), key=lambda n: -by_page[n])]
 
 
-def locate(passages: Passages, ranked: Sequence[Span], lines: int) -> dict[str, Any]:
-    """Return the page and heading of the best window, and the excerpt of the best few."""
+def locate(hit: Hit, passages: Passages, ranked: Sequence[Span], lines: int) -> Hit:
+    """Add the page and heading of the best window to a hit, and the excerpt of the best few."""
     best = ranked[0] if ranked else (0, 0)
+    page = passages.page_of(best)
+    return replace(
+        hit,
+        fields=hit.fields | citation_of(hit.fields, page),
+        page=page,
+        heading=passages.heading_of(best),
+        excerpt=passages.excerpt(ranked, lines),
+        figure=passages.figure,
+    )
+
+
+def citation_of(fields: Mapping[str, Any], page: int) -> dict[str, object]:
+    """Return the fields of a chunk that name its page, for one of its pages."""
+    labels = fields.get("page_labels") or (fields.get("page_label") or "",)
+    number = page - fields["page_start"]
+    link = fields.get("sourcepage")
     return {
-        "page": passages.page_of(best),
-        "heading": passages.heading_of(best),
-        "excerpt": passages.excerpt(ranked, lines),
-        "figure": passages.figure,
+        "sourcepage": link and PAGE_OF_LINK.sub(f"#page={page}", link),
+        "page_label": labels[number] if number < len(labels) else "",
     }
 
 

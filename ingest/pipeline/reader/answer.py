@@ -72,7 +72,7 @@ class ChunkAnswer:
     text: Text
     start: Count
     end: Count
-    label: Label
+    labels: Annotated[tuple[Label, ...], Meta(max_length=MAX_PAGES)]
     headings: Annotated[tuple[Title, ...], Meta(max_length=MAX_OUTLINE_LEVELS)]
     confidence: Share | None
     plain: Text
@@ -201,7 +201,7 @@ def make_chunks(
             end=answer.end,
             page_start=bisect_right(starts, answer.start),
             page_end=bisect_right(starts, answer.end - 1),
-            label=answer.label,
+            labels=answer.labels,
             headings=answer.headings,
             confidence=answer.confidence,
             plain=answer.plain,

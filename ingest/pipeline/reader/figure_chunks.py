@@ -54,17 +54,21 @@ def insert_figure_chunks(
     The ids of all other chunks stay as they are.
     """
     identify = chunk_id_factory(source, recipe)
-    labels = {chunk.page_start: chunk.label for chunk in reversed(document.chunks)}
+    labels = {
+        page: label
+        for chunk in document.chunks
+        for page, label in enumerate(chunk.labels, chunk.page_start)
+    }
     before: dict[int, list[Chunk]] = defaultdict(list)
     for described in sorted(document.described, key=lambda found: found.number):
         if described.outcome is FigureOutcome.DESCRIBED and described.description:
             place = find_place(document.chunks, described.figure)
-            page_label = labels.get(described.figure.page, "")
+            label = labels.get(described.figure.page, "")
             before[place.number] += [
                 replace(
                     chunk,
                     id=identify(f"\0figure\0{chunk.text}\0{chunk.plain}"),
-                    label=page_label,
+                    labels=(label,) if label else (),
                     headings=place.headings,
                 )
                 for chunk in chunk_description(
@@ -104,7 +108,7 @@ def chunk_description(
             end=start,
             page_start=figure.page,
             page_end=figure.page,
-            label="",
+            labels=(),
             headings=(),
             plain=plain,
             sentence_offsets=(0, *(len(mark) + offset for offset in sentence_offsets(span))),

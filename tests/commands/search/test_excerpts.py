@@ -41,7 +41,10 @@ def hit_of(document: Document, **changed: Any) -> Hit:
     fields = {
         "content": chunk.text,
         "headings": list(chunk.headings),
+        "sourcepage": f"tools.pdf#page={chunk.main_page}",
         "page_start": chunk.page_start,
+        "page_label": next(iter(chunk.labels), ""),
+        "page_labels": list(chunk.labels),
         "page_offsets": list(chunk.page_offsets),
         "sentence_offsets": list(chunk.sentence_offsets),
         "section_offsets": list(chunk.section_offsets),
@@ -56,6 +59,7 @@ HANDBOOK = Document(
         f"Illness\nBring a certificate on the fourth day. {prose('mills', 4)}",
     ),
     headings=(Heading(1, "Leave", 1), Heading(1, "Illness", 2)),
+    labels=("iv", "1"),
 )
 
 
@@ -90,9 +94,11 @@ def test_the_page_is_that_of_the_passage() -> None:
     (hit,) = add_excerpts("when is a certificate due?", None, [hit_of(HANDBOOK)], None)
 
     assert (hit.page, hit.heading) == (2, "Illness")
+    assert (hit.fields["page_label"], hit.fields["sourcepage"]) == ("1", "tools.pdf#page=2")
     assert "Bring a certificate on the fourth day." in hit.excerpt
     (hit,) = add_excerpts("when are holidays booked?", None, [hit_of(HANDBOOK)], None)
     assert (hit.page, hit.heading) == (1, "Leave")
+    assert (hit.fields["page_label"], hit.fields["sourcepage"]) == ("iv", "tools.pdf#page=1")
 
 
 def test_a_local_model_finds_what_words_do_not() -> None:
@@ -124,9 +130,10 @@ def test_no_request_is_made_for_an_excerpt() -> None:
 def test_a_chunk_of_an_earlier_version_has_an_excerpt_too() -> None:
     """Its sentences are found anew; its pages are not known, so its first is named."""
     lacking = dict.fromkeys(("page_offsets", "sentence_offsets", "section_offsets", "sections"))
+    lacking |= {"page_labels": None}
     (hit,) = add_excerpts("certificate", None, [hit_of(HANDBOOK, **lacking)], None)
 
-    assert (hit.page, hit.heading) == (1, "Leave")
+    assert (hit.page, hit.heading, hit.fields["page_label"]) == (1, "Leave", "iv")
     assert "certificate" in hit.excerpt
 
 

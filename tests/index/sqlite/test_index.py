@@ -228,7 +228,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
             A.url,
             "f",
             "t",
-            type(A.chunk)(f"{n:040}", "word " * 2000, 1, n, 0, 1, 1, 1, "", ()),
+            type(A.chunk)(f"{n:040}", "word " * 2000, 1, n, 0, 1, 1, 1, (), ()),
             vector(str(n)),
         )
         for n in range(50)

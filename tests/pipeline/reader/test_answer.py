@@ -116,7 +116,7 @@ def check_prepared(made: PreparedDocument) -> None:
     for ordinal, chunk in enumerate(made.chunks):
         assert (chunk.ordinal, chunk.tokens > 0) == (ordinal, True)
         assert 1 <= chunk.page_start <= chunk.main_page <= chunk.page_end <= made.pages
-        for text in (made.title, chunk.text, chunk.plain, chunk.label, *chunk.headings):
+        for text in (made.title, chunk.text, chunk.plain, *chunk.labels, *chunk.headings):
             text.encode()
             assert "\x1b" not in text
 

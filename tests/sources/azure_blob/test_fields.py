@@ -120,7 +120,7 @@ def test_tags_take_a_role_of_their_own(azure: Azure) -> None:
 
 def test_a_value_too_long_to_filter_by_is_cut() -> None:
     """One blob's long description does not cost its document; no character is cut in two."""
-    chunk = Chunk("id", "text", 1, 0, 0, 4, 1, 1, "", ())
+    chunk = Chunk("id", "text", 1, 0, 0, 4, 1, 1, (), ())
     long = (("title", "Saws"), ("about", "é" * MAX_TERM_BYTES))
     source = Source("root", "a/b.pdf", "https://x/a/b.pdf", 1, "1", fields=long)
     document = chunk_to_document(IndexEntry(source, source.location, "f", "its own", chunk))
