@@ -1,4 +1,4 @@
-"""Quality of retrieval on six sets of questions, next to LangChain's and LlamaIndex's splitters.
+"""Quality of retrieval on seven sets of questions, next to LangChain's and LlamaIndex's splitters.
 
     retrieval.py [SET ...] [--embedder local:multilingual] [--english]
 
@@ -6,7 +6,8 @@ The sets are in `retrieval/`, half of each in a questioner's words and half in t
 `manuals` (English), `reports` (yearly reports of invented companies, whose name stands in the
 file's name only) and `german` (a quarter of the questions in English, and with `--english` all of
 them) have over a hundred questions each, and may be used to choose weights and defaults. `guides`
-(English and French) may not: look at its figures last, and choose nothing by them. `japanese`
+(English and French) and `handbooks` (English, French asked in English, Russian; 70 questions) may
+not: look at their figures last, and choose nothing by them. `japanese`
 (manuals) and `arabic` (leaflets of an invented municipality) have 68 and 64, in English with
 `--english`; two lines of four may be used, the next two not.
 
@@ -59,6 +60,7 @@ from ingest.commands.eval.metrics import (
 from ingest.commands.eval.questions import Question, load_questions
 from ingest.commands.eval.results import COVERAGE_CHUNKS
 from ingest.commands.search.excerpts import add_excerpts
+from ingest.commands.search.scripts import uses_vector
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.index import open_index
@@ -101,6 +103,16 @@ DOCUMENTS = {  # package: PDFs, by the end of their names
         "expeyes-doc-en": ["en-eyes.pdf"],
         "debian-faq-fr": ["debian-faq.fr.pdf"],
         "dibbler-doc": ["dibbler-user.pdf"],
+    },
+    "handbooks": {
+        "debian-faq-ru": ["debian-faq.ru.pdf"],
+        "gnustep-base-doc": ["gs-standards.pdf"],
+        "maint-guide-fr": ["maint-guide.fr.pdf"],
+        "mit-scheme-doc": ["mit-scheme-user.pdf"],
+        "music-doc": ["music-manual.pdf"],
+        "r-doc-pdf": ["R-data.pdf"],
+        "stealth-doc": ["stealth.pdf"],
+        "systemtap-doc": ["tutorial.pdf"],
     },
     "japanese": {
         "maint-guide-ja": ["maint-guide.ja.pdf"],
@@ -224,9 +236,7 @@ def search_ours(
             str(mode): [
                 score(
                     key,
-                    find_ours(
-                        opened, key.question, None if mode is Mode.TEXT else vector, mode, model
-                    ),
+                    find_ours(opened, key.question, vector, mode, model),
                 )
                 for key, vector in zip(keys, vectors, strict=True)
             ]
@@ -237,13 +247,14 @@ def search_ours(
 def find_ours(
     index: SearchableIndex,
     question: Question,
-    vector: Vectors | None,
+    vector: Vectors,
     mode: Mode,
     model: Embedder,
 ) -> list[Found]:
     """Search as `ingest search` does: the first five hits have the page and lines shown."""
-    hits = index.search(question.text, vector, mode, TOP_CHUNKS)
-    shown = add_excerpts(question.text, vector, hits[:COVERAGE_CHUNKS], model)
+    asked = vector if uses_vector(mode, question.text, model.model) else None
+    hits = index.search(question.text, asked, mode, TOP_CHUNKS)
+    shown = add_excerpts(question.text, asked, hits[:COVERAGE_CHUNKS], model)
     return [
         Found(str(hit.fields["source"]), hit.page, str(hit.fields["content"]), hit.excerpt)
         for hit in (*shown, *hits[COVERAGE_CHUNKS:])
