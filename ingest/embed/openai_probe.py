@@ -73,7 +73,7 @@ def probe_deployment(
         return verdict
 
     try:
-        return call_with_retry(request, classify, retry_policy)
+        return call_with_retry(request, classify, retry_policy, f"an answer of {endpoint}")
     except SplitRequired as error:
         advice = (
             "" if error.cause is SplitCause.QUOTA else ": check deployment, model and dimensions"
