@@ -47,7 +47,7 @@ MIN_PACE_SECONDS, MIN_PACE_SHARE = 3.0, 0.05  # no time left is shown before bot
 MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
 EARLIER_VERSION_HINT = "its earlier version stays searchable"
 MAX_NAMED_EXCLUDED = 5  # excluded sources that are named without -v
-PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log; half for a new wait
+PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log; half before a wait
 REFRESH_SECONDS = 1.0
 
 
@@ -152,7 +152,7 @@ class Display:
     def refresh(self, waiting: str) -> None:
         """Update the live bar, or log a line of progress if one is due."""
         waits = f"waits for {waiting}" if waiting else ""
-        news = waiting and waiting != self.last_wait
+        news = waiting and not self.last_wait
         if bar := self.bar:
             bar.update(
                 0,
