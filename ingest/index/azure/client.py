@@ -290,7 +290,10 @@ class DocumentClient:
         results: list[dict[str, Any]] = []
         left = {str(document["id"]): document for document in documents}
         awaited = f"{INDEX_ANSWER} about its lease"
-        self.send_until_answered(action, left, results, lambda: None, awaited)
+        try:
+            self.send_until_answered(action, left, results, lambda: None, awaited)
+        except RequestTooLargeError as error:
+            raise ServiceError(f"{self.endpoint} refused a record as too large (413)") from error
         for result in results:
             if int(result["statusCode"]) not in (*SUCCESS_STATUSES, HTTPStatus.NOT_FOUND):
                 raise ServiceError(
@@ -346,6 +349,8 @@ class DocumentClient:
             self.clock_offset = parsedate_to_datetime(sent).timestamp() - time.time()
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise RequestTooLargeError(self.endpoint)
+        if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
+            raise HttpResponseError(response=response)
         response.raise_for_status()
         results: list[dict[str, Any]] = response.json()["value"]
         return results
