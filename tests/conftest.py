@@ -6,6 +6,7 @@ import gc
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import signal
@@ -23,7 +24,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from ingest.cli import run_command
+from ingest.cli import output, run_command
 from ingest.cli.arguments import build_parser
 from ingest.embed import Embedder
 from ingest.extract.document import ignore_progress
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 # A generated example may take as long as a busy machine needs.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+vars(output)["PROGRESS_LOG_SECONDS"] = math.inf  # a busy machine has lines of progress
 
 ROOT = Path(__file__).resolve().parent.parent
 DIMENSIONS = 8

@@ -112,7 +112,9 @@ def classify_azure_error(error: Exception, table: ErrorTable, request: RequestCo
     An exception that is neither azure-core's nor caused by a malformed response is returned as is.
     """
     if isinstance(error, HttpResponseError) and (error.status_code or 0) >= FIRST_FAILURE_STATUS:
-        error = ErrorResponse(error.response, str(error).removeprefix("() "))
+        error = ErrorResponse(
+            error.response, str(error).removeprefix("() ").removeprefix("(None) ")
+        )
     if isinstance(error, ErrorResponse):
         return classify_response(error, table, request)
     return classify_transport_error(error, request.where)

@@ -7,6 +7,7 @@ match on those. No SDK is imported here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -20,6 +21,8 @@ from ingest.redaction import redact
 from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError, parse_retry_after
 
 MAX_MESSAGE_CHARS = 200
+PLACEHOLDER_MESSAGES = ("Error code: ", "JSON is invalid", "Operation returned an invalid status")
+MARKUP = re.compile(r"<(script|style|title)\b.*?</\1\s*>|<[^>]*>|\s+", re.DOTALL | re.IGNORECASE)
 REQUEST_ID_HEADERS = ("request-id", "x-ms-request-id", "apim-request-id")
 
 # What a service says of a missing role assignment. A firewall says something else.
@@ -34,14 +37,16 @@ class ErrorResponse(Exception):
     """An unsuccessful HTTP response. `response` is azure-core's or httpx's."""
 
     def __init__(self, response: Any, message: str, codes: Collection[str] = ()) -> None:
-        self.message = redact(message)
-        super().__init__(f"{response.status_code} {first_line(self.message)}".strip())
+        self.response = response
         self.status: int = response.status_code
+        # An SDK finds no message in the page of a proxy, or in JSON of another form.
+        is_lacking = message.startswith(PLACEHOLDER_MESSAGES)
+        self.message = redact((strip_markup(self.body) or message) if is_lacking else message)
+        super().__init__(f"{self.status} {first_line(self.message)}".strip())
         self.codes = [redact(code) for code in codes]
         self.headers: Mapping[str, str] = response.headers
         self.retry_after = parse_retry_after(response.headers)
         self.request_headers: Mapping[str, str] = response.request.headers
-        self.response = response
 
     @property
     def body(self) -> str:
@@ -189,6 +194,11 @@ def format_message(template: str, response: ErrorResponse, request: RequestConte
         message=first_line(response.message),
         response=response,
     )
+
+
+def strip_markup(body: str) -> str:
+    """Return the words of an error page in one line, without their tags."""
+    return " ".join(MARKUP.sub(" ", body).split())
 
 
 def first_line(text: str) -> str:

@@ -97,7 +97,10 @@ class TokenCache:
         if held and self.is_fresh(held):
             return held
         if held is None or not self.is_alive(held):
-            self.cached = call_with_retry(self.request_token, self.classify, self.retry_policy)
+            resource = self.scope.removesuffix("/.default")
+            self.cached = call_with_retry(
+                self.request_token, self.classify, self.retry_policy, f"a token for {resource}"
+            )
             return self.cached
         try:
             self.cached = self.request_token()

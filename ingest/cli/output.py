@@ -8,8 +8,9 @@ import logging
 import os
 import shlex
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,14 +47,21 @@ MIN_PACE_SECONDS, MIN_PACE_SHARE = 3.0, 0.05  # no time left is shown before bot
 MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
 EARLIER_VERSION_HINT = "its earlier version stays searchable"
 MAX_NAMED_EXCLUDED = 5  # excluded sources that are named without -v
-PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log
+PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log; half before a wait
+REFRESH_SECONDS = 1.0
 
 
 class Display:
     """Progress on stderr: a live bar on a terminal, lines in a log."""
 
-    def __init__(self, options: argparse.Namespace, run: str = "") -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        run: str = "",
+        current_wait: Callable[[], str] = lambda: "",
+    ) -> None:
         self.run = run  # its id, which tells known problems from new ones
+        self.current_wait = current_wait  # what the run waits for; "" for nothing
         self.quiet: bool = options.quiet
         self.verbose: int = options.verbose
         self.bar: Any = None
@@ -61,12 +69,23 @@ class Display:
             sys.stderr, os.environ
         )
         self.last_line = self.began = time.monotonic()
-        self.pages = self.chunks = 0
+        self.last_wait = ""  # in the last line of progress
+        self.read = self.sources = self.pages = self.chunks = 0
         self.waiting: dict[SourceKey, int] = {}  # bytes of each document without an outcome yet
         self.total_bytes = self.left_bytes = 0  # to read
 
+        self.ended = threading.Event()
+        # A run that waits for one answer has no event to show.
+        self.refresher = threading.Thread(target=self.refresh_until_ended, daemon=True)
+
     def __enter__(self) -> Self:
+        self.refresher.start()
         return self
+
+    def refresh_until_ended(self) -> None:
+        """Show what the run waits for, also while nothing else happens."""
+        while not self.ended.wait(REFRESH_SECONDS):
+            self.refresh(self.current_wait())
 
     def start_bar(self, sizes: dict[SourceKey, int] | None) -> None:
         """Show the live bar. `sizes` are the bytes of the documents to read; None if unknown."""
@@ -79,7 +98,7 @@ class Display:
             TimeElapsedColumn,
         )
 
-        self.bar = Progress(
+        bar = Progress(
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("documents {task.fields[pages]:,} pages {task.fields[chunks]:,} chunks"),
@@ -90,18 +109,26 @@ class Display:
             transient=True,
         )
         total = None if sizes is None else len(sizes)
-        self.bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
+        bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
         self.waiting = sizes or {}
         self.total_bytes = self.left_bytes = sum(self.waiting.values())
         self.began = time.monotonic()
-        self.bar.start()
+        bar.start()
+        self.bar = bar  # last, since another thread updates it
 
     def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
+        self.stop_bar()
+        self.ended.set()
+        self.refresher.join()
 
-    def show(self, event: RunEvent, totals: RunTotals, waiting: str = "") -> None:
-        """Show one more event. `waiting` is what embedding waits for; "" if it does not wait."""
+    def stop_bar(self) -> None:
+        """Remove the live bar. Lines of progress follow."""
+        bar, self.bar = self.bar, None
+        if bar:
+            bar.stop()
+
+    def show(self, event: RunEvent, totals: RunTotals) -> None:
+        """Show one more event."""
         if isinstance(event, RunProgress):
             self.pages += event.pages
             self.chunks += event.chunks
@@ -118,16 +145,18 @@ class Display:
                 is_news = fields["known"] is False
                 level = logging.WARNING if is_news else logging.INFO
                 self.write_line(format_outcome(event, run=self.run), level, "source", **fields)
+        settled = totals.outcomes[Outcome.UNCHANGED] + totals.outcomes[Outcome.REMOVED]
+        self.sources, self.read = totals.sources, totals.sources - settled
+        self.refresh(self.current_wait())
+
+    def refresh(self, waiting: str) -> None:
+        """Update the live bar, or log a line of progress if one is due."""
         waits = f"waits for {waiting}" if waiting else ""
-        if self.bar:
-            read = (
-                totals.sources
-                - totals.outcomes[Outcome.UNCHANGED]
-                - totals.outcomes[Outcome.REMOVED]
-            )
-            self.bar.update(
+        news = waiting and not self.last_wait
+        if bar := self.bar:
+            bar.update(
                 0,
-                completed=read,
+                completed=self.read,
                 pages=self.pages,
                 chunks=self.chunks,
                 left=format_time_left(
@@ -137,13 +166,14 @@ class Display:
                 ),
                 waiting=waits,
             )
-        elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS:
+        elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS / (2 if news else 1):
+            self.last_wait = waiting
             self.write_line(
-                f"{totals.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
+                f"{self.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
                 + (f", {waits}" if waits else ""),
                 logging.INFO,
                 "progress",
-                sources=totals.sources,
+                sources=self.sources,
                 pages=self.pages,
                 chunks=self.chunks,
                 waiting=waiting,
@@ -160,8 +190,8 @@ class Display:
         self.last_line = time.monotonic()
         if self.quiet:
             return
-        if self.bar:
-            self.bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if bar := self.bar:
+            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             logs.log_event(level, text, event=event, **fields)
 

@@ -71,6 +71,7 @@ def rebuild_and_report(
     with (
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings, names) as (connections, telemetry),
+        output.Display(options, run.id, connections.times.current_wait) as display,
         open_rebuild(settings, options.roots, run, connections) as context,
     ):
         recorder = create_recorder(run, context.services, settings, connections, started)
@@ -81,7 +82,7 @@ def rebuild_and_report(
             progress = RebuildProgress(
                 frozenset(root.name for root in context.roots), run.allow_empty
             )
-            for event in run_and_show(context.roots, recorder, options):
+            for event in run_and_show(context.roots, recorder, options, display):
                 progress.add(event)
                 telemetry.on_event(event)
             code = process_exit_code(run.stop, signals, totals)

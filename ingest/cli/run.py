@@ -73,6 +73,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     with (
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings, names) as (connections, telemetry),
+        output.Display(options, run.id, connections.times.current_wait) as display,
         open_roots(names, settings, connections, missing) as opened_roots,
         open_services(
             settings, run.stop, write=True, connections=connections, take_over=run.take_over
@@ -89,7 +90,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             recorder.mark_begun(roots)
             if queue:
                 queue.hide()  # before anything is listed
-            for event in run_and_show(roots, recorder, options):
+            for event in run_and_show(roots, recorder, options, display):
                 telemetry.on_event(event)
         except IngestError as error:
             report_unwritten(services.times, settings)
@@ -151,19 +152,24 @@ def map_exit_code(settings: Settings, recorder: RunRecorder, summary: Summary) -
 
 
 def run_and_show(
-    roots: Sequence[Root], recorder: RunRecorder, options: argparse.Namespace
+    roots: Sequence[Root],
+    recorder: RunRecorder,
+    options: argparse.Namespace,
+    display: output.Display,
 ) -> Iterator[RunEvent]:
     """Run the pipeline on every root; yields each event after recording and showing it."""
     services, run = recorder.services, recorder.run
-    with output.Display(options, run.id) as display:
-        if display.is_live:
-            display.start_bar(count_to_read(roots, services, run))
+    if display.is_live:
+        display.start_bar(count_to_read(roots, services, run))
+    try:
         for event in run_on_roots(ingest_root, roots, services, run, recorder.totals):
             recorder.add(event)
-            display.show(event, recorder.totals, services.times.current_wait())
+            display.show(event, recorder.totals)
             if options.json and (line := output.outcome_json(event, run.id)):
                 print(line, flush=True)
             yield event
+    finally:
+        display.stop_bar()
 
 
 def note_missing(missing: Sequence[str], totals: RunTotals) -> None:

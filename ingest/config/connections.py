@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,18 +17,18 @@ from ingest.redaction import hold_secret
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.request_ids import OnResponse, RequestLog, request_ids
 from ingest.runtime.retry import RetryPolicy
-from ingest.runtime.timing import Observer
+from ingest.runtime.timing import Observer, Stopwatch
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Credential, retry policy and telemetry observer for all services."""
+    """Credential, retry policy and stopwatch for all services."""
 
     credential: SharedCredential
     retry_policy: RetryPolicy
-    observer: Observer | None = None
+    times: Stopwatch = field(default_factory=Stopwatch)
     trusted_hosts: tuple[str, ...] = ()  # besides Azure's own, for tokens
     cloud: Cloud = PUBLIC
 
@@ -57,9 +57,17 @@ def create_connections(
     for key in (settings.openai_key, settings.figures_key, settings.search_key):
         hold_secret(key)
     stopped = stop.is_overdue if stop else lambda: False
+    times = Stopwatch()
     return Connections(
         SharedCredential(make),
-        RetryPolicy(settings.retry_seconds, settings.wait_for_roles, stopped, **time),
+        RetryPolicy(
+            settings.retry_seconds,
+            settings.wait_for_roles,
+            stopped,
+            wait_for=times.wait_for,
+            **time,
+        ),
+        times,
         trusted_hosts=settings.trusted_hosts,
         cloud=cloud,
     )
@@ -84,10 +92,13 @@ def connections_of_run(
     Request numbers begin at `start`; two processes of one run must not use the same number.
     """
     request_log = RequestLog(request_ids(run, start), on_response)
+    times = Stopwatch(observer=observer)
     return replace(
         connections,
-        retry_policy=replace(connections.retry_policy, request_log=request_log),
-        observer=observer,
+        retry_policy=replace(
+            connections.retry_policy, request_log=request_log, wait_for=times.wait_for
+        ),
+        times=times,
     )
 
 

@@ -49,7 +49,6 @@ from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
-from ingest.runtime.timing import Stopwatch
 
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
@@ -95,7 +94,7 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     if write:
         check_engine(settings)
     connections = connections or create_connections(settings, stop)
-    times = Stopwatch(observer=connections.observer)
+    times = connections.times
     budget = shared.budget if shared else create_budget(settings, stop)
     any_model = not embeds or (not write and model is None and not names_embedder(settings))
     journal = None

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 DIMENSIONS_MODEL_PREFIX = "text-embedding-3-"  # models with the parameter `dimensions`
 
 FIRST_SERVER_ERROR_STATUS = 500
-BUSY_STATUS = 503  # whatever the texts are
+BUSY_WEIGHT = 0.25  # of a 503 as a failure on a text: most of them have to do with none
 TIMEOUT_STATUSES = (408, 504)  # the request may have been processed and billed
 
 REQUEST_TIMEOUT_SECONDS = 120.0  # the largest request takes a loaded service half of it
@@ -102,11 +102,11 @@ def embed_with_retry(
     tokens = count_quota_tokens(sum(map(len, texts)))
     billable = sum(deployments.account.count_tokens(texts))
     renewals: list[str] = []
-    failures = 0  # attempts that one of the texts may have caused to fail
+    failures = 0.0  # attempts that one of the texts may have caused to fail
 
-    def count_failure(verdict: Exception) -> None:
+    def count_failure(verdict: Exception, weight: float = 1.0) -> None:
         nonlocal failures
-        failures += 1
+        failures += weight
         if failures >= max_failures:
             raise SplitRequired(str(verdict), SplitCause.FAILURE) from verdict
 
@@ -123,8 +123,8 @@ def embed_with_retry(
             report_failure(error, verdict, permit, deployments)
             if not isinstance(verdict, RetryableError) and verdict is error:
                 raise
-            if isinstance(verdict, RetryableError) and may_be_caused_by_text(error):
-                count_failure(verdict)
+            if isinstance(verdict, RetryableError):
+                count_failure(verdict, weigh_failure(error))
             raise verdict from error
         deployments.times.count(CHARGED_TOKENS, tokens)
         deployments.gate.rate_limiter.report_success(permit, headers)
@@ -166,11 +166,12 @@ def is_answer_lost(error: Exception) -> bool:
     return isinstance(error, openai.APIConnectionError) and not is_unsent
 
 
-def may_be_caused_by_text(error: Exception) -> bool:
-    """Return whether a text may have made the service fail."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code >= FIRST_SERVER_ERROR_STATUS and error.status_code != BUSY_STATUS
-    return True
+def weigh_failure(error: Exception) -> float:
+    """Return how much a failure speaks for a text as its cause: 1 at most, 0 not at all."""
+    status = error.status_code if isinstance(error, openai.APIStatusError) else None
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return BUSY_WEIGHT
+    return float(status is None or status >= FIRST_SERVER_ERROR_STATUS)
 
 
 def report_failure(

@@ -18,6 +18,8 @@ from ingest.errors import ConfigError
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+# Of which a text is suspected only while the service embeds another one.
+UNCERTAIN_CAUSES = (SplitCause.FAILURE, SplitCause.DENIAL)
 MAX_FAILURES = 3  # of a request, until its texts are suspected
 MAX_FAILURES_OF_PART = 2  # likewise, of a part of one
 CONFIRMATIONS = 2  # further attempts for a single text, each after a successful probe
@@ -39,9 +41,7 @@ def embed_parts(
     try:
         found = embed_once([texts[place] for place in places], deployments, max_failures)
     except SplitRequired as error:
-        if error.cause is SplitCause.FAILURE or (
-            error.cause is SplitCause.REFUSAL and not is_probed
-        ):
+        if error.cause in UNCERTAIN_CAUSES or (error.cause is SplitCause.REFUSAL and not is_probed):
             check_service(deployments)
         yield from embed_halves(texts, deployments, places, error)
         return
@@ -64,7 +64,7 @@ def embed_halves(
         if error.cause is SplitCause.QUOTA:
             raise ConfigError(str(error)) from error
         reason = str(error)
-        if error.cause is SplitCause.FAILURE:
+        if error.cause in UNCERTAIN_CAUSES:
             reason = f"the embedding service fails on it, and not on others ({error})"
             yield EmbeddedPart(places, [embed_alone(texts[places[0]], deployments, reason)])
         else:
@@ -81,7 +81,7 @@ def embed_alone(text: str, deployments: Deployments, reason: str) -> Vectors | s
         try:
             (found,) = embed_once([text], deployments, max_failures=1)
         except SplitRequired as error:
-            if error.cause is not SplitCause.FAILURE:
+            if error.cause not in UNCERTAIN_CAUSES:
                 return str(error)
         else:
             if not isinstance(found, str):
@@ -111,7 +111,9 @@ def check_service(deployments: Deployments) -> None:
     try:
         (found,) = embed_once([PROBE_TEXT], deployments, float("inf"))
     except SplitRequired as error:
-        raise ConfigError(f"{error}: check deployment, model and dimensions") from error
+        is_denied = error.cause is SplitCause.DENIAL
+        advice = "" if is_denied else ": check deployment, model and dimensions"
+        raise ConfigError(f"{error}{advice}") from error
     if isinstance(found, str):
         raise ConfigError(
             f"{where}: {found}: check deployment and model, and set "

@@ -20,7 +20,7 @@ from ingest.azure.errors import (
 )
 from ingest.azure.roles import OPENAI_USER
 from ingest.azure.token_cache import TokenCache
-from ingest.errors import ConfigError, NotYetError
+from ingest.errors import ConfigError, NotYetError, RoleError
 from ingest.runtime.retry import RetryableError
 
 UNRESOLVABLE_HOST_MESSAGES = ("name or service not known", "nodename nor servname")
@@ -35,6 +35,7 @@ class SplitCause(Enum):
     QUOTA = auto()  # it exceeds the quota of a whole window
     REFUSAL = auto()  # the service refuses it
     FAILURE = auto()  # the service fails on it, again and again
+    DENIAL = auto()  # the service denies access, perhaps because of a text: gateways filter so
 
 
 class SplitRequired(Exception):
@@ -54,6 +55,12 @@ def quota_too_small(response: ErrorResponse, request: RequestContext) -> Excepti
     )
 
 
+def denied(response: ErrorResponse, request: RequestContext) -> Exception | None:
+    """Report a 403 that names no role: of a firewall, or of a filter that dislikes a text."""
+    error = classify_response(response, AI_SERVICES_ERRORS, request)
+    return error if isinstance(error, RoleError) else SplitRequired(str(error), SplitCause.DENIAL)
+
+
 NO_QUOTA = fail(ConfigError, "{where} has no quota left ({message}): raise it, or pay for more")
 KEYS_DISABLED = fail(
     ConfigError, "{where} accepts no API keys: unset AZURE_OPENAI_KEY to sign in instead"
@@ -71,11 +78,19 @@ EMBEDDING_ERRORS: ErrorTable = (
     ({429}, ANY, quota_too_small),
     ({429}, ANY, retry("the quota of {where}", waits_itself=True)),
     (ANY, {"AuthenticationTypeDisabled"}, KEYS_DISABLED),
+    ({403}, ANY, denied),
     *AI_SERVICES_ERRORS,
     ({401}, ANY, rejected_token()),
     ({404}, ANY, NO_DEPLOYMENT),
     ({400, 413, 422}, ANY, REFUSED_TEXTS),
-    (ANY, ANY, fail(ConfigError, "{where} refused the request ({status}, {message})")),
+    (
+        ANY,
+        ANY,
+        fail(
+            partial(SplitRequired, cause=SplitCause.DENIAL),
+            "{where} refused the request ({status}, {message})",
+        ),
+    ),
 )
 
 

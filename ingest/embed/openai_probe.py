@@ -73,11 +73,10 @@ def probe_deployment(
         return verdict
 
     try:
-        return call_with_retry(request, classify, retry_policy)
+        return call_with_retry(request, classify, retry_policy, f"an answer of {endpoint}")
     except SplitRequired as error:
-        advice = (
-            "" if error.cause is SplitCause.QUOTA else ": check deployment, model and dimensions"
-        )
+        is_refusal = error.cause is SplitCause.REFUSAL
+        advice = ": check deployment, model and dimensions" if is_refusal else ""
         raise ConfigError(f"{error}{advice}") from error
     finally:
         client.close()

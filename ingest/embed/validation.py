@@ -87,7 +87,8 @@ def check_shape(given: object, count: int, dimensions: int) -> Vectors:
 
 def find_flaws(vectors: Vectors) -> dict[int, str]:
     """Return the flaw of each row that has no direction, by its place: NaN, infinity, or zeros."""
-    norms = np.linalg.norm(vectors, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.linalg.norm(vectors, axis=1)
     (places,) = np.nonzero(~np.isfinite(norms) | (norms == 0))
     return {
         int(place): "a vector of zeros" if norms[place] == 0 else "a vector with NaN or infinity"

@@ -155,7 +155,8 @@ def compare_root(
 ) -> Iterator[Change]:
     """Compare a root's listing with the index's records of it."""
     records = ignored.filter_records(services.index.records(root.name), root)
-    return compare(list_root(root), records, create_skip_rule(services, run))
+    listing = services.times.wait_for_each(f"the list of {root.name}", list_root(root))
+    return compare(listing, records, create_skip_rule(services, run))
 
 
 def create_skip_rule(services: Services, run: Run) -> SkipRule:

@@ -16,7 +16,6 @@ from ingest.runtime.timing import (
     RECOGNISING_PAGES,
     REQUEST_QUOTA,
     RETRY_PAUSE,
-    STALL_NAMES,
     STALL_SECONDS,
     TOKEN_QUOTA,
     WRITING_CHUNKS,
@@ -144,8 +143,8 @@ def measure_stalls(times: Stopwatch, seconds: float) -> Iterator[Utilization]:
         f"embedding paused {pauses / seconds:.0%} of the time before another attempt, as requests "
         "failed: the log has the errors",
     )
-    for activity, name in STALL_NAMES.items():
-        share = min(1.0, times.stalled_seconds(activity) / seconds)
+    for name, stalled in times.stalls().items():
+        share = min(1.0, stalled / seconds)
         yield Utilization(
             share,
             f"the run waited {share:.0%} of the time for {name}, over {STALL_SECONDS:.0f} s at a "

@@ -10,6 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -63,6 +64,7 @@ class RetryPolicy:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = field(default=time.monotonic)
     request_log: RequestLog = field(default_factory=RequestLog)
+    wait_for: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext()  # by its name
     waits: list[float] = field(default_factory=list)  # seconds of each retry so far; it grows
     warned: dict[str, float] = field(default_factory=dict)  # when each cause was last logged
 
@@ -91,7 +93,10 @@ class RetryPolicy:
 
 
 def call_with_retry(
-    call: Callable[[], T], classify: Callable[[Exception], Exception], policy: RetryPolicy
+    call: Callable[[], T],
+    classify: Callable[[Exception], Exception],
+    policy: RetryPolicy,
+    awaited: str = "",
 ) -> T:
     """Call a function, and repeat the call while it fails with a RetryableError.
 
@@ -99,6 +104,7 @@ def call_with_retry(
         call: the function.
         classify: maps an exception to RetryableError, or to the error to raise.
         policy: the timeouts, among others.
+        awaited: name of what the call waits for; "" if the caller names it.
 
     Raises:
         ServiceError: retries are exhausted; its message includes the last error.
@@ -129,7 +135,8 @@ def call_with_retry(
         before_sleep=partial(record_wait, policy, started),
         retry_error_callback=lambda state: raise_exhausted(state, policy.clock() - started),
     )
-    return retrying(attempt)
+    with policy.wait_for(awaited) if awaited else nullcontext():
+        return retrying(attempt)
 
 
 def record_wait(policy: RetryPolicy, started: float, state: tenacity.RetryCallState) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from ingest.models import SourceKey
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 # Ends a piece of work, with its exception or None. Called once, from any thread.
 End: TypeAlias = Callable[[BaseException | None], None]
@@ -35,14 +36,15 @@ OPEN_REQUESTS = "open requests"  # waits for a response, as many tokens are unde
 RETRY_PAUSE = "retry"  # pauses before another attempt at embedding
 
 STALL_SECONDS = 5.0  # without the end of any piece, after which an activity stalls
+INDEX_ANSWER = "an answer of the index"
 # Names of what a run waits for, in the order in which one of them is shown.
 STALL_NAMES = {
     EMBEDDING_SERVICE: "an answer of the embedding service",
     RECOGNISING_PAGES: "an answer of the OCR service",
     DESCRIBING_FIGURES: "an answer of the model that describes figures",
-    WRITING_CHUNKS: "an answer of the index",
-    WRITING_RECORDS: "an answer of the index",
-    REUSING_VECTORS: "an answer of the index",
+    WRITING_CHUNKS: INDEX_ANSWER,
+    WRITING_RECORDS: INDEX_ANSWER,
+    REUSING_VECTORS: INDEX_ANSWER,
     FETCHING_DOCUMENTS: "a document to arrive",
     READING_DOCUMENTS: "a document to be read",
 }
@@ -103,6 +105,7 @@ class Stopwatch:
     clock: Callable[[], float] = time.monotonic
     observer: Observer | None = None
     spans: dict[str, Span] = field(default_factory=lambda: defaultdict(Span))
+    waits: dict[str, Span] = field(default_factory=lambda: defaultdict(Span))  # by their names
     counts: Counter[str] = field(default_factory=Counter)
     mirrored_wait: str = ""  # the current wait of other processes, if this mirrors them
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -152,6 +155,36 @@ class Stopwatch:
 
         return end
 
+    @contextmanager
+    def wait_for(self, name: str) -> Iterator[None]:
+        """Time a wait by its name, whatever activity it is a part of."""
+        with self.lock:
+            self.waits[name].add_threads(1, self.clock())
+        try:
+            yield
+        finally:
+            with self.lock:
+                now, span = self.clock(), self.waits[name]
+                if span.stalled_for(now):  # which is not to be counted for what it is a part of
+                    for other in (*self.spans.values(), *self.waits.values()):
+                        if other.quiet_since <= span.quiet_since and other is not span:
+                            other.quiet_since = now
+                span.add_threads(-1, now)
+
+    def wait_for_each(self, name: str, items: Iterable[T]) -> Iterator[T]:
+        """Yield items of one thread, and time the wait for each. No lock: they may be many."""
+        span, iterator = self.waits[name], iter(items)
+        while True:
+            span.quiet_since, span.under_way = self.clock(), 1
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                span.stalled_seconds += span.stalled_for(self.clock())
+                span.under_way = 0
+            yield item
+
     def add_elapsed(self, activity: str, started: float) -> None:
         """Add the time since `started` to an activity that is known only in hindsight."""
         with self.lock:
@@ -177,6 +210,10 @@ class Stopwatch:
             for activity, name in PAUSE_NAMES.items():
                 if activity in spans and spans[activity].under_way:
                     return name
+            # A wait may be a part of another one, which began before it.
+            stalled = {name: w.quiet_since for name, w in self.waits.items() if w.stalled_for(now)}
+            if stalled:
+                return max(stalled, key=stalled.__getitem__)
             for activity, name in STALL_NAMES.items():
                 if activity in spans and spans[activity].stalled_for(now):
                     return name
@@ -207,11 +244,16 @@ class Stopwatch:
         """Return the total seconds of all threads in an activity."""
         return self.span(activity).thread_seconds
 
-    def stalled_seconds(self, activity: str) -> float:
-        """Return the seconds in which an activity stalled."""
+    def stalls(self) -> dict[str, float]:
+        """Return the seconds for which nothing came, by the name of what was waited for."""
         with self.lock:
-            span = self.spans.get(activity)
-            return span.stalled_seconds + span.stalled_for(self.clock()) if span else 0.0
+            now = self.clock()
+            named = [(STALL_NAMES[a], span) for a, span in self.spans.items() if a in STALL_NAMES]
+            found: dict[str, float] = {}
+            for name, span in (*named, *self.waits.items()):
+                seconds = span.stalled_seconds + span.stalled_for(now)
+                found[name] = max(seconds, found.get(name, 0.0))
+            return found
 
     def span(self, activity: str) -> Span:
         """Return an activity's times up to now."""

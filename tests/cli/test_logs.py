@@ -209,15 +209,20 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
 
 
 def test_signs_of_life_are_objects(tmp_path: Path) -> None:
-    """A long run says how far it is and what it waits for, in numbers that can be drawn."""
+    """A long run says how far it is and what it waits for, also while it only waits."""
     code = (
-        "import argparse\nfrom ingest.cli import logs, output\n"
+        "import argparse, time\nfrom ingest.cli import logs, output\n"
         "from ingest.models import RunProgress\n"
         "from ingest.pipeline.totals import RunTotals\nlogs.configure_logging(1, 'json')\n"
-        "display = output.Display(argparse.Namespace(quiet=False, verbose=0))\n"
+        "options = argparse.Namespace(quiet=False, verbose=0)\n"
+        "display = output.Display(options, current_wait=lambda: 'token quota')\n"
         "display.show(RunProgress(pages=2), RunTotals())\n"
+        "display.show(RunProgress(pages=3, chunks=7), RunTotals())\n"
         "display.last_line -= 11\n"
-        "display.show(RunProgress(pages=3, chunks=7), RunTotals(), 'token quota')"
+        "output.REFRESH_SECONDS = 0.01\n"
+        "with display:\n"
+        "    while not display.last_wait:\n"
+        "        time.sleep(0.01)\n"
     )
     (line,) = objects(called(sys.executable, "-P", "-c", code, cwd=tmp_path).stderr)
 

@@ -20,6 +20,7 @@ from tests.conftest import DIMENSIONS
 from tests.embed.rate_limit.simulation import Slept
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
+from tests.emulator.server import Response
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -58,6 +59,9 @@ def refused(call: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> dict[
     ("kind", "reason"),
     [
         ("500", "fails on it, and not on others .*unsupported value: NaN"),
+        ("503", "fails on it, and not on others .*unsupported value: NaN"),
+        ("403", "fails on it, and not on others .*unsupported value: NaN"),
+        ("451", "fails on it, and not on others .*unsupported value: NaN"),
         ("null", "no vector"),
         ("NaN", "a vector with NaN or infinity"),
         ("zeros", "a vector of zeros"),
@@ -91,9 +95,10 @@ def test_a_text_that_fails_now_and_then_is_embedded(azure: Azure, model: Embedde
     assert model.embed(TEXTS).shape == (len(TEXTS), DIMENSIONS)
 
 
-def test_an_outage_blames_no_text(azure: Azure, model: Embedder) -> None:
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_outage_blames_no_text(azure: Azure, model: Embedder, status: int) -> None:
     """The service answers 500 to everything for a while: that is waited out."""
-    azure.faults.add(faults.broken(500), "openai", nth=range(1, 12))
+    azure.faults.add(faults.broken(status), "openai", nth=range(1, 16))
     assert model.embed(TEXTS).shape == (len(TEXTS), DIMENSIONS)
 
 
@@ -102,6 +107,18 @@ def test_an_outage_without_end_is_the_services_failure(azure: Azure, model: Embe
     azure.faults.add(faults.broken(500), "openai")
     with pytest.raises(ServiceError, match="run again later"):
         model.embed(TEXTS)
+
+
+@pytest.mark.parametrize("after", [0, 5])
+def test_a_firewall_blames_no_text(azure: Azure, model: Embedder, after: int) -> None:
+    """It denies everything, from the start or from the middle of a search for the bad text."""
+    spoil(azure, "403", TEXTS[3])
+    page = b"<html><title>403</title><body><h1>Closed</h1>by the proxy</body></html>"
+    closed = faults.instead("closed", Response(403, page))
+    azure.faults.add(closed, "openai", nth=range(1 + after, 99))
+    with pytest.raises(ConfigError, match=r"denies access \(403: Closed by the proxy\)"):
+        model.embed(TEXTS)
+    assert azure.count("openai") <= after + 2
 
 
 @pytest.mark.parametrize("texts", [TEXTS, TEXTS[:1]])

@@ -92,7 +92,7 @@ class OpenAI(Quotas):
         self.latency = 0.0  # seconds, and by token
         self.latency_per_token = 0.0
         self.out_of_order = False  # the embeddings come in any order
-        # What the model makes of a text: "" for its vector, 500, null, NaN, zeros or short.
+        # What the model makes of a text: "" for its vector, a status, null, NaN, zeros or short.
         self.spoilt: Callable[[str], str] = lambda _: ""
 
         self.requests: list[Embedded] = []
@@ -163,9 +163,9 @@ class OpenAI(Quotas):
         counts = self.counted(inputs)
 
         spoilt = {n: kind for n, i in enumerate(inputs) if (kind := self.spoilt(plain(i)))}
-        if "500" in spoilt.values():
+        if status := next(filter(str.isdigit, spoilt.values()), ""):
             error = {"message": UNSUPPORTED_VALUE, "type": "api_error"}
-            raise Refused(answer(500, {"error": error}))
+            raise Refused(answer(int(status), {"error": error}))
         vectors = self.embed([plain(i) for i in inputs], dimensions)
         tokens = sum(counts)
         accepted = Embedded(

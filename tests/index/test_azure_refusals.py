@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from ingest.config.embedding import embedder_key, embedding_endpoints
 from ingest.config.index import index_definition, open_azure_index
 from ingest.config.settings import Settings, build_settings
 from ingest.embed.openai_probe import probe_deployment
-from ingest.errors import ConfigError, RoleError
+from ingest.errors import ConfigError, RoleError, ServiceError
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.index import AzureIndex
 from tests.conftest import DIMENSIONS
@@ -100,6 +101,7 @@ def test_what_waiting_mends_is_waited_out(
     [
         failure(403, "", "Forbidden"),
         Response(403, b"Forbidden"),
+        Response(403, b"<html><head><title>x</title></head><body>Forbidden <b>here</b></body>"),
         answer(403, {"message": "Public network access is disabled."}),
     ],
 )
@@ -111,6 +113,17 @@ def test_a_firewall_is_no_missing_role(azure: Azure, made: AzureIndex, refusal: 
         write(made)
     assert not isinstance(caught.value, RoleError)
     assert "request id abc-1" in str(caught.value)
+    assert re.search(r"\(403: (Public|\(?Forbidden( here)?\b)", str(caught.value))
+
+
+def test_a_proxy_that_refuses_even_a_lease_is_no_bug(azure: Azure, made: AzureIndex) -> None:
+    """413 for a request of a hundred bytes, and a redirect: one line each, and not for ever."""
+    azure.faults.add(faults.instead("413", Response(413)), "search", nth=1)
+    azure.faults.add(faults.instead("302", Response(302, b"", {"Location": "x"})), "search", nth=2)
+    with pytest.raises(ServiceError, match="too large"):
+        made.documents.write_statuses("merge", [{"id": "lease-1"}])
+    with pytest.raises(ConfigError, match="redirects to another address"):
+        made.documents.write_statuses("merge", [{"id": "lease-1"}])
 
 
 def test_a_403_without_a_word_names_both(azure: Azure, made: AzureIndex) -> None:

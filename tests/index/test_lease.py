@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from ingest.errors import BusyError
+from ingest.errors import BusyError, ServiceError
 from ingest.index.azure import owner
+from ingest.index.azure.index import AzureIndex
 from ingest.index.azure.lease import LEASE_RENEW_SECONDS
 from ingest.index.azure.visibility import SEEN_IN_A_ROW
 from ingest.runtime.retry import RetryableError
@@ -67,6 +70,44 @@ def test_a_run_that_was_paused_goes_on_if_nobody_took_its_lease() -> None:
 
     assert made.run(pause) == 0
     made.check()
+
+
+def test_a_service_that_always_answers_too_late_ends_a_run() -> None:
+    """Each answer may be from before another run. Mine asks as long as a lease lasts, then ends."""
+    made = world(lag=0.0)
+    late: list[int] = []
+
+    def delay(number: int) -> None:
+        if made.paid and len(late) < 99:
+            late.append(number)
+            made.clock.advance(12.0)
+
+    assert made.run(delay) == ServiceError.exit_code
+    assert "took longer than 10 s for each of 9 answers" in str(made.errors[-1])
+    assert len(late) < 20
+    assert made.run() == 0
+    made.check()
+
+
+def test_writers_that_wait_for_one_answer_share_it() -> None:
+    """Answers take two seconds: eight writers do not wait for sixteen."""
+    made = world(lag=0.0)
+    process = Process(lambda _: made.clock.advance(2.0))
+    index = made.open(process, ANOTHER_MACHINE)
+    assert isinstance(index, AzureIndex)
+    index.hold("", lambda _: None)
+    lease = index.lease
+
+    @contextmanager
+    def asked_meanwhile() -> Iterator[None]:
+        lease.check()
+        yield
+
+    asked = process.requests
+    lease.check_lock = asked_meanwhile()  # type: ignore[assignment]
+    lease.raise_if_lost()
+    assert process.requests == asked + 1
+    made.close(index, is_dead=True)
 
 
 @pytest.mark.parametrize("lag", [0.0, 3.0, 45.0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -137,8 +137,42 @@ def test_what_hangs_has_a_name_after_five_seconds() -> None:
         clock.now += 50
         assert times.current_wait() == "an answer of the embedding service"
     assert times.current_wait() == ""
-    assert times.stalled_seconds("embedding service") == 8 + 50
-    assert times.stalled_seconds("nothing of the kind") == 0
+    assert times.stalls()["an answer of the embedding service"] == 8 + 50
+    assert "nothing of the kind" not in times.stalls()
+
+
+def test_a_wait_within_another_is_the_one_that_is_named() -> None:
+    """The index is asked, and what hangs is the token for it: that is where I have to look."""
+    clock = Clock()
+    times = Stopwatch(clock)
+    with times.wait_for("an answer of the index"):
+        clock.now += 1
+        with times.wait_for("a token"):
+            clock.now += 9
+            assert times.current_wait() == "a token"
+        assert times.current_wait() == ""
+        clock.now += 6
+        assert times.current_wait() == "an answer of the index"
+    assert times.stalls() == {"an answer of the index": 6, "a token": 9}
+
+
+def test_a_slow_list_has_a_name() -> None:
+    """A folder on a network drive that does not answer between two of its files."""
+    clock = Clock()
+    times = Stopwatch(clock)
+
+    def files() -> Iterator[str]:
+        for name in ("a.pdf", "b.pdf"):
+            clock.now += 8
+            seen.append(times.current_wait())
+            yield name
+
+    seen: list[str] = []
+    for _ in times.wait_for_each("the list of docs", files()):
+        clock.now += 20
+        seen.append(times.current_wait())
+    assert seen == ["the list of docs", "", "the list of docs", ""]
+    assert times.stalls() == {"the list of docs": 16}
 
 
 def test_a_pause_before_another_attempt_has_a_name() -> None:

@@ -47,6 +47,7 @@ from ingest.index.azure.serialize import batch_documents, request_body
 from ingest.models import Refusal
 from ingest.redaction import redact
 from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
+from ingest.runtime.timing import INDEX_ANSWER
 
 T = TypeVar("T")
 
@@ -288,7 +289,11 @@ class DocumentClient:
         """
         results: list[dict[str, Any]] = []
         left = {str(document["id"]): document for document in documents}
-        self.send_until_answered(action, left, results, lambda: None)
+        awaited = f"{INDEX_ANSWER} about its lease"
+        try:
+            self.send_until_answered(action, left, results, lambda: None, awaited)
+        except RequestTooLargeError as error:
+            raise ServiceError(f"{self.endpoint} refused a record as too large (413)") from error
         for result in results:
             if int(result["statusCode"]) not in (*SUCCESS_STATUSES, HTTPStatus.NOT_FOUND):
                 raise ServiceError(
@@ -303,6 +308,7 @@ class DocumentClient:
         left: dict[str, dict[str, Any]],
         results: list[dict[str, Any]],
         fence: Callable[[], None],
+        awaited: str = INDEX_ANSWER,
     ) -> None:
         """Move the documents from `left` to `results` as they are accepted, or refused for good."""
 
@@ -321,7 +327,7 @@ class DocumentClient:
                     f"{self.endpoint} has not accepted {len(left)} documents yet ({busy})"
                 )
 
-        self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR)
+        self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR, awaited)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send one request to write or delete; return a result for each document.
@@ -343,6 +349,8 @@ class DocumentClient:
             self.clock_offset = parsedate_to_datetime(sent).timestamp() - time.time()
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise RequestTooLargeError(self.endpoint)
+        if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
+            raise HttpResponseError(response=response)
         response.raise_for_status()
         results: list[dict[str, Any]] = response.json()["value"]
         return results
@@ -378,7 +386,7 @@ class DocumentClient:
         for refusal in refusals:
             raise ServiceError(f"{self.endpoint} refused a record: {refusal.reason}")
 
-    def call_with_retry(self, call: Callable[[], T], role: Role) -> T:
+    def call_with_retry(self, call: Callable[[], T], role: Role, awaited: str = INDEX_ANSWER) -> T:
         """Call the service by the retry policy."""
         where = f"{self.endpoint} (index {self.name})"
         request = RequestContext(where, self.key, role, "AZURE_SEARCH_KEY")
@@ -386,4 +394,5 @@ class DocumentClient:
             call,
             lambda error: classify_azure_error(error, SEARCH_ERRORS, request),
             self.retry_policy,
+            awaited,
         )

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ingest.errors import BusyError, IngestError
+from ingest.errors import BusyError, IngestError, ServiceError
 from ingest.index.azure.epochs import Epochs, epoch_key
 from ingest.index.azure.owner import create_owner, describe_owner, is_owner_gone
 from ingest.index.schema import SUMMARY_FIELD
@@ -37,6 +37,8 @@ LEASE_RENEW_SECONDS = 20.0
 LEASE_SECONDS = 90.0  # without renewal, after which another run may take it
 CHECK_SECONDS = 1.0  # that the last answer about the lease counts
 MAX_ANSWER_SECONDS = 10.0  # an answer that took longer may be over: the process may have slept
+# In a row: together they took as long as a lease lasts without renewal.
+MAX_LATE_ANSWERS = math.ceil(LEASE_SECONDS / MAX_ANSWER_SECONDS)
 OWNER_SECONDS = 5.0  # after which an epoch that is seen without an owner has none
 POLL_SECONDS = 0.25
 
@@ -62,6 +64,7 @@ class Lease:
         self.is_lost = False
         self.on_lost: Callable[[BusyError], None] = lambda _: None
         self.checked = (-math.inf, -math.inf)  # when the epoch was last known not to be over
+        self.late_answers = 0  # in a row
         self.check_lock = threading.Lock()
         self.stopped = threading.Event()
         self.renewer: threading.Thread | None = None
@@ -136,9 +139,11 @@ class Lease:
     def poll(self, read: Callable[[], T | None], seconds: float) -> T | None:
         """Read again and again until there is something to see, at most for so long."""
         waited = 0.0  # not by a clock, since the process may have been paused
-        while (found := read()) is None and waited < seconds:
-            self.documents.retry_policy.wait(POLL_SECONDS)
-            waited += POLL_SECONDS
+        policy = self.documents.retry_policy
+        with policy.wait_for(f"the index {self.documents.name} to show what was written"):
+            while (found := read()) is None and waited < seconds:
+                policy.wait(POLL_SECONDS)
+                waited += POLL_SECONDS
         return found
 
     def join(self, holder: str) -> None:
@@ -148,17 +153,30 @@ class Lease:
         self.raise_if_lost()
 
     def raise_if_lost(self) -> None:
-        """Raise BusyError if another run has taken the lease. Asks, unless it did a moment ago."""
+        """Raise BusyError if another run has taken the lease. Asks, unless it did a moment ago.
+
+        Raises ServiceError if the answers come too late, for as long as a lease lasts.
+        """
         if not self.is_lost and not self.is_check_recent():
+            came = self.clocks()
             with self.check_lock:
-                while not self.is_lost and not self.is_check_recent() and not self.check():
-                    pass
+                while not (self.is_lost or self.is_check_recent() or self.was_asked_since(came)):
+                    if self.late_answers >= MAX_LATE_ANSWERS:
+                        raise self.late_error()
+                    if self.check():
+                        break
         if self.is_lost:
             raise self.lost_error()
 
     def is_check_recent(self) -> bool:
         """Return whether the last check is younger than CHECK_SECONDS, by every clock."""
         return self.seconds_since(self.checked) < CHECK_SECONDS
+
+    def was_asked_since(self, then: tuple[float, float]) -> bool:
+        """Return whether another thread has asked since, with an answer that still counts."""
+        asked = self.checked
+        is_later = all(a >= b for a, b in zip(asked, then, strict=True))
+        return is_later and self.seconds_since(asked) < MAX_ANSWER_SECONDS
 
     def seconds_since(self, then: tuple[float, float]) -> float:
         """Return the seconds since both clocks were read, by the one that counts more."""
@@ -175,7 +193,17 @@ class Lease:
             self.on_lost(self.lost_error())
             return True
         self.checked = asked
-        return self.seconds_since(asked) < MAX_ANSWER_SECONDS
+        is_in_time = self.seconds_since(asked) < MAX_ANSWER_SECONDS
+        self.late_answers = 0 if is_in_time else self.late_answers + 1
+        return is_in_time
+
+    def late_error(self) -> ServiceError:
+        """Return the error of a run that cannot tell whether others think that it is dead."""
+        return ServiceError(
+            f"{self.documents.endpoint} took longer than {MAX_ANSWER_SECONDS:.0f} s for each of "
+            f"{MAX_LATE_ANSWERS} answers, so that another run may have taken over the index "
+            f"{self.documents.name} meanwhile: run again later"
+        )
 
     def lost_error(self) -> BusyError:
         return BusyError(

@@ -74,18 +74,20 @@ def wait_until_visible(documents: DocumentClient, key: str) -> None:
         return bool(found)
 
     waited = 0.0  # not by a clock, since the process may have been paused
-    # Two reads first, which cost little while the lag lasts.
-    while not (
-        all(map(is_seen, (True, False)))
-        and all(documents.threads.map(is_seen, [True, False] * (SEEN_IN_A_ROW // 2 - 1)))
-    ):
-        if waited >= MAX_LAG_SECONDS:
-            raise ServiceError(
-                f"{documents.endpoint} does not show what was written to the index "
-                f"{documents.name} {MAX_LAG_SECONDS:.0f} s ago: run again later"
-            )
-        documents.retry_policy.wait(POLL_SECONDS)
-        waited += POLL_SECONDS
+    policy = documents.retry_policy
+    with policy.wait_for(f"the index {documents.name} to show what was written"):
+        # Two reads first, which cost little while the lag lasts.
+        while not (
+            all(map(is_seen, (True, False)))
+            and all(documents.threads.map(is_seen, [True, False] * (SEEN_IN_A_ROW // 2 - 1)))
+        ):
+            if waited >= MAX_LAG_SECONDS:
+                raise ServiceError(
+                    f"{documents.endpoint} does not show what was written to the index "
+                    f"{documents.name} {MAX_LAG_SECONDS:.0f} s ago: run again later"
+                )
+            policy.wait(POLL_SECONDS)
+            waited += POLL_SECONDS
 
 
 def wait_until_listed(documents: DocumentClient) -> None:

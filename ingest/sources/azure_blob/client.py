@@ -140,5 +140,8 @@ class BlobStorageClient:
         """Call with retries; the table is for what the request is about."""
         request = RequestContext(self.root_url, self.token, role)
         return call_with_retry(
-            call, lambda error: classify_azure_error(error, table, request), self.retry_policy
+            call,
+            lambda error: classify_azure_error(error, table, request),
+            self.retry_policy,
+            f"an answer of {self.root_url}",
         )

@@ -189,11 +189,13 @@ class Container:
             # A database without a name is a temporary file, deleted when its connection closes.
             with closing(sqlite3.connect("")) as table:
                 table.execute(
-                    "CREATE TABLE blobs (name TEXT PRIMARY KEY, size, etag, unreadable, fields) "
-                    "WITHOUT ROWID"
+                    "CREATE TABLE blobs (name TEXT PRIMARY KEY, size, etag, unreadable, fields, "
+                    "is_ignored) WITHOUT ROWID"
                 )
                 for page in self.list_pages():
-                    table.executemany("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?, ?)", page)
+                    table.executemany(
+                        "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?)", page
+                    )
                 for row in table.execute("SELECT * FROM blobs ORDER BY name"):
                     yield self.blob_to_source(Blob(*row))
         except sqlite3.OperationalError as error:
@@ -247,6 +249,8 @@ class Container:
             return Unread(self.name, blob.name)
         if blob.name.rpartition("/")[2].startswith("."):
             return ListingIssue(self.name, blob.name, "hidden file", harmless=True)
+        if blob.is_ignored:
+            return ListingIssue(self.name, blob.name, blob.unreadable)
         fields = tuple(
             (name, tuple(value) if isinstance(value, list) else value)
             for name, value in json.loads(blob.fields)

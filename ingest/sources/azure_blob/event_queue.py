@@ -122,6 +122,7 @@ class EventQueue:
             attempt,
             lambda error: classify_azure_error(error, QUEUE_ERRORS, context),
             self.retry_policy,
+            f"an answer of {self.url}",
         )
 
 

@@ -9,11 +9,14 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from ingest.models import is_document_name
+from ingest.models import ATTACHMENT_SEPARATOR, is_document_name, parent_name
 from ingest.sources.azure_blob.client import ARCHIVED_REASON
 from ingest.sources.azure_blob.fields import BlobField, read_field_values
 
 REHYDRATING_REASON = "archived; it is being rehydrated, and a run after that reads it"
+# A blob's name may have an empty part, which otherwise stands before the name of an attachment.
+NAMED_AS_ATTACHED_REASON = "it is named like a PDF that is attached to {}: rename it"
+ESCAPED_SEPARATOR = "/%2F"
 
 
 class Blob(NamedTuple):
@@ -24,6 +27,7 @@ class Blob(NamedTuple):
     etag: str  # without quotes
     unreadable: str
     fields: str  # in JSON
+    is_ignored: bool = False
 
 
 def parse_blobs(
@@ -41,6 +45,10 @@ def parse_blobs(
             # Skip placeholders for folders (names that end with a "/") and other hidden files.
             if not re.search(r"(^|/)(\.[^/]*)?$", name):
                 yield Blob(name, 0, "", "", "[]")
+            continue
+        if outer := parent_name(name):
+            shown = name.replace(ATTACHMENT_SEPARATOR, ESCAPED_SEPARATOR)
+            yield Blob(shown, 0, "", NAMED_AS_ATTACHED_REASON.format(outer), "[]", is_ignored=True)
             continue
         archived = element_text(entry, "Properties/AccessTier") == "Archive"
         coming = element_text(entry, "Properties/ArchiveStatus").startswith("rehydrate-pending")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import resource
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
 from azure.storage.blob import ContainerClient, StandardBlobTier
 
@@ -173,6 +175,28 @@ def test_names_that_xml_cannot_hold_arrive(shelf: Emulated) -> None:
     assert {source.name: read(shelf, source) for source in listed(shelf)} == {
         name: name.encode() for name in names
     }
+
+
+def test_a_blob_named_like_an_attachment_is_not_taken_for_it(shelf: Emulated, bench: Bench) -> None:
+    """Two documents of one name would replace each other in every run, and be paid each time."""
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("a cover")))
+    writer.add_attachment("b.pdf", pdf("inside"))
+    outer = io.BytesIO()
+    writer.write(outer)
+    shelf.put("a.pdf", outer.getvalue())
+    shelf.put("a.pdf//b.pdf", pdf("beside"))
+    first = settled(bench.run(root=shelf.root))
+    assert {name: str(result.outcome) for name, result in first.items()} == {
+        "a.pdf": "new",
+        "a.pdf//b.pdf": "new",
+        "a.pdf/%2Fb.pdf": "skipped",
+    }
+    assert first["a.pdf/%2Fb.pdf"].reason.endswith("attached to a.pdf: rename it")
+    assert [chunk.text for chunk in bench.index.chunks(shelf.root.name, "a.pdf//b.pdf")] == [
+        "inside"
+    ]
+    again = outcomes(bench.run(root=shelf.root))
+    assert sorted(again.values()) == ["skipped", "unchanged", "unchanged"]
 
 
 def test_what_stands_for_a_folder_is_left_out(shelf: Emulated) -> None:
