@@ -491,6 +491,25 @@ def test_framed_boxes_side_by_side_are_no_rows() -> None:
     assert read[6:9] == markdown(rows)[:3]
 
 
+def test_a_form_above_a_table_is_no_part_of_it() -> None:
+    """The fields of a form stand further right than the columns of the table below them."""
+    rows = [["Item", "Count", "Price"], ["Pens", "50", "250.00"], ["Paper", "5", "600.00"]]
+    fields = [("Number", "Date"), ("QT-014", "2 June"), ("Phone", "Mail"), ("02-123", "a@b.org")]
+
+    def page(canvas: Canvas) -> None:
+        for n, row in enumerate(fields):
+            put(canvas, [row], (66, 305), top=730 - 14 * n)
+        put(canvas, [*rows, ["Total", "-", "850.00"]], (66, 137, 182), top=660)
+        for level in (742, 714, 686):
+            canvas.line(60, level, 500, level)
+        for n in range(5):
+            canvas.line(60, 671 - 14 * n, 500, 671 - 14 * n)
+
+    (read,) = pages(page)
+    assert read[-5:] == markdown([*rows, ["Total", "-", "850.00"]])
+    assert not any("Item" in line for line in read[:-5])
+
+
 def test_two_tables_are_never_on_one_line() -> None:
     """A price list in two columns is two tables, the second one beside the first."""
     one, other = (
