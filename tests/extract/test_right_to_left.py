@@ -15,8 +15,9 @@ from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
-from ingest.extract.engines.pdfium_bidi import reorder_page
+from ingest.extract.engines.pdfium_bidi import ReadCluster, reorder_page
 from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place, order_lam_alef
+from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
     close_page,
@@ -26,7 +27,8 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
-from ingest.extract.layout.segments import find_gaps
+from ingest.extract.layout.segments import Direction, find_directions, find_gaps
+from ingest.extract.layout.word_boxes import WordBoxes
 from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
@@ -141,6 +143,36 @@ def test_words_of_both_directions_are_no_cells() -> None:
     assert gaps.tolist() == [False, False, False, True]
 
 
+def test_a_full_stop_left_of_its_line_turns_no_line_around() -> None:
+    """In a Hebrew document the full stop of an English line stands before its first word."""
+    text = "שלום end."
+    words = WordBoxes(
+        *(np.array(places) for places in ([0, 5], [3, 8], [0, 1])),
+        *(
+            np.array([(u, 0, u + 5, 10) for u in edges], np.float32)
+            for edges in ((40, 40), (60, 20))
+        ),
+    )
+    assert find_directions(words, text).tolist() == [Direction.RIGHT] * 2
+
+
+def test_the_number_of_a_footnote_is_parted_from_its_word() -> None:
+    """A raised number follows a word, or begins the note; the power of a unit stays on it."""
+
+    def part(*drawn: tuple[str, float, float]) -> str:
+        row = [
+            ReadCluster(Cluster(text, n, n + 1, base, size, -1, 0, n), text, leftward=True)
+            for n, (text, base, size) in enumerate(drawn)
+        ]
+        return "".join(read.text for read in part_clusters(0, row))
+
+    word = [(letter, 0.0, 10.0) for letter in "דוח"]
+    assert part(*word, ("1", 4, 6)) == "דוח 1"
+    assert part(*word, ("1", 0, 10)) == "דוח1"
+    assert part(("1", 4, 6), *word) == "1 דוח"
+    assert part(("מ", 0, 10), ("2", 4, 6)) == "מ2"
+
+
 def test_paragraphs_of_thai_are_not_joined() -> None:
     """The lines of a paragraph are one; the next one begins further down, on a line of its own."""
     text = "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบป"
@@ -160,6 +192,8 @@ def test_a_syllable_of_several_glyphs_is_read_once() -> None:
     """Some programs give the text of a whole syllable for each of its glyphs."""
     syllable = [Shown(LEFT, TOP, ["दु"]), Shown(LEFT + WIDTH, TOP - 1, ["दु"])]
     assert read(shown(*syllable, Shown(LEFT + 2 * WIDTH, TOP, "कान"))) == "दुकान"
+    am = [Shown(LEFT + x, TOP + y, ["ชำ"]) for x, y in ((0, 0), (WIDTH, 1), (0, 2))]
+    assert read(shown(*am, Shown(LEFT + 2 * WIDTH, TOP, "ระ"))) == "ชำระ"
     twice = [Shown(LEFT, TOP, ["दा"]), Shown(LEFT + WIDTH, TOP, ["दा"])]
     assert read(shown(*twice)) == "दादा"
 

@@ -29,6 +29,7 @@ from ingest.extract.engines.pdfium_clusters import (
     order_lam_alef,
     read_clusters,
 )
+from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     ReorderedText,
@@ -112,7 +113,8 @@ def reorder_page(page: PageHandle, handle: TextHandle, drawn: str) -> tuple[Text
     usual = is_read_from_right("\n".join(seen), usual=False)
     if any(map(RIGHT_TO_LEFT.search, seen)) and are_words_forwards(seen):
         return build_text(handle, [read_as_drawn(row) for row in rows])
-    return build_text(handle, mirror_brackets([read_row(row, usual=usual) for row in rows]))
+    read = [part_clusters(handle, read_row(row, usual=usual)) for row in rows]
+    return build_text(handle, mirror_brackets(read))
 
 
 def drop_repeated(clusters: Sequence[Cluster]) -> list[Cluster]:
