@@ -491,6 +491,20 @@ def test_framed_boxes_side_by_side_are_no_rows() -> None:
     assert read[6:9] == markdown(rows)[:3]
 
 
+def test_a_cell_over_several_columns_parts_no_table() -> None:
+    """A total that reaches over two columns leaves them apart, and is in the first one."""
+    rows = [["No.", "Part", "Price"], ["1", "Hose", "18.00"], ["2", "Nozzle", "7.50"]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, [*rows, ["Total due", "", "25.50"]], (66, 96, 202))
+        for n in range(5):
+            canvas.line(60, 711 - 14 * n, 260, 711 - 14 * n)
+        for x, bottom in ((60, 655), (90, 669), (196, 655), (260, 655)):
+            canvas.line(x, 711, x, bottom)
+
+    assert pages(page) == [markdown([*rows, ["Total due", "", "25.50"]])]
+
+
 def test_a_form_above_a_table_is_no_part_of_it() -> None:
     """The fields of a form stand further right than the columns of the table below them."""
     rows = [["Item", "Count", "Price"], ["Pens", "50", "250.00"], ["Paper", "5", "600.00"]]
