@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 
 from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
-from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings, clip_spanning_cells
+from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
 from ingest.extract.layout.table_checks import MIN_TABLE_ROWS, is_plausible_table
 from ingest.extract.layout.table_rows import RowSplitter, TableGrid, split_into_cells
@@ -44,7 +44,7 @@ def replace_tables(
 
     The last bands `above` the region may be the first lines of a table's first row.
     """
-    bands = clip_spanning_cells([*above, *region], rulings)
+    bands = [*above, *region]
     height = median_height([segment for band in bands for segment in band])
     start = len(above)
     outside = list(above)  # bands above the next table, of which the last may belong to it
