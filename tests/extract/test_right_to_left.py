@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -27,6 +28,8 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
+from ingest.extract.engines.pdfium_syllables import GlyphTexts, correct_syllables
+from ingest.extract.indic import order_vowels
 from ingest.extract.layout.segments import Direction, find_directions, find_gaps
 from ingest.extract.layout.word_boxes import WordBoxes
 from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
@@ -198,6 +201,25 @@ def test_a_syllable_of_several_glyphs_is_read_once() -> None:
     assert read(shown(*twice)) == "दादा"
 
 
+def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
+    """WeasyPrint gives all of a syllable to its last glyph, wherever that is used again."""
+
+    def read_glyphs(drawn: str) -> str:
+        names = [glyph if glyph[0] == "?" else "" for glyph in drawn.split()]
+        clusters = [
+            Cluster(text.replace("_", " "), n, n + 1, base=0, size=12, place=-1, item=0, key=n)
+            for n, text in enumerate(drawn.split())
+        ]
+        found = correct_syllables(clusters, names, GlyphTexts())
+        text = order_vowels("".join(cluster.text for cluster in found))
+        return unicodedata.normalize("NFC", text)
+
+    assert read_glyphs("?1 कि _ कि ा _ ?1 त") == "कि का ति"
+    assert read_glyphs("?1 ரே _ ?2 லை _ ?1 லை ரே _ ?3 ப _ பு") == "ரே லை லேர பெ பு"
+    assert read_glyphs("?1 যে _ ?1 ক ো _ টি") == "যে কো টি"
+    assert read_glyphs("ध ा _ ?1 ?2 र्षि _ ?2 ा _ थ र्थी") == "धा र्षि षा र्थी"
+
+
 def test_the_sign_of_a_syllable_follows_its_vowel() -> None:
     """A dot that is drawn on the letter is written after the vowel to the right of it."""
     parts = [Shown(LEFT, TOP, "य"), Shown(LEFT, TOP, "\u0902"), Shown(LEFT + WIDTH, TOP, "\u094b")]
@@ -340,7 +362,7 @@ def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
     text = load_text(page)
     try:
         drawn = read_characters(text, count_characters(text))
-        _, read_text = reorder_page(page, text, drawn)
+        _, read_text = reorder_page(page, text, drawn, GlyphTexts())
     finally:
         close_text(text)
         close_page(page)
