@@ -126,13 +126,12 @@ def has_holes(written: Boxes) -> bool:
     apart = (other[:, 0] - one[:, 2] > height) | (one[:, 0] - other[:, 2] > height)
     if np.count_nonzero(apart) <= MAX_LONE_HOLES:
         return False
-    # A list marker is at a distance too, but no wider than its line is high.
-    holes = (
-        apart
-        & (other[:, 3] < one[:, 1])
-        & (one[:, 3] < other[:, 1])
-        & (one[:, 2] - one[:, 0] > height)
-    )
+    level = (other[:, 3] < one[:, 1]) & (one[:, 3] < other[:, 1])
+    # A list marker is at a distance too, but no wider than its line is high. A page may be drawn
+    # letter by letter.
+    wide = one[:, 2] - one[:, 0] > height
+    wide[1:] |= level[:-1] & ~apart[:-1] & (one[1:, 2] - one[:-1, 0] > height)
+    holes = apart & level & wide
     return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
 
 
