@@ -472,6 +472,20 @@ def test_rows_are_found_where_a_font_does_not_say_how_high_it_is() -> None:
     assert found.split("\n") == markdown(rows)
 
 
+def test_a_row_drawn_as_one_run_has_cells() -> None:
+    """Ghostscript draws a line of a ruled table at once, with wide gaps in it."""
+    rows = [["No.", "Part", "Price"], ["001", "Anchor", "1.75"], ["002", "Barrel", "3.50"]]
+    content = "\n".join(
+        f"BT /F 10 Tf 1 0 0 1 66 {700 - 21 * n} Tm [({one}) -4000 ({two}) -4000 ({three})] TJ ET"
+        for n, (one, two, three) in enumerate([*rows, ["003", "Candle", "5.25"]])
+    )
+    rules = "".join(f"60 {714 - 21 * n} m 260 {714 - 21 * n} l S\n" for n in range(5))
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier >>"
+    found = extract(pdf({4: stream(f"{content}\n{rules}".encode()), 5: font}), ExtractOptions())
+
+    assert found.pages[0].split("\n") == markdown([*rows, ["003", "Candle", "5.25"]])
+
+
 def test_framed_boxes_side_by_side_are_no_rows() -> None:
     """Boxes with a frame each are read one by one, and the table below keeps its header."""
     boxes = [
