@@ -25,6 +25,7 @@ WORDS = re.compile(r"[^\W\d_]+")
 # Begins with the hyphen and not with the letter before, which would be tried at every character.
 COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
+NUMBER_PARTS = re.compile(r"[^\W_][-\u2010][^\W_]*\d\Z")  # of telephone numbers, ISBNs, codes
 UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
@@ -73,6 +74,10 @@ CLOSED_ENDS = frozenset(
         "phones plane planes ship ships shop shops smith stick sticks stone stones storm storms "
         "ware wash wood works yard yards"
     )
+)
+# Pronouns and other last parts of French words that keep their hyphen; no syllables of words.
+FRENCH_ENDS = frozenset(
+    WORDS.findall("moi toi nous vous il ils elle elles même mêmes être dessus dessous delà")
 )
 # Of a word before the one at the end of its line: 26 of 27 such words are written with that one.
 MIN_COMPOUND_HYPHENS = 2
@@ -179,6 +184,9 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     before, after = spaced_end(word_before(text, start)), text[end : end + 1]
     if COUNT.search(text, max(0, start - MAX_WORD_CHARS), start) and after.islower():
         return hyphen  # "5-year", "A4711-b"
+    token = spaced_end("".join(text[max(0, start - MAX_WORD_CHARS) : start].split()[-1:]))
+    if not before and after.isalnum() and NUMBER_PARTS.search(token):
+        return hyphen  # "020-7946-0123", "AX-77-B5"
     if not (before and after.isalnum()):
         # Not within a word: a minus, a range of numbers, a dash.
         return hyphen + (match["end"] or "") + (match["again"] or "")
@@ -187,7 +195,6 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     following = word_after(text, end)
     if not after.islower():
         return "" if is_broken_capitals(before, following, vocabulary) else hyphen
-    token = spaced_end(text[max(0, start - MAX_WORD_CHARS) : start].rsplit(None, 1)[-1])
     if CODE.search(token):
         return hyphen
     rest = text[end + len(following) : end + len(following) + 1]
@@ -214,6 +221,8 @@ def is_broken_word(
         return vocabulary.language not in ("en", "")
     if token.count("-") >= MIN_COMPOUND_HYPHENS:
         return False  # "two-and-a-half-hour"
+    if last in FRENCH_ENDS and vocabulary.language == "fr":
+        return False  # "dit-il", "peut-être"
     is_word = vocabulary.words[first] > 0
     if "-" in token and before[0].islower():
         return not is_word  # "state-of-the-art"

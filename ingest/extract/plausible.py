@@ -23,7 +23,7 @@ MAX_OTHER_LATIN = 0.4  # share of characters beyond ASCII, as in Cyrillic text t
 
 # Probabilities of the most likely language. That of prose is above 0.9, that of program listings
 # 0.1 to 0.5, that of garbage mostly below 0.3.
-KNOWN_LANGUAGE, UNCERTAIN_LANGUAGE, NO_LANGUAGE = 0.8, 0.4, 0.2
+KNOWN_LANGUAGE, UNCERTAIN_LANGUAGE, NO_LANGUAGE = 0.8, 0.7, 0.2
 STRANGE_LANGUAGE = 0.12  # of words that look like prose
 MIN_PROSE_LETTERS = 150
 MIN_PROSE_WORDS = 0.9  # share of words that are letters only

@@ -102,6 +102,10 @@ def shift(text: str, by: int) -> str:
     return text.translate(table)
 
 
+LEASE = (
+    "The owner shall keep the building in good repair and shall not let any part of it without the "
+    "written consent of the lender, who may enter the rooms by day after giving notice of a week."
+)
 SCRAMBLED = str.maketrans(string.ascii_lowercase, "qjxkzvbwmgpyfcuhrldtsnaoie")
 
 
@@ -109,6 +113,7 @@ SCRAMBLED = str.maketrans(string.ascii_lowercase, "qjxkzvbwmgpyfcuhrldtsnaoie")
     ("garbage", "text"),
     [
         *(pytest.param(shift(LETTER, by), LETTER, id=f"shifted by {by}") for by in (2, 3, 13, 25)),
+        pytest.param(shift(LEASE, 3), LEASE, id="shifted words like those of a language"),
         pytest.param("".join(chr(ord(c) - 29) for c in LETTER), LETTER, id="glyph numbers"),
         pytest.param(
             ("Арендатор должен уведомить за три месяца до окончания срока. " * 2)

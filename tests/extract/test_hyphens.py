@@ -37,6 +37,8 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
         pytest.param("the ABC_foo|bar", "the ABC_foo-bar", id="a name in code"),
         pytest.param("a 5|year plan", "a 5-year plan", id="a count"),
         pytest.param("the A4711|b", "the A4711-b", id="a part number"),
+        pytest.param("020-7946|0123", "020-7946-0123", id="a telephone number"),
+        pytest.param("AX-77|B5", "AX-77-B5", id="an order number"),
         pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
         pytest.param("a two-and-a-half|hour talk", "a two-and-a-half-hour talk", id="a phrase"),
         pytest.param("guarda|-chuva", "guarda-chuva", id="a hyphen said twice"),
@@ -73,6 +75,10 @@ def test_two_words_of_the_document_are_a_compound_where_the_language_has_them() 
     assert cleaned("machine-\ndependent", other) == "machine-dependent"
     assert cleaned("Noten-\nsymbol", other, "de") == "Notensymbol"
     assert cleaned("head-\nphones", "Phones on every head.") == "headphones"
+    assert (
+        cleaned("dit-\nil, peut-\nêtre présen-\ntés", language="fr")
+        == "dit-il, peut-être présentés"
+    )
     assert cleaned("through-\nout", "It goes through and out.") == "throughout"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -15,8 +16,9 @@ from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
-from ingest.extract.engines.pdfium_bidi import reorder_page
+from ingest.extract.engines.pdfium_bidi import ReadCluster, reorder_page
 from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place, order_lam_alef
+from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
     close_page,
@@ -26,7 +28,10 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
-from ingest.extract.layout.segments import find_gaps
+from ingest.extract.engines.pdfium_syllables import GlyphTexts, correct_syllables
+from ingest.extract.indic import order_vowels
+from ingest.extract.layout.segments import Direction, find_directions, find_gaps
+from ingest.extract.layout.word_boxes import WordBoxes
 from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
 from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
 from tests.pdfs import pdf
@@ -141,6 +146,36 @@ def test_words_of_both_directions_are_no_cells() -> None:
     assert gaps.tolist() == [False, False, False, True]
 
 
+def test_a_full_stop_left_of_its_line_turns_no_line_around() -> None:
+    """In a Hebrew document the full stop of an English line stands before its first word."""
+    text = "שלום end."
+    words = WordBoxes(
+        *(np.array(places) for places in ([0, 5], [3, 8], [0, 1])),
+        *(
+            np.array([(u, 0, u + 5, 10) for u in edges], np.float32)
+            for edges in ((40, 40), (60, 20))
+        ),
+    )
+    assert find_directions(words, text).tolist() == [Direction.RIGHT] * 2
+
+
+def test_the_number_of_a_footnote_is_parted_from_its_word() -> None:
+    """A raised number follows a word, or begins the note; the power of a unit stays on it."""
+
+    def part(*drawn: tuple[str, float, float]) -> str:
+        row = [
+            ReadCluster(Cluster(text, n, n + 1, base, size, -1, 0, n), text, leftward=True)
+            for n, (text, base, size) in enumerate(drawn)
+        ]
+        return "".join(read.text for read in part_clusters(0, row))
+
+    word = [(letter, 0.0, 10.0) for letter in "דוח"]
+    assert part(*word, ("1", 4, 6)) == "דוח 1"
+    assert part(*word, ("1", 0, 10)) == "דוח1"
+    assert part(("1", 4, 6), *word) == "1 דוח"
+    assert part(("מ", 0, 10), ("2", 4, 6)) == "מ2"
+
+
 def test_paragraphs_of_thai_are_not_joined() -> None:
     """The lines of a paragraph are one; the next one begins further down, on a line of its own."""
     text = "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบป"
@@ -160,8 +195,29 @@ def test_a_syllable_of_several_glyphs_is_read_once() -> None:
     """Some programs give the text of a whole syllable for each of its glyphs."""
     syllable = [Shown(LEFT, TOP, ["दु"]), Shown(LEFT + WIDTH, TOP - 1, ["दु"])]
     assert read(shown(*syllable, Shown(LEFT + 2 * WIDTH, TOP, "कान"))) == "दुकान"
+    am = [Shown(LEFT + x, TOP + y, ["ชำ"]) for x, y in ((0, 0), (WIDTH, 1), (0, 2))]
+    assert read(shown(*am, Shown(LEFT + 2 * WIDTH, TOP, "ระ"))) == "ชำระ"
     twice = [Shown(LEFT, TOP, ["दा"]), Shown(LEFT + WIDTH, TOP, ["दा"])]
     assert read(shown(*twice)) == "दादा"
+
+
+def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
+    """WeasyPrint gives all of a syllable to its last glyph, wherever that is used again."""
+
+    def read_glyphs(drawn: str) -> str:
+        names = [glyph if glyph[0] == "?" else "" for glyph in drawn.split()]
+        clusters = [
+            Cluster(text.replace("_", " "), n, n + 1, base=0, size=12, place=-1, item=0, key=n)
+            for n, text in enumerate(drawn.split())
+        ]
+        found = correct_syllables(clusters, names, GlyphTexts())
+        text = order_vowels("".join(cluster.text for cluster in found))
+        return unicodedata.normalize("NFC", text)
+
+    assert read_glyphs("?1 कि _ कि ा _ ?1 त") == "कि का ति"
+    assert read_glyphs("?1 ரே _ ?2 லை _ ?1 லை ரே _ ?3 ப _ பு") == "ரே லை லேர பெ பு"
+    assert read_glyphs("?1 যে _ ?1 ক ো _ টি") == "যে কো টি"
+    assert read_glyphs("ध ा _ ?1 ?2 र्षि _ ?2 ा _ थ र्थी") == "धा र्षि षा र्थी"
 
 
 def test_the_sign_of_a_syllable_follows_its_vowel() -> None:
@@ -306,7 +362,7 @@ def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
     text = load_text(page)
     try:
         drawn = read_characters(text, count_characters(text))
-        _, read_text = reorder_page(page, text, drawn)
+        _, read_text = reorder_page(page, text, drawn, GlyphTexts())
     finally:
         close_text(text)
         close_page(page)

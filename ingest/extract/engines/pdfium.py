@@ -68,6 +68,7 @@ from ingest.extract.engines.pdfium_raw import (
     use_installed_fonts,
 )
 from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
+from ingest.extract.engines.pdfium_syllables import GlyphTexts
 from ingest.extract.engines.placeholders import Placeholders
 from ingest.extract.figures.insert import insert_words
 from ingest.extract.layout import TABLE_MARK, arrange_page
@@ -126,6 +127,7 @@ class Pdfium:
         self.renders: Counter[bool] = Counter()  # to find hidden text, by whether it was likely
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
         self.placeholders = Placeholders()
+        self.glyph_texts = GlyphTexts()
         self.heading_detector = None if outlined else HeadingDetector(self.placeholders)
         self.open_table: tuple[int, OpenTable] | None = None  # with the index of its page
         self.structure = (
@@ -230,7 +232,7 @@ class Pdfium:
             return drawn
         try:
             if is_reordered:
-                text, shown = reorder_page(page, text, drawn)
+                text, shown = reorder_page(page, text, drawn, self.glyph_texts)
             else:
                 shown = correct_characters(text, shown, self.placeholders)
             if self.is_distilled and not shown.isascii():

@@ -24,11 +24,11 @@ from ingest.extract.engines.pdfium_clusters import (
     Cluster,
     drop_covered_spaces,
     hangs_over,
-    has_mark,
     is_mark,
     order_lam_alef,
     read_clusters,
 )
+from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     ReorderedText,
@@ -36,6 +36,13 @@ from ingest.extract.engines.pdfium_raw import (
     char_code,
     count_characters,
 )
+from ingest.extract.engines.pdfium_syllables import (
+    GlyphTexts,
+    correct_syllables,
+    drop_repeated,
+    name_unmapped,
+)
+from ingest.extract.indic import LEFT_VOWELS, order_vowels
 from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
@@ -71,9 +78,6 @@ MIN_EXTRA_SPACE = 0.2  # between two words of a line with drawn spaces
 MIN_PIECE_GAP = 0.75  # between two pieces of a line that are read apart: cells, columns
 MAX_PIECE_GAP = 1.5  # within a piece
 MIN_PIECE_GAP_SPACES = 1.8  # between two pieces, in spaces of the line, which may be justified
-MAX_MARK_SHIFT = 0.15  # from the base line of a letter to that of a mark on it
-SAME_GLYPH = 0.02  # of the widths of two glyphs that are one
-SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
 ASCENT = 0.75  # of the type
 MIN_PARAGRAPH_DROP = 1.3  # from a paragraph to the next, in the usual drop from line to line
 
@@ -91,7 +95,9 @@ def needs_reordering(drawn: str) -> bool:
     return not drawn.isascii() and COMPLEX_SCRIPT.search(drawn) is not None
 
 
-def reorder_page(page: PageHandle, handle: TextHandle, drawn: str) -> tuple[TextHandle, str]:
+def reorder_page(
+    page: PageHandle, handle: TextHandle, drawn: str, texts: GlyphTexts
+) -> tuple[TextHandle, str]:
     """Return the text of a page with the characters of each line in the order of reading.
 
     The handle that is returned with it gives the boxes of its characters.
@@ -105,6 +111,9 @@ def reorder_page(page: PageHandle, handle: TextHandle, drawn: str) -> tuple[Text
     raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
     raw = correct_unmapped(raw, partial(hangs_over, handle))
     clusters = read_clusters(page, handle, raw)
+    if LEFT_VOWELS.search(raw):
+        unmapped = [name_unmapped(handle, raw, cluster) for cluster in clusters]
+        clusters = correct_syllables(clusters, unmapped, texts)
     if not clusters:
         return handle, drawn
     rows = [split_line(sort_line(line)) for line in group_lines(drop_repeated(clusters))]
@@ -112,51 +121,8 @@ def reorder_page(page: PageHandle, handle: TextHandle, drawn: str) -> tuple[Text
     usual = is_read_from_right("\n".join(seen), usual=False)
     if any(map(RIGHT_TO_LEFT.search, seen)) and are_words_forwards(seen):
         return build_text(handle, [read_as_drawn(row) for row in rows])
-    return build_text(handle, mirror_brackets([read_row(row, usual=usual) for row in rows]))
-
-
-def drop_repeated(clusters: Sequence[Cluster]) -> list[Cluster]:
-    """Drop what is drawn a second time at nearly the same place, to look bold.
-
-    PDFium does so itself, unless the document says what a cluster stands for.
-    """
-    kept: list[Cluster] = []
-    known: dict[str, Cluster] = {}
-    first = clusters[0]  # glyph of the last letters
-    for number, cluster in enumerate(clusters):
-        if number and is_further_glyph(cluster, first, kept[-1]):
-            kept[-1].right = max(kept[-1].right, cluster.right)
-            continue
-        first = replace(cluster)
-        if cluster.is_exact:
-            reach = SAME_PLACE * cluster.size
-            other = known.get(cluster.text)
-            known[cluster.text] = cluster
-            if (
-                other
-                and abs(other.left - cluster.left) < reach
-                and abs(other.base - cluster.base) < reach
-            ):
-                continue
-        kept.append(cluster)
-    return kept
-
-
-def is_further_glyph(cluster: Cluster, first: Cluster, letters: Cluster) -> bool:
-    """Return whether a cluster is another glyph of the letters before it, with their text again.
-
-    Some programs say for each glyph of a syllable what all of them stand for. A syllable that is
-    written twice begins with the same glyph again.
-    """
-    if cluster.text != first.text or len(cluster.text) == 1 or not has_mark(cluster.text):
-        return False
-    near = (
-        abs(cluster.left - letters.right) < cluster.size
-        and abs(cluster.base - letters.base) < MAX_MARK_SHIFT * cluster.size
-    )
-    wider = (cluster.right - cluster.left) - (first.right - first.left)
-    differs = abs(wider) > SAME_GLYPH * cluster.size or cluster.base != first.base
-    return near and differs
+    read = [part_clusters(handle, read_row(row, usual=usual)) for row in rows]
+    return build_text(handle, mirror_brackets(read))
 
 
 def group_lines(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
@@ -346,4 +312,4 @@ def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tup
     arranged = ReorderedText(handle)
     arranged.places, arranged.edges = places, edges
     text = SIGN_BEFORE_VOWEL.sub(lambda m: m.group()[::-1], "".join(parts))
-    return arranged, correct_am(text)
+    return arranged, order_vowels(correct_am(text))

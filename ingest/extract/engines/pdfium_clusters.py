@@ -39,6 +39,7 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
     origin_of,
 )
+from ingest.extract.thai import AM, LAO_AM
 
 # Where a glyph begins, its order among others there, its base line, and its edges.
 Glyph: TypeAlias = "tuple[float, int, float, float, float]"
@@ -319,8 +320,8 @@ def is_mark(text: str) -> bool:
 
 @lru_cache(maxsize=10_000)
 def has_mark(text: str) -> bool:
-    """Return whether a text has a vowel or another mark on a letter."""
-    return any(unicodedata.category(char)[0] == "M" for char in text)
+    """Return whether a text has a vowel or another mark on a letter, or the vowel am."""
+    return any(unicodedata.category(char)[0] == "M" or char in (AM, LAO_AM) for char in text)
 
 
 @lru_cache(maxsize=10_000)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Sequence
 
 from ingest.extract.engines.pdfium_accents import ACCENT, compose_accents
+from ingest.extract.engines.pdfium_footnotes import NUMBER_AFTER_WORD, part_footnote_marks
 from ingest.extract.engines.pdfium_initials import (
     LINE_END,
     LONE_CAPITAL,
@@ -20,7 +20,6 @@ from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     TextHandle,
     char_unicode,
-    drawn_box,
     list_char_edges,
     origin_of,
 )
@@ -54,17 +53,7 @@ PLAIN_WORD = re.compile("[A-Za-z]{3,}[.,:;!?]?")
 VOWELS = frozenset("aeiouyAEIOUY")
 MIN_WORD_SHARE = 0.5  # of the runs of symbols of a line, that are words if read as ASCII
 
-# A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
-# of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line
-# at it, as it does at a raised number.
-NUMBER_AFTER_WORD = re.compile(
-    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9])"
-    r"|(?<=[0-9][.,:;!?][0-9])(?=[0-9]{0,2}\r\n ))"
-    r"[0-9]{0,2}(?![^\W_])"
-)
 MAX_INITIAL_CHARS = 6  # of the line of an initial
-MAX_MARK_HEIGHTS = 0.85  # of the type of the word
-MIN_RAISED_HEIGHTS = 0.15
 
 
 def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
@@ -190,42 +179,3 @@ def has_letters_in_symbols(line: str) -> bool:
 def to_ascii(symbols: str) -> str:
     """Read symbols as ASCII."""
     return "".join(chr(ord(symbol) - SYMBOL_BASE) for symbol in symbols)
-
-
-def part_footnote_marks(
-    handle: TextHandle, text: str, places: Sequence[int], placeholders: Placeholders
-) -> str:
-    """Put a space between a word and the number of its footnote, if it is one of those places."""
-    before = list_char_edges(handle, [place - 1 for place in places])
-    marks = list_char_edges(handle, places)
-    raised = []
-    for number, place in enumerate(places):
-        _, top, _, bottom = before[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
-        _, mark_top, _, mark_bottom = marks[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
-        height = top - bottom
-        if (
-            mark_top - mark_bottom <= MAX_MARK_HEIGHTS * height
-            and mark_bottom - bottom >= MIN_RAISED_HEIGHTS * height
-        ) or is_superior(handle, place, MIN_RAISED_HEIGHTS * height):
-            raised.append(place)
-    if not raised:
-        return text
-    chars = list(text)
-    for place in raised:
-        chars[place] = placeholders.standing_for(f" {text[place]}")
-    return "".join(chars)
-
-
-def is_superior(handle: TextHandle, place: int, least: float) -> bool:
-    """Return whether the glyph of a character is above its base line, by at least so many points.
-
-    Some programs take superior figures from the font, in the size of the text.
-    """
-    x, base, left, right, bottom, top, level = (ctypes.c_double() for _ in range(7))
-    return (
-        origin_of(handle, place, *map(ctypes.addressof, (x, base)))
-        and origin_of(handle, place - 1, *map(ctypes.addressof, (x, level)))
-        and drawn_box(handle, place, *map(ctypes.addressof, (left, right, bottom, top)))
-        and abs(base.value - level.value) < least
-        and bottom.value - base.value >= least
-    )

@@ -29,6 +29,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
+from ingest.extract.engines.pdfium_syllables import GlyphTexts
 from ingest.extract.layout.geometry import Boxes, read_char_boxes
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def find_text_positions(
         count = count_characters(handle)
         shown = read_characters(handle, count) if count <= MAX_SEARCHED_CHARS else ""
         if needs_reordering(shown):
-            handle, shown = reorder_page(address_of(page.raw), handle, shown)
+            handle, shown = reorder_page(address_of(page.raw), handle, shown, GlyphTexts())
         elif len(shown) != count:
             return []
         with_letters = [place for place, char in enumerate(shown) if plain_letters_of(char)]

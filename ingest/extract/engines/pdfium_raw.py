@@ -54,6 +54,7 @@ entry_of = bind_by_address(raw.FPDF_GetMetaText, SIZE, POINTER, ctypes.c_char_p,
 count_rects = bind_by_address(raw.FPDFText_CountRects, INT, POINTER, INT, INT)
 loose_box = bind_by_address(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
 char_unicode = bind_by_address(raw.FPDFText_GetUnicode, ctypes.c_uint, POINTER, INT)
+has_map_error = bind_by_address(raw.FPDFText_HasUnicodeMapError, INT, POINTER, INT)
 is_generated = bind_by_address(raw.FPDFText_IsGenerated, INT, POINTER, INT)
 font_weight = bind_by_address(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
 font_name = bind_by_address(

@@ -62,6 +62,12 @@ def arrange_page(
         else arrange_by_lines(handle, text, lines or measure_some_lines(handle, starts), starts)
     )
     is_plain = plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe"))
+    gapped = None
+    if is_plain and count_items(page) > count + MAX_RULES:
+        from ingest.extract.layout.gaps import find_gapped_runs
+
+        gapped = find_gapped_runs(handle, text)
+        is_plain = gapped is None
     order = DrawingOrder.UNKNOWN
     if structure and (structure.wants_headings or not is_plain):
         shown, order = structure.arrange(page, handle, text)
@@ -73,7 +79,7 @@ def arrange_page(
         return ArrangedPage(plain)
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain, order)
+    return arrange_by_words(page, handle, text, plain, order, runs=gapped)
 
 
 def has_unbroken_lines(page: PageHandle, handle: TextHandle, lines: int) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.extract.layout.geometry import Boxes
-from ingest.extract.layout.whitespace import Extent, merge_extents
+from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.whitespace import Band, Extent, merge_extents
 
 MAX_RULE_THICKNESS_POINTS = 3.0  # anything thicker is a frame or a shaded cell
 MIN_RULE_LENGTH_POINTS = 20.0  # anything shorter is part of a letter or a drawing
 SAME_EDGE_POINTS = 3.0  # edges closer than this count as one
+# In heights of the type, from a cell over several columns to the rules between these.
+MAX_CLIP_HEIGHTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +56,31 @@ def join_rulings(rulings: Sequence[tuple[float, Extent]]) -> list[tuple[float, E
     return [
         (level, span) for level, spans in levels for span in merge_extents(spans, SAME_EDGE_POINTS)
     ]
+
+
+def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
+    """Return bands whose cells over several columns end where the first of these ends.
+
+    Rules are left and right of such a cell, and rules of the rows next to it end at its own.
+    """
+    rules = sorted((u, top, bottom) for top, bottom, u in rulings.vertical)
+    if not rules:
+        return list(bands)
+    edges = [u for u, _, _ in rules]
+
+    def clip(segment: TextSegment) -> TextSegment:
+        near = MAX_CLIP_HEIGHTS * segment.height
+        inner = range(bisect_right(edges, segment.u0 + 1), bisect_right(edges, segment.u1 - 1))
+        crossed = (
+            u
+            for u, top, bottom in (rules[n] for n in inner)
+            if top < segment.v1 + near and bottom > segment.v0 - near
+        )
+        first = next(crossed, None)
+        if first is None:
+            return segment
+        beside = [u for u, top, bottom in rules if top < segment.middle < bottom]
+        is_cell = beside and beside[0] < segment.u0 + 1 and beside[-1] > segment.u1 - 1
+        return segment._replace(u1=first) if is_cell else segment
+
+    return [[clip(segment) for segment in band] for band in bands]

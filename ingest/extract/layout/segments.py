@@ -111,7 +111,12 @@ def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     if RIGHT_TO_LEFT.search(text):
         for row in np.flatnonzero(ways == Direction.LEFT):
             line = text[words.starts[heads[row]] : words.ends[tails[row]] + 1]
-            if RIGHT_TO_LEFT.search(line) or not any(map(str.isalpha, line)):
+            # The full stop of a foreign line is left of it where lines run to the left.
+            if (
+                RIGHT_TO_LEFT.search(line)
+                or not any(map(str.isalpha, line))
+                or not line[-1].isalnum()
+            ):
                 ways[row] = Direction.RIGHT
     usual = np.bincount(ways, weights=long, minlength=4).argmax()
     ways[long == 0] = usual

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
@@ -21,6 +21,7 @@ from ingest.extract.layout.whitespace import (
     Extent,
     add_band,
     band_extents,
+    column_of,
     is_outside,
     median_height,
     merge_extents,
@@ -32,6 +33,7 @@ MIN_FRAME_GAP_POINTS = 6.0  # between frames; cells may be as far apart as their
 MIN_FRAMED_BANDS = 3  # of a box of text; fewer may be those of a form's fields
 MAX_HEADER_BANDS = 3  # lines of a table's header
 NO_RULINGS = Rulings([], [])
+MIN_SIDE_ROWS = 2  # of two tables, one below the other
 MAX_ROW_BANDS = 25  # of a row of a ruled table
 
 
@@ -93,6 +95,9 @@ def detect_table(
     rows, columns = collect_rows(bands, start, lines, height, min_gap)
     if len(columns) <= 1:
         return None, start, start + 1
+    if count := count_rows_above_other_table(rows, columns):
+        bands = bands[: start + sum(map(len, rows[:count]))]
+        rows, columns = collect_rows(bands, start, lines, height, min_gap)
     after = start + sum(map(len, rows))
     count = sum(
         rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
@@ -253,6 +258,28 @@ def collect_rows(
     return rows, merge_extents(
         (span for row in rows for band in row for span in band_extents(band)), min_gap
     )
+
+
+def count_rows_above_other_table(rows: Sequence[Sequence[Band]], columns: Sequence[Extent]) -> int:
+    """Count the rows above a gap between two tables; 0 if the rows are one table.
+
+    The gap is the widest, and the rows above and below it have only some columns in common.
+    """
+    flat = [band for row in rows for band in row]
+    gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(flat)]
+    starts = list(accumulate(map(len, rows)))[:-1]
+    used = [{column_of(s, columns) for band in row for s in band} for row in rows]
+    for count, start in enumerate(starts, 1):
+        above, below = set().union(*used[:count]), set().union(*used[count:])
+        if (
+            gaps[start - 1] == max(gaps)
+            and len(above) > 1
+            and above - below
+            and below - above
+            and MIN_SIDE_ROWS <= count <= len(rows) - MIN_SIDE_ROWS
+        ):
+            return count
+    return 0
 
 
 def take_row(bands: Sequence[Band], start: int, lines: Sequence[float]) -> list[Band]:

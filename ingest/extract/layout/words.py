@@ -47,19 +47,22 @@ LONG_LINE_SHARE = 0.75  # of the width of the longest line
 MIN_LINE_GAPS = 2  # after long lines, to know the usual one
 
 
-def arrange_by_words(
+def arrange_by_words(  # noqa: PLR0913 - what arrange_page() has found
     page: PageHandle,
     handle: TextHandle,
     text: str,
     plain: str | None,
     order: DrawingOrder = DrawingOrder.UNKNOWN,
+    *,
+    runs: Boxes | None = None,
 ) -> ArrangedPage:
     """Return the text of a page in reading order.
 
     `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
-    If the drawing order is known to be right, only tables are to be found.
+    If the drawing order is known to be right, only tables are to be found. `runs` are the boxes
+    of its runs of text, if they have been read.
     """
-    written = read_text_boxes(handle)
+    written = read_text_boxes(handle) if runs is None else runs
     if plain is not None and not has_holes(written):
         return ArrangedPage(plain)
     drawn = read_drawn_boxes(page)
@@ -126,13 +129,12 @@ def has_holes(written: Boxes) -> bool:
     apart = (other[:, 0] - one[:, 2] > height) | (one[:, 0] - other[:, 2] > height)
     if np.count_nonzero(apart) <= MAX_LONE_HOLES:
         return False
-    # A list marker is at a distance too, but no wider than its line is high.
-    holes = (
-        apart
-        & (other[:, 3] < one[:, 1])
-        & (one[:, 3] < other[:, 1])
-        & (one[:, 2] - one[:, 0] > height)
-    )
+    level = (other[:, 3] < one[:, 1]) & (one[:, 3] < other[:, 1])
+    # A list marker is at a distance too, but no wider than its line is high. A page may be drawn
+    # letter by letter.
+    wide = one[:, 2] - one[:, 0] > height
+    wide[1:] |= level[:-1] & ~apart[:-1] & (one[1:, 2] - one[:-1, 0] > height)
+    holes = apart & level & wide
     return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
 
 

@@ -472,6 +472,20 @@ def test_rows_are_found_where_a_font_does_not_say_how_high_it_is() -> None:
     assert found.split("\n") == markdown(rows)
 
 
+def test_a_row_drawn_as_one_run_has_cells() -> None:
+    """Ghostscript draws a line of a ruled table at once, with wide gaps in it."""
+    rows = [["No.", "Part", "Price"], ["001", "Anchor", "1.75"], ["002", "Barrel", "3.50"]]
+    content = "\n".join(
+        f"BT /F 10 Tf 1 0 0 1 66 {700 - 21 * n} Tm [({one}) -4000 ({two}) -4000 ({three})] TJ ET"
+        for n, (one, two, three) in enumerate([*rows, ["003", "Candle", "5.25"]])
+    )
+    rules = "".join(f"60 {714 - 21 * n} m 260 {714 - 21 * n} l S\n" for n in range(5))
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier >>"
+    found = extract(pdf({4: stream(f"{content}\n{rules}".encode()), 5: font}), ExtractOptions())
+
+    assert found.pages[0].split("\n") == markdown([*rows, ["003", "Candle", "5.25"]])
+
+
 def test_framed_boxes_side_by_side_are_no_rows() -> None:
     """Boxes with a frame each are read one by one, and the table below keeps its header."""
     boxes = [
@@ -489,6 +503,39 @@ def test_framed_boxes_side_by_side_are_no_rows() -> None:
     (read,) = pages(page)
     assert read[:6] == [line for _, lines in boxes for line in lines]
     assert read[6:9] == markdown(rows)[:3]
+
+
+def test_a_cell_over_several_columns_parts_no_table() -> None:
+    """A total that reaches over two columns leaves them apart, and is in the first one."""
+    rows = [["No.", "Part", "Price"], ["1", "Hose", "18.00"], ["2", "Nozzle", "7.50"]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, [*rows, ["Total due", "", "25.50"]], (66, 96, 202))
+        for n in range(5):
+            canvas.line(60, 711 - 14 * n, 260, 711 - 14 * n)
+        for x, bottom in ((60, 655), (90, 669), (196, 655), (260, 655)):
+            canvas.line(x, 711, x, bottom)
+
+    assert pages(page) == [markdown([*rows, ["Total due", "", "25.50"]])]
+
+
+def test_a_form_above_a_table_is_no_part_of_it() -> None:
+    """The fields of a form stand further right than the columns of the table below them."""
+    rows = [["Item", "Count", "Price"], ["Pens", "50", "250.00"], ["Paper", "5", "600.00"]]
+    fields = [("Number", "Date"), ("QT-014", "2 June"), ("Phone", "Mail"), ("02-123", "a@b.org")]
+
+    def page(canvas: Canvas) -> None:
+        for n, row in enumerate(fields):
+            put(canvas, [row], (66, 305), top=730 - 14 * n)
+        put(canvas, [*rows, ["Total", "-", "850.00"]], (66, 137, 182), top=660)
+        for level in (742, 714, 686):
+            canvas.line(60, level, 500, level)
+        for n in range(5):
+            canvas.line(60, 671 - 14 * n, 500, 671 - 14 * n)
+
+    (read,) = pages(page)
+    assert read[-5:] == markdown([*rows, ["Total", "-", "850.00"]])
+    assert not any("Item" in line for line in read[:-5])
 
 
 def test_two_tables_are_never_on_one_line() -> None:

@@ -1,0 +1,101 @@
+"""Part the numbers of footnotes from the words they stand at."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
+    TextHandle,
+    drawn_box,
+    list_char_edges,
+    origin_of,
+)
+from ingest.extract.engines.placeholders import Placeholders
+
+if TYPE_CHECKING:
+    from ingest.extract.engines.pdfium_bidi import ReadCluster
+
+# A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
+# of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line
+# at it, as it does at a raised number.
+NUMBER_AFTER_WORD = re.compile(
+    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9])"
+    r"|(?<=[0-9][.,:;!?][0-9])(?=[0-9]{0,2}\r\n ))"
+    r"[0-9]{0,2}(?![^\W_])"
+)
+MIN_NOTED_LETTERS = 3  # of a word with a footnote: a power follows a unit of one or two
+MAX_MARK_HEIGHTS = 0.85  # of the type of the word
+MIN_RAISED_HEIGHTS = 0.15
+
+
+def part_footnote_marks(
+    handle: TextHandle, text: str, places: Sequence[int], placeholders: Placeholders
+) -> str:
+    """Put a space between a word and the number of its footnote, if it is one of those places."""
+    before = list_char_edges(handle, [place - 1 for place in places])
+    marks = list_char_edges(handle, places)
+    raised = []
+    for number, place in enumerate(places):
+        _, top, _, bottom = before[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
+        _, mark_top, _, mark_bottom = marks[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
+        height = top - bottom
+        if (
+            mark_top - mark_bottom <= MAX_MARK_HEIGHTS * height
+            and mark_bottom - bottom >= MIN_RAISED_HEIGHTS * height
+        ) or is_superior(handle, place, place - 1, MIN_RAISED_HEIGHTS * height):
+            raised.append(place)
+    if not raised:
+        return text
+    chars = list(text)
+    for place in raised:
+        chars[place] = placeholders.standing_for(f" {text[place]}")
+    return "".join(chars)
+
+
+def part_clusters(handle: TextHandle, row: Sequence[ReadCluster]) -> list[ReadCluster]:
+    """Put a space at the number of each footnote in a line, and of the note that a line begins."""
+    found = list(row[:1])
+    for place, (before, read) in enumerate(pairwise(row), 1):
+        word = row[max(0, place - MIN_NOTED_LETTERS) : place]
+        may_have_note = not before.text[:1].isalnum() or (
+            len(word) == MIN_NOTED_LETTERS and all(part.text[:1].isalpha() for part in word)
+        )
+        if (may_have_note and is_raised(handle, read, before)) or (
+            place == 1 and is_raised(handle, before, read)
+        ):
+            found.append(before._replace(text=" ", leftward=False))
+        found.append(read)
+    return found
+
+
+def is_raised(handle: TextHandle, mark: ReadCluster, word: ReadCluster) -> bool:
+    """Return whether a figure is smaller than what it stands beside, and higher."""
+    if not mark.text.isdecimal() or word.text.isdecimal() or word.text.isspace():
+        return False
+    raised, beside = mark.cluster, word.cluster
+    least = MIN_RAISED_HEIGHTS * beside.size
+    if raised.size <= MAX_MARK_HEIGHTS * beside.size and raised.base - beside.base >= least:
+        return True
+    return min(raised.place, beside.place) >= 0 and is_superior(
+        handle, raised.place, beside.place, least
+    )
+
+
+def is_superior(handle: TextHandle, place: int, beside: int, least: float) -> bool:
+    """Return whether the glyph of a character is above its base line, by at least so many points.
+
+    Some programs take superior figures from the font, in the size of the text.
+    """
+    x, base, left, right, bottom, top, level = (ctypes.c_double() for _ in range(7))
+    return (
+        origin_of(handle, place, *map(ctypes.addressof, (x, base)))
+        and origin_of(handle, beside, *map(ctypes.addressof, (x, level)))
+        and drawn_box(handle, place, *map(ctypes.addressof, (left, right, bottom, top)))
+        and abs(base.value - level.value) < least
+        and bottom.value - base.value >= least
+    )

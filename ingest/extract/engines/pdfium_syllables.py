@@ -1,0 +1,200 @@
+"""Read the glyphs of scripts of India that a font maps to the syllable each was first used in.
+
+WeasyPrint maps the last glyph of a syllable to all of its letters, and the others to nothing:
+"रि" is drawn as a vowel that has no text, and a consonant whose text is the syllable, here and in
+"रा". The vowel has a glyph of its own, left of the consonant; so the glyph is the consonant, and
+the one before it where it was first used is the vowel.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ingest.extract.engines.pdfium_clusters import UNKNOWN, Cluster, has_mark
+from ingest.extract.engines.pdfium_raw import TextHandle, has_map_error
+from ingest.extract.indic import CONSONANTS, LEFT_VOWEL
+
+# The vowels with a part on either side of the consonant, and these parts.
+SPLIT_VOWELS = {
+    "\u09cb": "\u09c7\u09be",
+    "\u09cc": "\u09c7\u09d7",
+    "\u0b4b": "\u0b47\u0b3e",
+    "\u0b4c": "\u0b47\u0b57",
+    "\u0bca": "\u0bc6\u0bbe",
+    "\u0bcb": "\u0bc7\u0bbe",
+    "\u0bcc": "\u0bc6\u0bd7",
+    "\u0d4a": "\u0d46\u0d3e",
+    "\u0d4b": "\u0d47\u0d3e",
+    "\u0d4c": "\u0d46\u0d57",
+}
+# The left vowels of the scripts that draw each with one glyph, or have but one.
+LEFT_VOWELS = [
+    (range(0x900, 0x980), "\u093f"),
+    (range(0xA00, 0xA80), "\u0a3f"),
+    (range(0xA80, 0xB00), "\u0abf"),
+    (range(0xB80, 0xC00), "\u0bc6\u0bc7\u0bc8"),
+    (range(0xD00, 0xD80), "\u0d46\u0d47\u0d48"),
+]
+
+VOWELS = f"[{LEFT_VOWEL}{''.join(SPLIT_VOWELS)}]"
+# In a font, ra without a vowel of its own is a hook on the end of the syllable that it begins.
+SYLLABLE = re.compile(
+    f"(?P<hook>[\u0930\u09b0\u0a30\u0ab0][\u094d\u09cd\u0a4d\u0acd])?(?P<letters>{CONSONANTS})"
+    f"(?P<vowel>{VOWELS})?(?P<rest>.*)",
+    re.DOTALL,
+)
+CONSONANT = re.compile(CONSONANTS)
+
+# In heights of the type.
+MAX_MARK_SHIFT = 0.15  # from the base line of a letter to that of a mark on it
+SAME_GLYPH = 0.02  # of the widths of two glyphs that are one
+SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
+
+
+@dataclass(slots=True)
+class GlyphTexts:
+    """What the glyphs of a document stand for, as far as its pages have shown."""
+
+    seen: set[str] = field(default_factory=set)  # texts of glyphs that were used
+    # Syllables drawn by one glyph, or with a hook whose glyph has the vowel, too.
+    whole: set[str] = field(default_factory=set)
+    known: dict[str, str] = field(default_factory=dict)  # of those mapped to nothing
+
+
+def correct_syllables(
+    clusters: list[Cluster], names: Sequence[str], texts: GlyphTexts
+) -> list[Cluster]:
+    """Return the clusters of a page, in drawing order, with each glyph's own text.
+
+    `names` has the character of each glyph that is mapped to nothing, and "" for others.
+    """
+    if not any(names):
+        return clusters
+    learn(clusters, names, texts)
+    if not texts.known:
+        return clusters
+    found: list[Cluster] = []
+    for cluster, name in zip(clusters, names, strict=True):
+        match = None if name or cluster.is_exact else SYLLABLE.fullmatch(cluster.text)
+        if name:
+            found.append(replace(cluster, text=texts.known.get(name, UNKNOWN)))
+        elif match and match["hook"]:
+            put_before_syllable(found, match["hook"])
+            if cluster.text in texts.whole:
+                found.append(replace(cluster, text=match["rest"]))
+        elif match and match["vowel"] and cluster.text not in texts.whole:
+            right = SPLIT_VOWELS.get(match["vowel"], "")[1:]
+            found.append(replace(cluster, text=match["letters"] + right + match["rest"]))
+        elif not cluster.is_exact and cluster.text in SPLIT_VOWELS:
+            found.append(replace(cluster, text=SPLIT_VOWELS[cluster.text][1]))
+        else:
+            found.append(cluster)
+    return found
+
+
+def name_unmapped(handle: TextHandle, drawn: str, cluster: Cluster) -> str:
+    """Return the character that PDFium has for a glyph which is mapped to nothing; "" for others.
+
+    That is the number of the glyph.
+    """
+    is_unmapped = (
+        cluster.place >= 0 and not cluster.is_exact and has_map_error(handle, cluster.place)
+    )
+    return drawn[cluster.place] if is_unmapped == 1 else ""
+
+
+def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) -> None:
+    """Add what the first use of each glyph shows of those before it that are mapped to nothing."""
+    for place, (cluster, name) in enumerate(zip(clusters, names, strict=True)):
+        if name or cluster.is_exact or cluster.text in texts.seen:
+            continue
+        texts.seen.add(cluster.text)
+        match = SYLLABLE.fullmatch(cluster.text)
+        before = place - 1
+        if match and match["hook"] and before >= 0:
+            if match["rest"] and match["rest"] != clusters[before].text:
+                texts.whole.add(cluster.text)
+            while before > 0 and not (names[before] or CONSONANT.fullmatch(clusters[before].text)):
+                before -= 1
+            if names[before]:
+                texts.known.setdefault(names[before], match["letters"])
+            before -= 1
+        if match and match["vowel"] and before >= 0 and names[before]:
+            left = SPLIT_VOWELS.get(match["vowel"], match["vowel"])[0]
+            texts.known.setdefault(names[before], left)
+        elif match and match["vowel"] and not match["hook"]:
+            texts.whole.add(cluster.text)
+    for script, vowels in LEFT_VOWELS:
+        if any(ord(cluster.text[0]) in script for cluster in clusters if cluster.text):
+            learn_last_vowel(clusters, names, texts, set(vowels))
+
+
+def learn_last_vowel(
+    clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts, vowels: set[str]
+) -> None:
+    """Add the glyphs that always stand before a consonant, if one vowel is left for them."""
+    known = set(texts.known.values())
+    left = vowels - known if len(vowels) > 1 else vowels
+    if len(left) != 1 or not vowels & known:
+        return
+    others = {names[-1]}
+    for name, cluster, after in zip(names, clusters[1:], names[1:], strict=False):
+        match = SYLLABLE.fullmatch(texts.known.get(after, "") if after else cluster.text)
+        if not match or match["hook"]:
+            others.add(name)
+    for name in {*names} - others - {""}:
+        texts.known.setdefault(name, *left)
+
+
+def put_before_syllable(clusters: list[Cluster], hook: str) -> None:
+    """Put the letter that a hook stands for before the last syllable."""
+    for place in range(len(clusters) - 1, -1, -1):
+        if clusters[place].text == UNKNOWN or CONSONANT.fullmatch(clusters[place].text):
+            clusters[place] = replace(clusters[place], text=hook + clusters[place].text)
+            return
+
+
+def drop_repeated(clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Drop what is drawn a second time at nearly the same place, to look bold.
+
+    PDFium does so itself, unless the document says what a cluster stands for.
+    """
+    kept: list[Cluster] = []
+    known: dict[str, Cluster] = {}
+    first = clusters[0]  # glyph of the last letters
+    for number, cluster in enumerate(clusters):
+        if number and is_further_glyph(cluster, first, kept[-1]):
+            kept[-1].right = max(kept[-1].right, cluster.right)
+            continue
+        first = replace(cluster)
+        if cluster.is_exact:
+            reach = SAME_PLACE * cluster.size
+            other = known.get(cluster.text)
+            known[cluster.text] = cluster
+            if (
+                other
+                and abs(other.left - cluster.left) < reach
+                and abs(other.base - cluster.base) < reach
+            ):
+                continue
+        kept.append(cluster)
+    return kept
+
+
+def is_further_glyph(cluster: Cluster, first: Cluster, letters: Cluster) -> bool:
+    """Return whether a cluster is another glyph of the letters before it, with their text again.
+
+    Some programs say for each glyph of a syllable what all of them stand for. A syllable that is
+    written twice begins with the same glyph again.
+    """
+    if cluster.text != first.text or len(cluster.text) == 1 or not has_mark(cluster.text):
+        return False
+    near = (
+        abs(cluster.left - letters.right) < cluster.size
+        and abs(cluster.base - letters.base) < MAX_MARK_SHIFT * cluster.size
+    )
+    wider = (cluster.right - cluster.left) - (first.right - first.left)
+    differs = abs(wider) > SAME_GLYPH * cluster.size or cluster.base != first.base
+    return near and differs
