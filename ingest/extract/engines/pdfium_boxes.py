@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ingest.extract.engines.pdfium_objects import (
@@ -98,6 +98,15 @@ def read_colours(items: Sequence[Item]) -> list[Colour]:
     if found.tobytes() == black.tobytes():
         return [BLACK] * len(items)
     return list(zip(found[0::4], found[1::4], found[2::4], found[3::4], strict=True))
+
+
+def read_colour(item: Item, colour_of: Callable[..., int], otherwise: Colour) -> Colour:
+    """Return a colour of an object, by the function that gives it; for a pattern, another one."""
+    found = (ctypes.c_uint * 4)(*otherwise)
+    start = ctypes.addressof(found)
+    colour_of(item, *range(start, start + COLOUR_BYTES, 4))
+    red, green, blue, opacity = found
+    return red, green, blue, opacity
 
 
 def is_same_colour(one: Colour, other: Colour) -> bool:

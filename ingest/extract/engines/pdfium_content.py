@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from array import array
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from ingest.extract.engines.pdfium_boxes import Colour, read_colour
 from ingest.extract.engines.pdfium_captions import Turn
 from ingest.extract.engines.pdfium_objects import (
     IDENTITY,
@@ -30,7 +30,6 @@ from ingest.extract.engines.pdfium_raw import (
     TextHandle,
     draw_mode_of,
     fill_of,
-    point_of,
     read_utf16,
     text_of_item,
 )
@@ -38,8 +37,7 @@ from ingest.extract.engines.pdfium_shapes import (
     apply,
     count_segments,
     identify_image,
-    segment_at,
-    segment_kind,
+    read_segments,
     stroke_of,
 )
 from ingest.extract.figures.shapes import Box, grow, has_middle
@@ -48,7 +46,7 @@ MAX_HASHED_OBJECTS = 20_000  # of a figure
 MAX_HASHED_SEGMENTS = 100_000  # of the paths of a page
 MAX_HASHED_TEXTS = 3000  # of a page
 
-Colour: TypeAlias = tuple[int, ...]
+NO_COLOUR: Colour = (0, 0, 0, 0)  # a pattern, nothing of which is its own
 
 
 class Drawn(NamedTuple):
@@ -85,7 +83,7 @@ class ContentHasher:
         if one.kind == TEXT and self.texts_left > 0:
             self.texts_left -= 1
             read = partial(text_of_item, one.item, self.text)
-            return read_utf16(read), read_colour(one.item, fill_of)
+            return read_utf16(read), read_colour(one.item, fill_of, NO_COLOUR)
         if one.kind == PATH:
             return self.describe_path(one)
         return ""
@@ -95,14 +93,14 @@ class ContentHasher:
         fill, stroke = ctypes.c_int(), ctypes.c_int()
         draw_mode_of(one.item, ctypes.addressof(fill), ctypes.addressof(stroke))
         inks = (
-            read_colour(one.item, fill_of) if fill.value else (),
-            read_colour(one.item, stroke_of) if stroke.value else (),
+            read_colour(one.item, fill_of, NO_COLOUR) if fill.value else (),
+            read_colour(one.item, stroke_of, NO_COLOUR) if stroke.value else (),
         )
         count = count_segments(one.item)
         self.segments_left -= count
         if self.segments_left < 0:
             return inks, count
-        return inks, read_points(one.item, count)
+        return inks, describe_segments(one.item, count)
 
 
 def iter_objects(objects: PageObjects, turn: Turn) -> Iterator[Drawn]:
@@ -123,27 +121,14 @@ def place_in(box: Box, figure: Box) -> tuple[int, ...]:
     return tuple(round(edge - figure[n % 2]) for n, edge in enumerate(box))
 
 
-def read_colour(item: Item, colour_of: object) -> Colour:
-    """Return a colour of an object, and its opacity; of a pattern, nothing that is its own."""
-    parts = (ctypes.c_uint * 4)()
-    start = ctypes.addressof(parts)
-    colour_of(item, *range(start, start + 16, 4))  # type: ignore[operator]  # a bound function
-    return tuple(parts)
-
-
-def read_points(item: Item, count: int) -> list[tuple[int, int, int]]:
+def describe_segments(item: Item, count: int) -> list[tuple[int, int, int]]:
     """Return the segments of a path: kind and end of each, in whole points from the first end."""
-    segments = [segment_at(item, n) for n in range(count)]
-    points = array("f", bytes(8 * count))
-    start, _ = points.buffer_info()
-    for n, segment in enumerate(segments):
-        point_of(segment, start + 8 * n, start + 8 * n + 4)
+    kinds, across, along = read_segments(item, count)
     matrix = read_matrix(item)
-    across, along = points[0::2].tolist(), points[1::2].tolist()
     if matrix != IDENTITY:
         across, along = apply(matrix, across, along)
     left, bottom = (across[0], along[0]) if across else (0.0, 0.0)
     return [
-        (segment_kind(segment), round(x - left), round(y - bottom))
-        for segment, x, y in zip(segments, across, along, strict=True)
+        (kind, round(x - left), round(y - bottom))
+        for kind, x, y in zip(kinds, across, along, strict=True)
     ]

@@ -238,19 +238,19 @@ def clip_window(item: Item, matrix: Matrix | None) -> Box:
     for index in range(max(0, count_clips(clip))):
         count = count_clip_segments(clip, index)
         if 0 < count <= MAX_CLIP_SEGMENTS:
-            bounds = bound_segments([clip_segment(clip, index, n) for n in range(count)])
+            across, along = read_points([clip_segment(clip, index, n) for n in range(count)])
+            bounds = min(across), min(along), max(across), max(along)
             window = intersect(window, transform_box(matrix, bounds) if matrix else bounds)
     return window
 
 
-def bound_segments(segments: Sequence[int]) -> Box:
-    """Return the bounds of the points of path segments."""
+def read_points(segments: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Return the x and the y of the ends of path segments, in the space of the path."""
     found = array("f", bytes(8 * len(segments)))
     start, _ = found.buffer_info()
     end = start + 8 * len(segments)
     deque(map(point_of, segments, range(start, end, 8), range(start + 4, end, 8)), maxlen=0)
-    across, along = found[0::2], found[1::2]
-    return min(across), min(along), max(across), max(along)
+    return found[0::2].tolist(), found[1::2].tolist()
 
 
 def intersect(a: Box, b: Box) -> Box:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from typing import TypeAlias
 
 from pypdfium2 import raw
 
-from ingest.extract.engines.pdfium_boxes import PAPER
+from ingest.extract.engines.pdfium_boxes import BLACK, PAPER, read_colour
 from ingest.extract.engines.pdfium_captions import MAX_SHAPES, Turn, has_size
 from ingest.extract.engines.pdfium_objects import (
     IDENTITY,
@@ -28,6 +28,7 @@ from ingest.extract.engines.pdfium_objects import (
     list_objects,
     read_edges,
     read_matrix,
+    read_points,
     transform_box,
 )
 from ingest.extract.engines.pdfium_raw import (
@@ -42,7 +43,6 @@ from ingest.extract.engines.pdfium_raw import (
     draw_mode_of,
     fill_of,
     load_page,
-    point_of,
 )
 from ingest.extract.figures.drawings import may_be_drawing
 from ingest.extract.figures.lines import join_lines
@@ -164,12 +164,10 @@ def read_path(item: Item, box: Box) -> Iterator[Shape]:
     yield Shape(box, Look.PLAIN_BOX if is_plain_box(item) else Look.SHAPE, filled)
 
 
-def is_inked(item: Item, colour_of: object) -> bool:
+def is_inked(item: Item, colour_of: Callable[..., int]) -> bool:
     """Return whether a colour of a path differs from paper; a pattern counts as ink."""
-    parts = (ctypes.c_uint * 4)(0, 0, 0, 255)
-    start = ctypes.addressof(parts)
-    colour_of(item, *range(start, start + 16, 4))  # type: ignore[operator]  # a bound function
-    return tuple(parts[:3]) != PAPER[:3] and parts[3] > FAINT
+    *colour, opacity = read_colour(item, colour_of, BLACK)
+    return colour != [*PAPER[:3]] and opacity > FAINT
 
 
 def is_plain_box(item: Item) -> bool:
@@ -177,14 +175,8 @@ def is_plain_box(item: Item) -> bool:
     count = count_segments(item)
     if count > MAX_SEGMENTS:
         return False
-    segments = [segment_at(item, n) for n in range(count)]
-    kinds = [segment_kind(segment) for segment in segments]
-    points = array("f", bytes(8 * count))
-    start, _ = points.buffer_info()
-    for n, segment in enumerate(segments):
-        point_of(segment, start + 8 * n, start + 8 * n + 4)
+    kinds, across, along = read_segments(item, count)
     matrix = read_matrix(item)
-    across, along = points[0::2].tolist(), points[1::2].tolist()
     is_level = not (matrix[1] or matrix[2]) or not (matrix[0] or matrix[3])
     if is_level and raw.FPDF_SEGMENT_BEZIERTO not in kinds and is_rectangle(across, along):
         return True  # most are: the rest is for those with rounded corners
@@ -209,6 +201,12 @@ def is_plain_box(item: Item) -> bool:
         for x in (left, right)
         for y in (bottom, top)
     )
+
+
+def read_segments(item: Item, count: int) -> tuple[list[int], list[float], list[float]]:
+    """Return the kinds of a path's segments, and the x and the y of their ends in its space."""
+    segments = list(map(segment_at, repeat(item), range(count)))
+    return [*map(segment_kind, segments)], *read_points(segments)
 
 
 def is_rectangle(across: Sequence[float], along: Sequence[float]) -> bool:

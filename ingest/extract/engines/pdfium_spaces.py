@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
@@ -54,19 +55,20 @@ def list_signs(text: str) -> list[int]:
 def is_gap(handle: TextHandle, place: int) -> bool:
     """Return whether there is room for a space after a character."""
     edges = list_char_edges(handle, [place, place + 1])
-    return next(iter_gaps(edges), False)
+    return list_gaps(edges) == [True]
 
 
-def iter_gaps(edges: list[float]) -> Iterator[bool]:
-    """Yield for each character but the last whether there is room for a space after it."""
-    for start in range(0, len(edges) - BOX_FIELDS, BOX_FIELDS):
-        _, top, right, bottom, left, next_top, _, next_bottom = edges[
-            start : start + 2 * BOX_FIELDS
-        ]
-        height = max(top - bottom, next_top - next_bottom)
-        yield (
-            left - right > MIN_SPACE_HEIGHTS * height and bottom < next_top and next_bottom < top
+def list_gaps(edges: list[float]) -> list[bool]:
+    """Return for each character but the last whether there is room for a space after it."""
+    lefts, tops, rights, bottoms = (edges[field::BOX_FIELDS] for field in range(BOX_FIELDS))
+    return [
+        left - right > MIN_SPACE_HEIGHTS * max(top - bottom, next_top - next_bottom)
+        and bottom < next_top
+        and next_bottom < top
+        for right, top, bottom, left, next_top, next_bottom in zip(
+            rights, tops, bottoms, lefts[1:], tops[1:], bottoms[1:], strict=False
         )
+    ]
 
 
 def add_missing_spaces(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
@@ -76,10 +78,14 @@ def add_missing_spaces(handle: TextHandle, text: str, placeholders: Placeholders
     program makes the space between two words of it. A word with space between all its letters
     stays.
     """
-    gaps = list(iter_gaps(list_char_edges(handle, range(len(text)))))
     chars = list(text)
-    inked = [not (char.isspace() or char == NOTHING) for char in text]
-    places = [n + 1 for n, gap in enumerate(gaps) if gap and inked[n] and inked[n + 1]]
+    inked = [n for n, char in enumerate(chars) if not (char.isspace() or char == NOTHING)]
+    gaps = list_gaps(list_char_edges(handle, inked))
+    places = [
+        after
+        for gap, (before, after) in zip(gaps, pairwise(inked), strict=True)
+        if gap and after == before + 1
+    ]
     for start, end in group_runs(places):
         if end - start <= MAX_SPACED_LETTERS:
             for place in range(start, end):

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from operator import attrgetter
 
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_raw import (
@@ -84,13 +86,14 @@ class HeadingDetector:
             self.bold_lines.append(HeadingLine(page, number, shown, 0.0))
 
     def forget_table_lines(self, page: int, shown: str) -> None:
-        """Drop candidates that are not lines of the arranged page: they are in a table there."""
+        """Drop candidates of the last page that are no lines of it once arranged: a table's."""
         kept = {" ".join(line.split()) for line in shown.splitlines()}
         for candidates in (self.larger_lines, self.bold_lines):
-            candidates[:] = [
-                line
-                for line in candidates
-                if line.page != page or " ".join(line.text.split()) in kept
+            # The last page's are at the end. Looking at those of all pages would take a time that
+            # grows with the square of their number.
+            first = bisect_left(candidates, page, key=attrgetter("page"))
+            candidates[first:] = [
+                line for line in candidates[first:] if " ".join(line.text.split()) in kept
             ]
 
     def headings(self) -> list[Heading]:

@@ -266,9 +266,11 @@ def are_text_columns(
     They are if both have full lines of prose, or sentences that go on from line to line; or if one
     is drawn after the other and neither has values beside the other's lines.
     """
-    if min(prose_share(left, one), prose_share(right, other)) > MIN_PROSE_SHARE:
+    # The right one is a single column, and decides in most tables.
+    sides = ((right, other), (left, one))
+    if all(prose_share(*side) > MIN_PROSE_SHARE for side in sides):
         return True
-    if min(flow_share(left, one), flow_share(right, other)) > MIN_FLOW_SHARE:
+    if all(flow_share(*side) > MIN_FLOW_SHARE for side in sides):
         return True
     is_wide = min(one[1] - one[0], other[1] - other[0]) >= SHORT_LINE_HEIGHTS * left[0].height
     return (

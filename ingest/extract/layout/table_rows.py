@@ -119,9 +119,10 @@ class RowSplitter:
 
     def has_value_again(self, band: Band, row: Sequence[Band]) -> bool:
         """Return whether a band has a value where the row above it has one already."""
-        filled = {column_of(s, self.columns) for above in row for s in above if is_value(s.text)}
-        found = {column_of(s, self.columns) for s in band if is_value(s.text)}
-        return bool(found & filled & self.value_columns)
+        found = {column_of(s, self.columns) for s in band if is_value(s.text)} & self.value_columns
+        return bool(found) and any(
+            is_value(s.text) and column_of(s, self.columns) in found for above in row for s in above
+        )
 
     def may_continue(self, band: Band, row: Sequence[Band]) -> bool:
         """Return whether a band that fills the first column may continue the row above it.

@@ -86,10 +86,10 @@ def detect_table(
         found = detect_table(bands[:end], start, NO_RULINGS, height)
         return found if found[0] else (None, start, start + 1)
     # Where rules part the columns, they may be as close as words.
-    inner = (bands[start][0].u1, bands[start][-1].u0)
+    first_cell, last_cell = bands[start][0], bands[start][-1]
+    left, right, middle = first_cell.u1 - 1, last_cell.u0 + 1, first_cell.middle
     is_parted = any(
-        top < bands[start][0].middle < bottom and inner[0] - 1 < u < inner[1] + 1
-        for top, bottom, u in rulings.vertical
+        left < u < right and top < middle < bottom for top, bottom, u in rulings.vertical
     )
     min_gap = MIN_RULED_GAP_POINTS if is_parted else MIN_WHITE_HEIGHTS * height
     rows, columns = collect_rows(bands, start, lines, height, min_gap)
