@@ -166,7 +166,7 @@ def is_answer_lost(error: Exception) -> bool:
     return isinstance(error, openai.APIConnectionError) and not is_unsent
 
 
-def may_be_caused_by_text(error: Exception) -> bool:
+def may_be_caused_by_text(error: BaseException) -> bool:
     """Return whether a text may have made the service fail."""
     if isinstance(error, openai.APIStatusError):
         return error.status_code >= FIRST_SERVER_ERROR_STATUS and error.status_code != BUSY_STATUS
@@ -271,7 +271,7 @@ def read_json(body: bytes) -> Any:
         pass
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
