@@ -181,7 +181,7 @@ def shorten_summary(text: str) -> str:
 
 def iter_lines(value: object, most: int, chars: int) -> Iterator[str]:
     """Yield the first texts of a list, each on one line; others than texts are left out."""
-    for item in value[:most] if isinstance(value, list) else ():
+    for item in value[:most] if isinstance(value, (list, tuple)) else ():
         number = str(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else ""
         if line := clean_line(item, chars) or number:
             yield line
@@ -189,8 +189,8 @@ def iter_lines(value: object, most: int, chars: int) -> Iterator[str]:
 
 def iter_rows(value: object) -> Iterator[tuple[str, ...]]:
     """Yield the first rows of a table; an empty cell stays, an empty row does not."""
-    for row in value[:MAX_ROWS] if isinstance(value, list) else ():
-        if isinstance(row, list):
+    for row in value[:MAX_ROWS] if isinstance(value, (list, tuple)) else ():
+        if isinstance(row, (list, tuple)):
             cells = tuple(
                 next(iter_lines([cell], 1, MAX_CELL_CHARS), "") for cell in row[:MAX_CELLS]
             )

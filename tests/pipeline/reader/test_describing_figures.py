@@ -88,7 +88,9 @@ def run(folder: Path, chosen: Settings) -> list[RunEvent]:
 
 
 def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: Path) -> None:
-    """The picture that the model gets is the figure alone, and its description is in the index."""
+    """The picture that the model gets is the figure alone, and all it says of it is indexed."""
+    values = {"axes": ["Year"], "rows": [["Year", "Sales"], ["2024", "12"]]}
+    azure.openai.chat.answers = {"blue valves": values}
     write(folder / "a.pdf", with_figures("blue valves"))
     chosen = client(azure, tmp_path)
 
@@ -103,6 +105,9 @@ def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: P
     with connected(chosen, Cancellation(), write=False) as all_:
         (hit, *_) = all_.index.search("picture of blue valves", None, Mode.TEXT, 5)
     assert "Picture of blue valves" in str(hit.fields["content"])
+    assert "\n\nYear\n\n| Year | Sales |\n| --- | --- |\n| 2024 | 12 |" in str(
+        hit.fields["content"]
+    )
 
 
 def test_each_figure_has_an_outcome(azure: Azure, folder: Path, tmp_path: Path) -> None:
